@@ -1,0 +1,51 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"time"
+)
+
+// listenOn listens on the address that a flag gave.
+func listenOn(flag, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s %q: %w; name a free address such as 127.0.0.1:8080", flag, address, err)
+	}
+	return l, nil
+}
+
+// served is a server and where it listens.
+type served struct {
+	server   *http.Server
+	listener net.Listener
+}
+
+// serveUntil serves until ctx ends, then lets what is under way end for at most
+// the drain time.
+func serveUntil(ctx context.Context, drain time.Duration, servers ...served) error {
+	failed := make(chan error, len(servers))
+	for _, s := range servers {
+		go func() { failed <- s.server.Serve(s.listener) }()
+	}
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-failed:
+	}
+	draining, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	for _, s := range servers {
+		if err := s.server.Shutdown(draining); err != nil {
+			_ = s.server.Close()
+			cause = errors.Join(cause, fmt.Errorf("requests were cut off after %v: %w", drain, err))
+		}
+	}
+	if errors.Is(cause, http.ErrServerClosed) {
+		return nil
+	}
+	return cause
+}

@@ -1,0 +1,192 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/builtin"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// serveFlags are the flags of weir serve.
+type serveFlags struct {
+	upstreams           []string
+	maxConcurrency      int
+	listen, admin       string
+	fairness            string
+	replica             string
+	ttl, drain          time.Duration
+	maxQueued           int64
+	maxBody             int64
+	logLevel, logFormat string
+}
+
+func newServe() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run a replica in front of model servers",
+		Example: `  weir modelserver --listen 127.0.0.1:8000
+  weir serve --upstream http://127.0.0.1:8000 --max-concurrency 8 --fairness round-robin-fairness-policy`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return serve(cmd, &f) },
+	}
+	fs := cmd.Flags()
+	fs.StringArrayVar(&f.upstreams, "upstream", nil, "URL of a model server; may be repeated")
+	fs.IntVar(&f.maxConcurrency, "max-concurrency", 100, "requests in flight for each model server")
+	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address for requests")
+	fs.StringVar(&f.admin, "admin", "127.0.0.1:9090", "address for metrics, health and debugging")
+	fs.StringVar(&f.fairness, "fairness", fairness.GlobalStrictType, "fairness policy of the default band")
+	fs.StringVar(&f.replica, "replica-id", defaultReplica(), "id of this replica, unique in the fleet")
+	fs.DurationVar(&f.ttl, "request-ttl", time.Minute, "how long a request may wait; 0 for ever")
+	fs.Int64Var(&f.maxQueued, "max-queued", 0, "requests that may wait in all bands together; 0 for the bands' own limits only")
+	fs.Int64Var(&f.maxBody, "max-body", 32<<20, "largest request body in bytes")
+	fs.DurationVar(&f.drain, "drain-timeout", 30*time.Second, "how long requests may go on after SIGTERM")
+	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
+	fs.StringVar(&f.logFormat, "log-format", "console", "console or json")
+	return cmd
+}
+
+// defaultReplica is the host's name and the process's number.
+func defaultReplica() string {
+	host, err := os.Hostname()
+	if err != nil || host == "" {
+		host = "weir"
+	}
+	return fmt.Sprintf("%s-%d", host, os.Getpid())
+}
+
+func (f *serveFlags) validate() error {
+	switch {
+	case len(f.upstreams) == 0:
+		return errors.New("--upstream: name at least one model server, such as http://127.0.0.1:8000")
+	case f.replica == "" || len(f.replica) > 128 || strings.ContainsAny(f.replica, " \t\n{}:"):
+		return fmt.Errorf("--replica-id %q: give 1 to 128 characters without spaces, braces and colons", f.replica)
+	case f.ttl < 0:
+		return fmt.Errorf("--request-ttl %v: must not be negative", f.ttl)
+	case f.maxQueued < 0:
+		return fmt.Errorf("--max-queued %d: must not be negative", f.maxQueued)
+	case f.maxBody < 1 || f.maxBody > 1<<30:
+		return fmt.Errorf("--max-body %d: must be from 1 to %d", f.maxBody, 1<<30)
+	case f.drain < 0:
+		return fmt.Errorf("--drain-timeout %v: must not be negative", f.drain)
+	}
+	return nil
+}
+
+func serve(cmd *cobra.Command, f *serveFlags) error {
+	if err := f.validate(); err != nil {
+		return err
+	}
+	log, err := newLogger(f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	defer log.Sync() //nolint:errcheck // stderr may not support it
+	metrics := gateway.NewMetrics("default")
+	options, err := f.controllerOptions()
+	if err != nil {
+		return err
+	}
+	ledger := store.Ledger(memory.New(memory.Config{}))
+	defer ledger.Close() //nolint:errcheck // nothing is kept
+	c, err := controller.NewController(ledger, append(options, controller.WithLogger(log), controller.WithObserver(metrics))...)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	metrics.Watch(c)
+	g, err := gateway.New(gateway.Config{
+		Controller: c, Upstreams: f.upstreams, MaxBody: f.maxBody, Logger: log, Metrics: metrics,
+	})
+	if err != nil {
+		return fmt.Errorf("--upstream: %w", err)
+	}
+	defer g.Close()
+
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	admin := gateway.NewAdmin(g, f.replica, registry)
+	requests, err := listenOn("--listen", f.listen)
+	if err != nil {
+		return err
+	}
+	operators, err := listenOn("--admin", f.admin)
+	if err != nil {
+		_ = requests.Close()
+		return err
+	}
+	adminServer := &http.Server{Handler: admin, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	go func() { _ = adminServer.Serve(operators) }() // to the very end, so that a drain can be watched
+	defer adminServer.Close()                        //nolint:errcheck // the process ends
+	admin.SetReady(true)
+	go func() {
+		<-cmd.Context().Done()
+		admin.SetReady(false)
+		log.Info("draining", zap.Duration("at_most", f.drain))
+	}()
+	log.Info("serving", zap.String("replica", f.replica), zap.Stringer("listen", requests.Addr()),
+		zap.Stringer("admin", operators.Addr()), zap.Strings("upstreams", f.upstreams),
+		zap.Int("limit", len(f.upstreams)*f.maxConcurrency), zap.String("fairness", f.fairness))
+	return serveUntil(cmd.Context(), f.drain, served{&http.Server{
+		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: zap.NewStdLog(log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
+	}, requests})
+}
+
+// controllerOptions builds the plug-ins that the flags name.
+func (f *serveFlags) controllerOptions() ([]controller.Option, error) {
+	plugins := policies.NewSet(builtin.Registry())
+	fair, err := plugins.Fairness(f.fairness)
+	if err != nil {
+		return nil, fmt.Errorf("--fairness: %w; known types: %s", err, strings.Join(builtin.Registry().Types(), ", "))
+	}
+	detector, err := saturation.NewConcurrency(saturation.ConcurrencyType, fmt.Appendf(nil, `{"maxConcurrency": %d}`, f.maxConcurrency))
+	if err != nil {
+		return nil, fmt.Errorf("--max-concurrency: %w", err)
+	}
+	return []controller.Option{
+		controller.WithReplica(f.replica),
+		controller.WithDefaultBand(shard.BandConfig{Fairness: fair}),
+		controller.WithSaturationDetector(detector.(policies.SaturationDetector)),
+		controller.WithTTL(f.ttl, f.ttl),
+		controller.WithCapacity(f.maxQueued, 0),
+	}, nil
+}
+
+func newLogger(level, format string) (*zap.Logger, error) {
+	parsed, err := zapcore.ParseLevel(level)
+	if err != nil {
+		return nil, fmt.Errorf("--log-level: %w", err)
+	}
+	cfg := zap.NewProductionConfig()
+	cfg.Level = zap.NewAtomicLevelAt(parsed)
+	cfg.DisableCaller, cfg.DisableStacktrace, cfg.Sampling = true, true, nil
+	cfg.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	switch format {
+	case "json":
+	case "console":
+		cfg.Encoding = "console"
+		cfg.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+	default:
+		return nil, fmt.Errorf("--log-format %q: console or json", format)
+	}
+	return cfg.Build()
+}

@@ -1,0 +1,220 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// Outcome is how a request's time in flow control ended; see the constants.
+type Outcome = core.Outcome
+
+// The outcomes, as package core documents them.
+const (
+	Dispatched              = core.Dispatched
+	RejectedCapacity        = core.RejectedCapacity
+	RejectedNoEndpoints     = core.RejectedNoEndpoints
+	RejectedOther           = core.RejectedOther
+	EvictedTTL              = core.EvictedTTL
+	EvictedNoEndpoints      = core.EvictedNoEndpoints
+	EvictedContextCancelled = core.EvictedContextCancelled
+	EvictedOther            = core.EvictedOther
+)
+
+// Errors of EnqueueAndWait, to be tested with errors.Is.
+var (
+	ErrQueueFull        = core.ErrQueueFull
+	ErrNoEndpoints      = core.ErrNoEndpoints
+	ErrTTLExpired       = core.ErrTTLExpired
+	ErrContextCancelled = core.ErrContextCancelled
+	ErrShuttingDown     = core.ErrShuttingDown
+)
+
+// Usage is what a request really cost, for Release.
+type Usage = core.Usage
+
+// Request asks for leave to go to the pool. Fill in the exported fields, pass it
+// to EnqueueAndWait once, and to Release if it was dispatched.
+type Request struct {
+	// Flow is whose request it is.
+	Flow policies.FlowKey
+	// Bytes is the size of its body; it counts against the caps in bytes.
+	Bytes int64
+	// InputTokens and OutputTokens are estimates of the prompt and the answer,
+	// by which it is charged until Release tells the real numbers.
+	InputTokens, OutputTokens int64
+	// TTL is how long it may wait; 0 takes the configured one.
+	TTL time.Duration
+
+	seq      uint64
+	held     atomic.Bool
+	enqueued time.Time
+}
+
+// Controller is the flow controller of one replica for one pool. Its methods
+// are safe for concurrent use.
+type Controller struct {
+	options options
+	ledger  store.Ledger
+	driver  driver
+	limiter limiter
+
+	nextSeq  atomic.Uint64
+	draining atomic.Bool
+	pending  atomic.Int64 // requests that are waiting or in flight
+	idle     chan struct{}
+	closed   sync.Once
+}
+
+// NewController starts a flow controller on the ledger, which stays the
+// caller's to close. It knows of no endpoints until Observe is called. Close
+// must be called to stop it.
+func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
+	o, err := newOptions(opts)
+	if err != nil {
+		return nil, err
+	}
+	started := time.Now()
+	c := &Controller{options: o, ledger: ledger, idle: make(chan struct{}, 1)}
+	c.nextSeq.Store(uint64(started.UnixNano()))
+	c.limiter = newLimiter(o.detector)
+	c.driver.start(core.New(o.coreConfig(uint64(started.UnixNano()))), ledger, &c.options)
+	return c, nil
+}
+
+// EnqueueAndWait waits until the request may go to the pool, and returns
+// Dispatched, or until it is clear that it may not, and returns how and an error
+// that says why. A dispatched request holds a slot of the fleet's limit until
+// Release; every other outcome holds nothing.
+//
+// When ctx ends while the request waits, the outcome is EvictedContextCancelled
+// and the error wraps both ErrContextCancelled and the context's cause. A grant
+// that comes at the same moment wins: the outcome is then Dispatched.
+func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, error) {
+	if r.seq != 0 {
+		return RejectedOther, errors.New("enqueue: a Request can be enqueued once")
+	}
+	c.pending.Add(1)
+	if c.draining.Load() {
+		c.done()
+		c.decided(r, RejectedOther)
+		return RejectedOther, ErrShuttingDown
+	}
+	r.seq = c.nextSeq.Add(1)
+	if c.options.observer != nil {
+		r.enqueued = time.Now()
+	}
+	w := newWaiter()
+	w.request = core.Request{
+		Seq: r.seq, Flow: r.Flow, Bytes: r.Bytes,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, Tag: w,
+	}
+	c.driver.post(event{kind: enqueue, waiter: w})
+	select {
+	case <-w.decided:
+	case <-ctx.Done():
+		err := fmt.Errorf("%w: %w", ErrContextCancelled, context.Cause(ctx))
+		c.driver.post(event{kind: cancel, seq: r.seq, outcome: EvictedContextCancelled, err: err})
+		<-w.decided
+	}
+	outcome, err := w.outcome, w.err
+	w.free()
+	if outcome == Dispatched {
+		r.held.Store(true)
+	} else {
+		c.done()
+	}
+	c.decided(r, outcome)
+	return outcome, err
+}
+
+// Release gives the slot of a dispatched request back and settles what it cost.
+// Only the first call for a request does anything.
+func (c *Controller) Release(r *Request, u Usage) {
+	if r.held.CompareAndSwap(true, false) {
+		c.driver.post(event{kind: complete, seq: r.seq, usage: u})
+		c.done()
+	}
+}
+
+func (c *Controller) decided(r *Request, outcome Outcome) {
+	if c.options.observer == nil {
+		return
+	}
+	var waited time.Duration
+	if !r.enqueued.IsZero() {
+		waited = time.Since(r.enqueued)
+	}
+	c.options.observer.Decided(r.Flow, outcome, waited)
+}
+
+// done counts a request out, and tells a drain when the last one is.
+func (c *Controller) done() {
+	if c.pending.Add(-1) == 0 && c.draining.Load() {
+		select {
+		case c.idle <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// View returns what an operator would want to see. It fails once the controller
+// is closed.
+func (c *Controller) View(ctx context.Context) (core.View, error) {
+	views := make(chan core.View, 1)
+	c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { views <- k.View() }})
+	select {
+	case v := <-views:
+		return v, nil
+	case <-c.driver.stopped:
+		return core.View{}, ErrShuttingDown
+	case <-ctx.Done():
+		return core.View{}, ctx.Err()
+	}
+}
+
+// Turns returns how many turns were taken and how many requests they granted
+// here.
+func (c *Controller) Turns() (turns, grants uint64) {
+	return c.driver.turns.Load(), c.driver.grants.Load()
+}
+
+// Observe takes in the endpoints of the pool as they are now, and works out how
+// many requests they take in flight. Call it when they change, and for a
+// detector that reads metrics whenever there are new readings.
+func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointAccessor) {
+	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
+		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight()))
+	}})
+}
+
+// Drain refuses new requests with ErrShuttingDown and waits for the others, the
+// waiting ones included, to be dispatched and released; or for ctx to end.
+func (c *Controller) Drain(ctx context.Context) error {
+	c.draining.Store(true)
+	for c.pending.Load() > 0 {
+		select {
+		case <-c.idle:
+		case <-ctx.Done():
+			return fmt.Errorf("drain with %d requests left: %w", c.pending.Load(), ctx.Err())
+		}
+	}
+	return nil
+}
+
+// Close stops the controller: whoever still waits gets EvictedOther and
+// ErrShuttingDown, the lease in the ledger ends, and the driver's goroutines are
+// gone when it returns. Drain first to lose nobody. It may be called again.
+func (c *Controller) Close() {
+	c.closed.Do(func() {
+		c.draining.Store(true)
+		c.driver.stop()
+	})
+}

@@ -1,0 +1,324 @@
+package core
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+)
+
+// Core is one replica's state machine for one pool. It is not safe for
+// concurrent use; its driver feeds it one event at a time.
+type Core struct {
+	cfg    Config
+	jitter *rand.Rand
+
+	// As ingress: the requests whose connections are here.
+	waiting   map[policies.TicketID]*request
+	deadlines *heap.Heap[*request]
+	inFlight  map[policies.TicketID]*request
+
+	// As owner: the queues.
+	queues *shard.Set
+
+	pool  Pool
+	bands []*band // highest priority first
+
+	turn       turn
+	clock      time.Duration // the ledger's clock is ahead of ours by this
+	totals     Totals
+	decisions  []Decision
+	spare      []Decision // the slice that Ready handed out last
+	lastSwept  time.Time
+	outageHeld int64 // dispatched by this replica's own decision, in flight
+}
+
+// Pool is what the core must know of the model servers.
+type Pool struct {
+	// Endpoints is how many there are.
+	Endpoints int
+	// Limit is how many requests they take in flight; [store.Unlimited] for no
+	// limit.
+	Limit int64
+	// Saturation is how full they are, 1 being full.
+	Saturation float64
+}
+
+// Totals is what the ledger last told of the fleet.
+type Totals struct {
+	InFlight, Queued, QueuedBytes int64
+	Members                       int
+}
+
+// Request is a request that asks to be dispatched.
+type Request struct {
+	// Seq numbers the replica's requests over all its incarnations.
+	Seq  uint64
+	Flow policies.FlowKey
+	// Bytes is the size of the body; InputTokens and OutputTokens are the
+	// estimates that it is charged by until the real numbers are known.
+	Bytes, InputTokens, OutputTokens int64
+	// TTL overrides the configured one where it is above zero.
+	TTL time.Duration
+	// Tag comes back with the decision.
+	Tag any
+}
+
+// Decision ends a request's wait.
+type Decision struct {
+	Ticket  policies.TicketID
+	Tag     any
+	Outcome Outcome
+	// Err says why it was not dispatched.
+	Err error
+}
+
+// Usage is what a request really cost.
+type Usage struct {
+	InputTokens, OutputTokens int64
+	// Known is unset when the server did not say; the estimate then stands.
+	Known bool
+}
+
+// request is a request whose connection is here, waiting or in flight.
+type request struct {
+	shard.Ticket
+	tag           any
+	arrived       time.Time // by our own clock
+	ttl           time.Duration
+	deadline      time.Time // by our own clock; zero means never
+	deadlineIndex int
+
+	charge  float64
+	counter float64
+	policy  string
+	local   bool // dispatched by this replica's own decision in an outage
+}
+
+// band is what the core keeps per priority.
+type band struct {
+	priority int
+	policy   string
+	account  policies.Account
+	limit    int64
+	inFlight int64
+	v        float64
+	queued   int64 // over the fleet, as last told
+}
+
+// New returns a core that knows of no endpoints.
+func New(cfg Config) *Core {
+	return &Core{
+		cfg:     cfg,
+		jitter:  rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)),
+		waiting: make(map[policies.TicketID]*request),
+		deadlines: heap.New(func(a, b *request) bool { return a.deadline.Before(b.deadline) },
+			func(r *request) *int { return &r.deadlineIndex }),
+		inFlight: make(map[policies.TicketID]*request),
+		queues:   shard.New(cfg.Shard),
+		turn:     turn{register: true, members: 1},
+	}
+}
+
+// Enqueue adds a request.
+func (c *Core) Enqueue(now time.Time, q Request) {
+	r := &request{
+		Ticket: shard.Ticket{
+			ID: policies.TicketID{Ingress: c.cfg.Replica, Seq: q.Seq}, Flow: q.Flow, Bytes: q.Bytes,
+			InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, Arrival: now.Add(c.clock),
+		},
+		tag: q.Tag, arrived: now, ttl: q.TTL,
+	}
+	if c.pool.Endpoints == 0 && c.cfg.NoEndpointTTL < 0 {
+		c.decide(r, RejectedNoEndpoints, ErrNoEndpoints)
+		return
+	}
+	c.band(q.Flow.Priority)
+	c.waiting[r.ID] = r
+	c.setDeadline(r)
+	displaced, err := c.queues.Add(r.Ticket, now)
+	for i := range displaced {
+		c.displace(displaced[i].ID)
+	}
+	if err != nil {
+		c.displace(r.ID)
+	}
+	c.turn.touched = true
+}
+
+// displace ends a waiting request whose place in the buffer is lost.
+func (c *Core) displace(id policies.TicketID) {
+	if r := c.waiting[id]; r != nil {
+		c.settleWait(r)
+		c.decide(r, RejectedCapacity, ErrQueueFull)
+	}
+}
+
+// Cancel ends a waiting request; one that is no longer waiting is left alone.
+func (c *Core) Cancel(now time.Time, seq uint64, outcome Outcome, err error) {
+	if r := c.waiting[policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}]; r != nil {
+		c.evict(now, r, outcome, err)
+	}
+}
+
+// CancelAll ends every waiting request, in the order of their numbers.
+func (c *Core) CancelAll(now time.Time, outcome Outcome, err error) {
+	for _, r := range c.byTicket(c.waiting) {
+		c.evict(now, r, outcome, err)
+	}
+}
+
+func (c *Core) evict(now time.Time, r *request, outcome Outcome, err error) {
+	c.settleWait(r)
+	c.queues.Remove(r.ID, now)
+	c.decide(r, outcome, err)
+	c.turn.touched = true
+}
+
+// settleWait takes a request off the waiting list.
+func (c *Core) settleWait(r *request) {
+	delete(c.waiting, r.ID)
+	c.deadlines.Remove(r)
+}
+
+func (c *Core) decide(r *request, outcome Outcome, err error) {
+	c.decisions = append(c.decisions, Decision{Ticket: r.ID, Tag: r.tag, Outcome: outcome, Err: err})
+	r.tag = nil
+}
+
+// Complete releases a dispatched request and settles what it cost; one that is
+// not in flight is left alone.
+func (c *Core) Complete(_ time.Time, seq uint64, usage Usage) {
+	r := c.inFlight[policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}]
+	if r == nil {
+		return
+	}
+	delete(c.inFlight, r.ID)
+	c.band(r.Flow.Priority).inFlight--
+	if r.local {
+		c.outageHeld--
+	}
+	if usage.Known && r.charge > 0 {
+		r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
+		if delta := c.cfg.Shard.Charge(r.Ticket) - r.charge; delta != 0 {
+			c.settle(r.Flow, r.policy, delta, r.counter)
+		}
+	}
+	c.turn.due = true
+}
+
+// SetPool says what the endpoints take.
+func (c *Core) SetPool(now time.Time, p Pool) {
+	appeared := (c.pool.Endpoints == 0) != (p.Endpoints == 0)
+	if c.pool == p {
+		return
+	}
+	c.pool = p
+	c.relimit()
+	c.turn.due = true
+	if appeared { // the other of the two budgets counts now
+		for _, r := range c.byTicket(c.waiting) {
+			c.setDeadline(r)
+		}
+		c.expire(now)
+	}
+}
+
+// relimit works out the bands' limits.
+func (c *Core) relimit() {
+	priorities := make([]int, len(c.bands))
+	for i, b := range c.bands {
+		priorities[i] = b.priority
+	}
+	ceilings := c.cfg.UsageLimit.Ceilings(context.Background(), c.pool.Saturation, priorities)
+	for i, b := range c.bands {
+		switch {
+		case c.pool.Endpoints == 0:
+			b.limit = store.NoOpinion
+		case c.pool.Limit >= store.Unlimited:
+			b.limit = store.Unlimited
+		default:
+			b.limit = int64(float64(c.pool.Limit)*ceilings[i] + 1e-9)
+		}
+	}
+}
+
+// setDeadline gives the request the budget that counts now.
+func (c *Core) setDeadline(r *request) {
+	ttl := c.cfg.TTL
+	if r.ttl > 0 {
+		ttl = r.ttl
+	}
+	if c.pool.Endpoints == 0 {
+		ttl = max(0, c.cfg.NoEndpointTTL)
+	}
+	c.deadlines.Remove(r)
+	r.deadline = time.Time{}
+	if ttl > 0 {
+		r.deadline = r.arrived.Add(ttl)
+		r.Deadline = r.Arrival.Add(ttl)
+		c.deadlines.Push(r)
+	}
+}
+
+// Tick lets time pass: requests whose time is up are evicted, and what has been
+// idle is forgotten.
+func (c *Core) Tick(now time.Time) {
+	c.expire(now)
+	if now.Sub(c.lastSwept) >= time.Second {
+		c.lastSwept = now
+		c.queues.Collect(now)
+		c.collectBands()
+	}
+}
+
+func (c *Core) expire(now time.Time) {
+	for c.deadlines.Len() > 0 {
+		r := c.deadlines.Min()
+		if r.deadline.After(now) {
+			return
+		}
+		if c.pool.Endpoints == 0 {
+			c.evict(now, r, EvictedNoEndpoints, ErrNoEndpoints)
+		} else {
+			c.evict(now, r, EvictedTTL, ErrTTLExpired)
+		}
+	}
+}
+
+// band returns what is kept of a priority, made on demand.
+func (c *Core) band(priority int) *band {
+	i, found := slices.BinarySearchFunc(c.bands, priority, func(b *band, p int) int { return p - b.priority })
+	if !found {
+		fairness := c.cfg.Shard.Band(priority).Fairness
+		c.bands = slices.Insert(c.bands, i, &band{
+			priority: priority, policy: fairness.TypedName().String(), account: policies.AccountOf(fairness),
+		})
+		c.relimit()
+	}
+	return c.bands[i]
+}
+
+// collectBands forgets priorities that nothing waits or runs at.
+func (c *Core) collectBands() {
+	c.bands = slices.DeleteFunc(c.bands, func(b *band) bool {
+		queued, _ := c.queues.Queued(b.priority)
+		return b.inFlight == 0 && queued == 0 && !c.queues.Knows(b.priority)
+	})
+}
+
+// byTicket returns the requests in the order of their numbers, so that whatever
+// is done to all of them is done in the same order every time.
+func (c *Core) byTicket(requests map[policies.TicketID]*request) []*request {
+	sorted := make([]*request, 0, len(requests))
+	for _, r := range requests {
+		sorted = append(sorted, r)
+	}
+	slices.SortFunc(sorted, func(a, b *request) int { return a.ID.Compare(b.ID) })
+	return sorted
+}

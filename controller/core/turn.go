@@ -1,0 +1,248 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+)
+
+// turn is the state of the exchange with the ledger.
+type turn struct {
+	underWay bool
+	due      bool // there is something to say that may not wait
+	touched  bool // a ticket came or went; worth a turn if it changed the offers
+	register bool // the ledger must be told everything
+	resync   bool // the ledger must be told all offers
+	leave    bool // the next turn is the last
+
+	statement  store.Statement // reused from turn to turn
+	number     uint64
+	answered   uint64
+	generation uint64
+	readMail   uint64
+	members    int
+
+	settlements []store.Settlement // for the next batch
+	batch       uint64
+	last        time.Time // when the last turn began
+
+	failing  bool      // the last turn failed
+	failures int       // in a row
+	since    time.Time // when the first of them began
+	retry    time.Time // not before
+	outage   bool      // this replica goes on by itself
+	left     bool
+}
+
+// Ready is what the driver must carry out.
+type Ready struct {
+	// Turn is a statement to take to the ledger, or nil. TurnDone must be
+	// called with its end before another is handed out.
+	Turn *store.Statement
+	// Decisions are waits that ended. The slice is valid until the next
+	// Ready.
+	Decisions []Decision
+	// Next is when Tick must be called at the latest.
+	Next time.Time
+}
+
+// Ready hands out what there is to do.
+func (c *Core) Ready(now time.Time) Ready {
+	c.queues.Refill()
+	if c.turn.outage {
+		c.dispatchShare(now)
+	}
+	var ready Ready
+	if c.turnDue(now) {
+		ready.Turn = c.beginTurn(now)
+	}
+	ready.Decisions, c.decisions, c.spare = c.decisions, c.spare[:0], c.decisions
+	ready.Next = c.next(now)
+	return ready
+}
+
+// turnDue reports whether to take a turn now. What only tops up the offers
+// waits for something else to say, as long as enough of them stand.
+func (c *Core) turnDue(now time.Time) bool {
+	t := &c.turn
+	if t.underWay || t.left || now.Before(t.retry) {
+		return false
+	}
+	if t.due || t.touched && c.queues.Changed() || c.queues.Thin() {
+		return true
+	}
+	t.touched = false
+	return now.Sub(t.last) >= c.turnInterval()
+}
+
+// turnInterval is the longest time between two turns.
+func (c *Core) turnInterval() time.Duration {
+	if len(c.waiting) > 0 || c.queues.Len() > 0 {
+		return c.cfg.WaitingTurn
+	}
+	return c.cfg.Lease / 3
+}
+
+func (c *Core) next(now time.Time) time.Time {
+	next := now.Add(time.Hour)
+	if !c.turn.underWay && !c.turn.left {
+		next = c.turn.last.Add(c.turnInterval())
+		if c.turn.retry.After(next) || c.turn.failing {
+			next = c.turn.retry
+		}
+	}
+	if c.deadlines.Len() > 0 && c.deadlines.Min().deadline.Before(next) {
+		next = c.deadlines.Min().deadline
+	}
+	return next
+}
+
+// beginTurn states the truth.
+func (c *Core) beginTurn(now time.Time) *store.Statement {
+	t := &c.turn
+	t.underWay, t.due, t.touched = true, false, false
+	t.last = now
+	t.number++
+	s := &t.statement
+	if len(s.Settlements) == 0 && len(t.settlements) > 0 {
+		s.Settlements, t.settlements = t.settlements, s.Settlements
+		t.batch++
+	}
+	*s = store.Statement{
+		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
+		Number: t.number, Answered: t.answered, Generation: t.generation, ReadMail: t.readMail,
+		Members: t.members, Register: t.register, Resync: t.resync, Leave: t.leave,
+		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0],
+		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
+	}
+	for _, b := range c.bands {
+		queued, bytes := c.queues.Queued(b.priority)
+		s.Bands = append(s.Bands, store.Band{
+			Priority: b.priority, Policy: b.policy,
+			CountsService: b.account.CountsService, LiftsIdle: b.account.LiftsIdle,
+			Limit: b.limit, InFlight: b.inFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.v,
+		})
+	}
+	offer := func(o shard.Offer) {
+		s.Offers = append(s.Offers, store.Offer{
+			Ticket: o.Ticket, Flow: o.Flow.ID, Priority: o.Flow.Priority,
+			Rank: o.Rank, Charge: o.Charge, Score: o.Score, Idle: o.Idle,
+		})
+	}
+	if t.register || t.resync {
+		c.queues.Restate(offer)
+	} else {
+		c.queues.Changes(offer, func(id policies.TicketID) { s.Withdrawn = append(s.Withdrawn, id) })
+	}
+	if t.register {
+		c.queues.Counters(func(key policies.FlowKey, counter float64) {
+			s.Counters = append(s.Counters, store.Counter{Flow: key.ID, Priority: key.Priority, Value: counter})
+		})
+	}
+	return s
+}
+
+// settle notes a correction for the next batch.
+func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter float64) {
+	c.turn.settlements = append(c.turn.settlements, store.Settlement{
+		Flow: flow.ID, Priority: flow.Priority, Policy: policy, Delta: delta, Counter: counter,
+	})
+	c.queues.Charged(flow, delta)
+	c.turn.due = true
+}
+
+// Wake says that the ledger may have mail.
+func (c *Core) Wake() { c.turn.due = true }
+
+// TurnDone takes in how the turn that Ready handed out ended.
+func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
+	t := &c.turn
+	t.underWay = false
+	if err != nil {
+		c.queues.Failed()
+		c.turnFailed(now)
+		return
+	}
+	t.failing, t.failures, t.retry = false, 0, time.Time{}
+	c.clock = reply.Now.Sub(now)
+	if reply.Status == store.Register {
+		c.queues.Failed()
+		t.generation, t.readMail, t.answered = reply.Generation, 0, 0
+		t.register, t.due = true, true
+		return
+	}
+	t.outage = false
+	t.answered, t.generation = t.statement.Number, reply.Generation
+	t.left = t.leave
+	t.register, t.resync = false, reply.Status == store.Resync
+	t.due = t.due || t.resync
+	clear(t.statement.Settlements)
+	t.statement.Settlements = t.statement.Settlements[:0]
+	c.queues.Answered()
+	for i := range reply.Mail {
+		if m := &reply.Mail[i]; m.Number > t.readMail {
+			t.readMail = m.Number
+			c.read(now, m)
+		}
+	}
+	c.learn(reply)
+}
+
+// read takes in one piece of mail.
+func (c *Core) read(now time.Time, m *store.Mail) {
+	key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
+	if m.Kind&store.Taken != 0 {
+		c.queues.Taken(m.Ticket, m.Counter, now)
+	}
+	if m.Kind&store.Dropped != 0 {
+		c.queues.Dropped(m.Ticket, now)
+	}
+	if m.Kind&store.Granted == 0 {
+		return
+	}
+	r := c.waiting[m.Ticket]
+	if r == nil { // it went away while the grant was on its way: give it back
+		c.turn.due = true
+		if m.Charge != 0 {
+			c.settle(key, m.Policy, -m.Charge, m.Counter)
+		}
+		return
+	}
+	c.queues.Remove(r.ID, now)
+	r.policy, r.charge, r.counter = m.Policy, m.Charge, m.Counter
+	c.dispatch(r)
+}
+
+// dispatch lets a waiting request go.
+func (c *Core) dispatch(r *request) {
+	c.settleWait(r)
+	c.inFlight[r.ID] = r
+	c.band(r.Flow.Priority).inFlight++
+	c.decide(r, Dispatched, nil)
+}
+
+// learn takes over what the ledger tells of the fleet.
+func (c *Core) learn(reply *store.Reply) {
+	var mine, mineBytes int64
+	for i := range reply.Bands {
+		total := &reply.Bands[i]
+		b := c.band(total.Priority)
+		stated := &c.turn.statement.Bands[i]
+		b.v, b.queued = max(b.v, total.VirtualTime), total.Queued
+		mine += stated.Queued
+		mineBytes += stated.QueuedBytes
+		c.queues.Tell(total.Priority, total.VirtualTime, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)
+	}
+	c.queues.TellOthers(reply.Queued-mine, reply.QueuedBytes-mineBytes)
+	c.totals = Totals{InFlight: reply.InFlight, Queued: reply.Queued, QueuedBytes: reply.QueuedBytes, Members: reply.Members}
+	c.turn.members = max(1, reply.Members)
+}
+
+// Leave makes the next turn the last: it ends this replica's lease. Nothing
+// should be waiting or in flight any more; what is loses its place.
+func (c *Core) Leave() { c.turn.leave, c.turn.due = true, true }
+
+// Left reports whether the last turn is over.
+func (c *Core) Left() bool { return c.turn.left }

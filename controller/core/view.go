@@ -1,0 +1,83 @@
+package core
+
+import (
+	"github.com/weirflow/weir/shard"
+)
+
+// LedgerState says how the core stands with the ledger.
+type LedgerState string
+
+// The states.
+const (
+	// Registering: the ledger has not been told everything yet.
+	Registering LedgerState = "registering"
+	// Connected: turns are answered.
+	Connected LedgerState = "connected"
+	// Outage: the ledger is out of reach and the replica goes on by itself.
+	Outage LedgerState = "outage"
+)
+
+// View is the core as an operator sees it.
+type View struct {
+	Ledger     LedgerState
+	Generation uint64
+	// Waiting and InFlight are the requests whose connections are here.
+	Waiting, InFlight int
+	// Pool is what the endpoints take, Totals the whole fleet's figures.
+	Pool   Pool
+	Totals Totals
+	Bands  []BandView
+	Flows  []shard.FlowView
+}
+
+// BandView is one priority.
+type BandView struct {
+	Priority int
+	Policy   string
+	// Limit is how many requests may be in flight for the band to dispatch.
+	Limit int64
+	// InFlight, Queued and QueuedBytes are this replica's.
+	InFlight, Queued, QueuedBytes int64
+	VirtualTime                   float64
+}
+
+// View returns a copy of what there is to see.
+func (c *Core) View() View {
+	v := View{
+		Ledger: c.LedgerState(), Generation: c.turn.generation, Waiting: len(c.waiting), InFlight: len(c.inFlight),
+		Pool: c.pool, Totals: c.totals,
+	}
+	for _, b := range c.bands {
+		queued, bytes := c.queues.Queued(b.priority)
+		v.Bands = append(v.Bands, BandView{
+			Priority: b.priority, Policy: b.policy, Limit: b.limit, InFlight: b.inFlight,
+			Queued: queued, QueuedBytes: bytes, VirtualTime: b.v,
+		})
+	}
+	c.queues.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
+	return v
+}
+
+// LedgerState returns how the core stands with the ledger.
+func (c *Core) LedgerState() LedgerState {
+	switch {
+	case c.turn.outage:
+		return Outage
+	case c.turn.register:
+		return Registering
+	default:
+		return Connected
+	}
+}
+
+// InFlight returns how many requests the fleet has in flight, as last told.
+func (c *Core) InFlight() int64 { return max(c.totals.InFlight, int64(len(c.inFlight))) }
+
+// Saturation is how full the pool is as the ledger counts, 1 being full; a pool
+// without endpoints is full.
+func (v View) Saturation() float64 {
+	if v.Pool.Endpoints == 0 {
+		return 1
+	}
+	return float64(v.Totals.InFlight) / float64(max(1, v.Pool.Limit))
+}

@@ -1,0 +1,266 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/store"
+)
+
+// driver runs a core: it is the only place with goroutines. One of them feeds
+// the core; where the ledger is outside the process, a second one takes the
+// turns, so that requests are taken in while a turn is under way.
+type driver struct {
+	options *options
+	core    *core.Core
+	ledger  store.Ledger
+
+	mu     sync.Mutex
+	inbox  []event
+	asleep bool // the loop waits for a kick
+	kick   chan struct{}
+
+	statements chan *store.Statement // nil: turns are taken inline
+	cancel     context.CancelFunc
+	stopping   bool
+	stopped    chan struct{}
+	goroutines sync.WaitGroup
+
+	state         core.LedgerState
+	turns, grants atomic.Uint64
+}
+
+// event is something the core must hear of.
+type event struct {
+	kind    eventKind
+	waiter  *waiter
+	seq     uint64
+	usage   core.Usage
+	outcome Outcome
+	err     error
+	reply   *store.Reply
+	call    func(time.Time, *core.Core)
+}
+
+type eventKind uint8
+
+const (
+	enqueue eventKind = iota
+	cancel
+	complete
+	turnDone
+	call
+)
+
+func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
+	ctx, cancelFunc := context.WithCancel(context.Background())
+	d.core, d.ledger, d.options = c, ledger, o
+	d.kick, d.stopped, d.cancel = make(chan struct{}, 1), make(chan struct{}), cancelFunc
+	if _, inline := ledger.(store.Inline); !inline {
+		d.statements = make(chan *store.Statement, 1)
+		d.goroutines.Go(func() { d.takeTurns(ctx) })
+	}
+	wakeups := ledger.Wakeups(ctx, o.replica)
+	d.goroutines.Go(func() {
+		for range wakeups {
+			d.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Wake() }})
+		}
+	})
+	d.goroutines.Go(func() { d.loop(ctx) })
+}
+
+// post hands the loop an event. After stop the event is answered by refuse.
+func (d *driver) post(e event) {
+	d.mu.Lock()
+	if d.stopping {
+		d.mu.Unlock()
+		if e.kind == enqueue {
+			e.waiter.decide(RejectedOther, ErrShuttingDown)
+		}
+		return
+	}
+	d.inbox = append(d.inbox, e)
+	wake := d.asleep
+	d.asleep = false
+	d.mu.Unlock()
+	if wake {
+		d.kick <- struct{}{}
+	}
+}
+
+// loop feeds the core batch by batch and sleeps when there is nothing to do.
+func (d *driver) loop(ctx context.Context) {
+	defer close(d.stopped)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	var batch []event
+	for {
+		now := time.Now()
+		for i := range batch {
+			d.step(now, &batch[i])
+		}
+		clear(batch)
+		d.core.Tick(now)
+		next := d.carryOut(ctx, now)
+
+		d.mu.Lock()
+		batch, d.inbox = d.inbox, batch[:0]
+		d.asleep = len(batch) == 0
+		stop := d.stopping && d.asleep
+		d.mu.Unlock()
+		if len(batch) > 0 {
+			continue
+		}
+		if stop {
+			d.core.CancelAll(now, EvictedOther, ErrShuttingDown) // whoever slipped in meanwhile
+			d.decide(d.core.Ready(now).Decisions)
+			return
+		}
+		timer.Reset(time.Until(next))
+		select {
+		case <-d.kick:
+		case <-timer.C:
+			d.mu.Lock()
+			if !d.asleep { // a kick is on its way
+				d.mu.Unlock()
+				<-d.kick
+				break
+			}
+			d.asleep = false
+			d.mu.Unlock()
+		}
+	}
+}
+
+func (d *driver) step(now time.Time, e *event) {
+	switch e.kind {
+	case enqueue:
+		d.core.Enqueue(now, e.waiter.request)
+	case cancel:
+		d.core.Cancel(now, e.seq, e.outcome, e.err)
+	case complete:
+		d.core.Complete(now, e.seq, e.usage)
+	case turnDone:
+		d.core.TurnDone(now, e.reply, e.err)
+		d.noteTurn(e.err)
+	case call:
+		e.call(now, d.core)
+	}
+}
+
+// carryOut does what the core asks for, until it asks for nothing that can be
+// done at once, and returns when it wants to be ticked.
+func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
+	for {
+		ready := d.core.Ready(now)
+		d.decide(ready.Decisions)
+		switch {
+		case ready.Turn == nil:
+			return ready.Next
+		case d.statements != nil:
+			d.statements <- ready.Turn
+			return ready.Next
+		}
+		reply, err := d.turn(ctx, ready.Turn)
+		d.core.TurnDone(now, reply, err)
+		d.noteTurn(err)
+	}
+}
+
+// decide wakes the callers whose waits ended.
+func (d *driver) decide(decisions []core.Decision) {
+	for i := range decisions {
+		if decisions[i].Outcome == Dispatched {
+			d.grants.Add(1)
+		}
+		decisions[i].Tag.(*waiter).decide(decisions[i].Outcome, decisions[i].Err)
+	}
+}
+
+// turn takes one turn.
+func (d *driver) turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
+	d.turns.Add(1)
+	if d.options.observer == nil {
+		return d.ledger.Turn(ctx, s)
+	}
+	began := time.Now()
+	reply, err := d.ledger.Turn(ctx, s)
+	d.options.observer.TurnTaken(time.Since(began), err)
+	return reply, err
+}
+
+func (d *driver) takeTurns(ctx context.Context) {
+	for s := range d.statements {
+		turnCtx, done := context.WithTimeout(ctx, d.options.turnTimeout)
+		reply, err := d.turn(turnCtx, s)
+		done()
+		d.post(event{kind: turnDone, reply: reply, err: err})
+	}
+}
+
+// noteTurn logs a change of the ledger's state, once per change.
+func (d *driver) noteTurn(err error) {
+	state := d.core.LedgerState()
+	if state == d.state {
+		return
+	}
+	d.state = state
+	log := d.options.logger.With(zap.String("replica", d.options.replica), zap.String("ledger", string(state)))
+	switch {
+	case state == core.Outage:
+		log.Warn("ledger out of reach, going on alone", zap.Error(err))
+	case errors.Is(err, store.ErrSuperseded):
+		log.Error("another process runs under this replica id: give one of them another", zap.Error(err))
+	default:
+		log.Info("ledger state changed")
+	}
+}
+
+// stop evicts whoever waits, takes leave of the ledger and ends the goroutines.
+func (d *driver) stop() {
+	left := make(chan struct{})
+	d.post(event{kind: call, call: func(now time.Time, k *core.Core) {
+		k.CancelAll(now, EvictedOther, ErrShuttingDown)
+		k.Leave()
+		close(left)
+	}})
+	<-left
+	ctx, cancelWait := context.WithTimeout(context.Background(), d.options.turnTimeout)
+	defer cancelWait()
+	for !d.hasLeft(ctx) && ctx.Err() == nil {
+	}
+	d.mu.Lock()
+	d.stopping = true
+	wake := d.asleep
+	d.asleep = false
+	d.mu.Unlock()
+	if wake {
+		d.kick <- struct{}{}
+	}
+	<-d.stopped
+	d.cancel()
+	if d.statements != nil {
+		close(d.statements)
+	}
+	d.goroutines.Wait()
+}
+
+// hasLeft asks the core, after a moment, whether its last turn is over.
+func (d *driver) hasLeft(ctx context.Context) bool {
+	left := make(chan bool, 1)
+	d.post(event{kind: call, call: func(_ time.Time, k *core.Core) { left <- k.Left() }})
+	if <-left {
+		return true
+	}
+	select {
+	case <-time.After(time.Millisecond):
+	case <-ctx.Done():
+	}
+	return false
+}

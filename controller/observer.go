@@ -1,0 +1,16 @@
+package controller
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Observer hears of what a controller does, for metrics. Its methods are called
+// on hot paths from many goroutines and must return at once.
+type Observer interface {
+	// Decided is called once per request with its outcome and how long it waited.
+	Decided(flow policies.FlowKey, outcome Outcome, waited time.Duration)
+	// TurnTaken is called once per turn with how long it took and how it ended.
+	TurnTaken(took time.Duration, err error)
+}

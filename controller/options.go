@@ -1,0 +1,183 @@
+package controller
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/ordering"
+	"github.com/weirflow/weir/policies/usagelimit"
+	"github.com/weirflow/weir/shard"
+)
+
+// Option configures a controller.
+type Option func(*options)
+
+type options struct {
+	replica                   string
+	logger                    *zap.Logger
+	observer                  Observer
+	detector                  policies.SaturationDetector
+	usageLimit                policies.UsageLimitPolicy
+	ttl, noEndpointTTL        time.Duration
+	lease, waitingTurn        time.Duration
+	turnTimeout, outageAfter  time.Duration
+	onStoreOutage             core.StoreOutage
+	shard                     shard.Config
+	defaultBand, negativeBand shard.BandConfig
+	bands                     map[int]shard.BandConfig
+}
+
+// WithReplica names this replica; "weir" by default. The name must be unique
+// among the replicas of a ledger.
+func WithReplica(id string) Option { return func(o *options) { o.replica = id } }
+
+// WithLogger sets where changes of state are logged; nowhere by default.
+func WithLogger(l *zap.Logger) Option { return func(o *options) { o.logger = l } }
+
+// WithObserver sets who hears of decisions and turns; nobody by default, which
+// costs nothing.
+func WithObserver(obs Observer) Option { return func(o *options) { o.observer = obs } }
+
+// WithSaturationDetector sets what says how full the pool is. Without one the
+// pool has no limit.
+func WithSaturationDetector(d policies.SaturationDetector) Option {
+	return func(o *options) { o.detector = d }
+}
+
+// WithUsageLimit sets how full the pool may get for each band; the whole pool
+// for all by default.
+func WithUsageLimit(p policies.UsageLimitPolicy) Option { return func(o *options) { o.usageLimit = p } }
+
+// WithTTL sets how long a request may wait while the pool has endpoints, and
+// while it has none; 60 s each by default, 0 for ever. A negative second value
+// rejects at once.
+func WithTTL(ttl, noEndpoint time.Duration) Option {
+	return func(o *options) { o.ttl, o.noEndpointTTL = ttl, noEndpoint }
+}
+
+// WithLease tells the ledger's lease, 3 s by default; a third of it is the
+// longest time between two turns.
+func WithLease(d time.Duration) Option { return func(o *options) { o.lease = d } }
+
+// WithTurnTimeout sets how long one turn may take, 500 ms by default.
+func WithTurnTimeout(d time.Duration) Option { return func(o *options) { o.turnTimeout = d } }
+
+// WithStoreOutage sets what is done once turns have failed for the given time:
+// by default, after 500 ms, go on within this replica's share of the limit.
+func WithStoreOutage(s core.StoreOutage, after time.Duration) Option {
+	return func(o *options) { o.onStoreOutage, o.outageAfter = s, after }
+}
+
+// WithCapacity caps what waits in all bands together, over the fleet; 0 means
+// no cap, which is the default.
+func WithCapacity(requests, bytes int64) Option {
+	return func(o *options) { o.shard.MaxRequests, o.shard.MaxBytes = requests, bytes }
+}
+
+// WithDefaultBand configures every band that WithBand does not; unset fields
+// keep their defaults: 5000 requests, 1 GB, global strict, first come first
+// served.
+func WithDefaultBand(b shard.BandConfig) Option { return func(o *options) { o.defaultBand = b } }
+
+// WithNegativeBand configures the bands below zero that WithBand does not.
+func WithNegativeBand(b shard.BandConfig) Option { return func(o *options) { o.negativeBand = b } }
+
+// WithBand configures one priority's band.
+func WithBand(priority int, b shard.BandConfig) Option {
+	return func(o *options) { o.bands[priority] = b }
+}
+
+// WithWeights sets the flows' shares, above zero; 1 for all by default.
+func WithWeights(weight func(policies.FlowKey) float64) Option {
+	return func(o *options) { o.shard.Weight = weight }
+}
+
+// WithOffers sets how many tickets of a band are put before the ledger at most;
+// 32 by default.
+func WithOffers(perBand int) Option { return func(o *options) { o.shard.OffersPerBand = perBand } }
+
+// WithFlowIdle sets how long an empty flow is remembered; 5 minutes by default.
+func WithFlowIdle(d time.Duration) Option { return func(o *options) { o.shard.Idle = d } }
+
+func newOptions(opts []Option) (options, error) {
+	strict, err1 := fairness.NewGlobalStrict(fairness.GlobalStrictType, nil)
+	fcfs, err2 := ordering.NewFCFS(ordering.FCFSType, nil)
+	static, err3 := usagelimit.NewStatic(usagelimit.StaticType, nil)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		return options{}, fmt.Errorf("default policies: %w", err)
+	}
+	base := shard.BandConfig{
+		MaxRequests: 5000, MaxBytes: 1e9,
+		Fairness: strict.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+	}
+	o := options{
+		replica: "weir", logger: zap.NewNop(), usageLimit: static.(policies.UsageLimitPolicy),
+		ttl: time.Minute, noEndpointTTL: time.Minute,
+		lease: 3 * time.Second, waitingTurn: 25 * time.Millisecond,
+		turnTimeout: 500 * time.Millisecond, outageAfter: 500 * time.Millisecond,
+		shard: shard.Config{Shards: 256, OffersPerBand: 32, Idle: 5 * time.Minute},
+		bands: make(map[int]shard.BandConfig),
+	}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	o.defaultBand = fill(o.defaultBand, base)
+	o.negativeBand = fill(o.negativeBand, o.defaultBand)
+	for p, b := range o.bands {
+		o.bands[p] = fill(b, base)
+	}
+	o.shard.Band = o.band
+	switch {
+	case o.replica == "":
+		return o, errors.New("new controller: the replica needs an id")
+	case o.shard.OffersPerBand < 1:
+		return o, fmt.Errorf("new controller: %d offers per band, at least 1 is needed", o.shard.OffersPerBand)
+	case o.lease <= 0 || o.turnTimeout <= 0:
+		return o, errors.New("new controller: lease and turn timeout must be above zero")
+	}
+	return o, nil
+}
+
+// fill gives a band's unset fields their defaults.
+func fill(b, defaults shard.BandConfig) shard.BandConfig {
+	if b.MaxRequests <= 0 {
+		b.MaxRequests = defaults.MaxRequests
+	}
+	if b.MaxBytes <= 0 {
+		b.MaxBytes = defaults.MaxBytes
+	}
+	if b.Fairness == nil {
+		b.Fairness = defaults.Fairness
+	}
+	if b.Ordering == nil {
+		b.Ordering = defaults.Ordering
+	}
+	return b
+}
+
+// band returns a priority's configuration.
+func (o *options) band(priority int) shard.BandConfig {
+	if b, ok := o.bands[priority]; ok {
+		return b
+	}
+	if priority < 0 {
+		return o.negativeBand
+	}
+	return o.defaultBand
+}
+
+func (o *options) coreConfig(incarnation uint64) core.Config {
+	cfg := core.Config{
+		Replica: o.replica, Incarnation: incarnation, Seed: incarnation,
+		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
+		Lease: o.lease, WaitingTurn: o.waitingTurn, OutageAfter: o.outageAfter, OnStoreOutage: o.onStoreOutage,
+	}
+	cfg.Shard.Band = o.band
+	return cfg
+}

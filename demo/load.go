@@ -1,0 +1,140 @@
+package demo
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/policies"
+)
+
+// meter measures what each tenant gets. It implements controller.Observer.
+type meter struct {
+	mu       sync.Mutex
+	running  bool // the measured time has begun
+	tenants  map[string]*measured
+	gap      float64
+	failures int
+	lastFail error
+}
+
+// measured is one tenant's service.
+type measured struct {
+	tenant   Tenant
+	requests int
+	tokens   int
+	waits    []time.Duration
+}
+
+func newMeter(tenants []Tenant) *meter {
+	m := &meter{tenants: make(map[string]*measured)}
+	for _, t := range tenants {
+		m.tenants[t.ID] = &measured{tenant: t}
+	}
+	return m
+}
+
+// Decided implements controller.Observer.
+func (m *meter) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.tenants[flow.ID]
+	if t == nil || !m.running || outcome != controller.Dispatched {
+		return
+	}
+	t.waits = append(t.waits, waited)
+	t.requests++
+	t.tokens += t.tenant.Tokens
+	least, most := -1.0, -1.0
+	for _, t := range m.tenants {
+		if t.tenant.Pause > 0 {
+			continue // it is not always backlogged, so the bound does not speak of it
+		}
+		service := float64(t.requests) / t.tenant.Weight
+		if least < 0 || service < least {
+			least = service
+		}
+		most = max(most, service)
+	}
+	m.gap = max(m.gap, most-least)
+}
+
+// TurnTaken implements controller.Observer.
+func (m *meter) TurnTaken(time.Duration, error) {}
+
+func (m *meter) failed(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.failures++
+	m.lastFail = err
+}
+
+func (m *meter) begin() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.running = true
+}
+
+// runLoad keeps every tenant's clients going until ctx ends.
+func runLoad(ctx context.Context, f *fleet, m *meter) {
+	transport := &http.Transport{MaxIdleConnsPerHost: 1024}
+	defer transport.CloseIdleConnections()
+	client := &http.Client{Transport: transport}
+	var clients sync.WaitGroup
+	for _, t := range f.cfg.Tenants {
+		for _, at := range t.replicas(len(f.replicas)) {
+			for range t.Clients {
+				clients.Go(func() {
+					for ctx.Err() == nil {
+						if err := ask(ctx, client, f.replicas[at].url, t); err != nil && ctx.Err() == nil {
+							m.failed(err)
+							pause(ctx, 100*time.Millisecond)
+						}
+						pause(ctx, t.Pause)
+					}
+				})
+			}
+		}
+	}
+	clients.Wait()
+}
+
+// ask makes one request and reads its answer to the end.
+func ask(ctx context.Context, client *http.Client, url string, t Tenant) error {
+	body := fmt.Appendf(nil, `{"model":"simulated","max_tokens":%d,"messages":[{"role":"user","content":"hello"}]}`, t.Tokens)
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("x-llm-d-inference-fairness-id", t.ID)
+	res, err := client.Do(r)
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close() //nolint:errcheck // it was read to the end
+	if _, err := io.Copy(io.Discard, res.Body); err != nil {
+		return err
+	}
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("tenant %s: status %d", t.ID, res.StatusCode)
+	}
+	return nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,86 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+
+	"github.com/weirflow/weir/controller"
+)
+
+// DroppedReasonHeader says on an error answer why flow control dropped the
+// request.
+const DroppedReasonHeader = "x-llm-d-request-dropped-reason"
+
+// statusClientGone is what logs and metrics show for a client that went away
+// before its answer; nothing is sent.
+const statusClientGone = 499
+
+// retryAfter is how long a client is asked to stay away, in seconds: about what
+// a saturated pool takes to get through a queue that is worth joining.
+const retryAfter = 1
+
+// refusal is an answer that the gateway makes up itself.
+type refusal struct {
+	status  int
+	code    string
+	reason  string // for DroppedReasonHeader; empty for none
+	message string
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.message }
+
+func badRequest(code, message string) *refusal {
+	return &refusal{status: http.StatusBadRequest, code: code, message: message}
+}
+
+// write sends the refusal as an OpenAI error object.
+func (r *refusal) write(w http.ResponseWriter) {
+	typ := "invalid_request_error"
+	switch {
+	case r.status == http.StatusTooManyRequests:
+		typ = "rate_limit_error"
+	case r.status >= 500:
+		typ = "server_error"
+	}
+	body, err := json.Marshal(map[string]any{"error": map[string]any{
+		"message": r.message, "type": typ, "param": nil, "code": r.code,
+	}})
+	if err != nil { // strings always marshal
+		http.Error(w, r.message, r.status)
+		return
+	}
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	if r.reason != "" {
+		h.Set(DroppedReasonHeader, r.reason)
+	}
+	if r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", strconv.Itoa(retryAfter))
+	}
+	w.WriteHeader(r.status)
+	_, _ = w.Write(body) // the client may be gone; there is no one to tell
+}
+
+// refusalOf is the answer to a request that flow control did not dispatch.
+func refusalOf(outcome controller.Outcome) *refusal {
+	switch outcome {
+	case controller.RejectedCapacity:
+		return &refusal{http.StatusTooManyRequests, "queue_full", "rejected-saturated",
+			"the queue is full; try again later"}
+	case controller.EvictedTTL:
+		return &refusal{http.StatusTooManyRequests, "queue_timeout", "rejected-ttl-expired",
+			"the request waited too long for capacity; try again later"}
+	case controller.RejectedNoEndpoints, controller.EvictedNoEndpoints:
+		return &refusal{http.StatusServiceUnavailable, "no_endpoints", "rejected-no-endpoints",
+			"the pool has no model servers that can be reached"}
+	case controller.EvictedContextCancelled:
+		return &refusal{statusClientGone, "client_gone", "rejected-context-cancelled",
+			"the client went away while the request waited"}
+	default:
+		return &refusal{http.StatusServiceUnavailable, "shutting_down", "rejected-shutting-down",
+			"this replica is shutting down; try again"}
+	}
+}

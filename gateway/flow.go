@@ -1,0 +1,58 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Request headers, each with its older alias.
+var (
+	flowHeaders      = [...]string{"X-Llm-D-Inference-Fairness-Id", "X-Gateway-Inference-Fairness-Id"}
+	objectiveHeaders = [...]string{"X-Llm-D-Inference-Objective", "X-Gateway-Inference-Objective"}
+	ttftHeaders      = [...]string{"X-Llm-D-Slo-Ttft-Ms", "X-Slo-Ttft-Ms"}
+)
+
+// DefaultFlow is the flow of requests that name none.
+const DefaultFlow = "default-flow"
+
+// maxFlowID bounds the length of a flow's id, in bytes.
+const maxFlowID = 256
+
+// flowOf reads whose request it is. The id is untrusted: it ends up in logs,
+// metrics and the ledger.
+func flowOf(h http.Header, objectives map[string]int) (policies.FlowKey, *refusal) {
+	key := policies.FlowKey{ID: first(h, flowHeaders[:]), Priority: objectives[first(h, objectiveHeaders[:])]}
+	if key.ID == "" {
+		key.ID = DefaultFlow
+	}
+	if len(key.ID) > maxFlowID {
+		return key, badRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", flowHeaders[0], maxFlowID))
+	}
+	for _, c := range []byte(key.ID) {
+		if c <= ' ' || c > '~' {
+			return key, badRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only", flowHeaders[0]))
+		}
+	}
+	return key, nil
+}
+
+func first(h http.Header, names []string) string {
+	for _, name := range names {
+		if v := h.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// stripControlHeaders removes what is addressed to flow control and not to the
+// model server.
+func stripControlHeaders(h http.Header) {
+	for _, names := range [][2]string{flowHeaders, objectiveHeaders, ttftHeaders} {
+		for _, name := range names {
+			h.Del(name)
+		}
+	}
+}

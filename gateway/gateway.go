@@ -1,0 +1,157 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/policies"
+)
+
+// Config describes a gateway.
+type Config struct {
+	// Controller decides when a request may go.
+	Controller *controller.Controller
+	// Upstreams are the model servers' URLs: scheme, host and port.
+	Upstreams []string
+	// Objectives maps the names that the objective header may carry to
+	// priorities; an unknown one has priority 0.
+	Objectives map[string]int
+	// MaxBody is the largest body taken, in bytes; 32 MiB by default. Bodies of
+	// waiting requests are held in memory.
+	MaxBody int64
+	// BodyTimeout is how long a client may take to send its body; 1 minute by
+	// default.
+	BodyTimeout time.Duration
+	// DialTimeout is how long a connection to a model server may take; 2 s by
+	// default. Another endpoint is tried after it.
+	DialTimeout time.Duration
+	// Logger gets what goes wrong; nothing by default.
+	Logger *zap.Logger
+	// Metrics counts answers; nil for none.
+	Metrics *Metrics
+}
+
+// Gateway is an http.Handler that forwards requests to the pool when flow
+// control lets them go. Close it after the server in front of it.
+type Gateway struct {
+	cfg       Config
+	endpoints *endpoints
+	proxy     *proxy
+	flows     *flowTable
+}
+
+// New returns a gateway for the upstreams.
+func New(cfg Config) (*Gateway, error) {
+	if cfg.MaxBody <= 0 {
+		cfg.MaxBody = 32 << 20
+	}
+	if cfg.BodyTimeout <= 0 {
+		cfg.BodyTimeout = time.Minute
+	}
+	if cfg.DialTimeout <= 0 {
+		cfg.DialTimeout = 2 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	g := &Gateway{cfg: cfg, flows: newFlowTable()}
+	es, err := newEndpoints(cfg.Upstreams, cfg.Logger, func(usable []policies.EndpointAccessor) {
+		cfg.Controller.Observe(context.Background(), usable)
+	})
+	if err != nil {
+		return nil, err
+	}
+	g.endpoints, g.proxy = es, newProxy(es, &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})
+	return g, nil
+}
+
+// Close ends the gateway's own goroutines and idle connections.
+func (g *Gateway) Close() {
+	g.endpoints.close()
+	g.proxy.transport.CloseIdleConnections()
+}
+
+// ServeHTTP implements http.Handler.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	status := &statusWriter{ResponseWriter: w}
+	defer func() { g.cfg.Metrics.answered(status.code) }()
+	if err := g.serve(status, r); err != nil {
+		var refused *refusal
+		if !errors.As(err, &refused) {
+			refused = &refusal{status: http.StatusBadGateway, code: "upstream_failed", message: err.Error()}
+		}
+		if refused.status == statusClientGone {
+			status.code = statusClientGone
+			return
+		}
+		refused.write(status)
+	}
+}
+
+// serve forwards the request when its turn comes, or says why not.
+func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
+	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+		return &refusal{status: http.StatusNotFound, code: "unknown_path",
+			message: fmt.Sprintf("no such path: %.200s; the API is under /v1/", r.URL.Path)}
+	}
+	reading := http.NewResponseController(w)
+	_ = reading.SetReadDeadline(time.Now().Add(g.cfg.BodyTimeout)) // where there is no deadline to set, there is none
+	in, refused := readInbound(w, r, g.cfg.MaxBody)
+	if refused != nil {
+		return refused
+	}
+	_ = reading.SetReadDeadline(time.Time{})
+	flow, refused := flowOf(r.Header, g.cfg.Objectives)
+	if refused != nil {
+		return refused
+	}
+	request := &controller.Request{
+		Flow: flow, Bytes: int64(len(in.body)), InputTokens: in.inputTokens, OutputTokens: in.outputTokens,
+	}
+	outcome, err := g.cfg.Controller.EnqueueAndWait(r.Context(), request)
+	if err != nil {
+		return refusalOf(outcome)
+	}
+	usage := controller.Usage{}
+	entry := g.flows.begin(flow)
+	// Deferred, so that the slot comes back even when the copying panics, which
+	// is how net/http's proxy reports a client that left.
+	defer func() {
+		entry.end(usage)
+		g.cfg.Controller.Release(request, usage)
+	}()
+	return g.proxy.forward(w, r, in, &usage)
+}
+
+// statusWriter remembers the status that was sent.
+type statusWriter struct {
+	http.ResponseWriter
+	code int
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *statusWriter) WriteHeader(code int) {
+	if code >= 200 && w.code == 0 {
+		w.code = code
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (w *statusWriter) Write(p []byte) (int, error) {
+	if w.code == 0 {
+		w.code = http.StatusOK
+	}
+	return w.ResponseWriter.Write(p)
+}
+
+// Unwrap lets http.ResponseController reach the writer's other abilities.
+func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

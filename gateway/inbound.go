@@ -1,0 +1,108 @@
+package gateway
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+)
+
+// inbound is what the gateway reads of a request before it is forwarded.
+type inbound struct {
+	body                      []byte
+	model                     string
+	inputTokens, outputTokens int64
+}
+
+// Paths of the API whose body must be JSON that names a model.
+var modelPaths = []string{"/chat/completions", "/completions", "/embeddings", "/responses"}
+
+// bytesPerToken is the rough length of a token of English text; the estimate is
+// settled by the server's own count.
+const bytesPerToken = 4
+
+// defaultOutputTokens is the expected length of an answer whose request names no
+// maximum.
+const defaultOutputTokens = 256
+
+// readInbound reads the body, once, and what flow control needs of it.
+func readInbound(w http.ResponseWriter, r *http.Request, limit int64) (*inbound, *refusal) {
+	in := &inbound{inputTokens: 1, outputTokens: 1}
+	if r.Body == nil || r.Body == http.NoBody {
+		return in, in.check(r)
+	}
+	if r.ContentLength > limit {
+		return nil, tooLarge(limit)
+	}
+	var buf bytes.Buffer
+	if r.ContentLength > 0 {
+		buf.Grow(int(r.ContentLength) + bytes.MinRead)
+	}
+	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
+		var over *http.MaxBytesError
+		if errors.As(err, &over) {
+			return nil, tooLarge(limit)
+		}
+		if errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() != nil {
+			return nil, &refusal{status: statusClientGone, code: "client_gone", message: "the client went away while sending its request"}
+		}
+		return nil, badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
+	}
+	in.body = buf.Bytes()
+	return in, in.check(r)
+}
+
+func tooLarge(limit int64) *refusal {
+	return &refusal{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
+		message: fmt.Sprintf("the request's body is larger than the limit of %d bytes", limit)}
+}
+
+// check parses the body of a request to the API proper.
+func (in *inbound) check(r *http.Request) *refusal {
+	if !isModelPath(r) {
+		return nil
+	}
+	var fields struct {
+		Model               *string         `json:"model"`
+		MaxTokens           *int64          `json:"max_tokens"`
+		MaxCompletionTokens *int64          `json:"max_completion_tokens"`
+		MaxOutputTokens     *int64          `json:"max_output_tokens"`
+		Messages            json.RawMessage `json:"messages"`
+		Prompt              json.RawMessage `json:"prompt"`
+		Input               json.RawMessage `json:"input"`
+	}
+	if err := json.Unmarshal(in.body, &fields); err != nil {
+		return badRequest("malformed_json", "the request's body is not the JSON object it should be: "+err.Error())
+	}
+	if fields.Model == nil || *fields.Model == "" {
+		return badRequest("model_required", `the request names no model; add "model" to its body`)
+	}
+	in.model = *fields.Model
+	prompt := len(fields.Messages) + len(fields.Prompt) + len(fields.Input)
+	in.inputTokens = int64(max(1, prompt/bytesPerToken))
+	in.outputTokens = defaultOutputTokens
+	if strings.HasSuffix(r.URL.Path, "/embeddings") {
+		in.outputTokens = 1
+	}
+	for _, most := range []*int64{fields.MaxTokens, fields.MaxCompletionTokens, fields.MaxOutputTokens} {
+		if most != nil && *most > 0 {
+			in.outputTokens = min(in.outputTokens, *most)
+		}
+	}
+	return nil
+}
+
+func isModelPath(r *http.Request) bool {
+	if r.Method != http.MethodPost {
+		return false
+	}
+	for _, suffix := range modelPaths {
+		if strings.HasSuffix(r.URL.Path, suffix) {
+			return true
+		}
+	}
+	return false
+}

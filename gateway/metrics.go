@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/policies"
+)
+
+// maxFlowLabels bounds the number of flow label values; flows past it share
+// "other".
+const maxFlowLabels = 1000
+
+// otherFlow is the label of flows past maxFlowLabels.
+const otherFlow = "other"
+
+// Metrics is a replica's Prometheus metrics. It implements controller.Observer
+// and prometheus.Collector; a nil Metrics counts nothing.
+type Metrics struct {
+	pool string
+
+	answers   *prometheus.CounterVec
+	outcomes  *prometheus.CounterVec
+	waits     *prometheus.HistogramVec
+	turns     prometheus.Histogram
+	failures  prometheus.Counter
+	described map[string]*prometheus.Desc
+
+	mu     sync.Mutex
+	flows  map[string]struct{}
+	cached sync.Map // decisionKey → decision
+
+	view func() (core.View, uint64, uint64, bool)
+}
+
+type decisionKey struct {
+	flow    policies.FlowKey
+	outcome controller.Outcome
+}
+
+// decision is the metrics one kind of decision goes to.
+type decision struct {
+	count prometheus.Counter
+	wait  prometheus.Observer
+}
+
+// NewMetrics returns the metrics of a replica for the named pool.
+func NewMetrics(pool string) *Metrics {
+	constant := prometheus.Labels{"inference_pool": pool}
+	m := &Metrics{
+		pool: pool, flows: make(map[string]struct{}),
+		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_http_requests_total", ConstLabels: constant,
+			Help: "Requests answered, by HTTP status; 499 is a client that went away.",
+		}, []string{"code"}),
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_flow_control_requests_total", ConstLabels: constant,
+			Help: "Requests decided by flow control, by outcome.",
+		}, []string{"outcome", "priority"}),
+		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: "weir_flow_control_request_queue_duration_seconds", ConstLabels: constant,
+			Help:    "Time from enqueuing to the decision.",
+			Buckets: []float64{.0005, .001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60},
+		}, []string{"fairness_id", "priority", "outcome"}),
+		turns: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "weir_ledger_turn_duration_seconds", ConstLabels: constant,
+			Help:    "Duration of turns with the ledger.",
+			Buckets: []float64{.000005, .00002, .0001, .0003, .001, .003, .01, .05, .2, .5},
+		}),
+		failures: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_ledger_turn_failures_total", ConstLabels: constant, Help: "Turns that failed.",
+		}),
+		described: make(map[string]*prometheus.Desc),
+	}
+	describe := func(name, help string, labels ...string) {
+		m.described[name] = prometheus.NewDesc("weir_"+name, help, labels, constant)
+	}
+	describe("flow_control_queue_size", "Requests waiting at this replica.", "fairness_id", "priority")
+	describe("flow_control_queue_bytes", "Bytes of the requests waiting at this replica.", "fairness_id", "priority")
+	describe("flow_control_pool_saturation", "How full the pool is; 1 is full.")
+	describe("flow_control_in_flight", "Requests in flight over the fleet, as the ledger last told.")
+	describe("flow_control_limit", "Requests that the pool takes in flight.")
+	describe("ledger_state", "1 for the state this replica is in with the ledger.", "state")
+	describe("ledger_members", "Replicas with a lease.")
+	describe("ledger_turns_total", "Turns taken.")
+	describe("ledger_grants_total", "Requests granted to this replica.")
+	return m
+}
+
+// Watch makes the metrics report the controller's state at every scrape.
+func (m *Metrics) Watch(c *controller.Controller) {
+	m.view = func() (core.View, uint64, uint64, bool) {
+		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+		defer cancel()
+		v, err := c.View(ctx)
+		turns, grants := c.Turns()
+		return v, turns, grants, err == nil
+	}
+}
+
+// answered counts an HTTP answer.
+func (m *Metrics) answered(code int) {
+	if m != nil {
+		m.answers.WithLabelValues(strconv.Itoa(code)).Inc()
+	}
+}
+
+// Decided implements controller.Observer.
+func (m *Metrics) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration) {
+	flow.ID = m.flowLabel(flow.ID)
+	key := decisionKey{flow, outcome}
+	d, ok := m.cached.Load(key)
+	if !ok {
+		priority := strconv.Itoa(flow.Priority)
+		d, _ = m.cached.LoadOrStore(key, decision{
+			count: m.outcomes.WithLabelValues(outcome.String(), priority),
+			wait:  m.waits.WithLabelValues(flow.ID, priority, outcome.String()),
+		})
+	}
+	d.(decision).count.Inc()
+	d.(decision).wait.Observe(waited.Seconds())
+}
+
+// TurnTaken implements controller.Observer.
+func (m *Metrics) TurnTaken(took time.Duration, err error) {
+	m.turns.Observe(took.Seconds())
+	if err != nil {
+		m.failures.Inc()
+	}
+}
+
+// flowLabel bounds the flow label's values.
+func (m *Metrics) flowLabel(id string) string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, known := m.flows[id]; known {
+		return id
+	}
+	if len(m.flows) >= maxFlowLabels {
+		return otherFlow
+	}
+	m.flows[id] = struct{}{}
+	return id
+}
+
+// Describe implements prometheus.Collector.
+func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, c := range m.collectors() {
+		c.Describe(ch)
+	}
+	for _, d := range m.described {
+		ch <- d
+	}
+}
+
+func (m *Metrics) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures}
+}
+
+// Collect implements prometheus.Collector.
+func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+	for _, c := range m.collectors() {
+		c.Collect(ch)
+	}
+	if m.view == nil {
+		return
+	}
+	v, turns, grants, ok := m.view()
+	if !ok {
+		return
+	}
+	send := func(name string, typ prometheus.ValueType, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
+	}
+	type queue struct{ requests, bytes int64 }
+	queues := make(map[policies.FlowKey]queue)
+	for _, f := range v.Flows {
+		key := policies.FlowKey{ID: m.flowLabel(f.Key.ID), Priority: f.Key.Priority}
+		q := queues[key]
+		queues[key] = queue{q.requests + f.Requests, q.bytes + f.Bytes}
+	}
+	for key, q := range queues {
+		send("flow_control_queue_size", prometheus.GaugeValue, float64(q.requests), key.ID, strconv.Itoa(key.Priority))
+		send("flow_control_queue_bytes", prometheus.GaugeValue, float64(q.bytes), key.ID, strconv.Itoa(key.Priority))
+	}
+	send("flow_control_pool_saturation", prometheus.GaugeValue, v.Saturation())
+	send("flow_control_in_flight", prometheus.GaugeValue, float64(v.Totals.InFlight))
+	send("flow_control_limit", prometheus.GaugeValue, float64(v.Pool.Limit))
+	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Outage} {
+		value := 0.0
+		if state == v.Ledger {
+			value = 1
+		}
+		send("ledger_state", prometheus.GaugeValue, value, string(state))
+	}
+	send("ledger_members", prometheus.GaugeValue, float64(v.Totals.Members))
+	send("ledger_turns_total", prometheus.CounterValue, float64(turns))
+	send("ledger_grants_total", prometheus.CounterValue, float64(grants))
+}

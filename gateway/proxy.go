@@ -1,0 +1,148 @@
+package gateway
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httputil"
+	"time"
+
+	"github.com/weirflow/weir/controller"
+)
+
+// proxy forwards dispatched requests.
+type proxy struct {
+	endpoints *endpoints
+	transport *http.Transport
+	reverse   *httputil.ReverseProxy
+}
+
+// forwarding is what the proxy keeps of one request on its way, in the
+// request's context.
+type forwarding struct {
+	in    *inbound
+	usage *usageReader
+	err   error
+}
+
+type forwardingKey struct{}
+
+func forwardingOf(r *http.Request) *forwarding {
+	return r.Context().Value(forwardingKey{}).(*forwarding)
+}
+
+func newProxy(es *endpoints, dialer *net.Dialer) *proxy {
+	p := &proxy{endpoints: es, transport: &http.Transport{
+		DialContext:         dialer.DialContext,
+		MaxIdleConns:        0, // no limit in all
+		MaxIdleConnsPerHost: 1024,
+		IdleConnTimeout:     90 * time.Second,
+		DisableCompression:  true, // what the client asked for is what it gets
+	}}
+	p.reverse = &httputil.ReverseProxy{
+		Rewrite: func(pr *httputil.ProxyRequest) {
+			pr.SetXForwarded()
+			stripControlHeaders(pr.Out.Header)
+		},
+		Transport:     p,
+		FlushInterval: -1, // every chunk at once
+		BufferPool:    &buffers{},
+		ErrorLog:      log.New(io.Discard, "", 0), // ErrorHandler has it
+		ModifyResponse: func(res *http.Response) error {
+			f := forwardingOf(res.Request)
+			f.usage = newUsageReader(res.Body, res.Header.Get("Content-Type"), f.in.inputTokens)
+			res.Body = f.usage
+			return nil
+		},
+		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) { forwardingOf(r).err = err },
+	}
+	return p
+}
+
+// forward sends the request to an endpoint and its answer back. The error is
+// about a request of which nothing has been answered. An answer that breaks off
+// panics with http.ErrAbortHandler, so that the client sees it break off too.
+func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, usage *controller.Usage) error {
+	f := &forwarding{in: in}
+	defer func() {
+		if f.usage != nil {
+			f.usage.finish()
+			*usage = f.usage.usage
+		}
+	}()
+	out := r.WithContext(context.WithValue(r.Context(), forwardingKey{}, f))
+	out.Body = http.NoBody
+	if len(in.body) > 0 {
+		out.Body = io.NopCloser(bytes.NewReader(in.body))
+	}
+	out.ContentLength = int64(len(in.body))
+	out.TransferEncoding = nil
+	p.reverse.ServeHTTP(w, out)
+	if f.err != nil && r.Context().Err() != nil {
+		return refusalOf(controller.EvictedContextCancelled)
+	}
+	return f.err
+}
+
+// RoundTrip sends the request to the endpoint with the fewest in flight, and to
+// another as long as connections fail before anything was sent.
+func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
+	in := forwardingOf(r).in
+	tokens := in.inputTokens + in.outputTokens
+	var tried []*endpoint
+	var last error
+	for {
+		e := p.endpoints.pick(tried, tokens)
+		if e == nil {
+			if last == nil {
+				return nil, refusalOf(controller.EvictedNoEndpoints)
+			}
+			return nil, &refusal{status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: "rejected-no-endpoints",
+				message: fmt.Sprintf("none of the pool's model servers could be reached; the last one tried failed with: %v", last)}
+		}
+		tried = append(tried, e)
+		res, err := p.send(r, e, in.body)
+		if err == nil {
+			res.Body = &putBackBody{ReadCloser: res.Body, endpoint: e, tokens: tokens}
+			return res, nil
+		}
+		e.putBack(tokens)
+		var dial *net.OpError
+		if r.Context().Err() != nil || !errors.As(err, &dial) || dial.Op != "dial" {
+			return nil, fmt.Errorf("model server %s: %w", e.url.Host, err)
+		}
+		p.endpoints.unreachable(e, err)
+		last = err
+	}
+}
+
+func (p *proxy) send(r *http.Request, e *endpoint, body []byte) (*http.Response, error) {
+	out := r.Clone(r.Context())
+	out.URL.Scheme, out.URL.Host, out.Host = e.url.Scheme, e.url.Host, e.url.Host
+	if len(body) > 0 {
+		out.Body = io.NopCloser(bytes.NewReader(body))
+		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	}
+	return p.transport.RoundTrip(out)
+}
+
+// putBackBody gives the endpoint back when the answer is over.
+type putBackBody struct {
+	io.ReadCloser
+	endpoint *endpoint
+	tokens   int64
+}
+
+// Close implements io.Closer.
+func (b *putBackBody) Close() error {
+	if b.endpoint != nil {
+		b.endpoint.putBack(b.tokens)
+		b.endpoint = nil
+	}
+	return b.ReadCloser.Close()
+}

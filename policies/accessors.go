@@ -1,0 +1,61 @@
+package policies
+
+import (
+	"iter"
+	"time"
+)
+
+// QueueItemAccessor is a policy's view of one waiting request. It is valid only
+// during the call it was passed to.
+type QueueItemAccessor interface {
+	// FlowKey is the flow the request belongs to.
+	FlowKey() FlowKey
+	// Weight is the share its flow was configured with; above zero, 1 by default.
+	Weight() float64
+	// Arrival is when the request was enqueued, by the ledger's clock.
+	Arrival() time.Time
+	// Deadline is when its time in the queue ends; zero means never.
+	Deadline() time.Time
+	// ByteSize is the size of its body in bytes.
+	ByteSize() int64
+	// InputTokens is the estimated length of the prompt, in tokens.
+	InputTokens() int64
+	// OutputTokens is the expected length of the answer, in tokens. The charge
+	// made with it is settled once the real number is known.
+	OutputTokens() int64
+}
+
+// FlowQueueAccessor is a policy's view of one flow's queue.
+type FlowQueueAccessor interface {
+	// FlowKey names the flow.
+	FlowKey() FlowKey
+	// Len is the number of requests a policy may choose from here: those that
+	// wait and have not been offered to the ledger yet.
+	Len() int
+	// Head is the request the ordering policy puts first, or nil when the queue
+	// is empty.
+	Head() QueueItemAccessor
+	// HeadScore is the score the band's ordering policy gives the head, lowest
+	// first (see [Scorer]); 0 when the queue is empty.
+	HeadScore() float64
+	// Weight is the flow's configured share; above zero, 1 by default.
+	Weight() float64
+	// Counter is the service the flow has received, in the unit of its
+	// fairness policy's charges, including what its standing offers will add.
+	Counter() float64
+}
+
+// PriorityBandAccessor is a policy's view of all flows of one priority.
+type PriorityBandAccessor interface {
+	// Priority is the band's number; a higher one goes first.
+	Priority() int
+	// State is what the band's fairness policy returned from NewState.
+	State() any
+	// VirtualTime is the rank the band has reached, as the ledger last told.
+	VirtualTime() float64
+	// Len is the number of flows in the band.
+	Len() int
+	// Flows iterates over the band's flows in the order of their ids. It
+	// includes flows whose queue is empty.
+	Flows() iter.Seq[FlowQueueAccessor]
+}

@@ -1,0 +1,8 @@
+// Package fairness has the built-in fairness policies. Each comes down to two
+// numbers: the rank of a flow's next request, lowest first, and the charge that
+// serving a request adds to its flow's counter.
+//
+//	policy          rank                     charge
+//	round robin     the flow's counter       1 / weight
+//	global strict   the request's score      0
+package fairness

@@ -1,0 +1,49 @@
+package fairness
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// GlobalStrictType is the type name of [GlobalStrict].
+const GlobalStrictType = "global-strict-fairness-policy"
+
+// GlobalStrict treats the band as one queue: the request that arrived first
+// goes first, whichever flow it belongs to. It gives no fairness between
+// tenants; choose it where a band has one.
+type GlobalStrict struct{ name string }
+
+// NewGlobalStrict is the factory of [GlobalStrictType]; it takes no parameters.
+func NewGlobalStrict(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
+		return nil, err
+	}
+	return &GlobalStrict{name: name}, nil
+}
+
+// TypedName implements [policies.Plugin].
+func (p *GlobalStrict) TypedName() policies.TypedName {
+	return policies.TypedName{Type: GlobalStrictType, Name: p.name}
+}
+
+// NewState implements [policies.FairnessPolicy]: there is nothing to remember.
+func (p *GlobalStrict) NewState(context.Context) any { return nil }
+
+// Pick implements [policies.FairnessPolicy].
+func (p *GlobalStrict) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {
+	return policies.PickLowest(p, band), nil
+}
+
+// Rank implements [policies.Ranker]: the score that the band's ordering policy
+// gives the flow's head.
+func (p *GlobalStrict) Rank(_ policies.PriorityBandAccessor, flow policies.FlowQueueAccessor) float64 {
+	return flow.HeadScore()
+}
+
+// Charge implements [policies.Ranker].
+func (p *GlobalStrict) Charge(policies.QueueItemAccessor) float64 { return 0 }
+
+// Account implements [policies.Accountant]: ranks are scores, nothing is counted.
+func (p *GlobalStrict) Account() policies.Account { return policies.Account{} }

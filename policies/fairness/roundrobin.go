@@ -1,0 +1,49 @@
+package fairness
+
+import (
+	"context"
+	"encoding/json"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// RoundRobinType is the type name of [RoundRobin].
+const RoundRobinType = "round-robin-fairness-policy"
+
+// RoundRobin gives every waiting flow the same number of requests, whatever
+// they cost: the unit of fairness is the request. A flow of weight 2 gets two
+// for each one of a flow of weight 1.
+//
+// Its counter is a virtual clock per flow (start-time fair queueing with every
+// request of length 1; Goyal, Vin and Cheng, SIGCOMM '96, section 2), so it
+// needs no ring and no cursor, and flows on different replicas compare.
+type RoundRobin struct{ name string }
+
+// NewRoundRobin is the factory of [RoundRobinType]; it takes no parameters.
+func NewRoundRobin(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
+		return nil, err
+	}
+	return &RoundRobin{name: name}, nil
+}
+
+// TypedName implements [policies.Plugin].
+func (p *RoundRobin) TypedName() policies.TypedName {
+	return policies.TypedName{Type: RoundRobinType, Name: p.name}
+}
+
+// NewState implements [policies.FairnessPolicy]: the counters are the state.
+func (p *RoundRobin) NewState(context.Context) any { return nil }
+
+// Pick implements [policies.FairnessPolicy].
+func (p *RoundRobin) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {
+	return policies.PickLowest(p, band), nil
+}
+
+// Rank implements [policies.Ranker].
+func (p *RoundRobin) Rank(_ policies.PriorityBandAccessor, flow policies.FlowQueueAccessor) float64 {
+	return flow.Counter()
+}
+
+// Charge implements [policies.Ranker].
+func (p *RoundRobin) Charge(item policies.QueueItemAccessor) float64 { return 1 / item.Weight() }

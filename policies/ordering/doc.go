@@ -1,0 +1,3 @@
+// Package ordering has the built-in ordering policies: which request of a flow
+// goes first.
+package ordering

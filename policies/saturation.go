@@ -1,0 +1,52 @@
+package policies
+
+import (
+	"context"
+	"time"
+)
+
+// EndpointAccessor is a detector's view of one model server.
+type EndpointAccessor interface {
+	// InFlight is the number of requests the gateway has at the endpoint.
+	InFlight() int
+	// InFlightTokens is what those requests are expected to cost, in tokens.
+	InFlightTokens() int64
+	// Metrics is the endpoint's last reading, zero if it was never read.
+	Metrics() EndpointMetrics
+}
+
+// EndpointMetrics is one reading of a model server's own metrics.
+type EndpointMetrics struct {
+	// ReadAt is when the reading was taken; zero if never.
+	ReadAt time.Time
+	// Running and Waiting are the server's own counts of sequences.
+	Running, Waiting int
+	// KVCacheUsage is the share of the KV cache in use, from 0 to 1.
+	KVCacheUsage float64
+}
+
+// SaturationDetector says how full the pool is.
+type SaturationDetector interface {
+	Plugin
+	// Saturation returns 0 for an idle pool, 1 for a full one and more for an
+	// overloaded one. No endpoints count as saturated. It is safe for
+	// concurrent use.
+	Saturation(ctx context.Context, now time.Time, endpoints []EndpointAccessor) float64
+}
+
+// InFlightLimiter is a SaturationDetector that knows the limit on requests in
+// flight outright. For other detectors the controller derives it from the
+// saturation and the number in flight, which says nothing about an idle pool.
+type InFlightLimiter interface {
+	InFlightLimit(endpoints []EndpointAccessor) int
+}
+
+// UsageLimitPolicy says how full the pool may get for a band.
+type UsageLimitPolicy interface {
+	Plugin
+	// Ceilings returns, for each of the priorities (highest first), the share
+	// of the pool's limit that all requests in flight may reach before the
+	// band stops dispatching: 1 is the whole limit, 0 closes the band. It is
+	// safe for concurrent use.
+	Ceilings(ctx context.Context, saturation float64, priorities []int) []float64
+}

@@ -1,0 +1,71 @@
+package policies
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Set holds the plug-in instances of one configuration, by name. It is filled
+// while loading; afterwards it is safe for concurrent use.
+type Set struct {
+	registry *Registry
+	byName   map[string]Plugin
+}
+
+// NewSet returns an empty set that builds plug-ins with the registry.
+func NewSet(r *Registry) *Set {
+	return &Set{registry: r, byName: make(map[string]Plugin)}
+}
+
+// Declare adds an instance, or returns ErrDuplicate.
+func (s *Set) Declare(p Plugin) error {
+	name := p.TypedName().Name
+	if _, taken := s.byName[name]; taken {
+		return fmt.Errorf("plug-in %q: %w", name, ErrDuplicate)
+	}
+	s.byName[name] = p
+	return nil
+}
+
+// Fairness returns the fairness policy that ref names.
+func (s *Set) Fairness(ref string) (FairnessPolicy, error) {
+	return lookup[FairnessPolicy](s, ref, "a fairness policy")
+}
+
+// Ordering returns the ordering policy that ref names.
+func (s *Set) Ordering(ref string) (OrderingPolicy, error) {
+	return lookup[OrderingPolicy](s, ref, "an ordering policy")
+}
+
+// Saturation returns the saturation detector that ref names.
+func (s *Set) Saturation(ref string) (SaturationDetector, error) {
+	return lookup[SaturationDetector](s, ref, "a saturation detector")
+}
+
+// UsageLimit returns the usage limit policy that ref names.
+func (s *Set) UsageLimit(ref string) (UsageLimitPolicy, error) {
+	return lookup[UsageLimitPolicy](s, ref, "a usage limit policy")
+}
+
+// lookup finds a declared plug-in; a name that is not declared and is a type
+// stands for that type with its defaults, made on first use.
+func lookup[P Plugin](s *Set, ref, kind string) (P, error) {
+	var none P
+	p, ok := s.byName[ref]
+	if !ok {
+		made, err := s.registry.New(ref, ref, nil)
+		if errors.Is(err, ErrUnknownType) {
+			return none, fmt.Errorf("%w: %q", ErrUnknownPlugin, ref)
+		}
+		if err != nil {
+			return none, err
+		}
+		p = made
+		s.byName[ref] = p
+	}
+	as, ok := p.(P)
+	if !ok {
+		return none, fmt.Errorf("%w: %s is not %s", ErrWrongKind, p.TypedName(), kind)
+	}
+	return as, nil
+}

@@ -1,0 +1,49 @@
+// Package usagelimit has the built-in usage limit policies: how full the pool
+// may get for each priority band.
+package usagelimit
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// StaticType is the type name of [Static].
+const StaticType = "static-usage-limit-policy"
+
+// Static gives every band the same ceiling, the whole pool by default.
+type Static struct {
+	name      string
+	threshold float64
+}
+
+// NewStatic is the factory of [StaticType]; its parameter is threshold, the
+// ceiling of every band as a share of the pool's limit, 1.0 by default.
+func NewStatic(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	params := struct {
+		Threshold float64 `json:"threshold"`
+	}{Threshold: 1}
+	if err := policies.DecodeParameters(parameters, &params); err != nil {
+		return nil, err
+	}
+	if !(params.Threshold > 0 && params.Threshold <= 10) {
+		return nil, fmt.Errorf("%w: threshold is %v, it must be above 0 and at most 10", policies.ErrParameters, params.Threshold)
+	}
+	return &Static{name: name, threshold: params.Threshold}, nil
+}
+
+// TypedName implements [policies.Plugin].
+func (p *Static) TypedName() policies.TypedName {
+	return policies.TypedName{Type: StaticType, Name: p.name}
+}
+
+// Ceilings implements [policies.UsageLimitPolicy].
+func (p *Static) Ceilings(_ context.Context, _ float64, priorities []int) []float64 {
+	ceilings := make([]float64, len(priorities))
+	for i := range ceilings {
+		ceilings[i] = p.threshold
+	}
+	return ceilings
+}

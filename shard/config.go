@@ -1,0 +1,48 @@
+package shard
+
+import (
+	"hash/fnv"
+	"strconv"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Config tunes a Set.
+type Config struct {
+	// Shards is how many shards the flow keys are partitioned into; the same on
+	// every replica. More spread ownership more evenly.
+	Shards int
+	// MaxRequests and MaxBytes cap what waits in all bands together, over the
+	// fleet; 0 means no cap.
+	MaxRequests, MaxBytes int64
+	// Band returns a priority's configuration; it is asked once per band.
+	Band func(priority int) BandConfig
+	// Weight returns a flow's share, above zero; nil gives every flow 1.
+	Weight func(policies.FlowKey) float64
+	// OffersPerBand is how many tickets of a band are put before the ledger at
+	// most. More lets a turn grant more, and makes each turn dearer.
+	OffersPerBand int
+	// Idle is how long a flow, and then a band, is remembered once empty.
+	Idle time.Duration
+}
+
+// BandConfig is one band's.
+type BandConfig struct {
+	// MaxRequests and MaxBytes cap what waits in the band, over the fleet;
+	// above zero.
+	MaxRequests, MaxBytes int64
+	// Fairness and Ordering choose within the band.
+	Fairness policies.FairnessPolicy
+	Ordering policies.OrderingPolicy
+}
+
+// Of returns the shard of a flow, from 0 to shards-1. Every replica must agree
+// on it, so the hash is part of the protocol between them: FNV-1a over the id,
+// a zero byte and the priority.
+func Of(key policies.FlowKey, shards int) int {
+	h := fnv.New64a()
+	_, _ = h.Write([]byte(key.ID))
+	_, _ = h.Write(strconv.AppendInt([]byte{0}, int64(key.Priority), 10))
+	return int(h.Sum64() % uint64(shards))
+}

@@ -1,0 +1,119 @@
+package shard
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/policies"
+)
+
+// flow is one flow's queue.
+//
+// Its rank is derived, never accumulated: the counter that the ledger last
+// told, plus the charges of its own standing offers. A ticket that is withdrawn
+// or served elsewhere leaves no trace in it.
+type flow struct {
+	key    policies.FlowKey
+	shard  int
+	band   *band
+	weight float64
+
+	waiting *heap.Heap[*item] // not offered, by the ordering policy
+	offered []*item           // before the ledger, in the order of the offers
+	newest  *item             // of all its tickets, by arrival at this queue
+	len     int               // of all its tickets
+	bytes   int64
+
+	counter float64 // as the ledger last told
+	lift    float64 // what the ledger is expected to add for the idle time
+	pending float64 // the charges of offered
+	idle    bool    // its next offer is the first since it was idle
+	rank    float64 // of its next offer; the key in band.backlog
+
+	backlogIndex int
+	share        float64 // of the band's buffer, for its weight
+	holderIndex  int
+	since        time.Time // when it became empty
+	idlePrev     *flow
+	idleNext     *flow
+}
+
+// The flow implements policies.FlowQueueAccessor.
+
+func (f *flow) FlowKey() policies.FlowKey { return f.key }
+func (f *flow) Len() int                  { return f.waiting.Len() }
+func (f *flow) Weight() float64           { return f.weight }
+func (f *flow) Counter() float64          { return f.counter + f.lift + f.pending }
+
+func (f *flow) Head() policies.QueueItemAccessor {
+	if f.waiting.Len() == 0 {
+		return nil
+	}
+	return f.waiting.Min()
+}
+
+func (f *flow) HeadScore() float64 {
+	if f.waiting.Len() == 0 {
+		return 0
+	}
+	return f.waiting.Min().score
+}
+
+// link adds the item as the newest of the flow.
+func (f *flow) link(it *item) {
+	it.prev = f.newest
+	if f.newest != nil {
+		f.newest.next = it
+	}
+	f.newest = it
+	f.len++
+	f.bytes += it.Bytes
+}
+
+func (f *flow) unlink(it *item) {
+	if it.prev != nil {
+		it.prev.next = it.next
+	}
+	if it.next != nil {
+		it.next.prev = it.prev
+	} else {
+		f.newest = it.prev
+	}
+	it.prev, it.next = nil, nil
+	f.len--
+	f.bytes -= it.Bytes
+}
+
+// unoffered takes the item out of the flow's offers; the ones behind it move up.
+func (f *flow) unoffered(it *item) {
+	for i, o := range f.offered {
+		if o == it {
+			f.offered = append(f.offered[:i], f.offered[i+1:]...)
+			break
+		}
+	}
+	f.derive()
+}
+
+// derive works out the ranks of the flow's offers and of its next one from the
+// counter.
+func (f *flow) derive() {
+	f.pending = 0
+	for _, it := range f.offered {
+		if f.band.account.CountsService {
+			if key := f.counter + f.lift + f.pending; key != it.key {
+				it.key = key
+				f.band.offered.Fix(it)
+			}
+		}
+		f.pending += it.charge
+	}
+	f.band.rerank(f)
+}
+
+// tell takes over the counter as the ledger knows it.
+func (f *flow) tell(counter float64) {
+	if f.band.account.CountsService {
+		f.counter, f.lift, f.idle = counter, 0, false
+	}
+}

@@ -1,0 +1,123 @@
+package shard
+
+import "github.com/weirflow/weir/policies"
+
+// Offer is a ticket to put before the ledger.
+type Offer struct {
+	Ticket policies.TicketID
+	Flow   policies.FlowKey
+	// Rank seeds the flow's counter where the ledger has none, or is the
+	// ticket's place in a band that does not count service.
+	Rank   float64
+	Charge float64
+	Score  float64
+	// Idle marks the first offer of a flow that was idle here.
+	Idle bool
+}
+
+// change notes that the ledger may have to be told of the item.
+func (s *Set) change(it *item) {
+	if !it.changed {
+		it.changed = true
+		s.changed = append(s.changed, it)
+	}
+}
+
+// Changed reports whether there are offers to make or to withdraw.
+func (s *Set) Changed() bool { return len(s.changed) > 0 }
+
+// Refill offers the best tickets of every band.
+func (s *Set) Refill() {
+	for _, bd := range s.bands {
+		s.refill(bd)
+	}
+}
+
+// Changes hands over what the ledger must be told in the turn that begins now:
+// the offers to make and those to withdraw. Answered or Failed says how the
+// turn ended.
+func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
+	for _, it := range s.changed {
+		it.changed = false
+		switch {
+		case it.offered && it.told != standing:
+			offer(it.asOffer())
+		case !it.offered && it.told != untold:
+			withdraw(it.ID)
+		default:
+			continue // changed and changed back
+		}
+		s.tellOf(it)
+	}
+	clear(s.changed)
+	s.changed = s.changed[:0]
+}
+
+// Restate hands over every offer, for a ledger that has to be told them all.
+func (s *Set) Restate(offer func(Offer)) {
+	for _, it := range s.changed {
+		it.changed = false
+	}
+	clear(s.changed)
+	s.changed = s.changed[:0]
+	for _, bd := range s.bands {
+		for _, it := range bd.byRank() {
+			offer(it.asOffer())
+			s.tellOf(it)
+		}
+	}
+}
+
+// tellOf notes that the turn that begins now tells of the item as it is.
+func (s *Set) tellOf(it *item) {
+	it.told, it.stated = uncertain, it.offered
+	s.unanswered = append(s.unanswered, it)
+}
+
+// Answered notes that the ledger has what the last Changes or Restate said.
+func (s *Set) Answered() {
+	for _, it := range s.unanswered {
+		// What changed meanwhile is in changed again and judged by this.
+		if it.told == uncertain {
+			it.told = untold
+			if it.stated {
+				it.told = standing
+			}
+		}
+	}
+	clear(s.unanswered)
+	s.unanswered = s.unanswered[:0]
+}
+
+// Failed notes that the ledger may or may not have what the last Changes or
+// Restate said; it will be said again.
+func (s *Set) Failed() {
+	for _, it := range s.unanswered {
+		s.change(it)
+	}
+	clear(s.unanswered)
+	s.unanswered = s.unanswered[:0]
+}
+
+// Standing returns the number of offers that stand once the turn that begins
+// now is applied.
+func (s *Set) Standing() (n int) {
+	for _, bd := range s.bands {
+		n += bd.offered.Len()
+	}
+	return n
+}
+
+// asOffer says the item to the ledger. Only the ledger lifts, so the rank is
+// stated without the lift that this replica expects.
+func (it *item) asOffer() Offer {
+	f := it.flow
+	o := Offer{
+		Ticket: it.ID, Flow: it.Ticket.Flow, Charge: it.charge, Score: it.score, Rank: it.key,
+		Idle: f.idle && f.offered[0] == it,
+	}
+	if f.band.account.CountsService {
+		o.Rank -= f.lift
+	}
+	return o
+}

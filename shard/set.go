@@ -1,0 +1,201 @@
+package shard
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/policies"
+)
+
+// Set is the queues of the shards a replica owns. It is not safe for concurrent
+// use.
+type Set struct {
+	cfg   Config
+	bands []*band // highest priority first
+	items map[policies.TicketID]*item
+
+	len, bytes          int64
+	others, othersBytes int64
+
+	idle       flowList // empty flows, longest empty first
+	changed    []*item  // whose offer differs from what the ledger was told
+	unanswered []*item  // whose change is in the turn under way
+}
+
+// New returns an empty Set.
+func New(cfg Config) *Set {
+	return &Set{cfg: cfg, items: make(map[policies.TicketID]*item)}
+}
+
+// Len returns the number of tickets.
+func (s *Set) Len() int { return len(s.items) }
+
+// Has reports whether the ticket waits here.
+func (s *Set) Has(id policies.TicketID) bool { return s.items[id] != nil }
+
+// Add queues a ticket. When a cap is passed, tickets that hold more than their
+// share of the buffer are displaced until it is kept again; see ErrFull for the
+// one case where that is the newcomer itself. A ticket that is queued already
+// stays as it is.
+func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, err error) {
+	if s.items[t.ID] != nil {
+		return nil, nil
+	}
+	bd := s.band(t.Flow.Priority)
+	if t.Bytes > bd.cfg.MaxBytes || s.cfg.MaxBytes > 0 && t.Bytes > s.cfg.MaxBytes {
+		return nil, ErrFull
+	}
+	f := s.flow(bd, t.Flow)
+	it := s.enqueue(f, t)
+	return s.makeRoom(it, now)
+}
+
+func (s *Set) enqueue(f *flow, t Ticket) *item {
+	it := &item{Ticket: t, flow: f}
+	bd := f.band
+	if bd.scorer != nil {
+		it.score = finite(bd.scorer.Score(it))
+	} else {
+		it.score = policies.ArrivalScore(it)
+	}
+	if bd.ranker != nil {
+		it.charge = max(0, finite(bd.ranker.Charge(it)))
+	}
+	if f.len == 0 {
+		s.idle.remove(f)
+		f.idle = bd.account.LiftsIdle
+		if f.idle {
+			f.lift = max(0, bd.v-f.counter)
+		}
+	}
+	s.items[t.ID] = it
+	f.link(it)
+	bd.len++
+	bd.bytes += t.Bytes
+	s.len++
+	s.bytes += t.Bytes
+	// A ticket that goes before one already offered takes its place.
+	for n := len(f.offered); n > 0 && bd.less(it, f.offered[n-1]); n = len(f.offered) {
+		s.unoffer(f.offered[n-1])
+	}
+	f.waiting.Push(it)
+	bd.rerank(f)
+	bd.reshare(f)
+	return it
+}
+
+// Remove takes a ticket out of its queue, whatever became of it, and reports
+// whether it was there.
+func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
+	it := s.items[id]
+	if it == nil {
+		return false
+	}
+	s.remove(it, now)
+	return true
+}
+
+func (s *Set) remove(it *item, now time.Time) {
+	f := it.flow
+	delete(s.items, it.ID)
+	it.gone = true
+	f.unlink(it)
+	f.band.len--
+	f.band.bytes -= it.Bytes
+	s.len--
+	s.bytes -= it.Bytes
+	if it.offered {
+		it.offered = false
+		f.band.offered.Remove(it)
+		f.unoffered(it)
+		s.change(it)
+	} else {
+		f.waiting.Remove(it)
+		f.band.rerank(f)
+		if it.told != untold {
+			s.change(it)
+		}
+	}
+	f.band.reshare(f)
+	if f.len == 0 {
+		f.since = now
+		s.idle.pushBack(f)
+	}
+}
+
+// Taken notes that the ledger granted a ticket of ours, and what that left its
+// flow's counter at.
+func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
+	if it := s.items[id]; it != nil {
+		it.flow.tell(counter)
+		it.told = untold
+		s.remove(it, now)
+	}
+}
+
+// Dropped notes that the ledger no longer has our offer of a ticket, because
+// someone else offers it now.
+func (s *Set) Dropped(id policies.TicketID, now time.Time) {
+	if it := s.items[id]; it != nil {
+		it.told = untold
+		s.remove(it, now)
+	}
+}
+
+// Charged moves a flow's counter as the ledger will once it hears of it.
+func (s *Set) Charged(key policies.FlowKey, delta float64) {
+	if bd := s.find(key.Priority); bd != nil && bd.account.CountsService {
+		if f := bd.flows[key.ID]; f != nil {
+			f.counter += delta
+			f.derive()
+		}
+	}
+}
+
+// Tell takes over what the ledger said about a band: V, and what all replicas
+// have queued.
+func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
+	if bd := s.find(priority); bd != nil {
+		bd.v = max(bd.v, v)
+		bd.others, bd.othersBytes = max(0, queued), max(0, bytes)
+	}
+}
+
+// TellOthers takes over what other replicas have queued in all bands.
+func (s *Set) TellOthers(queued, bytes int64) {
+	s.others, s.othersBytes = max(0, queued), max(0, bytes)
+}
+
+// band returns the band of the priority, made on demand.
+func (s *Set) band(priority int) *band {
+	i, found := slices.BinarySearchFunc(s.bands, priority, func(bd *band, p int) int { return p - bd.priority })
+	if !found {
+		s.bands = slices.Insert(s.bands, i, newBand(priority, s.cfg.Band(priority)))
+	}
+	return s.bands[i]
+}
+
+// flow returns the flow of the key, made on demand.
+func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
+	f := bd.flows[key.ID]
+	if f == nil {
+		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key)}
+		f.waiting = heap.New(bd.less, func(it *item) *int { return &it.index })
+		bd.flows[key.ID] = f
+		s.idle.pushBack(f)
+	}
+	return f
+}
+
+// Collect forgets flows and bands that have been empty long enough.
+func (s *Set) Collect(now time.Time) {
+	for f := s.idle.front; f != nil && now.Sub(f.since) >= s.cfg.Idle; f = s.idle.front {
+		s.idle.remove(f)
+		delete(f.band.flows, f.key.ID)
+		f.band.emptySince = now
+	}
+	s.bands = slices.DeleteFunc(s.bands, func(bd *band) bool {
+		return len(bd.flows) == 0 && !bd.emptySince.IsZero() && now.Sub(bd.emptySince) >= s.cfg.Idle
+	})
+}

@@ -1,0 +1,70 @@
+package shard
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Ticket is a waiting request as the fleet sees it. Its body stays where its
+// connection is.
+type Ticket struct {
+	ID   policies.TicketID
+	Flow policies.FlowKey
+	// Bytes is the size of the request's body.
+	Bytes int64
+	// InputTokens is the estimated length of its prompt, OutputTokens the
+	// expected length of its answer.
+	InputTokens, OutputTokens int64
+	// Arrival is when it was enqueued, by the ledger's clock.
+	Arrival time.Time
+	// Deadline is when its time in the queue ends; zero means never.
+	Deadline time.Time
+}
+
+// told says what the ledger knows of a ticket's offer.
+type told uint8
+
+const (
+	untold    told = iota // no offer stands
+	uncertain             // a turn that said so has not been answered
+	standing              // the offer stands
+)
+
+// item is a ticket in its flow's queue; it is what policies see of it.
+type item struct {
+	Ticket
+	flow   *flow
+	charge float64
+	score  float64
+
+	index      int // in flow.waiting while it is not offered
+	prev, next *item
+
+	offered    bool
+	key        float64 // its rank as this replica estimates it, while offered
+	offerIndex int     // in band.offered
+
+	told    told
+	stated  bool // in the last turn that told of it: whether it was offered
+	changed bool // in Set.changed
+	gone    bool // no longer in the queue
+}
+
+// The item implements policies.QueueItemAccessor.
+
+func (it *item) FlowKey() policies.FlowKey { return it.Ticket.Flow }
+func (it *item) Weight() float64           { return it.flow.weight }
+func (it *item) Arrival() time.Time        { return it.Ticket.Arrival }
+func (it *item) Deadline() time.Time       { return it.Ticket.Deadline }
+func (it *item) ByteSize() int64           { return it.Ticket.Bytes }
+func (it *item) InputTokens() int64        { return it.Ticket.InputTokens }
+func (it *item) OutputTokens() int64       { return it.Ticket.OutputTokens }
+
+// before is the order of a flow's tickets, and of a band's between equal ranks.
+func (it *item) before(other *item) bool {
+	if it.score != other.score {
+		return it.score < other.score
+	}
+	return it.ID.Compare(other.ID) < 0
+}

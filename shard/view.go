@@ -1,0 +1,117 @@
+package shard
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Queued returns what waits in a band here.
+func (s *Set) Queued(priority int) (requests, bytes int64) {
+	if bd := s.find(priority); bd != nil {
+		return bd.len, bd.bytes
+	}
+	return 0, 0
+}
+
+// Thin reports whether a band has few offers left before the ledger and more to
+// make, so that a turn for their sake is worth while.
+func (s *Set) Thin() bool {
+	if len(s.changed) == 0 {
+		return false
+	}
+	for _, bd := range s.bands {
+		fresh := 0
+		for _, it := range s.changed {
+			if it.offered && it.flow.band == bd {
+				fresh++
+			}
+		}
+		if fresh > 0 && 2*(bd.offered.Len()-fresh) < s.cfg.OffersPerBand {
+			return true
+		}
+	}
+	return false
+}
+
+// Best returns the best offered ticket of the highest band that has one, for a
+// replica that has to decide by itself.
+func (s *Set) Best() (Ticket, float64, bool) {
+	for _, bd := range s.bands {
+		if bd.offered.Len() > 0 {
+			it := bd.byRank()[0]
+			return it.Ticket, it.charge, true
+		}
+	}
+	return Ticket{}, 0, false
+}
+
+// FlowView is a flow as an operator sees it.
+type FlowView struct {
+	Key             policies.FlowKey
+	Shard           int
+	Weight          float64
+	Requests, Bytes int64
+	// Counter is the flow's service as the ledger last told.
+	Counter float64
+	// Oldest is the arrival of the ticket that goes next; zero if none waits.
+	Oldest time.Time
+}
+
+// Flows calls visit for every flow known here: highest band first, then by id.
+func (s *Set) Flows(visit func(FlowView)) {
+	for _, bd := range s.bands {
+		for _, f := range bd.sorted() {
+			v := FlowView{Key: f.key, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter}
+			if len(f.offered) > 0 {
+				v.Oldest = f.offered[0].Ticket.Arrival
+			} else if f.waiting.Len() > 0 {
+				v.Oldest = f.waiting.Min().Ticket.Arrival
+			}
+			visit(v)
+		}
+	}
+}
+
+// Counters calls visit with every counter the ledger told that V does not imply.
+func (s *Set) Counters(visit func(key policies.FlowKey, counter float64)) {
+	for _, bd := range s.bands {
+		if !bd.account.CountsService {
+			continue
+		}
+		for _, f := range bd.sorted() {
+			if f.counter > bd.v || !bd.account.LiftsIdle && f.counter > 0 || f.len > 0 {
+				visit(f.key, f.counter)
+			}
+		}
+	}
+}
+
+// Charge is what the ledger charges for serving the ticket, or should have
+// charged once the ticket carries the real token counts.
+func (c Config) Charge(t Ticket) float64 {
+	ranker, ok := c.Band(t.Flow.Priority).Fairness.(policies.Ranker)
+	if !ok {
+		return 0
+	}
+	return max(0, finite(ranker.Charge(&item{Ticket: t, flow: &flow{weight: c.weight(t.Flow)}})))
+}
+
+func (c Config) weight(key policies.FlowKey) float64 {
+	if c.Weight == nil {
+		return 1
+	}
+	return c.Weight(key)
+}
+
+func (s *Set) find(priority int) *band {
+	for _, bd := range s.bands {
+		if bd.priority == priority {
+			return bd
+		}
+	}
+	return nil
+}
+
+// Knows reports whether the set has a band of the priority.
+func (s *Set) Knows(priority int) bool { return s.find(priority) != nil }

@@ -1,0 +1,17 @@
+// Package store is the contract of the ledger: the pool's shared book, through
+// which all replicas see one order of priorities, one account of fairness and
+// one limit on requests in flight.
+//
+//	replica ── Statement: what is true here ──>  ┌────────────────┐
+//	          in flight, queued, offers          │ ledger         │
+//	                                             │  held, offers  │  one atomic
+//	replica <── Reply: mail, totals, V ────────  │  counters, V   │  turn
+//	          grants, taken offers               └────────────────┘
+//
+// A turn states the truth and not a change: a replica that repeats itself, or
+// whose last reply was lost, changes nothing by it; a ledger that forgot
+// everything is told everything again.
+//
+// Package store/memory keeps the book in the process, package store/redis in
+// Redis; package storetest is the conformance suite that both pass.
+package store

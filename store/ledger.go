@@ -1,0 +1,37 @@
+package store
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrUnavailable wraps every failure to take a turn that another try may mend:
+// the store is down, out of reach, loading or failing over.
+var ErrUnavailable = errors.New("ledger unavailable")
+
+// ErrSuperseded says that a later process runs under the same replica id. It is
+// final: the sender must stop or take another id.
+var ErrSuperseded = errors.New("a later process has taken this replica id")
+
+// Ledger is the book of one pool.
+type Ledger interface {
+	// Turn makes one atomic exchange. A replica has at most one under way. The
+	// statement is not kept; the reply is valid until the replica's next turn.
+	//
+	// An error says that the turn may or may not have been applied; the caller
+	// states the truth again in a turn of a higher number.
+	Turn(ctx context.Context, s *Statement) (*Reply, error)
+
+	// Wakeups returns a channel that gets a value when there may be mail for the
+	// replica. Wake-ups coalesce and may be lost: they only save time. The
+	// channel is closed when ctx ends.
+	Wakeups(ctx context.Context, replica string) <-chan struct{}
+
+	// Close gives back what the ledger holds. No turn may be under way.
+	Close() error
+}
+
+// Inline is implemented by a ledger whose Turn returns without waiting for
+// anything outside the process, so that a driver may take turns in its own
+// loop.
+type Inline interface{ Inline() }

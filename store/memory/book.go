@@ -1,0 +1,274 @@
+package memory
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/store"
+)
+
+// band is one priority: its books, one per policy.
+type band struct {
+	priority int
+	limit    int64 // on requests in flight of all bands, for this one to go on
+	stated   bool  // by a live replica
+	offers   int
+	inFlight int64
+	queued   int64
+	bytes    int64
+	books    []*book
+	next     int // the book whose turn it is
+}
+
+// book is a band's account under one policy: V, and every active flow.
+type book struct {
+	band          *band
+	policy        string
+	stated        bool // by a live replica
+	countsService bool
+	liftsIdle     bool
+	v             float64
+	flows         map[string]*flow
+	waiting       *heap.Heap[*flow] // flows with offers, the next to be served on top
+	idle          flowList          // flows without offers, longest idle first
+}
+
+// flow is one flow's counter and standing offers.
+//
+// Under a policy that counts service, the flow's counter is its rank: moving
+// the counter (a charge, a settlement, a grant given back) moves the flow, and
+// the ranks that owners state only seed a counter the book does not have.
+type flow struct {
+	id      string
+	book    *book
+	counter float64
+	offers  *heap.Heap[*offer]
+	index   int // in book.waiting
+
+	since      time.Time // when it last had an offer or a settlement
+	prev, next *flow     // in book.idle
+}
+
+// offer is a ticket before the ledger; granted ones are kept until the owner
+// has read so.
+type offer struct {
+	store.Offer
+	flow    *flow
+	owner   *replica
+	index   int    // in flow.offers
+	granted bool   // no longer standing; the owner has mail about it
+	stamp   uint64 // the owner's turn that last stated it
+}
+
+func newBook(bd *band, s *store.Band) *book {
+	return &book{
+		band: bd, policy: s.Policy, countsService: s.CountsService, liftsIdle: s.LiftsIdle,
+		flows: make(map[string]*flow),
+		waiting: heap.New(func(a, b *flow) bool {
+			if ra, rb := a.rank(), b.rank(); ra != rb {
+				return ra < rb
+			}
+			return a.offers.Min().before(b.offers.Min())
+		}, func(f *flow) *int { return &f.index }),
+	}
+}
+
+// rank is the place of the flow's first offer in the band; it has one.
+func (f *flow) rank() float64 {
+	if f.book.countsService {
+		return f.counter
+	}
+	return f.offers.Min().Rank
+}
+
+// before orders offers of equal rank.
+func (o *offer) before(p *offer) bool {
+	if o.Score != p.Score {
+		return o.Score < p.Score
+	}
+	return o.Ticket.Compare(p.Ticket) < 0
+}
+
+// flow returns the flow of that id, made with the given counter if it is new.
+func (b *book) flow(id string, counter float64, now time.Time) *flow {
+	f, known := b.flows[id]
+	if !known {
+		less := (*offer).before
+		if !b.countsService {
+			less = func(o, p *offer) bool {
+				if o.Rank != p.Rank {
+					return o.Rank < p.Rank
+				}
+				return o.before(p)
+			}
+		}
+		f = &flow{id: id, book: b, counter: counter, since: now,
+			offers: heap.New(less, func(o *offer) *int { return &o.index })}
+		b.flows[id] = f
+		b.idle.pushBack(f)
+	}
+	return f
+}
+
+// stand puts an offer before the book.
+func (b *book) stand(o *offer, now time.Time) {
+	f := b.flow(o.Flow, o.Rank, now)
+	if o.Idle && f.offers.Len() == 0 && b.countsService {
+		// Back from idleness, in the eyes of the whole fleet: what it did not
+		// use while it was away is gone.
+		f.counter = max(f.counter, b.v)
+	}
+	o.flow = f
+	f.offers.Push(o)
+	b.band.offers++
+	if f.offers.Len() == 1 {
+		b.idle.remove(f)
+		b.waiting.Push(f)
+	} else {
+		b.waiting.Fix(f)
+	}
+}
+
+// leave takes an offer away from the book.
+func (b *book) leave(o *offer, now time.Time) {
+	f := o.flow
+	f.offers.Remove(o)
+	b.band.offers--
+	if f.offers.Len() > 0 {
+		b.waiting.Fix(f)
+		return
+	}
+	b.waiting.Remove(f)
+	if !b.countsService {
+		delete(b.flows, f.id)
+		return
+	}
+	f.since = now
+	b.idle.pushBack(f)
+}
+
+// serve takes the book's first offer and charges its flow.
+func (b *book) serve(o *offer, now time.Time) {
+	f := o.flow
+	b.v = max(b.v, f.rank())
+	if b.countsService {
+		f.counter += o.Charge
+	}
+	b.leave(o, now)
+}
+
+// settle adds delta to a flow's counter; a counter that was collected starts
+// from what the settled grant left.
+func (b *book) settle(id string, delta, counter float64, now time.Time) {
+	if !b.countsService {
+		return
+	}
+	f := b.flow(id, counter, now)
+	f.counter += delta
+	f.moved()
+	if f.offers.Len() > 0 {
+		return
+	}
+	f.since = now
+	b.idle.remove(f)
+	b.idle.pushBack(f)
+}
+
+// moved puts the flow in its place after its counter changed.
+func (f *flow) moved() {
+	if f.offers.Len() > 0 {
+		f.book.waiting.Fix(f)
+	}
+}
+
+// collect forgets a few counters that have been idle long enough, so that the
+// book's size follows the flows in use and never the flows ever seen.
+func (b *book) collect(now time.Time, idle, keep time.Duration) {
+	for range 4 {
+		f := b.idle.front
+		if f == nil || now.Sub(f.since) < idle {
+			return
+		}
+		b.idle.remove(f)
+		if b.liftsIdle && f.counter <= b.v || now.Sub(f.since) >= keep {
+			delete(b.flows, f.id)
+		} else {
+			b.idle.pushBack(f)
+		}
+	}
+}
+
+// book returns the band's book under the stated policy.
+func (bd *band) book(s *store.Band) *book {
+	for _, b := range bd.books {
+		if b.policy == s.Policy {
+			return b
+		}
+	}
+	b := newBook(bd, s)
+	bd.books = append(bd.books, b)
+	return b
+}
+
+// first returns the offer that goes next, from the books in turn, or nil.
+func (bd *band) first() (*book, *offer) {
+	for range bd.books {
+		b := bd.books[bd.next%len(bd.books)]
+		if b.waiting.Len() > 0 {
+			return b, b.waiting.Min().offers.Min()
+		}
+		bd.next++
+	}
+	return nil, nil
+}
+
+// named returns the book of that name in the band of that priority, or nil.
+func named(bands []*band, priority int, policy string) *book {
+	if bd := find(bands, priority); bd != nil {
+		for _, b := range bd.books {
+			if b.policy == policy {
+				return b
+			}
+		}
+	}
+	return nil
+}
+
+// flowList is a doubly linked list through flows.
+type flowList struct{ front, back *flow }
+
+func (l *flowList) pushBack(f *flow) {
+	f.prev, f.next = l.back, nil
+	if l.back == nil {
+		l.front = f
+	} else {
+		l.back.next = f
+	}
+	l.back = f
+}
+
+func (l *flowList) remove(f *flow) {
+	if f.prev != nil {
+		f.prev.next = f.next
+	} else if l.front == f {
+		l.front = f.next
+	} else {
+		return // not in the list
+	}
+	if f.next != nil {
+		f.next.prev = f.prev
+	} else {
+		l.back = f.prev
+	}
+	f.prev, f.next = nil, nil
+}
+
+// find returns the band of that priority, or nil.
+func find(bands []*band, priority int) *band {
+	for _, bd := range bands {
+		if bd.priority == priority {
+			return bd
+		}
+	}
+	return nil
+}

@@ -1,0 +1,94 @@
+package store
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Status says what the ledger made of a statement.
+type Status int
+
+// The statuses.
+const (
+	// OK: the statement was applied.
+	OK Status = iota
+	// Register: the ledger does not know the sender, or forgot part of what it
+	// knew. Nothing was applied; the next statement must carry everything.
+	Register
+	// Resync: the statement was applied and the sender's offers do not add up.
+	// The next statement must carry all of them.
+	Resync
+)
+
+// String returns the status in lower case.
+func (s Status) String() string {
+	switch s {
+	case OK:
+		return "ok"
+	case Register:
+		return "register"
+	case Resync:
+		return "resync"
+	}
+	return "unknown"
+}
+
+// Reply is what the ledger answers.
+type Reply struct {
+	Status     Status
+	Generation uint64
+	// Now is the ledger's clock.
+	Now time.Time
+	// Recovering is set while the ledger grants nothing because members have
+	// not registered yet.
+	Recovering bool
+	// Mail is everything unread, oldest first.
+	Mail []Mail
+	// Bands has the fleet's figures for each priority the sender stated.
+	Bands []BandTotal
+	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands.
+	InFlight, Queued, QueuedBytes int64
+	// Members is the number of replicas with a lease.
+	Members int
+}
+
+// BandTotal is one priority over the whole fleet.
+type BandTotal struct {
+	Priority int
+	// VirtualTime is V of the sender's book in the band.
+	VirtualTime         float64
+	Queued, QueuedBytes int64
+	InFlight            int64
+}
+
+// MailKind says what happened to a ticket; kinds are combined where a replica
+// is both the ticket's ingress and its owner.
+type MailKind uint8
+
+// The kinds of mail.
+const (
+	// Granted tells the ingress that it may dispatch the ticket.
+	Granted MailKind = 1 << iota
+	// Taken tells the owner that its offer was granted.
+	Taken
+	// Dropped tells the owner that its offer no longer stands, because another
+	// owner offers the ticket or because its ingress has no lease.
+	Dropped
+)
+
+// Mail is one message of the ledger to a replica.
+type Mail struct {
+	// Number counts a replica's mail within a generation, from 1.
+	Number uint64
+	Kind   MailKind
+	Ticket policies.TicketID
+	// Priority and Policy name the book, Flow the flow in it.
+	Priority int
+	Policy   string
+	Flow     string
+	// Charge is what the grant added to the flow's counter.
+	Charge float64
+	// Counter is the flow's counter after it.
+	Counter float64
+}

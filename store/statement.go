@@ -1,0 +1,119 @@
+package store
+
+import "github.com/weirflow/weir/policies"
+
+// Unlimited is the limit of a band that has none. It is the largest integer
+// that every store counts exactly.
+const Unlimited = 1 << 53
+
+// NoOpinion is the limit a replica states for a band when it does not know one,
+// such as while it has no endpoints. The others' limits then hold.
+const NoOpinion = -1
+
+// Statement is what a replica says in a turn. A ledger applies it in this order:
+// mail read, bands, settlements, counters, withdrawals, offers; then it grants.
+type Statement struct {
+	// Replica is the sender's id, unique in the fleet.
+	Replica string
+	// Incarnation tells one run of the replica from the next; it only grows.
+	Incarnation uint64
+	// Number counts the replica's turns in this incarnation, from 1; a turn of
+	// a number the ledger has seen or passed changes nothing.
+	Number uint64
+	// Answered is the number of the last turn whose reply arrived. A ledger
+	// that does not remember it was rolled back.
+	Answered uint64
+	// Generation is the ledger's generation as the replica knows it.
+	Generation uint64
+	// ReadMail is the number of the last mail read, in this generation.
+	ReadMail uint64
+	// Members is the number of replicas that live as the sender sees it, itself
+	// included. A recovering ledger waits for that many.
+	Members int
+	// Dead names replicas the sender believes dead. One that every other member
+	// believes dead is dropped before its lease ends.
+	Dead []string
+
+	// Register is set on a statement that carries everything: all offers, all
+	// counters, V. It answers Status Register.
+	Register bool
+	// Resync is set on a statement that carries all of the sender's offers; any
+	// other that stands in its name is withdrawn. Register implies it.
+	Resync bool
+	// Leave is set on a replica's last statement: its lease ends with it.
+	Leave bool
+
+	// Bands holds one entry for each priority the sender has anything to say
+	// about. Priorities are distinct.
+	Bands []Band
+	// Withdrawn names offers that no longer stand. They apply before Offers.
+	Withdrawn []policies.TicketID
+	// Offers are new ones, and standing ones whose rank changed. Their
+	// priorities occur in Bands.
+	Offers []Offer
+	// Standing is the number of offers the sender should have standing once
+	// this statement is applied, counting those whose mail it has not read.
+	Standing int
+
+	// Batch numbers the settlements in this incarnation, from 1; a batch
+	// already applied is not applied again. It stays the same, and so does
+	// what is in it, until a turn that carried it is answered.
+	Batch uint64
+	// Settlements correct charges whose real cost is known by now.
+	Settlements []Settlement
+	// Counters restate what the sender was last told of its flows' counters;
+	// only with Register.
+	Counters []Counter
+}
+
+// Band is a replica's statement about one priority.
+type Band struct {
+	Priority int
+	// Policy is the book's name: the fairness policy's type and parameters.
+	// Ranks under different names are never compared.
+	Policy string
+	// CountsService and LiftsIdle are the policy's [policies.Account].
+	CountsService, LiftsIdle bool
+	// Limit is how many requests of all bands may be in flight for this one to
+	// dispatch another. The least of what the live replicas state holds.
+	Limit int64
+	// InFlight is the number of granted requests the sender knows of.
+	InFlight int64
+	// Queued and QueuedBytes are what waits in the sender's queues.
+	Queued, QueuedBytes int64
+	// VirtualTime is the sender's last known V; only with Register.
+	VirtualTime float64
+}
+
+// Offer puts a ticket before the ledger.
+type Offer struct {
+	Ticket   policies.TicketID
+	Flow     string
+	Priority int
+	// Rank is the ticket's place in its band, lowest first.
+	Rank float64
+	// Charge is what a grant adds to the flow's counter.
+	Charge float64
+	// Score orders tickets of equal rank, lowest first; then the ticket's id.
+	Score float64
+	// Idle marks the first ticket of a flow that the owner saw idle.
+	Idle bool
+}
+
+// Settlement adds Delta to a flow's counter.
+type Settlement struct {
+	Flow     string
+	Priority int
+	Policy   string
+	Delta    float64
+	// Counter is what the grant being settled left the flow's counter at. It
+	// stands in for a counter that was collected since.
+	Counter float64
+}
+
+// Counter restates a flow's counter.
+type Counter struct {
+	Flow     string
+	Priority int
+	Value    float64
+}
