@@ -40,6 +40,11 @@ type Statement struct {
 	// Resync is set on a statement that carries all of the sender's offers; any
 	// other that stands in its name is withdrawn. Register implies it.
 	Resync bool
+	// Alone is set with Register when the sender dispatched by its own decision
+	// while the ledger was out of its reach. Others may have done the same, so a
+	// ledger still in the sender's generation begins a new one, and grants
+	// nothing before all members have registered.
+	Alone bool
 	// Leave is set on a replica's last statement: its lease ends with it.
 	Leave bool
 

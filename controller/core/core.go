@@ -29,13 +29,12 @@ type Core struct {
 	pool  Pool
 	bands []*band // highest priority first
 
-	turn       turn
-	clock      time.Duration // the ledger's clock is ahead of ours by this
-	totals     Totals
-	decisions  []Decision
-	spare      []Decision // the slice that Ready handed out last
-	lastSwept  time.Time
-	outageHeld int64 // dispatched by this replica's own decision, in flight
+	turn      turn
+	clock     time.Duration // the ledger's clock is ahead of ours by this
+	totals    Totals
+	decisions []Decision
+	spare     []Decision // the slice that Ready handed out last
+	lastSwept time.Time
 }
 
 // Pool is what the core must know of the model servers.
@@ -97,7 +96,6 @@ type request struct {
 	charge  float64
 	counter float64
 	policy  string
-	local   bool // dispatched by this replica's own decision in an outage
 }
 
 // band is what the core keeps per priority.
@@ -200,9 +198,6 @@ func (c *Core) Complete(_ time.Time, seq uint64, usage Usage) {
 	}
 	delete(c.inFlight, r.ID)
 	c.band(r.Flow.Priority).inFlight--
-	if r.local {
-		c.outageHeld--
-	}
 	if usage.Known && r.charge > 0 {
 		r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
 		if delta := c.cfg.Shard.Charge(r.Ticket) - r.charge; delta != 0 {

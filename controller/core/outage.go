@@ -47,11 +47,11 @@ func (c *Core) dispatchShare(now time.Time) {
 		if r == nil {
 			continue
 		}
-		r.policy, r.charge, r.local = b.policy, charge, true
-		c.outageHeld++
+		r.policy, r.charge, r.counter = b.policy, charge, b.v
 		if charge != 0 {
 			c.settle(t.Flow, b.policy, charge, b.v)
 		}
+		c.turn.alone = true
 		c.dispatch(r)
 		c.queues.Refill()
 	}

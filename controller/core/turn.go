@@ -33,6 +33,7 @@ type turn struct {
 	since    time.Time // when the first of them began
 	retry    time.Time // not before
 	outage   bool      // this replica goes on by itself
+	alone    bool      // and has done so since its last answered turn
 	left     bool
 }
 
@@ -113,7 +114,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	*s = store.Statement{
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
 		Number: t.number, Answered: t.answered, Generation: t.generation, ReadMail: t.readMail,
-		Members: t.members, Register: t.register, Resync: t.resync, Leave: t.leave,
+		Members: t.members, Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
 		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0],
 		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
 	}
@@ -173,7 +174,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 		t.register, t.due = true, true
 		return
 	}
-	t.outage = false
+	t.outage, t.alone = false, false
 	t.answered, t.generation = t.statement.Number, reply.Generation
 	t.left = t.leave
 	t.register, t.resync = false, reply.Status == store.Resync

@@ -92,6 +92,10 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 			return l.answer(r, s, store.OK, now), nil // late or repeated: the truth has moved on
 		}
 	}
+	if s.Register && s.Alone && s.Generation == l.generation {
+		l.begin(now)
+		r = nil
+	}
 	switch known := r != nil && r.incarnation == s.Incarnation && s.Generation == l.generation; {
 	case s.Register:
 		r = l.register(r, s)

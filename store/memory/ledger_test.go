@@ -1,0 +1,15 @@
+package memory
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/storetest"
+)
+
+func newForTest(_ testing.TB, clock func() time.Time) store.Ledger {
+	return New(Config{Lease: storetest.Lease, Recovery: storetest.Recovery, Clock: clock})
+}
+
+func TestConformance(t *testing.T) { storetest.Run(t, newForTest) }
