@@ -103,6 +103,27 @@ func (bd *band) less(a, b *item) bool {
 	return a.before(b)
 }
 
+// passed takes in that V has moved on. An offer that stood meanwhile and whose
+// rank is below V would have been served first; if it was not, its flow has been
+// served at another owner, whose tickets arrived earlier. The flow is then
+// reckoned to be at V, or it would hold its places among the best offers while
+// flows that are really behind are not offered at all.
+func (bd *band) passed() {
+	if !bd.account.CountsService {
+		return
+	}
+	var behind []*flow
+	for _, it := range bd.offered.Items() {
+		if it.told == standing && it.key < bd.v && it == it.flow.offered[0] {
+			behind = append(behind, it.flow)
+		}
+	}
+	for _, f := range behind {
+		f.lift += bd.v - f.offered[0].key
+		f.derive()
+	}
+}
+
 // rerank puts the flow in its place among those with tickets to offer.
 func (bd *band) rerank(f *flow) {
 	if bd.ranker == nil {

@@ -153,11 +153,14 @@ func (s *Set) Charged(key policies.FlowKey, delta float64) {
 	}
 }
 
-// Tell takes over what the ledger said about a band: V, and what all replicas
-// have queued.
+// Tell takes over what the ledger said about a band: V, and what other replicas
+// have queued. It must be called before Answered.
 func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
 	if bd := s.find(priority); bd != nil {
-		bd.v = max(bd.v, v)
+		if v > bd.v {
+			bd.v = v
+			bd.passed()
+		}
 		bd.others, bd.othersBytes = max(0, queued), max(0, bytes)
 	}
 }

@@ -181,6 +181,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	t.due = t.due || t.resync
 	clear(t.statement.Settlements)
 	t.statement.Settlements = t.statement.Settlements[:0]
+	c.learn(reply)
 	c.queues.Answered()
 	for i := range reply.Mail {
 		if m := &reply.Mail[i]; m.Number > t.readMail {
@@ -188,7 +189,6 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 			c.read(now, m)
 		}
 	}
-	c.learn(reply)
 }
 
 // read takes in one piece of mail.

@@ -60,8 +60,9 @@ type fleet struct {
 	flights map[policies.TicketID]policies.FlowKey // at the model servers
 	decided map[policies.TicketID]core.Outcome
 	service map[policies.FlowKey]float64 // grants for their weight
-	since   time.Time                    // when service was last reset
-	waits   int
+	ended   time.Time                    // when the outage ended
+	owed    float64                      // the gap it left
+	dead    int                          // replicas that are down
 	peak    int
 	log     []string
 }
@@ -143,7 +144,6 @@ func Run(cfg Config) (*Result, error) {
 		flights: make(map[policies.TicketID]policies.FlowKey), decided: make(map[policies.TicketID]core.Outcome),
 		service: make(map[policies.FlowKey]float64),
 	}
-	f.since = f.now
 	f.ledger = memory.New(memory.Config{Clock: func() time.Time { return f.now }})
 	for i := range cfg.Replicas {
 		n := &node{fleet: f, index: i}
@@ -190,7 +190,7 @@ func (f *fleet) planFaults() {
 			f.fault()
 		})
 		f.after(f.cfg.Length/2+f.upTo(f.cfg.Length/8), "outage ends", func() {
-			f.down = false
+			f.down, f.ended = false, f.now
 			f.fault()
 		})
 	}
@@ -198,10 +198,12 @@ func (f *fleet) planFaults() {
 		n := f.nodes[f.rng.IntN(len(f.nodes))]
 		f.after(middle(), "crash", func() {
 			n.crash()
+			f.dead++
 			f.fault()
 		})
 		f.after(f.cfg.Length/2+f.upTo(f.cfg.Length/8), "restart", func() {
 			n.start()
+			f.dead--
 			f.fault()
 		})
 	}
