@@ -1,0 +1,150 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/datadriven"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/ordering"
+	"github.com/weirflow/weir/policies/usagelimit"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// TestTranscripts runs the scripts in testdata: events go in, what Ready hands
+// out is printed. Turns go to a memory ledger only when the script says so.
+func TestTranscripts(t *testing.T) {
+	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+		s := newScript(t)
+		datadriven.RunTest(t, path, s.run)
+	})
+}
+
+type script struct {
+	core   *core.Core
+	ledger *memory.Ledger
+	now    time.Time
+	began  time.Time
+	turn   *store.Statement
+}
+
+func newScript(t *testing.T) *script {
+	t.Helper()
+	s := &script{began: time.Unix(1_800_000_000, 0)}
+	s.now = s.began
+	s.ledger = memory.New(memory.Config{Clock: func() time.Time { return s.now }})
+	rr, err1 := fairness.NewRoundRobin("rr", nil)
+	fcfs, err2 := ordering.NewFCFS("fcfs", nil)
+	static, err3 := usagelimit.NewStatic("static", nil)
+	if err := errors.Join(err1, err2, err3); err != nil {
+		t.Fatal(err)
+	}
+	s.core = core.New(core.Config{
+		Replica: "me", Incarnation: 1,
+		Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
+			return shard.BandConfig{MaxRequests: 6, MaxBytes: 1e9,
+				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy)}
+		}},
+		UsageLimit: static.(policies.UsageLimitPolicy), TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
+		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
+	})
+	return s
+}
+
+func (s *script) run(t *testing.T, d *datadriven.TestData) string {
+	t.Helper()
+	number := func(key string, otherwise int) int {
+		if d.HasArg(key) {
+			d.ScanArgs(t, key, &otherwise)
+		}
+		return otherwise
+	}
+	switch d.Cmd {
+	case "pool":
+		s.core.SetPool(s.now, core.Pool{Endpoints: number("endpoints", 1), Limit: int64(number("limit", 1))})
+	case "enqueue": // enqueue flow=a seq=1 [to=3] [priority=0]
+		var flow string
+		d.ScanArgs(t, "flow", &flow)
+		from := number("seq", 0)
+		for n := from; n <= number("to", from); n++ {
+			s.core.Enqueue(s.now, core.Request{Seq: uint64(n), Tag: n, Flow: policies.FlowKey{ID: flow, Priority: number("priority", 0)}})
+		}
+	case "cancel":
+		s.core.Cancel(s.now, uint64(number("seq", 0)), core.EvictedContextCancelled, core.ErrContextCancelled)
+	case "complete":
+		s.core.Complete(s.now, uint64(number("seq", 0)), core.Usage{})
+	case "advance":
+		took, err := time.ParseDuration(d.CmdArgs[0].Key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.now = s.now.Add(took)
+		s.core.Tick(s.now)
+	case "ledger": // the turn under way reaches the ledger, and its reply comes back
+		reply, err := s.ledger.Turn(context.Background(), s.turn)
+		s.core.TurnDone(s.now, reply, err)
+		if err == nil && reply.Status != store.OK {
+			return "status " + reply.Status.String() + "\n" + s.ready()
+		}
+	case "lost": // the turn reaches the ledger, its reply is lost
+		if _, err := s.ledger.Turn(context.Background(), s.turn); err != nil {
+			t.Fatal(err)
+		}
+		s.core.TurnDone(s.now, nil, store.ErrUnavailable)
+	case "fail": // the turn does not reach the ledger
+		s.core.TurnDone(s.now, nil, store.ErrUnavailable)
+	case "wipe":
+		s.ledger.Wipe()
+	default:
+		t.Fatalf("no such command: %s", d.Cmd)
+	}
+	return s.ready()
+}
+
+// ready prints what there is to do.
+func (s *script) ready() string {
+	var out strings.Builder
+	r := s.core.Ready(s.now)
+	for _, d := range r.Decisions {
+		fmt.Fprintf(&out, "decided %v: %v\n", d.Tag, d.Outcome)
+	}
+	if r.Turn != nil {
+		s.turn = r.Turn
+		fmt.Fprintf(&out, "turn %d:", r.Turn.Number)
+		for _, flag := range []struct {
+			set  bool
+			name string
+		}{{r.Turn.Register, "register"}, {r.Turn.Resync, "resync"}, {r.Turn.Alone, "alone"}} {
+			if flag.set {
+				out.WriteString(" " + flag.name)
+			}
+		}
+		for _, b := range r.Turn.Bands {
+			fmt.Fprintf(&out, " band %d limit %d in flight %d queued %d;", b.Priority, b.Limit, b.InFlight, b.Queued)
+		}
+		for _, id := range r.Turn.Withdrawn {
+			fmt.Fprintf(&out, " withdraw %d", id.Seq)
+		}
+		for _, o := range r.Turn.Offers {
+			fmt.Fprintf(&out, " offer %s/%d@%s", o.Flow, o.Ticket.Seq, strconv.FormatFloat(o.Rank, 'g', -1, 64))
+			if o.Idle {
+				out.WriteString("(idle)")
+			}
+		}
+		fmt.Fprintf(&out, " standing %d\n", r.Turn.Standing)
+	}
+	if out.Len() == 0 {
+		return fmt.Sprintf("nothing until +%v\n", r.Next.Sub(s.began))
+	}
+	return out.String()
+}

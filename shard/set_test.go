@@ -1,0 +1,240 @@
+package shard
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/ordering"
+)
+
+var start = time.Unix(1_800_000_000, 0)
+
+func testConfig(tb interface{ Fatal(...any) }, requests int64) Config {
+	rr, err1 := fairness.NewRoundRobin("rr", nil)
+	fcfs, err2 := ordering.NewFCFS("fcfs", nil)
+	if err := errors.Join(err1, err2); err != nil {
+		tb.Fatal(err)
+	}
+	return Config{
+		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
+		Band: func(int) BandConfig {
+			return BandConfig{MaxRequests: requests, MaxBytes: 1e9,
+				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy)}
+		},
+	}
+}
+
+// ticket returns ticket n of a flow; its number is its arrival too.
+func ticket(n int, flow string, priority int) Ticket {
+	return Ticket{
+		ID: policies.TicketID{Ingress: "r", Seq: uint64(n)}, Flow: policies.FlowKey{ID: flow, Priority: priority},
+		Bytes: 10, Arrival: start.Add(time.Duration(n) * time.Millisecond),
+	}
+}
+
+// flood adds count tickets of a flow and returns how many were refused.
+func flood(s *Set, from, count int, flow string, priority int) (refused, displaced int) {
+	for n := range count {
+		gone, err := s.Add(ticket(from+n, flow, priority), start)
+		displaced += len(gone)
+		if err != nil {
+			refused++
+		}
+	}
+	return refused, displaced
+}
+
+func queued(s *Set, flow string) (n int64) {
+	s.Flows(func(v FlowView) {
+		if v.Key.ID == flow {
+			n += v.Requests
+		}
+	})
+	return n
+}
+
+func TestBufferIsSharedFairly(t *testing.T) {
+	s := New(testConfig(t, 100))
+	if refused, _ := flood(s, 0, 400, "flood", 0); refused != 300 {
+		t.Errorf("%d of the flood's 400 were refused by a buffer of 100", refused)
+	}
+	refused, displaced := flood(s, 1000, 4, "light", 0)
+	if refused != 0 || displaced != 4 {
+		t.Errorf("a light flow at a full buffer: %d refused, %d displaced; want its 4 in for 4 of the flood", refused, displaced)
+	}
+	flood(s, 2000, 400, "other", 0)
+	if a, b := queued(s, "flood"), queued(s, "other"); a != 48 || b != 48 {
+		t.Errorf("two floods hold %d and %d of 100 beside 4 light ones, want 48 each", a, b)
+	}
+	if n := queued(s, "light"); n != 4 {
+		t.Errorf("the light flow holds %d, want its 4", n)
+	}
+}
+
+func TestHigherBandDisplacesLowest(t *testing.T) {
+	cfg := testConfig(t, 1000)
+	cfg.MaxRequests = 10
+	s := New(cfg)
+	flood(s, 0, 5, "low", -1)
+	flood(s, 100, 5, "mid", 0)
+	if gone, err := s.Add(ticket(200, "high", 5), start); err != nil || len(gone) != 1 || gone[0].ID.Seq != 4 {
+		t.Errorf("displaced %v with error %v, want the newest of the lowest band, number 4", gone, err)
+	}
+	if _, err := s.Add(ticket(300, "low", -1), start); !errors.Is(err, ErrFull) {
+		t.Errorf("an arrival of the lowest band at a full buffer: %v, want ErrFull", err)
+	}
+	flood(s, 400, 20, "high", 5)
+	if n := queued(s, "high"); n != 10 {
+		t.Errorf("the high band holds %d of 10", n)
+	}
+}
+
+func TestOffersAreTheBest(t *testing.T) {
+	s := New(testConfig(t, 1000))
+	flood(s, 0, 10, "a", 0)
+	s.Refill()
+	flood(s, 100, 10, "b", 0)
+	s.Refill()
+	var got []string
+	s.Changes(func(o Offer) { got = append(got, fmt.Sprintf("%s/%d@%g", o.Flow.ID, o.Ticket.Seq, o.Rank)) },
+		func(id policies.TicketID) { t.Errorf("%v was withdrawn, and never offered", id) })
+	slices.Sort(got)
+	if want := "[a/0@0 a/1@1 b/100@0 b/101@1]"; fmt.Sprint(got) != want {
+		t.Errorf("offered %v, want %v", got, want)
+	}
+}
+
+func TestNewcomerTakesTheWorstPlace(t *testing.T) {
+	s := New(testConfig(t, 1000))
+	flood(s, 0, 10, "a", 0)
+	s.Refill()
+	s.Changes(func(Offer) {}, func(policies.TicketID) {})
+	s.Answered()
+	flood(s, 100, 1, "b", 0)
+	s.Refill()
+	var offered, withdrawn []uint64
+	s.Changes(func(o Offer) { offered = append(offered, o.Ticket.Seq) },
+		func(id policies.TicketID) { withdrawn = append(withdrawn, id.Seq) })
+	if fmt.Sprint(offered, withdrawn) != "[100] [3]" {
+		t.Errorf("offered %v and withdrew %v, want b's 100 for a's 3", offered, withdrawn)
+	}
+}
+
+func TestRankIsDerivedFromTheToldCounter(t *testing.T) {
+	s := New(testConfig(t, 1000))
+	flood(s, 0, 8, "a", 0)
+	s.Refill()
+	s.Changes(func(Offer) {}, func(policies.TicketID) {})
+	s.Answered()
+	s.Taken(policies.TicketID{Ingress: "r", Seq: 0}, 40, start) // served elsewhere meanwhile
+	s.Refill()
+	var ranks []float64
+	s.Restate(func(o Offer) { ranks = append(ranks, o.Rank) })
+	if fmt.Sprint(ranks) != "[40 41 42 43]" {
+		t.Errorf("ranks %v, want them to follow the told counter", ranks)
+	}
+}
+
+func TestIdleFlowsAndBandsAreCollected(t *testing.T) {
+	s := New(testConfig(t, 1000))
+	flood(s, 0, 3, "a", 0)
+	for n := range 3 {
+		s.Remove(policies.TicketID{Ingress: "r", Seq: uint64(n)}, start)
+	}
+	flood(s, 10, 1, "b", 7)
+	s.Collect(start.Add(time.Minute))
+	s.Collect(start.Add(2 * time.Minute))
+	if s.Knows(0) || !s.Knows(7) {
+		t.Errorf("band 0 known: %v, want it collected; band 7 known: %v, want it kept", s.Knows(0), s.Knows(7))
+	}
+}
+
+// pickFirst is a policy that only picks.
+type pickFirst struct{}
+
+func (pickFirst) TypedName() policies.TypedName {
+	return policies.TypedName{Type: "first", Name: "first"}
+}
+func (pickFirst) NewState(context.Context) any { return nil }
+func (pickFirst) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {
+	for f := range band.Flows() {
+		if f.Len() > 0 {
+			return f, nil
+		}
+	}
+	return nil, nil
+}
+
+func TestPicksAreRankedByTurns(t *testing.T) {
+	cfg := testConfig(t, 100)
+	band := cfg.Band(0)
+	band.Fairness = pickFirst{}
+	cfg.Band = func(int) BandConfig { return band }
+	s := New(cfg)
+	flood(s, 0, 2, "b", 0)
+	flood(s, 10, 2, "a", 0)
+	s.Refill()
+	var got []string
+	s.Restate(func(o Offer) { got = append(got, fmt.Sprintf("%d@%g", o.Ticket.Seq, o.Rank)) })
+	if fmt.Sprint(got) != "[10@0 11@1 0@2 1@3]" {
+		t.Errorf("offered %v", got)
+	}
+}
+
+// TestAgainstLedgerModel drives a Set through random events, with turns that
+// may fail, and compares what a ledger would know with what the Set says stands.
+func TestAgainstLedgerModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		s := New(testConfig(t, 12))
+		ledger := map[policies.TicketID]bool{}
+		next, now := 0, start
+		for range rapid.IntRange(1, 80).Draw(t, "events") {
+			now = now.Add(time.Millisecond)
+			switch rapid.IntRange(0, 4).Draw(t, "event") {
+			case 0, 1:
+				next++
+				flow := rapid.SampledFrom([]string{"a", "b", "c"}).Draw(t, "flow")
+				_, _ = s.Add(ticket(next, flow, rapid.IntRange(0, 1).Draw(t, "priority")), now)
+			case 2:
+				s.Remove(policies.TicketID{Ingress: "r", Seq: uint64(rapid.IntRange(0, next).Draw(t, "which"))}, now)
+			case 3: // the ledger grants one
+				if len(ledger) > 0 {
+					first := slices.SortedFunc(maps.Keys(ledger), policies.TicketID.Compare)[0]
+					delete(ledger, first)
+					s.Taken(first, float64(next), now)
+				}
+			case 4:
+				s.Refill()
+				var offered, withdrawn []policies.TicketID
+				s.Changes(func(o Offer) { offered = append(offered, o.Ticket) }, func(id policies.TicketID) { withdrawn = append(withdrawn, id) })
+				want := s.Standing()
+				arrived := rapid.Bool().Draw(t, "arrived")
+				if arrived {
+					for _, id := range withdrawn {
+						delete(ledger, id)
+					}
+					for _, id := range offered {
+						ledger[id] = true
+					}
+				}
+				if !arrived || rapid.Bool().Draw(t, "reply lost") {
+					s.Failed()
+					continue
+				}
+				s.Answered()
+				if len(ledger) != want {
+					t.Fatalf("%d offers stand, the set says %d", len(ledger), want)
+				}
+			}
+		}
+	})
+}
