@@ -65,6 +65,7 @@ type Controller struct {
 	ledger  store.Ledger
 	driver  driver
 	limiter limiter
+	waiters waiters
 
 	nextSeq  atomic.Uint64
 	draining atomic.Bool
@@ -111,7 +112,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 	if c.options.observer != nil {
 		r.enqueued = time.Now()
 	}
-	w := newWaiter()
+	w := c.waiters.get()
 	w.request = core.Request{
 		Seq: r.seq, Flow: r.Flow, Bytes: r.Bytes,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, Tag: w,
@@ -125,7 +126,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 		<-w.decided
 	}
 	outcome, err := w.outcome, w.err
-	w.free()
+	c.waiters.put(w)
 	if outcome == Dispatched {
 		r.held.Store(true)
 	} else {

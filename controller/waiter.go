@@ -15,14 +15,20 @@ type waiter struct {
 	err     error
 }
 
-var waiters = sync.Pool{New: func() any { return &waiter{decided: make(chan struct{}, 1)} }}
+// waiters lends waiters.
+type waiters struct{ pool sync.Pool }
 
-func newWaiter() *waiter { return waiters.Get().(*waiter) }
+func (ws *waiters) get() *waiter {
+	if w, ok := ws.pool.Get().(*waiter); ok {
+		return w
+	}
+	return &waiter{decided: make(chan struct{}, 1)}
+}
 
-// free hands the waiter back; its signal has been received.
-func (w *waiter) free() {
+// put takes a waiter back; its signal has been received.
+func (ws *waiters) put(w *waiter) {
 	w.request, w.outcome, w.err = core.Request{}, core.NotDecided, nil
-	waiters.Put(w)
+	ws.pool.Put(w)
 }
 
 func (w *waiter) decide(outcome Outcome, err error) {

@@ -1,0 +1,191 @@
+package controller
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+func request(flow string) *Request { return &Request{Flow: policies.FlowKey{ID: flow}} }
+
+// dispatch enqueues a request that must be dispatched.
+func dispatch(t *testing.T, c *Controller, r *Request) {
+	t.Helper()
+	if outcome, err := c.EnqueueAndWait(context.Background(), r); outcome != Dispatched || err != nil {
+		t.Fatalf("%v, %v", outcome, err)
+	}
+}
+
+func TestOutcomes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBench(t, fairness.RoundRobinType, 1, WithTTL(time.Second, 300*time.Millisecond),
+			WithDefaultBand(shard.BandConfig{MaxRequests: 1}))
+		held := request("a")
+		dispatch(t, c, held)
+
+		began := time.Now()
+		if outcome, err := c.EnqueueAndWait(t.Context(), request("b")); outcome != EvictedTTL || !errors.Is(err, ErrTTLExpired) {
+			t.Errorf("TTL: %v, %v", outcome, err)
+		}
+		if waited := time.Since(began); waited != time.Second {
+			t.Errorf("a TTL of 1s ended after %v", waited)
+		}
+
+		ctx, hangUp := context.WithTimeout(t.Context(), 100*time.Millisecond)
+		defer hangUp()
+		outcome, err := c.EnqueueAndWait(ctx, request("b"))
+		if outcome != EvictedContextCancelled || !errors.Is(err, ErrContextCancelled) || !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("the caller's own deadline: %v, %v", outcome, err)
+		}
+
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			if outcome, err := c.EnqueueAndWait(t.Context(), request("b")); outcome != EvictedNoEndpoints || !errors.Is(err, ErrNoEndpoints) {
+				t.Errorf("while the pool is empty: %v, %v", outcome, err)
+			}
+		})
+		synctest.Wait()
+		if outcome, err := c.EnqueueAndWait(t.Context(), request("b")); outcome != RejectedCapacity || !errors.Is(err, ErrQueueFull) {
+			t.Errorf("at a full queue: %v, %v", outcome, err)
+		}
+		c.Observe(t.Context(), nil)
+		waiting.Wait()
+
+		c.Release(held, Usage{})
+		c.Release(held, Usage{}) // the second does nothing
+		c.Observe(t.Context(), []policies.EndpointAccessor{endpoint{}})
+		dispatch(t, c, request("b"))
+		waiting.Go(func() {
+			if outcome, err := c.EnqueueAndWait(t.Context(), request("c")); outcome != EvictedOther || !errors.Is(err, ErrShuttingDown) {
+				t.Errorf("waiting when the controller closes: %v, %v", outcome, err)
+			}
+		})
+		synctest.Wait()
+		c.Close()
+		waiting.Wait()
+		if outcome, err := c.EnqueueAndWait(t.Context(), request("b")); outcome != RejectedOther || !errors.Is(err, ErrShuttingDown) {
+			t.Errorf("after Close: %v, %v", outcome, err)
+		}
+	})
+}
+
+func TestNoEndpointsRejectsAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBench(t, fairness.RoundRobinType, 1, WithTTL(time.Second, -1))
+		c.Observe(t.Context(), nil)
+		if outcome, err := c.EnqueueAndWait(t.Context(), request("a")); outcome != RejectedNoEndpoints || !errors.Is(err, ErrNoEndpoints) {
+			t.Errorf("%v, %v", outcome, err)
+		}
+	})
+}
+
+func TestDrainLosesNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBench(t, fairness.RoundRobinType, 1)
+		held, next := request("a"), request("b")
+		dispatch(t, c, held)
+		var waiting sync.WaitGroup
+		waiting.Go(func() {
+			dispatch(t, c, next)
+			time.Sleep(time.Second)
+			c.Release(next, Usage{})
+		})
+		synctest.Wait()
+		short, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := c.Drain(short); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("drained with one in flight and one waiting: %v", err)
+		}
+		waiting.Go(func() { c.Release(held, Usage{}) })
+		if err := c.Drain(t.Context()); err != nil {
+			t.Error(err)
+		}
+		waiting.Wait()
+	})
+}
+
+// remote is a memory ledger that is not inline, and fails while it is down.
+type remote struct {
+	ledger *memory.Ledger
+	mu     sync.Mutex
+	down   bool
+}
+
+func (r *remote) set(down bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.down = down
+}
+
+func (r *remote) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.down {
+		return nil, store.ErrUnavailable
+	}
+	return r.ledger.Turn(ctx, s)
+}
+
+func (r *remote) Wakeups(ctx context.Context, id string) <-chan struct{} {
+	return r.ledger.Wakeups(ctx, id)
+}
+func (r *remote) Close() error { return nil }
+
+func TestOutageAndReturn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := &remote{ledger: memory.New(memory.Config{})}
+		fair, err := fairness.NewRoundRobin("rr", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: fair.(policies.FairnessPolicy)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Observe(t.Context(), []policies.EndpointAccessor{endpoint{}})
+		dispatch(t, c, request("a"))
+		ledger.set(true)
+		began := time.Now()
+		dispatch(t, c, request("a"))
+		if waited := time.Since(began); waited < 400*time.Millisecond || waited > time.Second {
+			t.Errorf("went on alone after %v, want about 500ms", waited)
+		}
+		ledger.set(false)
+		time.Sleep(2 * time.Second)
+		v, err := c.View(t.Context())
+		if err != nil || v.Ledger != "connected" || v.Totals.InFlight != 2 {
+			t.Errorf("after the outage: %s, %d in flight, %v; want connected with 2", v.Ledger, v.Totals.InFlight, err)
+		}
+	})
+}
+
+// TestIdleTakesATurnASecond counts turns while nothing happens.
+func TestIdleTakesATurnASecond(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBench(t, fairness.RoundRobinType, 1)
+		r := request("a")
+		dispatch(t, c, r)
+		c.Release(r, Usage{})
+		synctest.Wait()
+		before, _ := c.Turns()
+		time.Sleep(time.Minute)
+		after, _ := c.Turns()
+		if n := after - before; n < 55 || n > 62 {
+			t.Errorf("%d turns in an idle minute, want about 60", n)
+		}
+	})
+}

@@ -1,0 +1,413 @@
+package gateway
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/goleak"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/modelserver"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// rig is a gateway with its controller, in front of upstreams.
+type rig struct {
+	url     string
+	admin   *Admin
+	metrics *Metrics
+	gateway *Gateway
+	control *controller.Controller
+	client  *http.Client
+}
+
+func newRig(t testing.TB, limit int, upstreams ...string) *rig {
+	t.Helper()
+	fair, err := fairness.NewRoundRobin("rr", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	detector, err := saturation.NewConcurrency("d", fmt.Appendf(nil, `{"maxConcurrency": %d}`, limit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &rig{metrics: NewMetrics("test")}
+	r.control, err = controller.NewController(memory.New(memory.Config{}),
+		controller.WithDefaultBand(shard.BandConfig{Fairness: fair.(policies.FairnessPolicy)}),
+		controller.WithSaturationDetector(detector.(policies.SaturationDetector)),
+		controller.WithObserver(r.metrics), controller.WithTTL(time.Minute, 300*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.metrics.Watch(r.control)
+	r.gateway, err = New(Config{Controller: r.control, Upstreams: upstreams, MaxBody: 1 << 16, Metrics: r.metrics,
+		Objectives: map[string]int{"urgent": 10}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(r.metrics)
+	r.admin = NewAdmin(r.gateway, "test", registry)
+	server := httptest.NewServer(r.gateway)
+	r.url, r.client = server.URL, server.Client()
+	t.Cleanup(func() {
+		server.Close()
+		r.gateway.Close()
+		r.control.Close()
+	})
+	return r
+}
+
+func newModelServer(t testing.TB) string {
+	t.Helper()
+	cfg := modelserver.DefaultConfig()
+	cfg.Step, cfg.StepPerSequence, cfg.OutputTokens = time.Millisecond, 0, 5
+	s, err := modelserver.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(s)
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+func (r *rig) post(t testing.TB, path, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPost, r.url+path, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := 0; i+1 < len(headers); i += 2 {
+		req.Header.Set(headers[i], headers[i+1])
+	}
+	res, err := r.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // read to the end
+	answer, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res, string(answer)
+}
+
+const chat = `{"model":"simulated","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`
+
+func TestForwards(t *testing.T) {
+	r := newRig(t, 4, newModelServer(t))
+	res, body := r.post(t, "/v1/chat/completions", chat, "x-llm-d-inference-fairness-id", "tenant")
+	if res.StatusCode != http.StatusOK || !strings.Contains(body, `"completion_tokens":5`) {
+		t.Fatalf("%d %s", res.StatusCode, body)
+	}
+	res, err := r.client.Get(r.url + "/v1/models")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("/v1/models: %d", res.StatusCode)
+	}
+	var flows []FlowStatus
+	r.get(t, "/v1/flows", &flows)
+	found := false
+	for _, f := range flows {
+		if f.ID == "tenant" {
+			found = true
+			if f.ServedRequests != 1 || f.ServedTokens < 6 || f.InFlight != 0 {
+				t.Errorf("the flow's figures: %+v", f)
+			}
+		}
+	}
+	if !found {
+		t.Errorf("flows: %+v, want the tenant among them", flows)
+	}
+}
+
+// get reads a JSON answer of the admin handler.
+func (r *rig) get(t testing.TB, path string, into any) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	r.admin.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+	}
+	if into != nil {
+		if err := json.Unmarshal(w.Body.Bytes(), into); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestStreamsChunkByChunk wants each chunk before the server makes the next.
+func TestStreamsChunkByChunk(t *testing.T) {
+	proceed := make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		for i := range 3 {
+			fmt.Fprintf(w, "data: {\"n\":%d}\n\n", i)
+			_ = http.NewResponseController(w).Flush()
+			<-proceed
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	res, err := r.client.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(chat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // a test
+	lines := bufio.NewScanner(res.Body)
+	for i := range 3 {
+		if !lines.Scan() || lines.Text() != fmt.Sprintf(`data: {"n":%d}`, i) {
+			t.Fatalf("chunk %d: %q, %v", i, lines.Text(), lines.Err())
+		}
+		lines.Scan()
+		proceed <- struct{}{}
+	}
+}
+
+func TestStripsControlHeaders(t *testing.T) {
+	got := make(chan http.Header, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	r.post(t, "/v1/completions", chat, "x-gateway-inference-fairness-id", "t", "x-llm-d-inference-objective", "urgent", "x-other", "kept")
+	h := <-got
+	if h.Get("x-gateway-inference-fairness-id") != "" || h.Get("x-llm-d-inference-objective") != "" || h.Get("x-other") != "kept" {
+		t.Errorf("the model server got %v", h)
+	}
+	if n := testutil.ToFloat64(r.metrics.outcomes.WithLabelValues("Dispatched", "10")); n != 1 {
+		t.Errorf("%v dispatched at the objective's priority, want 1", n)
+	}
+}
+
+func TestAnotherEndpointIsTried(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := "http://" + l.Addr().String()
+	_ = l.Close()
+	r := newRig(t, 4, dead, newModelServer(t))
+	for range 8 {
+		if res, body := r.post(t, "/v1/chat/completions", chat); res.StatusCode != http.StatusOK {
+			t.Fatalf("%d %s", res.StatusCode, body)
+		}
+	}
+	var pool PoolStatus
+	r.get(t, "/v1/pool", &pool)
+	if pool.Endpoints != 1 || *pool.Limit != 4 {
+		t.Errorf("%d endpoints and limit %d with one of two dead, want 1 and 4", pool.Endpoints, *pool.Limit)
+	}
+}
+
+func TestBadInput(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := "http://" + l.Addr().String()
+	_ = l.Close()
+	alive, lost := newRig(t, 1, newModelServer(t)), newRig(t, 1, dead)
+	for _, c := range []struct {
+		name, path, body string
+		rig              *rig
+		headers          []string
+		status           int
+		code, reason     string
+	}{
+		{name: "malformed JSON", path: "/v1/chat/completions", body: `{"model":`, rig: alive, status: 400, code: "malformed_json"},
+		{name: "not an object", path: "/v1/chat/completions", body: `[1]`, rig: alive, status: 400, code: "malformed_json"},
+		{name: "no body", path: "/v1/completions", rig: alive, status: 400, code: "malformed_json"},
+		{name: "no model", path: "/v1/embeddings", body: `{"input":"x"}`, rig: alive, status: 400, code: "model_required"},
+		{name: "body over the limit", path: "/v1/completions", body: strings.Repeat("x", 1<<17), rig: alive, status: 413, code: "body_too_large"},
+		{name: "unknown path", path: "/metrics", body: "{}", rig: alive, status: 404, code: "unknown_path"},
+		{name: "long flow id", path: "/v1/completions", body: chat, rig: alive, headers: []string{flowHeaders[0], strings.Repeat("x", 300)}, status: 400, code: "bad_flow_id"},
+		{name: "flow id with a space", path: "/v1/completions", body: chat, rig: alive, headers: []string{flowHeaders[1], "a b"}, status: 400, code: "bad_flow_id"},
+		{name: "upstream that is not there", path: "/v1/completions", body: chat, rig: lost, status: 503, code: "upstream_unreachable", reason: "rejected-no-endpoints"},
+		{name: "and then none to wait for", path: "/v1/completions", body: chat, rig: lost, status: 503, code: "no_endpoints", reason: "rejected-no-endpoints"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res, body := c.rig.post(t, c.path, c.body, c.headers...)
+			var answer struct {
+				Error struct{ Message, Type, Code string }
+			}
+			if err := json.Unmarshal([]byte(body), &answer); err != nil {
+				t.Fatalf("%d %s: %v", res.StatusCode, body, err)
+			}
+			if res.StatusCode != c.status || answer.Error.Code != c.code || answer.Error.Message == "" || answer.Error.Type == "" {
+				t.Errorf("%d %s, want %d %s", res.StatusCode, body, c.status, c.code)
+			}
+			if got := res.Header.Get(DroppedReasonHeader); got != c.reason {
+				t.Errorf("dropped reason %q, want %q", got, c.reason)
+			}
+			if (res.StatusCode == 503) != (res.Header.Get("Retry-After") != "") {
+				t.Errorf("Retry-After is %q", res.Header.Get("Retry-After"))
+			}
+		})
+	}
+	if res, _ := alive.post(t, "/v1/completions", chat); res.StatusCode != http.StatusOK {
+		t.Errorf("a good request after the bad ones: %d", res.StatusCode)
+	}
+}
+
+// TestServerDiesMidStream wants the client to see the answer break off, and the
+// slot back.
+func TestServerDiesMidStream(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: {}\n\n")
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	for range 3 { // the only slot is free again each time
+		res, err := r.client.Post(r.url+"/v1/chat/completions", "application/json", strings.NewReader(chat))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadAll(res.Body); err == nil {
+			t.Error("the answer ended well although the server died")
+		}
+		_ = res.Body.Close()
+	}
+}
+
+// TestClientsHangUp has 500 clients, a third of which hang up at random moments:
+// afterwards nothing is in flight or queued and every request has one outcome.
+func TestClientsHangUp(t *testing.T) {
+	const clients = 500
+	r := newRig(t, 8, newModelServer(t), newModelServer(t))
+	rng := rand.New(rand.NewPCG(1, 1))
+	var wg sync.WaitGroup
+	var sent atomic.Int64
+	for i := range clients {
+		patience := time.Duration(0)
+		if i%3 == 0 {
+			patience = time.Duration(rng.IntN(200)) * time.Millisecond
+		}
+		stream := i%2 == 0
+		wg.Go(func() {
+			ctx, cancel := context.WithCancel(context.Background())
+			defer cancel()
+			if i%3 == 0 {
+				timer := time.AfterFunc(patience, cancel)
+				defer timer.Stop()
+			}
+			body := fmt.Sprintf(`{"model":"m","max_tokens":20,"stream":%v,"messages":[]}`, stream)
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(body))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("x-llm-d-inference-fairness-id", fmt.Sprint("tenant-", i%7))
+			sent.Add(1)
+			res, err := r.client.Do(req)
+			if err != nil {
+				if ctx.Err() == nil {
+					t.Error(err)
+				}
+				return
+			}
+			_, err = io.Copy(io.Discard, res.Body)
+			_ = res.Body.Close()
+			if ctx.Err() == nil && (err != nil || res.StatusCode != http.StatusOK) {
+				t.Errorf("a patient client got %d, %v", res.StatusCode, err)
+			}
+		})
+	}
+	wg.Wait()
+	var pool PoolStatus
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
+		r.get(t, "/v1/pool", &pool)
+		if pool.InFlight == 0 && pool.Queued == 0 {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatalf("in flight %d, queued %d when all clients are gone", pool.InFlight, pool.Queued)
+		}
+	}
+	decided, answered := 0.0, 0.0
+	for _, family := range []struct {
+		metric prometheus.Collector
+		sum    *float64
+	}{{r.metrics.outcomes, &decided}, {r.metrics.answers, &answered}} {
+		ch := make(chan prometheus.Metric, 100)
+		family.metric.Collect(ch)
+		close(ch)
+		for m := range ch {
+			*family.sum += testutil.ToFloat64(constant{m})
+		}
+	}
+	if decided > float64(sent.Load()) || answered < decided {
+		t.Errorf("%v outcomes and %v answers for %d requests", decided, answered, sent.Load())
+	}
+	waits := testutil.CollectAndCount(r.metrics.waits)
+	if waits == 0 {
+		t.Error("no waits were measured")
+	}
+}
+
+// constant makes a collector of one metric.
+type constant struct{ prometheus.Metric }
+
+func (c constant) Describe(ch chan<- *prometheus.Desc) { ch <- c.Desc() }
+func (c constant) Collect(ch chan<- prometheus.Metric) { ch <- c.Metric }
+
+func TestMetricsAndProbes(t *testing.T) {
+	r := newRig(t, 2, newModelServer(t))
+	r.post(t, "/v1/completions", chat)
+	w := httptest.NewRecorder()
+	r.admin.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/metrics", nil))
+	for _, name := range []string{
+		`weir_flow_control_requests_total{inference_pool="test",outcome="Dispatched",priority="0"} 1`,
+		`weir_flow_control_limit{inference_pool="test"} 2`, `weir_ledger_state{inference_pool="test",state="connected"} 1`,
+		"weir_flow_control_pool_saturation", "weir_flow_control_request_queue_duration_seconds_bucket", "weir_ledger_turn_duration_seconds_count",
+	} {
+		if !bytes.Contains(w.Body.Bytes(), []byte(name)) {
+			t.Errorf("/metrics lacks %s", name)
+		}
+	}
+	for ready, want := range map[bool]int{true: 200, false: 503} {
+		r.admin.SetReady(ready)
+		w := httptest.NewRecorder()
+		r.admin.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/readyz", nil))
+		if w.Code != want {
+			t.Errorf("/readyz when ready is %v: %d", ready, w.Code)
+		}
+	}
+	r.get(t, "/debug/pprof/", nil)
+}
+
+func TestFlowLabelsAreBounded(t *testing.T) {
+	m := NewMetrics("test")
+	for i := range maxFlowLabels + 500 {
+		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, controller.Dispatched, time.Millisecond)
+	}
+	if n := testutil.CollectAndCount(m.waits); n != maxFlowLabels+1 {
+		t.Errorf("%d flow labels, want %d and one for the rest", n, maxFlowLabels)
+	}
+}
