@@ -1,0 +1,104 @@
+// Package openai drives weir serve with the official OpenAI client for Node.js.
+package openai
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestOfficialClient(t *testing.T) {
+	for _, tool := range []string{"node", "npm"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			if os.Getenv("WEIR_REQUIRE_ALL") != "" {
+				t.Fatalf("%s is needed: %v", tool, err)
+			}
+			t.Skipf("skipped: %s is not on this machine", tool)
+		}
+	}
+	if testing.Short() {
+		t.Skip("skipped: installs an npm package")
+	}
+	dir := t.TempDir()
+	for _, file := range []string{"client.mjs", "package.json"} {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, file), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
+	defer cancel()
+	command(ctx, t, dir, "npm", "install", "--no-audit", "--no-fund", "--silent")
+	binary := filepath.Join(dir, "weir")
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	command(ctx, t, here, "go", "build", "-o", binary, "github.com/weirflow/weir/cmd/weir")
+
+	one := start(ctx, t, binary, `at (http://\S+)`, "modelserver", "--listen", "127.0.0.1:0", "--step", "2ms")
+	two := start(ctx, t, binary, `at (http://\S+)`, "modelserver", "--listen", "127.0.0.1:0", "--step", "2ms")
+	gateway := start(ctx, t, binary, `"listen":"([^"]+)"`, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+		"--fairness", "round-robin-fairness-policy", "--max-concurrency", "4", "--upstream", one, "--upstream", two)
+	if out := command(ctx, t, dir, "node", "client.mjs", "http://"+gateway); strings.TrimSpace(out) != "ok" {
+		t.Errorf("the client printed %s", out)
+	}
+}
+
+func command(ctx context.Context, t *testing.T, dir, name string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(ctx, name, args...)
+	c.Dir = dir
+	out, err := c.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// start runs the binary until the test ends and returns what the pattern's group
+// matches in its output.
+func start(ctx context.Context, t *testing.T, binary, pattern string, args ...string) string {
+	t.Helper()
+	c := exec.CommandContext(ctx, binary, args...)
+	r, w := io.Pipe()
+	c.Stdout, c.Stderr = w, w
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = c.Process.Signal(syscall.SIGTERM)
+		_ = c.Wait()
+		_ = w.Close()
+	})
+	found := make(chan string, 1)
+	go func() {
+		lines, re := bufio.NewScanner(r), regexp.MustCompile(pattern)
+		for lines.Scan() {
+			if m := re.FindStringSubmatch(lines.Text()); m != nil {
+				select {
+				case found <- m[1]:
+				default:
+				}
+			}
+		}
+	}()
+	select {
+	case address := <-found:
+		return address
+	case <-time.After(20 * time.Second):
+		t.Fatalf("weir %s did not say where it listens", strings.Join(args, " "))
+		return ""
+	}
+}
