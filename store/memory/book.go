@@ -31,6 +31,7 @@ type book struct {
 	flows         map[string]*flow
 	waiting       *heap.Heap[*flow] // flows with offers, the next to be served on top
 	idle          flowList          // flows without offers, longest idle first
+	debts         flowList          // those of them whose counter was above V when it was looked at
 }
 
 // flow is one flow's counter and standing offers.
@@ -46,7 +47,8 @@ type flow struct {
 	index   int // in book.waiting
 
 	since      time.Time // when it last had an offer or a settlement
-	prev, next *flow     // in book.idle
+	prev, next *flow     // in list
+	list       *flowList // book.idle, book.debts, or nil
 }
 
 // offer is a ticket before the ledger; granted ones are kept until the owner
@@ -122,7 +124,7 @@ func (b *book) stand(o *offer, now time.Time) {
 	f.offers.Push(o)
 	b.band.offers++
 	if f.offers.Len() == 1 {
-		b.idle.remove(f)
+		f.rouse()
 		b.waiting.Push(f)
 	} else {
 		b.waiting.Fix(f)
@@ -170,7 +172,7 @@ func (b *book) settle(id string, delta, counter float64, now time.Time) {
 		return
 	}
 	f.since = now
-	b.idle.remove(f)
+	f.rouse()
 	b.idle.pushBack(f)
 }
 
@@ -182,19 +184,28 @@ func (f *flow) moved() {
 }
 
 // collect forgets a few counters that have been idle long enough, so that the
-// book's size follows the flows in use and never the flows ever seen.
+// book's size follows the flows in use and never the flows ever seen: what the
+// lift implies first, and the rest later.
 func (b *book) collect(now time.Time, idle, keep time.Duration) {
-	for range 4 {
+	for range 8 {
 		f := b.idle.front
 		if f == nil || now.Sub(f.since) < idle {
-			return
+			break
 		}
-		b.idle.remove(f)
-		if b.liftsIdle && f.counter <= b.v || now.Sub(f.since) >= keep {
+		f.rouse()
+		if b.liftsIdle && f.counter <= b.v {
 			delete(b.flows, f.id)
 		} else {
-			b.idle.pushBack(f)
+			b.debts.pushBack(f)
 		}
+	}
+	for range 8 {
+		f := b.debts.front
+		if f == nil || now.Sub(f.since) < keep {
+			return
+		}
+		f.rouse()
+		delete(b.flows, f.id)
 	}
 }
 
@@ -238,7 +249,7 @@ func named(bands []*band, priority int, policy string) *book {
 type flowList struct{ front, back *flow }
 
 func (l *flowList) pushBack(f *flow) {
-	f.prev, f.next = l.back, nil
+	f.list, f.prev, f.next = l, l.back, nil
 	if l.back == nil {
 		l.front = f
 	} else {
@@ -247,20 +258,23 @@ func (l *flowList) pushBack(f *flow) {
 	l.back = f
 }
 
-func (l *flowList) remove(f *flow) {
-	if f.prev != nil {
-		f.prev.next = f.next
-	} else if l.front == f {
+// rouse takes the flow off the list of idle ones that it is on, if any.
+func (f *flow) rouse() {
+	l := f.list
+	if l == nil {
+		return
+	}
+	if f.prev == nil {
 		l.front = f.next
 	} else {
-		return // not in the list
+		f.prev.next = f.next
 	}
-	if f.next != nil {
-		f.next.prev = f.prev
-	} else {
+	if f.next == nil {
 		l.back = f.prev
+	} else {
+		f.next.prev = f.prev
 	}
-	f.prev, f.next = nil, nil
+	f.list, f.prev, f.next = nil, nil, nil
 }
 
 // find returns the band of that priority, or nil.

@@ -339,7 +339,7 @@ func (l *Ledger) removeOffers(now time.Time, match func(*offer) bool) {
 // stand puts the replica's new offers before the ledger.
 func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Offers {
-		st := &s.Offers[i]
+		st := s.Offers[i]
 		if o := l.offers[st.Ticket]; o != nil {
 			switch {
 			case o.granted && o.owner == r:
@@ -349,14 +349,17 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 				continue
 			case o.owner != r: // a newer owner's offer replaces the older one's
 				o.owner.post(store.Dropped, o)
+			default:
+				st.Idle = false // it stood before: it was lifted then, or had not to be
 			}
 			l.remove(o, now)
 		}
+		r.uncount(st.Ticket) // it counts the ticket once, as standing again
 		b := l.bookOf(r, st.Priority)
 		if b == nil {
 			continue // a band it did not state: the count below will not add up
 		}
-		o := &offer{Offer: *st, owner: r, stamp: s.Number}
+		o := &offer{Offer: st, owner: r, stamp: s.Number}
 		l.offers[o.Ticket] = o
 		b.stand(o, now)
 		r.standing++

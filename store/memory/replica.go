@@ -39,8 +39,11 @@ func (r *replica) post(kind store.MailKind, o *offer) {
 	r.sent++
 	letter := letter{Mail: store.Mail{
 		Number: r.sent, Kind: kind, Ticket: o.Ticket, Priority: o.Priority, Policy: o.flow.book.policy,
-		Flow: o.Flow, Charge: o.Charge, Counter: o.flow.counter,
+		Flow: o.Flow, Charge: o.Charge,
 	}}
+	if kind != store.Dropped && o.flow.book.countsService {
+		letter.Counter = o.flow.counter
+	}
 	if kind&(store.Taken|store.Dropped) != 0 {
 		letter.offer, letter.counted = o, true
 		r.told++

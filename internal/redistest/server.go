@@ -1,0 +1,86 @@
+// Package redistest starts real Redis servers for tests.
+package redistest
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// Server is a redis-server process on loopback, without persistence.
+type Server struct {
+	Address string
+	tb      testing.TB
+	args    []string
+	process *exec.Cmd
+}
+
+// Start starts a server that is stopped when the test ends. Where there is no
+// redis-server the test is skipped, or fails if WEIR_REQUIRE_ALL is set.
+func Start(tb testing.TB, args ...string) *Server {
+	tb.Helper()
+	if _, err := exec.LookPath("redis-server"); err != nil {
+		if os.Getenv("WEIR_REQUIRE_ALL") != "" {
+			tb.Fatalf("redis-server is needed: %v", err)
+		}
+		tb.Skip("skipped: redis-server is not on this machine")
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	s := &Server{Address: l.Addr().String(), tb: tb, args: args}
+	_ = l.Close()
+	s.Run()
+	tb.Cleanup(s.Kill)
+	return s
+}
+
+// URL is where the server is.
+func (s *Server) URL() string { return "redis://" + s.Address }
+
+// Run starts the process; it must not be running.
+func (s *Server) Run() {
+	s.tb.Helper()
+	_, port, _ := strings.Cut(s.Address, ":")
+	s.process = exec.Command("redis-server", append([]string{
+		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "local",
+		"--dir", s.tb.TempDir(), "--loglevel", "warning",
+	}, s.args...)...)
+	s.process.Stderr = os.Stderr
+	if err := s.process.Start(); err != nil {
+		s.tb.Fatal(err)
+	}
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+		conn, err := net.Dial("tcp", s.Address)
+		if err == nil {
+			_ = conn.Close()
+			return
+		}
+		if time.Now().After(until) {
+			s.tb.Fatal(fmt.Errorf("redis-server does not answer: %w", err))
+		}
+	}
+}
+
+// Kill ends the process at once, with all it held.
+func (s *Server) Kill() {
+	if s.process != nil {
+		_ = s.process.Process.Kill()
+		_ = s.process.Wait()
+		s.process = nil
+	}
+}
+
+// Signal sends the process a signal, such as SIGSTOP.
+func (s *Server) Signal(signal syscall.Signal) {
+	s.tb.Helper()
+	if err := s.process.Process.Signal(signal); err != nil {
+		s.tb.Fatal(err)
+	}
+}

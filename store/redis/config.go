@@ -1,0 +1,142 @@
+package redis
+
+import (
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// PasswordVariable is the environment variable the password is taken from.
+const PasswordVariable = "WEIR_REDIS_PASSWORD"
+
+// Config describes where the ledger is and how it is kept. Fields without a
+// value take their default.
+type Config struct {
+	// URL is redis://host:port/db, or rediss:// for TLS. Several hosts are
+	// separated by commas: with ?master=NAME they are Sentinels, with
+	// ?cluster=true nodes of a cluster. A user may be given as redis://user@host.
+	URL string
+	// PasswordFile holds the password; without it the environment variable
+	// WEIR_REDIS_PASSWORD is taken, and then the URL's.
+	PasswordFile string
+	// Pool names the pool; "default". Replicas of one pool share a book.
+	Pool string
+	// Prefix starts every key; "weir:".
+	Prefix string
+	// Lease, Recovery, CounterIdle and CounterKeep are as for the memory
+	// ledger: 3 s, 1 s, 10 s, 1 min.
+	Lease, Recovery, CounterIdle, CounterKeep time.Duration
+	// KeyTTL is how long the keys of an abandoned pool stay; 10 minutes, at
+	// least ten leases.
+	KeyTTL time.Duration
+	// Timeout bounds dialling, and reading and writing once connected; 500 ms.
+	Timeout time.Duration
+	// Clock takes the place of the server's clock in tests; nil.
+	Clock func() time.Time
+}
+
+func (c Config) withDefaults() Config {
+	for field, value := range map[*time.Duration]time.Duration{
+		&c.Lease: 3 * time.Second, &c.Recovery: time.Second, &c.CounterIdle: 10 * time.Second,
+		&c.CounterKeep: time.Minute, &c.Timeout: 500 * time.Millisecond,
+	} {
+		if *field == 0 {
+			*field = value
+		}
+	}
+	if c.KeyTTL == 0 {
+		c.KeyTTL = max(10*time.Minute, 10*c.Lease)
+	}
+	if c.Pool == "" {
+		c.Pool = "default"
+	}
+	if c.Prefix == "" {
+		c.Prefix = "weir:"
+	}
+	return c
+}
+
+// errURL wraps what is wrong with a URL. The URL itself may hold a password, so
+// it is never part of an error.
+var errURL = errors.New("redis URL: want redis://[user@]host:port[,host:port...][/db][?master=NAME|?cluster=true]")
+
+// options turns the configuration into the client's.
+func (c Config) options() (*goredis.UniversalOptions, error) {
+	u, err := url.Parse(c.URL)
+	if err != nil {
+		// The parser's own words may repeat the URL. Several hosts with ports
+		// do not parse as one, so try them by the first.
+		first, rest, several := strings.Cut(c.URL, ",")
+		if !several {
+			return nil, errURL
+		}
+		hosts, tail := rest, ""
+		if at := strings.IndexAny(rest, "/?"); at >= 0 {
+			hosts, tail = rest[:at], rest[at:]
+		}
+		if u, err = url.Parse(first + tail); err != nil {
+			return nil, errURL
+		}
+		u.Host += "," + hosts
+	}
+	o := &goredis.UniversalOptions{
+		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
+		MaxRetries: -1, // the core plans its own tries
+		ClientName: "weir",
+	}
+	switch u.Scheme {
+	case "redis":
+	case "rediss":
+		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+	default:
+		return nil, fmt.Errorf("%w; the scheme is %q", errURL, u.Scheme)
+	}
+	if u.Host == "" {
+		return nil, fmt.Errorf("%w; there is no host", errURL)
+	}
+	for _, host := range strings.Split(u.Host, ",") {
+		if _, _, err := net.SplitHostPort(host); err != nil {
+			host = net.JoinHostPort(strings.Trim(host, "[]"), "6379")
+		}
+		o.Addrs = append(o.Addrs, host)
+	}
+	if db := strings.Trim(u.Path, "/"); db != "" {
+		if o.DB, err = strconv.Atoi(db); err != nil || o.DB < 0 {
+			return nil, fmt.Errorf("%w; the database %q is not a number", errURL, db)
+		}
+	}
+	for key, values := range u.Query() {
+		switch {
+		case key == "master" && values[0] != "":
+			o.MasterName = values[0]
+		case key == "cluster" && values[0] == "true":
+			o.IsClusterMode = true
+		default:
+			return nil, fmt.Errorf("%w; %q is not understood", errURL, key)
+		}
+	}
+	if len(o.Addrs) > 1 && o.MasterName == "" && !o.IsClusterMode {
+		return nil, fmt.Errorf("%w; several hosts need ?master=NAME or ?cluster=true", errURL)
+	}
+	o.Username = u.User.Username()
+	o.Password, _ = u.User.Password()
+	if env := os.Getenv(PasswordVariable); env != "" {
+		o.Password = env
+	}
+	if c.PasswordFile != "" {
+		data, err := os.ReadFile(c.PasswordFile)
+		if err != nil {
+			return nil, fmt.Errorf("redis password file: %w", err)
+		}
+		o.Password = strings.TrimRight(string(data), "\r\n")
+	}
+	return o, nil
+}

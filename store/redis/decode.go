@@ -1,0 +1,110 @@
+package redis
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// errReply wraps an answer of the script that cannot be read.
+var errReply = errors.New("unreadable reply of the ledger's script")
+
+// reader reads a reply's fields in order and remembers the first that is wrong.
+type reader struct{ err error }
+
+func (r *reader) fail(what string, v any) {
+	if r.err == nil {
+		r.err = fmt.Errorf("%w: %s is %.100v", errReply, what, v)
+	}
+}
+
+func (r *reader) integer(what string, v any) int64 {
+	switch v := v.(type) {
+	case int64:
+		return v
+	case string:
+		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+			return n
+		}
+		if x, err := strconv.ParseFloat(v, 64); err == nil { // an integer written with an exponent
+			return int64(x)
+		}
+	}
+	r.fail(what, v)
+	return 0
+}
+
+func (r *reader) number(what string, v any) float64 {
+	switch v := v.(type) {
+	case int64:
+		return float64(v)
+	case string:
+		if x, err := strconv.ParseFloat(v, 64); err == nil {
+			return x
+		}
+	}
+	r.fail(what, v)
+	return 0
+}
+
+func (r *reader) list(what string, v any) []any {
+	l, ok := v.([]any)
+	if !ok {
+		r.fail(what, v)
+	}
+	return l
+}
+
+// decode reads what the script answered.
+func decode(result []any) (*store.Reply, error) {
+	if len(result) != 10 {
+		return nil, fmt.Errorf("%w: %d fields", errReply, len(result))
+	}
+	r := &reader{}
+	reply := &store.Reply{
+		Status:      store.Status(r.integer("status", result[0])),
+		Generation:  uint64(r.integer("generation", result[1])),
+		Now:         time.UnixMicro(r.integer("time", result[2])).UTC(),
+		Recovering:  r.integer("recovering", result[3]) == 1,
+		InFlight:    r.integer("in flight", result[4]),
+		Queued:      r.integer("queued", result[5]),
+		QueuedBytes: r.integer("queued bytes", result[6]),
+		Members:     int(r.integer("members", result[7])),
+	}
+	for _, v := range r.list("bands", result[8]) {
+		b := r.list("band", v)
+		if len(b) != 5 {
+			r.fail("band", v)
+			break
+		}
+		reply.Bands = append(reply.Bands, store.BandTotal{
+			Priority: int(r.integer("priority", b[0])), VirtualTime: r.number("V", b[1]),
+			Queued: r.integer("queued", b[2]), QueuedBytes: r.integer("bytes", b[3]), InFlight: r.integer("in flight", b[4]),
+		})
+	}
+	for _, v := range r.list("mail", result[9]) {
+		record, _ := v.(string)
+		f := strings.Split(record, "\x1f")
+		if len(f) != 8 {
+			r.fail("mail", v)
+			break
+		}
+		seq, ingress, _ := strings.Cut(f[2], ":")
+		n, err := strconv.ParseUint(seq, 16, 64)
+		if err != nil {
+			r.fail("ticket", f[2])
+		}
+		reply.Mail = append(reply.Mail, store.Mail{
+			Number: uint64(r.integer("mail number", f[0])), Kind: store.MailKind(r.integer("mail kind", f[1])),
+			Ticket:   policies.TicketID{Ingress: unescape(ingress), Seq: n},
+			Priority: int(r.integer("priority", f[3])), Policy: unescape(f[4]), Flow: unescape(f[5]),
+			Charge: r.number("charge", f[6]), Counter: r.number("counter", f[7]),
+		})
+	}
+	return reply, r.err
+}

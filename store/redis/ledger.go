@@ -1,0 +1,169 @@
+package redis
+
+import (
+	"context"
+	_ "embed"
+	"errors"
+	"fmt"
+	"strings"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/weirflow/weir/store"
+)
+
+//go:embed turn.lua
+var turnSource string
+
+// Ledger implements [store.Ledger]. It is safe for concurrent use.
+type Ledger struct {
+	cfg     Config
+	client  goredis.UniversalClient
+	base    string
+	publish string // the command that wakes
+	script  *goredis.Script
+}
+
+// Open connects to Redis and checks that it can keep a ledger. An error names
+// what to change.
+func Open(ctx context.Context, cfg Config) (*Ledger, error) {
+	cfg = cfg.withDefaults()
+	options, err := cfg.options()
+	if err != nil {
+		return nil, err
+	}
+	l := &Ledger{
+		cfg: cfg, client: goredis.NewUniversalClient(options), publish: "PUBLISH",
+		base:   cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(cfg.Pool) + "}",
+		script: goredis.NewScript(turnSource),
+	}
+	if _, cluster := l.client.(*goredis.ClusterClient); cluster {
+		l.publish = "SPUBLISH"
+	}
+	if err := l.check(ctx); err != nil {
+		_ = l.client.Close()
+		return nil, fmt.Errorf("redis at %s: %w", strings.Join(options.Addrs, ","), err)
+	}
+	return l, nil
+}
+
+// Close implements [store.Ledger].
+func (l *Ledger) Close() error { return l.client.Close() }
+
+// Turn implements [store.Ledger].
+func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
+	result, err := l.script.Run(ctx, l.client, []string{l.base}, l.arguments(s)...).Slice()
+	if err != nil {
+		if strings.Contains(err.Error(), "SUPERSEDED") {
+			return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
+		}
+		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, err)
+	}
+	reply, err := decode(result)
+	if err != nil {
+		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, err)
+	}
+	return reply, nil
+}
+
+// Wakeups implements [store.Ledger].
+func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan struct{} {
+	channel := l.base + ":wake:" + escape(replica)
+	var sub *goredis.PubSub
+	if l.publish == "SPUBLISH" {
+		sub = l.client.SSubscribe(ctx, channel)
+	} else {
+		sub = l.client.Subscribe(ctx, channel)
+	}
+	// Wait for the subscription, so that no wake-up is missed from here on. If
+	// the server does not answer, the client subscribes when it is back.
+	confirming, done := context.WithTimeout(ctx, l.cfg.Timeout)
+	_, _ = sub.Receive(confirming)
+	done()
+	wakeups := make(chan struct{}, 1)
+	go func() {
+		defer close(wakeups)
+		defer sub.Close() //nolint:errcheck // nothing to do about it
+		messages := sub.Channel(goredis.WithChannelHealthCheckInterval(l.cfg.Lease))
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case _, open := <-messages:
+				if !open {
+					return
+				}
+			}
+			select {
+			case wakeups <- struct{}{}:
+			default: // one is pending
+			}
+		}
+	}()
+	return wakeups
+}
+
+// minVersion is the first Redis whose scripts replicate their effects by
+// default and whose commands the script uses.
+const minVersion = "6.0"
+
+// check finds out whether Redis can keep a ledger, before it is needed.
+func (l *Ledger) check(ctx context.Context) error {
+	if err := l.client.Ping(ctx).Err(); err != nil {
+		return explain(err)
+	}
+	if info, err := l.client.Info(ctx, "server").Result(); err == nil { // a server without INFO is taken at its word
+		if _, after, found := strings.Cut(info, "redis_version:"); found {
+			version, _, _ := strings.Cut(after, "\r")
+			if older(version, minVersion) {
+				return fmt.Errorf("its version is %s; %s or later is needed", version, minVersion)
+			}
+		}
+	}
+	for key, want := range map[string]string{
+		l.base: "hash", l.base + ":replicas": "hash", l.base + ":books": "hash", l.base + ":bands": "hash", l.base + ":offers": "hash",
+	} {
+		typ, err := l.client.Type(ctx, key).Result()
+		if err != nil {
+			return explain(err)
+		}
+		if typ != want && typ != "none" {
+			return fmt.Errorf("the key %q is there already and is a %s, not a %s: delete it, or choose another prefix or pool name", key, typ, want)
+		}
+	}
+	if err := l.script.Load(ctx, l.client).Err(); err != nil {
+		return fmt.Errorf("load the ledger's script: %w", explain(err))
+	}
+	return nil
+}
+
+// older compares versions by their first two numbers.
+func older(version, than string) bool {
+	var a, b [2]int
+	if _, err := fmt.Sscanf(version, "%d.%d", &a[0], &a[1]); err != nil {
+		return false // not a number: some other server that speaks the protocol
+	}
+	if _, err := fmt.Sscanf(than, "%d.%d", &b[0], &b[1]); err != nil {
+		return false
+	}
+	return a[0] < b[0] || a[0] == b[0] && a[1] < b[1]
+}
+
+// explain says what to change where Redis's own words do not.
+func explain(err error) error {
+	text := err.Error()
+	switch {
+	case strings.HasPrefix(text, "NOAUTH"), strings.Contains(text, "NOAUTH"):
+		return fmt.Errorf("a password is needed: set %s or give a password file (%w)", PasswordVariable, err)
+	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"), strings.Contains(text, "without any password configured"):
+		return fmt.Errorf("the user or password is wrong: correct %s, the password file or the URL's user (%w)", PasswordVariable, err)
+	case strings.Contains(text, "NOPERM"):
+		return fmt.Errorf("the user may not do what the ledger needs: allow it the commands and the keys of the prefix (%w)", err)
+	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "timeout"):
+		return fmt.Errorf("no answer in time: is it a Redis, and is the address right? (%w)", err)
+	case strings.Contains(text, "can't parse"), strings.Contains(text, "unexpected"), strings.Contains(text, "EOF"), strings.Contains(text, "reset by peer"):
+		return fmt.Errorf("what answers there does not speak Redis's protocol: check the address (%w)", err)
+	default:
+		return err
+	}
+}
