@@ -33,9 +33,7 @@ type Ledger struct {
 // New returns an empty ledger, in recovery of its first generation: it grants
 // once every member the first replica knows of has registered.
 func New(cfg Config) *Ledger {
-	l := &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan struct{})}
-	l.begin(l.cfg.Clock())
-	return l
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan struct{})}
 }
 
 // Inline implements [store.Inline].
@@ -78,6 +76,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.cfg.Clock()
+	if l.generation == 0 {
+		l.begin(now)
+	}
 	l.expire(now)
 
 	r := l.replica(s.Replica)
@@ -100,7 +101,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	case s.Register:
 		r = l.register(r, s)
 	case !known:
-		return &store.Reply{Status: store.Register, Generation: l.generation, Now: now, Recovering: l.recovering}, nil
+		return &store.Reply{
+			Status: store.Register, Generation: l.generation, Now: now, Recovering: l.recovering, Members: len(l.replicas),
+		}, nil
 	}
 
 	l.renew(r, s, now)

@@ -3,14 +3,17 @@ package redis
 import (
 	"context"
 	"fmt"
+	"os/exec"
 	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"pgregory.net/rapid"
 
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
 	"github.com/weirflow/weir/store/storetest"
 )
 
@@ -36,4 +39,28 @@ func TestConformanceOnMiniredis(t *testing.T) {
 
 func TestConformanceOnRedis(t *testing.T) {
 	storetest.Run(t, open(redistest.Start(t).URL()))
+}
+
+// TestSameAsMemory drives random histories through the memory ledger and both
+// servers, where they are, and compares every answer.
+func TestSameAsMemory(t *testing.T) {
+	names, factories := []string{"memory", "miniredis"}, []storetest.Factory{
+		func(_ testing.TB, clock func() time.Time) store.Ledger {
+			return memory.New(memory.Config{Lease: storetest.Lease, Recovery: storetest.Recovery, Clock: clock})
+		},
+		open("redis://" + miniredis.RunT(t).Addr()),
+	}
+	if _, err := exec.LookPath("redis-server"); err == nil {
+		names, factories = append(names, "redis"), append(factories, open(redistest.Start(t).URL()))
+	} else {
+		t.Log("without redis-server: it is not on this machine")
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		clock := storetest.NewClock()
+		ledgers := make([]store.Ledger, len(factories))
+		for i, f := range factories {
+			ledgers[i] = f(t, clock.Now)
+		}
+		storetest.Compare(rt, clock, names, ledgers)
+	})
 }

@@ -1,0 +1,213 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// Compare draws a random history of turns, with lost replies, stalls, restarts
+// and departures, drives every ledger through it and compares their answers. The
+// ledgers are empty and share the clock; the first is the reference.
+func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
+	limits := []int64{1, 2, 5, store.NoOpinion}
+	h := &history{t: t, clock: clock, names: names, ledgers: ledgers}
+	for i := range 3 {
+		limit := rapid.SampledFrom(limits).Draw(t, "limit")
+		h.parties = append(h.parties, &member{
+			party: party{id: fmt.Sprint("r", i), inc: 1, members: 1, register: true, bands: []store.Band{
+				counting(5, limit), counting(0, limit),
+				{Priority: -1, Policy: "strict", Limit: limit},
+			}},
+			standing: map[policies.TicketID]bool{},
+		})
+	}
+	for range rapid.IntRange(1, 60).Draw(t, "turns") {
+		h.step()
+	}
+}
+
+type history struct {
+	t       *rapid.T
+	clock   *Clock
+	names   []string
+	ledgers []store.Ledger
+	parties []*member
+	tickets int
+}
+
+// member is a party of a history with the tickets it believes stand.
+type member struct {
+	party
+	standing map[policies.TicketID]bool
+	order    []store.Offer // every offer it made that may stand
+	flying   []store.Mail
+}
+
+// step draws one turn.
+func (h *history) step() {
+	t := h.t
+	m := rapid.SampledFrom(h.parties).Draw(t, "replica")
+	h.clock.Advance(time.Duration(rapid.IntRange(0, 50).Draw(t, "ms")) * time.Millisecond)
+	switch rapid.IntRange(0, 30).Draw(t, "fate") {
+	case 0:
+		h.clock.Advance(Lease + time.Millisecond)
+	case 1: // a later process under the same id
+		m.inc++
+		m.number, m.answered, m.generation, m.read, m.batch = 0, 0, 0, 0, 0
+		m.register, m.order, m.flying = true, nil, nil
+		clear(m.standing)
+		for i := range m.bands {
+			m.bands[i].InFlight = 0
+		}
+	case 2:
+		m.bands[1].Policy = rapid.SampledFrom([]string{"fair", "other"}).Draw(t, "policy")
+		m.resync = true
+	}
+	s := m.draw(h)
+	var answers []*store.Reply
+	for i, l := range h.ledgers {
+		reply, err := l.Turn(context.Background(), s)
+		if err != nil {
+			t.Fatalf("%s: %v", h.names[i], err)
+		}
+		answers = append(answers, normal(reply))
+	}
+	for i := range answers[1:] {
+		if diff := cmp.Diff(answers[0], answers[i+1]); diff != "" {
+			t.Fatalf("%+v\nanswers differ (-%s +%s):\n%s", s, h.names[0], h.names[i+1], diff)
+		}
+	}
+	if rapid.IntRange(0, 9).Draw(t, "reply lost") > 0 {
+		m.take(s, answers[0])
+	}
+}
+
+// normal makes replies comparable.
+func normal(r *store.Reply) *store.Reply {
+	c := *r
+	c.Now = c.Now.UTC()
+	c.Mail = append([]store.Mail{}, r.Mail...)
+	c.Bands = append([]store.BandTotal{}, r.Bands...)
+	return &c
+}
+
+// draw makes up what the member states.
+func (m *member) draw(h *history) *store.Statement {
+	t := h.t
+	for len(m.flying) > 0 && rapid.Bool().Draw(t, "one ends") {
+		m.land()
+	}
+	s := &store.Statement{
+		Replica: m.id, Incarnation: m.inc, Answered: m.answered, Generation: m.generation, ReadMail: m.read,
+		Members: 1, Register: m.register, Resync: m.resync, Bands: append([]store.Band(nil), m.bands...), Batch: m.batch,
+		Alone: m.register && m.generation != 0 && rapid.IntRange(0, 3).Draw(t, "alone") == 0,
+	}
+	m.number++
+	s.Number = m.number
+	if m.register || m.resync {
+		for _, o := range m.order {
+			if m.standing[o.Ticket] {
+				s.Offers = append(s.Offers, o)
+			}
+		}
+	}
+	for range rapid.IntRange(0, 3).Draw(t, "offers") {
+		h.tickets++
+		o := store.Offer{
+			Ticket:   policies.TicketID{Ingress: rapid.SampledFrom([]string{m.id, m.id, "r0", "gone"}).Draw(t, "ingress"), Seq: uint64(h.tickets)},
+			Flow:     rapid.SampledFrom([]string{"a", "b", "c%", "d\n"}).Draw(t, "flow"),
+			Priority: rapid.SampledFrom([]int{5, 0, -1}).Draw(t, "priority"),
+			Rank:     float64(rapid.IntRange(0, 8).Draw(t, "rank")), Charge: float64(rapid.IntRange(1, 3).Draw(t, "charge")) / 3,
+			Score: float64(rapid.IntRange(-3, 30).Draw(t, "score")), Idle: rapid.Bool().Draw(t, "idle"),
+		}
+		if len(m.order) > 0 && rapid.IntRange(0, 9).Draw(t, "moved") == 0 { // another owner's ticket
+			from := rapid.SampledFrom(h.parties).Draw(t, "from")
+			if n := len(from.order); n > 0 {
+				o = from.order[rapid.IntRange(0, n-1).Draw(t, "which")]
+			}
+		}
+		if m.standing[o.Ticket] {
+			continue
+		}
+		s.Offers = append(s.Offers, o)
+		m.order = append(m.order, o)
+		m.standing[o.Ticket] = true
+	}
+	if !s.Register && !s.Resync {
+		fresh := map[policies.TicketID]bool{}
+		for _, o := range s.Offers {
+			fresh[o.Ticket] = true
+		}
+		for _, o := range m.order {
+			if m.standing[o.Ticket] && !fresh[o.Ticket] && rapid.IntRange(0, 15).Draw(t, "withdraw") == 0 {
+				s.Withdrawn = append(s.Withdrawn, o.Ticket)
+				delete(m.standing, o.Ticket)
+			}
+		}
+	}
+	s.Standing = len(m.standing)
+	if rapid.IntRange(0, 9).Draw(t, "settle") == 0 {
+		m.batch++
+		s.Batch = m.batch
+		s.Settlements = []store.Settlement{{
+			Flow: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "settled"), Priority: 0, Policy: "fair",
+			Delta: float64(rapid.IntRange(-2, 4).Draw(t, "delta")), Counter: 3,
+		}}
+	}
+	if s.Register && rapid.Bool().Draw(t, "remembers") {
+		s.Bands[1].VirtualTime = float64(rapid.IntRange(0, 5).Draw(t, "V"))
+		s.Counters = []store.Counter{{Flow: "a", Priority: 0, Value: float64(rapid.IntRange(0, 9).Draw(t, "told"))}}
+	}
+	if rapid.IntRange(0, 19).Draw(t, "suspects") == 0 {
+		s.Dead = []string{"r2"}
+	}
+	s.Leave = rapid.IntRange(0, 29).Draw(t, "leaves") == 0
+	return s
+}
+
+// land ends the request that has been in flight longest.
+func (m *member) land() {
+	for i := range m.bands {
+		if m.bands[i].Priority == m.flying[0].Priority {
+			m.bands[i].InFlight--
+		}
+	}
+	m.flying = m.flying[1:]
+}
+
+// take takes in an answer.
+func (m *member) take(s *store.Statement, reply *store.Reply) {
+	m.generation = reply.Generation
+	if reply.Status == store.Register {
+		m.register, m.read, m.answered = true, 0, 0
+		return
+	}
+	m.register, m.resync, m.answered = s.Leave, reply.Status == store.Resync, s.Number
+	for _, mail := range reply.Mail {
+		if mail.Number <= m.read {
+			continue
+		}
+		m.read = mail.Number
+		if mail.Kind&(store.Taken|store.Dropped) != 0 {
+			delete(m.standing, mail.Ticket)
+		}
+		if mail.Kind&store.Granted != 0 {
+			m.flying = append(m.flying, mail)
+			for i := range m.bands {
+				if m.bands[i].Priority == mail.Priority {
+					m.bands[i].InFlight++
+				}
+			}
+		}
+	}
+	if s.Leave {
+		m.read, m.answered, m.generation = 0, 0, 0
+	}
+}
