@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
@@ -23,6 +25,7 @@ import (
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
+	"github.com/weirflow/weir/store/redis"
 )
 
 // serveFlags are the flags of weir serve.
@@ -36,6 +39,9 @@ type serveFlags struct {
 	maxQueued           int64
 	maxBody             int64
 	logLevel, logFormat string
+	redis               redis.Config
+	onStoreOutage       string
+	lease               time.Duration
 }
 
 func newServe() *cobra.Command {
@@ -59,6 +65,12 @@ func newServe() *cobra.Command {
 	fs.Int64Var(&f.maxQueued, "max-queued", 0, "requests that may wait in all bands together; 0 for the bands' own limits only")
 	fs.Int64Var(&f.maxBody, "max-body", 32<<20, "largest request body in bytes")
 	fs.DurationVar(&f.drain, "drain-timeout", 30*time.Second, "how long requests may go on after SIGTERM")
+	fs.StringVar(&f.redis.URL, "redis", "", "URL of the Redis that replicas share, such as redis://127.0.0.1:6379; without it the ledger is in this process's memory")
+	fs.StringVar(&f.redis.PasswordFile, "redis-password-file", "", "file with Redis's password; without it "+redis.PasswordVariable+" is taken")
+	fs.StringVar(&f.redis.Prefix, "redis-prefix", "weir:", "start of every key")
+	fs.StringVar(&f.redis.Pool, "pool", "default", "name of the pool; replicas of one pool share a ledger")
+	fs.StringVar(&f.onStoreOutage, "on-store-outage", "share", "while Redis is out of reach: share (go on within this replica's share of the limit) or hold")
+	fs.DurationVar(&f.lease, "lease", 3*time.Second, "how long a replica that says nothing keeps its slots")
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&f.logFormat, "log-format", "console", "console or json")
 	return cmd
@@ -85,6 +97,10 @@ func (f *serveFlags) validate() error {
 		return fmt.Errorf("--max-queued %d: must not be negative", f.maxQueued)
 	case f.maxBody < 1 || f.maxBody > 1<<30:
 		return fmt.Errorf("--max-body %d: must be from 1 to %d", f.maxBody, 1<<30)
+	case f.onStoreOutage != "share" && f.onStoreOutage != "hold":
+		return fmt.Errorf("--on-store-outage %q: share or hold", f.onStoreOutage)
+	case f.lease < 100*time.Millisecond || f.lease > time.Hour:
+		return fmt.Errorf("--lease %v: must be from 100ms to 1h", f.lease)
 	case f.drain < 0:
 		return fmt.Errorf("--drain-timeout %v: must not be negative", f.drain)
 	}
@@ -100,12 +116,15 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // stderr may not support it
-	metrics := gateway.NewMetrics("default")
+	metrics := gateway.NewMetrics(f.redis.Pool)
 	options, err := f.controllerOptions()
 	if err != nil {
 		return err
 	}
-	ledger := store.Ledger(memory.New(memory.Config{}))
+	ledger, err := f.openLedger(cmd.Context())
+	if err != nil {
+		return err
+	}
 	defer ledger.Close() //nolint:errcheck // nothing is kept
 	c, err := controller.NewController(ledger, append(options, controller.WithLogger(log), controller.WithObserver(metrics))...)
 	if err != nil {
@@ -162,13 +181,35 @@ func (f *serveFlags) controllerOptions() ([]controller.Option, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--max-concurrency: %w", err)
 	}
+	outage := core.Share
+	if f.onStoreOutage == "hold" {
+		outage = core.Hold
+	}
 	return []controller.Option{
 		controller.WithReplica(f.replica),
 		controller.WithDefaultBand(shard.BandConfig{Fairness: fair}),
 		controller.WithSaturationDetector(detector.(policies.SaturationDetector)),
 		controller.WithTTL(f.ttl, f.ttl),
 		controller.WithCapacity(f.maxQueued, 0),
+		controller.WithLease(f.lease),
+		controller.WithStoreOutage(outage, 500*time.Millisecond),
 	}, nil
+}
+
+// openLedger opens the ledger that the flags name.
+func (f *serveFlags) openLedger(ctx context.Context) (store.Ledger, error) {
+	if f.redis.URL == "" {
+		return memory.New(memory.Config{Lease: f.lease}), nil
+	}
+	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	cfg := f.redis
+	cfg.Lease = f.lease
+	l, err := redis.Open(opening, cfg)
+	if err != nil {
+		return nil, fmt.Errorf("--redis: %w", err)
+	}
+	return l, nil
 }
 
 func newLogger(level, format string) (*zap.Logger, error) {

@@ -27,6 +27,7 @@ type turn struct {
 	settlements []store.Settlement // for the next batch
 	batch       uint64
 	last        time.Time // when the last turn began
+	restated    time.Time // when all offers were last stated
 
 	failing  bool      // the last turn failed
 	failures int       // in a row
@@ -36,6 +37,9 @@ type turn struct {
 	alone    bool      // and has done so since its last answered turn
 	left     bool
 }
+
+// restateEvery is how often all offers are stated, changed or not.
+const restateEvery = time.Second
 
 // Ready is what the driver must carry out.
 type Ready struct {
@@ -105,6 +109,14 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	t := &c.turn
 	t.underWay, t.due, t.touched = true, false, false
 	t.last = now
+	if !t.register && c.queues.Len() > 0 && now.Sub(t.restated) >= restateEvery {
+		// Level-triggered: whatever the ledger lost of the offers without
+		// noticing stands again.
+		t.resync = true
+	}
+	if t.register || t.resync {
+		t.restated = now
+	}
 	t.number++
 	s := &t.statement
 	if len(s.Settlements) == 0 && len(t.settlements) > 0 {

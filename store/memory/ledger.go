@@ -449,7 +449,11 @@ func (l *Ledger) collect(now time.Time) {
 		for _, b := range bd.books {
 			b.collect(now, l.cfg.CounterIdle, l.cfg.CounterKeep)
 		}
+		before := len(bd.books)
 		bd.books = slices.DeleteFunc(bd.books, func(b *book) bool { return !b.stated && len(b.flows) == 0 })
+		if len(bd.books) != before {
+			bd.next = 0
+		}
 	}
 	l.bands = slices.DeleteFunc(l.bands, func(bd *band) bool { return !bd.stated && len(bd.books) == 0 })
 }
