@@ -26,6 +26,7 @@ type flow struct {
 
 	counter float64 // as the ledger last told
 	lift    float64 // what the ledger is expected to add for the idle time
+	alone   float64 // what this replica served by its own decision
 	pending float64 // the charges of offered
 	idle    bool    // its next offer is the first since it was idle
 	rank    float64 // of its next offer; the key in band.backlog
@@ -43,7 +44,7 @@ type flow struct {
 func (f *flow) FlowKey() policies.FlowKey { return f.key }
 func (f *flow) Len() int                  { return f.waiting.Len() }
 func (f *flow) Weight() float64           { return f.weight }
-func (f *flow) Counter() float64          { return f.counter + f.lift + f.pending }
+func (f *flow) Counter() float64          { return f.counter + f.alone + f.lift + f.pending }
 
 func (f *flow) Head() policies.QueueItemAccessor {
 	if f.waiting.Len() == 0 {
@@ -101,7 +102,7 @@ func (f *flow) derive() {
 	f.pending = 0
 	for _, it := range f.offered {
 		if f.band.account.CountsService {
-			if key := f.counter + f.lift + f.pending; key != it.key {
+			if key := f.counter + f.alone + f.lift + f.pending; key != it.key {
 				it.key = key
 				f.band.offered.Fix(it)
 			}

@@ -117,7 +117,7 @@ func (it *item) asOffer() Offer {
 		Idle: f.idle && f.offered[0] == it,
 	}
 	if f.band.account.CountsService {
-		o.Rank -= f.lift
+		o.Rank -= f.lift + f.alone
 	}
 	return o
 }

@@ -66,7 +66,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 		s.idle.remove(f)
 		f.idle = bd.account.LiftsIdle
 		if f.idle {
-			f.lift = max(0, bd.v-f.counter)
+			f.lift = max(0, bd.v-f.counter-f.alone)
 		}
 	}
 	s.items[t.ID] = it
@@ -149,6 +149,29 @@ func (s *Set) Charged(key policies.FlowKey, delta float64) {
 		if f := bd.flows[key.ID]; f != nil {
 			f.counter += delta
 			f.derive()
+		}
+	}
+}
+
+// ChargedAlone moves a flow's place for what this replica served by its own
+// decision, until Rejoin.
+func (s *Set) ChargedAlone(key policies.FlowKey, delta float64) {
+	if bd := s.find(key.Priority); bd != nil && bd.account.CountsService {
+		if f := bd.flows[key.ID]; f != nil {
+			f.alone += delta
+			f.derive()
+		}
+	}
+}
+
+// Rejoin puts the flows back where the ledger last told them to be.
+func (s *Set) Rejoin() {
+	for _, bd := range s.bands {
+		for _, f := range bd.sorted() {
+			if f.alone != 0 {
+				f.alone = 0
+				f.derive()
+			}
 		}
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -170,6 +171,11 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 	}, requests})
 }
 
+// silent is a logger that says nothing.
+type silent struct{}
+
+func (silent) Printf(context.Context, string, ...any) {}
+
 // controllerOptions builds the plug-ins that the flags name.
 func (f *serveFlags) controllerOptions() ([]controller.Option, error) {
 	plugins := policies.NewSet(builtin.Registry())
@@ -203,6 +209,7 @@ func (f *serveFlags) openLedger(ctx context.Context) (store.Ledger, error) {
 	}
 	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
+	goredis.SetLogger(silent{}) // a lost connection is logged once, as a change of the ledger's state
 	cfg := f.redis
 	cfg.Lease = f.lease
 	l, err := redis.Open(opening, cfg)

@@ -32,6 +32,7 @@ type Core struct {
 	turn      turn
 	clock     time.Duration // the ledger's clock is ahead of ours by this
 	totals    Totals
+	alone     []aloneCharge // made during the outage under way
 	decisions []Decision
 	spare     []Decision // the slice that Ready handed out last
 	lastSwept time.Time

@@ -1,6 +1,11 @@
 package core
 
-import "time"
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
 
 // Retries after a failed turn come after a pause that doubles up to maxPause,
 // half of it drawn at random, so that the replicas do not come back in step.
@@ -26,9 +31,31 @@ func (c *Core) turnFailed(now time.Time) {
 	}
 }
 
+// repaid is how far back an outage's charges are settled when it is over. Flows
+// that came in by many replicas got more than their share of it, and settling
+// all of a long outage would starve them for as long afterwards.
+const repaid = 500 * time.Millisecond
+
+// aloneCharge is a charge made by this replica's own decision.
+type aloneCharge struct {
+	at   time.Time
+	flow policies.FlowKey
+	by   store.Settlement
+}
+
+// rejoin settles the last charges of an outage that is over.
+func (c *Core) rejoin(now time.Time) {
+	c.queues.Rejoin()
+	for _, charge := range c.alone {
+		if now.Sub(charge.at) < repaid {
+			c.settle(charge.flow, charge.by.Policy, charge.by.Delta, charge.by.Counter)
+		}
+	}
+	c.alone = nil
+}
+
 // dispatchShare decides by itself, within this replica's share of the limit:
-// the limit over the number of members when the ledger was lost. Charges made
-// so are settled when it is back.
+// the limit over the number of members when the ledger was lost.
 func (c *Core) dispatchShare(now time.Time) {
 	if c.cfg.OnStoreOutage == Hold || c.pool.Endpoints == 0 {
 		return
@@ -49,7 +76,11 @@ func (c *Core) dispatchShare(now time.Time) {
 		}
 		r.policy, r.charge, r.counter = b.policy, charge, b.v
 		if charge != 0 {
-			c.settle(t.Flow, b.policy, charge, b.v)
+			c.queues.ChargedAlone(t.Flow, charge)
+			for len(c.alone) > 0 && now.Sub(c.alone[0].at) >= repaid {
+				c.alone = c.alone[1:]
+			}
+			c.alone = append(c.alone, aloneCharge{at: now, flow: t.Flow, by: store.Settlement{Policy: b.policy, Delta: charge, Counter: b.v}})
 		}
 		c.turn.alone = true
 		c.dispatch(r)

@@ -186,6 +186,9 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 		t.register, t.due = true, true
 		return
 	}
+	if t.outage {
+		c.rejoin(now)
+	}
 	t.outage, t.alone = false, false
 	t.answered, t.generation = t.statement.Number, reply.Generation
 	t.left = t.leave

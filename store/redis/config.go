@@ -89,7 +89,7 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	}
 	o := &goredis.UniversalOptions{
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
-		MaxRetries: -1, // the core plans its own tries
+		MaxRetries: -1, DialerRetries: 1, // the core plans its own tries
 		ClientName: "weir",
 	}
 	switch u.Scheme {

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -137,7 +138,7 @@ func (m *member) draw(h *history) *store.Statement {
 			continue
 		}
 		s.Offers = append(s.Offers, o)
-		m.order = append(m.order, o)
+		m.order = append(slices.DeleteFunc(m.order, func(old store.Offer) bool { return old.Ticket == o.Ticket }), o)
 		m.standing[o.Ticket] = true
 	}
 	if !s.Register && !s.Resync {

@@ -37,8 +37,6 @@ func (f *fleet) check() error {
 		return fmt.Errorf("%w: capacity: %d requests at the model servers, the limit is %d", errInvariant, len(f.flights), f.cfg.Limit)
 	}
 	switch {
-	case f.cfg.Outage && !f.ended.IsZero():
-		return f.checkRepayment()
 	case f.down:
 		return nil // each replica is fair to what came in by it
 	case f.dead > 0 || f.now.Sub(f.faulty) < settled:
@@ -47,20 +45,6 @@ func (f *fleet) check() error {
 	}
 	if gap, a, b := f.gap(); gap > f.gapBound() {
 		return fmt.Errorf("%w: fairness: flow %v is %.1f requests ahead of flow %v", errInvariant, a, gap, b)
-	}
-	return nil
-}
-
-// checkRepayment checks that what an outage made uneven does not get worse after
-// it: the charges made meanwhile are settled, so the flows that were behind are
-// served first.
-func (f *fleet) checkRepayment() error {
-	gap, a, b := f.gap()
-	if f.now.Sub(f.ended) < settled/2 {
-		f.owed = max(f.owed, gap)
-	} else if gap > f.owed+f.gapBound() {
-		return fmt.Errorf("%w: fairness: flow %v is %.1f requests ahead of flow %v, more than the %.1f when the outage ended",
-			errInvariant, a, gap, b, f.owed)
 	}
 	return nil
 }
@@ -93,10 +77,6 @@ func (f *fleet) result() (*Result, error) {
 		}
 	}
 	r.ServiceGap, _, _ = f.gap()
-	if f.cfg.Outage && r.ServiceGap > max(f.gapBound(), f.owed*3/4) {
-		return r, fmt.Errorf("seed %d: %w: continuity: a gap of %.1f at the end, it was %.1f when the outage ended",
-			f.cfg.Seed, errInvariant, r.ServiceGap, f.owed)
-	}
 	// Work conserving: the load is closed and larger than the pool, so the
 	// pool should have been full all along: requests take 50 ms on average.
 	quiet := f.cfg.Length.Seconds()

@@ -60,8 +60,6 @@ type fleet struct {
 	flights map[policies.TicketID]policies.FlowKey // at the model servers
 	decided map[policies.TicketID]core.Outcome
 	service map[policies.FlowKey]float64 // grants for their weight
-	ended   time.Time                    // when the outage ended
-	owed    float64                      // the gap it left
 	dead    int                          // replicas that are down
 	peak    int
 	log     []string
@@ -190,7 +188,7 @@ func (f *fleet) planFaults() {
 			f.fault()
 		})
 		f.after(f.cfg.Length/2+f.upTo(f.cfg.Length/8), "outage ends", func() {
-			f.down, f.ended = false, f.now
+			f.down = false
 			f.fault()
 		})
 	}
