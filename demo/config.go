@@ -12,6 +12,9 @@ type Config struct {
 	Replicas int
 	// Duration is how long the load runs in all, half of it each way.
 	Duration time.Duration
+	// RedisURL is the Redis that keeps the shared ledger; empty for one that is
+	// embedded in the process.
+	RedisURL string
 	// Servers is the number of model servers and Concurrency how many requests
 	// each takes; their product is the pool's limit.
 	Servers, Concurrency int

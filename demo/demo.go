@@ -2,10 +2,14 @@ package demo
 
 import (
 	"context"
+	"fmt"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
 
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
+	"github.com/weirflow/weir/store/redis"
 )
 
 // refresh is how often the summary so far is shown.
@@ -17,10 +21,24 @@ func Run(ctx context.Context, cfg Config, show func(*Summary)) (*Summary, error)
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
-	one := memory.New(memory.Config{})
+	url := cfg.RedisURL
+	if url == "" {
+		embedded := miniredis.NewMiniRedis()
+		if err := embedded.StartAddr("127.0.0.1:0"); err != nil {
+			return nil, fmt.Errorf("embedded Redis: %w", err)
+		}
+		defer embedded.Close()
+		url = "redis://" + embedded.Addr()
+	}
+	pool := fmt.Sprint("demo-", time.Now().UnixNano()) // a Redis of the user's may have others
 	ledgers, limits := make([]store.Ledger, cfg.Replicas), make([]int, cfg.Replicas)
 	for i := range ledgers {
-		ledgers[i], limits[i] = one, cfg.limit()
+		l, err := redis.Open(ctx, redis.Config{URL: url, Pool: pool})
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close() //nolint:errcheck // the run is over
+		ledgers[i], limits[i] = l, cfg.limit()
 	}
 	shared, err := run(ctx, cfg, "shared", ledgers, limits, show)
 	if err != nil {

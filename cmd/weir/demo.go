@@ -7,6 +7,7 @@ import (
 	"os"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/demo"
@@ -27,6 +28,7 @@ own and the limit divided. The summary shows both.`,
 			if err := cfg.Validate(); err != nil {
 				return err
 			}
+			goredis.SetLogger(silent{})
 			page, err := startPage(admin)
 			if err != nil {
 				return err
@@ -65,6 +67,7 @@ own and the limit divided. The summary shows both.`,
 	f := cmd.Flags()
 	f.IntVar(&cfg.Replicas, "replicas", cfg.Replicas, "replicas that serve at once")
 	f.DurationVar(&cfg.Duration, "duration", 30*time.Second, "how long the load runs, half of it each way")
+	f.StringVar(&cfg.RedisURL, "redis", "", "URL of a Redis for the shared ledger; without it one is embedded")
 	f.BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	f.StringVar(&admin, "admin", "127.0.0.1:9090", "address of the live page")
 	return cmd
