@@ -348,6 +348,7 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 			case o.granted && o.owner == r:
 				continue // unread mail says so
 			case o.granted:
+				r.uncount(st.Ticket)
 				r.post(store.Taken, o)
 				continue
 			case o.owner != r: // a newer owner's offer replaces the older one's

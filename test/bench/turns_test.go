@@ -1,0 +1,82 @@
+package bench
+
+import (
+	"context"
+	"fmt"
+	"testing"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// turns takes turns of one replica by hand, each of which withdraws a ticket and
+// offers another while the pool is full.
+type turns struct {
+	b         *testing.B
+	ledger    store.Ledger
+	statement store.Statement
+	next      uint64
+	oldest    uint64
+}
+
+func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows int) *turns {
+	b.Helper()
+	for i := 1; i < replicas; i++ {
+		other := &turns{b: b, ledger: l, statement: statement(fmt.Sprint("other", i))}
+		other.take()
+	}
+	t := &turns{b: b, ledger: l, statement: statement("me")}
+	t.take()
+	for i := 0; i < flows; i += 500 { // flows that come, are served once, and go
+		t.statement.Bands[0].Limit = store.Unlimited
+		for n := i; n < min(flows, i+500); n++ {
+			t.offer(fmt.Sprint("seen-", n))
+		}
+		t.take()
+		t.statement.Standing, t.oldest = 0, t.next
+	}
+	t.statement.Bands[0].Limit, t.statement.Bands[0].InFlight = 1, 1
+	for range standing {
+		t.offer(fmt.Sprint("flow-", t.next%16))
+	}
+	t.take()
+	return t
+}
+
+func statement(id string) store.Statement {
+	return store.Statement{Replica: id, Incarnation: 1, Members: 1, Register: true, Bands: []store.Band{{
+		Policy: "fair", CountsService: true, LiftsIdle: true, Limit: 1, InFlight: 0,
+	}}}
+}
+
+func (t *turns) offer(flow string) {
+	t.next++
+	t.statement.Standing++
+	t.statement.Offers = append(t.statement.Offers, store.Offer{
+		Ticket: policies.TicketID{Ingress: t.statement.Replica, Seq: t.next}, Flow: flow, Charge: 1, Score: float64(t.next), Idle: true,
+	})
+}
+
+// take takes a turn with what was gathered.
+func (t *turns) take() {
+	s := &t.statement
+	s.Number++
+	reply, err := t.ledger.Turn(context.Background(), s)
+	if err != nil || reply.Status == store.Register {
+		t.b.Fatalf("%v, %v", reply, err)
+	}
+	for _, m := range reply.Mail {
+		s.ReadMail = m.Number
+	}
+	s.Register, s.Answered, s.Generation = false, s.Number, reply.Generation
+	s.Offers, s.Withdrawn = s.Offers[:0], s.Withdrawn[:0]
+}
+
+// turn replaces the oldest offer by a new one.
+func (t *turns) turn() {
+	t.oldest++
+	t.statement.Withdrawn = append(t.statement.Withdrawn, policies.TicketID{Ingress: t.statement.Replica, Seq: t.oldest})
+	t.statement.Standing--
+	t.offer(fmt.Sprint("flow-", t.next%16))
+	t.take()
+}
