@@ -86,7 +86,11 @@ func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 	c := &Controller{options: o, ledger: ledger, idle: make(chan struct{}, 1)}
 	c.nextSeq.Store(uint64(started.UnixNano()))
 	c.limiter = newLimiter(o.detector)
-	c.driver.start(core.New(o.coreConfig(uint64(started.UnixNano()))), ledger, &c.options)
+	pause := time.Millisecond
+	if _, inline := ledger.(store.Inline); inline {
+		pause = 0 // a turn costs no round trip
+	}
+	c.driver.start(core.New(o.coreConfig(uint64(started.UnixNano()), pause)), ledger, &c.options)
 	return c, nil
 }
 

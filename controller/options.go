@@ -172,11 +172,11 @@ func (o *options) band(priority int) shard.BandConfig {
 	return o.defaultBand
 }
 
-func (o *options) coreConfig(incarnation uint64) core.Config {
+func (o *options) coreConfig(incarnation uint64, fullPause time.Duration) core.Config {
 	cfg := core.Config{
 		Replica: o.replica, Incarnation: incarnation, Seed: incarnation,
 		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
-		Lease: o.lease, WaitingTurn: o.waitingTurn, OutageAfter: o.outageAfter, OnStoreOutage: o.onStoreOutage,
+		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, OnStoreOutage: o.onStoreOutage,
 	}
 	cfg.Shard.Band = o.band
 	return cfg

@@ -38,6 +38,10 @@ type Config struct {
 	// WaitingTurn is the longest time between two turns while tickets wait: the
 	// most that a lost wake-up costs.
 	WaitingTurn time.Duration
+	// FullPause is how long offers may wait for company while the pool is full
+	// and none can be granted; 0 states each at once. It saves turns where a turn
+	// costs a round trip.
+	FullPause time.Duration
 	// OutageAfter is how long turns may fail before the replica goes on by
 	// itself. Until then requests only wait.
 	OutageAfter time.Duration

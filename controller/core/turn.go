@@ -75,15 +75,24 @@ func (c *Core) turnDue(now time.Time) bool {
 	if t.underWay || t.left || now.Before(t.retry) {
 		return false
 	}
-	if t.due || t.touched && c.queues.Changed() || c.queues.Thin() {
+	if t.due || c.queues.Thin() {
 		return true
+	}
+	if t.touched && c.queues.Changed() {
+		return !c.full() || now.Sub(t.last) >= c.cfg.FullPause
 	}
 	t.touched = false
 	return now.Sub(t.last) >= c.turnInterval()
 }
 
+// full reports whether the pool was full when the ledger last told.
+func (c *Core) full() bool { return c.totals.InFlight >= c.pool.Limit }
+
 // turnInterval is the longest time between two turns.
 func (c *Core) turnInterval() time.Duration {
+	if c.turn.touched && c.full() {
+		return min(c.cfg.FullPause, c.cfg.WaitingTurn)
+	}
 	if len(c.waiting) > 0 || c.queues.Len() > 0 {
 		return c.cfg.WaitingTurn
 	}
