@@ -20,6 +20,7 @@ type band struct {
 	state    any
 	ranker   policies.Ranker // nil: the policy only picks
 	scorer   policies.Scorer // nil: the ordering policy only compares
+	order    func(a, b *item) bool
 	account  policies.Account
 	v        float64 // virtual time, as the ledger last told
 
@@ -60,6 +61,7 @@ func newBand(priority int, cfg BandConfig) *band {
 	}
 	bd.ranker, _ = cfg.Fairness.(policies.Ranker)
 	bd.scorer, _ = cfg.Ordering.(policies.Scorer)
+	bd.order = bd.less
 	return bd
 }
 

@@ -18,10 +18,10 @@ type flow struct {
 	band   *band
 	weight float64
 
-	waiting *heap.Heap[*item] // not offered, by the ordering policy
-	offered []*item           // before the ledger, in the order of the offers
-	newest  *item             // of all its tickets, by arrival at this queue
-	len     int               // of all its tickets
+	waiting heap.Heap[*item] // not offered, by the ordering policy
+	offered []*item          // before the ledger, in the order of the offers
+	newest  *item            // of all its tickets, by arrival at this queue
+	len     int              // of all its tickets
 	bytes   int64
 
 	counter float64 // as the ledger last told

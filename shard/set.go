@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirflow/weir/internal/heap"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -207,7 +206,7 @@ func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	f := bd.flows[key.ID]
 	if f == nil {
 		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key)}
-		f.waiting = heap.New(bd.less, func(it *item) *int { return &it.index })
+		f.waiting.Init(bd.order, itemIndex)
 		bd.flows[key.ID] = f
 		s.idle.pushBack(f)
 	}

@@ -68,3 +68,6 @@ func (it *item) before(other *item) bool {
 	}
 	return it.ID.Compare(other.ID) < 0
 }
+
+// itemIndex is where an item keeps its place in flow.waiting.
+func itemIndex(it *item) *int { return &it.index }

@@ -2,8 +2,8 @@
 // can be moved or removed in O(log n) when its order changes.
 package heap
 
-// Heap keeps the least item at its top. The zero value is not usable; see New.
-// It is not safe for concurrent use.
+// Heap keeps the least item at its top. It is usable after New or Init, and not
+// safe for concurrent use.
 type Heap[T any] struct {
 	items []T
 	less  func(a, b T) bool
@@ -13,8 +13,13 @@ type Heap[T any] struct {
 // New returns an empty heap ordered by less. Index returns where an item keeps
 // its place: 0 while it is in no heap, which is why places count from 1.
 func New[T any](less func(a, b T) bool, index func(T) *int) *Heap[T] {
-	return &Heap[T]{less: less, index: index}
+	h := &Heap[T]{}
+	h.Init(less, index)
+	return h
 }
+
+// Init makes a Heap that is part of something else ready for use.
+func (h *Heap[T]) Init(less func(a, b T) bool, index func(T) *int) { h.less, h.index = less, index }
 
 // Len returns the number of items.
 func (h *Heap[T]) Len() int { return len(h.items) }

@@ -43,7 +43,7 @@ type flow struct {
 	id      string
 	book    *book
 	counter float64
-	offers  *heap.Heap[*offer]
+	offers  heap.Heap[*offer]
 	index   int // in book.waiting
 
 	since      time.Time // when it last had an offer or a settlement
@@ -91,21 +91,24 @@ func (o *offer) before(p *offer) bool {
 	return o.Ticket.Compare(p.Ticket) < 0
 }
 
+// beforeByRank orders the offers of a flow whose service is not counted.
+func (o *offer) beforeByRank(p *offer) bool {
+	if o.Rank != p.Rank {
+		return o.Rank < p.Rank
+	}
+	return o.before(p)
+}
+
 // flow returns the flow of that id, made with the given counter if it is new.
 func (b *book) flow(id string, counter float64, now time.Time) *flow {
 	f, known := b.flows[id]
 	if !known {
+		f = &flow{id: id, book: b, counter: counter, since: now}
 		less := (*offer).before
 		if !b.countsService {
-			less = func(o, p *offer) bool {
-				if o.Rank != p.Rank {
-					return o.Rank < p.Rank
-				}
-				return o.before(p)
-			}
+			less = (*offer).beforeByRank
 		}
-		f = &flow{id: id, book: b, counter: counter, since: now,
-			offers: heap.New(less, func(o *offer) *int { return &o.index })}
+		f.offers.Init(less, func(o *offer) *int { return &o.index })
 		b.flows[id] = f
 		b.idle.pushBack(f)
 	}
@@ -141,10 +144,6 @@ func (b *book) leave(o *offer, now time.Time) {
 		return
 	}
 	b.waiting.Remove(f)
-	if !b.countsService {
-		delete(b.flows, f.id)
-		return
-	}
 	f.since = now
 	b.idle.pushBack(f)
 }
@@ -176,6 +175,11 @@ func (b *book) settle(id string, delta, counter float64, now time.Time) {
 	b.idle.pushBack(f)
 }
 
+// forgettable reports whether the book holds nothing that a replica would miss.
+func (b *book) forgettable() bool {
+	return !b.stated && (len(b.flows) == 0 || !b.countsService && b.waiting.Len() == 0)
+}
+
 // moved puts the flow in its place after its counter changed.
 func (f *flow) moved() {
 	if f.offers.Len() > 0 {
@@ -193,7 +197,7 @@ func (b *book) collect(now time.Time, idle, keep time.Duration) {
 			break
 		}
 		f.rouse()
-		if b.liftsIdle && f.counter <= b.v {
+		if !b.countsService || b.liftsIdle && f.counter <= b.v {
 			delete(b.flows, f.id)
 		} else {
 			b.debts.pushBack(f)

@@ -451,7 +451,7 @@ func (l *Ledger) collect(now time.Time) {
 			b.collect(now, l.cfg.CounterIdle, l.cfg.CounterKeep)
 		}
 		before := len(bd.books)
-		bd.books = slices.DeleteFunc(bd.books, func(b *book) bool { return !b.stated && len(b.flows) == 0 })
+		bd.books = slices.DeleteFunc(bd.books, (*book).forgettable)
 		if len(bd.books) != before {
 			bd.next = 0
 		}

@@ -190,6 +190,7 @@ local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
 local books = load_hash(base .. ':books', read_book)
 local bands = load_hash(base .. ':bands', read_band)
 local replicas = {} -- those looked at so far; false where there is none
+local counters = {} -- those read or written so far, by book and flow; likewise
 
 local function replica(id)
   local r = replicas[id]
@@ -255,7 +256,7 @@ local function begin()
   end
   call('DEL', base .. ':leases', base .. ':replicas', base .. ':books', base .. ':bands', base .. ':offers')
   meta = { generation = math.max(meta.generation + 1, now), recovering = true, recovered = now + recovery, expected = 0 }
-  replicas, books, bands, recount = {}, {}, {}, true
+  replicas, books, bands, counters, recount = {}, {}, {}, {}, true
 end
 
 -- Books: flows, counters, offers. ---------------------------------------------
@@ -280,7 +281,6 @@ local function open_book(priority, policy, counts, lifts)
   return name
 end
 
-local counters = {} -- of this turn, by book and flow
 local function counter_of(book, flow)
   local key = book .. FIELD .. flow
   local counter = counters[key]

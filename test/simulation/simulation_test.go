@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
+	"strconv"
 	"testing"
 	"time"
 
@@ -50,6 +52,13 @@ func TestSeeds(t *testing.T) {
 	seeds := uint64(100)
 	if testing.Short() {
 		seeds = 6
+	}
+	if s := os.Getenv("WEIR_SEEDS"); s != "" {
+		n, err := strconv.ParseUint(s, 10, 64)
+		if err != nil {
+			t.Fatalf("WEIR_SEEDS: %v", err)
+		}
+		seeds = n
 	}
 	for seed := range seeds {
 		if _, err := Run(draw(seed)); err != nil {

@@ -1,0 +1,41 @@
+# What people run here. Everything needs only Go, unless it says otherwise.
+
+.PHONY: build test race fmt check ci demo bench bench-redis soak
+
+build: ## the weir binary, in bin/
+	go build -o bin/weir ./cmd/weir
+
+test: ## all tests
+	go test ./...
+
+race: ## all tests under the race detector
+	go test -race ./...
+
+fmt: ## format the code
+	go tool gofumpt -w .
+
+check: ## vet, format and staticcheck
+	go vet ./...
+	test -z "$$(go tool gofumpt -l .)"
+	go tool staticcheck ./...
+
+ci: ## what must pass before a change lands
+	.ci/run
+
+demo: ## a fleet in one process
+	go run ./cmd/weir demo
+
+bench: ## the controller's matrix and the proxy's cost, as tables
+	go test ./controller -run '^$$' -bench 'Matrix' -benchtime 400000x -timeout 60m
+	go test ./controller -run '^$$' -bench 'RoundRobin|Churn' -benchtime 400000x
+	go test ./controller -run '^$$' -bench 'Gate' -benchtime 5x
+	go test ./gateway -run '^$$' -bench . -benchtime 3s
+
+bench-redis: ## the fleet on a real Redis (needs redis-server)
+	go test ./test/bench -run '^$$' -bench Grants -benchtime 300000x
+	go test ./test/bench -run '^$$' -bench 'Binding|Latency' -benchtime 10x
+	go test ./test/bench -run '^$$' -bench TurnCost -benchtime 3000x
+
+SEEDS ?= 10000
+soak: ## the simulation over many seeds: make soak SEEDS=100000
+	WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
