@@ -30,14 +30,19 @@
 -- ids, flows and policies by escaping. ARGV is the statement, flat: what it holds
 -- is read in order by next_arg.
 --
--- A turn reads and writes only what it changes. The fleet's totals are kept and
--- added up anew once a second, so that whatever drifts is right again.
+-- A turn reads and writes only what it changes. The fleet's totals are kept, with
+-- a checksum, and added up anew once a second, so that whatever drifts is right
+-- again.
+--
+-- Keys that would come and go with their last element hold a sentinel, so that
+-- they keep their TTLs.
 
 local base = KEYS[1]
 local GRANTED, TAKEN, DROPPED = 1, 2, 4
 local OK, REGISTER, RESYNC = 0, 1, 2
 local NO_OPINION = -1
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
+local SENTINEL = '\31'        -- no name has a control character
 
 local position = 0
 local function next_arg()
@@ -173,6 +178,8 @@ local function load_hash(key, read)
   return loaded
 end
 
+local function checksum(t) return t.held + 3 * t.queued + 5 * t.bytes + 7 * t.members + 1 end
+
 local m = call('HMGET', base, 'generation', 'recovering', 'recovered', 'expected', 'counted', 'totals', 'bands')
 local meta = {
   generation = tonumber(m[1] or 0), recovering = m[2] == '1', recovered = tonumber(m[3] or 0), expected = tonumber(m[4] or 0),
@@ -182,6 +189,7 @@ if m[6] then
   local t = split(m[6], FIELD)
   fleet.held, fleet.queued, fleet.bytes, fleet.members = tonumber(t[1]) or 0, tonumber(t[2]) or 0, tonumber(t[3]) or 0, tonumber(t[4]) or 0
   for _, b in ipairs(read_bands(m[7] or '')) do fleet.bands[b.priority] = b end
+  if tonumber(t[5]) ~= checksum(fleet) then fleet.counted = 0 end
 else
   fleet.counted = 0
 end
@@ -266,12 +274,21 @@ local function book_name(priority, policy) return priority .. ':' .. #policy .. 
 local function save_book(name) call('HSET', base .. ':books', name, write_book(books[name])) end
 local function save_band(key) call('HSET', base .. ':bands', key, write_band(bands[key])) end
 
+-- Put the sentinels into a book's keys.
+local function hold(name)
+  call('ZADD', base .. ':wait:' .. name, '+inf', SENTINEL)
+  call('ZADD', base .. ':idle:' .. name, '+inf', SENTINEL)
+  call('ZADD', base .. ':debts:' .. name, '+inf', SENTINEL)
+  call('HSET', base .. ':count:' .. name, SENTINEL, 0)
+end
+
 -- The book of that priority and policy, made if need be.
 local function open_book(priority, policy, counts, lifts)
   local name = book_name(priority, policy)
   if not books[name] then
     books[name] = { v = 0, counts = counts, lifts = lifts, priority = priority, policy = policy }
     save_book(name)
+    hold(name)
     local key = tostring(priority)
     bands[key] = bands[key] or { turn = 0, books = {} }
     insert(bands[key].books, name)
@@ -345,8 +362,8 @@ local function stand(offer, member, idle)
   end
   if counter ~= before then set_counter(offer.book, offer.flow, counter) end
   call('ZADD', key, 0, member)
+  if not head or resyncing then expire(key) end
   if not head then
-    expire(key)
     if before then unmark_idle(offer.book, offer.flow) end
   elseif head < member then
     return -- not the flow's first
@@ -452,7 +469,7 @@ local function answer(status, r)
   for _, b in pairs(fleet.bands) do insert(items, b) end
   call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
     'expected', meta.expected, 'counted', exact(fleet.counted),
-    'totals', concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), fleet.members }, FIELD), 'bands', write_bands(items))
+    'totals', concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), fleet.members, exact(checksum(fleet)) }, FIELD), 'bands', write_bands(items))
   local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {} }
   if r then
     reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
@@ -595,7 +612,7 @@ for _ = 1, next_number() do
 end
 
 -- Offers.
-local restated = {}
+local restated, added = {}, 0
 for _ = 1, next_number() do
   local ticket, flow, priority = next_arg(), next_arg(), next_number()
   local rank, charge, score, idle = next_arg(), next_arg(), next_arg(), next_flag()
@@ -621,7 +638,7 @@ for _ = 1, next_number() do
     if my_book[priority] then
       offer = { book = my_book[priority], flow = flow, rank = rank, charge = charge, score = score, owner = my_id, granted = false }
       save_offer(ticket, offer)
-      call('SADD', my_own, ticket)
+      added = added + call('SADD', my_own, ticket)
       stand(offer, score .. ticket, idle)
     end
   end
@@ -635,8 +652,9 @@ if registering or resyncing then
   end
 end
 
-local status = OK
-if call('SCARD', my_own) + told ~= stated_standing then status = RESYNC end
+local status, standing = OK, call('SCARD', my_own)
+if standing + told ~= stated_standing then status = RESYNC end
+if standing <= added then expire(my_own) end -- it was empty before this turn
 
 -- Grant what capacity there is: the highest band first, in a band the lowest
 -- rank, and no band below one that still waits.
@@ -648,7 +666,7 @@ local function next_of(band)
   for skipped = 0, n - 1 do
     local name = band.books[1 + (band.turn + skipped) % n]
     local member = call('ZRANGE', base .. ':wait:' .. name, 0, 0)[1]
-    if member then return name, member, skipped end
+    if member and member ~= SENTINEL then return name, member, skipped end
   end
 end
 
@@ -716,7 +734,7 @@ for name, book in pairs(books) do
   if book.moved then save_book(name) end
   if book.counts and (recount or number % 8 == 0) then
     local idle, debts = base .. ':idle:' .. name, base .. ':debts:' .. name
-    for _, flow in ipairs(call('ZRANGEBYSCORE', idle, '-inf', now - idle_after, 'LIMIT', 0, 64)) do
+    for _, flow in ipairs(call('ZRANGEBYSCORE', idle, '-inf', now - idle_after, 'LIMIT', 0, 512)) do
       if book.lifts and (counter_of(name, flow) or 0) <= book.v then
         call('HDEL', base .. ':count:' .. name, flow)
       else
@@ -724,17 +742,16 @@ for name, book in pairs(books) do
       end
       call('ZREM', idle, flow)
     end
-    if recount then
-      for _, flow in ipairs(call('ZRANGEBYSCORE', debts, '-inf', now - keep_for, 'LIMIT', 0, 1000)) do
-        call('HDEL', base .. ':count:' .. name, flow)
-        call('ZREM', debts, flow)
-      end
+    for _, flow in ipairs(call('ZRANGEBYSCORE', debts, '-inf', now - keep_for, 'LIMIT', 0, 512)) do
+      call('HDEL', base .. ':count:' .. name, flow)
+      call('ZREM', debts, flow)
     end
   end
 end
 
 -- Once a second: forget books that nobody states, and renew the TTLs.
 if recount then
+  call('HSET', base .. ':offers', SENTINEL, '')
   local stated = {}
   for _, r in pairs(every_replica()) do
     if r then
@@ -742,8 +759,11 @@ if recount then
     end
   end
   for name, book in pairs(books) do
-    if not stated[name] and call('EXISTS', base .. ':count:' .. name, base .. ':wait:' .. name) == 0 then
+    if stated[name] then
+      hold(name)
+    elseif call('HLEN', base .. ':count:' .. name) < 2 and call('ZCARD', base .. ':wait:' .. name) < 2 then
       books[name] = nil
+      call('DEL', base .. ':count:' .. name, base .. ':wait:' .. name, base .. ':idle:' .. name, base .. ':debts:' .. name)
       call('HDEL', base .. ':books', name)
       local key, kept = tostring(book.priority), {}
       for _, other in ipairs(bands[key].books) do

@@ -12,7 +12,7 @@ import (
 // turns takes turns of one replica by hand, each of which withdraws a ticket and
 // offers another while the pool is full.
 type turns struct {
-	b         *testing.B
+	tb        testing.TB
 	ledger    store.Ledger
 	statement store.Statement
 	next      uint64
@@ -22,10 +22,10 @@ type turns struct {
 func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows int) *turns {
 	b.Helper()
 	for i := 1; i < replicas; i++ {
-		other := &turns{b: b, ledger: l, statement: statement(fmt.Sprint("other", i))}
+		other := &turns{tb: b, ledger: l, statement: statement(fmt.Sprint("other", i))}
 		other.take()
 	}
-	t := &turns{b: b, ledger: l, statement: statement("me")}
+	t := &turns{tb: b, ledger: l, statement: statement("me")}
 	t.take()
 	for i := 0; i < flows; i += 500 { // flows that come, are served once, and go
 		t.statement.Bands[0].Limit = store.Unlimited
@@ -63,7 +63,7 @@ func (t *turns) take() {
 	s.Number++
 	reply, err := t.ledger.Turn(context.Background(), s)
 	if err != nil || reply.Status == store.Register {
-		t.b.Fatalf("%v, %v", reply, err)
+		t.tb.Fatalf("%v, %v", reply, err)
 	}
 	for _, m := range reply.Mail {
 		s.ReadMail = m.Number

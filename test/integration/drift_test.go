@@ -1,0 +1,155 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store/redis"
+)
+
+// endpoint is a model server that takes what the detector says.
+type endpoint struct{}
+
+func (endpoint) InFlight() int                     { return 0 }
+func (endpoint) InFlightTokens() int64             { return 0 }
+func (endpoint) Metrics() policies.EndpointMetrics { return policies.EndpointMetrics{} }
+
+// TestDriftHeals changes what Redis holds by hand while two controllers work
+// through it: each time requests go on within a second, none is lost, and never
+// more than the limit is in flight.
+func TestDriftHeals(t *testing.T) {
+	const limit = 8
+	ctx := context.Background()
+	server := redistest.Start(t)
+	client := goredis.NewClient(&goredis.Options{Addr: server.Address})
+	defer client.Close() //nolint:errcheck // a test
+	fair, err := fairness.NewRoundRobin("rr", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	detector, err := saturation.NewConcurrency("d", fmt.Appendf(nil, `{"maxConcurrency": %d}`, limit))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var controllers []*controller.Controller
+	for i := range 2 {
+		l, err := redis.Open(ctx, redis.Config{URL: server.URL()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := controller.NewController(l, controller.WithReplica(fmt.Sprint("r", i)),
+			controller.WithDefaultBand(shard.BandConfig{Fairness: fair.(policies.FairnessPolicy)}),
+			controller.WithSaturationDetector(detector.(policies.SaturationDetector)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Observe(ctx, []policies.EndpointAccessor{endpoint{}})
+		controllers = append(controllers, c)
+		t.Cleanup(func() {
+			c.Close()
+			_ = l.Close()
+		})
+	}
+	var inFlight, peak, served atomic.Int64
+	loading, stop := context.WithCancel(ctx)
+	var clients sync.WaitGroup
+	defer func() {
+		stop()
+		clients.Wait()
+	}()
+	for i := range 40 {
+		clients.Go(func() {
+			for loading.Err() == nil {
+				r := &controller.Request{Flow: policies.FlowKey{ID: fmt.Sprint("flow-", i%4)}}
+				if outcome, err := controllers[i%2].EnqueueAndWait(loading, r); err != nil {
+					if loading.Err() == nil {
+						t.Errorf("%v: %v", outcome, err)
+					}
+					return
+				}
+				now := inFlight.Add(1)
+				for p := peak.Load(); now > p && !peak.CompareAndSwap(p, now); p = peak.Load() {
+				}
+				time.Sleep(5 * time.Millisecond)
+				inFlight.Add(-1)
+				controllers[i%2].Release(r, controller.Usage{})
+				served.Add(1)
+			}
+		})
+	}
+	time.Sleep(1500 * time.Millisecond)
+	base := "weir:{default}"
+	keys, err := client.Keys(ctx, base+":wait:*").Result()
+	if err != nil || len(keys) != 1 {
+		t.Fatalf("the waiting flows are in %v, %v", keys, err)
+	}
+	suffix := keys[0][len(base+":wait:"):]
+	book := func(kind string) string { return base + ":" + kind + ":" + suffix }
+	var dump map[string]string
+	for _, c := range []struct {
+		what string
+		do   func() error
+	}{
+		{"totals set to full", func() error { return client.HSet(ctx, base, "totals", "800\x1f0\x1f0\x1f2").Err() }},
+		{"totals set to nonsense", func() error { return client.HSet(ctx, base, "totals", "x").Err() }},
+		{"waiting flows deleted", func() error { return client.Del(ctx, book("wait")).Err() }},
+		{"counters deleted", func() error { return client.Del(ctx, book("count")).Err() }},
+		{"offers deleted", func() error { return client.Del(ctx, base+":offers").Err() }},
+		{"ownership deleted", func() error { return client.Del(ctx, base+":own:r0", base+":own:r1").Err() }},
+		{"leases deleted", func() error { return client.Del(ctx, base+":leases").Err() }},
+		{"mail deleted", func() error { return client.Del(ctx, base+":mail:r0", base+":mail:r1").Err() }},
+		{"replicas deleted", func() error { return client.Del(ctx, base+":replicas").Err() }},
+		{"books deleted", func() error { return client.Del(ctx, base+":books", base+":bands").Err() }},
+		{"everything deleted", func() error { return client.FlushAll(ctx).Err() }},
+		{"an old dump taken", func() (err error) { dump, err = dumpAll(ctx, client); return err }},
+		{"the old dump restored", func() error { return restoreAll(ctx, client, dump) }},
+	} {
+		if err := c.do(); err != nil {
+			t.Fatalf("%s: %v", c.what, err)
+		}
+		time.Sleep(1200 * time.Millisecond)
+		before := served.Load()
+		time.Sleep(500 * time.Millisecond)
+		if n := served.Load() - before; n < 300 { // undisturbed it is about 700
+			t.Errorf("%s: %d requests served in half a second, a second later", c.what, n)
+		}
+		if p := peak.Swap(0); p > limit {
+			t.Errorf("%s: %d in flight, the limit is %d", c.what, p, limit)
+		}
+	}
+}
+
+func dumpAll(ctx context.Context, client *goredis.Client) (map[string]string, error) {
+	dump := map[string]string{}
+	keys, err := client.Keys(ctx, "*").Result()
+	for _, key := range keys {
+		value, err := client.Dump(ctx, key).Result()
+		if err == nil {
+			dump[key] = value
+		}
+	}
+	return dump, err
+}
+
+func restoreAll(ctx context.Context, client *goredis.Client, dump map[string]string) error {
+	_, err := client.TxPipelined(ctx, func(p goredis.Pipeliner) error {
+		p.FlushAll(ctx)
+		for key, value := range dump {
+			p.Restore(ctx, key, time.Minute, value)
+		}
+		return nil
+	})
+	return err
+}
