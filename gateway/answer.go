@@ -68,19 +68,29 @@ func (r *refusal) write(w http.ResponseWriter) {
 func refusalOf(outcome controller.Outcome) *refusal {
 	switch outcome {
 	case controller.RejectedCapacity:
-		return &refusal{http.StatusTooManyRequests, "queue_full", "rejected-saturated",
-			"the queue is full; try again later"}
+		return &refusal{
+			http.StatusTooManyRequests, "queue_full", "rejected-saturated",
+			"the queue is full; try again later",
+		}
 	case controller.EvictedTTL:
-		return &refusal{http.StatusTooManyRequests, "queue_timeout", "rejected-ttl-expired",
-			"the request waited too long for capacity; try again later"}
+		return &refusal{
+			http.StatusTooManyRequests, "queue_timeout", "rejected-ttl-expired",
+			"the request waited too long for capacity; try again later",
+		}
 	case controller.RejectedNoEndpoints, controller.EvictedNoEndpoints:
-		return &refusal{http.StatusServiceUnavailable, "no_endpoints", "rejected-no-endpoints",
-			"the pool has no model servers that can be reached"}
+		return &refusal{
+			http.StatusServiceUnavailable, "no_endpoints", "rejected-no-endpoints",
+			"the pool has no model servers that can be reached",
+		}
 	case controller.EvictedContextCancelled:
-		return &refusal{statusClientGone, "client_gone", "rejected-context-cancelled",
-			"the client went away while the request waited"}
+		return &refusal{
+			statusClientGone, "client_gone", "rejected-context-cancelled",
+			"the client went away while the request waited",
+		}
 	default:
-		return &refusal{http.StatusServiceUnavailable, "shutting_down", "rejected-shutting-down",
-			"this replica is shutting down; try again"}
+		return &refusal{
+			http.StatusServiceUnavailable, "shutting_down", "rejected-shutting-down",
+			"this replica is shutting down; try again",
+		}
 	}
 }

@@ -61,8 +61,10 @@ func newRig(t testing.TB, limit int, upstreams ...string) *rig {
 		t.Fatal(err)
 	}
 	r.metrics.Watch(r.control)
-	r.gateway, err = New(Config{Controller: r.control, Upstreams: upstreams, MaxBody: 1 << 16, Metrics: r.metrics,
-		Objectives: map[string]int{"urgent": 10}})
+	r.gateway, err = New(Config{
+		Controller: r.control, Upstreams: upstreams, MaxBody: 1 << 16, Metrics: r.metrics,
+		Objectives: map[string]int{"urgent": 10},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -56,8 +56,10 @@ func readInbound(w http.ResponseWriter, r *http.Request, limit int64) (*inbound,
 }
 
 func tooLarge(limit int64) *refusal {
-	return &refusal{status: http.StatusRequestEntityTooLarge, code: "body_too_large",
-		message: fmt.Sprintf("the request's body is larger than the limit of %d bytes", limit)}
+	return &refusal{
+		status: http.StatusRequestEntityTooLarge, code: "body_too_large",
+		message: fmt.Sprintf("the request's body is larger than the limit of %d bytes", limit),
+	}
 }
 
 // check parses the body of a request to the API proper.

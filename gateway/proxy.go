@@ -102,8 +102,10 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 			if last == nil {
 				return nil, refusalOf(controller.EvictedNoEndpoints)
 			}
-			return nil, &refusal{status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: "rejected-no-endpoints",
-				message: fmt.Sprintf("none of the pool's model servers could be reached; the last one tried failed with: %v", last)}
+			return nil, &refusal{
+				status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: "rejected-no-endpoints",
+				message: fmt.Sprintf("none of the pool's model servers could be reached; the last one tried failed with: %v", last),
+			}
 		}
 		tried = append(tried, e)
 		res, err := p.send(r, e, in.body)

@@ -27,8 +27,10 @@ func testConfig(tb interface{ Fatal(...any) }, requests int64) Config {
 	return Config{
 		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
 		Band: func(int) BandConfig {
-			return BandConfig{MaxRequests: requests, MaxBytes: 1e9,
-				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy)}
+			return BandConfig{
+				MaxRequests: requests, MaxBytes: 1e9,
+				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+			}
 		},
 	}
 }

@@ -52,8 +52,10 @@ func newScript(t *testing.T) *script {
 	s.core = core.New(core.Config{
 		Replica: "me", Incarnation: 1,
 		Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
-			return shard.BandConfig{MaxRequests: 6, MaxBytes: 1e9,
-				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy)}
+			return shard.BandConfig{
+				MaxRequests: 6, MaxBytes: 1e9,
+				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+			}
 		}},
 		UsageLimit: static.(policies.UsageLimitPolicy), TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
 		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,

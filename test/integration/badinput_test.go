@@ -67,8 +67,10 @@ func TestBadRedis(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-				"--upstream", "http://127.0.0.1:1"}, c.args...)...)
+			cmd := exec.CommandContext(ctx, binary, append([]string{
+				"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+				"--upstream", "http://127.0.0.1:1",
+			}, c.args...)...)
 			cmd.Env = append(os.Environ(), c.env)
 			out, err := cmd.CombinedOutput()
 			if err == nil || ctx.Err() != nil {

@@ -77,8 +77,10 @@ type replica struct {
 
 func startReplica(t *testing.T, id string, s *servers, args ...string) *replica {
 	t.Helper()
-	args = append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--replica-id", id,
-		"--fairness", "round-robin-fairness-policy"}, args...)
+	args = append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--replica-id", id,
+		"--fairness", "round-robin-fairness-policy",
+	}, args...)
 	for _, url := range s.urls {
 		args = append(args, "--upstream", url)
 	}

@@ -94,8 +94,10 @@ func (f *fleet) config(n *node) core.Config {
 			Shards: 256, OffersPerBand: 32, Idle: time.Minute,
 			Weight: func(k policies.FlowKey) float64 { return weights[k.ID] },
 			Band: func(int) shard.BandConfig {
-				return shard.BandConfig{MaxRequests: 5000, MaxBytes: 1e9,
-					Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy)}
+				return shard.BandConfig{
+					MaxRequests: 5000, MaxBytes: 1e9,
+					Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+				}
 			},
 		},
 		UsageLimit: static.(policies.UsageLimitPolicy), TTL: time.Minute, NoEndpointTTL: time.Minute,
