@@ -101,6 +101,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	case s.Register:
 		r = l.register(r, s)
 	case !known:
+		if s.Generation == l.generation && len(l.replicas) == 0 {
+			l.begin(now) // everyone was forgotten, and what they hold with them
+		}
 		return &store.Reply{
 			Status: store.Register, Generation: l.generation, Now: now, Recovering: l.recovering, Members: len(l.replicas),
 		}, nil

@@ -504,6 +504,9 @@ if registering then
   replicas[my_id] = me
   recount = true
 elseif not (me and me.incarnation == incarnation and generation == meta.generation) then
+  if generation == meta.generation and call('HLEN', base .. ':replicas') == 0 then
+    begin() -- everyone was forgotten, and what they hold with them
+  end
   if recount then count_fleet() end
   return answer(REGISTER, nil)
 end

@@ -45,6 +45,7 @@ func Run(t *testing.T, factory Factory) {
 		{"IngressWithoutLease", ingressWithoutLease},
 		{"RolledBack", rolledBack},
 		{"RecoveryWaitsForMembers", recoveryWaits},
+		{"AllForgottenBeginsAnew", allForgotten},
 		{"AloneBeginsAnew", aloneBeginsAnew},
 		{"RegisteringRestoresTheBook", registeringRestores},
 		{"TwoPoliciesTakeTurns", twoPolicies},
@@ -549,6 +550,28 @@ func recoveryWaits(t *testing.T, l store.Ledger, clock *Clock) {
 	clock.Advance(Recovery + time.Millisecond)
 	a.turn(nil)
 	want(t, "after it", a.grants(), "f/2")
+}
+
+func allForgotten(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newParty(t, l, "a", counting(0, 4)), newParty(t, l, "b", counting(0, 4))
+	a.members, b.members = 2, 2
+	a.turn(nil)
+	b.turn(nil)
+	a.bands[0].InFlight, b.bands[0].InFlight = 2, 2
+	clock.Advance(Lease + time.Millisecond) // both stalled
+	if r := a.turn(nil); r.Status != store.Register {
+		t.Fatalf("status %v, want register", r.Status)
+	}
+	a.turn(offers(a.offer(1, "f", 0)))
+	want(t, "before b has said what it has", a.grants(), "")
+	b.turn(nil)
+	b.turn(nil)
+	a.turn(nil)
+	want(t, "the pool is full", a.grants(), "")
+	b.finish(1)
+	b.turn(nil)
+	a.turn(nil)
+	want(t, "a slot came free", a.grants(), "f/1")
 }
 
 func aloneBeginsAnew(t *testing.T, l store.Ledger, _ *Clock) {
