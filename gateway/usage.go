@@ -13,6 +13,8 @@ import (
 const (
 	maxTail = 64 << 10 // of a JSON answer, where its usage stands
 	maxLine = 1 << 20  // of an event stream
+
+	maxCandidates = 16 // places of a text that may be its usage object, tried from its end
 )
 
 // usageReader passes an answer's body through and reads its usage on the way:
@@ -118,7 +120,11 @@ func (u *usageReader) finish() {
 // reports whether there was any.
 func (u *usageReader) find(text []byte) bool {
 	key := []byte(`"usage"`)
-	for at := bytes.LastIndex(text, key); at >= 0; at = bytes.LastIndex(text[:at], key) {
+	at := len(text)
+	for range maxCandidates {
+		if at = bytes.LastIndex(text[:at], key); at < 0 {
+			return false
+		}
 		if at > 0 && text[at-1] == '\\' {
 			continue // inside a string
 		}
