@@ -240,3 +240,18 @@ func TestAgainstLedgerModel(t *testing.T) {
 		}
 	})
 }
+
+func TestCapsCountTheFleet(t *testing.T) {
+	cfg := testConfig(t, 10)
+	cfg.MaxRequests = 15
+	s := New(cfg)
+	flood(s, 0, 1, "a", 0)
+	s.Tell(0, 0, 7, 70) // other replicas hold 7 of the band's 10
+	if refused, _ := flood(s, 10, 5, "a", 0); refused != 3 {
+		t.Errorf("%d of 5 were refused beside the 7 of others and 1 here, want 3", refused)
+	}
+	s.TellOthers(12, 120) // and 12 of all bands' 15
+	if refused, displaced := flood(s, 100, 2, "b", 1); refused != 0 || displaced != 2 {
+		t.Errorf("a higher band at the cap over all: %d refused, %d displaced; want 2 displaced", refused, displaced)
+	}
+}
