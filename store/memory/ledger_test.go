@@ -4,6 +4,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/storetest"
 )
@@ -13,3 +15,7 @@ func newForTest(_ testing.TB, clock func() time.Time) store.Ledger {
 }
 
 func TestConformance(t *testing.T) { storetest.Run(t, newForTest) }
+
+func TestInvariants(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) { storetest.Invariants(rt, newForTest(t, storetest.NewClock().Now)) })
+}

@@ -67,3 +67,8 @@ func TestSameAsMemory(t *testing.T) {
 		storetest.Compare(rt, clock, names, ledgers)
 	})
 }
+
+func TestInvariants(t *testing.T) {
+	factory := open("redis://" + miniredis.RunT(t).Addr())
+	rapid.Check(t, func(rt *rapid.T) { storetest.Invariants(rt, factory(t, storetest.NewClock().Now)) })
+}

@@ -38,9 +38,15 @@ func counting(priority int, limit int64) store.Band {
 	return store.Band{Priority: priority, Policy: "fair", CountsService: true, LiftsIdle: true, Limit: limit}
 }
 
+// failer is what a party needs of a test.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
 // party is a replica that keeps the protocol's numbers and nothing else.
 type party struct {
-	tb     testing.TB
+	tb     failer
 	ledger store.Ledger
 	id     string
 	inc    uint64
@@ -53,7 +59,7 @@ type party struct {
 	granted                                   []string
 }
 
-func newParty(tb testing.TB, l store.Ledger, id string, bands ...store.Band) *party {
+func newParty(tb failer, l store.Ledger, id string, bands ...store.Band) *party {
 	return &party{tb: tb, ledger: l, id: id, inc: 1, bands: bands, members: 1, register: true}
 }
 
