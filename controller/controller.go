@@ -62,7 +62,6 @@ type Request struct {
 // are safe for concurrent use.
 type Controller struct {
 	options options
-	ledger  store.Ledger
 	driver  driver
 	limiter limiter
 	waiters waiters
@@ -83,7 +82,7 @@ func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 		return nil, err
 	}
 	started := time.Now()
-	c := &Controller{options: o, ledger: ledger, idle: make(chan struct{}, 1)}
+	c := &Controller{options: o, idle: make(chan struct{}, 1)}
 	c.nextSeq.Store(uint64(started.UnixNano()))
 	c.limiter = newLimiter(o.detector)
 	pause := time.Millisecond

@@ -75,7 +75,8 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	d.goroutines.Go(func() { d.loop(ctx) })
 }
 
-// post hands the loop an event. After stop the event is answered by refuse.
+// post hands the loop an event. Once the loop has been told to stop, a request is
+// refused and anything else is dropped.
 func (d *driver) post(e event) {
 	d.mu.Lock()
 	if d.stopping {
@@ -213,10 +214,10 @@ func (d *driver) noteTurn(err error) {
 	d.state = state
 	log := d.options.logger.With(zap.String("replica", d.options.replica), zap.String("ledger", string(state)))
 	switch {
-	case state == core.Outage:
-		log.Warn("ledger out of reach, going on alone", zap.Error(err))
 	case errors.Is(err, store.ErrSuperseded):
 		log.Error("another process runs under this replica id: give one of them another", zap.Error(err))
+	case state == core.Outage:
+		log.Warn("ledger out of reach, going on alone", zap.Error(err))
 	default:
 		log.Info("ledger state changed")
 	}

@@ -35,11 +35,10 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	}
 	most := max(2*l.limit, 1)
 	switch {
-	case n == 0 || pool.Saturation <= 0:
-		l.limit = max(l.limit, 1) // nothing in flight tells nothing about n
-		if pool.Saturation <= 0 && n > 0 {
-			l.limit = most
-		}
+	case n == 0: // tells nothing about how many the pool takes
+		l.limit = max(l.limit, 1)
+	case pool.Saturation <= 0:
+		l.limit = most
 	default:
 		l.limit = min(int64(float64(n)/pool.Saturation), most)
 	}

@@ -71,24 +71,22 @@ func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	mux.HandleFunc("GET /v1/pool", func(w http.ResponseWriter, r *http.Request) {
-		v, err := g.cfg.Controller.View(r.Context())
-		if err != nil {
-			answerText(w, http.StatusServiceUnavailable, err.Error())
-			return
-		}
-		answerJSON(w, poolStatus(replica, v))
-	})
-	mux.HandleFunc("GET /v1/flows", func(w http.ResponseWriter, r *http.Request) {
-		v, err := g.cfg.Controller.View(r.Context())
-		if err != nil {
-			answerText(w, http.StatusServiceUnavailable, err.Error())
-			return
-		}
-		answerJSON(w, g.flowStatus(v))
-	})
+	mux.HandleFunc("GET /v1/pool", g.answerView(func(v core.View) any { return poolStatus(replica, v) }))
+	mux.HandleFunc("GET /v1/flows", g.answerView(func(v core.View) any { return g.flowStatus(v) }))
 	a.Handler = mux
 	return a
+}
+
+// answerView answers with what the function makes of the controller's state.
+func (g *Gateway) answerView(of func(core.View) any) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := g.cfg.Controller.View(r.Context())
+		if err != nil {
+			answerText(w, http.StatusServiceUnavailable, err.Error())
+			return
+		}
+		answerJSON(w, of(v))
+	}
 }
 
 func poolStatus(replica string, v core.View) PoolStatus {

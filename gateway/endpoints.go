@@ -43,26 +43,32 @@ type endpoints struct {
 }
 
 func newEndpoints(urls []string, log *zap.Logger, changed func([]policies.EndpointAccessor)) (*endpoints, error) {
-	ctx, stop := context.WithCancel(context.Background())
-	es := &endpoints{log: log, changed: changed, ctx: ctx, stop: stop}
-	for _, raw := range urls {
-		u, err := url.Parse(raw)
-		if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
-			stop()
-			return nil, fmt.Errorf("upstream %q: give a URL such as http://127.0.0.1:8000", raw)
-		}
-		if u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil {
-			stop()
-			return nil, fmt.Errorf("upstream %q: give scheme, host and port only", u.Redacted())
-		}
-		if slices.ContainsFunc(es.all, func(e *endpoint) bool { return e.url.Host == u.Host }) {
-			stop()
-			return nil, fmt.Errorf("upstream %q: named twice", u.Redacted())
-		}
-		es.all = append(es.all, &endpoint{url: u})
+	all, err := parseUpstreams(urls)
+	if err != nil {
+		return nil, err
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	es := &endpoints{all: all, log: log, changed: changed, ctx: ctx, stop: stop}
 	es.tell()
 	return es, nil
+}
+
+// parseUpstreams makes an endpoint of each URL.
+func parseUpstreams(urls []string) ([]*endpoint, error) {
+	var all []*endpoint
+	for _, raw := range urls {
+		u, err := url.Parse(raw)
+		switch {
+		case err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+			return nil, fmt.Errorf("upstream %q: give a URL such as http://127.0.0.1:8000", raw)
+		case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil:
+			return nil, fmt.Errorf("upstream %q: give scheme, host and port only", u.Redacted())
+		case slices.ContainsFunc(all, func(e *endpoint) bool { return e.url.Host == u.Host }):
+			return nil, fmt.Errorf("upstream %q: named twice", u.Redacted())
+		}
+		all = append(all, &endpoint{url: u})
+	}
+	return all, nil
 }
 
 // tell says which endpoints can be used.

@@ -23,8 +23,6 @@ const otherFlow = "other"
 // Metrics is a replica's Prometheus metrics. It implements controller.Observer
 // and prometheus.Collector; a nil Metrics counts nothing.
 type Metrics struct {
-	pool string
-
 	answers   *prometheus.CounterVec
 	outcomes  *prometheus.CounterVec
 	waits     *prometheus.HistogramVec
@@ -36,7 +34,7 @@ type Metrics struct {
 	flows  map[string]struct{}
 	cached sync.Map // decisionKey → decision
 
-	view func() (core.View, uint64, uint64, bool)
+	watched *controller.Controller
 }
 
 type decisionKey struct {
@@ -54,7 +52,7 @@ type decision struct {
 func NewMetrics(pool string) *Metrics {
 	constant := prometheus.Labels{"inference_pool": pool}
 	m := &Metrics{
-		pool: pool, flows: make(map[string]struct{}),
+		flows: make(map[string]struct{}),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_http_requests_total", ConstLabels: constant,
 			Help: "Requests answered, by HTTP status; 499 is a client that went away.",
@@ -94,15 +92,7 @@ func NewMetrics(pool string) *Metrics {
 }
 
 // Watch makes the metrics report the controller's state at every scrape.
-func (m *Metrics) Watch(c *controller.Controller) {
-	m.view = func() (core.View, uint64, uint64, bool) {
-		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-		defer cancel()
-		v, err := c.View(ctx)
-		turns, grants := c.Turns()
-		return v, turns, grants, err == nil
-	}
-}
+func (m *Metrics) Watch(c *controller.Controller) { m.watched = c }
 
 // answered counts an HTTP answer.
 func (m *Metrics) answered(code int) {
@@ -168,13 +158,16 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range m.collectors() {
 		c.Collect(ch)
 	}
-	if m.view == nil {
+	if m.watched == nil {
 		return
 	}
-	v, turns, grants, ok := m.view()
-	if !ok {
-		return
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	v, err := m.watched.View(ctx)
+	if err != nil {
+		return // it is closed: there is nothing to report
 	}
+	turns, grants := m.watched.Turns()
 	send := func(name string, typ prometheus.ValueType, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
 	}

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"cmp"
 	"context"
 	"iter"
 	"math"
@@ -46,12 +45,7 @@ func newBand(priority int, cfg BandConfig) *band {
 			}
 			return a.waiting.Min().before(b.waiting.Min())
 		}, func(f *flow) *int { return &f.backlogIndex }),
-		offered: heap.New(func(a, b *item) bool {
-			if a.key != b.key {
-				return a.key > b.key
-			}
-			return b.before(a)
-		}, func(it *item) *int { return &it.offerIndex }),
+		offered: heap.New(func(a, b *item) bool { return a.compareRank(b) > 0 }, func(it *item) *int { return &it.offerIndex }),
 		holders: heap.New(func(a, b *flow) bool {
 			if a.share != b.share {
 				return a.share > b.share
@@ -218,15 +212,7 @@ func (s *Set) unoffer(it *item) {
 // byRank returns the band's offers, lowest rank first.
 func (bd *band) byRank() []*item {
 	items := slices.Clone(bd.offered.Items())
-	slices.SortFunc(items, func(a, b *item) int {
-		if c := cmp.Compare(a.key, b.key); c != 0 {
-			return c
-		}
-		if a.before(b) {
-			return -1
-		}
-		return 1
-	})
+	slices.SortFunc(items, (*item).compareRank)
 	return items
 }
 

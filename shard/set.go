@@ -30,9 +30,6 @@ func New(cfg Config) *Set {
 // Len returns the number of tickets.
 func (s *Set) Len() int { return len(s.items) }
 
-// Has reports whether the ticket waits here.
-func (s *Set) Has(id policies.TicketID) bool { return s.items[id] != nil }
-
 // Add queues a ticket. When a cap is passed, tickets that hold more than their
 // share of the buffer are displaced until it is kept again; see ErrFull for the
 // one case where that is the newcomer itself. A ticket that is queued already
@@ -98,7 +95,6 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
 	delete(s.items, it.ID)
-	it.gone = true
 	f.unlink(it)
 	f.band.len--
 	f.band.bytes -= it.Bytes
@@ -144,23 +140,27 @@ func (s *Set) Dropped(id policies.TicketID, now time.Time) {
 
 // Charged moves a flow's counter as the ledger will once it hears of it.
 func (s *Set) Charged(key policies.FlowKey, delta float64) {
-	if bd := s.find(key.Priority); bd != nil && bd.account.CountsService {
-		if f := bd.flows[key.ID]; f != nil {
-			f.counter += delta
-			f.derive()
-		}
+	if f := s.counted(key); f != nil {
+		f.counter += delta
+		f.derive()
 	}
 }
 
 // ChargedAlone moves a flow's place for what this replica served by its own
 // decision, until Rejoin.
 func (s *Set) ChargedAlone(key policies.FlowKey, delta float64) {
-	if bd := s.find(key.Priority); bd != nil && bd.account.CountsService {
-		if f := bd.flows[key.ID]; f != nil {
-			f.alone += delta
-			f.derive()
-		}
+	if f := s.counted(key); f != nil {
+		f.alone += delta
+		f.derive()
 	}
+}
+
+// counted returns the flow of the key if its policy counts service, or nil.
+func (s *Set) counted(key policies.FlowKey) *flow {
+	if bd := s.find(key.Priority); bd != nil && bd.account.CountsService {
+		return bd.flows[key.ID]
+	}
+	return nil
 }
 
 // Rejoin puts the flows back where the ledger last told them to be.

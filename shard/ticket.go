@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -48,7 +49,6 @@ type item struct {
 	told    told
 	stated  bool // in the last turn that told of it: whether it was offered
 	changed bool // in Set.changed
-	gone    bool // no longer in the queue
 }
 
 // The item implements policies.QueueItemAccessor.
@@ -67,6 +67,11 @@ func (it *item) before(other *item) bool {
 		return it.score < other.score
 	}
 	return it.ID.Compare(other.ID) < 0
+}
+
+// compareRank orders the offers of a band, lowest rank first.
+func (it *item) compareRank(other *item) int {
+	return cmp.Or(cmp.Compare(it.key, other.key), cmp.Compare(it.score, other.score), it.ID.Compare(other.ID))
 }
 
 // itemIndex is where an item keeps its place in flow.waiting.

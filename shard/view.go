@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -39,7 +40,7 @@ func (s *Set) Thin() bool {
 func (s *Set) Best() (Ticket, float64, bool) {
 	for _, bd := range s.bands {
 		if bd.offered.Len() > 0 {
-			it := bd.byRank()[0]
+			it := slices.MinFunc(bd.offered.Items(), (*item).compareRank)
 			return it.Ticket, it.charge, true
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/demo"
@@ -28,7 +27,6 @@ own and the limit divided. The summary shows both.`,
 			if err := cfg.Validate(); err != nil {
 				return err
 			}
-			goredis.SetLogger(silent{})
 			page, err := startPage(admin)
 			if err != nil {
 				return err

@@ -18,19 +18,11 @@ func listenOn(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// served is a server and where it listens.
-type served struct {
-	server   *http.Server
-	listener net.Listener
-}
-
 // serveUntil serves until ctx ends, then lets what is under way end for at most
 // the drain time.
-func serveUntil(ctx context.Context, drain time.Duration, servers ...served) error {
-	failed := make(chan error, len(servers))
-	for _, s := range servers {
-		go func() { failed <- s.server.Serve(s.listener) }()
-	}
+func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l net.Listener) error {
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
 	var cause error
 	select {
 	case <-ctx.Done():
@@ -38,14 +30,9 @@ func serveUntil(ctx context.Context, drain time.Duration, servers ...served) err
 	}
 	draining, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	for _, s := range servers {
-		if err := s.server.Shutdown(draining); err != nil {
-			_ = s.server.Close()
-			cause = errors.Join(cause, fmt.Errorf("requests were cut off after %v: %w", drain, err))
-		}
-	}
-	if errors.Is(cause, http.ErrServerClosed) {
-		return nil
+	if err := server.Shutdown(draining); err != nil {
+		_ = server.Close()
+		cause = errors.Join(cause, fmt.Errorf("requests were cut off after %v: %w", drain, err))
 	}
 	return cause
 }

@@ -27,7 +27,7 @@ func newModelServer() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "model server %q at http://%s\n", cfg.Model, l.Addr())
-			return serveUntil(cmd.Context(), 5*time.Second, served{&http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}, l})
+			return serveUntil(cmd.Context(), 5*time.Second, &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}, l)
 		},
 	}
 	f := cmd.Flags()

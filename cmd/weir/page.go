@@ -3,8 +3,6 @@ package main
 import (
 	_ "embed"
 	"encoding/json"
-	"fmt"
-	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
@@ -23,9 +21,9 @@ type page struct {
 }
 
 func startPage(address string) (*page, error) {
-	l, err := net.Listen("tcp", address)
+	l, err := listenOn("--admin", address)
 	if err != nil {
-		return nil, fmt.Errorf("live page: %w; name another address with --admin", err)
+		return nil, err
 	}
 	p := &page{url: "http://" + l.Addr().String() + "/"}
 	mux := http.NewServeMux()

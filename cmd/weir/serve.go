@@ -11,7 +11,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -165,16 +164,11 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 	log.Info("serving", zap.String("replica", f.replica), zap.Stringer("listen", requests.Addr()),
 		zap.Stringer("admin", operators.Addr()), zap.Strings("upstreams", f.upstreams),
 		zap.Int("limit", len(f.upstreams)*f.maxConcurrency), zap.String("fairness", f.fairness))
-	return serveUntil(cmd.Context(), f.drain, served{&http.Server{
+	return serveUntil(cmd.Context(), f.drain, &http.Server{
 		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: zap.NewStdLog(log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
-	}, requests})
+	}, requests)
 }
-
-// silent is a logger that says nothing.
-type silent struct{}
-
-func (silent) Printf(context.Context, string, ...any) {}
 
 // controllerOptions builds the plug-ins that the flags name.
 func (f *serveFlags) controllerOptions() ([]controller.Option, error) {
@@ -209,7 +203,6 @@ func (f *serveFlags) openLedger(ctx context.Context) (store.Ledger, error) {
 	}
 	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	goredis.SetLogger(silent{}) // a lost connection is logged once, as a change of the ledger's state
 	cfg := f.redis
 	cfg.Lease = f.lease
 	l, err := redis.Open(opening, cfg)

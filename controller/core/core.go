@@ -107,7 +107,6 @@ type band struct {
 	limit    int64
 	inFlight int64
 	v        float64
-	queued   int64 // over the fleet, as last told
 }
 
 // New returns a core that knows of no endpoints.

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/policies"
-	"github.com/weirflow/weir/store"
 )
 
 // Retries after a failed turn come after a pause that doubles up to maxPause,
@@ -38,9 +37,11 @@ const repaid = 500 * time.Millisecond
 
 // aloneCharge is a charge made by this replica's own decision.
 type aloneCharge struct {
-	at   time.Time
-	flow policies.FlowKey
-	by   store.Settlement
+	at      time.Time
+	flow    policies.FlowKey
+	policy  string
+	charge  float64
+	counter float64 // the least that it left the flow's counter at
 }
 
 // rejoin settles the last charges of an outage that is over.
@@ -48,7 +49,7 @@ func (c *Core) rejoin(now time.Time) {
 	c.queues.Rejoin()
 	for _, charge := range c.alone {
 		if now.Sub(charge.at) < repaid {
-			c.settle(charge.flow, charge.by.Policy, charge.by.Delta, charge.by.Counter)
+			c.settle(charge.flow, charge.policy, charge.charge, charge.counter)
 		}
 	}
 	c.alone = nil
@@ -80,7 +81,7 @@ func (c *Core) dispatchShare(now time.Time) {
 			for len(c.alone) > 0 && now.Sub(c.alone[0].at) >= repaid {
 				c.alone = c.alone[1:]
 			}
-			c.alone = append(c.alone, aloneCharge{at: now, flow: t.Flow, by: store.Settlement{Policy: b.policy, Delta: charge, Counter: b.v}})
+			c.alone = append(c.alone, aloneCharge{at: now, flow: t.Flow, policy: b.policy, charge: charge, counter: b.v})
 		}
 		c.turn.alone = true
 		c.dispatch(r)

@@ -255,7 +255,7 @@ func (c *Core) learn(reply *store.Reply) {
 		total := &reply.Bands[i]
 		b := c.band(total.Priority)
 		stated := &c.turn.statement.Bands[i]
-		b.v, b.queued = max(b.v, total.VirtualTime), total.Queued
+		b.v = max(b.v, total.VirtualTime)
 		mine += stated.Queued
 		mineBytes += stated.QueuedBytes
 		c.queues.Tell(total.Priority, total.VirtualTime, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)

@@ -213,16 +213,24 @@ func (b *book) collect(now time.Time, idle, keep time.Duration) {
 	}
 }
 
-// book returns the band's book under the stated policy.
+// book returns the band's book under the stated policy, made if need be.
 func (bd *band) book(s *store.Band) *book {
+	b := bd.named(s.Policy)
+	if b == nil {
+		b = newBook(bd, s)
+		bd.books = append(bd.books, b)
+	}
+	return b
+}
+
+// named returns the band's book of that name, or nil.
+func (bd *band) named(policy string) *book {
 	for _, b := range bd.books {
-		if b.policy == s.Policy {
+		if b.policy == policy {
 			return b
 		}
 	}
-	b := newBook(bd, s)
-	bd.books = append(bd.books, b)
-	return b
+	return nil
 }
 
 // first returns the offer that goes next, from the books in turn, or nil.
@@ -240,11 +248,7 @@ func (bd *band) first() (*book, *offer) {
 // named returns the book of that name in the band of that priority, or nil.
 func named(bands []*band, priority int, policy string) *book {
 	if bd := find(bands, priority); bd != nil {
-		for _, b := range bd.books {
-			if b.policy == policy {
-				return b
-			}
-		}
+		return bd.named(policy)
 	}
 	return nil
 }

@@ -99,7 +99,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	switch known := r != nil && r.incarnation == s.Incarnation && s.Generation == l.generation; {
 	case s.Register:
-		r = l.register(r, s)
+		r = l.register(r, s, now)
 	case !known:
 		if s.Generation == l.generation && len(l.replicas) == 0 {
 			l.begin(now) // everyone was forgotten, and what they hold with them
@@ -165,9 +165,9 @@ func (l *Ledger) replica(id string) *replica {
 }
 
 // register makes a fresh record of a replica that states everything.
-func (l *Ledger) register(old *replica, s *store.Statement) *replica {
+func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *replica {
 	if old != nil {
-		l.drop(old, l.cfg.Clock())
+		l.drop(old, now)
 	}
 	r := &replica{id: s.Replica, incarnation: s.Incarnation, sent: s.ReadMail}
 	if old != nil && old.incarnation == s.Incarnation {
@@ -213,7 +213,7 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 	}
 	l.removeOffers(now, func(o *offer) bool { return o.owner == r })
 	for i := range r.bands {
-		l.count(r, &r.bands[i], -1)
+		l.count(&r.bands[i], -1)
 	}
 	l.held -= r.held
 	r.bands = nil
@@ -221,9 +221,9 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 	l.relimit()
 }
 
-// count adds the replica's stated figures of a band to the totals, or takes
+// count adds a replica's stated figures of a band to the totals, or takes
 // them off.
-func (l *Ledger) count(r *replica, s *store.Band, sign int64) {
+func (l *Ledger) count(s *store.Band, sign int64) {
 	l.queued += sign * s.Queued
 	l.bytes += sign * s.QueuedBytes
 	if bd := find(l.bands, s.Priority); bd != nil {
@@ -238,7 +238,7 @@ func (l *Ledger) count(r *replica, s *store.Band, sign int64) {
 func (l *Ledger) restate(r *replica, s *store.Statement) {
 	relimit := len(r.bands) != len(s.Bands)
 	for i := range r.bands {
-		l.count(r, &r.bands[i], -1)
+		l.count(&r.bands[i], -1)
 		relimit = relimit || i < len(s.Bands) &&
 			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit)
 	}
@@ -260,7 +260,7 @@ func (l *Ledger) restate(r *replica, s *store.Statement) {
 		if s.Register {
 			b.v = max(b.v, st.VirtualTime)
 		}
-		l.count(r, st, +1)
+		l.count(st, +1)
 		r.held += st.InFlight
 	}
 	for i := range r.mail {
@@ -310,14 +310,11 @@ func (l *Ledger) bookOf(r *replica, priority int) *book {
 // was granted meanwhile, is no news.
 func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
 	o := l.offers[id]
-	switch {
-	case o == nil || o.owner != r:
+	if o == nil || o.owner != r || o.granted {
 		r.uncount(id)
-	case o.granted:
-		r.uncount(id)
-	default:
-		l.remove(o, now)
+		return
 	}
+	l.remove(o, now)
 }
 
 // remove takes a standing offer away and forgets it.
@@ -420,17 +417,15 @@ func (l *Ledger) grant(now time.Time) {
 		for bd.offers > 0 && l.held < bd.limit {
 			b, o := bd.first()
 			ingress := l.replica(o.Ticket.Ingress)
+			o.granted = true
+			o.owner.standing--
 			if ingress == nil {
 				b.leave(o, now)
-				o.granted = true
-				o.owner.standing--
 				o.owner.post(store.Dropped, o)
 				continue
 			}
 			bd.next++
 			b.serve(o, now)
-			o.granted = true
-			o.owner.standing--
 			ingress.held++
 			l.held++
 			if ingress == o.owner {
@@ -479,7 +474,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now
 			continue
 		}
 		total := store.BandTotal{Priority: bd.priority, Queued: bd.queued, QueuedBytes: bd.bytes, InFlight: bd.inFlight}
-		if b := named(l.bands, bd.priority, s.Bands[i].Policy); b != nil {
+		if b := bd.named(s.Bands[i].Policy); b != nil {
 			total.VirtualTime = b.v
 		}
 		reply.Bands = append(reply.Bands, total)

@@ -153,7 +153,7 @@ func older(version, than string) bool {
 func explain(err error) error {
 	text := err.Error()
 	switch {
-	case strings.HasPrefix(text, "NOAUTH"), strings.Contains(text, "NOAUTH"):
+	case strings.Contains(text, "NOAUTH"):
 		return fmt.Errorf("a password is needed: set %s or give a password file (%w)", PasswordVariable, err)
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"), strings.Contains(text, "without any password configured"):
 		return fmt.Errorf("the user or password is wrong: correct %s, the password file or the URL's user (%w)", PasswordVariable, err)

@@ -221,12 +221,15 @@ func (f *fleet) client(flow Flow, n *node) {
 	n.seq++
 	id := policies.TicketID{Ingress: fmt.Sprintf("r%d", n.index), Seq: n.seq}
 	key := policies.FlowKey{ID: flow.ID, Priority: flow.Priority}
-	core := n.core
-	core.Enqueue(f.now, coreRequest(n.seq, key, func(d decision) { f.outcome(flow, n, id, key, d) }))
+	k := n.core
+	k.Enqueue(f.now, core.Request{
+		Seq: n.seq, Flow: key, Bytes: 100, InputTokens: 10, OutputTokens: 10,
+		Tag: func(d core.Decision) { f.outcome(flow, n, id, key, d) },
+	})
 	if f.rng.Float64() < f.cfg.Cancel {
 		f.after(f.upTo(time.Second), "client hangs up", func() {
-			if n.alive && n.core == core {
-				core.Cancel(f.now, id.Seq, outcomeCancelled, nil)
+			if n.alive && n.core == k {
+				k.Cancel(f.now, id.Seq, core.EvictedContextCancelled, nil)
 				n.pump()
 			}
 		})
@@ -234,17 +237,9 @@ func (f *fleet) client(flow Flow, n *node) {
 	n.pump()
 }
 
-type decision = core.Decision
-
-const outcomeCancelled = core.EvictedContextCancelled
-
-func coreRequest(seq uint64, key policies.FlowKey, tag func(decision)) core.Request {
-	return core.Request{Seq: seq, Flow: key, Bytes: 100, InputTokens: 10, OutputTokens: 10, Tag: tag}
-}
-
 // outcome is called when a request's wait ended: a dispatched one runs for a
 // while at a model server, then the client comes again.
-func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.FlowKey, d decision) {
+func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.FlowKey, d core.Decision) {
 	if before, twice := f.decided[id]; twice {
 		f.fail("ticket %v was decided twice: %v, then %v", id, before, d.Outcome)
 	}
@@ -335,7 +330,7 @@ func (n *node) pump() {
 		n.takeTurn(ready.Turn)
 	}
 	for _, d := range decisions {
-		d.Tag.(func(decision))(d)
+		d.Tag.(func(core.Decision))(d)
 	}
 	if n.tick.IsZero() || ready.Next.Before(n.tick) || !n.tick.After(f.now) {
 		n.tick = ready.Next
