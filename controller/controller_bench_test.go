@@ -12,49 +12,36 @@ import (
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/policytest"
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/memory"
 )
 
-// endpoint is a model server that takes any number of requests.
-type endpoint struct{}
-
-func (endpoint) InFlight() int                     { return 0 }
-func (endpoint) InFlightTokens() int64             { return 0 }
-func (endpoint) Metrics() policies.EndpointMetrics { return policies.EndpointMetrics{} }
-
 // newBench returns a controller over one endpoint that takes limit requests, 0
 // for any number, with the named fairness policy in all bands.
 func newBench(tb testing.TB, typ string, limit int, opts ...Option) *Controller {
 	tb.Helper()
-	var policy policies.Plugin
-	var err error
-	switch typ {
-	case fairness.RoundRobinType:
-		policy, err = fairness.NewRoundRobin(typ, nil)
-	default:
-		policy, err = fairness.NewGlobalStrict(typ, nil)
-	}
-	if err != nil {
-		tb.Fatal(err)
+	policy := policies.FairnessPolicy(fairness.NewGlobalStrict(typ))
+	if typ == fairness.RoundRobinType {
+		policy = fairness.NewRoundRobin(typ)
 	}
 	opts = append([]Option{
-		WithDefaultBand(shard.BandConfig{MaxRequests: 1 << 30, MaxBytes: 1 << 50, Fairness: policy.(policies.FairnessPolicy)}),
+		WithDefaultBand(shard.BandConfig{MaxRequests: 1 << 30, MaxBytes: 1 << 50, Fairness: policy}),
 	}, opts...)
 	if limit > 0 {
-		d, err := saturation.NewConcurrency("d", fmt.Appendf(nil, `{"maxConcurrency": %d}`, limit))
+		d, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
 		if err != nil {
 			tb.Fatal(err)
 		}
-		opts = append(opts, WithSaturationDetector(d.(policies.SaturationDetector)))
+		opts = append(opts, WithSaturationDetector(d))
 	}
 	c, err := NewController(memory.New(memory.Config{}), opts...)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(c.Close)
-	c.Observe(context.Background(), []policies.EndpointAccessor{endpoint{}})
+	c.Observe(context.Background(), []policies.EndpointAccessor{policytest.Endpoint{}})
 	return c
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/policytest"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
@@ -66,7 +67,7 @@ func TestOutcomes(t *testing.T) {
 
 		c.Release(held, Usage{})
 		c.Release(held, Usage{}) // the second does nothing
-		c.Observe(t.Context(), []policies.EndpointAccessor{endpoint{}})
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
 		dispatch(t, c, request("b"))
 		waiting.Go(func() {
 			if outcome, err := c.EnqueueAndWait(t.Context(), request("c")); outcome != EvictedOther || !errors.Is(err, ErrShuttingDown) {
@@ -147,16 +148,12 @@ func (r *remote) Close() error { return nil }
 func TestOutageAndReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ledger := &remote{ledger: memory.New(memory.Config{})}
-		fair, err := fairness.NewRoundRobin("rr", nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: fair.(policies.FairnessPolicy)}))
+		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}))
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer c.Close()
-		c.Observe(t.Context(), []policies.EndpointAccessor{endpoint{}})
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
 		dispatch(t, c, request("a"))
 		ledger.set(true)
 		began := time.Now()

@@ -106,18 +106,16 @@ func WithOffers(perBand int) Option { return func(o *options) { o.shard.OffersPe
 func WithFlowIdle(d time.Duration) Option { return func(o *options) { o.shard.Idle = d } }
 
 func newOptions(opts []Option) (options, error) {
-	strict, err1 := fairness.NewGlobalStrict(fairness.GlobalStrictType, nil)
-	fcfs, err2 := ordering.NewFCFS(ordering.FCFSType, nil)
-	static, err3 := usagelimit.NewStatic(usagelimit.StaticType, nil)
-	if err := errors.Join(err1, err2, err3); err != nil {
-		return options{}, fmt.Errorf("default policies: %w", err)
+	static, err := usagelimit.NewStatic(usagelimit.StaticType, 1)
+	if err != nil {
+		return options{}, fmt.Errorf("default usage limit: %w", err)
 	}
 	base := shard.BandConfig{
 		MaxRequests: 5000, MaxBytes: 1e9,
-		Fairness: strict.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+		Fairness: fairness.NewGlobalStrict(fairness.GlobalStrictType), Ordering: ordering.NewFCFS(ordering.FCFSType),
 	}
 	o := options{
-		replica: "weir", logger: zap.NewNop(), usageLimit: static.(policies.UsageLimitPolicy),
+		replica: "weir", logger: zap.NewNop(), usageLimit: static,
 		ttl: time.Minute, noEndpointTTL: time.Minute,
 		lease: 3 * time.Second, waitingTurn: 25 * time.Millisecond,
 		turnTimeout: 500 * time.Millisecond, outageAfter: 500 * time.Millisecond,

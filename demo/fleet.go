@@ -65,10 +65,7 @@ func startFleet(cfg Config, ledgers []store.Ledger, limits []int, observer contr
 		}
 		upstreams = append(upstreams, url)
 	}
-	roundRobin, err := fairness.NewRoundRobin(fairness.RoundRobinType, nil)
-	if err != nil {
-		return nil, err
-	}
+	roundRobin := fairness.NewRoundRobin(fairness.RoundRobinType)
 	weights := make(map[string]float64)
 	for _, t := range cfg.Tenants {
 		weights[t.ID] = t.Weight
@@ -78,7 +75,7 @@ func startFleet(cfg Config, ledgers []store.Ledger, limits []int, observer contr
 			controller.WithReplica(replicaID(i)),
 			controller.WithObserver(observer),
 			controller.WithSaturationDetector(fixedLimit(limits[i])),
-			controller.WithDefaultBand(shard.BandConfig{Fairness: roundRobin.(policies.FairnessPolicy)}),
+			controller.WithDefaultBand(shard.BandConfig{Fairness: roundRobin}),
 			controller.WithWeights(func(k policies.FlowKey) float64 {
 				if w := weights[k.ID]; w > 0 {
 					return w

@@ -44,18 +44,14 @@ type rig struct {
 
 func newRig(t testing.TB, limit int, upstreams ...string) *rig {
 	t.Helper()
-	fair, err := fairness.NewRoundRobin("rr", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	detector, err := saturation.NewConcurrency("d", fmt.Appendf(nil, `{"maxConcurrency": %d}`, limit))
+	detector, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{metrics: NewMetrics("test")}
 	r.control, err = controller.NewController(memory.New(memory.Config{}),
-		controller.WithDefaultBand(shard.BandConfig{Fairness: fair.(policies.FairnessPolicy)}),
-		controller.WithSaturationDetector(detector.(policies.SaturationDetector)),
+		controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}),
+		controller.WithSaturationDetector(detector),
 		controller.WithObserver(r.metrics), controller.WithTTL(time.Minute, 300*time.Millisecond))
 	if err != nil {
 		t.Fatal(err)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -34,9 +35,8 @@ type flow struct {
 	backlogIndex int
 	share        float64 // of the band's buffer, for its weight
 	holderIndex  int
-	since        time.Time // when it became empty
-	idlePrev     *flow
-	idleNext     *flow
+	since        time.Time        // when it became empty
+	idleNode     list.Node[*flow] // in Set.idle
 }
 
 // The flow implements policies.FlowQueueAccessor.

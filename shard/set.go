@@ -4,6 +4,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -17,9 +18,9 @@ type Set struct {
 	len, bytes          int64
 	others, othersBytes int64
 
-	idle       flowList // empty flows, longest empty first
-	changed    []*item  // whose offer differs from what the ledger was told
-	unanswered []*item  // whose change is in the turn under way
+	idle       list.List[*flow] // empty flows, longest empty first
+	changed    []*item          // whose offer differs from what the ledger was told
+	unanswered []*item          // whose change is in the turn under way
 }
 
 // New returns an empty Set.
@@ -59,7 +60,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 		it.charge = max(0, finite(bd.ranker.Charge(it)))
 	}
 	if f.len == 0 {
-		s.idle.remove(f)
+		f.idleNode.Remove()
 		f.idle = bd.account.LiftsIdle
 		if f.idle {
 			f.lift = max(0, bd.v-f.counter-f.alone)
@@ -115,7 +116,7 @@ func (s *Set) remove(it *item, now time.Time) {
 	f.band.reshare(f)
 	if f.len == 0 {
 		f.since = now
-		s.idle.pushBack(f)
+		s.idle.PushBack(&f.idleNode)
 	}
 }
 
@@ -207,16 +208,17 @@ func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	if f == nil {
 		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key)}
 		f.waiting.Init(bd.order, itemIndex)
+		f.idleNode.Value = f
 		bd.flows[key.ID] = f
-		s.idle.pushBack(f)
+		s.idle.PushBack(&f.idleNode)
 	}
 	return f
 }
 
 // Collect forgets flows and bands that have been empty long enough.
 func (s *Set) Collect(now time.Time) {
-	for f := s.idle.front; f != nil && now.Sub(f.since) >= s.cfg.Idle; f = s.idle.front {
-		s.idle.remove(f)
+	for f, ok := s.idle.Front(); ok && now.Sub(f.since) >= s.cfg.Idle; f, ok = s.idle.Front() {
+		f.idleNode.Remove()
 		delete(f.band.flows, f.key.ID)
 		f.band.emptySince = now
 	}

@@ -18,18 +18,13 @@ import (
 
 var start = time.Unix(1_800_000_000, 0)
 
-func testConfig(tb interface{ Fatal(...any) }, requests int64) Config {
-	rr, err1 := fairness.NewRoundRobin("rr", nil)
-	fcfs, err2 := ordering.NewFCFS("fcfs", nil)
-	if err := errors.Join(err1, err2); err != nil {
-		tb.Fatal(err)
-	}
+func testConfig(requests int64) Config {
 	return Config{
 		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
 		Band: func(int) BandConfig {
 			return BandConfig{
 				MaxRequests: requests, MaxBytes: 1e9,
-				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+				Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs"),
 			}
 		},
 	}
@@ -65,7 +60,7 @@ func queued(s *Set, flow string) (n int64) {
 }
 
 func TestBufferIsSharedFairly(t *testing.T) {
-	s := New(testConfig(t, 100))
+	s := New(testConfig(100))
 	if refused, _ := flood(s, 0, 400, "flood", 0); refused != 300 {
 		t.Errorf("%d of the flood's 400 were refused by a buffer of 100", refused)
 	}
@@ -83,7 +78,7 @@ func TestBufferIsSharedFairly(t *testing.T) {
 }
 
 func TestHigherBandDisplacesLowest(t *testing.T) {
-	cfg := testConfig(t, 1000)
+	cfg := testConfig(1000)
 	cfg.MaxRequests = 10
 	s := New(cfg)
 	flood(s, 0, 5, "low", -1)
@@ -101,7 +96,7 @@ func TestHigherBandDisplacesLowest(t *testing.T) {
 }
 
 func TestOffersAreTheBest(t *testing.T) {
-	s := New(testConfig(t, 1000))
+	s := New(testConfig(1000))
 	flood(s, 0, 10, "a", 0)
 	s.Refill()
 	flood(s, 100, 10, "b", 0)
@@ -116,7 +111,7 @@ func TestOffersAreTheBest(t *testing.T) {
 }
 
 func TestNewcomerTakesTheWorstPlace(t *testing.T) {
-	s := New(testConfig(t, 1000))
+	s := New(testConfig(1000))
 	flood(s, 0, 10, "a", 0)
 	s.Refill()
 	s.Changes(func(Offer) {}, func(policies.TicketID) {})
@@ -132,7 +127,7 @@ func TestNewcomerTakesTheWorstPlace(t *testing.T) {
 }
 
 func TestRankIsDerivedFromTheToldCounter(t *testing.T) {
-	s := New(testConfig(t, 1000))
+	s := New(testConfig(1000))
 	flood(s, 0, 8, "a", 0)
 	s.Refill()
 	s.Changes(func(Offer) {}, func(policies.TicketID) {})
@@ -147,7 +142,7 @@ func TestRankIsDerivedFromTheToldCounter(t *testing.T) {
 }
 
 func TestIdleFlowsAndBandsAreCollected(t *testing.T) {
-	s := New(testConfig(t, 1000))
+	s := New(testConfig(1000))
 	flood(s, 0, 3, "a", 0)
 	for n := range 3 {
 		s.Remove(policies.TicketID{Ingress: "r", Seq: uint64(n)}, start)
@@ -177,7 +172,7 @@ func (pickFirst) Pick(_ context.Context, band policies.PriorityBandAccessor) (po
 }
 
 func TestPicksAreRankedByTurns(t *testing.T) {
-	cfg := testConfig(t, 100)
+	cfg := testConfig(100)
 	band := cfg.Band(0)
 	band.Fairness = pickFirst{}
 	cfg.Band = func(int) BandConfig { return band }
@@ -196,7 +191,7 @@ func TestPicksAreRankedByTurns(t *testing.T) {
 // may fail, and compares what a ledger would know with what the Set says stands.
 func TestAgainstLedgerModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		s := New(testConfig(t, 12))
+		s := New(testConfig(12))
 		ledger := map[policies.TicketID]bool{}
 		next, now := 0, start
 		for range rapid.IntRange(1, 80).Draw(t, "events") {
@@ -242,7 +237,7 @@ func TestAgainstLedgerModel(t *testing.T) {
 }
 
 func TestCapsCountTheFleet(t *testing.T) {
-	cfg := testConfig(t, 10)
+	cfg := testConfig(10)
 	cfg.MaxRequests = 15
 	s := New(cfg)
 	flood(s, 0, 1, "a", 0)

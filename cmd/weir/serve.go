@@ -177,7 +177,7 @@ func (f *serveFlags) controllerOptions() ([]controller.Option, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--fairness: %w; known types: %s", err, strings.Join(builtin.Registry().Types(), ", "))
 	}
-	detector, err := saturation.NewConcurrency(saturation.ConcurrencyType, fmt.Appendf(nil, `{"maxConcurrency": %d}`, f.maxConcurrency))
+	detector, err := saturation.NewConcurrency(saturation.ConcurrencyType, saturation.ConcurrencyParameters{MaxConcurrency: f.maxConcurrency})
 	if err != nil {
 		return nil, fmt.Errorf("--max-concurrency: %w", err)
 	}
@@ -188,7 +188,7 @@ func (f *serveFlags) controllerOptions() ([]controller.Option, error) {
 	return []controller.Option{
 		controller.WithReplica(f.replica),
 		controller.WithDefaultBand(shard.BandConfig{Fairness: fair}),
-		controller.WithSaturationDetector(detector.(policies.SaturationDetector)),
+		controller.WithSaturationDetector(detector),
 		controller.WithTTL(f.ttl, f.ttl),
 		controller.WithCapacity(f.maxQueued, 0),
 		controller.WithLease(f.lease),

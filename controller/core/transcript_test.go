@@ -2,7 +2,6 @@ package core_test
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -43,10 +42,8 @@ func newScript(t *testing.T) *script {
 	s := &script{began: time.Unix(1_800_000_000, 0)}
 	s.now = s.began
 	s.ledger = memory.New(memory.Config{Clock: func() time.Time { return s.now }})
-	rr, err1 := fairness.NewRoundRobin("rr", nil)
-	fcfs, err2 := ordering.NewFCFS("fcfs", nil)
-	static, err3 := usagelimit.NewStatic("static", nil)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	static, err := usagelimit.NewStatic("static", 1)
+	if err != nil {
 		t.Fatal(err)
 	}
 	s.core = core.New(core.Config{
@@ -54,10 +51,10 @@ func newScript(t *testing.T) *script {
 		Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
 			return shard.BandConfig{
 				MaxRequests: 6, MaxBytes: 1e9,
-				Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+				Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs"),
 			}
 		}},
-		UsageLimit: static.(policies.UsageLimitPolicy), TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
+		UsageLimit: static, TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
 		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
 	})
 	return s

@@ -14,11 +14,11 @@ import (
 func Registry() *policies.Registry {
 	r := &policies.Registry{}
 	for typ, factory := range map[string]policies.Factory{
-		fairness.RoundRobinType:    fairness.NewRoundRobin,
-		fairness.GlobalStrictType:  fairness.NewGlobalStrict,
-		ordering.FCFSType:          ordering.NewFCFS,
-		saturation.ConcurrencyType: saturation.NewConcurrency,
-		usagelimit.StaticType:      usagelimit.NewStatic,
+		fairness.RoundRobinType:    fairness.RoundRobinFactory,
+		fairness.GlobalStrictType:  fairness.GlobalStrictFactory,
+		ordering.FCFSType:          ordering.FCFSFactory,
+		saturation.ConcurrencyType: saturation.ConcurrencyFactory,
+		usagelimit.StaticType:      usagelimit.StaticFactory,
 	} {
 		if err := r.Register(typ, factory); err != nil {
 			panic(err) // the same type twice in the list above

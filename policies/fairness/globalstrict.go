@@ -15,12 +15,15 @@ const GlobalStrictType = "global-strict-fairness-policy"
 // tenants; choose it where a band has one.
 type GlobalStrict struct{ name string }
 
-// NewGlobalStrict is the factory of [GlobalStrictType]; it takes no parameters.
-func NewGlobalStrict(name string, parameters json.RawMessage) (policies.Plugin, error) {
+// NewGlobalStrict returns the policy under the name.
+func NewGlobalStrict(name string) *GlobalStrict { return &GlobalStrict{name: name} }
+
+// GlobalStrictFactory is the factory of [GlobalStrictType]; it takes no parameters.
+func GlobalStrictFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
 	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
 		return nil, err
 	}
-	return &GlobalStrict{name: name}, nil
+	return NewGlobalStrict(name), nil
 }
 
 // TypedName implements [policies.Plugin].

@@ -19,12 +19,15 @@ const RoundRobinType = "round-robin-fairness-policy"
 // needs no ring and no cursor, and flows on different replicas compare.
 type RoundRobin struct{ name string }
 
-// NewRoundRobin is the factory of [RoundRobinType]; it takes no parameters.
-func NewRoundRobin(name string, parameters json.RawMessage) (policies.Plugin, error) {
+// NewRoundRobin returns the policy under the name.
+func NewRoundRobin(name string) *RoundRobin { return &RoundRobin{name: name} }
+
+// RoundRobinFactory is the factory of [RoundRobinType]; it takes no parameters.
+func RoundRobinFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
 	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
 		return nil, err
 	}
-	return &RoundRobin{name: name}, nil
+	return NewRoundRobin(name), nil
 }
 
 // TypedName implements [policies.Plugin].

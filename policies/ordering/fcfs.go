@@ -13,12 +13,15 @@ const FCFSType = "fcfs-ordering-policy"
 // clock, so that the order holds over the replicas they came in by.
 type FCFS struct{ name string }
 
-// NewFCFS is the factory of [FCFSType]; it takes no parameters.
-func NewFCFS(name string, parameters json.RawMessage) (policies.Plugin, error) {
+// NewFCFS returns the policy under the name.
+func NewFCFS(name string) *FCFS { return &FCFS{name: name} }
+
+// FCFSFactory is the factory of [FCFSType]; it takes no parameters.
+func FCFSFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
 	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
 		return nil, err
 	}
-	return &FCFS{name: name}, nil
+	return NewFCFS(name), nil
 }
 
 // TypedName implements [policies.Plugin].

@@ -30,12 +30,21 @@ type Concurrency struct {
 	params ConcurrencyParameters
 }
 
-// NewConcurrency is the factory of [ConcurrencyType].
-func NewConcurrency(name string, parameters json.RawMessage) (policies.Plugin, error) {
+// ConcurrencyFactory is the factory of [ConcurrencyType].
+func ConcurrencyFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
 	params := ConcurrencyParameters{MaxConcurrency: 100}
 	if err := policies.DecodeParameters(parameters, &params); err != nil {
 		return nil, err
 	}
+	d, err := NewConcurrency(name, params)
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
+// NewConcurrency returns the detector under the name, or ErrParameters.
+func NewConcurrency(name string, params ConcurrencyParameters) (*Concurrency, error) {
 	if params.MaxConcurrency < 1 || params.MaxConcurrency > 1_000_000 {
 		return nil, fmt.Errorf("%w: maxConcurrency is %d, it must be from 1 to 1000000", policies.ErrParameters, params.MaxConcurrency)
 	}

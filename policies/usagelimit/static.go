@@ -19,19 +19,29 @@ type Static struct {
 	threshold float64
 }
 
-// NewStatic is the factory of [StaticType]; its parameter is threshold, the
+// NewStatic returns the policy under the name: every band may use the threshold's
+// share of the pool's limit. A threshold out of range is ErrParameters.
+func NewStatic(name string, threshold float64) (*Static, error) {
+	if !(threshold > 0 && threshold <= 10) {
+		return nil, fmt.Errorf("%w: threshold is %v, it must be above 0 and at most 10", policies.ErrParameters, threshold)
+	}
+	return &Static{name: name, threshold: threshold}, nil
+}
+
+// StaticFactory is the factory of [StaticType]; its parameter is threshold, the
 // ceiling of every band as a share of the pool's limit, 1.0 by default.
-func NewStatic(name string, parameters json.RawMessage) (policies.Plugin, error) {
+func StaticFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
 	params := struct {
 		Threshold float64 `json:"threshold"`
 	}{Threshold: 1}
 	if err := policies.DecodeParameters(parameters, &params); err != nil {
 		return nil, err
 	}
-	if !(params.Threshold > 0 && params.Threshold <= 10) {
-		return nil, fmt.Errorf("%w: threshold is %v, it must be above 0 and at most 10", policies.ErrParameters, params.Threshold)
+	p, err := NewStatic(name, params.Threshold)
+	if err != nil {
+		return nil, err
 	}
-	return &Static{name: name, threshold: params.Threshold}, nil
+	return p, nil
 }
 
 // TypedName implements [policies.Plugin].

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/store"
 )
 
@@ -30,8 +31,8 @@ type book struct {
 	v             float64
 	flows         map[string]*flow
 	waiting       *heap.Heap[*flow] // flows with offers, the next to be served on top
-	idle          flowList          // flows without offers, longest idle first
-	debts         flowList          // those of them whose counter was above V when it was looked at
+	idle          list.List[*flow]  // flows without offers, longest idle first
+	debts         list.List[*flow]  // those of them whose counter was above V when it was looked at
 }
 
 // flow is one flow's counter and standing offers.
@@ -46,9 +47,8 @@ type flow struct {
 	offers  heap.Heap[*offer]
 	index   int // in book.waiting
 
-	since      time.Time // when it last had an offer or a settlement
-	prev, next *flow     // in list
-	list       *flowList // book.idle, book.debts, or nil
+	since    time.Time        // when it last had an offer or a settlement
+	idleNode list.Node[*flow] // in book.idle or book.debts while it has no offer
 }
 
 // offer is a ticket before the ledger; granted ones are kept until the owner
@@ -104,13 +104,14 @@ func (b *book) flow(id string, counter float64, now time.Time) *flow {
 	f, known := b.flows[id]
 	if !known {
 		f = &flow{id: id, book: b, counter: counter, since: now}
+		f.idleNode.Value = f
 		less := (*offer).before
 		if !b.countsService {
 			less = (*offer).beforeByRank
 		}
 		f.offers.Init(less, func(o *offer) *int { return &o.index })
 		b.flows[id] = f
-		b.idle.pushBack(f)
+		b.idle.PushBack(&f.idleNode)
 	}
 	return f
 }
@@ -127,7 +128,7 @@ func (b *book) stand(o *offer, now time.Time) {
 	f.offers.Push(o)
 	b.band.offers++
 	if f.offers.Len() == 1 {
-		f.rouse()
+		f.idleNode.Remove()
 		b.waiting.Push(f)
 	} else {
 		b.waiting.Fix(f)
@@ -145,7 +146,7 @@ func (b *book) leave(o *offer, now time.Time) {
 	}
 	b.waiting.Remove(f)
 	f.since = now
-	b.idle.pushBack(f)
+	b.idle.PushBack(&f.idleNode)
 }
 
 // serve takes the book's first offer and charges its flow.
@@ -171,8 +172,8 @@ func (b *book) settle(id string, delta, counter float64, now time.Time) {
 		return
 	}
 	f.since = now
-	f.rouse()
-	b.idle.pushBack(f)
+	f.idleNode.Remove()
+	b.idle.PushBack(&f.idleNode)
 }
 
 // forgettable reports whether the book holds nothing that a replica would miss.
@@ -192,23 +193,23 @@ func (f *flow) moved() {
 // lift implies first, and the rest later.
 func (b *book) collect(now time.Time, idle, keep time.Duration) {
 	for range 8 {
-		f := b.idle.front
-		if f == nil || now.Sub(f.since) < idle {
+		f, ok := b.idle.Front()
+		if !ok || now.Sub(f.since) < idle {
 			break
 		}
-		f.rouse()
+		f.idleNode.Remove()
 		if !b.countsService || b.liftsIdle && f.counter <= b.v {
 			delete(b.flows, f.id)
 		} else {
-			b.debts.pushBack(f)
+			b.debts.PushBack(&f.idleNode)
 		}
 	}
 	for range 8 {
-		f := b.debts.front
-		if f == nil || now.Sub(f.since) < keep {
+		f, ok := b.debts.Front()
+		if !ok || now.Sub(f.since) < keep {
 			return
 		}
-		f.rouse()
+		f.idleNode.Remove()
 		delete(b.flows, f.id)
 	}
 }
@@ -251,38 +252,6 @@ func named(bands []*band, priority int, policy string) *book {
 		return bd.named(policy)
 	}
 	return nil
-}
-
-// flowList is a doubly linked list through flows.
-type flowList struct{ front, back *flow }
-
-func (l *flowList) pushBack(f *flow) {
-	f.list, f.prev, f.next = l, l.back, nil
-	if l.back == nil {
-		l.front = f
-	} else {
-		l.back.next = f
-	}
-	l.back = f
-}
-
-// rouse takes the flow off the list of idle ones that it is on, if any.
-func (f *flow) rouse() {
-	l := f.list
-	if l == nil {
-		return
-	}
-	if f.prev == nil {
-		l.front = f.next
-	} else {
-		f.prev.next = f.next
-	}
-	if f.next == nil {
-		l.back = f.prev
-	} else {
-		f.next.prev = f.prev
-	}
-	f.list, f.prev, f.next = nil, nil, nil
 }
 
 // find returns the band of that priority, or nil.

@@ -17,26 +17,16 @@ import (
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/policytest"
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/redis"
 )
 
-// endpoint is a model server that takes what the detector says.
-type endpoint struct{}
-
-func (endpoint) InFlight() int                     { return 0 }
-func (endpoint) InFlightTokens() int64             { return 0 }
-func (endpoint) Metrics() policies.EndpointMetrics { return policies.EndpointMetrics{} }
-
 // fleet is n controllers on one Redis, in this process.
 func fleet(b *testing.B, n, limit int) []*controller.Controller {
 	b.Helper()
 	server := redistest.Start(b)
-	fair, err := fairness.NewRoundRobin("rr", nil)
-	if err != nil {
-		b.Fatal(err)
-	}
 	var controllers []*controller.Controller
 	for i := range n {
 		l, err := redis.Open(context.Background(), redis.Config{URL: server.URL()})
@@ -45,14 +35,14 @@ func fleet(b *testing.B, n, limit int) []*controller.Controller {
 		}
 		opts := []controller.Option{
 			controller.WithReplica(fmt.Sprint("r", i)),
-			controller.WithDefaultBand(shard.BandConfig{MaxRequests: 1 << 20, MaxBytes: 1 << 40, Fairness: fair.(policies.FairnessPolicy)}),
+			controller.WithDefaultBand(shard.BandConfig{MaxRequests: 1 << 20, MaxBytes: 1 << 40, Fairness: fairness.NewRoundRobin("rr")}),
 		}
 		if limit > 0 {
-			d, err := saturation.NewConcurrency("d", fmt.Appendf(nil, `{"maxConcurrency": %d}`, limit))
+			d, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
 			if err != nil {
 				b.Fatal(err)
 			}
-			opts = append(opts, controller.WithSaturationDetector(d.(policies.SaturationDetector)))
+			opts = append(opts, controller.WithSaturationDetector(d))
 		}
 		c, err := controller.NewController(l, opts...)
 		if err != nil {
@@ -62,7 +52,7 @@ func fleet(b *testing.B, n, limit int) []*controller.Controller {
 			c.Close()
 			_ = l.Close()
 		})
-		c.Observe(context.Background(), []policies.EndpointAccessor{endpoint{}})
+		c.Observe(context.Background(), []policies.EndpointAccessor{policytest.Endpoint{}})
 		controllers = append(controllers, c)
 	}
 	time.Sleep(1500 * time.Millisecond) // past the first generation's recovery

@@ -14,17 +14,11 @@ import (
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/policytest"
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/redis"
 )
-
-// endpoint is a model server that takes what the detector says.
-type endpoint struct{}
-
-func (endpoint) InFlight() int                     { return 0 }
-func (endpoint) InFlightTokens() int64             { return 0 }
-func (endpoint) Metrics() policies.EndpointMetrics { return policies.EndpointMetrics{} }
 
 // TestDriftHeals changes what Redis holds by hand while two controllers work
 // through it: each time requests go on within a second, none is lost, and never
@@ -35,11 +29,7 @@ func TestDriftHeals(t *testing.T) {
 	server := redistest.Start(t)
 	client := goredis.NewClient(&goredis.Options{Addr: server.Address})
 	defer client.Close() //nolint:errcheck // a test
-	fair, err := fairness.NewRoundRobin("rr", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	detector, err := saturation.NewConcurrency("d", fmt.Appendf(nil, `{"maxConcurrency": %d}`, limit))
+	detector, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,12 +40,12 @@ func TestDriftHeals(t *testing.T) {
 			t.Fatal(err)
 		}
 		c, err := controller.NewController(l, controller.WithReplica(fmt.Sprint("r", i)),
-			controller.WithDefaultBand(shard.BandConfig{Fairness: fair.(policies.FairnessPolicy)}),
-			controller.WithSaturationDetector(detector.(policies.SaturationDetector)))
+			controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}),
+			controller.WithSaturationDetector(detector))
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.Observe(ctx, []policies.EndpointAccessor{endpoint{}})
+		c.Observe(ctx, []policies.EndpointAccessor{policytest.Endpoint{}})
 		controllers = append(controllers, c)
 		t.Cleanup(func() {
 			c.Close()

@@ -78,10 +78,8 @@ type node struct {
 }
 
 func (f *fleet) config(n *node) core.Config {
-	rr, err1 := fairness.NewRoundRobin(fairness.RoundRobinType, nil)
-	fcfs, err2 := ordering.NewFCFS(ordering.FCFSType, nil)
-	static, err3 := usagelimit.NewStatic(usagelimit.StaticType, nil)
-	if err := errors.Join(err1, err2, err3); err != nil {
+	static, err := usagelimit.NewStatic(usagelimit.StaticType, 1)
+	if err != nil {
 		panic(err)
 	}
 	weights := make(map[string]float64)
@@ -96,11 +94,11 @@ func (f *fleet) config(n *node) core.Config {
 			Band: func(int) shard.BandConfig {
 				return shard.BandConfig{
 					MaxRequests: 5000, MaxBytes: 1e9,
-					Fairness: rr.(policies.FairnessPolicy), Ordering: fcfs.(policies.OrderingPolicy),
+					Fairness: fairness.NewRoundRobin(fairness.RoundRobinType), Ordering: ordering.NewFCFS(ordering.FCFSType),
 				}
 			},
 		},
-		UsageLimit: static.(policies.UsageLimitPolicy), TTL: time.Minute, NoEndpointTTL: time.Minute,
+		UsageLimit: static, TTL: time.Minute, NoEndpointTTL: time.Minute,
 		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
 	}
 }

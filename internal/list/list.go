@@ -1,0 +1,53 @@
+// Package list is an intrusive doubly linked list: an item carries its own node,
+// so adding and removing it costs O(1) and no allocation.
+package list
+
+// List holds items in the order they were added. The zero value is empty and
+// ready. It is not safe for concurrent use.
+type List[T any] struct{ front, back *Node[T] }
+
+// Node is an item's place in a list; it is in one list at a time. Value must be
+// set before it is added.
+type Node[T any] struct {
+	Value      T
+	list       *List[T]
+	prev, next *Node[T]
+}
+
+// Front returns the item added first, and whether there is one.
+func (l *List[T]) Front() (item T, ok bool) {
+	if l.front == nil {
+		return item, false
+	}
+	return l.front.Value, true
+}
+
+// PushBack adds a node that is in no list.
+func (l *List[T]) PushBack(n *Node[T]) {
+	n.list, n.prev, n.next = l, l.back, nil
+	if l.back == nil {
+		l.front = n
+	} else {
+		l.back.next = n
+	}
+	l.back = n
+}
+
+// Remove takes the node out of the list it is in, if any.
+func (n *Node[T]) Remove() {
+	l := n.list
+	if l == nil {
+		return
+	}
+	if n.prev == nil {
+		l.front = n.next
+	} else {
+		n.prev.next = n.next
+	}
+	if n.next == nil {
+		l.back = n.prev
+	} else {
+		n.next.prev = n.prev
+	}
+	n.list, n.prev, n.next = nil, nil, nil
+}

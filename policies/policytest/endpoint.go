@@ -1,0 +1,20 @@
+package policytest
+
+import "github.com/weirflow/weir/policies"
+
+// Endpoint is a model server to test with. It implements
+// policies.EndpointAccessor.
+type Endpoint struct {
+	Requests int
+	Tokens   int64
+	Reading  policies.EndpointMetrics
+}
+
+// InFlight implements policies.EndpointAccessor.
+func (e Endpoint) InFlight() int { return e.Requests }
+
+// InFlightTokens implements policies.EndpointAccessor.
+func (e Endpoint) InFlightTokens() int64 { return e.Tokens }
+
+// Metrics implements policies.EndpointAccessor.
+func (e Endpoint) Metrics() policies.EndpointMetrics { return e.Reading }
