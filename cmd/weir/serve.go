@@ -199,7 +199,7 @@ func (f *serveFlags) controllerOptions() ([]controller.Option, error) {
 // openLedger opens the ledger that the flags name.
 func (f *serveFlags) openLedger(ctx context.Context) (store.Ledger, error) {
 	if f.redis.URL == "" {
-		return memory.New(memory.Config{Lease: f.lease}), nil
+		return memory.New(memory.Config{Timings: store.Timings{Lease: f.lease}}), nil
 	}
 	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()

@@ -11,7 +11,7 @@ import (
 )
 
 func newForTest(_ testing.TB, clock func() time.Time) store.Ledger {
-	return New(Config{Lease: storetest.Lease, Recovery: storetest.Recovery, Clock: clock})
+	return New(Config{Timings: storetest.Timings(), Clock: clock})
 }
 
 func TestConformance(t *testing.T) { storetest.Run(t, newForTest) }

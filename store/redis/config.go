@@ -12,6 +12,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/weirflow/weir/store"
 )
 
 // PasswordVariable is the environment variable the password is taken from.
@@ -31,9 +33,7 @@ type Config struct {
 	Pool string
 	// Prefix starts every key; "weir:".
 	Prefix string
-	// Lease, Recovery, CounterIdle and CounterKeep are as for the memory
-	// ledger: 3 s, 1 s, 10 s, 1 min.
-	Lease, Recovery, CounterIdle, CounterKeep time.Duration
+	store.Timings
 	// KeyTTL is how long the keys of an abandoned pool stay; 10 minutes, at
 	// least ten leases.
 	KeyTTL time.Duration
@@ -44,13 +44,9 @@ type Config struct {
 }
 
 func (c Config) withDefaults() Config {
-	for field, value := range map[*time.Duration]time.Duration{
-		&c.Lease: 3 * time.Second, &c.Recovery: time.Second, &c.CounterIdle: 10 * time.Second,
-		&c.CounterKeep: time.Minute, &c.Timeout: 500 * time.Millisecond,
-	} {
-		if *field == 0 {
-			*field = value
-		}
+	c.Timings = c.Timings.WithDefaults()
+	if c.Timeout == 0 {
+		c.Timeout = 500 * time.Millisecond
 	}
 	if c.KeyTTL == 0 {
 		c.KeyTTL = max(10*time.Minute, 10*c.Lease)

@@ -22,8 +22,8 @@ func open(url string) storetest.Factory {
 	var pools atomic.Int64
 	return func(tb testing.TB, clock func() time.Time) store.Ledger {
 		l, err := Open(context.Background(), Config{
-			URL: url, Pool: fmt.Sprint("test-", pools.Add(1)), Lease: storetest.Lease, Recovery: storetest.Recovery, Clock: clock,
-			CounterIdle: time.Hour, CounterKeep: time.Hour, Timeout: 10 * time.Second,
+			URL: url, Pool: fmt.Sprint("test-", pools.Add(1)), Timings: storetest.Timings(), Clock: clock,
+			Timeout: 10 * time.Second,
 		})
 		if err != nil {
 			tb.Fatal(err)
@@ -46,10 +46,7 @@ func TestConformanceOnRedis(t *testing.T) {
 func TestSameAsMemory(t *testing.T) {
 	names, factories := []string{"memory", "miniredis"}, []storetest.Factory{
 		func(_ testing.TB, clock func() time.Time) store.Ledger {
-			return memory.New(memory.Config{
-				Lease: storetest.Lease, Recovery: storetest.Recovery, Clock: clock,
-				CounterIdle: time.Hour, CounterKeep: time.Hour, // when exactly they go is not part of the contract
-			})
+			return memory.New(memory.Config{Timings: storetest.Timings(), Clock: clock})
 		},
 		open("redis://" + miniredis.RunT(t).Addr()),
 	}

@@ -11,11 +11,17 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// Timings that a ledger under test must be made with.
+// The lease and recovery of the ledgers under test.
 const (
 	Lease    = 3 * time.Second
 	Recovery = time.Second
 )
+
+// Timings returns the timings that a ledger under test must be made with. They
+// keep all counters: when exactly idle ones go is not part of the contract.
+func Timings() store.Timings {
+	return store.Timings{Lease: Lease, Recovery: Recovery, CounterIdle: time.Hour, CounterKeep: time.Hour}
+}
 
 // Factory makes an empty ledger of the timings above, whose clock is the given
 // one and that is closed when the test ends.

@@ -24,8 +24,9 @@ func TestMillionFlows(t *testing.T) {
 	ctx := context.Background()
 	server := redistest.Start(t)
 	l, err := redis.Open(ctx, redis.Config{
-		URL: server.URL(), Timeout: 10 * time.Second, CounterIdle: time.Second, CounterKeep: 2 * time.Second,
-		KeyTTL: 3 * time.Second,
+		URL: server.URL(), Timeout: 10 * time.Second,
+		Timings: store.Timings{CounterIdle: time.Second, CounterKeep: 2 * time.Second},
+		KeyTTL:  3 * time.Second,
 	})
 	if err != nil {
 		t.Fatal(err)
