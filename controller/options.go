@@ -174,7 +174,7 @@ func (o *options) coreConfig(incarnation uint64, fullPause time.Duration) core.C
 	cfg := core.Config{
 		Replica: o.replica, Incarnation: incarnation, Seed: incarnation,
 		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
-		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, OnStoreOutage: o.onStoreOutage,
+		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, PeerTimeout: 500 * time.Millisecond, OnStoreOutage: o.onStoreOutage,
 	}
 	cfg.Shard.Band = o.band
 	return cfg

@@ -1,8 +1,6 @@
 package shard
 
 import (
-	"hash/fnv"
-	"strconv"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -35,14 +33,4 @@ type BandConfig struct {
 	// Fairness and Ordering choose within the band.
 	Fairness policies.FairnessPolicy
 	Ordering policies.OrderingPolicy
-}
-
-// Of returns the shard of a flow, from 0 to shards-1. Every replica must agree
-// on it, so the hash is part of the protocol between them: FNV-1a over the id,
-// a zero byte and the priority.
-func Of(key policies.FlowKey, shards int) int {
-	h := fnv.New64a()
-	_, _ = h.Write([]byte(key.ID))
-	_, _ = h.Write(strconv.AppendInt([]byte{0}, int64(key.Priority), 10))
-	return int(h.Sum64() % uint64(shards))
 }

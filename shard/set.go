@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"iter"
+	"maps"
 	"slices"
 	"time"
 
@@ -14,6 +16,8 @@ type Set struct {
 	cfg   Config
 	bands []*band // highest priority first
 	items map[policies.TicketID]*item
+	// ingresses has the tickets of each ingress, in the order they came.
+	ingresses map[string]*list.List[*item]
 
 	len, bytes          int64
 	others, othersBytes int64
@@ -25,11 +29,28 @@ type Set struct {
 
 // New returns an empty Set.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, items: make(map[policies.TicketID]*item)}
+	return &Set{cfg: cfg, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*list.List[*item])}
 }
 
 // Len returns the number of tickets.
 func (s *Set) Len() int { return len(s.items) }
+
+// Has reports whether the ticket is queued here.
+func (s *Set) Has(id policies.TicketID) bool { return s.items[id] != nil }
+
+// Of returns the tickets that came in by an ingress, in the order they were
+// added here.
+func (s *Set) Of(ingress string) iter.Seq[policies.TicketID] {
+	return func(yield func(policies.TicketID) bool) {
+		if l := s.ingresses[ingress]; l != nil {
+			for it := range l.All() {
+				if !yield(it.ID) {
+					return
+				}
+			}
+		}
+	}
+}
 
 // Add queues a ticket. When a cap is passed, tickets that hold more than their
 // share of the buffer are displaced until it is kept again; see ErrFull for the
@@ -61,12 +82,13 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	}
 	if f.len == 0 {
 		f.idleNode.Remove()
-		f.idle = bd.account.LiftsIdle
+		f.idle = bd.account.LiftsIdle && !t.Waited
 		if f.idle {
 			f.lift = max(0, bd.v-f.counter-f.alone)
 		}
 	}
 	s.items[t.ID] = it
+	s.fromIngress(it)
 	f.link(it)
 	bd.len++
 	bd.bytes += t.Bytes
@@ -80,6 +102,17 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	bd.rerank(f)
 	bd.reshare(f)
 	return it
+}
+
+// fromIngress notes which ingress the item came from.
+func (s *Set) fromIngress(it *item) {
+	l := s.ingresses[it.ID.Ingress]
+	if l == nil {
+		l = &list.List[*item]{}
+		s.ingresses[it.ID.Ingress] = l
+	}
+	it.byIngress.Value = it
+	l.PushBack(&it.byIngress)
 }
 
 // Remove takes a ticket out of its queue, whatever became of it, and reports
@@ -96,6 +129,7 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
 	delete(s.items, it.ID)
+	it.byIngress.Remove()
 	f.unlink(it)
 	f.band.len--
 	f.band.bytes -= it.Bytes
@@ -215,13 +249,14 @@ func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	return f
 }
 
-// Collect forgets flows and bands that have been empty long enough.
+// Collect forgets ingresses without tickets, and flows and bands that have been empty long enough.
 func (s *Set) Collect(now time.Time) {
 	for f, ok := s.idle.Front(); ok && now.Sub(f.since) >= s.cfg.Idle; f, ok = s.idle.Front() {
 		f.idleNode.Remove()
 		delete(f.band.flows, f.key.ID)
 		f.band.emptySince = now
 	}
+	maps.DeleteFunc(s.ingresses, func(_ string, l *list.List[*item]) bool { return l.Empty() })
 	s.bands = slices.DeleteFunc(s.bands, func(bd *band) bool {
 		return len(bd.flows) == 0 && !bd.emptySince.IsZero() && now.Sub(bd.emptySince) >= s.cfg.Idle
 	})

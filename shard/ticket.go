@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"time"
 
+	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -21,6 +22,9 @@ type Ticket struct {
 	Arrival time.Time
 	// Deadline is when its time in the queue ends; zero means never.
 	Deadline time.Time
+	// Waited is set when the ticket stood in another queue before: its flow was
+	// not idle then.
+	Waited bool
 }
 
 // told says what the ledger knows of a ticket's offer.
@@ -39,7 +43,8 @@ type item struct {
 	charge float64
 	score  float64
 
-	index      int // in flow.waiting while it is not offered
+	byIngress  list.Node[*item] // in Set.ingresses
+	index      int              // in flow.waiting while it is not offered
 	prev, next *item
 
 	offered    bool

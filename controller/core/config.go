@@ -47,6 +47,10 @@ type Config struct {
 	OutageAfter time.Duration
 	// OnStoreOutage says how it goes on.
 	OnStoreOutage StoreOutage
+	// PeerTimeout is how long another replica may take to acknowledge tickets
+	// before this one queues them itself. Shorter bridges a stalled owner sooner
+	// and is sooner mistaken.
+	PeerTimeout time.Duration
 	// Seed makes the jitter of retries differ between replicas.
 	Seed uint64
 }

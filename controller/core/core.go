@@ -6,7 +6,9 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
@@ -26,6 +28,8 @@ type Core struct {
 	// As owner: the queues.
 	queues *shard.Set
 
+	fleet fleet
+
 	pool  Pool
 	bands []*band // highest priority first
 
@@ -35,6 +39,7 @@ type Core struct {
 	alone     []aloneCharge // made during the outage under way
 	decisions []Decision
 	spare     []Decision // the slice that Ready handed out last
+	outgoing  []coordinator.Message
 	lastSwept time.Time
 }
 
@@ -94,6 +99,11 @@ type request struct {
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
 
+	home     *peer               // whose queue it waits in
+	homeNode list.Node[*request] // in home.homed
+	number   uint64              // of the message that handed it there; 0 for not yet
+	former   *peer               // whose queue it also waits in, until home has it
+
 	charge  float64
 	counter float64
 	policy  string
@@ -104,7 +114,8 @@ type band struct {
 	priority int
 	policy   string
 	account  policies.Account
-	limit    int64
+	ceiling  int64 // how many requests may be in flight in the fleet for it to go on
+	limit    int64 // the same, less what is left to replicas without the ledger
 	inFlight int64
 	v        float64
 }
@@ -119,6 +130,7 @@ func New(cfg Config) *Core {
 			func(r *request) *int { return &r.deadlineIndex }),
 		inFlight: make(map[policies.TicketID]*request),
 		queues:   shard.New(cfg.Shard),
+		fleet:    newFleet(&cfg),
 		turn:     turn{register: true, members: 1},
 	}
 }
@@ -132,6 +144,10 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 		},
 		tag: q.Tag, arrived: now, ttl: q.TTL,
 	}
+	if c.turn.superseded {
+		c.decide(r, RejectedOther, store.ErrSuperseded)
+		return
+	}
 	if c.pool.Endpoints == 0 && c.cfg.NoEndpointTTL < 0 {
 		c.decide(r, RejectedNoEndpoints, ErrNoEndpoints)
 		return
@@ -139,20 +155,18 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 	c.band(q.Flow.Priority)
 	c.waiting[r.ID] = r
 	c.setDeadline(r)
-	displaced, err := c.queues.Add(r.Ticket, now)
-	for i := range displaced {
-		c.displace(displaced[i].ID)
-	}
-	if err != nil {
-		c.displace(r.ID)
-	}
-	c.turn.touched = true
+	c.place(now, r, c.homeOf(r.Flow))
 }
 
-// displace ends a waiting request whose place in the buffer is lost.
-func (c *Core) displace(id policies.TicketID) {
+// displace ends a waiting request whose place in the buffer is lost, or tells
+// its ingress to.
+func (c *Core) displace(now time.Time, id policies.TicketID) {
+	if id.Ingress != c.cfg.Replica {
+		c.fleet.peer(id.Ingress).reject(id.Seq)
+		return
+	}
 	if r := c.waiting[id]; r != nil {
-		c.settleWait(r)
+		c.settleWait(now, r)
 		c.decide(r, RejectedCapacity, ErrQueueFull)
 	}
 }
@@ -172,16 +186,26 @@ func (c *Core) CancelAll(now time.Time, outcome Outcome, err error) {
 }
 
 func (c *Core) evict(now time.Time, r *request, outcome Outcome, err error) {
-	c.settleWait(r)
-	c.queues.Remove(r.ID, now)
+	c.withdraw(now, r)
 	c.decide(r, outcome, err)
-	c.turn.touched = true
 }
 
-// settleWait takes a request off the waiting list.
-func (c *Core) settleWait(r *request) {
+// withdraw takes a request off the waiting list and out of every queue.
+func (c *Core) withdraw(now time.Time, r *request) {
+	if r.home == c.fleet.self || r.number != 0 {
+		c.takeOut(now, r, r.home)
+	}
+	c.settleWait(now, r)
+}
+
+// settleWait takes a request off the waiting list, and out of the queue that it
+// was about to leave.
+func (c *Core) settleWait(now time.Time, r *request) {
+	c.release(now, r)
 	delete(c.waiting, r.ID)
 	c.deadlines.Remove(r)
+	r.homeNode.Remove()
+	r.home = nil
 }
 
 func (c *Core) decide(r *request, outcome Outcome, err error) {
@@ -224,8 +248,14 @@ func (c *Core) SetPool(now time.Time, p Pool) {
 	}
 }
 
-// relimit works out the bands' limits.
-func (c *Core) relimit() {
+// relimit works out the bands' limits. Replicas that lost the ledger dispatch
+// within their shares, so those who have it leave them theirs.
+func (c *Core) relimit() (changed bool) {
+	live, lost := c.fleet.members()
+	connected := live - lost
+	if !c.turn.register && c.totals.Members > 0 {
+		connected = min(connected, c.totals.Members)
+	}
 	priorities := make([]int, len(c.bands))
 	for i, b := range c.bands {
 		priorities[i] = b.priority
@@ -234,13 +264,20 @@ func (c *Core) relimit() {
 	for i, b := range c.bands {
 		switch {
 		case c.pool.Endpoints == 0:
-			b.limit = store.NoOpinion
+			b.ceiling = store.NoOpinion
 		case c.pool.Limit >= store.Unlimited:
-			b.limit = store.Unlimited
+			b.ceiling = store.Unlimited
 		default:
-			b.limit = int64(float64(c.pool.Limit)*ceilings[i] + 1e-9)
+			b.ceiling = int64(float64(c.pool.Limit)*ceilings[i] + 1e-9)
 		}
+		before := b.limit
+		b.limit = b.ceiling
+		if connected < live && b.ceiling > 0 {
+			b.limit = b.ceiling * int64(connected) / int64(live)
+		}
+		changed = changed || b.limit != before
 	}
+	return changed
 }
 
 // setDeadline gives the request the budget that counts now.
@@ -265,10 +302,27 @@ func (c *Core) setDeadline(r *request) {
 // idle is forgotten.
 func (c *Core) Tick(now time.Time) {
 	c.expire(now)
-	if now.Sub(c.lastSwept) >= time.Second {
+	c.watchPeers(now)
+	if now.Sub(c.lastSwept) >= restateEvery {
 		c.lastSwept = now
+		c.requeue(now)
 		c.queues.Collect(now)
 		c.collectBands()
+		c.collectPeers(now)
+	}
+}
+
+// requeue queues what should wait here and does not, such as a ticket that the
+// ledger took for another owner's.
+func (c *Core) requeue(now time.Time) {
+	if len(c.waiting) == c.queues.Len() && len(c.fleet.peers) == 0 {
+		return
+	}
+	for r := range c.fleet.self.homed.All() {
+		if !c.queues.Has(r.ID) {
+			r.Waited = true
+			c.queueHere(now, r)
+		}
 	}
 }
 

@@ -1,9 +1,12 @@
 package core
 
 import (
+	"errors"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
 )
 
 // Retries after a failed turn come after a pause that doubles up to maxPause,
@@ -15,8 +18,12 @@ const (
 
 // turnFailed plans the next try, and declares an outage when tries have failed
 // for long enough.
-func (c *Core) turnFailed(now time.Time) {
+func (c *Core) turnFailed(now time.Time, err error) {
 	t := &c.turn
+	if errors.Is(err, store.ErrSuperseded) {
+		c.supersede(now)
+		return
+	}
 	if !t.failing {
 		t.failing, t.since = true, t.last
 	}
@@ -27,7 +34,15 @@ func (c *Core) turnFailed(now time.Time) {
 	if !t.outage && now.Sub(t.since) >= c.cfg.OutageAfter {
 		t.outage = true
 		t.register = true // whatever happens now must be told in full
+		c.rehome(now)
 	}
+}
+
+// supersede ends this replica's part in the pool: another process runs under its
+// id, and two under one id would be counted as one.
+func (c *Core) supersede(now time.Time) {
+	c.turn.superseded, c.turn.left = true, true
+	c.CancelAll(now, EvictedOther, store.ErrSuperseded)
 }
 
 // repaid is how far back an outage's charges are settled when it is over. Flows
@@ -53,6 +68,7 @@ func (c *Core) rejoin(now time.Time) {
 		}
 	}
 	c.alone = nil
+	c.rehome(now)
 }
 
 // dispatchShare decides by itself, within this replica's share of the limit:
@@ -67,12 +83,13 @@ func (c *Core) dispatchShare(now time.Time) {
 			return
 		}
 		b := c.band(t.Flow.Priority)
-		if share := b.limit / int64(c.turn.members); int64(len(c.inFlight)) >= share {
+		if int64(len(c.inFlight)) >= c.share(b) {
 			return
 		}
 		r := c.waiting[t.ID]
-		c.queues.Remove(t.ID, now)
-		if r == nil {
+		if r == nil { // another replica's, which does the same
+			c.queues.Remove(t.ID, now)
+			c.queues.Refill()
 			continue
 		}
 		r.policy, r.charge, r.counter = b.policy, charge, b.v
@@ -84,7 +101,26 @@ func (c *Core) dispatchShare(now time.Time) {
 			c.alone = append(c.alone, aloneCharge{at: now, flow: t.Flow, policy: b.policy, charge: charge, counter: b.v})
 		}
 		c.turn.alone = true
-		c.dispatch(r)
+		c.dispatch(now, r)
 		c.queues.Refill()
 	}
+}
+
+// share is this replica's part of a band's limit: an even one, where the limit
+// does not divide the first replicas by their ids get one more.
+func (c *Core) share(b *band) int64 {
+	members := int64(c.turn.members)
+	limit := b.ceiling
+	share := limit / members
+	ids := []string{c.cfg.Replica}
+	for id, p := range c.fleet.peers {
+		if p.live {
+			ids = append(ids, id)
+		}
+	}
+	slices.Sort(ids)
+	if int64(len(ids)) == members && int64(slices.Index(ids, c.cfg.Replica)) < limit%members {
+		share++
+	}
+	return share
 }

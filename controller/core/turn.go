@@ -3,6 +3,7 @@ package core
 import (
 	"time"
 
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
@@ -36,10 +37,9 @@ type turn struct {
 	outage   bool      // this replica goes on by itself
 	alone    bool      // and has done so since its last answered turn
 	left     bool
-}
 
-// restateEvery is how often all offers are stated, changed or not.
-const restateEvery = time.Second
+	superseded bool // another process has this replica's id
+}
 
 // Ready is what the driver must carry out.
 type Ready struct {
@@ -49,6 +49,10 @@ type Ready struct {
 	// Decisions are waits that ended. The slice is valid until the next
 	// Ready.
 	Decisions []Decision
+	// Messages are to be sent to other replicas. They are the driver's to keep.
+	Messages []coordinator.Message
+	// Moves are changes of the shard map that are over.
+	Moves []Move
 	// Next is when Tick must be called at the latest.
 	Next time.Time
 }
@@ -60,9 +64,15 @@ func (c *Core) Ready(now time.Time) Ready {
 		c.dispatchShare(now)
 	}
 	var ready Ready
+	c.messages(now)
 	if c.turnDue(now) {
 		ready.Turn = c.beginTurn(now)
 	}
+	if c.fleet.between == 0 {
+		c.endMove(now)
+	}
+	ready.Messages, c.outgoing = c.outgoing, nil
+	ready.Moves, c.fleet.moved = c.fleet.moved, nil
 	ready.Decisions, c.decisions, c.spare = c.decisions, c.spare[:0], c.decisions
 	ready.Next = c.next(now)
 	return ready
@@ -110,7 +120,7 @@ func (c *Core) next(now time.Time) time.Time {
 	if c.deadlines.Len() > 0 && c.deadlines.Min().deadline.Before(next) {
 		next = c.deadlines.Min().deadline
 	}
-	return next
+	return c.nextMessage(next)
 }
 
 // beginTurn states the truth.
@@ -135,7 +145,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	*s = store.Statement{
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
 		Number: t.number, Answered: t.answered, Generation: t.generation, ReadMail: t.readMail,
-		Members: t.members, Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
+		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
 		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0],
 		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
 	}
@@ -166,6 +176,12 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	return s
 }
 
+// expectedMembers is how many replicas a recovering ledger should wait for.
+func (c *Core) expectedMembers() int {
+	live, lost := c.fleet.members()
+	return max(c.turn.members-len(c.fleet.dead), live-lost, 1)
+}
+
 // settle notes a correction for the next batch.
 func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter float64) {
 	c.turn.settlements = append(c.turn.settlements, store.Settlement{
@@ -184,7 +200,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	t.underWay = false
 	if err != nil {
 		c.queues.Failed()
-		c.turnFailed(now)
+		c.turnFailed(now, err)
 		return
 	}
 	t.failing, t.failures, t.retry = false, 0, time.Time{}
@@ -196,9 +212,10 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 		return
 	}
 	if t.outage {
+		t.outage = false
 		c.rejoin(now)
 	}
-	t.outage, t.alone = false, false
+	t.alone = false
 	t.answered, t.generation = t.statement.Number, reply.Generation
 	t.left = t.leave
 	t.register, t.resync = false, reply.Status == store.Resync
@@ -235,14 +252,19 @@ func (c *Core) read(now time.Time, m *store.Mail) {
 		}
 		return
 	}
-	c.queues.Remove(r.ID, now)
 	r.policy, r.charge, r.counter = m.Policy, m.Charge, m.Counter
-	c.dispatch(r)
+	c.dispatch(now, r)
 }
 
-// dispatch lets a waiting request go.
-func (c *Core) dispatch(r *request) {
-	c.settleWait(r)
+// dispatch lets a waiting request go. The owner hears of it from the ledger; a
+// queue that it left before or an owner in an outage must be told.
+func (c *Core) dispatch(now time.Time, r *request) {
+	if r.home == c.fleet.self {
+		c.queues.Remove(r.ID, now)
+	} else if c.turn.outage {
+		c.takeOut(now, r, r.home)
+	}
+	c.settleWait(now, r)
 	c.inFlight[r.ID] = r
 	c.band(r.Flow.Priority).inFlight++
 	c.decide(r, Dispatched, nil)
@@ -250,6 +272,7 @@ func (c *Core) dispatch(r *request) {
 
 // learn takes over what the ledger tells of the fleet.
 func (c *Core) learn(reply *store.Reply) {
+	members := c.totals.Members
 	var mine, mineBytes int64
 	for i := range reply.Bands {
 		total := &reply.Bands[i]
@@ -263,6 +286,9 @@ func (c *Core) learn(reply *store.Reply) {
 	c.queues.TellOthers(reply.Queued-mine, reply.QueuedBytes-mineBytes)
 	c.totals = Totals{InFlight: reply.InFlight, Queued: reply.Queued, QueuedBytes: reply.QueuedBytes, Members: reply.Members}
 	c.turn.members = max(1, reply.Members)
+	if members != reply.Members && c.relimit() {
+		c.turn.due = true
+	}
 }
 
 // Leave makes the next turn the last: it ends this replica's lease. Nothing

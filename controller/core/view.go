@@ -1,6 +1,9 @@
 package core
 
 import (
+	"slices"
+	"strings"
+
 	"github.com/weirflow/weir/shard"
 )
 
@@ -15,6 +18,8 @@ const (
 	Connected LedgerState = "connected"
 	// Outage: the ledger is out of reach and the replica goes on by itself.
 	Outage LedgerState = "outage"
+	// Superseded: another process has taken this replica's id, for good.
+	Superseded LedgerState = "superseded"
 )
 
 // View is the core as an operator sees it.
@@ -28,6 +33,24 @@ type View struct {
 	Totals Totals
 	Bands  []BandView
 	Flows  []shard.FlowView
+	// Shards is the shard map as this replica draws it.
+	Shards *shard.Map
+	// Peers are the replicas this one knows, itself included, by their ids.
+	Peers []PeerView
+}
+
+// PeerView is a replica as this one sees it.
+type PeerView struct {
+	ID          string
+	Incarnation uint64
+	// Live: gossip says so. Reachable: messages pass and are acknowledged.
+	Live, Reachable bool
+	// Leaving: it hands its shards over. LedgerLost: the ledger is out of its
+	// reach.
+	Leaving, LedgerLost bool
+	// TicketsThere are requests of this replica that wait in its queues,
+	// TicketsHere its requests that wait in this one's.
+	TicketsThere, TicketsHere int
 }
 
 // BandView is one priority.
@@ -55,12 +78,36 @@ func (c *Core) View() View {
 		})
 	}
 	c.queues.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
+	v.Shards = c.fleet.shards
+	for _, p := range c.fleet.sorted {
+		v.Peers = append(v.Peers, c.peerView(p))
+	}
+	self := c.peerView(c.fleet.self)
+	self.Leaving, self.LedgerLost = c.fleet.leaving, c.fleet.lost
+	v.Peers = append(v.Peers, self)
+	slices.SortFunc(v.Peers, func(a, b PeerView) int { return strings.Compare(a.ID, b.ID) })
+	return v
+}
+
+func (c *Core) peerView(p *peer) PeerView {
+	v := PeerView{
+		ID: p.id, Incarnation: p.incarnation, Live: p.live, Reachable: p.up && !p.stalled,
+		Leaving: p.leaving, LedgerLost: p.lost,
+	}
+	for range p.homed.All() {
+		v.TicketsThere++
+	}
+	for range c.queues.Of(p.id) {
+		v.TicketsHere++
+	}
 	return v
 }
 
 // LedgerState returns how the core stands with the ledger.
 func (c *Core) LedgerState() LedgerState {
 	switch {
+	case c.turn.superseded:
+		return Superseded
 	case c.turn.outage:
 		return Outage
 	case c.turn.register:

@@ -2,6 +2,8 @@
 // so adding and removing it costs O(1) and no allocation.
 package list
 
+import "iter"
+
 // List holds items in the order they were added. The zero value is empty and
 // ready. It is not safe for concurrent use.
 type List[T any] struct{ front, back *Node[T] }
@@ -20,6 +22,23 @@ func (l *List[T]) Front() (item T, ok bool) {
 		return item, false
 	}
 	return l.front.Value, true
+}
+
+// Empty reports whether there is no item.
+func (l *List[T]) Empty() bool { return l.front == nil }
+
+// All goes through the items in order. The item at hand may be removed
+// meanwhile, no other.
+func (l *List[T]) All() iter.Seq[T] {
+	return func(yield func(T) bool) {
+		for n := l.front; n != nil; {
+			next := n.next
+			if !yield(n.Value) {
+				return
+			}
+			n = next
+		}
+	}
 }
 
 // PushBack adds a node that is in no list.

@@ -1,0 +1,47 @@
+package coordinator
+
+import (
+	"github.com/weirflow/weir/shard"
+)
+
+// ProtocolVersion is what replicas speak with each other. A replica speaks with
+// its own version and the one before.
+const ProtocolVersion = 1
+
+// Message is what one replica says to another. The first part is said by the
+// sender as an ingress, about its tickets in the receiver's queues; the second as
+// an owner, about the receiver's tickets in its own.
+//
+// Messages may be lost, repeated or come out of order: those that carry tickets
+// are numbered and acknowledged, and whenever the count is off the sender states
+// all of its tickets again.
+type Message struct {
+	// From and To are replicas. Incarnation is the sender's run, ToIncarnation
+	// the receiver's as the sender knows it.
+	From, To                   string
+	Incarnation, ToIncarnation uint64
+
+	// Number counts the messages with tickets from this sender to the receiver,
+	// from 1; 0 means that there is nothing to acknowledge.
+	Number uint64
+	// Restate is set when Queued has all of the sender's tickets that the
+	// receiver should have.
+	Restate bool
+	// Queued are tickets to queue, all of them the sender's.
+	Queued []shard.Ticket
+	// Gone numbers the sender's tickets that wait no longer, or wait elsewhere.
+	Gone []uint64
+
+	// Acknowledged is the last number taken in from the receiver's incarnation.
+	Acknowledged uint64
+	// Resync asks for a Restate: a number was missing.
+	Resync bool
+	// Rejected numbers the receiver's tickets that the sender's buffer had no
+	// room for. They are named again until the receiver says they are gone.
+	Rejected []uint64
+
+	// Leaving is set when the sender is about to end: give it no tickets.
+	Leaving bool
+	// LedgerLost is set when the ledger is out of the sender's reach.
+	LedgerLost bool
+}
