@@ -31,7 +31,8 @@ type Statement struct {
 	// included. A recovering ledger waits for that many.
 	Members int
 	// Dead names replicas the sender believes dead. One that every other member
-	// believes dead is dropped before its lease ends.
+	// believes dead, and that has taken no turn for half a lease, is dropped
+	// before its lease ends.
 	Dead []string
 
 	// Register is set on a statement that carries everything: all offers, all

@@ -184,11 +184,15 @@ func (l *Ledger) renew(r *replica, s *store.Statement, now time.Time) {
 	r.dead = append(r.dead[:0], s.Dead...)
 	l.expected = max(l.expected, s.Members)
 	for _, id := range s.Dead {
-		if dead := l.replica(id); dead != nil && dead != r && l.statedDeadByAll(dead) {
+		if dead := l.replica(id); dead != nil && dead != r && l.silent(dead, now) && l.statedDeadByAll(dead) {
 			l.drop(dead, now)
 		}
 	}
 }
+
+// silent reports whether a replica has said nothing for half its lease. Whoever
+// lives says something every third: gossip may be cut where the ledger is not.
+func (l *Ledger) silent(r *replica, now time.Time) bool { return r.lease.Sub(now) <= l.cfg.Lease/2 }
 
 func (l *Ledger) statedDeadByAll(dead *replica) bool {
 	for _, other := range l.replicas {

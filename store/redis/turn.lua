@@ -518,7 +518,10 @@ if registering then call('HSET', base .. ':replicas', my_id, write_replica(me)) 
 for _ = 1, next_number() do insert(me.dead, next_arg()) end
 meta.expected = math.max(meta.expected, members)
 for _, id in ipairs(me.dead) do
-  if id ~= my_id and replica(id) and stated_dead_by_all(id) then drop(replica(id)) end
+  -- Whoever lives says something every third of its lease: gossip may be cut
+  -- where the ledger is not.
+  local lease_end = id ~= my_id and tonumber(call('ZSCORE', base .. ':leases', id) or nil)
+  if lease_end and lease_end - now <= lease / 2 and replica(id) and stated_dead_by_all(id) then drop(replica(id)) end
 end
 
 count_in(me, -1)

@@ -478,7 +478,7 @@ func unreadNotCharged(t *testing.T, l store.Ledger, clock *Clock) {
 	}
 }
 
-func statedDead(t *testing.T, l store.Ledger, _ *Clock) {
+func statedDead(t *testing.T, l store.Ledger, clock *Clock) {
 	a, b, c := newParty(t, l, "a", counting(0, 1)), newParty(t, l, "b", counting(0, 1)), newParty(t, l, "c", counting(0, 1))
 	for _, p := range []*party{a, b, c} {
 		p.turn(nil)
@@ -488,6 +488,11 @@ func statedDead(t *testing.T, l store.Ledger, _ *Clock) {
 	a.turn(offers(a.offer(1, "g", 0)))
 	a.turn(dead)
 	want(t, "while only one says so", a.grants(), "")
+	if r := b.turn(dead); r.Members != 3 {
+		t.Errorf("%d members although it spoke just now, want 3", r.Members)
+	}
+	clock.Advance(Timings().Lease / 2)
+	a.turn(dead)
 	if r := b.turn(dead); r.Members != 2 {
 		t.Errorf("%d members when all others say so, want 2", r.Members)
 	}
