@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak
+.PHONY: build test race fmt check ci demo bench bench-redis soak proto
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -39,3 +39,8 @@ bench-redis: ## the fleet on a real Redis (needs redis-server)
 SEEDS ?= 10000
 soak: ## the simulation over many seeds: make soak SEEDS=100000
 	WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
+
+proto: ## the ticket stream's generated code (needs protoc)
+	mkdir -p bin && go build -o bin/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
+	PATH="$(CURDIR)/bin:$$PATH" protoc --go_out=. --go_opt=paths=source_relative \
+		--go-grpc_out=. --go-grpc_opt=paths=source_relative coordinator/stream/ticketpb/ticket.proto

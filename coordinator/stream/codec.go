@@ -1,0 +1,112 @@
+package stream
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/coordinator/stream/ticketpb"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+)
+
+// ErrMalformed wraps what is wrong with a message that cannot be taken in.
+var ErrMalformed = errors.New("malformed message")
+
+// encode puts a message on the wire. Its sender and receiver are known from the
+// stream.
+func encode(m *coordinator.Message) *ticketpb.Message {
+	w := &ticketpb.Message{
+		ToIncarnation: m.ToIncarnation, Number: m.Number, Restate: m.Restate, Gone: m.Gone,
+		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected,
+		Leaving: m.Leaving, LedgerLost: m.LedgerLost,
+	}
+	tickets := make([]ticketpb.Ticket, len(m.Queued))
+	for i := range m.Queued {
+		t, q := &tickets[i], &m.Queued[i]
+		t.Seq, t.Flow, t.Priority = q.ID.Seq, q.Flow.ID, int64(q.Flow.Priority)
+		t.Bytes, t.InputTokens, t.OutputTokens = q.Bytes, q.InputTokens, q.OutputTokens
+		t.Arrival, t.Deadline, t.Waited = nanos(q.Arrival), nanos(q.Deadline), q.Waited
+		w.Queued = append(w.Queued, t)
+	}
+	return w
+}
+
+// decode takes a message off the wire.
+func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (coordinator.Message, error) {
+	m := coordinator.Message{
+		From: from, Incarnation: incarnation, To: to,
+		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Restate: w.GetRestate(), Gone: w.GetGone(),
+		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(),
+		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(),
+	}
+	if len(w.GetQueued()) > 0 {
+		m.Queued = make([]shard.Ticket, 0, len(w.GetQueued()))
+	}
+	for _, t := range w.GetQueued() {
+		priority := int(t.GetPriority())
+		switch {
+		case len(t.GetFlow()) == 0 || len(t.GetFlow()) > maxFlow:
+			return m, fmt.Errorf("%w: a flow id of %d bytes, from 1 to %d are allowed", ErrMalformed, len(t.GetFlow()), maxFlow)
+		case t.GetBytes() < 0 || t.GetInputTokens() < 0 || t.GetOutputTokens() < 0:
+			return m, fmt.Errorf("%w: a ticket of negative size", ErrMalformed)
+		case int64(priority) != t.GetPriority() || priority > maxPriority || priority < -maxPriority:
+			return m, fmt.Errorf("%w: priority %d", ErrMalformed, t.GetPriority())
+		}
+		m.Queued = append(m.Queued, shard.Ticket{
+			ID:    policies.TicketID{Ingress: from, Seq: t.GetSeq()},
+			Flow:  policies.FlowKey{ID: t.GetFlow(), Priority: priority},
+			Bytes: t.GetBytes(), InputTokens: t.GetInputTokens(), OutputTokens: t.GetOutputTokens(),
+			Arrival: fromNanos(t.GetArrival()), Deadline: fromNanos(t.GetDeadline()), Waited: t.GetWaited(),
+		})
+	}
+	return m, nil
+}
+
+// maxPriority bounds priorities, so that they mean the same everywhere.
+const maxPriority = 1 << 31
+
+func nanos(t time.Time) uint64 {
+	if t.IsZero() {
+		return 0
+	}
+	return uint64(t.UnixNano())
+}
+
+func fromNanos(n uint64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, int64(n))
+}
+
+// hello says who this replica is.
+func (s *Streams) hello(to string) *ticketpb.Message {
+	return &ticketpb.Message{Hello: &ticketpb.Hello{
+		ProtocolVersion: coordinator.ProtocolVersion, Shards: uint32(s.cfg.Shards),
+		Replica: s.cfg.Replica, Incarnation: s.cfg.Incarnation, To: to,
+	}}
+}
+
+// check refuses a replica that this one cannot work with.
+func (s *Streams) check(h *ticketpb.Hello) error {
+	version := int(h.GetProtocolVersion())
+	switch {
+	case h == nil:
+		return fmt.Errorf("%w: a stream must begin with a hello", ErrMalformed)
+	case h.GetReplica() == "" || len(h.GetReplica()) > maxID:
+		return fmt.Errorf("%w: a replica id of %d bytes, from 1 to %d are allowed", ErrMalformed, len(h.GetReplica()), maxID)
+	case h.GetReplica() == s.cfg.Replica:
+		return fmt.Errorf("replica id %q is this replica's own: give each replica another --replica-id", h.GetReplica())
+	case h.GetTo() != "" && h.GetTo() != s.cfg.Replica:
+		return fmt.Errorf("this is replica %q, not %q", s.cfg.Replica, h.GetTo())
+	case version < coordinator.ProtocolVersion-1 || version > coordinator.ProtocolVersion+1:
+		return fmt.Errorf("replica %q speaks protocol version %d, this one %d: one apart is the most that works",
+			h.GetReplica(), version, coordinator.ProtocolVersion)
+	case int(h.GetShards()) != s.cfg.Shards:
+		return fmt.Errorf("replica %q has %d shards, this one %d: give all replicas the same number",
+			h.GetReplica(), h.GetShards(), s.cfg.Shards)
+	}
+	return nil
+}

@@ -1,0 +1,53 @@
+package stream
+
+import (
+	"crypto/tls"
+	"net"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// Config describes a replica's end of its streams.
+type Config struct {
+	// Listener takes streams from other replicas; Close closes it.
+	Listener net.Listener
+	// Replica and Incarnation are this replica's.
+	Replica     string
+	Incarnation uint64
+	// Shards is the number of shards; a replica with another one is refused.
+	Shards int
+	// TLS is used in both directions; nil for none. See LoadTLS.
+	TLS *tls.Config
+	// Logger gets what an operator should know; nothing by default.
+	Logger *zap.Logger
+	// Redial is the longest pause between two tries to reach a replica; 1 s.
+	// Shorter reconnects sooner and costs more while a replica is away.
+	Redial time.Duration
+	// Backlog is how many messages to one replica may wait to be sent before its
+	// stream is given up; 256. The cores have few on their way, so that many mean
+	// that nothing moves.
+	Backlog int
+}
+
+func (c Config) withDefaults() Config {
+	if c.Logger == nil {
+		c.Logger = zap.NewNop()
+	}
+	if c.Redial == 0 {
+		c.Redial = time.Second
+	}
+	if c.Backlog == 0 {
+		c.Backlog = 256
+	}
+	return c
+}
+
+const (
+	// maxMessage bounds a message, in bytes.
+	maxMessage = 64 << 20
+	// maxID and maxFlow bound names, in bytes.
+	maxID, maxFlow = 128, 1024
+	// handshake is how long a replica may take to say who it is.
+	handshake = 5 * time.Second
+)

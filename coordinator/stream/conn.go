@@ -1,0 +1,141 @@
+package stream
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/peer"
+	"google.golang.org/grpc/status"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/coordinator/stream/ticketpb"
+)
+
+// conn is one stream to a replica.
+type conn struct {
+	peer  string
+	out   chan coordinator.Message
+	began time.Time
+	end   context.CancelCauseFunc
+}
+
+// wire is either end of a gRPC stream.
+type wire interface {
+	Send(*ticketpb.Message) error
+	Recv() (*ticketpb.Message, error)
+}
+
+// firstWord waits for the hello, but not for ever.
+func firstWord(ctx context.Context, recv func() (*ticketpb.Message, error)) (*ticketpb.Hello, error) {
+	type word struct {
+		m   *ticketpb.Message
+		err error
+	}
+	words := make(chan word, 1)
+	go func() { // ends with the stream
+		m, err := recv()
+		words <- word{m, err}
+	}()
+	timer := time.NewTimer(handshake)
+	defer timer.Stop()
+	select {
+	case w := <-words:
+		if w.err != nil {
+			return nil, fmt.Errorf("wait for its hello: %w", w.err)
+		}
+		return w.m.GetHello(), nil
+	case <-timer.C:
+		return nil, fmt.Errorf("%w: no hello within %v", ErrMalformed, handshake)
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// run carries messages until the stream breaks. A newer stream with the same
+// replica takes the place of an older one.
+func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	c := &conn{peer: h.GetReplica(), out: make(chan coordinator.Message, s.cfg.Backlog), began: time.Now(), end: end}
+	s.mu.Lock()
+	if old := s.conns[c.peer]; old != nil {
+		old.end(errors.New("a newer stream took its place"))
+	}
+	s.conns[c.peer] = c
+	s.mu.Unlock()
+	log := s.cfg.Logger.With(zap.String("peer", c.peer))
+	log.Info("ticket stream up")
+	s.handler.StreamChanged(c.peer, true)
+
+	received := make(chan struct{})
+	go func() { // ends with the stream, which ends when run returns
+		defer close(received)
+		end(s.receive(h, w))
+	}()
+	s.transmit(ctx, end, c, w)
+
+	s.mu.Lock()
+	current := s.conns[c.peer] == c
+	if current {
+		delete(s.conns, c.peer)
+	}
+	s.mu.Unlock()
+	cause := context.Cause(ctx)
+	if current {
+		log.Info("ticket stream down", zap.Error(cause))
+		s.handler.StreamChanged(c.peer, false)
+		s.Broken(c.peer)
+	}
+	return refused(cause)
+}
+
+func (s *Streams) transmit(ctx context.Context, end context.CancelCauseFunc, c *conn, w wire) {
+	for {
+		select {
+		case m := <-c.out:
+			if err := w.Send(encode(&m)); err != nil {
+				end(fmt.Errorf("send to replica %q: %w", c.peer, err))
+				return
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+func (s *Streams) receive(h *ticketpb.Hello, w wire) error {
+	for {
+		in, err := w.Recv()
+		if err != nil {
+			return fmt.Errorf("receive from replica %q: %w", h.GetReplica(), err)
+		}
+		m, err := decode(in, h.GetReplica(), h.GetIncarnation(), s.cfg.Replica)
+		if err != nil {
+			s.cfg.Logger.Warn("a replica sends what cannot be read", zap.String("peer", h.GetReplica()), zap.Error(err))
+			return err
+		}
+		s.handler.Received(m)
+	}
+}
+
+// refused puts an error into words that reach the other end.
+func refused(err error) error {
+	if err == nil {
+		return nil
+	}
+	if errors.Is(err, ErrMalformed) {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	return status.Error(codes.FailedPrecondition, err.Error())
+}
+
+func peerAddress(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return p.Addr.String()
+	}
+	return ""
+}

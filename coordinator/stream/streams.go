@@ -1,0 +1,216 @@
+package stream
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/keepalive"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/coordinator/stream/ticketpb"
+)
+
+// Streams are a replica's streams to all others. Its methods are safe for
+// concurrent use.
+type Streams struct {
+	ticketpb.UnimplementedTicketsServer
+	cfg     Config
+	handler coordinator.Handler
+	server  *grpc.Server
+	cancel  context.CancelFunc
+	ctx     context.Context //nolint:containedctx // the life of the goroutines
+	running sync.WaitGroup
+	// Broken is called when a stream to a replica broke; set before Start.
+	Broken func(peer string)
+
+	mu    sync.Mutex
+	conns map[string]*conn
+	dials map[string]*dial
+}
+
+// dial is the effort to keep a stream to a replica.
+type dial struct {
+	member coordinator.Member
+	cancel context.CancelFunc
+}
+
+// New returns streams that nobody can connect to before Start.
+func New(cfg Config) *Streams {
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Streams{
+		cfg: cfg.withDefaults(), ctx: ctx, cancel: cancel, Broken: func(string) {},
+		conns: make(map[string]*conn), dials: make(map[string]*dial),
+	}
+}
+
+// Start takes streams, and tells the handler what comes.
+func (s *Streams) Start(h coordinator.Handler) {
+	s.handler = h
+	options := []grpc.ServerOption{
+		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(4), grpc.ConnectionTimeout(handshake),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: time.Second}),
+	}
+	if s.cfg.TLS != nil {
+		options = append(options, grpc.Creds(credentials.NewTLS(s.cfg.TLS)))
+	}
+	s.server = grpc.NewServer(options...)
+	ticketpb.RegisterTicketsServer(s.server, s)
+	s.running.Go(func() { _ = s.server.Serve(s.cfg.Listener) }) // returns when stopped
+}
+
+// SetMembers says whom to keep streams with. Streams to others are closed.
+func (s *Streams) SetMembers(live []coordinator.Member) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	wanted := make(map[string]bool)
+	for _, m := range live {
+		wanted[m.ID] = true
+		if m.ID <= s.cfg.Replica || s.ctx.Err() != nil {
+			continue // it dials
+		}
+		if d := s.dials[m.ID]; d != nil {
+			if d.member.Address == m.Address && d.member.Incarnation == m.Incarnation {
+				continue
+			}
+			d.cancel()
+		}
+		ctx, cancel := context.WithCancel(s.ctx)
+		s.dials[m.ID] = &dial{member: m, cancel: cancel}
+		s.running.Go(func() { s.keepDialing(ctx, m) })
+	}
+	for id, d := range s.dials {
+		if !wanted[id] {
+			d.cancel()
+			delete(s.dials, id)
+		}
+	}
+	for id, c := range s.conns {
+		if !wanted[id] && time.Since(c.began) > handshake { // it may know of us before we know of it
+			c.end(fmt.Errorf("replica %q is no member", id))
+		}
+	}
+}
+
+// Send implements coordinator.Fleet's.
+func (s *Streams) Send(m coordinator.Message) {
+	s.mu.Lock()
+	c := s.conns[m.To]
+	s.mu.Unlock()
+	if c == nil {
+		return
+	}
+	select {
+	case c.out <- m:
+	default:
+		c.end(fmt.Errorf("replica %q takes no messages: %d wait", m.To, cap(c.out)))
+	}
+}
+
+// Close ends all streams, once what waits to be sent is sent or ctx ends.
+func (s *Streams) Close(ctx context.Context) {
+	for !s.flushed() && ctx.Err() == nil {
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+		}
+	}
+	s.cancel()
+	if s.server != nil {
+		s.server.Stop()
+	}
+	s.running.Wait()
+}
+
+func (s *Streams) flushed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		if len(c.out) > 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// Connect implements the gRPC service.
+func (s *Streams) Connect(stream grpc.BidiStreamingServer[ticketpb.Message, ticketpb.Message]) error {
+	h, err := firstWord(stream.Context(), stream.Recv)
+	if err == nil {
+		err = s.check(h)
+	}
+	if err != nil {
+		s.cfg.Logger.Warn("refused a ticket stream", zap.String("from", peerAddress(stream.Context())), zap.Error(err))
+		return refused(err)
+	}
+	if err := stream.Send(s.hello(h.GetReplica())); err != nil {
+		return err
+	}
+	return s.run(stream.Context(), h, stream)
+}
+
+// keepDialing keeps a stream to a member until ctx ends.
+func (s *Streams) keepDialing(ctx context.Context, m coordinator.Member) {
+	creds := insecure.NewCredentials()
+	if s.cfg.TLS != nil {
+		creds = credentials.NewTLS(s.cfg.TLS)
+	}
+	log := s.cfg.Logger.With(zap.String("peer", m.ID), zap.String("address", m.Address))
+	client, err := grpc.NewClient("passthrough:///"+m.Address, grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: time.Second}))
+	if err != nil {
+		log.Error("no ticket stream is possible", zap.Error(err))
+		return
+	}
+	defer client.Close() //nolint:errcheck // it is not used any more
+	pause := s.cfg.Redial / 32
+	for failed := ""; ctx.Err() == nil; {
+		began := time.Now()
+		client.ResetConnectBackoff()
+		err := s.dialOnce(ctx, client, m)
+		if ctx.Err() != nil {
+			return
+		}
+		if time.Since(began) > s.cfg.Redial {
+			pause = s.cfg.Redial / 32
+		}
+		if err != nil && err.Error() != failed { // say it once
+			failed = err.Error()
+			log.Warn("no ticket stream; its tickets are queued here meanwhile", zap.Error(err))
+		}
+		select {
+		case <-time.After(pause):
+		case <-ctx.Done():
+		}
+		pause = min(2*pause, s.cfg.Redial)
+	}
+}
+
+func (s *Streams) dialOnce(ctx context.Context, client *grpc.ClientConn, m coordinator.Member) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	stream, err := ticketpb.NewTicketsClient(client).Connect(ctx)
+	if err != nil {
+		return fmt.Errorf("dial: %w", err)
+	}
+	if err := stream.Send(s.hello(m.ID)); err != nil {
+		return fmt.Errorf("say hello: %w", err)
+	}
+	h, err := firstWord(ctx, stream.Recv)
+	if err != nil {
+		return err
+	}
+	if err := s.check(h); err != nil {
+		return err
+	}
+	if h.GetReplica() != m.ID {
+		return fmt.Errorf("%s is replica %q, not %q", m.Address, h.GetReplica(), m.ID)
+	}
+	return s.run(ctx, h, stream)
+}
