@@ -71,11 +71,7 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 	log.Info("ticket stream up")
 	s.handler.StreamChanged(c.peer, true)
 
-	received := make(chan struct{})
-	go func() { // ends with the stream, which ends when run returns
-		defer close(received)
-		end(s.receive(h, w))
-	}()
+	go func() { end(s.receive(h, w)) }() // ends with the stream, which ends when run returns
 	s.transmit(ctx, end, c, w)
 
 	s.mu.Lock()

@@ -1,0 +1,95 @@
+package gossip
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/hashicorp/memberlist"
+	"go.uber.org/zap"
+)
+
+// delegate is the Fleet as memberlist sees it. Each method is of one of its
+// delegate interfaces.
+type delegate struct{ *Fleet }
+
+// NodeMeta implements memberlist.Delegate.
+func (d delegate) NodeMeta(int) []byte {
+	data, err := json.Marshal(d.meta())
+	if err != nil {
+		panic(err) // plain fields
+	}
+	return data
+}
+
+// NotifyMsg implements memberlist.Delegate; replicas send none.
+func (delegate) NotifyMsg([]byte) {}
+
+// GetBroadcasts implements memberlist.Delegate; replicas send none.
+func (delegate) GetBroadcasts(int, int) [][]byte { return nil }
+
+// LocalState implements memberlist.Delegate; there is none.
+func (delegate) LocalState(bool) []byte { return nil }
+
+// MergeRemoteState implements memberlist.Delegate; there is none.
+func (delegate) MergeRemoteState([]byte, bool) {}
+
+// NotifyJoin implements memberlist.EventDelegate.
+func (d delegate) NotifyJoin(*memberlist.Node) { d.changed() }
+
+// NotifyLeave implements memberlist.EventDelegate.
+func (d delegate) NotifyLeave(n *memberlist.Node) {
+	if n.State == memberlist.StateDead {
+		d.died(n.Name)
+	}
+	d.changed()
+}
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (d delegate) NotifyUpdate(*memberlist.Node) { d.changed() }
+
+// NotifyAlive implements memberlist.AliveDelegate: what it refuses is not taken
+// in.
+func (d delegate) NotifyAlive(n *memberlist.Node) error {
+	_, err := d.read(n)
+	if errors.Is(err, ErrDuplicateID) {
+		d.duplicate(err)
+	}
+	if err != nil {
+		d.refuse(n, err)
+	}
+	return err
+}
+
+// NotifyMerge implements memberlist.MergeDelegate: it refuses a whole join.
+func (d delegate) NotifyMerge(peers []*memberlist.Node) error {
+	for _, n := range peers {
+		if n.State != memberlist.StateAlive {
+			continue
+		}
+		if _, err := d.read(n); err != nil {
+			d.refuse(n, err)
+			return err
+		}
+	}
+	return nil
+}
+
+// NotifyConflict implements memberlist.ConflictDelegate.
+func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
+	d.cfg.Logger.Error("two replicas run under one id: give one of them another --replica-id", zap.String("id", existing.Name),
+		zap.String("address", existing.Address()), zap.String("other_address", other.Address()))
+}
+
+// refuse logs a refusal, once for every replica and reason.
+func (d delegate) refuse(n *memberlist.Node, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if len(d.refused) > 1000 {
+		clear(d.refused)
+	}
+	if d.refused[n.Name] == err.Error() {
+		return
+	}
+	d.refused[n.Name] = err.Error()
+	d.cfg.Logger.Warn("refused a replica", zap.String("id", n.Name), zap.Error(err))
+}

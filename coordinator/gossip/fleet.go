@@ -1,0 +1,322 @@
+package gossip
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/memberlist"
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/coordinator/stream"
+)
+
+// Fleet is a replica's membership and its streams. It implements
+// coordinator.Fleet, and is safe for concurrent use.
+type Fleet struct {
+	cfg     Config
+	list    *memberlist.Memberlist
+	streams *stream.Streams
+	handler coordinator.Handler
+	changes chan struct{}
+	quit    chan struct{}
+	once    sync.Once
+	running sync.WaitGroup
+	leaving atomic.Bool
+
+	mu        sync.Mutex
+	dead      map[string]time.Time // when they were noticed to be
+	suspected map[string]uint64    // incarnations that did not answer when their stream broke
+	refused   map[string]string
+	taken     error // another process has our id
+	dupes     chan error
+}
+
+// New binds the gossip's address. The replica is alone until Start.
+func New(cfg Config) (*Fleet, error) {
+	cfg = cfg.withDefaults()
+	f := &Fleet{
+		cfg: cfg, streams: cfg.Streams, changes: make(chan struct{}, 1), quit: make(chan struct{}),
+		dead: make(map[string]time.Time), suspected: make(map[string]uint64), refused: make(map[string]string),
+		dupes: make(chan error, 1),
+	}
+	m, err := cfg.memberlist()
+	if err != nil {
+		return nil, fmt.Errorf("gossip: %w", err)
+	}
+	d := delegate{f}
+	m.Delegate, m.Events, m.Alive, m.Merge, m.Conflict = d, d, d, d, d
+	m.Logger = log.New(logWriter{cfg.Logger}, "", 0)
+	m.LogOutput = nil
+	if f.list, err = memberlist.Create(m); err != nil {
+		return nil, fmt.Errorf("gossip on %s: %w", cfg.Bind, err)
+	}
+	return f, nil
+}
+
+// Address returns where the gossip listens.
+func (f *Fleet) Address() string { return f.list.LocalNode().Address() }
+
+// Join asks the seeds for the fleet. It fails at once if this replica's id is
+// taken by a live one, and otherwise only says how many seeds answered: Start
+// goes on trying. A replica that just died under this id counts as live until
+// the others have noticed, so that is waited for.
+func (f *Fleet) Join(ctx context.Context) (answered int, err error) {
+	for deadline := time.Now().Add(6 * time.Second); ; {
+		f.mu.Lock()
+		f.taken = nil
+		f.mu.Unlock()
+		answered, joinErr := f.join()
+		f.mu.Lock()
+		err = f.taken
+		f.mu.Unlock()
+		if err == nil {
+			if joinErr != nil && answered == 0 && len(f.cfg.Seeds) > 0 {
+				f.cfg.Logger.Warn("no seed answers yet; serving meanwhile", zap.Strings("seeds", f.cfg.Seeds), zap.Error(joinErr))
+			}
+			return answered, nil
+		}
+		if time.Now().After(deadline) {
+			return answered, fmt.Errorf("join the fleet: %w", err)
+		}
+		select {
+		case <-time.After(500 * time.Millisecond):
+		case <-ctx.Done():
+			return answered, ctx.Err()
+		}
+	}
+}
+
+// join asks every seed but this replica itself.
+func (f *Fleet) join() (int, error) {
+	self := f.Address()
+	seeds := slices.DeleteFunc(slices.Clone(f.cfg.Seeds), func(s string) bool { return s == self })
+	if len(seeds) == 0 {
+		return 0, nil
+	}
+	return f.list.Join(seeds)
+}
+
+// Duplicate returns a channel that gets an error when another live process turns
+// out to run under this replica's id.
+func (f *Fleet) Duplicate() <-chan error { return f.dupes }
+
+func (f *Fleet) duplicate(err error) {
+	f.mu.Lock()
+	f.taken = err
+	f.mu.Unlock()
+	select {
+	case f.dupes <- err:
+	default:
+	}
+}
+
+// Start implements coordinator.Fleet.
+func (f *Fleet) Start(h coordinator.Handler) {
+	f.handler = h
+	f.streams.Broken = f.suspect
+	f.streams.Start(h)
+	f.changed()
+	f.running.Go(f.follow)
+	f.running.Go(f.rejoin)
+}
+
+// Send implements coordinator.Fleet.
+func (f *Fleet) Send(m coordinator.Message) { f.streams.Send(m) }
+
+// Retire tells the others that this replica owns nothing any more.
+func (f *Fleet) Retire() {
+	if !f.leaving.Swap(true) {
+		_ = f.list.UpdateNode(time.Second) // the streams tell it, too
+	}
+}
+
+// Leave implements coordinator.Fleet.
+func (f *Fleet) Leave(ctx context.Context) error {
+	f.once.Do(func() { close(f.quit) })
+	f.running.Wait()
+	err := f.list.Leave(time.Second)
+	f.streams.Close(ctx)
+	if stop := f.list.Shutdown(); err == nil {
+		err = stop
+	}
+	if err != nil {
+		return fmt.Errorf("leave the gossip: %w", err)
+	}
+	return nil
+}
+
+// changed asks for a look at the members.
+func (f *Fleet) changed() {
+	select {
+	case f.changes <- struct{}{}:
+	default:
+	}
+}
+
+func (f *Fleet) died(id string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.dead[id] = time.Now()
+}
+
+// suspect asks a replica whose stream broke for a sign of life at once. One that
+// gives none is taken for dead here; gossip goes on to find out for all.
+func (f *Fleet) suspect(id string) {
+	for _, n := range f.list.Members() {
+		if n.Name != id {
+			continue
+		}
+		m, err := f.read(n)
+		if err != nil {
+			return
+		}
+		addr := &net.UDPAddr{IP: n.Addr, Port: int(n.Port)}
+		for range 3 {
+			if _, err := f.list.Ping(id, addr); err == nil {
+				return
+			}
+		}
+		f.mu.Lock()
+		f.suspected[id] = m.Incarnation
+		f.dead[id] = time.Now()
+		f.mu.Unlock()
+		f.cfg.Logger.Info("taken for dead: its stream broke and it does not answer", zap.String("peer", id))
+		f.changed()
+	}
+}
+
+// follow tells the handler of changes.
+func (f *Fleet) follow() {
+	timer := time.NewTicker(time.Second)
+	defer timer.Stop()
+	var last coordinator.Members
+	for {
+		select {
+		case <-f.quit:
+			return
+		case <-f.changes:
+		case <-timer.C: // the dead are forgotten, and suspects asked again
+			f.recheck()
+		}
+		m := f.members()
+		if slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) {
+			continue
+		}
+		f.note(last, m)
+		last = m
+		f.streams.SetMembers(m.Live)
+		f.handler.MembersChanged(m)
+	}
+}
+
+// recheck asks suspects for a sign of life.
+func (f *Fleet) recheck() {
+	for _, n := range f.list.Members() {
+		f.mu.Lock()
+		_, suspected := f.suspected[n.Name]
+		f.mu.Unlock()
+		if !suspected {
+			continue
+		}
+		if _, err := f.list.Ping(n.Name, &net.UDPAddr{IP: n.Addr, Port: int(n.Port)}); err == nil {
+			f.mu.Lock()
+			delete(f.suspected, n.Name)
+			f.mu.Unlock()
+		}
+	}
+}
+
+// note logs who came and went.
+func (f *Fleet) note(before, now coordinator.Members) {
+	known := func(ms []coordinator.Member, id string) bool {
+		return slices.ContainsFunc(ms, func(m coordinator.Member) bool { return m.ID == id })
+	}
+	for _, m := range now.Live {
+		if m.ID != f.cfg.Replica && !known(before.Live, m.ID) {
+			f.cfg.Logger.Info("a replica joined", zap.String("peer", m.ID), zap.String("address", m.Address))
+		}
+	}
+	for _, m := range before.Live {
+		if !known(now.Live, m.ID) {
+			f.cfg.Logger.Info("a replica is gone", zap.String("peer", m.ID), zap.Bool("died", slices.Contains(now.Dead, m.ID)))
+		}
+	}
+}
+
+// members is who lives now, by their ids.
+func (f *Fleet) members() coordinator.Members {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var ms coordinator.Members
+	for _, n := range f.list.Members() {
+		m, err := f.read(n)
+		if err != nil || n.State == memberlist.StateDead || n.State == memberlist.StateLeft {
+			continue
+		}
+		if suspected, ok := f.suspected[n.Name]; ok {
+			if suspected >= m.Incarnation {
+				continue
+			}
+			delete(f.suspected, n.Name) // it runs anew
+		}
+		delete(f.dead, n.Name)
+		ms.Live = append(ms.Live, coordinator.Member{ID: n.Name, Incarnation: m.Incarnation, Address: m.Address, Leaving: m.Leaving})
+	}
+	for id, at := range f.dead {
+		if time.Since(at) > f.cfg.Remember {
+			delete(f.dead, id)
+			continue
+		}
+		ms.Dead = append(ms.Dead, id)
+	}
+	slices.SortFunc(ms.Live, func(a, b coordinator.Member) int { return strings.Compare(a.ID, b.ID) })
+	slices.Sort(ms.Dead)
+	return ms
+}
+
+// rejoin asks the seeds from time to time, so that the two halves of a split
+// find each other again.
+func (f *Fleet) rejoin() {
+	ticker := time.NewTicker(f.cfg.Rejoin)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-f.quit:
+			return
+		case <-ticker.C:
+			_, _ = f.join() // memberlist logs it
+			f.changed()
+		}
+	}
+}
+
+// logWriter puts memberlist's lines into the log, at their own level.
+type logWriter struct{ *zap.Logger }
+
+var _ io.Writer = logWriter{}
+
+func (w logWriter) Write(p []byte) (int, error) {
+	line := strings.TrimSpace(string(p))
+	text := line
+	if _, after, ok := strings.Cut(line, "] "); ok {
+		text = after
+	}
+	switch {
+	case strings.HasPrefix(line, "[ERR]"):
+		w.Warn(text)
+	case strings.HasPrefix(line, "[WARN]"), strings.HasPrefix(line, "[INFO]"):
+		w.Info(text)
+	default:
+		w.Debug(text)
+	}
+	return len(p), nil
+}
