@@ -81,15 +81,14 @@ func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 	if err != nil {
 		return nil, err
 	}
-	started := time.Now()
 	c := &Controller{options: o, idle: make(chan struct{}, 1)}
-	c.nextSeq.Store(uint64(started.UnixNano()))
+	c.nextSeq.Store(o.incarnation)
 	c.limiter = newLimiter(o.detector)
 	pause := time.Millisecond
 	if _, inline := ledger.(store.Inline); inline {
 		pause = 0 // a turn costs no round trip
 	}
-	c.driver.start(core.New(o.coreConfig(uint64(started.UnixNano()), pause)), ledger, &c.options)
+	c.driver.start(core.New(o.coreConfig(pause)), ledger, &c.options)
 	return c, nil
 }
 
@@ -199,15 +198,32 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 	}})
 }
 
-// Drain refuses new requests with ErrShuttingDown and waits for the others, the
-// waiting ones included, to be dispatched and released; or for ctx to end.
+// Retire hands this replica's shards over: from now on other replicas queue its
+// requests and theirs. It goes on as an ingress.
+func (c *Controller) Retire() {
+	if c.options.fleet == nil {
+		return
+	}
+	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.Retire(now) }})
+	c.options.fleet.Retire()
+}
+
+// Drain refuses new requests with ErrShuttingDown, hands the shards over and
+// waits for the other requests, the waiting ones included, to be dispatched and
+// released, and for other replicas' tickets to be gone; or for ctx to end.
 func (c *Controller) Drain(ctx context.Context) error {
 	c.draining.Store(true)
+	c.Retire()
 	for c.pending.Load() > 0 {
 		select {
 		case <-c.idle:
 		case <-ctx.Done():
 			return fmt.Errorf("drain with %d requests left: %w", c.pending.Load(), ctx.Err())
+		}
+	}
+	for c.options.fleet != nil && !c.driver.ask(ctx, (*core.Core).Retired) {
+		if ctx.Err() != nil {
+			return fmt.Errorf("drain while other replicas' tickets wait here: %w", ctx.Err())
 		}
 	}
 	return nil
@@ -222,3 +238,7 @@ func (c *Controller) Close() {
 		c.driver.stop()
 	})
 }
+
+// Superseded is closed when another process has taken this replica's id: nothing
+// is dispatched any more, and the process should end.
+func (c *Controller) Superseded() <-chan struct{} { return c.driver.superseded }

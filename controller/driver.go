@@ -2,7 +2,6 @@ package controller
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/store"
 )
 
@@ -33,6 +33,7 @@ type driver struct {
 	goroutines sync.WaitGroup
 
 	state         core.LedgerState
+	superseded    chan struct{}
 	turns, grants atomic.Uint64
 }
 
@@ -45,6 +46,7 @@ type event struct {
 	outcome Outcome
 	err     error
 	reply   *store.Reply
+	message *coordinator.Message
 	call    func(time.Time, *core.Core)
 }
 
@@ -55,6 +57,7 @@ const (
 	cancel
 	complete
 	turnDone
+	received
 	call
 )
 
@@ -66,6 +69,7 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 		d.statements = make(chan *store.Statement, 1)
 		d.goroutines.Go(func() { d.takeTurns(ctx) })
 	}
+	d.superseded = make(chan struct{})
 	wakeups := ledger.Wakeups(ctx, o.replica)
 	d.goroutines.Go(func() {
 		for range wakeups {
@@ -73,7 +77,25 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 		}
 	})
 	d.goroutines.Go(func() { d.loop(ctx) })
+	if o.fleet != nil {
+		o.fleet.Start(d)
+	}
 }
+
+// The driver implements coordinator.Handler.
+
+// MembersChanged implements coordinator.Handler.
+func (d *driver) MembersChanged(m coordinator.Members) {
+	d.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.SetMembers(now, m) }})
+}
+
+// StreamChanged implements coordinator.Handler.
+func (d *driver) StreamChanged(peer string, up bool) {
+	d.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.SetStream(now, peer, up) }})
+}
+
+// Received implements coordinator.Handler.
+func (d *driver) Received(m coordinator.Message) { d.post(event{kind: received, message: &m}) }
 
 // post hands the loop an event. Once the loop has been told to stop, a request is
 // refused and anything else is dropped.
@@ -150,6 +172,8 @@ func (d *driver) step(now time.Time, e *event) {
 	case turnDone:
 		d.core.TurnDone(now, e.reply, e.err)
 		d.noteTurn(e.err)
+	case received:
+		d.core.Receive(now, e.message)
 	case call:
 		e.call(now, d.core)
 	}
@@ -161,6 +185,12 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 	for {
 		ready := d.core.Ready(now)
 		d.decide(ready.Decisions)
+		for i := range ready.Messages {
+			d.options.fleet.Send(ready.Messages[i])
+		}
+		for i := range ready.Moves {
+			d.noteMove(&ready.Moves[i])
+		}
 		switch {
 		case ready.Turn == nil:
 			return ready.Next
@@ -214,13 +244,21 @@ func (d *driver) noteTurn(err error) {
 	d.state = state
 	log := d.options.logger.With(zap.String("replica", d.options.replica), zap.String("ledger", string(state)))
 	switch {
-	case errors.Is(err, store.ErrSuperseded):
+	case state == core.Superseded:
+		close(d.superseded)
 		log.Error("another process runs under this replica id: give one of them another", zap.Error(err))
 	case state == core.Outage:
 		log.Warn("ledger out of reach, going on alone", zap.Error(err))
 	default:
 		log.Info("ledger state changed")
 	}
+}
+
+// noteMove tells an operator of a change of the shard map.
+func (d *driver) noteMove(m *core.Move) {
+	d.options.logger.Info("shards moved", zap.String("replica", d.options.replica), zap.Uint64("version", m.Version),
+		zap.Strings("joined", m.Joined), zap.Strings("left", m.Left),
+		zap.Int("shards", m.Shards), zap.Int("tickets", m.Tickets), zap.Duration("took", m.Took))
 }
 
 // stop evicts whoever waits, takes leave of the ledger and ends the goroutines.
@@ -234,7 +272,12 @@ func (d *driver) stop() {
 	<-left
 	ctx, cancelWait := context.WithTimeout(context.Background(), d.options.turnTimeout)
 	defer cancelWait()
-	for !d.hasLeft(ctx) && ctx.Err() == nil {
+	for !d.ask(ctx, (*core.Core).Left) && ctx.Err() == nil {
+	}
+	if d.options.fleet != nil {
+		if err := d.options.fleet.Leave(ctx); err != nil {
+			d.options.logger.Warn("the others will have to notice that this replica is gone", zap.Error(err))
+		}
 	}
 	d.mu.Lock()
 	d.stopping = true
@@ -252,11 +295,16 @@ func (d *driver) stop() {
 	d.goroutines.Wait()
 }
 
-// hasLeft asks the core, after a moment, whether its last turn is over.
-func (d *driver) hasLeft(ctx context.Context) bool {
-	left := make(chan bool, 1)
-	d.post(event{kind: call, call: func(_ time.Time, k *core.Core) { left <- k.Left() }})
-	if <-left {
+// ask puts a question to the core, and waits a moment when the answer is no.
+func (d *driver) ask(ctx context.Context, question func(*core.Core) bool) bool {
+	answer := make(chan bool, 1)
+	d.post(event{kind: call, call: func(_ time.Time, k *core.Core) { answer <- question(k) }})
+	select {
+	case yes := <-answer:
+		if yes {
+			return true
+		}
+	case <-d.stopped:
 		return true
 	}
 	select {

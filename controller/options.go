@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
@@ -20,6 +21,8 @@ type Option func(*options)
 
 type options struct {
 	replica                   string
+	incarnation               uint64
+	fleet                     coordinator.Fleet
 	logger                    *zap.Logger
 	observer                  Observer
 	detector                  policies.SaturationDetector
@@ -36,6 +39,15 @@ type options struct {
 // WithReplica names this replica; "weir" by default. The name must be unique
 // among the replicas of a ledger.
 func WithReplica(id string) Option { return func(o *options) { o.replica = id } }
+
+// WithIncarnation sets the number that tells this run of the replica from earlier
+// ones, and must only grow; the time of the start in nanoseconds by default.
+func WithIncarnation(n uint64) Option { return func(o *options) { o.incarnation = n } }
+
+// WithFleet connects the replica to others: each flow then has one queue in the
+// whole fleet, at its shard's owner. Without it every replica queues what comes in
+// by it. The controller starts the fleet and leaves it.
+func WithFleet(f coordinator.Fleet) Option { return func(o *options) { o.fleet = f } }
 
 // WithLogger sets where changes of state are logged; nowhere by default.
 func WithLogger(l *zap.Logger) Option { return func(o *options) { o.logger = l } }
@@ -115,7 +127,7 @@ func newOptions(opts []Option) (options, error) {
 		Fairness: fairness.NewGlobalStrict(fairness.GlobalStrictType), Ordering: ordering.NewFCFS(ordering.FCFSType),
 	}
 	o := options{
-		replica: "weir", logger: zap.NewNop(), usageLimit: static,
+		replica: "weir", incarnation: uint64(time.Now().UnixNano()), logger: zap.NewNop(), usageLimit: static,
 		ttl: time.Minute, noEndpointTTL: time.Minute,
 		lease: 3 * time.Second, waitingTurn: 25 * time.Millisecond,
 		turnTimeout: 500 * time.Millisecond, outageAfter: 500 * time.Millisecond,
@@ -170,9 +182,9 @@ func (o *options) band(priority int) shard.BandConfig {
 	return o.defaultBand
 }
 
-func (o *options) coreConfig(incarnation uint64, fullPause time.Duration) core.Config {
+func (o *options) coreConfig(fullPause time.Duration) core.Config {
 	cfg := core.Config{
-		Replica: o.replica, Incarnation: incarnation, Seed: incarnation,
+		Replica: o.replica, Incarnation: o.incarnation, Seed: o.incarnation,
 		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
 		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, PeerTimeout: 500 * time.Millisecond, OnStoreOutage: o.onStoreOutage,
 	}

@@ -43,6 +43,9 @@ type Fleet interface {
 	// Send takes a message to its replica, or drops it when there is no stream.
 	// It returns at once, and is only called from one goroutine.
 	Send(Message)
+	// Retire tells the others that this replica is about to end and should own
+	// nothing any more.
+	Retire()
 	// Leave tells the others that this replica ends, once its tickets are gone,
 	// and stops calling the handler.
 	Leave(context.Context) error

@@ -23,6 +23,15 @@ type fleet struct {
 	lost    bool // the ledger has failed for a while
 	move    Move // under way
 	moved   []Move
+	tallies Tallies
+}
+
+// Tallies count what the core did with the rest of the fleet.
+type Tallies struct {
+	// Forwarded is the tickets handed to other replicas, restated ones not
+	// counted; Moves the changes of the shard map, and Moved the waiting requests
+	// that were moved by them.
+	Forwarded, Moves, Moved uint64
 }
 
 // Move is a change of the shard map, as an operator would want to hear of it.
@@ -218,6 +227,8 @@ func (c *Core) remap(now time.Time) {
 		}
 	}
 	f.move.Tickets = c.rehome(now)
+	f.tallies.Moves++
+	f.tallies.Moved += uint64(f.move.Tickets)
 }
 
 // endMove reports the move under way once nothing is in two queues any more, or

@@ -61,6 +61,7 @@ func (c *Core) handOver(p *peer, m *coordinator.Message) {
 			m.Queued = append(m.Queued, c.handTo(p, r, m.Number))
 		}
 	}
+	c.fleet.tallies.Forwarded += uint64(len(m.Queued))
 	m.Gone = slices.Clone(p.gone)
 	p.stood = true
 	p.forgetUnsent()

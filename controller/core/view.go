@@ -37,6 +37,8 @@ type View struct {
 	Shards *shard.Map
 	// Peers are the replicas this one knows, itself included, by their ids.
 	Peers []PeerView
+	// Tallies count what was done with the rest of the fleet.
+	Tallies Tallies
 }
 
 // PeerView is a replica as this one sees it.
@@ -78,7 +80,7 @@ func (c *Core) View() View {
 		})
 	}
 	c.queues.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
-	v.Shards = c.fleet.shards
+	v.Shards, v.Tallies = c.fleet.shards, c.fleet.tallies
 	for _, p := range c.fleet.sorted {
 		v.Peers = append(v.Peers, c.peerView(p))
 	}
