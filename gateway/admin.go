@@ -73,6 +73,8 @@ func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /v1/pool", g.answerView(func(v core.View) any { return poolStatus(replica, v) }))
 	mux.HandleFunc("GET /v1/flows", g.answerView(func(v core.View) any { return g.flowStatus(v) }))
+	mux.HandleFunc("GET /v1/replicas", g.answerView(func(v core.View) any { return replicaStatus(replica, v) }))
+	mux.HandleFunc("GET /v1/shards", g.answerView(func(v core.View) any { return shardsStatus(v) }))
 	a.Handler = mux
 	return a
 }

@@ -88,6 +88,13 @@ func NewMetrics(pool string) *Metrics {
 	describe("ledger_members", "Replicas with a lease.")
 	describe("ledger_turns_total", "Turns taken.")
 	describe("ledger_grants_total", "Requests granted to this replica.")
+	describe("fleet_members", "Live replicas as this one sees them, itself included.")
+	describe("fleet_reachable", "Other replicas whose ticket streams work.")
+	describe("fleet_shards_owned", "Shards that this replica owns.")
+	describe("fleet_tickets_forwarded_total", "Tickets handed to other replicas.")
+	describe("fleet_tickets_held", "Waiting tickets of other replicas in this one's queues.")
+	describe("fleet_shard_moves_total", "Changes of the shard map.")
+	describe("fleet_tickets_moved_total", "Waiting requests that changes of the shard map moved.")
 	return m
 }
 
@@ -185,7 +192,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("flow_control_pool_saturation", prometheus.GaugeValue, v.Saturation())
 	send("flow_control_in_flight", prometheus.GaugeValue, float64(v.Totals.InFlight))
 	send("flow_control_limit", prometheus.GaugeValue, float64(v.Pool.Limit))
-	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Outage} {
+	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Outage, core.Superseded} {
 		value := 0.0
 		if state == v.Ledger {
 			value = 1
@@ -195,4 +202,25 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("ledger_members", prometheus.GaugeValue, float64(v.Totals.Members))
 	send("ledger_turns_total", prometheus.CounterValue, float64(turns))
 	send("ledger_grants_total", prometheus.CounterValue, float64(grants))
+	live, reachable, owned, held := 0.0, 0.0, 0.0, 0.0
+	for _, p := range v.Peers {
+		if p.Live {
+			live++
+		}
+		if p.ID == v.Replica {
+			owned = float64(ownedShards(v)[p.ID])
+			continue
+		}
+		if p.Reachable {
+			reachable++
+		}
+		held += float64(p.TicketsHere)
+	}
+	send("fleet_members", prometheus.GaugeValue, live)
+	send("fleet_reachable", prometheus.GaugeValue, reachable)
+	send("fleet_shards_owned", prometheus.GaugeValue, owned)
+	send("fleet_tickets_held", prometheus.GaugeValue, held)
+	send("fleet_tickets_forwarded_total", prometheus.CounterValue, float64(v.Tallies.Forwarded))
+	send("fleet_shard_moves_total", prometheus.CounterValue, float64(v.Tallies.Moves))
+	send("fleet_tickets_moved_total", prometheus.CounterValue, float64(v.Tallies.Moved))
 }

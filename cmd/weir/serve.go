@@ -42,6 +42,7 @@ type serveFlags struct {
 	redis               redis.Config
 	onStoreOutage       string
 	lease               time.Duration
+	fleet               fleetFlags
 }
 
 func newServe() *cobra.Command {
@@ -71,6 +72,7 @@ func newServe() *cobra.Command {
 	fs.StringVar(&f.redis.Pool, "pool", "default", "name of the pool; replicas of one pool share a ledger")
 	fs.StringVar(&f.onStoreOutage, "on-store-outage", "share", "while Redis is out of reach: share (go on within this replica's share of the limit) or hold")
 	fs.DurationVar(&f.lease, "lease", 3*time.Second, "how long a replica that says nothing keeps its slots")
+	f.fleet.add(fs)
 	fs.StringVar(&f.logLevel, "log-level", "info", "debug, info, warn or error")
 	fs.StringVar(&f.logFormat, "log-format", "console", "console or json")
 	return cmd
@@ -104,7 +106,7 @@ func (f *serveFlags) validate() error {
 	case f.drain < 0:
 		return fmt.Errorf("--drain-timeout %v: must not be negative", f.drain)
 	}
-	return nil
+	return f.fleet.validate(f.redis.URL)
 }
 
 func serve(cmd *cobra.Command, f *serveFlags) error {
@@ -126,7 +128,21 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 		return err
 	}
 	defer ledger.Close() //nolint:errcheck // nothing is kept
-	c, err := controller.NewController(ledger, append(options, controller.WithLogger(log), controller.WithObserver(metrics))...)
+	incarnation := uint64(time.Now().UnixNano())
+	fleet, err := f.fleet.open(f.replica, incarnation, f.lease, log)
+	if err != nil {
+		return err
+	}
+	options = append(options, controller.WithLogger(log), controller.WithObserver(metrics), controller.WithIncarnation(incarnation))
+	ctx, cancel := context.WithCancelCause(cmd.Context())
+	defer cancel(nil)
+	if fleet != nil {
+		if _, err := fleet.Join(ctx); err != nil {
+			return errors.Join(fmt.Errorf("--replica-id %s: %w", f.replica, err), fleet.Leave(ctx))
+		}
+		options = append(options, controller.WithFleet(fleet))
+	}
+	c, err := controller.NewController(ledger, options...)
 	if err != nil {
 		return err
 	}
@@ -156,18 +172,23 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 	go func() { _ = adminServer.Serve(operators) }() // to the very end, so that a drain can be watched
 	defer adminServer.Close()                        //nolint:errcheck // the process ends
 	admin.SetReady(true)
-	go func() {
-		<-cmd.Context().Done()
+	go func() { // ends with ctx
+		select {
+		case <-ctx.Done():
+		case <-c.Superseded():
+			cancel(fmt.Errorf("--replica-id %s: %w", f.replica, store.ErrSuperseded))
+		}
 		admin.SetReady(false)
 		log.Info("draining", zap.Duration("at_most", f.drain))
+		c.Retire()
 	}()
 	log.Info("serving", zap.String("replica", f.replica), zap.Stringer("listen", requests.Addr()),
 		zap.Stringer("admin", operators.Addr()), zap.Strings("upstreams", f.upstreams),
 		zap.Int("limit", len(f.upstreams)*f.maxConcurrency), zap.String("fairness", f.fairness))
-	return serveUntil(cmd.Context(), f.drain, &http.Server{
+	return serveUntil(ctx, f.drain, &http.Server{
 		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: zap.NewStdLog(log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
-	}, requests)
+	}, requests, c.Drain)
 }
 
 // controllerOptions builds the plug-ins that the flags name.

@@ -24,6 +24,7 @@ const (
 
 // View is the core as an operator sees it.
 type View struct {
+	Replica    string
 	Ledger     LedgerState
 	Generation uint64
 	// Waiting and InFlight are the requests whose connections are here.
@@ -69,7 +70,7 @@ type BandView struct {
 // View returns a copy of what there is to see.
 func (c *Core) View() View {
 	v := View{
-		Ledger: c.LedgerState(), Generation: c.turn.generation, Waiting: len(c.waiting), InFlight: len(c.inFlight),
+		Replica: c.cfg.Replica, Ledger: c.LedgerState(), Generation: c.turn.generation, Waiting: len(c.waiting), InFlight: len(c.inFlight),
 		Pool: c.pool, Totals: c.totals,
 	}
 	for _, b := range c.bands {

@@ -1,0 +1,72 @@
+package gateway
+
+import (
+	"github.com/weirflow/weir/controller/core"
+)
+
+// ReplicaStatus is one element of the answer of /v1/replicas.
+type ReplicaStatus struct {
+	ID   string `json:"id"`
+	Self bool   `json:"self,omitempty"`
+	// Incarnation tells one run of the replica from the next.
+	Incarnation uint64 `json:"incarnation"`
+	// Live: gossip says so. Reachable: its ticket stream works.
+	Live       bool `json:"live"`
+	Reachable  bool `json:"reachable"`
+	Leaving    bool `json:"leaving,omitempty"`
+	LedgerLost bool `json:"ledger_lost,omitempty"`
+	Shards     int  `json:"shards"`
+	// TicketsThere are requests of the answering replica that wait in its
+	// queues, TicketsHere its requests that wait in the answering one's.
+	TicketsThere int `json:"tickets_there"`
+	TicketsHere  int `json:"tickets_here"`
+}
+
+// ShardsStatus is the answer of /v1/shards.
+type ShardsStatus struct {
+	// Version counts the shard maps that the answering replica drew.
+	Version uint64        `json:"version"`
+	Shards  []ShardStatus `json:"shards"`
+}
+
+// ShardStatus is one shard. Flows and Queued are those at the answering replica.
+type ShardStatus struct {
+	Shard  int    `json:"shard"`
+	Owner  string `json:"owner"`
+	Flows  int    `json:"flows,omitempty"`
+	Queued int64  `json:"queued,omitempty"`
+}
+
+func replicaStatus(replica string, v core.View) []ReplicaStatus {
+	owned := ownedShards(v)
+	replicas := make([]ReplicaStatus, 0, len(v.Peers))
+	for _, p := range v.Peers {
+		replicas = append(replicas, ReplicaStatus{
+			ID: p.ID, Self: p.ID == replica, Incarnation: p.Incarnation, Live: p.Live, Reachable: p.Reachable,
+			Leaving: p.Leaving, LedgerLost: p.LedgerLost, Shards: owned[p.ID],
+			TicketsThere: p.TicketsThere, TicketsHere: p.TicketsHere,
+		})
+	}
+	return replicas
+}
+
+func shardsStatus(v core.View) ShardsStatus {
+	s := ShardsStatus{Version: v.Shards.Version(), Shards: make([]ShardStatus, v.Shards.Shards())}
+	for i := range s.Shards {
+		s.Shards[i] = ShardStatus{Shard: i, Owner: v.Shards.OwnerOf(i)}
+	}
+	for _, f := range v.Flows {
+		s.Shards[f.Shard].Flows++
+		s.Shards[f.Shard].Queued += f.Requests
+	}
+	return s
+}
+
+// ownedShards counts the shards of each replica.
+func ownedShards(v core.View) map[string]int {
+	owned := make(map[string]int)
+	for i := range v.Shards.Shards() {
+		owned[v.Shards.OwnerOf(i)]++
+	}
+	return owned
+}
