@@ -182,8 +182,12 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 		log.Info("draining", zap.Duration("at_most", f.drain))
 		c.Retire()
 	}()
+	gossipAddress := ""
+	if fleet != nil {
+		gossipAddress = fleet.Address()
+	}
 	log.Info("serving", zap.String("replica", f.replica), zap.Stringer("listen", requests.Addr()),
-		zap.Stringer("admin", operators.Addr()), zap.Strings("upstreams", f.upstreams),
+		zap.Stringer("admin", operators.Addr()), zap.String("gossip", gossipAddress), zap.Strings("upstreams", f.upstreams),
 		zap.Int("limit", len(f.upstreams)*f.maxConcurrency), zap.String("fairness", f.fairness))
 	return serveUntil(ctx, f.drain, &http.Server{
 		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,

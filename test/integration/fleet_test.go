@@ -71,8 +71,8 @@ func startServers(t *testing.T, n, running int) *servers {
 
 // replica is a weir serve process.
 type replica struct {
-	url, admin string
-	process    *exec.Cmd
+	id, url, admin, gossip string
+	process                *exec.Cmd
 }
 
 func startReplica(t *testing.T, id string, s *servers, args ...string) *replica {
@@ -84,7 +84,7 @@ func startReplica(t *testing.T, id string, s *servers, args ...string) *replica 
 	for _, url := range s.urls {
 		args = append(args, "--upstream", url)
 	}
-	r := &replica{process: exec.Command(binary, args...)}
+	r := &replica{id: id, process: exec.Command(binary, args...)}
 	stderr, err := r.process.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -93,7 +93,7 @@ func startReplica(t *testing.T, id string, s *servers, args ...string) *replica 
 		t.Fatal(err)
 	}
 	t.Cleanup(r.kill)
-	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)"`)
+	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)","gossip":"([^"]*)"`)
 	found := make(chan []string, 1)
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
@@ -105,7 +105,7 @@ func startReplica(t *testing.T, id string, s *servers, args ...string) *replica 
 	}()
 	select {
 	case m := <-found:
-		r.url, r.admin = "http://"+m[1], "http://"+m[2]
+		r.url, r.admin, r.gossip = "http://"+m[1], "http://"+m[2], m[3]
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s does not say where it listens", id)
 	}
@@ -131,6 +131,7 @@ type load struct {
 
 type failure struct {
 	replica *replica
+	at      time.Time
 	err     error
 }
 
@@ -158,7 +159,7 @@ func (l *load) tenant(ctx context.Context, id string, clients int, r *replica) {
 				if err == nil {
 					l.served[id]++
 				} else {
-					l.failures = append(l.failures, failure{r, err})
+					l.failures = append(l.failures, failure{r, time.Now(), err})
 				}
 				l.mu.Unlock()
 				if err != nil {
