@@ -38,7 +38,9 @@ func (d delegate) NotifyJoin(*memberlist.Node) { d.changed() }
 
 // NotifyLeave implements memberlist.EventDelegate.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
-	if n.State == memberlist.StateDead {
+	// memberlist does not say here whether it left or died, but who leaves says
+	// so before.
+	if m, err := d.read(n); err == nil && !m.Leaving {
 		d.died(n.Name)
 	}
 	d.changed()
@@ -51,9 +53,6 @@ func (d delegate) NotifyUpdate(*memberlist.Node) { d.changed() }
 // in.
 func (d delegate) NotifyAlive(n *memberlist.Node) error {
 	_, err := d.read(n)
-	if errors.Is(err, ErrDuplicateID) {
-		d.duplicate(err)
-	}
 	if err != nil {
 		d.refuse(n, err)
 	}
@@ -80,8 +79,12 @@ func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
 		zap.String("address", existing.Address()), zap.String("other_address", other.Address()))
 }
 
-// refuse logs a refusal, once for every replica and reason.
+// refuse notes that this replica's id is taken, and logs a refusal, once for
+// every replica and reason.
 func (d delegate) refuse(n *memberlist.Node, err error) {
+	if errors.Is(err, ErrDuplicateID) {
+		d.duplicate(err)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.refused) > 1000 {

@@ -141,6 +141,7 @@ func (f *Fleet) Retire() {
 
 // Leave implements coordinator.Fleet.
 func (f *Fleet) Leave(ctx context.Context) error {
+	f.Retire() // so that nobody takes it for dead
 	f.once.Do(func() { close(f.quit) })
 	f.running.Wait()
 	err := f.list.Leave(time.Second)
