@@ -67,6 +67,8 @@ func TestRollingRestart(t *testing.T) {
 		c.wait("it is back", 5*time.Second, func() bool { return c.agree(3) })
 		time.Sleep(500 * time.Millisecond)
 	}
+	l.stop()
+	l.clients.Wait()
 	t.Logf("%d requests served, %d failed", served.Load(), failed.Load())
 	if served.Load() < 500 {
 		t.Errorf("%d requests served, want at least 500", served.Load())
