@@ -37,7 +37,7 @@ bench-redis: ## the fleet on a real Redis (needs redis-server)
 	go test ./test/bench -run '^$$' -bench TurnCost -benchtime 3000x
 
 SEEDS ?= 10000
-soak: ## the simulation over many seeds: make soak SEEDS=100000
+soak: ## the simulation over many seeds: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one
 	WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
 
 proto: ## the ticket stream's generated code (needs protoc)

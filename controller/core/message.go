@@ -36,7 +36,7 @@ func (c *Core) speak(now time.Time, p *peer) {
 	}
 	open := len(p.awaited) < window
 	switch {
-	case open && p.restateDue(now, len(c.waiting)):
+	case open && (p.restate || !now.Before(p.nextRestate(len(c.waiting)))):
 		c.restateTickets(now, p, &m)
 	case open && len(p.queue)+len(p.gone) > 0:
 		c.handOver(p, &m)
@@ -63,7 +63,6 @@ func (c *Core) handOver(p *peer, m *coordinator.Message) {
 	}
 	c.fleet.tallies.Forwarded += uint64(len(m.Queued))
 	m.Gone = slices.Clone(p.gone)
-	p.stood = true
 	p.forgetUnsent()
 }
 
@@ -76,7 +75,6 @@ func (c *Core) restateTickets(now time.Time, p *peer, m *coordinator.Message) {
 	for r := range p.homed.All() {
 		m.Queued = append(m.Queued, c.handTo(p, r, m.Number))
 	}
-	p.stood = len(m.Queued) > 0
 }
 
 func (c *Core) handTo(p *peer, r *request, number uint64) shard.Ticket {
@@ -222,7 +220,7 @@ func (c *Core) nextMessage(next time.Time) time.Time {
 				next = t
 			}
 		}
-		if p.up && (p.stood || !p.homed.Empty()) && len(p.awaited) < window {
+		if p.up && len(p.awaited) < window {
 			if t := p.nextRestate(len(c.waiting)); t.Before(next) {
 				next = t
 			}

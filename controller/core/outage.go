@@ -106,10 +106,11 @@ func (c *Core) dispatchShare(now time.Time) {
 	}
 }
 
-// share is this replica's part of a band's limit: an even one, where the limit
-// does not divide the first replicas by their ids get one more.
+// share is this replica's part of a band's limit: an even one; where the limit
+// does not divide, the first replicas by their ids get one more.
 func (c *Core) share(b *band) int64 {
-	members := int64(c.turn.members)
+	live, _ := c.fleet.members()
+	members := int64(max(c.turn.members, live)) // who started during the outage was never told
 	limit := b.ceiling
 	share := limit / members
 	ids := []string{c.cfg.Replica}

@@ -31,7 +31,6 @@ type peer struct {
 	moving   []*request // handed over, and still in another queue until acknowledged
 	restate  bool       // it must be told everything
 	restated time.Time  // when it was last
-	stood    bool       // it was told of tickets then or since
 
 	// As the ingress of tickets in our queues.
 	received uint64          // the number of the last message taken in
@@ -62,12 +61,9 @@ const window = 4
 // without a trace stays lost.
 const restateEvery = time.Second
 
-// restateDue reports whether it is time to tell the peer everything again. The
-// more there is to tell, the more rarely.
-func (p *peer) restateDue(now time.Time, waiting int) bool {
-	return p.restate || (p.stood || !p.homed.Empty()) && !now.Before(p.nextRestate(waiting))
-}
-
+// nextRestate is when to tell the peer everything again, also when that is
+// nothing: its acknowledgment is a sign of life. The more there may be to tell,
+// the more rarely.
 func (p *peer) nextRestate(waiting int) time.Time {
 	return p.restated.Add(restateEvery + time.Duration(waiting)*100*time.Microsecond)
 }

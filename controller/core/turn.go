@@ -176,10 +176,12 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	return s
 }
 
-// expectedMembers is how many replicas a recovering ledger should wait for.
+// expectedMembers is how many replicas a recovering ledger should wait for. Those
+// that gossip takes for dead count, too: what they hold must be known before
+// anything is granted, and gossip may err.
 func (c *Core) expectedMembers() int {
 	live, lost := c.fleet.members()
-	return max(c.turn.members-len(c.fleet.dead), live-lost, 1)
+	return max(c.turn.members, live-lost)
 }
 
 // settle notes a correction for the next batch.

@@ -1,5 +1,13 @@
 // Package simulation runs a whole fleet in one goroutine and simulated time: the
-// real cores of several replicas, the real memory ledger, and models of clients
-// and of the way to the ledger, all driven by a seed. The invariants are checked
-// after every event, and a failing seed replays exactly.
+// real cores of several replicas, the real memory ledger, and models of clients,
+// of gossip, and of the ways between replicas and to the ledger, all driven by a
+// seed.
+//
+//	clients ──> core ── messages ──> core      network.go: lost, twice, late, cut
+//	             │ ▲                            faults.go:  what goes wrong, when
+//	       turns ▼ │ wake-ups                   check.go:   the invariants
+//	           memory ledger                    ledger.go:  rolled back by replay
+//
+// The invariants are checked after every event. A failing seed replays exactly,
+// and is reported with the fewest faults that still make it fail.
 package simulation

@@ -6,71 +6,130 @@ import (
 	"math/rand/v2"
 	"os"
 	"strconv"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/store"
 )
 
 // draw returns the run of a seed: a fleet, its load and its faults.
 func draw(seed uint64) Config {
 	rng := rand.New(rand.NewPCG(seed, 1))
-	cfg := Config{Seed: seed, Replicas: 1 + rng.IntN(4), Limit: int64(2 + rng.IntN(10)), Length: 24 * time.Second}
-	cfg.Limit = max(cfg.Limit, int64(cfg.Replicas))
-	for i := range 2 + rng.IntN(4) {
-		flow := Flow{ID: fmt.Sprint("flow-", i), Weight: float64(1 + rng.IntN(3)), Clients: 4 * int(cfg.Limit)}
+	cfg := Config{
+		Seed: seed, Replicas: 1 + rng.IntN(4), Shards: 32, Length: 14 * time.Second, Service: 50 * time.Millisecond,
+	}
+	cfg.Limit = int64(max(cfg.Replicas, 2) + rng.IntN(3))
+	for i := range 2 + rng.IntN(3) {
+		flow := Flow{ID: fmt.Sprint("flow-", i), Weight: float64(1 + rng.IntN(3)), Clients: 2 * int(cfg.Limit)}
 		for r := range cfg.Replicas {
-			if len(flow.Replicas) == 0 || rng.IntN(2) == 0 {
-				flow.Replicas = append(flow.Replicas, r)
-			}
-		}
-		if i == 0 {
-			flow.Replicas = nil
-			for r := range cfg.Replicas {
+			if i == 0 || len(flow.Replicas) == 0 || rng.IntN(2) == 0 {
 				flow.Replicas = append(flow.Replicas, r)
 			}
 		}
 		cfg.Flows = append(cfg.Flows, flow)
 	}
-	switch rng.IntN(5) {
-	case 0:
-		cfg.Wipes = 1 + rng.IntN(2)
-	case 1:
-		cfg.Outage = true
-	case 2:
-		cfg.Crash = true
-	case 3:
+	if rng.IntN(2) == 0 {
+		cfg.Flows = append(cfg.Flows, Flow{ID: "urgent", Priority: 10, Weight: 1, Clients: 1, Light: true, Replicas: []int{rng.IntN(cfg.Replicas)}})
+	}
+	for range rng.IntN(3) {
+		cfg.Faults = append(cfg.Faults, Faults[rng.IntN(len(Faults))])
+	}
+	if rng.IntN(3) == 0 {
 		cfg.Loss = 0.02
 	}
-	if rng.IntN(2) == 0 {
+	if rng.IntN(3) == 0 {
+		cfg.MessageLoss = 0.02
+	}
+	if rng.IntN(3) == 0 {
 		cfg.Cancel = 0.1
 	}
+	cfg.Drift = rng.IntN(3) == 0
 	return cfg
 }
 
+// TestSeeds runs many seeds; WEIR_SEEDS says how many, WEIR_SEED runs one.
 func TestSeeds(t *testing.T) {
-	seeds := uint64(100)
+	first, seeds := uint64(0), uint64(1000)
 	if testing.Short() {
-		seeds = 6
+		seeds = 30
 	}
-	if s := os.Getenv("WEIR_SEEDS"); s != "" {
+	number := func(name string) (uint64, bool) {
+		s := os.Getenv(name)
+		if s == "" {
+			return 0, false
+		}
 		n, err := strconv.ParseUint(s, 10, 64)
 		if err != nil {
-			t.Fatalf("WEIR_SEEDS: %v", err)
+			t.Fatalf("%s: %v", name, err)
 		}
+		return n, true
+	}
+	if n, ok := number("WEIR_SEEDS"); ok {
 		seeds = n
 	}
-	for seed := range seeds {
-		if _, err := Run(draw(seed)); err != nil {
-			t.Error(err)
+	if n, ok := number("WEIR_SEED"); ok {
+		first, seeds = n, 1
+	}
+	var wg sync.WaitGroup
+	next := make(chan uint64)
+	for range 2 {
+		wg.Go(func() {
+			for seed := range next {
+				if _, err := Run(draw(seed)); err != nil {
+					t.Error(shortest(draw(seed), err))
+				}
+			}
+		})
+	}
+	for seed := first; seed < first+seeds; seed++ {
+		next <- seed
+	}
+	close(next)
+	wg.Wait()
+}
+
+// shortest takes faults away from a failing run as long as it still fails, and
+// returns the error of what is left.
+func shortest(cfg Config, err error) error {
+	for again := true; again; {
+		again = false
+		for i := range cfg.Faults {
+			less := cfg
+			less.Faults = append(append([]Fault(nil), cfg.Faults[:i]...), cfg.Faults[i+1:]...)
+			if _, e := Run(less); e != nil {
+				cfg, err, again = less, e, true
+				break
+			}
+		}
+		for _, simpler := range []func(*Config){
+			func(c *Config) { c.Loss = 0 },
+			func(c *Config) { c.MessageLoss = 0 },
+			func(c *Config) { c.Cancel = 0 },
+			func(c *Config) { c.Drift = false },
+		} {
+			less := cfg
+			simpler(&less)
+			if less.Loss == cfg.Loss && less.MessageLoss == cfg.MessageLoss && less.Cancel == cfg.Cancel && less.Drift == cfg.Drift {
+				continue
+			}
+			if _, e := Run(less); e != nil {
+				cfg, err, again = less, e, true
+			}
 		}
 	}
+	return fmt.Errorf("%d replicas, limit %d, faults %v, loss %g, message loss %g, cancel %g, drift %v: %w",
+		cfg.Replicas, cfg.Limit, cfg.Faults, cfg.Loss, cfg.MessageLoss, cfg.Cancel, cfg.Drift, err)
 }
 
 // TestSeedReplays runs a seed twice and compares what it measured.
 func TestSeedReplays(t *testing.T) {
 	cfg := draw(3)
-	cfg.Wipes, cfg.Loss = 1, 0.02
+	cfg.Replicas, cfg.Limit, cfg.Loss, cfg.MessageLoss, cfg.Faults = 3, 4, 0.02, 0.02, []Fault{Wipe, Rumour, Crash}
+	cfg.Flows = twoFlows(0)
 	a, err1 := Run(cfg)
 	b, err2 := Run(cfg)
 	if err := errors.Join(err1, err2); err != nil {
@@ -81,34 +140,78 @@ func TestSeedReplays(t *testing.T) {
 	}
 }
 
-// TestChecksCanFail breaks the fleet on purpose and wants each check to see it.
-func TestChecksCanFail(t *testing.T) {
-	base := draw(1)
-	base.Replicas, base.Limit, base.Wipes, base.Outage, base.Crash, base.Loss = 2, 4, 0, false, false, 0
-	base.Flows = []Flow{{ID: "a", Weight: 1, Clients: 16, Replicas: []int{0, 1}}, {ID: "b", Weight: 1, Clients: 16, Replicas: []int{1}}}
+func twoFlows(priority int) []Flow {
+	return []Flow{
+		{ID: "a", Weight: 1, Clients: 8, Replicas: []int{0, 1, 2}},
+		{ID: "b", Weight: 1, Clients: 8, Replicas: []int{1}},
+		{ID: "urgent", Priority: priority, Weight: 1, Clients: 1, Light: true, Replicas: []int{2}},
+	}
+}
+
+// TestInvariantsCanBreak breaks the fleet on purpose, once for each invariant,
+// and wants the check of that invariant to see it.
+func TestInvariantsCanBreak(t *testing.T) {
+	base := Config{Seed: 1, Replicas: 3, Shards: 32, Limit: 4, Length: 14 * time.Second, Service: 50 * time.Millisecond, Flows: twoFlows(10)}
 	if _, err := Run(base); err != nil {
 		t.Fatalf("unbroken: %v", err)
 	}
-	for name, breakIt := range map[string]func(*store.Reply){
-		"mail is read twice": func(r *store.Reply) { // a ticket of another number is granted too
-			for _, m := range r.Mail {
-				m.Ticket.Seq++
-				r.Mail = append(r.Mail, m)
-				r.Mail[len(r.Mail)-1].Number += 1 << 40
-				return
+	decisions := 0
+	for _, tc := range []struct {
+		invariant string
+		broken    Break
+		faults    []Fault
+		cancel    float64
+	}{
+		{"capacity", Break{Statement: func(s *store.Statement) { // a replica hides what it has in flight
+			for i := range s.Bands {
+				s.Bands[i].InFlight = 0
 			}
-		},
-		"grants are lost": func(r *store.Reply) {
-			for i := range r.Mail {
-				r.Mail[i].Kind &^= store.Granted
+		}}, nil, 0},
+		{"one outcome", Break{Decision: func(d *core.Decision) bool { // a cancelled request is decided again
+			return d.Outcome != core.Dispatched
+		}}, nil, 0.2},
+		{"no ticket lost", Break{Message: func(m *coordinator.Message) { // tickets vanish on the way
+			m.Queued = nil
+		}}, nil, 0},
+		{"double dispatch", Break{Decision: func(d *core.Decision) bool { // every hundredth goes twice
+			decisions++
+			return d.Outcome == core.Dispatched && decisions%100 == 0
+		}}, nil, 0},
+		{"fairness", Break{Statement: func(s *store.Statement) { // a flow's service is not charged
+			for i := range s.Offers {
+				if s.Offers[i].Flow == "b" {
+					s.Offers[i].Charge = 0
+				}
 			}
-		},
+		}}, nil, 0},
+		{"priority", Break{Request: func(q *core.Request) { // the highest goes last
+			q.Flow.Priority = -q.Flow.Priority
+		}}, nil, 0},
+		{"work conserving", Break{Statement: func(s *store.Statement) { // a replica claims what it has not
+			for i := range s.Bands {
+				s.Bands[i].InFlight++
+			}
+		}}, nil, 0},
+		{"continuity", Break{Statement: func(s *store.Statement) { // a flow's standing is forgotten with a wipe
+			if s.Register {
+				s.Counters = nil
+				for i := range s.Offers {
+					if s.Offers[i].Flow == "b" {
+						s.Offers[i].Rank = 0
+					}
+				}
+			}
+		}}, []Fault{Wipe}, 0},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tc.invariant, func(t *testing.T) {
 			cfg := base
-			cfg.Break = breakIt
-			if _, err := Run(cfg); !errors.Is(err, errInvariant) {
-				t.Errorf("got %v, want a broken invariant", err)
+			if tc.invariant == "no ticket lost" || tc.invariant == "work conserving" {
+				cfg.Flows = cfg.Flows[:2] // the urgent one is missed first
+			}
+			cfg.Break, cfg.Faults, cfg.Cancel = tc.broken, tc.faults, tc.cancel
+			_, err := Run(cfg)
+			if !errors.Is(err, ErrInvariant) || !strings.Contains(err.Error(), tc.invariant) {
+				t.Errorf("got %v, want %s broken", err, tc.invariant)
 			}
 		})
 	}

@@ -1,0 +1,126 @@
+package simulation
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/store"
+)
+
+// Fault is something that goes wrong during a run.
+type Fault string
+
+// The faults. Loss, delay, reordering and duplication of turns and messages, wrong
+// clocks and clients that hang up are in Config, since they go on all the time.
+const (
+	Crash     Fault = "crash"      // a replica dies and comes back
+	Pause     Fault = "pause"      // a replica stops and goes on
+	Wipe      Fault = "wipe"       // the ledger forgets everything
+	Rollback  Fault = "rollback"   // the ledger is as it was a while ago
+	Outage    Fault = "outage"     // the ledger is out of reach
+	LedgerCut Fault = "ledger cut" // for one replica
+	Split     Fault = "split"      // no messages between two replicas
+	OneWay    Fault = "one way"    // in one direction
+	Rumour    Fault = "rumour"     // gossip takes a live replica for dead
+	Scale     Fault = "scale"      // a replica leaves in good order and comes back
+)
+
+// Faults lists them all.
+var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale}
+
+// Break breaks the fleet on purpose, to prove that a check can fail.
+type Break struct {
+	Statement func(*store.Statement)
+	Reply     func(*store.Reply)
+	Message   func(*coordinator.Message)
+	Request   func(*core.Request)
+	Decision  func(*core.Decision) (again bool)
+}
+
+// disturbs reports whether the fault itself takes service from some flows, so
+// that fairness is measured anew after it. The others must not be noticed.
+func (x Fault) disturbs() bool {
+	switch x {
+	case Wipe, Split, OneWay, Rumour:
+		return false
+	default:
+		return true
+	}
+}
+
+// plan draws when the fault happens and what it does.
+func (f *fleet) plan(x Fault) {
+	at := f.cfg.Length/8 + f.upTo(f.cfg.Length/4)
+	n := f.nodes[f.rng.IntN(len(f.nodes))]
+	other := f.nodes[(n.index+1+f.rng.IntN(max(1, len(f.nodes)-1)))%len(f.nodes)]
+	lasts := 300*time.Millisecond + f.upTo(f.cfg.Length/6)
+	over := func(what string, do func()) {
+		f.after(at+lasts, fmt.Sprintf("%s of %s ends", what, n.id), func() {
+			do()
+			f.fault(x)
+		})
+	}
+	begin := func() {}
+	switch x {
+	case Crash:
+		begin = func() { f.dead++; n.crash() }
+		over("crash", func() {
+			f.dead--
+			if !n.alive { // two crashes may overlap
+				n.start()
+			}
+		})
+	case Pause:
+		begin = func() { f.dead++; n.pause(lasts) }
+		over("pause", func() { f.dead-- })
+	case Wipe:
+		begin = f.ledger.Wipe
+	case Rollback:
+		f.recording = true
+		back := f.upTo(2 * time.Second)
+		begin = func() { f.rollBack(f.now.Add(-back)) }
+	case Outage:
+		begin = func() { f.down, f.before = true, int64(len(f.flights)) }
+		over("outage", func() { f.down = false })
+	case LedgerCut:
+		begin = func() { n.ledgerCut = true; f.cutOff++; f.before = int64(len(f.flights)) }
+		over("ledger cut", func() { n.ledgerCut = false; f.cutOff-- })
+	case Split, OneWay:
+		if n == other {
+			return
+		}
+		begin = func() { f.split(n, other, x == OneWay, lasts) }
+	case Rumour:
+		if n == other {
+			return
+		}
+		begin = func() { f.rumour(n, other, lasts) }
+	case Scale:
+		if len(f.nodes) < 2 {
+			return
+		}
+		begin = func() { n.do(n.core, func() { n.core.Retire(n.now()); n.pump() }) }
+		// It is gone for good once nothing waits in its queues; its clients come
+		// again when it is back.
+		over("scale in", func() {
+			if n.alive {
+				n.crash()
+				n.start()
+			}
+		})
+	}
+	f.after(at, fmt.Sprintf("%s of %s", x, n.id), func() {
+		begin()
+		f.fault(x)
+	})
+}
+
+// fault notes that the books may be off for a while.
+func (f *fleet) fault(x Fault) {
+	f.faulty = f.now
+	if x.disturbs() {
+		f.disturbed = f.now
+	}
+}

@@ -1,0 +1,128 @@
+package simulation
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
+)
+
+// link is the way from one replica to another.
+type link struct{ from, to int }
+
+// connected reports whether a stream between two replicas can work.
+func (f *fleet) connected(a, b *node) bool {
+	return a.alive && b.alive && !f.cut[link{a.index, b.index}] && !f.cut[link{b.index, a.index}]
+}
+
+// send takes a message to its replica, unless it is lost; it may come late, twice
+// or after a later one.
+func (f *fleet) send(from *node, m coordinator.Message) {
+	if f.cfg.Break.Message != nil {
+		f.cfg.Break.Message(&m)
+	}
+	to := f.byID[m.To]
+	if to == nil || f.cut[link{from.index, to.index}] || f.rng.Float64() < f.cfg.MessageLoss {
+		return
+	}
+	times := 1
+	if f.rng.Float64() < f.cfg.MessageLoss {
+		times = 2
+	}
+	for range times {
+		delay := 50*time.Microsecond + f.upTo(100*time.Microsecond)
+		if f.rng.Float64() < f.cfg.MessageLoss {
+			delay += f.upTo(100 * time.Millisecond)
+		}
+		k := to.core
+		copied := m
+		copied.Queued = slices.Clone(m.Queued)
+		f.after(delay, "", func() {
+			to.do(k, func() {
+				k.Receive(to.now(), &copied)
+				to.pump()
+			})
+		})
+	}
+}
+
+// gossip spreads that a replica came or went: to each other one after a time of
+// its own. A death takes longer to notice than a stream to break.
+func (f *fleet) gossip(about int, lives bool) {
+	for _, n := range f.nodes {
+		if n.index == about {
+			continue
+		}
+		delay := f.upTo(200 * time.Millisecond)
+		if !lives {
+			delay = 300*time.Millisecond + f.upTo(time.Second)
+		}
+		f.after(delay, "", func() { f.hear(n, about, lives) })
+		f.after(f.upTo(20*time.Millisecond), "", func() { f.restream(n, f.nodes[about]) })
+	}
+	for _, n := range f.nodes {
+		if n.index != about && lives {
+			f.after(f.upTo(200*time.Millisecond), "", func() { f.hear(f.nodes[about], n.index, n.alive) })
+		}
+	}
+}
+
+// hear tells a replica what gossip says of another.
+func (f *fleet) hear(n *node, about int, lives bool) {
+	n.do(n.core, func() {
+		if was, known := n.view[about]; known && was == lives && !lives {
+			return
+		}
+		n.view[about] = lives
+		n.members()
+	})
+}
+
+// restream tells both ends whether the stream between them works.
+func (f *fleet) restream(a, b *node) {
+	up := f.connected(a, b)
+	for _, end := range []struct{ at, of *node }{{a, b}, {b, a}} {
+		if !end.at.alive || !up && !end.at.streams[end.of.index] {
+			continue
+		}
+		k := end.at.core
+		end.at.do(k, func() {
+			end.at.streams[end.of.index] = up
+			k.SetStream(end.at.now(), end.of.id, up)
+			end.at.pump()
+		})
+	}
+}
+
+// split cuts the way between two replicas, in one direction or both, and heals it
+// again.
+func (f *fleet) split(a, b *node, oneWay bool, d time.Duration) {
+	f.severed = true
+	ways := []link{{a.index, b.index}, {b.index, a.index}}
+	if oneWay {
+		ways = ways[:1]
+	}
+	for _, w := range ways {
+		f.cut[w] = true
+	}
+	f.after(f.upTo(3*time.Second), "", func() { f.restream(a, b) })
+	f.after(d, "heal", func() {
+		for _, w := range ways {
+			delete(f.cut, w)
+		}
+		f.after(f.upTo(time.Second), "", func() { f.restream(a, b) })
+	})
+}
+
+// rumour lets gossip err at one replica about another.
+func (f *fleet) rumour(n, about *node, d time.Duration) {
+	f.hear(n, about.index, false)
+	f.after(d, "rumour ends", func() { f.hear(n, about.index, about.alive) })
+}
+
+// moved takes note of a move of shards.
+func (f *fleet) moved(m core.Move) {
+	f.moves++
+	f.movedTickets += m.Tickets
+}

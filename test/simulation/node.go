@@ -1,0 +1,274 @@
+package simulation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/ordering"
+	"github.com/weirflow/weir/policies/usagelimit"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+)
+
+// node is one replica.
+type node struct {
+	fleet       *fleet
+	index       int
+	id          string
+	core        *core.Core
+	incarnation uint64
+	seq         uint64
+	alive       bool
+	ledgerCut   bool          // the ledger is out of its reach alone
+	offset      time.Duration // its clock is wrong by this
+	drift       float64       // and by this part of the time that passed
+	paused      bool
+	deferred    []func() // what happened to it meanwhile
+	tick        time.Time
+	wakeups     <-chan struct{}
+	stopWakeups context.CancelFunc
+	streams     map[int]bool // up, as it was told
+	view        map[int]bool // who lives, as gossip told it
+	waiting     map[uint64]waitingSince
+}
+
+type waitingSince struct {
+	at   time.Time
+	flow policies.FlowKey
+}
+
+// now is the node's own clock.
+func (n *node) now() time.Time {
+	f := n.fleet
+	passed := f.now.Sub(f.began)
+	return f.now.Add(n.offset + time.Duration(float64(passed)*n.drift))
+}
+
+func (f *fleet) config(n *node) core.Config {
+	static, err := usagelimit.NewStatic(usagelimit.StaticType, 1)
+	if err != nil {
+		panic(err)
+	}
+	weights := make(map[string]float64)
+	for _, flow := range f.cfg.Flows {
+		weights[flow.ID] = flow.Weight
+	}
+	return core.Config{
+		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
+		Shard: shard.Config{
+			Shards: f.cfg.Shards, OffersPerBand: 32, Idle: time.Minute,
+			Weight: func(k policies.FlowKey) float64 { return weights[k.ID] },
+			Band: func(int) shard.BandConfig {
+				return shard.BandConfig{
+					MaxRequests: 50000, MaxBytes: 1e9,
+					Fairness: fairness.NewRoundRobin(fairness.RoundRobinType), Ordering: ordering.NewFCFS(ordering.FCFSType),
+				}
+			},
+		},
+		UsageLimit: static, TTL: time.Minute, NoEndpointTTL: time.Minute,
+		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
+		PeerTimeout: peerTimeout, FullPause: f.cfg.FullPause,
+	}
+}
+
+// start brings a replica up.
+func (n *node) start() {
+	f := n.fleet
+	n.incarnation = uint64(f.now.UnixNano())
+	n.seq = n.incarnation
+	n.core = core.New(f.config(n))
+	n.alive, n.paused, n.tick = true, false, time.Time{}
+	n.streams, n.view, n.waiting = make(map[int]bool), make(map[int]bool), make(map[uint64]waitingSince)
+	n.core.SetPool(n.now(), core.Pool{Endpoints: 1, Limit: f.cfg.Limit})
+	n.listen()
+	f.gossip(n.index, true)
+	n.pump()
+}
+
+// listen asks the ledger for wake-ups.
+func (n *node) listen() {
+	var ctx context.Context
+	ctx, n.stopWakeups = context.WithCancel(context.Background())
+	n.wakeups = n.fleet.ledger.Wakeups(ctx, n.id)
+}
+
+// crash ends a replica without a word: its connections end with it.
+func (n *node) crash() {
+	if !n.alive {
+		return
+	}
+	f := n.fleet
+	n.alive = false
+	n.deferred = nil
+	n.stopWakeups()
+	for id := range f.flights {
+		if id.Ingress == n.id {
+			delete(f.flights, id)
+		}
+	}
+	for _, flow := range f.cfg.Flows {
+		for _, at := range flow.Replicas {
+			for range flow.Clients {
+				if at == n.index {
+					f.after(100*time.Millisecond, "", func() { f.client(flow, n) })
+				}
+			}
+		}
+	}
+	f.gossip(n.index, false)
+}
+
+// pause stops a replica for a while: what happens to it meanwhile comes after.
+func (n *node) pause(d time.Duration) {
+	f, k := n.fleet, n.core
+	n.paused = true
+	f.after(d, "resume "+n.id, func() {
+		if n.core != k || !n.alive {
+			return
+		}
+		n.paused = false
+		deferred := n.deferred
+		n.deferred = nil
+		for _, do := range deferred {
+			do()
+		}
+		n.pump()
+	})
+}
+
+// do makes something happen at a replica, later if it is paused.
+func (n *node) do(k *core.Core, what func()) {
+	switch {
+	case n.core != k || !n.alive:
+	case n.paused:
+		n.deferred = append(n.deferred, func() {
+			if n.core == k && n.alive {
+				what()
+			}
+		})
+	default:
+		what()
+	}
+}
+
+// pump carries out what the core asks for.
+func (n *node) pump() {
+	f := n.fleet
+	if !n.alive || n.paused {
+		return
+	}
+	n.core.Tick(n.now())
+	ready := n.core.Ready(n.now())
+	decisions := append([]core.Decision(nil), ready.Decisions...)
+	if ready.Turn != nil {
+		n.takeTurn(ready.Turn)
+	}
+	for i := range ready.Messages {
+		f.send(n, ready.Messages[i])
+	}
+	for _, m := range ready.Moves {
+		f.moved(m)
+	}
+	for _, d := range decisions {
+		d.Tag.(func(core.Decision))(d)
+	}
+	if n.tick.IsZero() || ready.Next.Before(n.tick) || !n.tick.After(n.now()) {
+		n.tick = ready.Next
+		k, at := n.core, ready.Next
+		f.after(max(0, at.Sub(n.now())), "", func() {
+			n.do(k, func() {
+				if n.tick.Equal(at) {
+					n.tick = time.Time{}
+					n.pump()
+				}
+			})
+		})
+	}
+}
+
+const peerTimeout = 500 * time.Millisecond
+
+var errLost = errors.New("lost on the way")
+
+// takeTurn takes a statement to the ledger and its reply back, unless either is
+// lost.
+func (n *node) takeTurn(s *store.Statement) {
+	f, k := n.fleet, n.core
+	f.turns++
+	done := func(reply *store.Reply, err error) {
+		n.do(k, func() {
+			k.TurnDone(n.now(), reply, err)
+			n.pump()
+		})
+	}
+	lost := func() { f.after(50*time.Millisecond, "", func() { done(nil, errLost) }) }
+	requestLost, replyLost := f.rng.Float64() < f.cfg.Loss, f.rng.Float64() < f.cfg.Loss
+	f.after(50*time.Microsecond+f.upTo(200*time.Microsecond), "", func() {
+		if requestLost || f.down || n.ledgerCut || !n.alive || n.core != k {
+			lost()
+			return
+		}
+		if f.cfg.Break.Statement != nil {
+			f.cfg.Break.Statement(s)
+		}
+		f.record(s)
+		reply, err := f.ledger.Turn(context.Background(), s)
+		f.wake()
+		if err != nil || replyLost {
+			lost()
+			return
+		}
+		if f.cfg.Break.Reply != nil {
+			f.cfg.Break.Reply(reply)
+		}
+		f.after(50*time.Microsecond, "", func() { done(reply, nil) })
+	})
+}
+
+// wake passes the ledger's wake-ups on, a few of them lost.
+func (f *fleet) wake() {
+	for _, n := range f.nodes {
+		if !n.alive {
+			continue
+		}
+		select {
+		case <-n.wakeups:
+			if f.rng.Float64() < f.cfg.Loss || n.ledgerCut || f.down {
+				continue
+			}
+			k := n.core
+			f.after(100*time.Microsecond, "", func() {
+				n.do(k, func() {
+					k.Wake()
+					n.pump()
+				})
+			})
+		default:
+		}
+	}
+}
+
+// members tells a replica who lives, as gossip has it there.
+func (n *node) members() {
+	m := coordinator.Members{Live: []coordinator.Member{{ID: n.id, Incarnation: n.incarnation}}}
+	for _, other := range n.fleet.nodes {
+		if other == n {
+			continue
+		}
+		if live, known := n.view[other.index]; live {
+			m.Live = append(m.Live, coordinator.Member{ID: other.id, Incarnation: other.incarnation})
+		} else if known {
+			m.Dead = append(m.Dead, other.id)
+		}
+	}
+	n.core.SetMembers(n.now(), m)
+	n.pump()
+}
+
+func nodeID(i int) string { return fmt.Sprintf("r%02d", i) }
