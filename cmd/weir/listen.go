@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/weirflow/weir/store"
@@ -20,9 +21,19 @@ func listenOn(flag, address string) (net.Listener, error) {
 	return l, nil
 }
 
+// lastAnswers is how long connections are taken and kept once the end has come,
+// each answer saying that its connection closes. One that was closed without a
+// word could just be carrying the next request.
+const lastAnswers = 500 * time.Millisecond
+
 // serveUntil serves until ctx ends, then lets what is under way end, and the
 // controller drain, for at most the drain time.
 func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l net.Listener, drainController func(context.Context) error) error {
+	var ending atomic.Bool
+	handler := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(&lastWriter{ResponseWriter: w, ending: &ending}, r)
+	})
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	var cause error
@@ -32,6 +43,10 @@ func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l
 			cause = context.Cause(ctx)
 		}
 	case cause = <-failed:
+	}
+	ending.Store(true)
+	if cause == nil {
+		time.Sleep(min(lastAnswers, drain/4))
 	}
 	draining, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
@@ -44,3 +59,33 @@ func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l
 	}
 	return cause
 }
+
+// lastWriter says with an answer that begins once the end has come that its
+// connection closes.
+type lastWriter struct {
+	http.ResponseWriter
+	ending *atomic.Bool
+	begun  bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *lastWriter) WriteHeader(code int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (w *lastWriter) Write(p []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *lastWriter) begin() {
+	if !w.begun && w.ending.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	w.begun = true
+}
+
+// Unwrap lets http.ResponseController reach the writer's other abilities.
+func (w *lastWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
