@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak proto
+.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -44,3 +44,6 @@ proto: ## the ticket stream's generated code (needs protoc)
 	mkdir -p bin && go build -o bin/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 	PATH="$(CURDIR)/bin:$$PATH" protoc --go_out=. --go_opt=paths=source_relative \
 		--go-grpc_out=. --go-grpc_opt=paths=source_relative coordinator/stream/ticketpb/ticket.proto
+
+scale: ## the README's table of fleets from 3 to 100 replicas, simulated
+	WEIR_SCALE=1 go test ./test/simulation -run TestScale -v -timeout 30m

@@ -22,6 +22,8 @@ type Config struct {
 	Length   time.Duration // of simulated time
 	// Service is how long a request takes at the model servers, on average.
 	Service time.Duration
+	// TurnCost is how long a turn occupies the ledger; others wait meanwhile.
+	TurnCost time.Duration
 	// FullPause is the cores'.
 	FullPause time.Duration
 	// Flows are always backlogged, but for the Light ones; each is fed at the
@@ -64,6 +66,7 @@ type fleet struct {
 	recording bool
 	history   []applied
 	replaying time.Time
+	busy      time.Time // until when the ledger is
 
 	nodes []*node
 	byID  map[string]*node
@@ -73,6 +76,7 @@ type fleet struct {
 	cutOff     int           // replicas that it alone is out of reach for
 	before     int64         // requests in flight when that began
 	dead       int           // replicas that are down or paused
+	light     map[policies.FlowKey]bool
 	longest    time.Duration // that a request may wait
 	faulty     time.Time
 	disturbed  time.Time
@@ -145,7 +149,9 @@ func Run(cfg Config) (*Result, error) {
 	for _, n := range f.nodes {
 		n.start()
 	}
+	f.light = make(map[policies.FlowKey]bool)
 	for _, flow := range cfg.Flows {
+		f.light[policies.FlowKey{ID: flow.ID, Priority: flow.Priority}] = flow.Light
 		for _, at := range flow.Replicas {
 			for range flow.Clients {
 				f.after(f.upTo(20*time.Millisecond), "", func() { f.client(flow, f.nodes[at]) })

@@ -123,6 +123,9 @@ func (f *fleet) rumour(n, about *node, d time.Duration) {
 
 // moved takes note of a move of shards.
 func (f *fleet) moved(m core.Move) {
+	if f.now.Sub(f.began) < warm {
+		return // it finds itself
+	}
 	f.moves++
 	f.movedTickets += m.Tickets
 }

@@ -209,7 +209,11 @@ func (n *node) takeTurn(s *store.Statement) {
 	}
 	lost := func() { f.after(50*time.Millisecond, "", func() { done(nil, errLost) }) }
 	requestLost, replyLost := f.rng.Float64() < f.cfg.Loss, f.rng.Float64() < f.cfg.Loss
-	f.after(50*time.Microsecond+f.upTo(200*time.Microsecond), "", func() {
+	arrives := f.now.Add(50*time.Microsecond + f.upTo(200*time.Microsecond))
+	if f.busy = f.busy.Add(f.cfg.TurnCost); f.busy.Before(arrives) {
+		f.busy = arrives
+	}
+	f.after(f.busy.Sub(f.now), "", func() {
 		if requestLost || f.down || n.ledgerCut || !n.alive || n.core != k {
 			lost()
 			return
