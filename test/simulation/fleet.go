@@ -72,11 +72,11 @@ type fleet struct {
 	byID  map[string]*node
 	cut   map[link]bool
 
-	down       bool          // the ledger is out of everybody's reach
-	cutOff     int           // replicas that it alone is out of reach for
-	before     int64         // requests in flight when that began
-	dead       int           // replicas that are down or paused
-	light     map[policies.FlowKey]bool
+	down       bool  // the ledger is out of everybody's reach
+	cutOff     int   // replicas that it alone is out of reach for
+	before     int64 // requests in flight when that began
+	dead       int   // replicas that are down or paused
+	light      map[policies.FlowKey]bool
 	longest    time.Duration // that a request may wait
 	faulty     time.Time
 	disturbed  time.Time

@@ -1,0 +1,320 @@
+package stream
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/coordinator/stream/ticketpb"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// end is one replica's streams and what came by them.
+type end struct {
+	*Streams
+	up       chan bool
+	messages chan coordinator.Message
+	logs     *observer.ObservedLogs
+	address  string
+}
+
+func (e *end) MembersChanged(coordinator.Members) {}
+func (e *end) StreamChanged(_ string, up bool)    { e.up <- up }
+func (e *end) Received(m coordinator.Message)     { e.messages <- m }
+
+func start(t *testing.T, id string, configure func(*Config)) *end {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	core, logs := observer.New(zapcore.InfoLevel)
+	cfg := Config{Listener: l, Replica: id, Incarnation: 7, Shards: 256, Logger: zap.New(core), Redial: 50 * time.Millisecond}
+	if configure != nil {
+		configure(&cfg)
+	}
+	e := &end{
+		Streams: New(cfg), up: make(chan bool, 100), messages: make(chan coordinator.Message, 100),
+		logs: logs, address: l.Addr().String(),
+	}
+	e.Start(e)
+	t.Cleanup(func() { e.Close(context.Background()) })
+	return e
+}
+
+func (e *end) member() coordinator.Member {
+	return coordinator.Member{ID: e.cfg.Replica, Incarnation: e.cfg.Incarnation, Address: e.address}
+}
+
+func introduce(a, b *end) {
+	a.SetMembers([]coordinator.Member{a.member(), b.member()})
+	b.SetMembers([]coordinator.Member{a.member(), b.member()})
+}
+
+func wait[T any](t *testing.T, what string, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatalf("%s did not come", what)
+		panic("unreachable")
+	}
+}
+
+// waitLog waits until the log says so.
+func (e *end) waitLog(t *testing.T, text string) {
+	t.Helper()
+	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+		for _, entry := range e.logs.All() {
+			for _, value := range entry.ContextMap() {
+				if s, ok := value.(string); ok && strings.Contains(s, text) {
+					return
+				}
+			}
+		}
+	}
+	t.Fatalf("the log does not say %q: %v", text, e.logs.All())
+}
+
+func message(from, to string, queued int) coordinator.Message {
+	m := coordinator.Message{
+		From: from, Incarnation: 7, To: to, ToIncarnation: 8, Number: 3, Restate: true,
+		Gone: []uint64{4}, Acknowledged: 5, Resync: true, Rejected: []uint64{6}, Leaving: true, LedgerLost: true,
+	}
+	for i := range queued {
+		m.Queued = append(m.Queued, shard.Ticket{
+			ID: policies.TicketID{Ingress: from, Seq: uint64(i) + 1<<60}, Flow: policies.FlowKey{ID: "flow", Priority: -3},
+			Bytes: 1, InputTokens: 2, OutputTokens: 3, Arrival: time.Unix(0, 17), Waited: true,
+		})
+	}
+	return m
+}
+
+// TestBothWays carries messages both ways over the one stream of a pair.
+func TestBothWays(t *testing.T) {
+	a, b := start(t, "a", nil), start(t, "b", nil)
+	introduce(a, b)
+	wait(t, "a's stream", a.up)
+	wait(t, "b's stream", b.up)
+	for _, way := range []struct{ from, to *end }{{a, b}, {b, a}} {
+		m := message(way.from.cfg.Replica, way.to.cfg.Replica, 3)
+		way.from.Send(m)
+		if diff := cmp.Diff(m, wait(t, "the message", way.to.messages)); diff != "" {
+			t.Errorf("from %s: %s", way.from.cfg.Replica, diff)
+		}
+	}
+}
+
+// TestBreaks wants both ends to hear that the stream broke.
+func TestBreaks(t *testing.T) {
+	a, b := start(t, "a", nil), start(t, "b", nil)
+	introduce(a, b)
+	wait(t, "a's stream", a.up)
+	wait(t, "b's stream", b.up)
+	b.Close(t.Context())
+	if wait(t, "the break", a.up) {
+		t.Error("a's stream is up again")
+	}
+}
+
+// TestGarbage has a stranger send bytes to the ticket port; replicas go on.
+func TestGarbage(t *testing.T) {
+	a, b := start(t, "a", nil), start(t, "b", nil)
+	introduce(a, b)
+	wait(t, "b's stream", b.up)
+	for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", "\x00\xff\x13\x37", strings.Repeat("x", 1<<20)} {
+		c, err := net.Dial("tcp", b.address)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = c.Write([]byte(garbage)) // it may be cut off
+		_ = c.Close()
+	}
+	a.Send(message("a", "b", 1))
+	wait(t, "a message after the garbage", b.messages)
+}
+
+// TestRefuses wants a replica that cannot be worked with refused with both
+// values.
+func TestRefuses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		configure func(*Config)
+		want      string
+	}{
+		"other shards": {func(c *Config) { c.Shards = 128 }, `replica "a" has 128 shards, this one 256`},
+		"same id":      {func(c *Config) { c.Replica = "b" }, `is this replica's own`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := start(t, "a", tc.configure), start(t, "b", nil)
+			id := "b"
+			if a.cfg.Replica == "b" {
+				id = "c" // so that a dials
+			}
+			a.SetMembers([]coordinator.Member{{ID: id, Address: b.address}})
+			b.waitLog(t, tc.want)
+			a.waitLog(t, tc.want)
+		})
+	}
+}
+
+func TestVersions(t *testing.T) {
+	s := &Streams{cfg: Config{Replica: "b", Shards: 256}}
+	for version, ok := range map[uint32]bool{
+		coordinator.ProtocolVersion: true, coordinator.ProtocolVersion + 1: true, coordinator.ProtocolVersion - 1: true,
+		coordinator.ProtocolVersion + 2: false,
+	} {
+		err := s.check(&ticketpb.Hello{ProtocolVersion: version, Shards: 256, Replica: "a", To: "b"})
+		if (err == nil) != ok {
+			t.Errorf("version %d: %v", version, err)
+		}
+	}
+}
+
+// authority signs certificates for a test.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+	dir  string
+}
+
+func newAuthority(t *testing.T) *authority {
+	t.Helper()
+	a := &authority{dir: t.TempDir()}
+	a.cert, a.key = a.sign(t, "ca", time.Hour, true)
+	return a
+}
+
+// sign writes name.pem and name.key, valid for the time from now.
+func (a *authority) sign(t *testing.T, name string, valid time.Duration, ca bool) (*x509.Certificate, *ecdsa.PrivateKey) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(valid),
+		IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+	}
+	parent, signer := a.cert, a.key
+	if ca {
+		parent, signer = template, key
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, parent, &key.PublicKey, signer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for suffix, block := range map[string]*pem.Block{
+		".pem": {Type: "CERTIFICATE", Bytes: der}, ".key": {Type: "PRIVATE KEY", Bytes: keyDER},
+	} {
+		if err := os.WriteFile(filepath.Join(a.dir, name+suffix), pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cert, key
+}
+
+func (a *authority) config(t *testing.T, name string, trusted *authority) *tls.Config {
+	t.Helper()
+	cfg, err := LoadTLS(filepath.Join(a.dir, name+".pem"), filepath.Join(a.dir, name+".key"), filepath.Join(trusted.dir, "ca.pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return cfg
+}
+
+// TestTLS lets in whom the fleet's CA signed, and nobody whose certificate
+// expired, is another CA's, or is missing.
+func TestTLS(t *testing.T) {
+	fleet, other := newAuthority(t), newAuthority(t)
+	fleet.sign(t, "good", time.Hour, false)
+	fleet.sign(t, "expired", -time.Hour, false)
+	other.sign(t, "stranger", time.Hour, false)
+	for name, tc := range map[string]struct {
+		tls  *tls.Config
+		want string // in the dialing replica's log; "" for a stream
+	}{
+		"good":     {fleet.config(t, "good", fleet), ""},
+		"expired":  {fleet.config(t, "expired", fleet), "certificate"},
+		"stranger": {other.config(t, "stranger", fleet), "certificate"},
+		"none":     {nil, "dial"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a := start(t, "a", func(c *Config) { c.TLS = tc.tls })
+			b := start(t, "b", func(c *Config) { c.TLS = fleet.config(t, "good", fleet) })
+			introduce(a, b)
+			if tc.want != "" {
+				a.waitLog(t, tc.want)
+				if len(b.up) > 0 {
+					t.Error("there is a stream")
+				}
+				return
+			}
+			wait(t, "the stream", b.up)
+		})
+	}
+	if _, err := LoadTLS("nowhere.pem", "nowhere.key", "nowhere.pem"); err == nil {
+		t.Error("a certificate that is not there was loaded")
+	}
+}
+
+// FuzzDecode feeds whatever bytes to the decoder; what it takes it gives back the
+// same.
+func FuzzDecode(f *testing.F) {
+	m := message("a", "b", 2)
+	seed, err := proto.Marshal(encode(&m))
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(seed)
+	f.Add([]byte{})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var w ticketpb.Message
+		if proto.Unmarshal(data, &w) != nil {
+			return
+		}
+		m, err := decode(&w, "a", 7, "b")
+		if err != nil {
+			return
+		}
+		again, err := decode(encode(&m), "a", 7, "b")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(m, again); diff != "" {
+			t.Error(diff)
+		}
+	})
+}
