@@ -7,6 +7,9 @@ import (
 	"net"
 	"time"
 
+	gometrics "github.com/hashicorp/go-metrics"
+	promsink "github.com/hashicorp/go-metrics/prometheus"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
@@ -47,6 +50,21 @@ func (f *fleetFlags) validate(redis string) error {
 		return errors.New("--peer-cert, --peer-key and --peer-ca: give all three or none")
 	case f.advertise != "" && net.ParseIP(f.advertise) == nil:
 		return fmt.Errorf("--advertise %q: give an IP address", f.advertise)
+	}
+	return nil
+}
+
+// exportMemberlist exports memberlist's own metrics, memberlist_*. It counts into
+// one global place of the process.
+func exportMemberlist(registry prometheus.Registerer) error {
+	sink, err := promsink.NewPrometheusSinkFrom(promsink.PrometheusOpts{Registerer: registry, Name: "memberlist"})
+	if err != nil {
+		return fmt.Errorf("export memberlist's metrics: %w", err)
+	}
+	cfg := gometrics.DefaultConfig("")
+	cfg.EnableHostname, cfg.EnableRuntimeMetrics = false, false
+	if _, err := gometrics.NewGlobal(cfg, sink); err != nil {
+		return fmt.Errorf("export memberlist's metrics: %w", err)
 	}
 	return nil
 }

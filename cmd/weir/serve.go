@@ -128,6 +128,13 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 		return err
 	}
 	defer ledger.Close() //nolint:errcheck // nothing is kept
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if f.fleet.gossip != "" {
+		if err := exportMemberlist(registry); err != nil {
+			return err
+		}
+	}
 	incarnation := uint64(time.Now().UnixNano())
 	fleet, err := f.fleet.open(f.replica, incarnation, f.lease, log)
 	if err != nil {
@@ -156,8 +163,6 @@ func serve(cmd *cobra.Command, f *serveFlags) error {
 	}
 	defer g.Close()
 
-	registry := prometheus.NewRegistry()
-	registry.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	admin := gateway.NewAdmin(g, f.replica, registry)
 	requests, err := listenOn("--listen", f.listen)
 	if err != nil {

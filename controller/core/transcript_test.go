@@ -11,6 +11,7 @@ import (
 	"github.com/cockroachdb/datadriven"
 
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
@@ -56,6 +57,7 @@ func newScript(t *testing.T) *script {
 		}},
 		UsageLimit: static, TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
 		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
+		PeerTimeout: 500 * time.Millisecond,
 	})
 	return s
 }
@@ -104,10 +106,98 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		s.core.TurnDone(s.now, nil, store.ErrUnavailable)
 	case "wipe":
 		s.ledger.Wipe()
+	case "members": // members b c: who lives beside this replica
+		var m coordinator.Members
+		for _, a := range d.CmdArgs {
+			m.Live = append(m.Live, coordinator.Member{ID: a.Key, Incarnation: 1})
+		}
+		s.core.SetMembers(s.now, m)
+	case "stream": // stream b up
+		s.core.SetStream(s.now, d.CmdArgs[0].Key, d.CmdArgs[1].Key == "up")
+	case "receive": // receive b number=1 queued=(flow/seq,...) gone=(seq,...) rejected=(seq,...) acknowledged=1 restate resync leaving lost
+		s.core.Receive(s.now, heard(t, d))
+	case "retire":
+		s.core.Retire(s.now)
 	default:
 		t.Fatalf("no such command: %s", d.Cmd)
 	}
 	return s.ready()
+}
+
+// ticket names a ticket: another replica's with its ingress.
+func ticket(id policies.TicketID) string {
+	if id.Ingress == "me" {
+		return strconv.FormatUint(id.Seq, 10)
+	}
+	return id.String()
+}
+
+// heard is the message that a receive command describes.
+func heard(t *testing.T, d *datadriven.TestData) *coordinator.Message {
+	t.Helper()
+	from := d.CmdArgs[0].Key
+	m := &coordinator.Message{
+		From: from, Incarnation: 1, To: "me", ToIncarnation: 1,
+		Restate: d.HasArg("restate"), Resync: d.HasArg("resync"), Leaving: d.HasArg("leaving"), LedgerLost: d.HasArg("lost"),
+	}
+	number := func(text string) uint64 {
+		n, err := strconv.ParseUint(text, 10, 64)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		return n
+	}
+	for _, a := range d.CmdArgs[1:] {
+		for _, v := range a.Vals {
+			switch a.Key {
+			case "number":
+				m.Number = number(v)
+			case "acknowledged":
+				m.Acknowledged = number(v)
+			case "gone":
+				m.Gone = append(m.Gone, number(v))
+			case "rejected":
+				m.Rejected = append(m.Rejected, number(v))
+			case "queued":
+				flow, seq, _ := strings.Cut(v, "/")
+				m.Queued = append(m.Queued, shard.Ticket{
+					ID: policies.TicketID{Ingress: from, Seq: number(seq)}, Flow: policies.FlowKey{ID: flow},
+				})
+			}
+		}
+	}
+	return m
+}
+
+// said prints what goes to another replica.
+func said(out *strings.Builder, m *coordinator.Message) {
+	fmt.Fprintf(out, "to %s:", m.To)
+	if m.Number != 0 {
+		fmt.Fprintf(out, " number %d", m.Number)
+	}
+	for _, flag := range []struct {
+		set  bool
+		name string
+	}{{m.Restate, "restate"}, {m.Resync, "resync"}, {m.Leaving, "leaving"}, {m.LedgerLost, "lost"}} {
+		if flag.set {
+			out.WriteString(" " + flag.name)
+		}
+	}
+	for i := range m.Queued {
+		fmt.Fprintf(out, " queue %s/%d", m.Queued[i].Flow, m.Queued[i].ID.Seq)
+	}
+	for _, list := range []struct {
+		name string
+		seqs []uint64
+	}{{"gone", m.Gone}, {"rejected", m.Rejected}} {
+		if len(list.seqs) > 0 {
+			fmt.Fprintf(out, " %s %v", list.name, list.seqs)
+		}
+	}
+	if m.Acknowledged != 0 {
+		fmt.Fprintf(out, " acknowledged %d", m.Acknowledged)
+	}
+	out.WriteString("\n")
 }
 
 // ready prints what there is to do.
@@ -116,6 +206,12 @@ func (s *script) ready() string {
 	r := s.core.Ready(s.now)
 	for _, d := range r.Decisions {
 		fmt.Fprintf(&out, "decided %v: %v\n", d.Tag, d.Outcome)
+	}
+	for i := range r.Messages {
+		said(&out, &r.Messages[i])
+	}
+	for _, m := range r.Moves {
+		fmt.Fprintf(&out, "moved %d shards and %d tickets in %v: joined %v, left %v\n", m.Shards, m.Tickets, m.Took, m.Joined, m.Left)
 	}
 	if r.Turn != nil {
 		s.turn = r.Turn
@@ -132,10 +228,10 @@ func (s *script) ready() string {
 			fmt.Fprintf(&out, " band %d limit %d in flight %d queued %d;", b.Priority, b.Limit, b.InFlight, b.Queued)
 		}
 		for _, id := range r.Turn.Withdrawn {
-			fmt.Fprintf(&out, " withdraw %d", id.Seq)
+			fmt.Fprintf(&out, " withdraw %s", ticket(id))
 		}
 		for _, o := range r.Turn.Offers {
-			fmt.Fprintf(&out, " offer %s/%d@%s", o.Flow, o.Ticket.Seq, strconv.FormatFloat(o.Rank, 'g', -1, 64))
+			fmt.Fprintf(&out, " offer %s/%s@%s", o.Flow, ticket(o.Ticket), strconv.FormatFloat(o.Rank, 'g', -1, 64))
 			if o.Idle {
 				out.WriteString("(idle)")
 			}

@@ -3,9 +3,13 @@ package gossip
 import (
 	"encoding/json"
 	"errors"
+	"net"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/coordinator"
 )
 
 // delegate is the Fleet as memberlist sees it. Each method is of one of its
@@ -34,20 +38,38 @@ func (delegate) LocalState(bool) []byte { return nil }
 func (delegate) MergeRemoteState([]byte, bool) {}
 
 // NotifyJoin implements memberlist.EventDelegate.
-func (d delegate) NotifyJoin(*memberlist.Node) { d.changed() }
+func (d delegate) NotifyJoin(n *memberlist.Node) { d.learn(n) }
+
+// NotifyUpdate implements memberlist.EventDelegate.
+func (d delegate) NotifyUpdate(n *memberlist.Node) { d.learn(n) }
 
 // NotifyLeave implements memberlist.EventDelegate.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
+	d.mu.Lock()
 	// memberlist does not say here whether it left or died, but who leaves says
 	// so before.
-	if m, err := d.read(n); err == nil && !m.Leaving {
-		d.died(n.Name)
+	if k, ok := d.known[n.Name]; ok && !k.Leaving {
+		d.dead[n.Name] = time.Now()
 	}
+	delete(d.known, n.Name)
+	d.mu.Unlock()
 	d.changed()
 }
 
-// NotifyUpdate implements memberlist.EventDelegate.
-func (d delegate) NotifyUpdate(*memberlist.Node) { d.changed() }
+// learn notes what a replica says of itself.
+func (d delegate) learn(n *memberlist.Node) {
+	m, err := d.read(n)
+	if err != nil {
+		return // NotifyAlive said so
+	}
+	d.mu.Lock()
+	d.known[n.Name] = known{
+		Member: coordinator.Member{ID: n.Name, Incarnation: m.Incarnation, Address: m.Address, Leaving: m.Leaving},
+		gossip: &net.UDPAddr{IP: n.Addr, Port: int(n.Port)},
+	}
+	d.mu.Unlock()
+	d.changed()
+}
 
 // NotifyAlive implements memberlist.AliveDelegate: what it refuses is not taken
 // in.

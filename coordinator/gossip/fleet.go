@@ -26,13 +26,17 @@ type Fleet struct {
 	list    *memberlist.Memberlist
 	streams *stream.Streams
 	handler coordinator.Handler
+	address string
 	changes chan struct{}
 	quit    chan struct{}
 	once    sync.Once
 	running sync.WaitGroup
 	leaving atomic.Bool
 
+	// mu is taken while memberlist holds its own lock, so memberlist is not
+	// called under it.
 	mu        sync.Mutex
+	known     map[string]known     // who gossips
 	dead      map[string]time.Time // when they were noticed to be
 	suspected map[string]uint64    // incarnations that did not answer when their stream broke
 	refused   map[string]string
@@ -40,12 +44,19 @@ type Fleet struct {
 	dupes     chan error
 }
 
+// known is a replica that gossips: what its metadata says, and where it is to be
+// pinged. memberlist's own nodes may only be read while it tells of them.
+type known struct {
+	coordinator.Member
+	gossip *net.UDPAddr
+}
+
 // New binds the gossip's address. The replica is alone until Start.
 func New(cfg Config) (*Fleet, error) {
 	cfg = cfg.withDefaults()
 	f := &Fleet{
 		cfg: cfg, streams: cfg.Streams, changes: make(chan struct{}, 1), quit: make(chan struct{}),
-		dead: make(map[string]time.Time), suspected: make(map[string]uint64), refused: make(map[string]string),
+		known: make(map[string]known), dead: make(map[string]time.Time), suspected: make(map[string]uint64), refused: make(map[string]string),
 		dupes: make(chan error, 1),
 	}
 	m, err := cfg.memberlist()
@@ -59,11 +70,12 @@ func New(cfg Config) (*Fleet, error) {
 	if f.list, err = memberlist.Create(m); err != nil {
 		return nil, fmt.Errorf("gossip on %s: %w", cfg.Bind, err)
 	}
+	f.address = f.list.LocalNode().Address()
 	return f, nil
 }
 
 // Address returns where the gossip listens.
-func (f *Fleet) Address() string { return f.list.LocalNode().Address() }
+func (f *Fleet) Address() string { return f.address }
 
 // Join asks the seeds for the fleet. It fails at once if this replica's id is
 // taken by a live one, and otherwise only says how many seeds answered: Start
@@ -139,10 +151,15 @@ func (f *Fleet) Retire() {
 	}
 }
 
-// Leave implements coordinator.Fleet.
-func (f *Fleet) Leave(ctx context.Context) error {
+// Leave implements coordinator.Fleet. A second call does nothing.
+func (f *Fleet) Leave(ctx context.Context) (err error) {
+	f.once.Do(func() { err = f.leave(ctx) })
+	return err
+}
+
+func (f *Fleet) leave(ctx context.Context) error {
 	f.Retire() // so that nobody takes it for dead
-	f.once.Do(func() { close(f.quit) })
+	close(f.quit)
 	f.running.Wait()
 	err := f.list.Leave(time.Second)
 	f.streams.Close(ctx)
@@ -163,36 +180,26 @@ func (f *Fleet) changed() {
 	}
 }
 
-func (f *Fleet) died(id string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.dead[id] = time.Now()
-}
-
 // suspect asks a replica whose stream broke for a sign of life at once. One that
 // gives none is taken for dead here; gossip goes on to find out for all.
 func (f *Fleet) suspect(id string) {
-	for _, n := range f.list.Members() {
-		if n.Name != id {
-			continue
-		}
-		m, err := f.read(n)
-		if err != nil {
+	f.mu.Lock()
+	k, ok := f.known[id]
+	f.mu.Unlock()
+	if !ok {
+		return
+	}
+	for range 3 {
+		if _, err := f.list.Ping(id, k.gossip); err == nil {
 			return
 		}
-		addr := &net.UDPAddr{IP: n.Addr, Port: int(n.Port)}
-		for range 3 {
-			if _, err := f.list.Ping(id, addr); err == nil {
-				return
-			}
-		}
-		f.mu.Lock()
-		f.suspected[id] = m.Incarnation
-		f.dead[id] = time.Now()
-		f.mu.Unlock()
-		f.cfg.Logger.Info("taken for dead: its stream broke and it does not answer", zap.String("peer", id))
-		f.changed()
 	}
+	f.mu.Lock()
+	f.suspected[id] = k.Incarnation
+	f.dead[id] = time.Now()
+	f.mu.Unlock()
+	f.cfg.Logger.Info("taken for dead: its stream broke and it does not answer", zap.String("peer", id))
+	f.changed()
 }
 
 // follow tells the handler of changes.
@@ -221,16 +228,18 @@ func (f *Fleet) follow() {
 
 // recheck asks suspects for a sign of life.
 func (f *Fleet) recheck() {
-	for _, n := range f.list.Members() {
-		f.mu.Lock()
-		_, suspected := f.suspected[n.Name]
-		f.mu.Unlock()
-		if !suspected {
-			continue
+	f.mu.Lock()
+	var suspects []known
+	for id := range f.suspected {
+		if k, ok := f.known[id]; ok {
+			suspects = append(suspects, k)
 		}
-		if _, err := f.list.Ping(n.Name, &net.UDPAddr{IP: n.Addr, Port: int(n.Port)}); err == nil {
+	}
+	f.mu.Unlock()
+	for _, k := range suspects {
+		if _, err := f.list.Ping(k.ID, k.gossip); err == nil {
 			f.mu.Lock()
-			delete(f.suspected, n.Name)
+			delete(f.suspected, k.ID)
 			f.mu.Unlock()
 		}
 	}
@@ -258,19 +267,15 @@ func (f *Fleet) members() coordinator.Members {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var ms coordinator.Members
-	for _, n := range f.list.Members() {
-		m, err := f.read(n)
-		if err != nil || n.State == memberlist.StateDead || n.State == memberlist.StateLeft {
-			continue
-		}
-		if suspected, ok := f.suspected[n.Name]; ok {
-			if suspected >= m.Incarnation {
+	for id, k := range f.known {
+		if suspected, ok := f.suspected[id]; ok {
+			if suspected >= k.Incarnation {
 				continue
 			}
-			delete(f.suspected, n.Name) // it runs anew
+			delete(f.suspected, id) // it runs anew
 		}
-		delete(f.dead, n.Name)
-		ms.Live = append(ms.Live, coordinator.Member{ID: n.Name, Incarnation: m.Incarnation, Address: m.Address, Leaving: m.Leaving})
+		delete(f.dead, id)
+		ms.Live = append(ms.Live, k.Member)
 	}
 	for id, at := range f.dead {
 		if time.Since(at) > f.cfg.Remember {
