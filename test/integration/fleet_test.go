@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -21,10 +22,15 @@ import (
 	"github.com/weirflow/weir/modelserver"
 )
 
-// binary is the weir command, built once.
+// binary is the weir command, built once; this variable names one that is.
 var binary string
 
+const binaryVariable = "WEIR_BINARY"
+
 func TestMain(m *testing.M) {
+	if binary = os.Getenv(binaryVariable); binary != "" {
+		os.Exit(m.Run())
+	}
 	dir, err := os.MkdirTemp("", "weir-integration-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -49,6 +55,11 @@ type servers struct {
 
 func startServers(t *testing.T, n, running int) *servers {
 	t.Helper()
+	return startServersAt(t, "127.0.0.1", n, running)
+}
+
+func startServersAt(t *testing.T, host string, n, running int) *servers {
+	t.Helper()
 	s := &servers{}
 	cfg := modelserver.DefaultConfig()
 	cfg.MaxRunning, cfg.Step, cfg.StepPerSequence, cfg.PrefillPerToken = running, 5*time.Millisecond, 0, 0
@@ -62,7 +73,14 @@ func startServers(t *testing.T, n, running int) *servers {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := httptest.NewServer(m)
+		l, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		server := httptest.NewUnstartedServer(m)
+		_ = server.Listener.Close()
+		server.Listener = l
+		server.Start()
 		t.Cleanup(server.Close)
 		s.urls = append(s.urls, server.URL)
 	}
@@ -77,14 +95,20 @@ type replica struct {
 
 func startReplica(t *testing.T, id string, s *servers, args ...string) *replica {
 	t.Helper()
-	args = append([]string{
-		"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json", "--replica-id", id,
-		"--fairness", "round-robin-fairness-policy",
-	}, args...)
+	return startReplicaBy(t, exec.Command(binary), "127.0.0.1", id, s, args...)
+}
+
+// startReplicaBy starts a replica by a command that the arguments are added to.
+func startReplicaBy(t *testing.T, cmd *exec.Cmd, host, id string, s *servers, args ...string) *replica {
+	t.Helper()
+	cmd.Args = append(append(cmd.Args,
+		"serve", "--listen", net.JoinHostPort(host, "0"), "--admin", net.JoinHostPort(host, "0"), "--log-format", "json",
+		"--replica-id", id, "--fairness", "round-robin-fairness-policy",
+	), args...)
 	for _, url := range s.urls {
-		args = append(args, "--upstream", url)
+		cmd.Args = append(cmd.Args, "--upstream", url)
 	}
-	r := &replica{id: id, process: exec.Command(binary, args...)}
+	r := &replica{id: id, process: cmd}
 	stderr, err := r.process.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -125,7 +149,8 @@ type load struct {
 	client  *http.Client
 
 	mu       sync.Mutex
-	served   map[string]int
+	served   map[string]int // by tenant
+	at       map[*replica]int
 	failures []failure
 }
 
@@ -137,7 +162,7 @@ type failure struct {
 
 func startLoad(t *testing.T) (*load, context.Context) {
 	ctx, stop := context.WithCancel(context.Background())
-	l := &load{t: t, stop: stop, served: map[string]int{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
+	l := &load{t: t, stop: stop, served: map[string]int{}, at: map[*replica]int{}, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	t.Cleanup(func() {
 		stop()
 		l.clients.Wait()
@@ -158,6 +183,7 @@ func (l *load) tenant(ctx context.Context, id string, clients int, r *replica) {
 				l.mu.Lock()
 				if err == nil {
 					l.served[id]++
+					l.at[r]++
 				} else {
 					l.failures = append(l.failures, failure{r, time.Now(), err})
 				}
@@ -214,6 +240,13 @@ func (l *load) count(tenants []string) []int {
 		counts[i] = l.served[id]
 	}
 	return counts
+}
+
+// servedBy is how many requests a replica has answered.
+func (l *load) servedBy(r *replica) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.at[r]
 }
 
 // failed returns the failures that did not end at the excepted replica.
