@@ -30,6 +30,7 @@ type flow struct {
 	alone   float64 // what this replica served by its own decision
 	pending float64 // the charges of offered
 	idle    bool    // its next offer is the first since it was idle
+	left    bool    // its last ticket left unserved, perhaps for another queue
 	rank    float64 // of its next offer; the key in band.backlog
 
 	backlogIndex int
@@ -115,6 +116,6 @@ func (f *flow) derive() {
 // tell takes over the counter as the ledger knows it.
 func (f *flow) tell(counter float64) {
 	if f.band.account.CountsService {
-		f.counter, f.lift, f.idle = counter, 0, false
+		f.counter, f.lift, f.idle, f.left = counter, 0, false, false
 	}
 }

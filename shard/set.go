@@ -123,6 +123,7 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 		return false
 	}
 	s.remove(it, now)
+	it.flow.left = it.flow.len == 0
 	return true
 }
 

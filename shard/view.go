@@ -75,13 +75,15 @@ func (s *Set) Flows(visit func(FlowView)) {
 }
 
 // Counters calls visit with every counter the ledger told that V does not imply.
+// For a flow whose tickets moved to another queue it does not, idle as the flow
+// may look here.
 func (s *Set) Counters(visit func(key policies.FlowKey, counter float64)) {
 	for _, bd := range s.bands {
 		if !bd.account.CountsService {
 			continue
 		}
 		for _, f := range bd.sorted() {
-			if f.counter > bd.v || !bd.account.LiftsIdle && f.counter > 0 || f.len > 0 {
+			if f.counter > bd.v || !bd.account.LiftsIdle && f.counter > 0 || f.len > 0 || f.left {
 				visit(f.key, f.counter)
 			}
 		}

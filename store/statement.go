@@ -44,7 +44,8 @@ type Statement struct {
 	// Alone is set with Register when the sender dispatched by its own decision
 	// while the ledger was out of its reach. Others may have done the same, so a
 	// ledger still in the sender's generation begins a new one, and grants
-	// nothing before all members have registered.
+	// nothing before all members have registered. What flows were served stays
+	// on its books.
 	Alone bool
 	// Leave is set on a replica's last statement: its lease ends with it.
 	Leave bool

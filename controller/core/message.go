@@ -10,9 +10,16 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// lostAfter is how long turns must fail before the others are told: early, so
-// that they leave this replica its share by the time it goes on by itself.
+// lostAfter is how long the ledger must have been silent before the others are
+// told: early, so that they leave this replica its share by the time it goes on
+// by itself.
 const lostAfter = 200 * time.Millisecond
+
+// ledgerLost reports whether turns fail, or one has no answer, for that long.
+func (c *Core) ledgerLost(now time.Time) bool {
+	t := &c.turn
+	return t.failing && now.Sub(t.since) >= lostAfter || t.underWay && now.Sub(t.last) >= lostAfter
+}
 
 // messages says to each replica what it must hear.
 func (c *Core) messages(now time.Time) {
@@ -20,7 +27,7 @@ func (c *Core) messages(now time.Time) {
 	if len(f.peers) == 0 {
 		return
 	}
-	f.lost = c.turn.failing && now.Sub(c.turn.since) >= lostAfter
+	f.lost = c.ledgerLost(now)
 	for _, p := range f.sorted {
 		if p.up {
 			c.speak(now, p)
@@ -214,6 +221,11 @@ func (c *Core) watchPeers(now time.Time) {
 
 // nextMessage is when a message is due at the latest.
 func (c *Core) nextMessage(next time.Time) time.Time {
+	if t := &c.turn; t.underWay && !c.fleet.lost && len(c.fleet.peers) > 0 {
+		if at := t.last.Add(lostAfter); at.Before(next) {
+			next = at
+		}
+	}
 	for _, p := range c.fleet.sorted {
 		if len(p.awaited) > 0 {
 			if t := p.awaited[0].sent.Add(c.cfg.PeerTimeout); t.Before(next) {

@@ -48,6 +48,7 @@ func (l *Ledger) Wipe() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begin(l.cfg.Clock())
+	l.bands = nil
 }
 
 // Wakeups implements [store.Ledger].
@@ -135,14 +136,15 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	return reply, nil
 }
 
-// begin starts a generation with an empty book.
+// begin starts a generation, in recovery: whatever the replicas stated is
+// forgotten, and what the flows were served stays on the books.
 func (l *Ledger) begin(now time.Time) {
+	for len(l.replicas) > 0 {
+		l.drop(l.replicas[0], now)
+	}
+	l.offers = make(map[policies.TicketID]*offer)
 	l.generation = max(l.generation+1, uint64(now.UnixMicro()))
 	l.recovering, l.recovered, l.expected = true, now.Add(l.cfg.Recovery), 0
-	l.replicas = nil
-	l.offers = make(map[policies.TicketID]*offer)
-	l.bands = nil
-	l.held, l.queued, l.bytes = 0, 0, 0
 }
 
 // expire drops every replica whose lease ran out.

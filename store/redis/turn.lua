@@ -253,20 +253,6 @@ local function count_fleet()
   end
 end
 
--- Forget everything and begin a generation, in recovery.
-local function begin()
-  for id in pairs(every_replica()) do
-    call('DEL', base .. ':own:' .. id, base .. ':mail:' .. id, base .. ':uncounted:' .. id)
-  end
-  for book in pairs(books) do
-    for _, flow in ipairs(call('HKEYS', base .. ':count:' .. book)) do call('DEL', base .. ':flow:' .. book .. ':' .. flow) end
-    call('DEL', base .. ':wait:' .. book, base .. ':count:' .. book, base .. ':idle:' .. book, base .. ':debts:' .. book)
-  end
-  call('DEL', base .. ':leases', base .. ':replicas', base .. ':books', base .. ':bands', base .. ':offers')
-  meta = { generation = math.max(meta.generation + 1, now), recovering = true, recovered = now + recovery, expected = 0 }
-  replicas, books, bands, counters, recount = {}, {}, {}, {}, true
-end
-
 -- Books: flows, counters, offers. ---------------------------------------------
 
 local function book_name(priority, policy) return priority .. ':' .. #policy .. ':' .. policy end
@@ -443,6 +429,24 @@ local function drop(r)
   call('ZREM', base .. ':leases', r.id)
   replicas[r.id] = false
   recount = true
+end
+
+-- Begin a generation, in recovery: whatever the replicas stated is forgotten, and
+-- what the flows were served stays on the books.
+local function begin()
+  for _, r in pairs(every_replica()) do
+    if r then drop(r) end
+  end
+  for book in pairs(books) do
+    for _, flow in ipairs(call('HKEYS', base .. ':count:' .. book)) do
+      if flow ~= SENTINEL and call('DEL', flow_key(book, flow)) == 1 then mark_idle(book, flow) end
+    end
+    call('DEL', base .. ':wait:' .. book)
+    hold(book)
+  end
+  call('DEL', base .. ':leases', base .. ':replicas', base .. ':offers')
+  meta = { generation = math.max(meta.generation + 1, now), recovering = true, recovered = now + recovery, expected = 0 }
+  replicas, recount = {}, true
 end
 
 -- Whether every other replica believes this one dead.

@@ -47,6 +47,7 @@ func Run(t *testing.T, factory Factory) {
 		{"RecoveryWaitsForMembers", recoveryWaits},
 		{"AllForgottenBeginsAnew", allForgotten},
 		{"AloneBeginsAnew", aloneBeginsAnew},
+		{"NewGenerationKeepsCounters", generationKeepsCounters},
 		{"RegisteringRestoresTheBook", registeringRestores},
 		{"TwoPoliciesTakeTurns", twoPolicies},
 		{"LaterProcessWins", laterProcessWins},
@@ -600,6 +601,23 @@ func aloneBeginsAnew(t *testing.T, l store.Ledger, _ *Clock) {
 	b.turn(nil)
 	a.turn(nil)
 	want(t, "a slot came free", a.grants(), "f/1")
+}
+
+func generationKeepsCounters(t *testing.T, l store.Ledger, _ *Clock) {
+	a := newParty(t, l, "a", counting(0, 1))
+	for n := range 3 {
+		a.turn(offers(a.offer(n, "served", 0)))
+		a.turn(nil)
+		a.finish(1)
+	}
+	want(t, "alone in the pool", a.grants(), "served/0 served/1 served/2")
+	a.register, a.bands[0].InFlight = true, 1
+	a.turn(func(s *store.Statement) { // remembers less than the ledger
+		s.Alone, s.Offers = true, []store.Offer{a.offer(3, "served", 0), a.offer(4, "other", 2)}
+	})
+	a.finish(1)
+	a.turn(nil)
+	want(t, "what was served before still counts", a.grants(), "other/4")
 }
 
 func registeringRestores(t *testing.T, l store.Ledger, _ *Clock) {

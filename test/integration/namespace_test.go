@@ -114,12 +114,12 @@ func (ns *namespace) run(name string, args ...string) {
 	}
 }
 
-// cut drops what matches, in both directions: give the match of what arrives,
-// and of what is sent.
-func (ns *namespace) cut(in, out string) {
+// drop drops what passes a chain and has one of the matches.
+func (ns *namespace) drop(chain, matches string) {
 	ns.t.Helper()
-	ns.run("iptables", append([]string{"-A", "INPUT", "-j", "DROP"}, strings.Fields(in)...)...)
-	ns.run("iptables", append([]string{"-A", "OUTPUT", "-j", "DROP"}, strings.Fields(out)...)...)
+	for match := range strings.SplitSeq(matches, "|") {
+		ns.run("iptables", append([]string{"-A", chain, "-j", "DROP"}, strings.Fields(match)...)...)
+	}
 }
 
 // heal undoes all cuts.
