@@ -131,7 +131,7 @@ func newOptions(opts []Option) (options, error) {
 		ttl: time.Minute, noEndpointTTL: time.Minute,
 		lease: 3 * time.Second, waitingTurn: 25 * time.Millisecond,
 		turnTimeout: 500 * time.Millisecond, outageAfter: 500 * time.Millisecond,
-		shard: shard.Config{Shards: 256, OffersPerBand: 32, Idle: 5 * time.Minute},
+		shard: shard.Config{Shards: shard.Count, OffersPerBand: 32, Idle: 5 * time.Minute},
 		bands: make(map[int]shard.BandConfig),
 	}
 	for _, opt := range opts {

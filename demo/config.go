@@ -12,6 +12,10 @@ type Config struct {
 	Replicas int
 	// Duration is how long the load runs in all, half of it each way.
 	Duration time.Duration
+	// Chaos makes things happen to the fleet while the load runs: a replica is
+	// killed and started again, the gossip cut, the store wiped. The run with the
+	// limit divided is left out.
+	Chaos bool
 	// RedisURL is the Redis that keeps the shared ledger; empty for one that is
 	// embedded in the process.
 	RedisURL string
@@ -63,6 +67,10 @@ func (c Config) Validate() error {
 		return fmt.Errorf("replicas: %d is not from 1 to 32", c.Replicas)
 	case c.Duration < 2*time.Second || c.Duration > time.Hour:
 		return fmt.Errorf("duration: %v is not from 2s to 1h", c.Duration)
+	case c.Chaos && c.Replicas < 3:
+		return fmt.Errorf("chaos: %d replicas are too few, 3 are needed", c.Replicas)
+	case c.Chaos && c.Duration < 12*time.Second:
+		return fmt.Errorf("chaos: %v is too short, 12s are needed", c.Duration)
 	}
 	return nil
 }

@@ -2,10 +2,14 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"slices"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
@@ -15,8 +19,9 @@ import (
 // refresh is how often the summary so far is shown.
 const refresh = 500 * time.Millisecond
 
-// Run runs the load over the shared ledger and then with the limit divided. It
-// calls show with the figures so far while it runs.
+// Run runs the load over the shared ledger and then with the limit divided, or
+// over the shared ledger with chaos. It calls show with the figures so far while
+// it runs.
 func Run(ctx context.Context, cfg Config, show func(*Summary)) (*Summary, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
@@ -40,46 +45,113 @@ func Run(ctx context.Context, cfg Config, show func(*Summary)) (*Summary, error)
 		defer l.Close() //nolint:errcheck // the run is over
 		ledgers[i], limits[i] = l, cfg.limit()
 	}
-	shared, err := run(ctx, cfg, "shared", ledgers, limits, show)
+	r := run{cfg: cfg, ledger: "shared", ledgers: ledgers, limits: limits, show: show}
+	if cfg.Chaos {
+		r.wipe = func(ctx context.Context) error { return wipe(ctx, url, pool) }
+		return r.measure(ctx, cfg.Duration)
+	}
+	shared, err := r.measure(ctx, cfg.Duration/2)
 	if err != nil {
 		return nil, err
 	}
+	r.ledger = "divided"
 	for i := range ledgers {
 		ledgers[i] = memory.New(memory.Config{})
 		limits[i] = (cfg.limit() + i) / cfg.Replicas
 	}
-	shared.Divided, err = run(ctx, cfg, "divided", ledgers, limits, show)
+	shared.Divided, err = r.measure(ctx, cfg.Duration/2)
 	return shared, err
 }
 
-// run measures the load over one fleet, after a tenth of its time to warm up.
-func run(ctx context.Context, cfg Config, ledger string, ledgers []store.Ledger, limits []int, show func(*Summary)) (*Summary, error) {
-	m := newMeter(cfg.Tenants)
-	f, err := startFleet(cfg, ledgers, limits, m)
+// wipe deletes all that the store has of the pool.
+func wipe(ctx context.Context, url, pool string) error {
+	options, err := goredis.ParseURL(url)
+	if err != nil {
+		return err
+	}
+	client := goredis.NewClient(options)
+	defer client.Close() //nolint:errcheck // nothing is kept
+	keys := client.Scan(ctx, 0, "*{"+pool+"}*", 1000).Iterator()
+	for keys.Next(ctx) {
+		if err := client.Del(ctx, keys.Val()).Err(); err != nil {
+			return err
+		}
+	}
+	return keys.Err()
+}
+
+// run is the load over one fleet.
+type run struct {
+	cfg     Config
+	ledger  string
+	ledgers []store.Ledger
+	limits  []int
+	show    func(*Summary)
+	wipe    func(context.Context) error // for chaos
+}
+
+// measure runs the load for a time, and measures after a tenth of it to warm up.
+func (r *run) measure(ctx context.Context, length time.Duration) (*Summary, error) {
+	m := newMeter(r.cfg.Tenants)
+	f, err := startFleet(r.cfg, r.ledgers, r.limits, r.ledger == "shared", m)
 	if err != nil {
 		return nil, err
 	}
 	defer f.stop()
-	loading, cancel := context.WithTimeout(ctx, cfg.Duration/2)
+	loading, cancel := context.WithTimeout(ctx, length)
 	defer cancel()
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
 		runLoad(loading, f, m)
 	}()
-	pause(loading, cfg.Duration/20)
+	pause(loading, length/10)
 	m.begin()
 	began := time.Now()
+	var timeline timeline
+	broken := make(chan error, 1)
+	if r.wipe != nil {
+		go func() {
+			broken <- f.chaos(ctx, m, length*9/10-50*time.Millisecond, r.wipe, timeline.add)
+			cancel()
+		}()
+	} else {
+		broken <- nil
+	}
+	summarize := func() *Summary {
+		s := m.summarize(f, r.ledger, time.Since(began))
+		s.Timeline = timeline.all()
+		return s
+	}
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
 	for loading.Err() == nil {
 		select {
 		case <-ticker.C:
-			show(m.summarize(f, ledger, time.Since(began)))
+			r.show(summarize())
 		case <-loading.Done():
 		}
 	}
-	summary := m.summarize(f, ledger, time.Since(began))
+	err = <-broken
+	summary := summarize()
 	<-loaded
-	return summary, ctx.Err()
+	return summary, errors.Join(err, ctx.Err())
+}
+
+// timeline gathers phases; it is safe for concurrent use.
+type timeline struct {
+	mu     sync.Mutex
+	phases []Phase
+}
+
+func (t *timeline) add(p Phase) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.phases = append(t.phases, p)
+}
+
+func (t *timeline) all() []Phase {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.phases)
 }

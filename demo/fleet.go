@@ -6,11 +6,11 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/modelserver"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -20,19 +20,21 @@ import (
 
 // fleet is the replicas and model servers of one run.
 type fleet struct {
-	cfg      Config
-	replicas []*replica
-	servers  []*http.Server
+	cfg       Config
+	ledgers   []store.Ledger
+	limits    []int
+	observer  controller.Observer
+	upstreams []string
+	servers   []*http.Server
+	cuts      cuts
 
 	inFlight, peak atomic.Int64 // at the model servers
-}
 
-// replica is one Weir replica with its HTTP address.
-type replica struct {
-	controller *controller.Controller
-	gateway    *gateway.Gateway
-	server     *http.Server
-	url        string
+	killed sync.WaitGroup // their ends
+
+	mu            sync.Mutex
+	replicas      []*replica // nil where one was killed
+	turns, grants uint64     // of those that were
 }
 
 // fixedLimit is a detector for a pool whose limit was divided by hand.
@@ -49,54 +51,83 @@ func (l fixedLimit) Saturation(context.Context, time.Time, []policies.EndpointAc
 func (l fixedLimit) InFlightLimit([]policies.EndpointAccessor) int { return int(l) }
 
 // startFleet starts the model servers and one replica per ledger. Each replica
-// gets its limit from limits.
-func startFleet(cfg Config, ledgers []store.Ledger, limits []int, observer controller.Observer) (_ *fleet, err error) {
-	f := &fleet{cfg: cfg}
+// gets its limit from limits; with gossip they are one fleet.
+func startFleet(cfg Config, ledgers []store.Ledger, limits []int, withGossip bool, observer controller.Observer) (_ *fleet, err error) {
+	f := &fleet{cfg: cfg, ledgers: ledgers, limits: limits, observer: observer, replicas: make([]*replica, cfg.Replicas)}
 	defer func() {
 		if err != nil {
 			f.stop()
 		}
 	}()
-	var upstreams []string
 	for range cfg.Servers {
 		url, err := f.startModelServer()
 		if err != nil {
 			return nil, err
 		}
-		upstreams = append(upstreams, url)
-	}
-	roundRobin := fairness.NewRoundRobin(fairness.RoundRobinType)
-	weights := make(map[string]float64)
-	for _, t := range cfg.Tenants {
-		weights[t.ID] = t.Weight
+		f.upstreams = append(f.upstreams, url)
 	}
 	for i := range cfg.Replicas {
-		c, err := controller.NewController(ledgers[i],
-			controller.WithReplica(replicaID(i)),
-			controller.WithObserver(observer),
-			controller.WithSaturationDetector(fixedLimit(limits[i])),
-			controller.WithDefaultBand(shard.BandConfig{Fairness: roundRobin}),
-			controller.WithWeights(func(k policies.FlowKey) float64 {
-				if w := weights[k.ID]; w > 0 {
-					return w
-				}
-				return 1
-			}),
-		)
+		r, err := f.startReplica(i, ledgers[i], withGossip)
 		if err != nil {
 			return nil, err
 		}
-		r := &replica{controller: c}
-		f.replicas = append(f.replicas, r)
-		if r.gateway, err = gateway.New(gateway.Config{Controller: c, Upstreams: upstreams}); err != nil {
-			return nil, err
-		}
-		r.server = &http.Server{Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second}
-		if r.url, err = listenAndServe(r.server); err != nil {
-			return nil, err
-		}
+		f.replicas[i] = r
 	}
 	return f, nil
+}
+
+// options are what the controller of replica i is configured with.
+func (f *fleet) options(i int) []controller.Option {
+	return []controller.Option{
+		controller.WithReplica(replicaID(i)),
+		controller.WithObserver(f.observer),
+		controller.WithSaturationDetector(fixedLimit(f.limits[i])),
+		controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin(fairness.RoundRobinType)}),
+		controller.WithWeights(func(k policies.FlowKey) float64 {
+			for _, t := range f.cfg.Tenants {
+				if t.ID == k.ID {
+					return t.Weight
+				}
+			}
+			return 1
+		}),
+	}
+}
+
+// living returns the replicas that run.
+func (f *fleet) living() (living []*replica) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, r := range f.replicas {
+		if r != nil {
+			living = append(living, r)
+		}
+	}
+	return living
+}
+
+// near is where a client of replica i goes: there, or to the next that runs.
+func (f *fleet) near(i int) *replica {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for f.replicas[i] == nil {
+		i = (i + 1) % len(f.replicas)
+	}
+	return f.replicas[i]
+}
+
+// counts returns how many turns were taken and what they granted.
+func (f *fleet) counts() (turns, grants uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	turns, grants = f.turns, f.grants
+	for _, r := range f.replicas {
+		if r != nil {
+			t, g := r.controller.Turns()
+			turns, grants = turns+t, grants+g
+		}
+	}
+	return turns, grants
 }
 
 func (f *fleet) startModelServer() (string, error) {
@@ -137,15 +168,10 @@ func listenAndServe(s *http.Server) (url string, err error) {
 
 // stop ends everything that was started.
 func (f *fleet) stop() {
-	for _, r := range f.replicas {
-		if r.server != nil {
-			_ = r.server.Close()
-		}
-		r.controller.Close()
-		if r.gateway != nil {
-			r.gateway.Close()
-		}
+	for _, r := range f.living() {
+		r.stop()
 	}
+	f.killed.Wait()
 	for _, s := range f.servers {
 		_ = s.Close()
 	}

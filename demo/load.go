@@ -20,7 +20,9 @@ type meter struct {
 	tenants  map[string]*measured
 	gap      float64
 	failures int
-	lastFail error
+	lost     int // with a replica that was killed
+	last     time.Time
+	pause    time.Duration // the longest between two dispatches
 }
 
 // measured is one tenant's service.
@@ -47,6 +49,9 @@ func (m *meter) Decided(flow policies.FlowKey, outcome controller.Outcome, waite
 	if t == nil || !m.running || outcome != controller.Dispatched {
 		return
 	}
+	now := time.Now()
+	m.pause = max(m.pause, now.Sub(m.last))
+	m.last = now
 	t.waits = append(t.waits, waited)
 	t.requests++
 	t.tokens += t.tenant.Tokens
@@ -67,17 +72,60 @@ func (m *meter) Decided(flow policies.FlowKey, outcome controller.Outcome, waite
 // TurnTaken implements controller.Observer.
 func (m *meter) TurnTaken(time.Duration, error) {}
 
-func (m *meter) failed(err error) {
+// failed counts a request that was not answered.
+func (m *meter) failed(by *replica) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.failures++
-	m.lastFail = err
+	if by.severed.Load() {
+		m.lost++
+	} else {
+		m.failures++
+	}
+}
+
+// mark is the counts at one moment.
+type mark struct {
+	at             time.Time
+	requests       map[string]int
+	failures, lost int
+}
+
+// mark begins to measure a phase.
+func (m *meter) mark() mark {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	k := mark{at: time.Now(), requests: make(map[string]int), failures: m.failures, lost: m.lost}
+	for id, t := range m.tenants {
+		k.requests[id] = t.requests
+	}
+	m.last, m.pause = k.at, 0
+	return k
+}
+
+// since measures the phase since the mark.
+func (m *meter) since(k mark) Phase {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	now := time.Now()
+	var all int
+	var service []float64
+	for id, t := range m.tenants {
+		n := t.requests - k.requests[id]
+		all += n
+		if t.tenant.Pause == 0 {
+			service = append(service, float64(n)/t.tenant.Weight)
+		}
+	}
+	return Phase{
+		PauseMs: ms(max(m.pause, now.Sub(m.last))), RequestsPerSecond: float64(all) / now.Sub(k.at).Seconds(),
+		JainIndex: jain(service), Lost: m.lost - k.lost, Failed: m.failures - k.failures,
+	}
 }
 
 func (m *meter) begin() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.running = true
+	m.running, m.last = true, time.Now()
 }
 
 // runLoad keeps every tenant's clients going until ctx ends.
@@ -91,8 +139,9 @@ func runLoad(ctx context.Context, f *fleet, m *meter) {
 			for range t.Clients {
 				clients.Go(func() {
 					for ctx.Err() == nil {
-						if err := ask(ctx, client, f.replicas[at].url, t); err != nil && ctx.Err() == nil {
-							m.failed(err)
+						by := f.near(at)
+						if err := ask(ctx, client, by.url, t); err != nil && ctx.Err() == nil {
+							m.failed(by)
 							pause(ctx, 100*time.Millisecond)
 						}
 						pause(ctx, t.Pause)

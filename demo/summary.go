@@ -29,6 +29,8 @@ type Summary struct {
 	// requests for their weights, since the measuring began.
 	MaxServiceGap float64 `json:"max_service_gap"`
 	Flows         []Flow  `json:"flows"`
+	// Timeline is what happened in a run with chaos.
+	Timeline []Phase `json:"timeline,omitempty"`
 	// Divided is the same load with each replica on its own.
 	Divided *Summary `json:"divided,omitempty"`
 }
@@ -53,11 +55,7 @@ func (m *meter) summarize(f *fleet, ledger string, took time.Duration) *Summary 
 	s := &Summary{
 		Ledger: ledger, Seconds: took.Seconds(), Replicas: len(f.replicas), Limit: f.cfg.limit(), InFlightPeak: f.peak.Load(),
 	}
-	for _, r := range f.replicas {
-		turns, grants := r.controller.Turns()
-		s.Turns += turns
-		s.Grants += grants
-	}
+	s.Turns, s.Grants = f.counts()
 	s.TurnsPerGrant = float64(s.Turns) / float64(max(1, s.Grants))
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -111,7 +109,7 @@ func percentile(sorted []time.Duration, p int) float64 {
 	if len(sorted) == 0 {
 		return 0
 	}
-	return float64(sorted[(len(sorted)-1)*p/100].Microseconds()) / 1000
+	return ms(sorted[(len(sorted)-1)*p/100])
 }
 
 // Print writes the summary as a table.
@@ -132,5 +130,27 @@ func (s *Summary) Print(w io.Writer) error {
 	}
 	_, err := fmt.Fprintf(w, "  in flight at the model servers: at most %d of %d · Jain index %.3f · largest gap %.0f requests · %.2f turns a grant\n",
 		s.InFlightPeak, s.Limit, s.JainIndex, s.MaxServiceGap, s.TurnsPerGrant)
+	if err != nil || len(s.Timeline) == 0 {
+		return err
+	}
+	return printTimeline(w, s.Timeline)
+}
+
+// printTimeline writes what happened and what it cost as a table.
+func printTimeline(w io.Writer, phases []Phase) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintf(t, "\n\tat\twhat happened\tsettled after\tlongest pause\trequests/s\tJain index\tin flight\tlost\tfailed\t\n")
+	for _, p := range phases {
+		settled := "not"
+		if p.SettledMs >= 0 {
+			settled = fmt.Sprintf("%.0f ms", p.SettledMs)
+		}
+		fmt.Fprintf(t, "\t%.1f s\t%s\t%s\t%.0f ms\t%.0f\t%.3f\t%d\t%d\t%d\t\n",
+			p.At, p.Event, settled, p.PauseMs, p.RequestsPerSecond, p.JainIndex, p.InFlightPeak, p.Lost, p.Failed)
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintln(w, "  lost: requests whose connection was to the killed replica; failed: all others that were not answered")
 	return err
 }

@@ -6,6 +6,10 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
+// Count is how many shards a fleet has. Replicas with different counts cannot
+// work together.
+const Count = 256
+
 // Map says which replica owns each shard. It does not change once made, so any
 // number of goroutines may read it.
 //

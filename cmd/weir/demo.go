@@ -34,8 +34,12 @@ own and the limit divided. The summary shows both.`,
 			defer page.close()
 			out, progress := cmd.OutOrStdout(), cmd.ErrOrStderr()
 			live := !asJSON && isTerminal(os.Stdout)
-			fmt.Fprintf(progress, "%d replicas and %d model servers for %v, half of it with the limit divided; watch it at %s\n",
-				cfg.Replicas, cfg.Servers, cfg.Duration, page.url)
+			how := "half of it with the limit divided"
+			if cfg.Chaos {
+				how = "with chaos"
+			}
+			fmt.Fprintf(progress, "%d replicas and %d model servers for %v, %s; watch it at %s\n",
+				cfg.Replicas, cfg.Servers, cfg.Duration, how, page.url)
 			lines := 0
 			summary, err := demo.Run(cmd.Context(), cfg, func(s *demo.Summary) {
 				page.show(s)
@@ -58,6 +62,9 @@ own and the limit divided. The summary shows both.`,
 			if err := summary.Print(out); err != nil {
 				return err
 			}
+			if summary.Divided == nil {
+				return nil
+			}
 			fmt.Fprintln(out)
 			return summary.Divided.Print(out)
 		},
@@ -65,6 +72,7 @@ own and the limit divided. The summary shows both.`,
 	f := cmd.Flags()
 	f.IntVar(&cfg.Replicas, "replicas", cfg.Replicas, "replicas that serve at once")
 	f.DurationVar(&cfg.Duration, "duration", 30*time.Second, "how long the load runs, half of it each way")
+	f.BoolVar(&cfg.Chaos, "chaos", false, "kill and restart a replica, cut the gossip and wipe the store meanwhile, instead of dividing the limit")
 	f.StringVar(&cfg.RedisURL, "redis", "", "URL of a Redis for the shared ledger; without it one is embedded")
 	f.BoolVar(&asJSON, "json", false, "print the summary as JSON")
 	f.StringVar(&admin, "admin", "127.0.0.1:9090", "address of the live page")

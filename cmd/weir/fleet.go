@@ -15,10 +15,8 @@ import (
 
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/coordinator/stream"
+	"github.com/weirflow/weir/shard"
 )
-
-// shards is how many shards a fleet has.
-const shards = 256
 
 // fleetFlags are the flags of weir serve that connect it to other replicas.
 type fleetFlags struct {
@@ -106,10 +104,10 @@ func (f *fleetFlags) open(replica string, incarnation uint64, lease time.Duratio
 		peerHost = host
 	}
 	streams := stream.New(stream.Config{
-		Listener: listener, Replica: replica, Incarnation: incarnation, Shards: shards, TLS: peerTLS, Logger: log,
+		Listener: listener, Replica: replica, Incarnation: incarnation, Shards: shard.Count, TLS: peerTLS, Logger: log,
 	})
 	fleet, err := gossip.New(gossip.Config{
-		Replica: replica, Incarnation: incarnation, Shards: shards, Bind: f.gossip, Advertise: net.JoinHostPort(host, port),
+		Replica: replica, Incarnation: incarnation, Shards: shard.Count, Bind: f.gossip, Advertise: net.JoinHostPort(host, port),
 		PeerAddress: net.JoinHostPort(peerHost, peerPort), Seeds: f.join, Label: f.label, Key: key,
 		Remember: 3 * lease, Streams: streams, Logger: log,
 	})

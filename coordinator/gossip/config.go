@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"os"
 	"strings"
@@ -43,6 +44,9 @@ type Config struct {
 	Remember time.Duration
 	// Streams carries the tickets.
 	Streams *stream.Streams
+	// Network, if set, is put between the gossip and the network, such as to
+	// cut it.
+	Network func(*memberlist.NetTransport) memberlist.NodeAwareTransport
 	// Logger gets what an operator should know; nothing by default.
 	Logger *zap.Logger
 }
@@ -87,6 +91,21 @@ func (c *Config) memberlist() (*memberlist.Config, error) {
 	ip := net.ParseIP(m.AdvertiseAddr)
 	if ip == nil || ip.IsUnspecified() {
 		return nil, fmt.Errorf("advertised address: %q can't be reached by others: give an IP address of this machine", m.AdvertiseAddr)
+	}
+	m.Logger = log.New(logWriter{c.Logger}, "", 0)
+	m.LogOutput = nil
+	if c.Network != nil {
+		network, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{m.BindAddr}, BindPort: m.BindPort, Logger: m.Logger})
+		if err != nil {
+			return nil, err
+		}
+		if m.BindPort == 0 {
+			m.BindPort = network.GetAutoBindPort()
+		}
+		if m.AdvertisePort == 0 {
+			m.AdvertisePort = m.BindPort
+		}
+		m.Transport = c.Network(network)
 	}
 	return m, nil
 }

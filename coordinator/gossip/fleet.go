@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log"
 	"net"
 	"slices"
 	"strings"
@@ -65,8 +64,6 @@ func New(cfg Config) (*Fleet, error) {
 	}
 	d := delegate{f}
 	m.Delegate, m.Events, m.Alive, m.Merge, m.Conflict = d, d, d, d, d
-	m.Logger = log.New(logWriter{cfg.Logger}, "", 0)
-	m.LogOutput = nil
 	if f.list, err = memberlist.Create(m); err != nil {
 		return nil, fmt.Errorf("gossip on %s: %w", cfg.Bind, err)
 	}
