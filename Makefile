@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale
+.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -47,3 +47,6 @@ proto: ## the ticket stream's generated code (needs protoc)
 
 scale: ## the README's table of fleets from 3 to 100 replicas, simulated
 	WEIR_SCALE=1 go test ./test/simulation -run TestScale -v -timeout 30m
+
+alarms: ## how often a starved replica is taken for dead (needs redis-server)
+	WEIR_ALARMS=1 go test ./test/integration -run TestStarved -v -count=1

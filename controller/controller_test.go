@@ -140,7 +140,7 @@ func (r *remote) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	return r.ledger.Turn(ctx, s)
 }
 
-func (r *remote) Wakeups(ctx context.Context, id string) <-chan struct{} {
+func (r *remote) Wakeups(ctx context.Context, id string) <-chan store.Wakeup {
 	return r.ledger.Wakeups(ctx, id)
 }
 func (r *remote) Close() error { return nil }

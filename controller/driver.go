@@ -72,8 +72,8 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	d.superseded = make(chan struct{})
 	wakeups := ledger.Wakeups(ctx, o.replica)
 	d.goroutines.Go(func() {
-		for range wakeups {
-			d.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Wake() }})
+		for w := range wakeups {
+			d.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.Wake(now, &w) }})
 		}
 	})
 	d.goroutines.Go(func() { d.loop(ctx) })

@@ -22,13 +22,28 @@ type Ledger interface {
 	// states the truth again in a turn of a higher number.
 	Turn(ctx context.Context, s *Statement) (*Reply, error)
 
-	// Wakeups returns a channel that gets a value when there may be mail for the
-	// replica. Wake-ups coalesce and may be lost: they only save time. The
-	// channel is closed when ctx ends.
-	Wakeups(ctx context.Context, replica string) <-chan struct{}
+	// Wakeups returns a channel that gets a value when another's turn left mail
+	// for the replica. Wake-ups may be lost, and come late: they only save time.
+	// The channel is closed when ctx ends.
+	Wakeups(ctx context.Context, replica string) <-chan Wakeup
 
 	// Close gives back what the ledger holds. No turn may be under way.
 	Close() error
+}
+
+// PendingWakeups is how many wake-ups a ledger keeps for a replica that does not
+// take them; further ones are lost.
+const PendingWakeups = 64
+
+// Wakeup says that there is mail for a replica, and has what one turn left. Who
+// reads mail by it saves the turn that would fetch it, if nothing before it is
+// missing; the mail stays in the box until a statement says that it was read.
+type Wakeup struct {
+	// Incarnation and Registered say for which registration the mail is: the
+	// number of the statement that registered. In another one the same numbers
+	// are other mail.
+	Incarnation, Registered uint64
+	Mail                    []Mail
 }
 
 // Inline is implemented by a ledger whose Turn returns without waiting for

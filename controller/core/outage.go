@@ -26,6 +26,9 @@ func (c *Core) turnFailed(now time.Time, err error) {
 	}
 	if !t.failing {
 		t.failing, t.since = true, t.last
+		if c.slept(now) {
+			t.since = now
+		}
 	}
 	pause := min(minPause<<min(t.failures, 8), maxPause)
 	t.failures++
@@ -37,6 +40,11 @@ func (c *Core) turnFailed(now time.Time, err error) {
 		c.rehome(now)
 	}
 }
+
+// slept reports whether the turn under way began so long ago that it was this
+// process that did not run, and not the ledger that took its time: what it said
+// is out of date.
+func (c *Core) slept(now time.Time) bool { return now.Sub(c.turn.last) > c.cfg.Lease/2 }
 
 // supersede ends this replica's part in the pool: another process runs under its
 // id, and two under one id would be counted as one.

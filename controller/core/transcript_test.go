@@ -106,6 +106,15 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		s.core.TurnDone(s.now, nil, store.ErrUnavailable)
 	case "wipe":
 		s.ledger.Wipe()
+	case "wake": // wake registered=1 number=2 flow=a seq=1: a grant left by another's turn
+		w := store.Wakeup{Incarnation: 1, Registered: uint64(number("registered", 0))}
+		var flow string
+		d.ScanArgs(t, "flow", &flow)
+		w.Mail = []store.Mail{{
+			Number: uint64(number("number", 0)), Kind: store.Granted | store.Taken, Flow: flow, Charge: 1,
+			Ticket: policies.TicketID{Ingress: "me", Seq: uint64(number("seq", 0))},
+		}}
+		s.core.Wake(s.now, &w)
 	case "members": // members b c: who lives beside this replica
 		var m coordinator.Members
 		for _, a := range d.CmdArgs {

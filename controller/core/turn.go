@@ -21,6 +21,8 @@ type turn struct {
 	statement  store.Statement // reused from turn to turn
 	number     uint64
 	answered   uint64
+	registered uint64    // the number of the last turn that registered
+	leased     time.Time // when the last answered turn began
 	generation uint64
 	readMail   uint64
 	members    int
@@ -193,8 +195,28 @@ func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter float
 	c.turn.due = true
 }
 
-// Wake says that the ledger may have mail.
-func (c *Core) Wake() { c.turn.due = true }
+// Wake takes in the mail that another's turn left. It is read at once if it is
+// the next and this replica's lease is young: a grant that has waited long on the
+// way may have been given to another since. Otherwise a turn fetches it.
+func (c *Core) Wake(now time.Time, w *store.Wakeup) {
+	t := &c.turn
+	current := w.Incarnation == c.cfg.Incarnation && w.Registered == t.registered && !t.register && !t.failing
+	if !current || now.Sub(t.leased) > c.cfg.Lease/4 {
+		t.due = true
+		return
+	}
+	for i := range w.Mail {
+		m := &w.Mail[i]
+		if m.Number > t.readMail+1 {
+			t.due = true
+			return
+		}
+		if m.Number > t.readMail {
+			t.readMail++
+			c.read(now, m)
+		}
+	}
+}
 
 // TurnDone takes in how the turn that Ready handed out ended.
 func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
@@ -213,12 +235,20 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 		t.register, t.due = true, true
 		return
 	}
+	if c.slept(now) { // its grants may have gone to others since
+		c.queues.Failed()
+		t.due = true
+		return
+	}
 	if t.outage {
 		t.outage = false
 		c.rejoin(now)
 	}
 	t.alone = false
-	t.answered, t.generation = t.statement.Number, reply.Generation
+	t.answered, t.generation, t.leased = t.statement.Number, reply.Generation, t.last
+	if t.statement.Register {
+		t.registered = t.statement.Number
+	}
 	t.left = t.leave
 	t.register, t.resync = false, reply.Status == store.Resync
 	t.due = t.due || t.resync

@@ -27,13 +27,13 @@ type Ledger struct {
 
 	held, queued, bytes int64 // over all replicas
 
-	wakeups map[string][]chan struct{}
+	wakeups map[string][]chan store.Wakeup
 }
 
 // New returns an empty ledger, in recovery of its first generation: it grants
 // once every member the first replica knows of has registered.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan struct{})}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup)}
 }
 
 // Inline implements [store.Inline].
@@ -52,15 +52,15 @@ func (l *Ledger) Wipe() {
 }
 
 // Wakeups implements [store.Ledger].
-func (l *Ledger) Wakeups(ctx context.Context, id string) <-chan struct{} {
-	ch := make(chan struct{}, 1)
+func (l *Ledger) Wakeups(ctx context.Context, id string) <-chan store.Wakeup {
+	ch := make(chan store.Wakeup, store.PendingWakeups)
 	l.mu.Lock()
 	l.wakeups[id] = append(l.wakeups[id], ch)
 	l.mu.Unlock()
 	context.AfterFunc(ctx, func() {
 		l.mu.Lock()
 		defer l.mu.Unlock()
-		l.wakeups[id] = slices.DeleteFunc(l.wakeups[id], func(c chan struct{}) bool { return c == ch })
+		l.wakeups[id] = slices.DeleteFunc(l.wakeups[id], func(c chan store.Wakeup) bool { return c == ch })
 		if len(l.wakeups[id]) == 0 {
 			delete(l.wakeups, id)
 		}
@@ -128,7 +128,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	l.collect(now)
 	reply := l.answer(r, s, status, now)
-	r.wake = false
+	r.seen = r.sent // by the reply
 	if s.Leave {
 		l.drop(r, now)
 	}
@@ -171,7 +171,7 @@ func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *repl
 	if old != nil {
 		l.drop(old, now)
 	}
-	r := &replica{id: s.Replica, incarnation: s.Incarnation, sent: s.ReadMail}
+	r := &replica{id: s.Replica, incarnation: s.Incarnation, registered: s.Number, sent: s.ReadMail, seen: s.ReadMail}
 	if old != nil && old.incarnation == s.Incarnation {
 		r.batch = old.batch
 	}
@@ -491,14 +491,15 @@ func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now
 // notify wakes every replica that got mail.
 func (l *Ledger) notify() {
 	for _, r := range l.replicas {
-		if !r.wake {
+		if r.sent == r.seen {
 			continue
 		}
-		r.wake = false
+		w := r.wakeup()
+		r.seen = r.sent
 		for _, ch := range l.wakeups[r.id] {
 			select {
-			case ch <- struct{}{}:
-			default: // one is pending
+			case ch <- w:
+			default: // it has enough to be woken by
 			}
 		}
 	}

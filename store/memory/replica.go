@@ -11,6 +11,7 @@ import (
 type replica struct {
 	id          string
 	incarnation uint64
+	registered  uint64 // the number of the turn that registered it
 	last        uint64 // the number of its last turn applied
 	batch       uint64 // the last batch of settlements applied
 	lease       time.Time
@@ -23,7 +24,7 @@ type replica struct {
 	mail  []letter // unread, oldest first
 	sent  uint64   // the number of the last mail
 	told  int      // unread letters about offers that it still counts as standing
-	wake  bool     // it got mail in the turn under way
+	seen  uint64   // the number of the last mail before the turn under way
 	reply store.Reply
 }
 
@@ -49,7 +50,6 @@ func (r *replica) post(kind store.MailKind, o *offer) {
 		r.told++
 	}
 	r.mail = append(r.mail, letter)
-	r.wake = true
 }
 
 // read forgets mail up to the number that the replica says it has read.
@@ -84,4 +84,15 @@ func (r *replica) uncount(id policies.TicketID) {
 			r.told--
 		}
 	}
+}
+
+// wakeup has the mail that came in the turn under way.
+func (r *replica) wakeup() store.Wakeup {
+	w := store.Wakeup{Incarnation: r.incarnation, Registered: r.registered}
+	for i := range r.mail {
+		if m := &r.mail[i]; m.Number > r.seen {
+			w.Mail = append(w.Mail, m.Mail)
+		}
+	}
+	return w
 }

@@ -89,22 +89,44 @@ func decode(result []any) (*store.Reply, error) {
 	}
 	for _, v := range r.list("mail", result[9]) {
 		record, _ := v.(string)
-		f := strings.Split(record, "\x1f")
-		if len(f) != 8 {
-			r.fail("mail", v)
-			break
-		}
-		seq, ingress, _ := strings.Cut(f[2], ":")
-		n, err := strconv.ParseUint(seq, 16, 64)
-		if err != nil {
-			r.fail("ticket", f[2])
-		}
-		reply.Mail = append(reply.Mail, store.Mail{
-			Number: uint64(r.integer("mail number", f[0])), Kind: store.MailKind(r.integer("mail kind", f[1])),
-			Ticket:   policies.TicketID{Ingress: unescape(ingress), Seq: n},
-			Priority: int(r.integer("priority", f[3])), Policy: unescape(f[4]), Flow: unescape(f[5]),
-			Charge: r.number("charge", f[6]), Counter: r.number("counter", f[7]),
-		})
+		reply.Mail = append(reply.Mail, r.mail(record))
 	}
 	return reply, r.err
+}
+
+// mail reads one piece of mail.
+func (r *reader) mail(record string) store.Mail {
+	f := strings.Split(record, "\x1f")
+	if len(f) != 8 {
+		r.fail("mail", record)
+		return store.Mail{}
+	}
+	seq, ingress, _ := strings.Cut(f[2], ":")
+	n, err := strconv.ParseUint(seq, 16, 64)
+	if err != nil {
+		r.fail("ticket", f[2])
+	}
+	return store.Mail{
+		Number: uint64(r.integer("mail number", f[0])), Kind: store.MailKind(r.integer("mail kind", f[1])),
+		Ticket:   policies.TicketID{Ingress: unescape(ingress), Seq: n},
+		Priority: int(r.integer("priority", f[3])), Policy: unescape(f[4]), Flow: unescape(f[5]),
+		Charge: r.number("charge", f[6]), Counter: r.number("counter", f[7]),
+	}
+}
+
+// decodeWakeup reads what the script published. What cannot be read still wakes.
+func decodeWakeup(payload string) (w store.Wakeup) {
+	lines := strings.Split(payload, "\n")
+	if len(lines) < 2 {
+		return w
+	}
+	r := &reader{}
+	w.Incarnation, w.Registered = uint64(r.integer("incarnation", lines[0])), uint64(r.integer("registered", lines[1]))
+	for _, record := range lines[2:] {
+		w.Mail = append(w.Mail, r.mail(record))
+	}
+	if r.err != nil {
+		return store.Wakeup{}
+	}
+	return w
 }

@@ -67,7 +67,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 }
 
 // Wakeups implements [store.Ledger].
-func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan struct{} {
+func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan store.Wakeup {
 	channel := l.base + ":wake:" + escape(replica)
 	var sub *goredis.PubSub
 	if l.publish == "SPUBLISH" {
@@ -80,23 +80,25 @@ func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan struct{} {
 	confirming, done := context.WithTimeout(ctx, l.cfg.Timeout)
 	_, _ = sub.Receive(confirming)
 	done()
-	wakeups := make(chan struct{}, 1)
+	wakeups := make(chan store.Wakeup, store.PendingWakeups)
 	go func() {
 		defer close(wakeups)
 		defer sub.Close() //nolint:errcheck // nothing to do about it
 		messages := sub.Channel(goredis.WithChannelHealthCheckInterval(l.cfg.Lease))
 		for {
+			var payload string
 			select {
 			case <-ctx.Done():
 				return
-			case _, open := <-messages:
+			case m, open := <-messages:
 				if !open {
 					return
 				}
+				payload = m.Payload
 			}
 			select {
-			case wakeups <- struct{}{}:
-			default: // one is pending
+			case wakeups <- decodeWakeup(payload):
+			default: // it has enough to be woken by
 			}
 		}
 	}()

@@ -42,6 +42,7 @@ local GRANTED, TAKEN, DROPPED = 1, 2, 4
 local OK, REGISTER, RESYNC = 0, 1, 2
 local NO_OPINION = -1
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
+local PUBLISHED = 1000        -- letters in a wake-up at most; the rest waits in the box
 local SENTINEL = '\31'        -- no name has a control character
 
 local position = 0
@@ -140,13 +141,14 @@ end
 
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.last), exact(r.batch), exact(r.sent), exact(r.read), exact(r.unread),
-    concat(r.dead, ITEM), write_bands(r.bands) }, FIELD)
+    concat(r.dead, ITEM), write_bands(r.bands), exact(r.registered) }, FIELD)
 end
 local function read_replica(s)
   local f = split(s, FIELD)
   return {
     id = f[1], incarnation = f[2], last = tonumber(f[3]), batch = tonumber(f[4]), sent = tonumber(f[5]), read = tonumber(f[6]),
     unread = tonumber(f[7]), dead = split(f[8], ITEM), bands = read_bands(f[9], true),
+    registered = tonumber(f[10]) or 0,
   }
 end
 
@@ -391,11 +393,13 @@ end
 -- Put mail in a replica's box.
 local function post(r, kind, ticket, offer, counter)
   r.sent = r.sent + 1
-  r.dirty, r.woken = true, true
+  r.dirty, r.letters = true, r.letters or {}
   local book = books[offer.book]
   local key = base .. ':mail:' .. r.id
-  local n = call('RPUSH', key, concat({ exact(r.sent), kind, ticket, book.priority, book.policy, offer.flow,
-    offer.charge, exact(counter or 0) }, FIELD))
+  local letter = concat({ exact(r.sent), kind, ticket, book.priority, book.policy, offer.flow,
+    offer.charge, exact(counter or 0) }, FIELD)
+  insert(r.letters, letter)
+  local n = call('RPUSH', key, letter)
   if n == 1 then expire(key) end
   if is_grant(kind) then
     r.unread = r.unread + 1
@@ -504,7 +508,7 @@ end
 if registering then
   local applied = me and me.incarnation == incarnation and me.batch or 0
   if me then drop(me) end
-  me = { id = my_id, incarnation = incarnation, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {} }
+  me = { id = my_id, incarnation = incarnation, registered = number, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {} }
   replicas[my_id] = me
   recount = true
 elseif not (me and me.incarnation == incarnation and generation == meta.generation) then
@@ -790,10 +794,12 @@ if recount then
   end
 end
 
--- Wake the others that got mail, and write everything back.
+-- Wake the others that got mail, with the mail, and write everything back.
 for id, r in pairs(replicas) do
   if r and r.dirty then
-    if r.woken and id ~= my_id then call(publish, base .. ':wake:' .. id, '') end
+    if r.letters and id ~= my_id then
+      call(publish, base .. ':wake:' .. id, concat({ r.incarnation, exact(r.registered), unpack(r.letters, 1, PUBLISHED) }, '\n'))
+    end
     call('HSET', base .. ':replicas', id, write_replica(r))
   end
 end

@@ -709,7 +709,13 @@ func grantWakes(t *testing.T, l store.Ledger, _ *Clock) {
 	a.finish(1)
 	a.turn(nil)
 	select {
-	case <-wakeups:
+	case w := <-wakeups:
+		if w.Incarnation != b.inc || w.Registered != 1 || len(w.Mail) != 1 {
+			t.Fatalf("woken by %+v, want the one piece of mail of the registration by statement 1", w)
+		}
+		if m := w.Mail[0]; m.Ticket != b.ticket(1) || m.Flow != "g" || m.Kind&store.Granted == 0 || m.Charge != 1 {
+			t.Errorf("the mail is %+v, want the grant of g/1", m)
+		}
 	case <-deadline:
 		t.Fatal("no wake-up for a grant that another replica's turn made")
 	}

@@ -43,9 +43,14 @@ func (c *Config) highWait() time.Duration {
 	return wait
 }
 
-// idleAtMost is how long capacity may be free while tickets wait.
+// idleAtMost is how long capacity may be free while tickets wait. Where messages
+// are lost, a replica may leave another its share until that has said for the
+// second time that it has the ledger.
 func (c *Config) idleAtMost() time.Duration {
-	if c.Loss > 0 {
+	switch {
+	case c.MessageLoss > 0:
+		return 1500 * time.Millisecond
+	case c.Loss > 0:
 		return 500 * time.Millisecond
 	}
 	return 150 * time.Millisecond
@@ -144,12 +149,14 @@ func (f *fleet) gap() (gap float64, most, least policies.FlowKey) {
 }
 
 // gapBound is one maximal charge of each of the two flows, and the grants that may
-// be on their way to a replica, at both ends of the measured time. It does not grow with the time measured, nor with the number of replicas. Where messages
-// are lost, a flow also misses what it would have got until that was noticed.
+// be on their way to a replica, at both ends of the measured time. It does not
+// grow with the time measured, nor with the number of replicas. Where messages are
+// lost, a flow also misses what it would have got until that was noticed, and may
+// do so twice before it has caught up.
 func (f *fleet) gapBound() float64 {
 	bound := 4 + 2*float64(f.cfg.Limit)
 	if f.cfg.MessageLoss > 0 || f.severed {
-		bound += float64(f.cfg.Limit) * float64(peerTimeout) / float64(f.cfg.Service)
+		bound += 2 * float64(f.cfg.Limit) * float64(peerTimeout) / float64(f.cfg.Service)
 	}
 	return bound
 }

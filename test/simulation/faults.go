@@ -82,10 +82,10 @@ func (f *fleet) plan(x Fault) {
 		back := f.upTo(2 * time.Second)
 		begin = func() { f.rollBack(f.now.Add(-back)) }
 	case Outage:
-		begin = func() { f.down, f.before = true, int64(len(f.flights)) }
+		begin = func() { f.down, f.before = true, f.granted() }
 		over("outage", func() { f.down = false })
 	case LedgerCut:
-		begin = func() { n.ledgerCut = true; f.cutOff++; f.before = int64(len(f.flights)) }
+		begin = func() { n.ledgerCut = true; f.cutOff++; f.before = f.granted() }
 		over("ledger cut", func() { n.ledgerCut = false; f.cutOff-- })
 	case Split, OneWay:
 		if n == other {
@@ -115,6 +115,15 @@ func (f *fleet) plan(x Fault) {
 		begin()
 		f.fault(x)
 	})
+}
+
+// granted is how many grants the ledger may have given: also those that a paused
+// replica has not read count.
+func (f *fleet) granted() int64 {
+	if f.dead > 0 {
+		return f.cfg.Limit
+	}
+	return int64(len(f.flights))
 }
 
 // fault notes that the books may be off for a while.

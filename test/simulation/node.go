@@ -31,7 +31,7 @@ type node struct {
 	paused      bool
 	deferred    []func() // what happened to it meanwhile
 	tick        time.Time
-	wakeups     <-chan struct{}
+	wakeups     <-chan store.Wakeup
 	stopWakeups context.CancelFunc
 	streams     map[int]bool // up, as it was told
 	view        map[int]bool // who lives, as gossip told it
@@ -241,21 +241,34 @@ func (f *fleet) wake() {
 		if !n.alive {
 			continue
 		}
-		select {
-		case <-n.wakeups:
-			if f.rng.Float64() < f.cfg.Loss || n.ledgerCut || f.down {
-				continue
+		for pending := true; pending; {
+			select {
+			case w := <-n.wakeups:
+				n.wake(w)
+			default:
+				pending = false
 			}
-			k := n.core
-			f.after(100*time.Microsecond, "", func() {
-				n.do(k, func() {
-					k.Wake()
-					n.pump()
-				})
-			})
-		default:
 		}
 	}
+}
+
+// wake passes one on, sometimes late.
+func (n *node) wake(w store.Wakeup) {
+	f := n.fleet
+	if f.rng.Float64() < f.cfg.Loss || n.ledgerCut || f.down {
+		return
+	}
+	late := 100 * time.Microsecond
+	if f.rng.IntN(20) == 0 {
+		late = time.Duration(f.rng.Int64N(int64(5 * time.Second)))
+	}
+	k := n.core
+	f.after(late, "", func() {
+		n.do(k, func() {
+			k.Wake(n.now(), &w)
+			n.pump()
+		})
+	})
 }
 
 // members tells a replica who lives, as gossip has it there.
