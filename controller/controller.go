@@ -52,6 +52,9 @@ type Request struct {
 	InputTokens, OutputTokens int64
 	// TTL is how long it may wait; 0 takes the configured one.
 	TTL time.Duration
+	// TargetTTFT is how soon its first token should come, for an ordering by it; 0
+	// for no target.
+	TargetTTFT time.Duration
 
 	seq      uint64
 	held     atomic.Bool
@@ -117,7 +120,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 	w := c.waiters.get()
 	w.request = core.Request{
 		Seq: r.seq, Flow: r.Flow, Bytes: r.Bytes,
-		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, Tag: w,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Tag: w,
 	}
 	c.driver.post(event{kind: enqueue, waiter: w})
 	select {
@@ -144,6 +147,14 @@ func (c *Controller) Release(r *Request, u Usage) {
 	if r.held.CompareAndSwap(true, false) {
 		c.driver.post(event{kind: complete, seq: r.seq, usage: u})
 		c.done()
+	}
+}
+
+// Progress tells what a dispatched request has cost so far. What is more than it
+// was charged is settled now and not at the end.
+func (c *Controller) Progress(r *Request, u Usage) {
+	if r.held.Load() {
+		c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Progress(r.seq, u) }})
 	}
 }
 
@@ -194,7 +205,7 @@ func (c *Controller) Turns() (turns, grants uint64) {
 // detector that reads metrics whenever there are new readings.
 func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointAccessor) {
 	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
-		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight()))
+		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight(), k.OwnInFlight()))
 	}})
 }
 

@@ -13,17 +13,18 @@ import (
 // flight. A pool that is s full with n in flight takes n/s: for a detector of
 // queue depth or cache use that is a proportional controller, which replicas
 // can share without herding, since the grants since the last observation count
-// already. One observation at most doubles the limit, so that a single low
-// reading lets no flood in.
+// already. One observation at most doubles what is in flight, so that a single low
+// reading lets no flood in, however long the pool had been idle.
 type limiter struct {
 	detector policies.SaturationDetector // nil: no limit
 	limit    int64
 }
 
-func newLimiter(d policies.SaturationDetector) limiter { return limiter{detector: d, limit: 1} }
+func newLimiter(d policies.SaturationDetector) limiter { return limiter{detector: d} }
 
-// observe returns the pool as it is with n requests in flight.
-func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []policies.EndpointAccessor, n int64) core.Pool {
+// observe returns the pool as it is, with so many requests of the fleet in flight,
+// and so many of this replica.
+func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []policies.EndpointAccessor, fleet, own int64) core.Pool {
 	pool := core.Pool{Endpoints: len(endpoints), Limit: store.Unlimited}
 	if l.detector == nil {
 		return pool
@@ -33,14 +34,20 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 		pool.Limit = int64(known.InFlightLimit(endpoints))
 		return pool
 	}
-	most := max(2*l.limit, 1)
+	n := fleet
+	if _, counts := l.detector.(policies.OwnLoad); counts {
+		n = own // whose share of the saturation this is
+	}
+	s := pool.Saturation
 	switch {
-	case n == 0: // tells nothing about how many the pool takes
-		l.limit = max(l.limit, 1)
-	case pool.Saturation <= 0:
-		l.limit = most
+	case n == 0 && s < 1: // tells nothing about how many the pool takes
+		l.limit = max(l.limit, int64(len(endpoints)))
+	case s <= 0:
+		l.limit = 2 * n
+	case s < 1:
+		l.limit = max(min(int64(float64(n)/s), 2*n), int64(len(endpoints)))
 	default:
-		l.limit = min(int64(float64(n)/pool.Saturation), most)
+		l.limit = int64(float64(n) / s)
 	}
 	pool.Limit = l.limit
 	return pool

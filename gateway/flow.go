@@ -3,6 +3,8 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"strconv"
+	"time"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -36,6 +38,16 @@ func flowOf(h http.Header, objectives map[string]int) (policies.FlowKey, *refusa
 		}
 	}
 	return key, nil
+}
+
+// targetTTFT reads how soon the request's first token should come; 0 if it does not
+// say, or nothing that makes sense.
+func targetTTFT(h http.Header) time.Duration {
+	ms, err := strconv.ParseFloat(first(h, ttftHeaders[:]), 64)
+	if err != nil || !(ms > 0 && ms <= 1e9) {
+		return 0
+	}
+	return time.Duration(ms * float64(time.Millisecond))
 }
 
 func first(h http.Header, names []string) string {

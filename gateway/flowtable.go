@@ -21,8 +21,13 @@ type flowEntry struct {
 	table            *flowTable
 	inFlight         int64
 	requests, tokens int64
+	output           float64 // running mean of its answers, in tokens
+	measured         int64   // answers that it was made of, up to meanOf
 	used             time.Time
 }
+
+// meanOf is how many answers the running mean of a flow's answers goes back.
+const meanOf = 32
 
 func newFlowTable() *flowTable { return &flowTable{flows: make(map[policies.FlowKey]*flowEntry)} }
 
@@ -65,6 +70,22 @@ func (e *flowEntry) end(u controller.Usage) {
 	e.inFlight--
 	e.requests++
 	e.tokens += u.InputTokens + u.OutputTokens
+	if u.Known {
+		e.measured = min(e.measured+1, meanOf)
+		e.output += (float64(u.OutputTokens) - e.output) / float64(e.measured)
+	}
+}
+
+// expected is how long a flow's next answer may be expected to be, in tokens, if
+// that is known.
+func (t *flowTable) expected(key policies.FlowKey) (tokens int64, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.flows[key]
+	if e == nil || e.measured == 0 {
+		return 0, false
+	}
+	return max(1, int64(e.output+0.5)), true
 }
 
 // each calls visit with a copy of every entry.

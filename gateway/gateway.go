@@ -115,8 +115,12 @@ func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
 	if refused != nil {
 		return refused
 	}
+	if output, known := g.flows.expected(flow); known && in.model != "" {
+		in.expect(output)
+	}
 	request := &controller.Request{
 		Flow: flow, Bytes: int64(len(in.body)), InputTokens: in.inputTokens, OutputTokens: in.outputTokens,
+		TargetTTFT: targetTTFT(r.Header),
 	}
 	outcome, err := g.cfg.Controller.EnqueueAndWait(r.Context(), request)
 	if err != nil {
@@ -130,7 +134,7 @@ func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
 		entry.end(usage)
 		g.cfg.Controller.Release(request, usage)
 	}()
-	return g.proxy.forward(w, r, in, &usage)
+	return g.proxy.forward(w, r, in, &usage, func(u controller.Usage) { g.cfg.Controller.Progress(request, u) })
 }
 
 // statusWriter remembers the status that was sent.

@@ -14,7 +14,8 @@ import (
 type inbound struct {
 	body                      []byte
 	model                     string
-	inputTokens, outputTokens int64
+	inputTokens, outputTokens int64 // estimates
+	maxOutput                 int64 // what the request allows at most; 0 for no bound
 }
 
 // Paths of the API whose body must be JSON that names a model.
@@ -92,9 +93,18 @@ func (in *inbound) check(r *http.Request) *refusal {
 	for _, most := range []*int64{fields.MaxTokens, fields.MaxCompletionTokens, fields.MaxOutputTokens} {
 		if most != nil && *most > 0 {
 			in.outputTokens = min(in.outputTokens, *most)
+			in.maxOutput = *most
 		}
 	}
 	return nil
+}
+
+// expect takes what the flow's answers were like so far as the estimate.
+func (in *inbound) expect(output int64) {
+	if in.maxOutput > 0 {
+		output = min(output, in.maxOutput)
+	}
+	in.outputTokens = output
 }
 
 func isModelPath(r *http.Request) bool {

@@ -25,9 +25,10 @@ type proxy struct {
 // forwarding is what the proxy keeps of one request on its way, in the
 // request's context.
 type forwarding struct {
-	in    *inbound
-	usage *usageReader
-	err   error
+	in       *inbound
+	progress func(controller.Usage)
+	usage    *usageReader
+	err      error
 }
 
 type forwardingKey struct{}
@@ -55,7 +56,7 @@ func newProxy(es *endpoints, dialer *net.Dialer) *proxy {
 		ErrorLog:      log.New(io.Discard, "", 0), // ErrorHandler has it
 		ModifyResponse: func(res *http.Response) error {
 			f := forwardingOf(res.Request)
-			f.usage = newUsageReader(res.Body, res.Header.Get("Content-Type"), f.in.inputTokens)
+			f.usage = newUsageReader(res.Body, res.Header.Get("Content-Type"), f.in, f.progress)
 			res.Body = f.usage
 			return nil
 		},
@@ -66,9 +67,10 @@ func newProxy(es *endpoints, dialer *net.Dialer) *proxy {
 
 // forward sends the request to an endpoint and its answer back. The error is
 // about a request of which nothing has been answered. An answer that breaks off
-// panics with http.ErrAbortHandler, so that the client sees it break off too.
-func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, usage *controller.Usage) error {
-	f := &forwarding{in: in}
+// panics with http.ErrAbortHandler, so that the client sees it break off too. An
+// answer that streams tells of its progress.
+func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, usage *controller.Usage, progress func(controller.Usage)) error {
+	f := &forwarding{in: in, progress: progress}
 	defer func() {
 		if f.usage != nil {
 			f.usage.finish()

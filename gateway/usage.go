@@ -30,10 +30,21 @@ type usageReader struct {
 	input  int64 // the estimate, for a stream without usage
 	usage  controller.Usage
 	done   bool
+
+	tell    int64 // progress is told at so many chunks
+	telling func(controller.Usage)
 }
 
-func newUsageReader(body io.ReadCloser, contentType string, input int64) *usageReader {
-	return &usageReader{body: body, input: input, stream: strings.HasPrefix(contentType, "text/event-stream")}
+// progressEvery is how many tokens beyond the estimate are told of at a time.
+const progressEvery = 64
+
+// newUsageReader reads the usage of an answer to a request whose prompt and answer
+// were estimated; progress, if not nil, is told of tokens beyond that as they come.
+func newUsageReader(body io.ReadCloser, contentType string, in *inbound, progress func(controller.Usage)) *usageReader {
+	return &usageReader{
+		body: body, input: in.inputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
+		tell: in.outputTokens + progressEvery, telling: progress,
+	}
 }
 
 // Read implements io.Reader.
@@ -94,8 +105,12 @@ func (u *usageReader) event(line []byte) {
 	if len(data) == 0 || bytes.Equal(data, []byte("[DONE]")) {
 		return
 	}
-	if !u.find(data) {
-		u.chunks++
+	if u.find(data) {
+		return
+	}
+	if u.chunks++; u.chunks == u.tell && u.telling != nil {
+		u.tell += progressEvery
+		u.telling(controller.Usage{InputTokens: u.input, OutputTokens: u.chunks, Known: true})
 	}
 }
 

@@ -16,7 +16,7 @@ func readUsage(t testing.TB, body, contentType string, oneByte bool) controller.
 	if oneByte {
 		source = iotest.OneByteReader(source)
 	}
-	u := newUsageReader(io.NopCloser(source), contentType, 7)
+	u := newUsageReader(io.NopCloser(source), contentType, &inbound{inputTokens: 7}, nil)
 	passed, err := io.ReadAll(u)
 	if err != nil || string(passed) != body {
 		t.Fatalf("the body was not passed through: %v", err)

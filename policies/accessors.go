@@ -16,6 +16,9 @@ type QueueItemAccessor interface {
 	Arrival() time.Time
 	// Deadline is when its time in the queue ends; zero means never.
 	Deadline() time.Time
+	// TargetTTFT is how soon after its arrival its first token should come; 0 when
+	// it states no target.
+	TargetTTFT() time.Duration
 	// ByteSize is the size of its body in bytes.
 	ByteSize() int64
 	// InputTokens is the estimated length of the prompt, in tokens.

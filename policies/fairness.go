@@ -43,6 +43,10 @@ type Account struct {
 	// LiftsIdle is set when a flow that comes back from idleness starts no
 	// lower than the band's virtual time, so that idling saves up no credit.
 	LiftsIdle bool
+	// Unit is what charges count, parameters included, where one type of policy
+	// may count in several. Counters of different units are never compared, also
+	// while a rolling update has both.
+	Unit string
 }
 
 // Accountant is implemented by a Ranker whose account differs from the usual

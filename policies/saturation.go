@@ -41,12 +41,25 @@ type InFlightLimiter interface {
 	InFlightLimit(endpoints []EndpointAccessor) int
 }
 
+// OwnLoad is a SaturationDetector that judges by what this replica alone has in
+// flight, so that the limit follows from this replica's requests.
+type OwnLoad interface{ OwnLoad() }
+
+// MetricsReader is a plug-in that needs the endpoints' own metrics; they are only
+// read when something needs them.
+type MetricsReader interface{ ReadsMetrics() }
+
 // UsageLimitPolicy says how full the pool may get for a band.
 type UsageLimitPolicy interface {
 	Plugin
 	// Ceilings returns, for each of the priorities (highest first), the share
 	// of the pool's limit that all requests in flight may reach before the
-	// band stops dispatching: 1 is the whole limit, 0 closes the band. It is
-	// safe for concurrent use.
-	Ceilings(ctx context.Context, saturation float64, priorities []int) []float64
+	// band stops dispatching: 1 is the whole limit, 0 closes the band. The time is
+	// the ledger's, so that replicas which ask at the same time agree. It is safe
+	// for concurrent use.
+	Ceilings(ctx context.Context, now time.Time, saturation float64, priorities []int) []float64
 }
+
+// Dynamic is a UsageLimitPolicy whose ceilings follow the saturation or the time:
+// it is asked at every turn. Others are asked when bands or endpoints change.
+type Dynamic interface{ Dynamic() }

@@ -22,6 +22,9 @@ type Ticket struct {
 	Arrival time.Time
 	// Deadline is when its time in the queue ends; zero means never.
 	Deadline time.Time
+	// TargetTTFT is how soon after its arrival its first token should come; 0 for no
+	// target.
+	TargetTTFT time.Duration
 	// Waited is set when the ticket stood in another queue before: its flow was
 	// not idle then.
 	Waited bool
@@ -62,6 +65,7 @@ func (it *item) FlowKey() policies.FlowKey { return it.Ticket.Flow }
 func (it *item) Weight() float64           { return it.flow.weight }
 func (it *item) Arrival() time.Time        { return it.Ticket.Arrival }
 func (it *item) Deadline() time.Time       { return it.Ticket.Deadline }
+func (it *item) TargetTTFT() time.Duration { return it.Ticket.TargetTTFT }
 func (it *item) ByteSize() int64           { return it.Ticket.Bytes }
 func (it *item) InputTokens() int64        { return it.Ticket.InputTokens }
 func (it *item) OutputTokens() int64       { return it.Ticket.OutputTokens }

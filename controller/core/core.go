@@ -70,6 +70,8 @@ type Request struct {
 	Bytes, InputTokens, OutputTokens int64
 	// TTL overrides the configured one where it is above zero.
 	TTL time.Duration
+	// TargetTTFT is how soon its first token should come; 0 for no target.
+	TargetTTFT time.Duration
 	// Tag comes back with the decision.
 	Tag any
 }
@@ -140,7 +142,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 	r := &request{
 		Ticket: shard.Ticket{
 			ID: policies.TicketID{Ingress: c.cfg.Replica, Seq: q.Seq}, Flow: q.Flow, Bytes: q.Bytes,
-			InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, Arrival: now.Add(c.clock),
+			InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, Arrival: now.Add(c.clock),
 		},
 		tag: q.Tag, arrived: now, ttl: q.TTL,
 	}
@@ -152,7 +154,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 		c.decide(r, RejectedNoEndpoints, ErrNoEndpoints)
 		return
 	}
-	c.band(q.Flow.Priority)
+	c.band(now, q.Flow.Priority)
 	c.waiting[r.ID] = r
 	c.setDeadline(r)
 	c.place(now, r, c.homeOf(r.Flow))
@@ -215,20 +217,39 @@ func (c *Core) decide(r *request, outcome Outcome, err error) {
 
 // Complete releases a dispatched request and settles what it cost; one that is
 // not in flight is left alone.
-func (c *Core) Complete(_ time.Time, seq uint64, usage Usage) {
+func (c *Core) Complete(now time.Time, seq uint64, usage Usage) {
 	r := c.inFlight[policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}]
 	if r == nil {
 		return
 	}
 	delete(c.inFlight, r.ID)
-	c.band(r.Flow.Priority).inFlight--
+	c.band(now, r.Flow.Priority).inFlight--
 	if usage.Known && r.charge > 0 {
-		r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
-		if delta := c.cfg.Shard.Charge(r.Ticket) - r.charge; delta != 0 {
-			c.settle(r.Flow, r.policy, delta, r.counter)
-		}
+		c.recharge(r, usage)
 	}
 	c.turn.due = true
+}
+
+// Progress settles what a dispatched request has cost so far where that is more
+// than it was charged, so that a flow of long answers pays while they stream.
+func (c *Core) Progress(seq uint64, usage Usage) {
+	r := c.inFlight[policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}]
+	if r == nil || r.charge == 0 {
+		return
+	}
+	usage.InputTokens, usage.OutputTokens = max(usage.InputTokens, r.InputTokens), max(usage.OutputTokens, r.OutputTokens)
+	c.recharge(r, usage)
+}
+
+// recharge settles the difference between what a request was charged and what it
+// costs.
+func (c *Core) recharge(r *request, usage Usage) {
+	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
+	charge := c.cfg.Shard.Charge(r.Ticket)
+	if delta := charge - r.charge; delta != 0 {
+		c.settle(r.Flow, r.policy, delta, r.counter)
+		r.charge, r.counter = charge, r.counter+delta
+	}
 }
 
 // SetPool says what the endpoints take.
@@ -238,7 +259,7 @@ func (c *Core) SetPool(now time.Time, p Pool) {
 		return
 	}
 	c.pool = p
-	c.relimit()
+	c.relimit(now)
 	c.turn.due = true
 	if appeared { // the other of the two budgets counts now
 		for _, r := range c.byTicket(c.waiting) {
@@ -248,9 +269,18 @@ func (c *Core) SetPool(now time.Time, p Pool) {
 	}
 }
 
+// saturation is how full the pool is: as the ledger counts where the limit is
+// known, and as the detector last said otherwise.
+func (c *Core) saturation() float64 {
+	if c.pool.Limit <= 0 || c.pool.Limit >= store.Unlimited {
+		return c.pool.Saturation
+	}
+	return float64(c.totals.InFlight) / float64(c.pool.Limit)
+}
+
 // relimit works out the bands' limits. Replicas that lost the ledger dispatch
 // within their shares, so those who have it leave them theirs.
-func (c *Core) relimit() (changed bool) {
+func (c *Core) relimit(now time.Time) (changed bool) {
 	live, lost := c.fleet.members()
 	connected := live - lost
 	if !c.turn.register && c.totals.Members > 0 {
@@ -260,7 +290,7 @@ func (c *Core) relimit() (changed bool) {
 	for i, b := range c.bands {
 		priorities[i] = b.priority
 	}
-	ceilings := c.cfg.UsageLimit.Ceilings(context.Background(), c.pool.Saturation, priorities)
+	ceilings := c.cfg.UsageLimit.Ceilings(context.Background(), now.Add(c.clock), c.saturation(), priorities)
 	for i, b := range c.bands {
 		switch {
 		case c.pool.Endpoints == 0:
@@ -341,16 +371,23 @@ func (c *Core) expire(now time.Time) {
 }
 
 // band returns what is kept of a priority, made on demand.
-func (c *Core) band(priority int) *band {
+func (c *Core) band(now time.Time, priority int) *band {
 	i, found := slices.BinarySearchFunc(c.bands, priority, func(b *band, p int) int { return p - b.priority })
 	if !found {
-		fairness := c.cfg.Shard.Band(priority).Fairness
-		c.bands = slices.Insert(c.bands, i, &band{
-			priority: priority, policy: fairness.TypedName().String(), account: policies.AccountOf(fairness),
-		})
-		c.relimit()
+		c.bands = slices.Insert(c.bands, i, newBand(priority, c.cfg.Shard.Band(priority).Fairness))
+		c.relimit(now)
 	}
 	return c.bands[i]
+}
+
+// newBand returns a band under a policy. The policy's unit is part of its name in
+// the ledger, so that counters of different units are never compared.
+func newBand(priority int, fairness policies.FairnessPolicy) *band {
+	b := &band{priority: priority, policy: fairness.TypedName().String(), account: policies.AccountOf(fairness)}
+	if b.account.Unit != "" {
+		b.policy += " in " + b.account.Unit
+	}
+	return b
 }
 
 // collectBands forgets priorities that nothing waits or runs at.

@@ -145,7 +145,7 @@ func (c *Core) SetMembers(now time.Time, m coordinator.Members) {
 		}
 	}
 	c.remap(now)
-	c.relimit()
+	c.relimit(now)
 	c.turn.due = true
 }
 

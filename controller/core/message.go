@@ -122,7 +122,7 @@ func (c *Core) hear(now time.Time, p *peer, m *coordinator.Message) {
 	}
 	if p.lost != m.LedgerLost {
 		p.lost = m.LedgerLost
-		c.relimit()
+		c.relimit(now)
 		c.rehome(now)
 		c.turn.due = true
 	}
@@ -193,7 +193,7 @@ func (c *Core) takeOne(now time.Time, p *peer, t shard.Ticket) {
 	if p.rejected[t.ID.Seq] {
 		p.ackDue = true // it has not heard
 	}
-	c.band(t.Flow.Priority)
+	c.band(now, t.Flow.Priority)
 	displaced, err := c.queues.Add(t, now)
 	for i := range displaced {
 		c.displace(now, displaced[i].ID)

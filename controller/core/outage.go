@@ -90,7 +90,7 @@ func (c *Core) dispatchShare(now time.Time) {
 		if !ok {
 			return
 		}
-		b := c.band(t.Flow.Priority)
+		b := c.band(now, t.Flow.Priority)
 		if int64(len(c.inFlight)) >= c.share(b) {
 			return
 		}

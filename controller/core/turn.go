@@ -254,7 +254,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	t.due = t.due || t.resync
 	clear(t.statement.Settlements)
 	t.statement.Settlements = t.statement.Settlements[:0]
-	c.learn(reply)
+	c.learn(now, reply)
 	c.queues.Answered()
 	for i := range reply.Mail {
 		if m := &reply.Mail[i]; m.Number > t.readMail {
@@ -298,17 +298,17 @@ func (c *Core) dispatch(now time.Time, r *request) {
 	}
 	c.settleWait(now, r)
 	c.inFlight[r.ID] = r
-	c.band(r.Flow.Priority).inFlight++
+	c.band(now, r.Flow.Priority).inFlight++
 	c.decide(r, Dispatched, nil)
 }
 
 // learn takes over what the ledger tells of the fleet.
-func (c *Core) learn(reply *store.Reply) {
+func (c *Core) learn(now time.Time, reply *store.Reply) {
 	members := c.totals.Members
 	var mine, mineBytes int64
 	for i := range reply.Bands {
 		total := &reply.Bands[i]
-		b := c.band(total.Priority)
+		b := c.band(now, total.Priority)
 		stated := &c.turn.statement.Bands[i]
 		b.v = max(b.v, total.VirtualTime)
 		mine += stated.Queued
@@ -318,7 +318,7 @@ func (c *Core) learn(reply *store.Reply) {
 	c.queues.TellOthers(reply.Queued-mine, reply.QueuedBytes-mineBytes)
 	c.totals = Totals{InFlight: reply.InFlight, Queued: reply.Queued, QueuedBytes: reply.QueuedBytes, Members: reply.Members}
 	c.turn.members = max(1, reply.Members)
-	if members != reply.Members && c.relimit() {
+	if _, dynamic := c.cfg.UsageLimit.(policies.Dynamic); (dynamic || members != reply.Members) && c.relimit(now) {
 		c.turn.due = true
 	}
 }

@@ -14,11 +14,16 @@ import (
 func Registry() *policies.Registry {
 	r := &policies.Registry{}
 	for typ, factory := range map[string]policies.Factory{
-		fairness.RoundRobinType:    fairness.RoundRobinFactory,
-		fairness.GlobalStrictType:  fairness.GlobalStrictFactory,
-		ordering.FCFSType:          ordering.FCFSFactory,
-		saturation.ConcurrencyType: saturation.ConcurrencyFactory,
-		usagelimit.StaticType:      usagelimit.StaticFactory,
+		fairness.RoundRobinType: fairness.RoundRobinFactory, fairness.WeightedRoundRobinType: fairness.WeightedRoundRobinFactory,
+		fairness.GlobalStrictType: fairness.GlobalStrictFactory, fairness.VTCType: fairness.VTCFactory,
+
+		ordering.FCFSType: ordering.FCFSFactory, ordering.EDFType: ordering.EDFFactory,
+		ordering.SLODeadlineType: ordering.SLODeadlineFactory, ordering.ShortestJobFirstType: ordering.ShortestJobFirstFactory,
+
+		saturation.ConcurrencyType: saturation.ConcurrencyFactory, saturation.UtilizationType: saturation.UtilizationFactory,
+
+		usagelimit.StaticType: usagelimit.StaticFactory, usagelimit.HoldbackType: usagelimit.HoldbackFactory,
+		usagelimit.SoftReflectiveType: usagelimit.SoftReflectiveFactory,
 	} {
 		if err := r.Register(typ, factory); err != nil {
 			panic(err) // the same type twice in the list above

@@ -10,13 +10,15 @@ import (
 // GlobalStrictType is the type name of [GlobalStrict].
 const GlobalStrictType = "global-strict-fairness-policy"
 
-// GlobalStrict treats the band as one queue: the request that arrived first
-// goes first, whichever flow it belongs to. It gives no fairness between
+// GlobalStrict treats the band as one queue: the request that the ordering policy
+// puts first goes first, whichever flow it belongs to. It gives no fairness between
 // tenants; choose it where a band has one.
-type GlobalStrict struct{ name string }
+type GlobalStrict struct{ named }
 
 // NewGlobalStrict returns the policy under the name.
-func NewGlobalStrict(name string) *GlobalStrict { return &GlobalStrict{name: name} }
+func NewGlobalStrict(name string) *GlobalStrict {
+	return &GlobalStrict{named{policies.TypedName{Type: GlobalStrictType, Name: name}}}
+}
 
 // GlobalStrictFactory is the factory of [GlobalStrictType]; it takes no parameters.
 func GlobalStrictFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
@@ -25,14 +27,6 @@ func GlobalStrictFactory(name string, parameters json.RawMessage) (policies.Plug
 	}
 	return NewGlobalStrict(name), nil
 }
-
-// TypedName implements [policies.Plugin].
-func (p *GlobalStrict) TypedName() policies.TypedName {
-	return policies.TypedName{Type: GlobalStrictType, Name: p.name}
-}
-
-// NewState implements [policies.FairnessPolicy]: there is nothing to remember.
-func (p *GlobalStrict) NewState(context.Context) any { return nil }
 
 // Pick implements [policies.FairnessPolicy].
 func (p *GlobalStrict) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {

@@ -7,8 +7,12 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// RoundRobinType is the type name of [RoundRobin].
-const RoundRobinType = "round-robin-fairness-policy"
+// Type names of [RoundRobin]. The second says what both do where flows have
+// weights.
+const (
+	RoundRobinType         = "round-robin-fairness-policy"
+	WeightedRoundRobinType = "weighted-round-robin-fairness-policy"
+)
 
 // RoundRobin gives every waiting flow the same number of requests, whatever
 // they cost: the unit of fairness is the request. A flow of weight 2 gets two
@@ -17,10 +21,12 @@ const RoundRobinType = "round-robin-fairness-policy"
 // Its counter is a virtual clock per flow (start-time fair queueing with every
 // request of length 1; Goyal, Vin and Cheng, SIGCOMM '96, section 2), so it
 // needs no ring and no cursor, and flows on different replicas compare.
-type RoundRobin struct{ name string }
+type RoundRobin struct{ named }
 
 // NewRoundRobin returns the policy under the name.
-func NewRoundRobin(name string) *RoundRobin { return &RoundRobin{name: name} }
+func NewRoundRobin(name string) *RoundRobin {
+	return &RoundRobin{named{policies.TypedName{Type: RoundRobinType, Name: name}}}
+}
 
 // RoundRobinFactory is the factory of [RoundRobinType]; it takes no parameters.
 func RoundRobinFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
@@ -30,13 +36,14 @@ func RoundRobinFactory(name string, parameters json.RawMessage) (policies.Plugin
 	return NewRoundRobin(name), nil
 }
 
-// TypedName implements [policies.Plugin].
-func (p *RoundRobin) TypedName() policies.TypedName {
-	return policies.TypedName{Type: RoundRobinType, Name: p.name}
+// WeightedRoundRobinFactory is the factory of [WeightedRoundRobinType]; it takes
+// no parameters. The weights are the flows'.
+func WeightedRoundRobinFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
+		return nil, err
+	}
+	return &RoundRobin{named{policies.TypedName{Type: WeightedRoundRobinType, Name: name}}}, nil
 }
-
-// NewState implements [policies.FairnessPolicy]: the counters are the state.
-func (p *RoundRobin) NewState(context.Context) any { return nil }
 
 // Pick implements [policies.FairnessPolicy].
 func (p *RoundRobin) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {

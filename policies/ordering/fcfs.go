@@ -11,22 +11,14 @@ const FCFSType = "fcfs-ordering-policy"
 
 // FCFS serves a flow's requests first come, first served, by the ledger's
 // clock, so that the order holds over the replicas they came in by.
-type FCFS struct{ name string }
+type FCFS struct{ named }
 
 // NewFCFS returns the policy under the name.
-func NewFCFS(name string) *FCFS { return &FCFS{name: name} }
+func NewFCFS(name string) *FCFS { return &FCFS{named{policies.TypedName{Type: FCFSType, Name: name}}} }
 
 // FCFSFactory is the factory of [FCFSType]; it takes no parameters.
 func FCFSFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
-		return nil, err
-	}
-	return NewFCFS(name), nil
-}
-
-// TypedName implements [policies.Plugin].
-func (p *FCFS) TypedName() policies.TypedName {
-	return policies.TypedName{Type: FCFSType, Name: p.name}
+	return withoutParameters(func(name string) policies.Plugin { return NewFCFS(name) })(name, parameters)
 }
 
 // Less implements [policies.OrderingPolicy].

@@ -17,6 +17,8 @@ type Item struct {
 	Share         float64
 	Size          int64
 	Input, Output int64
+	Until         time.Time     // the deadline
+	TTFT          time.Duration // the target
 }
 
 // FlowKey implements policies.QueueItemAccessor.
@@ -29,7 +31,10 @@ func (i *Item) Weight() float64 { return i.Share }
 func (i *Item) Arrival() time.Time { return i.At }
 
 // Deadline implements policies.QueueItemAccessor.
-func (i *Item) Deadline() time.Time { return time.Time{} }
+func (i *Item) Deadline() time.Time { return i.Until }
+
+// TargetTTFT implements policies.QueueItemAccessor.
+func (i *Item) TargetTTFT() time.Duration { return i.TTFT }
 
 // ByteSize implements policies.QueueItemAccessor.
 func (i *Item) ByteSize() int64 { return i.Size }

@@ -14,8 +14,9 @@ import (
 func TestBuiltins(t *testing.T) {
 	r := builtin.Registry()
 	ran := 0
+	needed := map[string]string{"priority-holdback-policy": `{"minCeiling": 0.5}`}
 	for _, typ := range r.Types() {
-		p, err := r.New(typ, "", nil)
+		p, err := r.New(typ, "", []byte(needed[typ]))
 		if err != nil {
 			t.Fatalf("%s with its defaults: %v", typ, err)
 		}
@@ -33,7 +34,7 @@ func TestBuiltins(t *testing.T) {
 			})
 		})
 	}
-	if ran < 2 {
+	if ran < 4 {
 		t.Errorf("%d fairness policies found", ran)
 	}
 }

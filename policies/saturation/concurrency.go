@@ -9,54 +9,84 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// ConcurrencyType is the type name of [Concurrency].
+// ConcurrencyType is the type name of [Concurrency] and [TokenConcurrency].
 const ConcurrencyType = "concurrency-detector"
+
+// What a concurrency detector counts.
+const (
+	ModeRequests = "requests"
+	ModeTokens   = "tokens"
+	ModeHybrid   = "hybrid"
+)
 
 // ConcurrencyParameters are what the type takes.
 type ConcurrencyParameters struct {
+	// ConcurrencyMode is what is counted: requests, which is the default, tokens,
+	// or for each endpoint whichever of the two is fuller (hybrid).
+	ConcurrencyMode string `json:"concurrencyMode"`
 	// MaxConcurrency is the number of requests one endpoint may have in
-	// flight. Higher fills its batch better and lengthens its own queue.
+	// flight; 100. Higher fills its batch better and lengthens its own queue.
 	MaxConcurrency int `json:"maxConcurrency"`
-	// Headroom is the share above MaxConcurrency that may be used as well, so
-	// that an endpoint finds its next request waiting; 0.2 is a fifth more.
+	// MaxTokenConcurrency is the number of tokens, of prompts and expected
+	// answers, that one endpoint may have in flight; 1,000,000.
+	MaxTokenConcurrency int64 `json:"maxTokenConcurrency"`
+	// Headroom is the share above that may be used as well, so that an endpoint
+	// finds its next request waiting; 0.2 is a fifth more.
 	Headroom float64 `json:"headroom"`
+	// InFlightLoadProducerName is taken and has no effect: the ledger counts.
+	InFlightLoadProducerName string `json:"inFlightLoadProducerName"`
+}
+
+func (p *ConcurrencyParameters) validate() error {
+	switch {
+	case p.ConcurrencyMode != ModeRequests && p.ConcurrencyMode != ModeTokens && p.ConcurrencyMode != ModeHybrid:
+		return fmt.Errorf("%w: concurrencyMode is %q, it must be requests, tokens or hybrid", policies.ErrParameters, p.ConcurrencyMode)
+	case p.MaxConcurrency < 1 || p.MaxConcurrency > 1_000_000:
+		return fmt.Errorf("%w: maxConcurrency is %d, it must be from 1 to 1000000", policies.ErrParameters, p.MaxConcurrency)
+	case p.MaxTokenConcurrency < 1 || p.MaxTokenConcurrency > 1e12:
+		return fmt.Errorf("%w: maxTokenConcurrency is %d, it must be from 1 to 1e12", policies.ErrParameters, p.MaxTokenConcurrency)
+	case !(p.Headroom >= 0 && p.Headroom <= 10):
+		return fmt.Errorf("%w: headroom is %v, it must be from 0 to 10", policies.ErrParameters, p.Headroom)
+	}
+	return nil
+}
+
+// ConcurrencyFactory is the factory of [ConcurrencyType].
+func ConcurrencyFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	params := ConcurrencyParameters{ConcurrencyMode: ModeRequests, MaxConcurrency: 100, MaxTokenConcurrency: 1_000_000}
+	if err := policies.DecodeParameters(parameters, &params); err != nil {
+		return nil, err
+	}
+	if err := params.validate(); err != nil {
+		return nil, err
+	}
+	if params.ConcurrencyMode == ModeRequests {
+		return &Concurrency{typed(ConcurrencyType, name), params}, nil
+	}
+	return &TokenConcurrency{typed(ConcurrencyType, name), params}, nil
 }
 
 // Concurrency counts requests in flight against what the endpoints take: the
 // pool is full at the sum of MaxConcurrency. It needs no metrics from the
 // servers, and it gives the limit outright.
 type Concurrency struct {
-	name   string
+	named
 	params ConcurrencyParameters
 }
 
-// ConcurrencyFactory is the factory of [ConcurrencyType].
-func ConcurrencyFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	params := ConcurrencyParameters{MaxConcurrency: 100}
-	if err := policies.DecodeParameters(parameters, &params); err != nil {
-		return nil, err
-	}
-	d, err := NewConcurrency(name, params)
-	if err != nil {
-		return nil, err
-	}
-	return d, nil
-}
-
-// NewConcurrency returns the detector under the name, or ErrParameters.
+// NewConcurrency returns the detector of requests under the name, or
+// ErrParameters. Unset parameters other than MaxConcurrency have their defaults.
 func NewConcurrency(name string, params ConcurrencyParameters) (*Concurrency, error) {
-	if params.MaxConcurrency < 1 || params.MaxConcurrency > 1_000_000 {
-		return nil, fmt.Errorf("%w: maxConcurrency is %d, it must be from 1 to 1000000", policies.ErrParameters, params.MaxConcurrency)
+	if params.ConcurrencyMode == "" {
+		params.ConcurrencyMode = ModeRequests
 	}
-	if !(params.Headroom >= 0 && params.Headroom <= 10) {
-		return nil, fmt.Errorf("%w: headroom is %v, it must be from 0 to 10", policies.ErrParameters, params.Headroom)
+	if params.MaxTokenConcurrency == 0 {
+		params.MaxTokenConcurrency = 1_000_000
 	}
-	return &Concurrency{name: name, params: params}, nil
-}
-
-// TypedName implements [policies.Plugin].
-func (d *Concurrency) TypedName() policies.TypedName {
-	return policies.TypedName{Type: ConcurrencyType, Name: d.name}
+	if err := params.validate(); err != nil {
+		return nil, err
+	}
+	return &Concurrency{typed(ConcurrencyType, name), params}, nil
 }
 
 // InFlightLimit implements [policies.InFlightLimiter].
@@ -75,4 +105,31 @@ func (d *Concurrency) Saturation(_ context.Context, _ time.Time, endpoints []pol
 		inFlight += e.InFlight()
 	}
 	return float64(inFlight) / float64(limit)
+}
+
+// TokenConcurrency counts tokens in flight against what the endpoints take, or for
+// each endpoint the fuller of tokens and requests. How many requests that is
+// follows from how long they are at the moment.
+type TokenConcurrency struct {
+	named
+	params ConcurrencyParameters
+}
+
+// OwnLoad implements [policies.OwnLoad].
+func (d *TokenConcurrency) OwnLoad() {}
+
+// Saturation implements [policies.SaturationDetector].
+func (d *TokenConcurrency) Saturation(_ context.Context, _ time.Time, endpoints []policies.EndpointAccessor) float64 {
+	if len(endpoints) == 0 {
+		return 1
+	}
+	var sum float64
+	for _, e := range endpoints {
+		full := float64(e.InFlightTokens()) / float64(d.params.MaxTokenConcurrency)
+		if d.params.ConcurrencyMode == ModeHybrid {
+			full = max(full, float64(e.InFlight())/float64(d.params.MaxConcurrency))
+		}
+		sum += full
+	}
+	return sum / float64(len(endpoints)) / (1 + d.params.Headroom)
 }

@@ -1,11 +1,10 @@
-// Package usagelimit has the built-in usage limit policies: how full the pool
-// may get for each priority band.
 package usagelimit
 
 import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -15,7 +14,7 @@ const StaticType = "static-usage-limit-policy"
 
 // Static gives every band the same ceiling, the whole pool by default.
 type Static struct {
-	name      string
+	named
 	threshold float64
 }
 
@@ -25,7 +24,7 @@ func NewStatic(name string, threshold float64) (*Static, error) {
 	if !(threshold > 0 && threshold <= 10) {
 		return nil, fmt.Errorf("%w: threshold is %v, it must be above 0 and at most 10", policies.ErrParameters, threshold)
 	}
-	return &Static{name: name, threshold: threshold}, nil
+	return &Static{named{policies.TypedName{Type: StaticType, Name: name}}, threshold}, nil
 }
 
 // StaticFactory is the factory of [StaticType]; its parameter is threshold, the
@@ -44,13 +43,8 @@ func StaticFactory(name string, parameters json.RawMessage) (policies.Plugin, er
 	return p, nil
 }
 
-// TypedName implements [policies.Plugin].
-func (p *Static) TypedName() policies.TypedName {
-	return policies.TypedName{Type: StaticType, Name: p.name}
-}
-
 // Ceilings implements [policies.UsageLimitPolicy].
-func (p *Static) Ceilings(_ context.Context, _ float64, priorities []int) []float64 {
+func (p *Static) Ceilings(_ context.Context, _ time.Time, _ float64, priorities []int) []float64 {
 	ceilings := make([]float64, len(priorities))
 	for i := range ceilings {
 		ceilings[i] = p.threshold

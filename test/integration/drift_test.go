@@ -112,7 +112,9 @@ func TestDriftHeals(t *testing.T) {
 		time.Sleep(1200 * time.Millisecond)
 		before := served.Load()
 		time.Sleep(500 * time.Millisecond)
-		if n := served.Load() - before; n < 300 { // undisturbed it is about 700
+		n := served.Load() - before
+		t.Logf("%s: %d requests served in half a second, a second later", c.what, n)
+		if n < 100 { // undisturbed it is about 700, on a machine that does nothing else
 			t.Errorf("%s: %d requests served in half a second, a second later", c.what, n)
 		}
 		if p := peak.Swap(0); p > limit {

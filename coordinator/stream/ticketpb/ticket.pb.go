@@ -237,9 +237,11 @@ type Ticket struct {
 	InputTokens  int64                  `protobuf:"varint,5,opt,name=input_tokens,json=inputTokens,proto3" json:"input_tokens,omitempty"`
 	OutputTokens int64                  `protobuf:"varint,6,opt,name=output_tokens,json=outputTokens,proto3" json:"output_tokens,omitempty"`
 	// Nanoseconds since 1970 by the ledger's clock; 0 for none.
-	Arrival       uint64 `protobuf:"fixed64,7,opt,name=arrival,proto3" json:"arrival,omitempty"`
-	Deadline      uint64 `protobuf:"fixed64,8,opt,name=deadline,proto3" json:"deadline,omitempty"`
-	Waited        bool   `protobuf:"varint,9,opt,name=waited,proto3" json:"waited,omitempty"`
+	Arrival  uint64 `protobuf:"fixed64,7,opt,name=arrival,proto3" json:"arrival,omitempty"`
+	Deadline uint64 `protobuf:"fixed64,8,opt,name=deadline,proto3" json:"deadline,omitempty"`
+	Waited   bool   `protobuf:"varint,9,opt,name=waited,proto3" json:"waited,omitempty"`
+	// Nanoseconds; 0 for none.
+	TargetTtft    int64 `protobuf:"varint,10,opt,name=target_ttft,json=targetTtft,proto3" json:"target_ttft,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -337,6 +339,13 @@ func (x *Ticket) GetWaited() bool {
 	return false
 }
 
+func (x *Ticket) GetTargetTtft() int64 {
+	if x != nil {
+		return x.TargetTtft
+	}
+	return 0
+}
+
 var File_coordinator_stream_ticketpb_ticket_proto protoreflect.FileDescriptor
 
 const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
@@ -361,7 +370,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\aleaving\x18\n" +
 	" \x01(\bR\aleaving\x12\x1f\n" +
 	"\vledger_lost\x18\v \x01(\bR\n" +
-	"ledgerLost\"\xf6\x01\n" +
+	"ledgerLost\"\x97\x02\n" +
 	"\x06Ticket\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
@@ -371,7 +380,10 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\routput_tokens\x18\x06 \x01(\x03R\foutputTokens\x12\x18\n" +
 	"\aarrival\x18\a \x01(\x06R\aarrival\x12\x1a\n" +
 	"\bdeadline\x18\b \x01(\x06R\bdeadline\x12\x16\n" +
-	"\x06waited\x18\t \x01(\bR\x06waited2J\n" +
+	"\x06waited\x18\t \x01(\bR\x06waited\x12\x1f\n" +
+	"\vtarget_ttft\x18\n" +
+	" \x01(\x03R\n" +
+	"targetTtft2J\n" +
 	"\aTickets\x12?\n" +
 	"\aConnect\x12\x17.weir.ticket.v1.Message\x1a\x17.weir.ticket.v1.Message(\x010\x01B6Z4github.com/weirflow/weir/coordinator/stream/ticketpbb\x06proto3"
 

@@ -1,0 +1,34 @@
+package ordering
+
+import (
+	"encoding/json"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// EDFType is the type name of [EDF].
+const EDFType = "edf-ordering-policy"
+
+// EDF serves the request first whose time in the queue ends first: earliest
+// deadline first, the deadline being arrival plus TTL. Requests that may wait for
+// ever go last, in the order they came.
+type EDF struct{ named }
+
+// NewEDF returns the policy under the name.
+func NewEDF(name string) *EDF { return &EDF{named{policies.TypedName{Type: EDFType, Name: name}}} }
+
+// EDFFactory is the factory of [EDFType]; it takes no parameters.
+func EDFFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	return withoutParameters(func(name string) policies.Plugin { return NewEDF(name) })(name, parameters)
+}
+
+// Less implements [policies.OrderingPolicy].
+func (p *EDF) Less(a, b policies.QueueItemAccessor) bool { return p.Score(a) < p.Score(b) }
+
+// Score implements [policies.Scorer]: the deadline in microseconds.
+func (p *EDF) Score(item policies.QueueItemAccessor) float64 {
+	if d := item.Deadline(); !d.IsZero() {
+		return float64(d.UnixMicro())
+	}
+	return last + policies.ArrivalScore(item)
+}

@@ -1,0 +1,78 @@
+package saturation
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// UtilizationType is the type name of [Utilization].
+const UtilizationType = "utilization-detector"
+
+// UtilizationParameters are what the type takes.
+type UtilizationParameters struct {
+	// QueueDepthThreshold is the number of requests waiting at an endpoint at
+	// which it is full; 5. Higher keeps its batch filled through a lull and lets
+	// requests wait where no policy orders them.
+	QueueDepthThreshold int `json:"queueDepthThreshold"`
+	// KVCacheUtilThreshold is the share of its KV cache in use at which it is full;
+	// 0.8. Higher risks that it evicts sequences it has begun.
+	KVCacheUtilThreshold float64 `json:"kvCacheUtilThreshold"`
+	// MetricsStalenessThreshold is the age at which a reading counts no more and
+	// the endpoint as full; 200ms.
+	MetricsStalenessThreshold policies.Duration `json:"metricsStalenessThreshold"`
+	// Headroom is the share above that may be used as well.
+	Headroom float64 `json:"headroom"`
+}
+
+// Utilization judges by the endpoints' own metrics: the mean over them of
+// max(waiting / queueDepthThreshold, KV cache / kvCacheUtilThreshold). Endpoints
+// that could not be read count as full.
+type Utilization struct {
+	named
+	params UtilizationParameters
+}
+
+// UtilizationFactory is the factory of [UtilizationType].
+func UtilizationFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	params := UtilizationParameters{
+		QueueDepthThreshold: 5, KVCacheUtilThreshold: 0.8, MetricsStalenessThreshold: policies.Duration(200 * time.Millisecond),
+	}
+	if err := policies.DecodeParameters(parameters, &params); err != nil {
+		return nil, err
+	}
+	switch {
+	case params.QueueDepthThreshold < 1:
+		return nil, fmt.Errorf("%w: queueDepthThreshold is %d, it must be at least 1", policies.ErrParameters, params.QueueDepthThreshold)
+	case !(params.KVCacheUtilThreshold > 0 && params.KVCacheUtilThreshold <= 1):
+		return nil, fmt.Errorf("%w: kvCacheUtilThreshold is %v, it must be above 0 and at most 1", policies.ErrParameters, params.KVCacheUtilThreshold)
+	case params.MetricsStalenessThreshold <= 0:
+		return nil, fmt.Errorf("%w: metricsStalenessThreshold is %v, it must be above 0", policies.ErrParameters, time.Duration(params.MetricsStalenessThreshold))
+	case !(params.Headroom >= 0 && params.Headroom <= 10):
+		return nil, fmt.Errorf("%w: headroom is %v, it must be from 0 to 10", policies.ErrParameters, params.Headroom)
+	}
+	return &Utilization{typed(UtilizationType, name), params}, nil
+}
+
+// ReadsMetrics implements [policies.MetricsReader].
+func (d *Utilization) ReadsMetrics() {}
+
+// Saturation implements [policies.SaturationDetector].
+func (d *Utilization) Saturation(_ context.Context, now time.Time, endpoints []policies.EndpointAccessor) float64 {
+	if len(endpoints) == 0 {
+		return 1
+	}
+	var sum float64
+	for _, e := range endpoints {
+		m := e.Metrics()
+		if now.Sub(m.ReadAt) > time.Duration(d.params.MetricsStalenessThreshold) {
+			sum += 1 + d.params.Headroom
+			continue
+		}
+		sum += max(float64(m.Waiting)/float64(d.params.QueueDepthThreshold), m.KVCacheUsage/d.params.KVCacheUtilThreshold)
+	}
+	return sum / float64(len(endpoints)) / (1 + d.params.Headroom)
+}

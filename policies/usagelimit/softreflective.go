@@ -1,0 +1,60 @@
+package usagelimit
+
+import (
+	"context"
+	"encoding/json"
+	"math"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// SoftReflectiveType is the type name of [SoftReflective].
+const SoftReflectiveType = "soft-reflective-ceiling-policy"
+
+// SoftReflective lowers the lower bands' ceilings as the pool fills: with N bands
+// and saturation s, band i from the top may use 1 − i·s/(N−1) of the pool. A band
+// past its ceiling is not shut: it opens for one in round(s/(1−s)) periods of 100 ms
+// of the ledger's clock, the more rarely the fuller the pool is, and at all replicas
+// at once.
+type SoftReflective struct{ named }
+
+// period is how long a band stays open past its ceiling.
+const period = 100 * time.Millisecond
+
+// NewSoftReflective returns the policy under the name.
+func NewSoftReflective(name string) *SoftReflective {
+	return &SoftReflective{named{policies.TypedName{Type: SoftReflectiveType, Name: name}}}
+}
+
+// SoftReflectiveFactory is the factory of [SoftReflectiveType]; it takes no
+// parameters.
+func SoftReflectiveFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
+		return nil, err
+	}
+	return NewSoftReflective(name), nil
+}
+
+// Dynamic implements [policies.Dynamic].
+func (p *SoftReflective) Dynamic() {}
+
+// Ceilings implements [policies.UsageLimitPolicy].
+func (p *SoftReflective) Ceilings(_ context.Context, now time.Time, saturation float64, priorities []int) []float64 {
+	s := min(max(saturation, 0), 1)
+	ceilings := make([]float64, len(priorities))
+	for i := range ceilings {
+		ceilings[i] = 1
+		if len(priorities) > 1 {
+			ceilings[i] = 1 - float64(i)*s/float64(len(priorities)-1)
+		}
+	}
+	if s < 1 {
+		if every := int64(max(1, min(math.Round(s/(1-s)), 1e6))); now.UnixNano()/int64(period)%every == 0 {
+			for i := range ceilings {
+				ceilings[i] = 1
+			}
+		}
+	}
+	return ceilings
+}
