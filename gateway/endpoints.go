@@ -24,11 +24,17 @@ type endpoint struct {
 	inFlight atomic.Int64
 	tokens   atomic.Int64
 	down     atomic.Bool // it could not be reached; probed until it can
+	reading  atomic.Pointer[policies.EndpointMetrics]
 }
 
-func (e *endpoint) InFlight() int                     { return int(e.inFlight.Load()) }
-func (e *endpoint) InFlightTokens() int64             { return e.tokens.Load() }
-func (e *endpoint) Metrics() policies.EndpointMetrics { return policies.EndpointMetrics{} }
+func (e *endpoint) InFlight() int         { return int(e.inFlight.Load()) }
+func (e *endpoint) InFlightTokens() int64 { return e.tokens.Load() }
+func (e *endpoint) Metrics() policies.EndpointMetrics {
+	if m := e.reading.Load(); m != nil {
+		return *m
+	}
+	return policies.EndpointMetrics{}
+}
 
 // endpoints is the pool's model servers: it picks one for a request and keeps
 // those that cannot be reached out of the choice.
@@ -48,9 +54,7 @@ func newEndpoints(urls []string, log *zap.Logger, changed func([]policies.Endpoi
 		return nil, err
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	es := &endpoints{all: all, log: log, changed: changed, ctx: ctx, stop: stop}
-	es.tell()
-	return es, nil
+	return &endpoints{all: all, log: log, changed: changed, ctx: ctx, stop: stop}, nil
 }
 
 // parseUpstreams makes an endpoint of each URL.

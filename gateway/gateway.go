@@ -33,6 +33,12 @@ type Config struct {
 	// DialTimeout is how long a connection to a model server may take; 2 s by
 	// default. Another endpoint is tried after it.
 	DialTimeout time.Duration
+	// Observe is how often the controller is told of the endpoints, for a saturation
+	// detector that reads their metrics or their load; 0 tells it only when one
+	// comes or goes.
+	Observe time.Duration
+	// Scrape names the endpoints' metrics that are read as often; nil for none.
+	Scrape *MetricNames
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
 	// Metrics counts answers; nil for none.
@@ -69,6 +75,10 @@ func New(cfg Config) (*Gateway, error) {
 	if err != nil {
 		return nil, err
 	}
+	if cfg.Observe > 0 {
+		es.observe(cfg.Observe, cfg.Scrape)
+	}
+	es.tell()
 	g.endpoints, g.proxy = es, newProxy(es, &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})
 	return g, nil
 }
