@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -207,6 +208,26 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
 		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight(), k.OwnInFlight()))
 	}})
+}
+
+// Reconfigure changes what the options of WithBand, WithDefaultBand,
+// WithNegativeBand, WithWeights, WithCapacity, WithTTL, WithUsageLimit and
+// WithSaturationDetector say, and forgets what earlier ones of these said; others
+// are ignored. No waiting request loses its place. A changed detector is asked at
+// the next Observe.
+func (c *Controller) Reconfigure(opts ...Option) error {
+	o, err := newOptions(append([]Option{func(o *options) {
+		*o = c.options
+		o.defaultBand, o.negativeBand, o.bands = shard.BandConfig{}, shard.BandConfig{}, make(map[int]shard.BandConfig)
+	}}, opts...))
+	if err != nil {
+		return fmt.Errorf("reconfigure: %w", err)
+	}
+	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
+		c.limiter.detector = o.detector
+		k.Reconfigure(now, o.coreConfig(0))
+	}})
+	return nil
 }
 
 // Retire hands this replica's shards over: from now on other replicas queue its

@@ -1,0 +1,264 @@
+package config
+
+import (
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/builtin"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/ordering"
+	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/policies/usagelimit"
+	"github.com/weirflow/weir/shard"
+)
+
+// Plan is what a file asks for, with the defaults filled in.
+type Plan struct {
+	// File is the file with its defaults.
+	File File
+	// Band returns a priority's band.
+	Band       func(priority int) shard.BandConfig
+	UsageLimit policies.UsageLimitPolicy
+	Detector   policies.SaturationDetector
+	// Flows are the settings of flows.
+	Flows Flows
+}
+
+// builder checks a file and builds its Plan.
+type builder struct {
+	decoder
+	file     File
+	plan     Plan
+	set      *policies.Set
+	warnings Problems
+}
+
+func (b *builder) nodesRead() map[string]int { return b.lines }
+
+// at is the line of a path, or of the nearest that the file has.
+func (b *builder) at(path string) int {
+	for path != "" {
+		if line, ok := b.lines[path]; ok {
+			return line
+		}
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+	}
+	return b.lines[""]
+}
+
+func (b *builder) wrong(path, format string, args ...any) { b.fail(b.at(path), path, format, args...) }
+
+func (b *builder) warn(path, text string) {
+	b.warnings = append(b.warnings, Problem{Line: b.at(path), Path: path, Text: text})
+}
+
+func (b *builder) build() {
+	f := &b.file
+	if f.Kind != Kind {
+		b.wrong("kind", "%q is given, it must be %s", f.Kind, Kind)
+	}
+	if f.APIVersion != APIVersion && f.APIVersion != OlderAPIVersion {
+		b.wrong("apiVersion", "%q is given, it must be %s or %s", f.APIVersion, APIVersion, OlderAPIVersion)
+	}
+	for _, section := range []struct {
+		path  string
+		given bool
+	}{
+		{"schedulingProfiles", f.SchedulingProfiles != nil}, {"requestHandler", f.RequestHandler != nil},
+		{"parser", f.Parser != nil}, {"dataLayer", f.DataLayer != nil}, {"flowControl.enableEviction", f.FlowControl.EnableEviction},
+	} {
+		if section.given {
+			b.warn(section.path, "Weir does not do this yet: it has no effect")
+		}
+	}
+	if len(f.FeatureGates) > 0 {
+		b.warn("featureGates", "flow control is always on: gates have no effect")
+	}
+	b.plugins()
+	b.flowControl()
+	b.weir()
+	b.plan.File = b.file
+}
+
+// plugins makes the declared plug-ins. Types that no built-in has are left alone
+// with a warning, since they may be of a part that Weir does not do yet.
+func (b *builder) plugins() {
+	registry := builtin.Registry()
+	b.set = policies.NewSet(registry)
+	for i := range b.file.Plugins {
+		p := &b.file.Plugins[i]
+		path := indexed("plugins", i)
+		if p.Type == "" {
+			b.wrong(path+".type", "is missing; known types: %s", strings.Join(registry.Types(), ", "))
+			continue
+		}
+		if !slices.Contains(registry.Types(), p.Type) {
+			if notYet[p.Type] {
+				b.warn(path, "Weir does not do plug-ins of type "+p.Type+" yet: it has no effect")
+			} else {
+				b.wrong(path+".type", "unknown type %q; known types: %s", p.Type, strings.Join(registry.Types(), ", "))
+			}
+			continue
+		}
+		parameters, err := p.Parameters.JSON()
+		if err != nil {
+			b.wrong(path+".parameters", "%v", err)
+			continue
+		}
+		plugin, err := registry.New(p.Type, p.Name, parameters)
+		if err != nil {
+			b.wrong(path+".parameters", "%v", err)
+			continue
+		}
+		if err := b.set.Declare(plugin); err != nil {
+			b.wrong(path+".name", "%v", err)
+		}
+	}
+}
+
+// notYet are types that a file of today's EPP may declare and that Weir does not
+// have.
+var notYet = map[string]bool{
+	"queue-scorer": true, "kv-cache-utilization-scorer": true, "prefix-cache-scorer": true, "running-requests-size-scorer": true,
+	"lora-affinity-scorer": true, "max-score-picker": true, "weighted-random-picker": true, "random-picker": true,
+	"single-profile-handler": true, "openai-parser": true, "metrics-data-source": true, "core-metrics-extractor": true,
+	"file-discovery": true, "sheddable-eviction-filter": true, "eviction-sheddable-filter": true,
+	"priority-then-time-eviction-order-policy": true, "eviction-priority-time-ordering": true,
+	"in-flight-load-producer": true, "program-aware-fairness": true,
+}
+
+func (b *builder) flowControl() {
+	fc := &b.file.FlowControl
+	b.notNegative("flowControl.maxBytes", fc.MaxBytes)
+	b.notNegative("flowControl.maxRequests", fc.MaxRequests)
+	minute := Duration(time.Minute)
+	if fc.DefaultRequestTTL == nil {
+		fc.DefaultRequestTTL = &minute
+	}
+	if fc.NoEndpointRequestTTL == nil {
+		fc.NoEndpointRequestTTL = fc.DefaultRequestTTL
+	}
+	for path, ttl := range map[string]Duration{
+		"flowControl.defaultRequestTTL": *fc.DefaultRequestTTL, "flowControl.noEndpointRequestTTL": *fc.NoEndpointRequestTTL,
+	} {
+		if ttl < 0 {
+			b.wrong(path, "%v is negative; give a time such as 60s, or 0s for no limit", ttl)
+		}
+	}
+	if fc.UsageLimitPolicyPluginRef == "" {
+		fc.UsageLimitPolicyPluginRef = usagelimit.StaticType
+	}
+	b.plan.UsageLimit = refer(b, "flowControl.usageLimitPolicyPluginRef", fc.UsageLimitPolicyPluginRef, b.set.UsageLimit)
+	b.detector()
+	b.bands()
+}
+
+func (b *builder) detector() {
+	path := "flowControl.saturationDetector"
+	ref := b.file.FlowControl.SaturationDetector
+	if older := b.file.SaturationDetector; older != nil {
+		if ref != nil {
+			b.wrong("saturationDetector", "is given here and in flowControl; keep the one in flowControl")
+		}
+		path, ref = "saturationDetector", older
+	}
+	if ref == nil {
+		ref = &PluginRef{saturation.UtilizationType}
+	}
+	b.file.SaturationDetector, b.file.FlowControl.SaturationDetector = nil, ref
+	b.plan.Detector = refer(b, path+".pluginRef", ref.PluginRef, b.set.Saturation)
+}
+
+func (b *builder) bands() {
+	fc := &b.file.FlowControl
+	if fc.DefaultPriorityBand == nil {
+		fc.DefaultPriorityBand = &Band{}
+	}
+	usual := b.band("flowControl.defaultPriorityBand", fc.DefaultPriorityBand)
+	if fc.DefaultNegativePriorityBand == nil {
+		same := *fc.DefaultPriorityBand
+		fc.DefaultNegativePriorityBand = &same
+	}
+	negative := b.band("flowControl.defaultNegativePriorityBand", fc.DefaultNegativePriorityBand)
+	own := make(map[int]shard.BandConfig)
+	for i := range fc.PriorityBands {
+		p := &fc.PriorityBands[i]
+		path := indexed("flowControl.priorityBands", i)
+		if _, ok := b.lines[path+".priority"]; !ok {
+			b.wrong(path, "priority is missing; give the band's number")
+		}
+		if _, twice := own[p.Priority]; twice {
+			b.wrong(path+".priority", "the band of priority %d is listed twice", p.Priority)
+		}
+		own[p.Priority] = b.band(path, &p.Band)
+	}
+	b.plan.Band = func(priority int) shard.BandConfig {
+		if c, ok := own[priority]; ok {
+			return c
+		}
+		if priority < 0 {
+			return negative
+		}
+		return usual
+	}
+}
+
+// band fills a band's defaults in and builds it.
+func (b *builder) band(path string, c *Band) shard.BandConfig {
+	b.notNegative(path+".maxBytes", c.MaxBytes)
+	b.notNegative(path+".maxRequests", c.MaxRequests)
+	if c.MaxBytes == 0 {
+		c.MaxBytes = 1e9
+	}
+	if c.MaxRequests == 0 {
+		c.MaxRequests = 5000
+	}
+	if c.FairnessPolicyRef == "" {
+		c.FairnessPolicyRef = fairness.GlobalStrictType
+	}
+	if c.OrderingPolicyRef == "" {
+		c.OrderingPolicyRef = ordering.FCFSType
+	}
+	return shard.BandConfig{
+		MaxRequests: int64(c.MaxRequests), MaxBytes: int64(c.MaxBytes),
+		Fairness: refer(b, path+".fairnessPolicyRef", c.FairnessPolicyRef, b.set.Fairness),
+		Ordering: refer(b, path+".orderingPolicyRef", c.OrderingPolicyRef, b.set.Ordering),
+	}
+}
+
+// refer looks a plug-in up.
+func refer[P any](b *builder, path, ref string, lookup func(string) (P, error)) P {
+	p, err := lookup(ref)
+	if err != nil {
+		b.wrong(path, "%v", err)
+	}
+	return p
+}
+
+func (b *builder) notNegative(path string, q Quantity) {
+	if q < 0 {
+		b.wrong(path, "%d is negative; leave it out for the default", q)
+	}
+}
+
+// address checks an address to listen on or to connect to.
+func (b *builder) address(path, address string) {
+	if address == "" {
+		return
+	}
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		b.wrong(path, "%q is no address; give host and port, such as 127.0.0.1:8080", address)
+	}
+}
+
+// endpoint checks a model server's URL.
+func (b *builder) endpoint(path, raw string) {
+	u, err := url.Parse(raw)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
+		b.wrong(path, "%q is no model server; give a URL such as http://127.0.0.1:8000", raw)
+	}
+}

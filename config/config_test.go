@@ -1,0 +1,130 @@
+package config_test
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/cockroachdb/datadriven"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/policies"
+)
+
+// TestFiles checks and prints the files in testdata.
+func TestFiles(t *testing.T) {
+	datadriven.RunTest(t, "testdata/check.txt", func(t *testing.T, d *datadriven.TestData) string {
+		plan, warnings, err := config.Parse([]byte(d.Input))
+		var out strings.Builder
+		for _, w := range warnings {
+			out.WriteString("warning: " + w.String() + "\n")
+		}
+		switch {
+		case err != nil:
+			out.WriteString(err.Error() + "\n")
+		case d.Cmd == "print":
+			text, err := plan.Print()
+			if err != nil {
+				t.Fatal(err)
+			}
+			out.Write(text)
+		default:
+			out.WriteString("ok\n")
+		}
+		return out.String()
+	})
+}
+
+// TestPrintedIsTheSame wants the effective configuration to be read again as
+// itself.
+func TestPrintedIsTheSame(t *testing.T) {
+	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: vtc-fairness-policy, parameters: {outputTokenWeight: 3}}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, err := plan.Print()
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, _, err = config.Parse(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	second, err := plan.Print()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(first), string(second)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestFlows(t *testing.T) {
+	plan, _, err := config.Parse([]byte(`
+apiVersion: llm-d.ai/v1alpha1
+kind: EndpointPickerConfig
+weir:
+  objectives: [{name: high, priority: 100}, {name: batch, priority: -10}]
+  flows:
+  - {id: team-a-*, weight: 2, priority: 5}
+  - {id: team-a-big, weight: 9}
+  - {id: one, weight: 3}
+  - {id: "*-x-*y", weight: 4}
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]float64{"team-a-big": 2, "one": 3, "other": 1, "a-x-bcy": 4, "a-x-": 1, "-x-y": 4} {
+		if got := plan.Flows.Weight(policies.FlowKey{ID: id}); got != want {
+			t.Errorf("weight of %s: %v, want %v", id, got, want)
+		}
+	}
+	for _, c := range []struct {
+		flow, objective string
+		want            int
+	}{
+		{"other", "high", 100}, {"other", "", 0}, {"other", "unknown", 0},
+		{"team-a-1", "", 5}, {"team-a-1", "unknown", 5}, {"team-a-1", "batch", -10},
+	} {
+		if got := plan.Flows.Priority(c.flow, c.objective); got != c.want {
+			t.Errorf("flow %s, objective %q: priority %d, want %d", c.flow, c.objective, got, c.want)
+		}
+	}
+}
+
+// TestSchema compares the schema in the repository with the types; WEIR_REWRITE=1
+// renews it.
+func TestSchema(t *testing.T) {
+	got, err := config.Schema()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !json.Valid(got) {
+		t.Fatal("the schema is not JSON")
+	}
+	const file = "schema.json"
+	want, err := os.ReadFile(file)
+	if err != nil || string(want) != string(got)+"\n" {
+		if os.Getenv("WEIR_REWRITE") != "" {
+			if err := os.WriteFile(file, append(got, '\n'), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		t.Errorf("%s is not what the types say; WEIR_REWRITE=1 go test ./config writes it anew (%v)", file, err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nflowControl: {priorityBands: [{priority: 1}]}\n"))
+	f.Add([]byte("a: &a [*a, *a]\nweir: {flows: [{id: '*'}]}"))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		plan, _, err := config.Parse(data)
+		if err == nil {
+			plan.Flows.Weight(policies.FlowKey{ID: "x"})
+			plan.Band(3)
+		}
+	})
+}

@@ -1,0 +1,12 @@
+// Package config reads the file that configures a replica: the
+// EndpointPickerConfig that users of today's Endpoint Pickers have, and a section
+// weir for what is new.
+//
+//	bytes ── decode ──> File ── validate ──> File ── Build ──> Plan
+//	           │                   │                    │
+//	           └───── Problems ────┴────────────────────┘
+//
+// Reading is strict, and finds everything that is wrong at once: each problem says
+// where it is and what would be right. What Weir does not do yet is named in a
+// warning, never passed over in silence.
+package config

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"encoding/json"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Kind and the API versions that a file may state.
+const (
+	Kind            = "EndpointPickerConfig"
+	APIVersion      = "llm-d.ai/v1alpha1"
+	OlderAPIVersion = "inference.networking.x-k8s.io/v1alpha1"
+)
+
+// File is what a file says. A field's doc tag is its description in the JSON
+// schema.
+type File struct {
+	APIVersion         string      `yaml:"apiVersion" doc:"llm-d.ai/v1alpha1, or the older inference.networking.x-k8s.io/v1alpha1"`
+	Kind               string      `yaml:"kind" doc:"EndpointPickerConfig"`
+	FeatureGates       []string    `yaml:"featureGates,omitempty" doc:"Accepted; flow control is always on"`
+	Plugins            []Plugin    `yaml:"plugins,omitempty" doc:"Plug-ins that other fields refer to by name; a type without parameters can be referred to without being declared"`
+	FlowControl        FlowControl `yaml:"flowControl,omitempty" doc:"Queues, bands and policies; limits are the fleet's"`
+	SaturationDetector *PluginRef  `yaml:"saturationDetector,omitempty" doc:"Older place of flowControl.saturationDetector"`
+	Weir               Weir        `yaml:"weir,omitempty" doc:"What is Weir's own"`
+
+	SchedulingProfiles *Raw `yaml:"schedulingProfiles,omitempty" doc:"Not implemented yet"`
+	RequestHandler     *Raw `yaml:"requestHandler,omitempty" doc:"Not implemented yet"`
+	Parser             *Raw `yaml:"parser,omitempty" doc:"Not implemented yet"`
+	DataLayer          *Raw `yaml:"dataLayer,omitempty" doc:"Not implemented yet"`
+}
+
+// Plugin declares one plug-in.
+type Plugin struct {
+	Name       string `yaml:"name,omitempty" doc:"What it is referred to by; the type by default"`
+	Type       string `yaml:"type" doc:"Its type"`
+	Parameters *Raw   `yaml:"parameters,omitempty" doc:"What its type takes"`
+}
+
+// PluginRef refers to a plug-in.
+type PluginRef struct {
+	PluginRef string `yaml:"pluginRef" doc:"Name of a declared plug-in, or a type"`
+}
+
+// FlowControl is the section of that name.
+type FlowControl struct {
+	MaxBytes                    Quantity   `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in all bands together; 0 or unset: no limit"`
+	MaxRequests                 Quantity   `yaml:"maxRequests,omitempty" doc:"Requests that may wait in all bands together; 0 or unset: no limit"`
+	DefaultRequestTTL           *Duration  `yaml:"defaultRequestTTL,omitempty" doc:"How long a request may wait while the pool has endpoints; 60s by default, 0s for ever"`
+	NoEndpointRequestTTL        *Duration  `yaml:"noEndpointRequestTTL,omitempty" doc:"How long it may wait while the pool has none; defaultRequestTTL by default, 0s for ever"`
+	DefaultPriorityBand         *Band      `yaml:"defaultPriorityBand,omitempty" doc:"Bands that priorityBands does not list"`
+	DefaultNegativePriorityBand *Band      `yaml:"defaultNegativePriorityBand,omitempty" doc:"Those of them below 0; defaultPriorityBand by default"`
+	PriorityBands               []Priority `yaml:"priorityBands,omitempty" doc:"Bands by their priorities"`
+	UsageLimitPolicyPluginRef   string     `yaml:"usageLimitPolicyPluginRef,omitempty" doc:"How full the pool may get for each band; static-usage-limit-policy by default"`
+	SaturationDetector          *PluginRef `yaml:"saturationDetector,omitempty" doc:"How full the pool is; utilization-detector by default"`
+	EnableEviction              bool       `yaml:"enableEviction,omitempty" doc:"Not implemented yet"`
+}
+
+// Band configures a band.
+type Band struct {
+	MaxBytes          Quantity `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in it; 0 or unset: 1G"`
+	MaxRequests       Quantity `yaml:"maxRequests,omitempty" doc:"Requests that may wait in it; 0 or unset: 5000"`
+	FairnessPolicyRef string   `yaml:"fairnessPolicyRef,omitempty" doc:"Which flow goes next; global-strict-fairness-policy by default, which gives no fairness between tenants"`
+	OrderingPolicyRef string   `yaml:"orderingPolicyRef,omitempty" doc:"Which request of a flow goes next; fcfs-ordering-policy by default"`
+}
+
+// Priority is a band of its own.
+type Priority struct {
+	Priority int `yaml:"priority" doc:"Higher is more important; below 0 is sheddable"`
+	Band     `yaml:",inline"`
+}
+
+// Raw is a part of a file that is kept as it is.
+type Raw struct{ node *yaml.Node }
+
+// JSON returns the part as JSON.
+func (r *Raw) JSON() (json.RawMessage, error) {
+	if r == nil {
+		return nil, nil
+	}
+	var v any
+	if err := r.node.Decode(&v); err != nil {
+		return nil, err
+	}
+	return json.Marshal(v)
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (r *Raw) MarshalYAML() (any, error) { return r.node, nil }

@@ -1,0 +1,87 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Flows answers what holds for a flow. It does not change, and is safe for
+// concurrent use.
+type Flows struct {
+	objectives map[string]int
+	exact      map[string]*Flow
+	patterns   []*Flow
+}
+
+func newFlows(w *Weir) Flows {
+	fs := Flows{objectives: make(map[string]int), exact: make(map[string]*Flow)}
+	for _, o := range w.Objectives {
+		fs.objectives[o.Name] = o.Priority
+	}
+	for i := range w.Flows {
+		f := &w.Flows[i]
+		if strings.Contains(f.ID, "*") {
+			fs.patterns = append(fs.patterns, f)
+		} else if fs.exact[f.ID] == nil && fs.match(f.ID) == nil {
+			fs.exact[f.ID] = f
+		}
+	}
+	return fs
+}
+
+// match returns the first pattern that matches.
+func (fs *Flows) match(id string) *Flow {
+	for _, f := range fs.patterns {
+		if glob(f.ID, id) {
+			return f
+		}
+	}
+	return nil
+}
+
+func (fs *Flows) find(id string) *Flow {
+	if f := fs.exact[id]; f != nil {
+		return f
+	}
+	return fs.match(id)
+}
+
+// Weight returns a flow's share, 1 by default.
+func (fs *Flows) Weight(key policies.FlowKey) float64 {
+	if f := fs.find(key.ID); f != nil {
+		return f.Weight
+	}
+	return 1
+}
+
+// Priority returns the priority of a request of the flow that names the
+// objective, which may be empty. A known objective holds; what a flow is set to
+// holds for requests that name none, or an unknown one.
+func (fs *Flows) Priority(flow, objective string) int {
+	if p, known := fs.objectives[objective]; known {
+		return p
+	}
+	if f := fs.find(flow); f != nil && f.Priority != nil {
+		return *f.Priority
+	}
+	return 0
+}
+
+// glob reports whether the text matches a pattern in which * stands for anything.
+func glob(pattern, text string) bool {
+	parts := strings.Split(pattern, "*")
+	first, last := parts[0], parts[len(parts)-1]
+	if len(text) < len(first)+len(last) || !strings.HasPrefix(text, first) || !strings.HasSuffix(text, last) {
+		return false
+	}
+	text = text[len(first) : len(text)-len(last)]
+	for _, part := range parts[1 : len(parts)-1] {
+		i := strings.Index(text, part)
+		if i < 0 {
+			return false
+		}
+		text = text[i+len(part):]
+	}
+	return true
+}

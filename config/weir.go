@@ -1,0 +1,72 @@
+package config
+
+// Weir is the section for what is Weir's own. Flags of weir serve override it.
+type Weir struct {
+	Replica      string      `yaml:"replica,omitempty" doc:"Id of this replica, unique in the fleet; host name and process number by default"`
+	Pool         string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger; default by default"`
+	Listen       string      `yaml:"listen,omitempty" doc:"Address for requests; 127.0.0.1:8080 by default"`
+	Admin        string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging; 127.0.0.1:9090 by default"`
+	Endpoints    []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
+	Metrics      Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
+	MaxBody      Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body; 32Mi by default"`
+	DrainTimeout *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM; 30s by default"`
+	Store        Store       `yaml:"store,omitempty" doc:"The ledger that replicas share"`
+	Fleet        Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
+	Objectives   []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
+	Flows        []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
+	Identity     Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
+}
+
+// Endpoint is a model server.
+type Endpoint struct {
+	URL string `yaml:"url" doc:"Scheme, host and port, such as http://10.0.0.7:8000"`
+}
+
+// Metrics says how model servers' metrics are read.
+type Metrics struct {
+	Interval     *Duration `yaml:"interval,omitempty" doc:"How often each endpoint is read; 50ms by default"`
+	Server       string    `yaml:"server,omitempty" doc:"vllm, which is the default, or sglang: the names below"`
+	Waiting      string    `yaml:"waiting,omitempty" doc:"Name of the metric that counts waiting requests"`
+	Running      string    `yaml:"running,omitempty" doc:"Name of the metric that counts running requests"`
+	KVCacheUsage string    `yaml:"kvCacheUsage,omitempty" doc:"Name of the metric of the KV cache in use, from 0 to 1"`
+}
+
+// Store says where the ledger is.
+type Store struct {
+	Redis        string    `yaml:"redis,omitempty" doc:"URL, such as redis://127.0.0.1:6379; unset: in this process's memory. No password here: use passwordFile or WEIR_REDIS_PASSWORD"`
+	PasswordFile string    `yaml:"passwordFile,omitempty" doc:"File with Redis's password"`
+	Prefix       string    `yaml:"prefix,omitempty" doc:"Start of every key; weir: by default"`
+	Lease        *Duration `yaml:"lease,omitempty" doc:"How long a replica that says nothing keeps its slots; 3s by default"`
+	OnOutage     string    `yaml:"onOutage,omitempty" doc:"While it is out of reach: share (go on within this replica's share), which is the default, or hold"`
+}
+
+// Fleet says how replicas find each other.
+type Fleet struct {
+	Name          string   `yaml:"name,omitempty" doc:"Gossip under another name is ignored; weir by default"`
+	Gossip        string   `yaml:"gossip,omitempty" doc:"Address for gossip, such as 10.0.0.1:7946; unset: this replica queues what comes in by it"`
+	Peer          string   `yaml:"peer,omitempty" doc:"Address for ticket streams; 127.0.0.1:0 by default"`
+	Advertise     string   `yaml:"advertise,omitempty" doc:"IP address by which other replicas reach this one; by default the one of gossip"`
+	Join          []string `yaml:"join,omitempty" doc:"Gossip addresses to join by; a host name stands for all its addresses"`
+	GossipKeyFile string   `yaml:"gossipKeyFile,omitempty" doc:"File with the key that encrypts the gossip: base64 of 16, 24 or 32 bytes"`
+	PeerCert      string   `yaml:"peerCert,omitempty" doc:"Certificate file for ticket streams; with peerKey and peerCA both ends show one"`
+	PeerKey       string   `yaml:"peerKey,omitempty" doc:"Key file of peerCert"`
+	PeerCA        string   `yaml:"peerCA,omitempty" doc:"File with the CA that signs the replicas' certificates"`
+}
+
+// Objective is a named priority.
+type Objective struct {
+	Name     string `yaml:"name" doc:"What the x-llm-d-inference-objective header says"`
+	Priority int    `yaml:"priority" doc:"Its priority"`
+}
+
+// Flow is what holds for some flows.
+type Flow struct {
+	ID          string  `yaml:"id" doc:"A flow's id, or a pattern of ids in which * stands for anything"`
+	Weight      float64 `yaml:"weight,omitempty" doc:"Share for its policy; 1 by default"`
+	Priority    *int    `yaml:"priority,omitempty" doc:"Priority of its requests that name no objective"`
+}
+
+// Identity says how a request's flow is known.
+type Identity struct {
+	APIKeys string `yaml:"apiKeys,omitempty" doc:"File of API keys: a YAML list of sha256 (hex), flow, weight, priority. The fairness header from outside is then dropped, and an unknown key gets 401"`
+}
