@@ -1,6 +1,7 @@
 package config
 
 import (
+	"crypto/sha256"
 	"net"
 	"net/url"
 	"slices"
@@ -20,12 +21,17 @@ import (
 type Plan struct {
 	// File is the file with its defaults.
 	File File
-	// Band returns a priority's band.
-	Band       func(priority int) shard.BandConfig
+	// Bands are those of their own, by priority; Default and Negative are the
+	// others'.
+	Bands             map[int]shard.BandConfig
+	Default, Negative shard.BandConfig
+
 	UsageLimit policies.UsageLimitPolicy
 	Detector   policies.SaturationDetector
-	// Flows are the settings of flows.
+	// Flows are the settings of flows, and Keys the flows by the SHA-256 of their
+	// API keys; nil when the fairness header is trusted.
 	Flows Flows
+	Keys  map[[sha256.Size]byte]string
 }
 
 // builder checks a file and builds its Plan.
@@ -36,8 +42,6 @@ type builder struct {
 	set      *policies.Set
 	warnings Problems
 }
-
-func (b *builder) nodesRead() map[string]int { return b.lines }
 
 // at is the line of a path, or of the nearest that the file has.
 func (b *builder) at(path string) int {
@@ -68,8 +72,11 @@ func (b *builder) build() {
 		path  string
 		given bool
 	}{
-		{"schedulingProfiles", f.SchedulingProfiles != nil}, {"requestHandler", f.RequestHandler != nil},
-		{"parser", f.Parser != nil}, {"dataLayer", f.DataLayer != nil}, {"flowControl.enableEviction", f.FlowControl.EnableEviction},
+		{"schedulingProfiles", f.SchedulingProfiles != nil},
+		{"requestHandler", f.RequestHandler != nil},
+		{"parser", f.Parser != nil},
+		{"dataLayer", f.DataLayer != nil},
+		{"flowControl.enableEviction", f.FlowControl.EnableEviction},
 	} {
 		if section.given {
 			b.warn(section.path, "Weir does not do this yet: it has no effect")
@@ -179,11 +186,15 @@ func (b *builder) bands() {
 		fc.DefaultPriorityBand = &Band{}
 	}
 	usual := b.band("flowControl.defaultPriorityBand", fc.DefaultPriorityBand)
-	if fc.DefaultNegativePriorityBand == nil {
+	given := fc.DefaultNegativePriorityBand != nil
+	if !given {
 		same := *fc.DefaultPriorityBand
 		fc.DefaultNegativePriorityBand = &same
 	}
-	negative := b.band("flowControl.defaultNegativePriorityBand", fc.DefaultNegativePriorityBand)
+	negative := usual
+	if given {
+		negative = b.band("flowControl.defaultNegativePriorityBand", fc.DefaultNegativePriorityBand)
+	}
 	own := make(map[int]shard.BandConfig)
 	for i := range fc.PriorityBands {
 		p := &fc.PriorityBands[i]
@@ -196,15 +207,7 @@ func (b *builder) bands() {
 		}
 		own[p.Priority] = b.band(path, &p.Band)
 	}
-	b.plan.Band = func(priority int) shard.BandConfig {
-		if c, ok := own[priority]; ok {
-			return c
-		}
-		if priority < 0 {
-			return negative
-		}
-		return usual
-	}
+	b.plan.Bands, b.plan.Default, b.plan.Negative = own, usual, negative
 }
 
 // band fills a band's defaults in and builds it.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -76,6 +77,11 @@ func (b *builder) store() {
 	fallback(&s.Prefix, "weir:")
 	fallback(&s.OnOutage, "share")
 	fallbackTime(&s.Lease, 3*time.Second)
+	if u, err := url.Parse(s.Redis); err == nil && u.User != nil {
+		if _, secret := u.User.Password(); secret {
+			b.wrong("weir.store.redis", "no password in the URL: use passwordFile or WEIR_REDIS_PASSWORD")
+		}
+	}
 	if s.OnOutage != "share" && s.OnOutage != "hold" {
 		b.wrong("weir.store.onOutage", "%q is given, it must be share or hold", s.OnOutage)
 	}
@@ -131,6 +137,13 @@ func (b *builder) flows() {
 		}
 	}
 	b.plan.Flows = newFlows(w)
+	if w.Identity.APIKeys != "" {
+		b.keys(w.Identity.APIKeys)
+	}
+	if w.MaxFlows < 0 || w.MaxFlows > 1_000_000 {
+		b.wrong("weir.maxFlows", "%d is not from 1 to 1000000", w.MaxFlows)
+	}
+	fallback(&w.MaxFlows, 10_000)
 }
 
 // maxPriority bounds priorities, so that they mean the same in every replica and

@@ -16,7 +16,7 @@ import (
 // TestFiles checks and prints the files in testdata.
 func TestFiles(t *testing.T) {
 	datadriven.RunTest(t, "testdata/check.txt", func(t *testing.T, d *datadriven.TestData) string {
-		plan, warnings, err := config.Parse([]byte(d.Input))
+		plan, warnings, err := config.Parse([]byte(d.Input), nil)
 		var out strings.Builder
 		for _, w := range warnings {
 			out.WriteString("warning: " + w.String() + "\n")
@@ -40,7 +40,7 @@ func TestFiles(t *testing.T) {
 // TestPrintedIsTheSame wants the effective configuration to be read again as
 // itself.
 func TestPrintedIsTheSame(t *testing.T) {
-	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: vtc-fairness-policy, parameters: {outputTokenWeight: 3}}]\n"))
+	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: vtc-fairness-policy, parameters: {outputTokenWeight: 3}}]\n"), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestPrintedIsTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, _, err = config.Parse(first)
+	plan, _, err = config.Parse(first, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ weir:
   - {id: team-a-big, weight: 9}
   - {id: one, weight: 3}
   - {id: "*-x-*y", weight: 4}
-`))
+`), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,8 +85,12 @@ weir:
 		flow, objective string
 		want            int
 	}{
-		{"other", "high", 100}, {"other", "", 0}, {"other", "unknown", 0},
-		{"team-a-1", "", 5}, {"team-a-1", "unknown", 5}, {"team-a-1", "batch", -10},
+		{"other", "high", 100},
+		{"other", "", 0},
+		{"other", "unknown", 0},
+		{"team-a-1", "", 5},
+		{"team-a-1", "unknown", 5},
+		{"team-a-1", "batch", -10},
 	} {
 		if got := plan.Flows.Priority(c.flow, c.objective); got != c.want {
 			t.Errorf("flow %s, objective %q: priority %d, want %d", c.flow, c.objective, got, c.want)
@@ -121,10 +125,9 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nflowControl: {priorityBands: [{priority: 1}]}\n"))
 	f.Add([]byte("a: &a [*a, *a]\nweir: {flows: [{id: '*'}]}"))
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		plan, _, err := config.Parse(data)
+		plan, _, err := config.Parse(data, nil)
 		if err == nil {
 			plan.Flows.Weight(policies.FlowKey{ID: "x"})
-			plan.Band(3)
 		}
 	})
 }

@@ -73,6 +73,15 @@ type Priority struct {
 // Raw is a part of a file that is kept as it is.
 type Raw struct{ node *yaml.Node }
 
+// NewRaw returns a part that holds a value.
+func NewRaw(value any) (*Raw, error) {
+	var n yaml.Node
+	if err := n.Encode(value); err != nil {
+		return nil, err
+	}
+	return &Raw{&n}, nil
+}
+
 // JSON returns the part as JSON.
 func (r *Raw) JSON() (json.RawMessage, error) {
 	if r == nil {

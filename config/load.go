@@ -2,25 +2,38 @@ package config
 
 import (
 	"fmt"
+	"io"
 	"os"
 )
 
+// Empty is a file that asks for nothing but the defaults.
+const Empty = "apiVersion: " + APIVersion + "\nkind: " + Kind + "\n"
+
 // Load reads a file from disk; see Parse.
-func Load(path string) (*Plan, Problems, error) {
-	data, err := os.ReadFile(path)
+func Load(path string, override func(*File)) (*Plan, Problems, error) {
+	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	return Parse(data)
+	defer f.Close() //nolint:errcheck // it was only read
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return Parse(data, override)
 }
 
-// Parse reads a file and builds what it asks for. The error, if any, is Problems:
-// everything that is wrong. Otherwise the Problems are warnings: what has no
-// effect.
-func Parse(data []byte) (*Plan, Problems, error) {
+// Parse reads a file and builds what it asks for. An override, if not nil, changes
+// what was read before that, as flags do. The error, if any, is Problems:
+// everything that is wrong. The Problems beside it are warnings: what has no
+// effect. Files that it names, such as API keys, are read as well.
+func Parse(data []byte, override func(*File)) (*Plan, Problems, error) {
 	b := &builder{}
 	b.decode(data, &b.file)
-	if len(b.nodesRead()) > 0 {
+	if override != nil {
+		override(&b.file)
+	}
+	if len(b.lines) > 0 {
 		b.build()
 	}
 	if len(b.problems) > 0 {

@@ -14,6 +14,7 @@ type Weir struct {
 	Fleet        Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
 	Objectives   []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
 	Flows        []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
+	MaxFlows     int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one; 10000 by default"`
 	Identity     Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
 }
 
@@ -61,9 +62,9 @@ type Objective struct {
 
 // Flow is what holds for some flows.
 type Flow struct {
-	ID          string  `yaml:"id" doc:"A flow's id, or a pattern of ids in which * stands for anything"`
-	Weight      float64 `yaml:"weight,omitempty" doc:"Share for its policy; 1 by default"`
-	Priority    *int    `yaml:"priority,omitempty" doc:"Priority of its requests that name no objective"`
+	ID       string  `yaml:"id" doc:"A flow's id, or a pattern of ids in which * stands for anything"`
+	Weight   float64 `yaml:"weight,omitempty" doc:"Share for its policy; 1 by default"`
+	Priority *int    `yaml:"priority,omitempty" doc:"Priority of its requests that name no objective"`
 }
 
 // Identity says how a request's flow is known.

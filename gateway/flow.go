@@ -5,8 +5,6 @@ import (
 	"net/http"
 	"strconv"
 	"time"
-
-	"github.com/weirflow/weir/policies"
 )
 
 // Request headers, each with its older alias.
@@ -22,22 +20,21 @@ const DefaultFlow = "default-flow"
 // maxFlowID bounds the length of a flow's id, in bytes.
 const maxFlowID = 256
 
-// flowOf reads whose request it is. The id is untrusted: it ends up in logs,
-// metrics and the ledger.
-func flowOf(h http.Header, objectives map[string]int) (policies.FlowKey, *refusal) {
-	key := policies.FlowKey{ID: first(h, flowHeaders[:]), Priority: objectives[first(h, objectiveHeaders[:])]}
-	if key.ID == "" {
-		key.ID = DefaultFlow
+// flowOf reads the flow's id from the header.
+func flowOf(h http.Header) (string, *refusal) {
+	id := first(h, flowHeaders[:])
+	if id == "" {
+		return DefaultFlow, nil
 	}
-	if len(key.ID) > maxFlowID {
-		return key, badRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", flowHeaders[0], maxFlowID))
+	if len(id) > maxFlowID {
+		return "", badRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", flowHeaders[0], maxFlowID))
 	}
-	for _, c := range []byte(key.ID) {
+	for _, c := range []byte(id) {
 		if c <= ' ' || c > '~' {
-			return key, badRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only", flowHeaders[0]))
+			return "", badRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only", flowHeaders[0]))
 		}
 	}
-	return key, nil
+	return id, nil
 }
 
 // targetTTFT reads how soon the request's first token should come; 0 if it does not

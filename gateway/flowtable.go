@@ -8,14 +8,18 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// flowTable counts what each flow was served by this replica, for operators. It
-// remembers a bounded number of flows, those used last.
+// flowTable is the flows that this replica tells apart, and what each was served
+// here. Flows that nothing came for in a while are forgotten when there are too
+// many.
 type flowTable struct {
-	mu    sync.Mutex
-	flows map[policies.FlowKey]*flowEntry
+	mu     sync.Mutex
+	flows  map[policies.FlowKey]*flowEntry
+	byBand map[int]int // how many of them have the priority
+	forgot time.Time   // when it was last looked for some to forget
 }
 
-const maxFlowEntries = 10_000
+// flowIdle is how long a flow is told apart at least after its last request.
+const flowIdle = 5 * time.Minute
 
 type flowEntry struct {
 	table            *flowTable
@@ -29,36 +33,63 @@ type flowEntry struct {
 // meanOf is how many answers the running mean of a flow's answers goes back.
 const meanOf = 32
 
-func newFlowTable() *flowTable { return &flowTable{flows: make(map[policies.FlowKey]*flowEntry)} }
+func newFlowTable() *flowTable {
+	return &flowTable{flows: make(map[policies.FlowKey]*flowEntry), byBand: make(map[int]int)}
+}
+
+// admit notes that a request of the flow came, and returns the flow that it counts
+// for: its own, or the overflow flow if its priority has too many. It also says how
+// long the flow's answers were lately, in tokens, if that is known.
+func (t *flowTable) admit(key policies.FlowKey, most int) (as policies.FlowKey, output int64, known bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	e := t.flows[key]
+	if e == nil {
+		if t.byBand[key.Priority] >= most {
+			t.forget(key.Priority)
+		}
+		if t.byBand[key.Priority] >= most {
+			key.ID = OverflowFlow
+		}
+		e = t.entry(key)
+	}
+	e.used = time.Now()
+	return key, max(1, int64(e.output+0.5)), e.measured > 0
+}
+
+// entry returns the flow's, made on demand.
+func (t *flowTable) entry(key policies.FlowKey) *flowEntry {
+	e := t.flows[key]
+	if e == nil {
+		e = &flowEntry{table: t}
+		t.flows[key] = e
+		t.byBand[key.Priority]++
+	}
+	return e
+}
 
 // begin counts a request in.
 func (t *flowTable) begin(key policies.FlowKey) *flowEntry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.flows[key]
-	if e == nil {
-		if len(t.flows) >= maxFlowEntries {
-			t.forget()
-		}
-		e = &flowEntry{table: t}
-		t.flows[key] = e
-	}
+	e := t.entry(key)
 	e.inFlight++
 	e.used = time.Now()
 	return e
 }
 
-// forget drops the flows that nothing is in flight for and that have been unused
-// for longer than the mean.
-func (t *flowTable) forget() {
+// forget drops the flows of a priority that nothing is in flight for and nothing
+// came for in a while.
+func (t *flowTable) forget(priority int) {
 	now := time.Now()
-	var age time.Duration
-	for _, e := range t.flows {
-		age += now.Sub(e.used) / maxFlowEntries
+	if now.Sub(t.forgot) < time.Second {
+		return // it costs a look at all of them
 	}
+	t.forgot = now
 	for key, e := range t.flows {
-		if e.inFlight == 0 && now.Sub(e.used) >= age {
+		if key.Priority == priority && e.inFlight == 0 && now.Sub(e.used) >= flowIdle {
 			delete(t.flows, key)
+			t.byBand[priority]--
 		}
 	}
 }
@@ -74,18 +105,6 @@ func (e *flowEntry) end(u controller.Usage) {
 		e.measured = min(e.measured+1, meanOf)
 		e.output += (float64(u.OutputTokens) - e.output) / float64(e.measured)
 	}
-}
-
-// expected is how long a flow's next answer may be expected to be, in tokens, if
-// that is known.
-func (t *flowTable) expected(key policies.FlowKey) (tokens int64, known bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	e := t.flows[key]
-	if e == nil || e.measured == 0 {
-		return 0, false
-	}
-	return max(1, int64(e.output+0.5)), true
 }
 
 // each calls visit with a copy of every entry.

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,9 +22,8 @@ type Config struct {
 	Controller *controller.Controller
 	// Upstreams are the model servers' URLs: scheme, host and port.
 	Upstreams []string
-	// Objectives maps the names that the objective header may carry to
-	// priorities; an unknown one has priority 0.
-	Objectives map[string]int
+	// Tenants says whose a request is.
+	Tenants Tenants
 	// MaxBody is the largest body taken, in bytes; 32 MiB by default. Bodies of
 	// waiting requests are held in memory.
 	MaxBody int64
@@ -52,6 +52,7 @@ type Gateway struct {
 	endpoints *endpoints
 	proxy     *proxy
 	flows     *flowTable
+	tenants   atomic.Pointer[Tenants]
 }
 
 // New returns a gateway for the upstreams.
@@ -69,6 +70,7 @@ func New(cfg Config) (*Gateway, error) {
 		cfg.Logger = zap.NewNop()
 	}
 	g := &Gateway{cfg: cfg, flows: newFlowTable()}
+	g.SetTenants(cfg.Tenants)
 	es, err := newEndpoints(cfg.Upstreams, cfg.Logger, func(usable []policies.EndpointAccessor) {
 		cfg.Controller.Observe(context.Background(), usable)
 	})
@@ -82,6 +84,9 @@ func New(cfg Config) (*Gateway, error) {
 	g.endpoints, g.proxy = es, newProxy(es, &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})
 	return g, nil
 }
+
+// Observe tells the controller of the endpoints now.
+func (g *Gateway) Observe() { g.endpoints.tell() }
 
 // Close ends the gateway's own goroutines and idle connections.
 func (g *Gateway) Close() {
@@ -121,11 +126,13 @@ func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
 		return refused
 	}
 	_ = reading.SetReadDeadline(time.Time{})
-	flow, refused := flowOf(r.Header, g.cfg.Objectives)
+	tenants := g.tenants.Load()
+	flow, refused := tenants.identify(r.Header)
 	if refused != nil {
 		return refused
 	}
-	if output, known := g.flows.expected(flow); known && in.model != "" {
+	flow, output, known := g.flows.admit(flow, tenants.MaxFlows)
+	if known && in.model != "" {
 		in.expect(output)
 	}
 	request := &controller.Request{

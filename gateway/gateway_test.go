@@ -59,7 +59,9 @@ func newRig(t testing.TB, limit int, upstreams ...string) *rig {
 	r.metrics.Watch(r.control)
 	r.gateway, err = New(Config{
 		Controller: r.control, Upstreams: upstreams, MaxBody: 1 << 16, Metrics: r.metrics,
-		Objectives: map[string]int{"urgent": 10},
+		Tenants: Tenants{Priority: func(_, objective string) int {
+			return map[string]int{"urgent": 10}[objective]
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)

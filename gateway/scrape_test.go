@@ -20,12 +20,14 @@ func TestParseMetrics(t *testing.T) {
 			"# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting{model_name=\"a\"} 3\nvllm:num_requests_waiting{model_name=\"b\"} 4\n" +
 				"# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc{model_name=\"a\"} 0.25\nvllm:kv_cache_usage_perc{model_name=\"b\"} 0.5\n" +
 				"vllm:num_requests_running 7\n",
-			VLLMMetrics(), policies.EndpointMetrics{Waiting: 7, Running: 7, KVCacheUsage: 0.5},
+			VLLMMetrics(),
+			policies.EndpointMetrics{Waiting: 7, Running: 7, KVCacheUsage: 0.5},
 		},
 		"sglang": {"sglang:num_queue_reqs 2\nsglang:token_usage 0.1\n", SGLangMetrics(), policies.EndpointMetrics{Waiting: 2, KVCacheUsage: 0.1}},
 		"hostile": {
 			"vllm:num_requests_waiting -5\nvllm:kv_cache_usage_perc NaN\nvllm:num_requests_running +Inf\n",
-			VLLMMetrics(), policies.EndpointMetrics{Running: 1e9},
+			VLLMMetrics(),
+			policies.EndpointMetrics{Running: 1e9},
 		},
 	} {
 		got, err := parseMetrics(strings.NewReader(c.text), c.names)

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 	"go.uber.org/zap"
 
+	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/coordinator/stream"
 	"github.com/weirflow/weir/shard"
@@ -38,18 +39,34 @@ func (f *fleetFlags) add(fs *pflag.FlagSet) {
 	fs.StringVar(&f.ca, "peer-ca", "", "file with the CA that signs the replicas' certificates")
 }
 
-func (f *fleetFlags) validate(redis string) error {
+func (f *fleetFlags) validate(s *serveFlags) error {
 	switch {
-	case f.gossip == "" && len(f.join) > 0:
+	case s.file == "" && f.gossip == "" && len(f.join) > 0:
 		return errors.New("--join: give this replica a --gossip address, too")
-	case f.gossip != "" && redis == "":
+	case s.file == "" && f.gossip != "" && s.redis == "":
 		return errors.New("--gossip: replicas of a fleet share a ledger: give all of them the same --redis")
-	case (f.cert == "") != (f.key == "") || (f.cert == "") != (f.ca == ""):
+	case s.file == "" && ((f.cert == "") != (f.key == "") || (f.cert == "") != (f.ca == "")):
 		return errors.New("--peer-cert, --peer-key and --peer-ca: give all three or none")
 	case f.advertise != "" && net.ParseIP(f.advertise) == nil:
 		return fmt.Errorf("--advertise %q: give an IP address", f.advertise)
 	}
 	return nil
+}
+
+// override puts the flags that were given over what a file says.
+func (f *fleetFlags) override(to *config.Fleet, changed func(string) bool) {
+	for flag, field := range map[string]struct{ to, from *string }{
+		"gossip": {&to.Gossip, &f.gossip}, "peer": {&to.Peer, &f.peer}, "advertise": {&to.Advertise, &f.advertise},
+		"fleet": {&to.Name, &f.label}, "gossip-key-file": {&to.GossipKeyFile, &f.keyFile},
+		"peer-cert": {&to.PeerCert, &f.cert}, "peer-key": {&to.PeerKey, &f.key}, "peer-ca": {&to.PeerCA, &f.ca},
+	} {
+		if changed(flag) {
+			*field.to = *field.from
+		}
+	}
+	if changed("join") {
+		to.Join = f.join
+	}
 }
 
 // exportMemberlist exports memberlist's own metrics, memberlist_*. It counts into
@@ -67,49 +84,50 @@ func exportMemberlist(registry prometheus.Registerer) error {
 	return nil
 }
 
-// open binds the addresses; nil without --gossip.
-func (f *fleetFlags) open(replica string, incarnation uint64, lease time.Duration, log *zap.Logger) (*gossip.Fleet, error) {
-	if f.gossip == "" {
+// openFleet binds the addresses; nil for a replica that does not gossip.
+func openFleet(w *config.Weir, incarnation uint64, log *zap.Logger) (*gossip.Fleet, error) {
+	f := &w.Fleet
+	if f.Gossip == "" {
 		return nil, nil //nolint:nilnil // no fleet is not an error
 	}
 	var key []byte
 	var peerTLS *tls.Config
 	var err error
-	if f.keyFile != "" {
-		if key, err = gossip.LoadKey(f.keyFile); err != nil {
+	if f.GossipKeyFile != "" {
+		if key, err = gossip.LoadKey(f.GossipKeyFile); err != nil {
 			return nil, fmt.Errorf("--gossip-key-file: %w", err)
 		}
 	}
-	if f.cert != "" {
-		if peerTLS, err = stream.LoadTLS(f.cert, f.key, f.ca); err != nil {
+	if f.PeerCert != "" {
+		if peerTLS, err = stream.LoadTLS(f.PeerCert, f.PeerKey, f.PeerCA); err != nil {
 			return nil, fmt.Errorf("--peer-cert: %w", err)
 		}
 	}
-	listener, err := listenOn("--peer", f.peer)
+	listener, err := listenOn("--peer", f.Peer)
 	if err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(f.gossip)
+	host, port, err := net.SplitHostPort(f.Gossip)
 	if err != nil {
-		return nil, fmt.Errorf("--gossip %q: %w", f.gossip, err)
+		return nil, fmt.Errorf("--gossip %q: %w", f.Gossip, err)
 	}
-	if f.advertise != "" {
-		host = f.advertise
+	if f.Advertise != "" {
+		host = f.Advertise
 	}
 	peerHost, peerPort, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
-		return nil, fmt.Errorf("--peer %q: %w", f.peer, err)
+		return nil, fmt.Errorf("--peer %q: %w", f.Peer, err)
 	}
-	if ip := net.ParseIP(peerHost); f.advertise != "" || ip.IsUnspecified() {
+	if ip := net.ParseIP(peerHost); f.Advertise != "" || ip.IsUnspecified() {
 		peerHost = host
 	}
 	streams := stream.New(stream.Config{
-		Listener: listener, Replica: replica, Incarnation: incarnation, Shards: shard.Count, TLS: peerTLS, Logger: log,
+		Listener: listener, Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, TLS: peerTLS, Logger: log,
 	})
 	fleet, err := gossip.New(gossip.Config{
-		Replica: replica, Incarnation: incarnation, Shards: shard.Count, Bind: f.gossip, Advertise: net.JoinHostPort(host, port),
-		PeerAddress: net.JoinHostPort(peerHost, peerPort), Seeds: f.join, Label: f.label, Key: key,
-		Remember: 3 * lease, Streams: streams, Logger: log,
+		Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, Bind: f.Gossip, Advertise: net.JoinHostPort(host, port),
+		PeerAddress: net.JoinHostPort(peerHost, peerPort), Seeds: f.Join, Label: f.Name, Key: key,
+		Remember: 3 * time.Duration(*w.Store.Lease), Streams: streams, Logger: log,
 	})
 	if err != nil {
 		_ = listener.Close()

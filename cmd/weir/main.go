@@ -29,7 +29,7 @@ func newRoot() *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
-	root.AddCommand(newDemo(), newServe(), newModelServer())
+	root.AddCommand(newDemo(), newServe(), newConfig(), newModelServer())
 	return root
 }
 

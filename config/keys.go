@@ -1,0 +1,60 @@
+package config
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"os"
+)
+
+// key is one entry of an API key file.
+type key struct {
+	SHA256   string  `yaml:"sha256"`
+	Flow     string  `yaml:"flow"`
+	Weight   float64 `yaml:"weight,omitempty"`
+	Priority *int    `yaml:"priority,omitempty"`
+}
+
+// keys reads an API key file. Its problems have its own lines.
+func (b *builder) keys(file string) {
+	const path = "weir.identity.apiKeys"
+	data, err := os.ReadFile(file)
+	if err != nil {
+		b.wrong(path, "%v", err)
+		return
+	}
+	d := &decoder{}
+	var all []key
+	d.decode(data, &all)
+	b.plan.Keys = make(map[[sha256.Size]byte]string)
+	for i, k := range all {
+		at := indexed("", i)
+		sum, err := hex.DecodeString(k.SHA256)
+		if err != nil || len(sum) != sha256.Size {
+			d.fail(d.lines[at], at+".sha256", "must be the SHA-256 of the key in 64 hexadecimal digits, as by: printf %%s KEY | sha256sum")
+			continue
+		}
+		if k.Flow == "" {
+			d.fail(d.lines[at], at+".flow", "is missing; give the flow that the key stands for")
+		}
+		if _, given := d.lines[at+".weight"]; given && !(k.Weight > 0 && k.Weight <= 1e6) {
+			d.fail(d.lines[at], at+".weight", "%v is not above 0 and at most 1000000", k.Weight)
+		}
+		b.plan.Keys[[sha256.Size]byte(sum)] = k.Flow
+		b.plan.Flows.set(k)
+	}
+	for _, p := range d.problems {
+		b.wrong(path, "%s: %v", file, p)
+	}
+}
+
+// set takes over what the entry of a key says of its flow.
+func (fs *Flows) set(k key) {
+	if k.Weight == 0 && k.Priority == nil {
+		return
+	}
+	f := Flow{ID: k.Flow, Weight: 1, Priority: k.Priority}
+	if k.Weight > 0 {
+		f.Weight = k.Weight
+	}
+	fs.exact[k.Flow] = &f
+}

@@ -1,0 +1,63 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"net/http"
+	"strings"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Tenants says whose a request is, and at which priority it goes. It must not be
+// changed once the gateway has it; SetTenants replaces it.
+type Tenants struct {
+	// Priority returns the priority of a flow's request that names the objective,
+	// which may be empty; nil gives all 0.
+	Priority func(flow, objective string) int
+	// Keys are the flows by the SHA-256 of their API keys. With any, a request must
+	// carry one as a bearer token, which goes no further than here; what it says of
+	// its flow itself is dropped. nil trusts the fairness header.
+	Keys map[[sha256.Size]byte]string
+	// MaxFlows is how many flows of a priority are told apart; what comes beyond
+	// shares the flow OverflowFlow. 10,000 by default.
+	MaxFlows int
+}
+
+// OverflowFlow is the flow of requests beyond Tenants.MaxFlows.
+const OverflowFlow = "overflow-flow"
+
+const defaultMaxFlows = 10_000
+
+// SetTenants replaces who is who for requests from now on.
+func (g *Gateway) SetTenants(t Tenants) {
+	if t.MaxFlows <= 0 {
+		t.MaxFlows = defaultMaxFlows
+	}
+	g.tenants.Store(&t)
+}
+
+// identify says whose request it is. The answer is untrusted input where it is the
+// header's: it ends up in logs, metrics and the ledger.
+func (t *Tenants) identify(h http.Header) (policies.FlowKey, *refusal) {
+	var key policies.FlowKey
+	if t.Keys == nil {
+		var refused *refusal
+		if key.ID, refused = flowOf(h); refused != nil {
+			return key, refused
+		}
+	} else {
+		token, bearer := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
+		var known bool
+		if key.ID, known = t.Keys[sha256.Sum256([]byte(token))]; !bearer || !known {
+			return key, &refusal{
+				status: http.StatusUnauthorized, code: "invalid_api_key",
+				message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY",
+			}
+		}
+		h.Del("Authorization")
+	}
+	if t.Priority != nil {
+		key.Priority = t.Priority(key.ID, first(h, objectiveHeaders[:]))
+	}
+	return key, nil
+}
