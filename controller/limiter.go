@@ -13,8 +13,9 @@ import (
 // flight. A pool that is s full with n in flight takes n/s: for a detector of
 // queue depth or cache use that is a proportional controller, which replicas
 // can share without herding, since the grants since the last observation count
-// already. One observation at most doubles what is in flight, so that a single low
-// reading lets no flood in, however long the pool had been idle.
+// already. One observation adds at most eight requests or a quarter to those in
+// flight, and never more than as many again, so that a single low reading lets no
+// flood in, however long the pool had been idle.
 type limiter struct {
 	detector policies.SaturationDetector // nil: no limit
 	limit    int64
@@ -42,10 +43,11 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	switch {
 	case n == 0 && s < 1: // tells nothing about how many the pool takes
 		l.limit = max(l.limit, int64(len(endpoints)))
-	case s <= 0:
-		l.limit = 2 * n
 	case s < 1:
-		l.limit = max(min(int64(float64(n)/s), 2*n), int64(len(endpoints)))
+		most := max(n+max(min(n, 8), n/4), int64(len(endpoints)))
+		if l.limit = most; s > 0 {
+			l.limit = max(min(int64(float64(n)/s), most), int64(len(endpoints)))
+		}
 	default:
 		l.limit = int64(float64(n) / s)
 	}

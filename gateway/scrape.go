@@ -45,8 +45,13 @@ const (
 // errNoMetrics says that an endpoint answers and none of the metrics is there.
 var errNoMetrics = errors.New("none of the metrics is exported")
 
+// patience is how many times the controller may be told later than the interval
+// because readings are missing.
+const patience = 4
+
 // observe reads the endpoints' metrics from now on, if any are named, and tells of
-// the endpoints as often.
+// the endpoints as often. It waits for a new reading of each: a limit that was
+// raised on a reading must be seen to do no harm before it is raised again.
 func (es *endpoints) observe(every time.Duration, names *MetricNames) {
 	if names != nil {
 		client := &http.Client{Timeout: scrapeTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 2}}
@@ -57,15 +62,29 @@ func (es *endpoints) observe(every time.Duration, names *MetricNames) {
 	es.probes.Go(func() {
 		ticker := time.NewTicker(every)
 		defer ticker.Stop()
+		told := time.Now()
 		for {
 			select {
 			case <-es.ctx.Done():
 				return
-			case <-ticker.C:
-				es.tell()
+			case now := <-ticker.C:
+				if names == nil || es.readSince(told) || now.Sub(told) >= patience*every {
+					es.tell()
+					told = now
+				}
 			}
 		}
 	})
+}
+
+// readSince reports whether every endpoint that can be used was read since then.
+func (es *endpoints) readSince(then time.Time) bool {
+	for _, e := range es.all {
+		if !e.down.Load() && !e.Metrics().ReadAt.After(then) {
+			return false
+		}
+	}
+	return true
 }
 
 // scrape reads one endpoint's metrics again and again. A failure leaves the last

@@ -34,6 +34,7 @@ func TestCuts(t *testing.T) {
 	for n := range 3 {
 		ns := newNamespace(t, n)
 		args := []string{
+			"--fairness", "round-robin-fairness-policy",
 			"--redis", fmt.Sprintf("redis://%s:%s", hub, redisPort), "--max-concurrency", fmt.Sprint(limit / 2),
 			"--gossip", net.JoinHostPort(ns.address, gossipPort), "--peer", net.JoinHostPort(ns.address, "7947"),
 		}

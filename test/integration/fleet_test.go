@@ -95,7 +95,7 @@ type replica struct {
 
 func startReplica(t *testing.T, id string, s *servers, args ...string) *replica {
 	t.Helper()
-	return startReplicaBy(t, exec.Command(binary), "127.0.0.1", id, s, args...)
+	return startReplicaBy(t, exec.Command(binary), "127.0.0.1", id, s, append([]string{"--fairness", "round-robin-fairness-policy"}, args...)...)
 }
 
 // startReplicaBy starts a replica by a command that the arguments are added to.
@@ -103,7 +103,7 @@ func startReplicaBy(t *testing.T, cmd *exec.Cmd, host, id string, s *servers, ar
 	t.Helper()
 	cmd.Args = append(append(cmd.Args,
 		"serve", "--listen", net.JoinHostPort(host, "0"), "--admin", net.JoinHostPort(host, "0"), "--log-format", "json",
-		"--replica-id", id, "--fairness", "round-robin-fairness-policy",
+		"--replica-id", id,
 	), args...)
 	for _, url := range s.urls {
 		cmd.Args = append(cmd.Args, "--upstream", url)

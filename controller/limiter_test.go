@@ -1,0 +1,49 @@
+package controller
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/policytest"
+)
+
+// gauge is a detector that says what it is set to.
+type gauge struct{ saturation float64 }
+
+func (*gauge) TypedName() policies.TypedName {
+	return policies.TypedName{Type: "gauge", Name: "gauge"}
+}
+
+func (g *gauge) Saturation(context.Context, time.Time, []policies.EndpointAccessor) float64 {
+	return g.saturation
+}
+
+func TestLimitFollowsSaturation(t *testing.T) {
+	two := []policies.EndpointAccessor{policytest.Endpoint{}, policytest.Endpoint{}}
+	g := &gauge{}
+	l := newLimiter(g)
+	for _, step := range []struct {
+		saturation float64
+		inFlight   int64
+		want       int64
+	}{
+		{1, 0, 0},      // full with nothing of ours in flight: others use it
+		{0, 0, 2},      // idle: one for each endpoint
+		{0, 0, 2},      // and no more for having been idle longer
+		{0, 2, 4},      // doubled
+		{0.1, 4, 8},    // though the reading would allow 40
+		{0.5, 8, 16},   // as the reading says
+		{0.01, 64, 80}, // a quarter more
+		{2, 80, 40},    // overloaded: half of it at once
+		{1, 40, 40},    // full: it stays
+		{5, 3, 0},      // overloaded by others
+		{0.9, 1, 2},    // never less than one for each endpoint while it is not full
+	} {
+		g.saturation = step.saturation
+		if p := l.observe(t.Context(), time.Now(), two, step.inFlight, 0); p.Limit != step.want {
+			t.Errorf("%v full with %d in flight: limit %d, want %d", step.saturation, step.inFlight, p.Limit, step.want)
+		}
+	}
+}

@@ -1,0 +1,156 @@
+package integration
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// configured is a configuration file that can be changed.
+type configured struct {
+	t    *testing.T
+	file string
+}
+
+func (c *configured) write(text string) {
+	c.t.Helper()
+	whole := "apiVersion: inference.networking.x-k8s.io/v1alpha1\nkind: EndpointPickerConfig\n" + text
+	if err := os.WriteFile(c.file, []byte(whole), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func newConfigured(t *testing.T) *configured {
+	t.Helper()
+	return &configured{t, filepath.Join(t.TempDir(), "weir.yaml")}
+}
+
+// TestReload changes policy and weights of a replica under load, then breaks the
+// file: nobody fails, and the shares follow.
+func TestReload(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 12 s")
+	}
+	c := newConfigured(t)
+	const detector = `
+plugins:
+- {type: concurrency-detector, parameters: {maxConcurrency: 12}}
+flowControl:
+  saturationDetector: {pluginRef: concurrency-detector}
+`
+	c.write(detector)
+	s := startServers(t, 2, limit/2)
+	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file)
+	l, ctx := startLoad(t)
+	tenants := []string{"a", "b", "c"}
+	for _, id := range tenants {
+		l.tenant(ctx, id, 40, r)
+	}
+	time.Sleep(time.Second)
+	c.write(detector + `  defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}
+weir:
+  flows: [{id: b, weight: 2}, {id: "c*", weight: 4}]
+`)
+	time.Sleep(3 * time.Second)
+	before := l.count(tenants)
+	time.Sleep(3 * time.Second)
+	after := l.count(tenants)
+	a, b, cc := after[0]-before[0], after[1]-before[1], after[2]-before[2]
+	t.Logf("by weights 1, 2, 4: %d, %d, %d requests", a, b, cc)
+	for _, share := range []float64{float64(b) / 2 / float64(a), float64(cc) / 4 / float64(a)} {
+		if share < 0.9 || share > 1.1 {
+			t.Errorf("%d, %d, %d requests by weights 1, 2, 4", a, b, cc)
+		}
+	}
+	c.write("flowControl: {maxByte: 1}\n")
+	time.Sleep(1500 * time.Millisecond)
+	if requests, _ := l.window(time.Second, tenants...); requests < 50 {
+		t.Errorf("%d requests in a second with a bad file", requests)
+	}
+	if failures := l.failed(nil); len(failures) > 0 {
+		t.Errorf("%d requests failed, the first: %v", len(failures), failures[0].err)
+	}
+	if p := s.peak.Load(); p > limit {
+		t.Errorf("%d in flight, the limit is %d", p, limit)
+	}
+}
+
+// TestUtilization lets the servers' own metrics say how full they are: about five
+// requests wait at each, and the servers are busy.
+func TestUtilization(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 5 s")
+	}
+	c := newConfigured(t)
+	c.write("flowControl: {defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}}\n")
+	s := startServers(t, 2, 8)
+	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file)
+	l, ctx := startLoad(t)
+	l.tenant(ctx, "a", 60, r)
+	l.tenant(ctx, "b", 60, r)
+	time.Sleep(2 * time.Second)
+	s.peak.Store(0)
+	var most, least, sum, n int64 = 0, 1 << 30, 0, 0
+	for range 100 {
+		time.Sleep(20 * time.Millisecond)
+		now := s.inFlight.Load()
+		most, least, sum, n = max(most, now), min(least, now), sum+now, n+1
+	}
+	t.Logf("16 sequences run at most; in flight: %d on average, from %d to %d", sum/n, least, most)
+	if sum/n < 14 || sum/n > 60 {
+		t.Errorf("%d in flight on average, of 120 that want to be: the servers run 16 and are full with 10 more waiting", sum/n)
+	}
+	if failures := l.failed(nil); len(failures) > 0 {
+		t.Errorf("%d requests failed, the first: %v", len(failures), failures[0].err)
+	}
+}
+
+// TestIdentity wants API keys to say whose a request is.
+func TestIdentity(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: starts processes")
+	}
+	c := newConfigured(t)
+	keys := filepath.Join(t.TempDir(), "keys.yaml")
+	if err := os.WriteFile(keys, fmt.Appendf(nil, "- {sha256: %x, flow: team-a, weight: 2, priority: 5}\n", sha256.Sum256([]byte("secret"))), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c.write("weir: {identity: {apiKeys: " + keys + "}}\n")
+	s := startServers(t, 1, 8)
+	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
+	ask := func(key string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/completions",
+			strings.NewReader(`{"model":"simulated","prompt":"hi","max_tokens":1}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		req.Header.Set("x-llm-d-inference-fairness-id", "another")
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	if code := ask("secret"); code != http.StatusOK {
+		t.Errorf("with the key: status %d", code)
+	}
+	if code := ask("guess"); code != http.StatusUnauthorized {
+		t.Errorf("with an unknown key: status %d", code)
+	}
+	flows, err := get[[]struct {
+		ID       string  `json:"id"`
+		Priority int     `json:"priority"`
+		Weight   float64 `json:"weight"`
+	}](r, "/v1/flows")
+	if err != nil || len(flows) != 1 || flows[0].ID != "team-a" || flows[0].Priority != 5 || flows[0].Weight != 2 {
+		t.Errorf("flows %+v, %v; want team-a at priority 5 with weight 2", flows, err)
+	}
+}
