@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms
+.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -50,3 +50,6 @@ scale: ## the README's table of fleets from 3 to 100 replicas, simulated
 
 alarms: ## how often a starved replica is taken for dead (needs redis-server)
 	WEIR_ALARMS=1 go test ./test/integration -run TestStarved -v -count=1
+
+fairness: ## docs/fairness: tables and plots of every policy and arrival pattern (needs redis-server)
+	WEIR_REPORT=1 go test ./test/fairness -run TestReport -v -count=1 -timeout 30m
