@@ -135,7 +135,7 @@ var notYet = map[string]bool{
 	"single-profile-handler": true, "openai-parser": true, "metrics-data-source": true, "core-metrics-extractor": true,
 	"file-discovery": true, "sheddable-eviction-filter": true, "eviction-sheddable-filter": true,
 	"priority-then-time-eviction-order-policy": true, "eviction-priority-time-ordering": true,
-	"in-flight-load-producer": true, "program-aware-fairness": true,
+	"in-flight-load-producer": true,
 }
 
 func (b *builder) flowControl() {

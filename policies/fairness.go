@@ -1,6 +1,9 @@
 package policies
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // FairnessPolicy chooses the flow that goes next within a priority band.
 //
@@ -43,6 +46,9 @@ type Account struct {
 	// LiftsIdle is set when a flow that comes back from idleness starts no
 	// lower than the band's virtual time, so that idling saves up no credit.
 	LiftsIdle bool
+	// HalfLife is the time in which what was served comes to count half; 0 for
+	// never.
+	HalfLife time.Duration
 	// Unit is what charges count, parameters included, where one type of policy
 	// may count in several. Counters of different units are never compared, also
 	// while a rolling update has both.

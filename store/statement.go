@@ -1,6 +1,10 @@
 package store
 
-import "github.com/weirflow/weir/policies"
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
 
 // Unlimited is the limit of a band that has none. It is the largest integer
 // that every store counts exactly.
@@ -81,6 +85,9 @@ type Band struct {
 	Policy string
 	// CountsService and LiftsIdle are the policy's [policies.Account].
 	CountsService, LiftsIdle bool
+	// HalfLife is the time in which what was served comes to count half; 0 for
+	// never. Counters are told as they count at the time.
+	HalfLife time.Duration
 	// Limit is how many requests of all bands may be in flight for this one to
 	// dispatch another. The least of what the live replicas state holds.
 	Limit int64

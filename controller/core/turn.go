@@ -155,7 +155,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 		queued, bytes := c.queues.Queued(b.priority)
 		s.Bands = append(s.Bands, store.Band{
 			Priority: b.priority, Policy: b.policy,
-			CountsService: b.account.CountsService, LiftsIdle: b.account.LiftsIdle,
+			CountsService: b.account.CountsService, LiftsIdle: b.account.LiftsIdle, HalfLife: b.account.HalfLife,
 			Limit: b.limit, InFlight: b.inFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.v,
 		})
 	}

@@ -16,6 +16,7 @@ func Registry() *policies.Registry {
 	for typ, factory := range map[string]policies.Factory{
 		fairness.RoundRobinType: fairness.RoundRobinFactory, fairness.WeightedRoundRobinType: fairness.WeightedRoundRobinFactory,
 		fairness.GlobalStrictType: fairness.GlobalStrictFactory, fairness.VTCType: fairness.VTCFactory,
+		fairness.LASType: fairness.LASFactory,
 
 		ordering.FCFSType: ordering.FCFSFactory, ordering.EDFType: ordering.EDFFactory,
 		ordering.SLODeadlineType: ordering.SLODeadlineFactory, ordering.ShortestJobFirstType: ordering.ShortestJobFirstFactory,

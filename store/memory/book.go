@@ -28,6 +28,9 @@ type book struct {
 	stated        bool // by a live replica
 	countsService bool
 	liftsIdle     bool
+	halfLife      time.Duration
+	base          int64   // the step at which one unit of service counted 1
+	scale         float64 // what it counts now
 	v             float64
 	flows         map[string]*flow
 	waiting       *heap.Heap[*flow] // flows with offers, the next to be served on top
@@ -64,7 +67,7 @@ type offer struct {
 
 func newBook(bd *band, s *store.Band) *book {
 	return &book{
-		band: bd, policy: s.Policy, countsService: s.CountsService, liftsIdle: s.LiftsIdle,
+		band: bd, policy: s.Policy, countsService: s.CountsService, liftsIdle: s.LiftsIdle, halfLife: s.HalfLife, scale: 1,
 		flows: make(map[string]*flow),
 		waiting: heap.New(func(a, b *flow) bool {
 			if ra, rb := a.rank(), b.rank(); ra != rb {
@@ -103,7 +106,7 @@ func (o *offer) beforeByRank(p *offer) bool {
 func (b *book) flow(id string, counter float64, now time.Time) *flow {
 	f, known := b.flows[id]
 	if !known {
-		f = &flow{id: id, book: b, counter: counter, since: now}
+		f = &flow{id: id, book: b, counter: counter * b.scale, since: now}
 		f.idleNode.Value = f
 		less := (*offer).before
 		if !b.countsService {
@@ -154,7 +157,7 @@ func (b *book) serve(o *offer, now time.Time) {
 	f := o.flow
 	b.v = max(b.v, f.rank())
 	if b.countsService {
-		f.counter += o.Charge
+		f.counter += o.Charge * b.scale
 	}
 	b.leave(o, now)
 }
@@ -166,7 +169,7 @@ func (b *book) settle(id string, delta, counter float64, now time.Time) {
 		return
 	}
 	f := b.flow(id, counter, now)
-	f.counter += delta
+	f.counter += delta * b.scale
 	f.moved()
 	if f.offers.Len() > 0 {
 		return

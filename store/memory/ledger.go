@@ -80,6 +80,11 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if l.generation == 0 {
 		l.begin(now)
 	}
+	for _, bd := range l.bands {
+		for _, b := range bd.books {
+			b.rescale(now)
+		}
+	}
 	l.expire(now)
 
 	r := l.replica(s.Replica)
@@ -112,7 +117,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 
 	l.renew(r, s, now)
 	r.read(l, s.ReadMail)
-	l.restate(r, s)
+	l.restate(r, s, now)
 	l.settle(r, s, now)
 	l.recount(r, s, now)
 	for _, id := range s.Withdrawn {
@@ -241,7 +246,7 @@ func (l *Ledger) count(s *store.Band, sign int64) {
 
 // restate takes over what the replica states of itself. Whatever had drifted is
 // right again after it.
-func (l *Ledger) restate(r *replica, s *store.Statement) {
+func (l *Ledger) restate(r *replica, s *store.Statement, now time.Time) {
 	relimit := len(r.bands) != len(s.Bands)
 	for i := range r.bands {
 		l.count(&r.bands[i], -1)
@@ -262,9 +267,12 @@ func (l *Ledger) restate(r *replica, s *store.Statement) {
 		}
 		books := len(bd.books)
 		b := bd.book(st)
-		relimit = relimit || len(bd.books) != books
+		if len(bd.books) != books {
+			relimit = true
+			b.rescale(now)
+		}
 		if s.Register {
-			b.v = max(b.v, st.VirtualTime)
+			b.v = max(b.v, st.VirtualTime*b.scale)
 		}
 		l.count(st, +1)
 		r.held += st.InFlight
@@ -402,8 +410,8 @@ func (l *Ledger) recount(r *replica, s *store.Statement, now time.Time) {
 		c := &s.Counters[i]
 		if b := l.bookOf(r, c.Priority); b != nil && b.countsService {
 			f := b.flow(c.Flow, c.Value, now)
-			if f.counter < c.Value {
-				f.counter = c.Value
+			if value := c.Value * b.scale; f.counter < value {
+				f.counter = value
 				f.moved()
 			}
 		}
@@ -481,7 +489,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now
 		}
 		total := store.BandTotal{Priority: bd.priority, Queued: bd.queued, QueuedBytes: bd.bytes, InFlight: bd.inFlight}
 		if b := bd.named(s.Bands[i].Policy); b != nil {
-			total.VirtualTime = b.v
+			total.VirtualTime = b.v / b.scale
 		}
 		reply.Bands = append(reply.Bands, total)
 	}

@@ -43,7 +43,7 @@ func (r *replica) post(kind store.MailKind, o *offer) {
 		Flow: o.Flow, Charge: o.Charge,
 	}}
 	if kind != store.Dropped && o.flow.book.countsService {
-		letter.Counter = o.flow.counter
+		letter.Counter = o.flow.counter / o.flow.book.scale
 	}
 	if kind&(store.Taken|store.Dropped) != 0 {
 		letter.offer, letter.counted = o, true

@@ -29,7 +29,7 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 	add(len(s.Bands))
 	for i := range s.Bands {
 		b := &s.Bands[i]
-		add(b.Priority, escape(b.Policy), flag(b.CountsService), flag(b.LiftsIdle), b.Limit, b.InFlight, b.Queued, b.QueuedBytes, number(b.VirtualTime))
+		add(b.Priority, escape(b.Policy), flag(b.CountsService), flag(b.LiftsIdle), b.HalfLife.Microseconds(), b.Limit, b.InFlight, b.Queued, b.QueuedBytes, number(b.VirtualTime))
 	}
 	add(len(s.Settlements))
 	for i := range s.Settlements {

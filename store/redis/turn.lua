@@ -152,10 +152,34 @@ local function read_replica(s)
   }
 end
 
-local function write_book(b) return concat({ exact(b.v), flag(b.counts), flag(b.lifts), b.priority, b.policy }, FIELD) end
+-- Service that is to count half after a while is not decayed: what is served later
+-- counts the more. A book's scale says how much, in steps of a sixteenth of its
+-- half-life; replicas never see it. See store/memory/decay.go.
+local FRACTION = { 1, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916, 1.189207115002721, 1.241857812073484,
+  1.2968395546510096, 1.3542555469368927, 1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
+  1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474 }
+local STEPS, REBASE_AFTER = 16, 4096
+
+local function rescale(b)
+  b.scale = 1
+  if b.half_life == 0 then return end
+  local step = math.floor(now / (b.half_life / STEPS))
+  if b.base == 0 then b.base = step end
+  b.steps = math.max(0, step - b.base)
+  b.scale = math.ldexp(FRACTION[b.steps % STEPS + 1], math.floor(b.steps / STEPS))
+end
+
+local function write_book(b)
+  return concat({ exact(b.v), flag(b.counts), flag(b.lifts), b.priority, b.policy, exact(b.half_life), exact(b.base) }, FIELD)
+end
 local function read_book(s)
   local f = split(s, FIELD)
-  return { v = tonumber(f[1]), counts = f[2] == '1', lifts = f[3] == '1', priority = tonumber(f[4]), policy = f[5] }
+  local b = {
+    v = tonumber(f[1]), counts = f[2] == '1', lifts = f[3] == '1', priority = tonumber(f[4]), policy = f[5],
+    half_life = tonumber(f[6]) or 0, base = tonumber(f[7]) or 0,
+  }
+  rescale(b)
+  return b
 end
 
 -- A band's record is the number of grants so far, for taking turns, and its books.
@@ -271,10 +295,11 @@ local function hold(name)
 end
 
 -- The book of that priority and policy, made if need be.
-local function open_book(priority, policy, counts, lifts)
+local function open_book(priority, policy, counts, lifts, half_life)
   local name = book_name(priority, policy)
   if not books[name] then
-    books[name] = { v = 0, counts = counts, lifts = lifts, priority = priority, policy = policy }
+    books[name] = { v = 0, counts = counts, lifts = lifts, priority = priority, policy = policy, half_life = half_life, base = 0 }
+    rescale(books[name])
     save_book(name)
     hold(name)
     local key = tostring(priority)
@@ -321,13 +346,32 @@ local function move(book, flow, counter)
   return true
 end
 
+-- Bring a book's counters back once its scale has grown large.
+local function rebase(name, book)
+  local back = 1 / book.scale
+  local counts = call('HGETALL', base .. ':count:' .. name)
+  for i = 1, #counts, 2 do
+    if counts[i] ~= SENTINEL then
+      local value = tonumber(counts[i + 1]) * back
+      set_counter(name, counts[i], value)
+      move(name, counts[i], value)
+    end
+  end
+  book.v, book.base = book.v * back, book.base + book.steps
+  rescale(book)
+  save_book(name)
+end
+for name, book in pairs(books) do
+  if book.half_life > 0 and book.steps >= REBASE_AFTER then rebase(name, book) end
+end
+
 -- Take an offer away from its book.
 local function leave_book(offer, member)
   call('ZREM', base .. ':wait:' .. offer.book, member)
   local book = books[offer.book]
   if not (book and book.counts) then return end
   call('ZREM', flow_key(offer.book, offer.flow), member)
-  local counter = counter_of(offer.book, offer.flow) or tonumber(offer.rank)
+  local counter = counter_of(offer.book, offer.flow) or tonumber(offer.rank) * book.scale
   if not move(offer.book, offer.flow, counter) then mark_idle(offer.book, offer.flow) end
 end
 
@@ -342,7 +386,7 @@ local function stand(offer, member, idle)
   local key = flow_key(offer.book, offer.flow)
   local head = head_of(offer.book, offer.flow)
   local before = counter_of(offer.book, offer.flow)
-  local counter = before or tonumber(offer.rank)
+  local counter = before or tonumber(offer.rank) * book.scale
   if idle and not head then
     -- Back from idleness, in the eyes of the whole fleet: what it did not use
     -- while it was away is gone.
@@ -366,7 +410,7 @@ end
 local function settle(name, flow, delta, counter)
   local book = books[name]
   if not (book and book.counts) then return end
-  local value = (counter_of(name, flow) or counter) + delta
+  local value = (counter_of(name, flow) or counter * book.scale) + delta * book.scale
   set_counter(name, flow, value)
   if not move(name, flow, value) then
     unmark_idle(name, flow)
@@ -397,7 +441,7 @@ local function post(r, kind, ticket, offer, counter)
   local book = books[offer.book]
   local key = base .. ':mail:' .. r.id
   local letter = concat({ exact(r.sent), kind, ticket, book.priority, book.policy, offer.flow,
-    offer.charge, exact(counter or 0) }, FIELD)
+    offer.charge, exact((counter or 0) / book.scale) }, FIELD)
   insert(r.letters, letter)
   local n = call('RPUSH', key, letter)
   if n == 1 then expire(key) end
@@ -483,7 +527,7 @@ local function answer(status, r)
     reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
     for i, b in ipairs(r.bands) do
       local band = fleet.bands[b.priority]
-      reply[9][i] = { b.priority, exact(books[b.book] and books[b.book].v or 0), band.queued, band.bytes, band.in_flight }
+      reply[9][i] = { b.priority, exact(books[b.book] and books[b.book].v / books[b.book].scale or 0), band.queued, band.bytes, band.in_flight }
     end
     if r.sent > r.read then reply[10] = call('LRANGE', base .. ':mail:' .. r.id, 0, -1) end
   end
@@ -576,8 +620,8 @@ end
 local before, my_book = me.bands, {}
 me.bands = {}
 for i = 1, next_number() do
-  local priority, policy, counts, lifts = next_number(), next_arg(), next_flag(), next_flag()
-  local name = open_book(priority, policy, counts, lifts)
+  local priority, policy, counts, lifts, half_life = next_number(), next_arg(), next_flag(), next_flag(), next_number()
+  local name = open_book(priority, policy, counts, lifts, half_life)
   local limit, in_flight, queued, bytes, v = next_arg(), next_arg(), next_arg(), next_arg(), next_number()
   local record = concat({ priority, name, limit, in_flight, queued, bytes }, PART)
   limit = tonumber(limit)
@@ -585,6 +629,7 @@ for i = 1, next_number() do
     priority = priority, book = name, limit = limit, in_flight = tonumber(in_flight), queued = tonumber(queued),
     bytes = tonumber(bytes), record = record,
   }
+  v = v * books[name].scale
   if registering and v > books[name].v then
     books[name].v = v
     save_book(name)
@@ -610,6 +655,7 @@ for _ = 1, next_number() do
   local name = my_book[priority]
   if name and books[name].counts then
     local counter = counter_of(name, flow)
+    value = value * books[name].scale
     if not counter or counter < value then
       set_counter(name, flow, value)
       if not move(name, flow, value) and not counter then mark_idle(name, flow) end
@@ -704,8 +750,8 @@ local function serve(band, name, member)
   band.turn = band.turn + 1
   local book, rank, counter = books[name], tonumber(offer.rank), nil
   if book.counts then
-    rank = counter_of(name, offer.flow) or rank
-    counter = rank + tonumber(offer.charge)
+    rank = counter_of(name, offer.flow) or rank * book.scale
+    counter = rank + tonumber(offer.charge) * book.scale
     set_counter(name, offer.flow, counter)
   end
   if rank > book.v then book.v, book.moved = rank, true end

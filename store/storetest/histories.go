@@ -19,11 +19,14 @@ import (
 func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 	limits := []int64{1, 2, 5, store.NoOpinion}
 	h := &history{t: t, clock: clock, names: names, ledgers: ledgers}
+	decaying := counting(0, 0)
+	decaying.HalfLife = rapid.SampledFrom([]time.Duration{0, 40 * time.Millisecond, 4 * time.Millisecond}).Draw(t, "half-life")
 	for i := range 3 {
 		limit := rapid.SampledFrom(limits).Draw(t, "limit")
+		decaying.Limit = limit
 		h.parties = append(h.parties, &member{
 			party: party{id: fmt.Sprint("r", i), inc: 1, members: 1, register: true, bands: []store.Band{
-				counting(5, limit), counting(0, limit),
+				counting(5, limit), decaying,
 				{Priority: -1, Policy: "strict", Limit: limit},
 			}},
 			standing: map[policies.TicketID]bool{},

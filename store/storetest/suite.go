@@ -48,6 +48,7 @@ func Run(t *testing.T, factory Factory) {
 		{"AllForgottenBeginsAnew", allForgotten},
 		{"AloneBeginsAnew", aloneBeginsAnew},
 		{"NewGenerationKeepsCounters", generationKeepsCounters},
+		{"ServiceDecays", serviceDecays},
 		{"RegisteringRestoresTheBook", registeringRestores},
 		{"TwoPoliciesTakeTurns", twoPolicies},
 		{"LaterProcessWins", laterProcessWins},
@@ -618,6 +619,48 @@ func generationKeepsCounters(t *testing.T, l store.Ledger, _ *Clock) {
 	a.finish(1)
 	a.turn(nil)
 	want(t, "what was served before still counts", a.grants(), "other/4")
+}
+
+func serviceDecays(t *testing.T, l store.Ledger, clock *Clock) {
+	band := counting(0, 1)
+	band.LiftsIdle, band.HalfLife = false, time.Second
+	a := newParty(t, l, "a", band)
+	serve := func(n int, flow string, charge float64) float64 {
+		t.Helper()
+		o := a.offer(n, flow, 0)
+		o.Charge = charge
+		var told float64
+		for _, edit := range []func(*store.Statement){offers(o), nil} {
+			for _, m := range a.turn(edit).Mail {
+				if m.Ticket == o.Ticket {
+					told = m.Counter
+				}
+			}
+		}
+		a.finish(1)
+		return told
+	}
+	serve(1, "old", 8)
+	for range 400 { // through more half-lives than a float has binary digits, in several steps
+		clock.Advance(time.Second)
+		a.turn(nil)
+	}
+	if told := serve(2, "old", 8); told != 8 {
+		t.Errorf("8 long after 8 count %v, want 8", told)
+	}
+	clock.Advance(time.Second)
+	a.turn(nil)
+	clock.Advance(time.Second)
+	serve(3, "new", 4)
+	if told := serve(4, "old", 1); told != 3 {
+		t.Errorf("8 two half-lives ago and 1 count %v, want 3", told)
+	}
+	a.bands[0].InFlight = 1
+	a.turn(offers(a.offer(6, "new", 0), a.offer(5, "old", 0)))
+	clock.Advance(500 * time.Millisecond)
+	a.finish(1)
+	a.turn(nil)
+	want(t, "3 go before 4", a.grants(), "old/1 old/2 new/3 old/4 old/5")
 }
 
 func registeringRestores(t *testing.T, l store.Ledger, _ *Clock) {

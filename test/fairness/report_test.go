@@ -83,7 +83,8 @@ simulated time and checks what is promised.
 
 - gap: the largest difference of service for their weights, in weighted tokens
   (prompt 1, answer 2), that any two tenants got over any time in which both were
-  backlogged. VTC promises at most its bound; round robin counts requests and
+  backlogged, from 50 ms after the later of them began: an empty pool goes to whoever
+  reaches the ledger first. VTC promises at most its bound; round robin counts requests and
   promises nothing of tokens, global strict promises nothing.
 - Jain index: over the service of the tenants that are backlogged throughout, for
   their weights; 1 is even.

@@ -37,7 +37,14 @@ type Curve struct {
 }
 
 // pair is how far two tenants are apart since both have been backlogged.
-type pair struct{ tokens, requests span }
+type pair struct {
+	since            time.Duration
+	tokens, requests span
+}
+
+// known is how long after its first request a tenant counts as backlogged: an empty
+// pool goes to whoever's requests reach the ledger first.
+const known = 50 * time.Millisecond
 
 // span is the values that a difference has had.
 type span struct {
@@ -89,8 +96,11 @@ func (res *Result) look(r *run, at time.Duration) {
 			}
 			p := res.pairs[key]
 			if p == nil {
-				p = &pair{}
+				p = &pair{since: at}
 				res.pairs[key] = p
+			}
+			if at-p.since < known {
+				continue
 			}
 			res.Gap = max(res.Gap, p.tokens.take(t.service/t.Weight-u.service/u.Weight))
 			res.RequestGap = max(res.RequestGap, p.requests.take(float64(t.requests)/t.Weight-float64(u.requests)/u.Weight))
