@@ -64,7 +64,8 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// judge checks what a policy promises.
+// judge checks what a policy promises. Four replicas may be one request, which is
+// what a gap is counted in, further apart than one and a half times one replica.
 func judge(t *testing.T, s Scenario, typ string, res, single *Result) {
 	t.Helper()
 	switch typ {
@@ -72,7 +73,7 @@ func judge(t *testing.T, s Scenario, typ string, res, single *Result) {
 		if res.Gap > res.Bound {
 			t.Errorf("%s, %s: gap %.0f above VTC's bound %.0f", s.Name, typ, res.Gap, res.Bound)
 		}
-		if single != nil && res.Gap > 1.5*single.Gap {
+		if single != nil && res.Gap > 1.5*single.Gap+res.Largest {
 			t.Errorf("%s, %s: gap %.0f on four replicas, %.0f on one", s.Name, typ, res.Gap, single.Gap)
 		}
 	case "round-robin-fairness-policy", "weighted-round-robin-fairness-policy":
