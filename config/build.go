@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
+	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/saturation"
@@ -28,10 +29,18 @@ type Plan struct {
 
 	UsageLimit policies.UsageLimitPolicy
 	Detector   policies.SaturationDetector
+	// Eviction says what may be revoked; nil for nothing.
+	Eviction *Eviction
 	// Flows are the settings of flows, and Keys the flows by the SHA-256 of their
 	// API keys; nil when the fairness header is trusted.
 	Flows Flows
 	Keys  map[[sha256.Size]byte]string
+}
+
+// Eviction is the policies of eviction.
+type Eviction struct {
+	Filter policies.EvictionFilter
+	Order  policies.EvictionOrder
 }
 
 // builder checks a file and builds its Plan.
@@ -41,6 +50,7 @@ type builder struct {
 	plan     Plan
 	set      *policies.Set
 	warnings Problems
+	eviction Eviction
 }
 
 // at is the line of a path, or of the nearest that the file has.
@@ -76,7 +86,6 @@ func (b *builder) build() {
 		{"requestHandler", f.RequestHandler != nil},
 		{"parser", f.Parser != nil},
 		{"dataLayer", f.DataLayer != nil},
-		{"flowControl.enableEviction", f.FlowControl.EnableEviction},
 	} {
 		if section.given {
 			b.warn(section.path, "Weir does not do this yet: it has no effect")
@@ -94,6 +103,7 @@ func (b *builder) build() {
 // plugins makes the declared plug-ins. Types that no built-in has are left alone
 // with a warning, since they may be of a part that Weir does not do yet.
 func (b *builder) plugins() {
+	b.eviction = Eviction{eviction.NewSheddable(eviction.SheddableType), eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}
 	registry := builtin.Registry()
 	b.set = policies.NewSet(registry)
 	for i := range b.file.Plugins {
@@ -124,6 +134,12 @@ func (b *builder) plugins() {
 		if err := b.set.Declare(plugin); err != nil {
 			b.wrong(path+".name", "%v", err)
 		}
+		switch p := plugin.(type) { // nothing refers to these: they hold when declared
+		case policies.EvictionFilter:
+			b.eviction.Filter = p
+		case policies.EvictionOrder:
+			b.eviction.Order = p
+		}
 	}
 }
 
@@ -133,9 +149,7 @@ var notYet = map[string]bool{
 	"queue-scorer": true, "kv-cache-utilization-scorer": true, "prefix-cache-scorer": true, "running-requests-size-scorer": true,
 	"lora-affinity-scorer": true, "max-score-picker": true, "weighted-random-picker": true, "random-picker": true,
 	"single-profile-handler": true, "openai-parser": true, "metrics-data-source": true, "core-metrics-extractor": true,
-	"file-discovery": true, "sheddable-eviction-filter": true, "eviction-sheddable-filter": true,
-	"priority-then-time-eviction-order-policy": true, "eviction-priority-time-ordering": true,
-	"in-flight-load-producer": true,
+	"file-discovery": true, "in-flight-load-producer": true,
 }
 
 func (b *builder) flowControl() {
@@ -160,6 +174,9 @@ func (b *builder) flowControl() {
 		fc.UsageLimitPolicyPluginRef = usagelimit.StaticType
 	}
 	b.plan.UsageLimit = refer(b, "flowControl.usageLimitPolicyPluginRef", fc.UsageLimitPolicyPluginRef, b.set.UsageLimit)
+	if fc.EnableEviction {
+		b.plan.Eviction = &b.eviction
+	}
 	b.detector()
 	b.bands()
 }

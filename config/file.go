@@ -53,7 +53,7 @@ type FlowControl struct {
 	PriorityBands               []Priority `yaml:"priorityBands,omitempty" doc:"Bands by their priorities"`
 	UsageLimitPolicyPluginRef   string     `yaml:"usageLimitPolicyPluginRef,omitempty" doc:"How full the pool may get for each band; static-usage-limit-policy by default"`
 	SaturationDetector          *PluginRef `yaml:"saturationDetector,omitempty" doc:"How full the pool is; utilization-detector by default"`
-	EnableEviction              bool       `yaml:"enableEviction,omitempty" doc:"Not implemented yet"`
+	EnableEviction              bool       `yaml:"enableEviction,omitempty" doc:"End sheddable requests in flight when a higher band waits at a full pool"`
 }
 
 // Band configures a band.

@@ -60,21 +60,29 @@ type Request struct {
 	seq      uint64
 	held     atomic.Bool
 	enqueued time.Time
+	revoked  chan struct{}
 }
+
+// Revoked returns a channel that is closed when the request was dispatched and is to
+// be ended for the sake of others; it must then be released soon. It is nil for a
+// request that cannot be revoked, and before EnqueueAndWait returned.
+func (r *Request) Revoked() <-chan struct{} { return r.revoked }
 
 // Controller is the flow controller of one replica for one pool. Its methods
 // are safe for concurrent use.
 type Controller struct {
-	options options
-	driver  driver
-	limiter limiter
-	waiters waiters
+	options   options
+	driver    driver
+	limiter   limiter
+	waiters   waiters
+	evictable sync.Map // by number: the requests that can be revoked
 
 	nextSeq  atomic.Uint64
 	draining atomic.Bool
 	pending  atomic.Int64 // requests that are waiting or in flight
 	idle     chan struct{}
 	closed   sync.Once
+	eviction atomic.Pointer[core.Eviction]
 }
 
 // NewController starts a flow controller on the ledger, which stays the
@@ -88,6 +96,8 @@ func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 	c := &Controller{options: o, idle: make(chan struct{}, 1)}
 	c.nextSeq.Store(o.incarnation)
 	c.limiter = newLimiter(o.detector)
+	c.eviction.Store(o.eviction)
+	c.driver.revoke = c.revoke
 	pause := time.Millisecond
 	if _, inline := ledger.(store.Inline); inline {
 		pause = 0 // a turn costs no round trip
@@ -115,6 +125,10 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 		return RejectedOther, ErrShuttingDown
 	}
 	r.seq = c.nextSeq.Add(1)
+	if e := c.eviction.Load(); e != nil && e.Filter.Evictable(r.Flow) {
+		r.revoked = make(chan struct{})
+		c.evictable.Store(r.seq, r)
+	}
 	if c.options.observer != nil {
 		r.enqueued = time.Now()
 	}
@@ -136,6 +150,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 	if outcome == Dispatched {
 		r.held.Store(true)
 	} else {
+		c.forget(r)
 		c.done()
 	}
 	c.decided(r, outcome)
@@ -146,8 +161,23 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 // Only the first call for a request does anything.
 func (c *Controller) Release(r *Request, u Usage) {
 	if r.held.CompareAndSwap(true, false) {
+		c.forget(r)
 		c.driver.post(event{kind: complete, seq: r.seq, usage: u})
 		c.done()
+	}
+}
+
+// forget drops a request that can be revoked no longer.
+func (c *Controller) forget(r *Request) {
+	if r.revoked != nil {
+		c.evictable.Delete(r.seq)
+	}
+}
+
+// revoke tells whoever made a request that it is to be ended.
+func (c *Controller) revoke(seq uint64) {
+	if r, ok := c.evictable.LoadAndDelete(seq); ok {
+		close(r.(*Request).revoked)
 	}
 }
 
@@ -227,6 +257,7 @@ func (c *Controller) Reconfigure(opts ...Option) error {
 		c.limiter.detector = o.detector
 		k.Reconfigure(now, o.coreConfig(0))
 	}})
+	c.eviction.Store(o.eviction)
 	return nil
 }
 

@@ -17,6 +17,7 @@ import (
 // the core; where the ledger is outside the process, a second one takes the
 // turns, so that requests are taken in while a turn is under way.
 type driver struct {
+	revoke  func(seq uint64) // tells of a request to be ended
 	options *options
 	core    *core.Core
 	ledger  store.Ledger
@@ -187,6 +188,9 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 		d.decide(ready.Decisions)
 		for i := range ready.Messages {
 			d.options.fleet.Send(ready.Messages[i])
+		}
+		for _, seq := range ready.Revoked {
+			d.revoke(seq)
 		}
 		for i := range ready.Moves {
 			d.noteMove(&ready.Moves[i])

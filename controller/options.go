@@ -27,6 +27,7 @@ type options struct {
 	observer                  Observer
 	detector                  policies.SaturationDetector
 	usageLimit                policies.UsageLimitPolicy
+	eviction                  *core.Eviction
 	ttl, noEndpointTTL        time.Duration
 	lease, waitingTurn        time.Duration
 	turnTimeout, outageAfter  time.Duration
@@ -65,6 +66,17 @@ func WithSaturationDetector(d policies.SaturationDetector) Option {
 // WithUsageLimit sets how full the pool may get for each band; the whole pool
 // for all by default.
 func WithUsageLimit(p policies.UsageLimitPolicy) Option { return func(o *options) { o.usageLimit = p } }
+
+// WithEviction lets requests in flight be revoked for a higher band that waits at a
+// full pool: those that the filter lets, in the given order, the fewest that make
+// room. Nothing is revoked by default. Whoever made the request hears of it by
+// Request.Revoked.
+func WithEviction(f policies.EvictionFilter, order policies.EvictionOrder) Option {
+	return func(o *options) { o.eviction = &core.Eviction{Filter: f, Order: order} }
+}
+
+// WithoutEviction lets nothing be revoked, which is the default.
+func WithoutEviction() Option { return func(o *options) { o.eviction = nil } }
 
 // WithTTL sets how long a request may wait while the pool has endpoints, and
 // while it has none; 60 s each by default, 0 for ever. A negative second value
@@ -187,6 +199,7 @@ func (o *options) coreConfig(fullPause time.Duration) core.Config {
 		Replica: o.replica, Incarnation: o.incarnation, Seed: o.incarnation,
 		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
 		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, PeerTimeout: 500 * time.Millisecond, OnStoreOutage: o.onStoreOutage,
+		Eviction: o.eviction,
 	}
 	cfg.Shard.Band = o.band
 	return cfg

@@ -64,6 +64,14 @@ func (r *refusal) write(w http.ResponseWriter) {
 	_, _ = w.Write(body) // the client may be gone; there is no one to tell
 }
 
+// evicted is the answer to a request that was revoked before its answer began.
+func evicted() *refusal {
+	return &refusal{
+		http.StatusTooManyRequests, "evicted", "evicted",
+		"the request was ended to make room for one of higher priority; try again later",
+	}
+}
+
 // refusalOf is the answer to a request that flow control did not dispatch.
 func refusalOf(outcome controller.Outcome) *refusal {
 	switch outcome {

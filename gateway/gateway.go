@@ -151,7 +151,19 @@ func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
 		entry.end(usage)
 		g.cfg.Controller.Release(request, usage)
 	}()
-	return g.proxy.forward(w, r, in, &usage, func(u controller.Usage) { g.cfg.Controller.Progress(request, u) })
+	ctx, end := context.WithCancelCause(r.Context())
+	defer end(nil)
+	if revoked := request.Revoked(); revoked != nil {
+		go func() { // ends with ctx
+			select {
+			case <-revoked:
+				g.cfg.Metrics.revoked(w.code != 0)
+				end(errRevoked)
+			case <-ctx.Done():
+			}
+		}()
+	}
+	return g.proxy.forward(w, r.WithContext(ctx), in, &usage, func(u controller.Usage) { g.cfg.Controller.Progress(request, u) })
 }
 
 // statusWriter remembers the status that was sent.

@@ -23,12 +23,13 @@ const otherFlow = "other"
 // Metrics is a replica's Prometheus metrics. It implements controller.Observer
 // and prometheus.Collector; a nil Metrics counts nothing.
 type Metrics struct {
-	answers   *prometheus.CounterVec
-	outcomes  *prometheus.CounterVec
-	waits     *prometheus.HistogramVec
-	turns     prometheus.Histogram
-	failures  prometheus.Counter
-	described map[string]*prometheus.Desc
+	answers     *prometheus.CounterVec
+	outcomes    *prometheus.CounterVec
+	waits       *prometheus.HistogramVec
+	turns       prometheus.Histogram
+	failures    prometheus.Counter
+	revocations *prometheus.CounterVec
+	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
 	flows  map[string]struct{}
@@ -74,6 +75,10 @@ func NewMetrics(pool string) *Metrics {
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_ledger_turn_failures_total", ConstLabels: constant, Help: "Turns that failed.",
 		}),
+		revocations: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_flow_control_revocations_total", ConstLabels: constant,
+			Help: "Requests in flight that were revoked, by what their clients got: an answer that says so, or the end of a stream.",
+		}, []string{"outcome"}),
 		described: make(map[string]*prometheus.Desc),
 	}
 	describe := func(name, help string, labels ...string) {
@@ -106,6 +111,18 @@ func (m *Metrics) answered(code int) {
 	if m != nil {
 		m.answers.WithLabelValues(strconv.Itoa(code)).Inc()
 	}
+}
+
+// revoked counts a request that was revoked, before or after its answer began.
+func (m *Metrics) revoked(begun bool) {
+	if m == nil {
+		return
+	}
+	outcome := "refused"
+	if begun {
+		outcome = "cut_off"
+	}
+	m.revocations.WithLabelValues(outcome).Inc()
 }
 
 // Decided implements controller.Observer.
@@ -157,7 +174,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures}
+	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations}
 }
 
 // Collect implements prometheus.Collector.

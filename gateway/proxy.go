@@ -15,6 +15,9 @@ import (
 	"github.com/weirflow/weir/controller"
 )
 
+// errRevoked ends a request for the sake of a more important one.
+var errRevoked = errors.New("revoked for a request of higher priority")
+
 // proxy forwards dispatched requests.
 type proxy struct {
 	endpoints *endpoints
@@ -85,6 +88,9 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, usa
 	out.ContentLength = int64(len(in.body))
 	out.TransferEncoding = nil
 	p.reverse.ServeHTTP(w, out)
+	if f.err != nil && errors.Is(context.Cause(r.Context()), errRevoked) {
+		return evicted()
+	}
 	if f.err != nil && r.Context().Err() != nil {
 		return refusalOf(controller.EvictedContextCancelled)
 	}

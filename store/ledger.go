@@ -35,7 +35,8 @@ type Ledger interface {
 // take them; further ones are lost.
 const PendingWakeups = 64
 
-// Wakeup says that there is mail for a replica, and has what one turn left. Who
+// Wakeup says that there is mail for a replica, or that requests of its are to be
+// revoked if it has none, and has what one turn left. Who
 // reads mail by it saves the turn that would fetch it, if nothing before it is
 // missing; the mail stays in the box until a statement says that it was read.
 type Wakeup struct {

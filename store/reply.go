@@ -45,6 +45,11 @@ type Reply struct {
 	Recovering bool
 	// Mail is everything unread, oldest first.
 	Mail []Mail
+	// Revoke numbers the sender's requests in flight to be revoked: those of its
+	// Sheddable that are among the first of the whole fleet's, as many as offers of
+	// a higher band stand at a full pool, less what is being revoked. It says so
+	// again until the sender states it.
+	Revoke []uint64
 	// Bands has the fleet's figures for each priority the sender stated.
 	Bands []BandTotal
 	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands.

@@ -66,6 +66,14 @@ type Statement struct {
 	// this statement is applied, counting those whose mail it has not read.
 	Standing int
 
+	// Evicts is set when the sender's requests in flight may be revoked for a
+	// higher band that waits at a full pool. Sheddable are those of them that go
+	// first, at most MaxSheddable, without those that are revoked already: Revoking
+	// is how many of these are still in flight.
+	Evicts    bool
+	Sheddable []Sheddable
+	Revoking  int64
+
 	// Batch numbers the settlements in this incarnation, from 1; a batch
 	// already applied is not applied again. It stays the same, and so does
 	// what is in it, until a turn that carried it is answered.
@@ -97,6 +105,17 @@ type Band struct {
 	Queued, QueuedBytes int64
 	// VirtualTime is the sender's last known V; only with Register.
 	VirtualTime float64
+}
+
+// MaxSheddable is how many requests a statement offers to revoke at most.
+const MaxSheddable = 16
+
+// Sheddable is a request of the sender's in flight that may be revoked: the lower
+// priority goes first, then the lower score.
+type Sheddable struct {
+	Seq      uint64
+	Priority int
+	Score    float64
 }
 
 // Offer puts a ticket before the ledger.

@@ -143,6 +143,11 @@ func policyOptions(plan *config.Plan) []controller.Option {
 		controller.WithWeights(plan.Flows.Weight),
 		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
 	}
+	if e := plan.Eviction; e != nil {
+		options = append(options, controller.WithEviction(e.Filter, e.Order))
+	} else {
+		options = append(options, controller.WithoutEviction())
+	}
 	for priority, band := range plan.Bands {
 		options = append(options, controller.WithBand(priority, band))
 	}

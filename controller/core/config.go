@@ -51,6 +51,9 @@ type Config struct {
 	// before this one queues them itself. Shorter bridges a stalled owner sooner
 	// and is sooner mistaken.
 	PeerTimeout time.Duration
+	// Eviction lets requests in flight be revoked for a higher band that waits at
+	// a full pool; nil for never.
+	Eviction *Eviction
 	// Seed makes the jitter of retries differ between replicas.
 	Seed uint64
 }

@@ -40,6 +40,9 @@ type Core struct {
 	decisions []Decision
 	spare     []Decision // the slice that Ready handed out last
 	outgoing  []coordinator.Message
+	sheddable *heap.Heap[*request] // in flight, the first to be revoked on top
+	revoking  int64                // revoked and still in flight
+	revoked   []uint64             // to be told of
 	lastSwept time.Time
 }
 
@@ -100,6 +103,9 @@ type request struct {
 	ttl           time.Duration
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
+	shedScore     float64
+	shedIndex     int
+	revoked       bool
 
 	home     *peer               // whose queue it waits in
 	homeNode list.Node[*request] // in home.homed
@@ -130,10 +136,11 @@ func New(cfg Config) *Core {
 		waiting: make(map[policies.TicketID]*request),
 		deadlines: heap.New(func(a, b *request) bool { return a.deadline.Before(b.deadline) },
 			func(r *request) *int { return &r.deadlineIndex }),
-		inFlight: make(map[policies.TicketID]*request),
-		queues:   shard.New(cfg.Shard),
-		fleet:    newFleet(&cfg),
-		turn:     turn{register: true, members: 1},
+		inFlight:  make(map[policies.TicketID]*request),
+		sheddable: newSheddable(),
+		queues:    shard.New(cfg.Shard),
+		fleet:     newFleet(&cfg),
+		turn:      turn{register: true, members: 1},
 	}
 }
 
@@ -223,6 +230,7 @@ func (c *Core) Complete(now time.Time, seq uint64, usage Usage) {
 		return
 	}
 	delete(c.inFlight, r.ID)
+	c.shed(r)
 	c.band(now, r.Flow.Priority).inFlight--
 	if usage.Known && r.charge > 0 {
 		c.recharge(r, usage)

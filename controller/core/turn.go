@@ -51,6 +51,9 @@ type Ready struct {
 	// Decisions are waits that ended. The slice is valid until the next
 	// Ready.
 	Decisions []Decision
+	// Revoked numbers requests in flight that are to be ended for the sake of
+	// others. They stay in flight until Complete.
+	Revoked []uint64
 	// Messages are to be sent to other replicas. They are the driver's to keep.
 	Messages []coordinator.Message
 	// Moves are changes of the shard map that are over.
@@ -75,6 +78,7 @@ func (c *Core) Ready(now time.Time) Ready {
 	}
 	ready.Messages, c.outgoing = c.outgoing, nil
 	ready.Moves, c.fleet.moved = c.fleet.moved, nil
+	ready.Revoked, c.revoked = c.revoked, nil
 	ready.Decisions, c.decisions, c.spare = c.decisions, c.spare[:0], c.decisions
 	ready.Next = c.next(now)
 	return ready
@@ -148,7 +152,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
 		Number: t.number, Answered: t.answered, Generation: t.generation, ReadMail: t.readMail,
 		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
-		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0],
+		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0],
 		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
 	}
 	for _, b := range c.bands {
@@ -165,6 +169,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 			Rank: o.Rank, Charge: o.Charge, Score: o.Score, Idle: o.Idle,
 		})
 	}
+	c.stateSheddable(s)
 	if t.register || t.resync {
 		c.queues.Restate(offer)
 	} else {
@@ -201,7 +206,7 @@ func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter float
 func (c *Core) Wake(now time.Time, w *store.Wakeup) {
 	t := &c.turn
 	current := w.Incarnation == c.cfg.Incarnation && w.Registered == t.registered && !t.register && !t.failing
-	if !current || now.Sub(t.leased) > c.cfg.Lease/4 {
+	if !current || len(w.Mail) == 0 || now.Sub(t.leased) > c.cfg.Lease/4 {
 		t.due = true
 		return
 	}
@@ -262,6 +267,9 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 			c.read(now, m)
 		}
 	}
+	for _, seq := range reply.Revoke {
+		c.revoke(seq)
+	}
 }
 
 // read takes in one piece of mail.
@@ -298,6 +306,7 @@ func (c *Core) dispatch(now time.Time, r *request) {
 	}
 	c.settleWait(now, r)
 	c.inFlight[r.ID] = r
+	c.mayRevoke(now, r)
 	c.band(now, r.Flow.Priority).inFlight++
 	c.decide(r, Dispatched, nil)
 }

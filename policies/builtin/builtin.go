@@ -3,6 +3,7 @@ package builtin
 
 import (
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/saturation"
@@ -22,6 +23,9 @@ func Registry() *policies.Registry {
 		ordering.SLODeadlineType: ordering.SLODeadlineFactory, ordering.ShortestJobFirstType: ordering.ShortestJobFirstFactory,
 
 		saturation.ConcurrencyType: saturation.ConcurrencyFactory, saturation.UtilizationType: saturation.UtilizationFactory,
+
+		eviction.SheddableType: eviction.SheddableFactory, eviction.SheddableOtherType: eviction.SheddableFactory,
+		eviction.PriorityThenTimeType: eviction.PriorityThenTimeFactory, eviction.PriorityThenTimeOtherType: eviction.PriorityThenTimeFactory,
 
 		usagelimit.StaticType: usagelimit.StaticFactory, usagelimit.HoldbackType: usagelimit.HoldbackFactory,
 		usagelimit.SoftReflectiveType: usagelimit.SoftReflectiveFactory,

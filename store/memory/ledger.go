@@ -133,6 +133,10 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	l.collect(now)
 	reply := l.answer(r, s, status, now)
+	reply.Revoke = nil
+	if s.Evicts {
+		reply.Revoke = l.revoke(r)
+	}
 	r.seen = r.sent // by the reply
 	if s.Leave {
 		l.drop(r, now)
@@ -256,6 +260,7 @@ func (l *Ledger) restate(r *replica, s *store.Statement, now time.Time) {
 	l.held -= r.held
 	r.held = 0
 	r.bands = append(r.bands[:0], s.Bands...)
+	r.sheddable, r.revoking = append(r.sheddable[:0], s.Sheddable...), s.Revoking
 	for i := range r.bands {
 		st := &r.bands[i]
 		bd := find(l.bands, st.Priority)
@@ -499,9 +504,10 @@ func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now
 // notify wakes every replica that got mail.
 func (l *Ledger) notify() {
 	for _, r := range l.replicas {
-		if r.sent == r.seen {
+		if r.sent == r.seen && !r.wake {
 			continue
 		}
+		r.wake = false
 		w := r.wakeup()
 		r.seen = r.sent
 		for _, ch := range l.wakeups[r.id] {

@@ -17,14 +17,17 @@ type replica struct {
 	lease       time.Time
 	dead        []string
 
-	bands    []store.Band // as last stated
-	held     int64        // granted and not finished, unread grants included
-	standing int          // its offers before the ledger
+	bands     []store.Band      // as last stated
+	sheddable []store.Sheddable // likewise
+	revoking  int64             // likewise
+	held      int64             // granted and not finished, unread grants included
+	standing  int               // its offers before the ledger
 
 	mail  []letter // unread, oldest first
 	sent  uint64   // the number of the last mail
 	told  int      // unread letters about offers that it still counts as standing
 	seen  uint64   // the number of the last mail before the turn under way
+	wake  bool     // it has requests to revoke
 	reply store.Reply
 }
 

@@ -62,7 +62,7 @@ func (r *reader) list(what string, v any) []any {
 
 // decode reads what the script answered.
 func decode(result []any) (*store.Reply, error) {
-	if len(result) != 10 {
+	if len(result) != 11 {
 		return nil, fmt.Errorf("%w: %d fields", errReply, len(result))
 	}
 	r := &reader{}
@@ -90,6 +90,14 @@ func decode(result []any) (*store.Reply, error) {
 	for _, v := range r.list("mail", result[9]) {
 		record, _ := v.(string)
 		reply.Mail = append(reply.Mail, r.mail(record))
+	}
+	for _, v := range r.list("revoke", result[10]) {
+		seq, _ := v.(string)
+		n, err := strconv.ParseUint(seq, 16, 64)
+		if err != nil {
+			r.fail("revoke", v)
+		}
+		reply.Revoke = append(reply.Revoke, n)
 	}
 	return reply, r.err
 }

@@ -22,6 +22,12 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 		l.cfg.Lease.Microseconds(), l.cfg.Recovery.Microseconds(), l.cfg.CounterIdle.Microseconds(), l.cfg.CounterKeep.Microseconds(),
 		now, escape(s.Replica), fmt.Sprintf("%020d", s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadMail, s.Members,
 		flag(s.Register), flag(s.Resync), flag(s.Alone), flag(s.Leave), s.Standing, s.Batch)
+	add(flag(s.Evicts), s.Revoking)
+	shed := make([]string, len(s.Sheddable))
+	for i, v := range s.Sheddable {
+		shed[i] = fmt.Sprintf("%d,%s,%016x", v.Priority, scoreKey(v.Score), v.Seq)
+	}
+	add(strings.Join(shed, ";"))
 	add(len(s.Dead))
 	for _, id := range s.Dead {
 		add(escape(id))

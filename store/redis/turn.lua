@@ -141,14 +141,14 @@ end
 
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.last), exact(r.batch), exact(r.sent), exact(r.read), exact(r.unread),
-    concat(r.dead, ITEM), write_bands(r.bands), exact(r.registered) }, FIELD)
+    concat(r.dead, ITEM), write_bands(r.bands), exact(r.registered), exact(r.revoking), r.sheddable }, FIELD)
 end
 local function read_replica(s)
   local f = split(s, FIELD)
   return {
     id = f[1], incarnation = f[2], last = tonumber(f[3]), batch = tonumber(f[4]), sent = tonumber(f[5]), read = tonumber(f[6]),
     unread = tonumber(f[7]), dead = split(f[8], ITEM), bands = read_bands(f[9], true),
-    registered = tonumber(f[10]) or 0,
+    registered = tonumber(f[10]) or 0, revoking = tonumber(f[11]) or 0, sheddable = f[12] or '',
   }
 end
 
@@ -522,7 +522,7 @@ local function answer(status, r)
   call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
     'expected', meta.expected, 'counted', exact(fleet.counted),
     'totals', concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), fleet.members, exact(checksum(fleet)) }, FIELD), 'bands', write_bands(items))
-  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {} }
+  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {} }
   if r then
     reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
     for i, b in ipairs(r.bands) do
@@ -552,7 +552,8 @@ end
 if registering then
   local applied = me and me.incarnation == incarnation and me.batch or 0
   if me then drop(me) end
-  me = { id = my_id, incarnation = incarnation, registered = number, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {} }
+  me = { id = my_id, incarnation = incarnation, registered = number, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {},
+    revoking = 0, sheddable = '' }
   replicas[my_id] = me
   recount = true
 elseif not (me and me.incarnation == incarnation and generation == meta.generation) then
@@ -567,6 +568,8 @@ end
 me.last, me.dirty, me.dead = number, true, {}
 call('ZADD', base .. ':leases', now + lease, my_id)
 if registering then call('HSET', base .. ':replicas', my_id, write_replica(me)) end
+local evicts = next_flag()
+me.revoking, me.sheddable = next_number(), next_arg()
 for _ = 1, next_number() do insert(me.dead, next_arg()) end
 meta.expected = math.max(meta.expected, members)
 for _, id in ipairs(me.dead) do
@@ -840,6 +843,62 @@ if recount then
   end
 end
 
+-- How many offers stand in a book.
+local function standing_in(name)
+  local n = 0
+  for _, member in ipairs(call('ZRANGE', base .. ':wait:' .. name, 0, -1)) do
+    if member ~= SENTINEL and not books[name].counts then
+      n = n + 1
+    elseif member ~= SENTINEL then
+      local offer = offer_of(string.sub(member, 17))
+      if offer then n = n + call('ZCARD', flow_key(name, offer.flow)) end
+    end
+  end
+  return n
+end
+
+-- Requests in flight to revoke: the first of the fleet's, by priority and score, for
+-- the highest band that waits at a full pool.
+local function revoke()
+  local top
+  for key, band in pairs(bands) do
+    local priority = tonumber(key)
+    if (not top or priority > top) and next_of(band) then top = priority end
+  end
+  local stated = top and fleet.bands[top]
+  if meta.recovering or not stated or stated.limit <= 0 or fleet.held < stated.limit then return {} end
+  local need, victims = 0, {}
+  for _, name in ipairs(bands[tostring(top)].books) do need = need + standing_in(name) end
+  for id, r in pairs(every_replica()) do
+    if r then
+      need = need - r.revoking
+      for _, item in ipairs(split(r.sheddable, ';')) do
+        local priority, score, seq = string.match(item, '^(-?%d+),(%x+),(%x+)$')
+        if priority and tonumber(priority) < top then
+          insert(victims, { priority = tonumber(priority), score = score, seq = seq, id = id })
+        end
+      end
+    end
+  end
+  table.sort(victims, function(a, b)
+    if a.priority ~= b.priority then return a.priority < b.priority end
+    if a.score ~= b.score then return a.score < b.score end
+    if a.seq ~= b.seq then return a.seq < b.seq end
+    return a.id < b.id
+  end)
+  local mine = {}
+  for i = 1, math.min(need, #victims) do
+    local v = victims[i]
+    if v.id == my_id then
+      insert(mine, v.seq)
+    else
+      replicas[v.id].letters, replicas[v.id].dirty = replicas[v.id].letters or {}, true
+    end
+  end
+  return mine
+end
+local mine = evicts and revoke() or {}
+
 -- Wake the others that got mail, with the mail, and write everything back.
 for id, r in pairs(replicas) do
   if r and r.dirty then
@@ -850,6 +909,7 @@ for id, r in pairs(replicas) do
   end
 end
 local reply = answer(status, me)
+reply[11] = mine
 if recount or number % 16 == 1 then
   for name in pairs(books) do
     for _, kind in ipairs({ ':count:', ':wait:', ':idle:', ':debts:' }) do expire(base .. kind .. name) end

@@ -98,6 +98,7 @@ func normal(r *store.Reply) *store.Reply {
 	c := *r
 	c.Now = c.Now.UTC()
 	c.Mail = append([]store.Mail{}, r.Mail...)
+	c.Revoke = append([]uint64{}, r.Revoke...)
 	c.Bands = append([]store.BandTotal{}, r.Bands...)
 	return &c
 }
@@ -112,6 +113,14 @@ func (m *member) draw(h *history) *store.Statement {
 		Replica: m.id, Incarnation: m.inc, Answered: m.answered, Generation: m.generation, ReadMail: m.read,
 		Members: 1, Register: m.register, Resync: m.resync, Bands: append([]store.Band(nil), m.bands...), Batch: m.batch,
 		Alone: m.register && m.generation != 0 && rapid.IntRange(0, 3).Draw(t, "alone") == 0,
+	}
+	if s.Evicts = rapid.Bool().Draw(t, "evicts"); s.Evicts {
+		s.Revoking = int64(rapid.IntRange(0, 1).Draw(t, "revoking"))
+		for n := range rapid.IntRange(0, 3).Draw(t, "sheddable") {
+			s.Sheddable = append(s.Sheddable, store.Sheddable{
+				Seq: uint64(n + 1), Priority: rapid.IntRange(-3, 1).Draw(t, "of priority"), Score: float64(rapid.IntRange(-2, 2).Draw(t, "place")),
+			})
+		}
 	}
 	m.number++
 	s.Number = m.number

@@ -49,6 +49,7 @@ func Run(t *testing.T, factory Factory) {
 		{"AloneBeginsAnew", aloneBeginsAnew},
 		{"NewGenerationKeepsCounters", generationKeepsCounters},
 		{"ServiceDecays", serviceDecays},
+		{"RevokesJustEnough", revokes},
 		{"RegisteringRestoresTheBook", registeringRestores},
 		{"TwoPoliciesTakeTurns", twoPolicies},
 		{"LaterProcessWins", laterProcessWins},
@@ -661,6 +662,45 @@ func serviceDecays(t *testing.T, l store.Ledger, clock *Clock) {
 	a.finish(1)
 	a.turn(nil)
 	want(t, "3 go before 4", a.grants(), "old/1 old/2 new/3 old/4 old/5")
+}
+
+// revokes has a higher band wait at a pool that two replicas filled with sheddable
+// requests.
+func revokes(t *testing.T, l store.Ledger, _ *Clock) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	a, b := newParty(t, l, "a", counting(0, 4), counting(-1, 4)), newParty(t, l, "b", counting(0, 4), counting(-1, 4))
+	a.bands[1].InFlight, b.bands[1].InFlight = 2, 2
+	sheddable := map[*party][]store.Sheddable{
+		a: {{Seq: 7, Priority: -1, Score: -300}, {Seq: 6, Priority: -1, Score: -100}},
+		b: {{Seq: 9, Priority: -1, Score: -200}, {Seq: 8, Priority: -2, Score: 0}},
+	}
+	turn := func(p *party, revoking int64, os ...store.Offer) string {
+		t.Helper()
+		r := p.turn(func(s *store.Statement) {
+			s.Evicts, s.Sheddable, s.Revoking, s.Offers = true, sheddable[p], revoking, os
+		})
+		return strings.Trim(fmt.Sprint(r.Revoke), "[]")
+	}
+	wakeups := l.Wakeups(ctx, "b")
+	turn(a, 0)
+	want(t, "nobody of a higher band waits", turn(b, 0), "")
+	want(t, "two wait: the lowest priority's goes first, then the newest", turn(a, 0, a.offer(1, "f", 0), a.offer(2, "f", 0)), "7")
+	select {
+	case <-wakeups:
+	case <-time.After(10 * time.Second):
+		t.Fatal("a replica that has a request to revoke is not woken")
+	}
+	want(t, "b's part", turn(b, 0), "8")
+	want(t, "again until a says so", turn(a, 0), "7")
+	sheddable[a], sheddable[b] = sheddable[a][1:], sheddable[b][:1]
+	want(t, "a revokes one", turn(a, 1), "")
+	want(t, "b revokes the other", turn(b, 1), "")
+	a.bands[1].InFlight, b.bands[1].InFlight = 1, 1
+	turn(a, 0)
+	want(t, "both are over", turn(b, 0), "")
+	a.turn(nil)
+	want(t, "and make room", a.grants(), "f/1 f/2")
 }
 
 func registeringRestores(t *testing.T, l store.Ledger, _ *Clock) {

@@ -1,0 +1,87 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/internal/redistest"
+)
+
+// TestEviction fills a pool by two replicas with sheddable requests of some seconds,
+// then sends important ones by the first: just as many sheddable ones are ended, and
+// their clients are told so.
+func TestEviction(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 5 s")
+	}
+	c := newConfigured(t)
+	c.write(`
+plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 8}}]
+flowControl: {saturationDetector: {pluginRef: concurrency-detector}, enableEviction: true}
+weir: {objectives: [{name: batch, priority: -1}, {name: user, priority: 1}]}
+`)
+	s := startServers(t, 1, 8)
+	redis := redistest.Start(t)
+	var replicas []*replica
+	for n := range 2 {
+		replicas = append(replicas, startReplicaBy(t, exec.Command(binary), "127.0.0.1", fmt.Sprint("r", n), s, "--config", c.file, "--redis", redis.URL()))
+	}
+	time.Sleep(1200 * time.Millisecond)
+	ask := func(r *replica, objective string, tokens int) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/completions",
+			strings.NewReader(fmt.Sprintf(`{"model":"simulated","prompt":"hi","max_tokens":%d}`, tokens)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("x-llm-d-inference-objective", objective)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Error(err)
+			return 0, ""
+		}
+		defer res.Body.Close() //nolint:errcheck // it was read
+		_, _ = io.Copy(io.Discard, res.Body)
+		return res.StatusCode, res.Header.Get("x-llm-d-request-dropped-reason")
+	}
+	var clients sync.WaitGroup
+	var mu sync.Mutex
+	ended := make(map[string]int)
+	for n := range 8 {
+		clients.Go(func() {
+			code, reason := ask(replicas[n%2], "batch", 600)
+			mu.Lock()
+			ended[fmt.Sprint(code, " ", reason)]++
+			mu.Unlock()
+		})
+	}
+	time.Sleep(500 * time.Millisecond)
+	var longest time.Duration
+	for range 3 {
+		clients.Go(func() {
+			began := time.Now()
+			if code, reason := ask(replicas[0], "user", 10); code != http.StatusOK {
+				t.Errorf("an important request: status %d, %s", code, reason)
+			}
+			mu.Lock()
+			longest = max(longest, time.Since(began))
+			mu.Unlock()
+		})
+	}
+	clients.Wait()
+	t.Logf("three important requests took %v at most; how the sheddable ones ended: %v; at most %d in flight", longest, ended, s.peak.Load())
+	if longest > 2*time.Second {
+		t.Errorf("important requests took %v, the others run for 3 s", longest)
+	}
+	if ended["429 evicted"] != 3 || ended["200 "] != 5 {
+		t.Errorf("of 8 sheddable requests, how many ended how: %v; want 3 evicted", ended)
+	}
+	if s.peak.Load() > 8 {
+		t.Errorf("%d in flight, the limit is 8", s.peak.Load())
+	}
+}
