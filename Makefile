@@ -27,7 +27,8 @@ demo: ## a fleet in one process
 
 bench: ## the controller's matrix and the proxy's cost, as tables
 	go test ./controller -run '^$$' -bench 'Matrix' -benchtime 400000x -timeout 60m
-	go test ./controller -run '^$$' -bench 'RoundRobin|Churn' -benchtime 400000x
+	go test ./controller -run '^$$' -bench 'RoundRobin|Churn|Policies' -benchtime 400000x
+	go test ./shard -run '^$$' -bench 'Choose|Owner'
 	go test ./controller -run '^$$' -bench 'Gate' -benchtime 5x
 	go test ./gateway -run '^$$' -bench . -benchtime 3s
 

@@ -112,6 +112,20 @@ func BenchmarkMatrix(b *testing.B) {
 	}
 }
 
+// BenchmarkPolicies is one point of the matrix under every fairness policy.
+func BenchmarkPolicies(b *testing.B) {
+	for _, typ := range []string{
+		fairness.GlobalStrictType, fairness.RoundRobinType, fairness.WeightedRoundRobinType, fairness.VTCType, fairness.LASType,
+	} {
+		for _, workers := range []int{10, 5000} {
+			b.Run(fmt.Sprintf("%s/W=%d", typ, workers), func(b *testing.B) {
+				ks, order := keys(5000, 1), popularity(5000)
+				hammer(b, newBench(b, typ, 100), workers, func(op int64) policies.FlowKey { return ks[order[op&(1<<16-1)]] })
+			})
+		}
+	}
+}
+
 // BenchmarkRoundRobin has 500 callers for one slot, each flow as busy as every
 // other.
 func BenchmarkRoundRobin(b *testing.B) {
