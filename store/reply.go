@@ -50,6 +50,8 @@ type Reply struct {
 	// a higher band stand at a full pool, less what is being revoked. It says so
 	// again until the sender states it.
 	Revoke []uint64
+	// Rooms has what each flow of the statement's Limited may still take.
+	Rooms []Room
 	// Bands has the fleet's figures for each priority the sender stated.
 	Bands []BandTotal
 	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands.
@@ -80,7 +82,20 @@ const (
 	// Dropped tells the owner that its offer no longer stands, because another
 	// owner offers the ticket or because its ingress has no lease.
 	Dropped
+	// AtLimit tells the owner that its offer no longer stands, because its flow is
+	// at a limit of its own; see Rooms.
+	AtLimit
 )
+
+// Room is what a flow with a limit of its own may still take, as of the turn.
+type Room struct {
+	// InFlight is how many more requests; 0 or less for none, Unlimited without a
+	// limit.
+	InFlight int64
+	// Tokens is how many tokens are left; 0 or less for none. Without a limit it is
+	// 1.
+	Tokens float64
+}
 
 // Mail is one message of the ledger to a replica.
 type Mail struct {

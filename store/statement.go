@@ -74,6 +74,10 @@ type Statement struct {
 	Sheddable []Sheddable
 	Revoking  int64
 
+	// Limited has the flows with a limit of their own whose figures here changed, and
+	// some of those that wait for room; all of them with Register and Resync.
+	Limited []Limited
+
 	// Batch numbers the settlements in this incarnation, from 1; a batch
 	// already applied is not applied again. It stays the same, and so does
 	// what is in it, until a turn that carried it is answered.
@@ -118,6 +122,20 @@ type Sheddable struct {
 	Score    float64
 }
 
+// Limited is a replica's statement about a flow with a limit of its own.
+type Limited struct {
+	Flow     string
+	Priority int
+	// MaxInFlight is how many of its requests may be in flight in the fleet; 0 for
+	// no limit. TokensPerMinute is how many tokens its requests may cost, as the
+	// ledger's clock goes; what is not used is saved up for a minute; 0 for no
+	// limit. The last that was stated holds.
+	MaxInFlight     int64
+	TokensPerMinute float64
+	// InFlight is the number of its granted requests the sender knows of.
+	InFlight int64
+}
+
 // Offer puts a ticket before the ledger.
 type Offer struct {
 	Ticket   policies.TicketID
@@ -131,14 +149,18 @@ type Offer struct {
 	Score float64
 	// Idle marks the first ticket of a flow that the owner saw idle.
 	Idle bool
+	// Tokens is what it takes of its flow's tokens per minute.
+	Tokens float64
 }
 
-// Settlement adds Delta to a flow's counter.
+// Settlement adds Delta to a flow's counter, and takes Tokens more of its tokens per
+// minute.
 type Settlement struct {
 	Flow     string
 	Priority int
 	Policy   string
 	Delta    float64
+	Tokens   float64
 	// Counter is what the grant being settled left the flow's counter at. It
 	// stands in for a counter that was collected since.
 	Counter float64

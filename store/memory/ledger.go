@@ -28,12 +28,14 @@ type Ledger struct {
 	held, queued, bytes int64 // over all replicas
 
 	wakeups map[string][]chan store.Wakeup
+	limits  map[flowID]*limit
+	forgot  time.Time // when limits were last forgotten
 }
 
 // New returns an empty ledger, in recovery of its first generation: it grants
 // once every member the first replica knows of has registered.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup)}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[flowID]*limit)}
 }
 
 // Inline implements [store.Inline].
@@ -49,6 +51,7 @@ func (l *Ledger) Wipe() {
 	defer l.mu.Unlock()
 	l.begin(l.cfg.Clock())
 	l.bands = nil
+	clear(l.limits)
 }
 
 // Wakeups implements [store.Ledger].
@@ -118,6 +121,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	l.renew(r, s, now)
 	r.read(l, s.ReadMail)
 	l.restate(r, s, now)
+	l.restrict(r, s, now)
 	l.settle(r, s, now)
 	l.recount(r, s, now)
 	for _, id := range s.Withdrawn {
@@ -133,6 +137,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	l.collect(now)
 	reply := l.answer(r, s, status, now)
+	l.rooms(reply, s, now)
 	reply.Revoke = nil
 	if s.Evicts {
 		reply.Revoke = l.revoke(r)
@@ -231,7 +236,12 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 		l.count(&r.bands[i], -1)
 	}
 	l.held -= r.held
-	r.bands = nil
+	for id, n := range r.limited {
+		if m := l.limits[id]; m != nil {
+			m.held -= n
+		}
+	}
+	r.bands, r.limited = nil, nil
 	l.replicas = slices.DeleteFunc(l.replicas, func(other *replica) bool { return other == r })
 	l.relimit()
 }
@@ -403,6 +413,9 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 		if b := named(l.bands, st.Priority, st.Policy); b != nil {
 			b.settle(st.Flow, st.Delta, st.Counter, now)
 		}
+		if m := l.limits[flowID{st.Priority, st.Flow}]; m != nil {
+			m.spend(st.Tokens, now)
+		}
 	}
 }
 
@@ -435,6 +448,12 @@ func (l *Ledger) grant(now time.Time) {
 	for _, bd := range l.bands {
 		for bd.offers > 0 && l.held < bd.limit {
 			b, o := bd.first()
+			m := l.limits[flowID{bd.priority, o.Flow}]
+			if m != nil && !m.open(now) {
+				l.remove(o, now)
+				o.owner.post(store.AtLimit, o)
+				continue
+			}
 			ingress := l.replica(o.Ticket.Ingress)
 			o.granted = true
 			o.owner.standing--
@@ -447,6 +466,14 @@ func (l *Ledger) grant(now time.Time) {
 			b.serve(o, now)
 			ingress.held++
 			l.held++
+			if m != nil {
+				m.held++
+				m.spend(o.Tokens, now)
+				if ingress.limited == nil {
+					ingress.limited = make(map[flowID]int64)
+				}
+				ingress.limited[flowID{bd.priority, o.Flow}]++
+			}
 			if ingress == o.owner {
 				ingress.post(store.Granted|store.Taken, o)
 			} else {
@@ -463,6 +490,10 @@ func (l *Ledger) grant(now time.Time) {
 // collect forgets what nobody uses: idle counters, then books and bands that no
 // replica states any more.
 func (l *Ledger) collect(now time.Time) {
+	if now.Sub(l.forgot) >= time.Second {
+		l.forgot = now
+		l.forgetLimits(now)
+	}
 	for _, bd := range l.bands {
 		for _, b := range bd.books {
 			b.collect(now, l.cfg.CounterIdle, l.cfg.CounterKeep)

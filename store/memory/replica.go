@@ -20,6 +20,7 @@ type replica struct {
 	bands     []store.Band      // as last stated
 	sheddable []store.Sheddable // likewise
 	revoking  int64             // likewise
+	limited   map[flowID]int64  // requests in flight of flows with limits, unread grants included
 	held      int64             // granted and not finished, unread grants included
 	standing  int               // its offers before the ledger
 
@@ -45,10 +46,10 @@ func (r *replica) post(kind store.MailKind, o *offer) {
 		Number: r.sent, Kind: kind, Ticket: o.Ticket, Priority: o.Priority, Policy: o.flow.book.policy,
 		Flow: o.Flow, Charge: o.Charge,
 	}}
-	if kind != store.Dropped && o.flow.book.countsService {
+	if kind != store.Dropped && kind != store.AtLimit && o.flow.book.countsService {
 		letter.Counter = o.flow.counter / o.flow.book.scale
 	}
-	if kind&(store.Taken|store.Dropped) != 0 {
+	if kind&(store.Taken|store.Dropped|store.AtLimit) != 0 {
 		letter.offer, letter.counted = o, true
 		r.told++
 	}

@@ -62,7 +62,7 @@ func (r *reader) list(what string, v any) []any {
 
 // decode reads what the script answered.
 func decode(result []any) (*store.Reply, error) {
-	if len(result) != 11 {
+	if len(result) != 12 {
 		return nil, fmt.Errorf("%w: %d fields", errReply, len(result))
 	}
 	r := &reader{}
@@ -98,6 +98,18 @@ func decode(result []any) (*store.Reply, error) {
 			r.fail("revoke", v)
 		}
 		reply.Revoke = append(reply.Revoke, n)
+	}
+	for _, v := range r.list("rooms", result[11]) {
+		m := r.list("room", v)
+		if len(m) != 2 {
+			r.fail("room", v)
+			break
+		}
+		room := store.Room{InFlight: r.integer("room in flight", m[0]), Tokens: r.number("tokens", m[1])}
+		if room.InFlight > 1<<40 {
+			room.InFlight = store.Unlimited
+		}
+		reply.Rooms = append(reply.Rooms, room)
 	}
 	return reply, r.err
 }

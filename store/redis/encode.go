@@ -37,10 +37,15 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 		b := &s.Bands[i]
 		add(b.Priority, escape(b.Policy), flag(b.CountsService), flag(b.LiftsIdle), b.HalfLife.Microseconds(), b.Limit, b.InFlight, b.Queued, b.QueuedBytes, number(b.VirtualTime))
 	}
+	add(len(s.Limited))
+	for i := range s.Limited {
+		m := &s.Limited[i]
+		add(strconv.Itoa(m.Priority)+":"+escape(m.Flow), m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
+	}
 	add(len(s.Settlements))
 	for i := range s.Settlements {
 		st := &s.Settlements[i]
-		add(escape(st.Flow), st.Priority, escape(st.Policy), number(st.Delta), number(st.Counter))
+		add(escape(st.Flow), st.Priority, escape(st.Policy), number(st.Delta), number(st.Counter), number(st.Tokens))
 	}
 	add(len(s.Counters))
 	for i := range s.Counters {
@@ -54,7 +59,7 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 	add(len(s.Offers))
 	for i := range s.Offers {
 		o := &s.Offers[i]
-		add(ticketKey(o.Ticket), escape(o.Flow), o.Priority, number(o.Rank), number(o.Charge), scoreKey(o.Score), flag(o.Idle))
+		add(ticketKey(o.Ticket), escape(o.Flow), o.Priority, number(o.Rank), number(o.Charge), scoreKey(o.Score), flag(o.Idle), number(o.Tokens))
 	}
 	return args
 }

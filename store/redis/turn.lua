@@ -18,6 +18,8 @@
 --                              the ticket as standing, because it was withdrawn
 --   base:wait:BOOK     zset    the first offer of every waiting flow by its rank,
 --                              or every offer where service is not counted
+--   base:limits        hash    priority:flow -> account of a flow with a limit of its own
+--   base:limited:ID    hash    priority:flow -> its requests in flight at the replica
 --   base:flow:BOOK:F   zset    a flow's offers in their order
 --   base:count:BOOK    hash    flow -> counter
 --   base:idle:BOOK     zset    flows without offers by when they became idle, and
@@ -38,7 +40,7 @@
 -- they keep their TTLs.
 
 local base = KEYS[1]
-local GRANTED, TAKEN, DROPPED = 1, 2, 4
+local GRANTED, TAKEN, DROPPED, AT_LIMIT = 1, 2, 4, 8
 local OK, REGISTER, RESYNC = 0, 1, 2
 local NO_OPINION = -1
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
@@ -112,11 +114,16 @@ local function flag(set) return set and '1' or '0' end
 
 -- An offer's rank and charge stay text, as they came: they are copied more often
 -- than reckoned with. Whether it was granted is the record's last character.
-local function write_offer(o) return concat({ o.book, o.flow, o.rank, o.charge, o.score, o.owner, flag(o.granted) }, FIELD) end
-local offer_fields = '^' .. string.rep('([^\31]*)\31', 6) .. '([^\31]*)$'
+local function write_offer(o)
+  return concat({ o.book, o.flow, o.rank, o.charge, o.score, o.owner, o.tokens, flag(o.granted) }, FIELD)
+end
+local offer_fields = '^' .. string.rep('([^\31]*)\31', 7) .. '([^\31]*)$'
 local function read_offer(s)
-  local book, flow, rank, charge, score, owner, granted = string.match(s, offer_fields)
-  return { book = book, flow = flow, rank = rank, charge = charge, score = score, owner = owner, granted = granted == '1', record = s }
+  local book, flow, rank, charge, score, owner, tokens, granted = string.match(s, offer_fields)
+  return {
+    book = book, flow = flow, rank = rank, charge = charge, score = score, owner = owner, tokens = tokens,
+    granted = granted == '1', record = s,
+  }
 end
 
 local function write_bands(bands)
@@ -458,6 +465,64 @@ local function forget(r, mail)
   if offer and offer.granted and offer.owner == r.id then call('HDEL', base .. ':offers', mail[3]) end
 end
 
+-- Flows with limits of their own. --------------------------------------------------
+
+local limits = {} -- those looked at so far; false where there is none
+
+-- The account of a flow with a limit of its own, or nil: what may be in flight and
+-- is, unread grants included; tokens a minute and what is left of them.
+local function limit_of(id)
+  local m = limits[id]
+  if m == nil then
+    local record = call('HGET', base .. ':limits', id)
+    m = false
+    if record then
+      local f = split(record, FIELD)
+      m = {
+        max = tonumber(f[1]), held = tonumber(f[2]), per_minute = tonumber(f[3]), level = tonumber(f[4]), at = tonumber(f[5]),
+        seen = tonumber(f[6]),
+      }
+    end
+    limits[id] = m
+  end
+  return m or nil
+end
+
+-- How many tokens are left; level is what was left at a time.
+local function left_of(m) return math.min(m.per_minute, m.level + math.max(0, now - m.at) * (m.per_minute / 60e6)) end
+
+local function spend(m, tokens) m.level, m.at, m.moved = left_of(m) - tokens, now, true end
+
+local function is_open(m) return (m.max == 0 or m.held < m.max) and (m.per_minute == 0 or left_of(m) > 0) end
+
+local function save_limits()
+  for id, m in pairs(limits) do
+    if m and m.moved then
+      call('HSET', base .. ':limits', id, concat({ m.max, exact(m.held), exact(m.per_minute), exact(m.level), exact(m.at), exact(m.seen) }, FIELD))
+      m.moved = false
+    end
+  end
+end
+
+-- Count a flow's requests at a replica anew.
+local function count_limited(r, id, count)
+  local before = tonumber(call('HGET', base .. ':limited:' .. r.id, id) or 0)
+  local m = limit_of(id)
+  if m then m.held, m.moved = m.held + count - before, true end
+  if count == 0 then
+    call('HDEL', base .. ':limited:' .. r.id, id)
+  elseif count ~= before then
+    call('HSET', base .. ':limited:' .. r.id, id, exact(count))
+    if before == 0 then expire(base .. ':limited:' .. r.id) end
+  end
+end
+
+local function drop_limited(r)
+  for id in pairs(load_hash(base .. ':limited:' .. r.id, tonumber)) do
+    if id ~= SENTINEL then count_limited(r, id, 0) end
+  end
+end
+
 -- Forget a replica: its offers, what it held, and the charges of grants it
 -- never read.
 local function drop(r)
@@ -472,7 +537,8 @@ local function drop(r)
     local offer = offer_of(ticket)
     if offer and offer.owner == r.id and not offer.granted then remove(ticket, offer) end
   end
-  call('DEL', base .. ':own:' .. r.id, base .. ':mail:' .. r.id, base .. ':uncounted:' .. r.id)
+  drop_limited(r)
+  call('DEL', base .. ':own:' .. r.id, base .. ':mail:' .. r.id, base .. ':uncounted:' .. r.id, base .. ':limited:' .. r.id)
   call('HDEL', base .. ':replicas', r.id)
   call('ZREM', base .. ':leases', r.id)
   replicas[r.id] = false
@@ -517,12 +583,13 @@ for _, id in ipairs(call('ZRANGEBYSCORE', base .. ':leases', '-inf', now)) do
 end
 
 local function answer(status, r)
+  save_limits()
   local items = {}
   for _, b in pairs(fleet.bands) do insert(items, b) end
   call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
     'expected', meta.expected, 'counted', exact(fleet.counted),
     'totals', concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), fleet.members, exact(checksum(fleet)) }, FIELD), 'bands', write_bands(items))
-  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {} }
+  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {} }
   if r then
     reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
     for i, b in ipairs(r.bands) do
@@ -644,12 +711,49 @@ end
 recount = recount or #before ~= #me.bands
 if recount then count_fleet() else count_in(me, 1) end
 
+-- Flows with limits of their own.
+local stated_limits, rooms = {}, {}
+local unread_of = {}
+local limited_count = next_number()
+if limited_count > 0 or registering or resyncing then
+  for _, record in ipairs(me.sent > me.read and call('LRANGE', my_mail, 0, -1) or {}) do
+    local mail = read_mail(record)
+    if is_grant(mail[2]) then
+      local id = mail[4] .. ':' .. mail[6]
+      unread_of[id] = (unread_of[id] or 0) + 1
+    end
+  end
+end
+for i = 1, limited_count do
+  local id, max, per_minute, in_flight = next_arg(), next_number(), next_number(), next_number()
+  local m = limit_of(id)
+  if not m then
+    m = { max = max, held = 0, per_minute = per_minute, level = per_minute, at = now, seen = now }
+    limits[id] = m
+  end
+  if m.per_minute ~= per_minute then spend(m, 0) end
+  m.max, m.per_minute, m.seen, m.moved = max, per_minute, now, true
+  count_limited(me, id, in_flight + (unread_of[id] or 0))
+  stated_limits[i] = id
+  rooms[id] = true
+end
+if registering or resyncing then
+  for id in pairs(load_hash(base .. ':limited:' .. my_id, tonumber)) do
+    if not rooms[id] and id ~= SENTINEL then count_limited(me, id, unread_of[id] or 0) end
+  end
+end
+
 -- Settlements, once a batch.
 local settles = batch > me.batch
 me.batch = math.max(me.batch, batch)
 for _ = 1, next_number() do
   local flow, priority, policy, delta, counter = next_arg(), next_number(), next_arg(), next_number(), next_number()
-  if settles then settle(book_name(priority, policy), flow, delta, counter) end
+  local tokens = next_number()
+  if settles then
+    settle(book_name(priority, policy), flow, delta, counter)
+    local m = limit_of(priority .. ':' .. flow)
+    if m then spend(m, tokens) end
+  end
 end
 
 -- Counters that a registering replica was last told.
@@ -678,7 +782,7 @@ end
 local restated, added = {}, 0
 for _ = 1, next_number() do
   local ticket, flow, priority = next_arg(), next_arg(), next_number()
-  local rank, charge, score, idle = next_arg(), next_arg(), next_arg(), next_flag()
+  local rank, charge, score, idle, tokens = next_arg(), next_arg(), next_arg(), next_flag(), next_arg()
   local offer = offer_of(ticket)
   restated[ticket] = true
   if offer and offer.granted then
@@ -699,7 +803,7 @@ for _ = 1, next_number() do
     end
     uncount(ticket) -- counted once, as standing again
     if my_book[priority] then
-      offer = { book = my_book[priority], flow = flow, rank = rank, charge = charge, score = score, owner = my_id, granted = false }
+      offer = { book = my_book[priority], flow = flow, rank = rank, charge = charge, score = score, owner = my_id, tokens = tokens, granted = false }
       save_offer(ticket, offer)
       added = added + call('SADD', my_own, ticket)
       stand(offer, score .. ticket, idle)
@@ -741,6 +845,13 @@ local function serve(band, name, member)
     call('ZREM', base .. ':wait:' .. name, member) -- left over from what was deleted by hand
     return
   end
+  local flow_id = books[name].priority .. ':' .. offer.flow
+  local limit = limit_of(flow_id)
+  if limit and not is_open(limit) then
+    remove(ticket, offer)
+    post(owner, AT_LIMIT, ticket, offer)
+    return
+  end
   call('SREM', base .. ':own:' .. offer.owner, ticket)
   local ingress = replica(string.sub(ticket, 18))
   offer.granted = true
@@ -758,6 +869,11 @@ local function serve(band, name, member)
     set_counter(name, offer.flow, counter)
   end
   if rank > book.v then book.v, book.moved = rank, true end
+  if limit then
+    limit.held = limit.held + 1
+    spend(limit, tonumber(offer.tokens))
+    if call('HINCRBY', base .. ':limited:' .. ingress.id, flow_id, 1) == 1 then expire(base .. ':limited:' .. ingress.id) end
+  end
   leave_book(offer, member)
   if ingress.id == owner.id then
     post(ingress, GRANTED + TAKEN, ticket, offer, counter)
@@ -899,6 +1015,23 @@ local function revoke()
 end
 local mine = evicts and revoke() or {}
 
+-- What the stated flows may still take.
+for i, id in ipairs(stated_limits) do
+  local m = limits[id]
+  rooms[i] = { exact(m.max > 0 and m.max - m.held or 1e15), exact(m.per_minute > 0 and left_of(m) or 1) }
+end
+if recount then -- forget those that say nothing any more
+  for _, id in ipairs(call('HKEYS', base .. ':limits')) do
+    local m = limit_of(id)
+    if m and m.held == 0 and now - m.seen >= 60e6 and left_of(m) >= m.per_minute then
+      call('HDEL', base .. ':limits', id)
+      limits[id] = false
+    end
+  end
+  expire(base .. ':limits')
+  expire(base .. ':limited:' .. my_id)
+end
+
 -- Wake the others that got mail, with the mail, and write everything back.
 for id, r in pairs(replicas) do
   if r and r.dirty then
@@ -910,6 +1043,8 @@ for id, r in pairs(replicas) do
 end
 local reply = answer(status, me)
 reply[11] = mine
+reply[12] = {}
+for i = 1, #stated_limits do reply[12][i] = rooms[i] end
 if recount or number % 16 == 1 then
   for name in pairs(books) do
     for _, kind in ipairs({ ':count:', ':wait:', ':idle:', ':debts:' }) do expire(base .. kind .. name) end
@@ -920,6 +1055,7 @@ if recount or number % 16 == 1 then
 end
 if leaving then
   drop(me)
+  save_limits()
   call('HSET', base, 'counted', 0) -- the next turn adds up anew
 end
 return reply

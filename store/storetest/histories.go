@@ -98,6 +98,7 @@ func normal(r *store.Reply) *store.Reply {
 	c := *r
 	c.Now = c.Now.UTC()
 	c.Mail = append([]store.Mail{}, r.Mail...)
+	c.Rooms = append([]store.Room{}, r.Rooms...)
 	c.Revoke = append([]uint64{}, r.Revoke...)
 	c.Bands = append([]store.BandTotal{}, r.Bands...)
 	return &c
@@ -119,6 +120,14 @@ func (m *member) draw(h *history) *store.Statement {
 		for n := range rapid.IntRange(0, 3).Draw(t, "sheddable") {
 			s.Sheddable = append(s.Sheddable, store.Sheddable{
 				Seq: uint64(n + 1), Priority: rapid.IntRange(-3, 1).Draw(t, "of priority"), Score: float64(rapid.IntRange(-2, 2).Draw(t, "place")),
+			})
+		}
+	}
+	for _, flow := range []string{"a", "b"} {
+		if s.Register || s.Resync || rapid.Bool().Draw(t, "limited") {
+			s.Limited = append(s.Limited, store.Limited{
+				Flow: flow, Priority: 5, MaxInFlight: int64(rapid.IntRange(0, 3).Draw(t, "most")),
+				TokensPerMinute: float64(rapid.SampledFrom([]int{0, 60, 6000}).Draw(t, "per minute")), InFlight: int64(rapid.IntRange(0, 2).Draw(t, "of it in flight")),
 			})
 		}
 	}
