@@ -135,6 +135,15 @@ func (b *builder) flows() {
 		if f.Priority != nil {
 			b.priority(path+".priority", *f.Priority)
 		}
+		if f.MaxInFlight < 0 {
+			b.wrong(path+".maxInFlight", "%d is negative; leave it out for no limit", f.MaxInFlight)
+		}
+		if !(f.TokensPerMinute >= 0 && f.TokensPerMinute <= 1e12) {
+			b.wrong(path+".tokensPerMinute", "%v is not from 0 to 1e12", f.TokensPerMinute)
+		}
+		if f.OverLimit != "" && f.OverLimit != "wait" && f.OverLimit != "reject" {
+			b.wrong(path+".overLimit", "%q is given, it must be wait or reject", f.OverLimit)
+		}
 	}
 	b.plan.Flows = newFlows(w)
 	if w.Identity.APIKeys != "" {

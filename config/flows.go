@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
 )
 
 // Flows answers what holds for a flow. It does not change, and is safe for
@@ -53,6 +54,15 @@ func (fs *Flows) Weight(key policies.FlowKey) float64 {
 		return f.Weight
 	}
 	return 1
+}
+
+// Limit returns a flow's own limits.
+func (fs *Flows) Limit(key policies.FlowKey) shard.Limit {
+	f := fs.find(key.ID)
+	if f == nil {
+		return shard.Limit{}
+	}
+	return shard.Limit{MaxInFlight: f.MaxInFlight, TokensPerMinute: f.TokensPerMinute, Reject: f.OverLimit == "reject"}
 }
 
 // Priority returns the priority of a request of the flow that names the

@@ -52,7 +52,13 @@ func (fs *Flows) set(k key) {
 	if k.Weight == 0 && k.Priority == nil {
 		return
 	}
-	f := Flow{ID: k.Flow, Weight: 1, Priority: k.Priority}
+	f := Flow{ID: k.Flow, Weight: 1}
+	if known := fs.find(k.Flow); known != nil {
+		f = *known
+	}
+	if k.Priority != nil {
+		f.Priority = k.Priority
+	}
 	if k.Weight > 0 {
 		f.Weight = k.Weight
 	}

@@ -65,6 +65,10 @@ type Flow struct {
 	ID       string  `yaml:"id" doc:"A flow's id, or a pattern of ids in which * stands for anything"`
 	Weight   float64 `yaml:"weight,omitempty" doc:"Share for its policy; 1 by default"`
 	Priority *int    `yaml:"priority,omitempty" doc:"Priority of its requests that name no objective"`
+
+	MaxInFlight     int64   `yaml:"maxInFlight,omitempty" doc:"Requests of one flow that may be in flight in the fleet; 0 or unset: no limit of its own"`
+	TokensPerMinute float64 `yaml:"tokensPerMinute,omitempty" doc:"Tokens that one flow's requests may cost, prompts and answers; what is not used is saved up for a minute; 0 or unset: no limit"`
+	OverLimit       string  `yaml:"overLimit,omitempty" doc:"What is over these limits: wait, which is the default, or reject"`
 }
 
 // Identity says how a request's flow is known.

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/policytest"
 	"github.com/weirflow/weir/policies/saturation"
@@ -22,10 +23,11 @@ import (
 // for any number, with the named fairness policy in all bands.
 func newBench(tb testing.TB, typ string, limit int, opts ...Option) *Controller {
 	tb.Helper()
-	policy := policies.FairnessPolicy(fairness.NewGlobalStrict(typ))
-	if typ == fairness.RoundRobinType {
-		policy = fairness.NewRoundRobin(typ)
+	plugin, err := builtin.Registry().New(typ, "", nil)
+	if err != nil {
+		tb.Fatal(err)
 	}
+	policy := plugin.(policies.FairnessPolicy)
 	opts = append([]Option{
 		WithDefaultBand(shard.BandConfig{MaxRequests: 1 << 30, MaxBytes: 1 << 50, Fairness: policy}),
 	}, opts...)

@@ -122,6 +122,11 @@ func WithWeights(weight func(policies.FlowKey) float64) Option {
 	return func(o *options) { o.shard.Weight = weight }
 }
 
+// WithLimits sets limits of flows' own, over the fleet; none by default.
+func WithLimits(limit func(policies.FlowKey) shard.Limit) Option {
+	return func(o *options) { o.shard.Limit = limit }
+}
+
 // WithOffers sets how many tickets of a band are put before the ledger at most;
 // 32 by default.
 func WithOffers(perBand int) Option { return func(o *options) { o.shard.OffersPerBand = perBand } }

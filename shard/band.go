@@ -125,7 +125,7 @@ func (bd *band) rerank(f *flow) {
 	if bd.ranker == nil {
 		return
 	}
-	if f.waiting.Len() == 0 {
+	if f.waiting.Len() == 0 || f.blocked() {
 		bd.backlog.Remove(f)
 		return
 	}
@@ -182,7 +182,7 @@ func (s *Set) refillByTurns(bd *band) {
 	for bd.offered.Len() < s.cfg.OffersPerBand {
 		picked, err := bd.cfg.Fairness.Pick(context.Background(), bd)
 		f, ok := picked.(*flow)
-		if err != nil || !ok || f == nil || f.waiting.Len() == 0 {
+		if err != nil || !ok || f == nil || f.waiting.Len() == 0 || f.blocked() {
 			return
 		}
 		s.offer(f, bd.v+float64(bd.offered.Len()))

@@ -25,6 +25,10 @@ type flow struct {
 	len     int              // of all its tickets
 	bytes   int64
 
+	limit   Limit
+	limited bool // it has a limit of its own
+	room    int  // how many of its tickets may be offered, if so
+
 	counter float64 // as the ledger last told
 	lift    float64 // what the ledger is expected to add for the idle time
 	alone   float64 // what this replica served by its own decision
@@ -43,9 +47,15 @@ type flow struct {
 // The flow implements policies.FlowQueueAccessor.
 
 func (f *flow) FlowKey() policies.FlowKey { return f.key }
-func (f *flow) Len() int                  { return f.waiting.Len() }
-func (f *flow) Weight() float64           { return f.weight }
-func (f *flow) Counter() float64          { return f.counter + f.alone + f.lift + f.pending }
+
+func (f *flow) Len() int {
+	if f.blocked() {
+		return 0 // nothing to choose from
+	}
+	return f.waiting.Len()
+}
+func (f *flow) Weight() float64  { return f.weight }
+func (f *flow) Counter() float64 { return f.counter + f.alone + f.lift + f.pending }
 
 func (f *flow) Head() policies.QueueItemAccessor {
 	if f.waiting.Len() == 0 {

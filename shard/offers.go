@@ -13,6 +13,8 @@ type Offer struct {
 	Score  float64
 	// Idle marks the first offer of a flow that was idle here.
 	Idle bool
+	// Tokens is what it takes of a limit on its flow's tokens.
+	Tokens float64
 }
 
 // change notes that the ledger may have to be told of the item.
@@ -115,6 +117,9 @@ func (it *item) asOffer() Offer {
 	o := Offer{
 		Ticket: it.ID, Flow: it.Ticket.Flow, Charge: it.charge, Score: it.score, Rank: it.key,
 		Idle: f.idle && f.offered[0] == it,
+	}
+	if f.limit.TokensPerMinute > 0 {
+		o.Tokens = float64(it.Ticket.InputTokens + it.Ticket.OutputTokens)
 	}
 	if f.band.account.CountsService {
 		o.Rank -= f.lift + f.alone

@@ -19,6 +19,8 @@ type Set struct {
 	// ingresses has the tickets of each ingress, in the order they came.
 	ingresses map[string]*list.List[*item]
 
+	limited map[policies.FlowKey]*flow // flows with limits of their own that have tickets
+
 	len, bytes          int64
 	others, othersBytes int64
 
@@ -29,7 +31,7 @@ type Set struct {
 
 // New returns an empty Set.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*list.List[*item])}
+	return &Set{cfg: cfg, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*list.List[*item]), limited: make(map[policies.FlowKey]*flow)}
 }
 
 // Len returns the number of tickets.
@@ -81,6 +83,9 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 		it.charge = max(0, finite(bd.ranker.Charge(it)))
 	}
 	if f.len == 0 {
+		if f.limited {
+			s.limited[f.key] = f
+		}
 		f.idleNode.Remove()
 		f.idle = bd.account.LiftsIdle && !t.Waited
 		if f.idle {
@@ -150,6 +155,7 @@ func (s *Set) remove(it *item, now time.Time) {
 	}
 	f.band.reshare(f)
 	if f.len == 0 {
+		delete(s.limited, f.key)
 		f.since = now
 		s.idle.PushBack(&f.idleNode)
 	}
@@ -241,7 +247,8 @@ func (s *Set) band(priority int) *band {
 func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	f := bd.flows[key.ID]
 	if f == nil {
-		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key)}
+		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key), limit: s.cfg.LimitOf(key), room: aFew}
+		f.limited = f.limit.Any()
 		f.waiting.Init(bd.order, itemIndex)
 		f.idleNode.Value = f
 		bd.flows[key.ID] = f

@@ -140,7 +140,7 @@ func policyOptions(plan *config.Plan) []controller.Option {
 		controller.WithUsageLimit(plan.UsageLimit),
 		controller.WithTTL(time.Duration(*fc.DefaultRequestTTL), time.Duration(*fc.NoEndpointRequestTTL)),
 		controller.WithCapacity(int64(fc.MaxRequests), int64(fc.MaxBytes)),
-		controller.WithWeights(plan.Flows.Weight),
+		controller.WithWeights(plan.Flows.Weight), controller.WithLimits(plan.Flows.Limit),
 		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
 	}
 	if e := plan.Eviction; e != nil {

@@ -43,6 +43,7 @@ type Core struct {
 	sheddable *heap.Heap[*request] // in flight, the first to be revoked on top
 	revoking  int64                // revoked and still in flight
 	revoked   []uint64             // to be told of
+	limited   limited
 	lastSwept time.Time
 }
 
@@ -138,6 +139,7 @@ func New(cfg Config) *Core {
 			func(r *request) *int { return &r.deadlineIndex }),
 		inFlight:  make(map[policies.TicketID]*request),
 		sheddable: newSheddable(),
+		limited:   limited{inFlight: make(map[policies.FlowKey]int64), changed: make(map[policies.FlowKey]bool)},
 		queues:    shard.New(cfg.Shard),
 		fleet:     newFleet(&cfg),
 		turn:      turn{register: true, members: 1},
@@ -231,8 +233,12 @@ func (c *Core) Complete(now time.Time, seq uint64, usage Usage) {
 	}
 	delete(c.inFlight, r.ID)
 	c.shed(r)
+	c.count(r.Flow, -1)
+	if c.turn.outage {
+		c.queues.Room(r.Flow, 1, 1, now)
+	}
 	c.band(now, r.Flow.Priority).inFlight--
-	if usage.Known && r.charge > 0 {
+	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
 	c.turn.due = true
@@ -252,10 +258,14 @@ func (c *Core) Progress(seq uint64, usage Usage) {
 // recharge settles the difference between what a request was charged and what it
 // costs.
 func (c *Core) recharge(r *request, usage Usage) {
+	var tokens float64
+	if c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0 {
+		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
+	}
 	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
 	charge := c.cfg.Shard.Charge(r.Ticket)
-	if delta := charge - r.charge; delta != 0 {
-		c.settle(r.Flow, r.policy, delta, r.counter)
+	if delta := charge - r.charge; delta != 0 || tokens != 0 {
+		c.settle(r.Flow, r.policy, delta, r.counter, tokens)
 		r.charge, r.counter = charge, r.counter+delta
 	}
 }

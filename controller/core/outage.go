@@ -72,7 +72,7 @@ func (c *Core) rejoin(now time.Time) {
 	c.queues.Rejoin()
 	for _, charge := range c.alone {
 		if now.Sub(charge.at) < repaid {
-			c.settle(charge.flow, charge.policy, charge.charge, charge.counter)
+			c.settle(charge.flow, charge.policy, charge.charge, charge.counter, 0)
 		}
 	}
 	c.alone = nil
@@ -97,6 +97,11 @@ func (c *Core) dispatchShare(now time.Time) {
 		r := c.waiting[t.ID]
 		if r == nil { // another replica's, which does the same
 			c.queues.Remove(t.ID, now)
+			c.queues.Refill()
+			continue
+		}
+		if !c.openAlone(t.Flow) {
+			c.queues.Room(t.Flow, 0, 0, now)
 			c.queues.Refill()
 			continue
 		}

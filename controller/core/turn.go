@@ -152,7 +152,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
 		Number: t.number, Answered: t.answered, Generation: t.generation, ReadMail: t.readMail,
 		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
-		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0],
+		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0], Limited: s.Limited[:0],
 		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
 	}
 	for _, b := range c.bands {
@@ -166,10 +166,11 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	offer := func(o shard.Offer) {
 		s.Offers = append(s.Offers, store.Offer{
 			Ticket: o.Ticket, Flow: o.Flow.ID, Priority: o.Flow.Priority,
-			Rank: o.Rank, Charge: o.Charge, Score: o.Score, Idle: o.Idle,
+			Rank: o.Rank, Charge: o.Charge, Score: o.Score, Idle: o.Idle, Tokens: o.Tokens,
 		})
 	}
 	c.stateSheddable(s)
+	c.stateLimited(s)
 	if t.register || t.resync {
 		c.queues.Restate(offer)
 	} else {
@@ -192,9 +193,9 @@ func (c *Core) expectedMembers() int {
 }
 
 // settle notes a correction for the next batch.
-func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter float64) {
+func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter, tokens float64) {
 	c.turn.settlements = append(c.turn.settlements, store.Settlement{
-		Flow: flow.ID, Priority: flow.Priority, Policy: policy, Delta: delta, Counter: counter,
+		Flow: flow.ID, Priority: flow.Priority, Policy: policy, Delta: delta, Counter: counter, Tokens: tokens,
 	})
 	c.queues.Charged(flow, delta)
 	c.turn.due = true
@@ -267,6 +268,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 			c.read(now, m)
 		}
 	}
+	c.learnRooms(now, &t.statement, reply.Rooms)
 	for _, seq := range reply.Revoke {
 		c.revoke(seq)
 	}
@@ -281,6 +283,9 @@ func (c *Core) read(now time.Time, m *store.Mail) {
 	if m.Kind&store.Dropped != 0 {
 		c.queues.Dropped(m.Ticket, now)
 	}
+	if m.Kind&store.AtLimit != 0 {
+		c.queues.AtLimit(m.Ticket)
+	}
 	if m.Kind&store.Granted == 0 {
 		return
 	}
@@ -288,7 +293,7 @@ func (c *Core) read(now time.Time, m *store.Mail) {
 	if r == nil { // it went away while the grant was on its way: give it back
 		c.turn.due = true
 		if m.Charge != 0 {
-			c.settle(key, m.Policy, -m.Charge, m.Counter)
+			c.settle(key, m.Policy, -m.Charge, m.Counter, 0)
 		}
 		return
 	}
@@ -307,6 +312,7 @@ func (c *Core) dispatch(now time.Time, r *request) {
 	c.settleWait(now, r)
 	c.inFlight[r.ID] = r
 	c.mayRevoke(now, r)
+	c.count(r.Flow, 1)
 	c.band(now, r.Flow.Priority).inFlight++
 	c.decide(r, Dispatched, nil)
 }

@@ -468,12 +468,14 @@ end
 -- Flows with limits of their own. --------------------------------------------------
 
 local limits = {} -- those looked at so far; false where there is none
+local any_limits  -- whether there are any, once that was looked at
 
 -- The account of a flow with a limit of its own, or nil: what may be in flight and
 -- is, unread grants included; tokens a minute and what is left of them.
 local function limit_of(id)
   local m = limits[id]
-  if m == nil then
+  if any_limits == nil then any_limits = call('EXISTS', base .. ':limits') == 1 end
+  if m == nil and any_limits then
     local record = call('HGET', base .. ':limits', id)
     m = false
     if record then

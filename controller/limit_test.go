@@ -1,0 +1,135 @@
+package controller
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/policytest"
+	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// pair is two controllers on one ledger, with a pool of 10.
+func pair(t *testing.T, opts ...Option) [2]*Controller {
+	t.Helper()
+	detector, err := saturation.NewConcurrency("pool", saturation.ConcurrencyParameters{MaxConcurrency: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := memory.New(memory.Config{})
+	var cs [2]*Controller
+	for i := range cs {
+		cs[i], err = NewController(l, append([]Option{
+			WithReplica(fmt.Sprint("r", i)), WithSaturationDetector(detector),
+			WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}),
+		}, opts...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(cs[i].Close)
+		cs[i].Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+	}
+	time.Sleep(1100 * time.Millisecond)
+	return cs
+}
+
+// TestMaxInFlight has a flow that may have 3 requests in flight flood two replicas:
+// it never has more, uses what it may, and takes no other flow's place.
+func TestMaxInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cs := pair(t, WithLimits(func(k policies.FlowKey) shard.Limit {
+			if k.ID == "limited" {
+				return shard.Limit{MaxInFlight: 3}
+			}
+			return shard.Limit{}
+		}))
+		ctx, stop := context.WithTimeout(t.Context(), 10*time.Second)
+		defer stop()
+		var inFlight, most, served, others atomic.Int64
+		var clients sync.WaitGroup
+		for i := range 200 {
+			clients.Go(func() {
+				for ctx.Err() == nil {
+					r := request("limited")
+					if _, err := cs[i%2].EnqueueAndWait(ctx, r); err != nil {
+						return
+					}
+					if n := inFlight.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					time.Sleep(100 * time.Millisecond)
+					inFlight.Add(-1)
+					served.Add(1)
+					cs[i%2].Release(r, Usage{})
+				}
+			})
+		}
+		for i := range 20 {
+			clients.Go(func() {
+				for ctx.Err() == nil {
+					r := request(fmt.Sprint("free-", i%4))
+					if _, err := cs[i%2].EnqueueAndWait(ctx, r); err != nil {
+						return
+					}
+					time.Sleep(100 * time.Millisecond)
+					others.Add(1)
+					cs[i%2].Release(r, Usage{})
+				}
+			})
+		}
+		clients.Wait()
+		t.Logf("limited: at most %d in flight, %d served in 10 s; others: %d", most.Load(), served.Load(), others.Load())
+		if most.Load() > 3 {
+			t.Errorf("%d in flight, 3 are allowed", most.Load())
+		}
+		// 3 at a time for 0.1 s, and up to 25 ms until its owner hears of room.
+		if served.Load() < 200 || others.Load() < 600 {
+			t.Errorf("%d served of the limited flow, %d of the others; want at least 200 and 600", served.Load(), others.Load())
+		}
+	})
+}
+
+// TestTokensPerMinute has a flow wait when its tokens are used up, and another be
+// rejected.
+func TestTokensPerMinute(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cs := pair(t, WithTTL(0, 0), WithLimits(func(k policies.FlowKey) shard.Limit {
+			return shard.Limit{TokensPerMinute: 6000, Reject: k.ID == "rejected"}
+		}))
+		ask := func(n int, flow string) Outcome {
+			r := &Request{Flow: policies.FlowKey{ID: flow}, InputTokens: 50, OutputTokens: 50}
+			outcome, _ := cs[n%2].EnqueueAndWait(t.Context(), r)
+			if outcome == Dispatched {
+				cs[n%2].Release(r, Usage{InputTokens: 50, OutputTokens: 150, Known: true})
+			}
+			return outcome
+		}
+		began := time.Now()
+		for n := range 90 { // of 200 tokens each, when all is settled
+			if outcome := ask(n, "waits"); outcome != Dispatched {
+				t.Fatalf("request %d: %v", n, outcome)
+			}
+		}
+		// 18,000 tokens, of which a minute's were saved up.
+		if took := time.Since(began); took < 115*time.Second || took > 125*time.Second {
+			t.Errorf("90 requests of 200 tokens took %v at 6000 a minute, want 2 minutes", took)
+		}
+		rejected := 0
+		for n := range 90 {
+			if ask(n, "rejected") == RejectedCapacity {
+				rejected++
+			}
+		}
+		if rejected < 50 || rejected > 62 {
+			t.Errorf("%d of 90 requests rejected at once, want about 60: 30 use a minute's tokens up", rejected)
+		}
+	})
+}

@@ -1,0 +1,102 @@
+package shard
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Limit is a flow's own. The zero value is none.
+type Limit struct {
+	// MaxInFlight is how many of its requests may be in flight in the fleet; 0 for no
+	// limit.
+	MaxInFlight int64
+	// TokensPerMinute is how many tokens its requests may cost; 0 for no limit.
+	TokensPerMinute float64
+	// Reject refuses what is over the limit; otherwise it waits.
+	Reject bool
+}
+
+// Any reports whether there is a limit.
+func (l Limit) Any() bool { return l.MaxInFlight > 0 || l.TokensPerMinute > 0 }
+
+// LimitOf returns a flow's own limits.
+func (c Config) LimitOf(key policies.FlowKey) Limit {
+	if c.Limit == nil {
+		return Limit{}
+	}
+	return c.Limit(key)
+}
+
+// aFew is how many tickets of a flow with a limit are offered as long as nothing is
+// known of its room: what is offered in vain costs the ledger a look.
+const aFew = 4
+
+// blocked reports whether the flow may offer no more: as many of its tickets stand
+// as have room, so that it takes no other flow's place among the band's offers.
+func (f *flow) blocked() bool { return f.limited && len(f.offered) >= f.room }
+
+// HasLimited reports whether a flow with a limit of its own has tickets here.
+func (s *Set) HasLimited() bool { return len(s.limited) > 0 }
+
+// Limited calls visit for the flows with limits of their own that have tickets here,
+// by their bands and ids.
+func (s *Set) Limited(visit func(key policies.FlowKey, l Limit)) {
+	keys := make([]policies.FlowKey, 0, len(s.limited))
+	for key := range s.limited {
+		keys = append(keys, key)
+	}
+	slices.SortFunc(keys, func(a, b policies.FlowKey) int {
+		if a.Priority != b.Priority {
+			return b.Priority - a.Priority
+		}
+		return strings.Compare(a.ID, b.ID)
+	})
+	for _, key := range keys {
+		visit(key, s.limited[key].limit)
+	}
+}
+
+// Room takes over how many more requests of a flow may go, and how many tokens are
+// left for them. It returns the tickets that a flow whose limit rejects has no room
+// for; they are gone from here.
+func (s *Set) Room(key policies.FlowKey, requests int64, tokens float64, now time.Time) (rejected []Ticket) {
+	f := s.limited[key]
+	if f == nil {
+		return nil
+	}
+	f.room = int(min(max(requests, 0), int64(s.cfg.OffersPerBand)))
+	if tokens <= 0 {
+		f.room = 0
+	}
+	for len(f.offered) > f.room {
+		s.unoffer(f.offered[len(f.offered)-1])
+	}
+	f.band.rerank(f)
+	if f.room > 0 || !f.limit.Reject {
+		return nil
+	}
+	for f.waiting.Len() > 0 {
+		it := f.waiting.Min()
+		s.remove(it, now)
+		rejected = append(rejected, it.Ticket)
+	}
+	return rejected
+}
+
+// AtLimit notes that the ledger does not have our offer of a ticket any more,
+// because its flow has no room.
+func (s *Set) AtLimit(id policies.TicketID) {
+	it := s.items[id]
+	if it == nil {
+		return
+	}
+	it.told = untold
+	if it.offered {
+		s.unoffer(it)
+	}
+	it.flow.room = len(it.flow.offered)
+	it.flow.band.rerank(it.flow)
+}
