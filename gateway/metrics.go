@@ -32,7 +32,8 @@ type Metrics struct {
 	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
-	flows  map[string]struct{}
+	flows  map[string]time.Time // that have a label of their own, by when they were last seen
+	forgot time.Time
 	cached sync.Map // decisionKey → decision
 
 	watched *controller.Controller
@@ -53,7 +54,7 @@ type decision struct {
 func NewMetrics(pool string) *Metrics {
 	constant := prometheus.Labels{"inference_pool": pool}
 	m := &Metrics{
-		flows: make(map[string]struct{}),
+		flows: make(map[string]time.Time),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_http_requests_total", ConstLabels: constant,
 			Help: "Requests answered, by HTTP status; 499 is a client that went away.",
@@ -87,6 +88,7 @@ func NewMetrics(pool string) *Metrics {
 	describe("flow_control_queue_size", "Requests waiting at this replica.", "fairness_id", "priority")
 	describe("flow_control_queue_bytes", "Bytes of the requests waiting at this replica.", "fairness_id", "priority")
 	describe("flow_control_pool_saturation", "How full the pool is; 1 is full.")
+	describe("flow_control_fairness_lag", "How far the waiting flow that was served least is behind the band's virtual time, in the unit of its fairness policy.", "priority")
 	describe("flow_control_in_flight", "Requests in flight over the fleet, as the ledger last told.")
 	describe("flow_control_limit", "Requests that the pool takes in flight.")
 	describe("ledger_state", "1 for the state this replica is in with the ledger.", "state")
@@ -153,14 +155,55 @@ func (m *Metrics) TurnTaken(took time.Duration, err error) {
 func (m *Metrics) flowLabel(id string) string {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, known := m.flows[id]; known {
-		return id
+	now := time.Now()
+	if _, known := m.flows[id]; !known && len(m.flows) >= maxFlowLabels {
+		if m.forget(now); len(m.flows) >= maxFlowLabels {
+			return otherFlow
+		}
 	}
-	if len(m.flows) >= maxFlowLabels {
-		return otherFlow
-	}
-	m.flows[id] = struct{}{}
+	m.flows[id] = now
 	return id
+}
+
+// labelIdle is how long a flow's series are kept at least after it was last seen,
+// once there are too many.
+const labelIdle = 10 * time.Minute
+
+// forget drops the series of flows that were not seen for a while. The lock is held.
+func (m *Metrics) forget(now time.Time) {
+	if now.Sub(m.forgot) < time.Minute {
+		return
+	}
+	m.forgot = now
+	for id, seen := range m.flows {
+		if now.Sub(seen) >= labelIdle {
+			delete(m.flows, id)
+			m.waits.DeletePartialMatch(prometheus.Labels{"fairness_id": id})
+		}
+	}
+	m.cached.Range(func(key, _ any) bool {
+		if id := key.(decisionKey).flow.ID; id != otherFlow {
+			if _, known := m.flows[id]; !known {
+				m.cached.Delete(key)
+			}
+		}
+		return true
+	})
+}
+
+// fairnessLag is, for each band, how far a waiting flow is behind the virtual time at
+// most. It stays within what a few requests cost.
+func fairnessLag(v core.View) map[int]float64 {
+	lags := make(map[int]float64)
+	for _, b := range v.Bands {
+		lags[b.Priority] = 0
+		for _, f := range v.Flows {
+			if f.Key.Priority == b.Priority && f.Requests > 0 && f.Counter > 0 {
+				lags[b.Priority] = max(lags[b.Priority], b.VirtualTime-f.Counter)
+			}
+		}
+	}
+	return lags
 }
 
 // Describe implements prometheus.Collector.
@@ -194,6 +237,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	turns, grants := m.watched.Turns()
 	send := func(name string, typ prometheus.ValueType, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
+	}
+	for priority, lag := range fairnessLag(v) {
+		send("flow_control_fairness_lag", prometheus.GaugeValue, lag, strconv.Itoa(priority))
 	}
 	type queue struct{ requests, bytes int64 }
 	queues := make(map[policies.FlowKey]queue)
