@@ -11,9 +11,9 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// TestFlowLabelsAreBounded sends more flows than have labels of their own, and wants
+// TestFlowLabelsAreCollected sends more flows than have labels of their own, and wants
 // room for new ones once the old are idle.
-func TestFlowLabelsAreBounded(t *testing.T) {
+func TestFlowLabelsAreCollected(t *testing.T) {
 	m := NewMetrics("pool")
 	for n := range 1500 {
 		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", n)}, controller.Dispatched, time.Millisecond)
