@@ -75,7 +75,7 @@ type Controller struct {
 	driver    driver
 	limiter   limiter
 	waiters   waiters
-	evictable sync.Map // by number: the requests that can be revoked
+	evictable sync.Map // by number: the channels of requests that can be revoked
 
 	nextSeq  atomic.Uint64
 	draining atomic.Bool
@@ -127,7 +127,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 	r.seq = c.nextSeq.Add(1)
 	if e := c.eviction.Load(); e != nil && e.Filter.Evictable(r.Flow) {
 		r.revoked = make(chan struct{})
-		c.evictable.Store(r.seq, r)
+		c.evictable.Store(r.seq, r.revoked)
 	}
 	if c.options.observer != nil {
 		r.enqueued = time.Now()
@@ -176,8 +176,8 @@ func (c *Controller) forget(r *Request) {
 
 // revoke tells whoever made a request that it is to be ended.
 func (c *Controller) revoke(seq uint64) {
-	if r, ok := c.evictable.LoadAndDelete(seq); ok {
-		close(r.(*Request).revoked)
+	if revoked, ok := c.evictable.LoadAndDelete(seq); ok {
+		close(revoked.(chan struct{}))
 	}
 }
 
@@ -185,7 +185,8 @@ func (c *Controller) revoke(seq uint64) {
 // was charged is settled now and not at the end.
 func (c *Controller) Progress(r *Request, u Usage) {
 	if r.held.Load() {
-		c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Progress(r.seq, u) }})
+		seq := r.seq // the request itself need not outlive its caller
+		c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Progress(seq, u) }})
 	}
 }
 
