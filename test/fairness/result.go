@@ -16,8 +16,6 @@ type Result struct {
 	// Bound is VTC's on the first: twice the larger of a prompt and all that the
 	// pool can have begun, for the smallest weight.
 	Bound float64
-	// Largest is what the largest request costs for its weight.
-	Largest float64
 	// Index is Jain's over the service of the tenants that were backlogged
 	// throughout, for their weights.
 	Index float64
@@ -69,7 +67,6 @@ func newResult(r *run, replicas int) *Result {
 	for _, t := range r.tenants {
 		res.Curves = append(res.Curves, Curve{Tenant: t.ID})
 		input, output = max(input, float64(t.Input)), max(output, float64(t.Output))
-		res.Largest = max(res.Largest, (inputWeight*float64(t.Input)+outputWeight*float64(t.Output))/t.Weight)
 		if weight == 0 || t.Weight < weight {
 			weight = t.Weight
 		}
