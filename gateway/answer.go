@@ -35,8 +35,18 @@ func badRequest(code, message string) *refusal {
 	return &refusal{status: http.StatusBadRequest, code: code, message: message}
 }
 
-// write sends the refusal as an OpenAI error object.
+// write sends the refusal.
 func (r *refusal) write(w http.ResponseWriter) {
+	headers, body := r.answer()
+	for name, values := range headers {
+		w.Header()[name] = values
+	}
+	w.WriteHeader(r.status)
+	_, _ = w.Write(body) // the client may be gone; there is no one to tell
+}
+
+// answer is the refusal as an OpenAI error object, and its headers.
+func (r *refusal) answer() (http.Header, []byte) {
 	typ := "invalid_request_error"
 	switch {
 	case r.status == http.StatusTooManyRequests:
@@ -47,11 +57,10 @@ func (r *refusal) write(w http.ResponseWriter) {
 	body, err := json.Marshal(map[string]any{"error": map[string]any{
 		"message": r.message, "type": typ, "param": nil, "code": r.code,
 	}})
-	if err != nil { // strings always marshal
-		http.Error(w, r.message, r.status)
-		return
+	if err != nil {
+		panic(err) // strings always marshal
 	}
-	h := w.Header()
+	h := make(http.Header)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
 	if r.reason != "" {
@@ -60,8 +69,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 	if r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable {
 		h.Set("Retry-After", strconv.Itoa(retryAfter))
 	}
-	w.WriteHeader(r.status)
-	_, _ = w.Write(body) // the client may be gone; there is no one to tell
+	return h, body
 }
 
 // evicted is the answer to a request that was revoked before its answer began.

@@ -89,11 +89,36 @@ func (es *endpoints) tell() {
 // pick takes the endpoint with the fewest requests in flight, none of those
 // tried already, or returns nil. The caller must put it back.
 func (es *endpoints) pick(tried []*endpoint, tokens int64) *endpoint {
+	return es.take(func(e *endpoint) bool { return !slices.Contains(tried, e) }, tokens)
+}
+
+// pickOf picks among those of the addresses, or all if there are none.
+func (es *endpoints) pickOf(subset map[string]bool, tokens int64) *endpoint {
+	return es.take(func(e *endpoint) bool { return subset == nil || subset[e.address()] }, tokens)
+}
+
+// fallbacks is how many endpoints beside the one picked are named.
+const fallbacks = 2
+
+// after returns the endpoint and those to turn to when it cannot be reached, by how
+// few requests they have.
+func (es *endpoints) after(first *endpoint, subset map[string]bool) []*endpoint {
+	others := make([]*endpoint, 0, len(es.all))
+	for _, e := range es.all {
+		if e != first && !e.down.Load() && (subset == nil || subset[e.address()]) {
+			others = append(others, e)
+		}
+	}
+	slices.SortStableFunc(others, func(a, b *endpoint) int { return int(a.inFlight.Load() - b.inFlight.Load()) })
+	return append([]*endpoint{first}, others[:min(fallbacks, len(others))]...)
+}
+
+func (es *endpoints) take(may func(*endpoint) bool, tokens int64) *endpoint {
 	start := int(es.rotate.Add(1) % uint64(max(1, len(es.all))))
 	var best *endpoint
 	for i := range es.all {
 		e := es.all[(start+i)%len(es.all)]
-		if e.down.Load() || slices.Contains(tried, e) {
+		if e.down.Load() || !may(e) {
 			continue
 		}
 		if best == nil || e.inFlight.Load() < best.inFlight.Load() {

@@ -126,19 +126,11 @@ func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
 		return refused
 	}
 	_ = reading.SetReadDeadline(time.Time{})
-	tenants := g.tenants.Load()
-	flow, refused := tenants.identify(r.Header)
+	request, refused := g.admit(r.Header, in)
 	if refused != nil {
 		return refused
 	}
-	flow, output, known := g.flows.admit(flow, tenants.MaxFlows)
-	if known && in.model != "" {
-		in.expect(output)
-	}
-	request := &controller.Request{
-		Flow: flow, Bytes: int64(len(in.body)), InputTokens: in.inputTokens, OutputTokens: in.outputTokens,
-		TargetTTFT: targetTTFT(r.Header),
-	}
+	flow := request.Flow
 	outcome, err := g.cfg.Controller.EnqueueAndWait(r.Context(), request)
 	if err != nil {
 		return refusalOf(outcome)
@@ -164,6 +156,22 @@ func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
 		}()
 	}
 	return g.proxy.forward(w, r.WithContext(ctx), in, &usage, func(u controller.Usage) { g.cfg.Controller.Progress(request, u) })
+}
+
+// admit finds out whose request it is and what it may cost.
+func (g *Gateway) admit(h http.Header, in *inbound) (*controller.Request, *refusal) {
+	tenants := g.tenants.Load()
+	flow, refused := tenants.identify(h)
+	if refused != nil {
+		return nil, refused
+	}
+	flow, output, known := g.flows.admit(flow, tenants.MaxFlows)
+	if known && in.model != "" {
+		in.expect(output)
+	}
+	return &controller.Request{
+		Flow: flow, Bytes: int64(len(in.body)), InputTokens: in.inputTokens, OutputTokens: in.outputTokens, TargetTTFT: targetTTFT(h),
+	}, nil
 }
 
 // statusWriter remembers the status that was sent.

@@ -33,7 +33,7 @@ const defaultOutputTokens = 256
 func readInbound(w http.ResponseWriter, r *http.Request, limit int64) (*inbound, *refusal) {
 	in := &inbound{inputTokens: 1, outputTokens: 1}
 	if r.Body == nil || r.Body == http.NoBody {
-		return in, in.check(r)
+		return in, in.check(r.Method, r.URL.Path)
 	}
 	if r.ContentLength > limit {
 		return nil, tooLarge(limit)
@@ -53,7 +53,7 @@ func readInbound(w http.ResponseWriter, r *http.Request, limit int64) (*inbound,
 		return nil, badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 	}
 	in.body = buf.Bytes()
-	return in, in.check(r)
+	return in, in.check(r.Method, r.URL.Path)
 }
 
 func tooLarge(limit int64) *refusal {
@@ -64,8 +64,8 @@ func tooLarge(limit int64) *refusal {
 }
 
 // check parses the body of a request to the API proper.
-func (in *inbound) check(r *http.Request) *refusal {
-	if !isModelPath(r) {
+func (in *inbound) check(method, path string) *refusal {
+	if !isModelPath(method, path) {
 		return nil
 	}
 	var fields struct {
@@ -87,7 +87,7 @@ func (in *inbound) check(r *http.Request) *refusal {
 	prompt := len(fields.Messages) + len(fields.Prompt) + len(fields.Input)
 	in.inputTokens = int64(max(1, prompt/bytesPerToken))
 	in.outputTokens = defaultOutputTokens
-	if strings.HasSuffix(r.URL.Path, "/embeddings") {
+	if strings.HasSuffix(path, "/embeddings") {
 		in.outputTokens = 1
 	}
 	for _, most := range []*int64{fields.MaxTokens, fields.MaxCompletionTokens, fields.MaxOutputTokens} {
@@ -107,12 +107,12 @@ func (in *inbound) expect(output int64) {
 	in.outputTokens = output
 }
 
-func isModelPath(r *http.Request) bool {
-	if r.Method != http.MethodPost {
+func isModelPath(method, path string) bool {
+	if method != http.MethodPost {
 		return false
 	}
 	for _, suffix := range modelPaths {
-		if strings.HasSuffix(r.URL.Path, suffix) {
+		if strings.HasSuffix(path, suffix) {
 			return true
 		}
 	}

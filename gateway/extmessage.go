@@ -1,0 +1,141 @@
+package gateway
+
+import (
+	"net"
+	"strconv"
+	"strings"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/structpb"
+)
+
+// How an endpoint is told to Envoy, and a choice of endpoints from it.
+const (
+	destinationKey  = "x-gateway-destination-endpoint"
+	destinationMeta = "envoy.lb"
+	subsetKey       = "x-gateway-destination-endpoint-subset"
+	subsetMeta      = "envoy.lb.subset_hint"
+)
+
+// maxChunk is how much of a body goes in one message: Envoy takes 64 kB.
+const maxChunk = 62_000
+
+// subsetOf reads which endpoints may be picked; nil for all.
+func subsetOf(m *extproc.ProcessingRequest) map[string]bool {
+	hint := m.GetMetadataContext().GetFilterMetadata()[subsetMeta].GetFields()[subsetKey]
+	if hint == nil {
+		return nil
+	}
+	subset := make(map[string]bool)
+	add := func(text string) {
+		for address := range strings.SplitSeq(text, ",") {
+			subset[strings.TrimSpace(address)] = true
+		}
+	}
+	if list := hint.GetListValue(); list != nil {
+		for _, v := range list.GetValues() {
+			add(v.GetStringValue())
+		}
+	} else {
+		add(hint.GetStringValue())
+	}
+	return subset
+}
+
+func header(key, value string) *core.HeaderValueOption {
+	return &core.HeaderValueOption{
+		Header:       &core.HeaderValue{Key: key, RawValue: []byte(value)},
+		AppendAction: core.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+	}
+}
+
+// requestHeaders lets a request go to the endpoints, the first of them if it can be
+// reached. What is addressed to flow control goes no further.
+func requestHeaders(destinations []*endpoint, dropKey bool) *extproc.ProcessingResponse {
+	addresses := make([]string, len(destinations))
+	for i, e := range destinations {
+		addresses[i] = e.address()
+	}
+	to := strings.Join(addresses, ",")
+	var control []string
+	for _, names := range [][2]string{flowHeaders, objectiveHeaders, ttftHeaders} {
+		control = append(control, strings.ToLower(names[0]), strings.ToLower(names[1]))
+	}
+	if dropKey {
+		control = append(control, "authorization")
+	}
+	return &extproc.ProcessingResponse{
+		Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
+			HeaderMutation:  &extproc.HeaderMutation{SetHeaders: []*core.HeaderValueOption{header(destinationKey, to)}, RemoveHeaders: control},
+			ClearRouteCache: true,
+		}}},
+		DynamicMetadata: &structpb.Struct{Fields: map[string]*structpb.Value{
+			destinationMeta: structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{destinationKey: structpb.NewStringValue(to)}}),
+		}},
+	}
+}
+
+func streamed(body []byte, last bool) *extproc.BodyResponse {
+	return &extproc.BodyResponse{Response: &extproc.CommonResponse{BodyMutation: &extproc.BodyMutation{
+		Mutation: &extproc.BodyMutation_StreamedResponse{StreamedResponse: &extproc.StreamedBodyResponse{Body: body, EndOfStream: last}},
+	}}}
+}
+
+// requestBody is the whole body, in messages that Envoy takes.
+func requestBody(body []byte, trailers bool) (messages []*extproc.ProcessingResponse) {
+	for {
+		n := min(len(body), maxChunk)
+		last := n == len(body)
+		messages = append(messages, &extproc.ProcessingResponse{
+			Response: &extproc.ProcessingResponse_RequestBody{RequestBody: streamed(body[:n], last && !trailers)},
+		})
+		if body = body[n:]; last {
+			return messages
+		}
+	}
+}
+
+func requestTrailers() *extproc.ProcessingResponse {
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{}}}
+}
+
+func responseHeaders() *extproc.ProcessingResponse {
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extproc.HeadersResponse{}}}
+}
+
+func responseBody(body []byte, last bool) *extproc.ProcessingResponse {
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseBody{ResponseBody: streamed(body, last)}}
+}
+
+func responseTrailers() *extproc.ProcessingResponse {
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}}
+}
+
+// immediate is an answer that Envoy gives without asking an endpoint.
+func immediate(r *refusal) *extproc.ProcessingResponse {
+	headers, body := r.answer()
+	set := make([]*core.HeaderValueOption, 0, len(headers))
+	for _, name := range []string{"Content-Type", DroppedReasonHeader, "Retry-After"} {
+		if value := headers.Get(name); value != "" {
+			set = append(set, header(strings.ToLower(name), value))
+		}
+	}
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extproc.ImmediateResponse{
+		Status: &typev3.HttpStatus{Code: typev3.StatusCode(r.status)}, Headers: &extproc.HeaderMutation{SetHeaders: set},
+		Body: body, Details: "weir_" + strconv.Itoa(r.status) + "_" + r.code,
+	}}}
+}
+
+// address is where Envoy reaches the endpoint.
+func (e *endpoint) address() string {
+	if e.url.Port() != "" {
+		return e.url.Host
+	}
+	port := "80"
+	if e.url.Scheme == "https" {
+		port = "443"
+	}
+	return net.JoinHostPort(e.url.Hostname(), port)
+}

@@ -1,0 +1,125 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/weirflow/weir/controller"
+)
+
+// ExtProc is the gateway as an external processor of Envoy
+// (envoy.service.ext_proc.v3), for filters that send both headers, both bodies
+// FULL_DUPLEX_STREAMED and trailers. Envoy holds the connections and forwards; here a
+// request waits its turn and gets its endpoint.
+type ExtProc struct {
+	extproc.UnimplementedExternalProcessorServer
+	gateway *Gateway
+}
+
+// NewExtProc returns the external processor of a gateway.
+func NewExtProc(g *Gateway) *ExtProc { return &ExtProc{gateway: g} }
+
+// Register registers the service.
+func (p *ExtProc) Register(s *grpc.Server) { extproc.RegisterExternalProcessorServer(s, p) }
+
+// Process implements the service: one stream is one HTTP request.
+func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error {
+	ctx, end := context.WithCancelCause(stream.Context())
+	defer end(nil)
+	x := &exchange{gateway: p.gateway, stream: stream, ctx: ctx, end: end}
+	defer x.finish()
+	messages := receive(ctx, stream)
+	for !x.over {
+		var in received
+		select {
+		case in = <-messages:
+		case <-ctx.Done():
+			return x.fail(ended(ctx))
+		}
+		switch {
+		case errors.Is(in.err, io.EOF):
+			return nil
+		case in.err != nil:
+			return in.err
+		}
+		if err := x.take(in.message); err != nil {
+			return x.fail(err)
+		}
+	}
+	return nil
+}
+
+// received is what came by a stream.
+type received struct {
+	message *extproc.ProcessingRequest
+	err     error
+}
+
+// receive receives beside the exchange, which may have to end while nothing comes.
+func receive(ctx context.Context, stream extproc.ExternalProcessor_ProcessServer) <-chan received {
+	messages := make(chan received)
+	go func() { // ends with ctx, or with the stream, which ends with the exchange
+		for {
+			m, err := stream.Recv()
+			select {
+			case messages <- received{m, err}:
+			case <-ctx.Done():
+				return
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return messages
+}
+
+// errStalled ends a request whose body does not come.
+var errStalled = errors.New("the request's body does not come")
+
+// ended is why an exchange whose context ended did.
+func ended(ctx context.Context) error {
+	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errRevoked):
+		return evicted()
+	case errors.Is(cause, errStalled):
+		return &refusal{status: http.StatusRequestTimeout, code: "request_timeout", message: "the request's body took too long to come"}
+	default:
+		return refusalOf(controller.EvictedContextCancelled)
+	}
+}
+
+// fail ends the exchange: with the answer that a refusal asks for, or by an error
+// for a peer that does not keep to the protocol.
+func (x *exchange) fail(err error) error {
+	x.over = true
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused) && refused.status == statusClientGone:
+		x.answered(statusClientGone)
+		return status.Error(codes.Canceled, refused.message)
+	case errors.As(err, &refused):
+		x.answered(refused.status)
+		return x.stream.Send(immediate(refused))
+	case errors.Is(err, errProtocol):
+		x.gateway.cfg.Logger.Warn("an external processing stream does not keep to the protocol", zap.Error(err))
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
+	return err
+}
+
+// errProtocol wraps what a peer may not send.
+var errProtocol = errors.New("external processing")
+
+func unexpected(what string, at phase) error {
+	return fmt.Errorf("%w: %s while %s", errProtocol, what, at)
+}
