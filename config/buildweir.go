@@ -33,6 +33,13 @@ func (b *builder) weir() {
 	fallbackTime(&w.DrainTimeout, 30*time.Second)
 	b.address("weir.listen", w.Listen)
 	b.address("weir.admin", w.Admin)
+	b.address("weir.extProc.listen", w.ExtProc.Listen)
+	if w.ExtProc.Fallbacks < 0 || w.ExtProc.Fallbacks > 10 {
+		b.wrong("weir.extProc.fallbacks", "%d is not from 0 to 10", w.ExtProc.Fallbacks)
+	}
+	if (w.ExtProc.Cert == "") != (w.ExtProc.Key == "") {
+		b.wrong("weir.extProc.cert", "give both of cert and key, or none")
+	}
 	if w.MaxBody < 1 || w.MaxBody > 1<<30 {
 		b.wrong("weir.maxBody", "%d is not from 1 to 1Gi", w.MaxBody)
 	}

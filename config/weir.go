@@ -6,6 +6,7 @@ type Weir struct {
 	Pool         string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger; default by default"`
 	Listen       string      `yaml:"listen,omitempty" doc:"Address for requests; 127.0.0.1:8080 by default"`
 	Admin        string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging; 127.0.0.1:9090 by default"`
+	ExtProc      ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`
 	Endpoints    []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
 	Metrics      Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
 	MaxBody      Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body; 32Mi by default"`
@@ -16,6 +17,15 @@ type Weir struct {
 	Flows        []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
 	MaxFlows     int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one; 10000 by default"`
 	Identity     Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
+}
+
+// ExtProc says where Envoy's external processing is served.
+type ExtProc struct {
+	Listen string `yaml:"listen,omitempty" doc:"Address, such as 127.0.0.1:9002; none by default"`
+	Cert   string `yaml:"cert,omitempty" doc:"Certificate file; with key it speaks TLS"`
+	Key    string `yaml:"key,omitempty" doc:"Key file of cert"`
+
+	Fallbacks int `yaml:"fallbacks,omitempty" doc:"Endpoints named beside the one picked, for Envoy's override_host policy; 0 by default, as clusters of type ORIGINAL_DST need it"`
 }
 
 // Endpoint is a model server.

@@ -97,12 +97,9 @@ func (es *endpoints) pickOf(subset map[string]bool, tokens int64) *endpoint {
 	return es.take(func(e *endpoint) bool { return subset == nil || subset[e.address()] }, tokens)
 }
 
-// fallbacks is how many endpoints beside the one picked are named.
-const fallbacks = 2
-
-// after returns the endpoint and those to turn to when it cannot be reached, by how
-// few requests they have.
-func (es *endpoints) after(first *endpoint, subset map[string]bool) []*endpoint {
+// after returns the endpoint and at most so many to turn to when it cannot be
+// reached, by how few requests they have.
+func (es *endpoints) after(first *endpoint, subset map[string]bool, fallbacks int) []*endpoint {
 	others := make([]*endpoint, 0, len(es.all))
 	for _, e := range es.all {
 		if e != first && !e.down.Load() && (subset == nil || subset[e.address()]) {

@@ -171,7 +171,7 @@ func (x *exchange) forward(body, trailers bool) error {
 	}
 	x.watchRevocation()
 	x.phase = awaitingResponse
-	destinations := g.endpoints.after(x.endpoint, x.subset)
+	destinations := g.endpoints.after(x.endpoint, x.subset, g.cfg.Fallbacks)
 	if err := x.stream.Send(requestHeaders(destinations, g.tenants.Load().Keys != nil)); err != nil {
 		return err
 	}

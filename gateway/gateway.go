@@ -39,6 +39,10 @@ type Config struct {
 	Observe time.Duration
 	// Scrape names the endpoints' metrics that are read as often; nil for none.
 	Scrape *MetricNames
+	// Fallbacks is how many endpoints Envoy is told beside the one picked, to turn to
+	// when that cannot be reached. Its override_host policy takes several; a cluster
+	// of type ORIGINAL_DST takes one, which is the default.
+	Fallbacks int
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
 	// Metrics counts answers; nil for none.

@@ -21,6 +21,9 @@ type serveFlags struct {
 	upstreams           []string
 	maxConcurrency      int
 	listen, admin       string
+	extProc             string
+	extProcCert         string
+	extProcKey          string
 	fairness            string
 	replica, pool       string
 	ttl, drain          time.Duration
@@ -58,6 +61,9 @@ SIGHUP and when it changes.`,
 	fs.IntVar(&f.maxConcurrency, "max-concurrency", 100, "requests in flight for each model server; with --config and without this flag the file's detector decides")
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address for requests")
 	fs.StringVar(&f.admin, "admin", "127.0.0.1:9090", "address for metrics, health and debugging")
+	fs.StringVar(&f.extProc, "ext-proc", "", "address for Envoy's external processing, such as 127.0.0.1:9002; none by default")
+	fs.StringVar(&f.extProcCert, "ext-proc-cert", "", "certificate file of --ext-proc; with --ext-proc-key it speaks TLS")
+	fs.StringVar(&f.extProcKey, "ext-proc-key", "", "key file of --ext-proc-cert")
 	fs.StringVar(&f.fairness, "fairness", fairness.GlobalStrictType, "fairness policy of the default band")
 	fs.StringVar(&f.replica, "replica-id", "", "id of this replica, unique in the fleet; host name and process number by default")
 	fs.DurationVar(&f.ttl, "request-ttl", time.Minute, "how long a request may wait; 0 for ever")
@@ -164,7 +170,9 @@ func (f *serveFlags) override(file *config.File) {
 		w.MaxBody = config.Quantity(f.maxBody)
 	}
 	for flag, field := range map[string]struct{ to, from *string }{
-		"listen": {&w.Listen, &f.listen}, "admin": {&w.Admin, &f.admin}, "replica-id": {&w.Replica, &f.replica}, "pool": {&w.Pool, &f.pool},
+		"listen": {&w.Listen, &f.listen}, "admin": {&w.Admin, &f.admin},
+		"ext-proc": {&w.ExtProc.Listen, &f.extProc}, "ext-proc-cert": {&w.ExtProc.Cert, &f.extProcCert}, "ext-proc-key": {&w.ExtProc.Key, &f.extProcKey},
+		"replica-id": {&w.Replica, &f.replica}, "pool": {&w.Pool, &f.pool},
 		"redis": {&w.Store.Redis, &f.redis}, "redis-password-file": {&w.Store.PasswordFile, &f.redisPassword},
 		"redis-prefix": {&w.Store.Prefix, &f.redisPrefix}, "on-store-outage": {&w.Store.OnOutage, &f.onStoreOutage},
 	} {

@@ -27,15 +27,20 @@ func listenOn(flag, address string) (net.Listener, error) {
 const lastAnswers = 500 * time.Millisecond
 
 // serveUntil serves until ctx ends, then lets what is under way end, and the
-// controller drain, for at most the drain time.
-func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l net.Listener, drainController func(context.Context) error) error {
+// controller drain, for at most the drain time. External processing may be nil.
+func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l net.Listener, processing *extProcServer,
+	drainController func(context.Context) error,
+) error {
 	var ending atomic.Bool
 	handler := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(&lastWriter{ResponseWriter: w, ending: &ending}, r)
 	})
-	failed := make(chan error, 1)
+	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(l) }()
+	if processing != nil {
+		go func() { failed <- processing.serve() }()
+	}
 	var cause error
 	select {
 	case <-ctx.Done():
@@ -45,15 +50,27 @@ func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l
 	case cause = <-failed:
 	}
 	ending.Store(true)
+	if processing != nil {
+		processing.retire()
+	}
 	if cause == nil {
 		time.Sleep(min(lastAnswers, drain/4))
 	}
 	draining, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
+	stopped := make(chan error, 1)
+	go func() {
+		var err error
+		if processing != nil {
+			err = processing.stop(draining)
+		}
+		stopped <- err
+	}()
 	if err := server.Shutdown(draining); err != nil {
 		_ = server.Close()
 		cause = errors.Join(cause, fmt.Errorf("requests were cut off after %v: %w", drain, err))
 	}
+	cause = errors.Join(cause, <-stopped)
 	if err := drainController(draining); err != nil {
 		cause = errors.Join(cause, err)
 	}

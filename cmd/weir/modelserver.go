@@ -28,7 +28,7 @@ func newModelServer() *cobra.Command {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "model server %q at http://%s\n", cfg.Model, l.Addr())
-			return serveUntil(cmd.Context(), 5*time.Second, &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}, l,
+			return serveUntil(cmd.Context(), 5*time.Second, &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}, l, nil,
 				func(context.Context) error { return nil })
 		},
 	}

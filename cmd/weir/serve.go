@@ -79,6 +79,10 @@ func serve(ctx context.Context, f *serveFlags) error {
 		go r.run(ctx) // ends with ctx
 	}
 
+	processing, err := newExtProc(cfg, g)
+	if err != nil {
+		return err
+	}
 	admin := gateway.NewAdmin(g, cfg.Replica, registry)
 	requests, err := listenOn("--listen", cfg.Listen)
 	if err != nil {
@@ -109,13 +113,13 @@ func serve(ctx context.Context, f *serveFlags) error {
 		gossipAddress = fleet.Address()
 	}
 	log.Info("serving", zap.String("replica", cfg.Replica), zap.Stringer("listen", requests.Addr()),
-		zap.Stringer("admin", operators.Addr()), zap.String("gossip", gossipAddress), zap.Int("endpoints", len(cfg.Endpoints)),
+		zap.Stringer("admin", operators.Addr()), zap.String("gossip", gossipAddress), zap.String("ext_proc", processing.address()), zap.Int("endpoints", len(cfg.Endpoints)),
 		zap.String("fairness", plan.File.FlowControl.DefaultPriorityBand.FairnessPolicyRef),
 		zap.Stringer("saturation_detector", plan.Detector.TypedName()))
 	return serveUntil(ctx, drain, &http.Server{
 		Handler: g, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: zap.NewStdLog(log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
-	}, requests, c.Drain)
+	}, requests, processing, c.Drain)
 }
 
 // controllerOptions are what a running controller keeps to its end.
@@ -156,7 +160,7 @@ func policyOptions(plan *config.Plan) []controller.Option {
 
 func gatewayConfig(plan *config.Plan, c *controller.Controller, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
 	w := &plan.File.Weir
-	cfg := gateway.Config{Controller: c, Tenants: tenants(plan), MaxBody: int64(w.MaxBody), Logger: log, Metrics: metrics}
+	cfg := gateway.Config{Controller: c, Tenants: tenants(plan), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
 	for _, e := range w.Endpoints {
 		cfg.Upstreams = append(cfg.Upstreams, e.URL)
 	}

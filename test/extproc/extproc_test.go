@@ -79,7 +79,7 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 	}
 	t.Cleanup(b.controller.Close)
 	g, err := gateway.New(gateway.Config{
-		Controller: b.controller, Upstreams: upstreams, MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond,
+		Controller: b.controller, Upstreams: upstreams, MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2,
 		Tenants: gateway.Tenants{Priority: func(_, objective string) int { return map[string]int{"batch": -1, "user": 1}[objective] }},
 	})
 	if err != nil {

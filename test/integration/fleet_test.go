@@ -89,8 +89,8 @@ func startServersAt(t *testing.T, host string, n, running int) *servers {
 
 // replica is a weir serve process.
 type replica struct {
-	id, url, admin, gossip string
-	process                *exec.Cmd
+	id, url, admin, gossip, extProc string
+	process                         *exec.Cmd
 }
 
 func startReplica(t *testing.T, id string, s *servers, args ...string) *replica {
@@ -117,7 +117,7 @@ func startReplicaBy(t *testing.T, cmd *exec.Cmd, host, id string, s *servers, ar
 		t.Fatal(err)
 	}
 	t.Cleanup(r.kill)
-	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)","gossip":"([^"]*)"`)
+	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)","gossip":"([^"]*)","ext_proc":"([^"]*)"`)
 	found := make(chan []string, 1)
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
@@ -129,7 +129,7 @@ func startReplicaBy(t *testing.T, cmd *exec.Cmd, host, id string, s *servers, ar
 	}()
 	select {
 	case m := <-found:
-		r.url, r.admin, r.gossip = "http://"+m[1], "http://"+m[2], m[3]
+		r.url, r.admin, r.gossip, r.extProc = "http://"+m[1], "http://"+m[2], m[3], m[4]
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s does not say where it listens", id)
 	}

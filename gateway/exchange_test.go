@@ -1,0 +1,102 @@
+package gateway
+
+import (
+	"context"
+	"io"
+	"testing"
+	"time"
+
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// tape is a stream that plays messages and takes answers.
+type tape struct {
+	grpc.ServerStream
+	ctx      context.Context //nolint:containedctx // it is a stream's
+	messages []*extproc.ProcessingRequest
+	answers  int
+}
+
+func (t *tape) Context() context.Context { return t.ctx }
+func (t *tape) Send(m *extproc.ProcessingResponse) error {
+	t.answers++
+	_, err := proto.Marshal(m)
+	return err
+}
+
+func (t *tape) Recv() (*extproc.ProcessingRequest, error) {
+	if len(t.messages) == 0 {
+		return nil, io.EOF
+	}
+	m := t.messages[0]
+	t.messages = t.messages[1:]
+	return m, nil
+}
+
+// FuzzExchange plays whatever messages in whatever order: each byte of the order is
+// one of the kinds, its high bit the end of the stream. Nothing is held at the end.
+func FuzzExchange(f *testing.F) {
+	c, err := controller.NewController(memory.New(memory.Config{}))
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer c.Close()
+	g, err := New(Config{Controller: c, Upstreams: []string{"http://127.0.0.1:1"}, MaxBody: 1 << 16, BodyTimeout: time.Second})
+	if err != nil {
+		f.Fatal(err)
+	}
+	defer g.Close()
+	headers, err := proto.Marshal(&extproc.HttpHeaders{})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add([]byte{0, 0x81, 3, 0x84}, headers, []byte(`{"model":"m"}`))
+	f.Add([]byte{0x80, 3, 4, 5}, headers, []byte("data: {}\n"))
+	f.Add([]byte{0, 1, 2, 3, 5}, headers, []byte{})
+	f.Fuzz(func(t *testing.T, order, head, body []byte) {
+		var h extproc.HttpHeaders
+		if proto.Unmarshal(head, &h) != nil {
+			return
+		}
+		p := &tape{ctx: t.Context()}
+		for _, b := range order[:min(len(order), 50)] {
+			last := b&0x80 != 0
+			ended := proto.Clone(&h).(*extproc.HttpHeaders)
+			ended.EndOfStream = last
+			m := &extproc.ProcessingRequest{}
+			switch b & 0x7f % 7 {
+			case 0:
+				m.Request = &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: ended}
+			case 1:
+				m.Request = &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: body, EndOfStream: last}}
+			case 2:
+				m.Request = &extproc.ProcessingRequest_RequestTrailers{RequestTrailers: &extproc.HttpTrailers{}}
+			case 3:
+				m.Request = &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: ended}
+			case 4:
+				m.Request = &extproc.ProcessingRequest_ResponseBody{ResponseBody: &extproc.HttpBody{Body: body, EndOfStream: last}}
+			case 5:
+				m.Request = &extproc.ProcessingRequest_ResponseTrailers{ResponseTrailers: &extproc.HttpTrailers{}}
+			}
+			p.messages = append(p.messages, m)
+		}
+		_ = NewExtProc(g).Process(p)
+		for began := time.Now(); ; time.Sleep(time.Microsecond) {
+			v, err := c.View(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if v.InFlight == 0 && v.Waiting == 0 {
+				return
+			}
+			if time.Since(began) > time.Second {
+				t.Fatalf("%d in flight and %d waiting are left", v.InFlight, v.Waiting)
+			}
+		}
+	})
+}

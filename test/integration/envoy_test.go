@@ -1,0 +1,161 @@
+package integration
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// startEnvoy starts a real Envoy with the repository's configuration, in front of
+// replicas whose external processing is at the addresses. It returns its URL and its
+// admin's.
+func startEnvoy(t *testing.T, addresses []string) (url, admin string) {
+	t.Helper()
+	envoy, err := exec.LookPath("envoy")
+	if err != nil {
+		envoy, err = filepath.Abs("../../bin/envoy")
+		if _, missing := os.Stat(envoy); err != nil || missing != nil {
+			if os.Getenv("WEIR_REQUIRE_ALL") != "" {
+				t.Fatal("envoy is needed: make envoy fetches it")
+			}
+			t.Skip("skipped: no envoy on this machine; make envoy fetches it")
+		}
+	}
+	text, err := os.ReadFile("../../deploy/envoy/envoy.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := string(text)
+	replace := func(from, to string) {
+		if strings.Count(config, from) != 1 {
+			t.Fatalf("envoy.yaml has %d of %q", strings.Count(config, from), from)
+		}
+		config = strings.Replace(config, from, to, 1)
+	}
+	ports := make([]string, 2)
+	for i := range ports {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, ports[i], _ = net.SplitHostPort(l.Addr().String())
+		_ = l.Close()
+	}
+	replace("port_value: 9901", "port_value: "+ports[0])
+	replace("port_value: 8081", "port_value: "+ports[1])
+	const endpoint = "        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: 9002}}}\n"
+	var endpoints string
+	for _, a := range addresses {
+		_, port, err := net.SplitHostPort(a)
+		if err != nil {
+			t.Fatal(err)
+		}
+		endpoints += strings.Replace(endpoint, "9002", port, 1)
+	}
+	replace(endpoint, endpoints)
+	file := filepath.Join(t.TempDir(), "envoy.yaml")
+	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(envoy, "-c", file, "--log-level", "error", "--concurrency", "2", "--disable-hot-restart")
+	cmd.Stderr = os.Stderr
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+		_ = cmd.Wait()
+	})
+	url, admin = "http://127.0.0.1:"+ports[1], "http://127.0.0.1:"+ports[0]
+	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+		if healthy := envoyStat(admin, "cluster.weir.membership_healthy"); healthy == len(addresses) {
+			return url, admin
+		}
+		if time.Since(began) > 20*time.Second {
+			t.Fatal("envoy does not find all replicas healthy")
+		}
+	}
+}
+
+// envoyStat reads one of Envoy's own counts; -1 without one.
+func envoyStat(admin, name string) int {
+	res, err := http.Get(admin + "/stats?filter=^" + name + "$")
+	if err != nil {
+		return -1
+	}
+	defer res.Body.Close() //nolint:errcheck // it was read
+	value := -1
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		if text, ok := strings.CutPrefix(lines.Text(), name+": "); ok {
+			_, _ = fmt.Sscan(text, &value)
+		}
+	}
+	return value
+}
+
+// TestEnvoy has real clients go through a real Envoy and three replicas, and one
+// replica leave and come back under load.
+func TestEnvoy(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 20 s")
+	}
+	c := startCluster(t, 0)
+	for n := range 3 {
+		c.add(fmt.Sprint("r", n+1), "--ext-proc", "127.0.0.1:0")
+	}
+	c.wait("everybody knows everybody", 5*time.Second, func() bool { return c.agree(3) })
+	var addresses []string
+	for _, r := range c.replicas {
+		addresses = append(addresses, r.extProc)
+	}
+	url, admin := startEnvoy(t, addresses)
+	through := &replica{id: "envoy", url: url}
+	l, ctx := startLoad(t)
+	tenants := []string{"a", "b", "c", "d"}
+	for i, id := range tenants {
+		l.tenant(ctx, id, 12+24*i, through)
+	}
+	time.Sleep(1500 * time.Millisecond)
+	c.even("through Envoy", l, tenants)
+	c.withinLimit("through Envoy")
+
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/completions",
+		strings.NewReader(`{"model":"simulated","prompt":"hi","max_tokens":20,"stream":true}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := l.client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if events := strings.Count(string(stream), "data: "); err != nil || res.StatusCode != http.StatusOK || events < 20 {
+		t.Errorf("a stream through Envoy: status %d, %d events, %v", res.StatusCode, events, err)
+	}
+
+	leaver := c.replicas[2]
+	c.stop(leaver)
+	c.replicas = c.replicas[:2]
+	time.Sleep(time.Second)
+	c.even("a replica left", l, tenants)
+	c.withinLimit("a replica left")
+	for _, f := range l.failed(nil) {
+		t.Errorf("a request failed: %v", f.err)
+	}
+	started, failed := envoyStat(admin, "http.inference.ext_proc.streams_started"), envoyStat(admin, "http.inference.ext_proc.streams_failed")
+	t.Logf("Envoy: %d external processing streams, %d failed; %d message timeouts, %d spurious messages", started, failed,
+		envoyStat(admin, "http.inference.ext_proc.message_timeouts"), envoyStat(admin, "http.inference.ext_proc.spurious_msgs_received"))
+	if started < 1000 || failed != 0 {
+		t.Errorf("Envoy counts %d streams and %d failed", started, failed)
+	}
+}
