@@ -35,6 +35,7 @@ bench: ## the controller's matrix and the proxy's cost, as tables
 bench-redis: ## the fleet on a real Redis (needs redis-server)
 	go test ./test/bench -run '^$$' -bench Grants -benchtime 300000x
 	go test ./test/bench -run '^$$' -bench 'Binding|Latency' -benchtime 10x
+	go test ./test/extproc -run '^$$' -bench Added -benchtime 20000x
 	go test ./test/bench -run '^$$' -bench TurnCost -benchtime 3000x
 
 SEEDS ?= 10000

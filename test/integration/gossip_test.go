@@ -130,13 +130,13 @@ func (c *cluster) uneven() (*load, []string) {
 
 func (c *cluster) even(what string, l *load, tenants []string) {
 	c.t.Helper()
-	requests, jain := l.window(3*time.Second, tenants...)
-	c.t.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/3, jain, c.servers.peak.Load(), limit)
+	requests, jain := l.window(2*time.Second, tenants...)
+	c.t.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/2, jain, c.servers.peak.Load(), limit)
 	if jain < 0.98 {
 		c.t.Errorf("%s: Jain index %.4f, want at least 0.98", what, jain)
 	}
-	if requests < 300 {
-		c.t.Errorf("%s: %d requests in 3 s, want at least 300", what, requests)
+	if requests < 150 { // undisturbed it is about 500, on a machine that does nothing else
+		c.t.Errorf("%s: %d requests in 2 s, want at least 150", what, requests)
 	}
 }
 

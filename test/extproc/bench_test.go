@@ -1,0 +1,136 @@
+package extproc
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store/redis"
+)
+
+// BenchmarkAdded is what external processing adds to a request with a body of 4 kB,
+// unsaturated, over a real Redis: from its headers to the answer that lets it go,
+// with driver, replica and Redis on the same machine.
+func BenchmarkAdded(b *testing.B) {
+	server := redistest.Start(b)
+	ledger, err := redis.Open(b.Context(), redis.Config{URL: server.URL()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ledger.Close() //nolint:errcheck // a benchmark
+	detector, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: 100_000})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c, err := controller.NewController(ledger, controller.WithSaturationDetector(detector),
+		controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	upstream := httptest.NewServer(http.NotFoundHandler()) // it is named, and not asked
+	defer upstream.Close()
+	g, err := gateway.New(gateway.Config{Controller: c, Upstreams: []string{upstream.URL}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer g.Close()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	s := grpc.NewServer()
+	gateway.NewExtProc(g).Register(s)
+	go func() { _ = s.Serve(l) }() // ends with Stop
+	defer s.Stop()
+	conn, err := grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // a benchmark
+	client := extproc.NewExternalProcessorClient(conn)
+	time.Sleep(1200 * time.Millisecond)
+	body := strings.Replace(chat, "hi", strings.Repeat("x", 4000), 1)
+	for _, callers := range []int{1, 64} {
+		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {
+			var left atomic.Int64
+			left.Store(int64(b.N))
+			var mu sync.Mutex
+			var waits []time.Duration
+			var wg sync.WaitGroup
+			began := time.Now()
+			for range callers {
+				wg.Go(func() {
+					var own []time.Duration
+					for left.Add(-1) >= 0 {
+						took, err := added(b, client, body)
+						if err != nil {
+							b.Error(err)
+							return
+						}
+						own = append(own, took)
+					}
+					mu.Lock()
+					waits = append(waits, own...)
+					mu.Unlock()
+				})
+			}
+			wg.Wait()
+			slices.Sort(waits)
+			b.ReportMetric(float64(len(waits))/time.Since(began).Seconds(), "req/s")
+			b.ReportMetric(waits[len(waits)/2].Seconds()*1000, "p50-ms")
+			b.ReportMetric(waits[len(waits)*95/100].Seconds()*1000, "p95-ms")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
+}
+
+// added makes one whole exchange and times its request.
+func added(b *testing.B, client extproc.ExternalProcessorClient, body string) (time.Duration, error) {
+	stream, err := client.Process(b.Context())
+	if err != nil {
+		return 0, err
+	}
+	request := post(whole(body))
+	began := time.Now()
+	for _, m := range request.messages() {
+		if err := stream.Send(m); err != nil {
+			return 0, err
+		}
+	}
+	for range 2 { // headers and body
+		m, err := stream.Recv()
+		if err != nil || m.GetImmediateResponse() != nil {
+			return 0, fmt.Errorf("%v: %w", m, err)
+		}
+	}
+	took := time.Since(began)
+	if err := stream.Send(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{EndOfStream: true}}}); err != nil {
+		return 0, err
+	}
+	if _, err := stream.Recv(); err != nil {
+		return 0, err
+	}
+	if _, err := stream.Recv(); err != io.EOF {
+		return 0, fmt.Errorf("the stream goes on: %w", err)
+	}
+	return took, nil
+}
