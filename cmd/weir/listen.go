@@ -26,6 +26,9 @@ func listenOn(flag, address string) (net.Listener, error) {
 // word could just be carrying the next request.
 const lastAnswers = 500 * time.Millisecond
 
+// quiet is how long a connection must have carried nothing to be closed at the end.
+const quiet = time.Second
+
 // serveUntil serves until ctx ends, then lets what is under way end, and the
 // controller drain, for at most the drain time. External processing may be nil.
 func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l net.Listener, processing *extProcServer,
@@ -36,6 +39,8 @@ func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handler.ServeHTTP(&lastWriter{ResponseWriter: w, ending: &ending}, r)
 	})
+	var idle idleConns
+	server.ConnState = idle.note
 	failed := make(chan error, 2)
 	go func() { failed <- server.Serve(l) }()
 	if processing != nil {
@@ -55,6 +60,10 @@ func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l
 	}
 	if cause == nil {
 		time.Sleep(min(lastAnswers, drain/4))
+		_ = l.Close() // whoever comes now turns to another replica
+		for began := time.Now(); idle.close(quiet) > 0 && time.Since(began) < min(2*quiet, drain/4); {
+			time.Sleep(quiet / 20)
+		}
 	}
 	draining, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()

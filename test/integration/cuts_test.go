@@ -21,6 +21,7 @@ func TestCuts(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 45 s")
 	}
+	t.Parallel() // it mostly waits
 	if !isolated(t) {
 		return
 	}

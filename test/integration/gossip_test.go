@@ -181,6 +181,7 @@ func TestReplicaStopped(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 25 s")
 	}
+	t.Parallel() // it mostly waits
 	c := startCluster(t, 3)
 	l, tenants := c.uneven()
 	time.Sleep(time.Second)

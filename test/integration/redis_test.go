@@ -20,6 +20,7 @@ func TestSharedLimitThroughFaults(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 40 s")
 	}
+	t.Parallel() // it mostly waits
 	server := redistest.Start(t)
 	s := startServers(t, 2, limit/2)
 	var replicas []*replica
