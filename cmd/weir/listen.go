@@ -60,7 +60,9 @@ func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l
 	}
 	if cause == nil {
 		time.Sleep(min(lastAnswers, drain/4))
-		_ = l.Close() // whoever comes now turns to another replica
+		_ = deafen(l)                     // at worst a connection is reset
+		time.Sleep(50 * time.Millisecond) // the server accepts those that came before
+		_ = l.Close()                     // whoever comes now turns to another replica
 		for began := time.Now(); idle.close(quiet) > 0 && time.Since(began) < min(2*quiet, drain/4); {
 			time.Sleep(quiet / 20)
 		}

@@ -1,0 +1,9 @@
+//go:build !linux
+
+package main
+
+import "net"
+
+// deafen does nothing where there is no way to: a connection that comes just when the
+// listener is closed may be reset.
+func deafen(net.Listener) error { return nil }
