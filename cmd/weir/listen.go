@@ -77,7 +77,7 @@ func serveUntil(ctx context.Context, drain time.Duration, server *http.Server, l
 		}
 		stopped <- err
 	}()
-	if err := server.Shutdown(draining); err != nil {
+	if err := server.Shutdown(draining); err != nil && !errors.Is(err, net.ErrClosed) { // the listener is closed already
 		_ = server.Close()
 		cause = errors.Join(cause, fmt.Errorf("requests were cut off after %v: %w", drain, err))
 	}
