@@ -620,7 +620,12 @@ if registering and alone and generation == meta.generation then
 end
 if registering then
   local applied = me and me.incarnation == incarnation and me.batch or 0
-  if me then drop(me) end
+  if me then
+    drop(me)
+  else -- what is left of a record that was lost would be taken for this one's
+    drop_limited({ id = my_id })
+    call('DEL', base .. ':own:' .. my_id, base .. ':mail:' .. my_id, base .. ':uncounted:' .. my_id, base .. ':limited:' .. my_id)
+  end
   me = { id = my_id, incarnation = incarnation, registered = number, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {},
     revoking = 0, sheddable = '' }
   replicas[my_id] = me

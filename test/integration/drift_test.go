@@ -114,7 +114,7 @@ func TestDriftHeals(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		n := served.Load() - before
 		t.Logf("%s: %d requests served in half a second, a second later", c.what, n)
-		if n < 100 { // undisturbed it is about 700, on a machine that does nothing else
+		if n < 250 { // undisturbed it is about 700, on a machine that does nothing else
 			t.Errorf("%s: %d requests served in half a second, a second later", c.what, n)
 		}
 		if p := peak.Swap(0); p > limit {
