@@ -21,3 +21,12 @@ type Plugin interface {
 	// over the plug-in's life and safe for concurrent use.
 	TypedName() TypedName
 }
+
+// Named is embedded in a plug-in and gives it its name.
+type Named struct{ typed TypedName }
+
+// NewNamed returns the name of an instance of a type.
+func NewNamed(typ, name string) Named { return Named{TypedName{Type: typ, Name: name}} }
+
+// TypedName implements [Plugin].
+func (n Named) TypedName() TypedName { return n.typed }

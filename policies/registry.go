@@ -95,3 +95,13 @@ func DecodeParameters(parameters json.RawMessage, into any) error {
 	}
 	return nil
 }
+
+// WithoutParameters makes the factory of a type that takes none.
+func WithoutParameters[P Plugin](build func(name string) P) Factory {
+	return func(name string, parameters json.RawMessage) (Plugin, error) {
+		if err := DecodeParameters(parameters, &struct{}{}); err != nil {
+			return nil, err
+		}
+		return build(name), nil
+	}
+}

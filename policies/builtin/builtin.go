@@ -15,20 +15,28 @@ import (
 func Registry() *policies.Registry {
 	r := &policies.Registry{}
 	for typ, factory := range map[string]policies.Factory{
-		fairness.RoundRobinType: fairness.RoundRobinFactory, fairness.WeightedRoundRobinType: fairness.WeightedRoundRobinFactory,
-		fairness.GlobalStrictType: fairness.GlobalStrictFactory, fairness.VTCType: fairness.VTCFactory,
-		fairness.LASType: fairness.LASFactory,
+		fairness.RoundRobinType:         policies.WithoutParameters(fairness.NewRoundRobin),
+		fairness.WeightedRoundRobinType: policies.WithoutParameters(fairness.NewWeightedRoundRobin),
+		fairness.GlobalStrictType:       policies.WithoutParameters(fairness.NewGlobalStrict),
+		fairness.VTCType:                fairness.VTCFactory,
+		fairness.LASType:                fairness.LASFactory,
 
-		ordering.FCFSType: ordering.FCFSFactory, ordering.EDFType: ordering.EDFFactory,
-		ordering.SLODeadlineType: ordering.SLODeadlineFactory, ordering.ShortestJobFirstType: ordering.ShortestJobFirstFactory,
+		ordering.FCFSType:             policies.WithoutParameters(ordering.NewFCFS),
+		ordering.EDFType:              policies.WithoutParameters(ordering.NewEDF),
+		ordering.SLODeadlineType:      policies.WithoutParameters(ordering.NewSLODeadline),
+		ordering.ShortestJobFirstType: ordering.ShortestJobFirstFactory,
 
-		saturation.ConcurrencyType: saturation.ConcurrencyFactory, saturation.UtilizationType: saturation.UtilizationFactory,
+		saturation.ConcurrencyType: saturation.ConcurrencyFactory,
+		saturation.UtilizationType: saturation.UtilizationFactory,
 
-		eviction.SheddableType: eviction.SheddableFactory, eviction.SheddableOtherType: eviction.SheddableFactory,
-		eviction.PriorityThenTimeType: eviction.PriorityThenTimeFactory, eviction.PriorityThenTimeOtherType: eviction.PriorityThenTimeFactory,
+		eviction.SheddableType:             policies.WithoutParameters(eviction.NewSheddable),
+		eviction.SheddableOtherType:        policies.WithoutParameters(eviction.NewSheddable),
+		eviction.PriorityThenTimeType:      policies.WithoutParameters(eviction.NewPriorityThenTime),
+		eviction.PriorityThenTimeOtherType: policies.WithoutParameters(eviction.NewPriorityThenTime),
 
-		usagelimit.StaticType: usagelimit.StaticFactory, usagelimit.HoldbackType: usagelimit.HoldbackFactory,
-		usagelimit.SoftReflectiveType: usagelimit.SoftReflectiveFactory,
+		usagelimit.StaticType:         usagelimit.StaticFactory,
+		usagelimit.HoldbackType:       usagelimit.HoldbackFactory,
+		usagelimit.SoftReflectiveType: policies.WithoutParameters(usagelimit.NewSoftReflective),
 	} {
 		if err := r.Register(typ, factory); err != nil {
 			panic(err) // the same type twice in the list above

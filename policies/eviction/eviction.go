@@ -3,7 +3,6 @@
 package eviction
 
 import (
-	"encoding/json"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -18,47 +17,24 @@ const (
 )
 
 // Sheddable lets requests of negative priorities be revoked.
-type Sheddable struct{ typed policies.TypedName }
+type Sheddable struct{ policies.Named }
 
 // NewSheddable returns the policy under the name.
 func NewSheddable(name string) *Sheddable {
-	return &Sheddable{policies.TypedName{Type: SheddableType, Name: name}}
+	return &Sheddable{policies.NewNamed(SheddableType, name)}
 }
-
-// SheddableFactory is the factory of [SheddableType]; it takes no parameters.
-func SheddableFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
-		return nil, err
-	}
-	return NewSheddable(name), nil
-}
-
-// TypedName implements [policies.Plugin].
-func (p *Sheddable) TypedName() policies.TypedName { return p.typed }
 
 // Evictable implements [policies.EvictionFilter].
 func (p *Sheddable) Evictable(flow policies.FlowKey) bool { return flow.Priority < 0 }
 
 // PriorityThenTime revokes the lowest priority's requests first, and of one
 // priority's the newest, which lose least.
-type PriorityThenTime struct{ typed policies.TypedName }
+type PriorityThenTime struct{ policies.Named }
 
 // NewPriorityThenTime returns the policy under the name.
 func NewPriorityThenTime(name string) *PriorityThenTime {
-	return &PriorityThenTime{policies.TypedName{Type: PriorityThenTimeType, Name: name}}
+	return &PriorityThenTime{policies.NewNamed(PriorityThenTimeType, name)}
 }
-
-// PriorityThenTimeFactory is the factory of [PriorityThenTimeType]; it takes no
-// parameters.
-func PriorityThenTimeFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
-		return nil, err
-	}
-	return NewPriorityThenTime(name), nil
-}
-
-// TypedName implements [policies.Plugin].
-func (p *PriorityThenTime) TypedName() policies.TypedName { return p.typed }
 
 // Score implements [policies.EvictionOrder]: the newest first.
 func (p *PriorityThenTime) Score(_ policies.FlowKey, dispatched time.Time) float64 {

@@ -2,7 +2,6 @@ package fairness
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -13,19 +12,11 @@ const GlobalStrictType = "global-strict-fairness-policy"
 // GlobalStrict treats the band as one queue: the request that the ordering policy
 // puts first goes first, whichever flow it belongs to. It gives no fairness between
 // tenants; choose it where a band has one.
-type GlobalStrict struct{ named }
+type GlobalStrict struct{ stateless }
 
 // NewGlobalStrict returns the policy under the name.
 func NewGlobalStrict(name string) *GlobalStrict {
-	return &GlobalStrict{named{policies.TypedName{Type: GlobalStrictType, Name: name}}}
-}
-
-// GlobalStrictFactory is the factory of [GlobalStrictType]; it takes no parameters.
-func GlobalStrictFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
-		return nil, err
-	}
-	return NewGlobalStrict(name), nil
+	return &GlobalStrict{named(GlobalStrictType, name)}
 }
 
 // Pick implements [policies.FairnessPolicy].

@@ -39,7 +39,7 @@ type LASParameters struct {
 // makes few and short ones, goes before one that has had much. A newcomer is not
 // lifted to the others' level, which is what tells it from [VTC].
 type LAS struct {
-	named
+	stateless
 	halfLife time.Duration
 }
 
@@ -81,7 +81,7 @@ func NewLAS(name string, halfLife time.Duration) (*LAS, error) {
 	if halfLife < time.Second || halfLife > 24*time.Hour {
 		return nil, fmt.Errorf("%w: lasHalfLifeSeconds is %v, it must be from 1 to 86400", policies.ErrParameters, halfLife.Seconds())
 	}
-	return &LAS{named{policies.TypedName{Type: LASType, Name: name}}, halfLife}, nil
+	return &LAS{named(LASType, name), halfLife}, nil
 }
 
 // Pick implements [policies.FairnessPolicy].

@@ -2,7 +2,6 @@ package fairness
 
 import (
 	"context"
-	"encoding/json"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -21,28 +20,16 @@ const (
 // Its counter is a virtual clock per flow (start-time fair queueing with every
 // request of length 1; Goyal, Vin and Cheng, SIGCOMM '96, section 2), so it
 // needs no ring and no cursor, and flows on different replicas compare.
-type RoundRobin struct{ named }
+type RoundRobin struct{ stateless }
 
 // NewRoundRobin returns the policy under the name.
 func NewRoundRobin(name string) *RoundRobin {
-	return &RoundRobin{named{policies.TypedName{Type: RoundRobinType, Name: name}}}
+	return &RoundRobin{named(RoundRobinType, name)}
 }
 
-// RoundRobinFactory is the factory of [RoundRobinType]; it takes no parameters.
-func RoundRobinFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
-		return nil, err
-	}
-	return NewRoundRobin(name), nil
-}
-
-// WeightedRoundRobinFactory is the factory of [WeightedRoundRobinType]; it takes
-// no parameters. The weights are the flows'.
-func WeightedRoundRobinFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
-		return nil, err
-	}
-	return &RoundRobin{named{policies.TypedName{Type: WeightedRoundRobinType, Name: name}}}, nil
+// NewWeightedRoundRobin returns the policy under the name and its other type.
+func NewWeightedRoundRobin(name string) *RoundRobin {
+	return &RoundRobin{named(WeightedRoundRobinType, name)}
 }
 
 // Pick implements [policies.FairnessPolicy].

@@ -31,7 +31,7 @@ type VTCParameters struct {
 // when a request is dispatched: an estimate is charged, and settled as the answer
 // streams and when it ends, where the paper charges each step.
 type VTC struct {
-	named
+	stateless
 	params VTCParameters
 }
 
@@ -61,7 +61,7 @@ func NewVTC(name string, params VTCParameters) (*VTC, error) {
 	if params.InputTokenWeight == 0 && params.OutputTokenWeight == 0 {
 		return nil, fmt.Errorf("%w: inputTokenWeight and outputTokenWeight are both 0: nothing would count", policies.ErrParameters)
 	}
-	return &VTC{named{policies.TypedName{Type: VTCType, Name: name}}, params}, nil
+	return &VTC{named(VTCType, name), params}, nil
 }
 
 // Pick implements [policies.FairnessPolicy].

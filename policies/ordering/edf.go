@@ -1,8 +1,6 @@
 package ordering
 
 import (
-	"encoding/json"
-
 	"github.com/weirflow/weir/policies"
 )
 
@@ -12,15 +10,10 @@ const EDFType = "edf-ordering-policy"
 // EDF serves the request first whose time in the queue ends first: earliest
 // deadline first, the deadline being arrival plus TTL. Requests that may wait for
 // ever go last, in the order they came.
-type EDF struct{ named }
+type EDF struct{ policies.Named }
 
 // NewEDF returns the policy under the name.
-func NewEDF(name string) *EDF { return &EDF{named{policies.TypedName{Type: EDFType, Name: name}}} }
-
-// EDFFactory is the factory of [EDFType]; it takes no parameters.
-func EDFFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	return withoutParameters(func(name string) policies.Plugin { return NewEDF(name) })(name, parameters)
-}
+func NewEDF(name string) *EDF { return &EDF{policies.NewNamed(EDFType, name)} }
 
 // Less implements [policies.OrderingPolicy].
 func (p *EDF) Less(a, b policies.QueueItemAccessor) bool { return p.Score(a) < p.Score(b) }

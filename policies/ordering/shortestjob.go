@@ -16,7 +16,7 @@ const ShortestJobFirstType = "shortest-job-first-ordering-policy"
 // request of n tokens stands as if it had come n times Aging later. A long one is
 // passed by shorter ones that come within that time, and by none that come after.
 type ShortestJobFirst struct {
-	named
+	policies.Named
 	aging time.Duration
 }
 
@@ -26,7 +26,7 @@ func NewShortestJobFirst(name string, aging time.Duration) (*ShortestJobFirst, e
 	if aging < time.Microsecond || aging > time.Minute {
 		return nil, fmt.Errorf("%w: agingPerToken is %v, it must be from 1us to 1m", policies.ErrParameters, aging)
 	}
-	return &ShortestJobFirst{named{policies.TypedName{Type: ShortestJobFirstType, Name: name}}, aging}, nil
+	return &ShortestJobFirst{policies.NewNamed(ShortestJobFirstType, name), aging}, nil
 }
 
 // ShortestJobFirstFactory is the factory of [ShortestJobFirstType]; its parameter

@@ -1,8 +1,6 @@
 package ordering
 
 import (
-	"encoding/json"
-
 	"github.com/weirflow/weir/policies"
 )
 
@@ -12,16 +10,11 @@ const SLODeadlineType = "slo-deadline-ordering-policy"
 // SLODeadline serves the request first whose first token is due first: arrival
 // plus the target that its x-llm-d-slo-ttft-ms header states. Requests without
 // one go last, in the order they came.
-type SLODeadline struct{ named }
+type SLODeadline struct{ policies.Named }
 
 // NewSLODeadline returns the policy under the name.
 func NewSLODeadline(name string) *SLODeadline {
-	return &SLODeadline{named{policies.TypedName{Type: SLODeadlineType, Name: name}}}
-}
-
-// SLODeadlineFactory is the factory of [SLODeadlineType]; it takes no parameters.
-func SLODeadlineFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	return withoutParameters(func(name string) policies.Plugin { return NewSLODeadline(name) })(name, parameters)
+	return &SLODeadline{policies.NewNamed(SLODeadlineType, name)}
 }
 
 // Less implements [policies.OrderingPolicy].

@@ -61,16 +61,16 @@ func ConcurrencyFactory(name string, parameters json.RawMessage) (policies.Plugi
 		return nil, err
 	}
 	if params.ConcurrencyMode == ModeRequests {
-		return &Concurrency{typed(ConcurrencyType, name), params}, nil
+		return &Concurrency{policies.NewNamed(ConcurrencyType, name), params}, nil
 	}
-	return &TokenConcurrency{typed(ConcurrencyType, name), params}, nil
+	return &TokenConcurrency{policies.NewNamed(ConcurrencyType, name), params}, nil
 }
 
 // Concurrency counts requests in flight against what the endpoints take: the
 // pool is full at the sum of MaxConcurrency. It needs no metrics from the
 // servers, and it gives the limit outright.
 type Concurrency struct {
-	named
+	policies.Named
 	params ConcurrencyParameters
 }
 
@@ -86,7 +86,7 @@ func NewConcurrency(name string, params ConcurrencyParameters) (*Concurrency, er
 	if err := params.validate(); err != nil {
 		return nil, err
 	}
-	return &Concurrency{typed(ConcurrencyType, name), params}, nil
+	return &Concurrency{policies.NewNamed(ConcurrencyType, name), params}, nil
 }
 
 // InFlightLimit implements [policies.InFlightLimiter].
@@ -111,7 +111,7 @@ func (d *Concurrency) Saturation(_ context.Context, _ time.Time, endpoints []pol
 // each endpoint the fuller of tokens and requests. How many requests that is
 // follows from how long they are at the moment.
 type TokenConcurrency struct {
-	named
+	policies.Named
 	params ConcurrencyParameters
 }
 

@@ -32,7 +32,7 @@ type UtilizationParameters struct {
 // max(waiting / queueDepthThreshold, KV cache / kvCacheUtilThreshold). Endpoints
 // that could not be read count as full.
 type Utilization struct {
-	named
+	policies.Named
 	params UtilizationParameters
 }
 
@@ -54,7 +54,7 @@ func UtilizationFactory(name string, parameters json.RawMessage) (policies.Plugi
 	case !(params.Headroom >= 0 && params.Headroom <= 10):
 		return nil, fmt.Errorf("%w: headroom is %v, it must be from 0 to 10", policies.ErrParameters, params.Headroom)
 	}
-	return &Utilization{typed(UtilizationType, name), params}, nil
+	return &Utilization{policies.NewNamed(UtilizationType, name), params}, nil
 }
 
 // ReadsMetrics implements [policies.MetricsReader].

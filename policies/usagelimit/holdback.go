@@ -30,7 +30,7 @@ type HoldbackParameters struct {
 // higher one finds room at once. What is held back is capacity that nobody uses
 // while no higher band asks.
 type Holdback struct {
-	named
+	policies.Named
 	params HoldbackParameters
 }
 
@@ -63,7 +63,7 @@ func NewHoldback(name string, params HoldbackParameters) (*Holdback, error) {
 	case *params.MinCeiling > params.MaxCeiling:
 		return nil, fmt.Errorf("%w: minCeiling %v is above maxCeiling %v", policies.ErrParameters, *params.MinCeiling, params.MaxCeiling)
 	}
-	return &Holdback{named{policies.TypedName{Type: HoldbackType, Name: name}}, params}, nil
+	return &Holdback{policies.NewNamed(HoldbackType, name), params}, nil
 }
 
 // Ceilings implements [policies.UsageLimitPolicy].

@@ -2,7 +2,6 @@ package usagelimit
 
 import (
 	"context"
-	"encoding/json"
 	"math"
 	"time"
 
@@ -17,23 +16,14 @@ const SoftReflectiveType = "soft-reflective-ceiling-policy"
 // past its ceiling is not shut: it opens for one in round(s/(1−s)) periods of 100 ms
 // of the ledger's clock, the more rarely the fuller the pool is, and at all replicas
 // at once.
-type SoftReflective struct{ named }
+type SoftReflective struct{ policies.Named }
 
 // period is how long a band stays open past its ceiling.
 const period = 100 * time.Millisecond
 
 // NewSoftReflective returns the policy under the name.
 func NewSoftReflective(name string) *SoftReflective {
-	return &SoftReflective{named{policies.TypedName{Type: SoftReflectiveType, Name: name}}}
-}
-
-// SoftReflectiveFactory is the factory of [SoftReflectiveType]; it takes no
-// parameters.
-func SoftReflectiveFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	if err := policies.DecodeParameters(parameters, &struct{}{}); err != nil {
-		return nil, err
-	}
-	return NewSoftReflective(name), nil
+	return &SoftReflective{policies.NewNamed(SoftReflectiveType, name)}
 }
 
 // Dynamic implements [policies.Dynamic].

@@ -14,7 +14,7 @@ const StaticType = "static-usage-limit-policy"
 
 // Static gives every band the same ceiling, the whole pool by default.
 type Static struct {
-	named
+	policies.Named
 	threshold float64
 }
 
@@ -24,7 +24,7 @@ func NewStatic(name string, threshold float64) (*Static, error) {
 	if !(threshold > 0 && threshold <= 10) {
 		return nil, fmt.Errorf("%w: threshold is %v, it must be above 0 and at most 10", policies.ErrParameters, threshold)
 	}
-	return &Static{named{policies.TypedName{Type: StaticType, Name: name}}, threshold}, nil
+	return &Static{policies.NewNamed(StaticType, name), threshold}, nil
 }
 
 // StaticFactory is the factory of [StaticType]; its parameter is threshold, the
