@@ -5,6 +5,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
+
+	"github.com/weirflow/weir/gateway"
 )
 
 func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
@@ -65,18 +67,18 @@ func (b *builder) metrics() {
 	if *m.Interval < Duration(10*time.Millisecond) || *m.Interval > Duration(time.Minute) {
 		b.wrong("weir.metrics.interval", "%v is not from 10ms to 1m", *m.Interval)
 	}
+	var names gateway.MetricNames
 	switch m.Server {
 	case "vllm":
-		fallback(&m.Waiting, "vllm:num_requests_waiting")
-		fallback(&m.Running, "vllm:num_requests_running")
-		fallback(&m.KVCacheUsage, "vllm:kv_cache_usage_perc")
+		names = gateway.VLLMMetrics()
 	case "sglang":
-		fallback(&m.Waiting, "sglang:num_queue_reqs")
-		fallback(&m.Running, "sglang:num_running_reqs")
-		fallback(&m.KVCacheUsage, "sglang:token_usage")
+		names = gateway.SGLangMetrics()
 	default:
 		b.wrong("weir.metrics.server", "%q is given, it must be vllm or sglang; name the metrics yourself for another", m.Server)
 	}
+	fallback(&m.Waiting, names.Waiting)
+	fallback(&m.Running, names.Running)
+	fallback(&m.KVCacheUsage, names.KVCacheUsage)
 }
 
 func (b *builder) store() {

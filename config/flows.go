@@ -12,7 +12,13 @@ import (
 type Flows struct {
 	objectives map[string]int
 	exact      map[string]*Flow
-	patterns   []*Flow
+	patterns   []pattern
+}
+
+// pattern is a flow's id in which * stands for anything, split there.
+type pattern struct {
+	parts []string
+	flow  *Flow
 }
 
 func newFlows(w *Weir) Flows {
@@ -23,7 +29,7 @@ func newFlows(w *Weir) Flows {
 	for i := range w.Flows {
 		f := &w.Flows[i]
 		if strings.Contains(f.ID, "*") {
-			fs.patterns = append(fs.patterns, f)
+			fs.patterns = append(fs.patterns, pattern{strings.Split(f.ID, "*"), f})
 		} else if fs.exact[f.ID] == nil && fs.match(f.ID) == nil {
 			fs.exact[f.ID] = f
 		}
@@ -33,9 +39,9 @@ func newFlows(w *Weir) Flows {
 
 // match returns the first pattern that matches.
 func (fs *Flows) match(id string) *Flow {
-	for _, f := range fs.patterns {
-		if glob(f.ID, id) {
-			return f
+	for i := range fs.patterns {
+		if fs.patterns[i].matches(id) {
+			return fs.patterns[i].flow
 		}
 	}
 	return nil
@@ -78,15 +84,14 @@ func (fs *Flows) Priority(flow, objective string) int {
 	return 0
 }
 
-// glob reports whether the text matches a pattern in which * stands for anything.
-func glob(pattern, text string) bool {
-	parts := strings.Split(pattern, "*")
-	first, last := parts[0], parts[len(parts)-1]
+// matches reports whether the text matches; it is asked several times a request.
+func (p *pattern) matches(text string) bool {
+	first, last := p.parts[0], p.parts[len(p.parts)-1]
 	if len(text) < len(first)+len(last) || !strings.HasPrefix(text, first) || !strings.HasSuffix(text, last) {
 		return false
 	}
 	text = text[len(first) : len(text)-len(last)]
-	for _, part := range parts[1 : len(parts)-1] {
+	for _, part := range p.parts[1 : len(p.parts)-1] {
 		i := strings.Index(text, part)
 		if i < 0 {
 			return false

@@ -124,10 +124,7 @@ func (x *exchange) readHeaders(headers *core.HeaderMap) error {
 	x.header = make(http.Header, len(headers.GetHeaders()))
 	size := 0
 	for _, h := range headers.GetHeaders() {
-		value := h.GetValue()
-		if raw := h.GetRawValue(); len(raw) > 0 {
-			value = string(raw)
-		}
+		value := valueOf(h)
 		if size += len(h.GetKey()) + len(value); size > maxHeaderBytes {
 			return headersTooLarge(fmt.Sprintf("the request's headers are larger than %d bytes", maxHeaderBytes))
 		}
@@ -141,6 +138,14 @@ func (x *exchange) readHeaders(headers *core.HeaderMap) error {
 		}
 	}
 	return nil
+}
+
+// valueOf is a header's value, in whichever of the two fields Envoy puts it.
+func valueOf(h *core.HeaderValue) string {
+	if raw := h.GetRawValue(); len(raw) > 0 {
+		return string(raw)
+	}
+	return h.GetValue()
 }
 
 func headersTooLarge(message string) *refusal {
@@ -213,15 +218,11 @@ func (x *exchange) respond(h *extproc.HttpHeaders) error {
 	x.begun.Store(true)
 	contentType := ""
 	for _, header := range h.GetHeaders().GetHeaders() {
-		value := header.GetValue()
-		if raw := header.GetRawValue(); len(raw) > 0 {
-			value = string(raw)
-		}
 		switch header.GetKey() {
 		case ":status":
-			_, _ = fmt.Sscan(value, &x.status)
+			_, _ = fmt.Sscan(valueOf(header), &x.status)
 		case "content-type":
-			contentType = value
+			contentType = valueOf(header)
 		}
 	}
 	x.usage = newUsageReader(nil, contentType, &x.in, func(u controller.Usage) { x.gateway.cfg.Controller.Progress(x.request, u) })

@@ -43,6 +43,7 @@ func (r *reloader) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-hangup:
+			seen, _ = os.ReadFile(r.flags.file)
 		case <-ticker.C:
 			now, err := os.ReadFile(r.flags.file)
 			if err != nil || bytes.Equal(now, seen) {
