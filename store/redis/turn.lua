@@ -638,6 +638,13 @@ elseif not (me and me.incarnation == incarnation and generation == meta.generati
   return answer(REGISTER, nil)
 end
 
+-- Unread mail that is not there was lost, and grants with it that the replica may
+-- have read from a wake-up: it must say anew what it has before they stop counting.
+if not registering and me.sent > me.read and call('LLEN', base .. ':mail:' .. my_id) ~= me.sent - me.read then
+  if recount then count_fleet() end
+  return answer(REGISTER, nil)
+end
+
 -- The lease, and who is dead.
 me.last, me.dirty, me.dead = number, true, {}
 call('ZADD', base .. ':leases', now + lease, my_id)
