@@ -3,7 +3,6 @@ package extproc
 import (
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -14,8 +13,6 @@ import (
 	"time"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
@@ -53,20 +50,7 @@ func BenchmarkAdded(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer g.Close()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	s := grpc.NewServer()
-	gateway.NewExtProc(g).Register(s)
-	go func() { _ = s.Serve(l) }() // ends with Stop
-	defer s.Stop()
-	conn, err := grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer conn.Close() //nolint:errcheck // a benchmark
-	client := extproc.NewExternalProcessorClient(conn)
+	client := extproc.NewExternalProcessorClient(dial(b, g))
 	time.Sleep(1200 * time.Millisecond)
 	body := strings.Replace(chat, "hi", strings.Repeat("x", 4000), 1)
 	for _, callers := range []int{1, 64} {

@@ -86,6 +86,16 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(g.Close)
+	b.conn = dial(t, g)
+	b.Driver = New(b.conn)
+	t.Cleanup(b.Close)
+	return b
+}
+
+// dial serves a gateway as an external processor and connects to it, until the
+// test ends.
+func dial(t testing.TB, g *gateway.Gateway) *grpc.ClientConn {
+	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
@@ -94,13 +104,12 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 	gateway.NewExtProc(g).Register(server)
 	go func() { _ = server.Serve(l) }() // ends with Stop
 	t.Cleanup(server.Stop)
-	if b.conn, err = grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials())); err != nil {
+	conn, err := grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = b.conn.Close() })
-	b.Driver = New(b.conn)
-	t.Cleanup(b.Close)
-	return b
+	t.Cleanup(func() { _ = conn.Close() })
+	return conn
 }
 
 const chat = `{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":9}`
