@@ -3,11 +3,11 @@ package config
 import (
 	"crypto/sha256"
 	"net"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
 
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/eviction"
@@ -29,6 +29,8 @@ type Plan struct {
 
 	UsageLimit policies.UsageLimitPolicy
 	Detector   policies.SaturationDetector
+	// Profile says which endpoint a request goes to.
+	Profile endpoints.Profile
 	// Eviction says what may be revoked; nil for nothing.
 	Eviction *Eviction
 	// Flows are the settings of flows, and Keys the flows by the SHA-256 of their
@@ -78,33 +80,23 @@ func (b *builder) build() {
 	if f.APIVersion != APIVersion && f.APIVersion != OlderAPIVersion {
 		b.wrong("apiVersion", "%q is given, it must be %s or %s", f.APIVersion, APIVersion, OlderAPIVersion)
 	}
-	for _, section := range []struct {
-		path  string
-		given bool
-	}{
-		{"schedulingProfiles", f.SchedulingProfiles != nil},
-		{"requestHandler", f.RequestHandler != nil},
-		{"parser", f.Parser != nil},
-		{"dataLayer", f.DataLayer != nil},
-	} {
-		if section.given {
-			b.warn(section.path, "Weir does not do this yet: it has no effect")
-		}
-	}
 	if len(f.FeatureGates) > 0 {
 		b.warn("featureGates", "flow control is always on: gates have no effect")
 	}
 	b.plugins()
 	b.flowControl()
 	b.weir()
+	b.scheduling()
 	b.plan.File = b.file
 }
 
-// plugins makes the declared plug-ins. Types that no built-in has are left alone
-// with a warning, since they may be of a part that Weir does not do yet.
+// plugins makes the declared plug-ins.
 func (b *builder) plugins() {
 	b.eviction = Eviction{eviction.NewSheddable(eviction.SheddableType), eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}
 	registry := builtin.Registry()
+	if err := registry.Register(endpoints.FileDiscoveryType, endpoints.FileDiscoveryFactory); err != nil {
+		panic(err) // no built-in policy has the type
+	}
 	b.set = policies.NewSet(registry)
 	for i := range b.file.Plugins {
 		p := &b.file.Plugins[i]
@@ -114,8 +106,8 @@ func (b *builder) plugins() {
 			continue
 		}
 		if !slices.Contains(registry.Types(), p.Type) {
-			if notYet[p.Type] {
-				b.warn(path, "Weir does not do plug-ins of type "+p.Type+" yet: it has no effect")
+			if needless[p.Type] {
+				b.warn(path, "Weir needs no plug-in of type "+p.Type+": it has no effect")
 			} else {
 				b.wrong(path+".type", "unknown type %q; known types: %s", p.Type, strings.Join(registry.Types(), ", "))
 			}
@@ -143,13 +135,10 @@ func (b *builder) plugins() {
 	}
 }
 
-// notYet are types that a file of today's EPP may declare and that Weir does not
-// have.
-var notYet = map[string]bool{
-	"queue-scorer": true, "kv-cache-utilization-scorer": true, "prefix-cache-scorer": true, "running-requests-size-scorer": true,
-	"lora-affinity-scorer": true, "max-score-picker": true, "weighted-random-picker": true, "random-picker": true,
-	"single-profile-handler": true, "openai-parser": true, "metrics-data-source": true, "core-metrics-extractor": true,
-	"file-discovery": true, "in-flight-load-producer": true,
+// needless are types that a file of today's EPP may declare for what Weir does
+// without being told.
+var needless = map[string]bool{
+	"openai-parser": true, "metrics-data-source": true, "core-metrics-extractor": true, "in-flight-load-producer": true,
 }
 
 func (b *builder) flowControl() {
@@ -272,13 +261,5 @@ func (b *builder) address(path, address string) {
 	}
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		b.wrong(path, "%q is no address; give host and port, such as 127.0.0.1:8080", address)
-	}
-}
-
-// endpoint checks a model server's URL.
-func (b *builder) endpoint(path, raw string) {
-	u, err := url.Parse(raw)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" || u.User != nil {
-		b.wrong(path, "%q is no model server; give a URL such as http://127.0.0.1:8000", raw)
 	}
 }

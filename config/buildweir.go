@@ -6,7 +6,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/endpoints"
 )
 
 func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
@@ -52,7 +52,9 @@ func (b *builder) weir() {
 		b.wrong("weir.replica", "%q has more than 128 characters, spaces, braces or colons", w.Replica)
 	}
 	for i, e := range w.Endpoints {
-		b.endpoint(indexed("weir.endpoints", i)+".url", e.URL)
+		if _, err := endpoints.ParseURL(e.URL); err != nil {
+			b.wrong(indexed("weir.endpoints", i)+".url", "%v", err)
+		}
 	}
 	b.metrics()
 	b.store()
@@ -67,18 +69,21 @@ func (b *builder) metrics() {
 	if *m.Interval < Duration(10*time.Millisecond) || *m.Interval > Duration(time.Minute) {
 		b.wrong("weir.metrics.interval", "%v is not from 10ms to 1m", *m.Interval)
 	}
-	var names gateway.MetricNames
+	var names endpoints.MetricNames
 	switch m.Server {
 	case "vllm":
-		names = gateway.VLLMMetrics()
+		names = endpoints.VLLMMetrics()
 	case "sglang":
-		names = gateway.SGLangMetrics()
+		names = endpoints.SGLangMetrics()
+	case "tensorrt-llm":
+		names = endpoints.TensorRTLLMMetrics()
 	default:
-		b.wrong("weir.metrics.server", "%q is given, it must be vllm or sglang; name the metrics yourself for another", m.Server)
+		b.wrong("weir.metrics.server", "%q is given, it must be vllm, sglang or tensorrt-llm; name the metrics yourself for another", m.Server)
 	}
 	fallback(&m.Waiting, names.Waiting)
 	fallback(&m.Running, names.Running)
 	fallback(&m.KVCacheUsage, names.KVCacheUsage)
+	fallback(&m.LoRA, names.LoRA)
 }
 
 func (b *builder) store() {

@@ -24,10 +24,32 @@ type File struct {
 	SaturationDetector *PluginRef  `yaml:"saturationDetector,omitempty" doc:"Older place of flowControl.saturationDetector"`
 	Weir               Weir        `yaml:"weir,omitempty" doc:"What is Weir's own"`
 
-	SchedulingProfiles *Raw `yaml:"schedulingProfiles,omitempty" doc:"Not implemented yet"`
-	RequestHandler     *Raw `yaml:"requestHandler,omitempty" doc:"Not implemented yet"`
-	Parser             *Raw `yaml:"parser,omitempty" doc:"Not implemented yet"`
-	DataLayer          *Raw `yaml:"dataLayer,omitempty" doc:"Not implemented yet"`
+	SchedulingProfiles []Profile  `yaml:"schedulingProfiles,omitempty" doc:"Which endpoint a request goes to; one profile"`
+	DataLayer          *DataLayer `yaml:"dataLayer,omitempty" doc:"Where endpoints come from"`
+	RequestHandler     *Raw       `yaml:"requestHandler,omitempty" doc:"Accepted; the OpenAI API is always understood"`
+	Parser             *Raw       `yaml:"parser,omitempty" doc:"Older place of requestHandler.parsers"`
+}
+
+// Profile is a scheduling profile.
+type Profile struct {
+	Name    string          `yaml:"name,omitempty" doc:"Its name"`
+	Plugins []ProfilePlugin `yaml:"plugins" doc:"Scorers and a picker; max-score-picker by default"`
+}
+
+// ProfilePlugin is a plug-in of a profile.
+type ProfilePlugin struct {
+	PluginRef string   `yaml:"pluginRef" doc:"Name of a declared plug-in, or a type"`
+	Weight    *float64 `yaml:"weight,omitempty" doc:"What a scorer's scores count; 1 by default"`
+}
+
+// DataLayer is the section of that name.
+type DataLayer struct {
+	InjectDefaults              *bool      `yaml:"injectDefaults,omitempty" doc:"Accepted; what is needed of the endpoints' metrics is always read"`
+	Sources                     *Raw       `yaml:"sources,omitempty" doc:"Accepted; see weir.metrics"`
+	Discovery                   *PluginRef `yaml:"discovery,omitempty" doc:"A file-discovery plug-in: endpoints without Kubernetes"`
+	PeerDiscovery               *Raw       `yaml:"peerDiscovery,omitempty" doc:"Accepted; see weir.fleet"`
+	CrossReplicaSyncerPluginRef string     `yaml:"crossReplicaSyncerPluginRef,omitempty" doc:"Accepted; see weir.store"`
+	CrossReplicaSyncInterval    *Duration  `yaml:"crossReplicaSyncInterval,omitempty" doc:"Accepted; see weir.store"`
 }
 
 // Plugin declares one plug-in.

@@ -8,6 +8,7 @@ type Weir struct {
 	Admin        string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging; 127.0.0.1:9090 by default"`
 	ExtProc      ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`
 	Endpoints    []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
+	Discovery    Discovery   `yaml:"discovery,omitempty" doc:"Where the model servers come from, instead of endpoints"`
 	Metrics      Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
 	MaxBody      Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body; 32Mi by default"`
 	DrainTimeout *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM; 30s by default"`
@@ -33,13 +34,24 @@ type Endpoint struct {
 	URL string `yaml:"url" doc:"Scheme, host and port, such as http://10.0.0.7:8000"`
 }
 
+// Discovery says where model servers come from.
+type Discovery struct {
+	File          string    `yaml:"file,omitempty" doc:"YAML file with a list of name, address, port, labels and metricsHost; it is read again when it changes"`
+	Once          bool      `yaml:"once,omitempty" doc:"Read file at the start only"`
+	DNS           string    `yaml:"dns,omitempty" doc:"Host name and port, such as vllm.default.svc:8000: all addresses of the name"`
+	DNSInterval   *Duration `yaml:"dnsInterval,omitempty" doc:"How often the name is resolved; 5s by default"`
+	InferencePool string    `yaml:"inferencePool,omitempty" doc:"Kubernetes: NAMESPACE/NAME of an InferencePool; its pods, and the priorities of its InferenceObjectives"`
+	Kubeconfig    string    `yaml:"kubeconfig,omitempty" doc:"Kubeconfig file; the pod's service account by default"`
+}
+
 // Metrics says how model servers' metrics are read.
 type Metrics struct {
 	Interval     *Duration `yaml:"interval,omitempty" doc:"How often each endpoint is read; 50ms by default"`
-	Server       string    `yaml:"server,omitempty" doc:"vllm, which is the default, or sglang: the names below"`
-	Waiting      string    `yaml:"waiting,omitempty" doc:"Name of the metric that counts waiting requests"`
+	Server       string    `yaml:"server,omitempty" doc:"vllm, which is the default, sglang or tensorrt-llm: the names below"`
+	Waiting      string    `yaml:"waiting,omitempty" doc:"Name of the metric that counts waiting requests; {label=value} after it takes its series with that label only"`
 	Running      string    `yaml:"running,omitempty" doc:"Name of the metric that counts running requests"`
 	KVCacheUsage string    `yaml:"kvCacheUsage,omitempty" doc:"Name of the metric of the KV cache in use, from 0 to 1"`
+	LoRA         string    `yaml:"lora,omitempty" doc:"Name of the metric whose labels are the LoRA adapters, as vLLM has it"`
 }
 
 // Store says where the ledger is.

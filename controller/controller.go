@@ -61,12 +61,19 @@ type Request struct {
 	held     atomic.Bool
 	enqueued time.Time
 	revoked  chan struct{}
+	least    store.Load
 }
 
 // Revoked returns a channel that is closed when the request was dispatched and is to
 // be ended for the sake of others; it must then be released soon. It is nil for a
 // request that cannot be revoked, and before EnqueueAndWait returned.
 func (r *Request) Revoked() <-chan struct{} { return r.revoked }
+
+// LeastLoaded is the endpoint at which the fleet had the fewest requests in flight
+// when this one was granted, and how many: no endpoint had fewer. The request counts
+// there until Place says that it went elsewhere. Its name is empty if the ledger had
+// no choice of endpoints.
+func (r *Request) LeastLoaded() store.Load { return r.least }
 
 // Controller is the flow controller of one replica for one pool. Its methods
 // are safe for concurrent use.
@@ -146,6 +153,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 		<-w.decided
 	}
 	outcome, err := w.outcome, w.err
+	r.least = w.least
 	c.waiters.put(w)
 	if outcome == Dispatched {
 		r.held.Store(true)
@@ -179,6 +187,24 @@ func (c *Controller) revoke(seq uint64) {
 	if revoked, ok := c.evictable.LoadAndDelete(seq); ok {
 		close(revoked.(chan struct{}))
 	}
+}
+
+// Place says to which endpoint a dispatched request went, by its address.
+func (c *Controller) Place(r *Request, endpoint string) {
+	if r.held.Load() && endpoint != r.least.Endpoint {
+		r.least.Endpoint = endpoint
+		seq := r.seq
+		c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Place(seq, endpoint) }})
+	}
+}
+
+// OthersInFlight returns how many requests of the other replicas' each endpoint has,
+// by its address, as the ledger last told. The map is not to be changed.
+func (c *Controller) OthersInFlight() map[string]int64 {
+	if m := c.driver.others.Load(); m != nil {
+		return *m
+	}
+	return nil
 }
 
 // Progress tells what a dispatched request has cost so far. What is more than it
@@ -236,7 +262,14 @@ func (c *Controller) Turns() (turns, grants uint64) {
 // many requests they take in flight. Call it when they change, and for a
 // detector that reads metrics whenever there are new readings.
 func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointAccessor) {
+	var addresses []string
+	for _, e := range endpoints {
+		if a := e.Address(); a != "" {
+			addresses = append(addresses, a)
+		}
+	}
 	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
+		k.SetEndpoints(addresses)
 		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight(), k.OwnInFlight()))
 	}})
 }

@@ -36,6 +36,7 @@ type driver struct {
 	state         core.LedgerState
 	superseded    chan struct{}
 	turns, grants atomic.Uint64
+	others        atomic.Pointer[map[string]int64]
 }
 
 // event is something the core must hear of.
@@ -105,7 +106,7 @@ func (d *driver) post(e event) {
 	if d.stopping {
 		d.mu.Unlock()
 		if e.kind == enqueue {
-			e.waiter.decide(RejectedOther, ErrShuttingDown)
+			e.waiter.decide(&core.Decision{Outcome: RejectedOther, Err: ErrShuttingDown})
 		}
 		return
 	}
@@ -195,6 +196,9 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 		for i := range ready.Moves {
 			d.noteMove(&ready.Moves[i])
 		}
+		if ready.Loads != nil {
+			d.noteLoads(ready.Loads)
+		}
 		switch {
 		case ready.Turn == nil:
 			return ready.Next
@@ -214,7 +218,7 @@ func (d *driver) decide(decisions []core.Decision) {
 		if decisions[i].Outcome == Dispatched {
 			d.grants.Add(1)
 		}
-		decisions[i].Tag.(*waiter).decide(decisions[i].Outcome, decisions[i].Err)
+		decisions[i].Tag.(*waiter).decide(&decisions[i])
 	}
 }
 
@@ -256,6 +260,15 @@ func (d *driver) noteTurn(err error) {
 	default:
 		log.Info("ledger state changed")
 	}
+}
+
+// noteLoads keeps the others' loads where they can be looked up.
+func (d *driver) noteLoads(loads []store.Load) {
+	others := make(map[string]int64, len(loads))
+	for _, l := range loads {
+		others[l.Endpoint] = l.InFlight
+	}
+	d.others.Store(&others)
 }
 
 // noteMove tells an operator of a change of the shard map.

@@ -15,6 +15,7 @@ import (
 // server is a model server as a detector sees it.
 type server struct{}
 
+func (server) Address() string                   { return "127.0.0.1:8000" }
 func (server) InFlight() int                     { return 0 }
 func (server) InFlightTokens() int64             { return 0 }
 func (server) Metrics() policies.EndpointMetrics { return policies.EndpointMetrics{} }

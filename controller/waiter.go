@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/store"
 )
 
 // waiter is where a caller of EnqueueAndWait waits. The driver fills in the
@@ -13,6 +14,7 @@ type waiter struct {
 	decided chan struct{}
 	outcome Outcome
 	err     error
+	least   store.Load
 }
 
 // waiters lends waiters.
@@ -27,11 +29,11 @@ func (ws *waiters) get() *waiter {
 
 // put takes a waiter back; its signal has been received.
 func (ws *waiters) put(w *waiter) {
-	w.request, w.outcome, w.err = core.Request{}, core.NotDecided, nil
+	w.request, w.outcome, w.err, w.least = core.Request{}, core.NotDecided, nil, store.Load{}
 	ws.pool.Put(w)
 }
 
-func (w *waiter) decide(outcome Outcome, err error) {
-	w.outcome, w.err = outcome, err
+func (w *waiter) decide(d *core.Decision) {
+	w.outcome, w.err, w.least = d.Outcome, d.Err, store.Load{Endpoint: d.Endpoint, InFlight: d.EndpointInFlight}
 	w.decided <- struct{}{}
 }

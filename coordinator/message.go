@@ -5,8 +5,8 @@ import (
 )
 
 // ProtocolVersion is what replicas speak with each other. A replica speaks with
-// its own version and the one before.
-const ProtocolVersion = 1
+// its own version and the one before. Version 2 added observations.
+const ProtocolVersion = 2
 
 // Message is what one replica says to another. The first part is said by the
 // sender as an ingress, about its tickets in the receiver's queues; the second as

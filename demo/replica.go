@@ -16,6 +16,7 @@ import (
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/coordinator/stream"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
@@ -54,9 +55,11 @@ func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *re
 	if r.controller, err = controller.NewController(severableLedger{ledger, r}, options...); err != nil {
 		return nil, err
 	}
-	if r.gateway, err = gateway.New(gateway.Config{Controller: r.controller, Upstreams: f.upstreams}); err != nil {
+	source, err := endpoints.NewStatic(f.upstreams...)
+	if err != nil {
 		return nil, err
 	}
+	r.gateway = gateway.New(gateway.Config{Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}})
 	r.server = &http.Server{Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second}
 	r.url, err = listenAndServe(r.server)
 	return r, err

@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
@@ -73,6 +74,13 @@ func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /v1/pool", g.answerView(func(v core.View) any { return poolStatus(replica, v) }))
 	mux.HandleFunc("GET /v1/flows", g.answerView(func(v core.View) any { return g.flowStatus(v) }))
+	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) {
+		all := make([]endpoints.Status, 0)
+		for _, e := range g.endpoints.Endpoints() {
+			all = append(all, e.Status())
+		}
+		answerJSON(w, all)
+	})
 	mux.HandleFunc("GET /v1/replicas", g.answerView(func(v core.View) any { return replicaStatus(replica, v) }))
 	mux.HandleFunc("GET /v1/shards", g.answerView(func(v core.View) any { return shardsStatus(v) }))
 	a.Handler = mux

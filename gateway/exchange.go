@@ -12,6 +12,7 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
 )
 
 // phase is how far an exchange has come.
@@ -43,18 +44,19 @@ type exchange struct {
 	phase   phase
 	over    bool
 
-	header   http.Header
-	method   string
-	path     string
-	subset   map[string]bool // of endpoints that may be picked; nil for all
-	in       inbound
-	request  *controller.Request
-	entry    *flowEntry
-	endpoint *endpoint
-	usage    *usageReader
-	status   int
-	begun    atomic.Bool // its response has
-	stalls   *time.Timer // while the request's body comes
+	header  http.Header
+	method  string
+	path    string
+	subset  map[string]bool // of endpoints that may be picked; nil for all
+	in      inbound
+	request *controller.Request
+	entry   *flowEntry
+	slot    *endpoints.Slot
+	others  []*endpoints.Endpoint // named to turn to
+	usage   *usageReader
+	status  int
+	begun   atomic.Bool // its response has
+	stalls  *time.Timer // while the request's body comes
 }
 
 // take takes in one message and answers it.
@@ -170,13 +172,12 @@ func (x *exchange) forward(body, trailers bool) error {
 		return refusalOf(outcome)
 	}
 	x.request, x.entry = request, g.flows.begin(request.Flow)
-	tokens := x.in.inputTokens + x.in.outputTokens
-	if x.endpoint = g.endpoints.pickOf(x.subset, tokens); x.endpoint == nil {
+	if x.slot, x.others = g.place(request, &x.in, &endpoints.Query{Subset: x.subset}); x.slot == nil {
 		return refusalOf(controller.EvictedNoEndpoints)
 	}
 	x.watchRevocation()
 	x.phase = awaitingResponse
-	destinations := g.endpoints.after(x.endpoint, x.subset, g.cfg.Fallbacks)
+	destinations := append([]*endpoints.Endpoint{x.slot.Endpoint}, x.others...)
 	if err := x.stream.Send(requestHeaders(destinations, g.tenants.Load().Keys != nil)); err != nil {
 		return err
 	}
@@ -245,8 +246,8 @@ func (x *exchange) finish() {
 	if x.stalls != nil {
 		x.stalls.Stop()
 	}
-	if x.endpoint != nil {
-		x.endpoint.putBack(x.in.inputTokens + x.in.outputTokens)
+	if x.slot != nil {
+		x.slot.Return()
 	}
 	if x.request == nil {
 		return

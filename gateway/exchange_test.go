@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -46,10 +47,11 @@ func FuzzExchange(f *testing.F) {
 		f.Fatal(err)
 	}
 	defer c.Close()
-	g, err := New(Config{Controller: c, Upstreams: []string{"http://127.0.0.1:1"}, MaxBody: 1 << 16, BodyTimeout: time.Second})
+	source, err := endpoints.NewStatic("http://127.0.0.1:1")
 	if err != nil {
 		f.Fatal(err)
 	}
+	g := New(Config{Controller: c, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 16, BodyTimeout: time.Second})
 	defer g.Close()
 	headers, err := proto.Marshal(&extproc.HttpHeaders{})
 	if err != nil {

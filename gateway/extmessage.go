@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"net"
 	"strconv"
 	"strings"
 
@@ -9,6 +8,8 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
+
+	"github.com/weirflow/weir/gateway/endpoints"
 )
 
 // How an endpoint is told to Envoy, and a choice of endpoints from it.
@@ -53,10 +54,10 @@ func header(key, value string) *core.HeaderValueOption {
 
 // requestHeaders lets a request go to the endpoints, the first of them if it can be
 // reached. What is addressed to flow control goes no further.
-func requestHeaders(destinations []*endpoint, dropKey bool) *extproc.ProcessingResponse {
+func requestHeaders(destinations []*endpoints.Endpoint, dropKey bool) *extproc.ProcessingResponse {
 	addresses := make([]string, len(destinations))
 	for i, e := range destinations {
-		addresses[i] = e.address()
+		addresses[i] = e.Address()
 	}
 	to := strings.Join(addresses, ",")
 	var control []string
@@ -126,16 +127,4 @@ func immediate(r *refusal) *extproc.ProcessingResponse {
 		Status: &typev3.HttpStatus{Code: typev3.StatusCode(r.status)}, Headers: &extproc.HeaderMutation{SetHeaders: set},
 		Body: body, Details: "weir_" + strconv.Itoa(r.status) + "_" + r.code,
 	}}}
-}
-
-// address is where Envoy reaches the endpoint.
-func (e *endpoint) address() string {
-	if e.url.Port() != "" {
-		return e.url.Host
-	}
-	port := "80"
-	if e.url.Scheme == "https" {
-		port = "443"
-	}
-	return net.JoinHostPort(e.url.Hostname(), port)
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -20,8 +21,9 @@ import (
 type Config struct {
 	// Controller decides when a request may go.
 	Controller *controller.Controller
-	// Upstreams are the model servers' URLs: scheme, host and port.
-	Upstreams []string
+	// Endpoints says which model servers there are and how one is chosen. Whom it
+	// tells of changes, and where it hears of other replicas' requests, is set here.
+	Endpoints endpoints.Config
 	// Tenants says whose a request is.
 	Tenants Tenants
 	// MaxBody is the largest body taken, in bytes; 32 MiB by default. Bodies of
@@ -33,12 +35,6 @@ type Config struct {
 	// DialTimeout is how long a connection to a model server may take; 2 s by
 	// default. Another endpoint is tried after it.
 	DialTimeout time.Duration
-	// Observe is how often the controller is told of the endpoints, for a saturation
-	// detector that reads their metrics or their load; 0 tells it only when one
-	// comes or goes.
-	Observe time.Duration
-	// Scrape names the endpoints' metrics that are read as often; nil for none.
-	Scrape *MetricNames
 	// Fallbacks is how many endpoints Envoy is told beside the one picked, to turn to
 	// when that cannot be reached. Its override_host policy takes several; a cluster
 	// of type ORIGINAL_DST takes one, which is the default.
@@ -53,14 +49,14 @@ type Config struct {
 // control lets them go. Close it after the server in front of it.
 type Gateway struct {
 	cfg       Config
-	endpoints *endpoints
+	endpoints *endpoints.Pool
 	proxy     *proxy
 	flows     *flowTable
 	tenants   atomic.Pointer[Tenants]
 }
 
-// New returns a gateway for the upstreams.
-func New(cfg Config) (*Gateway, error) {
+// New returns a gateway for the pool.
+func New(cfg Config) *Gateway {
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = 32 << 20
 	}
@@ -75,26 +71,24 @@ func New(cfg Config) (*Gateway, error) {
 	}
 	g := &Gateway{cfg: cfg, flows: newFlowTable()}
 	g.SetTenants(cfg.Tenants)
-	es, err := newEndpoints(cfg.Upstreams, cfg.Logger, func(usable []policies.EndpointAccessor) {
+	cfg.Endpoints.Logger, cfg.Endpoints.OthersInFlight = cfg.Logger, cfg.Controller.OthersInFlight
+	cfg.Endpoints.Changed = func(usable []policies.EndpointAccessor) {
 		cfg.Controller.Observe(context.Background(), usable)
-	})
-	if err != nil {
-		return nil, err
 	}
-	if cfg.Observe > 0 {
-		es.observe(cfg.Observe, cfg.Scrape)
-	}
-	es.tell()
-	g.endpoints, g.proxy = es, newProxy(es, &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})
-	return g, nil
+	g.endpoints = endpoints.New(cfg.Endpoints)
+	g.proxy = newProxy(g, &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})
+	return g
 }
 
 // Observe tells the controller of the endpoints now.
-func (g *Gateway) Observe() { g.endpoints.tell() }
+func (g *Gateway) Observe() { g.endpoints.Tell() }
+
+// Endpoints returns the pool's endpoints.
+func (g *Gateway) Endpoints() *endpoints.Pool { return g.endpoints }
 
 // Close ends the gateway's own goroutines and idle connections.
 func (g *Gateway) Close() {
-	g.endpoints.close()
+	g.endpoints.Close()
 	g.proxy.transport.CloseIdleConnections()
 }
 
@@ -159,7 +153,7 @@ func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
 			}
 		}()
 	}
-	return g.proxy.forward(w, r.WithContext(ctx), in, &usage, func(u controller.Usage) { g.cfg.Controller.Progress(request, u) })
+	return g.proxy.forward(w, r.WithContext(ctx), in, request, &usage)
 }
 
 // admit finds out whose request it is and what it may cost.
@@ -176,6 +170,18 @@ func (g *Gateway) admit(h http.Header, in *inbound) (*controller.Request, *refus
 	return &controller.Request{
 		Flow: flow, Bytes: int64(len(in.body)), InputTokens: in.inputTokens, OutputTokens: in.outputTokens, TargetTTFT: targetTTFT(h),
 	}, nil
+}
+
+// place chooses an endpoint for a dispatched request, and others to turn to. The slot
+// is nil if there is none.
+func (g *Gateway) place(request *controller.Request, in *inbound, q *endpoints.Query) (*endpoints.Slot, []*endpoints.Endpoint) {
+	q.Model, q.Prompt, q.Tokens = in.model, in.prompt, in.inputTokens+in.outputTokens
+	q.Least, q.Fallbacks = request.LeastLoaded(), g.cfg.Fallbacks
+	slot, others := g.endpoints.Take(q)
+	if slot != nil {
+		g.cfg.Controller.Place(request, slot.Address())
+	}
+	return slot, others
 }
 
 // statusWriter remembers the status that was sent.

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/modelserver"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -57,15 +58,17 @@ func newRig(t testing.TB, limit int, upstreams ...string) *rig {
 		t.Fatal(err)
 	}
 	r.metrics.Watch(r.control)
-	r.gateway, err = New(Config{
-		Controller: r.control, Upstreams: upstreams, MaxBody: 1 << 16, Metrics: r.metrics,
+	source, err := endpoints.NewStatic(upstreams...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.gateway = New(Config{
+		Controller: r.control, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 16, Metrics: r.metrics,
 		Tenants: Tenants{Priority: func(_, objective string) int {
 			return map[string]int{"urgent": 10}[objective]
 		}},
 	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	r.metrics.WatchEndpoints(r.gateway.Endpoints())
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r.metrics)
 	r.admin = NewAdmin(r.gateway, "test", registry)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -14,8 +15,9 @@ import (
 type inbound struct {
 	body                      []byte
 	model                     string
-	inputTokens, outputTokens int64 // estimates
-	maxOutput                 int64 // what the request allows at most; 0 for no bound
+	prompt                    []byte // as sent, whichever field it is in
+	inputTokens, outputTokens int64  // estimates
+	maxOutput                 int64  // what the request allows at most; 0 for no bound
 }
 
 // Paths of the API whose body must be JSON that names a model.
@@ -84,8 +86,8 @@ func (in *inbound) check(method, path string) *refusal {
 		return badRequest("model_required", `the request names no model; add "model" to its body`)
 	}
 	in.model = *fields.Model
-	prompt := len(fields.Messages) + len(fields.Prompt) + len(fields.Input)
-	in.inputTokens = int64(max(1, prompt/bytesPerToken))
+	in.prompt = slices.MaxFunc([][]byte{fields.Messages, fields.Prompt, fields.Input}, func(a, b []byte) int { return len(a) - len(b) })
+	in.inputTokens = int64(max(1, len(in.prompt)/bytesPerToken))
 	in.outputTokens = defaultOutputTokens
 	if strings.HasSuffix(path, "/embeddings") {
 		in.outputTokens = 1

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -37,6 +38,7 @@ type Metrics struct {
 	cached sync.Map // decisionKey → decision
 
 	watched *controller.Controller
+	pool    *endpoints.Pool
 }
 
 type decisionKey struct {
@@ -101,9 +103,15 @@ func NewMetrics(pool string) *Metrics {
 	describe("fleet_tickets_forwarded_total", "Tickets handed to other replicas.")
 	describe("fleet_tickets_held", "Waiting tickets of other replicas in this one's queues.")
 	describe("fleet_shard_moves_total", "Changes of the shard map.")
+	describe("endpoint_in_flight", "This replica's requests at each endpoint.", "endpoint")
+	describe("endpoint_healthy", "1 for an endpoint that can be used.", "endpoint")
+	describe("endpoint_scrapes_total", "Readings of endpoints' own metrics that this replica took.")
 	describe("fleet_tickets_moved_total", "Waiting requests that changes of the shard map moved.")
 	return m
 }
+
+// WatchEndpoints makes the metrics report the pool's endpoints at every scrape.
+func (m *Metrics) WatchEndpoints(p *endpoints.Pool) { m.pool = p }
 
 // Watch makes the metrics report the controller's state at every scrape.
 func (m *Metrics) Watch(c *controller.Controller) { m.watched = c }
@@ -286,4 +294,16 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("fleet_tickets_forwarded_total", prometheus.CounterValue, float64(v.Tallies.Forwarded))
 	send("fleet_shard_moves_total", prometheus.CounterValue, float64(v.Tallies.Moves))
 	send("fleet_tickets_moved_total", prometheus.CounterValue, float64(v.Tallies.Moved))
+	if m.pool == nil {
+		return
+	}
+	send("endpoint_scrapes_total", prometheus.CounterValue, float64(m.pool.Scrapes()))
+	for _, e := range m.pool.Endpoints() {
+		s, healthy := e.Status(), 0.0
+		if s.Healthy {
+			healthy = 1
+		}
+		send("endpoint_in_flight", prometheus.GaugeValue, float64(s.InFlightHere), e.Address())
+		send("endpoint_healthy", prometheus.GaugeValue, healthy, e.Address())
+	}
 }

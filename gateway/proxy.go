@@ -10,9 +10,11 @@ import (
 	"net"
 	"net/http"
 	"net/http/httputil"
+	"net/url"
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
 )
 
 // errRevoked ends a request for the sake of a more important one.
@@ -20,7 +22,7 @@ var errRevoked = errors.New("revoked for a request of higher priority")
 
 // proxy forwards dispatched requests.
 type proxy struct {
-	endpoints *endpoints
+	gateway   *Gateway
 	transport *http.Transport
 	reverse   *httputil.ReverseProxy
 }
@@ -28,10 +30,10 @@ type proxy struct {
 // forwarding is what the proxy keeps of one request on its way, in the
 // request's context.
 type forwarding struct {
-	in       *inbound
-	progress func(controller.Usage)
-	usage    *usageReader
-	err      error
+	in      *inbound
+	request *controller.Request
+	usage   *usageReader
+	err     error
 }
 
 type forwardingKey struct{}
@@ -40,8 +42,8 @@ func forwardingOf(r *http.Request) *forwarding {
 	return r.Context().Value(forwardingKey{}).(*forwarding)
 }
 
-func newProxy(es *endpoints, dialer *net.Dialer) *proxy {
-	p := &proxy{endpoints: es, transport: &http.Transport{
+func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
+	p := &proxy{gateway: g, transport: &http.Transport{
 		DialContext:         dialer.DialContext,
 		MaxIdleConns:        0, // no limit in all
 		MaxIdleConnsPerHost: 1024,
@@ -59,7 +61,7 @@ func newProxy(es *endpoints, dialer *net.Dialer) *proxy {
 		ErrorLog:      log.New(io.Discard, "", 0), // ErrorHandler has it
 		ModifyResponse: func(res *http.Response) error {
 			f := forwardingOf(res.Request)
-			f.usage = newUsageReader(res.Body, res.Header.Get("Content-Type"), f.in, f.progress)
+			f.usage = newUsageReader(res.Body, res.Header.Get("Content-Type"), f.in, func(u controller.Usage) { g.cfg.Controller.Progress(f.request, u) })
 			res.Body = f.usage
 			return nil
 		},
@@ -72,8 +74,8 @@ func newProxy(es *endpoints, dialer *net.Dialer) *proxy {
 // about a request of which nothing has been answered. An answer that breaks off
 // panics with http.ErrAbortHandler, so that the client sees it break off too. An
 // answer that streams tells of its progress.
-func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, usage *controller.Usage, progress func(controller.Usage)) error {
-	f := &forwarding{in: in, progress: progress}
+func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, request *controller.Request, usage *controller.Usage) error {
+	f := &forwarding{in: in, request: request}
 	defer func() {
 		if f.usage != nil {
 			f.usage.finish()
@@ -97,16 +99,15 @@ func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, usa
 	return f.err
 }
 
-// RoundTrip sends the request to the endpoint with the fewest in flight, and to
-// another as long as connections fail before anything was sent.
+// RoundTrip sends the request to the endpoint that suits it best, and to another as
+// long as connections fail before anything was sent.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
-	in := forwardingOf(r).in
-	tokens := in.inputTokens + in.outputTokens
-	var tried []*endpoint
+	f := forwardingOf(r)
+	var tried []*endpoints.Endpoint
 	var last error
 	for {
-		e := p.endpoints.pick(tried, tokens)
-		if e == nil {
+		slot, _ := p.gateway.place(f.request, f.in, &endpoints.Query{Tried: tried})
+		if slot == nil {
 			if last == nil {
 				return nil, refusalOf(controller.EvictedNoEndpoints)
 			}
@@ -115,25 +116,26 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 				message: fmt.Sprintf("none of the pool's model servers could be reached; the last one tried failed with: %v", last),
 			}
 		}
-		tried = append(tried, e)
-		res, err := p.send(r, e, in.body)
+		tried = append(tried, slot.Endpoint)
+		res, err := p.send(r, slot.URL(), f.in.body)
 		if err == nil {
-			res.Body = &putBackBody{ReadCloser: res.Body, endpoint: e, tokens: tokens}
+			slot.Answered()
+			res.Body = &slotBody{ReadCloser: res.Body, slot: slot}
 			return res, nil
 		}
-		e.putBack(tokens)
 		var dial *net.OpError
 		if r.Context().Err() != nil || !errors.As(err, &dial) || dial.Op != "dial" {
-			return nil, fmt.Errorf("model server %s: %w", e.url.Host, err)
+			slot.Return()
+			return nil, fmt.Errorf("model server %s: %w", slot.Address(), err)
 		}
-		p.endpoints.unreachable(e, err)
+		slot.Unreachable(err)
 		last = err
 	}
 }
 
-func (p *proxy) send(r *http.Request, e *endpoint, body []byte) (*http.Response, error) {
+func (p *proxy) send(r *http.Request, to *url.URL, body []byte) (*http.Response, error) {
 	out := r.Clone(r.Context())
-	out.URL.Scheme, out.URL.Host, out.Host = e.url.Scheme, e.url.Host, e.url.Host
+	out.URL.Scheme, out.URL.Host, out.Host = to.Scheme, to.Host, to.Host
 	if len(body) > 0 {
 		out.Body = io.NopCloser(bytes.NewReader(body))
 		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
@@ -141,18 +143,14 @@ func (p *proxy) send(r *http.Request, e *endpoint, body []byte) (*http.Response,
 	return p.transport.RoundTrip(out)
 }
 
-// putBackBody gives the endpoint back when the answer is over.
-type putBackBody struct {
+// slotBody gives the slot back when the answer is over.
+type slotBody struct {
 	io.ReadCloser
-	endpoint *endpoint
-	tokens   int64
+	slot *endpoints.Slot
 }
 
 // Close implements io.Closer.
-func (b *putBackBody) Close() error {
-	if b.endpoint != nil {
-		b.endpoint.putBack(b.tokens)
-		b.endpoint = nil
-	}
+func (b *slotBody) Close() error {
+	b.slot.Return()
 	return b.ReadCloser.Close()
 }

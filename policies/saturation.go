@@ -5,11 +5,14 @@ import (
 	"time"
 )
 
-// EndpointAccessor is a detector's view of one model server.
+// EndpointAccessor is a plug-in's view of one model server.
 type EndpointAccessor interface {
-	// InFlight is the number of requests the gateway has at the endpoint.
+	// Address is the endpoint's host and port.
+	Address() string
+	// InFlight is the number of requests the fleet has at the endpoint, those of
+	// other replicas as the ledger last told.
 	InFlight() int
-	// InFlightTokens is what those requests are expected to cost, in tokens.
+	// InFlightTokens is what this replica's of them are expected to cost, in tokens.
 	InFlightTokens() int64
 	// Metrics is the endpoint's last reading, zero if it was never read.
 	Metrics() EndpointMetrics
@@ -23,6 +26,10 @@ type EndpointMetrics struct {
 	Running, Waiting int
 	// KVCacheUsage is the share of the KV cache in use, from 0 to 1.
 	KVCacheUsage float64
+	// LoadedModels are the LoRA adapters that it runs requests of, WaitingModels those
+	// that wait to be loaded, and MaxLoadedModels how many it can load at a time.
+	LoadedModels, WaitingModels []string
+	MaxLoadedModels             int
 }
 
 // SaturationDetector says how full the pool is.
@@ -45,9 +52,9 @@ type InFlightLimiter interface {
 // flight, so that the limit follows from this replica's requests.
 type OwnLoad interface{ OwnLoad() }
 
-// MetricsReader is a plug-in that needs the endpoints' own metrics; they are only
+// MetricsReader is a plug-in that may need the endpoints' own metrics; they are only
 // read when something needs them.
-type MetricsReader interface{ ReadsMetrics() }
+type MetricsReader interface{ ReadsMetrics() bool }
 
 // UsageLimitPolicy says how full the pool may get for a band.
 type UsageLimitPolicy interface {

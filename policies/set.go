@@ -47,6 +47,19 @@ func (s *Set) UsageLimit(ref string) (UsageLimitPolicy, error) {
 	return lookup[UsageLimitPolicy](s, ref, "a usage limit policy")
 }
 
+// Scorer returns the scorer that ref names.
+func (s *Set) Scorer(ref string) (EndpointScorer, error) {
+	return lookup[EndpointScorer](s, ref, "a scorer")
+}
+
+// Picker returns the picker that ref names.
+func (s *Set) Picker(ref string) (EndpointPicker, error) {
+	return lookup[EndpointPicker](s, ref, "a picker")
+}
+
+// Named returns the plug-in that was declared under the name.
+func (s *Set) Named(name string) (Plugin, error) { return lookup[Plugin](s, name, "a plug-in") }
+
 // lookup finds a declared plug-in; a name that is not declared and is a type
 // stands for that type with its defaults, made on first use.
 func lookup[P Plugin](s *Set, ref, kind string) (P, error) {

@@ -52,6 +52,9 @@ type Reply struct {
 	Revoke []uint64
 	// Rooms has what each flow of the statement's Limited may still take.
 	Rooms []Room
+	// Loads has the load of every endpoint that a replica states, unread grants
+	// included, the least first; only if it was wanted.
+	Loads []Load
 	// Bands has the fleet's figures for each priority the sender stated.
 	Bands []BandTotal
 	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands.
@@ -111,4 +114,10 @@ type Mail struct {
 	Charge float64
 	// Counter is the flow's counter after it.
 	Counter float64
+	// Endpoint, with Granted, is the one with the least load at the time, and
+	// EndpointInFlight that load: no endpoint had less. The grant counts there until
+	// the ingress, having read it, states the endpoint's load, which it does in the
+	// turn that says so. Empty if no endpoints are known.
+	Endpoint         string
+	EndpointInFlight int64
 }

@@ -78,6 +78,12 @@ type Statement struct {
 	// some of those that wait for room; all of them with Register and Resync.
 	Limited []Limited
 
+	// Loads has the sender's endpoints at which the number of its granted requests
+	// changed; all of its endpoints with Register and Resync. Endpoints are distinct.
+	// WantLoads asks for the fleet's.
+	Loads     []Load
+	WantLoads bool
+
 	// Batch numbers the settlements in this incarnation, from 1; a batch
 	// already applied is not applied again. It stays the same, and so does
 	// what is in it, until a turn that carried it is answered.
@@ -135,6 +141,17 @@ type Limited struct {
 	// InFlight is the number of its granted requests the sender knows of.
 	InFlight int64
 }
+
+// Load is how many granted requests there are at an endpoint.
+type Load struct {
+	// Endpoint is its address, the same at all replicas.
+	Endpoint string
+	// InFlight is their number, and Gone for an endpoint that the sender has no more.
+	InFlight int64
+}
+
+// Gone is the load of an endpoint that a replica has no more.
+const Gone = -1
 
 // Offer puts a ticket before the ledger.
 type Offer struct {

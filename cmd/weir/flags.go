@@ -19,6 +19,9 @@ import (
 type serveFlags struct {
 	file                string
 	upstreams           []string
+	endpointsFile       string
+	endpointsDNS        string
+	inferencePool       string
 	maxConcurrency      int
 	listen, admin       string
 	extProc             string
@@ -58,6 +61,9 @@ SIGHUP and when it changes.`,
 	f.changed = fs.Changed
 	fs.StringVar(&f.file, "config", "", "configuration file: an EndpointPickerConfig; see weir config")
 	fs.StringArrayVar(&f.upstreams, "upstream", nil, "URL of a model server; may be repeated")
+	fs.StringVar(&f.endpointsFile, "endpoints-file", "", "YAML file with the model servers, read again when it changes; instead of --upstream")
+	fs.StringVar(&f.endpointsDNS, "endpoints-dns", "", "host name and port whose addresses are the model servers; instead of --upstream")
+	fs.StringVar(&f.inferencePool, "inference-pool", "", "NAMESPACE/NAME of a Kubernetes InferencePool whose pods are the model servers; instead of --upstream")
 	fs.IntVar(&f.maxConcurrency, "max-concurrency", 100, "requests in flight for each model server; with --config and without this flag the file's detector decides")
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address for requests")
 	fs.StringVar(&f.admin, "admin", "127.0.0.1:9090", "address for metrics, health and debugging")
@@ -129,8 +135,8 @@ func (f *serveFlags) plan() (*config.Plan, config.Problems, error) {
 		return nil, nil, err
 	}
 	w := &plan.File.Weir
-	if len(w.Endpoints) == 0 {
-		return nil, nil, errors.New("--upstream: name at least one model server, such as http://127.0.0.1:8000, here or in weir.endpoints of the configuration file")
+	if d := &w.Discovery; len(w.Endpoints) == 0 && d.File == "" && d.DNS == "" && d.InferencePool == "" {
+		return nil, nil, errors.New("--upstream: name at least one model server, such as http://127.0.0.1:8000, here or in weir.endpoints of the configuration file, or where they come from: --endpoints-file, --endpoints-dns or --inference-pool")
 	}
 	return plan, warnings, nil
 }
@@ -138,8 +144,11 @@ func (f *serveFlags) plan() (*config.Plan, config.Problems, error) {
 // override puts the flags that were given over what a file says.
 func (f *serveFlags) override(file *config.File) {
 	w, fc := &file.Weir, &file.FlowControl
-	if f.changed("upstream") {
-		w.Endpoints = nil
+	if f.changed("upstream") || f.changed("endpoints-file") || f.changed("endpoints-dns") || f.changed("inference-pool") {
+		w.Endpoints, w.Discovery = nil, config.Discovery{
+			File: f.endpointsFile, DNS: f.endpointsDNS, DNSInterval: w.Discovery.DNSInterval,
+			InferencePool: f.inferencePool, Kubeconfig: w.Discovery.Kubeconfig,
+		}
 		for _, u := range f.upstreams {
 			w.Endpoints = append(w.Endpoints, config.Endpoint{URL: u})
 		}

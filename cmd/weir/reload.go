@@ -66,8 +66,9 @@ func (r *reloader) reload() {
 		r.log.Warn("configuration: " + w.String())
 	}
 	old := r.plan
-	if !reflect.DeepEqual(needsRestart(old), needsRestart(plan)) {
-		r.log.Warn("what the configuration says of addresses, endpoints, metrics, store and fleet takes effect at the next start")
+	before, profiles := needsRestart(old)
+	if after, now := needsRestart(plan); !reflect.DeepEqual(before, after) || !reflect.DeepEqual(profiles, now) {
+		r.log.Warn("what the configuration says of addresses, endpoints, scheduling, metrics, store and fleet takes effect at the next start")
 	}
 	if err := r.controller.Reconfigure(policyOptions(plan)...); err != nil {
 		r.log.Error("the configuration was not taken over; the old one stays in effect", zap.Error(err))
@@ -80,8 +81,8 @@ func (r *reloader) reload() {
 }
 
 // needsRestart is the part that a running replica keeps.
-func needsRestart(p *config.Plan) config.Weir {
+func needsRestart(p *config.Plan) (config.Weir, []config.Profile) {
 	w := p.File.Weir
 	w.Objectives, w.Flows, w.Identity, w.MaxFlows = nil, nil, config.Identity{}, 0
-	return w
+	return w, p.File.SchedulingProfiles
 }

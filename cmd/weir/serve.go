@@ -15,6 +15,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
@@ -69,11 +70,18 @@ func serve(ctx context.Context, f *serveFlags) error {
 	}
 	defer c.Close()
 	metrics.Watch(c)
-	g, err := gateway.New(gatewayConfig(plan, c, log, metrics))
+	source, err := endpointSource(cfg, log)
 	if err != nil {
-		return fmt.Errorf("--upstream: %w", err)
+		return err
 	}
+	gc := gatewayConfig(plan, c, log, metrics)
+	gc.Endpoints.Source = source
+	if fleet != nil {
+		gc.Endpoints.Fleet = fleet
+	}
+	g := gateway.New(gc)
 	defer g.Close()
+	metrics.WatchEndpoints(g.Endpoints())
 	if f.file != "" {
 		r := &reloader{flags: f, plan: plan, controller: c, gateway: g, log: log}
 		go r.run(ctx) // ends with ctx
@@ -113,7 +121,7 @@ func serve(ctx context.Context, f *serveFlags) error {
 		gossipAddress = fleet.Address()
 	}
 	log.Info("serving", zap.String("replica", cfg.Replica), zap.Stringer("listen", requests.Addr()),
-		zap.Stringer("admin", operators.Addr()), zap.String("gossip", gossipAddress), zap.String("ext_proc", processing.address()), zap.Int("endpoints", len(cfg.Endpoints)),
+		zap.Stringer("admin", operators.Addr()), zap.String("gossip", gossipAddress), zap.String("ext_proc", processing.address()), zap.Int("endpoints", len(g.Endpoints().Endpoints())),
 		zap.String("fairness", plan.File.FlowControl.DefaultPriorityBand.FairnessPolicyRef),
 		zap.Stringer("saturation_detector", plan.Detector.TypedName()))
 	return serveUntil(ctx, drain, &http.Server{
@@ -161,16 +169,30 @@ func policyOptions(plan *config.Plan) []controller.Option {
 func gatewayConfig(plan *config.Plan, c *controller.Controller, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
 	w := &plan.File.Weir
 	cfg := gateway.Config{Controller: c, Tenants: tenants(plan), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
-	for _, e := range w.Endpoints {
-		cfg.Upstreams = append(cfg.Upstreams, e.URL)
-	}
+	es := &cfg.Endpoints
+	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
 	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {
-		cfg.Observe = time.Duration(*w.Metrics.Interval)
+		es.Observe = es.Interval
 	}
-	if _, reads := plan.Detector.(policies.MetricsReader); reads {
-		cfg.Scrape = &gateway.MetricNames{Waiting: w.Metrics.Waiting, Running: w.Metrics.Running, KVCacheUsage: w.Metrics.KVCacheUsage}
+	if readsMetrics(plan) {
+		m := &w.Metrics
+		es.Scrape = &endpoints.MetricNames{Waiting: m.Waiting, Running: m.Running, KVCacheUsage: m.KVCacheUsage, LoRA: m.LoRA}
 	}
 	return cfg
+}
+
+// readsMetrics reports whether anything asks for the endpoints' own metrics.
+func readsMetrics(plan *config.Plan) bool {
+	reads := func(plugin any) bool {
+		r, ok := plugin.(policies.MetricsReader)
+		return ok && r.ReadsMetrics()
+	}
+	for _, s := range plan.Profile.Scorers {
+		if reads(s.EndpointScorer) {
+			return true
+		}
+	}
+	return reads(plan.Detector)
 }
 
 func tenants(plan *config.Plan) gateway.Tenants {

@@ -44,6 +44,7 @@ type Core struct {
 	revoking  int64                // revoked and still in flight
 	revoked   []uint64             // to be told of
 	limited   limited
+	loads     loads
 	lastSwept time.Time
 }
 
@@ -87,6 +88,11 @@ type Decision struct {
 	Outcome Outcome
 	// Err says why it was not dispatched.
 	Err error
+	// Endpoint is where a dispatched request finds the least load, by the ledger's
+	// count, and EndpointInFlight that load: no endpoint had less. Empty if it did not
+	// say. The request counts there until Place says that it went elsewhere.
+	Endpoint         string
+	EndpointInFlight int64
 }
 
 // Usage is what a request really cost.
@@ -113,9 +119,10 @@ type request struct {
 	number   uint64              // of the message that handed it there; 0 for not yet
 	former   *peer               // whose queue it also waits in, until home has it
 
-	charge  float64
-	counter float64
-	policy  string
+	charge   float64
+	counter  float64
+	policy   string
+	endpoint string // that it is counted at
 }
 
 // band is what the core keeps per priority.
@@ -140,6 +147,7 @@ func New(cfg Config) *Core {
 		inFlight:  make(map[policies.TicketID]*request),
 		sheddable: newSheddable(),
 		limited:   limited{inFlight: make(map[policies.FlowKey]int64), changed: make(map[policies.FlowKey]bool)},
+		loads:     newLoads(),
 		queues:    shard.New(cfg.Shard),
 		fleet:     newFleet(&cfg),
 		turn:      turn{register: true, members: 1},
@@ -150,7 +158,7 @@ func New(cfg Config) *Core {
 func (c *Core) Enqueue(now time.Time, q Request) {
 	r := &request{
 		Ticket: shard.Ticket{
-			ID: policies.TicketID{Ingress: c.cfg.Replica, Seq: q.Seq}, Flow: q.Flow, Bytes: q.Bytes,
+			ID: c.own(q.Seq), Flow: q.Flow, Bytes: q.Bytes,
 			InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, Arrival: now.Add(c.clock),
 		},
 		tag: q.Tag, arrived: now, ttl: q.TTL,
@@ -169,6 +177,11 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 	c.place(now, r, c.homeOf(r.Flow))
 }
 
+// own is the ticket of this replica's request of that number.
+func (c *Core) own(seq uint64) policies.TicketID {
+	return policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}
+}
+
 // displace ends a waiting request whose place in the buffer is lost, or tells
 // its ingress to.
 func (c *Core) displace(now time.Time, id policies.TicketID) {
@@ -184,7 +197,7 @@ func (c *Core) displace(now time.Time, id policies.TicketID) {
 
 // Cancel ends a waiting request; one that is no longer waiting is left alone.
 func (c *Core) Cancel(now time.Time, seq uint64, outcome Outcome, err error) {
-	if r := c.waiting[policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}]; r != nil {
+	if r := c.waiting[c.own(seq)]; r != nil {
 		c.evict(now, r, outcome, err)
 	}
 }
@@ -227,13 +240,14 @@ func (c *Core) decide(r *request, outcome Outcome, err error) {
 // Complete releases a dispatched request and settles what it cost; one that is
 // not in flight is left alone.
 func (c *Core) Complete(now time.Time, seq uint64, usage Usage) {
-	r := c.inFlight[policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}]
+	r := c.inFlight[c.own(seq)]
 	if r == nil {
 		return
 	}
 	delete(c.inFlight, r.ID)
 	c.shed(r)
 	c.count(r.Flow, -1)
+	c.loads.add(r.endpoint, -1)
 	if c.turn.outage {
 		c.queues.Room(r.Flow, 1, 1, now)
 	}
@@ -247,7 +261,7 @@ func (c *Core) Complete(now time.Time, seq uint64, usage Usage) {
 // Progress settles what a dispatched request has cost so far where that is more
 // than it was charged, so that a flow of long answers pays while they stream.
 func (c *Core) Progress(seq uint64, usage Usage) {
-	r := c.inFlight[policies.TicketID{Ingress: c.cfg.Replica, Seq: seq}]
+	r := c.inFlight[c.own(seq)]
 	if r == nil || r.charge == 0 {
 		return
 	}

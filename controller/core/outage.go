@@ -36,7 +36,8 @@ func (c *Core) turnFailed(now time.Time, err error) {
 	t.due = true
 	if !t.outage && now.Sub(t.since) >= c.cfg.OutageAfter {
 		t.outage = true
-		t.register = true // whatever happens now must be told in full
+		t.register = true               // whatever happens now must be told in full
+		c.loads.others = []store.Load{} // nobody tells of them any more
 		c.rehome(now)
 	}
 }

@@ -73,6 +73,16 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	switch d.Cmd {
 	case "pool":
 		s.core.SetPool(s.now, core.Pool{Endpoints: number("endpoints", 1), Limit: int64(number("limit", 1))})
+	case "endpoints": // endpoints x y z
+		var addresses []string
+		for _, a := range d.CmdArgs {
+			addresses = append(addresses, a.Key)
+		}
+		s.core.SetEndpoints(addresses)
+	case "place": // place seq=1 at=x
+		var at string
+		d.ScanArgs(t, "at", &at)
+		s.core.Place(uint64(number("seq", 0)), at)
 	case "enqueue": // enqueue flow=a seq=1 [to=3] [priority=0]
 		var flow string
 		d.ScanArgs(t, "flow", &flow)
@@ -209,18 +219,34 @@ func said(out *strings.Builder, m *coordinator.Message) {
 	out.WriteString("\n")
 }
 
+// loads prints endpoints' loads.
+func loads(all []store.Load) string {
+	var out strings.Builder
+	for _, l := range all {
+		fmt.Fprintf(&out, " %s=%d", l.Endpoint, l.InFlight)
+	}
+	return out.String()
+}
+
 // ready prints what there is to do.
 func (s *script) ready() string {
 	var out strings.Builder
 	r := s.core.Ready(s.now)
 	for _, d := range r.Decisions {
-		fmt.Fprintf(&out, "decided %v: %v\n", d.Tag, d.Outcome)
+		fmt.Fprintf(&out, "decided %v: %v", d.Tag, d.Outcome)
+		if d.Endpoint != "" {
+			fmt.Fprintf(&out, ", least loaded %s with %d", d.Endpoint, d.EndpointInFlight)
+		}
+		out.WriteString("\n")
 	}
 	for i := range r.Messages {
 		said(&out, &r.Messages[i])
 	}
 	for _, m := range r.Moves {
 		fmt.Fprintf(&out, "moved %d shards and %d tickets in %v: joined %v, left %v\n", m.Shards, m.Tickets, m.Took, m.Joined, m.Left)
+	}
+	if r.Loads != nil {
+		fmt.Fprintf(&out, "others' loads:%s\n", loads(r.Loads))
 	}
 	if r.Turn != nil {
 		s.turn = r.Turn
@@ -244,6 +270,9 @@ func (s *script) ready() string {
 			if o.Idle {
 				out.WriteString("(idle)")
 			}
+		}
+		if len(r.Turn.Loads) > 0 {
+			out.WriteString(" loads" + loads(r.Turn.Loads))
 		}
 		fmt.Fprintf(&out, " standing %d\n", r.Turn.Standing)
 	}

@@ -58,6 +58,9 @@ type Ready struct {
 	Messages []coordinator.Message
 	// Moves are changes of the shard map that are over.
 	Moves []Move
+	// Loads are the other replicas' requests at each endpoint, if the ledger told
+	// anew; nil if not.
+	Loads []store.Load
 	// Next is when Tick must be called at the latest.
 	Next time.Time
 }
@@ -79,6 +82,7 @@ func (c *Core) Ready(now time.Time) Ready {
 	ready.Messages, c.outgoing = c.outgoing, nil
 	ready.Moves, c.fleet.moved = c.fleet.moved, nil
 	ready.Revoked, c.revoked = c.revoked, nil
+	ready.Loads, c.loads.others = c.loads.others, nil
 	ready.Decisions, c.decisions, c.spare = c.decisions, c.spare[:0], c.decisions
 	ready.Next = c.next(now)
 	return ready
@@ -152,7 +156,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
 		Number: t.number, Answered: t.answered, Generation: t.generation, ReadMail: t.readMail,
 		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
-		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0], Limited: s.Limited[:0],
+		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0], Limited: s.Limited[:0], Loads: s.Loads[:0],
 		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
 	}
 	for _, b := range c.bands {
@@ -171,6 +175,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	}
 	c.stateSheddable(s)
 	c.stateLimited(s)
+	c.stateLoads(now, s)
 	if t.register || t.resync {
 		c.queues.Restate(offer)
 	} else {
@@ -261,6 +266,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	clear(t.statement.Settlements)
 	t.statement.Settlements = t.statement.Settlements[:0]
 	c.learn(now, reply)
+	c.learnLoads(&t.statement, reply)
 	c.queues.Answered()
 	for i := range reply.Mail {
 		if m := &reply.Mail[i]; m.Number > t.readMail {
@@ -292,13 +298,18 @@ func (c *Core) read(now time.Time, m *store.Mail) {
 	r := c.waiting[m.Ticket]
 	if r == nil { // it went away while the grant was on its way: give it back
 		c.turn.due = true
+		c.loads.add(m.Endpoint, 0)
 		if m.Charge != 0 {
 			c.settle(key, m.Policy, -m.Charge, m.Counter, 0)
 		}
 		return
 	}
 	r.policy, r.charge, r.counter = m.Policy, m.Charge, m.Counter
+	r.endpoint = m.Endpoint
+	c.loads.add(m.Endpoint, 1)
 	c.dispatch(now, r)
+	d := &c.decisions[len(c.decisions)-1]
+	d.Endpoint, d.EndpointInFlight = m.Endpoint, m.EndpointInFlight
 }
 
 // dispatch lets a waiting request go. The owner hears of it from the ledger; a

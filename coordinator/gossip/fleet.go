@@ -25,6 +25,7 @@ type Fleet struct {
 	list    *memberlist.Memberlist
 	streams *stream.Streams
 	handler coordinator.Handler
+	listen  atomic.Pointer[coordinator.Listener]
 	address string
 	changes chan struct{}
 	quit    chan struct{}
@@ -141,6 +142,24 @@ func (f *Fleet) Start(h coordinator.Handler) {
 // Send implements coordinator.Fleet.
 func (f *Fleet) Send(m coordinator.Message) { f.streams.Send(m) }
 
+// Broadcast implements coordinator.Broadcaster.
+func (f *Fleet) Broadcast(o coordinator.Observations) { f.streams.Broadcast(o) }
+
+// Listen implements coordinator.Broadcaster.
+func (f *Fleet) Listen(l coordinator.Listener) {
+	f.listen.Store(&l)
+	f.streams.Listen(l)
+	l.Live(ids(f.members().Live))
+}
+
+func ids(members []coordinator.Member) []string {
+	list := make([]string, 0, len(members))
+	for _, m := range members {
+		list = append(list, m.ID)
+	}
+	return list
+}
+
 // Retire tells the others that this replica owns nothing any more.
 func (f *Fleet) Retire() {
 	if !f.leaving.Swap(true) {
@@ -220,6 +239,9 @@ func (f *Fleet) follow() {
 		last = m
 		f.streams.SetMembers(m.Live)
 		f.handler.MembersChanged(m)
+		if l := f.listen.Load(); l != nil {
+			(*l).Live(ids(m.Live))
+		}
 	}
 }
 

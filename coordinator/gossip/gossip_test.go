@@ -3,6 +3,7 @@ package gossip
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -172,7 +173,7 @@ func TestVersions(t *testing.T) {
 	} {
 		n := *a.list.LocalNode()
 		n.Name = "b"
-		n.Meta = bytes.Replace(n.Meta, []byte(`"v":1`), []byte{'"', 'v', '"', ':', byte('0' + version)}, 1)
+		n.Meta = bytes.Replace(n.Meta, fmt.Appendf(nil, `"v":%d`, coordinator.ProtocolVersion), fmt.Appendf(nil, `"v":%d`, version), 1)
 		if err := (delegate{a.Fleet}).NotifyAlive(&n); (err == nil) != ok {
 			t.Errorf("version %d: %v", version, err)
 		}

@@ -20,7 +20,10 @@ type conn struct {
 	peer  string
 	out   chan coordinator.Message
 	began time.Time
-	end   context.CancelCauseFunc
+	// What this replica saw of the endpoints, if the other can hear of it.
+	observed chan coordinator.Observations
+	version  int
+	end      context.CancelCauseFunc
 }
 
 // wire is either end of a gRPC stream.
@@ -60,7 +63,10 @@ func firstWord(ctx context.Context, recv func() (*ticketpb.Message, error)) (*ti
 func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
-	c := &conn{peer: h.GetReplica(), out: make(chan coordinator.Message, s.cfg.Backlog), began: time.Now(), end: end}
+	c := &conn{
+		peer: h.GetReplica(), out: make(chan coordinator.Message, s.cfg.Backlog), began: time.Now(), end: end,
+		observed: make(chan coordinator.Observations, maxObserved), version: int(h.GetProtocolVersion()),
+	}
 	s.mu.Lock()
 	if old := s.conns[c.peer]; old != nil {
 		old.end(errors.New("a newer stream took its place"))
@@ -91,13 +97,17 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 
 func (s *Streams) transmit(ctx context.Context, end context.CancelCauseFunc, c *conn, w wire) {
 	for {
+		var m *ticketpb.Message
 		select {
-		case m := <-c.out:
-			if err := w.Send(encode(&m)); err != nil {
-				end(fmt.Errorf("send to replica %q: %w", c.peer, err))
-				return
-			}
+		case ticket := <-c.out:
+			m = encode(&ticket)
+		case o := <-c.observed:
+			m = encodeObservations(&o)
 		case <-ctx.Done():
+			return
+		}
+		if err := w.Send(m); err != nil {
+			end(fmt.Errorf("send to replica %q: %w", c.peer, err))
 			return
 		}
 	}
@@ -108,6 +118,12 @@ func (s *Streams) receive(h *ticketpb.Hello, w wire) error {
 		in, err := w.Recv()
 		if err != nil {
 			return fmt.Errorf("receive from replica %q: %w", h.GetReplica(), err)
+		}
+		if o := in.GetObservations(); o != nil {
+			if l := s.listen.Load(); l != nil {
+				(*l).Observed(decodeObservations(o, time.Now()))
+			}
+			continue
 		}
 		m, err := decode(in, h.GetReplica(), h.GetIncarnation(), s.cfg.Replica)
 		if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -22,6 +23,7 @@ type Streams struct {
 	ticketpb.UnimplementedTicketsServer
 	cfg     Config
 	handler coordinator.Handler
+	listen  atomic.Pointer[coordinator.Listener]
 	server  *grpc.Server
 	cancel  context.CancelFunc
 	ctx     context.Context //nolint:containedctx // the life of the goroutines
@@ -109,6 +111,25 @@ func (s *Streams) Send(m coordinator.Message) {
 	case c.out <- m:
 	default:
 		c.end(fmt.Errorf("replica %q takes no messages: %d wait", m.To, cap(c.out)))
+	}
+}
+
+// Listen implements coordinator.Broadcaster's.
+func (s *Streams) Listen(l coordinator.Listener) { s.listen.Store(&l) }
+
+// Broadcast implements coordinator.Broadcaster's. Whoever has not taken the last ones
+// yet is not told.
+func (s *Streams) Broadcast(o coordinator.Observations) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, c := range s.conns {
+		if c.version < observing {
+			continue
+		}
+		select {
+		case c.observed <- o:
+		default:
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/policies/scheduling"
 	"github.com/weirflow/weir/policies/usagelimit"
 )
 
@@ -33,6 +34,16 @@ func Registry() *policies.Registry {
 		eviction.SheddableOtherType:        policies.WithoutParameters(eviction.NewSheddable),
 		eviction.PriorityThenTimeType:      policies.WithoutParameters(eviction.NewPriorityThenTime),
 		eviction.PriorityThenTimeOtherType: policies.WithoutParameters(eviction.NewPriorityThenTime),
+
+		scheduling.QueueType:           policies.WithoutParameters(scheduling.NewQueue),
+		scheduling.KVCacheType:         policies.WithoutParameters(scheduling.NewKVCache),
+		scheduling.RunningRequestsType: policies.WithoutParameters(scheduling.NewRunningRequests),
+		scheduling.PrefixCacheType:     scheduling.PrefixCacheFactory,
+		scheduling.LoRAAffinityType:    policies.WithoutParameters(scheduling.NewLoRAAffinity),
+		scheduling.MaxScoreType:        scheduling.MaxScoreFactory,
+		scheduling.WeightedRandomType:  scheduling.WeightedRandomFactory,
+		scheduling.RandomType:          scheduling.RandomFactory,
+		scheduling.SingleProfileType:   policies.WithoutParameters(scheduling.NewSingleProfile),
 
 		usagelimit.StaticType:         usagelimit.StaticFactory,
 		usagelimit.HoldbackType:       usagelimit.HoldbackFactory,

@@ -5,10 +5,14 @@ import "github.com/weirflow/weir/policies"
 // Endpoint is a model server to test with. It implements
 // policies.EndpointAccessor.
 type Endpoint struct {
+	Name     string
 	Requests int
 	Tokens   int64
 	Reading  policies.EndpointMetrics
 }
+
+// Address implements policies.EndpointAccessor.
+func (e Endpoint) Address() string { return e.Name }
 
 // InFlight implements policies.EndpointAccessor.
 func (e Endpoint) InFlight() int { return e.Requests }

@@ -58,7 +58,7 @@ func UtilizationFactory(name string, parameters json.RawMessage) (policies.Plugi
 }
 
 // ReadsMetrics implements [policies.MetricsReader].
-func (d *Utilization) ReadsMetrics() {}
+func (d *Utilization) ReadsMetrics() bool { return true }
 
 // Saturation implements [policies.SaturationDetector].
 func (d *Utilization) Saturation(_ context.Context, now time.Time, endpoints []policies.EndpointAccessor) float64 {

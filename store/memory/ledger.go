@@ -29,13 +29,14 @@ type Ledger struct {
 
 	wakeups map[string][]chan store.Wakeup
 	limits  map[flowID]*limit
+	loads   loads
 	forgot  time.Time // when limits were last forgotten
 }
 
 // New returns an empty ledger, in recovery of its first generation: it grants
 // once every member the first replica knows of has registered.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[flowID]*limit)}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[flowID]*limit), loads: newLoads()}
 }
 
 // Inline implements [store.Inline].
@@ -122,6 +123,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	r.read(l, s.ReadMail)
 	l.restate(r, s, now)
 	l.restrict(r, s, now)
+	l.loads.restate(r, s)
 	l.settle(r, s, now)
 	l.recount(r, s, now)
 	for _, id := range s.Withdrawn {
@@ -138,6 +140,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	l.collect(now)
 	reply := l.answer(r, s, status, now)
 	l.rooms(reply, s, now)
+	if reply.Loads = reply.Loads[:0]; s.WantLoads {
+		reply.Loads = l.loads.totals(reply.Loads)
+	}
 	reply.Revoke = nil
 	if s.Evicts {
 		reply.Revoke = l.revoke(r)
@@ -241,6 +246,7 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 			m.held -= n
 		}
 	}
+	l.loads.drop(r)
 	r.bands, r.limited = nil, nil
 	l.replicas = slices.DeleteFunc(l.replicas, func(other *replica) bool { return other == r })
 	l.relimit()
@@ -480,6 +486,7 @@ func (l *Ledger) grant(now time.Time) {
 				ingress.post(store.Granted, o)
 				o.owner.post(store.Taken, o)
 			}
+			l.loads.suggest(ingress, &ingress.mail[len(ingress.mail)-1].Mail, now)
 		}
 		if bd.offers > 0 {
 			return
@@ -512,7 +519,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now
 	reply := &r.reply
 	*reply = store.Reply{
 		Status: status, Generation: l.generation, Now: now, Recovering: l.recovering,
-		Mail: reply.Mail[:0], Bands: reply.Bands[:0],
+		Mail: reply.Mail[:0], Bands: reply.Bands[:0], Loads: reply.Loads,
 		InFlight: l.held, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas),
 	}
 	for i := range r.mail {

@@ -1,8 +1,10 @@
 package redis
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -62,7 +64,7 @@ func (r *reader) list(what string, v any) []any {
 
 // decode reads what the script answered.
 func decode(result []any) (*store.Reply, error) {
-	if len(result) != 12 {
+	if len(result) != 13 {
 		return nil, fmt.Errorf("%w: %d fields", errReply, len(result))
 	}
 	r := &reader{}
@@ -111,13 +113,21 @@ func decode(result []any) (*store.Reply, error) {
 		}
 		reply.Rooms = append(reply.Rooms, room)
 	}
+	loads := r.list("loads", result[12])
+	for i := 0; i+1 < len(loads); i += 2 {
+		endpoint, _ := loads[i].(string)
+		reply.Loads = append(reply.Loads, store.Load{Endpoint: unescape(endpoint), InFlight: int64(r.number("load", loads[i+1]))})
+	}
+	slices.SortFunc(reply.Loads, func(a, b store.Load) int {
+		return cmp.Or(cmp.Compare(a.InFlight, b.InFlight), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
 	return reply, r.err
 }
 
 // mail reads one piece of mail.
 func (r *reader) mail(record string) store.Mail {
 	f := strings.Split(record, "\x1f")
-	if len(f) != 8 {
+	if len(f) != 10 {
 		r.fail("mail", record)
 		return store.Mail{}
 	}
@@ -131,6 +141,7 @@ func (r *reader) mail(record string) store.Mail {
 		Ticket:   policies.TicketID{Ingress: unescape(ingress), Seq: n},
 		Priority: int(r.integer("priority", f[3])), Policy: unescape(f[4]), Flow: unescape(f[5]),
 		Charge: r.number("charge", f[6]), Counter: r.number("counter", f[7]),
+		Endpoint: unescape(f[8]), EndpointInFlight: r.integer("load", f[9]),
 	}
 }
 

@@ -42,6 +42,10 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 		m := &s.Limited[i]
 		add(strconv.Itoa(m.Priority)+":"+escape(m.Flow), m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
 	}
+	add(flag(s.WantLoads), len(s.Loads))
+	for i := range s.Loads {
+		add(escape(s.Loads[i].Endpoint), s.Loads[i].InFlight)
+	}
 	add(len(s.Settlements))
 	for i := range s.Settlements {
 		st := &s.Settlements[i]

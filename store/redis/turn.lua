@@ -20,6 +20,10 @@
 --                              or every offer where service is not counted
 --   base:limits        hash    priority:flow -> account of a flow with a limit of its own
 --   base:limited:ID    hash    priority:flow -> its requests in flight at the replica
+--   base:load          zset    endpoints by their requests in flight in the fleet, with
+--                              when one was last suggested as the fraction, and
+--   base:loads:ID      hash    endpoint -> those of the replica; unread grants count
+--                              where they were suggested to go
 --   base:flow:BOOK:F   zset    a flow's offers in their order
 --   base:count:BOOK    hash    flow -> counter
 --   base:idle:BOOK     zset    flows without offers by when they became idle, and
@@ -441,14 +445,14 @@ local function remove(ticket, offer)
   call('HDEL', base .. ':offers', ticket)
 end
 
--- Put mail in a replica's box.
-local function post(r, kind, ticket, offer, counter)
+-- Put mail in a replica's box. A grant has the endpoint with the least load.
+local function post(r, kind, ticket, offer, counter, endpoint, load)
   r.sent = r.sent + 1
   r.dirty, r.letters = true, r.letters or {}
   local book = books[offer.book]
   local key = base .. ':mail:' .. r.id
   local letter = concat({ exact(r.sent), kind, ticket, book.priority, book.policy, offer.flow,
-    offer.charge, exact((counter or 0) / book.scale) }, FIELD)
+    offer.charge, exact((counter or 0) / book.scale), endpoint or '', load or '0' }, FIELD)
   insert(r.letters, letter)
   local n = call('RPUSH', key, letter)
   if n == 1 then expire(key) end
@@ -525,6 +529,69 @@ local function drop_limited(r)
   end
 end
 
+-- Loads of endpoints. -------------------------------------------------------------
+
+local load_key = base .. ':load'
+local function loads_key(id) return base .. ':loads:' .. id end
+
+-- Set a replica's load at an endpoint, or add to it.
+local function count_load(id, endpoint, count)
+  local key = loads_key(id)
+  local before = tonumber(call('HGET', key, endpoint) or nil)
+  if before == count then return end
+  call('HSET', key, endpoint, exact(count))
+  call('ZINCRBY', load_key, exact(count - (before or 0)), endpoint)
+  if not before then
+    expire(key)
+    expire(load_key)
+  end
+end
+
+-- Take an endpoint off a replica's list; one that no replica lists is gone.
+local function forget_load(id, endpoint)
+  local count = call('HGET', loads_key(id), endpoint)
+  if not count then return end
+  call('HDEL', loads_key(id), endpoint)
+  for other, r in pairs(every_replica()) do
+    if r and other ~= id and call('HEXISTS', loads_key(other), endpoint) == 1 then
+      call('ZINCRBY', load_key, exact(-tonumber(count)), endpoint)
+      return
+    end
+  end
+  call('ZREM', load_key, endpoint)
+end
+
+local function drop_loads(id)
+  for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do forget_load(id, endpoint) end
+end
+
+-- Add the loads up anew.
+local function count_loads()
+  local turns = call('ZRANGE', load_key, 0, -1, 'WITHSCORES')
+  call('DEL', load_key)
+  for id, r in pairs(every_replica()) do
+    local loads = r and call('HGETALL', loads_key(id)) or {}
+    for i = 1, #loads, 2 do call('ZINCRBY', load_key, loads[i + 1], loads[i]) end
+  end
+  for i = 1, #turns, 2 do
+    if call('ZSCORE', load_key, turns[i]) then call('ZINCRBY', load_key, exact(tonumber(turns[i + 1]) % 1), turns[i]) end
+  end
+  expire(load_key)
+  expire(loads_key(my_id))
+end
+
+-- The endpoint with the least load, of equals the one that was suggested longest
+-- ago, and that load. The grant counts there.
+local TURNS = 1073741824 -- microseconds that a fraction of a request stands for at most
+local function suggest(id)
+  local least = call('ZRANGE', load_key, 0, 0, 'WITHSCORES')
+  if not least[1] then return '', '0' end
+  local load = math.floor(tonumber(least[2]))
+  call('ZADD', load_key, exact(load + 1 + now % TURNS / TURNS), least[1])
+  if call('HINCRBY', loads_key(id), least[1], 1) == 1 then expire(loads_key(id)) end
+  return least[1], exact(load)
+end
+
 -- Forget a replica: its offers, what it held, and the charges of grants it
 -- never read.
 local function drop(r)
@@ -540,6 +607,7 @@ local function drop(r)
     if offer and offer.owner == r.id and not offer.granted then remove(ticket, offer) end
   end
   drop_limited(r)
+  drop_loads(r.id)
   call('DEL', base .. ':own:' .. r.id, base .. ':mail:' .. r.id, base .. ':uncounted:' .. r.id, base .. ':limited:' .. r.id)
   call('HDEL', base .. ':replicas', r.id)
   call('ZREM', base .. ':leases', r.id)
@@ -591,7 +659,7 @@ local function answer(status, r)
   call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
     'expected', meta.expected, 'counted', exact(fleet.counted),
     'totals', concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), fleet.members, exact(checksum(fleet)) }, FIELD), 'bands', write_bands(items))
-  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {} }
+  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {}, {} }
   if r then
     reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
     for i, b in ipairs(r.bands) do
@@ -624,6 +692,7 @@ if registering then
     drop(me)
   else -- what is left of a record that was lost would be taken for this one's
     drop_limited({ id = my_id })
+    drop_loads(my_id)
     call('DEL', base .. ':own:' .. my_id, base .. ':mail:' .. my_id, base .. ':uncounted:' .. my_id, base .. ':limited:' .. my_id)
   end
   me = { id = my_id, incarnation = incarnation, registered = number, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {},
@@ -667,6 +736,7 @@ count_in(me, -1)
 local my_mail = base .. ':mail:' .. my_id
 local uncounted_key = base .. ':uncounted:' .. my_id
 local read, told, unread_about = 0, 0, {}
+local suggested = {} -- unread grants by endpoint
 local counts_upto
 me.unread = 0
 for _, record in ipairs(me.sent > me.read and call('LRANGE', my_mail, 0, -1) or {}) do
@@ -675,7 +745,10 @@ for _, record in ipairs(me.sent > me.read and call('LRANGE', my_mail, 0, -1) or 
     forget(me, mail)
     read = read + 1
   else
-    if is_grant(mail[2]) then me.unread = me.unread + 1 end
+    if is_grant(mail[2]) then
+      me.unread = me.unread + 1
+      suggested[mail[9]] = (suggested[mail[9]] or 0) + 1
+    end
     if mail[2] ~= GRANTED then
       counts_upto = counts_upto or load_hash(uncounted_key, tonumber)
       if mail[1] > (counts_upto[mail[3]] or 0) then
@@ -756,6 +829,25 @@ if registering or resyncing then
     if not rooms[id] and id ~= SENTINEL then count_limited(me, id, unread_of[id] or 0) end
   end
 end
+
+-- The replica's endpoints.
+local wants_loads = next_flag()
+local listed = {}
+for _ = 1, next_number() do
+  local endpoint, in_flight = next_arg(), next_number()
+  listed[endpoint] = true
+  if in_flight < 0 then
+    forget_load(my_id, endpoint)
+  else
+    count_load(my_id, endpoint, in_flight + (suggested[endpoint] or 0))
+  end
+end
+if registering or resyncing then
+  for _, endpoint in ipairs(call('HKEYS', loads_key(my_id))) do
+    if not listed[endpoint] then forget_load(my_id, endpoint) end
+  end
+end
+if recount then count_loads() end
 
 -- Settlements, once a batch.
 local settles = batch > me.batch
@@ -890,9 +982,9 @@ local function serve(band, name, member)
   end
   leave_book(offer, member)
   if ingress.id == owner.id then
-    post(ingress, GRANTED + TAKEN, ticket, offer, counter)
+    post(ingress, GRANTED + TAKEN, ticket, offer, counter, suggest(ingress.id))
   else
-    post(ingress, GRANTED, ticket, offer, counter)
+    post(ingress, GRANTED, ticket, offer, counter, suggest(ingress.id))
     post(owner, TAKEN, ticket, offer, counter)
   end
 end
@@ -1059,6 +1151,7 @@ local reply = answer(status, me)
 reply[11] = mine
 reply[12] = {}
 for i = 1, #stated_limits do reply[12][i] = rooms[i] end
+if wants_loads then reply[13] = call('ZRANGE', load_key, 0, -1, 'WITHSCORES') end
 if recount or number % 16 == 1 then
   for name in pairs(books) do
     for _, kind in ipairs({ ':count:', ':wait:', ':idle:', ':debts:' }) do expire(base .. kind .. name) end

@@ -101,6 +101,7 @@ func normal(r *store.Reply) *store.Reply {
 	c.Rooms = append([]store.Room{}, r.Rooms...)
 	c.Revoke = append([]uint64{}, r.Revoke...)
 	c.Bands = append([]store.BandTotal{}, r.Bands...)
+	c.Loads = append([]store.Load{}, r.Loads...)
 	return &c
 }
 
@@ -131,6 +132,7 @@ func (m *member) draw(h *history) *store.Statement {
 			})
 		}
 	}
+	m.drawLoads(s, t)
 	m.number++
 	s.Number = m.number
 	if m.register || m.resync {
@@ -192,6 +194,18 @@ func (m *member) draw(h *history) *store.Statement {
 	}
 	s.Leave = rapid.IntRange(0, 29).Draw(t, "leaves") == 0
 	return s
+}
+
+// drawLoads makes up what the member states of its endpoints.
+func (m *member) drawLoads(s *store.Statement, t *rapid.T) {
+	s.WantLoads = true
+	for _, endpoint := range []string{"10.0.0.1:80", "10.0.0.2:80", "c%"} {
+		if s.Register || s.Resync || rapid.IntRange(0, 3).Draw(t, "load") == 0 {
+			if n := int64(rapid.IntRange(store.Gone, 3).Draw(t, "at it")); n >= 0 || !s.Register {
+				s.Loads = append(s.Loads, store.Load{Endpoint: endpoint, InFlight: n})
+			}
+		}
+	}
 }
 
 // land ends the request that has been in flight longest.

@@ -56,6 +56,9 @@ func Run(t *testing.T, factory Factory) {
 		{"LeaveEndsTheLease", leave},
 		{"GrantWakesIngress", grantWakes},
 		{"TotalsOfTheFleet", totals},
+		{"SuggestsTheLeastLoaded", suggestsLeast},
+		{"LoadsAreStatedAnew", loadsStated},
+		{"LoadsOfTheDeadGo", loadsOfTheDead},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/saturation"
@@ -45,10 +46,11 @@ func BenchmarkAdded(b *testing.B) {
 	defer c.Close()
 	upstream := httptest.NewServer(http.NotFoundHandler()) // it is named, and not asked
 	defer upstream.Close()
-	g, err := gateway.New(gateway.Config{Controller: c, Upstreams: []string{upstream.URL}})
+	source, err := endpoints.NewStatic(upstream.URL)
 	if err != nil {
 		b.Fatal(err)
 	}
+	g := gateway.New(gateway.Config{Controller: c, Endpoints: endpoints.Config{Source: source}})
 	defer g.Close()
 	client := extproc.NewExternalProcessorClient(dial(b, g))
 	time.Sleep(1200 * time.Millisecond)

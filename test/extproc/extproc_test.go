@@ -22,6 +22,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/store/memory"
@@ -78,13 +79,14 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(b.controller.Close)
-	g, err := gateway.New(gateway.Config{
-		Controller: b.controller, Upstreams: upstreams, MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2,
-		Tenants: gateway.Tenants{Priority: func(_, objective string) int { return map[string]int{"batch": -1, "user": 1}[objective] }},
-	})
+	source, err := endpoints.NewStatic(upstreams...)
 	if err != nil {
 		t.Fatal(err)
 	}
+	g := gateway.New(gateway.Config{
+		Controller: b.controller, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2,
+		Tenants: gateway.Tenants{Priority: func(_, objective string) int { return map[string]int{"batch": -1, "user": 1}[objective] }},
+	})
 	t.Cleanup(g.Close)
 	b.conn = dial(t, g)
 	b.Driver = New(b.conn)

@@ -117,6 +117,8 @@ type Message struct {
 	Rejected      []uint64               `protobuf:"fixed64,9,rep,packed,name=rejected,proto3" json:"rejected,omitempty"`
 	Leaving       bool                   `protobuf:"varint,10,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	LedgerLost    bool                   `protobuf:"varint,11,opt,name=ledger_lost,json=ledgerLost,proto3" json:"ledger_lost,omitempty"`
+	// A message with observations has nothing else. Since version 2.
+	Observations  *Observations `protobuf:"bytes,12,opt,name=observations,proto3" json:"observations,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -228,6 +230,219 @@ func (x *Message) GetLedgerLost() bool {
 	return false
 }
 
+func (x *Message) GetObservations() *Observations {
+	if x != nil {
+		return x.Observations
+	}
+	return nil
+}
+
+// What the sender saw of the pool's endpoints; see coordinator.Observations.
+type Observations struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Readings      []*Reading             `protobuf:"bytes,1,rep,name=readings,proto3" json:"readings,omitempty"`
+	Placements    []*Placement           `protobuf:"bytes,2,rep,name=placements,proto3" json:"placements,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Observations) Reset() {
+	*x = Observations{}
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Observations) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Observations) ProtoMessage() {}
+
+func (x *Observations) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Observations.ProtoReflect.Descriptor instead.
+func (*Observations) Descriptor() ([]byte, []int) {
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Observations) GetReadings() []*Reading {
+	if x != nil {
+		return x.Readings
+	}
+	return nil
+}
+
+func (x *Observations) GetPlacements() []*Placement {
+	if x != nil {
+		return x.Placements
+	}
+	return nil
+}
+
+type Reading struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Endpoint string                 `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	// Nanoseconds between the reading and this message.
+	Age             int64    `protobuf:"varint,2,opt,name=age,proto3" json:"age,omitempty"`
+	Running         int64    `protobuf:"varint,3,opt,name=running,proto3" json:"running,omitempty"`
+	Waiting         int64    `protobuf:"varint,4,opt,name=waiting,proto3" json:"waiting,omitempty"`
+	KvCacheUsage    float64  `protobuf:"fixed64,5,opt,name=kv_cache_usage,json=kvCacheUsage,proto3" json:"kv_cache_usage,omitempty"`
+	LoadedModels    []string `protobuf:"bytes,6,rep,name=loaded_models,json=loadedModels,proto3" json:"loaded_models,omitempty"`
+	WaitingModels   []string `protobuf:"bytes,7,rep,name=waiting_models,json=waitingModels,proto3" json:"waiting_models,omitempty"`
+	MaxLoadedModels int64    `protobuf:"varint,8,opt,name=max_loaded_models,json=maxLoadedModels,proto3" json:"max_loaded_models,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Reading) Reset() {
+	*x = Reading{}
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Reading) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Reading) ProtoMessage() {}
+
+func (x *Reading) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Reading.ProtoReflect.Descriptor instead.
+func (*Reading) Descriptor() ([]byte, []int) {
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Reading) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *Reading) GetAge() int64 {
+	if x != nil {
+		return x.Age
+	}
+	return 0
+}
+
+func (x *Reading) GetRunning() int64 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *Reading) GetWaiting() int64 {
+	if x != nil {
+		return x.Waiting
+	}
+	return 0
+}
+
+func (x *Reading) GetKvCacheUsage() float64 {
+	if x != nil {
+		return x.KvCacheUsage
+	}
+	return 0
+}
+
+func (x *Reading) GetLoadedModels() []string {
+	if x != nil {
+		return x.LoadedModels
+	}
+	return nil
+}
+
+func (x *Reading) GetWaitingModels() []string {
+	if x != nil {
+		return x.WaitingModels
+	}
+	return nil
+}
+
+func (x *Reading) GetMaxLoadedModels() int64 {
+	if x != nil {
+		return x.MaxLoadedModels
+	}
+	return 0
+}
+
+type Placement struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Endpoint      string                 `protobuf:"bytes,1,opt,name=endpoint,proto3" json:"endpoint,omitempty"`
+	Prefixes      []uint64               `protobuf:"fixed64,2,rep,packed,name=prefixes,proto3" json:"prefixes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Placement) Reset() {
+	*x = Placement{}
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Placement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Placement) ProtoMessage() {}
+
+func (x *Placement) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Placement.ProtoReflect.Descriptor instead.
+func (*Placement) Descriptor() ([]byte, []int) {
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Placement) GetEndpoint() string {
+	if x != nil {
+		return x.Endpoint
+	}
+	return ""
+}
+
+func (x *Placement) GetPrefixes() []uint64 {
+	if x != nil {
+		return x.Prefixes
+	}
+	return nil
+}
+
 type Ticket struct {
 	state        protoimpl.MessageState `protogen:"open.v1"`
 	Seq          uint64                 `protobuf:"fixed64,1,opt,name=seq,proto3" json:"seq,omitempty"`
@@ -248,7 +463,7 @@ type Ticket struct {
 
 func (x *Ticket) Reset() {
 	*x = Ticket{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -260,7 +475,7 @@ func (x *Ticket) String() string {
 func (*Ticket) ProtoMessage() {}
 
 func (x *Ticket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -273,7 +488,7 @@ func (x *Ticket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticket.ProtoReflect.Descriptor instead.
 func (*Ticket) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Ticket) GetSeq() uint64 {
@@ -356,7 +571,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\x06shards\x18\x02 \x01(\rR\x06shards\x12\x18\n" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\tR\x02to\"\xe6\x02\n" +
+	"\x02to\x18\x05 \x01(\tR\x02to\"\xa8\x03\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
@@ -370,7 +585,25 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\aleaving\x18\n" +
 	" \x01(\bR\aleaving\x12\x1f\n" +
 	"\vledger_lost\x18\v \x01(\bR\n" +
-	"ledgerLost\"\x97\x02\n" +
+	"ledgerLost\x12@\n" +
+	"\fobservations\x18\f \x01(\v2\x1c.weir.ticket.v1.ObservationsR\fobservations\"~\n" +
+	"\fObservations\x123\n" +
+	"\breadings\x18\x01 \x03(\v2\x17.weir.ticket.v1.ReadingR\breadings\x129\n" +
+	"\n" +
+	"placements\x18\x02 \x03(\v2\x19.weir.ticket.v1.PlacementR\n" +
+	"placements\"\x89\x02\n" +
+	"\aReading\x12\x1a\n" +
+	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x10\n" +
+	"\x03age\x18\x02 \x01(\x03R\x03age\x12\x18\n" +
+	"\arunning\x18\x03 \x01(\x03R\arunning\x12\x18\n" +
+	"\awaiting\x18\x04 \x01(\x03R\awaiting\x12$\n" +
+	"\x0ekv_cache_usage\x18\x05 \x01(\x01R\fkvCacheUsage\x12#\n" +
+	"\rloaded_models\x18\x06 \x03(\tR\floadedModels\x12%\n" +
+	"\x0ewaiting_models\x18\a \x03(\tR\rwaitingModels\x12*\n" +
+	"\x11max_loaded_models\x18\b \x01(\x03R\x0fmaxLoadedModels\"C\n" +
+	"\tPlacement\x12\x1a\n" +
+	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x1a\n" +
+	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\x97\x02\n" +
 	"\x06Ticket\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
@@ -399,22 +632,28 @@ func file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP() []byte {
 	return file_coordinator_stream_ticketpb_ticket_proto_rawDescData
 }
 
-var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 3)
+var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_coordinator_stream_ticketpb_ticket_proto_goTypes = []any{
-	(*Hello)(nil),   // 0: weir.ticket.v1.Hello
-	(*Message)(nil), // 1: weir.ticket.v1.Message
-	(*Ticket)(nil),  // 2: weir.ticket.v1.Ticket
+	(*Hello)(nil),        // 0: weir.ticket.v1.Hello
+	(*Message)(nil),      // 1: weir.ticket.v1.Message
+	(*Observations)(nil), // 2: weir.ticket.v1.Observations
+	(*Reading)(nil),      // 3: weir.ticket.v1.Reading
+	(*Placement)(nil),    // 4: weir.ticket.v1.Placement
+	(*Ticket)(nil),       // 5: weir.ticket.v1.Ticket
 }
 var file_coordinator_stream_ticketpb_ticket_proto_depIdxs = []int32{
 	0, // 0: weir.ticket.v1.Message.hello:type_name -> weir.ticket.v1.Hello
-	2, // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
-	1, // 2: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
-	1, // 3: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
-	3, // [3:4] is the sub-list for method output_type
-	2, // [2:3] is the sub-list for method input_type
-	2, // [2:2] is the sub-list for extension type_name
-	2, // [2:2] is the sub-list for extension extendee
-	0, // [0:2] is the sub-list for field type_name
+	5, // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
+	2, // 2: weir.ticket.v1.Message.observations:type_name -> weir.ticket.v1.Observations
+	3, // 3: weir.ticket.v1.Observations.readings:type_name -> weir.ticket.v1.Reading
+	4, // 4: weir.ticket.v1.Observations.placements:type_name -> weir.ticket.v1.Placement
+	1, // 5: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
+	1, // 6: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
+	6, // [6:7] is the sub-list for method output_type
+	5, // [5:6] is the sub-list for method input_type
+	5, // [5:5] is the sub-list for extension type_name
+	5, // [5:5] is the sub-list for extension extendee
+	0, // [0:5] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_stream_ticketpb_ticket_proto_init() }
@@ -428,7 +667,7 @@ func file_coordinator_stream_ticketpb_ticket_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_stream_ticketpb_ticket_proto_rawDesc), len(file_coordinator_stream_ticketpb_ticket_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   3,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,4 +1,4 @@
-package gateway
+package endpoints
 
 import (
 	"errors"
@@ -27,7 +27,7 @@ func TestParseMetrics(t *testing.T) {
 		"hostile": {
 			"vllm:num_requests_waiting -5\nvllm:kv_cache_usage_perc NaN\nvllm:num_requests_running +Inf\n",
 			VLLMMetrics(),
-			policies.EndpointMetrics{Running: 1e9},
+			policies.EndpointMetrics{Running: 1e10},
 		},
 	} {
 		got, err := parseMetrics(strings.NewReader(c.text), c.names)

@@ -1,0 +1,146 @@
+package endpoints
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+
+	"github.com/weirflow/weir/coordinator"
+)
+
+// Bounds on telling the others.
+const (
+	// tellEvery is how long observations wait for company.
+	tellEvery = 20 * time.Millisecond
+	// maxPlaced is how many prefixes are told of at a time; further ones are not.
+	maxPlaced = 8192
+)
+
+// board shares what the replicas see of the endpoints. It implements
+// coordinator.Listener. A nil board is that of a replica alone.
+type board struct {
+	pool *Pool
+	live atomic.Pointer[[]string]
+
+	mu      sync.Mutex
+	pending coordinator.Observations
+	placed  int
+}
+
+func newBoard(p *Pool) *board {
+	b := &board{pool: p}
+	b.live.Store(&[]string{p.cfg.Replica})
+	return b
+}
+
+// run tells the others what is new.
+func (b *board) run(ctx context.Context) {
+	ticker := time.NewTicker(tellEvery)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		b.mu.Lock()
+		o := b.pending
+		b.pending, b.placed = coordinator.Observations{}, 0
+		b.mu.Unlock()
+		if len(o.Readings)+len(o.Placements) > 0 {
+			b.pool.cfg.Fleet.Broadcast(o)
+		}
+	}
+}
+
+// read notes a reading to be told.
+func (b *board) read(r coordinator.Reading) {
+	if b == nil {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.pending.Readings = append(b.pending.Readings, r)
+}
+
+// place notes prefixes that are new at an endpoint.
+func (b *board) place(endpoint string, prefixes []uint64) {
+	if b == nil || len(prefixes) == 0 {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.placed += len(prefixes); b.placed <= maxPlaced {
+		b.pending.Placements = append(b.pending.Placements, coordinator.Placement{Endpoint: endpoint, Prefixes: prefixes})
+	}
+}
+
+// Live implements coordinator.Listener.
+func (b *board) Live(ids []string) {
+	ids = slices.Clone(ids)
+	b.live.Store(&ids)
+}
+
+// Observed implements coordinator.Listener. What it says of endpoints that are not
+// known here is dropped.
+func (b *board) Observed(o coordinator.Observations) {
+	for i := range o.Readings {
+		r := &o.Readings[i]
+		if e := b.pool.find(r.Endpoint); e != nil {
+			e.foreign.Store(time.Now().UnixNano())
+			e.take(&r.EndpointMetrics)
+		}
+	}
+	x := b.pool.prefixes
+	if x == nil {
+		return
+	}
+	for _, p := range o.Placements {
+		if b.pool.find(p.Endpoint) != nil {
+			x.add(p.Endpoint, p.Prefixes)
+		}
+	}
+}
+
+// rank is this replica's place in the order of those who are to read an endpoint's
+// metrics: the highest random weight of endpoint and replica goes first (rendezvous
+// hashing), so that a replica that comes or goes changes only what is its own.
+func (b *board) rank(endpoint string) int {
+	if b == nil {
+		return 0
+	}
+	own, rank := weight(endpoint, b.pool.cfg.Replica), 0
+	for _, id := range *b.live.Load() {
+		if id != b.pool.cfg.Replica && weight(endpoint, id).more(own) {
+			rank++
+		}
+	}
+	return rank
+}
+
+type duty struct {
+	weight  uint64
+	replica string
+}
+
+func weight(endpoint, replica string) duty {
+	return duty{xxhash.Sum64String(endpoint + "\x00" + replica), replica}
+}
+
+func (d duty) more(other duty) bool {
+	return cmp.Or(cmp.Compare(d.weight, other.weight), cmp.Compare(d.replica, other.replica)) > 0
+}
+
+// find returns the endpoint of that address, or nil.
+func (p *Pool) find(address string) *Endpoint {
+	all := p.Endpoints()
+	if i, found := slices.BinarySearchFunc(all, address, func(e *Endpoint, a string) int { return cmp.Compare(e.address, a) }); found {
+		return all[i]
+	}
+	return nil
+}

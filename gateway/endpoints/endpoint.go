@@ -1,0 +1,127 @@
+package endpoints
+
+import (
+	"net/url"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Endpoint is one model server. It implements policies.EndpointAccessor, and is safe
+// for concurrent use.
+type Endpoint struct {
+	spec    atomic.Pointer[Spec]
+	address string
+	pool    *Pool
+	gone    chan struct{} // closed when the source no longer names it
+
+	inFlight atomic.Int64 // this replica's
+	tokens   atomic.Int64
+	health   health
+	reading  atomic.Pointer[policies.EndpointMetrics]
+	foreign  atomic.Int64 // when another replica last read it, in nanoseconds since 1970
+}
+
+// Address implements policies.EndpointAccessor.
+func (e *Endpoint) Address() string { return e.address }
+
+// URL has the endpoint's scheme, host and port.
+func (e *Endpoint) URL() *url.URL { return e.spec.Load().URL }
+
+// Name is what its source calls it, its address by default.
+func (e *Endpoint) Name() string {
+	if name := e.spec.Load().Name; name != "" {
+		return name
+	}
+	return e.address
+}
+
+// InFlight implements policies.EndpointAccessor.
+func (e *Endpoint) InFlight() int {
+	return int(e.inFlight.Load() + e.pool.cfg.OthersInFlight()[e.address])
+}
+
+// InFlightTokens implements policies.EndpointAccessor.
+func (e *Endpoint) InFlightTokens() int64 { return e.tokens.Load() }
+
+// Metrics implements policies.EndpointAccessor.
+func (e *Endpoint) Metrics() policies.EndpointMetrics {
+	if m := e.reading.Load(); m != nil {
+		return *m
+	}
+	return policies.EndpointMetrics{}
+}
+
+// readAt is when it was last read, by whichever replica.
+func (e *Endpoint) readAt() time.Time { return e.Metrics().ReadAt }
+
+// metricsURL is where its own metrics are.
+func (e *Endpoint) metricsURL() string {
+	s := e.spec.Load()
+	if s.Metrics != nil {
+		return s.Metrics.String()
+	}
+	return s.URL.JoinPath("/metrics").String()
+}
+
+// Status is an endpoint as an operator sees it.
+type Status struct {
+	Name    string            `json:"name"`
+	URL     string            `json:"url"`
+	Labels  map[string]string `json:"labels,omitempty"`
+	Healthy bool              `json:"healthy"`
+	// InFlight is the fleet's, InFlightHere this replica's.
+	InFlight     int `json:"in_flight"`
+	InFlightHere int `json:"in_flight_here"`
+	// Running, Waiting and KVCacheUsage are the endpoint's own figures, of so many
+	// milliseconds ago; null if they are not read.
+	Running      *int     `json:"running,omitempty"`
+	Waiting      *int     `json:"waiting,omitempty"`
+	KVCacheUsage *float64 `json:"kv_cache_usage,omitempty"`
+	AgeMS        *int64   `json:"age_ms,omitempty"`
+}
+
+// Status returns what there is to see.
+func (e *Endpoint) Status() Status {
+	s := Status{
+		Name: e.Name(), URL: e.URL().String(), Labels: e.spec.Load().Labels, Healthy: e.health.usable(),
+		InFlight: e.InFlight(), InFlightHere: int(e.inFlight.Load()),
+	}
+	if m := e.reading.Load(); m != nil {
+		age := time.Since(m.ReadAt).Milliseconds()
+		s.Running, s.Waiting, s.KVCacheUsage, s.AgeMS = &m.Running, &m.Waiting, &m.KVCacheUsage, &age
+	}
+	return s
+}
+
+// Slot is a request's place at an endpoint, until Return.
+type Slot struct {
+	*Endpoint
+	cost int64
+	back atomic.Bool
+}
+
+func (e *Endpoint) slot(tokens int64) *Slot {
+	e.inFlight.Add(1)
+	e.tokens.Add(tokens)
+	return &Slot{Endpoint: e, cost: tokens}
+}
+
+// Answered says that the endpoint began to answer.
+func (s *Slot) Answered() { s.pool.reachable(s.Endpoint) }
+
+// Unreachable says that no connection to the endpoint came about, and gives the slot
+// back.
+func (s *Slot) Unreachable(cause error) {
+	s.Return()
+	s.pool.unreachable(s.Endpoint, cause)
+}
+
+// Return gives the slot back. Only the first call does anything.
+func (s *Slot) Return() {
+	if s.back.CompareAndSwap(false, true) {
+		s.inFlight.Add(-1)
+		s.tokens.Add(-s.cost)
+	}
+}

@@ -1,0 +1,79 @@
+package endpoints
+
+import (
+	"net"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// An endpoint that a connection failed to is ejected: nothing is sent there until a
+// probe, a mere connection, comes about. It is then half open, with one request at a
+// time, until it answers one; if a connection fails again, the next probe comes
+// later.
+const (
+	firstProbe = 250 * time.Millisecond
+	lastProbe  = 8 * time.Second
+)
+
+// health is an endpoint's state.
+type health struct {
+	state  atomic.Int32
+	ejects atomic.Int32 // in a row, without an answer in between
+}
+
+const (
+	up int32 = iota
+	halfOpen
+	ejected
+)
+
+func (h *health) usable() bool { return h.state.Load() != ejected }
+
+// reachable takes in that an endpoint answered.
+func (p *Pool) reachable(e *Endpoint) {
+	if e.health.ejects.Load() == 0 {
+		return
+	}
+	e.health.ejects.Store(0)
+	if e.health.state.CompareAndSwap(halfOpen, up) {
+		p.cfg.Logger.Info("model server answers again", zap.String("endpoint", e.Name()))
+	}
+}
+
+// unreachable takes an endpoint out of the choice until a probe gets through.
+func (p *Pool) unreachable(e *Endpoint, cause error) {
+	if p.ctx.Err() != nil || e.health.state.Swap(ejected) == ejected {
+		return
+	}
+	ejects := e.health.ejects.Add(1)
+	p.cfg.Logger.Warn("model server cannot be reached", zap.String("endpoint", e.Name()), zap.Error(cause))
+	p.tell()
+	p.running.Go(func() { p.probe(e, min(lastProbe, firstProbe<<min(ejects-1, 10))) })
+}
+
+// probe connects to an endpoint again and again until that succeeds.
+func (p *Pool) probe(e *Endpoint, pause time.Duration) {
+	dialer := net.Dialer{Timeout: time.Second}
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case <-e.gone:
+			return
+		case <-timer.C:
+		}
+		conn, err := dialer.DialContext(p.ctx, "tcp", e.address)
+		if err == nil {
+			_ = conn.Close() // only its coming about mattered
+			e.health.state.Store(halfOpen)
+			p.cfg.Logger.Info("model server can be reached again", zap.String("endpoint", e.Name()))
+			p.tell()
+			return
+		}
+		timer.Reset(pause)
+	}
+}

@@ -1,0 +1,231 @@
+package endpoints
+
+import (
+	"context"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/scheduling"
+)
+
+// Config describes a pool of endpoints.
+type Config struct {
+	// Source says which there are.
+	Source Source
+	// Profile says which one a request goes to; the least loaded by default.
+	Profile Profile
+	// Changed is told of the endpoints that can be used whenever one comes or goes,
+	// and every Observe, if that is above 0; it waits then for new readings of all,
+	// if they are read.
+	Changed func([]policies.EndpointAccessor)
+	Observe time.Duration
+	// Scrape names the endpoints' own metrics, which are read every Interval; nil to
+	// read none. A shorter interval sees changes sooner and costs the endpoints more.
+	Scrape   *MetricNames
+	Interval time.Duration
+	// OthersInFlight returns other replicas' requests in flight by endpoint; none by
+	// default.
+	OthersInFlight func() map[string]int64
+	// Replica and Fleet are this replica's id and where it tells the others what it
+	// sees and hears what they do; nil if it is alone.
+	Replica string
+	Fleet   coordinator.Broadcaster
+	// Logger gets what goes wrong; nothing by default.
+	Logger *zap.Logger
+}
+
+// Profile is how an endpoint is chosen: by the sum of the scores, each times its
+// weight.
+type Profile struct {
+	Scorers []Weighted
+	Picker  policies.EndpointPicker
+}
+
+// Weighted is a scorer of a profile.
+type Weighted struct {
+	policies.EndpointScorer
+	Weight float64
+}
+
+// LeastLoaded is the profile that goes by requests in flight.
+func LeastLoaded() Profile {
+	picker, err := scheduling.MaxScoreFactory(scheduling.MaxScoreType, nil)
+	if err != nil {
+		panic(err) // it was given no parameters
+	}
+	return Profile{
+		Scorers: []Weighted{{scheduling.NewRunningRequests(scheduling.RunningRequestsType), 1}},
+		Picker:  picker.(policies.EndpointPicker),
+	}
+}
+
+// Pool is a pool's endpoints. It is safe for concurrent use.
+type Pool struct {
+	cfg      Config
+	prefixes *prefixes // nil if nothing asks for them
+	board    *board    // nil for a replica alone
+	scrapes  atomic.Uint64
+	draw     func() float64
+	rotate   atomic.Uint64
+
+	mu      sync.Mutex // of changes to all
+	all     atomic.Pointer[[]*Endpoint]
+	ctx     context.Context //nolint:containedctx // the goroutines' life
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// New returns a pool that follows its source. Close must be called to stop it.
+func New(cfg Config) *Pool {
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	if cfg.OthersInFlight == nil {
+		cfg.OthersInFlight = func() map[string]int64 { return nil }
+	}
+	if cfg.Changed == nil {
+		cfg.Changed = func([]policies.EndpointAccessor) {}
+	}
+	if cfg.Profile.Picker == nil {
+		cfg.Profile = LeastLoaded()
+	}
+	p := &Pool{cfg: cfg, draw: rand.Float64}
+	p.all.Store(&[]*Endpoint{})
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	for _, s := range cfg.Profile.Scorers {
+		if reader, ok := s.EndpointScorer.(policies.PrefixReader); ok {
+			p.prefixes = newPrefixes(reader.Prefixes())
+		}
+	}
+	if cfg.Fleet != nil {
+		p.board = newBoard(p)
+		cfg.Fleet.Listen(p.board)
+		p.running.Go(func() { p.board.run(p.ctx) })
+	}
+	if static, ok := cfg.Source.(Static); ok {
+		p.update(static) // there from the start
+	} else {
+		p.running.Go(p.follow)
+	}
+	if cfg.Observe > 0 {
+		p.running.Go(p.observe)
+	}
+	return p
+}
+
+// Close ends the pool's goroutines.
+func (p *Pool) Close() {
+	p.stop()
+	p.running.Wait()
+}
+
+// follow takes over what the source says.
+func (p *Pool) follow() {
+	if err := p.cfg.Source.Run(p.ctx, p.update); err != nil && p.ctx.Err() == nil {
+		p.cfg.Logger.Error("the pool's endpoints are no longer followed; those known stay", zap.Error(err))
+	}
+}
+
+// update takes over the endpoints that there are now. Those already known stay what
+// they are; those no longer named finish what they have.
+func (p *Pool) update(specs []Spec) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	known := make(map[string]*Endpoint)
+	for _, e := range *p.all.Load() {
+		known[e.address] = e
+	}
+	now := make([]*Endpoint, 0, len(specs))
+	named := make(map[string]bool)
+	for i := range specs {
+		spec := &specs[i]
+		address := spec.Address()
+		if named[address] {
+			continue
+		}
+		named[address] = true
+		e := known[address]
+		if e == nil {
+			e = &Endpoint{address: address, pool: p, gone: make(chan struct{})}
+			e.spec.Store(spec)
+			p.cfg.Logger.Info("model server joined the pool", zap.String("endpoint", e.Name()), zap.String("address", address))
+			if p.cfg.Scrape != nil {
+				p.running.Go(func() { p.scrape(e) })
+			}
+		}
+		e.spec.Store(spec)
+		delete(known, address)
+		now = append(now, e)
+	}
+	for _, e := range known {
+		close(e.gone)
+		p.cfg.Logger.Info("model server left the pool", zap.String("endpoint", e.Name()), zap.Int64("in_flight", e.inFlight.Load()))
+		if p.prefixes != nil {
+			p.prefixes.forget(e.address)
+		}
+	}
+	slices.SortFunc(now, func(a, b *Endpoint) int { return strings.Compare(a.address, b.address) })
+	p.all.Store(&now)
+	p.tell()
+}
+
+// Endpoints returns all endpoints, usable or not, by their addresses.
+func (p *Pool) Endpoints() []*Endpoint { return *p.all.Load() }
+
+// Scrapes returns how many times this replica read an endpoint's metrics.
+func (p *Pool) Scrapes() uint64 { return p.scrapes.Load() }
+
+// Tell tells Changed now.
+func (p *Pool) Tell() { p.tell() }
+
+func (p *Pool) tell() {
+	var usable []policies.EndpointAccessor
+	for _, e := range p.Endpoints() {
+		if e.health.usable() {
+			usable = append(usable, e)
+		}
+	}
+	p.cfg.Changed(usable)
+}
+
+// patience is how many times Changed may be told later than Observe because readings
+// are missing.
+const patience = 4
+
+// observe tells Changed again and again. It waits for a new reading of each endpoint:
+// a limit that was raised on a reading must be seen to do no harm before it is raised
+// again.
+func (p *Pool) observe() {
+	ticker := time.NewTicker(p.cfg.Observe)
+	defer ticker.Stop()
+	told := time.Now()
+	for {
+		select {
+		case <-p.ctx.Done():
+			return
+		case now := <-ticker.C:
+			if p.cfg.Scrape == nil || p.readSince(told) || now.Sub(told) >= patience*p.cfg.Observe {
+				p.tell()
+				told = now
+			}
+		}
+	}
+}
+
+// readSince reports whether every endpoint that can be used was read since then.
+func (p *Pool) readSince(then time.Time) bool {
+	for _, e := range p.Endpoints() {
+		if e.health.usable() && !e.readAt().After(then) {
+			return false
+		}
+	}
+	return true
+}

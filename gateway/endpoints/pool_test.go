@@ -1,0 +1,194 @@
+package endpoints
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// told hears which endpoints can be used, by their addresses.
+type told chan string
+
+func (c told) changed(usable []policies.EndpointAccessor) {
+	var all []string
+	for _, e := range usable {
+		all = append(all, e.Address())
+	}
+	c <- strings.Join(all, " ")
+}
+
+func (c told) want(t *testing.T, want string) {
+	t.Helper()
+	if got := <-c; got != want {
+		t.Errorf("usable: %q, want %q", got, want)
+	}
+}
+
+// manual is a source that is told what to say.
+type manual chan []Spec
+
+func (m manual) Run(ctx context.Context, update func([]Spec)) error {
+	for {
+		select {
+		case specs := <-m:
+			update(specs)
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// specs are endpoints on port 80 of hosts.
+func specs(hosts ...string) (list []Spec) {
+	for _, h := range hosts {
+		list = append(list, At("", "http", h, "80"))
+	}
+	return list
+}
+
+func newPool(t *testing.T, cfg Config) *Pool {
+	t.Helper()
+	p := New(cfg)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// TestUpdate lets endpoints come and go: who stays keeps what it has, who goes
+// finishes it.
+func TestUpdate(t *testing.T) {
+	source, changes := make(manual), make(told, 10)
+	p := newPool(t, Config{Source: source, Changed: changes.changed})
+	source <- specs("b", "a", "a")
+	changes.want(t, "a:80 b:80")
+	slot, _ := p.Take(&Query{Subset: map[string]bool{"a:80": true}})
+	other, _ := p.Take(&Query{})
+	if slot.Address() != "a:80" || other.Address() != "b:80" {
+		t.Fatalf("went to %s and %s", slot.Address(), other.Address())
+	}
+	source <- specs("b", "c")
+	changes.want(t, "b:80 c:80")
+	if b := p.find("b:80"); b != other.Endpoint || b.InFlight() != 1 {
+		t.Error("b lost its request")
+	}
+	if next, _ := p.Take(&Query{}); next.Address() != "c:80" {
+		t.Errorf("went to %s while c was idle", next.Address())
+	}
+	slot.Return()
+	slot.Return() // does nothing
+	if n := slot.InFlight(); n != 0 {
+		t.Errorf("%d in flight at a", n)
+	}
+	source <- nil
+	changes.want(t, "")
+	if none, others := p.Take(&Query{}); none != nil || others != nil {
+		t.Errorf("went to %v of no endpoints", none)
+	}
+}
+
+// TestLeastLoaded goes by what the ledger said at the grant where that is newer than
+// what is known of the other replicas.
+func TestLeastLoaded(t *testing.T) {
+	known := map[string]int64{"a:80": 3, "b:80": 1, "c:80": 2}
+	p := newPool(t, Config{Source: Static(specs("a", "b", "c")), OthersInFlight: func() map[string]int64 { return known }})
+	for _, c := range []struct {
+		least store.Load
+		want  string
+	}{
+		{store.Load{}, "b:80"},
+		{store.Load{Endpoint: "a:80", InFlight: 0}, "a:80"}, // all that a had have ended
+		{store.Load{Endpoint: "c:80", InFlight: 4}, "c:80"}, // nobody has fewer than 4
+		{store.Load{Endpoint: "b:80", InFlight: 2}, "b:80"},
+		{store.Load{Endpoint: "gone:80", InFlight: 9}, "any"},
+	} {
+		slot, others := p.Take(&Query{Least: c.least, Fallbacks: 5})
+		if slot.Address() != c.want && c.want != "any" {
+			t.Errorf("least loaded %+v: went to %s, want %s", c.least, slot.Address(), c.want)
+		}
+		if len(others) != 2 || slices.Contains(others, slot.Endpoint) {
+			t.Errorf("named to turn to: %v", others)
+		}
+		slot.Return()
+	}
+	if slot, _ := p.Take(&Query{Least: store.Load{Endpoint: "a:80"}, Subset: map[string]bool{"b:80": true, "c:80": true}}); slot.Address() != "b:80" {
+		t.Errorf("with a excluded: %s", slot.Address())
+	}
+}
+
+// TestEjection takes an endpoint out when a connection fails, probes it, and lets one
+// request at a time try it until it answers.
+func TestEjection(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	url, err := ParseURL("http://" + address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = l.Close()
+	changes := make(told, 10)
+	p := newPool(t, Config{Source: Static{{URL: url}, At("", "http", "other", "80")}, Changed: changes.changed})
+	both := fmt.Sprintf("%s other:80", address)
+	changes.want(t, both)
+	only := map[string]bool{address: true}
+	slot, _ := p.Take(&Query{Subset: only})
+	slot.Unreachable(errors.New("connection refused"))
+	changes.want(t, "other:80")
+	if slot, _ := p.Take(&Query{Subset: only}); slot != nil {
+		t.Error("went to an ejected endpoint")
+	}
+	if l, err = net.Listen("tcp", address); err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // a test
+	changes.want(t, both)
+
+	first, _ := p.Take(&Query{Subset: only})
+	for range 3 {
+		if next, _ := p.Take(&Query{}); next.Address() != "other:80" {
+			t.Errorf("a second request goes to %s, which is half open", next.Address())
+		}
+	}
+	if next, _ := p.Take(&Query{Subset: only}); next == nil {
+		t.Error("a request that may only go there must not be refused")
+	} else {
+		next.Return()
+	}
+	first.Answered()
+	if next, _ := p.Take(&Query{}); next.Address() != address {
+		t.Errorf("once it answered, the next goes to %s", next.Address())
+	}
+}
+
+func TestParseURL(t *testing.T) {
+	for _, raw := range []string{"", "localhost:8000", "ftp://a", "http://", "http://:80", "http://a/v1", "http://a?b", "http://user:secret@a"} {
+		_, err := ParseURL(raw)
+		if !errors.Is(err, ErrSpec) {
+			t.Errorf("%q: %v", raw, err)
+		}
+		if err != nil && strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: the error has the password", raw)
+		}
+	}
+	for raw, want := range map[string]string{"http://a": "a:80", "https://a": "a:443", "http://[::1]:9": "[::1]:9"} {
+		u, err := ParseURL(raw)
+		if s := (&Spec{URL: u}); err != nil || s.Address() != want {
+			t.Errorf("%q: %v, %v", raw, s, err)
+		}
+	}
+	if _, err := NewStatic("http://a", "http://a"); !errors.Is(err, ErrSpec) {
+		t.Errorf("twice the same: %v", err)
+	}
+}

@@ -1,0 +1,135 @@
+package endpoints
+
+import (
+	"slices"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// Query is a request that may go.
+type Query struct {
+	// Model is the model or adapter it asks for, Prompt its prompt as sent, which
+	// is only read when prefixes are known.
+	Model  string
+	Prompt []byte
+	// Tokens is what it is expected to cost.
+	Tokens int64
+	// Subset holds the addresses of the endpoints it may go to; nil for all.
+	Subset map[string]bool
+	// Tried are endpoints that it came back from.
+	Tried []*Endpoint
+	// Least is the least loaded endpoint, as the ledger counted at the grant: no
+	// endpoint had fewer requests in flight. Empty if it did not say.
+	Least store.Load
+	// Fallbacks is how many more endpoints to name.
+	Fallbacks int
+}
+
+// Take chooses an endpoint for a request and takes a slot there, and names others to
+// turn to when it cannot be reached. The slot is nil if no endpoint can be used.
+func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
+	s := selection{query: q, pool: p}
+	s.candidates()
+	if len(s.endpoints) == 0 {
+		return nil, nil
+	}
+	first := s.pick()
+	slot := first.slot(q.Tokens)
+	if p.prefixes != nil {
+		fresh := p.prefixes.add(first.address, s.hashes)
+		p.board.place(first.address, fresh)
+	}
+	fallbacks := max(q.Fallbacks, p.cfg.Profile.Picker.Endpoints()-1)
+	var others []*Endpoint
+	for range min(fallbacks, len(s.endpoints)-1) {
+		others = append(others, s.pick())
+	}
+	return slot, others
+}
+
+// selection is one choice. It implements policies.SchedulingRequest.
+type selection struct {
+	query     *Query
+	pool      *Pool
+	endpoints []policies.EndpointAccessor
+	scores    []float64
+	hashes    []uint64
+	cached    map[string]float64
+}
+
+// Model implements policies.SchedulingRequest.
+func (s *selection) Model() string { return s.query.Model }
+
+// Cached implements policies.SchedulingRequest.
+func (s *selection) Cached(address string) float64 { return s.cached[address] }
+
+// counted is an endpoint with at least so many requests in flight.
+type counted struct {
+	*Endpoint
+	inFlight int
+}
+
+// InFlight implements policies.EndpointAccessor.
+func (c counted) InFlight() int { return c.inFlight }
+
+// candidates lists the endpoints that the request may go to, the least loaded first
+// of equals. What the ledger said at the grant is newer than what is known of the
+// others' loads.
+func (s *selection) candidates() {
+	all := s.pool.Endpoints()
+	others := s.pool.cfg.OthersInFlight()
+	start := int(s.pool.rotate.Add(1) % uint64(max(1, len(all))))
+	var probing []policies.EndpointAccessor // half open, and busy with a request
+	for i := range all {
+		e := all[(start+i)%len(all)]
+		if !e.health.usable() || s.query.Subset != nil && !s.query.Subset[e.address] || slices.Contains(s.query.Tried, e) {
+			continue
+		}
+		own := e.inFlight.Load()
+		c := counted{e, int(own + others[e.address])}
+		if least := s.query.Least; least.Endpoint != "" {
+			if c.inFlight = max(c.inFlight, int(least.InFlight)); least.Endpoint == e.address {
+				c.inFlight = max(int(own), int(least.InFlight))
+			}
+		}
+		switch {
+		case own > 0 && e.health.state.Load() == halfOpen:
+			probing = append(probing, c)
+		case s.query.Least.Endpoint == e.address:
+			s.endpoints = slices.Insert(s.endpoints, 0, policies.EndpointAccessor(c))
+		default:
+			s.endpoints = append(s.endpoints, c)
+		}
+	}
+	if len(s.endpoints) == 0 {
+		s.endpoints = probing
+	}
+	s.score()
+}
+
+// score adds up what the profile's scorers say.
+func (s *selection) score() {
+	if x := s.pool.prefixes; x != nil {
+		s.hashes = x.hash(s.query.Model, s.query.Prompt)
+		s.cached = x.match(s.hashes)
+	}
+	s.scores = make([]float64, len(s.endpoints))
+	if len(s.endpoints) < 2 {
+		return
+	}
+	one := make([]float64, len(s.endpoints))
+	for _, w := range s.pool.cfg.Profile.Scorers {
+		w.Score(s, s.endpoints, one)
+		for i := range one {
+			s.scores[i] += w.Weight * one[i]
+		}
+	}
+}
+
+// pick takes the picker's choice out of the choice.
+func (s *selection) pick() *Endpoint {
+	i := s.pool.cfg.Profile.Picker.Pick(s.scores, s.pool.draw)
+	s.scores[i] = -1
+	return s.endpoints[i].(counted).Endpoint
+}

@@ -1,0 +1,134 @@
+package memory
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/store"
+)
+
+// endpoint is a model server's load, counted over all replicas; unread grants count
+// where they were suggested to go.
+type endpoint struct {
+	name     string
+	inFlight int64
+	turn     int64 // when a grant was last suggested to go there: of equals, the earliest is next
+	replicas int   // that state it
+	index    int // in loads.least
+}
+
+// loads are the endpoints' loads.
+type loads struct {
+	byName map[string]*endpoint
+	least  *heap.Heap[*endpoint]
+}
+
+func newLoads() loads {
+	return loads{byName: make(map[string]*endpoint), least: heap.New((*endpoint).before, func(e *endpoint) *int { return &e.index })}
+}
+
+func (e *endpoint) before(other *endpoint) bool {
+	return cmp.Or(cmp.Compare(e.inFlight, other.inFlight), cmp.Compare(e.turn, other.turn), cmp.Compare(e.name, other.name)) < 0
+}
+
+// count sets a replica's load at an endpoint.
+func (ls *loads) count(r *replica, name string, inFlight int64) {
+	before, known := r.loads[name]
+	e := ls.byName[name]
+	if e == nil {
+		e = &endpoint{name: name}
+		ls.byName[name] = e
+		ls.least.Push(e)
+	}
+	if !known {
+		e.replicas++
+		if r.loads == nil {
+			r.loads = make(map[string]int64)
+		}
+	}
+	r.loads[name] = inFlight
+	e.inFlight += inFlight - before
+	ls.least.Fix(e)
+}
+
+// forget takes an endpoint off a replica's list; one that no replica lists is gone.
+func (ls *loads) forget(r *replica, name string) {
+	n, known := r.loads[name]
+	if !known {
+		return
+	}
+	delete(r.loads, name)
+	e := ls.byName[name]
+	e.inFlight -= n
+	if e.replicas--; e.replicas == 0 {
+		ls.least.Remove(e)
+		delete(ls.byName, name)
+		return
+	}
+	ls.least.Fix(e)
+}
+
+// restate takes in what a replica states of its endpoints.
+func (ls *loads) restate(r *replica, s *store.Statement) {
+	if s.Register || s.Resync {
+		stated := make(map[string]bool, len(s.Loads))
+		for i := range s.Loads {
+			stated[s.Loads[i].Endpoint] = true
+		}
+		for name := range r.loads {
+			if !stated[name] {
+				ls.forget(r, name)
+			}
+		}
+	}
+	for i := range s.Loads {
+		st := &s.Loads[i]
+		if st.InFlight < 0 {
+			ls.forget(r, st.Endpoint)
+			continue
+		}
+		n := st.InFlight
+		for j := range r.mail {
+			if m := &r.mail[j]; m.Kind&store.Granted != 0 && m.Endpoint == st.Endpoint {
+				n++
+			}
+		}
+		ls.count(r, st.Endpoint, n)
+	}
+}
+
+// suggest sends a grant's ingress to the endpoint with the least load, and counts the
+// grant there.
+func (ls *loads) suggest(r *replica, m *store.Mail, now time.Time) {
+	if ls.least.Len() == 0 {
+		return
+	}
+	e := ls.least.Min()
+	m.Endpoint, m.EndpointInFlight = e.name, e.inFlight
+	e.turn = now.UnixMicro() % turns
+	ls.count(r, e.name, r.loads[e.name]+1)
+}
+
+// turns bounds what is kept of the time of a suggestion, in microseconds, so that a
+// store can count in fractions of a request.
+const turns = 1 << 30
+
+// drop forgets a replica's loads.
+func (ls *loads) drop(r *replica) {
+	for name := range r.loads {
+		ls.forget(r, name)
+	}
+}
+
+// totals lists all loads, the least first.
+func (ls *loads) totals(into []store.Load) []store.Load {
+	for _, e := range ls.byName {
+		into = append(into, store.Load{Endpoint: e.name, InFlight: e.inFlight})
+	}
+	slices.SortFunc(into, func(a, b store.Load) int {
+		return cmp.Or(cmp.Compare(a.InFlight, b.InFlight), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
+	return into
+}
