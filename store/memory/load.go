@@ -16,7 +16,7 @@ type endpoint struct {
 	inFlight int64
 	turn     int64 // when a grant was last suggested to go there: of equals, the earliest is next
 	replicas int   // that state it
-	index    int // in loads.least
+	index    int   // in loads.least
 }
 
 // loads are the endpoints' loads.

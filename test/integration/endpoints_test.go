@@ -1,0 +1,313 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"math"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/internal/redistest"
+)
+
+// counted are model servers that count what they have in flight and how often their
+// metrics are read.
+type counted struct {
+	servers
+	each    []atomic.Int64
+	scrapes []atomic.Int64
+	mu      sync.Mutex
+	read    []time.Time // when each was last read
+	gap     []time.Duration
+}
+
+// startCounted starts servers that take a random time for a request, 80 ms on average.
+func startCounted(t *testing.T, n int) *counted {
+	t.Helper()
+	c := &counted{each: make([]atomic.Int64, n), scrapes: make([]atomic.Int64, n), read: make([]time.Time, n), gap: make([]time.Duration, n)}
+	for i := range n {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/metrics" {
+				c.scraped(i)
+				_, _ = fmt.Fprintf(w, "vllm:num_requests_running %d\nvllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 0.1\n", c.each[i].Load())
+				return
+			}
+			c.each[i].Add(1)
+			defer c.each[i].Add(-1)
+			_, _ = io.Copy(io.Discard, r.Body)
+			select {
+			case <-time.After(20*time.Millisecond + time.Duration(rand.Int64N(int64(120*time.Millisecond)))):
+			case <-r.Context().Done():
+			}
+			_, _ = io.WriteString(w, `{"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
+		}))
+		t.Cleanup(server.Close)
+		c.urls = append(c.urls, server.URL)
+	}
+	return c
+}
+
+func (c *counted) scraped(i int) {
+	c.scrapes[i].Add(1)
+	now := time.Now()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.read[i].IsZero() {
+		c.gap[i] = max(c.gap[i], now.Sub(c.read[i]))
+	}
+	c.read[i] = now
+}
+
+// gaps returns the longest time that any server went unread since the last call.
+func (c *counted) gaps() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	longest := slices.Max(c.gap)
+	for i, at := range c.read {
+		longest = max(longest, time.Since(at))
+		c.gap[i] = 0
+	}
+	return longest
+}
+
+// rate is how many times a second all servers together are read.
+func (c *counted) rate(over time.Duration) float64 {
+	sum := func() (n int64) {
+		for i := range c.scrapes {
+			n += c.scrapes[i].Load()
+		}
+		return n
+	}
+	before := sum()
+	time.Sleep(over)
+	return float64(sum()-before) / over.Seconds()
+}
+
+// deviation is the standard deviation of what the servers have in flight, on average
+// over a time.
+func (c *counted) deviation(over time.Duration) (deviation, mean float64) {
+	samples := 0
+	for began := time.Now(); time.Since(began) < over; samples++ {
+		var sum, squares float64
+		for i := range c.each {
+			n := float64(c.each[i].Load())
+			sum += n
+			squares += n * n
+		}
+		n := float64(len(c.each))
+		deviation += math.Sqrt(max(0, squares/n-sum*sum/n/n))
+		mean += sum / n
+		time.Sleep(3 * time.Millisecond)
+	}
+	return deviation / float64(samples), mean / float64(samples)
+}
+
+// fleet starts n replicas that gossip, in front of the servers.
+func (c *counted) fleet(t *testing.T, n int, args ...string) *cluster {
+	t.Helper()
+	f := &cluster{t: t, redis: redistest.Start(t), servers: &c.servers}
+	for i := range n {
+		all := append([]string{"--redis", f.redis.URL(), "--gossip", "127.0.0.1:0"}, args...)
+		for _, r := range f.replicas {
+			all = append(all, "--join", r.gossip)
+		}
+		f.replicas = append(f.replicas, startReplicaBy(t, exec.Command(binary), "127.0.0.1", fmt.Sprint("r", i+1), &c.servers, all...))
+	}
+	f.wait("everybody knows everybody", 10*time.Second, func() bool { return f.agree(n) })
+	return f
+}
+
+// arrive sends requests at random times, so many a second on average, to random
+// replicas.
+func (l *load) arrive(ctx context.Context, id string, perSecond float64, replicas []*replica) {
+	l.clients.Go(func() {
+		for next := time.Now(); ctx.Err() == nil; {
+			next = next.Add(time.Duration(rand.ExpFloat64() / perSecond * float64(time.Second)))
+			select {
+			case <-time.After(time.Until(next)):
+			case <-ctx.Done():
+				return
+			}
+			r := replicas[rand.IntN(len(replicas))]
+			l.clients.Go(func() {
+				if err := l.ask(ctx, id, r); err != nil && ctx.Err() == nil {
+					l.mu.Lock()
+					l.failures = append(l.failures, failure{r, time.Now(), err})
+					l.mu.Unlock()
+				}
+			})
+		}
+	})
+}
+
+// TestSpread compares how evenly one and four replicas load eight endpoints: under
+// random arrivals below the pool's limit, and with as many clients as keep it full.
+func TestSpread(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 30 s")
+	}
+	for _, c := range []struct {
+		name string
+		load func(*load, context.Context, []*replica)
+		more float64 // how much more the deviation may be with four replicas
+	}{
+		{"450 random arrivals a second", func(l *load, ctx context.Context, replicas []*replica) { l.arrive(ctx, "t", 450, replicas) }, 1.2},
+		{"full", func(l *load, ctx context.Context, replicas []*replica) {
+			for i, r := range replicas {
+				l.tenant(ctx, fmt.Sprint("t", i), 120/len(replicas), r)
+			}
+		}, 1.6}, // what deviates is how long a slot stays free: a matter of this machine
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			found := map[int]float64{}
+			for _, n := range []int{1, 4} {
+				s := startCounted(t, 8)
+				f := s.fleet(t, n, "--max-concurrency", "8", "--fairness", "round-robin-fairness-policy")
+				l, ctx := startLoad(t)
+				c.load(l, ctx, f.replicas)
+				time.Sleep(time.Second)
+				deviation, mean := s.deviation(4 * time.Second)
+				found[n] = deviation
+				t.Logf("%d replicas: standard deviation %.2f, %.1f in flight at each endpoint", n, deviation, mean)
+				for _, failure := range l.failed(nil) {
+					t.Fatal(failure.err)
+				}
+				l.stop()
+				l.clients.Wait()
+				for _, r := range f.replicas {
+					r.kill()
+				}
+			}
+			if found[4] > c.more*found[1] {
+				t.Errorf("deviation %.2f with four replicas, %.2f with one", found[4], found[1])
+			}
+		})
+	}
+}
+
+// TestScrapes counts how often 100 endpoints are read by one and by five replicas, how
+// old readings are at replicas that did not take them, and how long one goes unread
+// when its reader is killed or stopped.
+func TestScrapes(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 20 s")
+	}
+	cfg := newConfigured(t)
+	cfg.write("weir: {metrics: {interval: 200ms}}\nplugins: [{type: utilization-detector, parameters: {metricsStalenessThreshold: 1s}}]")
+	rates := map[int]float64{}
+	for _, n := range []int{1, 5} {
+		s := startCounted(t, 100)
+		f := s.fleet(t, n, "--config", cfg.file)
+		time.Sleep(time.Second)
+		rates[n] = s.rate(3 * time.Second)
+		t.Logf("%d replicas: %.0f readings a second of 100 endpoints", n, rates[n])
+		if n == 1 {
+			f.replicas[0].kill()
+			continue
+		}
+		var oldest int64
+		for began := time.Now(); time.Since(began) < 2*time.Second; {
+			for _, r := range f.replicas {
+				all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+				if err != nil || len(all) != 100 {
+					t.Fatalf("%d endpoints, %v", len(all), err)
+				}
+				for _, e := range all {
+					if e.AgeMS == nil {
+						t.Fatalf("%s was never read", e.Name)
+					}
+					oldest = max(oldest, *e.AgeMS)
+				}
+			}
+		}
+		t.Logf("the oldest reading at any replica was taken %d ms ago, they are taken every 200 ms", oldest)
+		if oldest > 200+100 {
+			t.Errorf("a reading is %d ms old", oldest)
+		}
+		s.gaps()
+		f.replicas[4].kill()
+		time.Sleep(2 * time.Second)
+		killed := s.gaps()
+		_ = f.replicas[3].process.Process.Signal(syscall.SIGSTOP)
+		time.Sleep(2 * time.Second)
+		stopped := s.gaps()
+		t.Logf("longest without a reading: %v when a reader was killed, %v when one was stopped", killed, stopped)
+		if killed > time.Second+200*time.Millisecond || stopped > time.Second+200*time.Millisecond {
+			t.Error("nobody took over within a second")
+		}
+	}
+	if r := rates[5] / rates[1]; r < 0.9 || r > 1.1 {
+		t.Errorf("%.0f readings a second by five replicas, %.0f by one", rates[5], rates[1])
+	}
+}
+
+// TestEndpointFile changes the endpoints of a running replica, then breaks the file.
+func TestEndpointFile(t *testing.T) {
+	s := startCounted(t, 3)
+	file := newConfigured(t).file
+	put := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entry := func(i int) string {
+		host, port, _ := strings.Cut(strings.TrimPrefix(s.urls[i], "http://"), ":")
+		return fmt.Sprintf("- {name: server-%d, address: %s, port: %s}\n", i, host, port)
+	}
+	put(entry(0))
+	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", &servers{}, "--max-concurrency", "4", "--endpoints-file", file)
+	l, ctx := startLoad(t)
+	l.tenant(ctx, "t", 30, r)
+	names := func(want string) {
+		t.Helper()
+		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+			all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range all {
+				got = append(got, e.Name)
+			}
+			slices.Sort(got)
+			if strings.Join(got, " ") == want {
+				return
+			}
+			if time.Since(began) > 5*time.Second {
+				t.Fatalf("endpoints %v, want %s", got, want)
+			}
+		}
+	}
+	names("server-0")
+	put(entry(0) + entry(1) + entry(2))
+	names("server-0 server-1 server-2")
+	put(entry(1) + "- {name: broken, address: 10.0.0.1}\n")
+	time.Sleep(1500 * time.Millisecond)
+	names("server-0 server-1 server-2")
+	put(entry(1))
+	names("server-1")
+	for began := time.Now(); s.each[0].Load()+s.each[2].Load() > 0; time.Sleep(time.Millisecond) {
+		if time.Since(began) > time.Second {
+			t.Fatal("requests go on to servers that left")
+		}
+	}
+	for _, f := range l.failed(nil) {
+		t.Errorf("a request failed: %v", f.err)
+	}
+	if n := l.servedBy(r); n < 100 {
+		t.Errorf("%d requests served", n)
+	}
+}
