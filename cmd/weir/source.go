@@ -2,16 +2,23 @@ package main
 
 import (
 	"fmt"
+	"strings"
+	"sync/atomic"
 	"time"
 
+	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
 )
 
-// endpointSource is where the configuration says that endpoints come from.
-func endpointSource(w *config.Weir, log *zap.Logger) (endpoints.Source, error) {
+// endpointSource is where the configuration says that endpoints come from. What
+// Kubernetes says of objectives goes to the holder.
+func endpointSource(w *config.Weir, objectives *objectives, log *zap.Logger) (endpoints.Source, error) {
 	d := &w.Discovery
 	switch {
 	case d.File != "":
@@ -23,6 +30,8 @@ func endpointSource(w *config.Weir, log *zap.Logger) (endpoints.Source, error) {
 		}
 		source.Every, source.Logger = time.Duration(*d.DNSInterval), log
 		return source, nil
+	case d.InferencePool != "":
+		return inferencePool(d, objectives, log)
 	}
 	urls := make([]string, 0, len(w.Endpoints))
 	for _, e := range w.Endpoints {
@@ -33,4 +42,36 @@ func endpointSource(w *config.Weir, log *zap.Logger) (endpoints.Source, error) {
 		return nil, fmt.Errorf("--upstream: %w", err)
 	}
 	return source, nil
+}
+
+func inferencePool(d *config.Discovery, objectives *objectives, log *zap.Logger) (endpoints.Source, error) {
+	rest, err := kubernetes.Connect(d.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	libraries := zapr.NewLogger(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
+	ctrllog.SetLogger(libraries) // or it complains
+	klog.SetLogger(libraries)
+	namespace, name, _ := strings.Cut(d.InferencePool, "/")
+	return kubernetes.New(kubernetes.Config{
+		Namespace: namespace, Name: name, REST: rest, Objectives: objectives.set, Logger: log,
+	}), nil
+}
+
+// objectives are the priorities that Kubernetes' InferenceObjectives say.
+type objectives struct {
+	byName atomic.Pointer[map[string]int]
+}
+
+func (o *objectives) set(byName map[string]int) { o.byName.Store(&byName) }
+
+// priority is a request's: as the objective that it names says, there or in the
+// configuration, or as its flow's entry does.
+func (o *objectives) priority(flows *config.Flows, flow, objective string) int {
+	if all := o.byName.Load(); all != nil {
+		if p, known := (*all)[objective]; known {
+			return p
+		}
+	}
+	return flows.Priority(flow, objective)
 }

@@ -1,0 +1,43 @@
+{{- define "weir.name" -}}
+{{- if contains .Chart.Name .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-%s" .Release.Name .Chart.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "weir.selector" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "weir.labels" -}}
+{{ include "weir.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
+{{- end }}
+
+{{- define "weir.poolNamespace" -}}
+{{ .Values.inferencePool.namespace | default .Release.Namespace }}
+{{- end }}
+
+{{- define "weir.gossipSecret" -}}
+{{ .Values.gossip.existingSecret | default (printf "%s-gossip" (include "weir.name" .)) }}
+{{- end }}
+
+{{- define "weir.redisSecret" -}}
+{{ .Values.redis.existingSecret | default (ternary (printf "%s-redis" (include "weir.name" .)) "" .Values.redis.bundled) }}
+{{- end }}
+
+{{- define "weir.redisURL" -}}
+{{ ternary (printf "redis://%s-redis.%s.svc:6379" (include "weir.name" .) .Release.Namespace) .Values.redis.url .Values.redis.bundled }}
+{{- end }}
+
+{{/* What the values leave open or contradict is said here and not by a pod that does not start. */}}
+{{- define "weir.check" -}}
+{{- $places := 0 }}
+{{- if .Values.inferencePool.name }}{{ $places = add1 $places }}{{ end }}
+{{- if .Values.endpoints }}{{ $places = add1 $places }}{{ end }}
+{{- if .Values.endpointsDNS }}{{ $places = add1 $places }}{{ end }}
+{{- if ne (int $places) 1 }}{{ fail "model servers come from one place: set one of inferencePool.name, endpoints and endpointsDNS" }}{{ end }}
+{{- if and .Values.redis.bundled .Values.redis.url }}{{ fail "redis.url names a Redis that is there: set redis.bundled to false with it" }}{{ end }}
+{{- if not (or .Values.redis.bundled .Values.redis.url) }}{{ fail "replicas share a Redis: set redis.url, or redis.bundled to true" }}{{ end }}
+{{- if not (or .Values.extProc.enabled .Values.http.enabled) }}{{ fail "requests come in by ext_proc or HTTP: enable one of extProc and http" }}{{ end }}
+{{- end }}

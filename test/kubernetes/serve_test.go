@@ -1,0 +1,248 @@
+package kubernetes
+
+import (
+	"bufio"
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+
+	"github.com/weirflow/weir/gateway"
+)
+
+// run runs a command and returns what it prints.
+func run(t *testing.T, stdin, name string, args ...string) string {
+	t.Helper()
+	cmd := exec.Command(name, args...)
+	cmd.Stdin = strings.NewReader(stdin)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s %s: %v\n%s", filepath.Base(name), strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// kubeconfig is a file by which somebody reaches the API server.
+func (c *cluster) kubeconfig(user string, groups ...string) string {
+	c.t.Helper()
+	u, err := c.env.AddUser(envtest.User{Name: user, Groups: groups}, nil)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	text, err := u.KubeConfig()
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	file := filepath.Join(c.t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return file
+}
+
+const chart = "../../deploy/helm/weir"
+
+// TestChart has the API server take what the chart makes, installs it, and upgrades it:
+// the gossip key stays.
+func TestChart(t *testing.T) {
+	c := startCluster(t)
+	c.install("crds")
+	c.namespace("prod")
+	c.namespace("models")
+	admin := c.kubeconfig("admin", "system:masters")
+	helm := filepath.Join(c.dir, "helm")
+	run(t, "", helm, "lint", "--strict", chart, "--set", "inferencePool.name=vllm")
+	for name, args := range map[string][]string{
+		"all": {
+			"--set", "inferencePool.name=vllm,inferencePool.namespace=models,serviceMonitor.enabled=true,antiAffinity=hard",
+			"--set", "extProc.tlsSecret=tls,gossip.tlsSecret=peers",
+			"--set", "networkPolicy.from[0].podSelector.matchLabels.app=envoy,networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring",
+		},
+		"external redis": {"--set", "endpoints={http://10.0.0.7:8000},redis.bundled=false,redis.url=rediss://redis.example:6379,redis.existingSecret=there,replicaCount=1"},
+		"by DNS":         {"--set", "endpointsDNS=vllm.models.svc:8000,http.enabled=false,networkPolicy.enabled=false,antiAffinity=none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			manifests := run(t, "", helm, append([]string{"template", "w", chart, "--namespace", "prod", "--kubeconfig", admin, "--validate"}, args...)...)
+			out := run(t, manifests, filepath.Join(c.dir, "kubectl"), "--kubeconfig", admin, "apply", "--dry-run=server", "-f", "-")
+			if n := strings.Count(out, "created (server dry run)"); n < 5 {
+				t.Errorf("%d objects taken:\n%s", n, out)
+			}
+			config := regexp.MustCompile(`(?s)weir.yaml: \|\n(.*?)\n---`).FindStringSubmatch(manifests)
+			if config == nil {
+				t.Fatal("no weir.yaml in the ConfigMap")
+			}
+			file := filepath.Join(t.TempDir(), "weir.yaml")
+			text := regexp.MustCompile(`(?m)^    `).ReplaceAllString(config[1], "")
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			run(t, "", "go", "run", "../../cmd/weir", "config", "check", file)
+		})
+	}
+	install := []string{chart, "--namespace", "prod", "--kubeconfig", admin, "--set", "inferencePool.name=vllm,inferencePool.namespace=models"}
+	key := func() string {
+		return run(t, "", filepath.Join(c.dir, "kubectl"), "--kubeconfig", admin, "--namespace", "prod", "get", "secret", "w-weir-gossip", "-o", "jsonpath={.data.key}")
+	}
+	run(t, "", helm, append([]string{"install", "w"}, install...)...)
+	first := key()
+	run(t, "", helm, append([]string{"upgrade", "w", "--set", "replicaCount=5"}, install...)...)
+	if second := key(); len(first) < 40 || first != second {
+		t.Errorf("the gossip key was %q and became %q", first, second)
+	}
+}
+
+// TestServe runs a replica with the rights that the chart gives it and nothing more,
+// in front of a pool whose pods come and go.
+func TestServe(t *testing.T) {
+	c := startCluster(t)
+	c.install("crds")
+	c.namespace("models")
+	admin := c.kubeconfig("admin", "system:masters")
+	role := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "models", "--kubeconfig", admin, "--validate",
+		"--show-only", "templates/rbac.yaml", "--set", "inferencePool.name=vllm")
+	run(t, role, filepath.Join(c.dir, "kubectl"), "--kubeconfig", admin, "apply", "-f", "-")
+	weir := c.kubeconfig("system:serviceaccount:models:weir", "system:serviceaccounts", "system:serviceaccounts:models", "system:authenticated")
+
+	var served [2]atomic.Int64
+	port := ""
+	for i, ip := range []string{"127.0.0.1", "127.0.0.2"} {
+		l, err := net.Listen("tcp", net.JoinHostPort(ip, cmp.Or(port, "0")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, port, _ = net.SplitHostPort(l.Addr().String())
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			served[i].Add(1)
+			_, _ = w.Write([]byte(`{"usage":{"prompt_tokens":1,"completion_tokens":1}}`))
+		}))
+		_ = server.Listener.Close()
+		server.Listener = l
+		server.Start()
+		t.Cleanup(server.Close)
+	}
+	var number int64
+	_, _ = fmt.Sscan(port, &number)
+
+	url, adminURL := serve(t, "--inference-pool", "models/vllm", "--kubeconfig", weir, "--max-concurrency", "4", "--request-ttl", "1s")
+	ask := func(headers ...string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/completions", strings.NewReader(`{"model":"m","prompt":"hi"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			req.Header.Set(headers[i], headers[i+1])
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	endpoints := func(want int) {
+		t.Helper()
+		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
+			var pool gateway.PoolStatus
+			res, err := http.Get(adminURL + "/v1/pool")
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = json.NewDecoder(res.Body).Decode(&pool)
+			_ = res.Body.Close()
+			if err == nil && pool.Endpoints == want {
+				return
+			}
+			if time.Since(began) > 10*time.Second {
+				t.Fatalf("%d endpoints, want %d", pool.Endpoints, want)
+			}
+		}
+	}
+	if status := ask(); status != http.StatusServiceUnavailable {
+		t.Errorf("without a pool: status %d, want 503", status)
+	}
+	c.create(poolOf("models", "vllm", "vllm", number))
+	one := c.pod("models", "vllm-0", "vllm", "127.0.0.1")
+	c.pod("models", "vllm-1", "vllm", "127.0.0.2")
+	c.create(objective("models", "urgent", "vllm", 7))
+	endpoints(2)
+	for range 20 {
+		if status := ask(); status != http.StatusOK {
+			t.Fatalf("status %d", status)
+		}
+	}
+	if a, b := served[0].Load(), served[1].Load(); a < 5 || b < 5 {
+		t.Errorf("%d and %d requests served by the two pods", a, b)
+	}
+	c.ready(one, "127.0.0.1", "False")
+	endpoints(1)
+	before := served[0].Load()
+	for range 10 {
+		if status := ask("x-gateway-inference-objective", "urgent"); status != http.StatusOK {
+			t.Fatalf("status %d", status)
+		}
+	}
+	if served[0].Load() != before {
+		t.Error("a pod that is not ready got requests")
+	}
+	res, err := http.Get(adminURL + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it was read
+	urgent := false
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		urgent = urgent || strings.HasPrefix(lines.Text(), "weir_flow_control_requests_total{") && strings.Contains(lines.Text(), `priority="7"} 10`)
+	}
+	if !urgent {
+		t.Error("the objective's priority was not taken")
+	}
+}
+
+// serve runs a replica until the test ends.
+func serve(t *testing.T, args ...string) (url, admin string) {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "weir")
+	run(t, "", "go", "build", "-o", binary, "../../cmd/weir")
+	cmd := exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"}, args...)...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Wait()
+	})
+	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)"`)
+	found := make(chan []string, 1)
+	go func() {
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			t.Logf("weir: %s", lines.Text())
+			if m := addresses.FindStringSubmatch(lines.Text()); m != nil {
+				found <- m
+			}
+		}
+	}()
+	select {
+	case m := <-found:
+		return "http://" + m[1], "http://" + m[2]
+	case <-time.After(20 * time.Second):
+		t.Fatal("it does not say where it listens")
+		return "", ""
+	}
+}
