@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -53,10 +54,11 @@ type exchange struct {
 	entry   *flowEntry
 	slot    *endpoints.Slot
 	others  []*endpoints.Endpoint // named to turn to
-	usage   *usageReader
-	status  int
-	begun   atomic.Bool // its response has
-	stalls  *time.Timer // while the request's body comes
+	unreached string                // why no connection to one came about; empty if one did
+	usage     *usageReader
+	status    int
+	begun     atomic.Bool // its response has
+	stalls    *time.Timer // while the request's body comes
 }
 
 // take takes in one message and answers it.
@@ -97,6 +99,7 @@ func (x *exchange) take(m *extproc.ProcessingRequest) error {
 		if x.phase != awaitingResponse {
 			return unexpected("response headers", x.phase)
 		}
+		x.served(m)
 		return x.respond(r.ResponseHeaders)
 	case *extproc.ProcessingRequest_ResponseBody:
 		if x.phase != receivingResponse {
@@ -213,6 +216,21 @@ func (x *exchange) watchRevocation() {
 	}()
 }
 
+// served takes in which endpoint answered, if Envoy says so, and whether none could be
+// reached.
+func (x *exchange) served(m *extproc.ProcessingRequest) {
+	if address := servedBy(m); address != "" && address != x.slot.Address() {
+		for _, e := range x.others {
+			if e.Address() == address {
+				x.slot = x.slot.Move(e)
+				x.gateway.cfg.Controller.Place(x.request, address)
+				break
+			}
+		}
+	}
+	x.unreached = connectionFailure(m)
+}
+
 // respond takes in the response's headers.
 func (x *exchange) respond(h *extproc.HttpHeaders) error {
 	x.phase = receivingResponse
@@ -225,6 +243,11 @@ func (x *exchange) respond(h *extproc.HttpHeaders) error {
 		case "content-type":
 			contentType = valueOf(header)
 		}
+	}
+	if x.unreached == "" {
+		x.slot.Answered()
+	} else {
+		x.slot.Unreachable(errors.New(x.unreached))
 	}
 	x.usage = newUsageReader(nil, contentType, &x.in, func(u controller.Usage) { x.gateway.cfg.Controller.Progress(x.request, u) })
 	return x.send(responseHeaders(), h.GetEndOfStream())

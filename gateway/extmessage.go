@@ -18,6 +18,7 @@ const (
 	destinationMeta = "envoy.lb"
 	subsetKey       = "x-gateway-destination-endpoint-subset"
 	subsetMeta      = "envoy.lb.subset_hint"
+	servedKey       = "x-gateway-destination-endpoint-served"
 )
 
 // maxChunk is how much of a body goes in one message: Envoy takes 64 kB.
@@ -43,6 +44,30 @@ func subsetOf(m *extproc.ProcessingRequest) map[string]bool {
 		add(hint.GetStringValue())
 	}
 	return subset
+}
+
+// servedBy is the endpoint that answered, as Envoy's load balancer tells it with the
+// response; empty if it does not.
+func servedBy(m *extproc.ProcessingRequest) string {
+	served := m.GetMetadataContext().GetFilterMetadata()[destinationMeta].GetFields()[servedKey].GetStringValue()
+	for _, h := range m.GetResponseHeaders().GetHeaders().GetHeaders() {
+		if served == "" && h.GetKey() == servedKey {
+			served = valueOf(h)
+		}
+	}
+	return served
+}
+
+// connectionFailure is why no connection to an endpoint came about, as Envoy tells it
+// in the attribute response.code_details; empty if one did, or it was not asked to.
+func connectionFailure(m *extproc.ProcessingRequest) string {
+	for _, attributes := range m.GetAttributes() {
+		details := attributes.GetFields()["response.code_details"].GetStringValue()
+		if strings.Contains(details, "connection_failure") || strings.Contains(details, "connection_timeout") {
+			return details
+		}
+	}
+	return ""
 }
 
 func header(key, value string) *core.HeaderValueOption {

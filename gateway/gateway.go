@@ -111,7 +111,7 @@ func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve forwards the request when its turn comes, or says why not.
 func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
-	if !strings.HasPrefix(r.URL.Path, "/v1/") {
+	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
 		return &refusal{
 			status: http.StatusNotFound, code: "unknown_path",
 			message: fmt.Sprintf("no such path: %.200s; the API is under /v1/", r.URL.Path),

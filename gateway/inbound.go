@@ -20,8 +20,12 @@ type inbound struct {
 	maxOutput                 int64  // what the request allows at most; 0 for no bound
 }
 
-// Paths of the API whose body must be JSON that names a model.
-var modelPaths = []string{"/chat/completions", "/completions", "/embeddings", "/responses"}
+// Paths of the API whose body must be JSON that names a model: OpenAI's, Anthropic's
+// and vLLM's.
+var modelPaths = []string{
+	"/chat/completions", "/completions", "/embeddings", "/responses", "/images/generations",
+	"/messages", "/messages/count_tokens", "/inference/v1/generate",
+}
 
 // bytesPerToken is the rough length of a token of English text; the estimate is
 // settled by the server's own count.
@@ -78,6 +82,7 @@ func (in *inbound) check(method, path string) *refusal {
 		Messages            json.RawMessage `json:"messages"`
 		Prompt              json.RawMessage `json:"prompt"`
 		Input               json.RawMessage `json:"input"`
+		TokenIDs            json.RawMessage `json:"token_ids"`
 	}
 	if err := json.Unmarshal(in.body, &fields); err != nil {
 		return badRequest("malformed_json", "the request's body is not the JSON object it should be: "+err.Error())
@@ -86,10 +91,10 @@ func (in *inbound) check(method, path string) *refusal {
 		return badRequest("model_required", `the request names no model; add "model" to its body`)
 	}
 	in.model = *fields.Model
-	in.prompt = slices.MaxFunc([][]byte{fields.Messages, fields.Prompt, fields.Input}, func(a, b []byte) int { return len(a) - len(b) })
+	in.prompt = slices.MaxFunc([][]byte{fields.Messages, fields.Prompt, fields.Input, fields.TokenIDs}, func(a, b []byte) int { return len(a) - len(b) })
 	in.inputTokens = int64(max(1, len(in.prompt)/bytesPerToken))
 	in.outputTokens = defaultOutputTokens
-	if strings.HasSuffix(path, "/embeddings") {
+	if strings.HasSuffix(path, "/embeddings") || strings.HasSuffix(path, "/count_tokens") {
 		in.outputTokens = 1
 	}
 	for _, most := range []*int64{fields.MaxTokens, fields.MaxCompletionTokens, fields.MaxOutputTokens} {

@@ -160,7 +160,13 @@ func (u *usageReader) find(text []byte) bool {
 		if in == nil && out == nil {
 			continue
 		}
-		u.usage = controller.Usage{InputTokens: count(in), OutputTokens: count(out), Known: true}
+		u.usage.Known = true
+		if in != nil { // a stream may say one early and the other late
+			u.usage.InputTokens = count(in)
+		}
+		if out != nil {
+			u.usage.OutputTokens = count(out)
+		}
 		return true
 	}
 	return false
@@ -174,9 +180,4 @@ func either(a, b *int64) *int64 {
 }
 
 // count bounds what a server claims.
-func count(n *int64) int64 {
-	if n == nil {
-		return 0
-	}
-	return min(max(*n, 0), 1<<40)
-}
+func count(n *int64) int64 { return min(max(*n, 0), 1<<40) }

@@ -108,6 +108,13 @@ func (e *Endpoint) slot(tokens int64) *Slot {
 	return &Slot{Endpoint: e, cost: tokens}
 }
 
+// Move gives the slot back and takes one at another endpoint, where the request went in
+// the end.
+func (s *Slot) Move(to *Endpoint) *Slot {
+	s.Return()
+	return to.slot(s.cost)
+}
+
 // Answered says that the endpoint began to answer.
 func (s *Slot) Answered() { s.pool.reachable(s.Endpoint) }
 

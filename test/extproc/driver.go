@@ -220,9 +220,10 @@ func immediate(r *extproc.ImmediateResponse) *Response {
 func (e *exchange) exchangeResponse(ctx context.Context) (*Response, error) {
 	var upstream *http.Response
 	var err error
-	for _, endpoint := range e.endpoints {
+	served := ""
+	for _, served = range e.endpoints {
 		var out *http.Request
-		if out, err = http.NewRequestWithContext(ctx, e.request.Method, "http://"+endpoint+e.request.Path, bytes.NewReader(e.body)); err != nil {
+		if out, err = http.NewRequestWithContext(ctx, e.request.Method, "http://"+served+e.request.Path, bytes.NewReader(e.body)); err != nil {
 			return nil, err
 		}
 		for k, v := range e.request.Headers {
@@ -235,14 +236,19 @@ func (e *exchange) exchangeResponse(ctx context.Context) (*Response, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("no endpoint of %v: %w", e.endpoints, err)
+		return e.unreachable()
 	}
 	defer upstream.Body.Close() //nolint:errcheck // read to the end
 	headers := &core.HeaderMap{Headers: []*core.HeaderValue{{Key: ":status", RawValue: fmt.Append(nil, upstream.StatusCode)}}}
 	for k := range upstream.Header {
 		headers.Headers = append(headers.Headers, &core.HeaderValue{Key: strings.ToLower(k), RawValue: []byte(upstream.Header.Get(k))})
 	}
-	m, err := e.ask(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{Headers: headers}}})
+	m, err := e.ask(&extproc.ProcessingRequest{
+		Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{Headers: headers}},
+		MetadataContext: &core.Metadata{FilterMetadata: map[string]*structpb.Struct{"envoy.lb": {Fields: map[string]*structpb.Value{
+			Destination + "-served": structpb.NewStringValue(served),
+		}}}},
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -274,6 +280,26 @@ func (e *exchange) exchangeResponse(ctx context.Context) (*Response, error) {
 		return nil, wrong("the stream goes on after the response: %v", err)
 	}
 	return res, nil
+}
+
+// unreachable answers the client itself, since no connection to an endpoint came about,
+// and tells the external processor of its answer.
+func (e *exchange) unreachable() (*Response, error) {
+	m, err := e.ask(&extproc.ProcessingRequest{
+		Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{
+			Headers: &core.HeaderMap{Headers: []*core.HeaderValue{{Key: ":status", RawValue: []byte("503")}}}, EndOfStream: true,
+		}},
+		Attributes: map[string]*structpb.Struct{"envoy.filters.http.ext_proc": {Fields: map[string]*structpb.Value{
+			"response.code_details": structpb.NewStringValue("upstream_reset_before_response_started{remote_connection_failure|delayed_connect_error:_111}"),
+		}}},
+	})
+	if err != nil {
+		return nil, err
+	}
+	if m.GetResponseHeaders() == nil {
+		return nil, wrong("%T for response headers", m.GetResponse())
+	}
+	return &Response{Status: http.StatusServiceUnavailable, Endpoints: e.endpoints}, nil
 }
 
 func (e *exchange) ask(m *extproc.ProcessingRequest) (*extproc.ProcessingResponse, error) {

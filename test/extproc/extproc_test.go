@@ -33,6 +33,7 @@ type bench struct {
 	*Driver
 	conn       *grpc.ClientConn
 	controller *controller.Controller
+	gateway    *gateway.Gateway
 	servers    [2]*httptest.Server
 	release    chan struct{} // lets answers to "slow" go on
 }
@@ -40,7 +41,11 @@ type bench struct {
 // echo answers with what it got: its path, headers and body, and a usage.
 func (b *bench) echo(w http.ResponseWriter, r *http.Request) {
 	body, _ := io.ReadAll(r.Body)
-	if r.Header.Get("x-slow") != "" {
+	if slow := r.Header.Get("x-slow"); slow != "" {
+		if slow == "after headers" {
+			w.WriteHeader(http.StatusOK)
+			w.(http.Flusher).Flush()
+		}
 		select {
 		case <-b.release:
 		case <-r.Context().Done():
@@ -88,7 +93,7 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 		Tenants: gateway.Tenants{Priority: func(_, objective string) int { return map[string]int{"batch": -1, "user": 1}[objective] }},
 	})
 	t.Cleanup(g.Close)
-	b.conn = dial(t, g)
+	b.gateway, b.conn = g, dial(t, g)
 	b.Driver = New(b.conn)
 	t.Cleanup(b.Close)
 	return b
@@ -240,6 +245,57 @@ func TestStreams(t *testing.T) {
 	if n := bytes.Count(res.Body, []byte("data:")); res.Status != 200 || n != 7 {
 		t.Errorf("status %d, %d events: %s", res.Status, n, res.Body)
 	}
+}
+
+// TestUnreachable counts a request at the endpoint that answered in the end, and ejects
+// one that Envoy could not connect to.
+func TestUnreachable(t *testing.T) {
+	b := newBench(t, 100)
+	dead := b.servers[0].Listener.Addr().String()
+	alive := b.servers[1].Listener.Addr().String()
+	b.servers[0].Close()
+	ended := make(chan error)
+	for range 2 { // one of them is sent to the dead one first
+		go func() {
+			res, err := b.Do(t.Context(), post(whole(chat), "x-slow", "after headers"))
+			if err == nil && res.Status != http.StatusOK {
+				err = fmt.Errorf("status %d", res.Status)
+			}
+			ended <- err
+		}()
+	}
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		at := make(map[string]int)
+		for _, e := range b.gateway.Endpoints().Endpoints() {
+			at[e.Address()] = e.InFlight()
+		}
+		if at[alive] == 2 && at[dead] == 0 {
+			break
+		}
+		if time.Since(began) > 5*time.Second {
+			t.Fatalf("in flight: %v, both are at %s", at, alive)
+		}
+	}
+	close(b.release)
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	only := post(whole(chat))
+	only.Subset = []string{dead}
+	if res, err := b.Do(t.Context(), only); err != nil || res.Status != http.StatusServiceUnavailable || res.Immediate {
+		t.Fatalf("a request to the dead one only: %+v, %v", res, err)
+	}
+	for _, e := range b.gateway.Endpoints().Endpoints() {
+		if s := e.Status(); s.Healthy != (e.Address() == alive) {
+			t.Errorf("%s is healthy: %v", e.Address(), s.Healthy)
+		}
+	}
+	if res, err := b.Do(t.Context(), only); err != nil || !res.Immediate || !bytes.Contains(res.Body, []byte("no_endpoints")) {
+		t.Errorf("once it is ejected: %+v, %v", res, err)
+	}
+	b.idle(t)
 }
 
 // TestClientGone hangs up while a request waits, and while its answer comes.

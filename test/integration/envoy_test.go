@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/gateway/endpoints"
 )
 
 // startEnvoy starts a real Envoy with the repository's configuration, in front of
@@ -157,5 +159,41 @@ func TestEnvoy(t *testing.T) {
 		envoyStat(admin, "http.inference.ext_proc.message_timeouts"), envoyStat(admin, "http.inference.ext_proc.spurious_msgs_received"))
 	if started < 1000 || failed != 0 {
 		t.Errorf("Envoy counts %d streams and %d failed", started, failed)
+	}
+}
+
+// TestEnvoyEjects has one of two model servers refuse connections: by what Envoy tells
+// of its own answers, the replica sends nothing there any more.
+func TestEnvoyEjects(t *testing.T) {
+	s := startServers(t, 1, limit)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := l.Addr().String()
+	_ = l.Close()
+	s.urls = append(s.urls, "http://"+dead)
+	r := startReplica(t, "r1", s, "--max-concurrency", "4", "--ext-proc", "127.0.0.1:0")
+	url, _ := startEnvoy(t, []string{r.extProc})
+	load, ctx := startLoad(t)
+	through := &replica{id: "envoy", url: url}
+	failed := 0
+	for range 20 {
+		if err := load.ask(ctx, "t", through); err != nil {
+			failed++
+		}
+	}
+	all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range all {
+		if e.Healthy == (e.Name == dead) {
+			t.Errorf("%s is healthy: %v", e.Name, e.Healthy)
+		}
+	}
+	t.Logf("%d of 20 requests failed before the dead server was ejected", failed)
+	if failed != 1 {
+		t.Errorf("%d of 20 requests failed, want the one that found it dead", failed)
 	}
 }

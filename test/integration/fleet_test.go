@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/modelserver"
+	"github.com/weirflow/weir/test/extproc"
 )
 
 // binary is the weir command, built once; this variable names one that is.
@@ -91,6 +92,8 @@ func startServersAt(t *testing.T, host string, n, running int) *servers {
 type replica struct {
 	id, url, admin, gossip, extProc string
 	process                         *exec.Cmd
+	// How requests go by ext_proc; nil for HTTP.
+	do func(context.Context, extproc.Request) (*extproc.Response, error)
 }
 
 func startReplica(t *testing.T, id string, s *servers, args ...string) *replica {
@@ -197,6 +200,9 @@ func (l *load) tenant(ctx context.Context, id string, clients int, r *replica) {
 }
 
 func (l *load) ask(ctx context.Context, id string, r *replica) error {
+	if r.do != nil {
+		return askByDriver(ctx, id, r)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/completions",
 		strings.NewReader(`{"model":"simulated","prompt":"hi","max_tokens":16}`))
 	if err != nil {
