@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -217,18 +218,26 @@ func (x *exchange) watchRevocation() {
 }
 
 // served takes in which endpoint answered, if Envoy says so, and whether none could be
-// reached.
+// reached. Those named before the one that answered count as not reached: at worst a
+// probe brings one back soon.
 func (x *exchange) served(m *extproc.ProcessingRequest) {
-	if address := servedBy(m); address != "" && address != x.slot.Address() {
-		for _, e := range x.others {
-			if e.Address() == address {
-				x.slot = x.slot.Move(e)
-				x.gateway.cfg.Controller.Place(x.request, address)
-				break
-			}
-		}
-	}
 	x.unreached = connectionFailure(m)
+	address := servedBy(m)
+	if address == "" || address == x.slot.Address() {
+		return
+	}
+	i := slices.IndexFunc(x.others, func(e *endpoints.Endpoint) bool { return e.Address() == address })
+	if i < 0 {
+		return
+	}
+	turned := fmt.Errorf("envoy turned to %s", address)
+	first := x.slot
+	x.slot = first.Move(x.others[i])
+	x.gateway.cfg.Controller.Place(x.request, address)
+	first.Unreachable(turned)
+	for _, e := range x.others[:i] {
+		e.Unreachable(turned)
+	}
 }
 
 // respond takes in the response's headers.

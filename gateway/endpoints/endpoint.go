@@ -95,6 +95,9 @@ func (e *Endpoint) Status() Status {
 	return s
 }
 
+// Unreachable says that no connection to the endpoint came about.
+func (e *Endpoint) Unreachable(cause error) { e.pool.unreachable(e, cause) }
+
 // Slot is a request's place at an endpoint, until Return.
 type Slot struct {
 	*Endpoint
@@ -122,7 +125,7 @@ func (s *Slot) Answered() { s.pool.reachable(s.Endpoint) }
 // back.
 func (s *Slot) Unreachable(cause error) {
 	s.Return()
-	s.pool.unreachable(s.Endpoint, cause)
+	s.Endpoint.Unreachable(cause)
 }
 
 // Return gives the slot back. Only the first call does anything.

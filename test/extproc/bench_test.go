@@ -3,8 +3,6 @@ package extproc
 import (
 	"fmt"
 	"io"
-	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
@@ -18,16 +16,34 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/policies/scheduling"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/redis"
 )
 
 // BenchmarkAdded is what external processing adds to a request with a body of 4 kB,
-// unsaturated, over a real Redis: from its headers to the answer that lets it go,
-// with driver, replica and Redis on the same machine.
+// unsaturated, over a real Redis, with eight endpoints to choose from: from its headers
+// to the answer that lets it go, with driver, replica and Redis on the same machine.
 func BenchmarkAdded(b *testing.B) {
+	var all endpoints.Profile
+	plugins := policies.NewSet(builtin.Registry())
+	for _, typ := range []string{scheduling.QueueType, scheduling.KVCacheType, scheduling.PrefixCacheType, scheduling.RunningRequestsType} {
+		s, err := plugins.Scorer(typ)
+		if err != nil {
+			b.Fatal(err)
+		}
+		all.Scorers = append(all.Scorers, endpoints.Weighted{EndpointScorer: s, Weight: 2})
+	}
+	all.Picker = endpoints.LeastLoaded().Picker
+	b.Run("profile=least-loaded", func(b *testing.B) { benchmarkAdded(b, endpoints.LeastLoaded()) })
+	b.Run("profile=four-scorers", func(b *testing.B) { benchmarkAdded(b, all) })
+}
+
+func benchmarkAdded(b *testing.B, profile endpoints.Profile) {
 	server := redistest.Start(b)
 	ledger, err := redis.Open(b.Context(), redis.Config{URL: server.URL()})
 	if err != nil {
@@ -44,16 +60,16 @@ func BenchmarkAdded(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	upstream := httptest.NewServer(http.NotFoundHandler()) // it is named, and not asked
-	defer upstream.Close()
-	source, err := endpoints.NewStatic(upstream.URL)
-	if err != nil {
-		b.Fatal(err)
+	var source endpoints.Static // they are named, and not asked
+	for n := range 8 {
+		source = append(source, endpoints.At("", "http", "127.0.0.1", fmt.Sprint(n+1)))
 	}
-	g := gateway.New(gateway.Config{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	g := gateway.New(gateway.Config{Controller: c, Endpoints: endpoints.Config{Source: source, Profile: profile}})
 	defer g.Close()
 	client := extproc.NewExternalProcessorClient(dial(b, g))
-	time.Sleep(1200 * time.Millisecond)
+	if _, err := added(b, client, chat); err != nil { // the ledger grants once it has recovered
+		b.Fatal(err)
+	}
 	body := strings.Replace(chat, "hi", strings.Repeat("x", 4000), 1)
 	for _, callers := range []int{1, 64} {
 		b.Run(fmt.Sprintf("callers=%d", callers), func(b *testing.B) {

@@ -247,13 +247,33 @@ func TestStreams(t *testing.T) {
 	}
 }
 
-// TestUnreachable counts a request at the endpoint that answered in the end, and ejects
-// one that Envoy could not connect to.
-func TestUnreachable(t *testing.T) {
-	b := newBench(t, 100)
-	dead := b.servers[0].Listener.Addr().String()
-	alive := b.servers[1].Listener.Addr().String()
+// dead closes one of the bench's servers, and returns the addresses of both.
+func (b *bench) dead() (dead, alive string) {
 	b.servers[0].Close()
+	return b.servers[0].Listener.Addr().String(), b.servers[1].Listener.Addr().String()
+}
+
+// ejected wants the dead one ejected and the other not.
+func (b *bench) ejected(t *testing.T, dead string) {
+	t.Helper()
+	for _, e := range b.gateway.Endpoints().Endpoints() {
+		if s := e.Status(); s.Healthy != (e.Address() != dead) {
+			t.Errorf("%s is healthy: %v", e.Address(), s.Healthy)
+		}
+	}
+	only := post(whole(chat))
+	only.Subset = []string{dead}
+	if res, err := b.Do(t.Context(), only); err != nil || !res.Immediate || !bytes.Contains(res.Body, []byte("no_endpoints")) {
+		t.Errorf("a request to the ejected one only: %+v, %v", res, err)
+	}
+	b.idle(t)
+}
+
+// TestTurnedTo counts requests at the endpoint that answered in the end, and ejects the
+// one that Envoy turned from.
+func TestTurnedTo(t *testing.T) {
+	b := newBench(t, 100)
+	dead, alive := b.dead()
 	ended := make(chan error)
 	for range 2 { // one of them is sent to the dead one first
 		go func() {
@@ -282,20 +302,20 @@ func TestUnreachable(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	b.ejected(t, dead)
+}
+
+// TestUnreachable ejects an endpoint where Envoy answers itself because no connection
+// came about.
+func TestUnreachable(t *testing.T) {
+	b := newBench(t, 100)
+	dead, _ := b.dead()
 	only := post(whole(chat))
 	only.Subset = []string{dead}
 	if res, err := b.Do(t.Context(), only); err != nil || res.Status != http.StatusServiceUnavailable || res.Immediate {
 		t.Fatalf("a request to the dead one only: %+v, %v", res, err)
 	}
-	for _, e := range b.gateway.Endpoints().Endpoints() {
-		if s := e.Status(); s.Healthy != (e.Address() == alive) {
-			t.Errorf("%s is healthy: %v", e.Address(), s.Healthy)
-		}
-	}
-	if res, err := b.Do(t.Context(), only); err != nil || !res.Immediate || !bytes.Contains(res.Body, []byte("no_endpoints")) {
-		t.Errorf("once it is ejected: %+v, %v", res, err)
-	}
-	b.idle(t)
+	b.ejected(t, dead)
 }
 
 // TestClientGone hangs up while a request waits, and while its answer comes.

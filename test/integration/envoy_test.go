@@ -18,9 +18,9 @@ import (
 )
 
 // startEnvoy starts a real Envoy with the repository's configuration, in front of
-// replicas whose external processing is at the addresses. It returns its URL and its
+// replicas whose external processing is at the addresses, and returns its URL and its
 // admin's.
-func startEnvoy(t *testing.T, addresses []string) (url, admin string) {
+func startEnvoy(t *testing.T, addresses []string, edits ...func(config string) string) (url, admin string) {
 	t.Helper()
 	envoy, err := exec.LookPath("envoy")
 	if err != nil {
@@ -37,6 +37,9 @@ func startEnvoy(t *testing.T, addresses []string) (url, admin string) {
 		t.Fatal(err)
 	}
 	config := string(text)
+	for _, edit := range edits {
+		config = edit(config)
+	}
 	replace := func(from, to string) {
 		if strings.Count(config, from) != 1 {
 			t.Fatalf("envoy.yaml has %d of %q", strings.Count(config, from), from)
@@ -162,17 +165,24 @@ func TestEnvoy(t *testing.T) {
 	}
 }
 
-// TestEnvoyEjects has one of two model servers refuse connections: by what Envoy tells
-// of its own answers, the replica sends nothing there any more.
-func TestEnvoyEjects(t *testing.T) {
-	s := startServers(t, 1, limit)
+// oneDead starts a model server and names one that refuses connections beside it.
+func oneDead(t *testing.T) (s *servers, dead string) {
+	t.Helper()
+	s = startServers(t, 1, limit)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	dead := l.Addr().String()
+	dead = l.Addr().String()
 	_ = l.Close()
 	s.urls = append(s.urls, "http://"+dead)
+	return s, dead
+}
+
+// TestEnvoyEjects has one of two model servers refuse connections: by what Envoy tells
+// of its own answers, the replica sends nothing there any more.
+func TestEnvoyEjects(t *testing.T) {
+	s, dead := oneDead(t)
 	r := startReplica(t, "r1", s, "--max-concurrency", "4", "--ext-proc", "127.0.0.1:0")
 	url, _ := startEnvoy(t, []string{r.extProc})
 	load, ctx := startLoad(t)
@@ -195,5 +205,58 @@ func TestEnvoyEjects(t *testing.T) {
 	t.Logf("%d of 20 requests failed before the dead server was ejected", failed)
 	if failed != 1 {
 		t.Errorf("%d of 20 requests failed, want the one that found it dead", failed)
+	}
+}
+
+// TestEnvoyFallbacks has Envoy turn to the second endpoint that the replica names where
+// the first refuses connections, and say so.
+func TestEnvoyFallbacks(t *testing.T) {
+	s, dead := oneDead(t)
+	c := newConfigured(t)
+	c.write("weir: {extProc: {listen: 127.0.0.1:0, fallbacks: 1}}\n")
+	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
+	cluster, err := os.ReadFile("../../deploy/envoy/override-host.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	url, _ := startEnvoy(t, []string{r.extProc}, func(config string) string {
+		before, rest, _ := strings.Cut(config, "  - name: model-servers\n")
+		_, after, found := strings.Cut(rest, "  - name: weir\n")
+		route := "cluster: model-servers\n"
+		if !found || strings.Count(before, route) != 1 || strings.Count(string(cluster), "8000") != 1 {
+			t.Fatal("envoy.yaml and override-host.yaml are not as they were")
+		}
+		before = strings.Replace(before, route, route+"                  retry_policy: {retry_on: connect-failure, num_retries: 2}\n", 1)
+		var list string
+		for _, u := range s.urls {
+			_, port, _ := net.SplitHostPort(strings.TrimPrefix(u, "http://"))
+			list += "        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: " + port + "}}}\n"
+		}
+		head, _, _ := strings.Cut(string(cluster), "        - endpoint:")
+		return before + head + list + "  - name: weir\n" + after
+	})
+	load, ctx := startLoad(t)
+	through := &replica{id: "envoy", url: url}
+	load.tenant(ctx, "t", 3, through) // Envoy retries three requests at a time, by default
+	inFlight := make(map[string]int)  // over many looks
+	for range 100 {
+		all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range all {
+			inFlight[e.Name] += e.InFlightHere
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	for _, f := range load.failed(nil) {
+		t.Errorf("a request failed: %v", f.err)
+	}
+	if n := load.count([]string{"t"})[0]; n < 20 {
+		t.Errorf("%d requests served", n)
+	}
+	t.Logf("%d requests served; in flight, over 100 looks: %v", load.count([]string{"t"})[0], inFlight)
+	if inFlight[dead] > inFlight[strings.TrimPrefix(s.urls[0], "http://")]/10 {
+		t.Error("requests count at the dead server although another one answered")
 	}
 }
