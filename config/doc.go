@@ -7,6 +7,6 @@
 //	           └───── Problems ────┴────────────────────┘
 //
 // Reading is strict, and finds everything that is wrong at once: each problem says
-// where it is and what would be right. What Weir does not do yet is named in a
-// warning, never passed over in silence.
+// where it is and what would be right. What has no effect is named in a warning, never
+// passed over in silence.
 package config

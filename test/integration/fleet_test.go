@@ -54,6 +54,12 @@ type servers struct {
 	inFlight, peak atomic.Int64
 }
 
+// raise lifts a peak to a number that is higher.
+func raise(peak *atomic.Int64, to int64) {
+	for p := peak.Load(); to > p && !peak.CompareAndSwap(p, to); p = peak.Load() {
+	}
+}
+
 func startServers(t *testing.T, n, running int) *servers {
 	t.Helper()
 	return startServersAt(t, "127.0.0.1", n, running)
@@ -64,11 +70,7 @@ func startServersAt(t *testing.T, host string, n, running int) *servers {
 	s := &servers{}
 	cfg := modelserver.DefaultConfig()
 	cfg.MaxRunning, cfg.Step, cfg.StepPerSequence, cfg.PrefillPerToken = running, 5*time.Millisecond, 0, 0
-	cfg.InFlight = func(delta int) {
-		now := s.inFlight.Add(int64(delta))
-		for peak := s.peak.Load(); now > peak && !s.peak.CompareAndSwap(peak, now); peak = s.peak.Load() {
-		}
-	}
+	cfg.InFlight = func(delta int) { raise(&s.peak, s.inFlight.Add(int64(delta))) }
 	for range n {
 		m, err := modelserver.New(cfg)
 		if err != nil {
