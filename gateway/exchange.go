@@ -46,15 +46,15 @@ type exchange struct {
 	phase   phase
 	over    bool
 
-	header  http.Header
-	method  string
-	path    string
-	subset  map[string]bool // of endpoints that may be picked; nil for all
-	in      inbound
-	request *controller.Request
-	entry   *flowEntry
-	slot    *endpoints.Slot
-	others  []*endpoints.Endpoint // named to turn to
+	header    http.Header
+	method    string
+	path      string
+	subset    map[string]bool // of endpoints that may be picked; nil for all
+	in        inbound
+	request   *controller.Request
+	entry     *flowEntry
+	slot      *endpoints.Slot
+	others    []*endpoints.Endpoint // named to turn to
 	unreached string                // why no connection to one came about; empty if one did
 	usage     *usageReader
 	status    int

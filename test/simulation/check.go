@@ -60,6 +60,7 @@ func (c *Config) idleAtMost() time.Duration {
 func (f *fleet) check() error {
 	f.checkCapacity()
 	f.checkProgress()
+	f.checkSpread()
 	if len(f.cfg.Flows) <= manyFlows {
 		f.checkFairness()
 	}
@@ -108,7 +109,7 @@ func (f *fleet) checkFairness() {
 	}
 	gap, a, b := f.gap()
 	f.gapSeen = max(f.gapSeen, gap)
-	if gap > f.gapBound() {
+	if gap > f.gapBound()+1e-6 { // thirds do not add up exactly
 		f.fail("fairness and continuity", "flow %v is %.1f requests ahead of flow %v", a, gap, b)
 	}
 }
@@ -180,6 +181,29 @@ func (f *fleet) checkProgress() {
 	}
 	if f.now.Sub(f.idleSince) > f.cfg.idleAtMost() {
 		f.fail("work conserving", "%d of %d in flight and %d waiting for %v", len(f.flights), f.cfg.Limit, waiting, f.now.Sub(f.idleSince))
+	}
+}
+
+// checkSpread: requests spread over the endpoints, whichever replicas they are at. A few
+// are sent elsewhere on purpose.
+func (f *fleet) checkSpread() {
+	at := make(map[string]int)
+	for _, e := range f.flights {
+		at[e]++
+	}
+	least, most := len(f.flights), 0
+	for _, e := range endpoints {
+		least, most = min(least, at[e]), max(most, at[e])
+	}
+	if !f.quiet() || !f.well() || most-least <= 2 {
+		f.unevenSince = time.Time{}
+		return
+	}
+	if f.unevenSince.IsZero() {
+		f.unevenSince = f.now
+	}
+	if f.now.Sub(f.unevenSince) > time.Second {
+		f.fail("spread", "from %d to %d requests at the endpoints for %v", least, most, f.now.Sub(f.unevenSince))
 	}
 }
 

@@ -83,7 +83,7 @@ type fleet struct {
 	rolledBack time.Time
 	severed    bool // messages were lost between two replicas for a while
 
-	flights map[policies.TicketID]policies.FlowKey // at the model servers
+	flights map[policies.TicketID]string // at the model servers, by their endpoints
 	decided map[policies.TicketID]core.Outcome
 	service map[policies.FlowKey]float64 // grants for their weight
 	failed  error
@@ -92,6 +92,7 @@ type fleet struct {
 	gapSeen                          float64
 	waits                            []time.Duration
 	idleSince                        time.Time // capacity has been free since, while tickets wait
+	unevenSince                      time.Time // one endpoint has had many more requests than another since
 	looked                           time.Time
 	log                              []string
 }
@@ -134,7 +135,7 @@ func Run(cfg Config) (*Result, error) {
 	f := &fleet{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
-		flights: make(map[policies.TicketID]policies.FlowKey), decided: make(map[policies.TicketID]core.Outcome),
+		flights: make(map[policies.TicketID]string), decided: make(map[policies.TicketID]core.Outcome),
 		service: make(map[policies.FlowKey]float64), longest: cfg.longestWait(),
 	}
 	f.ledger = f.newLedger()
@@ -246,7 +247,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		f.after(f.upTo(10*time.Millisecond), "", again)
 		return
 	}
-	f.flights[id] = key
+	f.flights[id] = n.place(id.Seq, d.Endpoint)
 	if !flow.Light {
 		f.service[key] += 1 / flow.Weight
 	}

@@ -85,10 +85,25 @@ func (n *node) start() {
 	n.core = core.New(f.config(n))
 	n.alive, n.paused, n.tick = true, false, time.Time{}
 	n.streams, n.view, n.waiting = make(map[int]bool), make(map[int]bool), make(map[uint64]waitingSince)
-	n.core.SetPool(n.now(), core.Pool{Endpoints: 1, Limit: f.cfg.Limit})
+	n.core.SetPool(n.now(), core.Pool{Endpoints: len(endpoints), Limit: f.cfg.Limit})
+	n.core.SetEndpoints(endpoints)
 	n.listen()
 	f.gossip(n.index, true)
 	n.pump()
+}
+
+// endpoints are the model servers.
+var endpoints = []string{"x", "y", "z"}
+
+// place sends a dispatched request to an endpoint: where the ledger suggests, but for a
+// few, or anywhere if it does not say.
+func (n *node) place(seq uint64, suggested string) string {
+	to := suggested
+	if to == "" || n.fleet.rng.IntN(20) == 0 {
+		to = endpoints[n.fleet.rng.IntN(len(endpoints))]
+	}
+	n.core.Place(seq, to)
+	return to
 }
 
 // listen asks the ledger for wake-ups.

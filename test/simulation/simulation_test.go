@@ -192,6 +192,13 @@ func TestInvariantsCanBreak(t *testing.T) {
 				s.Bands[i].InFlight++
 			}
 		}}, nil, 0},
+		{"spread", Break{Statement: func(s *store.Statement) { // all endpoints but one seem to be full
+			for i := range s.Loads {
+				if s.Loads[i].Endpoint != "y" {
+					s.Loads[i].InFlight = 100
+				}
+			}
+		}}, nil, 0},
 		{"continuity", Break{Statement: func(s *store.Statement) { // a flow's standing is forgotten with a wipe
 			if s.Register {
 				s.Counters = nil
@@ -207,6 +214,9 @@ func TestInvariantsCanBreak(t *testing.T) {
 			cfg := base
 			if tc.invariant == "no ticket lost" || tc.invariant == "work conserving" {
 				cfg.Flows = cfg.Flows[:2] // the urgent one is missed first
+			}
+			if tc.invariant == "spread" {
+				cfg.Limit = 12 // so that a few requests make no difference
 			}
 			cfg.Break, cfg.Faults, cfg.Cancel = tc.broken, tc.faults, tc.cancel
 			_, err := Run(cfg)
