@@ -142,6 +142,7 @@ func (c *Core) SetMembers(now time.Time, m coordinator.Members) {
 		if p.live && !live[p.id] {
 			p.live, p.lost = false, false
 			c.dropTicketsOf(now, p)
+			p.resync = p.up // gossip may err: one that lives states its tickets again
 		}
 	}
 	c.remap(now)
