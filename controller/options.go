@@ -204,7 +204,7 @@ func (o *options) coreConfig(fullPause time.Duration) core.Config {
 		Replica: o.replica, Incarnation: o.incarnation, Seed: o.incarnation,
 		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
 		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, PeerTimeout: 500 * time.Millisecond, OnStoreOutage: o.onStoreOutage,
-		Eviction: o.eviction,
+		Eviction: o.eviction, InFleet: o.fleet != nil,
 	}
 	cfg.Shard.Band = o.band
 	return cfg

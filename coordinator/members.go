@@ -27,7 +27,8 @@ type Members struct {
 // Handler takes in what the fleet tells this replica. Its methods return at once
 // and may be called from any goroutine.
 type Handler interface {
-	// MembersChanged tells who lives now.
+	// MembersChanged tells who lives now: once at the start, whoever it is, and
+	// whenever that changes.
 	MembersChanged(Members)
 	// StreamChanged tells that messages to and from a replica pass, or no longer
 	// do.

@@ -51,6 +51,10 @@ type Config struct {
 	// before this one queues them itself. Shorter bridges a stalled owner sooner
 	// and is sooner mistaken.
 	PeerTimeout time.Duration
+	// InFleet is set where SetMembers will be called: no turn is taken before. Who
+	// registers with a ledger that has just lost its memory says how many others it
+	// must wait for, and would otherwise say that there are none.
+	InFleet bool
 	// Eviction lets requests in flight be revoked for a higher band that waits at
 	// a full pool; nil for never.
 	Eviction *Eviction

@@ -19,6 +19,7 @@ type fleet struct {
 	dead    []string
 	shards  *shard.Map
 	owners  []*peer // by shard
+	known   bool    // who lives was told, or there is nobody else
 	leaving bool
 	lost    bool // the ledger has failed for a while
 	move    Move // under way
@@ -51,7 +52,7 @@ type Move struct {
 
 func newFleet(cfg *Config) fleet {
 	self := &peer{id: cfg.Replica, incarnation: cfg.Incarnation, live: true, up: true}
-	f := fleet{self: self, peers: make(map[string]*peer)}
+	f := fleet{self: self, peers: make(map[string]*peer), known: !cfg.InFleet}
 	f.draw(cfg.Shard.Shards)
 	return f
 }
@@ -124,6 +125,7 @@ func (f *fleet) members() (live, lost int) {
 // SetMembers takes in who lives.
 func (c *Core) SetMembers(now time.Time, m coordinator.Members) {
 	f := &c.fleet
+	f.known = true
 	live := make(map[string]bool)
 	for _, member := range m.Live {
 		if member.ID == c.cfg.Replica {

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -34,22 +35,23 @@ const othersEvery = 20 * time.Millisecond
 // endpoint is no choice and is not counted.
 func (c *Core) SetEndpoints(addresses []string) {
 	l := &c.loads
-	before := l.listed
-	l.listed = make(map[string]bool, len(addresses))
+	listed := make(map[string]bool, len(addresses))
 	if len(addresses) > 1 {
 		for _, address := range addresses {
-			l.listed[address] = true
-			if !before[address] {
+			listed[address] = true
+		}
+	}
+	if maps.Equal(listed, l.listed) {
+		return
+	}
+	for _, list := range []map[string]bool{listed, l.listed} {
+		for address := range list {
+			if listed[address] != l.listed[address] {
 				l.changed[address] = true
 			}
 		}
 	}
-	for address := range before {
-		if !l.listed[address] {
-			l.changed[address] = true
-		}
-	}
-	c.turn.due = c.turn.due || len(l.changed) > 0
+	l.listed, c.turn.due = listed, true
 }
 
 // Place says to which endpoint a dispatched request went.

@@ -92,7 +92,7 @@ func (c *Core) Ready(now time.Time) Ready {
 // waits for something else to say, as long as enough of them stand.
 func (c *Core) turnDue(now time.Time) bool {
 	t := &c.turn
-	if t.underWay || t.left || now.Before(t.retry) {
+	if t.underWay || t.left || !c.fleet.known || now.Before(t.retry) {
 		return false
 	}
 	if t.due || c.queues.Thin() {
@@ -121,7 +121,7 @@ func (c *Core) turnInterval() time.Duration {
 
 func (c *Core) next(now time.Time) time.Time {
 	next := now.Add(time.Hour)
-	if !c.turn.underWay && !c.turn.left {
+	if !c.turn.underWay && !c.turn.left && c.fleet.known {
 		next = c.turn.last.Add(c.turnInterval())
 		if c.turn.retry.After(next) || c.turn.failing {
 			next = c.turn.retry

@@ -223,7 +223,7 @@ func (f *Fleet) follow() {
 	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
 	var last coordinator.Members
-	for {
+	for told := false; ; {
 		select {
 		case <-f.quit:
 			return
@@ -232,9 +232,10 @@ func (f *Fleet) follow() {
 			f.recheck()
 		}
 		m := f.members()
-		if slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) {
+		if told && slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) {
 			continue
 		}
+		told = true
 		f.note(last, m)
 		last = m
 		f.streams.SetMembers(m.Live)

@@ -23,9 +23,14 @@ import (
 	"github.com/weirflow/weir/store/redis"
 )
 
-// fleet is n controllers on one Redis, in this process.
-func fleet(b *testing.B, n, limit int) []*controller.Controller {
+// fleet is n controllers on one Redis, in this process, in front of so many endpoints:
+// with more than one, loads are stated and told.
+func fleet(b *testing.B, n, limit, endpoints int) []*controller.Controller {
 	b.Helper()
+	servers := make([]policies.EndpointAccessor, endpoints)
+	for i := range servers {
+		servers[i] = policytest.Endpoint{Name: fmt.Sprintf("10.0.0.%d:8000", i)}
+	}
 	server := redistest.Start(b)
 	var controllers []*controller.Controller
 	for i := range n {
@@ -38,7 +43,7 @@ func fleet(b *testing.B, n, limit int) []*controller.Controller {
 			controller.WithDefaultBand(shard.BandConfig{MaxRequests: 1 << 20, MaxBytes: 1 << 40, Fairness: fairness.NewRoundRobin("rr")}),
 		}
 		if limit > 0 {
-			d, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
+			d, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit / endpoints})
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -52,7 +57,7 @@ func fleet(b *testing.B, n, limit int) []*controller.Controller {
 			c.Close()
 			_ = l.Close()
 		})
-		c.Observe(context.Background(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		c.Observe(context.Background(), servers)
 		controllers = append(controllers, c)
 	}
 	time.Sleep(1500 * time.Millisecond) // past the first generation's recovery
@@ -70,10 +75,19 @@ func turnsOf(controllers []*controller.Controller) (turns, grants uint64) {
 	return turns, grants
 }
 
+// choices is run with one endpoint and with eight.
+func choices(b *testing.B, run func(b *testing.B, endpoints int)) {
+	for _, n := range []int{1, 8} {
+		b.Run(fmt.Sprintf("endpoints=%d", n), func(b *testing.B) { run(b, n) })
+	}
+}
+
 // BenchmarkGrants: 8 replicas, capacity not binding, 256 callers at each; every
 // op is a grant and a release.
-func BenchmarkGrants(b *testing.B) {
-	cs := fleet(b, 8, 0)
+func BenchmarkGrants(b *testing.B) { choices(b, benchmarkGrants) }
+
+func benchmarkGrants(b *testing.B, endpoints int) {
+	cs := fleet(b, 8, 0, endpoints)
 	turnsBefore, grantsBefore := turnsOf(cs)
 	var ops atomic.Int64
 	var wg sync.WaitGroup
@@ -104,9 +118,11 @@ func BenchmarkGrants(b *testing.B) {
 
 // BenchmarkBinding: a pool that serves 12,800 requests a second, 128 at a time
 // for 10 ms each; 64 flows backlogged at 8 replicas, each at two of them.
-func BenchmarkBinding(b *testing.B) {
+func BenchmarkBinding(b *testing.B) { choices(b, benchmarkBinding) }
+
+func benchmarkBinding(b *testing.B, endpoints int) {
 	const limit, flows, service = 128, 64, 10 * time.Millisecond
-	cs := fleet(b, 8, limit)
+	cs := fleet(b, 8, limit, endpoints)
 	var served [flows]atomic.Int64
 	var used atomic.Int64 // slot time, in nanoseconds: a sleep takes longer than it says
 	stop, finish := context.WithCancel(context.Background())
@@ -167,8 +183,10 @@ func BenchmarkBinding(b *testing.B) {
 }
 
 // BenchmarkLatency: 600 requests a second over 3 replicas, unsaturated.
-func BenchmarkLatency(b *testing.B) {
-	cs := fleet(b, 3, 0)
+func BenchmarkLatency(b *testing.B) { choices(b, benchmarkLatency) }
+
+func benchmarkLatency(b *testing.B, endpoints int) {
+	cs := fleet(b, 3, 0, endpoints)
 	var mu sync.Mutex
 	var waits []time.Duration
 	var wg sync.WaitGroup

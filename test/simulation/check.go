@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -87,6 +88,11 @@ func (f *fleet) well() bool {
 func (f *fleet) checkCapacity() {
 	f.peak = max(f.peak, len(f.flights))
 	limit := f.cfg.Limit
+	if f.cutOff > 0 && f.cfg.gossipErrs() {
+		// Who is cut off from both gossip and ledger goes on within its last share.
+		replicas := int64(f.cfg.Replicas)
+		limit += int64(f.cutOff) * ((f.cfg.Limit + replicas - 1) / replicas)
+	}
 	if f.down || f.cutOff > 0 || !f.disturbed.IsZero() && f.before > 0 && f.now.Sub(f.disturbed) < settled {
 		limit += f.before
 	}
@@ -156,6 +162,9 @@ func (f *fleet) gap() (gap float64, most, least policies.FlowKey) {
 // do so twice before it has caught up.
 func (f *fleet) gapBound() float64 {
 	bound := 4 + 2*float64(f.cfg.Limit)
+	if f.cfg.Loss > 0 { // an owner whose turns are lost twice misses as much
+		bound += 2 * float64(f.cfg.Limit)
+	}
 	if f.cfg.MessageLoss > 0 || f.severed {
 		bound += 2 * float64(f.cfg.Limit) * float64(peerTimeout) / float64(f.cfg.Service)
 	}
@@ -245,6 +254,11 @@ func (c *Config) longestWait() (longest time.Duration) {
 		longest += time.Second
 	}
 	return 2*longest + time.Second
+}
+
+// gossipErrs reports whether gossip may take a live replica for dead.
+func (c *Config) gossipErrs() bool {
+	return slices.ContainsFunc(c.Faults, func(x Fault) bool { return x == Rumour || x == Split || x == OneWay })
 }
 
 // top is the highest priority with flows that are always backlogged: a lower one

@@ -61,11 +61,22 @@ func (f *fleet) gossip(about int, lives bool) {
 		f.after(delay, "", func() { f.hear(n, about, lives) })
 		f.after(f.upTo(20*time.Millisecond), "", func() { f.restream(n, f.nodes[about]) })
 	}
-	for _, n := range f.nodes {
-		if n.index != about && lives {
-			f.after(f.upTo(200*time.Millisecond), "", func() { f.hear(f.nodes[about], n.index, n.alive) })
-		}
+	if lives {
+		f.after(f.upTo(200*time.Millisecond), "", func() { f.join(f.nodes[about]) })
 	}
+}
+
+// join tells a replica that starts of all others at once, as the first exchange with
+// one of them does.
+func (f *fleet) join(n *node) {
+	n.do(n.core, func() {
+		for _, other := range f.nodes {
+			if other != n && (other.alive || n.view[other.index]) {
+				n.view[other.index] = other.alive
+			}
+		}
+		n.members()
+	})
 }
 
 // hear tells a replica what gossip says of another.

@@ -73,7 +73,7 @@ func (f *fleet) config(n *node) core.Config {
 		},
 		UsageLimit: static, TTL: time.Minute, NoEndpointTTL: time.Minute,
 		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
-		PeerTimeout: peerTimeout, FullPause: f.cfg.FullPause,
+		PeerTimeout: peerTimeout, FullPause: f.cfg.FullPause, InFleet: true,
 	}
 }
 

@@ -1,0 +1,40 @@
+package integration
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/internal/redistest"
+)
+
+// TestJoinByName has replicas join by one name that has the addresses of two others, as
+// a headless Service's has. The name is in a hosts file of the third one's own.
+func TestJoinByName(t *testing.T) {
+	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
+		t.Skipf("skipped: mount namespaces are not permitted here: %v %s", err, out)
+	}
+	hosts := filepath.Join(t.TempDir(), "hosts")
+	if err := os.WriteFile(hosts, []byte("127.0.0.2 weir-gossip\n127.0.0.3 weir-gossip\n127.0.0.1 localhost\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, port, _ := net.SplitHostPort(l.Addr().String())
+	_ = l.Close()
+	c := &cluster{t: t, redis: redistest.Start(t), servers: startServers(t, 1, limit)}
+	for i := range 3 {
+		ip := fmt.Sprint("127.0.0.", i+2)
+		cmd := exec.Command("unshare", "--mount", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts, binary)
+		c.replicas = append(c.replicas, startReplicaBy(t, cmd, ip, fmt.Sprint("r", i+1), c.servers,
+			"--redis", c.redis.URL(), "--gossip", net.JoinHostPort(ip, port), "--peer", net.JoinHostPort(ip, "0"), "--join", net.JoinHostPort("weir-gossip", port)))
+	}
+	took := c.wait("all three know each other", 15*time.Second, func() bool { return c.agree(3) })
+	t.Logf("all three knew each other %v after the last started", took)
+}
