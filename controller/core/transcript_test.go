@@ -31,6 +31,7 @@ func TestTranscripts(t *testing.T) {
 }
 
 type script struct {
+	cfg    core.Config
 	core   *core.Core
 	ledger *memory.Ledger
 	now    time.Time
@@ -47,7 +48,7 @@ func newScript(t *testing.T) *script {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.core = core.New(core.Config{
+	s.cfg = core.Config{
 		Replica: "me", Incarnation: 1,
 		Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
 			return shard.BandConfig{
@@ -58,7 +59,8 @@ func newScript(t *testing.T) *script {
 		UsageLimit: static, TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
 		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
 		PeerTimeout: 500 * time.Millisecond,
-	})
+	}
+	s.core = core.New(s.cfg)
 	return s
 }
 
@@ -71,6 +73,9 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		return otherwise
 	}
 	switch d.Cmd {
+	case "in-fleet": // who lives will be told
+		s.cfg.InFleet = true
+		s.core = core.New(s.cfg)
 	case "pool":
 		s.core.SetPool(s.now, core.Pool{Endpoints: number("endpoints", 1), Limit: int64(number("limit", 1))})
 	case "endpoints": // endpoints x y z
@@ -258,6 +263,9 @@ func (s *script) ready() string {
 			if flag.set {
 				out.WriteString(" " + flag.name)
 			}
+		}
+		if r.Turn.Register && r.Turn.Members > 1 {
+			fmt.Fprintf(&out, " members %d", r.Turn.Members)
 		}
 		for _, b := range r.Turn.Bands {
 			fmt.Fprintf(&out, " band %d limit %d in flight %d queued %d;", b.Priority, b.Limit, b.InFlight, b.Queued)
