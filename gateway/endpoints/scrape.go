@@ -41,7 +41,10 @@ func (p *Pool) onDuty(e *Endpoint, since, now time.Time) bool {
 // duty. A failure leaves the last reading, which grows stale, and is logged when it is
 // a new one.
 func (p *Pool) scrape(e *Endpoint) {
-	client := &http.Client{Timeout: scrapeTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}
+	client := &http.Client{
+		Timeout: scrapeTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it reads this endpoint
+	}
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(p.cfg.Interval)
 	defer ticker.Stop()

@@ -15,7 +15,8 @@ type Query struct {
 	Prompt []byte
 	// Tokens is what it is expected to cost.
 	Tokens int64
-	// Subset holds the addresses of the endpoints it may go to; nil for all.
+	// Subset holds the addresses of the endpoints it may go to, or their hosts alone;
+	// nil for all.
 	Subset map[string]bool
 	// Tried are endpoints that it came back from.
 	Tried []*Endpoint
@@ -24,6 +25,11 @@ type Query struct {
 	Least store.Load
 	// Fallbacks is how many more endpoints to name.
 	Fallbacks int
+}
+
+// may reports whether the request may go to an endpoint.
+func (q *Query) may(e *Endpoint) bool {
+	return (q.Subset == nil || q.Subset[e.address] || q.Subset[e.URL().Hostname()]) && !slices.Contains(q.Tried, e)
 }
 
 // Take chooses an endpoint for a request and takes a slot there, and names others to
@@ -83,7 +89,7 @@ func (s *selection) candidates() {
 	var probing []policies.EndpointAccessor // half open, and busy with a request
 	for i := range all {
 		e := all[(start+i)%len(all)]
-		if !e.health.usable() || s.query.Subset != nil && !s.query.Subset[e.address] || slices.Contains(s.query.Tried, e) {
+		if !e.health.usable() || !s.query.may(e) {
 			continue
 		}
 		own := e.inFlight.Load()

@@ -88,10 +88,11 @@ func (f *fleet) well() bool {
 func (f *fleet) checkCapacity() {
 	f.peak = max(f.peak, len(f.flights))
 	limit := f.cfg.Limit
-	if f.cutOff > 0 && f.cfg.gossipErrs() {
-		// Who is cut off from both gossip and ledger goes on within its last share.
+	if cut := f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled; cut && (f.cfg.gossipErrs() || f.cfg.MessageLoss > 0) {
+		// Who is cut off from the ledger and not heard to be goes on within its last
+		// share.
 		replicas := int64(f.cfg.Replicas)
-		limit += int64(f.cutOff) * ((f.cfg.Limit + replicas - 1) / replicas)
+		limit += int64(f.cutOff+f.healed) * ((f.cfg.Limit + replicas - 1) / replicas)
 	}
 	if f.down || f.cutOff > 0 || !f.disturbed.IsZero() && f.before > 0 && f.now.Sub(f.disturbed) < settled {
 		limit += f.before

@@ -86,7 +86,7 @@ func (f *fleet) plan(x Fault) {
 		over("outage", func() { f.down = false })
 	case LedgerCut:
 		begin = func() { n.ledgerCut = true; f.cutOff++; f.before = f.granted() }
-		over("ledger cut", func() { n.ledgerCut = false; f.cutOff-- })
+		over("ledger cut", func() { n.ledgerCut = false; f.cutOff--; f.healed++ })
 	case Split, OneWay:
 		if n == other {
 			return

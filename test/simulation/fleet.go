@@ -74,6 +74,7 @@ type fleet struct {
 
 	down       bool  // the ledger is out of everybody's reach
 	cutOff     int   // replicas that it alone is out of reach for
+	healed     int   // and was
 	before     int64 // requests in flight when that began
 	dead       int   // replicas that are down or paused
 	light      map[policies.FlowKey]bool

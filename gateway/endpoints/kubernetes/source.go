@@ -52,7 +52,7 @@ type Source struct {
 	last      string                                     // what was last told
 
 	mu   sync.Mutex
-	said map[string]string // problems that were logged
+	said map[string]time.Time // when problems were logged
 }
 
 // Connect returns how to reach the API server: as a kubeconfig file says, or as a
@@ -84,7 +84,7 @@ func New(cfg Config) *Source {
 		cfg.Objectives = func(map[string]int) {}
 	}
 	return &Source{
-		cfg: cfg, changed: make(chan struct{}, 1), informers: make(map[schema.GroupVersionKind]cache.Informer), said: make(map[string]string),
+		cfg: cfg, changed: make(chan struct{}, 1), informers: make(map[schema.GroupVersionKind]cache.Informer), said: make(map[string]time.Time),
 	}
 }
 
@@ -349,12 +349,19 @@ func (s *Source) objectives(ctx context.Context) map[string]int {
 	return priorities
 }
 
-// say logs a problem, and the same again only once it was another.
+// sayEvery is how often a problem that lasts is logged.
+const sayEvery = time.Minute
+
+// say logs a problem, but not the same again and again.
 func (s *Source) say(what string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.said[what] != err.Error() {
-		s.said[what] = err.Error()
+	text := what + err.Error()
+	if now := time.Now(); now.Sub(s.said[text]) >= sayEvery {
+		if len(s.said) >= 100 {
+			clear(s.said)
+		}
+		s.said[text] = now
 		s.cfg.Logger.Warn(what, zap.Error(err))
 	}
 }
