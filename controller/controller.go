@@ -198,9 +198,9 @@ func (c *Controller) Place(r *Request, endpoint string) {
 	}
 }
 
-// OthersInFlight returns how many requests of the other replicas' each endpoint has,
-// by its address, as the ledger last told. The map is not to be changed.
-func (c *Controller) OthersInFlight() map[string]int64 {
+// Others returns what the other replicas have in flight at each endpoint, by its
+// address, as the ledger last told. The map is not to be changed.
+func (c *Controller) Others() map[string]store.Load {
 	if m := c.driver.others.Load(); m != nil {
 		return *m
 	}
@@ -270,7 +270,7 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 	}
 	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
 		k.SetEndpoints(addresses)
-		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight(), k.OwnInFlight()))
+		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight()))
 	}})
 }
 

@@ -36,7 +36,7 @@ type driver struct {
 	state         core.LedgerState
 	superseded    chan struct{}
 	turns, grants atomic.Uint64
-	others        atomic.Pointer[map[string]int64]
+	others        atomic.Pointer[map[string]store.Load]
 }
 
 // event is something the core must hear of.
@@ -264,9 +264,9 @@ func (d *driver) noteTurn(err error) {
 
 // noteLoads keeps the others' loads where they can be looked up.
 func (d *driver) noteLoads(loads []store.Load) {
-	others := make(map[string]int64, len(loads))
+	others := make(map[string]store.Load, len(loads))
 	for _, l := range loads {
-		others[l.Endpoint] = l.InFlight
+		others[l.Endpoint] = l
 	}
 	d.others.Store(&others)
 }

@@ -23,9 +23,8 @@ type limiter struct {
 
 func newLimiter(d policies.SaturationDetector) limiter { return limiter{detector: d} }
 
-// observe returns the pool as it is, with so many requests of the fleet in flight,
-// and so many of this replica.
-func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []policies.EndpointAccessor, fleet, own int64) core.Pool {
+// observe returns the pool as it is, with so many requests of the fleet in flight.
+func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []policies.EndpointAccessor, n int64) core.Pool {
 	pool := core.Pool{Endpoints: len(endpoints), Limit: store.Unlimited}
 	if l.detector == nil {
 		return pool
@@ -34,10 +33,6 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	if known, ok := l.detector.(policies.InFlightLimiter); ok {
 		pool.Limit = int64(known.InFlightLimit(endpoints))
 		return pool
-	}
-	n := fleet
-	if _, counts := l.detector.(policies.OwnLoad); counts {
-		n = own // whose share of the saturation this is
 	}
 	s := pool.Saturation
 	switch {

@@ -42,7 +42,7 @@ func TestLimitFollowsSaturation(t *testing.T) {
 		{0.9, 1, 2},    // never less than one for each endpoint while it is not full
 	} {
 		g.saturation = step.saturation
-		if p := l.observe(t.Context(), time.Now(), two, step.inFlight, 0); p.Limit != step.want {
+		if p := l.observe(t.Context(), time.Now(), two, step.inFlight); p.Limit != step.want {
 			t.Errorf("%v full with %d in flight: limit %d, want %d", step.saturation, step.inFlight, p.Limit, step.want)
 		}
 	}

@@ -206,6 +206,7 @@ func (o *options) coreConfig(fullPause time.Duration) core.Config {
 		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, PeerTimeout: 500 * time.Millisecond, OnStoreOutage: o.onStoreOutage,
 		Eviction: o.eviction, InFleet: o.fleet != nil,
 	}
+	_, cfg.CountTokens = o.detector.(policies.TokenLoad)
 	cfg.Shard.Band = o.band
 	return cfg
 }

@@ -71,7 +71,7 @@ func New(cfg Config) *Gateway {
 	}
 	g := &Gateway{cfg: cfg, flows: newFlowTable()}
 	g.SetTenants(cfg.Tenants)
-	cfg.Endpoints.Logger, cfg.Endpoints.OthersInFlight = cfg.Logger, cfg.Controller.OthersInFlight
+	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others
 	cfg.Endpoints.Changed = func(usable []policies.EndpointAccessor) {
 		cfg.Controller.Observe(context.Background(), usable)
 	}

@@ -12,7 +12,8 @@ type EndpointAccessor interface {
 	// InFlight is the number of requests the fleet has at the endpoint, those of
 	// other replicas as the ledger last told.
 	InFlight() int
-	// InFlightTokens is what this replica's of them are expected to cost, in tokens.
+	// InFlightTokens is what these requests are expected to cost, in tokens, those of
+	// other replicas if a [TokenLoad] asks.
 	InFlightTokens() int64
 	// Metrics is the endpoint's last reading, zero if it was never read.
 	Metrics() EndpointMetrics
@@ -48,9 +49,9 @@ type InFlightLimiter interface {
 	InFlightLimit(endpoints []EndpointAccessor) int
 }
 
-// OwnLoad is a SaturationDetector that judges by what this replica alone has in
-// flight, so that the limit follows from this replica's requests.
-type OwnLoad interface{ OwnLoad() }
+// TokenLoad is a SaturationDetector that judges by tokens in flight. They are only
+// counted over the fleet when one does.
+type TokenLoad interface{ TokenLoad() }
 
 // MetricsReader is a plug-in that may need the endpoints' own metrics; they are only
 // read when something needs them.

@@ -148,6 +148,9 @@ type Load struct {
 	Endpoint string
 	// InFlight is their number, and Gone for an endpoint that the sender has no more.
 	InFlight int64
+	// Tokens is what they are expected to cost, prompts and answers; 0 where nobody
+	// asks. Unread grants have none.
+	Tokens int64
 }
 
 // Gone is the load of an endpoint that a replica has no more.

@@ -51,6 +51,9 @@ type Config struct {
 	// before this one queues them itself. Shorter bridges a stalled owner sooner
 	// and is sooner mistaken.
 	PeerTimeout time.Duration
+	// CountTokens has the ledger count what requests at each endpoint are expected to
+	// cost, for a detector that judges by it.
+	CountTokens bool
 	// InFleet is set where SetMembers will be called: no turn is taken before. Who
 	// registers with a ledger that has just lost its memory says how many others it
 	// must wait for, and would otherwise say that there are none.

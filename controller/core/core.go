@@ -123,6 +123,7 @@ type request struct {
 	counter  float64
 	policy   string
 	endpoint string // that it is counted at
+	tokens   int64  // what it is counted with there
 }
 
 // band is what the core keeps per priority.
@@ -247,7 +248,7 @@ func (c *Core) Complete(now time.Time, seq uint64, usage Usage) {
 	delete(c.inFlight, r.ID)
 	c.shed(r)
 	c.count(r.Flow, -1)
-	c.loads.add(r.endpoint, -1)
+	c.leave(r)
 	if c.turn.outage {
 		c.queues.Room(r.Flow, 1, 1, now)
 	}

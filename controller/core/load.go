@@ -14,17 +14,20 @@ import (
 // granted request counts at the endpoint that the ledger suggests until its ingress
 // says where it went.
 type loads struct {
-	listed  map[string]bool  // the pool's endpoints, if it has a choice of them
-	here    map[string]int64 // this replica's requests at each
-	changed map[string]bool  // since the ledger was last told
-	told    map[string]int64 // what it was last told
-	stated  time.Time        // when it was told all
-	asked   time.Time        // when it was last asked for the others'
-	others  []store.Load     // to be told of, nil if they are not new
+	listed  map[string]bool // the pool's endpoints, if it has a choice of them
+	here    map[string]load // this replica's requests at each
+	changed map[string]bool // since the ledger was last told
+	told    map[string]load // what it was last told
+	stated  time.Time       // when it was told all
+	asked   time.Time       // when it was last asked for the others'
+	others  []store.Load    // to be told of, nil if they are not new
 }
 
+// load is how many requests there are, and what they are expected to cost.
+type load struct{ requests, tokens int64 }
+
 func newLoads() loads {
-	return loads{listed: map[string]bool{}, here: map[string]int64{}, changed: map[string]bool{}, told: map[string]int64{}}
+	return loads{listed: map[string]bool{}, here: map[string]load{}, changed: map[string]bool{}, told: map[string]load{}}
 }
 
 // othersEvery is how often the ledger is asked for the others' loads. Each answer
@@ -32,11 +35,11 @@ func newLoads() loads {
 const othersEvery = 20 * time.Millisecond
 
 // SetEndpoints says which endpoints a request may go to, by their addresses. One
-// endpoint is no choice and is not counted.
+// endpoint is no choice and is not counted, unless tokens are.
 func (c *Core) SetEndpoints(addresses []string) {
 	l := &c.loads
 	listed := make(map[string]bool, len(addresses))
-	if len(addresses) > 1 {
+	if len(addresses) > 1 || c.cfg.CountTokens {
 		for _, address := range addresses {
 			listed[address] = true
 		}
@@ -57,18 +60,31 @@ func (c *Core) SetEndpoints(addresses []string) {
 // Place says to which endpoint a dispatched request went.
 func (c *Core) Place(id uint64, endpoint string) {
 	if r := c.inFlight[c.own(id)]; r != nil && r.endpoint != endpoint {
-		c.loads.add(r.endpoint, -1)
+		c.leave(r)
 		r.endpoint = endpoint
-		c.loads.add(endpoint, 1)
+		c.arrive(r)
 	}
 }
 
-// add counts requests at an endpoint.
-func (l *loads) add(endpoint string, delta int64) {
+// arrive counts a request at its endpoint.
+func (c *Core) arrive(r *request) {
+	if c.cfg.CountTokens {
+		r.tokens = r.InputTokens + r.OutputTokens
+	}
+	c.loads.add(r.endpoint, load{1, r.tokens})
+}
+
+// leave counts it there no more.
+func (c *Core) leave(r *request) { c.loads.add(r.endpoint, load{-1, -r.tokens}) }
+
+func (l *loads) add(endpoint string, delta load) {
 	if endpoint == "" {
 		return
 	}
-	if l.here[endpoint] += delta; l.here[endpoint] <= 0 {
+	now := l.here[endpoint]
+	now.requests += delta.requests
+	now.tokens += delta.tokens
+	if l.here[endpoint] = now; now.requests <= 0 {
 		delete(l.here, endpoint)
 	}
 	l.changed[endpoint] = true
@@ -93,12 +109,12 @@ func (c *Core) stateLoads(now time.Time, s *store.Statement) {
 		l.asked = now
 	}
 	for endpoint := range l.changed {
-		n := l.here[endpoint]
-		if n == 0 && !l.listed[endpoint] {
-			n = store.Gone
+		here := l.here[endpoint]
+		l.told[endpoint] = here
+		if here.requests == 0 && !l.listed[endpoint] {
+			here.requests = store.Gone
 		}
-		s.Loads = append(s.Loads, store.Load{Endpoint: endpoint, InFlight: n})
-		l.told[endpoint] = max(0, n)
+		s.Loads = append(s.Loads, store.Load{Endpoint: endpoint, InFlight: here.requests, Tokens: here.tokens})
 	}
 	slices.SortFunc(s.Loads, func(a, b store.Load) int { return strings.Compare(a.Endpoint, b.Endpoint) })
 }
@@ -107,12 +123,12 @@ func (c *Core) stateLoads(now time.Time, s *store.Statement) {
 func (c *Core) learnLoads(s *store.Statement, reply *store.Reply) {
 	l := &c.loads
 	for i := range s.Loads {
-		endpoint := s.Loads[i].Endpoint
-		if l.here[endpoint] == max(0, s.Loads[i].InFlight) {
-			delete(l.changed, endpoint)
+		stated := &s.Loads[i]
+		if (l.here[stated.Endpoint] == load{max(0, stated.InFlight), stated.Tokens}) {
+			delete(l.changed, stated.Endpoint)
 		}
-		if s.Loads[i].InFlight == store.Gone {
-			delete(l.told, endpoint)
+		if stated.InFlight == store.Gone {
+			delete(l.told, stated.Endpoint)
 		}
 	}
 	if !s.WantLoads {
@@ -126,7 +142,9 @@ func (c *Core) learnLoads(s *store.Statement, reply *store.Reply) {
 	}
 	l.others = make([]store.Load, 0, len(reply.Loads))
 	for _, total := range reply.Loads {
-		total.InFlight = max(0, total.InFlight-l.told[total.Endpoint]-unread[total.Endpoint])
+		told := l.told[total.Endpoint]
+		total.InFlight = max(0, total.InFlight-told.requests-unread[total.Endpoint])
+		total.Tokens = max(0, total.Tokens-told.tokens)
 		l.others = append(l.others, total)
 	}
 }

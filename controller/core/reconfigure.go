@@ -7,7 +7,7 @@ import "time"
 // request that waits loses its place for it.
 func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.cfg.Shard, c.cfg.UsageLimit = cfg.Shard, cfg.UsageLimit
-	c.cfg.Eviction = cfg.Eviction
+	c.cfg.Eviction, c.cfg.CountTokens = cfg.Eviction, cfg.CountTokens
 	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
 	c.queues = c.queues.Rebuilt(cfg.Shard, now)
 	for _, b := range c.bands {

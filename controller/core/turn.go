@@ -298,7 +298,7 @@ func (c *Core) read(now time.Time, m *store.Mail) {
 	r := c.waiting[m.Ticket]
 	if r == nil { // it went away while the grant was on its way: give it back
 		c.turn.due = true
-		c.loads.add(m.Endpoint, 0)
+		c.loads.add(m.Endpoint, load{})
 		if m.Charge != 0 {
 			c.settle(key, m.Policy, -m.Charge, m.Counter, 0)
 		}
@@ -306,7 +306,7 @@ func (c *Core) read(now time.Time, m *store.Mail) {
 	}
 	r.policy, r.charge, r.counter = m.Policy, m.Charge, m.Counter
 	r.endpoint = m.Endpoint
-	c.loads.add(m.Endpoint, 1)
+	c.arrive(r)
 	c.dispatch(now, r)
 	d := &c.decisions[len(c.decisions)-1]
 	d.Endpoint, d.EndpointInFlight = m.Endpoint, m.EndpointInFlight

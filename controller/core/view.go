@@ -123,9 +123,6 @@ func (c *Core) LedgerState() LedgerState {
 // InFlight returns how many requests the fleet has in flight, as last told.
 func (c *Core) InFlight() int64 { return max(c.totals.InFlight, int64(len(c.inFlight))) }
 
-// OwnInFlight returns how many requests this replica has in flight.
-func (c *Core) OwnInFlight() int64 { return int64(len(c.inFlight)) }
-
 // Saturation is how full the pool is as the ledger counts, 1 being full; a pool
 // without endpoints is full.
 func (v View) Saturation() float64 {

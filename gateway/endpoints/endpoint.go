@@ -39,11 +39,13 @@ func (e *Endpoint) Name() string {
 
 // InFlight implements policies.EndpointAccessor.
 func (e *Endpoint) InFlight() int {
-	return int(e.inFlight.Load() + e.pool.cfg.OthersInFlight()[e.address])
+	return int(e.inFlight.Load() + e.pool.cfg.Others()[e.address].InFlight)
 }
 
 // InFlightTokens implements policies.EndpointAccessor.
-func (e *Endpoint) InFlightTokens() int64 { return e.tokens.Load() }
+func (e *Endpoint) InFlightTokens() int64 {
+	return e.tokens.Load() + e.pool.cfg.Others()[e.address].Tokens
+}
 
 // Metrics implements policies.EndpointAccessor.
 func (e *Endpoint) Metrics() policies.EndpointMetrics {

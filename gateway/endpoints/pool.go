@@ -14,6 +14,7 @@ import (
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/scheduling"
+	"github.com/weirflow/weir/store"
 )
 
 // Config describes a pool of endpoints.
@@ -31,9 +32,9 @@ type Config struct {
 	// read none. A shorter interval sees changes sooner and costs the endpoints more.
 	Scrape   *MetricNames
 	Interval time.Duration
-	// OthersInFlight returns other replicas' requests in flight by endpoint; none by
-	// default.
-	OthersInFlight func() map[string]int64
+	// Others returns what other replicas have in flight at each endpoint, by its
+	// address; nothing by default.
+	Others func() map[string]store.Load
 	// Replica and Fleet are this replica's id and where it tells the others what it
 	// sees and hears what they do; nil if it is alone.
 	Replica string
@@ -88,8 +89,8 @@ func New(cfg Config) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	if cfg.OthersInFlight == nil {
-		cfg.OthersInFlight = func() map[string]int64 { return nil }
+	if cfg.Others == nil {
+		cfg.Others = func() map[string]store.Load { return nil }
 	}
 	if cfg.Changed == nil {
 		cfg.Changed = func([]policies.EndpointAccessor) {}

@@ -99,8 +99,8 @@ func TestUpdate(t *testing.T) {
 // TestLeastLoaded goes by what the ledger said at the grant where that is newer than
 // what is known of the other replicas.
 func TestLeastLoaded(t *testing.T) {
-	known := map[string]int64{"a:80": 3, "b:80": 1, "c:80": 2}
-	p := newPool(t, Config{Source: Static(specs("a", "b", "c")), OthersInFlight: func() map[string]int64 { return known }})
+	known := map[string]store.Load{"a:80": {InFlight: 3, Tokens: 7}, "b:80": {InFlight: 1}, "c:80": {InFlight: 2}}
+	p := newPool(t, Config{Source: Static(specs("a", "b", "c")), Others: func() map[string]store.Load { return known }})
 	for _, c := range []struct {
 		least store.Load
 		want  string

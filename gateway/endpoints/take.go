@@ -84,7 +84,7 @@ func (c counted) InFlight() int { return c.inFlight }
 // others' loads.
 func (s *selection) candidates() {
 	all := s.pool.Endpoints()
-	others := s.pool.cfg.OthersInFlight()
+	others := s.pool.cfg.Others()
 	start := int(s.pool.rotate.Add(1) % uint64(max(1, len(all))))
 	var probing []policies.EndpointAccessor // half open, and busy with a request
 	for i := range all {
@@ -93,7 +93,7 @@ func (s *selection) candidates() {
 			continue
 		}
 		own := e.inFlight.Load()
-		c := counted{e, int(own + others[e.address])}
+		c := counted{e, int(own + others[e.address].InFlight)}
 		if least := s.query.Least; least.Endpoint != "" {
 			if c.inFlight = max(c.inFlight, int(least.InFlight)); least.Endpoint == e.address {
 				c.inFlight = max(int(own), int(least.InFlight))

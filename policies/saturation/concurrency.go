@@ -115,8 +115,8 @@ type TokenConcurrency struct {
 	params ConcurrencyParameters
 }
 
-// OwnLoad implements [policies.OwnLoad].
-func (d *TokenConcurrency) OwnLoad() {}
+// TokenLoad implements [policies.TokenLoad].
+func (d *TokenConcurrency) TokenLoad() {}
 
 // Saturation implements [policies.SaturationDetector].
 func (d *TokenConcurrency) Saturation(_ context.Context, _ time.Time, endpoints []policies.EndpointAccessor) float64 {

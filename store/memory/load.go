@@ -12,12 +12,15 @@ import (
 // endpoint is a model server's load, counted over all replicas; unread grants count
 // where they were suggested to go.
 type endpoint struct {
-	name     string
-	inFlight int64
+	name string
+	share
 	turn     int64 // when a grant was last suggested to go there: of equals, the earliest is next
 	replicas int   // that state it
 	index    int   // in loads.least
 }
+
+// share is what one replica has at an endpoint, or all.
+type share struct{ inFlight, tokens int64 }
 
 // loads are the endpoints' loads.
 type loads struct {
@@ -34,7 +37,7 @@ func (e *endpoint) before(other *endpoint) bool {
 }
 
 // count sets a replica's load at an endpoint.
-func (ls *loads) count(r *replica, name string, inFlight int64) {
+func (ls *loads) count(r *replica, name string, now share) {
 	before, known := r.loads[name]
 	e := ls.byName[name]
 	if e == nil {
@@ -45,23 +48,25 @@ func (ls *loads) count(r *replica, name string, inFlight int64) {
 	if !known {
 		e.replicas++
 		if r.loads == nil {
-			r.loads = make(map[string]int64)
+			r.loads = make(map[string]share)
 		}
 	}
-	r.loads[name] = inFlight
-	e.inFlight += inFlight - before
+	r.loads[name] = now
+	e.inFlight += now.inFlight - before.inFlight
+	e.tokens += now.tokens - before.tokens
 	ls.least.Fix(e)
 }
 
 // forget takes an endpoint off a replica's list; one that no replica lists is gone.
 func (ls *loads) forget(r *replica, name string) {
-	n, known := r.loads[name]
+	had, known := r.loads[name]
 	if !known {
 		return
 	}
 	delete(r.loads, name)
 	e := ls.byName[name]
-	e.inFlight -= n
+	e.inFlight -= had.inFlight
+	e.tokens -= had.tokens
 	if e.replicas--; e.replicas == 0 {
 		ls.least.Remove(e)
 		delete(ls.byName, name)
@@ -89,13 +94,13 @@ func (ls *loads) restate(r *replica, s *store.Statement) {
 			ls.forget(r, st.Endpoint)
 			continue
 		}
-		n := st.InFlight
+		now := share{st.InFlight, st.Tokens}
 		for j := range r.mail {
 			if m := &r.mail[j]; m.Kind&store.Granted != 0 && m.Endpoint == st.Endpoint {
-				n++
+				now.inFlight++
 			}
 		}
-		ls.count(r, st.Endpoint, n)
+		ls.count(r, st.Endpoint, now)
 	}
 }
 
@@ -108,7 +113,9 @@ func (ls *loads) suggest(r *replica, m *store.Mail, now time.Time) {
 	e := ls.least.Min()
 	m.Endpoint, m.EndpointInFlight = e.name, e.inFlight
 	e.turn = now.UnixMicro() % turns
-	ls.count(r, e.name, r.loads[e.name]+1)
+	had := r.loads[e.name]
+	had.inFlight++
+	ls.count(r, e.name, had)
 }
 
 // turns bounds what is kept of the time of a suggestion, in microseconds, so that a
@@ -125,7 +132,7 @@ func (ls *loads) drop(r *replica) {
 // totals lists all loads, the least first.
 func (ls *loads) totals(into []store.Load) []store.Load {
 	for _, e := range ls.byName {
-		into = append(into, store.Load{Endpoint: e.name, InFlight: e.inFlight})
+		into = append(into, store.Load{Endpoint: e.name, InFlight: e.inFlight, Tokens: e.tokens})
 	}
 	slices.SortFunc(into, func(a, b store.Load) int {
 		return cmp.Or(cmp.Compare(a.InFlight, b.InFlight), cmp.Compare(a.Endpoint, b.Endpoint))

@@ -64,7 +64,7 @@ func (r *reader) list(what string, v any) []any {
 
 // decode reads what the script answered.
 func decode(result []any) (*store.Reply, error) {
-	if len(result) != 13 {
+	if len(result) != 14 {
 		return nil, fmt.Errorf("%w: %d fields", errReply, len(result))
 	}
 	r := &reader{}
@@ -113,10 +113,16 @@ func decode(result []any) (*store.Reply, error) {
 		}
 		reply.Rooms = append(reply.Rooms, room)
 	}
+	tokens := make(map[string]int64)
+	counts := r.list("tokens", result[13])
+	for i := 0; i+1 < len(counts); i += 2 {
+		endpoint, _ := counts[i].(string)
+		tokens[endpoint] = r.integer("tokens", counts[i+1])
+	}
 	loads := r.list("loads", result[12])
 	for i := 0; i+1 < len(loads); i += 2 {
 		endpoint, _ := loads[i].(string)
-		reply.Loads = append(reply.Loads, store.Load{Endpoint: unescape(endpoint), InFlight: int64(r.number("load", loads[i+1]))})
+		reply.Loads = append(reply.Loads, store.Load{Endpoint: unescape(endpoint), InFlight: int64(r.number("load", loads[i+1])), Tokens: tokens[endpoint]})
 	}
 	slices.SortFunc(reply.Loads, func(a, b store.Load) int {
 		return cmp.Or(cmp.Compare(a.InFlight, b.InFlight), cmp.Compare(a.Endpoint, b.Endpoint))

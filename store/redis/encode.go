@@ -44,7 +44,7 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 	}
 	add(flag(s.WantLoads), len(s.Loads))
 	for i := range s.Loads {
-		add(escape(s.Loads[i].Endpoint), s.Loads[i].InFlight)
+		add(escape(s.Loads[i].Endpoint), s.Loads[i].InFlight, s.Loads[i].Tokens)
 	}
 	add(len(s.Settlements))
 	for i := range s.Settlements {

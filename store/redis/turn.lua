@@ -24,6 +24,8 @@
 --                              when one was last suggested as the fraction, and
 --   base:loads:ID      hash    endpoint -> those of the replica; unread grants count
 --                              where they were suggested to go
+--   base:tokens        hash    endpoint -> what its requests are expected to cost, and
+--   base:tokens:ID     hash    endpoint -> the same of the replica; where replicas say so
 --   base:flow:BOOK:F   zset    a flow's offers in their order
 --   base:count:BOOK    hash    flow -> counter
 --   base:idle:BOOK     zset    flows without offers by when they became idle, and
@@ -547,11 +549,29 @@ local function count_load(id, endpoint, count)
   end
 end
 
+local tokens_key = base .. ':tokens'
+local any_tokens -- whether there are any, once that was looked at
+
+-- Set the tokens that a replica's requests at an endpoint are expected to cost.
+local function count_tokens(id, endpoint, count)
+  if any_tokens == nil then any_tokens = call('EXISTS', tokens_key) == 1 end
+  if count == 0 and not any_tokens then return end
+  local key = tokens_key .. ':' .. id
+  local before = tonumber(call('HGET', key, endpoint) or 0)
+  if before == count then return end
+  any_tokens = true
+  if count == 0 then call('HDEL', key, endpoint) else call('HSET', key, endpoint, exact(count)) end
+  if call('HINCRBY', tokens_key, endpoint, exact(count - before)) == 0 then call('HDEL', tokens_key, endpoint) end
+  expire(key)
+  expire(tokens_key)
+end
+
 -- Take an endpoint off a replica's list; one that no replica lists is gone.
 local function forget_load(id, endpoint)
   local count = call('HGET', loads_key(id), endpoint)
   if not count then return end
   call('HDEL', loads_key(id), endpoint)
+  count_tokens(id, endpoint, 0)
   for other, r in pairs(every_replica()) do
     if r and other ~= id and call('HEXISTS', loads_key(other), endpoint) == 1 then
       call('ZINCRBY', load_key, exact(-tonumber(count)), endpoint)
@@ -568,8 +588,10 @@ end
 -- Add the loads up anew.
 local function count_loads()
   local turns = call('ZRANGE', load_key, 0, -1, 'WITHSCORES')
-  call('DEL', load_key)
+  call('DEL', load_key, tokens_key)
   for id, r in pairs(every_replica()) do
+    local tokens = r and call('HGETALL', tokens_key .. ':' .. id) or {}
+    for i = 1, #tokens, 2 do call('HINCRBY', tokens_key, tokens[i], tokens[i + 1]) end
     local loads = r and call('HGETALL', loads_key(id)) or {}
     for i = 1, #loads, 2 do call('ZINCRBY', load_key, loads[i + 1], loads[i]) end
   end
@@ -578,6 +600,8 @@ local function count_loads()
   end
   expire(load_key)
   expire(loads_key(my_id))
+  expire(tokens_key)
+  expire(tokens_key .. ':' .. my_id)
 end
 
 -- The endpoint with the least load, of equals the one that was suggested longest
@@ -659,7 +683,7 @@ local function answer(status, r)
   call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
     'expected', meta.expected, 'counted', exact(fleet.counted),
     'totals', concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), fleet.members, exact(checksum(fleet)) }, FIELD), 'bands', write_bands(items))
-  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {}, {} }
+  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {}, {}, {} }
   if r then
     reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
     for i, b in ipairs(r.bands) do
@@ -834,12 +858,13 @@ end
 local wants_loads = next_flag()
 local listed = {}
 for _ = 1, next_number() do
-  local endpoint, in_flight = next_arg(), next_number()
+  local endpoint, in_flight, tokens = next_arg(), next_number(), next_number()
   listed[endpoint] = true
   if in_flight < 0 then
     forget_load(my_id, endpoint)
   else
     count_load(my_id, endpoint, in_flight + (suggested[endpoint] or 0))
+    count_tokens(my_id, endpoint, tokens)
   end
 end
 if registering or resyncing then
@@ -1151,7 +1176,10 @@ local reply = answer(status, me)
 reply[11] = mine
 reply[12] = {}
 for i = 1, #stated_limits do reply[12][i] = rooms[i] end
-if wants_loads then reply[13] = call('ZRANGE', load_key, 0, -1, 'WITHSCORES') end
+if wants_loads then
+  reply[13] = call('ZRANGE', load_key, 0, -1, 'WITHSCORES')
+  reply[14] = call('HGETALL', tokens_key)
+end
 if recount or number % 16 == 1 then
   for name in pairs(books) do
     for _, kind in ipairs({ ':count:', ':wait:', ':idle:', ':debts:' }) do expire(base .. kind .. name) end

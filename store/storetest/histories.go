@@ -202,7 +202,11 @@ func (m *member) drawLoads(s *store.Statement, t *rapid.T) {
 	for _, endpoint := range []string{"10.0.0.1:80", "10.0.0.2:80", "c%"} {
 		if s.Register || s.Resync || rapid.IntRange(0, 3).Draw(t, "load") == 0 {
 			if n := int64(rapid.IntRange(store.Gone, 3).Draw(t, "at it")); n >= 0 || !s.Register {
-				s.Loads = append(s.Loads, store.Load{Endpoint: endpoint, InFlight: n})
+				load := store.Load{Endpoint: endpoint, InFlight: n}
+				if n > 0 {
+					load.Tokens = int64(rapid.IntRange(0, 2).Draw(t, "tokens"))
+				}
+				s.Loads = append(s.Loads, load)
 			}
 		}
 	}

@@ -89,6 +89,31 @@ func loadsStated(t *testing.T, l store.Ledger, _ *Clock) {
 	}
 }
 
+// tokensCount checks that what requests are expected to cost is counted like they are.
+func tokensCount(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newParty(t, l, "a", counting(0, 10)), newParty(t, l, "b", counting(0, 10))
+	a.members, b.members = 2, 2
+	costs := func(r *store.Reply) string {
+		var all []string
+		for _, load := range r.Loads {
+			all = append(all, fmt.Sprintf("%s=%d", load.Endpoint, load.Tokens))
+		}
+		return strings.Join(all, " ")
+	}
+	a.turn(func(s *store.Statement) { s.Loads = []store.Load{{Endpoint: "x", InFlight: 1, Tokens: 100}} })
+	b.turn(func(s *store.Statement) {
+		s.Loads = []store.Load{{Endpoint: "x", InFlight: 1, Tokens: 30}, {Endpoint: "y", InFlight: 3}}
+	})
+	r := a.turn(func(s *store.Statement) {
+		s.Loads, s.WantLoads = []store.Load{{Endpoint: "x", InFlight: 1, Tokens: 90}}, true
+	})
+	want(t, "of both", costs(r), "x=120 y=0")
+	clock.Advance(Lease - time.Millisecond)
+	a.turn(nil)
+	clock.Advance(2 * time.Millisecond)
+	want(t, "after b's lease", costs(a.turn(func(s *store.Statement) { s.WantLoads = true })), "x=90")
+}
+
 // loadsOfTheDead checks that a replica's loads end with its lease.
 func loadsOfTheDead(t *testing.T, l store.Ledger, clock *Clock) {
 	a, b := newParty(t, l, "a", counting(0, 10)), newParty(t, l, "b", counting(0, 10))

@@ -59,6 +59,7 @@ func Run(t *testing.T, factory Factory) {
 		{"SuggestsTheLeastLoaded", suggestsLeast},
 		{"LoadsAreStatedAnew", loadsStated},
 		{"LoadsOfTheDeadGo", loadsOfTheDead},
+		{"TokensCount", tokensCount},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()

@@ -319,6 +319,38 @@ func TestScrapes(t *testing.T) {
 	}
 }
 
+// TestTokensOverTheFleet limits tokens in flight at two servers, 200 in all, under
+// requests of some 17 each that come in by two of three replicas.
+func TestTokensOverTheFleet(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 8 s")
+	}
+	t.Parallel() // it mostly waits
+	cfg := newConfigured(t)
+	cfg.write(`
+plugins: [{type: concurrency-detector, parameters: {concurrencyMode: tokens, maxTokenConcurrency: 100}}]
+flowControl:
+  saturationDetector: {pluginRef: concurrency-detector}
+  defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}
+`)
+	s := startServers(t, 2, 100)
+	f := (&counted{servers: servers{urls: s.urls}}).fleet(t, 3, "--config", cfg.file)
+	l, ctx := startLoad(t)
+	l.tenant(ctx, "a", 40, f.replicas[0])
+	l.tenant(ctx, "b", 10, f.replicas[1])
+	time.Sleep(2 * time.Second)
+	var most, sum, n int64
+	for range 150 {
+		time.Sleep(20 * time.Millisecond)
+		now := s.inFlight.Load()
+		most, sum, n = max(most, now), sum+now, n+1
+	}
+	t.Logf("200 tokens take 11 requests of 17; in flight: %.1f on average, at most %d", float64(sum)/float64(n), most)
+	if mean := float64(sum) / float64(n); mean < 8 || mean > 14 || most > 24 {
+		t.Errorf("in flight: %.1f on average, at most %d", mean, most)
+	}
+}
+
 // TestEndpointFile changes the endpoints of a running replica, then breaks the file.
 func TestEndpointFile(t *testing.T) {
 	s := startCounted(t, 3)
