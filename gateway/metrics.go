@@ -91,6 +91,10 @@ func NewMetrics(pool string) *Metrics {
 	describe("flow_control_queue_bytes", "Bytes of the requests waiting at this replica.", "fairness_id", "priority")
 	describe("flow_control_pool_saturation", "How full the pool is; 1 is full.")
 	describe("flow_control_fairness_lag", "How far the waiting flow that was served least is behind the band's virtual time, in the unit of its fairness policy.", "priority")
+	describe("flow_control_capacity_utilization_requests", "How full the band's buffer is with requests, over the fleet; 1 is full.", "priority")
+	describe("flow_control_capacity_utilization_bytes", "How full the band's buffer is with bytes, over the fleet; 1 is full.", "priority")
+	describe("flow_control_global_capacity_utilization_requests", "How full the buffer of all bands is with requests, over the fleet; 0 without a cap.")
+	describe("flow_control_global_capacity_utilization_bytes", "How full the buffer of all bands is with bytes, over the fleet; 0 without a cap.")
 	describe("flow_control_in_flight", "Requests in flight over the fleet, as the ledger last told.")
 	describe("flow_control_limit", "Requests that the pool takes in flight.")
 	describe("ledger_state", "1 for the state this replica is in with the ledger.", "state")
@@ -249,6 +253,13 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for priority, lag := range fairnessLag(v) {
 		send("flow_control_fairness_lag", prometheus.GaugeValue, lag, strconv.Itoa(priority))
 	}
+	for i := range v.Bands {
+		b := &v.Bands[i]
+		send("flow_control_capacity_utilization_requests", prometheus.GaugeValue, b.Fill.Requests, strconv.Itoa(b.Priority))
+		send("flow_control_capacity_utilization_bytes", prometheus.GaugeValue, b.Fill.Bytes, strconv.Itoa(b.Priority))
+	}
+	send("flow_control_global_capacity_utilization_requests", prometheus.GaugeValue, v.Fill.Requests)
+	send("flow_control_global_capacity_utilization_bytes", prometheus.GaugeValue, v.Fill.Bytes)
 	type queue struct{ requests, bytes int64 }
 	queues := make(map[policies.FlowKey]queue)
 	for _, f := range v.Flows {

@@ -77,6 +77,24 @@ func TestBufferIsSharedFairly(t *testing.T) {
 	}
 }
 
+func TestFill(t *testing.T) {
+	cfg := testConfig(100)
+	cfg.MaxBytes = 1000
+	s := New(cfg)
+	flood(s, 0, 20, "a", 0)
+	s.Tell(0, 0, 30, 200)
+	s.TellOthers(50, 300)
+	if f := s.Fill(0); f != (Fill{0.5, 400 / 1e9}) {
+		t.Errorf("20 of 100 here and 30 elsewhere: %+v", f)
+	}
+	if f := s.FillOfAll(); f != (Fill{0, 0.5}) {
+		t.Errorf("200 of 1000 bytes here and 300 elsewhere, no cap on requests: %+v", f)
+	}
+	if f := s.Fill(7); f != (Fill{}) {
+		t.Errorf("a band that is not there: %+v", f)
+	}
+}
+
 func TestHigherBandDisplacesLowest(t *testing.T) {
 	cfg := testConfig(1000)
 	cfg.MaxRequests = 10

@@ -15,6 +15,33 @@ func (s *Set) Queued(priority int) (requests, bytes int64) {
 	return 0, 0
 }
 
+// Fill is how full a buffer is, over the fleet: 1 is its cap; 0 where there is none.
+type Fill struct{ Requests, Bytes float64 }
+
+func fill(requests, bytes, maxRequests, maxBytes int64) (f Fill) {
+	if maxRequests > 0 {
+		f.Requests = float64(requests) / float64(maxRequests)
+	}
+	if maxBytes > 0 {
+		f.Bytes = float64(bytes) / float64(maxBytes)
+	}
+	return f
+}
+
+// Fill returns how full a band's buffer is.
+func (s *Set) Fill(priority int) Fill {
+	bd := s.find(priority)
+	if bd == nil {
+		return Fill{}
+	}
+	return fill(bd.len+bd.others, bd.bytes+bd.othersBytes, bd.cfg.MaxRequests, bd.cfg.MaxBytes)
+}
+
+// FillOfAll returns how full the buffer of all bands together is.
+func (s *Set) FillOfAll() Fill {
+	return fill(s.len+s.others, s.bytes+s.othersBytes, s.cfg.MaxRequests, s.cfg.MaxBytes)
+}
+
 // Thin reports whether a band has few offers left before the ledger and more to
 // make, so that a turn for their sake is worth while.
 func (s *Set) Thin() bool {

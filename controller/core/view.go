@@ -33,7 +33,9 @@ type View struct {
 	Pool   Pool
 	Totals Totals
 	Bands  []BandView
-	Flows  []shard.FlowView
+	// Fill is how full the buffer of all bands together is, over the fleet.
+	Fill  shard.Fill
+	Flows []shard.FlowView
 	// Shards is the shard map as this replica draws it.
 	Shards *shard.Map
 	// Peers are the replicas this one knows, itself included, by their ids.
@@ -65,6 +67,8 @@ type BandView struct {
 	// InFlight, Queued and QueuedBytes are this replica's.
 	InFlight, Queued, QueuedBytes int64
 	VirtualTime                   float64
+	// Fill is how full the band's buffer is, over the fleet.
+	Fill shard.Fill
 }
 
 // View returns a copy of what there is to see.
@@ -77,10 +81,11 @@ func (c *Core) View() View {
 		queued, bytes := c.queues.Queued(b.priority)
 		v.Bands = append(v.Bands, BandView{
 			Priority: b.priority, Policy: b.policy, Limit: b.limit, InFlight: b.inFlight,
-			Queued: queued, QueuedBytes: bytes, VirtualTime: b.v,
+			Queued: queued, QueuedBytes: bytes, VirtualTime: b.v, Fill: c.queues.Fill(b.priority),
 		})
 	}
 	c.queues.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
+	v.Fill = c.queues.FillOfAll()
 	v.Shards, v.Tallies = c.fleet.shards, c.fleet.tallies
 	for _, p := range c.fleet.sorted {
 		v.Peers = append(v.Peers, c.peerView(p))
