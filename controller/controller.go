@@ -90,6 +90,7 @@ type Controller struct {
 	idle     chan struct{}
 	closed   sync.Once
 	eviction atomic.Pointer[core.Eviction]
+	choice   atomic.Bool // there is more than one endpoint, or tokens are counted
 }
 
 // NewController starts a flow controller on the ledger, which stays the
@@ -191,7 +192,7 @@ func (c *Controller) revoke(seq uint64) {
 
 // Place says to which endpoint a dispatched request went, by its address.
 func (c *Controller) Place(r *Request, endpoint string) {
-	if r.held.Load() && endpoint != r.least.Endpoint {
+	if r.held.Load() && endpoint != r.least.Endpoint && c.choice.Load() {
 		r.least.Endpoint = endpoint
 		seq := r.seq
 		c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Place(seq, endpoint) }})
@@ -269,7 +270,7 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 		}
 	}
 	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
-		k.SetEndpoints(addresses)
+		c.choice.Store(k.SetEndpoints(addresses))
 		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight()))
 	}})
 }

@@ -34,9 +34,10 @@ func newLoads() loads {
 // has all endpoints.
 const othersEvery = 20 * time.Millisecond
 
-// SetEndpoints says which endpoints a request may go to, by their addresses. One
-// endpoint is no choice and is not counted, unless tokens are.
-func (c *Core) SetEndpoints(addresses []string) {
+// SetEndpoints says which endpoints a request may go to, by their addresses, and
+// reports whether they are counted. One endpoint is no choice and is not, unless tokens
+// are.
+func (c *Core) SetEndpoints(addresses []string) (counted bool) {
 	l := &c.loads
 	listed := make(map[string]bool, len(addresses))
 	if len(addresses) > 1 || c.cfg.CountTokens {
@@ -45,7 +46,7 @@ func (c *Core) SetEndpoints(addresses []string) {
 		}
 	}
 	if maps.Equal(listed, l.listed) {
-		return
+		return len(listed) > 0
 	}
 	for _, list := range []map[string]bool{listed, l.listed} {
 		for address := range list {
@@ -55,11 +56,13 @@ func (c *Core) SetEndpoints(addresses []string) {
 		}
 	}
 	l.listed, c.turn.due = listed, true
+	return len(listed) > 0
 }
 
-// Place says to which endpoint a dispatched request went.
+// Place says to which endpoint a dispatched request went; one that is not counted is
+// passed over.
 func (c *Core) Place(id uint64, endpoint string) {
-	if r := c.inFlight[c.own(id)]; r != nil && r.endpoint != endpoint {
+	if r := c.inFlight[c.own(id)]; r != nil && r.endpoint != endpoint && c.loads.listed[endpoint] {
 		c.leave(r)
 		r.endpoint = endpoint
 		c.arrive(r)
