@@ -123,6 +123,9 @@ func (s *Source) Run(ctx context.Context, update func([]endpoints.Spec)) error {
 			return nil
 		case err := <-ended:
 			ended <- err
+			if ctx.Err() != nil {
+				return nil // both ended at once
+			}
 			return fmt.Errorf("watch the InferencePool: %w", err)
 		case <-s.changed:
 		case <-time.After(pause):
