@@ -49,7 +49,7 @@ func (p *Pool) unreachable(e *Endpoint, cause error) {
 	}
 	ejects := e.health.ejects.Add(1)
 	p.cfg.Logger.Warn("model server cannot be reached", zap.String("endpoint", e.Name()), zap.Error(cause))
-	p.tell()
+	p.Tell()
 	p.running.Go(func() { p.probe(e, min(lastProbe, firstProbe<<min(ejects-1, 10))) })
 }
 
@@ -71,7 +71,7 @@ func (p *Pool) probe(e *Endpoint, pause time.Duration) {
 			_ = conn.Close() // only its coming about mattered
 			e.health.state.Store(halfOpen)
 			p.cfg.Logger.Info("model server can be reached again", zap.String("endpoint", e.Name()))
-			p.tell()
+			p.Tell()
 			return
 		}
 		timer.Reset(pause)

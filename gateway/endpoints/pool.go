@@ -175,7 +175,7 @@ func (p *Pool) update(specs []Spec) {
 	}
 	slices.SortFunc(now, func(a, b *Endpoint) int { return strings.Compare(a.address, b.address) })
 	p.all.Store(&now)
-	p.tell()
+	p.Tell()
 }
 
 // Endpoints returns all endpoints, usable or not, by their addresses.
@@ -185,9 +185,7 @@ func (p *Pool) Endpoints() []*Endpoint { return *p.all.Load() }
 func (p *Pool) Scrapes() uint64 { return p.scrapes.Load() }
 
 // Tell tells Changed now.
-func (p *Pool) Tell() { p.tell() }
-
-func (p *Pool) tell() {
+func (p *Pool) Tell() {
 	var usable []policies.EndpointAccessor
 	for _, e := range p.Endpoints() {
 		if e.health.usable() {
@@ -214,7 +212,7 @@ func (p *Pool) observe() {
 			return
 		case now := <-ticker.C:
 			if p.cfg.Scrape == nil || p.readSince(told) || now.Sub(told) >= patience*p.cfg.Observe {
-				p.tell()
+				p.Tell()
 				told = now
 			}
 		}
