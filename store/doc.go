@@ -3,10 +3,11 @@
 // one limit on requests in flight.
 //
 //	replica ── Statement: what is true here ──>  ┌────────────────┐
-//	          in flight, queued, offers          │ ledger         │
+//	          in flight, queued, offers, loads   │ ledger         │
 //	                                             │  held, offers  │  one atomic
 //	replica <── Reply: mail, totals, V ────────  │  counters, V   │  turn
-//	          grants, taken offers               └────────────────┘
+//	          grants and where to, taken offers  │  loads         │
+//	                                             └────────────────┘
 //
 // A turn states the truth and not a change: a replica that repeats itself, or
 // whose last reply was lost, changes nothing by it; a ledger that forgot
