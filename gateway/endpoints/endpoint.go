@@ -16,12 +16,14 @@ type Endpoint struct {
 	pool    *Pool
 	gone    chan struct{} // closed when the source no longer names it
 
-	inFlight atomic.Int64 // this replica's
-	tokens   atomic.Int64
-	health   health
-	reading  atomic.Pointer[policies.EndpointMetrics]
-	foreign  atomic.Int64 // when another replica last read it, in nanoseconds since 1970
+	own     *load
+	health  health
+	reading atomic.Pointer[policies.EndpointMetrics]
+	foreign atomic.Int64 // when another replica last read it, in nanoseconds since 1970
 }
+
+// load is what this replica has at an address, also while no source names it.
+type load struct{ inFlight, tokens atomic.Int64 }
 
 // Address implements policies.EndpointAccessor.
 func (e *Endpoint) Address() string { return e.address }
@@ -39,12 +41,12 @@ func (e *Endpoint) Name() string {
 
 // InFlight implements policies.EndpointAccessor.
 func (e *Endpoint) InFlight() int {
-	return int(e.inFlight.Load() + e.pool.cfg.Others()[e.address].InFlight)
+	return int(e.own.inFlight.Load() + e.pool.cfg.Others()[e.address].InFlight)
 }
 
 // InFlightTokens implements policies.EndpointAccessor.
 func (e *Endpoint) InFlightTokens() int64 {
-	return e.tokens.Load() + e.pool.cfg.Others()[e.address].Tokens
+	return e.own.tokens.Load() + e.pool.cfg.Others()[e.address].Tokens
 }
 
 // Metrics implements policies.EndpointAccessor.
@@ -88,7 +90,7 @@ type Status struct {
 func (e *Endpoint) Status() Status {
 	s := Status{
 		Name: e.Name(), URL: e.URL().String(), Labels: e.spec.Load().Labels, Healthy: e.health.usable(),
-		InFlight: e.InFlight(), InFlightHere: int(e.inFlight.Load()),
+		InFlight: e.InFlight(), InFlightHere: int(e.own.inFlight.Load()),
 	}
 	if m := e.reading.Load(); m != nil {
 		age := time.Since(m.ReadAt).Milliseconds()
@@ -108,8 +110,8 @@ type Slot struct {
 }
 
 func (e *Endpoint) slot(tokens int64) *Slot {
-	e.inFlight.Add(1)
-	e.tokens.Add(tokens)
+	e.own.inFlight.Add(1)
+	e.own.tokens.Add(tokens)
 	return &Slot{Endpoint: e, cost: tokens}
 }
 
@@ -133,7 +135,7 @@ func (s *Slot) Unreachable(cause error) {
 // Return gives the slot back. Only the first call does anything.
 func (s *Slot) Return() {
 	if s.back.CompareAndSwap(false, true) {
-		s.inFlight.Add(-1)
-		s.tokens.Add(-s.cost)
+		s.own.inFlight.Add(-1)
+		s.own.tokens.Add(-s.cost)
 	}
 }

@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"context"
+	"maps"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -77,9 +78,10 @@ type Pool struct {
 	draw     func() float64
 	rotate   atomic.Uint64
 
-	mu      sync.Mutex // of changes to all
+	mu      sync.Mutex // of changes to all, and of loads
 	all     atomic.Pointer[[]*Endpoint]
-	ctx     context.Context //nolint:containedctx // the goroutines' life
+	loads   map[string]*load // by address
+	ctx     context.Context  //nolint:containedctx // the goroutines' life
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -98,7 +100,7 @@ func New(cfg Config) *Pool {
 	if cfg.Profile.Picker == nil {
 		cfg.Profile = LeastLoaded()
 	}
-	p := &Pool{cfg: cfg, draw: rand.Float64}
+	p := &Pool{cfg: cfg, draw: rand.Float64, loads: make(map[string]*load)}
 	p.all.Store(&[]*Endpoint{})
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	for _, s := range cfg.Profile.Scorers {
@@ -136,7 +138,8 @@ func (p *Pool) follow() {
 }
 
 // update takes over the endpoints that there are now. Those already known stay what
-// they are; those no longer named finish what they have.
+// they are; those no longer named finish what they have, and count it when they are
+// named again.
 func (p *Pool) update(specs []Spec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -155,7 +158,10 @@ func (p *Pool) update(specs []Spec) {
 		named[address] = true
 		e := known[address]
 		if e == nil {
-			e = &Endpoint{address: address, pool: p, gone: make(chan struct{})}
+			if p.loads[address] == nil {
+				p.loads[address] = &load{}
+			}
+			e = &Endpoint{address: address, pool: p, own: p.loads[address], gone: make(chan struct{})}
 			e.spec.Store(spec)
 			p.cfg.Logger.Info("model server joined the pool", zap.String("endpoint", e.Name()), zap.String("address", address))
 			if p.cfg.Scrape != nil {
@@ -168,11 +174,12 @@ func (p *Pool) update(specs []Spec) {
 	}
 	for _, e := range known {
 		close(e.gone)
-		p.cfg.Logger.Info("model server left the pool", zap.String("endpoint", e.Name()), zap.Int64("in_flight", e.inFlight.Load()))
+		p.cfg.Logger.Info("model server left the pool", zap.String("endpoint", e.Name()), zap.Int64("in_flight", e.own.inFlight.Load()))
 		if p.prefixes != nil {
 			p.prefixes.forget(e.address)
 		}
 	}
+	maps.DeleteFunc(p.loads, func(address string, l *load) bool { return !named[address] && l.inFlight.Load() == 0 })
 	slices.SortFunc(now, func(a, b *Endpoint) int { return strings.Compare(a.address, b.address) })
 	p.all.Store(&now)
 	p.Tell()

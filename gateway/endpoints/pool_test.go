@@ -84,6 +84,11 @@ func TestUpdate(t *testing.T) {
 	if next, _ := p.Take(&Query{}); next.Address() != "c:80" {
 		t.Errorf("went to %s while c was idle", next.Address())
 	}
+	source <- specs("a", "b", "c")
+	changes.want(t, "a:80 b:80 c:80")
+	if n := p.find("a:80").InFlight(); n != 1 {
+		t.Errorf("a is back and has %d in flight, one has been there all the time", n)
+	}
 	slot.Return()
 	slot.Return() // does nothing
 	if n := slot.InFlight(); n != 0 {

@@ -92,7 +92,7 @@ func (s *selection) candidates() {
 		if !e.health.usable() || !s.query.may(e) {
 			continue
 		}
-		own := e.inFlight.Load()
+		own := e.own.inFlight.Load()
 		c := counted{e, int(own + others[e.address].InFlight)}
 		if least := s.query.Least; least.Endpoint != "" {
 			if c.inFlight = max(c.inFlight, int(least.InFlight)); least.Endpoint == e.address {
