@@ -2,7 +2,6 @@ package redis
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,9 +10,6 @@ import (
 
 	"github.com/weirflow/weir/store"
 )
-
-//go:embed turn.lua
-var turnSource string
 
 // Ledger implements [store.Ledger]. It is safe for concurrent use.
 type Ledger struct {
@@ -35,7 +31,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	l := &Ledger{
 		cfg: cfg, client: goredis.NewUniversalClient(options), publish: "PUBLISH",
 		base:   cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(cfg.Pool) + "}",
-		script: goredis.NewScript(turnSource),
+		script: goredis.NewScript(turnSource()),
 	}
 	if _, cluster := l.client.(*goredis.ClusterClient); cluster {
 		l.publish = "SPUBLISH"

@@ -1,0 +1,83 @@
+-- Grant what capacity there is: the highest band first, in a band the lowest
+-- rank, and no band below one that still waits.
+
+-- The band's next offer, from its books in turn: the book, the offer, and how
+-- many books were passed over; nothing if none waits.
+local function next_of(band)
+  local n = #band.books
+  for skipped = 0, n - 1 do
+    local name = band.books[1 + (band.turn + skipped) % n]
+    local member = call('ZRANGE', base .. ':wait:' .. name, 0, 0)[1]
+    if member and member ~= SENTINEL then return name, member, skipped end
+  end
+end
+
+local function serve(band, name, member)
+  local ticket = string.sub(member, 17)
+  local offer = offer_of(ticket)
+  local owner = offer and replica(offer.owner)
+  if not owner or offer.granted then
+    call('ZREM', base .. ':wait:' .. name, member) -- left over from what was deleted by hand
+    return
+  end
+  local flow_id = books[name].priority .. ':' .. offer.flow
+  local limit = limit_of(flow_id)
+  if limit and not is_open(limit) then
+    remove(ticket, offer)
+    post(owner, AT_LIMIT, ticket, offer)
+    return
+  end
+  call('SREM', base .. ':own:' .. offer.owner, ticket)
+  local ingress = replica(string.sub(ticket, 18))
+  offer.granted = true
+  call('HSET', base .. ':offers', ticket, string.sub(offer.record, 1, -2) .. flag(true))
+  if not ingress then
+    leave_book(offer, member)
+    post(owner, DROPPED, ticket, offer)
+    return
+  end
+  band.turn = band.turn + 1
+  local book, rank, counter = books[name], tonumber(offer.rank), nil
+  if book.counts then
+    rank = counter_of(name, offer.flow) or rank * book.scale
+    counter = rank + tonumber(offer.charge) * book.scale
+    set_counter(name, offer.flow, counter)
+  end
+  if rank > book.v then book.v, book.moved = rank, true end
+  if limit then
+    limit.held = limit.held + 1
+    spend(limit, tonumber(offer.tokens))
+    if call('HINCRBY', base .. ':limited:' .. ingress.id, flow_id, 1) == 1 then expire(base .. ':limited:' .. ingress.id) end
+  end
+  leave_book(offer, member)
+  if ingress.id == owner.id then
+    post(ingress, GRANTED + TAKEN, ticket, offer, counter, suggest(ingress.id))
+  else
+    post(ingress, GRANTED, ticket, offer, counter, suggest(ingress.id))
+    post(owner, TAKEN, ticket, offer, counter)
+  end
+end
+
+local function grant()
+  if meta.recovering then
+    if fleet.members < meta.expected and now < meta.recovered then return end
+    meta.recovering = false
+  end
+  local priorities = {}
+  for key in pairs(bands) do insert(priorities, tonumber(key)) end
+  table.sort(priorities, function(a, b) return a > b end)
+  for _, priority in ipairs(priorities) do
+    local key = tostring(priority)
+    local band, stated = bands[key], fleet.bands[priority]
+    local turn = band.turn
+    local name, member, skipped = next_of(band)
+    while member and stated and fleet.held < stated.limit do
+      band.turn = band.turn + skipped
+      serve(band, name, member)
+      name, member, skipped = next_of(band)
+    end
+    if band.turn ~= turn then save_band(key) end
+    if member then return end
+  end
+end
+if not leaving then grant() end

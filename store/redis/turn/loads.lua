@@ -1,0 +1,84 @@
+-- Loads of endpoints.
+
+local load_key = base .. ':load'
+local function loads_key(id) return base .. ':loads:' .. id end
+
+-- Set a replica's load at an endpoint, or add to it.
+local function count_load(id, endpoint, count)
+  local key = loads_key(id)
+  local before = tonumber(call('HGET', key, endpoint) or nil)
+  if before == count then return end
+  call('HSET', key, endpoint, exact(count))
+  call('ZINCRBY', load_key, exact(count - (before or 0)), endpoint)
+  if not before then
+    expire(key)
+    expire(load_key)
+  end
+end
+
+local tokens_key = base .. ':tokens'
+local any_tokens -- whether there are any, once that was looked at
+
+-- Set the tokens that a replica's requests at an endpoint are expected to cost.
+local function count_tokens(id, endpoint, count)
+  if any_tokens == nil then any_tokens = call('EXISTS', tokens_key) == 1 end
+  if count == 0 and not any_tokens then return end
+  local key = tokens_key .. ':' .. id
+  local before = tonumber(call('HGET', key, endpoint) or 0)
+  if before == count then return end
+  any_tokens = true
+  if count == 0 then call('HDEL', key, endpoint) else call('HSET', key, endpoint, exact(count)) end
+  if call('HINCRBY', tokens_key, endpoint, exact(count - before)) == 0 then call('HDEL', tokens_key, endpoint) end
+  expire(key)
+  expire(tokens_key)
+end
+
+-- Take an endpoint off a replica's list; one that no replica lists is gone.
+local function forget_load(id, endpoint)
+  local count = call('HGET', loads_key(id), endpoint)
+  if not count then return end
+  call('HDEL', loads_key(id), endpoint)
+  count_tokens(id, endpoint, 0)
+  for other, r in pairs(every_replica()) do
+    if r and other ~= id and call('HEXISTS', loads_key(other), endpoint) == 1 then
+      call('ZINCRBY', load_key, exact(-tonumber(count)), endpoint)
+      return
+    end
+  end
+  call('ZREM', load_key, endpoint)
+end
+
+local function drop_loads(id)
+  for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do forget_load(id, endpoint) end
+end
+
+-- Add the loads up anew.
+local function count_loads()
+  local turns = call('ZRANGE', load_key, 0, -1, 'WITHSCORES')
+  call('DEL', load_key, tokens_key)
+  for id, r in pairs(every_replica()) do
+    local tokens = r and call('HGETALL', tokens_key .. ':' .. id) or {}
+    for i = 1, #tokens, 2 do call('HINCRBY', tokens_key, tokens[i], tokens[i + 1]) end
+    local loads = r and call('HGETALL', loads_key(id)) or {}
+    for i = 1, #loads, 2 do call('ZINCRBY', load_key, loads[i + 1], loads[i]) end
+  end
+  for i = 1, #turns, 2 do
+    if call('ZSCORE', load_key, turns[i]) then call('ZINCRBY', load_key, exact(tonumber(turns[i + 1]) % 1), turns[i]) end
+  end
+  expire(load_key)
+  expire(loads_key(my_id))
+  expire(tokens_key)
+  expire(tokens_key .. ':' .. my_id)
+end
+
+-- The endpoint with the least load, of equals the one that was suggested longest
+-- ago, and that load. The grant counts there.
+local TURNS = 1073741824 -- microseconds that a fraction of a request stands for at most
+local function suggest(id)
+  local least = call('ZRANGE', load_key, 0, 0, 'WITHSCORES')
+  if not least[1] then return '', '0' end
+  local load = math.floor(tonumber(least[2]))
+  call('ZADD', load_key, exact(load + 1 + now % TURNS / TURNS), least[1])
+  if call('HINCRBY', loads_key(id), least[1], 1) == 1 then expire(loads_key(id)) end
+  return least[1], exact(load)
+end

@@ -1,0 +1,57 @@
+-- Eviction.
+
+-- How many offers stand in a book.
+local function standing_in(name)
+  local n = 0
+  for _, member in ipairs(call('ZRANGE', base .. ':wait:' .. name, 0, -1)) do
+    if member ~= SENTINEL and not books[name].counts then
+      n = n + 1
+    elseif member ~= SENTINEL then
+      local offer = offer_of(string.sub(member, 17))
+      if offer then n = n + call('ZCARD', flow_key(name, offer.flow)) end
+    end
+  end
+  return n
+end
+
+-- Requests in flight to revoke: the first of the fleet's, by priority and score, for
+-- the highest band that waits at a full pool.
+local function revoke()
+  local top
+  for key, band in pairs(bands) do
+    local priority = tonumber(key)
+    if (not top or priority > top) and next_of(band) then top = priority end
+  end
+  local stated = top and fleet.bands[top]
+  if meta.recovering or not stated or stated.limit <= 0 or fleet.held < stated.limit then return {} end
+  local need, victims = 0, {}
+  for _, name in ipairs(bands[tostring(top)].books) do need = need + standing_in(name) end
+  for id, r in pairs(every_replica()) do
+    if r then
+      need = need - r.revoking
+      for _, item in ipairs(split(r.sheddable, ';')) do
+        local priority, score, seq = string.match(item, '^(-?%d+),(%x+),(%x+)$')
+        if priority and tonumber(priority) < top then
+          insert(victims, { priority = tonumber(priority), score = score, seq = seq, id = id })
+        end
+      end
+    end
+  end
+  table.sort(victims, function(a, b)
+    if a.priority ~= b.priority then return a.priority < b.priority end
+    if a.score ~= b.score then return a.score < b.score end
+    if a.seq ~= b.seq then return a.seq < b.seq end
+    return a.id < b.id
+  end)
+  local mine = {}
+  for i = 1, math.min(need, #victims) do
+    local v = victims[i]
+    if v.id == my_id then
+      insert(mine, v.seq)
+    else
+      replicas[v.id].letters, replicas[v.id].dirty = replicas[v.id].letters or {}, true
+    end
+  end
+  return mine
+end
+local mine = evicts and revoke() or {}

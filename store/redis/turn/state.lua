@@ -1,0 +1,82 @@
+-- State, loaded when needed and written back where it changed.
+
+local function load_hash(key, read)
+  local flat, loaded = call('HGETALL', key), {}
+  for i = 1, #flat, 2 do loaded[flat[i]] = read(flat[i + 1]) end
+  return loaded
+end
+
+local function checksum(t) return t.held + 3 * t.queued + 5 * t.bytes + 7 * t.members + 1 end
+
+local m = call('HMGET', base, 'generation', 'recovering', 'recovered', 'expected', 'counted', 'totals', 'bands')
+local meta = {
+  generation = tonumber(m[1] or 0), recovering = m[2] == '1', recovered = tonumber(m[3] or 0), expected = tonumber(m[4] or 0),
+}
+local fleet = { counted = tonumber(m[5] or 0), members = 0, held = 0, queued = 0, bytes = 0, bands = {} }
+if m[6] then
+  local t = split(m[6], FIELD)
+  fleet.held, fleet.queued, fleet.bytes, fleet.members = tonumber(t[1]) or 0, tonumber(t[2]) or 0, tonumber(t[3]) or 0, tonumber(t[4]) or 0
+  for _, b in ipairs(read_bands(m[7] or '')) do fleet.bands[b.priority] = b end
+  if tonumber(t[5]) ~= checksum(fleet) then fleet.counted = 0 end
+else
+  fleet.counted = 0
+end
+local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
+
+local books = load_hash(base .. ':books', read_book)
+local bands = load_hash(base .. ':bands', read_band)
+local replicas = {} -- those looked at so far; false where there is none
+local counters = {} -- those read or written so far, by book and flow; likewise
+
+local function replica(id)
+  local r = replicas[id]
+  if r == nil then
+    local record = call('HGET', base .. ':replicas', id)
+    r = record and read_replica(record) or false
+    replicas[id] = r
+  end
+  return r
+end
+
+local function every_replica()
+  for _, id in ipairs(call('HKEYS', base .. ':replicas')) do replica(id) end
+  return replicas
+end
+
+local function held_by(r)
+  local held = r.unread
+  for _, b in ipairs(r.bands) do held = held + b.in_flight end
+  return held
+end
+
+-- Add what a replica states to the fleet's totals, or take it off.
+local function count_in(r, sign)
+  fleet.held = fleet.held + sign * held_by(r)
+  for _, b in ipairs(r.bands) do
+    local band = fleet.bands[b.priority]
+    if not band then
+      band = { priority = b.priority, limit = NO_OPINION, in_flight = 0, queued = 0, bytes = 0 }
+      fleet.bands[b.priority] = band
+    end
+    fleet.queued, fleet.bytes = fleet.queued + sign * b.queued, fleet.bytes + sign * b.bytes
+    band.queued, band.bytes = band.queued + sign * b.queued, band.bytes + sign * b.bytes
+    band.in_flight = band.in_flight + sign * b.in_flight
+  end
+end
+
+-- Add the fleet's totals up anew. The least limit that a live replica states for
+-- a band holds.
+local function count_fleet()
+  fleet = { counted = now, members = 0, held = 0, queued = 0, bytes = 0, bands = {} }
+  for id, r in pairs(every_replica()) do
+    if r then
+      fleet.members = fleet.members + 1
+      count_in(r, 1)
+      for _, b in ipairs(r.bands) do
+        local band = fleet.bands[b.priority]
+        if b.limit ~= NO_OPINION and (band.limit == NO_OPINION or b.limit < band.limit) then band.limit = b.limit end
+      end
+      call('ZADD', base .. ':leases', 'NX', now + lease, id) -- heals a lease that was lost
+    end
+  end
+end
