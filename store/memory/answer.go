@@ -1,0 +1,50 @@
+package memory
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// answer fills in the replica's reply.
+func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now time.Time) *store.Reply {
+	reply := &r.reply
+	*reply = store.Reply{
+		Status: status, Generation: l.generation, Now: now, Recovering: l.recovering,
+		Mail: reply.Mail[:0], Bands: reply.Bands[:0], Loads: reply.Loads,
+		InFlight: l.held, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas),
+	}
+	for i := range r.mail {
+		reply.Mail = append(reply.Mail, r.mail[i].Mail)
+	}
+	for i := range s.Bands {
+		bd := find(l.bands, s.Bands[i].Priority)
+		if bd == nil {
+			continue
+		}
+		total := store.BandTotal{Priority: bd.priority, Queued: bd.queued, QueuedBytes: bd.bytes, InFlight: bd.inFlight}
+		if b := bd.named(s.Bands[i].Policy); b != nil {
+			total.VirtualTime = b.v / b.scale
+		}
+		reply.Bands = append(reply.Bands, total)
+	}
+	return reply
+}
+
+// notify wakes every replica that got mail.
+func (l *Ledger) notify() {
+	for _, r := range l.replicas {
+		if r.sent == r.seen && !r.wake {
+			continue
+		}
+		r.wake = false
+		w := r.wakeup()
+		r.seen = r.sent
+		for _, ch := range l.wakeups[r.id] {
+			select {
+			case ch <- w:
+			default: // it has enough to be woken by
+			}
+		}
+	}
+}

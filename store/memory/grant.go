@@ -1,0 +1,80 @@
+package memory
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// grant gives out what capacity there is: the highest band first, in a band the
+// lowest rank, and no band below one that still waits.
+func (l *Ledger) grant(now time.Time) {
+	if l.recovering {
+		if len(l.replicas) < l.expected && now.Before(l.recovered) {
+			return
+		}
+		l.recovering = false
+	}
+	for _, bd := range l.bands {
+		for bd.offers > 0 && l.held < bd.limit {
+			b, o := bd.first()
+			m := l.limits[flowID{bd.priority, o.Flow}]
+			if m != nil && !m.open(now) {
+				l.remove(o, now)
+				o.owner.post(store.AtLimit, o)
+				continue
+			}
+			ingress := l.replica(o.Ticket.Ingress)
+			o.granted = true
+			o.owner.standing--
+			if ingress == nil {
+				b.leave(o, now)
+				o.owner.post(store.Dropped, o)
+				continue
+			}
+			bd.next++
+			b.serve(o, now)
+			ingress.held++
+			l.held++
+			if m != nil {
+				m.held++
+				m.spend(o.Tokens, now)
+				if ingress.limited == nil {
+					ingress.limited = make(map[flowID]int64)
+				}
+				ingress.limited[flowID{bd.priority, o.Flow}]++
+			}
+			if ingress == o.owner {
+				ingress.post(store.Granted|store.Taken, o)
+			} else {
+				ingress.post(store.Granted, o)
+				o.owner.post(store.Taken, o)
+			}
+			l.loads.suggest(ingress, &ingress.mail[len(ingress.mail)-1].Mail, now)
+		}
+		if bd.offers > 0 {
+			return
+		}
+	}
+}
+
+// collect forgets what nobody uses: idle counters, then books and bands that no
+// replica states any more.
+func (l *Ledger) collect(now time.Time) {
+	if now.Sub(l.forgot) >= time.Second {
+		l.forgot = now
+		l.forgetLimits(now)
+	}
+	for _, bd := range l.bands {
+		for _, b := range bd.books {
+			b.collect(now, l.cfg.CounterIdle, l.cfg.CounterKeep)
+		}
+		before := len(bd.books)
+		bd.books = slices.DeleteFunc(bd.books, (*book).forgettable)
+		if len(bd.books) != before {
+			bd.next = 0
+		}
+	}
+	l.bands = slices.DeleteFunc(l.bands, func(bd *band) bool { return !bd.stated && len(bd.books) == 0 })
+}

@@ -1,0 +1,76 @@
+package memory
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// withdraw takes an offer of the replica away; one it does not have, or that
+// was granted meanwhile, is no news.
+func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
+	o := l.offers[id]
+	if o == nil || o.owner != r || o.granted {
+		r.uncount(id)
+		return
+	}
+	l.remove(o, now)
+}
+
+// remove takes a standing offer away and forgets it.
+func (l *Ledger) remove(o *offer, now time.Time) {
+	o.flow.book.leave(o, now)
+	o.owner.standing--
+	delete(l.offers, o.Ticket)
+}
+
+// removeOffers removes the standing offers that match, in the order of their
+// tickets.
+func (l *Ledger) removeOffers(now time.Time, match func(*offer) bool) {
+	var matched []*offer
+	for _, o := range l.offers {
+		if !o.granted && match(o) {
+			matched = append(matched, o)
+		}
+	}
+	slices.SortFunc(matched, func(a, b *offer) int { return a.Ticket.Compare(b.Ticket) })
+	for _, o := range matched {
+		l.remove(o, now)
+	}
+}
+
+// stand puts the replica's new offers before the ledger.
+func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
+	for i := range s.Offers {
+		st := s.Offers[i]
+		if o := l.offers[st.Ticket]; o != nil {
+			switch {
+			case o.granted && o.owner == r:
+				continue // unread mail says so
+			case o.granted:
+				r.uncount(st.Ticket)
+				r.post(store.Taken, o)
+				continue
+			case o.owner != r: // a newer owner's offer replaces the older one's
+				o.owner.post(store.Dropped, o)
+			default:
+				st.Idle = false // it stood before: it was lifted then, or had not to be
+			}
+			l.remove(o, now)
+		}
+		r.uncount(st.Ticket) // it counts the ticket once, as standing again
+		b := l.bookOf(r, st.Priority)
+		if b == nil {
+			continue // a band it did not state: the count below will not add up
+		}
+		o := &offer{Offer: st, owner: r, stamp: s.Number}
+		l.offers[o.Ticket] = o
+		b.stand(o, now)
+		r.standing++
+	}
+	if s.Resync || s.Register {
+		l.removeOffers(now, func(o *offer) bool { return o.owner == r && o.stamp != s.Number })
+	}
+}

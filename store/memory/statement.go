@@ -1,0 +1,131 @@
+package memory
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// count adds a replica's stated figures of a band to the totals, or takes
+// them off.
+func (l *Ledger) count(s *store.Band, sign int64) {
+	l.queued += sign * s.Queued
+	l.bytes += sign * s.QueuedBytes
+	if bd := find(l.bands, s.Priority); bd != nil {
+		bd.queued += sign * s.Queued
+		bd.bytes += sign * s.QueuedBytes
+		bd.inFlight += sign * s.InFlight
+	}
+}
+
+// restate takes over what the replica states of itself. Whatever had drifted is
+// right again after it.
+func (l *Ledger) restate(r *replica, s *store.Statement, now time.Time) {
+	relimit := len(r.bands) != len(s.Bands)
+	for i := range r.bands {
+		l.count(&r.bands[i], -1)
+		relimit = relimit || i < len(s.Bands) &&
+			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit)
+	}
+	l.held -= r.held
+	r.held = 0
+	r.bands = append(r.bands[:0], s.Bands...)
+	r.sheddable, r.revoking = append(r.sheddable[:0], s.Sheddable...), s.Revoking
+	for i := range r.bands {
+		st := &r.bands[i]
+		bd := find(l.bands, st.Priority)
+		if bd == nil {
+			bd = &band{priority: st.Priority}
+			l.bands = append(l.bands, bd)
+			slices.SortFunc(l.bands, func(a, b *band) int { return b.priority - a.priority })
+			relimit = true
+		}
+		books := len(bd.books)
+		b := bd.book(st)
+		if len(bd.books) != books {
+			relimit = true
+			b.rescale(now)
+		}
+		if s.Register {
+			b.v = max(b.v, st.VirtualTime*b.scale)
+		}
+		l.count(st, +1)
+		r.held += st.InFlight
+	}
+	for i := range r.mail {
+		if r.mail[i].Kind&store.Granted != 0 {
+			r.held++
+		}
+	}
+	l.held += r.held
+	if relimit {
+		l.relimit()
+	}
+}
+
+// relimit works out each band's limit, the least that a live replica states,
+// and which bands and books are stated at all.
+func (l *Ledger) relimit() {
+	for _, bd := range l.bands {
+		bd.limit, bd.stated = store.NoOpinion, false
+		for _, b := range bd.books {
+			b.stated = false
+		}
+	}
+	for _, r := range l.replicas {
+		for i := range r.bands {
+			st := &r.bands[i]
+			bd := find(l.bands, st.Priority)
+			bd.stated = true
+			bd.book(st).stated = true
+			if st.Limit != store.NoOpinion && (bd.limit == store.NoOpinion || st.Limit < bd.limit) {
+				bd.limit = st.Limit
+			}
+		}
+	}
+}
+
+// bookOf returns the book the replica's own policy keeps in a band.
+func (l *Ledger) bookOf(r *replica, priority int) *book {
+	for i := range r.bands {
+		if r.bands[i].Priority == priority {
+			return find(l.bands, priority).book(&r.bands[i])
+		}
+	}
+	return nil
+}
+
+// settle applies a batch of settlements, once.
+func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
+	if s.Batch <= r.batch {
+		return
+	}
+	r.batch = s.Batch
+	for i := range s.Settlements {
+		st := &s.Settlements[i]
+		if b := named(l.bands, st.Priority, st.Policy); b != nil {
+			b.settle(st.Flow, st.Delta, st.Counter, now)
+		}
+		if m := l.limits[flowID{st.Priority, st.Flow}]; m != nil {
+			m.spend(st.Tokens, now)
+		}
+	}
+}
+
+// recount takes over the counters that a registering replica was last told.
+func (l *Ledger) recount(r *replica, s *store.Statement, now time.Time) {
+	if !s.Register {
+		return
+	}
+	for i := range s.Counters {
+		c := &s.Counters[i]
+		if b := l.bookOf(r, c.Priority); b != nil && b.countsService {
+			f := b.flow(c.Flow, c.Value, now)
+			if value := c.Value * b.scale; f.counter < value {
+				f.counter = value
+				f.moved()
+			}
+		}
+	}
+}
