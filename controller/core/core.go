@@ -1,7 +1,6 @@
 package core
 
 import (
-	"context"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -46,17 +45,6 @@ type Core struct {
 	limited   limited
 	loads     loads
 	lastSwept time.Time
-}
-
-// Pool is what the core must know of the model servers.
-type Pool struct {
-	// Endpoints is how many there are.
-	Endpoints int
-	// Limit is how many requests they take in flight; [store.Unlimited] for no
-	// limit.
-	Limit int64
-	// Saturation is how full they are, 1 being full.
-	Saturation float64
 }
 
 // Totals is what the ledger last told of the fleet.
@@ -238,171 +226,6 @@ func (c *Core) decide(r *request, outcome Outcome, err error) {
 	r.tag = nil
 }
 
-// Complete releases a dispatched request and settles what it cost; one that is
-// not in flight is left alone.
-func (c *Core) Complete(now time.Time, seq uint64, usage Usage) {
-	r := c.inFlight[c.own(seq)]
-	if r == nil {
-		return
-	}
-	delete(c.inFlight, r.ID)
-	c.shed(r)
-	c.count(r.Flow, -1)
-	c.leave(r)
-	if c.turn.outage {
-		c.queues.Room(r.Flow, 1, 1, now)
-	}
-	c.band(now, r.Flow.Priority).inFlight--
-	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {
-		c.recharge(r, usage)
-	}
-	c.turn.due = true
-}
-
-// Progress settles what a dispatched request has cost so far where that is more
-// than it was charged, so that a flow of long answers pays while they stream.
-func (c *Core) Progress(seq uint64, usage Usage) {
-	r := c.inFlight[c.own(seq)]
-	if r == nil || r.charge == 0 {
-		return
-	}
-	usage.InputTokens, usage.OutputTokens = max(usage.InputTokens, r.InputTokens), max(usage.OutputTokens, r.OutputTokens)
-	c.recharge(r, usage)
-}
-
-// recharge settles the difference between what a request was charged and what it
-// costs.
-func (c *Core) recharge(r *request, usage Usage) {
-	var tokens float64
-	if c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0 {
-		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
-	}
-	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
-	charge := c.cfg.Shard.Charge(r.Ticket)
-	if delta := charge - r.charge; delta != 0 || tokens != 0 {
-		c.settle(r.Flow, r.policy, delta, r.counter, tokens)
-		r.charge, r.counter = charge, r.counter+delta
-	}
-}
-
-// SetPool says what the endpoints take.
-func (c *Core) SetPool(now time.Time, p Pool) {
-	appeared := (c.pool.Endpoints == 0) != (p.Endpoints == 0)
-	if c.pool == p {
-		return
-	}
-	c.pool = p
-	c.relimit(now)
-	c.turn.due = true
-	if appeared { // the other of the two budgets counts now
-		for _, r := range c.byTicket(c.waiting) {
-			c.setDeadline(r)
-		}
-		c.expire(now)
-	}
-}
-
-// saturation is how full the pool is: as the ledger counts where the limit is
-// known, and as the detector last said otherwise.
-func (c *Core) saturation() float64 {
-	if c.pool.Limit <= 0 || c.pool.Limit >= store.Unlimited {
-		return c.pool.Saturation
-	}
-	return float64(c.totals.InFlight) / float64(c.pool.Limit)
-}
-
-// relimit works out the bands' limits. Replicas that lost the ledger dispatch
-// within their shares, so those who have it leave them theirs.
-func (c *Core) relimit(now time.Time) (changed bool) {
-	live, lost := c.fleet.members()
-	connected := live - lost
-	if !c.turn.register && c.totals.Members > 0 {
-		connected = min(connected, c.totals.Members)
-	}
-	priorities := make([]int, len(c.bands))
-	for i, b := range c.bands {
-		priorities[i] = b.priority
-	}
-	ceilings := c.cfg.UsageLimit.Ceilings(context.Background(), now.Add(c.clock), c.saturation(), priorities)
-	for i, b := range c.bands {
-		switch {
-		case c.pool.Endpoints == 0:
-			b.ceiling = store.NoOpinion
-		case c.pool.Limit >= store.Unlimited:
-			b.ceiling = store.Unlimited
-		default:
-			b.ceiling = int64(float64(c.pool.Limit)*ceilings[i] + 1e-9)
-		}
-		before := b.limit
-		b.limit = b.ceiling
-		if connected < live && b.ceiling > 0 {
-			b.limit = b.ceiling * int64(connected) / int64(live)
-		}
-		changed = changed || b.limit != before
-	}
-	return changed
-}
-
-// setDeadline gives the request the budget that counts now.
-func (c *Core) setDeadline(r *request) {
-	ttl := c.cfg.TTL
-	if r.ttl > 0 {
-		ttl = r.ttl
-	}
-	if c.pool.Endpoints == 0 {
-		ttl = max(0, c.cfg.NoEndpointTTL)
-	}
-	c.deadlines.Remove(r)
-	r.deadline = time.Time{}
-	if ttl > 0 {
-		r.deadline = r.arrived.Add(ttl)
-		r.Deadline = r.Arrival.Add(ttl)
-		c.deadlines.Push(r)
-	}
-}
-
-// Tick lets time pass: requests whose time is up are evicted, and what has been
-// idle is forgotten.
-func (c *Core) Tick(now time.Time) {
-	c.expire(now)
-	c.watchPeers(now)
-	if now.Sub(c.lastSwept) >= restateEvery {
-		c.lastSwept = now
-		c.requeue(now)
-		c.queues.Collect(now)
-		c.collectBands()
-		c.collectPeers(now)
-	}
-}
-
-// requeue queues what should wait here and does not, such as a ticket that the
-// ledger took for another owner's.
-func (c *Core) requeue(now time.Time) {
-	if len(c.waiting) == c.queues.Len() && len(c.fleet.peers) == 0 {
-		return
-	}
-	for r := range c.fleet.self.homed.All() {
-		if !c.queues.Has(r.ID) {
-			r.Waited = true
-			c.queueHere(now, r)
-		}
-	}
-}
-
-func (c *Core) expire(now time.Time) {
-	for c.deadlines.Len() > 0 {
-		r := c.deadlines.Min()
-		if r.deadline.After(now) {
-			return
-		}
-		if c.pool.Endpoints == 0 {
-			c.evict(now, r, EvictedNoEndpoints, ErrNoEndpoints)
-		} else {
-			c.evict(now, r, EvictedTTL, ErrTTLExpired)
-		}
-	}
-}
-
 // band returns what is kept of a priority, made on demand.
 func (c *Core) band(now time.Time, priority int) *band {
 	i, found := slices.BinarySearchFunc(c.bands, priority, func(b *band, p int) int { return p - b.priority })
@@ -421,14 +244,6 @@ func newBand(priority int, fairness policies.FairnessPolicy) *band {
 		b.policy += " in " + b.account.Unit
 	}
 	return b
-}
-
-// collectBands forgets priorities that nothing waits or runs at.
-func (c *Core) collectBands() {
-	c.bands = slices.DeleteFunc(c.bands, func(b *band) bool {
-		queued, _ := c.queues.Queued(b.priority)
-		return b.inFlight == 0 && queued == 0 && !c.queues.Knows(b.priority)
-	})
 }
 
 // byTicket returns the requests in the order of their numbers, so that whatever
