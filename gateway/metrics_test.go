@@ -2,9 +2,13 @@ package gateway
 
 import (
 	"fmt"
+	"os"
+	"regexp"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/weirflow/weir/controller"
@@ -32,5 +36,30 @@ func TestFlowLabelsAreCollected(t *testing.T) {
 	m.Decided(policies.FlowKey{ID: "flow-1"}, controller.Dispatched, time.Millisecond)
 	if n := testutil.CollectAndCount(m.waits); n != 3 {
 		t.Errorf("%d series when an old flow is back", n)
+	}
+}
+
+// TestAlerts wants every metric that an alert asks for to be exported.
+func TestAlerts(t *testing.T) {
+	rules, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	descriptions := make(chan *prometheus.Desc, 1000)
+	NewMetrics("p").Describe(descriptions)
+	close(descriptions)
+	exported := make(map[string]bool)
+	for d := range descriptions {
+		exported[regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]] = true
+	}
+	asked := 0
+	for _, name := range regexp.MustCompile(`weir_\w+`).FindAllString(string(rules), -1) {
+		asked++
+		if !exported[strings.TrimSuffix(name, "_bucket")] {
+			t.Errorf("an alert asks for %s, which is not exported", name)
+		}
+	}
+	if asked < 9 {
+		t.Errorf("%d metrics found in the alerts", asked)
 	}
 }
