@@ -52,7 +52,7 @@ local function drop_loads(id)
   for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do forget_load(id, endpoint) end
 end
 
--- Add the loads up anew.
+-- Add the loads up anew, once a second.
 local function count_loads()
   local turns = call('ZRANGE', load_key, 0, -1, 'WITHSCORES')
   call('DEL', load_key, tokens_key)
@@ -61,14 +61,15 @@ local function count_loads()
     for i = 1, #tokens, 2 do call('HINCRBY', tokens_key, tokens[i], tokens[i + 1]) end
     local loads = r and call('HGETALL', loads_key(id)) or {}
     for i = 1, #loads, 2 do call('ZINCRBY', load_key, loads[i + 1], loads[i]) end
+    expire(loads_key(id))
+    expire(tokens_key .. ':' .. id)
   end
   for i = 1, #turns, 2 do
     if call('ZSCORE', load_key, turns[i]) then call('ZINCRBY', load_key, exact(tonumber(turns[i + 1]) % 1), turns[i]) end
   end
   expire(load_key)
-  expire(loads_key(my_id))
   expire(tokens_key)
-  expire(tokens_key .. ':' .. my_id)
+  call('HSET', base, 'audited', exact(now))
 end
 
 -- The endpoint with the least load, of equals the one that was suggested longest

@@ -8,7 +8,7 @@ end
 
 local function checksum(t) return t.held + 3 * t.queued + 5 * t.bytes + 7 * t.members + 1 end
 
-local m = call('HMGET', base, 'generation', 'recovering', 'recovered', 'expected', 'counted', 'totals', 'bands')
+local m = call('HMGET', base, 'generation', 'recovering', 'recovered', 'expected', 'counted', 'totals', 'bands', 'audited')
 local meta = {
   generation = tonumber(m[1] or 0), recovering = m[2] == '1', recovered = tonumber(m[3] or 0), expected = tonumber(m[4] or 0),
 }
@@ -22,6 +22,7 @@ else
   fleet.counted = 0
 end
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
+local audited = tonumber(m[8] or 0) -- when endpoints' loads were last added up
 
 local books = load_hash(base .. ':books', read_book)
 local bands = load_hash(base .. ':bands', read_band)

@@ -201,7 +201,7 @@ if registering or resyncing then
     if not listed[endpoint] then forget_load(my_id, endpoint) end
   end
 end
-if recount then count_loads() end
+if now - audited >= RECOUNT_AFTER or now < audited then count_loads() end
 
 -- Settlements, once a batch.
 local settles = batch > me.batch

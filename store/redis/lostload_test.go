@@ -1,0 +1,60 @@
+package redis
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/storetest"
+)
+
+// TestLostLoads deletes what the ledger keeps of endpoints' loads, or spoils it: it is
+// right again a second later, and every key has its time to live.
+func TestLostLoads(t *testing.T) {
+	for _, spoil := range []string{":load", ":tokens", ":loads:a", ":loads:b"} {
+		t.Run(spoil, func(t *testing.T) {
+			server, clock := miniredis.RunT(t), storetest.NewClock()
+			l := open("redis://"+server.Addr())(t, clock.Now)
+			var generation uint64
+			turn := func(replica string, number uint64, edit func(*store.Statement)) string {
+				t.Helper()
+				s := &store.Statement{Replica: replica, Incarnation: 1, Number: number, Answered: number - 1, Generation: generation, Members: 2, WantLoads: true}
+				edit(s)
+				r, err := l.Turn(t.Context(), s)
+				if err != nil || r.Status != store.OK {
+					t.Fatalf("%v, %v", r, err)
+				}
+				generation = r.Generation
+				return fmt.Sprint(r.Loads)
+			}
+			state := func(s *store.Statement) {
+				s.Loads = []store.Load{{Endpoint: "x", InFlight: 2, Tokens: 7}, {Endpoint: "y"}}
+			}
+			register := func(s *store.Statement) { s.Register, s.Answered = true, 0; state(s) }
+			turn("a", 1, register)
+			const want = "[{y 0 0} {x 4 14}]"
+			if got := turn("b", 1, register); got != want {
+				t.Fatalf("loads %s, want %s", got, want)
+			}
+			base := l.(*Ledger).base
+			if !server.Del(base + spoil) {
+				t.Fatalf("there is no %s", spoil)
+			}
+			clock.Advance(time.Second)
+			turn("a", 2, state)
+			turn("b", 2, state)
+			clock.Advance(time.Second)
+			if got := turn("a", 3, func(*store.Statement) {}); got != want {
+				t.Errorf("two seconds later: loads %s, want %s", got, want)
+			}
+			for _, key := range server.Keys() {
+				if server.TTL(key) <= 0 {
+					t.Errorf("%s stays for ever", key)
+				}
+			}
+		})
+	}
+}
