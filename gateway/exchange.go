@@ -230,6 +230,7 @@ func (x *exchange) served(m *extproc.ProcessingRequest) {
 	if i < 0 {
 		return
 	}
+	x.gateway.cfg.Metrics.fellBack()
 	turned := fmt.Errorf("envoy turned to %s", address)
 	first := x.slot
 	x.slot = first.Move(x.others[i])

@@ -30,6 +30,7 @@ type Metrics struct {
 	turns       prometheus.Histogram
 	failures    prometheus.Counter
 	revocations *prometheus.CounterVec
+	fallbacks   prometheus.Counter
 	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
@@ -82,6 +83,10 @@ func NewMetrics(pool string) *Metrics {
 			Name: "weir_flow_control_revocations_total", ConstLabels: constant,
 			Help: "Requests in flight that were revoked, by what their clients got: an answer that says so, or the end of a stream.",
 		}, []string{"outcome"}),
+		fallbacks: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_endpoint_fallbacks_total", ConstLabels: constant,
+			Help: "Requests that Envoy says another endpoint answered than the first it was told.",
+		}),
 		described: make(map[string]*prometheus.Desc),
 	}
 	describe := func(name, help string, labels ...string) {
@@ -138,6 +143,13 @@ func (m *Metrics) revoked(begun bool) {
 		outcome = "cut_off"
 	}
 	m.revocations.WithLabelValues(outcome).Inc()
+}
+
+// fellBack counts a request that another endpoint answered than the first.
+func (m *Metrics) fellBack() {
+	if m != nil {
+		m.fallbacks.Inc()
+	}
 }
 
 // Decided implements controller.Observer.
@@ -230,7 +242,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations}
+	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks}
 }
 
 // Collect implements prometheus.Collector.

@@ -255,7 +255,23 @@ func TestEnvoyFallbacks(t *testing.T) {
 	if n := load.count([]string{"t"})[0]; n < 20 {
 		t.Errorf("%d requests served", n)
 	}
-	t.Logf("%d requests served; in flight, over 100 looks: %v", load.count([]string{"t"})[0], inFlight)
+	res, err := http.Get(r.admin + "/metrics")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it was read
+	metrics, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fellBack := 0
+	if _, after, found := strings.Cut(string(metrics), "\nweir_endpoint_fallbacks_total{inference_pool=\"default\"} "); found {
+		_, _ = fmt.Sscan(after, &fellBack)
+	}
+	if fellBack == 0 {
+		t.Error("no request is counted that the second endpoint answered")
+	}
+	t.Logf("%d requests served, %d by the second endpoint named; in flight, over 100 looks: %v", load.count([]string{"t"})[0], fellBack, inFlight)
 	if inFlight[dead] > inFlight[strings.TrimPrefix(s.urls[0], "http://")]/10 {
 		t.Error("requests count at the dead server although another one answered")
 	}
