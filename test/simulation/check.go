@@ -32,27 +32,28 @@ const (
 
 // highWait is how long a request may wait in a flow that goes before all others:
 // until a slot is free and a few turns are taken. A lost turn is noticed after 50
-// ms and may be lost again; a lost ticket after PeerTimeout.
+// ms and may be lost again; a lost ticket after PeerTimeout, three times at most.
 func (c *Config) highWait() time.Duration {
 	wait := 400 * time.Millisecond
 	if c.Loss > 0 {
 		wait += 800 * time.Millisecond
 	}
 	if c.MessageLoss > 0 {
-		wait += 1200 * time.Millisecond
+		wait += 3*peerTimeout + 200*time.Millisecond
 	}
 	return wait
 }
 
-// idleAtMost is how long capacity may be free while tickets wait. Where messages
-// are lost, a replica may leave another its share until that has said for the
+// idleAtMost is how long capacity may be free while tickets wait. A replica that holds
+// all of it, in mail that it has not read, may lose five turns one after the other:
+// that is 250 ms and pauses of 310. Where messages are lost, a replica may leave another its share until that has said for the
 // second time that it has the ledger.
 func (c *Config) idleAtMost() time.Duration {
 	switch {
 	case c.MessageLoss > 0:
 		return 1500 * time.Millisecond
 	case c.Loss > 0:
-		return 500 * time.Millisecond
+		return 700 * time.Millisecond
 	}
 	return 150 * time.Millisecond
 }
@@ -163,8 +164,8 @@ func (f *fleet) gap() (gap float64, most, least policies.FlowKey) {
 // do so twice before it has caught up.
 func (f *fleet) gapBound() float64 {
 	bound := 4 + 2*float64(f.cfg.Limit)
-	if f.cfg.Loss > 0 { // an owner whose turns are lost twice misses as much
-		bound += 2 * float64(f.cfg.Limit)
+	if f.cfg.Loss > 0 { // what others get while an owner loses three turns: 150 ms, and pauses of 70
+		bound += float64(f.cfg.Limit) * float64(220*time.Millisecond) / float64(f.cfg.Service)
 	}
 	if f.cfg.MessageLoss > 0 || f.severed {
 		bound += 2 * float64(f.cfg.Limit) * float64(peerTimeout) / float64(f.cfg.Service)

@@ -58,7 +58,12 @@ func (f *fleet) gossip(about int, lives bool) {
 		if !lives {
 			delay = 300*time.Millisecond + f.upTo(time.Second)
 		}
-		f.after(delay, "", func() { f.hear(n, about, lives) })
+		run := f.nodes[about].incarnation
+		f.after(delay, "", func() {
+			if other := f.nodes[about]; lives || !other.alive || other.incarnation == run { // it refutes what is said of an earlier run
+				f.hear(n, about, lives)
+			}
+		})
 		f.after(f.upTo(20*time.Millisecond), "", func() { f.restream(n, f.nodes[about]) })
 	}
 	if lives {
