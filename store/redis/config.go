@@ -86,6 +86,10 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	o := &goredis.UniversalOptions{
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
 		MaxRetries: -1, DialerRetries: 1, // the core plans its own tries
+		// After so many failed dials the client would dial once a second only, and
+		// replicas would come back from an outage that far apart. It opens what it
+		// needs: a connection for turns, one for wake-ups.
+		PoolSize: 1 << 14, MaxConcurrentDials: 4,
 		ClientName: "weir",
 	}
 	switch u.Scheme {
