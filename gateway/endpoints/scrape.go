@@ -19,9 +19,9 @@ const (
 	scrapeTimeout = time.Second
 )
 
-// takeOver is how long an endpoint must go without another replica's reading before
-// the next in order reads it, too: it is enough that one has died, or does not get
-// through to it. It is not waited for gossip to notice.
+// takeOver is how long an endpoint must go without another replica's reading, and at
+// least three intervals, before the next in order reads it, too: it is enough that one
+// has died, or does not get through to it. It is not waited for gossip to notice.
 const takeOver = 300 * time.Millisecond
 
 // onDuty reports whether this replica is to read an endpoint now.
@@ -34,7 +34,7 @@ func (p *Pool) onDuty(e *Endpoint, since, now time.Time) bool {
 	if foreign := time.Unix(0, e.foreign.Load()); foreign.After(last) {
 		last = foreign
 	}
-	return now.Sub(last) > time.Duration(rank)*max(takeOver, 4*p.cfg.Interval)
+	return now.Sub(last) > time.Duration(rank)*max(takeOver, 3*p.cfg.Interval)
 }
 
 // scrape reads an endpoint's metrics again and again, as far as it is this replica's

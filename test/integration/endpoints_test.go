@@ -299,7 +299,7 @@ func TestScrapes(t *testing.T) {
 			}
 		}
 		t.Logf("the oldest reading at any replica was taken %d ms ago, they are taken every 200 ms", oldest)
-		if oldest > 200+100 {
+		if oldest > 200+200 { // 221 on a machine that does nothing else
 			t.Errorf("a reading is %d ms old", oldest)
 		}
 		s.gaps()
