@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"strings"
+	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
@@ -40,7 +41,7 @@ func (b *builder) defaultProfile() []Profile {
 	add := func(typ string, weight float64) {
 		p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: typ, Weight: &weight})
 	}
-	if r, ok := b.plan.Detector.(policies.MetricsReader); ok && r.ReadsMetrics() {
+	if policies.ReadsMetrics(b.plan.Detector) {
 		add(scheduling.QueueType, 2)
 		add(scheduling.KVCacheType, 2)
 		add(scheduling.PrefixCacheType, 3)
@@ -126,13 +127,7 @@ func (b *builder) dataLayer(d *DataLayer) {
 func (b *builder) discovery() {
 	w := &b.file.Weir
 	d := &w.Discovery
-	places := 0
-	for _, given := range []bool{len(w.Endpoints) > 0, d.File != "", d.DNS != "", d.InferencePool != ""} {
-		if given {
-			places++
-		}
-	}
-	if places > 1 {
+	if w.EndpointPlaces() > 1 {
 		b.wrong("weir.discovery", "endpoints come from one place: give one of weir.endpoints, file, dns and inferencePool")
 	}
 	if d.File != "" && len(b.problems) == 0 {
@@ -150,11 +145,8 @@ func (b *builder) discovery() {
 			b.wrong("weir.discovery.inferencePool", "%q is no NAMESPACE/NAME", d.InferencePool)
 		}
 	}
-	if d.DNSInterval == nil {
-		five := Duration(5e9)
-		d.DNSInterval = &five
-	}
-	if *d.DNSInterval < Duration(1e8) {
+	fallbackTime(&d.DNSInterval, 5*time.Second)
+	if *d.DNSInterval < Duration(100*time.Millisecond) {
 		b.wrong("weir.discovery.dnsInterval", "%v is less than 100ms", *d.DNSInterval)
 	}
 }

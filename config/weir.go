@@ -44,6 +44,16 @@ type Discovery struct {
 	Kubeconfig    string    `yaml:"kubeconfig,omitempty" doc:"Kubeconfig file; the pod's service account by default"`
 }
 
+// EndpointPlaces counts the places that model servers would come from; one is right.
+func (w *Weir) EndpointPlaces() (n int) {
+	for _, given := range []bool{len(w.Endpoints) > 0, w.Discovery.File != "", w.Discovery.DNS != "", w.Discovery.InferencePool != ""} {
+		if given {
+			n++
+		}
+	}
+	return n
+}
+
 // Metrics says how model servers' metrics are read.
 type Metrics struct {
 	Interval     *Duration `yaml:"interval,omitempty" doc:"How often each endpoint is read; 50ms by default"`

@@ -57,6 +57,12 @@ type TokenLoad interface{ TokenLoad() }
 // read when something needs them.
 type MetricsReader interface{ ReadsMetrics() bool }
 
+// ReadsMetrics reports whether a plug-in needs the endpoints' own metrics.
+func ReadsMetrics(p Plugin) bool {
+	r, ok := p.(MetricsReader)
+	return ok && r.ReadsMetrics()
+}
+
 // UsageLimitPolicy says how full the pool may get for a band.
 type UsageLimitPolicy interface {
 	Plugin

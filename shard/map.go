@@ -34,13 +34,30 @@ func NewMap(version uint64, shards int, members []string) *Map {
 	for s := range m.owners {
 		var best uint64
 		for i, id := range m.members {
-			if w := mix(seeds[i] ^ mix(uint64(s)+1)); i == 0 || w > best {
+			if w := weight(seeds[i], uint64(s)+1); i == 0 || w > best {
 				best, m.owners[s] = w, id
 			}
 		}
 	}
 	return m
 }
+
+// Rank is a member's place, from 0, in the order of the members by their weights for
+// a key, as the owner of a shard is the first for that.
+func Rank(key, member string, members []string) (rank int) {
+	k := fnv1a(fnvOffset, key)
+	own := weight(fnv1a(fnvOffset, member), k)
+	for _, id := range members {
+		w := weight(fnv1a(fnvOffset, id), k)
+		if id != member && (w > own || w == own && id < member) {
+			rank++
+		}
+	}
+	return rank
+}
+
+// weight is a member's random weight for a key.
+func weight(member, key uint64) uint64 { return mix(member ^ mix(key)) }
 
 // Version tells one map from the next of the same replica.
 func (m *Map) Version() uint64 { return m.version }

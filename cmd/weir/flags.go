@@ -136,8 +136,7 @@ func (f *serveFlags) plan() (*config.Plan, config.Problems, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	w := &plan.File.Weir
-	if d := &w.Discovery; len(w.Endpoints) == 0 && d.File == "" && d.DNS == "" && d.InferencePool == "" {
+	if plan.File.Weir.EndpointPlaces() == 0 {
 		return nil, nil, errors.New("--upstream: name at least one model server, such as http://127.0.0.1:8000, here or in weir.endpoints of the configuration file, or where they come from: --endpoints-file, --endpoints-dns or --inference-pool")
 	}
 	return plan, warnings, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -184,16 +185,9 @@ func gatewayConfig(plan *config.Plan, c *controller.Controller, o *objectives, l
 
 // readsMetrics reports whether anything asks for the endpoints' own metrics.
 func readsMetrics(plan *config.Plan) bool {
-	reads := func(plugin any) bool {
-		r, ok := plugin.(policies.MetricsReader)
-		return ok && r.ReadsMetrics()
-	}
-	for _, s := range plan.Profile.Scorers {
-		if reads(s.EndpointScorer) {
-			return true
-		}
-	}
-	return reads(plan.Detector)
+	return policies.ReadsMetrics(plan.Detector) || slices.ContainsFunc(plan.Profile.Scorers, func(s endpoints.Weighted) bool {
+		return policies.ReadsMetrics(s.EndpointScorer)
+	})
 }
 
 func tenants(plan *config.Plan, o *objectives) gateway.Tenants {

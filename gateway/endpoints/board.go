@@ -8,9 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/cespare/xxhash/v2"
-
 	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/shard"
 )
 
 // Bounds on telling the others.
@@ -108,32 +107,12 @@ func (b *board) Observed(o coordinator.Observations) {
 }
 
 // rank is this replica's place in the order of those who are to read an endpoint's
-// metrics: the highest random weight of endpoint and replica goes first (rendezvous
-// hashing), so that a replica that comes or goes changes only what is its own.
+// metrics. A replica that comes or goes changes only what is its own.
 func (b *board) rank(endpoint string) int {
 	if b == nil {
 		return 0
 	}
-	own, rank := weight(endpoint, b.pool.cfg.Replica), 0
-	for _, id := range *b.live.Load() {
-		if id != b.pool.cfg.Replica && weight(endpoint, id).more(own) {
-			rank++
-		}
-	}
-	return rank
-}
-
-type duty struct {
-	weight  uint64
-	replica string
-}
-
-func weight(endpoint, replica string) duty {
-	return duty{xxhash.Sum64String(endpoint + "\x00" + replica), replica}
-}
-
-func (d duty) more(other duty) bool {
-	return cmp.Or(cmp.Compare(d.weight, other.weight), cmp.Compare(d.replica, other.replica)) > 0
+	return shard.Rank(endpoint, b.pool.cfg.Replica, *b.live.Load())
 }
 
 // find returns the endpoint of that address, or nil.

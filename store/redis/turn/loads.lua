@@ -3,7 +3,7 @@
 local load_key = base .. ':load'
 local function loads_key(id) return base .. ':loads:' .. id end
 
--- Set a replica's load at an endpoint, or add to it.
+-- Set a replica's load at an endpoint.
 local function count_load(id, endpoint, count)
   local key = loads_key(id)
   local before = tonumber(call('HGET', key, endpoint) or nil)
