@@ -2,6 +2,7 @@ package memory
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -21,8 +22,8 @@ func (l *Ledger) begin(now time.Time) {
 
 // expire drops every replica whose lease ran out.
 func (l *Ledger) expire(now time.Time) {
-	for i := len(l.replicas) - 1; i >= 0; i-- {
-		if r := l.replicas[i]; !r.lease.After(now) {
+	for _, r := range slices.Clone(l.replicas) {
+		if !r.lease.After(now) {
 			l.drop(r, now)
 		}
 	}
@@ -47,7 +48,8 @@ func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *repl
 	if old != nil && old.incarnation == s.Incarnation {
 		r.batch = old.batch
 	}
-	l.replicas = append(l.replicas, r)
+	at, _ := slices.BinarySearchFunc(l.replicas, r.id, func(other *replica, id string) int { return strings.Compare(other.id, id) })
+	l.replicas = slices.Insert(l.replicas, at, r)
 	return r
 }
 

@@ -21,7 +21,7 @@ type Ledger struct {
 	recovered  time.Time // when recovery ends at the latest
 	expected   int       // members to wait for
 
-	replicas []*replica // in the order of their registering
+	replicas []*replica // by id
 	bands    []*band    // highest priority first
 	offers   map[policies.TicketID]*offer
 

@@ -61,6 +61,37 @@ func unreadNotCharged(t *testing.T, l store.Ledger, clock *Clock) {
 	}
 }
 
+// Sums round by their order, and two ledgers that are told the same history are to
+// say the same.
+func givenBackInOrder(t *testing.T, l store.Ledger, clock *Clock) {
+	charges := map[string]float64{"a": 0.1, "b": 0.2, "c": 0.3}
+	var counter float64
+	for _, id := range []string{"c", "a", "b"} {
+		p := newParty(t, l, id, counting(0, 4))
+		p.turn(nil)
+		offer := p.offer(1, "f", 0)
+		offer.Charge = charges[id]
+		counter += offer.Charge
+		if _, err := l.Turn(context.Background(), p.statement(offers(offer))); err != nil { // the reply is lost
+			t.Fatal(err)
+		}
+	}
+	d := newParty(t, l, "d", counting(0, 4))
+	clock.Advance(Lease / 2)
+	d.turn(nil)
+	clock.Advance(Lease/2 + time.Millisecond)
+	offer := d.offer(1, "f", 0)
+	offer.Charge = 1.0 / (1 << 60)
+	reply := d.turn(offers(offer))
+	for _, id := range []string{"a", "b", "c"} {
+		counter -= charges[id]
+	}
+	counter += offer.Charge
+	if len(reply.Mail) != 1 || reply.Mail[0].Counter != counter {
+		t.Errorf("mail %+v, want counter %g: what a, b and c were charged goes back in the order of their ids", reply.Mail, counter)
+	}
+}
+
 func statedDead(t *testing.T, l store.Ledger, clock *Clock) {
 	a, b, c := newParty(t, l, "a", counting(0, 1)), newParty(t, l, "b", counting(0, 1)), newParty(t, l, "c", counting(0, 1))
 	for _, p := range []*party{a, b, c} {

@@ -35,6 +35,7 @@ func Run(t *testing.T, factory Factory) {
 		{"SettlementMovesStandingOffers", settlementMoves},
 		{"LeaseEnds", leaseEnds},
 		{"UnreadGrantsAreNotCharged", unreadNotCharged},
+		{"ChargesGoBackInOrder", givenBackInOrder},
 		{"StatedDeadByAll", statedDead},
 		{"IngressWithoutLease", ingressWithoutLease},
 		{"RolledBack", rolledBack},

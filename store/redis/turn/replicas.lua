@@ -23,12 +23,19 @@ local function drop(r)
   recount = true
 end
 
+-- Forget those replicas, in the order of their ids: the sums that their charges
+-- are taken off round alike wherever the same history is told.
+local function drop_all(ids)
+  table.sort(ids)
+  for _, id in ipairs(ids) do
+    if replica(id) then drop(replica(id)) else call('ZREM', base .. ':leases', id) end
+  end
+end
+
 -- Begin a generation, in recovery: whatever the replicas stated is forgotten, and
 -- what the flows were served stays on the books.
 local function begin()
-  for _, r in pairs(every_replica()) do
-    if r then drop(r) end
-  end
+  drop_all(call('HKEYS', base .. ':replicas'))
   for book in pairs(books) do
     for _, flow in ipairs(call('HKEYS', base .. ':count:' .. book)) do
       if flow ~= SENTINEL and call('DEL', flow_key(book, flow)) == 1 then mark_idle(book, flow) end

@@ -1,9 +1,7 @@
 -- The turn: who states it, and what it says.
 
 if meta.generation == 0 then begin() end
-for _, id in ipairs(call('ZRANGEBYSCORE', base .. ':leases', '-inf', now)) do
-  if replica(id) then drop(replica(id)) else call('ZREM', base .. ':leases', id) end
-end
+drop_all(call('ZRANGEBYSCORE', base .. ':leases', '-inf', now))
 
 local function answer(status, r)
   save_limits()
