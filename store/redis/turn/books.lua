@@ -1,27 +1,57 @@
 -- Books: flows, counters, offers.
 
 local function book_name(priority, policy) return priority .. ':' .. #policy .. ':' .. policy end
+local function wait_key(name) return base .. ':wait:' .. name end
+local function idle_key(name) return base .. ':idle:' .. name end
+local function debts_key(name) return base .. ':debts:' .. name end
+local function count_key(name) return base .. ':count:' .. name end
 
-local function save_book(name) call('HSET', base .. ':books', name, write_book(books[name])) end
-local function save_band(key) call('HSET', base .. ':bands', key, write_band(bands[key])) end
+-- What a turn keeps of a book beside its record.
+local function lay_out(name, book)
+  book.wait, book.idle, book.debts, book.count = wait_key(name), idle_key(name), debts_key(name), count_key(name)
+  book.flow = base .. ':flow:' .. name .. ':' -- and the flow
+  book.counters = {}                          -- those read or written so far; false where there is none
+  book.unsaved = {}                           -- flow -> counter, those of them to be written
+end
+for name, book in pairs(books) do lay_out(name, book) end
+
+local function save_band(key) call('HSET', BANDS, key, write_band(bands[key])) end
+local function save_book(name) call('HSET', BOOKS, name, write_book(books[name])) end
+
+-- Write what changed in the books.
+local function save_books()
+  for name, book in pairs(books) do
+    local counters = {}
+    for flow, counter in pairs(book.unsaved) do
+      insert(counters, flow)
+      insert(counters, exact(counter))
+    end
+    call_many('HSET', book.count, counters)
+    book.unsaved = {}
+    if book.moved then save_book(name) end
+    book.moved = false
+  end
+end
 
 -- Put the sentinels into a book's keys.
-local function hold(name)
-  call('ZADD', base .. ':wait:' .. name, '+inf', SENTINEL)
-  call('ZADD', base .. ':idle:' .. name, '+inf', SENTINEL)
-  call('ZADD', base .. ':debts:' .. name, '+inf', SENTINEL)
-  call('HSET', base .. ':count:' .. name, SENTINEL, 0)
+local function hold(book)
+  call('ZADD', book.wait, '+inf', SENTINEL)
+  call('ZADD', book.idle, '+inf', SENTINEL)
+  call('ZADD', book.debts, '+inf', SENTINEL)
+  call('HSET', book.count, SENTINEL, '0')
 end
 
 -- The book of that priority and policy, made if need be.
 local function open_book(priority, policy, counts, lifts, half_life)
-  local name = book_name(priority, policy)
+  local key = exact(priority)
+  local name = book_name(key, policy)
   if not books[name] then
-    books[name] = { v = 0, counts = counts, lifts = lifts, priority = priority, policy = policy, half_life = half_life, base = 0 }
-    rescale(books[name])
+    local book = { v = 0, counts = counts, lifts = lifts, priority = priority, policy = policy, half_life = half_life, base = 0 }
+    books[name] = book
+    rescale(book)
+    lay_out(name, book)
     save_book(name)
-    hold(name)
-    local key = tostring(priority)
+    hold(book)
     bands[key] = bands[key] or { turn = 0, books = {} }
     insert(bands[key].books, name)
     save_band(key)
@@ -30,98 +60,101 @@ local function open_book(priority, policy, counts, lifts, half_life)
   return name
 end
 
-local function counter_of(book, flow)
-  local key = book .. FIELD .. flow
-  local counter = counters[key]
-  if counter == nil then
-    local c = call('HGET', base .. ':count:' .. book, flow)
-    counter = c and tonumber(c) or false
-    counters[key] = counter
+-- Look at the counters of many flows at once.
+local function look_at_counters(book, flows)
+  local unknown = {}
+  for _, flow in ipairs(flows) do
+    if book.counters[flow] == nil then insert(unknown, flow) end
   end
-  return counter or nil
+  for i, counter in ipairs(list_many('HMGET', book.count, unknown)) do
+    book.counters[unknown[i]] = counter and tonumber(counter)
+  end
 end
 
-local function set_counter(book, flow, value)
-  counters[book .. FIELD .. flow] = value
-  call('HSET', base .. ':count:' .. book, flow, exact(value))
+local function counter_of(book, flow)
+  if book.counters[flow] == nil then look_at_counters(book, { flow }) end
+  return book.counters[flow] or nil
 end
 
-local function flow_key(book, flow) return base .. ':flow:' .. book .. ':' .. flow end
+local function set_counter(book, flow, counter) book.counters[flow], book.unsaved[flow] = counter, counter end
 
-local function mark_idle(book, flow) call('ZADD', base .. ':idle:' .. book, now, flow) end
+local function forget_counter(book, flow)
+  book.counters[flow], book.unsaved[flow] = false, nil
+  call('HDEL', book.count, flow)
+end
+
+local function mark_idle(book, flow) call('ZADD', book.idle, exact(now), flow) end
 
 local function unmark_idle(book, flow)
-  if call('ZREM', base .. ':idle:' .. book, flow) == 0 then call('ZREM', base .. ':debts:' .. book, flow) end
+  if call('ZREM', book.idle, flow) == 0 then call('ZREM', book.debts, flow) end
 end
 
 -- The flow's first offer, or nil.
-local function head_of(book, flow) return call('ZRANGE', flow_key(book, flow), 0, 0)[1] end
+local function head_of(book, flow) return call('ZRANGE', book.flow .. flow, '0', '0')[1] end
 
 -- Put the flow where its counter says; false if it has no offers.
 local function move(book, flow, counter)
   local head = head_of(book, flow)
   if not head then return false end
-  call('ZADD', base .. ':wait:' .. book, exact(counter), head)
+  call('ZADD', book.wait, exact(counter), head)
   return true
 end
 
 -- Bring a book's counters back once its scale has grown large.
-local function rebase(name, book)
+local function rebase(book)
   local back = 1 / book.scale
-  local counts = call('HGETALL', base .. ':count:' .. name)
+  local counts = call('HGETALL', book.count)
   for i = 1, #counts, 2 do
     if counts[i] ~= SENTINEL then
-      local value = tonumber(counts[i + 1]) * back
-      set_counter(name, counts[i], value)
-      move(name, counts[i], value)
+      local counter = tonumber(counts[i + 1]) * back
+      set_counter(book, counts[i], counter)
+      move(book, counts[i], counter)
     end
   end
-  book.v, book.base = book.v * back, book.base + book.steps
+  book.v, book.base, book.moved = book.v * back, book.base + book.steps, true
   rescale(book)
-  save_book(name)
 end
-for name, book in pairs(books) do
-  if book.half_life > 0 and book.steps >= REBASE_AFTER then rebase(name, book) end
+for _, book in pairs(books) do
+  if book.half_life > 0 and book.steps >= REBASE_AFTER then rebase(book) end
 end
 
 -- Take an offer away from its book.
 local function leave_book(offer, member)
-  call('ZREM', base .. ':wait:' .. offer.book, member)
+  call('ZREM', wait_key(offer.book), member)
   local book = books[offer.book]
   if not (book and book.counts) then return end
-  call('ZREM', flow_key(offer.book, offer.flow), member)
-  local counter = counter_of(offer.book, offer.flow) or tonumber(offer.rank) * book.scale
-  if not move(offer.book, offer.flow, counter) then mark_idle(offer.book, offer.flow) end
+  call('ZREM', book.flow .. offer.flow, member)
+  local counter = counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale
+  if not move(book, offer.flow, counter) then mark_idle(book, offer.flow) end
 end
 
 -- Put an offer before its book.
 local function stand(offer, member, idle)
-  local wait = base .. ':wait:' .. offer.book
   local book = books[offer.book]
   if not book.counts then
-    call('ZADD', wait, offer.rank, member)
+    call('ZADD', book.wait, offer.rank, member)
     return
   end
-  local key = flow_key(offer.book, offer.flow)
-  local head = head_of(offer.book, offer.flow)
-  local before = counter_of(offer.book, offer.flow)
+  local key = book.flow .. offer.flow
+  local head = head_of(book, offer.flow)
+  local before = counter_of(book, offer.flow)
   local counter = before or tonumber(offer.rank) * book.scale
   if idle and not head then
     -- Back from idleness, in the eyes of the whole fleet: what it did not use
     -- while it was away is gone.
     counter = math.max(counter, book.v)
   end
-  if counter ~= before then set_counter(offer.book, offer.flow, counter) end
-  call('ZADD', key, 0, member)
+  if counter ~= before then set_counter(book, offer.flow, counter) end
+  call('ZADD', key, '0', member)
   if not head or resyncing then expire(key) end
   if not head then
-    if before then unmark_idle(offer.book, offer.flow) end
+    if before then unmark_idle(book, offer.flow) end
   elseif head < member then
     return -- not the flow's first
   else
-    call('ZREM', wait, head)
+    call('ZREM', book.wait, head)
   end
-  call('ZADD', wait, exact(counter), member)
+  call('ZADD', book.wait, exact(counter), member)
 end
 
 -- Add delta to a flow's counter; one that was collected starts from what the
@@ -129,10 +162,10 @@ end
 local function settle(name, flow, delta, counter)
   local book = books[name]
   if not (book and book.counts) then return end
-  local value = (counter_of(name, flow) or counter * book.scale) + delta * book.scale
-  set_counter(name, flow, value)
-  if not move(name, flow, value) then
-    unmark_idle(name, flow)
-    mark_idle(name, flow)
+  local value = (counter_of(book, flow) or counter * book.scale) + delta * book.scale
+  set_counter(book, flow, value)
+  if not move(book, flow, value) then
+    unmark_idle(book, flow)
+    mark_idle(book, flow)
   end
 end

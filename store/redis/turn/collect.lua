@@ -2,42 +2,41 @@
 
 -- Forget a few counters that have been idle long enough: what the lift implies
 -- first, and the rest later.
-for name, book in pairs(books) do
-  if book.moved then save_book(name) end
+save_books()
+for _, book in pairs(books) do
   if book.counts and (recount or number % 8 == 0) then
-    local idle, debts = base .. ':idle:' .. name, base .. ':debts:' .. name
-    for _, flow in ipairs(call('ZRANGEBYSCORE', idle, '-inf', now - idle_after, 'LIMIT', 0, 512)) do
-      if book.lifts and (counter_of(name, flow) or 0) <= book.v then
-        call('HDEL', base .. ':count:' .. name, flow)
+    for _, flow in ipairs(call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - idle_after), 'LIMIT', '0', '512')) do
+      if book.lifts and (counter_of(book, flow) or 0) <= book.v then
+        forget_counter(book, flow)
       else
-        call('ZADD', debts, call('ZSCORE', idle, flow), flow)
+        call('ZADD', book.debts, call('ZSCORE', book.idle, flow), flow)
       end
-      call('ZREM', idle, flow)
+      call('ZREM', book.idle, flow)
     end
-    for _, flow in ipairs(call('ZRANGEBYSCORE', debts, '-inf', now - keep_for, 'LIMIT', 0, 512)) do
-      call('HDEL', base .. ':count:' .. name, flow)
-      call('ZREM', debts, flow)
+    for _, flow in ipairs(call('ZRANGEBYSCORE', book.debts, '-inf', exact(now - keep_for), 'LIMIT', '0', '512')) do
+      forget_counter(book, flow)
+      call('ZREM', book.debts, flow)
     end
   end
 end
 
 -- Once a second: forget books that nobody states, and renew the TTLs.
 if recount then
-  call('HSET', base .. ':offers', SENTINEL, '')
+  call('HSET', OFFERS, SENTINEL, '')
   local stated = {}
   for _, r in pairs(every_replica()) do
     if r then
-      for _, b in ipairs(r.bands) do stated[b.book] = true end
+      for _, b in ipairs(bands_of(r)) do stated[b.book] = true end
     end
   end
   for name, book in pairs(books) do
     if stated[name] then
-      hold(name)
-    elseif call('HLEN', base .. ':count:' .. name) < 2 and call('ZCARD', base .. ':wait:' .. name) < 2 then
+      hold(book)
+    elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
       books[name] = nil
-      call('DEL', base .. ':count:' .. name, base .. ':wait:' .. name, base .. ':idle:' .. name, base .. ':debts:' .. name)
-      call('HDEL', base .. ':books', name)
-      local key, kept = tostring(book.priority), {}
+      call('DEL', book.count, book.wait, book.idle, book.debts)
+      call('HDEL', BOOKS, name)
+      local key, kept = exact(book.priority), {}
       for _, other in ipairs(bands[key].books) do
         if other ~= name then insert(kept, other) end
       end
@@ -46,7 +45,7 @@ if recount then
         save_band(key)
       else
         bands[key] = nil
-        call('HDEL', base .. ':bands', key)
+        call('HDEL', BANDS, key)
       end
     end
   end

@@ -7,7 +7,7 @@ local function next_of(band)
   local n = #band.books
   for skipped = 0, n - 1 do
     local name = band.books[1 + (band.turn + skipped) % n]
-    local member = call('ZRANGE', base .. ':wait:' .. name, 0, 0)[1]
+    local member = call('ZRANGE', books[name].wait, '0', '0')[1]
     if member and member ~= SENTINEL then return name, member, skipped end
   end
 end
@@ -17,20 +17,20 @@ local function serve(band, name, member)
   local offer = offer_of(ticket)
   local owner = offer and replica(offer.owner)
   if not owner or offer.granted then
-    call('ZREM', base .. ':wait:' .. name, member) -- left over from what was deleted by hand
+    call('ZREM', books[name].wait, member) -- left over from what was deleted by hand
     return
   end
-  local flow_id = books[name].priority .. ':' .. offer.flow
+  local flow_id = exact(books[name].priority) .. ':' .. offer.flow
   local limit = limit_of(flow_id)
   if limit and not is_open(limit) then
     remove(ticket, offer)
     post(owner, AT_LIMIT, ticket, offer)
     return
   end
-  call('SREM', base .. ':own:' .. offer.owner, ticket)
+  stands_no_more(offer.owner, ticket)
   local ingress = replica(string.sub(ticket, 18))
   offer.granted = true
-  call('HSET', base .. ':offers', ticket, string.sub(offer.record, 1, -2) .. flag(true))
+  set_offer(ticket, offer)
   if not ingress then
     leave_book(offer, member)
     post(owner, DROPPED, ticket, offer)
@@ -39,15 +39,15 @@ local function serve(band, name, member)
   band.turn = band.turn + 1
   local book, rank, counter = books[name], tonumber(offer.rank), nil
   if book.counts then
-    rank = counter_of(name, offer.flow) or rank * book.scale
+    rank = counter_of(book, offer.flow) or rank * book.scale
     counter = rank + tonumber(offer.charge) * book.scale
-    set_counter(name, offer.flow, counter)
+    set_counter(book, offer.flow, counter)
   end
   if rank > book.v then book.v, book.moved = rank, true end
   if limit then
     limit.held = limit.held + 1
     spend(limit, tonumber(offer.tokens))
-    if call('HINCRBY', base .. ':limited:' .. ingress.id, flow_id, 1) == 1 then expire(base .. ':limited:' .. ingress.id) end
+    if call('HINCRBY', limited_key(ingress.id), flow_id, '1') == 1 then expire(limited_key(ingress.id)) end
   end
   leave_book(offer, member)
   if ingress.id == owner.id then
@@ -67,7 +67,7 @@ local function grant()
   for key in pairs(bands) do insert(priorities, tonumber(key)) end
   table.sort(priorities, function(a, b) return a > b end)
   for _, priority in ipairs(priorities) do
-    local key = tostring(priority)
+    local key = exact(priority)
     local band, stated = bands[key], fleet.bands[priority]
     local turn = band.turn
     local name, member, skipped = next_of(band)

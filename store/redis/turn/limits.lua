@@ -7,9 +7,9 @@ local any_limits  -- whether there are any, once that was looked at
 -- is, unread grants included; tokens a minute and what is left of them.
 local function limit_of(id)
   local m = limits[id]
-  if any_limits == nil then any_limits = call('EXISTS', base .. ':limits') == 1 end
+  if any_limits == nil then any_limits = call('EXISTS', LIMITS) == 1 end
   if m == nil and any_limits then
-    local record = call('HGET', base .. ':limits', id)
+    local record = call('HGET', LIMITS, id)
     m = false
     if record then
       local f = split(record, FIELD)
@@ -33,7 +33,7 @@ local function is_open(m) return (m.max == 0 or m.held < m.max) and (m.per_minut
 local function save_limits()
   for id, m in pairs(limits) do
     if m and m.moved then
-      call('HSET', base .. ':limits', id, concat({ m.max, exact(m.held), exact(m.per_minute), exact(m.level), exact(m.at), exact(m.seen) }, FIELD))
+      call('HSET', LIMITS, id, concat({ exact(m.max), exact(m.held), exact(m.per_minute), exact(m.level), exact(m.at), exact(m.seen) }, FIELD))
       m.moved = false
     end
   end
@@ -41,19 +41,20 @@ end
 
 -- Count a flow's requests at a replica anew.
 local function count_limited(r, id, count)
-  local before = tonumber(call('HGET', base .. ':limited:' .. r.id, id) or 0)
+  local key = limited_key(r.id)
+  local before = tonumber(call('HGET', key, id) or 0)
   local m = limit_of(id)
   if m then m.held, m.moved = m.held + count - before, true end
   if count == 0 then
-    call('HDEL', base .. ':limited:' .. r.id, id)
+    call('HDEL', key, id)
   elseif count ~= before then
-    call('HSET', base .. ':limited:' .. r.id, id, exact(count))
-    if before == 0 then expire(base .. ':limited:' .. r.id) end
+    call('HSET', key, id, exact(count))
+    if before == 0 then expire(key) end
   end
 end
 
 local function drop_limited(r)
-  for id in pairs(load_hash(base .. ':limited:' .. r.id, tonumber)) do
+  for id in pairs(load_hash(limited_key(r.id), tonumber)) do
     if id ~= SENTINEL then count_limited(r, id, 0) end
   end
 end

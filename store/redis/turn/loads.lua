@@ -1,36 +1,40 @@
 -- Loads of endpoints.
 
-local load_key = base .. ':load'
-local function loads_key(id) return base .. ':loads:' .. id end
-
--- Set a replica's load at an endpoint.
-local function count_load(id, endpoint, count)
-  local key = loads_key(id)
-  local before = tonumber(call('HGET', key, endpoint) or nil)
-  if before == count then return end
-  call('HSET', key, endpoint, exact(count))
-  call('ZINCRBY', load_key, exact(count - (before or 0)), endpoint)
-  if not before then
+-- Set a replica's loads at endpoints, by name.
+local function count_loads(id, endpoints, counts)
+  local key, written, new = loads_key(id), {}, false
+  for i, before in ipairs(list_many('HMGET', key, endpoints)) do
+    local endpoint = endpoints[i]
+    local count = counts[endpoint]
+    before = before and tonumber(before)
+    if before ~= count then
+      insert(written, endpoint)
+      insert(written, exact(count))
+      call('ZINCRBY', LOAD, exact(count - (before or 0)), endpoint)
+      new = new or not before
+    end
+  end
+  call_many('HSET', key, written)
+  if new then
     expire(key)
-    expire(load_key)
+    expire(LOAD)
   end
 end
 
-local tokens_key = base .. ':tokens'
 local any_tokens -- whether there are any, once that was looked at
 
 -- Set the tokens that a replica's requests at an endpoint are expected to cost.
 local function count_tokens(id, endpoint, count)
-  if any_tokens == nil then any_tokens = call('EXISTS', tokens_key) == 1 end
+  if any_tokens == nil then any_tokens = call('EXISTS', TOKENS) == 1 end
   if count == 0 and not any_tokens then return end
-  local key = tokens_key .. ':' .. id
+  local key = tokens_key(id)
   local before = tonumber(call('HGET', key, endpoint) or 0)
   if before == count then return end
   any_tokens = true
   if count == 0 then call('HDEL', key, endpoint) else call('HSET', key, endpoint, exact(count)) end
-  if call('HINCRBY', tokens_key, endpoint, exact(count - before)) == 0 then call('HDEL', tokens_key, endpoint) end
+  if call('HINCRBY', TOKENS, endpoint, exact(count - before)) == 0 then call('HDEL', TOKENS, endpoint) end
   expire(key)
-  expire(tokens_key)
+  expire(TOKENS)
 end
 
 -- Take an endpoint off a replica's list; one that no replica lists is gone.
@@ -41,11 +45,11 @@ local function forget_load(id, endpoint)
   count_tokens(id, endpoint, 0)
   for other, r in pairs(every_replica()) do
     if r and other ~= id and call('HEXISTS', loads_key(other), endpoint) == 1 then
-      call('ZINCRBY', load_key, exact(-tonumber(count)), endpoint)
+      call('ZINCRBY', LOAD, exact(-tonumber(count)), endpoint)
       return
     end
   end
-  call('ZREM', load_key, endpoint)
+  call('ZREM', LOAD, endpoint)
 end
 
 local function drop_loads(id)
@@ -53,22 +57,22 @@ local function drop_loads(id)
 end
 
 -- Add the loads up anew, once a second.
-local function count_loads()
-  local turns = call('ZRANGE', load_key, 0, -1, 'WITHSCORES')
-  call('DEL', load_key, tokens_key)
+local function audit_loads()
+  local turns = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
+  call('DEL', LOAD, TOKENS)
   for id, r in pairs(every_replica()) do
-    local tokens = r and call('HGETALL', tokens_key .. ':' .. id) or {}
-    for i = 1, #tokens, 2 do call('HINCRBY', tokens_key, tokens[i], tokens[i + 1]) end
+    local tokens = r and call('HGETALL', tokens_key(id)) or {}
+    for i = 1, #tokens, 2 do call('HINCRBY', TOKENS, tokens[i], tokens[i + 1]) end
     local loads = r and call('HGETALL', loads_key(id)) or {}
-    for i = 1, #loads, 2 do call('ZINCRBY', load_key, loads[i + 1], loads[i]) end
+    for i = 1, #loads, 2 do call('ZINCRBY', LOAD, loads[i + 1], loads[i]) end
     expire(loads_key(id))
-    expire(tokens_key .. ':' .. id)
+    expire(tokens_key(id))
   end
   for i = 1, #turns, 2 do
-    if call('ZSCORE', load_key, turns[i]) then call('ZINCRBY', load_key, exact(tonumber(turns[i + 1]) % 1), turns[i]) end
+    if call('ZSCORE', LOAD, turns[i]) then call('ZINCRBY', LOAD, exact(tonumber(turns[i + 1]) % 1), turns[i]) end
   end
-  expire(load_key)
-  expire(tokens_key)
+  expire(LOAD)
+  expire(TOKENS)
   call('HSET', base, 'audited', exact(now))
 end
 
@@ -76,10 +80,10 @@ end
 -- ago, and that load. The grant counts there.
 local TURNS = 1073741824 -- microseconds that a fraction of a request stands for at most
 local function suggest(id)
-  local least = call('ZRANGE', load_key, 0, 0, 'WITHSCORES')
+  local least = call('ZRANGE', LOAD, '0', '0', 'WITHSCORES')
   if not least[1] then return '', '0' end
   local load = math.floor(tonumber(least[2]))
-  call('ZADD', load_key, exact(load + 1 + now % TURNS / TURNS), least[1])
-  if call('HINCRBY', loads_key(id), least[1], 1) == 1 then expire(loads_key(id)) end
+  call('ZADD', LOAD, exact(load + 1 + now % TURNS / TURNS), least[1])
+  if call('HINCRBY', loads_key(id), least[1], '1') == 1 then expire(loads_key(id)) end
   return least[1], exact(load)
 end

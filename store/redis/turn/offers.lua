@@ -1,17 +1,56 @@
 -- Offers and mail.
 
-local function offer_of(ticket)
-  local record = call('HGET', base .. ':offers', ticket)
-  return record and read_offer(record)
+local offers = {}       -- those looked at so far; false where there is none
+local moved_offers = {} -- tickets whose offers are to be written, or deleted
+local went = {}         -- by replica, tickets that stand in its name no more
+
+-- Look at many at once.
+local function look_at_offers(tickets)
+  local unknown = {}
+  for _, ticket in ipairs(tickets) do
+    if offers[ticket] == nil then insert(unknown, ticket) end
+  end
+  for i, record in ipairs(list_many('HMGET', OFFERS, unknown)) do offers[unknown[i]] = record and read_offer(record) end
 end
 
-local function save_offer(ticket, offer) call('HSET', base .. ':offers', ticket, write_offer(offer)) end
+local function offer_of(ticket)
+  if offers[ticket] == nil then look_at_offers({ ticket }) end
+  return offers[ticket]
+end
+
+local function set_offer(ticket, offer) offers[ticket], moved_offers[ticket] = offer, true end
+
+local function stands_no_more(owner, ticket)
+  went[owner] = went[owner] or {}
+  insert(went[owner], ticket)
+end
+
+local function save_went(id)
+  if went[id] then call_many('SREM', own_key(id), went[id]) end
+  went[id] = nil
+end
+
+local function save_offers()
+  local written, deleted = {}, {}
+  for ticket in pairs(moved_offers) do
+    if offers[ticket] then
+      insert(written, ticket)
+      insert(written, write_offer(offers[ticket]))
+    else
+      insert(deleted, ticket)
+    end
+  end
+  call_many('HSET', OFFERS, written)
+  call_many('HDEL', OFFERS, deleted)
+  moved_offers = {}
+  for id in pairs(went) do save_went(id) end
+end
 
 -- Take a standing offer away and forget it.
 local function remove(ticket, offer)
   leave_book(offer, offer.score .. ticket)
-  call('SREM', base .. ':own:' .. offer.owner, ticket)
-  call('HDEL', base .. ':offers', ticket)
+  stands_no_more(offer.owner, ticket)
+  set_offer(ticket, false)
 end
 
 -- Put mail in a replica's box. A grant has the endpoint with the least load.
@@ -19,21 +58,30 @@ local function post(r, kind, ticket, offer, counter, endpoint, load)
   r.sent = r.sent + 1
   r.dirty, r.letters = true, r.letters or {}
   local book = books[offer.book]
-  local key = base .. ':mail:' .. r.id
-  local letter = concat({ exact(r.sent), kind, ticket, book.priority, book.policy, offer.flow,
-    offer.charge, exact((counter or 0) / book.scale), endpoint or '', load or '0' }, FIELD)
-  insert(r.letters, letter)
-  local n = call('RPUSH', key, letter)
-  if n == 1 then expire(key) end
+  insert(r.letters, concat({ exact(r.sent), exact(kind), ticket, exact(book.priority), book.policy, offer.flow,
+    offer.charge, exact((counter or 0) / book.scale), endpoint or '', load or '0' }, FIELD))
   if is_grant(kind) then
     r.unread = r.unread + 1
     fleet.held = fleet.held + 1
   end
 end
 
--- Forget a piece of mail that was read, or whose replica is gone.
-local function forget(r, mail)
-  if mail[2] == GRANTED then return end
-  local offer = offer_of(mail[3])
-  if offer and offer.granted and offer.owner == r.id then call('HDEL', base .. ':offers', mail[3]) end
+-- The mail that a replica has not read.
+local function read_box(r)
+  local box = call('LRANGE', mail_key(r.id), '0', '-1')
+  for i, record in ipairs(box) do box[i] = read_mail(record) end
+  return box
+end
+
+-- Forget mail that was read, or whose replica is gone.
+local function forget(r, letters)
+  local tickets = {}
+  for _, mail in ipairs(letters) do
+    if mail[2] ~= GRANTED then insert(tickets, mail[3]) end
+  end
+  look_at_offers(tickets)
+  for _, ticket in ipairs(tickets) do
+    local offer = offers[ticket]
+    if offer and offer.granted and offer.owner == r.id then set_offer(ticket, false) end
+  end
 end

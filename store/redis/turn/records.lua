@@ -4,27 +4,31 @@
 local FIELD, ITEM, PART = '\31', '\30', '\29'
 
 local function split(s, separator)
-  local parts, n = {}, 0
+  local parts, n, from = {}, 0, 1
   if s == '' then return parts end
-  for part in string.gmatch(s .. separator, '([^' .. separator .. ']*)' .. separator) do
+  local at = string.find(s, separator, 1, true)
+  while at do
     n = n + 1
-    parts[n] = part
+    parts[n] = string.sub(s, from, at - 1)
+    from = at + 1
+    at = string.find(s, separator, from, true)
   end
+  parts[n + 1] = string.sub(s, from)
   return parts
 end
 local function flag(set) return set and '1' or '0' end
 
 -- An offer's rank and charge stay text, as they came: they are copied more often
--- than reckoned with. Whether it was granted is the record's last character.
+-- than reckoned with.
 local function write_offer(o)
   return concat({ o.book, o.flow, o.rank, o.charge, o.score, o.owner, o.tokens, flag(o.granted) }, FIELD)
 end
-local offer_fields = '^' .. string.rep('([^\31]*)\31', 7) .. '([^\31]*)$'
+local OFFER = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_offer(s)
-  local book, flow, rank, charge, score, owner, tokens, granted = string.match(s, offer_fields)
+  local book, flow, rank, charge, score, owner, tokens, granted = string.match(s, OFFER)
   return {
     book = book, flow = flow, rank = rank, charge = charge, score = score, owner = owner, tokens = tokens,
-    granted = granted == '1', record = s,
+    granted = granted == '1',
   }
 end
 
@@ -32,7 +36,7 @@ local function write_bands(bands)
   local items = {}
   for i, b in ipairs(bands) do
     items[i] = b.record or
-      concat({ b.priority, b.book or '', exact(b.limit), exact(b.in_flight), exact(b.queued), exact(b.bytes) }, PART)
+      concat({ exact(b.priority), b.book or '', exact(b.limit), exact(b.in_flight), exact(b.queued), exact(b.bytes) }, PART)
   end
   return concat(items, ITEM)
 end
@@ -50,24 +54,32 @@ end
 
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.last), exact(r.batch), exact(r.sent), exact(r.read), exact(r.unread),
-    concat(r.dead, ITEM), write_bands(r.bands), exact(r.registered), exact(r.revoking), r.sheddable }, FIELD)
+    concat(r.dead, ITEM), r.bands and write_bands(r.bands) or r.bands_text, exact(r.registered), exact(r.revoking), r.sheddable }, FIELD)
 end
 local function read_replica(s)
   local f = split(s, FIELD)
   return {
     id = f[1], incarnation = f[2], last = tonumber(f[3]), batch = tonumber(f[4]), sent = tonumber(f[5]), read = tonumber(f[6]),
-    unread = tonumber(f[7]), dead = split(f[8], ITEM), bands = read_bands(f[9], true),
+    unread = tonumber(f[7]), dead = split(f[8], ITEM), bands_text = f[9],
     registered = tonumber(f[10]) or 0, revoking = tonumber(f[11]) or 0, sheddable = f[12] or '',
   }
+end
+
+-- What the replica stated of its bands; few turns ask it of others.
+local function bands_of(r)
+  r.bands = r.bands or read_bands(r.bands_text, true)
+  return r.bands
 end
 
 -- Service that is to count half after a while is not decayed: what is served later
 -- counts the more. A book's scale says how much, in steps of a sixteenth of its
 -- half-life; replicas never see it. See store/memory/decay.go.
-local FRACTION = { 1, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916, 1.189207115002721, 1.241857812073484,
-  1.2968395546510096, 1.3542555469368927, 1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
-  1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474 }
 local STEPS, REBASE_AFTER = 16, 4096
+local function fraction(step)
+  return ({ 1, 1.0442737824274138, 1.0905077326652577, 1.1387886347566916, 1.189207115002721, 1.241857812073484,
+    1.2968395546510096, 1.3542555469368927, 1.4142135623730951, 1.4768261459394993, 1.5422108254079407, 1.6104903319492543,
+    1.681792830507429, 1.7562521603732995, 1.8340080864093424, 1.9152065613971474 })[step + 1]
+end
 
 local function rescale(b)
   b.scale = 1
@@ -75,11 +87,11 @@ local function rescale(b)
   local step = math.floor(now / (b.half_life / STEPS))
   if b.base == 0 then b.base = step end
   b.steps = math.max(0, step - b.base)
-  b.scale = math.ldexp(FRACTION[b.steps % STEPS + 1], math.floor(b.steps / STEPS))
+  b.scale = math.ldexp(fraction(b.steps % STEPS), math.floor(b.steps / STEPS))
 end
 
 local function write_book(b)
-  return concat({ exact(b.v), flag(b.counts), flag(b.lifts), b.priority, b.policy, exact(b.half_life), exact(b.base) }, FIELD)
+  return concat({ exact(b.v), flag(b.counts), flag(b.lifts), exact(b.priority), b.policy, exact(b.half_life), exact(b.base) }, FIELD)
 end
 local function read_book(s)
   local f = split(s, FIELD)

@@ -1,24 +1,31 @@
 -- Replicas that go, and generations that begin.
 
+local function forget_keys(id)
+  call('DEL', own_key(id), mail_key(id), uncounted_key(id), limited_key(id))
+  went[id] = nil
+end
+
 -- Forget a replica: its offers, what it held, and the charges of grants it
 -- never read.
 local function drop(r)
-  for _, record in ipairs(call('LRANGE', base .. ':mail:' .. r.id, 0, -1)) do
-    local mail = read_mail(record)
+  local box = read_box(r)
+  for _, mail in ipairs(box) do
     if is_grant(mail[2]) then
       settle(book_name(mail[4], mail[5]), mail[6], -tonumber(mail[7]), tonumber(mail[8]))
     end
-    forget(r, mail)
   end
-  for _, ticket in ipairs(call('SMEMBERS', base .. ':own:' .. r.id)) do
-    local offer = offer_of(ticket)
+  forget(r, box)
+  local own = call('SMEMBERS', own_key(r.id))
+  look_at_offers(own)
+  for _, ticket in ipairs(own) do
+    local offer = offers[ticket]
     if offer and offer.owner == r.id and not offer.granted then remove(ticket, offer) end
   end
   drop_limited(r)
   drop_loads(r.id)
-  call('DEL', base .. ':own:' .. r.id, base .. ':mail:' .. r.id, base .. ':uncounted:' .. r.id, base .. ':limited:' .. r.id)
-  call('HDEL', base .. ':replicas', r.id)
-  call('ZREM', base .. ':leases', r.id)
+  forget_keys(r.id)
+  call('HDEL', REPLICAS, r.id)
+  call('ZREM', LEASES, r.id)
   replicas[r.id] = false
   recount = true
 end
@@ -28,22 +35,24 @@ end
 local function drop_all(ids)
   table.sort(ids)
   for _, id in ipairs(ids) do
-    if replica(id) then drop(replica(id)) else call('ZREM', base .. ':leases', id) end
+    if replica(id) then drop(replica(id)) else call('ZREM', LEASES, id) end
   end
 end
 
 -- Begin a generation, in recovery: whatever the replicas stated is forgotten, and
 -- what the flows were served stays on the books.
 local function begin()
-  drop_all(call('HKEYS', base .. ':replicas'))
-  for book in pairs(books) do
-    for _, flow in ipairs(call('HKEYS', base .. ':count:' .. book)) do
-      if flow ~= SENTINEL and call('DEL', flow_key(book, flow)) == 1 then mark_idle(book, flow) end
+  drop_all(call('HKEYS', REPLICAS))
+  save_books()
+  for _, book in pairs(books) do
+    for _, flow in ipairs(call('HKEYS', book.count)) do
+      if flow ~= SENTINEL and call('DEL', book.flow .. flow) == 1 then mark_idle(book, flow) end
     end
-    call('DEL', base .. ':wait:' .. book)
+    call('DEL', book.wait)
     hold(book)
   end
-  call('DEL', base .. ':leases', base .. ':replicas', base .. ':offers')
+  call('DEL', LEASES, REPLICAS, OFFERS)
+  offers, moved_offers, went = {}, {}, {}
   meta = { generation = math.max(meta.generation + 1, now), recovering = true, recovered = now + recovery, expected = 0 }
   replicas, recount = {}, true
 end

@@ -3,12 +3,12 @@
 -- How many offers stand in a book.
 local function standing_in(name)
   local n = 0
-  for _, member in ipairs(call('ZRANGE', base .. ':wait:' .. name, 0, -1)) do
+  for _, member in ipairs(call('ZRANGE', books[name].wait, '0', '-1')) do
     if member ~= SENTINEL and not books[name].counts then
       n = n + 1
     elseif member ~= SENTINEL then
       local offer = offer_of(string.sub(member, 17))
-      if offer then n = n + call('ZCARD', flow_key(name, offer.flow)) end
+      if offer then n = n + call('ZCARD', books[name].flow .. offer.flow) end
     end
   end
   return n
@@ -25,7 +25,7 @@ local function revoke()
   local stated = top and fleet.bands[top]
   if meta.recovering or not stated or stated.limit <= 0 or fleet.held < stated.limit then return {} end
   local need, victims = 0, {}
-  for _, name in ipairs(bands[tostring(top)].books) do need = need + standing_in(name) end
+  for _, name in ipairs(bands[exact(top)].books) do need = need + standing_in(name) end
   for id, r in pairs(every_replica()) do
     if r then
       need = need - r.revoking

@@ -24,15 +24,14 @@ end
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
 local audited = tonumber(m[8] or 0) -- when endpoints' loads were last added up
 
-local books = load_hash(base .. ':books', read_book)
-local bands = load_hash(base .. ':bands', read_band)
+local books = load_hash(BOOKS, read_book)
+local bands = load_hash(BANDS, read_band)
 local replicas = {} -- those looked at so far; false where there is none
-local counters = {} -- those read or written so far, by book and flow; likewise
 
 local function replica(id)
   local r = replicas[id]
   if r == nil then
-    local record = call('HGET', base .. ':replicas', id)
+    local record = call('HGET', REPLICAS, id)
     r = record and read_replica(record) or false
     replicas[id] = r
   end
@@ -40,20 +39,20 @@ local function replica(id)
 end
 
 local function every_replica()
-  for _, id in ipairs(call('HKEYS', base .. ':replicas')) do replica(id) end
+  for _, id in ipairs(call('HKEYS', REPLICAS)) do replica(id) end
   return replicas
 end
 
 local function held_by(r)
   local held = r.unread
-  for _, b in ipairs(r.bands) do held = held + b.in_flight end
+  for _, b in ipairs(bands_of(r)) do held = held + b.in_flight end
   return held
 end
 
 -- Add what a replica states to the fleet's totals, or take it off.
 local function count_in(r, sign)
   fleet.held = fleet.held + sign * held_by(r)
-  for _, b in ipairs(r.bands) do
+  for _, b in ipairs(bands_of(r)) do
     local band = fleet.bands[b.priority]
     if not band then
       band = { priority = b.priority, limit = NO_OPINION, in_flight = 0, queued = 0, bytes = 0 }
@@ -73,11 +72,11 @@ local function count_fleet()
     if r then
       fleet.members = fleet.members + 1
       count_in(r, 1)
-      for _, b in ipairs(r.bands) do
+      for _, b in ipairs(bands_of(r)) do
         local band = fleet.bands[b.priority]
         if b.limit ~= NO_OPINION and (band.limit == NO_OPINION or b.limit < band.limit) then band.limit = b.limit end
       end
-      call('ZADD', base .. ':leases', 'NX', now + lease, id) -- heals a lease that was lost
+      call('ZADD', LEASES, 'NX', exact(now + lease), id) -- heals a lease that was lost
     end
   end
 end

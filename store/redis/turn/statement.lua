@@ -1,36 +1,26 @@
 -- The turn: who states it, and what it says.
 
 if meta.generation == 0 then begin() end
-drop_all(call('ZRANGEBYSCORE', base .. ':leases', '-inf', now))
+drop_all(call('ZRANGEBYSCORE', LEASES, '-inf', exact(now)))
 
-local function answer(status, r)
-  save_limits()
-  local items = {}
-  for _, b in pairs(fleet.bands) do insert(items, b) end
-  call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
-    'expected', meta.expected, 'counted', exact(fleet.counted),
-    'totals', concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), fleet.members, exact(checksum(fleet)) }, FIELD), 'bands', write_bands(items))
-  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {}, {}, {} }
-  if r then
-    reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
-    for i, b in ipairs(r.bands) do
-      local band = fleet.bands[b.priority]
-      reply[9][i] = { b.priority, exact(books[b.book] and books[b.book].v / books[b.book].scale or 0), band.queued, band.bytes, band.in_flight }
-    end
-    if r.sent > r.read then reply[10] = call('LRANGE', base .. ':mail:' .. r.id, 0, -1) end
-  end
-  return reply
+-- The turn ends here: everything is as it was stated before.
+local function finish(status, r)
+  if recount then count_fleet() end
+  save()
+  return answer(status, r)
 end
 
 local me = replica(my_id)
-if me and me.incarnation > incarnation then return redis.error_reply('SUPERSEDED a later process has taken the id') end
+if me and me.incarnation > incarnation then
+  finish()
+  return redis.error_reply('SUPERSEDED a later process has taken the id')
+end
 if me and me.incarnation == incarnation then
   if me.last < answered then
     begin() -- the store was rolled back: it forgot a turn that it answered
     me = nil
   elseif number <= me.last then
-    if recount then count_fleet() end
-    return answer(OK, me) -- late or repeated: the truth has moved on
+    return finish(OK, me) -- late or repeated: the truth has moved on
   end
 end
 if registering and alone and generation == meta.generation then
@@ -44,31 +34,28 @@ if registering then
   else -- what is left of a record that was lost would be taken for this one's
     drop_limited({ id = my_id })
     drop_loads(my_id)
-    call('DEL', base .. ':own:' .. my_id, base .. ':mail:' .. my_id, base .. ':uncounted:' .. my_id, base .. ':limited:' .. my_id)
+    forget_keys(my_id)
   end
   me = { id = my_id, incarnation = incarnation, registered = number, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {},
     revoking = 0, sheddable = '' }
   replicas[my_id] = me
   recount = true
 elseif not (me and me.incarnation == incarnation and generation == meta.generation) then
-  if generation == meta.generation and call('HLEN', base .. ':replicas') == 0 then
+  if generation == meta.generation and call('HLEN', REPLICAS) == 0 then
     begin() -- everyone was forgotten, and what they hold with them
   end
-  if recount then count_fleet() end
-  return answer(REGISTER, nil)
+  return finish(REGISTER)
 end
 
 -- Unread mail that is not there was lost, and grants with it that the replica may
 -- have read from a wake-up: it must say anew what it has before they stop counting.
-if not registering and me.sent > me.read and call('LLEN', base .. ':mail:' .. my_id) ~= me.sent - me.read then
-  if recount then count_fleet() end
-  return answer(REGISTER, nil)
-end
+local box = me.sent > me.read and call('LRANGE', mail_key(my_id), '0', '-1') or {}
+if not registering and #box ~= me.sent - me.read then return finish(REGISTER) end
 
 -- The lease, and who is dead.
 me.last, me.dirty, me.dead = number, true, {}
-call('ZADD', base .. ':leases', now + lease, my_id)
-if registering then call('HSET', base .. ':replicas', my_id, write_replica(me)) end
+call('ZADD', LEASES, exact(now + lease), my_id)
+if registering then call('HSET', REPLICAS, my_id, write_replica(me)) end
 local evicts = next_flag()
 me.revoking, me.sheddable = next_number(), next_arg()
 for _ = 1, next_number() do insert(me.dead, next_arg()) end
@@ -76,7 +63,7 @@ meta.expected = math.max(meta.expected, members)
 for _, id in ipairs(me.dead) do
   -- Whoever lives says something every third of its lease: gossip may be cut
   -- where the ledger is not.
-  local lease_end = id ~= my_id and tonumber(call('ZSCORE', base .. ':leases', id) or nil)
+  local lease_end = id ~= my_id and tonumber(call('ZSCORE', LEASES, id) or nil)
   if lease_end and lease_end - now <= lease / 2 and replica(id) and stated_dead_by_all(id) then drop(replica(id)) end
 end
 
@@ -84,24 +71,24 @@ count_in(me, -1)
 
 -- Mail that was read is forgotten. What is unread is counted anew: the grants in
 -- it, and the offers it is about that the replica still counts as standing.
-local my_mail = base .. ':mail:' .. my_id
-local uncounted_key = base .. ':uncounted:' .. my_id
-local read, told, unread_about = 0, 0, {}
-local suggested = {} -- unread grants by endpoint
+local read, told, unread_about = {}, 0, {}
+local suggested, unread_of = {}, {} -- unread grants by endpoint, and by flow
 local counts_upto
-me.unread = 0
-for _, record in ipairs(me.sent > me.read and call('LRANGE', my_mail, 0, -1) or {}) do
+me.unread, me.box = 0, {}
+for _, record in ipairs(box) do
   local mail = read_mail(record)
   if mail[1] <= read_upto then
-    forget(me, mail)
-    read = read + 1
+    insert(read, mail)
   else
+    insert(me.box, record)
     if is_grant(mail[2]) then
+      local id = mail[4] .. ':' .. mail[6]
       me.unread = me.unread + 1
       suggested[mail[9]] = (suggested[mail[9]] or 0) + 1
+      unread_of[id] = (unread_of[id] or 0) + 1
     end
     if mail[2] ~= GRANTED then
-      counts_upto = counts_upto or load_hash(uncounted_key, tonumber)
+      counts_upto = counts_upto or load_hash(uncounted_key(my_id), tonumber)
       if mail[1] > (counts_upto[mail[3]] or 0) then
         told = told + 1
         unread_about[mail[3]] = (unread_about[mail[3]] or 0) + 1
@@ -110,9 +97,10 @@ for _, record in ipairs(me.sent > me.read and call('LRANGE', my_mail, 0, -1) or 
   end
 end
 me.read = math.min(read_upto, me.sent)
-if read > 0 then
-  call('LTRIM', my_mail, read, -1)
-  if not counts_upto then call('DEL', uncounted_key) end
+if #read > 0 then
+  forget(me, read)
+  call('LTRIM', mail_key(my_id), exact(#read), '-1')
+  if not counts_upto then call('DEL', uncounted_key(my_id)) end
 end
 
 -- The replica no longer counts the ticket for the sake of unread mail.
@@ -120,28 +108,25 @@ local function uncount(ticket)
   local n = unread_about[ticket]
   if not n then return end
   told, unread_about[ticket] = told - n, nil
-  call('HSET', uncounted_key, ticket, exact(me.sent))
-  expire(uncounted_key)
+  call('HSET', uncounted_key(my_id), ticket, exact(me.sent))
+  expire(uncounted_key(my_id))
 end
 
 -- What the replica states of itself; whatever had drifted is right again.
-local before, my_book = me.bands, {}
+local before, my_book = bands_of(me), {}
 me.bands = {}
 for i = 1, next_number() do
   local priority, policy, counts, lifts, half_life = next_number(), next_arg(), next_flag(), next_flag(), next_number()
   local name = open_book(priority, policy, counts, lifts, half_life)
   local limit, in_flight, queued, bytes, v = next_arg(), next_arg(), next_arg(), next_arg(), next_number()
-  local record = concat({ priority, name, limit, in_flight, queued, bytes }, PART)
+  local record = concat({ exact(priority), name, limit, in_flight, queued, bytes }, PART)
   limit = tonumber(limit)
   me.bands[i] = {
     priority = priority, book = name, limit = limit, in_flight = tonumber(in_flight), queued = tonumber(queued),
     bytes = tonumber(bytes), record = record,
   }
   v = v * books[name].scale
-  if registering and v > books[name].v then
-    books[name].v = v
-    save_book(name)
-  end
+  if registering and v > books[name].v then books[name].v, books[name].moved = v, true end
   my_book[priority] = name
   local b = before[i]
   recount = recount or not b or b.priority ~= priority or b.limit ~= limit or b.book ~= name
@@ -151,18 +136,7 @@ if recount then count_fleet() else count_in(me, 1) end
 
 -- Flows with limits of their own.
 local stated_limits, rooms = {}, {}
-local unread_of = {}
-local limited_count = next_number()
-if limited_count > 0 or registering or resyncing then
-  for _, record in ipairs(me.sent > me.read and call('LRANGE', my_mail, 0, -1) or {}) do
-    local mail = read_mail(record)
-    if is_grant(mail[2]) then
-      local id = mail[4] .. ':' .. mail[6]
-      unread_of[id] = (unread_of[id] or 0) + 1
-    end
-  end
-end
-for i = 1, limited_count do
+for i = 1, next_number() do
   local id, max, per_minute, in_flight = next_arg(), next_number(), next_number(), next_number()
   local m = limit_of(id)
   if not m then
@@ -176,30 +150,31 @@ for i = 1, limited_count do
   rooms[id] = true
 end
 if registering or resyncing then
-  for id in pairs(load_hash(base .. ':limited:' .. my_id, tonumber)) do
+  for id in pairs(load_hash(limited_key(my_id), tonumber)) do
     if not rooms[id] and id ~= SENTINEL then count_limited(me, id, unread_of[id] or 0) end
   end
 end
 
 -- The replica's endpoints.
 local wants_loads = next_flag()
-local listed = {}
+local endpoints, loads_at = {}, {}
 for _ = 1, next_number() do
   local endpoint, in_flight, tokens = next_arg(), next_number(), next_number()
-  listed[endpoint] = true
   if in_flight < 0 then
     forget_load(my_id, endpoint)
   else
-    count_load(my_id, endpoint, in_flight + (suggested[endpoint] or 0))
+    if not loads_at[endpoint] then insert(endpoints, endpoint) end
+    loads_at[endpoint] = in_flight + (suggested[endpoint] or 0)
     count_tokens(my_id, endpoint, tokens)
   end
 end
+count_loads(my_id, endpoints, loads_at)
 if registering or resyncing then
   for _, endpoint in ipairs(call('HKEYS', loads_key(my_id))) do
-    if not listed[endpoint] then forget_load(my_id, endpoint) end
+    if not loads_at[endpoint] then forget_load(my_id, endpoint) end
   end
 end
-if now - audited >= RECOUNT_AFTER or now < audited then count_loads() end
+if now - audited >= RECOUNT_AFTER or now < audited then audit_loads() end
 
 -- Settlements, once a batch.
 local settles = batch > me.batch
@@ -208,8 +183,8 @@ for _ = 1, next_number() do
   local flow, priority, policy, delta, counter = next_arg(), next_number(), next_arg(), next_number(), next_number()
   local tokens = next_number()
   if settles then
-    settle(book_name(priority, policy), flow, delta, counter)
-    local m = limit_of(priority .. ':' .. flow)
+    settle(book_name(exact(priority), policy), flow, delta, counter)
+    local m = limit_of(exact(priority) .. ':' .. flow)
     if m then spend(m, tokens) end
   end
 end
@@ -217,66 +192,81 @@ end
 -- Counters that a registering replica was last told.
 for _ = 1, next_number() do
   local flow, priority, value = next_arg(), next_number(), next_number()
-  local name = my_book[priority]
-  if name and books[name].counts then
-    local counter = counter_of(name, flow)
-    value = value * books[name].scale
+  local book = books[my_book[priority]]
+  if book and book.counts then
+    local counter = counter_of(book, flow)
+    value = value * book.scale
     if not counter or counter < value then
-      set_counter(name, flow, value)
-      if not move(name, flow, value) and not counter then mark_idle(name, flow) end
+      set_counter(book, flow, value)
+      if not move(book, flow, value) and not counter then mark_idle(book, flow) end
     end
   end
 end
 
 -- Withdrawals.
-local my_own = base .. ':own:' .. my_id
-for _ = 1, next_number() do
-  local ticket = next_arg()
-  local offer = offer_of(ticket)
+local withdrawn = {}
+for i = 1, next_number() do withdrawn[i] = next_arg() end
+look_at_offers(withdrawn)
+for _, ticket in ipairs(withdrawn) do
+  local offer = offers[ticket]
   if offer and offer.owner == my_id and not offer.granted then remove(ticket, offer) else uncount(ticket) end
 end
 
 -- Offers.
-local restated, added = {}, 0
-for _ = 1, next_number() do
+local stated, tickets, flows, restated, came = {}, {}, {}, {}, {}
+for i = 1, next_number() do
   local ticket, flow, priority = next_arg(), next_arg(), next_number()
-  local rank, charge, score, idle, tokens = next_arg(), next_arg(), next_arg(), next_flag(), next_arg()
-  local offer = offer_of(ticket)
-  restated[ticket] = true
+  local book = my_book[priority]
+  stated[i] = {
+    book = book, flow = flow, rank = next_arg(), charge = next_arg(), score = next_arg(), idle = next_flag(), tokens = next_arg(),
+    owner = my_id, granted = false,
+  }
+  tickets[i], restated[ticket] = ticket, true
+  if book then
+    flows[book] = flows[book] or {}
+    insert(flows[book], flow)
+  end
+end
+look_at_offers(tickets)
+for name, of in pairs(flows) do
+  if books[name].counts then look_at_counters(books[name], of) end
+end
+for i, ticket in ipairs(tickets) do
+  local new, offer = stated[i], offers[ticket]
   if offer and offer.granted then
     if offer.owner ~= my_id then
       uncount(ticket)
-      post(me, TAKEN, ticket, offer, counter_of(offer.book, offer.flow))
+      post(me, TAKEN, ticket, offer, counter_of(books[offer.book], offer.flow))
       told = told + 1
       unread_about[ticket] = 1
     end
   else
     if offer then
       if offer.owner == my_id then
-        idle = false -- it stood before: it was lifted then, or had not to be
+        new.idle = false -- it stood before: it was lifted then, or had not to be
       elseif replica(offer.owner) then
         post(replica(offer.owner), DROPPED, ticket, offer)
       end
       remove(ticket, offer)
     end
     uncount(ticket) -- counted once, as standing again
-    if my_book[priority] then
-      offer = { book = my_book[priority], flow = flow, rank = rank, charge = charge, score = score, owner = my_id, tokens = tokens, granted = false }
-      save_offer(ticket, offer)
-      added = added + call('SADD', my_own, ticket)
-      stand(offer, score .. ticket, idle)
+    if new.book then
+      set_offer(ticket, new)
+      insert(came, ticket)
+      stand(new, new.score .. ticket, new.idle)
     end
   end
 end
 if registering or resyncing then
-  for _, ticket in ipairs(call('SMEMBERS', my_own)) do
+  for _, ticket in ipairs(call('SMEMBERS', own_key(my_id))) do
     if not restated[ticket] then
       local offer = offer_of(ticket)
-      if offer then remove(ticket, offer) else call('SREM', my_own, ticket) end
+      if offer then remove(ticket, offer) else stands_no_more(my_id, ticket) end
     end
   end
 end
-
-local status, standing = OK, call('SCARD', my_own)
+save_went(my_id)
+local added = call_many('SADD', own_key(my_id), came)
+local status, standing = OK, call('SCARD', own_key(my_id))
 if standing + told ~= stated_standing then status = RESYNC end
-if standing <= added then expire(my_own) end -- it was empty before this turn
+if standing <= added then expire(own_key(my_id)) end -- it was empty before this turn

@@ -1,0 +1,47 @@
+-- What a turn's end writes and says.
+
+-- Write what changed, and wake the others that got mail, with the mail.
+local function save()
+  save_limits()
+  save_offers()
+  save_books()
+  local records = {}
+  for id, r in pairs(replicas) do
+    if r and r.dirty then
+      if r.letters then
+        call_many('RPUSH', mail_key(id), r.letters)
+        if r.sent - r.read <= #r.letters then expire(mail_key(id)) end -- the box was empty
+        if id ~= my_id then
+          call(publish, base .. ':wake:' .. id, concat({ r.incarnation, exact(r.registered), unpack(r.letters, 1, PUBLISHED) }, '\n'))
+        end
+      end
+      insert(records, id)
+      insert(records, write_replica(r))
+      r.dirty = false
+    end
+  end
+  call_many('HSET', REPLICAS, records)
+  local stated = {}
+  for _, b in pairs(fleet.bands) do insert(stated, b) end
+  call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
+    'expected', exact(meta.expected), 'counted', exact(fleet.counted), 'bands', write_bands(stated), 'totals',
+    concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), exact(fleet.members), exact(checksum(fleet)) }, FIELD))
+end
+
+-- The reply to a replica, or to one that is not known.
+local function answer(status, r)
+  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {}, {}, {} }
+  if not r then return reply end
+  reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
+  for i, b in ipairs(bands_of(r)) do
+    local book, band = books[b.book], fleet.bands[b.priority]
+    reply[9][i] = { b.priority, exact(book and book.v / book.scale or 0), band.queued, band.bytes, band.in_flight }
+  end
+  if r.box then -- the turn read it
+    reply[10] = r.box
+    for _, letter in ipairs(r.letters or {}) do insert(r.box, letter) end
+  elseif r.sent > r.read then
+    reply[10] = call('LRANGE', mail_key(r.id), '0', '-1')
+  end
+  return reply
+end
