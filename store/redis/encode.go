@@ -18,7 +18,7 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 	}
 	args := make([]any, 0, 32+9*len(s.Bands)+7*len(s.Offers)+len(s.Withdrawn)+5*len(s.Settlements)+3*len(s.Counters))
 	add := func(values ...any) { args = append(args, values...) }
-	add(l.cfg.KeyTTL.Milliseconds(), l.publish,
+	add(ledgerFormat, l.cfg.KeyTTL.Milliseconds(), l.publish,
 		l.cfg.Lease.Microseconds(), l.cfg.Recovery.Microseconds(), l.cfg.CounterIdle.Microseconds(), l.cfg.CounterKeep.Microseconds(),
 		now, escape(s.Replica), fmt.Sprintf("%020d", s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadMail, s.Members,
 		flag(s.Register), flag(s.Resync), flag(s.Alone), flag(s.Leave), s.Standing, s.Batch)

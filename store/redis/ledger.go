@@ -15,7 +15,8 @@ import (
 type Ledger struct {
 	cfg     Config
 	client  goredis.UniversalClient
-	base    string
+	root    string // of the pool's keys
+	base    string // of those that hold the ledger
 	publish string // the command that wakes
 	script  *goredis.Script
 }
@@ -30,9 +31,10 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	}
 	l := &Ledger{
 		cfg: cfg, client: goredis.NewUniversalClient(options), publish: "PUBLISH",
-		base:   cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(cfg.Pool) + "}",
+		root:   cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(cfg.Pool) + "}",
 		script: goredis.NewScript(turnSource()),
 	}
+	l.base = l.root + ":" + ledgerFormat
 	if _, cluster := l.client.(*goredis.ClusterClient); cluster {
 		l.publish = "SPUBLISH"
 	}
@@ -48,11 +50,14 @@ func (l *Ledger) Close() error { return l.client.Close() }
 
 // Turn implements [store.Ledger].
 func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
-	result, err := l.script.Run(ctx, l.client, []string{l.base}, l.arguments(s)...).Slice()
-	if err != nil {
-		if strings.Contains(err.Error(), "SUPERSEDED") {
-			return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
-		}
+	result, err := l.script.Run(ctx, l.client, []string{l.root}, l.arguments(s)...).Slice()
+	switch {
+	case goredis.HasErrorPrefix(err, "SUPERSEDED"):
+		return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
+	case goredis.HasErrorPrefix(err, "FORMAT"):
+		return nil, fmt.Errorf("%w: turn %d: replicas of another version keep the ledger, in their format (%w), not in %s: wait until the last of them has left",
+			store.ErrUnavailable, s.Number, err, ledgerFormat)
+	case err != nil:
 		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, err)
 	}
 	reply, err := decode(result)
@@ -119,7 +124,7 @@ func (l *Ledger) check(ctx context.Context) error {
 		}
 	}
 	for key, want := range map[string]string{
-		l.base: "hash", l.base + ":replicas": "hash", l.base + ":books": "hash", l.base + ":bands": "hash", l.base + ":offers": "hash",
+		l.root: "hash", l.base: "hash", l.base + ":replicas": "hash", l.base + ":books": "hash", l.base + ":bands": "hash", l.base + ":offers": "hash",
 	} {
 		typ, err := l.client.Type(ctx, key).Result()
 		if err != nil {

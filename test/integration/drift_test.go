@@ -80,7 +80,7 @@ func TestDriftHeals(t *testing.T) {
 		})
 	}
 	time.Sleep(1500 * time.Millisecond)
-	base := "weir:{default}"
+	base := "weir:{default}:1"
 	keys, err := client.Keys(ctx, base+":wait:*").Result()
 	if err != nil || len(keys) != 1 {
 		t.Fatalf("the waiting flows are in %v, %v", keys, err)

@@ -8,9 +8,12 @@
 --   books       flows and counters            revoke     eviction
 --   offers, limits, loads, replicas           answer     the reply
 --
--- KEYS[1] is the pool's base key, "<prefix>{<pool>}". All other keys start with
--- it and share its hash tag, so that a pool lives on one cluster slot:
+-- KEYS[1] is the pool's root, "<prefix>{<pool>}"; base is the root and the format of
+-- what is kept. All keys start with the root and share its hash tag, so that a pool
+-- lives on one cluster slot:
 --
+--   root               hash    the format in which the pool's ledger is kept, and until
+--                              when no other may begin
 --   base               hash    generation, recovering, recovered, expected, and
 --                              the fleet's totals
 --   base:leases        zset    replicas by when their leases end
@@ -53,7 +56,8 @@
 -- Keys that would come and go with their last element hold a sentinel, so that
 -- they keep their TTLs.
 
-local base = KEYS[1]
+local root, format_number = KEYS[1], ARGV[1]
+local base = root .. ':' .. format_number
 local LEASES, REPLICAS, BOOKS, BANDS = base .. ':leases', base .. ':replicas', base .. ':books', base .. ':bands'
 local OFFERS, LIMITS, LOAD, TOKENS = base .. ':offers', base .. ':limits', base .. ':load', base .. ':tokens'
 local function own_key(id) return base .. ':own:' .. id end
@@ -70,7 +74,7 @@ local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
 local PUBLISHED = 1000        -- letters in a wake-up at most; the rest waits in the box
 local SENTINEL = '\31'        -- no name has a control character
 
-local position = 0
+local position = 1
 local function next_arg()
   position = position + 1
   return ARGV[position]

@@ -8,6 +8,18 @@ end
 
 local function checksum(t) return t.held + 3 * t.queued + 5 * t.bytes + 7 * t.members + 1 end
 
+-- A pool's ledger is kept in one format at a time. While replicas of another version
+-- keep it in theirs, this one must do without; once none of them has taken a turn for
+-- a lease, it begins anew.
+local keeper = call('HMGET', root, 'format', 'until')
+local kept_until = tonumber(keeper[2] or 0)
+local taken_over = keeper[1] and keeper[1] ~= format_number
+if taken_over and now < kept_until then return redis.error_reply('FORMAT ' .. keeper[1]) end
+if taken_over or kept_until < now + lease then
+  call('HSET', root, 'format', format_number, 'until', exact(now + 2 * lease))
+  expire(root)
+end
+
 local m = call('HMGET', base, 'generation', 'recovering', 'recovered', 'expected', 'counted', 'totals', 'bands', 'audited')
 local meta = {
   generation = tonumber(m[1] or 0), recovering = m[2] == '1', recovered = tonumber(m[3] or 0), expected = tonumber(m[4] or 0),

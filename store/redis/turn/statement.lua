@@ -1,6 +1,6 @@
 -- The turn: who states it, and what it says.
 
-if meta.generation == 0 then begin() end
+if meta.generation == 0 or taken_over then begin() end
 drop_all(call('ZRANGEBYSCORE', LEASES, '-inf', exact(now)))
 
 -- The turn ends here: everything is as it was stated before.
