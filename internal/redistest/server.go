@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -15,6 +16,7 @@ import (
 // Server is a redis-server process on loopback, without persistence.
 type Server struct {
 	Address string
+	bus     string // the port for its cluster
 	tb      testing.TB
 	args    []string
 	process *exec.Cmd
@@ -30,28 +32,37 @@ func Start(tb testing.TB, args ...string) *Server {
 		}
 		tb.Skip("skipped: redis-server is not on this machine")
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	s := &Server{Address: l.Addr().String(), tb: tb, args: args}
-	_ = l.Close()
+	s := &Server{Address: freeAddress(tb), tb: tb, args: args}
 	s.Run()
 	tb.Cleanup(s.Kill)
 	return s
 }
 
+// freeAddress is an address on loopback that nobody listened at just now.
+func freeAddress(tb testing.TB) string {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // it only held the port
+	return l.Addr().String()
+}
+
 // URL is where the server is.
 func (s *Server) URL() string { return "redis://" + s.Address }
+
+func (s *Server) port() string {
+	_, port, _ := strings.Cut(s.Address, ":")
+	return port
+}
 
 // Run starts the process; it must not be running.
 func (s *Server) Run() {
 	s.tb.Helper()
-	_, port, _ := strings.Cut(s.Address, ":")
-	s.process = exec.Command("redis-server", append([]string{
-		"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "local",
-		"--dir", s.tb.TempDir(), "--loglevel", "warning",
-	}, s.args...)...)
+	s.process = exec.Command("redis-server", append(slices.Clone(s.args),
+		"--port", s.port(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "local",
+		"--dir", s.tb.TempDir(), "--loglevel", "warning")...)
 	s.process.Stderr = os.Stderr
 	if err := s.process.Start(); err != nil {
 		s.tb.Fatal(err)

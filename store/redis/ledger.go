@@ -58,6 +58,10 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		return nil, fmt.Errorf("%w: turn %d: replicas of another version keep the ledger, in their format (%w), not in %s: wait until the last of them has left",
 			store.ErrUnavailable, s.Number, err, ledgerFormat)
 	case err != nil:
+		if cluster, is := l.client.(*goredis.ClusterClient); is {
+			// By itself the client asks every ten seconds who holds which slot.
+			cluster.ReloadState(ctx)
+		}
 		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, err)
 	}
 	reply, err := decode(result)

@@ -41,6 +41,11 @@ func TestConformanceOnRedis(t *testing.T) {
 	storetest.Run(t, open(redistest.Start(t).URL()))
 }
 
+func TestConformanceOnCluster(t *testing.T) {
+	_, url := redistest.StartCluster(t, 3)
+	storetest.Run(t, open(url))
+}
+
 // TestSameAsMemory drives random histories through the memory ledger and both
 // servers, where they are, and compares every answer.
 func TestSameAsMemory(t *testing.T) {

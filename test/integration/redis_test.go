@@ -6,13 +6,65 @@ import (
 	"testing"
 	"time"
 
-	goredis "github.com/redis/go-redis/v9"
-
 	"github.com/weirflow/weir/internal/redistest"
 )
 
 // limit is what the two model servers take together.
 const limit = 24
+
+// shared is three replicas that share the limit through one ledger, under load by five
+// tenants that come in unevenly.
+type shared struct {
+	t        *testing.T
+	servers  *servers
+	load     *load
+	replicas []*replica
+	tenants  []string
+	dead     *replica // whose requests may fail
+}
+
+func startShared(t *testing.T, args ...string) *shared {
+	t.Helper()
+	s := &shared{t: t, servers: startServers(t, 2, limit/2), tenants: []string{"everywhere", "one-a", "one-b", "one-c", "two-a"}}
+	for _, id := range []string{"one", "two", "three"} {
+		s.replicas = append(s.replicas, startReplica(t, id, s.servers, append([]string{"--max-concurrency", "12"}, args...)...))
+	}
+	l, ctx := startLoad(t)
+	s.load = l
+	for _, r := range s.replicas {
+		l.tenant(ctx, "everywhere", 16, r)
+	}
+	for _, id := range s.tenants[1:4] {
+		l.tenant(ctx, id, 32, s.replicas[0])
+	}
+	l.tenant(ctx, "two-a", 32, s.replicas[1])
+	time.Sleep(2 * time.Second)
+	return s
+}
+
+// check looks at 3 s of the load, from 2 s after what happened, and at the most that
+// was in flight since it was last called.
+func (s *shared) check(what string) {
+	s.t.Helper()
+	time.Sleep(2 * time.Second) // fairness must be back by then
+	requests, jain := s.load.window(3*time.Second, s.tenants...)
+	peak := s.servers.peak.Load()
+	s.t.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/3, jain, peak, limit)
+	if jain < 0.98 {
+		s.t.Errorf("%s: Jain index %.4f, want at least 0.98", what, jain)
+	}
+	if peak > limit {
+		s.t.Errorf("%s: %d requests in flight, the limit is %d", what, peak, limit)
+	}
+	if requests < 300 {
+		s.t.Errorf("%s: %d requests in 3 s, want at least 300", what, requests)
+	}
+	for _, f := range s.load.failed(s.dead) {
+		s.t.Errorf("%s: a request failed: %v", what, f.err)
+		break
+	}
+	s.servers.peak.Store(0)
+}
 
 // TestSharedLimitThroughFaults has three replicas share a limit of 24 through
 // one Redis while Redis is wiped, killed, stalled, and a replica is killed.
@@ -22,63 +74,58 @@ func TestSharedLimitThroughFaults(t *testing.T) {
 	}
 	t.Parallel() // it mostly waits
 	server := redistest.Start(t)
-	s := startServers(t, 2, limit/2)
-	var replicas []*replica
-	for _, id := range []string{"one", "two", "three"} {
-		replicas = append(replicas, startReplica(t, id, s, "--redis", server.URL(), "--max-concurrency", "12"))
-	}
-	l, ctx := startLoad(t)
-	tenants := []string{"everywhere", "one-a", "one-b", "one-c", "two-a"}
-	for _, r := range replicas {
-		l.tenant(ctx, "everywhere", 16, r)
-	}
-	for _, id := range tenants[1:4] {
-		l.tenant(ctx, id, 32, replicas[0])
-	}
-	l.tenant(ctx, "two-a", 32, replicas[1])
-	time.Sleep(2 * time.Second)
+	s := startShared(t, "--redis", server.URL())
+	s.check("undisturbed")
 
-	var dead *replica
-	check := func(what string) {
-		t.Helper()
-		time.Sleep(2 * time.Second) // fairness must be back by then
-		requests, jain := l.window(3*time.Second, tenants...)
-		t.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/3, jain, s.peak.Load(), limit)
-		if jain < 0.98 {
-			t.Errorf("%s: Jain index %.4f, want at least 0.98", what, jain)
-		}
-		if peak := s.peak.Load(); peak > limit {
-			t.Errorf("%s: %d requests in flight, the limit is %d", what, peak, limit)
-		}
-		if requests < 300 {
-			t.Errorf("%s: %d requests in 3 s, want at least 300", what, requests)
-		}
-		for _, f := range l.failed(dead) {
-			t.Errorf("%s: a request failed: %v", what, f.err)
-			break
-		}
-		s.peak.Store(0)
-	}
-	check("undisturbed")
-
-	client := goredis.NewClient(&goredis.Options{Addr: server.Address})
-	defer client.Close() //nolint:errcheck // a test
-	if err := client.FlushAll(context.Background()).Err(); err != nil {
+	if err := server.Client().FlushAll(context.Background()).Err(); err != nil {
 		t.Fatal(err)
 	}
-	check("FLUSHALL")
+	s.check("FLUSHALL")
 
 	server.Kill()
 	time.Sleep(3 * time.Second)
 	server.Run()
-	check("killed and restarted empty")
+	s.check("killed and restarted empty")
 
 	server.Signal(syscall.SIGSTOP)
 	time.Sleep(5 * time.Second)
 	server.Signal(syscall.SIGCONT)
-	check("stopped for 5 s")
+	s.check("stopped for 5 s")
 
-	dead = replicas[2]
-	dead.kill()
-	check("a replica killed")
+	s.dead = s.replicas[2]
+	s.dead.kill()
+	s.check("a replica killed")
+}
+
+// TestFailOver kills the server that holds the ledger, of a pair that Sentinels watch
+// and of a cluster, and wants its replica to hold it instead.
+func TestFailOver(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 40 s")
+	}
+	t.Run("sentinels", func(t *testing.T) {
+		t.Parallel()
+		master, replica, url := redistest.StartSentinels(t)
+		failOver(t, master, replica, url)
+	})
+	t.Run("cluster", func(t *testing.T) {
+		t.Parallel()
+		nodes, url := redistest.StartCluster(t, 3)
+		master := redistest.HolderOf(t, nodes, "{default}")
+		failOver(t, master, redistest.StartReplica(t, master), url)
+	})
+}
+
+func failOver(t *testing.T, master, replica *redistest.Server, url string) {
+	s := startShared(t, "--redis", url)
+	s.check("undisturbed")
+	master.Kill()
+	began := time.Now()
+	replica.AwaitMaster()
+	t.Logf("another holds the ledger after %v", time.Since(began).Round(10*time.Millisecond))
+	s.check("failed over")
+	if turns, err := replica.Client().Exists(t.Context(), "weir:{default}").Result(); err != nil || turns != 1 {
+		t.Errorf("the ledger is not at the server that took over: %d, %v", turns, err)
+	}
+	s.check("later")
 }
