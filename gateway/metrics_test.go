@@ -1,8 +1,11 @@
 package gateway
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
+	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -39,27 +42,89 @@ func TestFlowLabelsAreCollected(t *testing.T) {
 	}
 }
 
-// TestAlerts wants every metric that an alert asks for to be exported.
+// exported returns the names of all metrics.
+func exported() map[string]bool {
+	descriptions := make(chan *prometheus.Desc, 1000)
+	NewMetrics("p").Describe(descriptions)
+	close(descriptions)
+	names := make(map[string]bool)
+	for d := range descriptions {
+		names[regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]] = true
+	}
+	return names
+}
+
+// wantExported wants every metric that the text asks for to be exported.
+func wantExported(t *testing.T, text string, least int) {
+	t.Helper()
+	names, asked := exported(), regexp.MustCompile(`weir_\w+`).FindAllString(text, -1)
+	for _, name := range asked {
+		if !names[strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count")] {
+			t.Errorf("%s is asked for and not exported", name)
+		}
+	}
+	if len(asked) < least {
+		t.Errorf("%d metrics found, want at least %d", len(asked), least)
+	}
+}
+
 func TestAlerts(t *testing.T) {
 	rules, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	descriptions := make(chan *prometheus.Desc, 1000)
-	NewMetrics("p").Describe(descriptions)
-	close(descriptions)
-	exported := make(map[string]bool)
-	for d := range descriptions {
-		exported[regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]] = true
+	wantExported(t, string(rules), 9)
+}
+
+// TestDashboard wants the dashboard's queries to ask for what there is, and to be
+// queries: promtool reads them as rules.
+func TestDashboard(t *testing.T) {
+	text, err := os.ReadFile("../deploy/grafana/weir.json")
+	if err != nil {
+		t.Fatal(err)
 	}
-	asked := 0
-	for _, name := range regexp.MustCompile(`weir_\w+`).FindAllString(string(rules), -1) {
-		asked++
-		if !exported[strings.TrimSuffix(name, "_bucket")] {
-			t.Errorf("an alert asks for %s, which is not exported", name)
+	var dashboard struct {
+		Panels []struct {
+			Title   string
+			Type    string
+			Targets []struct{ Expr string }
 		}
 	}
-	if asked < 9 {
-		t.Errorf("%d metrics found in the alerts", asked)
+	if err := json.Unmarshal(text, &dashboard); err != nil {
+		t.Fatal(err)
+	}
+	type rule struct {
+		Record string `json:"record"`
+		Expr   string `json:"expr"`
+	}
+	var rules []rule
+	for _, panel := range dashboard.Panels {
+		if panel.Type != "row" && len(panel.Targets) == 0 {
+			t.Errorf("panel %q has no query", panel.Title)
+		}
+		for _, target := range panel.Targets {
+			wantExported(t, target.Expr, 1)
+			rules = append(rules, rule{fmt.Sprint("rule", len(rules)), strings.ReplaceAll(target.Expr, "$__rate_interval", "1m")})
+		}
+	}
+	if len(rules) < 25 {
+		t.Errorf("%d queries found", len(rules))
+	}
+	if _, err := exec.LookPath("promtool"); err != nil {
+		if os.Getenv("WEIR_REQUIRE_ALL") != "" {
+			t.Fatalf("promtool is needed: %v", err)
+		}
+		t.Skip("queries not checked: promtool is not on this machine")
+	}
+	file := filepath.Join(t.TempDir(), "rules.yaml") // JSON is YAML
+	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
+	if err == nil {
+		err = os.WriteFile(file, groups, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "check", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
