@@ -30,6 +30,9 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 		return pool
 	}
 	pool.Saturation = l.detector.Saturation(ctx, now, endpoints)
+	if counter, ok := l.detector.(policies.StaleCounter); ok {
+		pool.Stale = counter.Stale(now, endpoints)
+	}
 	if known, ok := l.detector.(policies.InFlightLimiter); ok {
 		pool.Limit = int64(known.InFlightLimit(endpoints))
 		return pool

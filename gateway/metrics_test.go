@@ -73,7 +73,7 @@ func TestAlerts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wantExported(t, string(rules), 9)
+	wantExported(t, string(rules), 10)
 }
 
 // TestDashboard wants the dashboard's queries to ask for what there is, and to be

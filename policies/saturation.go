@@ -53,6 +53,12 @@ type InFlightLimiter interface {
 // counted over the fleet when one does.
 type TokenLoad interface{ TokenLoad() }
 
+// StaleCounter is a SaturationDetector that takes endpoints for full whose readings are
+// too old, and can say how many they are.
+type StaleCounter interface {
+	Stale(now time.Time, endpoints []EndpointAccessor) int
+}
+
 // MetricsReader is a plug-in that may need the endpoints' own metrics; they are only
 // read when something needs them.
 type MetricsReader interface{ ReadsMetrics() bool }

@@ -61,6 +61,7 @@ func (c *Core) revoke(seq uint64) {
 	c.sheddable.Remove(r)
 	r.revoked = true
 	c.revoking++
+	c.fleet.tallies.Revoked++
 	c.revoked = append(c.revoked, seq)
 	c.turn.due = true // so that nobody else's is revoked for it
 }

@@ -27,12 +27,14 @@ type fleet struct {
 	tallies Tallies
 }
 
-// Tallies count what the core did with the rest of the fleet.
+// Tallies count what the core did with, and for, the rest of the fleet.
 type Tallies struct {
 	// Forwarded is the tickets handed to other replicas, restated ones not
 	// counted; Moves the changes of the shard map, and Moved the waiting requests
 	// that were moved by them.
 	Forwarded, Moves, Moved uint64
+	// Revoked is the requests in flight that the ledger wanted ended.
+	Revoked uint64
 }
 
 // Move is a change of the shard map, as an operator would want to hear of it.

@@ -16,6 +16,8 @@ type Pool struct {
 	Limit int64
 	// Saturation is how full they are, 1 being full.
 	Saturation float64
+	// Stale is how many of them count as full because their readings are too old.
+	Stale int
 }
 
 // SetPool says what the endpoints take.

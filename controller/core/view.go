@@ -29,6 +29,8 @@ type View struct {
 	Generation uint64
 	// Waiting and InFlight are the requests whose connections are here.
 	Waiting, InFlight int
+	// Revoking are those in flight that were revoked and have not ended.
+	Revoking int64
 	// Pool is what the endpoints take, Totals the whole fleet's figures.
 	Pool   Pool
 	Totals Totals
@@ -75,7 +77,7 @@ type BandView struct {
 func (c *Core) View() View {
 	v := View{
 		Replica: c.cfg.Replica, Ledger: c.LedgerState(), Generation: c.turn.generation, Waiting: len(c.waiting), InFlight: len(c.inFlight),
-		Pool: c.pool, Totals: c.totals,
+		Revoking: c.revoking, Pool: c.pool, Totals: c.totals,
 	}
 	for _, b := range c.bands {
 		queued, bytes := c.queues.Queued(b.priority)

@@ -47,6 +47,22 @@ func TestSaturation(t *testing.T) {
 	}
 }
 
+func TestStale(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	at := func(age time.Duration) policytest.Endpoint {
+		return policytest.Endpoint{Reading: policies.EndpointMetrics{ReadAt: now.Add(-age)}}
+	}
+	p, err := builtin.Registry().New("utilization-detector", "", json.RawMessage(`{"metricsStalenessThreshold": "1s"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	never := policytest.Endpoint{}
+	got := p.(policies.StaleCounter).Stale(now, []policies.EndpointAccessor{at(0), at(time.Second), at(time.Second + 1), never})
+	if got != 2 {
+		t.Errorf("%d of four are stale, want the one just too old and the one never read", got)
+	}
+}
+
 func TestParameters(t *testing.T) {
 	for typ, all := range map[string][]string{
 		"concurrency-detector": {`{"concurrencyMode": "bytes"}`, `{"maxTokenConcurrency": 0}`, `{"concurrencyMode": "tokens", "headroom": -1}`},

@@ -60,6 +60,21 @@ func UtilizationFactory(name string, parameters json.RawMessage) (policies.Plugi
 // ReadsMetrics implements [policies.MetricsReader].
 func (d *Utilization) ReadsMetrics() bool { return true }
 
+func (d *Utilization) stale(now, readAt time.Time) bool {
+	return now.Sub(readAt) > time.Duration(d.params.MetricsStalenessThreshold)
+}
+
+// Stale implements [policies.StaleCounter].
+func (d *Utilization) Stale(now time.Time, endpoints []policies.EndpointAccessor) int {
+	n := 0
+	for _, e := range endpoints {
+		if d.stale(now, e.Metrics().ReadAt) {
+			n++
+		}
+	}
+	return n
+}
+
 // Saturation implements [policies.SaturationDetector].
 func (d *Utilization) Saturation(_ context.Context, now time.Time, endpoints []policies.EndpointAccessor) float64 {
 	if len(endpoints) == 0 {
@@ -68,7 +83,7 @@ func (d *Utilization) Saturation(_ context.Context, now time.Time, endpoints []p
 	var sum float64
 	for _, e := range endpoints {
 		m := e.Metrics()
-		if now.Sub(m.ReadAt) > time.Duration(d.params.MetricsStalenessThreshold) {
+		if d.stale(now, m.ReadAt) {
 			sum += 1 + d.params.Headroom
 			continue
 		}

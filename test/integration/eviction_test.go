@@ -81,6 +81,10 @@ weir: {objectives: [{name: batch, priority: -1}, {name: user, priority: 1}]}
 	if ended["429 evicted"] != 3 || ended["200 "] != 5 {
 		t.Errorf("of 8 sheddable requests, how many ended how: %v; want 3 evicted", ended)
 	}
+	issued, pending := metric(t, "weir_flow_control_revocations_issued_total", replicas...), metric(t, "weir_flow_control_pending_reclaim", replicas...)
+	if issued != 3 || pending != 0 {
+		t.Errorf("the metrics tell of %d revocations, %d of them under way; want 3 and 0", issued, pending)
+	}
 	if s.peak.Load() > 8 {
 		t.Errorf("%d in flight, the limit is 8", s.peak.Load())
 	}

@@ -269,3 +269,26 @@ func (l *load) failed(except *replica) []failure {
 	}
 	return failures
 }
+
+// metric adds a metric up over replicas and labels.
+func metric(t *testing.T, name string, of ...*replica) (sum int) {
+	t.Helper()
+	for _, r := range of {
+		res, err := http.Get(r.admin + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+			rest, ok := strings.CutPrefix(lines.Text(), name)
+			var value float64
+			if i := strings.LastIndexByte(rest, ' '); ok && i >= 0 && (rest[0] == ' ' || rest[0] == '{') {
+				if _, err := fmt.Sscan(rest[i:], &value); err != nil {
+					t.Fatal(err)
+				}
+				sum += int(value)
+			}
+		}
+		_ = res.Body.Close()
+	}
+	return sum
+}

@@ -1,13 +1,10 @@
 package integration
 
 import (
-	"bufio"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"testing"
 	"time"
 )
@@ -45,25 +42,8 @@ func TestStarved(t *testing.T) {
 	c.noneFailed("starved", l, nil)
 }
 
-// counter adds a counter up over the replicas.
+// counter adds a metric up over the cluster's replicas.
 func (c *cluster) counter(name string) (sum int) {
 	c.t.Helper()
-	for _, r := range c.replicas {
-		res, err := http.Get(r.admin + "/metrics")
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
-			rest, ok := strings.CutPrefix(lines.Text(), name)
-			var value float64
-			if i := strings.LastIndexByte(rest, ' '); ok && i >= 0 && (rest[0] == ' ' || rest[0] == '{') {
-				if _, err := fmt.Sscan(rest[i:], &value); err != nil {
-					c.t.Fatal(err)
-				}
-				sum += int(value)
-			}
-		}
-		_ = res.Body.Close()
-	}
-	return sum
+	return metric(c.t, name, c.replicas...)
 }
