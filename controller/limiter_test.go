@@ -3,10 +3,13 @@ package controller
 import (
 	"context"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/policytest"
+	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/store/memory"
 )
 
 // gauge is a detector that says what it is set to.
@@ -46,4 +49,29 @@ func TestLimitFollowsSaturation(t *testing.T) {
 			t.Errorf("%v full with %d in flight: limit %d, want %d", step.saturation, step.inFlight, p.Limit, step.want)
 		}
 	}
+}
+
+// TestStaleReadingsAreSeen wants an operator to see why a pool takes nothing: it is full,
+// for none of its endpoints was read lately.
+func TestStaleReadingsAreSeen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		detector, err := saturation.UtilizationFactory("", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewController(memory.New(memory.Config{}), WithSaturationDetector(detector.(policies.SaturationDetector)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}, policytest.Endpoint{}})
+		v, err := c.View(t.Context())
+		if err != nil || v.Pool.Limit != 0 || v.Pool.Stale != 2 || v.Saturation() != 1 {
+			t.Errorf("limit %d, %d endpoints stale, saturation %v, %v; want 0, 2, 1", v.Pool.Limit, v.Pool.Stale, v.Saturation(), err)
+		}
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{Reading: policies.EndpointMetrics{ReadAt: time.Now()}}})
+		if v, err = c.View(t.Context()); err != nil || v.Pool.Limit < 1 || v.Pool.Stale != 0 || v.Saturation() != 0 {
+			t.Errorf("read again: limit %d, %d endpoints stale, saturation %v, %v; want some, 0, 0", v.Pool.Limit, v.Pool.Stale, v.Saturation(), err)
+		}
+	})
 }

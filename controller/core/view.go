@@ -131,10 +131,11 @@ func (c *Core) LedgerState() LedgerState {
 func (c *Core) InFlight() int64 { return max(c.totals.InFlight, int64(len(c.inFlight))) }
 
 // Saturation is how full the pool is as the ledger counts, 1 being full; a pool
-// without endpoints is full.
+// without endpoints is full, and so is one that takes nothing, since no reading of its
+// endpoints is fresh.
 func (v View) Saturation() float64 {
-	if v.Pool.Endpoints == 0 {
+	if v.Pool.Endpoints == 0 || v.Pool.Limit <= 0 {
 		return 1
 	}
-	return float64(v.Totals.InFlight) / float64(max(1, v.Pool.Limit))
+	return float64(v.Totals.InFlight) / float64(v.Pool.Limit)
 }
