@@ -1,7 +1,10 @@
 package config
 
 import (
+	"cmp"
 	"crypto/sha256"
+	"errors"
+	"fmt"
 	"net"
 	"slices"
 	"strings"
@@ -53,6 +56,7 @@ type builder struct {
 	set      *policies.Set
 	warnings Problems
 	eviction Eviction
+	unknown  map[string]bool // plug-ins that were declared and could not be made
 }
 
 // at is the line of a path, or of the nearest that the file has.
@@ -97,29 +101,37 @@ func (b *builder) plugins() {
 	if err := registry.Register(endpoints.FileDiscoveryType, endpoints.FileDiscoveryFactory); err != nil {
 		panic(err) // no built-in policy has the type
 	}
-	b.set = policies.NewSet(registry)
+	b.set, b.unknown = policies.NewSet(registry), make(map[string]bool)
+	told := false // which types there are
 	for i := range b.file.Plugins {
 		p := &b.file.Plugins[i]
 		path := indexed("plugins", i)
-		if p.Type == "" {
-			b.wrong(path+".type", "is missing; known types: %s", strings.Join(registry.Types(), ", "))
+		name := cmp.Or(p.Name, p.Type)
+		if p.Type == "" || !slices.Contains(registry.Types(), p.Type) && !needless[p.Type] {
+			what := "is missing"
+			if p.Type != "" {
+				what = fmt.Sprintf("unknown type %q", p.Type)
+			}
+			if !told {
+				what += "; known types: " + strings.Join(registry.Types(), ", ")
+			}
+			told, b.unknown[name] = true, true
+			b.wrong(path+".type", "%s", what)
 			continue
 		}
-		if !slices.Contains(registry.Types(), p.Type) {
-			if needless[p.Type] {
-				b.warn(path, "Weir needs no plug-in of type "+p.Type+": it has no effect")
-			} else {
-				b.wrong(path+".type", "unknown type %q; known types: %s", p.Type, strings.Join(registry.Types(), ", "))
-			}
+		if needless[p.Type] {
+			b.warn(path, "Weir needs no plug-in of type "+p.Type+": it has no effect")
 			continue
 		}
 		parameters, err := p.Parameters.JSON()
 		if err != nil {
+			b.unknown[name] = true
 			b.wrong(path+".parameters", "%v", err)
 			continue
 		}
 		plugin, err := registry.New(p.Type, p.Name, parameters)
 		if err != nil {
+			b.unknown[name] = true
 			b.wrong(path+".parameters", "%v", err)
 			continue
 		}
@@ -243,9 +255,17 @@ func (b *builder) band(path string, c *Band) shard.BandConfig {
 func refer[P any](b *builder, path, ref string, lookup func(string) (P, error)) P {
 	p, err := lookup(ref)
 	if err != nil {
-		b.wrong(path, "%v", err)
+		b.unresolved(path, ref, err)
 	}
 	return p
+}
+
+// unresolved says that a reference leads nowhere, unless what it leads to was declared
+// and is known to be wrong.
+func (b *builder) unresolved(path, ref string, err error) {
+	if !b.unknown[ref] || !errors.Is(err, policies.ErrUnknownPlugin) {
+		b.wrong(path, "%v", err)
+	}
 }
 
 func (b *builder) notNegative(path string, q Quantity) {

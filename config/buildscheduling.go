@@ -82,7 +82,7 @@ func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
 			}
 			profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: scorer, Weight: *ref.Weight})
 		default:
-			b.wrong(at+".pluginRef", "%v", err)
+			b.unresolved(at+".pluginRef", ref.PluginRef, err)
 		}
 	}
 	if profile.Picker == nil {
@@ -108,7 +108,7 @@ func (b *builder) dataLayer(d *DataLayer) {
 	const path = "dataLayer.discovery.pluginRef"
 	plugin, err := b.set.Named(d.Discovery.PluginRef)
 	if err != nil {
-		b.wrong(path, "%v", err)
+		b.unresolved(path, d.Discovery.PluginRef, err)
 		return
 	}
 	file, ok := plugin.(*endpoints.FileDiscovery)

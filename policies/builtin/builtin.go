@@ -38,6 +38,7 @@ func Registry() *policies.Registry {
 		scheduling.QueueType:           policies.WithoutParameters(scheduling.NewQueue),
 		scheduling.KVCacheType:         policies.WithoutParameters(scheduling.NewKVCache),
 		scheduling.RunningRequestsType: policies.WithoutParameters(scheduling.NewRunningRequests),
+		scheduling.LoadAwareType:       scheduling.LoadAwareFactory,
 		scheduling.PrefixCacheType:     scheduling.PrefixCacheFactory,
 		scheduling.LoRAAffinityType:    policies.WithoutParameters(scheduling.NewLoRAAffinity),
 		scheduling.MaxScoreType:        scheduling.MaxScoreFactory,

@@ -1,12 +1,18 @@
 package scheduling
 
-import "github.com/weirflow/weir/policies"
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/weirflow/weir/policies"
+)
 
 // Types of the scorers by load.
 const (
 	QueueType           = "queue-scorer"
 	KVCacheType         = "kv-cache-utilization-scorer"
 	RunningRequestsType = "running-requests-size-scorer"
+	LoadAwareType       = "load-aware-scorer"
 )
 
 // Load prefers endpoints with less of something.
@@ -64,3 +70,40 @@ func (s *KVCache) Score(_ policies.SchedulingRequest, endpoints []policies.Endpo
 
 // ReadsMetrics implements [policies.MetricsReader].
 func (s *KVCache) ReadsMetrics() bool { return true }
+
+// LoadAwareParameters are what the type takes.
+type LoadAwareParameters struct {
+	// Threshold is how many requests wait in an endpoint's queue that gets the least
+	// score; 128.
+	Threshold int `json:"threshold"`
+}
+
+// LoadAware prefers endpoints with fewer requests in their own queues, as [NewQueue]'s
+// scorer does, but by a scale that does not depend on the other endpoints.
+type LoadAware struct {
+	policies.Named
+	threshold float64
+}
+
+// LoadAwareFactory is the factory of [LoadAwareType].
+func LoadAwareFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	p := LoadAwareParameters{Threshold: 128}
+	if err := policies.DecodeParameters(parameters, &p); err != nil {
+		return nil, err
+	}
+	if p.Threshold < 1 {
+		return nil, fmt.Errorf("%w: threshold is %d, it must be at least 1", policies.ErrParameters, p.Threshold)
+	}
+	return &LoadAware{policies.NewNamed(LoadAwareType, name), float64(p.Threshold)}, nil
+}
+
+// Score implements [policies.EndpointScorer]: 0.5 for an empty queue, down to 0 for one
+// of the threshold's length.
+func (s *LoadAware) Score(_ policies.SchedulingRequest, endpoints []policies.EndpointAccessor, scores []float64) {
+	for i, e := range endpoints {
+		scores[i] = 0.5 * max(0, 1-float64(e.Metrics().Waiting)/s.threshold)
+	}
+}
+
+// ReadsMetrics implements [policies.MetricsReader].
+func (s *LoadAware) ReadsMetrics() bool { return true }

@@ -39,12 +39,17 @@ func TestScorers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	loadAware, err := scheduling.LoadAwareFactory("a", json.RawMessage(`{"threshold": 2}`))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for name, c := range map[string]struct {
 		scorer policies.EndpointScorer
 		want   []float64
 	}{
 		"queue":   {scheduling.NewQueue("q"), []float64{1, 0.75, 0, 0}},
 		"running": {scheduling.NewRunningRequests("r"), []float64{1, 0.5, 0, 0}},
+		"aware":   {loadAware.(policies.EndpointScorer), []float64{0.5, 0.25, 0, 0}},
 		"kv":      {scheduling.NewKVCache("k"), []float64{1, 0.5, 0, 1}},
 		"prefix":  {prefix.(policies.EndpointScorer), []float64{0, 0.25, 1, 0}},
 		"lora":    {scheduling.NewLoRAAffinity("l"), []float64{0, 0.6, 1, 0.8}},
