@@ -30,7 +30,7 @@ func StartSentinels(tb testing.TB) (master, replica *Server, url string) {
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 			tb.Fatal(err)
 		}
-		sentinel := Start(tb, file, "--sentinel")
+		sentinel := start(tb, file, []string{"--sentinel"})
 		sentinels, addresses = append(sentinels, sentinel), append(addresses, sentinel.Address)
 	}
 	for _, sentinel := range sentinels {

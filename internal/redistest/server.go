@@ -6,7 +6,6 @@ import (
 	"net"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -18,6 +17,7 @@ type Server struct {
 	Address string
 	bus     string // the port for its cluster
 	tb      testing.TB
+	file    string // its configuration, or empty
 	args    []string
 	process *exec.Cmd
 }
@@ -26,13 +26,18 @@ type Server struct {
 // redis-server the test is skipped, or fails if WEIR_REQUIRE_ALL is set.
 func Start(tb testing.TB, args ...string) *Server {
 	tb.Helper()
+	return start(tb, "", args)
+}
+
+func start(tb testing.TB, file string, args []string) *Server {
+	tb.Helper()
 	if _, err := exec.LookPath("redis-server"); err != nil {
 		if os.Getenv("WEIR_REQUIRE_ALL") != "" {
 			tb.Fatalf("redis-server is needed: %v", err)
 		}
 		tb.Skip("skipped: redis-server is not on this machine")
 	}
-	s := &Server{Address: freeAddress(tb), tb: tb, args: args}
+	s := &Server{Address: freeAddress(tb), tb: tb, file: file, args: args}
 	s.Run()
 	tb.Cleanup(s.Kill)
 	return s
@@ -60,9 +65,13 @@ func (s *Server) port() string {
 // Run starts the process; it must not be running.
 func (s *Server) Run() {
 	s.tb.Helper()
-	s.process = exec.Command("redis-server", append(slices.Clone(s.args),
-		"--port", s.port(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "local",
-		"--dir", s.tb.TempDir(), "--loglevel", "warning")...)
+	var args []string
+	if s.file != "" {
+		args = append(args, s.file)
+	}
+	args = append(args, "--port", s.port(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--enable-debug-command", "local",
+		"--dir", s.tb.TempDir(), "--loglevel", "warning")
+	s.process = exec.Command("redis-server", append(args, s.args...)...)
 	s.process.Stderr = os.Stderr
 	if err := s.process.Start(); err != nil {
 		s.tb.Fatal(err)
