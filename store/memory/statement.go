@@ -26,7 +26,7 @@ func (l *Ledger) restate(r *replica, s *store.Statement, now time.Time) {
 	for i := range r.bands {
 		l.count(&r.bands[i], -1)
 		relimit = relimit || i < len(s.Bands) &&
-			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit)
+			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit || r.bands[i].Policy != s.Bands[i].Policy)
 	}
 	l.held -= r.held
 	r.held = 0

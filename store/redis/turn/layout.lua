@@ -7,6 +7,7 @@
 --   state       loading, totals               collect    forgetting
 --   books       flows and counters            revoke     eviction
 --   offers, limits, loads, replicas           answer     the reply
+--   save        what is written, and answered
 --
 -- KEYS[1] is the pool's root, "<prefix>{<pool>}"; base is the root and the format of
 -- what is kept. All keys start with the root and share its hash tag, so that a pool

@@ -1,4 +1,4 @@
--- What a turn's end writes and says.
+-- What a turn writes at its end, and what it answers.
 
 -- Write what changed, and wake the others that got mail, with the mail.
 local function save()
@@ -13,7 +13,10 @@ local function save()
         if r.sent - r.read <= #r.letters then expire(mail_key(id)) end -- the box was empty
         if id ~= my_id then
           call(publish, base .. ':wake:' .. id, concat({ r.incarnation, exact(r.registered), unpack(r.letters, 1, PUBLISHED) }, '\n'))
+        elseif r.box then
+          for _, letter in ipairs(r.letters) do insert(r.box, letter) end
         end
+        r.letters = nil
       end
       insert(records, id)
       insert(records, write_replica(r))
@@ -37,11 +40,6 @@ local function answer(status, r)
     local book, band = books[b.book], fleet.bands[b.priority]
     reply[9][i] = { b.priority, exact(book and book.v / book.scale or 0), band.queued, band.bytes, band.in_flight }
   end
-  if r.box then -- the turn read it
-    reply[10] = r.box
-    for _, letter in ipairs(r.letters or {}) do insert(r.box, letter) end
-  elseif r.sent > r.read then
-    reply[10] = call('LRANGE', mail_key(r.id), '0', '-1')
-  end
+  reply[10] = r.box or r.sent > r.read and call('LRANGE', mail_key(r.id), '0', '-1') or {}
   return reply
 end

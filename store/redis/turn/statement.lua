@@ -49,8 +49,8 @@ end
 
 -- Unread mail that is not there was lost, and grants with it that the replica may
 -- have read from a wake-up: it must say anew what it has before they stop counting.
-local box = me.sent > me.read and call('LRANGE', mail_key(my_id), '0', '-1') or {}
-if not registering and #box ~= me.sent - me.read then return finish(REGISTER) end
+local unread = me.sent > me.read and call('LRANGE', mail_key(my_id), '0', '-1') or {}
+if not registering and #unread ~= me.sent - me.read then return finish(REGISTER) end
 
 -- The lease, and who is dead.
 me.last, me.dirty, me.dead = number, true, {}
@@ -75,7 +75,7 @@ local read, told, unread_about = {}, 0, {}
 local suggested, unread_of = {}, {} -- unread grants by endpoint, and by flow
 local counts_upto
 me.unread, me.box = 0, {}
-for _, record in ipairs(box) do
+for _, record in ipairs(unread) do
   local mail = read_mail(record)
   if mail[1] <= read_upto then
     insert(read, mail)
