@@ -3,9 +3,13 @@
 if meta.generation == 0 or taken_over then begin() end
 drop_all(call('ZRANGEBYSCORE', LEASES, '-inf', exact(now)))
 
--- The turn ends here: everything is as it was stated before.
+-- The turn ends here: everything is as it was stated before. What is forgotten with a
+-- recount is left to the next turn.
 local function finish(status, r)
-  if recount then count_fleet() end
+  if recount then
+    count_fleet()
+    fleet.counted = 0
+  end
   save()
   return answer(status, r)
 end
