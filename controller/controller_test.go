@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -120,9 +121,10 @@ func TestDrainLosesNobody(t *testing.T) {
 
 // remote is a memory ledger that is not inline, and fails while it is down.
 type remote struct {
-	ledger *memory.Ledger
-	mu     sync.Mutex
-	down   bool
+	ledger  *memory.Ledger
+	mu      sync.Mutex
+	down    bool
+	settled []int // how many settlements each turn brought
 }
 
 func (r *remote) set(down bool) {
@@ -137,6 +139,7 @@ func (r *remote) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if r.down {
 		return nil, store.ErrUnavailable
 	}
+	r.settled = append(r.settled, len(s.Settlements))
 	return r.ledger.Turn(ctx, s)
 }
 
@@ -166,6 +169,87 @@ func TestOutageAndReturn(t *testing.T) {
 		v, err := c.View(t.Context())
 		if err != nil || v.Ledger != "connected" || v.Totals.InFlight != 2 {
 			t.Errorf("after the outage: %s, %d in flight, %v; want connected with 2", v.Ledger, v.Totals.InFlight, err)
+		}
+	})
+}
+
+// TestLongOutageIsNotSettled has requests cost more than was estimated all through an
+// outage: what comes back to the ledger is the last of it.
+func TestLongOutageIsNotSettled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := &remote{ledger: memory.New(memory.Config{})}
+		vtc, err := fairness.VTCFactory("vtc", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: vtc.(policies.FairnessPolicy)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		serve := func(tokens int64) {
+			r := &Request{Flow: policies.FlowKey{ID: "a"}, InputTokens: 10, OutputTokens: 10}
+			if outcome, err := c.EnqueueAndWait(t.Context(), r); outcome != Dispatched {
+				t.Fatal(outcome, err)
+			}
+			time.Sleep(10 * time.Millisecond)
+			c.Release(r, Usage{InputTokens: 10, OutputTokens: tokens, Known: true})
+		}
+		serve(20)
+		ledger.set(true)
+		for n := range 3000 { // 30 s
+			serve(int64(20 + n%7))
+		}
+		ledger.set(false)
+		ledger.settled = nil
+		time.Sleep(2 * time.Second)
+		serve(20)
+		time.Sleep(time.Second)
+		most := slices.Max(ledger.settled)
+		if most < 1 || most > 200 {
+			t.Errorf("a turn brought %d settlements after an outage of 30 s, want those of its last 500 ms", most)
+		}
+	})
+}
+
+// TestSettlementsAreSpread ends many requests at once: no turn grows past what a ledger
+// takes, and all are settled.
+func TestSettlementsAreSpread(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := &remote{ledger: memory.New(memory.Config{})}
+		vtc, err := fairness.VTCFactory("vtc", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: vtc.(policies.FairnessPolicy)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		const requests = 3*store.MaxSettlements + 1
+		var rs []*Request
+		for range requests {
+			r := &Request{Flow: policies.FlowKey{ID: "a"}, InputTokens: 10, OutputTokens: 10}
+			dispatch(t, c, r)
+			rs = append(rs, r)
+		}
+		ledger.mu.Lock() // a turn that is under way takes its time
+		for _, r := range rs {
+			c.Release(r, Usage{InputTokens: 10, OutputTokens: 11, Known: true})
+		}
+		ledger.settled = nil
+		ledger.mu.Unlock()
+		time.Sleep(time.Second)
+		sum := 0
+		for _, n := range ledger.settled {
+			if sum += n; n > store.MaxSettlements {
+				t.Errorf("a turn brought %d settlements, at most %d are agreed", n, store.MaxSettlements)
+			}
+		}
+		if sum != requests {
+			t.Errorf("%d of %d requests were settled", sum, requests)
 		}
 	})
 }

@@ -88,7 +88,7 @@ type Statement struct {
 	// already applied is not applied again. It stays the same, and so does
 	// what is in it, until a turn that carried it is answered.
 	Batch uint64
-	// Settlements correct charges whose real cost is known by now.
+	// Settlements correct charges whose real cost is known by now, at most MaxSettlements.
 	Settlements []Settlement
 	// Counters restate what the sender was last told of its flows' counters;
 	// only with Register.
@@ -116,6 +116,10 @@ type Band struct {
 	// VirtualTime is the sender's last known V; only with Register.
 	VirtualTime float64
 }
+
+// MaxSettlements is how many settlements a statement brings at most; the rest come
+// with the next.
+const MaxSettlements = 1024
 
 // MaxSheddable is how many requests a statement offers to revoke at most.
 const MaxSheddable = 16

@@ -45,8 +45,15 @@ func (c *Core) recharge(r *request, usage Usage) {
 	}
 	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
 	charge := c.cfg.Shard.Charge(r.Ticket)
-	if delta := charge - r.charge; delta != 0 || tokens != 0 {
-		c.settle(r.Flow, r.policy, delta, r.counter, tokens)
-		r.charge, r.counter = charge, r.counter+delta
+	delta := charge - r.charge
+	if delta == 0 && tokens == 0 {
+		return
 	}
+	switch {
+	case !r.alone:
+		c.settle(r.Flow, r.policy, delta, r.counter, tokens)
+	case c.turn.outage:
+		c.queues.ChargedAlone(r.Flow, delta)
+	}
+	r.charge, r.counter = charge, r.counter+delta
 }

@@ -101,6 +101,7 @@ type request struct {
 	shedScore     float64
 	shedIndex     int
 	revoked       bool
+	alone         bool // this replica dispatched it by itself, and the ledger does not hear of it
 
 	home     *peer               // whose queue it waits in
 	homeNode list.Node[*request] // in home.homed

@@ -5,7 +5,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
@@ -62,18 +61,18 @@ const repaid = 500 * time.Millisecond
 // aloneCharge is a charge made by this replica's own decision.
 type aloneCharge struct {
 	at      time.Time
-	flow    policies.FlowKey
-	policy  string
-	charge  float64
-	counter float64 // the least that it left the flow's counter at
+	request *request // knows what it has been charged since
+	counter float64  // the least that the flow's counter was at
 }
 
-// rejoin settles the last charges of an outage that is over.
+// rejoin settles the last charges of an outage that is over. What the others turn out
+// to cost is not settled either.
 func (c *Core) rejoin(now time.Time) {
 	c.queues.Rejoin()
 	for _, charge := range c.alone {
-		if now.Sub(charge.at) < repaid {
-			c.settle(charge.flow, charge.policy, charge.charge, charge.counter, 0)
+		if r := charge.request; now.Sub(charge.at) < repaid {
+			r.alone = false
+			c.settle(r.Flow, r.policy, r.charge, charge.counter, 0)
 		}
 	}
 	c.alone = nil
@@ -106,13 +105,13 @@ func (c *Core) dispatchShare(now time.Time) {
 			c.queues.Refill()
 			continue
 		}
-		r.policy, r.charge, r.counter = b.policy, charge, b.v
+		r.policy, r.charge, r.counter, r.alone = b.policy, charge, b.v, true
 		if charge != 0 {
 			c.queues.ChargedAlone(t.Flow, charge)
 			for len(c.alone) > 0 && now.Sub(c.alone[0].at) >= repaid {
 				c.alone = c.alone[1:]
 			}
-			c.alone = append(c.alone, aloneCharge{at: now, flow: t.Flow, policy: b.policy, charge: charge, counter: b.v})
+			c.alone = append(c.alone, aloneCharge{at: now, request: r, counter: b.v})
 		}
 		c.turn.alone = true
 		c.dispatch(now, r)

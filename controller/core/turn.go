@@ -148,8 +148,9 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	}
 	t.number++
 	s := &t.statement
-	if len(s.Settlements) == 0 && len(t.settlements) > 0 {
-		s.Settlements, t.settlements = t.settlements, s.Settlements
+	if n := min(len(t.settlements), store.MaxSettlements); len(s.Settlements) == 0 && n > 0 {
+		s.Settlements = append(s.Settlements, t.settlements[:n]...)
+		t.settlements = append(t.settlements[:0], t.settlements[n:]...)
 		t.batch++
 	}
 	*s = store.Statement{
@@ -262,7 +263,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	}
 	t.left = t.leave
 	t.register, t.resync = false, reply.Status == store.Resync
-	t.due = t.due || t.resync
+	t.due = t.due || t.resync || len(t.settlements) > 0
 	clear(t.statement.Settlements)
 	t.statement.Settlements = t.statement.Settlements[:0]
 	c.learn(now, reply)
