@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"testing"
@@ -125,6 +126,8 @@ type remote struct {
 	mu      sync.Mutex
 	down    bool
 	settled []int // how many settlements each turn brought
+
+	registered []store.Counter // what the last turn that registered restated
 }
 
 func (r *remote) set(down bool) {
@@ -140,6 +143,9 @@ func (r *remote) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		return nil, store.ErrUnavailable
 	}
 	r.settled = append(r.settled, len(s.Settlements))
+	if s.Register {
+		r.registered = slices.Clone(s.Counters)
+	}
 	return r.ledger.Turn(ctx, s)
 }
 
@@ -250,6 +256,45 @@ func TestSettlementsAreSpread(t *testing.T) {
 		}
 		if sum != requests {
 			t.Errorf("%d of %d requests were settled", sum, requests)
+		}
+	})
+}
+
+// TestManyCountersRegister has served more flows than a registering turn may tell of: it
+// tells of those that were served most.
+func TestManyCountersRegister(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ledger := &remote{ledger: memory.New(memory.Config{})}
+		las, err := fairness.LASFactory("las", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: las.(policies.FairnessPolicy)}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		for n := range store.MaxCounters + 1000 {
+			r := &Request{Flow: policies.FlowKey{ID: fmt.Sprint("flow-", n)}, InputTokens: int64(1 + n%5)}
+			dispatch(t, c, r)
+			c.Release(r, Usage{})
+		}
+		ledger.mu.Lock()
+		ledger.ledger = memory.New(memory.Config{}) // wiped
+		ledger.mu.Unlock()
+		time.Sleep(2 * time.Second)
+		if n := len(ledger.registered); n != store.MaxCounters {
+			t.Fatalf("%d counters are restated, want %d", n, store.MaxCounters)
+		}
+		lowest := 0
+		for _, counter := range ledger.registered {
+			if counter.Value == 1 {
+				lowest++
+			}
+		}
+		if want := (store.MaxCounters+1000+4)/5 - 1000; lowest != want {
+			t.Errorf("%d of those that were served least are among them, want %d: the thousand left out are of these", lowest, want)
 		}
 	})
 }

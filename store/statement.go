@@ -90,8 +90,8 @@ type Statement struct {
 	Batch uint64
 	// Settlements correct charges whose real cost is known by now, at most MaxSettlements.
 	Settlements []Settlement
-	// Counters restate what the sender was last told of its flows' counters;
-	// only with Register.
+	// Counters restate what the sender was last told of its flows' counters, at most
+	// MaxCounters; only with Register.
 	Counters []Counter
 }
 
@@ -120,6 +120,9 @@ type Band struct {
 // MaxSettlements is how many settlements a statement brings at most; the rest come
 // with the next.
 const MaxSettlements = 1024
+
+// MaxCounters is how many counters a statement restates at most.
+const MaxCounters = 8192
 
 // MaxSheddable is how many requests a statement offers to revoke at most.
 const MaxSheddable = 16

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/coordinator"
@@ -183,11 +185,28 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 		c.queues.Changes(offer, func(id policies.TicketID) { s.Withdrawn = append(s.Withdrawn, id) })
 	}
 	if t.register {
-		c.queues.Counters(func(key policies.FlowKey, counter float64) {
-			s.Counters = append(s.Counters, store.Counter{Flow: key.ID, Priority: key.Priority, Value: counter})
-		})
+		c.stateCounters(s)
 	}
 	return s
+}
+
+// stateCounters tells a ledger that may have forgotten them what flows were served. Of
+// too many it tells of those that were served most, of each band as many: an offer
+// brings its flow's counter along, so that the others are only missed where their
+// tickets wait at another owner.
+func (c *Core) stateCounters(s *store.Statement) {
+	byBand := make(map[int][]store.Counter)
+	c.queues.Counters(func(key policies.FlowKey, counter float64) {
+		byBand[key.Priority] = append(byBand[key.Priority], store.Counter{Flow: key.ID, Priority: key.Priority, Value: counter})
+	})
+	for _, b := range c.bands {
+		counters := byBand[b.priority]
+		if most := store.MaxCounters / len(c.bands); len(counters) > most {
+			slices.SortStableFunc(counters, func(a, b store.Counter) int { return cmp.Compare(b.Value, a.Value) })
+			counters = counters[:most]
+		}
+		s.Counters = append(s.Counters, counters...)
+	}
 }
 
 // expectedMembers is how many replicas a recovering ledger should wait for. Those
