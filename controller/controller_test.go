@@ -125,7 +125,7 @@ type remote struct {
 	ledger  *memory.Ledger
 	mu      sync.Mutex
 	down    bool
-	settled []int // how many settlements each turn brought
+	settled []int // how many settlements each turn brought, since took
 
 	registered []store.Counter // what the last turn that registered restated
 }
@@ -134,6 +134,15 @@ func (r *remote) set(down bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.down = down
+}
+
+// took returns how many settlements each turn brought since it was last asked, and what
+// the last turn that registered restated.
+func (r *remote) took() (settled []int, registered []store.Counter) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	settled, r.settled = r.settled, nil
+	return settled, r.registered
 }
 
 func (r *remote) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
@@ -207,12 +216,13 @@ func TestLongOutageIsNotSettled(t *testing.T) {
 		for n := range 3000 { // 30 s
 			serve(int64(20 + n%7))
 		}
+		ledger.took()
 		ledger.set(false)
-		ledger.settled = nil
 		time.Sleep(2 * time.Second)
 		serve(20)
 		time.Sleep(time.Second)
-		most := slices.Max(ledger.settled)
+		settled, _ := ledger.took()
+		most := slices.Max(settled)
 		if most < 1 || most > 200 {
 			t.Errorf("a turn brought %d settlements after an outage of 30 s, want those of its last 500 ms", most)
 		}
@@ -249,7 +259,8 @@ func TestSettlementsAreSpread(t *testing.T) {
 		ledger.mu.Unlock()
 		time.Sleep(time.Second)
 		sum := 0
-		for _, n := range ledger.settled {
+		settled, _ := ledger.took()
+		for _, n := range settled {
 			if sum += n; n > store.MaxSettlements {
 				t.Errorf("a turn brought %d settlements, at most %d are agreed", n, store.MaxSettlements)
 			}
@@ -284,11 +295,12 @@ func TestManyCountersRegister(t *testing.T) {
 		ledger.ledger = memory.New(memory.Config{}) // wiped
 		ledger.mu.Unlock()
 		time.Sleep(2 * time.Second)
-		if n := len(ledger.registered); n != store.MaxCounters {
+		_, registered := ledger.took()
+		if n := len(registered); n != store.MaxCounters {
 			t.Fatalf("%d counters are restated, want %d", n, store.MaxCounters)
 		}
 		lowest := 0
-		for _, counter := range ledger.registered {
+		for _, counter := range registered {
 			if counter.Value == 1 {
 				lowest++
 			}
