@@ -102,18 +102,18 @@ func (b *builder) plugins() {
 		panic(err) // no built-in policy has the type
 	}
 	b.set, b.unknown = policies.NewSet(registry), make(map[string]bool)
-	told := false // which types there are
+	types, told := registry.Types(), false
 	for i := range b.file.Plugins {
 		p := &b.file.Plugins[i]
 		path := indexed("plugins", i)
 		name := cmp.Or(p.Name, p.Type)
-		if p.Type == "" || !slices.Contains(registry.Types(), p.Type) && !needless[p.Type] {
+		if p.Type == "" || !slices.Contains(types, p.Type) && !needless[p.Type] {
 			what := "is missing"
 			if p.Type != "" {
 				what = fmt.Sprintf("unknown type %q", p.Type)
 			}
 			if !told {
-				what += "; known types: " + strings.Join(registry.Types(), ", ")
+				what += "; known types: " + strings.Join(types, ", ")
 			}
 			told, b.unknown[name] = true, true
 			b.wrong(path+".type", "%s", what)

@@ -163,15 +163,23 @@ func (r *remote) Wakeups(ctx context.Context, id string) <-chan store.Wakeup {
 }
 func (r *remote) Close() error { return nil }
 
+// overRemote is a controller with one endpoint on such a ledger. It is closed when the
+// test ends.
+func overRemote(t *testing.T, policy policies.Plugin) (*remote, *Controller) {
+	t.Helper()
+	ledger := &remote{ledger: memory.New(memory.Config{})}
+	c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: policy.(policies.FairnessPolicy)}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+	return ledger, c
+}
+
 func TestOutageAndReturn(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ledger := &remote{ledger: memory.New(memory.Config{})}
-		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		ledger, c := overRemote(t, fairness.NewRoundRobin("rr"))
 		dispatch(t, c, request("a"))
 		ledger.set(true)
 		began := time.Now()
@@ -192,17 +200,11 @@ func TestOutageAndReturn(t *testing.T) {
 // outage: what comes back to the ledger is the last of it.
 func TestLongOutageIsNotSettled(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ledger := &remote{ledger: memory.New(memory.Config{})}
 		vtc, err := fairness.VTCFactory("vtc", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: vtc.(policies.FairnessPolicy)}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		ledger, c := overRemote(t, vtc)
 		serve := func(tokens int64) {
 			r := &Request{Flow: policies.FlowKey{ID: "a"}, InputTokens: 10, OutputTokens: 10}
 			if outcome, err := c.EnqueueAndWait(t.Context(), r); outcome != Dispatched {
@@ -233,17 +235,11 @@ func TestLongOutageIsNotSettled(t *testing.T) {
 // takes, and all are settled.
 func TestSettlementsAreSpread(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ledger := &remote{ledger: memory.New(memory.Config{})}
 		vtc, err := fairness.VTCFactory("vtc", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: vtc.(policies.FairnessPolicy)}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		ledger, c := overRemote(t, vtc)
 		const requests = 3*store.MaxSettlements + 1
 		var rs []*Request
 		for range requests {
@@ -251,11 +247,11 @@ func TestSettlementsAreSpread(t *testing.T) {
 			dispatch(t, c, r)
 			rs = append(rs, r)
 		}
+		ledger.took()
 		ledger.mu.Lock() // a turn that is under way takes its time
 		for _, r := range rs {
 			c.Release(r, Usage{InputTokens: 10, OutputTokens: 11, Known: true})
 		}
-		ledger.settled = nil
 		ledger.mu.Unlock()
 		time.Sleep(time.Second)
 		sum := 0
@@ -275,17 +271,11 @@ func TestSettlementsAreSpread(t *testing.T) {
 // tells of those that were served most.
 func TestManyCountersRegister(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		ledger := &remote{ledger: memory.New(memory.Config{})}
 		las, err := fairness.LASFactory("las", nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		c, err := NewController(ledger, WithDefaultBand(shard.BandConfig{Fairness: las.(policies.FairnessPolicy)}))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		ledger, c := overRemote(t, las)
 		for n := range store.MaxCounters + 1000 {
 			r := &Request{Flow: policies.FlowKey{ID: fmt.Sprint("flow-", n)}, InputTokens: int64(1 + n%5)}
 			dispatch(t, c, r)

@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -110,12 +111,7 @@ func TestDashboard(t *testing.T) {
 	if len(rules) < 25 {
 		t.Errorf("%d queries found", len(rules))
 	}
-	if _, err := exec.LookPath("promtool"); err != nil {
-		if os.Getenv("WEIR_REQUIRE_ALL") != "" {
-			t.Fatalf("promtool is needed: %v", err)
-		}
-		t.Skip("queries not checked: promtool is not on this machine")
-	}
+	needs.Tool(t, "promtool")
 	file := filepath.Join(t.TempDir(), "rules.yaml") // JSON is YAML
 	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
 	if err == nil {

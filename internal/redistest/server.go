@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/internal/needs"
 )
 
 // Server is a redis-server process on loopback, without persistence.
@@ -31,12 +33,7 @@ func Start(tb testing.TB, args ...string) *Server {
 
 func start(tb testing.TB, file string, args []string) *Server {
 	tb.Helper()
-	if _, err := exec.LookPath("redis-server"); err != nil {
-		if os.Getenv("WEIR_REQUIRE_ALL") != "" {
-			tb.Fatalf("redis-server is needed: %v", err)
-		}
-		tb.Skip("skipped: redis-server is not on this machine")
-	}
+	needs.Tool(tb, "redis-server")
 	s := &Server{Address: freeAddress(tb), tb: tb, file: file, args: args}
 	s.Run()
 	tb.Cleanup(s.Kill)

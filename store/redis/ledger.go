@@ -15,9 +15,10 @@ import (
 type Ledger struct {
 	cfg     Config
 	client  goredis.UniversalClient
-	root    string // of the pool's keys
-	base    string // of those that hold the ledger
-	publish string // the command that wakes
+	cluster *goredis.ClusterClient // the client, if it is a cluster's
+	root    string                 // of the pool's keys
+	base    string                 // of those that hold the ledger
+	publish string                 // the command that wakes
 	script  *goredis.Script
 }
 
@@ -35,7 +36,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		script: goredis.NewScript(turnSource()),
 	}
 	l.base = l.root + ":" + ledgerFormat
-	if _, cluster := l.client.(*goredis.ClusterClient); cluster {
+	if l.cluster, _ = l.client.(*goredis.ClusterClient); l.cluster != nil {
 		l.publish = "SPUBLISH"
 	}
 	if err := l.check(ctx); err != nil {
@@ -58,9 +59,8 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		return nil, fmt.Errorf("%w: turn %d: replicas of another version keep the ledger, in their format (%w), not in %s: wait until the last of them has left",
 			store.ErrUnavailable, s.Number, err, ledgerFormat)
 	case err != nil:
-		if cluster, is := l.client.(*goredis.ClusterClient); is {
-			// By itself the client asks every ten seconds who holds which slot.
-			cluster.ReloadState(ctx)
+		if l.cluster != nil { // by itself the client asks every ten seconds who holds which slot
+			l.cluster.ReloadState(ctx)
 		}
 		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, err)
 	}
@@ -75,7 +75,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan store.Wakeup {
 	channel := l.base + ":wake:" + escape(replica)
 	var sub *goredis.PubSub
-	if l.publish == "SPUBLISH" {
+	if l.cluster != nil {
 		sub = l.client.SSubscribe(ctx, channel)
 	} else {
 		sub = l.client.Subscribe(ctx, channel)

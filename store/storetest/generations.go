@@ -47,8 +47,7 @@ func recoveryWaits(t *testing.T, l store.Ledger, clock *Clock) {
 }
 
 func allForgotten(t *testing.T, l store.Ledger, clock *Clock) {
-	a, b := newParty(t, l, "a", counting(0, 4)), newParty(t, l, "b", counting(0, 4))
-	a.members, b.members = 2, 2
+	a, b := newPair(t, l, 4)
 	a.turn(nil)
 	b.turn(nil)
 	a.bands[0].InFlight, b.bands[0].InFlight = 2, 2
@@ -60,17 +59,11 @@ func allForgotten(t *testing.T, l store.Ledger, clock *Clock) {
 	want(t, "before b has said what it has", a.grants(), "")
 	b.turn(nil)
 	b.turn(nil)
-	a.turn(nil)
-	want(t, "the pool is full", a.grants(), "")
-	b.finish(1)
-	b.turn(nil)
-	a.turn(nil)
-	want(t, "a slot came free", a.grants(), "f/1")
+	heldByBoth(t, a, b)
 }
 
 func aloneBeginsAnew(t *testing.T, l store.Ledger, _ *Clock) {
-	a, b := newParty(t, l, "a", counting(0, 4)), newParty(t, l, "b", counting(0, 4))
-	a.members, b.members = 2, 2
+	a, b := newPair(t, l, 4)
 	a.turn(nil)
 	b.turn(nil)
 	alone := func(s *store.Statement) { s.Alone, s.Offers = true, []store.Offer{a.offer(1, "f", 0)} }
@@ -83,6 +76,13 @@ func aloneBeginsAnew(t *testing.T, l store.Ledger, _ *Clock) {
 	b.bands[0].InFlight = 2
 	b.register = true
 	b.turn(func(s *store.Statement) { s.Alone = true })
+	heldByBoth(t, a, b)
+}
+
+// heldByBoth wants the pool to be full of what a and b have in flight, and a's ticket to
+// be granted when one of b's ends.
+func heldByBoth(t *testing.T, a, b *party) {
+	t.Helper()
 	a.turn(nil)
 	want(t, "the pool is full", a.grants(), "")
 	b.finish(1)

@@ -41,8 +41,7 @@ func suggested(r *store.Reply) string {
 // suggestsLeast sends grants of one turn to different endpoints, counts those of other
 // replicas, and takes the grant back where the ingress says that it went elsewhere.
 func suggestsLeast(t *testing.T, l store.Ledger, _ *Clock) {
-	a, b := newParty(t, l, "a", counting(0, 10)), newParty(t, l, "b", counting(0, 10))
-	a.members, b.members = 2, 2
+	a, b := newPair(t, l, 10)
 	a.turn(func(s *store.Statement) { s.Loads = at("x", 3, "y", 0, "z", 1) })
 	b.turn(func(s *store.Statement) { s.Loads = at("x", 0, "y", 2, "z", 0) })
 	r := a.turn(func(s *store.Statement) {
@@ -61,8 +60,7 @@ func suggestsLeast(t *testing.T, l store.Ledger, _ *Clock) {
 // loadsStated checks that loads are what was last stated and what is suggested in
 // unread mail, and that an endpoint is gone when nobody has it.
 func loadsStated(t *testing.T, l store.Ledger, _ *Clock) {
-	a, b := newParty(t, l, "a", counting(0, 10)), newParty(t, l, "b", counting(0, 10))
-	a.members, b.members = 2, 2
+	a, b := newPair(t, l, 10)
 	a.turn(func(s *store.Statement) { s.Loads = at("x", 1, "y", 1) })
 	b.turn(func(s *store.Statement) { s.Loads = at("x", 1) })
 	offer := a.offer(1, "f", 0)
@@ -91,8 +89,7 @@ func loadsStated(t *testing.T, l store.Ledger, _ *Clock) {
 
 // tokensCount checks that what requests are expected to cost is counted like they are.
 func tokensCount(t *testing.T, l store.Ledger, clock *Clock) {
-	a, b := newParty(t, l, "a", counting(0, 10)), newParty(t, l, "b", counting(0, 10))
-	a.members, b.members = 2, 2
+	a, b := newPair(t, l, 10)
 	costs := func(r *store.Reply) string {
 		var all []string
 		for _, load := range r.Loads {
@@ -116,8 +113,7 @@ func tokensCount(t *testing.T, l store.Ledger, clock *Clock) {
 
 // loadsOfTheDead checks that a replica's loads end with its lease.
 func loadsOfTheDead(t *testing.T, l store.Ledger, clock *Clock) {
-	a, b := newParty(t, l, "a", counting(0, 10)), newParty(t, l, "b", counting(0, 10))
-	a.members, b.members = 2, 2
+	a, b := newPair(t, l, 10)
 	a.turn(func(s *store.Statement) { s.Loads = at("x", 1, "y", 0) })
 	b.turn(func(s *store.Statement) { s.Loads = at("x", 4, "only b's", 2) })
 	clock.Advance(Lease - time.Millisecond)

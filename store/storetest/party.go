@@ -69,6 +69,13 @@ func newParty(tb failer, l store.Ledger, id string, bands ...store.Band) *party 
 	return &party{tb: tb, ledger: l, id: id, inc: 1, bands: bands, members: 1, register: true}
 }
 
+// newPair is two parties that know of each other.
+func newPair(tb failer, l store.Ledger, limit int64) (a, b *party) {
+	a, b = newParty(tb, l, "a", counting(0, limit)), newParty(tb, l, "b", counting(0, limit))
+	a.members, b.members = 2, 2
+	return a, b
+}
+
 // ticket names ticket n of the party's own ingress.
 func (p *party) ticket(n int) policies.TicketID {
 	return policies.TicketID{Ingress: p.id, Seq: uint64(n)}

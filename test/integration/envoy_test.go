@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/internal/needs"
 )
 
 // startEnvoy starts a real Envoy with the repository's configuration, in front of
@@ -26,10 +27,7 @@ func startEnvoy(t *testing.T, addresses []string, edits ...func(config string) s
 	if err != nil {
 		envoy, err = filepath.Abs("../../bin/envoy")
 		if _, missing := os.Stat(envoy); err != nil || missing != nil {
-			if os.Getenv("WEIR_REQUIRE_ALL") != "" {
-				t.Fatal("envoy is needed: make envoy fetches it")
-			}
-			t.Skip("skipped: no envoy on this machine; make envoy fetches it")
+			needs.Lacking(t, "no envoy on this machine; make envoy fetches it")
 		}
 	}
 	text, err := os.ReadFile("../../deploy/envoy/envoy.yaml")

@@ -124,8 +124,8 @@ func failOver(t *testing.T, master, replica *redistest.Server, url string) {
 	replica.AwaitMaster()
 	t.Logf("another holds the ledger after %v", time.Since(began).Round(10*time.Millisecond))
 	s.check("failed over")
-	if turns, err := replica.Client().Exists(t.Context(), "weir:{default}").Result(); err != nil || turns != 1 {
-		t.Errorf("the ledger is not at the server that took over: %d, %v", turns, err)
+	if keys, err := replica.Client().Exists(t.Context(), "weir:{default}").Result(); err != nil || keys != 1 {
+		t.Errorf("the ledger is not at the server that took over: %d, %v", keys, err)
 	}
 	s.check("later")
 }

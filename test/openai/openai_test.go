@@ -13,16 +13,13 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/internal/needs"
 )
 
 func TestOfficialClient(t *testing.T) {
 	for _, tool := range []string{"node", "npm"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			if os.Getenv("WEIR_REQUIRE_ALL") != "" {
-				t.Fatalf("%s is needed: %v", tool, err)
-			}
-			t.Skipf("skipped: %s is not on this machine", tool)
-		}
+		needs.Tool(t, tool)
 	}
 	if testing.Short() {
 		t.Skip("skipped: installs an npm package")

@@ -1,10 +1,5 @@
 -- The turn's end.
 
--- What the stated flows may still take.
-for i, id in ipairs(stated_limits) do
-  local m = limits[id]
-  rooms[i] = { exact(m.max > 0 and m.max - m.held or 1e15), exact(m.per_minute > 0 and left_of(m) or 1) }
-end
 if recount then -- forget those that say nothing any more
   for _, id in ipairs(call('HKEYS', LIMITS)) do
     local m = limit_of(id)
@@ -20,7 +15,10 @@ end
 save()
 local reply = answer(status, me)
 reply[11] = mine
-for i = 1, #stated_limits do reply[12][i] = rooms[i] end
+for i, id in ipairs(stated_limits) do -- what these flows may still take
+  local m = limits[id]
+  reply[12][i] = { exact(m.max > 0 and m.max - m.held or 1e15), exact(m.per_minute > 0 and left_of(m) or 1) }
+end
 if wants_loads then
   reply[13] = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
   reply[14] = call('HGETALL', TOKENS)

@@ -2,14 +2,15 @@
 
 -- How many offers stand in a book.
 local function standing_in(name)
-  local n = 0
-  for _, member in ipairs(call('ZRANGE', books[name].wait, '0', '-1')) do
-    if member ~= SENTINEL and not books[name].counts then
-      n = n + 1
-    elseif member ~= SENTINEL then
-      local offer = offer_of(string.sub(member, 17))
-      if offer then n = n + call('ZCARD', books[name].flow .. offer.flow) end
-    end
+  local book, tickets, n = books[name], {}, 0
+  for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
+    if member ~= SENTINEL then insert(tickets, string.sub(member, 17)) end
+  end
+  if not book.counts then return #tickets end
+  look_at_offers(tickets)
+  for _, ticket in ipairs(tickets) do
+    local offer = offers[ticket]
+    if offer then n = n + call('ZCARD', book.flow .. offer.flow) end
   end
   return n
 end

@@ -139,7 +139,7 @@ recount = recount or #before ~= #me.bands
 if recount then count_fleet() else count_in(me, 1) end
 
 -- Flows with limits of their own.
-local stated_limits, rooms = {}, {}
+local stated_limits, limited = {}, {}
 for i = 1, next_number() do
   local id, max, per_minute, in_flight = next_arg(), next_number(), next_number(), next_number()
   local m = limit_of(id)
@@ -151,11 +151,11 @@ for i = 1, next_number() do
   m.max, m.per_minute, m.seen, m.moved = max, per_minute, now, true
   count_limited(me, id, in_flight + (unread_of[id] or 0))
   stated_limits[i] = id
-  rooms[id] = true
+  limited[id] = true
 end
 if registering or resyncing then
   for id in pairs(load_hash(limited_key(my_id), tonumber)) do
-    if not rooms[id] and id ~= SENTINEL then count_limited(me, id, unread_of[id] or 0) end
+    if not limited[id] and id ~= SENTINEL then count_limited(me, id, unread_of[id] or 0) end
   end
 end
 
