@@ -5,7 +5,7 @@
 //	replica ── Statement: what is true here ──>  ┌────────────────┐
 //	          in flight, queued, offers, loads   │ ledger         │
 //	                                             │  held, offers  │  one atomic
-//	replica <── Reply: mail, totals, V ────────  │  counters, V   │  turn
+//	replica <── Reply: messages, totals, V ────  │  counters, V   │  turn
 //	          grants and where to, taken offers  │  loads         │
 //	                                             └────────────────┘
 //

@@ -22,8 +22,8 @@ type Ledger interface {
 	// states the truth again in a turn of a higher number.
 	Turn(ctx context.Context, s *Statement) (*Reply, error)
 
-	// Wakeups returns a channel that gets a value when another's turn left mail
-	// for the replica. Wake-ups may be lost, and come late: they only save time.
+	// Wakeups returns a channel that gets a value when another's turn left the
+	// replica a message. Wake-ups may be lost, and come late: they only save time.
 	// The channel is closed when ctx ends.
 	Wakeups(ctx context.Context, replica string) <-chan Wakeup
 
@@ -35,16 +35,16 @@ type Ledger interface {
 // take them; further ones are lost.
 const PendingWakeups = 64
 
-// Wakeup says that there is mail for a replica, or that requests of its are to be
-// revoked if it has none, and has what one turn left. Who
-// reads mail by it saves the turn that would fetch it, if nothing before it is
-// missing; the mail stays in the box until a statement says that it was read.
+// Wakeup says that there are messages for a replica, or that requests of its are to
+// be revoked if it has none, and has what one turn left. Who reads messages by it
+// saves the turn that would fetch them, if nothing before them is missing; the ledger
+// keeps them until a statement says that they were read.
 type Wakeup struct {
-	// Incarnation and Registered say for which registration the mail is: the
+	// Incarnation and Registered say for which registration the messages are: the
 	// number of the statement that registered. In another one the same numbers
-	// are other mail.
+	// are other messages.
 	Incarnation, Registered uint64
-	Mail                    []Mail
+	Messages                []Message
 }
 
 // Inline is implemented by a ledger whose Turn returns without waiting for

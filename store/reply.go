@@ -43,8 +43,8 @@ type Reply struct {
 	// Recovering is set while the ledger grants nothing because members have
 	// not registered yet.
 	Recovering bool
-	// Mail is everything unread, oldest first.
-	Mail []Mail
+	// Messages has everything unread, oldest first.
+	Messages []Message
 	// Revoke numbers the sender's requests in flight to be revoked: those of its
 	// Sheddable that are among the first of the whole fleet's, as many as offers of
 	// a higher band stand at a full pool, less what is being revoked. It says so
@@ -72,14 +72,14 @@ type BandTotal struct {
 	InFlight            int64
 }
 
-// MailKind says what happened to a ticket; kinds are combined where a replica
+// MessageKind says what happened to a ticket; kinds are combined where a replica
 // is both the ticket's ingress and its owner.
-type MailKind uint8
+type MessageKind uint8
 
-// The kinds of mail.
+// The kinds of messages.
 const (
 	// Granted tells the ingress that it may dispatch the ticket.
-	Granted MailKind = 1 << iota
+	Granted MessageKind = 1 << iota
 	// Taken tells the owner that its offer was granted.
 	Taken
 	// Dropped tells the owner that its offer no longer stands, because another
@@ -100,11 +100,11 @@ type Room struct {
 	Tokens float64
 }
 
-// Mail is one message of the ledger to a replica.
-type Mail struct {
-	// Number counts a replica's mail within a generation, from 1.
+// Message is what the ledger leaves for a replica until it has read it.
+type Message struct {
+	// Number counts a replica's messages within a generation, from 1.
 	Number uint64
-	Kind   MailKind
+	Kind   MessageKind
 	Ticket policies.TicketID
 	// Priority and Policy name the book, Flow the flow in it.
 	Priority int

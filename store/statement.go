@@ -15,7 +15,7 @@ const Unlimited = 1 << 53
 const NoOpinion = -1
 
 // Statement is what a replica says in a turn. A ledger applies it in this order:
-// mail read, bands, settlements, counters, withdrawals, offers; then it grants.
+// messages read, bands, settlements, counters, withdrawals, offers; then it grants.
 type Statement struct {
 	// Replica is the sender's id, unique in the fleet.
 	Replica string
@@ -29,8 +29,8 @@ type Statement struct {
 	Answered uint64
 	// Generation is the ledger's generation as the replica knows it.
 	Generation uint64
-	// ReadMail is the number of the last mail read, in this generation.
-	ReadMail uint64
+	// ReadUpTo is the number of the last message read, in this generation.
+	ReadUpTo uint64
 	// Members is the number of replicas that live as the sender sees it, itself
 	// included. A recovering ledger waits for that many.
 	Members int
@@ -63,7 +63,7 @@ type Statement struct {
 	// priorities occur in Bands.
 	Offers []Offer
 	// Standing is the number of offers the sender should have standing once
-	// this statement is applied, counting those whose mail it has not read.
+	// this statement is applied, counting those that an unread message is about.
 	Standing int
 
 	// Evicts is set when the sender's requests in flight may be revoked for a

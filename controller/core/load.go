@@ -138,8 +138,8 @@ func (c *Core) learnLoads(s *store.Statement, reply *store.Reply) {
 		return
 	}
 	unread := make(map[string]int64) // grants to this replica, counted where the ledger suggests
-	for i := range reply.Mail {
-		if m := &reply.Mail[i]; m.Kind&store.Granted != 0 {
+	for i := range reply.Messages {
+		if m := &reply.Messages[i]; m.Kind&store.Granted != 0 {
 			unread[m.Endpoint]++
 		}
 	}

@@ -125,7 +125,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		w := store.Wakeup{Incarnation: 1, Registered: uint64(number("registered", 0))}
 		var flow string
 		d.ScanArgs(t, "flow", &flow)
-		w.Mail = []store.Mail{{
+		w.Messages = []store.Message{{
 			Number: uint64(number("number", 0)), Kind: store.Granted | store.Taken, Flow: flow, Charge: 1,
 			Ticket: policies.TicketID{Ingress: "me", Seq: uint64(number("seq", 0))},
 		}}

@@ -26,7 +26,7 @@ type turn struct {
 	registered uint64    // the number of the last turn that registered
 	leased     time.Time // when the last answered turn began
 	generation uint64
-	readMail   uint64
+	readUpTo   uint64
 	members    int
 
 	settlements []store.Settlement // for the next batch
@@ -157,7 +157,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	}
 	*s = store.Statement{
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
-		Number: t.number, Answered: t.answered, Generation: t.generation, ReadMail: t.readMail,
+		Number: t.number, Answered: t.answered, Generation: t.generation, ReadUpTo: t.readUpTo,
 		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
 		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0], Limited: s.Limited[:0], Loads: s.Loads[:0],
 		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
@@ -226,24 +226,24 @@ func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter, toke
 	c.turn.due = true
 }
 
-// Wake takes in the mail that another's turn left. It is read at once if it is
-// the next and this replica's lease is young: a grant that has waited long on the
-// way may have been given to another since. Otherwise a turn fetches it.
+// Wake takes in the messages that another's turn left. They are read at once if they
+// are the next and this replica's lease is young: a grant that has waited long on the
+// way may have been given to another since. Otherwise a turn fetches them.
 func (c *Core) Wake(now time.Time, w *store.Wakeup) {
 	t := &c.turn
 	current := w.Incarnation == c.cfg.Incarnation && w.Registered == t.registered && !t.register && !t.failing
-	if !current || len(w.Mail) == 0 || now.Sub(t.leased) > c.cfg.Lease/4 {
+	if !current || len(w.Messages) == 0 || now.Sub(t.leased) > c.cfg.Lease/4 {
 		t.due = true
 		return
 	}
-	for i := range w.Mail {
-		m := &w.Mail[i]
-		if m.Number > t.readMail+1 {
+	for i := range w.Messages {
+		m := &w.Messages[i]
+		if m.Number > t.readUpTo+1 {
 			t.due = true
 			return
 		}
-		if m.Number > t.readMail {
-			t.readMail++
+		if m.Number > t.readUpTo {
+			t.readUpTo++
 			c.read(now, m)
 		}
 	}
@@ -262,7 +262,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	c.clock = reply.Now.Sub(now)
 	if reply.Status == store.Register {
 		c.queues.Failed()
-		t.generation, t.readMail, t.answered = reply.Generation, 0, 0
+		t.generation, t.readUpTo, t.answered = reply.Generation, 0, 0
 		t.register, t.due = true, true
 		return
 	}
@@ -288,9 +288,9 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	c.learn(now, reply)
 	c.learnLoads(&t.statement, reply)
 	c.queues.Answered()
-	for i := range reply.Mail {
-		if m := &reply.Mail[i]; m.Number > t.readMail {
-			t.readMail = m.Number
+	for i := range reply.Messages {
+		if m := &reply.Messages[i]; m.Number > t.readUpTo {
+			t.readUpTo = m.Number
 			c.read(now, m)
 		}
 	}
@@ -300,8 +300,8 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	}
 }
 
-// read takes in one piece of mail.
-func (c *Core) read(now time.Time, m *store.Mail) {
+// read takes in one message of the ledger.
+func (c *Core) read(now time.Time, m *store.Message) {
 	key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
 	if m.Kind&store.Taken != 0 {
 		c.queues.Taken(m.Ticket, m.Counter, now)

@@ -11,11 +11,11 @@ func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now
 	reply := &r.reply
 	*reply = store.Reply{
 		Status: status, Generation: l.generation, Now: now, Recovering: l.recovering,
-		Mail: reply.Mail[:0], Bands: reply.Bands[:0], Loads: reply.Loads,
+		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads,
 		InFlight: l.held, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas),
 	}
-	for i := range r.mail {
-		reply.Mail = append(reply.Mail, r.mail[i].Mail)
+	for i := range r.unread {
+		reply.Messages = append(reply.Messages, r.unread[i].Message)
 	}
 	for i := range s.Bands {
 		bd := find(l.bands, s.Bands[i].Priority)
@@ -31,7 +31,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now
 	return reply
 }
 
-// notify wakes every replica that got mail.
+// notify wakes every replica that got messages.
 func (l *Ledger) notify() {
 	for _, r := range l.replicas {
 		if r.sent == r.seen && !r.wake {

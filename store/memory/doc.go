@@ -3,7 +3,7 @@
 // readable statement of what a turn does; store/redis does the same in a script, whose
 // files in turn/ bear the same names.
 //
-//	Ledger ─┬─ replicas   lease, held, queued, mail, limits stated
+//	Ledger ─┬─ replicas   lease, held, queued, messages, limits stated
 //	        └─ bands      highest first
 //	             └─ books   one per policy; two only during a rolling update
 //	                  └─ flows   counter, offers; indexed by rank

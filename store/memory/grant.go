@@ -51,7 +51,7 @@ func (l *Ledger) grant(now time.Time) {
 				ingress.post(store.Granted, o)
 				o.owner.post(store.Taken, o)
 			}
-			l.loads.suggest(ingress, &ingress.mail[len(ingress.mail)-1].Mail, now)
+			l.loads.suggest(ingress, &ingress.unread[len(ingress.unread)-1].Message, now)
 		}
 		if bd.offers > 0 {
 			return

@@ -44,7 +44,7 @@ func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *repl
 	if old != nil {
 		l.drop(old, now)
 	}
-	r := &replica{id: s.Replica, incarnation: s.Incarnation, registered: s.Number, sent: s.ReadMail, seen: s.ReadMail}
+	r := &replica{id: s.Replica, incarnation: s.Incarnation, registered: s.Number, sent: s.ReadUpTo, seen: s.ReadUpTo}
 	if old != nil && old.incarnation == s.Incarnation {
 		r.batch = old.batch
 	}
@@ -82,8 +82,8 @@ func (l *Ledger) statedDeadByAll(dead *replica) bool {
 // drop forgets a replica: its offers, what it held, and the charges of grants
 // it never read.
 func (l *Ledger) drop(r *replica, now time.Time) {
-	for i := range r.mail {
-		m := &r.mail[i]
+	for i := range r.unread {
+		m := &r.unread[i]
 		if m.Kind&store.Granted != 0 {
 			if b := named(l.bands, m.Priority, m.Policy); b != nil {
 				b.settle(m.Flow, -m.Charge, m.Counter, now)

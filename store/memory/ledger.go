@@ -120,7 +120,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 
 	l.renew(r, s, now)
-	r.read(l, s.ReadMail)
+	r.read(l, s.ReadUpTo)
 	l.restate(r, s, now)
 	l.restrict(r, s, now)
 	l.loads.restate(r, s)

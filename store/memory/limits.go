@@ -67,10 +67,10 @@ func (l *Ledger) restrict(r *replica, s *store.Statement, now time.Time) {
 }
 
 // recountLimited counts a flow's requests at a replica anew: those it states, and the
-// grants among its unread mail.
+// grants among its unread messages.
 func (l *Ledger) recountLimited(r *replica, id flowID, stated int64) {
-	for i := range r.mail {
-		if m := &r.mail[i]; m.Kind&store.Granted != 0 && m.Flow == id.id && m.Priority == id.priority {
+	for i := range r.unread {
+		if m := &r.unread[i]; m.Kind&store.Granted != 0 && m.Flow == id.id && m.Priority == id.priority {
 			stated++
 		}
 	}

@@ -95,8 +95,8 @@ func (ls *loads) restate(r *replica, s *store.Statement) {
 			continue
 		}
 		now := share{st.InFlight, st.Tokens}
-		for j := range r.mail {
-			if m := &r.mail[j]; m.Kind&store.Granted != 0 && m.Endpoint == st.Endpoint {
+		for j := range r.unread {
+			if m := &r.unread[j]; m.Kind&store.Granted != 0 && m.Endpoint == st.Endpoint {
 				now.inFlight++
 			}
 		}
@@ -106,7 +106,7 @@ func (ls *loads) restate(r *replica, s *store.Statement) {
 
 // suggest sends a grant's ingress to the endpoint with the least load, and counts the
 // grant there.
-func (ls *loads) suggest(r *replica, m *store.Mail, now time.Time) {
+func (ls *loads) suggest(r *replica, m *store.Message, now time.Time) {
 	if ls.least.Len() == 0 {
 		return
 	}

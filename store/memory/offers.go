@@ -48,7 +48,7 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 		if o := l.offers[st.Ticket]; o != nil {
 			switch {
 			case o.granted && o.owner == r:
-				continue // unread mail says so
+				continue // an unread message says so
 			case o.granted:
 				r.uncount(st.Ticket)
 				r.post(store.Taken, o)

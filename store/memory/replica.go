@@ -25,54 +25,54 @@ type replica struct {
 	held      int64             // granted and not finished, unread grants included
 	standing  int               // its offers before the ledger
 
-	mail  []letter // unread, oldest first
-	sent  uint64   // the number of the last mail
-	told  int      // unread letters about offers that it still counts as standing
-	seen  uint64   // the number of the last mail before the turn under way
-	wake  bool     // it has requests to revoke
-	reply store.Reply
+	unread []message // oldest first
+	sent   uint64    // the number of the last message
+	told   int       // unread messages about offers that it still counts as standing
+	seen   uint64    // the number of the last message before the turn under way
+	wake   bool      // it has requests to revoke
+	reply  store.Reply
 }
 
-// letter is a piece of mail and, for the owner, the offer it is about.
-type letter struct {
-	store.Mail
+// message is one to the replica and, for the owner, the offer it is about.
+type message struct {
+	store.Message
 	offer   *offer
 	counted bool // the owner counts the offer as standing until it reads this
 }
 
-// post puts mail in the replica's box.
-func (r *replica) post(kind store.MailKind, o *offer) {
+// post leaves the replica a message.
+func (r *replica) post(kind store.MessageKind, o *offer) {
 	r.sent++
-	letter := letter{Mail: store.Mail{
+	m := message{Message: store.Message{
 		Number: r.sent, Kind: kind, Ticket: o.Ticket, Priority: o.Priority, Policy: o.flow.book.policy,
 		Flow: o.Flow, Charge: o.Charge,
 	}}
 	if kind != store.Dropped && kind != store.AtLimit && o.flow.book.countsService {
-		letter.Counter = o.flow.counter / o.flow.book.scale
+		m.Counter = o.flow.counter / o.flow.book.scale
 	}
 	if kind&(store.Taken|store.Dropped|store.AtLimit) != 0 {
-		letter.offer, letter.counted = o, true
+		m.offer, m.counted = o, true
 		r.told++
 	}
-	r.mail = append(r.mail, letter)
+	r.unread = append(r.unread, m)
 }
 
-// read forgets mail up to the number that the replica says it has read.
+// read forgets messages up to the number that the replica says it has read.
 func (r *replica) read(l *Ledger, number uint64) {
 	n := 0
-	for n < len(r.mail) && r.mail[n].Number <= number {
-		r.forget(l, &r.mail[n])
+	for n < len(r.unread) && r.unread[n].Number <= number {
+		r.forget(l, &r.unread[n])
 		n++
 	}
 	if n == 0 {
 		return
 	}
-	kept := copy(r.mail, r.mail[n:])
-	clear(r.mail[kept:])
-	r.mail = r.mail[:kept]
+	kept := copy(r.unread, r.unread[n:])
+	clear(r.unread[kept:])
+	r.unread = r.unread[:kept]
 }
 
-func (r *replica) forget(l *Ledger, m *letter) {
+func (r *replica) forget(l *Ledger, m *message) {
 	if m.counted {
 		r.told--
 	}
@@ -81,22 +81,22 @@ func (r *replica) forget(l *Ledger, m *letter) {
 	}
 }
 
-// uncount notes that the replica withdrew an offer it has unread mail about.
+// uncount notes that the replica withdrew an offer it has an unread message about.
 func (r *replica) uncount(id policies.TicketID) {
-	for i := range r.mail {
-		if m := &r.mail[i]; m.counted && m.Ticket == id {
+	for i := range r.unread {
+		if m := &r.unread[i]; m.counted && m.Ticket == id {
 			m.counted = false
 			r.told--
 		}
 	}
 }
 
-// wakeup has the mail that came in the turn under way.
+// wakeup has the messages of the turn under way.
 func (r *replica) wakeup() store.Wakeup {
 	w := store.Wakeup{Incarnation: r.incarnation, Registered: r.registered}
-	for i := range r.mail {
-		if m := &r.mail[i]; m.Number > r.seen {
-			w.Mail = append(w.Mail, m.Mail)
+	for i := range r.unread {
+		if m := &r.unread[i]; m.Number > r.seen {
+			w.Messages = append(w.Messages, m.Message)
 		}
 	}
 	return w

@@ -53,8 +53,8 @@ func (l *Ledger) restate(r *replica, s *store.Statement, now time.Time) {
 		l.count(st, +1)
 		r.held += st.InFlight
 	}
-	for i := range r.mail {
-		if r.mail[i].Kind&store.Granted != 0 {
+	for i := range r.unread {
+		if r.unread[i].Kind&store.Granted != 0 {
 			r.held++
 		}
 	}

@@ -89,9 +89,9 @@ func decode(result []any) (*store.Reply, error) {
 			Queued: r.integer("queued", b[2]), QueuedBytes: r.integer("bytes", b[3]), InFlight: r.integer("in flight", b[4]),
 		})
 	}
-	for _, v := range r.list("mail", result[9]) {
+	for _, v := range r.list("messages", result[9]) {
 		record, _ := v.(string)
-		reply.Mail = append(reply.Mail, r.mail(record))
+		reply.Messages = append(reply.Messages, r.message(record))
 	}
 	for _, v := range r.list("revoke", result[10]) {
 		seq, _ := v.(string)
@@ -130,20 +130,20 @@ func decode(result []any) (*store.Reply, error) {
 	return reply, r.err
 }
 
-// mail reads one piece of mail.
-func (r *reader) mail(record string) store.Mail {
+// message reads one of the messages to a replica.
+func (r *reader) message(record string) store.Message {
 	f := strings.Split(record, "\x1f")
 	if len(f) != 10 {
-		r.fail("mail", record)
-		return store.Mail{}
+		r.fail("message", record)
+		return store.Message{}
 	}
 	seq, ingress, _ := strings.Cut(f[2], ":")
 	n, err := strconv.ParseUint(seq, 16, 64)
 	if err != nil {
 		r.fail("ticket", f[2])
 	}
-	return store.Mail{
-		Number: uint64(r.integer("mail number", f[0])), Kind: store.MailKind(r.integer("mail kind", f[1])),
+	return store.Message{
+		Number: uint64(r.integer("message number", f[0])), Kind: store.MessageKind(r.integer("message kind", f[1])),
 		Ticket:   policies.TicketID{Ingress: unescape(ingress), Seq: n},
 		Priority: int(r.integer("priority", f[3])), Policy: unescape(f[4]), Flow: unescape(f[5]),
 		Charge: r.number("charge", f[6]), Counter: r.number("counter", f[7]),
@@ -160,7 +160,7 @@ func decodeWakeup(payload string) (w store.Wakeup) {
 	r := &reader{}
 	w.Incarnation, w.Registered = uint64(r.integer("incarnation", lines[0])), uint64(r.integer("registered", lines[1]))
 	for _, record := range lines[2:] {
-		w.Mail = append(w.Mail, r.mail(record))
+		w.Messages = append(w.Messages, r.message(record))
 	}
 	if r.err != nil {
 		return store.Wakeup{}

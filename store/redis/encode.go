@@ -20,7 +20,7 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 	add := func(values ...any) { args = append(args, values...) }
 	add(ledgerFormat, l.cfg.KeyTTL.Milliseconds(), l.publish,
 		l.cfg.Lease.Microseconds(), l.cfg.Recovery.Microseconds(), l.cfg.CounterIdle.Microseconds(), l.cfg.CounterKeep.Microseconds(),
-		now, escape(s.Replica), fmt.Sprintf("%020d", s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadMail, s.Members,
+		now, escape(s.Replica), fmt.Sprintf("%020d", s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo, s.Members,
 		flag(s.Register), flag(s.Resync), flag(s.Alone), flag(s.Leave), s.Standing, s.Batch)
 	add(flag(s.Evicts), s.Revoking)
 	shed := make([]string, len(s.Sheddable))

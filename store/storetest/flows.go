@@ -144,8 +144,8 @@ func settledOnce(t *testing.T, l store.Ledger, _ *Clock) {
 	a.turn(nil)
 	a.finish(1)
 	reply := a.turn(offers(a.offer(3, "f", 0)))
-	if len(reply.Mail) == 0 || reply.Mail[len(reply.Mail)-1].Counter != 7 {
-		t.Errorf("the flow's counter after charges of 3 and one settlement of 4: %+v", reply.Mail)
+	if len(reply.Messages) == 0 || reply.Messages[len(reply.Messages)-1].Counter != 7 {
+		t.Errorf("the flow's counter after charges of 3 and one settlement of 4: %+v", reply.Messages)
 	}
 }
 
@@ -179,7 +179,7 @@ func serviceDecays(t *testing.T, l store.Ledger, clock *Clock) {
 		o.Charge = charge
 		var told float64
 		for _, edit := range []func(*store.Statement){offers(o), nil} {
-			for _, m := range a.turn(edit).Mail {
+			for _, m := range a.turn(edit).Messages {
 				if m.Ticket == o.Ticket {
 					told = m.Counter
 				}

@@ -51,7 +51,7 @@ type member struct {
 	party
 	standing map[policies.TicketID]bool
 	order    []store.Offer // every offer it made that may stand
-	flying   []store.Mail
+	flying   []store.Message
 }
 
 // step draws one turn.
@@ -97,7 +97,7 @@ func (h *history) step() {
 func normal(r *store.Reply) *store.Reply {
 	c := *r
 	c.Now = c.Now.UTC()
-	c.Mail = append([]store.Mail{}, r.Mail...)
+	c.Messages = append([]store.Message{}, r.Messages...)
 	c.Rooms = append([]store.Room{}, r.Rooms...)
 	c.Revoke = append([]uint64{}, r.Revoke...)
 	c.Bands = append([]store.BandTotal{}, r.Bands...)
@@ -112,7 +112,7 @@ func (m *member) draw(h *history) *store.Statement {
 		m.land()
 	}
 	s := &store.Statement{
-		Replica: m.id, Incarnation: m.inc, Answered: m.answered, Generation: m.generation, ReadMail: m.read,
+		Replica: m.id, Incarnation: m.inc, Answered: m.answered, Generation: m.generation, ReadUpTo: m.read,
 		Members: 1, Register: m.register, Resync: m.resync, Bands: append([]store.Band(nil), m.bands...), Batch: m.batch,
 		Alone: m.register && m.generation != 0 && rapid.IntRange(0, 3).Draw(t, "alone") == 0,
 	}
@@ -230,18 +230,18 @@ func (m *member) take(s *store.Statement, reply *store.Reply) {
 		return
 	}
 	m.register, m.resync, m.answered = s.Leave, reply.Status == store.Resync, s.Number
-	for _, mail := range reply.Mail {
-		if mail.Number <= m.read {
+	for _, message := range reply.Messages {
+		if message.Number <= m.read {
 			continue
 		}
-		m.read = mail.Number
-		if mail.Kind&(store.Taken|store.Dropped) != 0 {
-			delete(m.standing, mail.Ticket)
+		m.read = message.Number
+		if message.Kind&(store.Taken|store.Dropped) != 0 {
+			delete(m.standing, message.Ticket)
 		}
-		if mail.Kind&store.Granted != 0 {
-			m.flying = append(m.flying, mail)
+		if message.Kind&store.Granted != 0 {
+			m.flying = append(m.flying, message)
 			for i := range m.bands {
-				if m.bands[i].Priority == mail.Priority {
+				if m.bands[i].Priority == message.Priority {
 					m.bands[i].InFlight++
 				}
 			}

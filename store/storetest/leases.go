@@ -56,8 +56,8 @@ func unreadNotCharged(t *testing.T, l store.Ledger, clock *Clock) {
 	b.turn(nil)
 	want(t, "b", b.grants(), "f/1")
 	reply := b.turn(offers(b.offer(2, "f", 1)))
-	if len(reply.Mail) != 1 || reply.Mail[0].Counter != 2 {
-		t.Errorf("after two charges that were read: %+v, want counter 2", reply.Mail)
+	if len(reply.Messages) != 1 || reply.Messages[0].Counter != 2 {
+		t.Errorf("after two charges that were read: %+v, want counter 2", reply.Messages)
 	}
 }
 
@@ -87,8 +87,8 @@ func givenBackInOrder(t *testing.T, l store.Ledger, clock *Clock) {
 		counter -= charges[id]
 	}
 	counter += offer.Charge
-	if len(reply.Mail) != 1 || reply.Mail[0].Counter != counter {
-		t.Errorf("mail %+v, want counter %g: what a, b and c were charged goes back in the order of their ids", reply.Mail, counter)
+	if len(reply.Messages) != 1 || reply.Messages[0].Counter != counter {
+		t.Errorf("messages %+v, want counter %g: what a, b and c were charged goes back in the order of their ids", reply.Messages, counter)
 	}
 }
 
@@ -119,13 +119,13 @@ func ingressWithoutLease(t *testing.T, l store.Ledger, _ *Clock) {
 	r := a.turn(offers(gone.offer(1, "f", 0), a.offer(2, "f", 1)))
 	want(t, "the next in line is granted", a.grants(), "f/2")
 	dropped := 0
-	for _, m := range r.Mail {
+	for _, m := range r.Messages {
 		if m.Kind == store.Dropped && m.Ticket == gone.ticket(1) {
 			dropped++
 		}
 	}
 	if dropped != 1 {
-		t.Errorf("mail to the owner: %+v, want one dropped", r.Mail)
+		t.Errorf("messages to the owner: %+v, want one dropped", r.Messages)
 	}
 	if r := a.turn(nil); r.Status != store.OK {
 		t.Errorf("status %v", r.Status)

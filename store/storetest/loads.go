@@ -30,7 +30,7 @@ func told(r *store.Reply) string {
 // there.
 func suggested(r *store.Reply) string {
 	var all []string
-	for _, m := range r.Mail {
+	for _, m := range r.Messages {
 		if m.Kind&store.Granted != 0 {
 			all = append(all, fmt.Sprintf("%s=%d", m.Endpoint, m.EndpointInFlight))
 		}
@@ -58,13 +58,13 @@ func suggestsLeast(t *testing.T, l store.Ledger, _ *Clock) {
 }
 
 // loadsStated checks that loads are what was last stated and what is suggested in
-// unread mail, and that an endpoint is gone when nobody has it.
+// unread messages, and that an endpoint is gone when nobody has it.
 func loadsStated(t *testing.T, l store.Ledger, _ *Clock) {
 	a, b := newPair(t, l, 10)
 	a.turn(func(s *store.Statement) { s.Loads = at("x", 1, "y", 1) })
 	b.turn(func(s *store.Statement) { s.Loads = at("x", 1) })
 	offer := a.offer(1, "f", 0)
-	offer.Ticket.Ingress = "b" // a is granted nothing: b's mail has it, unread
+	offer.Ticket.Ingress = "b" // a is granted nothing: b has it in an unread message
 	a.turn(func(s *store.Statement) { s.Offers = []store.Offer{offer} })
 	wants := func(s *store.Statement) { s.WantLoads = true }
 	want(t, "with an unread grant", told(a.turn(wants)), "x=2 y=2")
@@ -72,7 +72,7 @@ func loadsStated(t *testing.T, l store.Ledger, _ *Clock) {
 	r := b.turn(func(s *store.Statement) { s.Loads, s.WantLoads = at("y", 5), true })
 	want(t, "stated while the grant is unread", told(r), "x=2 y=7")
 	if b.read == read {
-		t.Error("b has no mail")
+		t.Error("b has no message")
 	}
 	r = b.turn(func(s *store.Statement) { s.Loads, s.WantLoads = at("y", 6), true })
 	want(t, "stated with the grant", told(r), "x=2 y=7")

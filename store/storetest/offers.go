@@ -9,7 +9,7 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-func mailStaysUntilRead(t *testing.T, l store.Ledger, _ *Clock) {
+func messagesStayUntilRead(t *testing.T, l store.Ledger, _ *Clock) {
 	a, b := newParty(t, l, "a", counting(0, 1)), newParty(t, l, "b", counting(0, 1))
 	b.turn(nil)
 	// The reply with the grant is lost.
@@ -23,8 +23,8 @@ func mailStaysUntilRead(t *testing.T, l store.Ledger, _ *Clock) {
 	a.generation, a.answered = b.generation, 0
 	a.turn(nil)
 	want(t, "a in its next turn", a.grants(), "f/1")
-	if r := a.turn(nil); len(r.Mail) != 0 {
-		t.Errorf("%d pieces of mail after they were read", len(r.Mail))
+	if r := a.turn(nil); len(r.Messages) != 0 {
+		t.Errorf("%d messages after they were read", len(r.Messages))
 	}
 	a.finish(1)
 	a.turn(nil)
@@ -73,7 +73,7 @@ func withdrawnWhenGranted(t *testing.T, l store.Ledger, _ *Clock) {
 	b.finish(1)
 	b.turn(nil) // grants f/1 to a
 	r := a.turn(func(s *store.Statement) { s.Withdrawn = []policies.TicketID{a.ticket(1)} })
-	a.standing++ // the mail says taken, and the withdrawal counted already
+	a.standing++ // the message says taken, and the withdrawal counted already
 	if r.Status != store.OK {
 		t.Errorf("status %v for a withdrawal that crossed its grant", r.Status)
 	}
@@ -92,14 +92,14 @@ func newOwnerReplaces(t *testing.T, l store.Ledger, _ *Clock) {
 	a.turn(offers(in.offer(2, "f", 0)))
 	b.turn(offers(in.offer(2, "f", 0)))
 	r := a.turn(nil)
-	if len(r.Mail) != 1 || r.Mail[0].Kind != store.Dropped {
-		t.Fatalf("the old owner's mail: %+v, want one that says dropped", r.Mail)
+	if len(r.Messages) != 1 || r.Messages[0].Kind != store.Dropped {
+		t.Fatalf("the old owner's messages: %+v, want one that says dropped", r.Messages)
 	}
 	in.finish(1)
 	in.turn(nil)
 	want(t, "granted once", in.grants(), "busy/1 f/2")
-	if r := b.turn(nil); len(r.Mail) != 1 || r.Mail[0].Kind != store.Taken || r.Status != store.OK {
-		t.Errorf("the new owner's answer: %v %+v, want one mail that says taken", r.Status, r.Mail)
+	if r := b.turn(nil); len(r.Messages) != 1 || r.Messages[0].Kind != store.Taken || r.Status != store.OK {
+		t.Errorf("the new owner's answer: %v %+v, want one message that says taken", r.Status, r.Messages)
 	}
 	if r := a.turn(nil); r.Status != store.OK {
 		t.Errorf("the old owner's status: %v", r.Status)
@@ -116,8 +116,8 @@ func grantedNotOfferedAgain(t *testing.T, l store.Ledger, _ *Clock) {
 		t.Fatal(err)
 	}
 	r := b.turn(offers(in.offer(1, "f", 0)))
-	if len(r.Mail) != 1 || r.Mail[0].Kind != store.Taken || r.Status != store.OK {
-		t.Errorf("a second owner's answer: %v %+v, want mail that says taken", r.Status, r.Mail)
+	if len(r.Messages) != 1 || r.Messages[0].Kind != store.Taken || r.Status != store.OK {
+		t.Errorf("a second owner's answer: %v %+v, want one message that says taken", r.Status, r.Messages)
 	}
 	in.turn(nil)
 	want(t, "granted once", in.grants(), "f/1")
@@ -152,11 +152,11 @@ func grantWakes(t *testing.T, l store.Ledger, _ *Clock) {
 	a.turn(nil)
 	select {
 	case w := <-wakeups:
-		if w.Incarnation != b.inc || w.Registered != 1 || len(w.Mail) != 1 {
-			t.Fatalf("woken by %+v, want the one piece of mail of the registration by statement 1", w)
+		if w.Incarnation != b.inc || w.Registered != 1 || len(w.Messages) != 1 {
+			t.Fatalf("woken by %+v, want the one message of the registration by statement 1", w)
 		}
-		if m := w.Mail[0]; m.Ticket != b.ticket(1) || m.Flow != "g" || m.Kind&store.Granted == 0 || m.Charge != 1 {
-			t.Errorf("the mail is %+v, want the grant of g/1", m)
+		if m := w.Messages[0]; m.Ticket != b.ticket(1) || m.Flow != "g" || m.Kind&store.Granted == 0 || m.Charge != 1 {
+			t.Errorf("the message is %+v, want the grant of g/1", m)
 		}
 	case <-deadline:
 		t.Fatal("no wake-up for a grant that another replica's turn made")

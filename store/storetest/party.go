@@ -91,7 +91,7 @@ func (p *party) statement(edit func(*store.Statement)) *store.Statement {
 	p.number++
 	s := &store.Statement{
 		Replica: p.id, Incarnation: p.inc, Number: p.number, Answered: p.answered, Generation: p.generation,
-		ReadMail: p.read, Members: p.members, Register: p.register, Resync: p.resync,
+		ReadUpTo: p.read, Members: p.members, Register: p.register, Resync: p.resync,
 		Bands: append([]store.Band(nil), p.bands...), Batch: p.batch,
 	}
 	if edit != nil {
@@ -128,7 +128,7 @@ func (p *party) take(s *store.Statement, reply *store.Reply) {
 		return
 	}
 	p.register, p.resync, p.answered = false, reply.Status == store.Resync, s.Number
-	for _, m := range reply.Mail {
+	for _, m := range reply.Messages {
 		if m.Number <= p.read {
 			continue
 		}

@@ -24,7 +24,7 @@ func Run(t *testing.T, factory Factory) {
 		{"NotLiftedWhileAnotherOwnerHasIt", notLiftedWhileStanding},
 		{"UnmarkedFlowIsNotLifted", unmarkedNotLifted},
 		{"UncountedRanksStand", uncountedRanksStand},
-		{"MailStaysUntilRead", mailStaysUntilRead},
+		{"MessagesStayUntilRead", messagesStayUntilRead},
 		{"RepeatedTurnChangesNothing", repeatedTurn},
 		{"WithdrawnIsNotGranted", withdrawnIsNotGranted},
 		{"WithdrawnWhenGrantedAddsUp", withdrawnWhenGranted},

@@ -65,8 +65,8 @@ func (t *turns) take() {
 	if err != nil || reply.Status == store.Register {
 		t.tb.Fatalf("%v, %v", reply, err)
 	}
-	for _, m := range reply.Mail {
-		s.ReadMail = m.Number
+	for _, m := range reply.Messages {
+		s.ReadUpTo = m.Number
 	}
 	s.Register, s.Answered, s.Generation = false, s.Number, reply.Generation
 	s.Offers, s.Withdrawn = s.Offers[:0], s.Withdrawn[:0]

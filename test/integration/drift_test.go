@@ -99,7 +99,7 @@ func TestDriftHeals(t *testing.T) {
 		{"offers deleted", func() error { return client.Del(ctx, base+":offers").Err() }},
 		{"ownership deleted", func() error { return client.Del(ctx, base+":own:r0", base+":own:r1").Err() }},
 		{"leases deleted", func() error { return client.Del(ctx, base+":leases").Err() }},
-		{"mail deleted", func() error { return client.Del(ctx, base+":mail:r0", base+":mail:r1").Err() }},
+		{"messages deleted", func() error { return client.Del(ctx, base+":messages:r0", base+":messages:r1").Err() }},
 		{"replicas deleted", func() error { return client.Del(ctx, base+":replicas").Err() }},
 		{"books deleted", func() error { return client.Del(ctx, base+":books", base+":bands").Err() }},
 		{"everything deleted", func() error { return client.FlushAll(ctx).Err() }},

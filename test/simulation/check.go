@@ -45,7 +45,7 @@ func (c *Config) highWait() time.Duration {
 }
 
 // idleAtMost is how long capacity may be free while tickets wait. A replica that holds
-// all of it, in mail that it has not read, may lose five turns one after the other:
+// all of it, in messages that it has not read, may lose five turns one after the other:
 // that is 250 ms and pauses of 310. Where messages are lost, a replica may leave another its share until that has said for the
 // second time that it has the ledger.
 func (c *Config) idleAtMost() time.Duration {

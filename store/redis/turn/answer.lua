@@ -27,7 +27,7 @@ if recount or number % 16 == 1 then
   for _, book in pairs(books) do
     for _, key in ipairs({ book.count, book.wait, book.idle, book.debts }) do expire(key) end
   end
-  for _, key in ipairs({ base, LEASES, REPLICAS, BOOKS, BANDS, OFFERS, own_key(my_id), mail_key(my_id) }) do expire(key) end
+  for _, key in ipairs({ base, LEASES, REPLICAS, BOOKS, BANDS, OFFERS, own_key(my_id), messages_key(my_id) }) do expire(key) end
 end
 if leaving then
   drop(me)

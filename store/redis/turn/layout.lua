@@ -24,8 +24,8 @@
 --   base:offers        hash    ticket -> record; granted ones until their owner
 --                              has read so
 --   base:own:ID        set     the tickets that stand in the replica's name
---   base:mail:ID       list    records of mail the replica has not read
---   base:uncounted:ID  hash    ticket -> the last of that mail which does not count
+--   base:messages:ID   list    records of messages that the replica has not read
+--   base:uncounted:ID  hash    ticket -> the last of those that does not count
 --                              the ticket as standing, because it was withdrawn
 --   base:wait:BOOK     zset    the first offer of every waiting flow by its rank,
 --                              or every offer where service is not counted
@@ -49,7 +49,7 @@
 -- ids, flows and policies by escaping. ARGV is the statement, flat: what it holds
 -- is read in order by next_arg.
 --
--- A turn reads and writes only what it changes: offers, counters and mail are read
+-- A turn reads and writes only what it changes: offers, counters and messages are read
 -- once and written together at its end, since a call costs more than what it does.
 -- The fleet's totals are kept, with a checksum, and added up anew once a second, so
 -- that whatever drifts is right again.
@@ -62,7 +62,7 @@ local base = root .. ':' .. format_number
 local LEASES, REPLICAS, BOOKS, BANDS = base .. ':leases', base .. ':replicas', base .. ':books', base .. ':bands'
 local OFFERS, LIMITS, LOAD, TOKENS = base .. ':offers', base .. ':limits', base .. ':load', base .. ':tokens'
 local function own_key(id) return base .. ':own:' .. id end
-local function mail_key(id) return base .. ':mail:' .. id end
+local function messages_key(id) return base .. ':messages:' .. id end
 local function uncounted_key(id) return base .. ':uncounted:' .. id end
 local function limited_key(id) return base .. ':limited:' .. id end
 local function loads_key(id) return base .. ':loads:' .. id end
@@ -72,7 +72,7 @@ local GRANTED, TAKEN, DROPPED, AT_LIMIT = 1, 2, 4, 8
 local OK, REGISTER, RESYNC = 0, 1, 2
 local NO_OPINION = -1
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
-local PUBLISHED = 1000        -- letters in a wake-up at most; the rest waits in the box
+local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
 local SENTINEL = '\31'        -- no name has a control character
 
 local position = 1

@@ -1,4 +1,4 @@
--- Offers and mail.
+-- Offers, and messages to replicas.
 
 local offers = {}       -- those looked at so far; false where there is none
 local moved_offers = {} -- tickets whose offers are to be written, or deleted
@@ -53,12 +53,12 @@ local function remove(ticket, offer)
   set_offer(ticket, false)
 end
 
--- Put mail in a replica's box. A grant has the endpoint with the least load.
+-- Leave a replica a message. A grant has the endpoint with the least load.
 local function post(r, kind, ticket, offer, counter, endpoint, load)
   r.sent = r.sent + 1
-  r.dirty, r.letters = true, r.letters or {}
+  r.dirty, r.posted = true, r.posted or {}
   local book = books[offer.book]
-  insert(r.letters, concat({ exact(r.sent), exact(kind), ticket, exact(book.priority), book.policy, offer.flow,
+  insert(r.posted, concat({ exact(r.sent), exact(kind), ticket, exact(book.priority), book.policy, offer.flow,
     offer.charge, exact((counter or 0) / book.scale), endpoint or '', load or '0' }, FIELD))
   if is_grant(kind) then
     r.unread = r.unread + 1
@@ -66,18 +66,18 @@ local function post(r, kind, ticket, offer, counter, endpoint, load)
   end
 end
 
--- The mail that a replica has not read.
-local function read_box(r)
-  local box = call('LRANGE', mail_key(r.id), '0', '-1')
-  for i, record in ipairs(box) do box[i] = read_mail(record) end
-  return box
+-- The messages that a replica has not read.
+local function messages_to(r)
+  local unread = call('LRANGE', messages_key(r.id), '0', '-1')
+  for i, record in ipairs(unread) do unread[i] = read_message(record) end
+  return unread
 end
 
--- Forget mail that was read, or whose replica is gone.
-local function forget(r, letters)
+-- Forget messages that were read, or whose replica is gone.
+local function forget(r, messages)
   local tickets = {}
-  for _, mail in ipairs(letters) do
-    if mail[2] ~= GRANTED then insert(tickets, mail[3]) end
+  for _, m in ipairs(messages) do
+    if m[2] ~= GRANTED then insert(tickets, m[3]) end
   end
   look_at_offers(tickets)
   for _, ticket in ipairs(tickets) do

@@ -1,5 +1,5 @@
--- Records: how what the ledger keeps of offers, replicas, books, bands and mail is
--- written as text.
+-- Records: how what the ledger keeps of offers, replicas, books, bands and messages
+-- is written as text.
 
 local FIELD, ITEM, PART = '\31', '\30', '\29'
 
@@ -110,7 +110,7 @@ local function read_band(s)
   return { turn = tonumber(table.remove(f, 1)), books = f }
 end
 
-local function read_mail(s)
+local function read_message(s)
   local m = split(s, FIELD)
   m[1], m[2] = tonumber(m[1]), tonumber(m[2])
   return m

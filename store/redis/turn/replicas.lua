@@ -1,20 +1,20 @@
 -- Replicas that go, and generations that begin.
 
 local function forget_keys(id)
-  call('DEL', own_key(id), mail_key(id), uncounted_key(id), limited_key(id))
+  call('DEL', own_key(id), messages_key(id), uncounted_key(id), limited_key(id))
   went[id] = nil
 end
 
 -- Forget a replica: its offers, what it held, and the charges of grants it
 -- never read.
 local function drop(r)
-  local box = read_box(r)
-  for _, mail in ipairs(box) do
-    if is_grant(mail[2]) then
-      settle(book_name(mail[4], mail[5]), mail[6], -tonumber(mail[7]), tonumber(mail[8]))
+  local unread = messages_to(r)
+  for _, m in ipairs(unread) do
+    if is_grant(m[2]) then
+      settle(book_name(m[4], m[5]), m[6], -tonumber(m[7]), tonumber(m[8]))
     end
   end
-  forget(r, box)
+  forget(r, unread)
   local own = call('SMEMBERS', own_key(r.id))
   look_at_offers(own)
   for _, ticket in ipairs(own) do

@@ -50,7 +50,7 @@ local function revoke()
     if v.id == my_id then
       insert(mine, v.seq)
     else
-      replicas[v.id].letters, replicas[v.id].dirty = replicas[v.id].letters or {}, true
+      replicas[v.id].posted, replicas[v.id].dirty = replicas[v.id].posted or {}, true
     end
   end
   return mine

@@ -1,6 +1,6 @@
 -- What a turn writes at its end, and what it answers.
 
--- Write what changed, and wake the others that got mail, with the mail.
+-- Write what changed, and wake the others that got messages, with these.
 local function save()
   save_limits()
   save_offers()
@@ -8,15 +8,15 @@ local function save()
   local records = {}
   for id, r in pairs(replicas) do
     if r and r.dirty then
-      if r.letters then
-        call_many('RPUSH', mail_key(id), r.letters)
-        if r.sent - r.read <= #r.letters then expire(mail_key(id)) end -- the box was empty
+      if r.posted then
+        call_many('RPUSH', messages_key(id), r.posted)
+        if r.sent - r.read <= #r.posted then expire(messages_key(id)) end -- there were none
         if id ~= my_id then
-          call(publish, base .. ':wake:' .. id, concat({ r.incarnation, exact(r.registered), unpack(r.letters, 1, PUBLISHED) }, '\n'))
-        elseif r.box then
-          for _, letter in ipairs(r.letters) do insert(r.box, letter) end
+          call(publish, base .. ':wake:' .. id, concat({ r.incarnation, exact(r.registered), unpack(r.posted, 1, PUBLISHED) }, '\n'))
+        elseif r.messages then
+          for _, record in ipairs(r.posted) do insert(r.messages, record) end
         end
-        r.letters = nil
+        r.posted = nil
       end
       insert(records, id)
       insert(records, write_replica(r))
@@ -40,6 +40,6 @@ local function answer(status, r)
     local book, band = books[b.book], fleet.bands[b.priority]
     reply[9][i] = { b.priority, exact(book and book.v / book.scale or 0), band.queued, band.bytes, band.in_flight }
   end
-  reply[10] = r.box or r.sent > r.read and call('LRANGE', mail_key(r.id), '0', '-1') or {}
+  reply[10] = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
   return reply
 end

@@ -51,9 +51,9 @@ elseif not (me and me.incarnation == incarnation and generation == meta.generati
   return finish(REGISTER)
 end
 
--- Unread mail that is not there was lost, and grants with it that the replica may
+-- Unread messages that are not there were lost, and with them grants that the replica may
 -- have read from a wake-up: it must say anew what it has before they stop counting.
-local unread = me.sent > me.read and call('LRANGE', mail_key(my_id), '0', '-1') or {}
+local unread = me.sent > me.read and call('LRANGE', messages_key(my_id), '0', '-1') or {}
 if not registering and #unread ~= me.sent - me.read then return finish(REGISTER) end
 
 -- The lease, and who is dead.
@@ -73,29 +73,29 @@ end
 
 count_in(me, -1)
 
--- Mail that was read is forgotten. What is unread is counted anew: the grants in
+-- Messages that were read are forgotten. What is unread is counted anew: the grants in
 -- it, and the offers it is about that the replica still counts as standing.
 local read, told, unread_about = {}, 0, {}
 local suggested, unread_of = {}, {} -- unread grants by endpoint, and by flow
 local counts_upto
-me.unread, me.box = 0, {}
+me.unread, me.messages = 0, {}
 for _, record in ipairs(unread) do
-  local mail = read_mail(record)
-  if mail[1] <= read_upto then
-    insert(read, mail)
+  local m = read_message(record)
+  if m[1] <= read_upto then
+    insert(read, m)
   else
-    insert(me.box, record)
-    if is_grant(mail[2]) then
-      local id = mail[4] .. ':' .. mail[6]
+    insert(me.messages, record)
+    if is_grant(m[2]) then
+      local id = m[4] .. ':' .. m[6]
       me.unread = me.unread + 1
-      suggested[mail[9]] = (suggested[mail[9]] or 0) + 1
+      suggested[m[9]] = (suggested[m[9]] or 0) + 1
       unread_of[id] = (unread_of[id] or 0) + 1
     end
-    if mail[2] ~= GRANTED then
+    if m[2] ~= GRANTED then
       counts_upto = counts_upto or load_hash(uncounted_key(my_id), tonumber)
-      if mail[1] > (counts_upto[mail[3]] or 0) then
+      if m[1] > (counts_upto[m[3]] or 0) then
         told = told + 1
-        unread_about[mail[3]] = (unread_about[mail[3]] or 0) + 1
+        unread_about[m[3]] = (unread_about[m[3]] or 0) + 1
       end
     end
   end
@@ -103,11 +103,11 @@ end
 me.read = math.min(read_upto, me.sent)
 if #read > 0 then
   forget(me, read)
-  call('LTRIM', mail_key(my_id), exact(#read), '-1')
+  call('LTRIM', messages_key(my_id), exact(#read), '-1')
   if not counts_upto then call('DEL', uncounted_key(my_id)) end
 end
 
--- The replica no longer counts the ticket for the sake of unread mail.
+-- The replica no longer counts the ticket for the sake of unread messages.
 local function uncount(ticket)
   local n = unread_about[ticket]
   if not n then return end

@@ -10,10 +10,10 @@ import (
 	"github.com/weirflow/weir/store/storetest"
 )
 
-// TestLostMail deletes a replica's mail that has a grant in it. The replica may have
+// TestLostMessages deletes the messages to a replica, a grant among them. The replica may have
 // read the grant from a wake-up and dispatched it, in a statement later than the one
 // under way: the slot must count until it has said anew what it has.
-func TestLostMail(t *testing.T) {
+func TestLostMessages(t *testing.T) {
 	server := miniredis.RunT(t)
 	l := open("redis://"+server.Addr())(t, storetest.NewClock().Now)
 	generation := uint64(0)
@@ -35,21 +35,21 @@ func TestLostMail(t *testing.T) {
 		return store.Offer{Ticket: policies.TicketID{Ingress: "a", Seq: n}, Flow: "f", Charge: 1, Score: float64(n)}
 	}
 	turn(1, func(s *store.Statement) { s.Register = true })
-	if r := turn(2, func(s *store.Statement) { s.Offers, s.Standing = []store.Offer{offer(1), offer(2)}, 2 }); len(r.Mail) != 1 {
-		t.Fatalf("mail %+v, want the grant of the one slot", r.Mail)
+	if r := turn(2, func(s *store.Statement) { s.Offers, s.Standing = []store.Offer{offer(1), offer(2)}, 2 }); len(r.Messages) != 1 {
+		t.Fatalf("messages %+v, want the grant of the one slot", r.Messages)
 	}
-	if !server.Del(l.(*Ledger).base + ":mail:a") {
-		t.Fatal("there is no mail to lose")
+	if !server.Del(l.(*Ledger).base + ":messages:a") {
+		t.Fatal("there are no messages to lose")
 	}
 	r := turn(3, func(s *store.Statement) { s.Standing = 1 })
-	if r.Status != store.Register || len(r.Mail) != 0 {
-		t.Fatalf("status %v, mail %+v, want register and no second grant", r.Status, r.Mail)
+	if r.Status != store.Register || len(r.Messages) != 0 {
+		t.Fatalf("status %v, messages %+v, want register and no second grant", r.Status, r.Messages)
 	}
 	r = turn(4, func(s *store.Statement) {
 		s.Register, s.Answered, s.Bands[0].InFlight = true, 0, 1
 		s.Offers, s.Standing = []store.Offer{offer(2)}, 1
 	})
-	if r.Status != store.OK || r.InFlight != 1 || len(r.Mail) != 0 {
-		t.Errorf("registered: status %v, %d in flight, mail %+v; want the one slot taken", r.Status, r.InFlight, r.Mail)
+	if r.Status != store.OK || r.InFlight != 1 || len(r.Messages) != 0 {
+		t.Errorf("registered: status %v, %d in flight, messages %+v; want the one slot taken", r.Status, r.InFlight, r.Messages)
 	}
 }
