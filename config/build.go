@@ -12,7 +12,6 @@ import (
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
-	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
@@ -51,6 +50,7 @@ type Eviction struct {
 // builder checks a file and builds its Plan.
 type builder struct {
 	decoder
+	registry *policies.Registry
 	file     File
 	plan     Plan
 	set      *policies.Set
@@ -97,9 +97,9 @@ func (b *builder) build() {
 // plugins makes the declared plug-ins.
 func (b *builder) plugins() {
 	b.eviction = Eviction{eviction.NewSheddable(eviction.SheddableType), eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}
-	registry := builtin.Registry()
+	registry := b.registry
 	if err := registry.Register(endpoints.FileDiscoveryType, endpoints.FileDiscoveryFactory); err != nil {
-		panic(err) // no built-in policy has the type
+		b.fail(0, "", "%v: Weir itself has this type; register yours under another", err)
 	}
 	b.set, b.unknown = policies.NewSet(registry), make(map[string]bool)
 	types, told := registry.Types(), false

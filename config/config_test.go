@@ -11,12 +11,14 @@ import (
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/builtin"
+	"github.com/weirflow/weir/policies/fairness"
 )
 
 // TestFiles checks and prints the files in testdata.
 func TestFiles(t *testing.T) {
 	datadriven.RunTest(t, "testdata/check.txt", func(t *testing.T, d *datadriven.TestData) string {
-		plan, warnings, err := config.Parse([]byte(d.Input), nil)
+		plan, warnings, err := config.Parse([]byte(d.Input), builtin.Registry(), nil)
 		var out strings.Builder
 		for _, w := range warnings {
 			out.WriteString("warning: " + w.String() + "\n")
@@ -40,7 +42,7 @@ func TestFiles(t *testing.T) {
 // TestPrintedIsTheSame wants the effective configuration to be read again as
 // itself.
 func TestPrintedIsTheSame(t *testing.T) {
-	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: vtc-fairness-policy, parameters: {outputTokenWeight: 3}}]\n"), nil)
+	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: vtc-fairness-policy, parameters: {outputTokenWeight: 3}}]\n"), builtin.Registry(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +50,7 @@ func TestPrintedIsTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, _, err = config.Parse(first, nil)
+	plan, _, err = config.Parse(first, builtin.Registry(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +74,7 @@ weir:
   - {id: team-a-big, weight: 9}
   - {id: one, weight: 3}
   - {id: "*-x-*y", weight: 4}
-`), nil)
+`), builtin.Registry(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,9 +127,36 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nflowControl: {priorityBands: [{priority: 1}]}\n"))
 	f.Add([]byte("a: &a [*a, *a]\nweir: {flows: [{id: '*'}]}"))
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		plan, _, err := config.Parse(data, nil)
+		plan, _, err := config.Parse(data, builtin.Registry(), nil)
 		if err == nil {
 			plan.Flows.Weight(policies.FlowKey{ID: "x"})
 		}
 	})
+}
+
+// TestOwnPlugins names a type that is not built in.
+func TestOwnPlugins(t *testing.T) {
+	const file = config.Empty + "plugins: [{name: mine, type: my-fairness-policy}]\nflowControl: {defaultPriorityBand: {fairnessPolicyRef: mine}}\n"
+	registry := builtin.Registry()
+	if _, _, err := config.Parse([]byte(file), registry, nil); err == nil || !strings.Contains(err.Error(), "my-fairness-policy") {
+		t.Errorf("without the type: %v, want an error that names it", err)
+	}
+	if err := registry.Register("my-fairness-policy", policies.WithoutParameters(fairness.NewRoundRobin)); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // as a reload does
+		plan, _, err := config.Parse([]byte(file), registry, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := plan.Default.Fairness.TypedName().Name; got != "mine" {
+			t.Errorf("the default band's policy is %q, want mine", got)
+		}
+	}
+	if err := registry.Register("file-discovery", policies.WithoutParameters(fairness.NewRoundRobin)); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := config.Parse([]byte(file), registry, nil); err == nil || !strings.Contains(err.Error(), "file-discovery") {
+		t.Errorf("with a type that Weir itself has: %v, want an error that names it", err)
+	}
 }

@@ -4,13 +4,15 @@ import (
 	"fmt"
 	"io"
 	"os"
+
+	"github.com/weirflow/weir/policies"
 )
 
 // Empty is a file that asks for nothing but the defaults.
 const Empty = "apiVersion: " + APIVersion + "\nkind: " + Kind + "\n"
 
 // Load reads a file from disk; see Parse.
-func Load(path string, override func(*File)) (*Plan, Problems, error) {
+func Load(path string, registry *policies.Registry, override func(*File)) (*Plan, Problems, error) {
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
@@ -20,15 +22,15 @@ func Load(path string, override func(*File)) (*Plan, Problems, error) {
 	if err != nil {
 		return nil, nil, fmt.Errorf("read the configuration: %w", err)
 	}
-	return Parse(data, override)
+	return Parse(data, registry, override)
 }
 
-// Parse reads a file and builds what it asks for. An override, if not nil, changes
+// Parse reads a file and builds what it asks for, its plug-ins with the registry. An override, if not nil, changes
 // what was read before that, as flags do. The error, if any, is Problems:
 // everything that is wrong. The Problems beside it are warnings: what has no
 // effect. Files that it names, such as API keys, are read as well.
-func Parse(data []byte, override func(*File)) (*Plan, Problems, error) {
-	b := &builder{}
+func Parse(data []byte, registry *policies.Registry, override func(*File)) (*Plan, Problems, error) {
+	b := &builder{registry: registry.Clone()}
 	b.decode(data, &b.file)
 	if override != nil {
 		override(&b.file)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 )
@@ -49,6 +50,9 @@ func (r *Registry) Register(typ string, f Factory) error {
 	r.factories[typ] = f
 	return nil
 }
+
+// Clone returns a registry of the same types, to which more can be added.
+func (r *Registry) Clone() *Registry { return &Registry{factories: maps.Clone(r.factories)} }
 
 // Types returns the registered types, sorted.
 func (r *Registry) Types() []string {

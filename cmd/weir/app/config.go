@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"fmt"
@@ -6,15 +6,16 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/policies"
 )
 
-func newConfig() *cobra.Command {
+func newConfig(registry *policies.Registry) *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Check and print configuration files"}
 	cmd.AddCommand(
 		&cobra.Command{
 			Use: "check FILE", Short: "Say everything that is wrong with a file", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				_, err := checked(cmd, args[0])
+				_, err := checked(cmd, registry, args[0])
 				if err == nil {
 					fmt.Fprintln(cmd.OutOrStdout(), args[0]+" is good")
 				}
@@ -24,7 +25,7 @@ func newConfig() *cobra.Command {
 		&cobra.Command{
 			Use: "print FILE", Short: "Print the effective configuration, with defaults", Args: cobra.ExactArgs(1),
 			RunE: func(cmd *cobra.Command, args []string) error {
-				plan, err := checked(cmd, args[0])
+				plan, err := checked(cmd, registry, args[0])
 				if err != nil {
 					return err
 				}
@@ -52,8 +53,8 @@ func newConfig() *cobra.Command {
 }
 
 // checked reads a file and prints its warnings.
-func checked(cmd *cobra.Command, file string) (*config.Plan, error) {
-	plan, warnings, err := config.Load(file, nil)
+func checked(cmd *cobra.Command, registry *policies.Registry, file string) (*config.Plan, error) {
+	plan, warnings, err := config.Load(file, registry, nil)
 	for _, w := range warnings {
 		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.String())
 	}

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"bytes"
@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/policies/builtin"
 )
 
 // run runs the command line for at most the time given and returns what it
@@ -18,7 +20,7 @@ func run(t *testing.T, most time.Duration, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), most)
 	defer cancel()
 	var out bytes.Buffer
-	root := newRoot()
+	root := newRoot(builtin.Registry())
 	root.SetArgs(args)
 	root.SetOut(&out)
 	root.SetErr(&out)

@@ -1,4 +1,4 @@
-package main
+package app
 
 import (
 	"errors"
@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/saturation"
 )
@@ -41,11 +42,12 @@ type serveFlags struct {
 	fleet               fleetFlags
 	logLevel, logFormat string
 
-	changed func(flag string) bool
+	registry *policies.Registry
+	changed  func(flag string) bool
 }
 
-func newServe() *cobra.Command {
-	var f serveFlags
+func newServe(registry *policies.Registry) *cobra.Command {
+	f := serveFlags{registry: registry}
 	cmd := &cobra.Command{
 		Use:   "serve",
 		Short: "Run a replica in front of model servers",
@@ -129,8 +131,8 @@ func (f *serveFlags) plan() (*config.Plan, config.Problems, error) {
 	var warnings config.Problems
 	var err error
 	if f.file == "" {
-		plan, warnings, err = config.Parse([]byte(config.Empty), f.override)
-	} else if plan, warnings, err = config.Load(f.file, f.override); err != nil {
+		plan, warnings, err = config.Parse([]byte(config.Empty), f.registry, f.override)
+	} else if plan, warnings, err = config.Load(f.file, f.registry, f.override); err != nil {
 		err = fmt.Errorf("--config %s:\n%w", f.file, err)
 	}
 	if err != nil {

@@ -1,0 +1,60 @@
+// Package app is the command line of Weir. The binary is Main with the plug-ins
+// that come with Weir; a program that imports this package, registers plug-ins of
+// its own and calls Main is the same binary with them:
+//
+//	func main() {
+//		registry := builtin.Registry()
+//		if err := registry.Register("my-policy", policies.WithoutParameters(newPolicy)); err != nil {
+//			log.Fatal(err)
+//		}
+//		app.Main(registry)
+//	}
+//
+// Their types can then be named wherever a configuration file or a flag names a
+// plug-in.
+package app
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/spf13/cobra"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Main runs the command line that the process was started with, with the plug-in
+// types of the registry, until it is done or a signal ends it; then it ends the
+// process. It takes the registry over: register everything before.
+func Main(registry *policies.Registry) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	goredis.SetLogger(silent{}) // a lost connection is logged once, as a change of the ledger's state
+	err := newRoot(registry).ExecuteContext(ctx)
+	stop()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "weir:", err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func newRoot(registry *policies.Registry) *cobra.Command {
+	root := &cobra.Command{
+		Use:           "weir",
+		Short:         "A distributed flow controller for LLM inference gateways",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newModelServer())
+	return root
+}
+
+// silent is a logger that says nothing.
+type silent struct{}
+
+// Printf implements the Redis client's logger.
+func (silent) Printf(context.Context, string, ...any) {}
