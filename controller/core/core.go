@@ -140,7 +140,7 @@ func New(cfg Config) *Core {
 		loads:     newLoads(),
 		queues:    shard.New(cfg.Shard),
 		fleet:     newFleet(&cfg),
-		turn:      turn{register: true, members: 1},
+		turn:      turn{register: mark{raised: true}, members: 1},
 	}
 }
 

@@ -35,7 +35,7 @@ func (c *Core) turnFailed(now time.Time, err error) {
 	t.due = true
 	if !t.outage && now.Sub(t.since) >= c.cfg.OutageAfter {
 		t.outage = true
-		t.register = true               // whatever happens now must be told in full
+		t.register.raise()              // whatever happens now must be told in full
 		c.loads.others = []store.Load{} // nobody tells of them any more
 		c.rehome(now)
 	}
@@ -113,7 +113,9 @@ func (c *Core) dispatchShare(now time.Time) {
 			}
 			c.alone = append(c.alone, aloneCharge{at: now, request: r, counter: b.v})
 		}
-		c.turn.alone = true
+		if !c.turn.alone.raised { // what comes after it was said is told by the next count
+			c.turn.alone.raise()
+		}
 		c.dispatch(now, r)
 		c.queues.Refill()
 	}

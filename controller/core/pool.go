@@ -51,7 +51,7 @@ func (c *Core) saturation() float64 {
 func (c *Core) relimit(now time.Time) (changed bool) {
 	live, lost := c.fleet.members()
 	connected := live - lost
-	if !c.turn.register && c.totals.Members > 0 {
+	if !c.turn.register.raised && c.totals.Members > 0 {
 		connected = min(connected, c.totals.Members)
 	}
 	priorities := make([]int, len(c.bands))

@@ -22,5 +22,6 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 		c.setDeadline(r)
 	}
 	c.expire(now)
-	c.turn.resync, c.turn.due = true, true
+	c.turn.resync.raise()
+	c.turn.due = true
 }

@@ -16,9 +16,10 @@ type turn struct {
 	underWay bool
 	due      bool // there is something to say that may not wait
 	touched  bool // a ticket came or went; worth a turn if it changed the offers
-	register bool // the ledger must be told everything
-	resync   bool // the ledger must be told all offers
-	leave    bool // the next turn is the last
+	register mark // everything
+	resync   mark // all offers
+	leave    mark // that the turn is the last
+	alone    mark // that this replica dispatched by itself since it last registered
 
 	statement  store.Statement // reused from turn to turn
 	number     uint64
@@ -39,7 +40,6 @@ type turn struct {
 	since    time.Time // when the first of them began
 	retry    time.Time // not before
 	outage   bool      // this replica goes on by itself
-	alone    bool      // and has done so since its last answered turn
 	left     bool
 
 	superseded bool // another process has this replica's id
@@ -140,12 +140,14 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	t := &c.turn
 	t.underWay, t.due, t.touched = true, false, false
 	t.last = now
-	if !t.register && c.queues.Len() > 0 && now.Sub(t.restated) >= restateEvery {
+	if c.queues.Len() > 0 && now.Sub(t.restated) >= restateEvery {
 		// Level-triggered: whatever the ledger lost of the offers without
 		// noticing stands again.
-		t.resync = true
+		t.resync.raise()
 	}
-	if t.register || t.resync {
+	register := t.register.carry()
+	resync := t.resync.carry()
+	if register || resync {
 		t.restated = now
 	}
 	t.number++
@@ -158,7 +160,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	*s = store.Statement{
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
 		Number: t.number, Answered: t.answered, Generation: t.generation, ReadUpTo: t.readUpTo,
-		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: t.register, Resync: t.resync, Alone: t.alone, Leave: t.leave,
+		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: register, Resync: resync && !register, Alone: register && t.alone.carry(), Leave: t.leave.carry(),
 		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0], Limited: s.Limited[:0], Loads: s.Loads[:0],
 		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
 	}
@@ -179,12 +181,12 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	c.stateSheddable(s)
 	c.stateLimited(s)
 	c.stateLoads(now, s)
-	if t.register || t.resync {
+	if register || resync {
 		c.queues.Restate(offer)
 	} else {
 		c.queues.Changes(offer, func(id policies.TicketID) { s.Withdrawn = append(s.Withdrawn, id) })
 	}
-	if t.register {
+	if register {
 		c.stateCounters(s)
 	}
 	return s
@@ -231,7 +233,7 @@ func (c *Core) settle(flow policies.FlowKey, policy string, delta, counter, toke
 // way may have been given to another since. Otherwise a turn fetches them.
 func (c *Core) Wake(now time.Time, w *store.Wakeup) {
 	t := &c.turn
-	current := w.Incarnation == c.cfg.Incarnation && w.Registered == t.registered && !t.register && !t.failing
+	current := w.Incarnation == c.cfg.Incarnation && w.Registered == t.registered && !t.register.raised && !t.failing
 	if !current || len(w.Messages) == 0 || now.Sub(t.leased) > c.cfg.Lease/4 {
 		t.due = true
 		return
@@ -263,7 +265,8 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	if reply.Status == store.Register {
 		c.queues.Failed()
 		t.generation, t.readUpTo, t.answered = reply.Generation, 0, 0
-		t.register, t.due = true, true
+		t.register.raise()
+		t.due = true
 		return
 	}
 	if c.slept(now) { // its grants may have gone to others since
@@ -271,20 +274,31 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 		t.due = true
 		return
 	}
+	t.answered, t.generation, t.leased = t.statement.Number, reply.Generation, t.last
+	if t.register.answered() {
+		t.registered = t.statement.Number
+	}
+	t.resync.answered()
+	t.alone.answered()
+	t.left = t.leave.answered()
+	if reply.Status == store.Resync {
+		t.resync.raise()
+	}
+	clear(t.statement.Settlements)
+	t.statement.Settlements = t.statement.Settlements[:0]
 	if t.outage {
 		t.outage = false
 		c.rejoin(now)
 	}
-	t.alone = false
-	t.answered, t.generation, t.leased = t.statement.Number, reply.Generation, t.last
-	if t.statement.Register {
-		t.registered = t.statement.Number
+	if t.alone.raised {
+		// This replica went on by itself while the turn was under way, which did not say
+		// so: what it grants does not count that. All of it is said again.
+		c.queues.Failed()
+		t.register.raise()
+		t.due = true
+		return
 	}
-	t.left = t.leave
-	t.register, t.resync = false, reply.Status == store.Resync
-	t.due = t.due || t.resync || len(t.settlements) > 0
-	clear(t.statement.Settlements)
-	t.statement.Settlements = t.statement.Settlements[:0]
+	t.due = t.due || t.resync.raised || len(t.settlements) > 0
 	c.learn(now, reply)
 	c.learnLoads(&t.statement, reply)
 	c.queues.Answered()
@@ -371,7 +385,10 @@ func (c *Core) learn(now time.Time, reply *store.Reply) {
 
 // Leave makes the next turn the last: it ends this replica's lease. Nothing
 // should be waiting or in flight any more; what is loses its place.
-func (c *Core) Leave() { c.turn.leave, c.turn.due = true, true }
+func (c *Core) Leave() {
+	c.turn.leave.raise()
+	c.turn.due = true
+}
 
 // Left reports whether the last turn is over.
 func (c *Core) Left() bool { return c.turn.left }

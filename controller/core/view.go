@@ -120,7 +120,7 @@ func (c *Core) LedgerState() LedgerState {
 		return Superseded
 	case c.turn.outage:
 		return Outage
-	case c.turn.register:
+	case c.turn.register.raised:
 		return Registering
 	default:
 		return Connected

@@ -1,0 +1,135 @@
+package core_test
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// printed is what a Ready asks for, a line each; empty if it asks for nothing.
+func printed(r *core.Ready) string {
+	var out strings.Builder
+	for _, d := range r.Decisions {
+		fmt.Fprintf(&out, "decided %v: %v", d.Tag, d.Outcome)
+		if d.Endpoint != "" {
+			fmt.Fprintf(&out, ", least loaded %s with %d", d.Endpoint, d.EndpointInFlight)
+		}
+		out.WriteString("\n")
+	}
+	for _, seq := range r.Revoked {
+		fmt.Fprintf(&out, "revoke %d\n", seq)
+	}
+	for i := range r.Messages {
+		printMessage(&out, &r.Messages[i])
+	}
+	for _, m := range r.Moves {
+		fmt.Fprintf(&out, "moved %d shards and %d tickets in %v: joined %v, left %v\n", m.Shards, m.Tickets, m.Took, m.Joined, m.Left)
+	}
+	if r.Loads != nil {
+		fmt.Fprintf(&out, "others' loads:%s\n", loads(r.Loads))
+	}
+	if r.Turn != nil {
+		printTurn(&out, r.Turn)
+	}
+	return out.String()
+}
+
+// flag is a word that is printed where it is set.
+type flag struct {
+	set  bool
+	name string
+}
+
+func printFlags(out *strings.Builder, flags ...flag) {
+	for _, f := range flags {
+		if f.set {
+			out.WriteString(" " + f.name)
+		}
+	}
+}
+
+// printMessage prints what goes to another replica.
+func printMessage(out *strings.Builder, m *coordinator.Message) {
+	fmt.Fprintf(out, "to %s:", m.To)
+	if m.Number != 0 {
+		fmt.Fprintf(out, " number %d", m.Number)
+	}
+	printFlags(out, flag{m.Restate, "restate"}, flag{m.Resync, "resync"}, flag{m.Leaving, "leaving"}, flag{m.LedgerLost, "lost"})
+	for i := range m.Queued {
+		fmt.Fprintf(out, " queue %s/%d", m.Queued[i].Flow, m.Queued[i].ID.Seq)
+	}
+	for _, list := range []struct {
+		name string
+		seqs []uint64
+	}{{"gone", m.Gone}, {"rejected", m.Rejected}} {
+		if len(list.seqs) > 0 {
+			fmt.Fprintf(out, " %s %v", list.name, list.seqs)
+		}
+	}
+	if m.Acknowledged != 0 {
+		fmt.Fprintf(out, " acknowledged %d", m.Acknowledged)
+	}
+	out.WriteString("\n")
+}
+
+// printTurn prints a statement for the ledger.
+func printTurn(out *strings.Builder, s *store.Statement) {
+	ticket := func(id policies.TicketID) string { // another replica's with its ingress
+		if id.Ingress == s.Replica {
+			return strconv.FormatUint(id.Seq, 10)
+		}
+		return id.String()
+	}
+	fmt.Fprintf(out, "turn %d:", s.Number)
+	printFlags(out, flag{s.Register, "register"}, flag{s.Resync, "resync"}, flag{s.Alone, "alone"}, flag{s.Leave, "leave"})
+	if s.Register && s.Members > 1 {
+		fmt.Fprintf(out, " members %d", s.Members)
+	}
+	for _, b := range s.Bands {
+		fmt.Fprintf(out, " band %d limit %d in flight %d queued %d;", b.Priority, b.Limit, b.InFlight, b.Queued)
+	}
+	for _, id := range s.Withdrawn {
+		fmt.Fprintf(out, " withdraw %s", ticket(id))
+	}
+	for _, o := range s.Offers {
+		fmt.Fprintf(out, " offer %s/%s@%s", o.Flow, ticket(o.Ticket), number(o.Rank))
+		if o.Idle {
+			out.WriteString("(idle)")
+		}
+	}
+	for _, c := range s.Settlements {
+		fmt.Fprintf(out, " settle %s by %s", c.Flow, number(c.Delta))
+		if c.Tokens != 0 {
+			fmt.Fprintf(out, " and %s tokens", number(c.Tokens))
+		}
+	}
+	for _, f := range s.Limited {
+		fmt.Fprintf(out, " limited %s %d of %d", f.Flow, f.InFlight, f.MaxInFlight)
+	}
+	for _, r := range s.Sheddable {
+		fmt.Fprintf(out, " sheddable %d", r.Seq)
+	}
+	if s.Revoking > 0 {
+		fmt.Fprintf(out, " revoking %d", s.Revoking)
+	}
+	if len(s.Loads) > 0 {
+		out.WriteString(" loads" + loads(s.Loads))
+	}
+	fmt.Fprintf(out, " standing %d\n", s.Standing)
+}
+
+func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+
+// loads prints endpoints' loads.
+func loads(all []store.Load) string {
+	var out strings.Builder
+	for _, l := range all {
+		fmt.Fprintf(&out, " %s=%d", l.Endpoint, l.InFlight)
+	}
+	return out.String()
+}
