@@ -26,7 +26,7 @@ type followed struct {
 func (c *cluster) follow(namespace, name string) *followed {
 	c.t.Helper()
 	f := &followed{c.t, make(chan string, 1000), make(chan string, 1000)}
-	source := kubernetes.New(kubernetes.Config{
+	source, err := kubernetes.New(kubernetes.Config{
 		Namespace: namespace, Name: name, REST: c.rest, Retry: 200 * time.Millisecond, Logger: zaptest.NewLogger(c.t),
 		Objectives: func(priorities map[string]int) {
 			var all []string
@@ -36,6 +36,9 @@ func (c *cluster) follow(namespace, name string) *followed {
 			f.objectives <- strings.Join(all, " ")
 		},
 	})
+	if err != nil {
+		c.t.Fatal(err)
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan struct{})
 	go func() {

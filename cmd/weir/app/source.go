@@ -9,7 +9,6 @@ import (
 	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
 	"k8s.io/klog/v2"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/endpoints"
@@ -49,13 +48,11 @@ func inferencePool(d *config.Discovery, objectives *objectives, log *zap.Logger)
 	if err != nil {
 		return nil, err
 	}
-	libraries := zapr.NewLogger(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel)))
-	ctrllog.SetLogger(libraries) // or it complains
-	klog.SetLogger(libraries)
+	klog.SetLogger(zapr.NewLogger(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))))
 	namespace, name, _ := strings.Cut(d.InferencePool, "/")
 	return kubernetes.New(kubernetes.Config{
 		Namespace: namespace, Name: name, REST: rest, Objectives: objectives.set, Logger: log,
-	}), nil
+	})
 }
 
 // objectives are the priorities that Kubernetes' InferenceObjectives say.

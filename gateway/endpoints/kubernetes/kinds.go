@@ -1,26 +1,24 @@
 package kubernetes
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// The kinds that are looked at. Of several versions of a kind, the first that has an
-// object of the name holds.
+// The kinds that are looked at, as the API server names them. Of several versions of a
+// kind, the first that has an object of the name holds.
 var (
-	poolKinds = []schema.GroupVersionKind{
-		{Group: "inference.networking.k8s.io", Version: "v1", Kind: "InferencePool"},
-		{Group: "inference.networking.x-k8s.io", Version: "v1alpha2", Kind: "InferencePool"},
-	}
-	objectiveKinds = []schema.GroupVersionKind{
-		{Group: "inference.networking.x-k8s.io", Version: "v1alpha2", Kind: "InferenceObjective"},
-		{Group: "llm-d.ai", Version: "v1alpha2", Kind: "InferenceObjective"},
-	}
+	podKind           = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
+	poolKind          = schema.GroupVersionResource{Group: "inference.networking.k8s.io", Version: "v1", Resource: "inferencepools"}
+	alphaPoolKind     = schema.GroupVersionResource{Group: "inference.networking.x-k8s.io", Version: "v1alpha2", Resource: "inferencepools"}
+	objectiveKind     = schema.GroupVersionResource{Group: "inference.networking.x-k8s.io", Version: "v1alpha2", Resource: "inferenceobjectives"}
+	llmdObjectiveKind = schema.GroupVersionResource{Group: "llm-d.ai", Version: "v1alpha2", Resource: "inferenceobjectives"}
 )
 
 // pool is what matters of an InferencePool.
@@ -29,62 +27,129 @@ type pool struct {
 	ports    []string
 }
 
-// readPool reads an InferencePool of either version.
-func readPool(u *unstructured.Unstructured) (*pool, error) {
-	if u.GroupVersionKind() == poolKinds[0] {
-		var o struct {
-			Spec struct {
-				Selector struct {
-					MatchLabels map[string]string `json:"matchLabels"`
-				} `json:"selector"`
-				TargetPorts []struct {
-					Number int64 `json:"number"`
-				} `json:"targetPorts"`
-			} `json:"spec"`
-		}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &o); err != nil {
-			return nil, fmt.Errorf("read the InferencePool: %w", err)
-		}
-		p := &pool{selector: labels.SelectorFromSet(o.Spec.Selector.MatchLabels)}
-		for _, port := range o.Spec.TargetPorts {
-			p.ports = append(p.ports, strconv.FormatInt(port.Number, 10))
-		}
-		return p, p.check(len(o.Spec.Selector.MatchLabels))
+// readPool reads an InferencePool.
+func readPool(u *unstructured.Unstructured) (pool, error) {
+	var o struct {
+		Spec struct {
+			Selector struct {
+				MatchLabels map[string]string `json:"matchLabels"`
+			} `json:"selector"`
+			TargetPorts []struct {
+				Number int64 `json:"number"`
+			} `json:"targetPorts"`
+		} `json:"spec"`
 	}
+	if err := readFields(u, &o); err != nil {
+		return pool{}, err
+	}
+	var ports []int64
+	for _, port := range o.Spec.TargetPorts {
+		ports = append(ports, port.Number)
+	}
+	return poolOf(o.Spec.Selector.MatchLabels, ports...)
+}
+
+// readAlphaPool reads an InferencePool of the alpha version.
+func readAlphaPool(u *unstructured.Unstructured) (pool, error) {
 	var o struct {
 		Spec struct {
 			Selector         map[string]string `json:"selector"`
 			TargetPortNumber int64             `json:"targetPortNumber"`
 		} `json:"spec"`
 	}
-	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &o); err != nil {
-		return nil, fmt.Errorf("read the InferencePool: %w", err)
+	if err := readFields(u, &o); err != nil {
+		return pool{}, err
 	}
-	p := &pool{selector: labels.SelectorFromSet(o.Spec.Selector), ports: []string{strconv.FormatInt(o.Spec.TargetPortNumber, 10)}}
-	return p, p.check(len(o.Spec.Selector))
+	return poolOf(o.Spec.Selector, o.Spec.TargetPortNumber)
 }
 
-// check refuses a pool that would take every pod, or none of their ports.
-func (p *pool) check(selecting int) error {
-	if selecting == 0 {
-		return fmt.Errorf("the InferencePool's selector is empty: name the labels of the model servers' pods")
+// poolOf refuses a pool that would take every pod, or none of their ports.
+func poolOf(selector map[string]string, ports ...int64) (pool, error) {
+	if len(selector) == 0 {
+		return pool{}, errors.New("its selector is empty: name the labels of the model servers' pods")
 	}
-	if len(p.ports) == 0 || p.ports[0] == "0" {
-		return fmt.Errorf("the InferencePool has no target port")
+	if len(ports) == 0 {
+		return pool{}, errors.New("it has no target port")
 	}
-	return nil
+	p := pool{selector: labels.SelectorFromSet(selector)}
+	for _, port := range ports {
+		if port < 1 || port > 65535 {
+			return pool{}, fmt.Errorf("its target port %d is not from 1 to 65535", port)
+		}
+		p.ports = append(p.ports, strconv.FormatInt(port, 10))
+	}
+	return p, nil
 }
 
-// priorityOf reads an InferenceObjective's priority; ok is unset for one of another
-// pool.
-func priorityOf(u *unstructured.Unstructured, poolName string) (priority int, ok bool) {
-	if name, found, _ := unstructured.NestedString(u.Object, "spec", "poolRef", "name"); found && name != poolName {
-		return 0, false
+// pod is what matters of a pod.
+type pod struct {
+	labels labels.Set
+	// address is its IP address while it takes requests, and else empty. One that is
+	// being deleted finishes what it has.
+	address string
+}
+
+func readPod(u *unstructured.Unstructured) (pod, error) {
+	var o struct {
+		Metadata struct {
+			Labels            map[string]string `json:"labels"`
+			DeletionTimestamp string            `json:"deletionTimestamp"`
+		} `json:"metadata"`
+		Status struct {
+			PodIP      string `json:"podIP"`
+			Conditions []struct {
+				Type   string `json:"type"`
+				Status string `json:"status"`
+			} `json:"conditions"`
+		} `json:"status"`
 	}
-	n, _, _ := unstructured.NestedInt64(u.Object, "spec", "priority")
-	return int(max(min(n, maxPriority), -maxPriority)), true
+	if err := readFields(u, &o); err != nil {
+		return pod{}, err
+	}
+	p := pod{labels: o.Metadata.Labels}
+	for _, c := range o.Status.Conditions {
+		if c.Type == "Ready" && c.Status == "True" && o.Metadata.DeletionTimestamp == "" {
+			p.address = o.Status.PodIP
+		}
+	}
+	return p, nil
+}
+
+// objective is what matters of an InferenceObjective.
+type objective struct {
+	pool     string // the pool that it is for; empty if it does not say
+	priority int
 }
 
 // maxPriority bounds priorities, so that they mean the same in every replica and in
 // the ledger.
 const maxPriority = 1 << 31
+
+func readObjective(u *unstructured.Unstructured) (objective, error) {
+	var o struct {
+		Spec struct {
+			Priority int64 `json:"priority"`
+			PoolRef  struct {
+				Name string `json:"name"`
+			} `json:"poolRef"`
+		} `json:"spec"`
+	}
+	if err := readFields(u, &o); err != nil {
+		return objective{}, err
+	}
+	return objective{pool: o.Spec.PoolRef.Name, priority: int(max(min(o.Spec.Priority, maxPriority), -maxPriority))}, nil
+}
+
+// readFields reads those fields of an object that o has. A field of another type than
+// o's is an error, never a zero.
+func readFields(u *unstructured.Unstructured, o any) error {
+	text, err := json.Marshal(u.Object)
+	if err != nil {
+		return fmt.Errorf("read its fields: %w", err)
+	}
+	err = json.Unmarshal(text, o)
+	if e, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return fmt.Errorf("%s is a JSON %s and must be of type %s", e.Field, e.Value, e.Type)
+	}
+	return err
+}

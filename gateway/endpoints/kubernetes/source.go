@@ -1,27 +1,21 @@
 package kubernetes
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/fields"
-	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	toolscache "k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
-	"sigs.k8s.io/controller-runtime/pkg/cache"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 )
@@ -44,12 +38,13 @@ type Config struct {
 
 // Source is an endpoints.Source of a pool's pods.
 type Source struct {
-	cfg       Config
-	pools     cache.Cache // only has objects of the pool's name
-	others    cache.Cache
-	changed   chan struct{}
-	informers map[schema.GroupVersionKind]cache.Informer // of the kinds that are served
-	last      string                                     // what was last told
+	cfg        Config
+	client     dynamic.Interface
+	pods       *table[pod]
+	pools      []*table[pool] // they only have objects of the pool's name
+	objectives []*table[objective]
+	changed    chan struct{}
+	last       string // what was last told
 
 	mu   sync.Mutex
 	said map[string]time.Time // when problems were logged
@@ -73,7 +68,7 @@ func Connect(kubeconfig string) (*rest.Config, error) {
 }
 
 // New returns a source. The API server need not be there yet.
-func New(cfg Config) *Source {
+func New(cfg Config) (*Source, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
@@ -83,148 +78,63 @@ func New(cfg Config) *Source {
 	if cfg.Objectives == nil {
 		cfg.Objectives = func(map[string]int) {}
 	}
-	return &Source{
-		cfg: cfg, changed: make(chan struct{}, 1), informers: make(map[schema.GroupVersionKind]cache.Informer), said: make(map[string]time.Time),
+	client, err := dynamic.NewForConfig(cfg.REST)
+	if err != nil {
+		return nil, fmt.Errorf("reach the Kubernetes API server at %s: %w", cfg.REST.Host, err)
 	}
+	s := &Source{cfg: cfg, client: client, changed: make(chan struct{}, 1), said: make(map[string]time.Time)}
+	s.pods = newTable(s, podKind, readPod)
+	s.pools = []*table[pool]{newTable(s, poolKind, readPool), newTable(s, alphaPoolKind, readAlphaPool)}
+	s.objectives = []*table[objective]{newTable(s, objectiveKind, readObjective), newTable(s, llmdObjectiveKind, readObjective)}
+	return s, nil
 }
 
 // Run implements endpoints.Source.
 func (s *Source) Run(ctx context.Context, update func([]endpoints.Spec)) error {
-	for s.others == nil {
-		if err := s.open(); err != nil {
-			s.say("the API server is not reached yet", err)
-			select {
-			case <-ctx.Done():
-				return nil
-			case <-time.After(min(time.Second, s.cfg.Retry)):
-			}
-		}
-	}
+	var watches sync.WaitGroup
+	defer watches.Wait()
 	ctx, stop := context.WithCancel(ctx)
-	ended := make(chan error, 2)
-	for _, c := range []cache.Cache{s.pools, s.others} {
-		go func() { ended <- c.Start(ctx) }()
-	}
-	defer func() { stop(); <-ended; <-ended }()
+	defer stop()
+	s.watch(ctx, &watches)
 	for {
-		s.watch(ctx)
-		pause := s.cfg.Retry
-		switch specs, err := s.specs(ctx); {
-		case errors.Is(err, errNotSynced):
-			pause = syncPause
-		case err != nil && ctx.Err() == nil:
+		switch specs, err := s.specs(); {
+		case errors.Is(err, errNotListed):
+		case err != nil:
 			s.say("the pool's endpoints are not known; they stay as they are", err)
-		case err == nil:
+		default:
 			s.tell(specs, update)
-			s.cfg.Objectives(s.objectives(ctx))
+			s.cfg.Objectives(s.priorities())
 		}
 		select {
 		case <-ctx.Done():
 			return nil
-		case err := <-ended:
-			ended <- err
-			if ctx.Err() != nil {
-				return nil // both ended at once
-			}
-			return fmt.Errorf("watch the InferencePool: %w", err)
 		case <-s.changed:
-		case <-time.After(pause):
+		case <-time.After(s.cfg.Retry): // what lasts is said again
 		}
 	}
 }
 
-// syncPause is how long the first lists are waited for before another look.
-const syncPause = 50 * time.Millisecond
+// watch begins to follow every kind.
+func (s *Source) watch(ctx context.Context, watches *sync.WaitGroup) {
+	watches.Go(func() { s.pods.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })
+	for _, t := range s.pools {
+		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, s.cfg.Name, s.cfg.Retry) })
+	}
+	for _, t := range s.objectives {
+		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })
+	}
+}
 
 // tell tells of the endpoints if they are others than before.
 func (s *Source) tell(specs []endpoints.Spec, update func([]endpoints.Spec)) {
-	text := "endpoints:"
+	var text strings.Builder
+	text.WriteString("endpoints:")
 	for i := range specs {
-		text += fmt.Sprintf(" %s=%s%v", specs[i].Name, specs[i].Address(), specs[i].Labels)
+		fmt.Fprintf(&text, " %s=%s%v", specs[i].Name, specs[i].Address(), specs[i].Labels)
 	}
-	if text != s.last {
-		s.last = text
+	if text.String() != s.last {
+		s.last = text.String()
 		update(specs)
-	}
-}
-
-// open makes the caches. What is kept of a pod is what matters here.
-func (s *Source) open() error {
-	options := func(c cache.Config) cache.Options {
-		return cache.Options{
-			Scheme: scheme(), DefaultNamespaces: map[string]cache.Config{s.cfg.Namespace: c}, ReaderFailOnMissingInformer: true,
-			ByObject: map[client.Object]cache.ByObject{&corev1.Pod{}: {Transform: strip}},
-			DefaultWatchErrorHandler: func(_ context.Context, _ *toolscache.Reflector, err error) {
-				s.say("a watch broke; what is known stays", err)
-			},
-		}
-	}
-	var err error
-	if s.pools, err = cache.New(s.cfg.REST, options(cache.Config{FieldSelector: fields.OneTermEqualSelector("metadata.name", s.cfg.Name)})); err != nil {
-		return err
-	}
-	s.others, err = cache.New(s.cfg.REST, options(cache.Config{}))
-	return err
-}
-
-func scheme() *runtime.Scheme {
-	scheme := runtime.NewScheme()
-	if err := corev1.AddToScheme(scheme); err != nil {
-		panic(err) // its types are registered twice
-	}
-	return scheme
-}
-
-func object(kind schema.GroupVersionKind) *unstructured.Unstructured {
-	u := &unstructured.Unstructured{}
-	u.SetGroupVersionKind(kind)
-	return u
-}
-
-// strip keeps what matters of a pod.
-func strip(o any) (any, error) {
-	p, ok := o.(*corev1.Pod)
-	if !ok {
-		return o, nil
-	}
-	kept := &corev1.Pod{}
-	kept.Namespace, kept.Name, kept.UID, kept.ResourceVersion = p.Namespace, p.Name, p.UID, p.ResourceVersion
-	kept.Labels, kept.DeletionTimestamp = p.Labels, p.DeletionTimestamp
-	kept.Status.PodIP, kept.Status.Conditions = p.Status.PodIP, p.Status.Conditions
-	return kept, nil
-}
-
-// watch begins to watch the kinds that are served and not watched yet.
-func (s *Source) watch(ctx context.Context) {
-	objects := []client.Object{&corev1.Pod{}}
-	for _, kind := range slices.Concat(poolKinds, objectiveKinds) {
-		objects = append(objects, object(kind))
-	}
-	for _, o := range objects {
-		kind := o.GetObjectKind().GroupVersionKind() // empty for pods
-		if s.informers[kind] != nil {
-			continue
-		}
-		from := s.others
-		if slices.Contains(poolKinds, kind) {
-			from = s.pools
-		}
-		informer, err := from.GetInformer(ctx, o, cache.BlockUntilSynced(false))
-		if meta.IsNoMatchError(err) {
-			continue // not installed, perhaps later
-		}
-		if err == nil {
-			_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
-				AddFunc: func(any) { s.change() }, UpdateFunc: func(any, any) { s.change() }, DeleteFunc: func(any) { s.change() },
-			})
-		}
-		if err != nil {
-			if ctx.Err() == nil {
-				s.say("a kind cannot be watched", fmt.Errorf("%s: %w", kind.Kind, err))
-			}
-			continue
-		}
-		s.informers[kind] = informer
 	}
 }
 
@@ -238,19 +148,13 @@ func (s *Source) change() {
 var (
 	// errNoPool says that there is no such pool. It has no endpoints, then.
 	errNoPool = errors.New("there is no such InferencePool")
-	// errNotSynced says that a first list has not come yet.
-	errNotSynced = errors.New("not listed yet")
+	// errNotListed says that a first list has not come yet.
+	errNotListed = errors.New("not listed yet")
 )
 
-// synced reports whether objects of a kind have been listed.
-func (s *Source) synced(kind schema.GroupVersionKind) bool {
-	informer := s.informers[kind]
-	return informer != nil && informer.HasSynced()
-}
-
-// specs lists the pool's ready pods.
-func (s *Source) specs(ctx context.Context) ([]endpoints.Spec, error) {
-	p, err := s.pool(ctx)
+// specs lists the pool's ready pods, by name.
+func (s *Source) specs() ([]endpoints.Spec, error) {
+	p, err := s.pool()
 	if errors.Is(err, errNoPool) {
 		s.say("the pool has no endpoints", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, s.cfg.Name, err))
 		return nil, nil
@@ -258,94 +162,84 @@ func (s *Source) specs(ctx context.Context) ([]endpoints.Spec, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !s.synced(schema.GroupVersionKind{}) {
-		return nil, errNotSynced
+	switch known, why := s.pods.state(); known {
+	case notListed:
+		return nil, errNotListed
+	case notServed:
+		return nil, fmt.Errorf("list pods: %w", why)
 	}
-	var pods corev1.PodList
-	if err := s.others.List(ctx, &pods, client.InNamespace(s.cfg.Namespace), client.MatchingLabelsSelector{Selector: p.selector}); err != nil {
-		return nil, fmt.Errorf("list pods: %w", err)
-	}
-	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	pods := s.pods.all()
 	var specs []endpoints.Spec
-	for i := range pods.Items {
-		pod := &pods.Items[i]
-		if !ready(pod) {
+	for _, name := range slices.Sorted(maps.Keys(pods)) {
+		if err := pods[name].err; err != nil {
+			s.say("a pod is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, err))
 			continue
 		}
-		for rank, port := range p.ports {
-			name := pod.Namespace + "/" + pod.Name
-			if len(p.ports) > 1 {
-				name += fmt.Sprintf("-rank-%d", rank)
-			}
-			spec := endpoints.At(name, "http", pod.Status.PodIP, port)
-			spec.Labels = pod.Labels
-			specs = append(specs, spec)
+		if pod := pods[name].value; pod.address != "" && p.selector.Matches(pod.labels) {
+			specs = append(specs, s.endpoints(name, pod, p.ports)...)
 		}
 	}
 	return specs, nil
 }
 
-// pool reads the InferencePool.
-func (s *Source) pool(ctx context.Context) (*pool, error) {
-	looked := false
-	for _, kind := range poolKinds {
-		if s.informers[kind] == nil {
-			continue
+// endpoints are a pod's: one for each port.
+func (s *Source) endpoints(name string, pod pod, ports []string) []endpoints.Spec {
+	name = s.cfg.Namespace + "/" + name
+	specs := make([]endpoints.Spec, 0, len(ports))
+	for rank, port := range ports {
+		full := name
+		if len(ports) > 1 {
+			full += "-rank-" + strconv.Itoa(rank)
 		}
-		if !s.synced(kind) {
-			return nil, errNotSynced
-		}
-		u := object(kind)
-		err := s.pools.Get(ctx, client.ObjectKey{Namespace: s.cfg.Namespace, Name: s.cfg.Name}, u)
-		switch {
-		case err == nil:
-			return readPool(u)
-		case apierrors.IsNotFound(err):
-			looked = true
-		default:
-			return nil, fmt.Errorf("get the InferencePool: %w", err)
-		}
+		spec := endpoints.At(full, "http", pod.address, port)
+		spec.Labels = pod.labels
+		specs = append(specs, spec)
 	}
-	if !looked {
-		return nil, errors.New("the API server does not serve InferencePools: install the custom resources of the Gateway API Inference Extension")
-	}
-	return nil, errNoPool
+	return specs
 }
 
-// ready reports whether a pod takes requests. One that is being deleted finishes what
-// it has.
-func ready(p *corev1.Pod) bool {
-	if p.Status.PodIP == "" || p.DeletionTimestamp != nil {
-		return false
-	}
-	for _, c := range p.Status.Conditions {
-		if c.Type == corev1.PodReady {
-			return c.Status == corev1.ConditionTrue
+// pool returns the InferencePool, of the first version that has it.
+func (s *Source) pool() (pool, error) {
+	var refused error
+	served := false
+	for _, t := range s.pools {
+		switch known, why := t.state(); known {
+		case notListed:
+			return pool{}, errNotListed
+		case notServed:
+			if refused == nil || apierrors.IsNotFound(refused) {
+				refused = why
+			}
+		case listed:
+			served = true
+			if found, there := t.all()[s.cfg.Name]; there {
+				if found.err != nil {
+					return pool{}, fmt.Errorf("the InferencePool %s/%s: %w", s.cfg.Namespace, s.cfg.Name, found.err)
+				}
+				return found.value, nil
+			}
 		}
 	}
-	return false
+	switch {
+	case served:
+		return pool{}, errNoPool
+	case apierrors.IsNotFound(refused):
+		return pool{}, errors.New("the API server does not serve InferencePools: install the custom resources of the Gateway API Inference Extension")
+	}
+	return pool{}, fmt.Errorf("list InferencePools: %w", refused)
 }
 
-// objectives lists the priorities of the pool's InferenceObjectives.
-func (s *Source) objectives(ctx context.Context) map[string]int {
+// priorities are those of the pool's InferenceObjectives by name.
+func (s *Source) priorities() map[string]int {
 	priorities := make(map[string]int)
-	for _, kind := range objectiveKinds {
-		if !s.synced(kind) {
-			continue
-		}
-		list := &unstructured.UnstructuredList{}
-		list.SetGroupVersionKind(kind.GroupVersion().WithKind(kind.Kind + "List"))
-		if err := s.others.List(ctx, list, client.InNamespace(s.cfg.Namespace)); err != nil {
-			s.say("objectives cannot be listed", err)
-			continue
-		}
-		for i := range list.Items {
-			u := &list.Items[i]
-			if _, known := priorities[u.GetName()]; known {
+	for _, t := range s.objectives {
+		for name, o := range t.all() {
+			if o.err != nil {
+				s.say("an InferenceObjective is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, o.err))
 				continue
 			}
-			if priority, ours := priorityOf(u, s.cfg.Name); ours {
-				priorities[u.GetName()] = priority
+			if _, known := priorities[name]; !known && (o.value.pool == "" || o.value.pool == s.cfg.Name) {
+				priorities[name] = o.value.priority
 			}
 		}
 	}
