@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
+.PHONY: build test race fmt check ci demo bench bench-redis soak adversary proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -41,6 +41,9 @@ bench-redis: ## the fleet on a real Redis (needs redis-server)
 SEEDS ?= 10000
 soak: ## the simulation over many seeds: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one
 	WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
+
+adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
+	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m
 
 proto: ## the ticket stream's generated code (needs protoc)
 	mkdir -p bin && go build -o bin/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc

@@ -26,7 +26,7 @@ type Fleet struct {
 	streams *stream.Streams
 	handler coordinator.Handler
 	listen  atomic.Pointer[coordinator.Listener]
-	address string
+	address atomic.Pointer[string]
 	changes chan struct{}
 	quit    chan struct{}
 	once    sync.Once
@@ -68,17 +68,24 @@ func New(cfg Config) (*Fleet, error) {
 	if f.list, err = memberlist.Create(m); err != nil {
 		return nil, fmt.Errorf("gossip on %s: %w", cfg.Bind, err)
 	}
-	f.address = f.list.LocalNode().Address()
+	address := f.list.LocalNode().Address()
+	f.address.Store(&address)
 	return f, nil
 }
 
-// Address returns where the gossip listens.
-func (f *Fleet) Address() string { return f.address }
+// Address returns where the others reach the gossip.
+func (f *Fleet) Address() string {
+	if address := f.address.Load(); address != nil {
+		return *address
+	}
+	return "" // it does not gossip yet
+}
 
 // Join asks the seeds for the fleet. It fails at once if this replica's id is
 // taken by a live one, and otherwise only says how many seeds answered: Start
-// goes on trying. A replica that just died under this id counts as live until
-// the others have noticed, so that is waited for.
+// goes on trying. A replica that just died under this id at another address counts as
+// live until the others have noticed, so that is waited for; one that was at this
+// replica's own address is replaced at once.
 func (f *Fleet) Join(ctx context.Context) (answered int, err error) {
 	for deadline := time.Now().Add(6 * time.Second); ; {
 		f.mu.Lock()

@@ -49,11 +49,17 @@ func (f *Fleet) read(n *memberlist.Node) (meta, error) {
 	case m.Version < coordinator.ProtocolVersion-1 || m.Version > coordinator.ProtocolVersion+1:
 		return m, fmt.Errorf("%w: %q speaks protocol version %d, this replica %d: one apart is the most that works",
 			ErrIncompatible, n.Name, m.Version, coordinator.ProtocolVersion)
-	case n.Name == f.cfg.Replica && m.Incarnation != f.cfg.Incarnation:
+	case n.Name == f.cfg.Replica && m.Incarnation != f.cfg.Incarnation && !f.formerly(n, m.Incarnation):
 		return m, fmt.Errorf("%w: another process runs as replica %q at %s: give one of them another --replica-id",
 			ErrDuplicateID, n.Name, n.Address())
 	}
 	return m, nil
+}
+
+// formerly reports whether a member of this replica's id is an earlier run of it, that
+// the others have not noticed to be gone: nobody else can be at its address.
+func (f *Fleet) formerly(n *memberlist.Node, incarnation uint64) bool {
+	return incarnation < f.cfg.Incarnation && n.Address() == f.Address()
 }
 
 const maxID = 128

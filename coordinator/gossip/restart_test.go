@@ -1,0 +1,56 @@
+package gossip
+
+import (
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestFormerRun starts a replica anew at its address while the others count on its
+// earlier run: it takes its place at once. At another address, or with an incarnation
+// that is not later, the id is taken.
+func TestFormerRun(t *testing.T) {
+	a := start(t, "a", nil)
+	former, err := New(Config{Replica: "b", Incarnation: 1, Shards: 256, Bind: "127.0.0.1:0", Seeds: []string{a.Address()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := former.Join(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	a.sees(t, "a", "b")
+	address := former.Address()
+	if err := former.list.Shutdown(); err != nil { // without a leave: it died
+		t.Fatal(err)
+	}
+	began := time.Now()
+	again := start(t, "b", func(c *Config) { c.Bind, c.Incarnation = address, 2 }, a)
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("joined after %v", took)
+	}
+	again.sees(t, "a", "b")
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		if live := a.Fleet.members().Live; len(live) == 2 && live[1].Incarnation == 2 {
+			break
+		}
+		if time.Since(began) > 5*time.Second {
+			t.Fatalf("a sees %v", a.Fleet.members())
+		}
+	}
+
+	for name, other := range map[string]struct {
+		address     string
+		incarnation uint64
+	}{
+		"elsewhere": {"127.0.0.1:1", 1}, "later": {again.Address(), 3},
+	} {
+		n := *again.list.LocalNode()
+		n.Meta = []byte(strings.Replace(string(n.Meta), `"i":2`, `"i":`+string(rune('0'+other.incarnation)), 1))
+		if other.address != again.Address() {
+			n.Port = 1
+		}
+		if err := (delegate{again.Fleet}).NotifyAlive(&n); err == nil {
+			t.Errorf("%s: it is not refused", name)
+		}
+	}
+}
