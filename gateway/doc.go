@@ -2,12 +2,25 @@
 // or by Envoy's external processing. Either asks the flow controller before a request
 // goes on.
 //
-//	client ─> Gateway ─ parse ─ EnqueueAndWait ─ endpoints.Take ─> model server
+//	client ─> proxy ─────┐                                   ┌─> model server
+//	                     ├─> session ─ EnqueueAndWait, Take ─┤
+//	Envoy ══> exchange ──┘   (one life of a request)         └─> Envoy forwards
 //	              <─ answer, streamed chunk by chunk, usage read on the way ─┘
-//	              └─ Release, exactly once, however the request ends
 //
-//	Envoy ══> ExtProc ─ the same, but Envoy holds the connections and forwards
+// A session is one request's life under flow control: whose it is, what it may cost, its
+// slot of the pool's limit and its slot at an endpoint, what it was charged. Whatever it
+// holds comes back at its end, once, however it ends; the proxy and the exchange only
+// drive it by what HTTP and Envoy say.
 //
-// It also has the admin address and the metrics. Which model servers there are and how
-// they do is package endpoints.
+// A request has these forms on its way, each for one border:
+//
+//   - inbound is what was read of it: the body, the model, the estimate of its tokens. It
+//     stays in this package.
+//   - controller.Request is what flow control is asked: whose, how large, how dear, how
+//     long it may wait. Nothing of the body goes there.
+//   - endpoints.Query is what the choice of an endpoint looks at.
+//   - controller.Usage is what it cost in the end, for its charge to be settled.
+//
+// The package also has the admin address and the metrics. Which model servers there are
+// and how they do is package endpoints.
 package gateway

@@ -1,13 +1,11 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -33,32 +31,24 @@ func (p phase) String() string {
 	return [...]string{"awaiting a request", "receiving a request", "awaiting the response", "receiving the response", "done"}[p]
 }
 
-// exchange is one request and its response, as Envoy tells of them. It is used from
-// one goroutine, but for the end of ctx.
+// exchange drives a session by what Envoy tells of one request and its response. It is
+// used from one goroutine.
 //
 //	request headers, body … ──> decide: wait, pick ──> headers, body …, trailers
 //	response headers, body … ──> usage ──> the same, as it comes
 type exchange struct {
 	gateway *Gateway
 	stream  extproc.ExternalProcessor_ProcessServer
-	ctx     context.Context //nolint:containedctx // the exchange's life
-	end     context.CancelCauseFunc
+	session *session // nil until the request's headers came
 	phase   phase
 	over    bool
 
-	header    http.Header
 	method    string
 	path      string
-	subset    map[string]bool // of endpoints that may be picked; nil for all
-	in        inbound
-	request   *controller.Request
-	entry     *flowEntry
-	slot      *endpoints.Slot
+	subset    map[string]bool       // of endpoints that may be picked; nil for all
 	others    []*endpoints.Endpoint // named to turn to
 	unreached string                // why no connection to one came about; empty if one did
-	usage     *usageReader
 	status    int
-	begun     atomic.Bool // its response has
 	stalls    *time.Timer // while the request's body comes
 }
 
@@ -70,11 +60,11 @@ func (x *exchange) take(m *extproc.ProcessingRequest) error {
 			return unexpected("request headers", x.phase)
 		}
 		x.phase = receivingRequest
-		if err := x.readHeaders(r.RequestHeaders.GetHeaders()); err != nil {
+		if err := x.open(r.RequestHeaders.GetHeaders()); err != nil {
 			return err
 		}
 		x.subset = subsetOf(m)
-		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, func() { x.end(errStalled) })
+		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, func() { x.session.cancel(errStalled) })
 		if r.RequestHeaders.GetEndOfStream() {
 			return x.forward(false, false)
 		}
@@ -83,10 +73,9 @@ func (x *exchange) take(m *extproc.ProcessingRequest) error {
 		if x.phase != receivingRequest {
 			return unexpected("a request body", x.phase)
 		}
-		if int64(len(x.in.body)+len(r.RequestBody.GetBody())) > x.gateway.cfg.MaxBody {
-			return tooLarge(x.gateway.cfg.MaxBody)
+		if refused := x.session.in.add(r.RequestBody.GetBody(), x.gateway.cfg.MaxBody); refused != nil {
+			return refused
 		}
-		x.in.body = append(x.in.body, r.RequestBody.GetBody()...)
 		if r.RequestBody.GetEndOfStream() {
 			return x.forward(true, false)
 		}
@@ -106,7 +95,7 @@ func (x *exchange) take(m *extproc.ProcessingRequest) error {
 		if x.phase != receivingResponse {
 			return unexpected("a response body", x.phase)
 		}
-		x.usage.take(r.ResponseBody.GetBody())
+		x.session.usage.take(r.ResponseBody.GetBody())
 		return x.send(responseBody(r.ResponseBody.GetBody(), r.ResponseBody.GetEndOfStream()), r.ResponseBody.GetEndOfStream())
 	case *extproc.ProcessingRequest_ResponseTrailers:
 		if x.phase != receivingResponse {
@@ -123,11 +112,12 @@ const (
 	maxHeaderBytes = 64 << 10
 )
 
-func (x *exchange) readHeaders(headers *core.HeaderMap) error {
+// open begins the session of a request with the headers.
+func (x *exchange) open(headers *core.HeaderMap) error {
 	if len(headers.GetHeaders()) > maxHeaders {
 		return headersTooLarge(fmt.Sprintf("the request has %d headers, %d are allowed", len(headers.GetHeaders()), maxHeaders))
 	}
-	x.header = make(http.Header, len(headers.GetHeaders()))
+	header := make(http.Header, len(headers.GetHeaders()))
 	size := 0
 	for _, h := range headers.GetHeaders() {
 		value := valueOf(h)
@@ -140,9 +130,14 @@ func (x *exchange) readHeaders(headers *core.HeaderMap) error {
 		case ":path":
 			x.path, _, _ = strings.Cut(value, "?")
 		default:
-			x.header.Add(h.GetKey(), value)
+			header.Add(h.GetKey(), value)
 		}
 	}
+	s, refused := x.gateway.open(x.stream.Context(), header)
+	if refused != nil {
+		return refused
+	}
+	x.session = s
 	return nil
 }
 
@@ -160,61 +155,38 @@ func headersTooLarge(message string) *refusal {
 
 // forward waits the request's turn, picks its endpoint and lets it go.
 func (x *exchange) forward(body, trailers bool) error {
+	s := x.session
 	if !x.stalls.Stop() {
-		return ended(x.ctx)
+		return s.ended()
 	}
-	x.in.inputTokens, x.in.outputTokens = 1, 1
-	if refused := x.in.check(x.method, x.path); refused != nil {
+	if refused := s.admit(x.method, x.path); refused != nil {
 		return refused
 	}
-	g := x.gateway
-	request, refused := g.admit(x.header, &x.in)
-	if refused != nil {
+	if refused := s.wait(); refused != nil {
 		return refused
 	}
-	if outcome, err := g.cfg.Controller.EnqueueAndWait(x.ctx, request); err != nil {
-		return refusalOf(outcome)
-	}
-	x.request, x.entry = request, g.flows.begin(request.Flow)
-	if x.slot, x.others = g.place(request, &x.in, &endpoints.Query{Subset: x.subset}); x.slot == nil {
+	var ok bool
+	if x.others, ok = s.place(&endpoints.Query{Subset: x.subset}); !ok {
 		return refusalOf(controller.EvictedNoEndpoints)
 	}
-	x.watchRevocation()
 	x.phase = awaitingResponse
-	destinations := append([]*endpoints.Endpoint{x.slot.Endpoint}, x.others...)
-	if err := x.stream.Send(requestHeaders(destinations, g.tenants.Load().Keys != nil)); err != nil {
+	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
+	if err := x.stream.Send(requestHeaders(destinations, x.gateway.tenants.Load().Keys != nil)); err != nil {
 		return err
 	}
 	if !body {
 		return nil
 	}
-	for _, m := range requestBody(x.in.body, trailers) {
+	for _, m := range requestBody(s.in.body, trailers) {
 		if err := x.stream.Send(m); err != nil {
 			return err
 		}
 	}
-	x.in.body = nil // Envoy has it
+	s.in.drop() // Envoy has it
 	if trailers {
 		return x.stream.Send(requestTrailers())
 	}
 	return nil
-}
-
-// watchRevocation ends the stream when the request is revoked. Envoy resets the
-// request then, and its client sees the end of it.
-func (x *exchange) watchRevocation() {
-	revoked := x.request.Revoked()
-	if revoked == nil {
-		return
-	}
-	go func() { // ends with ctx
-		select {
-		case <-revoked:
-			x.gateway.cfg.Metrics.revoked(x.begun.Load())
-			x.end(errRevoked)
-		case <-x.ctx.Done():
-		}
-	}()
 }
 
 // served takes in which endpoint answered, if Envoy says so, and whether none could be
@@ -223,7 +195,7 @@ func (x *exchange) watchRevocation() {
 func (x *exchange) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
-	if address == "" || address == x.slot.Address() {
+	if address == "" || address == x.session.slot.Address() {
 		return
 	}
 	i := slices.IndexFunc(x.others, func(e *endpoints.Endpoint) bool { return e.Address() == address })
@@ -232,10 +204,7 @@ func (x *exchange) served(m *extproc.ProcessingRequest) {
 	}
 	x.gateway.cfg.Metrics.fellBack()
 	turned := fmt.Errorf("envoy turned to %s", address)
-	first := x.slot
-	x.slot = first.Move(x.others[i])
-	x.gateway.cfg.Controller.Place(x.request, address)
-	first.Unreachable(turned)
+	x.session.moved(x.others[i], turned)
 	for _, e := range x.others[:i] {
 		e.Unreachable(turned)
 	}
@@ -244,7 +213,7 @@ func (x *exchange) served(m *extproc.ProcessingRequest) {
 // respond takes in the response's headers.
 func (x *exchange) respond(h *extproc.HttpHeaders) error {
 	x.phase = receivingResponse
-	x.begun.Store(true)
+	x.session.begun.Store(true)
 	contentType := ""
 	for _, header := range h.GetHeaders().GetHeaders() {
 		switch header.GetKey() {
@@ -254,12 +223,10 @@ func (x *exchange) respond(h *extproc.HttpHeaders) error {
 			contentType = valueOf(header)
 		}
 	}
-	if x.unreached == "" {
-		x.slot.Answered()
-	} else {
-		x.slot.Unreachable(errors.New(x.unreached))
+	if x.unreached != "" {
+		x.session.unreached(errors.New(x.unreached))
 	}
-	x.usage = newUsageReader(nil, contentType, &x.in, func(u controller.Usage) { x.gateway.cfg.Controller.Progress(x.request, u) })
+	x.session.respond(contentType, nil)
 	return x.send(responseHeaders(), h.GetEndOfStream())
 }
 
@@ -274,22 +241,12 @@ func (x *exchange) send(m *extproc.ProcessingResponse, last bool) error {
 
 func (x *exchange) answered(code int) { x.gateway.cfg.Metrics.answered(code) }
 
-// finish gives back what the exchange holds, however it ended.
+// finish ends the session, however the exchange ended.
 func (x *exchange) finish() {
 	if x.stalls != nil {
 		x.stalls.Stop()
 	}
-	if x.slot != nil {
-		x.slot.Return()
+	if x.session != nil {
+		x.session.end()
 	}
-	if x.request == nil {
-		return
-	}
-	usage := controller.Usage{}
-	if x.usage != nil {
-		x.usage.finish()
-		usage = x.usage.usage
-	}
-	x.entry.end(usage)
-	x.gateway.cfg.Controller.Release(x.request, usage)
 }

@@ -5,15 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
-
-	"github.com/weirflow/weir/controller"
 )
 
 // ExtProc is the gateway as an external processor of Envoy
@@ -33,17 +30,17 @@ func (p *ExtProc) Register(s *grpc.Server) { extproc.RegisterExternalProcessorSe
 
 // Process implements the service: one stream is one HTTP request.
 func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error {
-	ctx, end := context.WithCancelCause(stream.Context())
-	defer end(nil)
-	x := &exchange{gateway: p.gateway, stream: stream, ctx: ctx, end: end}
+	ctx, cancel := context.WithCancel(stream.Context())
+	defer cancel()
+	x := &exchange{gateway: p.gateway, stream: stream}
 	defer x.finish()
 	messages := receive(ctx, stream)
 	for !x.over {
 		var in received
 		select {
 		case in = <-messages:
-		case <-ctx.Done():
-			return x.fail(ended(ctx))
+		case <-x.ended():
+			return x.fail(x.session.ended())
 		}
 		switch {
 		case errors.Is(in.err, io.EOF):
@@ -83,19 +80,12 @@ func receive(ctx context.Context, stream extproc.ExternalProcessor_ProcessServer
 	return messages
 }
 
-// errStalled ends a request whose body does not come.
-var errStalled = errors.New("the request's body does not come")
-
-// ended is why an exchange whose context ended did.
-func ended(ctx context.Context) error {
-	switch cause := context.Cause(ctx); {
-	case errors.Is(cause, errRevoked):
-		return evicted()
-	case errors.Is(cause, errStalled):
-		return &refusal{status: http.StatusRequestTimeout, code: "request_timeout", message: "the request's body took too long to come"}
-	default:
-		return refusalOf(controller.EvictedContextCancelled)
+// ended is closed when the session is to end; nil while there is none.
+func (x *exchange) ended() <-chan struct{} {
+	if x.session == nil {
+		return nil
 	}
+	return x.session.ctx.Done()
 }
 
 // fail ends the exchange: with the answer that a refusal asks for, or by an error

@@ -2,11 +2,8 @@ package gateway
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -93,118 +90,4 @@ func (g *Gateway) Close() {
 }
 
 // ServeHTTP implements http.Handler.
-func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status := &statusWriter{ResponseWriter: w}
-	defer func() { g.cfg.Metrics.answered(status.code) }()
-	if err := g.serve(status, r); err != nil {
-		var refused *refusal
-		if !errors.As(err, &refused) {
-			refused = &refusal{status: http.StatusBadGateway, code: "upstream_failed", message: err.Error()}
-		}
-		if refused.status == statusClientGone {
-			status.code = statusClientGone
-			return
-		}
-		refused.write(status)
-	}
-}
-
-// serve forwards the request when its turn comes, or says why not.
-func (g *Gateway) serve(w *statusWriter, r *http.Request) error {
-	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
-		return &refusal{
-			status: http.StatusNotFound, code: "unknown_path",
-			message: fmt.Sprintf("no such path: %.200s; the API is under /v1/", r.URL.Path),
-		}
-	}
-	reading := http.NewResponseController(w)
-	_ = reading.SetReadDeadline(time.Now().Add(g.cfg.BodyTimeout)) // where there is no deadline to set, there is none
-	in, refused := readInbound(w, r, g.cfg.MaxBody)
-	if refused != nil {
-		return refused
-	}
-	_ = reading.SetReadDeadline(time.Time{})
-	request, refused := g.admit(r.Header, in)
-	if refused != nil {
-		return refused
-	}
-	flow := request.Flow
-	outcome, err := g.cfg.Controller.EnqueueAndWait(r.Context(), request)
-	if err != nil {
-		return refusalOf(outcome)
-	}
-	usage := controller.Usage{}
-	entry := g.flows.begin(flow)
-	// Deferred, so that the slot comes back even when the copying panics, which
-	// is how net/http's proxy reports a client that left.
-	defer func() {
-		entry.end(usage)
-		g.cfg.Controller.Release(request, usage)
-	}()
-	ctx, end := context.WithCancelCause(r.Context())
-	defer end(nil)
-	if revoked := request.Revoked(); revoked != nil {
-		go func() { // ends with ctx
-			select {
-			case <-revoked:
-				g.cfg.Metrics.revoked(w.code != 0)
-				end(errRevoked)
-			case <-ctx.Done():
-			}
-		}()
-	}
-	return g.proxy.forward(w, r.WithContext(ctx), in, request, &usage)
-}
-
-// admit finds out whose request it is and what it may cost.
-func (g *Gateway) admit(h http.Header, in *inbound) (*controller.Request, *refusal) {
-	tenants := g.tenants.Load()
-	flow, refused := tenants.identify(h)
-	if refused != nil {
-		return nil, refused
-	}
-	flow, output, known := g.flows.admit(flow, tenants.MaxFlows)
-	if known && in.model != "" {
-		in.expect(output)
-	}
-	return &controller.Request{
-		Flow: flow, Bytes: int64(len(in.body)), InputTokens: in.inputTokens, OutputTokens: in.outputTokens, TargetTTFT: targetTTFT(h),
-	}, nil
-}
-
-// place chooses an endpoint for a dispatched request, and others to turn to. The slot
-// is nil if there is none.
-func (g *Gateway) place(request *controller.Request, in *inbound, q *endpoints.Query) (*endpoints.Slot, []*endpoints.Endpoint) {
-	q.Model, q.Prompt, q.Tokens = in.model, in.prompt, in.inputTokens+in.outputTokens
-	q.Least, q.Fallbacks = request.LeastLoaded(), g.cfg.Fallbacks
-	slot, others := g.endpoints.Take(q)
-	if slot != nil {
-		g.cfg.Controller.Place(request, slot.Address())
-	}
-	return slot, others
-}
-
-// statusWriter remembers the status that was sent.
-type statusWriter struct {
-	http.ResponseWriter
-	code int
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *statusWriter) WriteHeader(code int) {
-	if code >= 200 && w.code == 0 {
-		w.code = code
-	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-// Write implements http.ResponseWriter.
-func (w *statusWriter) Write(p []byte) (int, error) {
-	if w.code == 0 {
-		w.code = http.StatusOK
-	}
-	return w.ResponseWriter.Write(p)
-}
-
-// Unwrap lets http.ResponseController reach the writer's other abilities.
-func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.proxy.ServeHTTP(w, r) }

@@ -45,15 +45,24 @@ type rig struct {
 
 func newRig(t testing.TB, limit int, upstreams ...string) *rig {
 	t.Helper()
+	return newRigWith(t, limit, nil, nil, upstreams...)
+}
+
+// newRigWith makes a rig with options of its controller and a gateway whose
+// configuration is changed before it is made; either may be nil.
+func newRigWith(t testing.TB, limit int, options []controller.Option, change func(*Config), upstreams ...string) *rig {
+	t.Helper()
 	detector, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := &rig{metrics: NewMetrics("test")}
-	r.control, err = controller.NewController(memory.New(memory.Config{}),
+	options = append([]controller.Option{
 		controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}),
 		controller.WithSaturationDetector(detector),
-		controller.WithObserver(r.metrics), controller.WithTTL(time.Minute, 300*time.Millisecond))
+		controller.WithObserver(r.metrics), controller.WithTTL(time.Minute, 300*time.Millisecond),
+	}, options...)
+	r.control, err = controller.NewController(memory.New(memory.Config{}), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,12 +71,16 @@ func newRig(t testing.TB, limit int, upstreams ...string) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.gateway = New(Config{
+	cfg := Config{
 		Controller: r.control, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 16, Metrics: r.metrics,
 		Tenants: Tenants{Priority: func(_, objective string) int {
-			return map[string]int{"urgent": 10}[objective]
+			return map[string]int{"urgent": 10, "sheddable": -1}[objective]
 		}},
-	})
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	r.gateway = New(cfg)
 	r.metrics.WatchEndpoints(r.gateway.Endpoints())
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r.metrics)

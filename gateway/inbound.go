@@ -35,14 +35,13 @@ const bytesPerToken = 4
 // maximum.
 const defaultOutputTokens = 256
 
-// readInbound reads the body, once, and what flow control needs of it.
-func readInbound(w http.ResponseWriter, r *http.Request, limit int64) (*inbound, *refusal) {
-	in := &inbound{inputTokens: 1, outputTokens: 1}
+// read reads the body of an HTTP request, once.
+func (in *inbound) read(w http.ResponseWriter, r *http.Request, limit int64) *refusal {
 	if r.Body == nil || r.Body == http.NoBody {
-		return in, in.check(r.Method, r.URL.Path)
+		return nil
 	}
 	if r.ContentLength > limit {
-		return nil, tooLarge(limit)
+		return tooLarge(limit)
 	}
 	var buf bytes.Buffer
 	if r.ContentLength > 0 {
@@ -51,16 +50,31 @@ func readInbound(w http.ResponseWriter, r *http.Request, limit int64) (*inbound,
 	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
 		var over *http.MaxBytesError
 		if errors.As(err, &over) {
-			return nil, tooLarge(limit)
+			return tooLarge(limit)
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() != nil {
-			return nil, &refusal{status: statusClientGone, code: "client_gone", message: "the client went away while sending its request"}
+			return &refusal{status: statusClientGone, code: "client_gone", message: "the client went away while sending its request"}
 		}
-		return nil, badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
+		return badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 	}
 	in.body = buf.Bytes()
-	return in, in.check(r.Method, r.URL.Path)
+	return nil
 }
+
+// add takes in a part of the body.
+func (in *inbound) add(part []byte, limit int64) *refusal {
+	if int64(len(in.body)+len(part)) > limit {
+		return tooLarge(limit)
+	}
+	in.body = append(in.body, part...)
+	return nil
+}
+
+// drop forgets the body once it is not needed any more.
+func (in *inbound) drop() { in.body, in.prompt = nil, nil }
+
+// reader reads the body from its beginning.
+func (in *inbound) reader() io.ReadCloser { return io.NopCloser(bytes.NewReader(in.body)) }
 
 func tooLarge(limit int64) *refusal {
 	return &refusal{
@@ -69,8 +83,10 @@ func tooLarge(limit int64) *refusal {
 	}
 }
 
-// check parses the body of a request to the API proper.
+// check parses the body of a request to the API proper, and estimates what the request
+// may cost.
 func (in *inbound) check(method, path string) *refusal {
+	in.inputTokens, in.outputTokens = 1, 1
 	if !isModelPath(method, path) {
 		return nil
 	}

@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,36 +10,25 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
 )
 
-// errRevoked ends a request for the sake of a more important one.
-var errRevoked = errors.New("revoked for a request of higher priority")
-
-// proxy forwards dispatched requests.
+// proxy drives sessions by HTTP: it holds the client's connection and forwards
+// dispatched requests itself.
 type proxy struct {
 	gateway   *Gateway
 	transport *http.Transport
 	reverse   *httputil.ReverseProxy
 }
 
-// forwarding is what the proxy keeps of one request on its way, in the
-// request's context.
-type forwarding struct {
-	in      *inbound
-	request *controller.Request
-	usage   *usageReader
-	err     error
-}
+// sessionKey is where a request on its way to an endpoint has its session.
+type sessionKey struct{}
 
-type forwardingKey struct{}
-
-func forwardingOf(r *http.Request) *forwarding {
-	return r.Context().Value(forwardingKey{}).(*forwarding)
-}
+func sessionOf(r *http.Request) *session { return r.Context().Value(sessionKey{}).(*session) }
 
 func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 	p := &proxy{gateway: g, transport: &http.Transport{
@@ -59,55 +47,100 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 		FlushInterval: -1, // every chunk at once
 		BufferPool:    &buffers{},
 		ErrorLog:      log.New(io.Discard, "", 0), // ErrorHandler has it
-		ModifyResponse: func(res *http.Response) error {
-			f := forwardingOf(res.Request)
-			f.usage = newUsageReader(res.Body, res.Header.Get("Content-Type"), f.in, func(u controller.Usage) { g.cfg.Controller.Progress(f.request, u) })
-			res.Body = f.usage
-			return nil
-		},
-		ErrorHandler: func(_ http.ResponseWriter, r *http.Request, err error) { forwardingOf(r).err = err },
+		ErrorHandler:  func(_ http.ResponseWriter, r *http.Request, err error) { sessionOf(r).failure = err },
 	}
 	return p
 }
 
-// forward sends the request to an endpoint and its answer back. The error is
-// about a request of which nothing has been answered. An answer that breaks off
-// panics with http.ErrAbortHandler, so that the client sees it break off too. An
-// answer that streams tells of its progress.
-func (p *proxy) forward(w http.ResponseWriter, r *http.Request, in *inbound, request *controller.Request, usage *controller.Usage) error {
-	f := &forwarding{in: in, request: request}
-	defer func() {
-		if f.usage != nil {
-			f.usage.finish()
-			*usage = f.usage.usage
-		}
-	}()
-	out := r.WithContext(context.WithValue(r.Context(), forwardingKey{}, f))
-	out.Body = http.NoBody
-	if len(in.body) > 0 {
-		out.Body = io.NopCloser(bytes.NewReader(in.body))
+// ServeHTTP implements http.Handler. An answer that breaks off panics with
+// http.ErrAbortHandler, so that the client sees it break off too.
+func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	answer := &answerWriter{ResponseWriter: w}
+	defer func() { p.gateway.cfg.Metrics.answered(answer.code) }()
+	err := p.serve(answer, r)
+	if err == nil {
+		return
 	}
-	out.ContentLength = int64(len(in.body))
-	out.TransferEncoding = nil
+	var refused *refusal
+	if !errors.As(err, &refused) {
+		refused = &refusal{status: http.StatusBadGateway, code: "upstream_failed", message: err.Error()}
+	}
+	if refused.status == statusClientGone {
+		answer.code = statusClientGone
+		return
+	}
+	refused.write(answer)
+}
+
+// serve takes the request through its session. The error is about a request of which
+// nothing has been answered.
+func (p *proxy) serve(w *answerWriter, r *http.Request) error {
+	if refused := checkTarget(r); refused != nil {
+		return refused
+	}
+	s, refused := p.gateway.open(r.Context(), r.Header)
+	if refused != nil {
+		return refused
+	}
+	defer s.end() // also when the copying panics
+	w.session = s
+	if refused := p.readBody(s, w, r); refused != nil {
+		return refused
+	}
+	if refused := s.admit(r.Method, r.URL.Path); refused != nil {
+		return refused
+	}
+	if refused := s.wait(); refused != nil {
+		return refused
+	}
+	out := r.WithContext(context.WithValue(s.ctx, sessionKey{}, s))
+	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(s.in.body)), nil // send has the body
 	p.reverse.ServeHTTP(w, out)
-	if f.err != nil && errors.Is(context.Cause(r.Context()), errRevoked) {
-		return evicted()
+	if s.failure != nil && s.ctx.Err() != nil {
+		return s.ended()
 	}
-	if f.err != nil && r.Context().Err() != nil {
-		return refusalOf(controller.EvictedContextCancelled)
+	return s.failure
+}
+
+// checkTarget refuses what the gateway has no part in.
+func checkTarget(r *http.Request) *refusal {
+	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
+		return &refusal{
+			status: http.StatusNotFound, code: "unknown_path",
+			message: fmt.Sprintf("no such path: %.200s; the API is under /v1/", r.URL.Path),
+		}
 	}
-	return f.err
+	if upgrade := r.Header.Get("Upgrade"); upgrade != "" {
+		if !strings.EqualFold(upgrade, "h2c") {
+			return &refusal{
+				status: http.StatusNotImplemented, code: "upgrade_not_supported",
+				message: fmt.Sprintf("this gateway does not switch to another protocol (%.50q); send the request without the header Upgrade", upgrade),
+			}
+		}
+		r.Header.Del("Upgrade") // an offer that some clients make with every request, and that may be passed over
+	}
+	return nil
+}
+
+// readBody reads the request's body, once.
+func (p *proxy) readBody(s *session, w http.ResponseWriter, r *http.Request) *refusal {
+	reading := http.NewResponseController(w)
+	_ = reading.SetReadDeadline(time.Now().Add(p.gateway.cfg.BodyTimeout)) // where there is no deadline to set, there is none
+	if refused := s.in.read(w, r, p.gateway.cfg.MaxBody); refused != nil {
+		return refused
+	}
+	_ = reading.SetReadDeadline(time.Time{})
+	return nil
 }
 
 // RoundTrip sends the request to the endpoint that suits it best, and to another as
 // long as connections fail before anything was sent.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
-	f := forwardingOf(r)
+	s := sessionOf(r)
 	var tried []*endpoints.Endpoint
 	var last error
 	for {
-		slot, _ := p.gateway.place(f.request, f.in, &endpoints.Query{Tried: tried})
-		if slot == nil {
+		if _, ok := s.place(&endpoints.Query{Tried: tried}); !ok {
 			if last == nil {
 				return nil, refusalOf(controller.EvictedNoEndpoints)
 			}
@@ -116,41 +149,71 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 				message: fmt.Sprintf("none of the pool's model servers could be reached; the last one tried failed with: %v", last),
 			}
 		}
-		tried = append(tried, slot.Endpoint)
-		res, err := p.send(r, slot.URL(), f.in.body)
+		tried = append(tried, s.slot.Endpoint)
+		res, err := p.send(s, r, s.slot.URL())
 		if err == nil {
-			slot.Answered()
-			res.Body = &slotBody{ReadCloser: res.Body, slot: slot}
 			return res, nil
 		}
 		var dial *net.OpError
 		if r.Context().Err() != nil || !errors.As(err, &dial) || dial.Op != "dial" {
-			slot.Return()
-			return nil, fmt.Errorf("model server %s: %w", slot.Address(), err)
+			return nil, fmt.Errorf("model server %s: %w", s.slot.Address(), err)
 		}
-		slot.Unreachable(err)
+		s.unreached(err)
 		last = err
 	}
 }
 
-func (p *proxy) send(r *http.Request, to *url.URL, body []byte) (*http.Response, error) {
+// send sends the request to a server and returns its answer, whose usage is read on the
+// way to the client.
+func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.Host = to.Scheme, to.Host, to.Host
-	if len(body) > 0 {
-		out.Body = io.NopCloser(bytes.NewReader(body))
-		out.GetBody = func() (io.ReadCloser, error) { return io.NopCloser(bytes.NewReader(body)), nil }
+	if len(s.in.body) > 0 {
+		out.Body = s.in.reader()
+		out.GetBody = func() (io.ReadCloser, error) { return s.in.reader(), nil }
 	}
-	return p.transport.RoundTrip(out)
+	res, err := p.transport.RoundTrip(out)
+	if err != nil {
+		return nil, err
+	}
+	s.response = res.Body
+	if res.StatusCode < http.StatusOK {
+		return nil, fmt.Errorf("answered with status %03d, which ends no request", res.StatusCode)
+	}
+	res.Body = s.respond(res.Header.Get("Content-Type"), res.Body)
+	return res, nil
 }
 
-// slotBody gives the slot back when the answer is over.
-type slotBody struct {
-	io.ReadCloser
-	slot *endpoints.Slot
+// answerWriter remembers what was sent to the client.
+type answerWriter struct {
+	http.ResponseWriter
+	code    int
+	session *session // nil until there is one
 }
 
-// Close implements io.Closer.
-func (b *slotBody) Close() error {
-	b.slot.Return()
-	return b.ReadCloser.Close()
+// WriteHeader implements http.ResponseWriter.
+func (w *answerWriter) WriteHeader(code int) {
+	if code >= 200 {
+		w.begin(code)
+	}
+	w.ResponseWriter.WriteHeader(code)
 }
+
+// Write implements http.ResponseWriter.
+func (w *answerWriter) Write(p []byte) (int, error) {
+	w.begin(http.StatusOK)
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *answerWriter) begin(code int) {
+	if w.code != 0 {
+		return
+	}
+	w.code = code
+	if w.session != nil {
+		w.session.begun.Store(true)
+	}
+}
+
+// Unwrap lets http.ResponseController reach the writer's other abilities.
+func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -73,7 +73,11 @@ func FuzzInbound(f *testing.F) {
 	f.Add([]byte(`{"model":"","max_tokens":-1}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(string(body)))
-		in, refused := readInbound(httptest.NewRecorder(), r, 1<<12)
+		in := &inbound{}
+		refused := in.read(httptest.NewRecorder(), r, 1<<12)
+		if refused == nil {
+			refused = in.check(r.Method, r.URL.Path)
+		}
 		switch {
 		case refused != nil:
 			if refused.status < 400 || refused.message == "" {
