@@ -101,15 +101,6 @@ func (s *Set) Failed() {
 	s.unanswered = s.unanswered[:0]
 }
 
-// Standing returns the number of offers that stand once the turn that begins
-// now is applied.
-func (s *Set) Standing() (n int) {
-	for _, bd := range s.bands {
-		n += bd.offered.Len()
-	}
-	return n
-}
-
 // asOffer says the item to the ledger. Only the ledger lifts, so the rank is
 // stated without the lift that this replica expects.
 func (it *item) asOffer() Offer {

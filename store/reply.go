@@ -16,9 +16,6 @@ const (
 	// Register: the ledger does not know the sender, or forgot part of what it
 	// knew. Nothing was applied; the next statement must carry everything.
 	Register
-	// Resync: the statement was applied and the sender's offers do not add up.
-	// The next statement must carry all of them.
-	Resync
 )
 
 // String returns the status in lower case.
@@ -28,8 +25,6 @@ func (s Status) String() string {
 		return "ok"
 	case Register:
 		return "register"
-	case Resync:
-		return "resync"
 	}
 	return "unknown"
 }

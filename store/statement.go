@@ -42,9 +42,11 @@ type Statement struct {
 	// Register is set on a statement that carries everything: all offers, all
 	// counters, V. It answers Status Register.
 	Register bool
-	// Resync is set on a statement that carries all of the sender's offers; any
-	// other that stands in its name is withdrawn. Register implies it.
-	Resync bool
+	// Full is set on a statement that repeats in full what the sender has of offers,
+	// limited flows and endpoints; any other that stands in its name is withdrawn. So
+	// whatever a ledger lost of these without noticing is whole again. A replica that
+	// waits for grants does so every second. Register implies it.
+	Full bool
 	// Alone is set with Register when the sender dispatched by its own decision
 	// while the ledger was out of its reach. Others may have done the same, so a
 	// ledger still in the sender's generation begins a new one, and grants
@@ -62,9 +64,6 @@ type Statement struct {
 	// Offers are new ones, and standing ones whose rank changed. Their
 	// priorities occur in Bands.
 	Offers []Offer
-	// Standing is the number of offers the sender should have standing once
-	// this statement is applied, counting those that an unread message is about.
-	Standing int
 
 	// Evicts is set when the sender's requests in flight may be revoked for a
 	// higher band that waits at a full pool. Sheddable are those of them that go
@@ -75,11 +74,11 @@ type Statement struct {
 	Revoking  int64
 
 	// Limited has the flows with a limit of their own whose figures here changed, and
-	// some of those that wait for room; all of them with Register and Resync.
+	// some of those that wait for room; all of them with Register and Full.
 	Limited []Limited
 
 	// Loads has the sender's endpoints at which the number of its granted requests
-	// changed; all of its endpoints with Register and Resync. Endpoints are distinct.
+	// changed; all of its endpoints with Register and Full. Endpoints are distinct.
 	// WantLoads asks for the fleet's.
 	Loads     []Load
 	WantLoads bool

@@ -320,6 +320,7 @@ func (c *Core) place(now time.Time, r *request, p *peer) {
 
 // queueHere queues a request of ours in our own queues.
 func (c *Core) queueHere(now time.Time, r *request) {
+	c.band(now, r.Flow.Priority) // it may have been forgotten while the request waited elsewhere
 	displaced, err := c.queues.Add(r.Ticket, now)
 	for i := range displaced {
 		c.displace(now, displaced[i].ID)

@@ -44,7 +44,7 @@ func (c *Core) stateLimited(s *store.Statement) {
 	stated := make(map[policies.FlowKey]bool)
 	var waiting []policies.FlowKey
 	c.queues.Limited(func(key policies.FlowKey, _ shard.Limit) { waiting = append(waiting, key) })
-	if s.Register || s.Resync {
+	if s.Register || s.Full {
 		for key := range l.inFlight {
 			stated[key] = true
 		}

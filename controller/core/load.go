@@ -99,7 +99,7 @@ func (c *Core) stateLoads(now time.Time, s *store.Statement) {
 	if len(l.listed) == 0 && len(l.changed) == 0 {
 		return
 	}
-	if s.Register || s.Resync || now.Sub(l.stated) >= restateEvery {
+	if s.Register || s.Full || now.Sub(l.stated) >= restateEvery {
 		l.stated = now
 		for endpoint := range l.listed {
 			l.changed[endpoint] = true

@@ -86,7 +86,7 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 		return id.String()
 	}
 	fmt.Fprintf(out, "turn %d:", s.Number)
-	printFlags(out, flag{s.Register, "register"}, flag{s.Resync, "resync"}, flag{s.Alone, "alone"}, flag{s.Leave, "leave"})
+	printFlags(out, flag{s.Register, "register"}, flag{s.Full, "full"}, flag{s.Alone, "alone"}, flag{s.Leave, "leave"})
 	if s.Register && s.Members > 1 {
 		fmt.Fprintf(out, " members %d", s.Members)
 	}
@@ -120,7 +120,7 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 	if len(s.Loads) > 0 {
 		out.WriteString(" loads" + loads(s.Loads))
 	}
-	fmt.Fprintf(out, " standing %d\n", s.Standing)
+	out.WriteString("\n")
 }
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }

@@ -160,9 +160,9 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 	*s = store.Statement{
 		Replica: c.cfg.Replica, Incarnation: c.cfg.Incarnation,
 		Number: t.number, Answered: t.answered, Generation: t.generation, ReadUpTo: t.readUpTo,
-		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: register, Resync: resync && !register, Alone: register && t.alone.carry(), Leave: t.leave.carry(),
+		Members: c.expectedMembers(), Dead: append(s.Dead[:0], c.fleet.dead...), Register: register, Full: resync && !register, Alone: register && t.alone.carry(), Leave: t.leave.carry(),
 		Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0], Sheddable: s.Sheddable[:0], Limited: s.Limited[:0], Loads: s.Loads[:0],
-		Standing: c.queues.Standing(), Batch: t.batch, Settlements: s.Settlements,
+		Batch: t.batch, Settlements: s.Settlements,
 	}
 	for _, b := range c.bands {
 		queued, bytes := c.queues.Queued(b.priority)
@@ -281,9 +281,6 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	t.resync.answered()
 	t.alone.answered()
 	t.left = t.leave.answered()
-	if reply.Status == store.Resync {
-		t.resync.raise()
-	}
 	clear(t.statement.Settlements)
 	t.statement.Settlements = t.statement.Settlements[:0]
 	if t.outage {

@@ -7,10 +7,10 @@ import (
 )
 
 // answer fills in the replica's reply.
-func (l *Ledger) answer(r *replica, s *store.Statement, status store.Status, now time.Time) *store.Reply {
+func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Reply {
 	reply := &r.reply
 	*reply = store.Reply{
-		Status: status, Generation: l.generation, Now: now, Recovering: l.recovering,
+		Generation: l.generation, Now: now, Recovering: l.recovering,
 		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads,
 		InFlight: l.held, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas),
 	}

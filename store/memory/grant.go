@@ -27,7 +27,6 @@ func (l *Ledger) grant(now time.Time) {
 			}
 			ingress := l.replica(o.Ticket.Ingress)
 			o.granted = true
-			o.owner.standing--
 			if ingress == nil {
 				b.leave(o, now)
 				o.owner.post(store.Dropped, o)

@@ -100,7 +100,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 			l.begin(now) // the store was rolled back: it forgot a turn it answered
 			r = nil
 		} else if s.Number <= r.last {
-			return l.answer(r, s, store.OK, now), nil // late or repeated: the truth has moved on
+			return l.answer(r, s, now), nil // late or repeated: the truth has moved on
 		}
 	}
 	if s.Register && s.Alone && s.Generation == l.generation {
@@ -130,15 +130,11 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		l.withdraw(r, id, now)
 	}
 	l.stand(r, s, now)
-	status := store.OK
-	if r.standing+r.told != s.Standing {
-		status = store.Resync
-	}
 	if !s.Leave {
 		l.grant(now)
 	}
 	l.collect(now)
-	reply := l.answer(r, s, status, now)
+	reply := l.answer(r, s, now)
 	l.rooms(reply, s, now)
 	if reply.Loads = reply.Loads[:0]; s.WantLoads {
 		reply.Loads = l.loads.totals(reply.Loads)

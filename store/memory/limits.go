@@ -39,7 +39,7 @@ func (m *limit) open(now time.Time) bool {
 
 // restrict takes in what a replica states of flows with limits of their own.
 func (l *Ledger) restrict(r *replica, s *store.Statement, now time.Time) {
-	if s.Register || s.Resync {
+	if s.Register || s.Full {
 		stated := make(map[flowID]bool, len(s.Limited))
 		for i := range s.Limited {
 			stated[flowID{s.Limited[i].Priority, s.Limited[i].Flow}] = true

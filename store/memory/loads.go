@@ -77,7 +77,7 @@ func (ls *loads) forget(r *replica, name string) {
 
 // restate takes in what a replica states of its endpoints.
 func (ls *loads) restate(r *replica, s *store.Statement) {
-	if s.Register || s.Resync {
+	if s.Register || s.Full {
 		stated := make(map[string]bool, len(s.Loads))
 		for i := range s.Loads {
 			stated[s.Loads[i].Endpoint] = true

@@ -12,17 +12,14 @@ import (
 // was granted meanwhile, is no news.
 func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
 	o := l.offers[id]
-	if o == nil || o.owner != r || o.granted {
-		r.uncount(id)
-		return
+	if o != nil && o.owner == r && !o.granted {
+		l.remove(o, now)
 	}
-	l.remove(o, now)
 }
 
 // remove takes a standing offer away and forgets it.
 func (l *Ledger) remove(o *offer, now time.Time) {
 	o.flow.book.leave(o, now)
-	o.owner.standing--
 	delete(l.offers, o.Ticket)
 }
 
@@ -50,7 +47,6 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 			case o.granted && o.owner == r:
 				continue // an unread message says so
 			case o.granted:
-				r.uncount(st.Ticket)
 				r.post(store.Taken, o)
 				continue
 			case o.owner != r: // a newer owner's offer replaces the older one's
@@ -60,17 +56,15 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 			}
 			l.remove(o, now)
 		}
-		r.uncount(st.Ticket) // it counts the ticket once, as standing again
 		b := l.bookOf(r, st.Priority)
 		if b == nil {
-			continue // a band it did not state: the count below will not add up
+			continue // a band it did not state
 		}
 		o := &offer{Offer: st, owner: r, stamp: s.Number}
 		l.offers[o.Ticket] = o
 		b.stand(o, now)
-		r.standing++
 	}
-	if s.Resync || s.Register {
+	if s.Register || s.Full {
 		l.removeOffers(now, func(o *offer) bool { return o.owner == r && o.stamp != s.Number })
 	}
 }

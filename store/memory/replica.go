@@ -3,7 +3,6 @@ package memory
 import (
 	"time"
 
-	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
@@ -23,11 +22,9 @@ type replica struct {
 	limited   map[flowID]int64  // requests in flight of flows with limits, unread grants included
 	loads     map[string]share  // what is in flight at its endpoints, likewise
 	held      int64             // granted and not finished, unread grants included
-	standing  int               // its offers before the ledger
 
 	unread []message // oldest first
 	sent   uint64    // the number of the last message
-	told   int       // unread messages about offers that it still counts as standing
 	seen   uint64    // the number of the last message before the turn under way
 	wake   bool      // it has requests to revoke
 	reply  store.Reply
@@ -36,8 +33,7 @@ type replica struct {
 // message is one to the replica and, for the owner, the offer it is about.
 type message struct {
 	store.Message
-	offer   *offer
-	counted bool // the owner counts the offer as standing until it reads this
+	offer *offer
 }
 
 // post leaves the replica a message.
@@ -51,8 +47,7 @@ func (r *replica) post(kind store.MessageKind, o *offer) {
 		m.Counter = o.flow.counter / o.flow.book.scale
 	}
 	if kind&(store.Taken|store.Dropped|store.AtLimit) != 0 {
-		m.offer, m.counted = o, true
-		r.told++
+		m.offer = o
 	}
 	r.unread = append(r.unread, m)
 }
@@ -73,21 +68,8 @@ func (r *replica) read(l *Ledger, number uint64) {
 }
 
 func (r *replica) forget(l *Ledger, m *message) {
-	if m.counted {
-		r.told--
-	}
 	if m.offer != nil && m.offer.owner == r && l.offers[m.Ticket] == m.offer {
 		delete(l.offers, m.Ticket)
-	}
-}
-
-// uncount notes that the replica withdrew an offer it has an unread message about.
-func (r *replica) uncount(id policies.TicketID) {
-	for i := range r.unread {
-		if m := &r.unread[i]; m.counted && m.Ticket == id {
-			m.counted = false
-			r.told--
-		}
 	}
 }
 

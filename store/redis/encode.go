@@ -21,7 +21,7 @@ func (l *Ledger) arguments(s *store.Statement) []any {
 	add(ledgerFormat, l.cfg.KeyTTL.Milliseconds(), l.publish,
 		l.cfg.Lease.Microseconds(), l.cfg.Recovery.Microseconds(), l.cfg.CounterIdle.Microseconds(), l.cfg.CounterKeep.Microseconds(),
 		now, escape(s.Replica), fmt.Sprintf("%020d", s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo, s.Members,
-		flag(s.Register), flag(s.Resync), flag(s.Alone), flag(s.Leave), s.Standing, s.Batch)
+		flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch)
 	add(flag(s.Evicts), s.Revoking)
 	shed := make([]string, len(s.Sheddable))
 	for i, v := range s.Sheddable {

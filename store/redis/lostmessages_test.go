@@ -35,19 +35,19 @@ func TestLostMessages(t *testing.T) {
 		return store.Offer{Ticket: policies.TicketID{Ingress: "a", Seq: n}, Flow: "f", Charge: 1, Score: float64(n)}
 	}
 	turn(1, func(s *store.Statement) { s.Register = true })
-	if r := turn(2, func(s *store.Statement) { s.Offers, s.Standing = []store.Offer{offer(1), offer(2)}, 2 }); len(r.Messages) != 1 {
+	if r := turn(2, func(s *store.Statement) { s.Offers = []store.Offer{offer(1), offer(2)} }); len(r.Messages) != 1 {
 		t.Fatalf("messages %+v, want the grant of the one slot", r.Messages)
 	}
 	if !server.Del(l.(*Ledger).base + ":messages:a") {
 		t.Fatal("there are no messages to lose")
 	}
-	r := turn(3, func(s *store.Statement) { s.Standing = 1 })
+	r := turn(3, func(*store.Statement) {})
 	if r.Status != store.Register || len(r.Messages) != 0 {
 		t.Fatalf("status %v, messages %+v, want register and no second grant", r.Status, r.Messages)
 	}
 	r = turn(4, func(s *store.Statement) {
 		s.Register, s.Answered, s.Bands[0].InFlight = true, 0, 1
-		s.Offers, s.Standing = []store.Offer{offer(2)}, 1
+		s.Offers = []store.Offer{offer(2)}
 	})
 	if r.Status != store.OK || r.InFlight != 1 || len(r.Messages) != 0 {
 		t.Errorf("registered: status %v, %d in flight, messages %+v; want the one slot taken", r.Status, r.InFlight, r.Messages)

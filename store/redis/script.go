@@ -18,7 +18,7 @@ var turnParts = [...]string{
 
 // ledgerFormat names the layout of what the script keeps. It must change with it, so
 // that no two versions of the script write the same keys.
-const ledgerFormat = "2"
+const ledgerFormat = "3"
 
 // turnSource is the script. What comes after the layout is a function of its own: Lua
 // has room for 200 local names in a function, and finds those of the outer one sooner

@@ -72,7 +72,7 @@ func (h *history) step() {
 		}
 	case 2:
 		m.bands[1].Policy = rapid.SampledFrom([]string{"fair", "other"}).Draw(t, "policy")
-		m.resync = true
+		m.full = true
 	}
 	s := m.draw(h)
 	var answers []*store.Reply
@@ -113,7 +113,7 @@ func (m *member) draw(h *history) *store.Statement {
 	}
 	s := &store.Statement{
 		Replica: m.id, Incarnation: m.inc, Answered: m.answered, Generation: m.generation, ReadUpTo: m.read,
-		Members: 1, Register: m.register, Resync: m.resync, Bands: append([]store.Band(nil), m.bands...), Batch: m.batch,
+		Members: 1, Register: m.register, Full: m.full, Bands: append([]store.Band(nil), m.bands...), Batch: m.batch,
 		Alone: m.register && m.generation != 0 && rapid.IntRange(0, 3).Draw(t, "alone") == 0,
 	}
 	if s.Evicts = rapid.Bool().Draw(t, "evicts"); s.Evicts {
@@ -125,7 +125,7 @@ func (m *member) draw(h *history) *store.Statement {
 		}
 	}
 	for _, flow := range []string{"a", "b"} {
-		if s.Register || s.Resync || rapid.Bool().Draw(t, "limited") {
+		if s.Register || s.Full || rapid.Bool().Draw(t, "limited") {
 			s.Limited = append(s.Limited, store.Limited{
 				Flow: flow, Priority: 5, MaxInFlight: int64(rapid.IntRange(0, 3).Draw(t, "most")),
 				TokensPerMinute: float64(rapid.SampledFrom([]int{0, 60, 6000}).Draw(t, "per minute")), InFlight: int64(rapid.IntRange(0, 2).Draw(t, "of it in flight")),
@@ -135,7 +135,7 @@ func (m *member) draw(h *history) *store.Statement {
 	m.drawLoads(s, t)
 	m.number++
 	s.Number = m.number
-	if m.register || m.resync {
+	if m.register || m.full {
 		for _, o := range m.order {
 			if m.standing[o.Ticket] {
 				s.Offers = append(s.Offers, o)
@@ -164,7 +164,7 @@ func (m *member) draw(h *history) *store.Statement {
 		m.order = append(slices.DeleteFunc(m.order, func(old store.Offer) bool { return old.Ticket == o.Ticket }), o)
 		m.standing[o.Ticket] = true
 	}
-	if !s.Register && !s.Resync {
+	if !s.Register && !s.Full {
 		fresh := map[policies.TicketID]bool{}
 		for _, o := range s.Offers {
 			fresh[o.Ticket] = true
@@ -176,7 +176,6 @@ func (m *member) draw(h *history) *store.Statement {
 			}
 		}
 	}
-	s.Standing = len(m.standing)
 	if rapid.IntRange(0, 9).Draw(t, "settle") == 0 {
 		m.batch++
 		s.Batch = m.batch
@@ -200,7 +199,7 @@ func (m *member) draw(h *history) *store.Statement {
 func (m *member) drawLoads(s *store.Statement, t *rapid.T) {
 	s.WantLoads = true
 	for _, endpoint := range []string{"10.0.0.1:80", "10.0.0.2:80", "c%"} {
-		if s.Register || s.Resync || rapid.IntRange(0, 3).Draw(t, "load") == 0 {
+		if s.Register || s.Full || rapid.IntRange(0, 3).Draw(t, "load") == 0 {
 			if n := int64(rapid.IntRange(store.Gone, 3).Draw(t, "at it")); n >= 0 || !s.Register {
 				load := store.Load{Endpoint: endpoint, InFlight: n}
 				if n > 0 {
@@ -229,13 +228,13 @@ func (m *member) take(s *store.Statement, reply *store.Reply) {
 		m.register, m.read, m.answered = true, 0, 0
 		return
 	}
-	m.register, m.resync, m.answered = s.Leave, reply.Status == store.Resync, s.Number
+	m.register, m.full, m.answered = s.Leave, false, s.Number
 	for _, message := range reply.Messages {
 		if message.Number <= m.read {
 			continue
 		}
 		m.read = message.Number
-		if message.Kind&(store.Taken|store.Dropped) != 0 {
+		if message.Kind&^store.Granted != 0 {
 			delete(m.standing, message.Ticket)
 		}
 		if message.Kind&store.Granted != 0 {

@@ -80,7 +80,7 @@ func loadsStated(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "y is gone at b", told(r), "y=1 x=2")
 	r = a.turn(func(s *store.Statement) { s.Loads, s.WantLoads = at("y", store.Gone), true })
 	want(t, "y is gone", told(r), "x=2")
-	a.resync = true
+	a.full = true
 	want(t, "nothing is restated", told(a.turn(wants)), "x=1")
 	if r := a.turn(nil); len(r.Loads) > 0 {
 		t.Errorf("told without being asked: %v", r.Loads)

@@ -58,8 +58,7 @@ type party struct {
 	inc    uint64
 
 	number, answered, generation, read, batch uint64
-	standing                                  int
-	register, resync                          bool
+	register, full                            bool
 	bands                                     []store.Band
 	members                                   int
 	granted                                   []string
@@ -91,7 +90,7 @@ func (p *party) statement(edit func(*store.Statement)) *store.Statement {
 	p.number++
 	s := &store.Statement{
 		Replica: p.id, Incarnation: p.inc, Number: p.number, Answered: p.answered, Generation: p.generation,
-		ReadUpTo: p.read, Members: p.members, Register: p.register, Resync: p.resync,
+		ReadUpTo: p.read, Members: p.members, Register: p.register, Full: p.full,
 		Bands: append([]store.Band(nil), p.bands...), Batch: p.batch,
 	}
 	if edit != nil {
@@ -101,11 +100,6 @@ func (p *party) statement(edit func(*store.Statement)) *store.Statement {
 		p.batch++
 		s.Batch = p.batch
 	}
-	if s.Register || s.Resync {
-		p.standing = 0
-	}
-	p.standing += len(s.Offers) - len(s.Withdrawn)
-	s.Standing = p.standing
 	return s
 }
 
@@ -127,15 +121,12 @@ func (p *party) take(s *store.Statement, reply *store.Reply) {
 		p.register, p.read, p.answered = true, 0, 0
 		return
 	}
-	p.register, p.resync, p.answered = false, reply.Status == store.Resync, s.Number
+	p.register, p.full, p.answered = false, false, s.Number
 	for _, m := range reply.Messages {
 		if m.Number <= p.read {
 			continue
 		}
 		p.read = m.Number
-		if m.Kind&(store.Taken|store.Dropped) != 0 {
-			p.standing--
-		}
 		if m.Kind&store.Granted != 0 {
 			p.granted = append(p.granted, fmt.Sprintf("%s/%d", m.Flow, m.Ticket.Seq))
 			for i := range p.bands {

@@ -33,7 +33,7 @@ func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows int) *turn
 			t.offer(fmt.Sprint("seen-", n))
 		}
 		t.take()
-		t.statement.Standing, t.oldest = 0, t.next
+		t.oldest = t.next
 	}
 	t.statement.Bands[0].Limit, t.statement.Bands[0].InFlight = 1, 1
 	for range standing {
@@ -51,7 +51,6 @@ func statement(id string) store.Statement {
 
 func (t *turns) offer(flow string) {
 	t.next++
-	t.statement.Standing++
 	t.statement.Offers = append(t.statement.Offers, store.Offer{
 		Ticket: policies.TicketID{Ingress: t.statement.Replica, Seq: t.next}, Flow: flow, Charge: 1, Score: float64(t.next), Idle: true,
 	})
@@ -76,7 +75,6 @@ func (t *turns) take() {
 func (t *turns) turn() {
 	t.oldest++
 	t.statement.Withdrawn = append(t.statement.Withdrawn, policies.TicketID{Ingress: t.statement.Replica, Seq: t.oldest})
-	t.statement.Standing--
 	t.offer(fmt.Sprint("flow-", t.next%16))
 	t.take()
 }

@@ -39,7 +39,7 @@ func TestBadRedis(t *testing.T) {
 	_ = free.Close()
 	client := goredis.NewClient(&goredis.Options{Addr: server.Address, Password: "secret"})
 	defer client.Close() //nolint:errcheck // a test
-	if err := client.Set(context.Background(), "weir:{taken}:1:offers", "x", 0).Err(); err != nil {
+	if err := client.Set(context.Background(), "weir:{taken}", "x", 0).Err(); err != nil {
 		t.Fatal(err)
 	}
 	password := filepath.Join(t.TempDir(), "password")

@@ -13,7 +13,7 @@ if recount then -- forget those that say nothing any more
 end
 
 save()
-local reply = answer(status, me)
+local reply = answer(OK, me)
 reply[11] = mine
 for i, id in ipairs(stated_limits) do -- what these flows may still take
   local m = limits[id]

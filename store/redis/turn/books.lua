@@ -146,7 +146,7 @@ local function stand(offer, member, idle)
   end
   if counter ~= before then set_counter(book, offer.flow, counter) end
   call('ZADD', key, '0', member)
-  if not head or resyncing then expire(key) end
+  if not head or full then expire(key) end
   if not head then
     if before then unmark_idle(book, offer.flow) end
   elseif head < member then

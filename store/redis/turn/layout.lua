@@ -25,8 +25,6 @@
 --                              has read so
 --   base:own:ID        set     the tickets that stand in the replica's name
 --   base:messages:ID   list    records of messages that the replica has not read
---   base:uncounted:ID  hash    ticket -> the last of those that does not count
---                              the ticket as standing, because it was withdrawn
 --   base:wait:BOOK     zset    the first offer of every waiting flow by its rank,
 --                              or every offer where service is not counted
 --   base:limits        hash    priority:flow -> account of a flow with a limit of its own
@@ -51,8 +49,8 @@
 --
 -- A turn reads and writes only what it changes: offers, counters and messages are read
 -- once and written together at its end, since a call costs more than what it does.
--- The fleet's totals are kept, with a checksum, and added up anew once a second, so
--- that whatever drifts is right again.
+-- The fleet's totals are kept, and added up anew once a second, so that whatever
+-- drifts is right again.
 --
 -- Keys that would come and go with their last element hold a sentinel, so that
 -- they keep their TTLs.
@@ -63,13 +61,12 @@ local LEASES, REPLICAS, BOOKS, BANDS = base .. ':leases', base .. ':replicas', b
 local OFFERS, LIMITS, LOAD, TOKENS = base .. ':offers', base .. ':limits', base .. ':load', base .. ':tokens'
 local function own_key(id) return base .. ':own:' .. id end
 local function messages_key(id) return base .. ':messages:' .. id end
-local function uncounted_key(id) return base .. ':uncounted:' .. id end
 local function limited_key(id) return base .. ':limited:' .. id end
 local function loads_key(id) return base .. ':loads:' .. id end
 local function tokens_key(id) return base .. ':tokens:' .. id end
 
 local GRANTED, TAKEN, DROPPED, AT_LIMIT = 1, 2, 4, 8
-local OK, REGISTER, RESYNC = 0, 1, 2
+local OK, REGISTER = 0, 1
 local NO_OPINION = -1
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
 local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
@@ -99,10 +96,9 @@ local generation  = next_number()
 local read_upto   = next_number()
 local members     = next_number()
 local registering = next_flag()
-local resyncing   = next_flag()
+local full        = next_flag()
 local alone       = next_flag()
 local leaving     = next_flag()
-local stated_standing = next_number()
 local batch       = next_number()
 
 local call = redis.call

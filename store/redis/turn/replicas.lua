@@ -1,7 +1,7 @@
 -- Replicas that go, and generations that begin.
 
 local function forget_keys(id)
-  call('DEL', own_key(id), messages_key(id), uncounted_key(id), limited_key(id))
+  call('DEL', own_key(id), messages_key(id), limited_key(id))
   went[id] = nil
 end
 

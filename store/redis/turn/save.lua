@@ -28,7 +28,7 @@ local function save()
   for _, b in pairs(fleet.bands) do insert(stated, b) end
   call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
     'expected', exact(meta.expected), 'counted', exact(fleet.counted), 'bands', write_bands(stated), 'totals',
-    concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), exact(fleet.members), exact(checksum(fleet)) }, FIELD))
+    concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), exact(fleet.members) }, FIELD))
 end
 
 -- The reply to a replica, or to one that is not known.

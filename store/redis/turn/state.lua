@@ -6,8 +6,6 @@ local function load_hash(key, read)
   return loaded
 end
 
-local function checksum(t) return t.held + 3 * t.queued + 5 * t.bytes + 7 * t.members + 1 end
-
 -- A pool's ledger is kept in one format at a time. While replicas of another version
 -- keep it in theirs, this one must do without; once none of them has taken a turn for
 -- a lease, it begins anew.
@@ -25,14 +23,12 @@ local meta = {
   generation = tonumber(m[1] or 0), recovering = m[2] == '1', recovered = tonumber(m[3] or 0), expected = tonumber(m[4] or 0),
 }
 local fleet = { counted = tonumber(m[5] or 0), members = 0, held = 0, queued = 0, bytes = 0, bands = {} }
-if m[6] then
-  local t = split(m[6], FIELD)
-  fleet.held, fleet.queued, fleet.bytes, fleet.members = tonumber(t[1]) or 0, tonumber(t[2]) or 0, tonumber(t[3]) or 0, tonumber(t[4]) or 0
-  for _, b in ipairs(read_bands(m[7] or '')) do fleet.bands[b.priority] = b end
-  if tonumber(t[5]) ~= checksum(fleet) then fleet.counted = 0 end
-else
-  fleet.counted = 0
+local totals = split(m[6] or '', FIELD)
+for i, name in ipairs({ 'held', 'queued', 'bytes', 'members' }) do
+  fleet[name] = tonumber(totals[i])
+  if not fleet[name] then fleet[name], fleet.counted = 0, 0 end -- they are not there, or do not parse
 end
+for _, b in ipairs(read_bands(m[7] or '')) do fleet.bands[b.priority] = b end
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
 local audited = tonumber(m[8] or 0) -- when endpoints' loads were last added up
 

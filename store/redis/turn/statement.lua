@@ -73,11 +73,9 @@ end
 
 count_in(me, -1)
 
--- Messages that were read are forgotten. What is unread is counted anew: the grants in
--- it, and the offers it is about that the replica still counts as standing.
-local read, told, unread_about = {}, 0, {}
+-- Messages that were read are forgotten. The grants among the others are counted anew.
+local read = {}
 local suggested, unread_of = {}, {} -- unread grants by endpoint, and by flow
-local counts_upto
 me.unread, me.messages = 0, {}
 for _, record in ipairs(unread) do
   local m = read_message(record)
@@ -91,29 +89,12 @@ for _, record in ipairs(unread) do
       suggested[m[9]] = (suggested[m[9]] or 0) + 1
       unread_of[id] = (unread_of[id] or 0) + 1
     end
-    if m[2] ~= GRANTED then
-      counts_upto = counts_upto or load_hash(uncounted_key(my_id), tonumber)
-      if m[1] > (counts_upto[m[3]] or 0) then
-        told = told + 1
-        unread_about[m[3]] = (unread_about[m[3]] or 0) + 1
-      end
-    end
   end
 end
 me.read = math.min(read_upto, me.sent)
 if #read > 0 then
   forget(me, read)
   call('LTRIM', messages_key(my_id), exact(#read), '-1')
-  if not counts_upto then call('DEL', uncounted_key(my_id)) end
-end
-
--- The replica no longer counts the ticket for the sake of unread messages.
-local function uncount(ticket)
-  local n = unread_about[ticket]
-  if not n then return end
-  told, unread_about[ticket] = told - n, nil
-  call('HSET', uncounted_key(my_id), ticket, exact(me.sent))
-  expire(uncounted_key(my_id))
 end
 
 -- What the replica states of itself; whatever had drifted is right again.
@@ -153,7 +134,7 @@ for i = 1, next_number() do
   stated_limits[i] = id
   limited[id] = true
 end
-if registering or resyncing then
+if registering or full then
   for id in pairs(load_hash(limited_key(my_id), tonumber)) do
     if not limited[id] and id ~= SENTINEL then count_limited(me, id, unread_of[id] or 0) end
   end
@@ -173,7 +154,7 @@ for _ = 1, next_number() do
   end
 end
 count_loads(my_id, endpoints, loads_at)
-if registering or resyncing then
+if registering or full then
   for _, endpoint in ipairs(call('HKEYS', loads_key(my_id))) do
     if not loads_at[endpoint] then forget_load(my_id, endpoint) end
   end
@@ -213,7 +194,7 @@ for i = 1, next_number() do withdrawn[i] = next_arg() end
 look_at_offers(withdrawn)
 for _, ticket in ipairs(withdrawn) do
   local offer = offers[ticket]
-  if offer and offer.owner == my_id and not offer.granted then remove(ticket, offer) else uncount(ticket) end
+  if offer and offer.owner == my_id and not offer.granted then remove(ticket, offer) end
 end
 
 -- Offers.
@@ -239,10 +220,7 @@ for i, ticket in ipairs(tickets) do
   local new, offer = stated[i], offers[ticket]
   if offer and offer.granted then
     if offer.owner ~= my_id then
-      uncount(ticket)
       post(me, TAKEN, ticket, offer, counter_of(books[offer.book], offer.flow))
-      told = told + 1
-      unread_about[ticket] = 1
     end
   else
     if offer then
@@ -253,7 +231,6 @@ for i, ticket in ipairs(tickets) do
       end
       remove(ticket, offer)
     end
-    uncount(ticket) -- counted once, as standing again
     if new.book then
       set_offer(ticket, new)
       insert(came, ticket)
@@ -261,7 +238,7 @@ for i, ticket in ipairs(tickets) do
     end
   end
 end
-if registering or resyncing then
+if registering or full then
   for _, ticket in ipairs(call('SMEMBERS', own_key(my_id))) do
     if not restated[ticket] then
       local offer = offer_of(ticket)
@@ -271,6 +248,4 @@ if registering or resyncing then
 end
 save_went(my_id)
 local added = call_many('SADD', own_key(my_id), came)
-local status, standing = OK, call('SCARD', own_key(my_id))
-if standing + told ~= stated_standing then status = RESYNC end
-if standing <= added then expire(own_key(my_id)) end -- it was empty before this turn
+if added > 0 and call('SCARD', own_key(my_id)) <= added then expire(own_key(my_id)) end -- it was empty before this turn
