@@ -51,8 +51,8 @@ func (f *fleet) steps(wipe func(context.Context) error) []step {
 	return []step{
 		{"undisturbed", func(context.Context) error { return nil }, agree},
 		{replicaID(killed) + " killed", func(context.Context) error { f.kill(killed); return nil }, agree},
-		{replicaID(killed) + " started again", func(context.Context) error { return f.restart(killed) }, agree},
-		{"gossip of " + replicaID(cut) + " cut", isolate(true), agree},
+		{replicaID(killed) + " restarted", func(context.Context) error { return f.restart(killed) }, agree},
+		{replicaID(cut) + " gossip cut", isolate(true), agree},
 		{"gossip healed", isolate(false), agree},
 		{
 			"the store wiped",

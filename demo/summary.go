@@ -112,7 +112,7 @@ func percentile(sorted []time.Duration, p int) float64 {
 	return ms(sorted[(len(sorted)-1)*p/100])
 }
 
-// Print writes the summary as a table.
+// Print writes the summary as a table, in lines that a terminal of 80 columns holds.
 func (s *Summary) Print(w io.Writer) error {
 	title := "one shared ledger"
 	if s.Ledger == "divided" {
@@ -128,7 +128,8 @@ func (s *Summary) Print(w io.Writer) error {
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(w, "  in flight at the model servers: at most %d of %d · Jain index %.3f · largest gap %.0f requests · %.2f turns a grant\n",
+	_, err := fmt.Fprintf(w, "  at most %d of %d in flight · Jain index %.3f (1 is even)\n"+
+		"  largest gap between two tenants %.0f requests · %.2f ledger turns a request\n",
 		s.InFlightPeak, s.Limit, s.JainIndex, s.MaxServiceGap, s.TurnsPerGrant)
 	if err != nil || len(s.Timeline) == 0 {
 		return err
@@ -139,18 +140,24 @@ func (s *Summary) Print(w io.Writer) error {
 // printTimeline writes what happened and what it cost as a table.
 func printTimeline(w io.Writer, phases []Phase) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\n\tat\twhat happened\tsettled after\tlongest pause\trequests/s\tJain index\tin flight\tlost\tfailed\t\n")
+	fmt.Fprintf(t, "\nat\twhat happened\tsettled\tpause\treq/s\tJain\tpeak\tlost\tfailed\t\n")
 	for _, p := range phases {
 		settled := "not"
 		if p.SettledMs >= 0 {
 			settled = fmt.Sprintf("%.0f ms", p.SettledMs)
 		}
-		fmt.Fprintf(t, "\t%.1f s\t%s\t%s\t%.0f ms\t%.0f\t%.3f\t%d\t%d\t%d\t\n",
+		fmt.Fprintf(t, "%.0f s\t%s\t%s\t%.0f ms\t%.0f\t%.3f\t%d\t%d\t%d\t\n",
 			p.At, p.Event, settled, p.PauseMs, p.RequestsPerSecond, p.JainIndex, p.InFlightPeak, p.Lost, p.Failed)
 	}
 	if err := t.Flush(); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintln(w, "  lost: requests whose connection was to the killed replica; failed: all others that were not answered")
+	_, err := fmt.Fprint(w, `
+settled  until all replicas agreed again, or had the ledger again
+pause    the longest time without a dispatch
+peak     the most requests in flight
+lost     requests whose connection was to the killed replica
+failed   all others that were not answered
+`)
 	return err
 }
