@@ -31,12 +31,13 @@ type Ledger struct {
 	limits  map[flowID]*limit
 	loads   loads
 	forgot  time.Time // when limits were last forgotten
+	shared  shared
 }
 
 // New returns an empty ledger, in recovery of its first generation: it grants
 // once every member the first replica knows of has registered.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[flowID]*limit), loads: newLoads()}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[flowID]*limit), loads: newLoads(), shared: newShared()}
 }
 
 // Inline implements [store.Inline].

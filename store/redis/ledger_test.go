@@ -75,3 +75,18 @@ func TestInvariants(t *testing.T) {
 	factory := open("redis://" + miniredis.RunT(t).Addr())
 	rapid.Check(t, func(rt *rapid.T) { storetest.Invariants(rt, factory(t, storetest.NewClock().Now)) })
 }
+
+// TestIdentityComesBack wants a ledger that lost its identity to take the one that its
+// replicas know.
+func TestIdentityComesBack(t *testing.T) {
+	server := miniredis.RunT(t)
+	l := open("redis://"+server.Addr())(t, storetest.NewClock().Now).(*Ledger)
+	first, err := l.Identity(t.Context(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server.FlushAll()
+	if again, err := l.Identity(t.Context(), first); again != first || err != nil {
+		t.Errorf("after a wipe it is %q, %v, before it was %q", again, err, first)
+	}
+}

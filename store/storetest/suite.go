@@ -55,12 +55,14 @@ func Run(t *testing.T, factory Factory) {
 		{"LoadsAreStatedAnew", loadsStated},
 		{"LoadsOfTheDeadGo", loadsOfTheDead},
 		{"TokensCount", tokensCount},
+		{"LeaseholdersAreNamed", leaseholders},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()
 			c.run(t, factory(t, clock.Now), clock)
 		})
 	}
+	t.Run("HasAnIdentity", func(t *testing.T) { identity(t, factory) })
 }
 
 // offers is an edit that offers tickets.
