@@ -15,6 +15,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // TestBadRedis wants weir serve to say what to change when what --redis names
@@ -67,7 +68,7 @@ func TestBadRedis(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 			defer cancel()
-			cmd := exec.CommandContext(ctx, binary, append([]string{
+			cmd := exec.CommandContext(ctx, processes.Binary(), append([]string{
 				"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 				"--upstream", "http://127.0.0.1:1",
 			}, c.args...)...)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/test/processes"
 )
 
 // configured is a configuration file that can be changed.
@@ -45,12 +47,12 @@ flowControl:
   saturationDetector: {pluginRef: concurrency-detector}
 `
 	c.write(detector)
-	s := startServers(t, 2, limit/2)
-	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file)
-	l, ctx := startLoad(t)
+	s := processes.StartServers(t, 2, processes.Limit/2)
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file)
+	l, ctx := processes.StartLoad(t)
 	tenants := []string{"a", "b", "c"}
 	for _, id := range tenants {
-		l.tenant(ctx, id, 40, r)
+		l.Tenant(ctx, id, 40, r)
 	}
 	time.Sleep(time.Second)
 	c.write(detector + `  defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}
@@ -58,9 +60,9 @@ weir:
   flows: [{id: b, weight: 2}, {id: "c*", weight: 4}]
 `)
 	time.Sleep(3 * time.Second)
-	before := l.count(tenants)
+	before := l.Count(tenants)
 	time.Sleep(3 * time.Second)
-	after := l.count(tenants)
+	after := l.Count(tenants)
 	a, b, cc := after[0]-before[0], after[1]-before[1], after[2]-before[2]
 	t.Logf("by weights 1, 2, 4: %d, %d, %d requests", a, b, cc)
 	for _, share := range []float64{float64(b) / 2 / float64(a), float64(cc) / 4 / float64(a)} {
@@ -70,14 +72,14 @@ weir:
 	}
 	c.write("flowControl: {maxByte: 1}\n")
 	time.Sleep(1500 * time.Millisecond)
-	if requests, _ := l.window(time.Second, tenants...); requests < 50 {
+	if requests, _ := l.Window(time.Second, tenants...); requests < 50 {
 		t.Errorf("%d requests in a second with a bad file", requests)
 	}
-	if failures := l.failed(nil); len(failures) > 0 {
-		t.Errorf("%d requests failed, the first: %v", len(failures), failures[0].err)
+	if failures := l.Failed(nil); len(failures) > 0 {
+		t.Errorf("%d requests failed, the first: %v", len(failures), failures[0].Err)
 	}
-	if p := s.peak.Load(); p > limit {
-		t.Errorf("%d in flight, the limit is %d", p, limit)
+	if p := s.Peak.Load(); p > processes.Limit {
+		t.Errorf("%d in flight, the limit is %d", p, processes.Limit)
 	}
 }
 
@@ -89,25 +91,25 @@ func TestUtilization(t *testing.T) {
 	}
 	c := newConfigured(t)
 	c.write("flowControl: {defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}}\n")
-	s := startServers(t, 2, 8)
-	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file)
-	l, ctx := startLoad(t)
-	l.tenant(ctx, "a", 60, r)
-	l.tenant(ctx, "b", 60, r)
+	s := processes.StartServers(t, 2, 8)
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file)
+	l, ctx := processes.StartLoad(t)
+	l.Tenant(ctx, "a", 60, r)
+	l.Tenant(ctx, "b", 60, r)
 	time.Sleep(2 * time.Second)
-	s.peak.Store(0)
+	s.Peak.Store(0)
 	var most, least, sum, n int64 = 0, 1 << 30, 0, 0
 	for range 100 {
 		time.Sleep(20 * time.Millisecond)
-		now := s.inFlight.Load()
+		now := s.InFlight.Load()
 		most, least, sum, n = max(most, now), min(least, now), sum+now, n+1
 	}
 	t.Logf("16 sequences run at most; in flight: %d on average, from %d to %d", sum/n, least, most)
 	if sum/n < 14 || sum/n > 60 {
 		t.Errorf("%d in flight on average, of 120 that want to be: the servers run 16 and are full with 10 more waiting", sum/n)
 	}
-	if failures := l.failed(nil); len(failures) > 0 {
-		t.Errorf("%d requests failed, the first: %v", len(failures), failures[0].err)
+	if failures := l.Failed(nil); len(failures) > 0 {
+		t.Errorf("%d requests failed, the first: %v", len(failures), failures[0].Err)
 	}
 }
 
@@ -122,10 +124,10 @@ func TestIdentity(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.write("weir: {identity: {apiKeys: " + keys + "}}\n")
-	s := startServers(t, 1, 8)
-	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
+	s := processes.StartServers(t, 1, 8)
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
 	ask := func(key string) int {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/completions",
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/v1/completions",
 			strings.NewReader(`{"model":"simulated","prompt":"hi","max_tokens":1}`))
 		if err != nil {
 			t.Fatal(err)
@@ -145,7 +147,7 @@ func TestIdentity(t *testing.T) {
 	if code := ask("guess"); code != http.StatusUnauthorized {
 		t.Errorf("with an unknown key: status %d", code)
 	}
-	flows, err := get[[]struct {
+	flows, err := processes.Get[[]struct {
 		ID       string  `json:"id"`
 		Priority int     `json:"priority"`
 		Weight   float64 `json:"weight"`

@@ -6,9 +6,8 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/controller/core"
-	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // gossipPort is every replica's in its own namespace.
@@ -30,28 +29,28 @@ func TestCuts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, redis: redis, servers: startServersAt(t, hub, 2, limit/2)}
+	c := &processes.Cluster{T: t, Redis: redis, Servers: processes.StartServersAt(t, hub, 2, processes.Limit/2)}
 	var spaces []*namespace
 	for n := range 3 {
 		ns := newNamespace(t, n)
 		args := []string{
 			"--fairness", "round-robin-fairness-policy",
-			"--redis", fmt.Sprintf("redis://%s:%s", hub, redisPort), "--max-concurrency", fmt.Sprint(limit / 2),
+			"--redis", fmt.Sprintf("redis://%s:%s", hub, redisPort), "--max-concurrency", fmt.Sprint(processes.Limit / 2),
 			"--gossip", net.JoinHostPort(ns.address, gossipPort), "--peer", net.JoinHostPort(ns.address, "7947"),
 		}
 		for _, other := range spaces {
 			args = append(args, "--join", net.JoinHostPort(other.address, gossipPort))
 		}
-		c.replicas = append(c.replicas, startReplicaBy(t, ns.command(binary), ns.address, fmt.Sprint("r", n+1), c.servers, args...))
+		c.Replicas = append(c.Replicas, processes.StartBy(t, ns.command(processes.Binary()), ns.address, fmt.Sprint("r", n+1), c.Servers, args...))
 		spaces = append(spaces, ns)
 	}
-	c.wait("everybody knows everybody", 5*time.Second, func() bool { return c.agree(3) })
-	l, tenants := c.uneven()
+	c.Wait("everybody knows everybody", 5*time.Second, func() bool { return c.Agree(3) })
+	l, tenants := c.Uneven()
 	time.Sleep(time.Second)
-	c.even("undisturbed", l, tenants)
-	c.withinLimit("undisturbed")
+	c.Even("undisturbed", l, tenants)
+	c.WithinLimit("undisturbed")
 
-	cutOff := c.replicas[2]
+	cutOff := c.Replicas[2]
 	const fromOthers, toOthers = "-s 10.77.0.10/31", "-d 10.77.0.10/31"
 	fromRedis, toRedis := "-p tcp --sport "+redisPort, "-p tcp --dport "+redisPort
 	gossip := "-p udp --dport " + gossipPort + "|-p tcp --dport " + gossipPort
@@ -61,20 +60,20 @@ func TestCuts(t *testing.T) {
 		even    bool   // the whole fleet still shares one book
 		most    int64  // requests in flight
 	}{
-		{"gossip cut", gossip, gossip, true, limit},
-		{"all between replicas cut", fromOthers, toOthers, true, limit},
-		{"Redis cut", fromRedis, toRedis, false, limit},
-		{"both cut", fromOthers + "|" + fromRedis, toOthers + "|" + toRedis, false, limit + limit/3},
+		{"gossip cut", gossip, gossip, true, processes.Limit},
+		{"all between replicas cut", fromOthers, toOthers, true, processes.Limit},
+		{"Redis cut", fromRedis, toRedis, false, processes.Limit},
+		{"both cut", fromOthers + "|" + fromRedis, toOthers + "|" + toRedis, false, processes.Limit + processes.Limit/3},
 	} {
 		spaces[2].drop("INPUT", cut.in)
 		spaces[2].drop("OUTPUT", cut.out)
-		served := l.servedBy(cutOff)
+		served := l.ServedBy(cutOff)
 		time.Sleep(2 * time.Second)
-		requests, jain := l.window(2*time.Second, tenants...)
-		peak := c.servers.peak.Swap(0)
-		there := l.servedBy(cutOff) - served
+		requests, jain := l.Window(2*time.Second, tenants...)
+		peak := c.Servers.Peak.Swap(0)
+		there := l.ServedBy(cutOff) - served
 		t.Logf("%s: at most %d of %d in flight, %.0f requests/s, Jain index %.4f, the replica cut off served %.0f requests/s",
-			cut.name, peak, limit, float64(requests)/2, jain, float64(there)/4)
+			cut.name, peak, processes.Limit, float64(requests)/2, jain, float64(there)/4)
 		if peak > cut.most {
 			t.Errorf("%s: %d in flight, at most %d are promised", cut.name, peak, cut.most)
 		}
@@ -85,22 +84,12 @@ func TestCuts(t *testing.T) {
 			t.Errorf("%s: %d requests in 2 s, want at least 200; %d at the replica cut off", cut.name, requests, there)
 		}
 		spaces[2].heal()
-		took := c.wait("all agree again", 15*time.Second, func() bool { return c.agree(3) && c.connected() })
+		took := c.Wait("all agree again", 15*time.Second, func() bool { return c.Agree(3) && c.Connected() })
 		t.Logf("%s: healed, all agreed again after %v", cut.name, took)
 		time.Sleep(time.Second)
-		c.servers.peak.Store(0)
-		c.even(cut.name+", healed", l, tenants)
-		c.withinLimit(cut.name + ", healed")
+		c.Servers.Peak.Store(0)
+		c.Even(cut.name+", healed", l, tenants)
+		c.WithinLimit(cut.name + ", healed")
 	}
-	c.noneFailed("cuts", l, nil)
-}
-
-// connected reports whether all replicas have the ledger.
-func (c *cluster) connected() bool {
-	for _, r := range c.replicas {
-		if pool, err := get[gateway.PoolStatus](r, "/v1/pool"); err != nil || pool.Ledger.State != core.Connected {
-			return false
-		}
-	}
-	return true
+	c.NoneFailed("cuts", l, nil)
 }

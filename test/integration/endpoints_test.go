@@ -20,12 +20,13 @@ import (
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // counted are model servers that count what they have in flight and how often their
 // metrics are read.
 type counted struct {
-	servers
+	processes.Servers
 	each    []atomic.Int64
 	peak    []atomic.Int64
 	scrapes []atomic.Int64
@@ -45,7 +46,7 @@ func startCounted(t *testing.T, n int) *counted {
 				_, _ = fmt.Fprintf(w, "vllm:num_requests_running %d\nvllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 0.1\n", c.each[i].Load())
 				return
 			}
-			raise(&c.peak[i], c.each[i].Add(1))
+			processes.Raise(&c.peak[i], c.each[i].Add(1))
 			defer c.each[i].Add(-1)
 			_, _ = io.Copy(io.Discard, r.Body)
 			select {
@@ -55,7 +56,7 @@ func startCounted(t *testing.T, n int) *counted {
 			_, _ = io.WriteString(w, `{"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
 		}))
 		t.Cleanup(server.Close)
-		c.urls = append(c.urls, server.URL)
+		c.URLs = append(c.URLs, server.URL)
 	}
 	return c
 }
@@ -116,41 +117,18 @@ func (c *counted) deviation(over time.Duration) (deviation, mean float64) {
 }
 
 // fleet starts n replicas that gossip, in front of the servers.
-func (c *counted) fleet(t *testing.T, n int, args ...string) *cluster {
+func (c *counted) fleet(t *testing.T, n int, args ...string) *processes.Cluster {
 	t.Helper()
-	f := &cluster{t: t, redis: redistest.Start(t), servers: &c.servers}
+	f := &processes.Cluster{T: t, Redis: redistest.Start(t), Servers: &c.Servers}
 	for i := range n {
-		all := append([]string{"--redis", f.redis.URL(), "--gossip", "127.0.0.1:0"}, args...)
-		for _, r := range f.replicas {
-			all = append(all, "--join", r.gossip)
+		all := append([]string{"--redis", f.Redis.URL(), "--gossip", "127.0.0.1:0"}, args...)
+		for _, r := range f.Replicas {
+			all = append(all, "--join", r.Gossip)
 		}
-		f.replicas = append(f.replicas, startReplicaBy(t, exec.Command(binary), "127.0.0.1", fmt.Sprint("r", i+1), &c.servers, all...))
+		f.Replicas = append(f.Replicas, processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", fmt.Sprint("r", i+1), &c.Servers, all...))
 	}
-	f.wait("everybody knows everybody", 10*time.Second, func() bool { return f.agree(n) })
+	f.Wait("everybody knows everybody", 10*time.Second, func() bool { return f.Agree(n) })
 	return f
-}
-
-// arrive sends requests at random times, so many a second on average, to random
-// replicas.
-func (l *load) arrive(ctx context.Context, id string, perSecond float64, replicas []*replica) {
-	l.clients.Go(func() {
-		for next := time.Now(); ctx.Err() == nil; {
-			next = next.Add(time.Duration(rand.ExpFloat64() / perSecond * float64(time.Second)))
-			select {
-			case <-time.After(time.Until(next)):
-			case <-ctx.Done():
-				return
-			}
-			r := replicas[rand.IntN(len(replicas))]
-			l.clients.Go(func() {
-				if err := l.ask(ctx, id, r); err != nil && ctx.Err() == nil {
-					l.mu.Lock()
-					l.failures = append(l.failures, failure{r, time.Now(), err})
-					l.mu.Unlock()
-				}
-			})
-		}
-	})
 }
 
 // TestSpread compares how evenly one and four replicas load eight endpoints under random
@@ -159,36 +137,38 @@ func TestSpread(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 15 s")
 	}
-	run := func(n int, what string, load func(*load, context.Context, []*replica)) (deviation float64, peak int64) {
+	run := func(n int, what string, load func(*processes.Load, context.Context, []*processes.Replica)) (deviation float64, peak int64) {
 		s := startCounted(t, 8)
 		f := s.fleet(t, n, "--max-concurrency", "8", "--fairness", "round-robin-fairness-policy")
-		l, ctx := startLoad(t)
-		load(l, ctx, f.replicas)
+		l, ctx := processes.StartLoad(t)
+		load(l, ctx, f.Replicas)
 		time.Sleep(time.Second)
 		deviation, mean := s.deviation(3 * time.Second)
 		for i := range s.peak {
 			peak = max(peak, s.peak[i].Load())
 		}
 		t.Logf("%s, %d replicas: standard deviation %.2f, %.1f in flight at each endpoint, at most %d", what, n, deviation, mean, peak)
-		for _, failure := range l.failed(nil) {
-			t.Fatal(failure.err)
+		for _, failure := range l.Failed(nil) {
+			t.Fatal(failure.Err)
 		}
-		l.stop()
-		l.clients.Wait()
-		for _, r := range f.replicas {
-			r.kill()
+		l.Stop()
+		l.Clients.Wait()
+		for _, r := range f.Replicas {
+			r.Kill()
 		}
 		return deviation, peak
 	}
-	arrivals := func(l *load, ctx context.Context, replicas []*replica) { l.arrive(ctx, "t", 450, replicas) }
+	arrivals := func(l *processes.Load, ctx context.Context, replicas []*processes.Replica) {
+		l.Arrive(ctx, "t", 450, replicas)
+	}
 	one, _ := run(1, "450 random arrivals a second", arrivals)
 	four, _ := run(4, "450 random arrivals a second", arrivals)
 	if four > 1.5*one { // 1.0 on a quiet machine; 1.8 if replicas know nothing of each other
 		t.Errorf("deviation %.2f with four replicas, %.2f with one", four, one)
 	}
-	_, peak := run(4, "full", func(l *load, ctx context.Context, replicas []*replica) {
+	_, peak := run(4, "full", func(l *processes.Load, ctx context.Context, replicas []*processes.Replica) {
 		for i, r := range replicas {
-			l.tenant(ctx, fmt.Sprint("t", i), 30, r)
+			l.Tenant(ctx, fmt.Sprint("t", i), 30, r)
 		}
 	})
 	if peak > 10 { // 8 are its share
@@ -228,7 +208,7 @@ schedulingProfiles:
 				_, _ = io.WriteString(w, `{"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
 			}))
 			t.Cleanup(server.Close)
-			s.urls = append(s.urls, server.URL)
+			s.URLs = append(s.URLs, server.URL)
 		}
 		f := s.fleet(t, n, "--config", cfg.file)
 		var wg sync.WaitGroup
@@ -238,7 +218,7 @@ schedulingProfiles:
 				for i := range next {
 					beginning := strings.Repeat(fmt.Sprintf("beginning %d of a prompt. ", rand.IntN(beginnings)), 40)
 					body := fmt.Sprintf(`{"prompt":"%s and then %d","model":"m"}`, beginning, i)
-					res, err := http.Post(f.replicas[i%n].url+"/v1/completions", "application/json", strings.NewReader(body))
+					res, err := http.Post(f.Replicas[i%n].URL+"/v1/completions", "application/json", strings.NewReader(body))
 					if err != nil {
 						t.Error(err)
 						return
@@ -254,8 +234,8 @@ schedulingProfiles:
 		wg.Wait()
 		share[n] = 1 - float64(missed.Load())/float64(arrived.Load())
 		t.Logf("%d replicas: %d of %d prompts arrived where their beginning had not been, %.1f%% hits", n, missed.Load(), arrived.Load(), 100*share[n])
-		for _, r := range f.replicas {
-			r.kill()
+		for _, r := range f.Replicas {
+			r.Kill()
 		}
 	}
 	if share[4] < share[1]-0.03 {
@@ -280,13 +260,13 @@ func TestScrapes(t *testing.T) {
 		rates[n] = s.rate(3 * time.Second)
 		t.Logf("%d replicas: %.0f readings a second of 100 endpoints", n, rates[n])
 		if n == 1 {
-			f.replicas[0].kill()
+			f.Replicas[0].Kill()
 			continue
 		}
 		var oldest int64
 		for began := time.Now(); time.Since(began) < 2*time.Second; {
-			for _, r := range f.replicas {
-				all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+			for _, r := range f.Replicas {
+				all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
 				if err != nil || len(all) != 100 {
 					t.Fatalf("%d endpoints, %v", len(all), err)
 				}
@@ -303,10 +283,10 @@ func TestScrapes(t *testing.T) {
 			t.Errorf("a reading is %d ms old", oldest)
 		}
 		s.gaps()
-		f.replicas[4].kill()
+		f.Replicas[4].Kill()
 		time.Sleep(2 * time.Second)
 		killed := s.gaps()
-		_ = f.replicas[3].process.Process.Signal(syscall.SIGSTOP)
+		_ = f.Replicas[3].Process.Process.Signal(syscall.SIGSTOP)
 		time.Sleep(2 * time.Second)
 		stopped := s.gaps()
 		t.Logf("longest without a reading: %v when a reader was killed, %v when one was stopped", killed, stopped)
@@ -333,16 +313,16 @@ flowControl:
   saturationDetector: {pluginRef: concurrency-detector}
   defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}
 `)
-	s := startServers(t, 2, 100)
-	f := (&counted{servers: servers{urls: s.urls}}).fleet(t, 3, "--config", cfg.file)
-	l, ctx := startLoad(t)
-	l.tenant(ctx, "a", 40, f.replicas[0])
-	l.tenant(ctx, "b", 10, f.replicas[1])
+	s := processes.StartServers(t, 2, 100)
+	f := (&counted{Servers: processes.Servers{URLs: s.URLs}}).fleet(t, 3, "--config", cfg.file)
+	l, ctx := processes.StartLoad(t)
+	l.Tenant(ctx, "a", 40, f.Replicas[0])
+	l.Tenant(ctx, "b", 10, f.Replicas[1])
 	time.Sleep(2 * time.Second)
 	var most, sum, n int64
 	for range 150 {
 		time.Sleep(20 * time.Millisecond)
-		now := s.inFlight.Load()
+		now := s.InFlight.Load()
 		most, sum, n = max(most, now), sum+now, n+1
 	}
 	t.Logf("200 tokens take 11 requests of 17; in flight: %.1f on average, at most %d", float64(sum)/float64(n), most)
@@ -362,17 +342,17 @@ func TestEndpointFile(t *testing.T) {
 		}
 	}
 	entry := func(i int) string {
-		host, port, _ := strings.Cut(strings.TrimPrefix(s.urls[i], "http://"), ":")
+		host, port, _ := strings.Cut(strings.TrimPrefix(s.URLs[i], "http://"), ":")
 		return fmt.Sprintf("- {name: server-%d, address: %s, port: %s}\n", i, host, port)
 	}
 	put(entry(0))
-	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", &servers{}, "--max-concurrency", "4", "--endpoints-file", file)
-	l, ctx := startLoad(t)
-	l.tenant(ctx, "t", 30, r)
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", &processes.Servers{}, "--max-concurrency", "4", "--endpoints-file", file)
+	l, ctx := processes.StartLoad(t)
+	l.Tenant(ctx, "t", 30, r)
 	names := func(want string) {
 		t.Helper()
 		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-			all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+			all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -402,10 +382,10 @@ func TestEndpointFile(t *testing.T) {
 			t.Fatal("requests go on to servers that left")
 		}
 	}
-	for _, f := range l.failed(nil) {
-		t.Errorf("a request failed: %v", f.err)
+	for _, f := range l.Failed(nil) {
+		t.Errorf("a request failed: %v", f.Err)
 	}
-	if n := l.servedBy(r); n < 100 {
+	if n := l.ServedBy(r); n < 100 {
 		t.Errorf("%d requests served", n)
 	}
 }

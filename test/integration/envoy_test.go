@@ -16,6 +16,7 @@ import (
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // startEnvoy starts a real Envoy with the repository's configuration, in front of
@@ -111,32 +112,32 @@ func TestEnvoy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 20 s")
 	}
-	c := startCluster(t, 0)
+	c := processes.StartCluster(t, 0)
 	for n := range 3 {
-		c.add(fmt.Sprint("r", n+1), "--ext-proc", "127.0.0.1:0")
+		c.Add(fmt.Sprint("r", n+1), "--ext-proc", "127.0.0.1:0")
 	}
-	c.wait("everybody knows everybody", 5*time.Second, func() bool { return c.agree(3) })
+	c.Wait("everybody knows everybody", 5*time.Second, func() bool { return c.Agree(3) })
 	var addresses []string
-	for _, r := range c.replicas {
-		addresses = append(addresses, r.extProc)
+	for _, r := range c.Replicas {
+		addresses = append(addresses, r.ExtProc)
 	}
 	url, admin := startEnvoy(t, addresses)
-	through := &replica{id: "envoy", url: url}
-	l, ctx := startLoad(t)
+	through := &processes.Replica{ID: "envoy", URL: url}
+	l, ctx := processes.StartLoad(t)
 	tenants := []string{"a", "b", "c", "d"}
 	for i, id := range tenants {
-		l.tenant(ctx, id, 12+24*i, through)
+		l.Tenant(ctx, id, 12+24*i, through)
 	}
 	time.Sleep(1500 * time.Millisecond)
-	c.even("through Envoy", l, tenants)
-	c.withinLimit("through Envoy")
+	c.Even("through Envoy", l, tenants)
+	c.WithinLimit("through Envoy")
 
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/completions",
 		strings.NewReader(`{"model":"simulated","prompt":"hi","max_tokens":20,"stream":true}`))
 	if err != nil {
 		t.Fatal(err)
 	}
-	res, err := l.client.Do(req)
+	res, err := l.Client.Do(req)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -146,14 +147,14 @@ func TestEnvoy(t *testing.T) {
 		t.Errorf("a stream through Envoy: status %d, %d events, %v", res.StatusCode, events, err)
 	}
 
-	leaver := c.replicas[2]
-	c.stop(leaver)
-	c.replicas = c.replicas[:2]
+	leaver := c.Replicas[2]
+	c.Stop(leaver)
+	c.Replicas = c.Replicas[:2]
 	time.Sleep(time.Second)
-	c.even("a replica left", l, tenants)
-	c.withinLimit("a replica left")
-	for _, f := range l.failed(nil) {
-		t.Errorf("a request failed: %v", f.err)
+	c.Even("a replica left", l, tenants)
+	c.WithinLimit("a replica left")
+	for _, f := range l.Failed(nil) {
+		t.Errorf("a request failed: %v", f.Err)
 	}
 	started, failed := envoyStat(admin, "http.inference.ext_proc.streams_started"), envoyStat(admin, "http.inference.ext_proc.streams_failed")
 	t.Logf("Envoy: %d external processing streams, %d failed; %d message timeouts, %d spurious messages", started, failed,
@@ -164,16 +165,16 @@ func TestEnvoy(t *testing.T) {
 }
 
 // oneDead starts a model server and names one that refuses connections beside it.
-func oneDead(t *testing.T) (s *servers, dead string) {
+func oneDead(t *testing.T) (s *processes.Servers, dead string) {
 	t.Helper()
-	s = startServers(t, 1, limit)
+	s = processes.StartServers(t, 1, processes.Limit)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dead = l.Addr().String()
 	_ = l.Close()
-	s.urls = append(s.urls, "http://"+dead)
+	s.URLs = append(s.URLs, "http://"+dead)
 	return s, dead
 }
 
@@ -181,17 +182,17 @@ func oneDead(t *testing.T) (s *servers, dead string) {
 // of its own answers, the replica sends nothing there any more.
 func TestEnvoyEjects(t *testing.T) {
 	s, dead := oneDead(t)
-	r := startReplica(t, "r1", s, "--max-concurrency", "4", "--ext-proc", "127.0.0.1:0")
-	url, _ := startEnvoy(t, []string{r.extProc})
-	load, ctx := startLoad(t)
-	through := &replica{id: "envoy", url: url}
+	r := processes.Start(t, "r1", s, "--max-concurrency", "4", "--ext-proc", "127.0.0.1:0")
+	url, _ := startEnvoy(t, []string{r.ExtProc})
+	load, ctx := processes.StartLoad(t)
+	through := &processes.Replica{ID: "envoy", URL: url}
 	failed := 0
 	for range 20 {
-		if err := load.ask(ctx, "t", through); err != nil {
+		if err := load.Ask(ctx, "t", through); err != nil {
 			failed++
 		}
 	}
-	all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+	all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,12 +213,12 @@ func TestEnvoyFallbacks(t *testing.T) {
 	s, dead := oneDead(t)
 	c := newConfigured(t)
 	c.write("weir: {extProc: {listen: 127.0.0.1:0, fallbacks: 1}}\n")
-	r := startReplicaBy(t, exec.Command(binary), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
 	overriding, err := os.ReadFile("../../deploy/envoy/override-host.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	url, _ := startEnvoy(t, []string{r.extProc}, func(config string) string {
+	url, _ := startEnvoy(t, []string{r.ExtProc}, func(config string) string {
 		before, rest, _ := strings.Cut(config, "  - name: model-servers\n")
 		_, after, found := strings.Cut(rest, "  - name: weir\n")
 		route := "cluster: model-servers\n"
@@ -226,19 +227,19 @@ func TestEnvoyFallbacks(t *testing.T) {
 		}
 		before = strings.Replace(before, route, route+"                  retry_policy: {retry_on: connect-failure, num_retries: 2}\n", 1)
 		var list string
-		for _, u := range s.urls {
+		for _, u := range s.URLs {
 			_, port, _ := net.SplitHostPort(strings.TrimPrefix(u, "http://"))
 			list += "        - endpoint: {address: {socket_address: {address: 127.0.0.1, port_value: " + port + "}}}\n"
 		}
 		head, _, _ := strings.Cut(string(overriding), "        - endpoint:")
 		return before + head + list + "  - name: weir\n" + after
 	})
-	load, ctx := startLoad(t)
-	through := &replica{id: "envoy", url: url}
-	load.tenant(ctx, "t", 3, through) // Envoy retries three requests at a time, by default
+	load, ctx := processes.StartLoad(t)
+	through := &processes.Replica{ID: "envoy", URL: url}
+	load.Tenant(ctx, "t", 3, through) // Envoy retries three requests at a time, by default
 	inFlight := make(map[string]int)  // over many looks
 	for range 100 {
-		all, err := get[[]endpoints.Status](r, "/v1/endpoints")
+		all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -247,18 +248,18 @@ func TestEnvoyFallbacks(t *testing.T) {
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	for _, f := range load.failed(nil) {
-		t.Errorf("a request failed: %v", f.err)
+	for _, f := range load.Failed(nil) {
+		t.Errorf("a request failed: %v", f.Err)
 	}
-	if n := load.count([]string{"t"})[0]; n < 20 {
+	if n := load.Count([]string{"t"})[0]; n < 20 {
 		t.Errorf("%d requests served", n)
 	}
-	fellBack := (&cluster{t: t, replicas: []*replica{r}}).counter("weir_endpoint_fallbacks_total")
+	fellBack := (&processes.Cluster{T: t, Replicas: []*processes.Replica{r}}).Counter("weir_endpoint_fallbacks_total")
 	if fellBack == 0 {
 		t.Error("no request is counted that the second endpoint answered")
 	}
-	t.Logf("%d requests served, %d by the second endpoint named; in flight, over 100 looks: %v", load.count([]string{"t"})[0], fellBack, inFlight)
-	if inFlight[dead] > inFlight[strings.TrimPrefix(s.urls[0], "http://")]/10 {
+	t.Logf("%d requests served, %d by the second endpoint named; in flight, over 100 looks: %v", load.Count([]string{"t"})[0], fellBack, inFlight)
+	if inFlight[dead] > inFlight[strings.TrimPrefix(s.URLs[0], "http://")]/10 {
 		t.Error("requests count at the dead server although another one answered")
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // TestEviction fills a pool by two replicas with sheddable requests of some seconds,
@@ -26,15 +27,15 @@ plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 8}}]
 flowControl: {saturationDetector: {pluginRef: concurrency-detector}, enableEviction: true}
 weir: {objectives: [{name: batch, priority: -1}, {name: user, priority: 1}]}
 `)
-	s := startServers(t, 1, 8)
+	s := processes.StartServers(t, 1, 8)
 	redis := redistest.Start(t)
-	var replicas []*replica
+	var replicas []*processes.Replica
 	for n := range 2 {
-		replicas = append(replicas, startReplicaBy(t, exec.Command(binary), "127.0.0.1", fmt.Sprint("r", n), s, "--config", c.file, "--redis", redis.URL()))
+		replicas = append(replicas, processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", fmt.Sprint("r", n), s, "--config", c.file, "--redis", redis.URL()))
 	}
 	time.Sleep(1200 * time.Millisecond)
-	ask := func(r *replica, objective string, tokens int) (int, string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/completions",
+	ask := func(r *processes.Replica, objective string, tokens int) (int, string) {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/v1/completions",
 			strings.NewReader(fmt.Sprintf(`{"model":"simulated","prompt":"hi","max_tokens":%d}`, tokens)))
 		if err != nil {
 			t.Fatal(err)
@@ -74,18 +75,18 @@ weir: {objectives: [{name: batch, priority: -1}, {name: user, priority: 1}]}
 		})
 	}
 	clients.Wait()
-	t.Logf("three important requests took %v at most; how the sheddable ones ended: %v; at most %d in flight", longest, ended, s.peak.Load())
+	t.Logf("three important requests took %v at most; how the sheddable ones ended: %v; at most %d in flight", longest, ended, s.Peak.Load())
 	if longest > 2*time.Second {
 		t.Errorf("important requests took %v, the others run for 3 s", longest)
 	}
 	if ended["429 evicted"] != 3 || ended["200 "] != 5 {
 		t.Errorf("of 8 sheddable requests, how many ended how: %v; want 3 evicted", ended)
 	}
-	issued, pending := metric(t, "weir_flow_control_revocations_issued_total", replicas...), metric(t, "weir_flow_control_pending_reclaim", replicas...)
+	issued, pending := processes.Metric(t, "weir_flow_control_revocations_issued_total", replicas...), processes.Metric(t, "weir_flow_control_pending_reclaim", replicas...)
 	if issued != 3 || pending != 0 {
 		t.Errorf("the metrics tell of %d revocations, %d of them under way; want 3 and 0", issued, pending)
 	}
-	if s.peak.Load() > 8 {
-		t.Errorf("%d in flight, the limit is 8", s.peak.Load())
+	if s.Peak.Load() > 8 {
+		t.Errorf("%d in flight, the limit is 8", s.Peak.Load())
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // TestJoinByName has replicas join by one name that has the addresses of two others, as
@@ -28,13 +29,13 @@ func TestJoinByName(t *testing.T) {
 	}
 	_, port, _ := net.SplitHostPort(l.Addr().String())
 	_ = l.Close()
-	c := &cluster{t: t, redis: redistest.Start(t), servers: startServers(t, 1, limit)}
+	c := &processes.Cluster{T: t, Redis: redistest.Start(t), Servers: processes.StartServers(t, 1, processes.Limit)}
 	for i := range 3 {
 		ip := fmt.Sprint("127.0.0.", i+2)
-		cmd := exec.Command("unshare", "--mount", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts, binary)
-		c.replicas = append(c.replicas, startReplicaBy(t, cmd, ip, fmt.Sprint("r", i+1), c.servers,
-			"--redis", c.redis.URL(), "--gossip", net.JoinHostPort(ip, port), "--peer", net.JoinHostPort(ip, "0"), "--join", net.JoinHostPort("weir-gossip", port)))
+		cmd := exec.Command("unshare", "--mount", "sh", "-c", `mount --bind "$0" /etc/hosts && exec "$@"`, hosts, processes.Binary())
+		c.Replicas = append(c.Replicas, processes.StartBy(t, cmd, ip, fmt.Sprint("r", i+1), c.Servers,
+			"--redis", c.Redis.URL(), "--gossip", net.JoinHostPort(ip, port), "--peer", net.JoinHostPort(ip, "0"), "--join", net.JoinHostPort("weir-gossip", port)))
 	}
-	took := c.wait("all three know each other", 15*time.Second, func() bool { return c.agree(3) })
+	took := c.Wait("all three know each other", 15*time.Second, func() bool { return c.Agree(3) })
 	t.Logf("all three knew each other %v after the last started", took)
 }

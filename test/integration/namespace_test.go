@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // innerVariable is set in the copy of the test that has a network of its own.
@@ -38,7 +39,7 @@ func isolated(t *testing.T) bool {
 		t.Skipf("skipped: no network namespaces: %v", err)
 	}
 	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.v", "-test.timeout=3m")
-	cmd.Env = append(os.Environ(), innerVariable+"=1", binaryVariable+"="+binary)
+	cmd.Env = append(os.Environ(), innerVariable+"=1", processes.BinaryVariable+"="+processes.Binary())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Pdeathsig: syscall.SIGKILL}
 	out, err := cmd.CombinedOutput()
 	t.Logf("%s", out)

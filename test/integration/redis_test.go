@@ -7,37 +7,35 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
 )
-
-// limit is what the two model servers take together.
-const limit = 24
 
 // shared is three replicas that share the limit through one ledger, under load by five
 // tenants that come in unevenly.
 type shared struct {
 	t        *testing.T
-	servers  *servers
-	load     *load
-	replicas []*replica
+	servers  *processes.Servers
+	load     *processes.Load
+	replicas []*processes.Replica
 	tenants  []string
-	dead     *replica // whose requests may fail
+	dead     *processes.Replica // whose requests may fail
 }
 
 func startShared(t *testing.T, args ...string) *shared {
 	t.Helper()
-	s := &shared{t: t, servers: startServers(t, 2, limit/2), tenants: []string{"everywhere", "one-a", "one-b", "one-c", "two-a"}}
+	s := &shared{t: t, servers: processes.StartServers(t, 2, processes.Limit/2), tenants: []string{"everywhere", "one-a", "one-b", "one-c", "two-a"}}
 	for _, id := range []string{"one", "two", "three"} {
-		s.replicas = append(s.replicas, startReplica(t, id, s.servers, append([]string{"--max-concurrency", "12"}, args...)...))
+		s.replicas = append(s.replicas, processes.Start(t, id, s.servers, append([]string{"--max-concurrency", "12"}, args...)...))
 	}
-	l, ctx := startLoad(t)
+	l, ctx := processes.StartLoad(t)
 	s.load = l
 	for _, r := range s.replicas {
-		l.tenant(ctx, "everywhere", 16, r)
+		l.Tenant(ctx, "everywhere", 16, r)
 	}
 	for _, id := range s.tenants[1:4] {
-		l.tenant(ctx, id, 32, s.replicas[0])
+		l.Tenant(ctx, id, 32, s.replicas[0])
 	}
-	l.tenant(ctx, "two-a", 32, s.replicas[1])
+	l.Tenant(ctx, "two-a", 32, s.replicas[1])
 	time.Sleep(2 * time.Second)
 	return s
 }
@@ -47,23 +45,23 @@ func startShared(t *testing.T, args ...string) *shared {
 func (s *shared) check(what string) {
 	s.t.Helper()
 	time.Sleep(2 * time.Second) // fairness must be back by then
-	requests, jain := s.load.window(3*time.Second, s.tenants...)
-	peak := s.servers.peak.Load()
-	s.t.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/3, jain, peak, limit)
+	requests, jain := s.load.Window(3*time.Second, s.tenants...)
+	peak := s.servers.Peak.Load()
+	s.t.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/3, jain, peak, processes.Limit)
 	if jain < 0.98 {
 		s.t.Errorf("%s: Jain index %.4f, want at least 0.98", what, jain)
 	}
-	if peak > limit {
-		s.t.Errorf("%s: %d requests in flight, the limit is %d", what, peak, limit)
+	if peak > processes.Limit {
+		s.t.Errorf("%s: %d requests in flight, the limit is %d", what, peak, processes.Limit)
 	}
 	if requests < 300 {
 		s.t.Errorf("%s: %d requests in 3 s, want at least 300", what, requests)
 	}
-	for _, f := range s.load.failed(s.dead) {
-		s.t.Errorf("%s: a request failed: %v", what, f.err)
+	for _, f := range s.load.Failed(s.dead) {
+		s.t.Errorf("%s: a request failed: %v", what, f.Err)
 		break
 	}
-	s.servers.peak.Store(0)
+	s.servers.Peak.Store(0)
 }
 
 // TestSharedLimitThroughFaults has three replicas share a limit of 24 through
@@ -93,7 +91,7 @@ func TestSharedLimitThroughFaults(t *testing.T) {
 	s.check("stopped for 5 s")
 
 	s.dead = s.replicas[2]
-	s.dead.kill()
+	s.dead.Kill()
 	s.check("a replica killed")
 }
 

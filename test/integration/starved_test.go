@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/test/processes"
 )
 
 // TestStarved measures false alarms: three replicas under load beside processes
@@ -16,8 +18,8 @@ func TestStarved(t *testing.T) {
 	if os.Getenv("WEIR_ALARMS") == "" {
 		t.Skip("skipped: a measurement of a minute and a half; make alarms runs it")
 	}
-	c := startCluster(t, 3)
-	l, tenants := c.uneven()
+	c := processes.StartCluster(t, 3)
+	l, tenants := c.Uneven()
 	for _, burners := range []int{0, 2, 4} {
 		var burning []*exec.Cmd
 		for range burners * runtime.NumCPU() {
@@ -28,22 +30,16 @@ func TestStarved(t *testing.T) {
 			burning = append(burning, burner)
 		}
 		const window = 25 * time.Second
-		suspicions, deaths, moves := c.counter("memberlist_msg_suspect"), c.counter("memberlist_msg_dead"), c.counter("weir_fleet_shard_moves_total")
-		requests, jain := l.window(window, tenants...)
+		suspicions, deaths, moves := c.Counter("memberlist_msg_suspect"), c.Counter("memberlist_msg_dead"), c.Counter("weir_fleet_shard_moves_total")
+		requests, jain := l.Window(window, tenants...)
 		t.Logf("%d busy processes a CPU, %v: %d suspicions, %d deaths heard of, %d moves; %.0f requests/s, Jain index %.4f, at most %d of %d in flight",
-			burners, window, c.counter("memberlist_msg_suspect")-suspicions, c.counter("memberlist_msg_dead")-deaths,
-			c.counter("weir_fleet_shard_moves_total")-moves, float64(requests)/window.Seconds(), jain, c.servers.peak.Load(), limit)
-		c.withinLimit(fmt.Sprint(burners, " busy processes a CPU"))
+			burners, window, c.Counter("memberlist_msg_suspect")-suspicions, c.Counter("memberlist_msg_dead")-deaths,
+			c.Counter("weir_fleet_shard_moves_total")-moves, float64(requests)/window.Seconds(), jain, c.Servers.Peak.Load(), processes.Limit)
+		c.WithinLimit(fmt.Sprint(burners, " busy processes a CPU"))
 		for _, b := range burning {
 			_ = b.Process.Kill()
 			_ = b.Wait()
 		}
 	}
-	c.noneFailed("starved", l, nil)
-}
-
-// counter adds a metric up over the cluster's replicas.
-func (c *cluster) counter(name string) (sum int) {
-	c.t.Helper()
-	return metric(c.t, name, c.replicas...)
+	c.NoneFailed("starved", l, nil)
 }

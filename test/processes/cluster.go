@@ -1,0 +1,192 @@
+package processes
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/internal/redistest"
+)
+
+// Limit is what the two model servers take together.
+const Limit = 24
+
+// Cluster is a fleet of processes that gossip, and their load.
+type Cluster struct {
+	T        *testing.T
+	Redis    *redistest.Server
+	Servers  *Servers
+	Replicas []*Replica
+}
+
+// StartCluster starts n replicas that gossip, in front of two servers that take Limit
+// requests together, and waits until all know each other.
+func StartCluster(t *testing.T, n int) *Cluster {
+	t.Helper()
+	c := &Cluster{T: t, Redis: redistest.Start(t), Servers: StartServers(t, 2, Limit/2)}
+	for i := range n {
+		c.Add(fmt.Sprint("r", i+1))
+	}
+	c.Wait("everybody knows everybody", 5*time.Second, func() bool { return c.Agree(n) })
+	return c
+}
+
+// Add starts a replica that joins by the ones there are.
+func (c *Cluster) Add(id string, args ...string) *Replica {
+	c.T.Helper()
+	args = append([]string{
+		"--redis", c.Redis.URL(), "--max-concurrency", fmt.Sprint(Limit / 2),
+		"--gossip", "127.0.0.1:0",
+	}, args...)
+	for _, r := range c.Replicas {
+		args = append(args, "--join", r.Gossip)
+	}
+	r := Start(c.T, id, c.Servers, args...)
+	c.Replicas = append(c.Replicas, r)
+	return r
+}
+
+// Get reads an answer of a replica's admin address.
+func Get[T any](r *Replica, path string) (answer T, err error) {
+	client := http.Client{Timeout: time.Second}
+	res, err := client.Get(r.Admin + path)
+	if err != nil {
+		return answer, err
+	}
+	defer res.Body.Close() //nolint:errcheck // read to the end
+	return answer, json.NewDecoder(res.Body).Decode(&answer)
+}
+
+// Agree reports whether n replicas see each other and draw the same map.
+func (c *Cluster) Agree(n int) bool {
+	var first []gateway.ShardStatus
+	for _, r := range c.Replicas[:n] {
+		peers, err := Get[[]gateway.ReplicaStatus](r, "/v1/replicas")
+		if err != nil || len(peers) < n {
+			return false
+		}
+		reachable := 0
+		for _, p := range peers {
+			if p.Live && p.Reachable {
+				reachable++
+			}
+		}
+		shards := c.Owners(r)
+		if reachable != n || first != nil && fmt.Sprint(shards) != fmt.Sprint(first) {
+			return false
+		}
+		first = shards
+	}
+	return true
+}
+
+// Owners returns the shards and their Owners alone.
+func (c *Cluster) Owners(r *Replica) []gateway.ShardStatus {
+	s, err := Get[gateway.ShardsStatus](r, "/v1/shards")
+	if err != nil {
+		return nil
+	}
+	for i := range s.Shards {
+		s.Shards[i].Flows, s.Shards[i].Queued = 0, 0
+	}
+	return s.Shards
+}
+
+// Owned counts the shards that r thinks id owns.
+func (c *Cluster) Owned(r *Replica, id string) (n int) {
+	for _, s := range c.Owners(r) {
+		if s.Owner == id {
+			n++
+		}
+	}
+	return n
+}
+
+// Wait waits until the condition holds, and returns how long that took.
+func (c *Cluster) Wait(what string, most time.Duration, condition func() bool) time.Duration {
+	c.T.Helper()
+	began := time.Now()
+	for !condition() {
+		if time.Since(began) > most {
+			c.T.Fatalf("%s: not within %v", what, most)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return time.Since(began)
+}
+
+// Uneven starts the load: one tenant by every replica, the others by one each.
+func (c *Cluster) Uneven() (*Load, []string) {
+	l, ctx := StartLoad(c.T)
+	tenants := []string{"everywhere", "one-a", "one-b", "one-c", "two-a"}
+	for _, r := range c.Replicas {
+		l.Tenant(ctx, "everywhere", 16, r)
+	}
+	for _, id := range tenants[1:4] {
+		l.Tenant(ctx, id, 24, c.Replicas[0])
+	}
+	l.Tenant(ctx, "two-a", 24, c.Replicas[1])
+	return l, tenants
+}
+
+// Even wants the next 2 s of the load to be fair between the tenants.
+func (c *Cluster) Even(what string, l *Load, tenants []string) {
+	c.T.Helper()
+	requests, jain := l.Window(2*time.Second, tenants...)
+	c.T.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/2, jain, c.Servers.Peak.Load(), Limit)
+	if jain < 0.98 {
+		c.T.Errorf("%s: Jain index %.4f, want at least 0.98", what, jain)
+	}
+	if requests < 150 { // undisturbed it is about 500, on a machine that does nothing else
+		c.T.Errorf("%s: %d requests in 2 s, want at least 150", what, requests)
+	}
+}
+
+// WithinLimit wants the servers never to have had more than Limit requests since it was
+// last called.
+func (c *Cluster) WithinLimit(what string) {
+	c.T.Helper()
+	if peak := c.Servers.Peak.Swap(0); peak > Limit {
+		c.T.Errorf("%s: %d requests in flight, the limit is %d", what, peak, Limit)
+	}
+}
+
+// NoneFailed wants no request to have failed but at the excepted replica.
+func (c *Cluster) NoneFailed(what string, l *Load, except *Replica) {
+	c.T.Helper()
+	if failures := l.Failed(except); len(failures) > 0 {
+		c.T.Errorf("%s: %d requests failed, the first: %v", what, len(failures), failures[0].Err)
+	}
+}
+
+// Stop ends a replica in good order and wants it to succeed.
+func (c *Cluster) Stop(r *Replica) {
+	c.T.Helper()
+	if err := r.Process.Process.Signal(syscall.SIGTERM); err != nil {
+		c.T.Fatal(err)
+	}
+	if err := r.Process.Wait(); err != nil {
+		c.T.Errorf("%s after SIGTERM: %v", r.ID, err)
+	}
+}
+
+// Connected reports whether all replicas have the ledger.
+func (c *Cluster) Connected() bool {
+	for _, r := range c.Replicas {
+		if pool, err := Get[gateway.PoolStatus](r, "/v1/pool"); err != nil || pool.Ledger.State != core.Connected {
+			return false
+		}
+	}
+	return true
+}
+
+// Counter adds a metric up over the cluster's replicas.
+func (c *Cluster) Counter(name string) (sum int) {
+	c.T.Helper()
+	return Metric(c.T, name, c.Replicas...)
+}

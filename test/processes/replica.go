@@ -1,0 +1,129 @@
+package processes
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/test/extproc"
+)
+
+// BinaryVariable names a weir command that is built already.
+const BinaryVariable = "WEIR_BINARY"
+
+// binary is the weir command that Main built.
+var binary string
+
+// Binary returns the path of the weir command under test.
+func Binary() string { return binary }
+
+// Main runs the tests of a package that starts replicas: it builds the weir command
+// once for all of them. Call it from TestMain.
+func Main(m *testing.M) {
+	if binary = os.Getenv(BinaryVariable); binary != "" {
+		os.Exit(m.Run())
+	}
+	dir, err := os.MkdirTemp("", "weir-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	binary = filepath.Join(dir, "weir")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/weirflow/weir/cmd/weir").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		os.Exit(1)
+	}
+	code := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(code)
+}
+
+// Replica is a weir serve process.
+type Replica struct {
+	ID, URL, Admin, Gossip, ExtProc string
+	Process                         *exec.Cmd
+	// How requests go by ext_proc; nil for HTTP.
+	Do func(context.Context, extproc.Request) (*extproc.Response, error)
+}
+
+// Start starts a replica in front of the servers, on loopback.
+func Start(t *testing.T, id string, s *Servers, args ...string) *Replica {
+	t.Helper()
+	return StartBy(t, exec.Command(binary), "127.0.0.1", id, s, append([]string{"--fairness", "round-robin-fairness-policy"}, args...)...)
+}
+
+// StartBy starts a replica by a command that the arguments are added to.
+func StartBy(t *testing.T, cmd *exec.Cmd, host, id string, s *Servers, args ...string) *Replica {
+	t.Helper()
+	cmd.Args = append(append(cmd.Args,
+		"serve", "--listen", net.JoinHostPort(host, "0"), "--admin", net.JoinHostPort(host, "0"), "--log-format", "json",
+		"--replica-id", id,
+	), args...)
+	for _, url := range s.URLs {
+		cmd.Args = append(cmd.Args, "--upstream", url)
+	}
+	r := &Replica{ID: id, Process: cmd}
+	stderr, err := r.Process.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Kill)
+	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)","gossip":"([^"]*)","ext_proc":"([^"]*)"`)
+	found := make(chan []string, 1)
+	go func() {
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			t.Logf("%s: %s", id, lines.Text())
+			if m := addresses.FindStringSubmatch(lines.Text()); m != nil {
+				found <- m
+			}
+		}
+	}()
+	select {
+	case m := <-found:
+		r.URL, r.Admin, r.Gossip, r.ExtProc = "http://"+m[1], "http://"+m[2], m[3], m[4]
+	case <-time.After(20 * time.Second):
+		t.Fatalf("%s does not say where it listens", id)
+	}
+	return r
+}
+
+func (r *Replica) Kill() {
+	_ = r.Process.Process.Signal(syscall.SIGKILL)
+	_ = r.Process.Wait()
+}
+
+// Metric adds a Metric up over replicas and labels.
+func Metric(t *testing.T, name string, of ...*Replica) (sum int) {
+	t.Helper()
+	for _, r := range of {
+		res, err := http.Get(r.Admin + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+			rest, ok := strings.CutPrefix(lines.Text(), name)
+			var value float64
+			if i := strings.LastIndexByte(rest, ' '); ok && i >= 0 && (rest[0] == ' ' || rest[0] == '{') {
+				if _, err := fmt.Sscan(rest[i:], &value); err != nil {
+					t.Fatal(err)
+				}
+				sum += int(value)
+			}
+		}
+		_ = res.Body.Close()
+	}
+	return sum
+}
