@@ -104,7 +104,7 @@ func (f *fleet) at(i int) *replica {
 	return f.replicas[i]
 }
 
-// kill ends a replica without a word; its clients turn to the next.
+// kill ends a replica as a crash would; its clients go to the next.
 func (f *fleet) kill(i int) {
 	r := f.at(i)
 	turns, grants := r.controller.Turns()

@@ -12,9 +12,8 @@ type Config struct {
 	Replicas int
 	// Duration is how long the load runs in all, half of it each way.
 	Duration time.Duration
-	// Chaos makes things happen to the fleet while the load runs: a replica is
-	// killed and started again, the gossip cut, the store wiped. The run with the
-	// limit divided is left out.
+	// Chaos injects faults while the load runs: a replica is killed and restarted,
+	// the gossip cut, the store wiped. The run with the limit divided is left out.
 	Chaos bool
 	// RedisURL is the Redis that keeps the shared ledger; empty for one that is
 	// embedded in the process.
@@ -31,7 +30,7 @@ type Tenant struct {
 	// ID is the flow and Weight its share.
 	ID     string
 	Weight float64
-	// Clients is how many requests it keeps going at each of its replicas.
+	// Clients is how many requests at a time it has at each of its replicas.
 	Clients int
 	// Replicas are the ones its traffic comes in by; empty means all.
 	Replicas []int
@@ -60,7 +59,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports the first field that makes no sense.
+// Validate reports the first field that is out of range.
 func (c Config) Validate() error {
 	switch {
 	case c.Replicas < 1 || c.Replicas > 32:

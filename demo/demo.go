@@ -63,7 +63,7 @@ func Run(ctx context.Context, cfg Config, show func(*Summary)) (*Summary, error)
 	return shared, err
 }
 
-// wipe deletes all that the store has of the pool.
+// wipe deletes all keys of the pool from the store.
 func wipe(ctx context.Context, url, pool string) error {
 	options, err := goredis.ParseURL(url)
 	if err != nil {

@@ -30,11 +30,11 @@ type fleet struct {
 
 	inFlight, peak atomic.Int64 // at the model servers
 
-	killed sync.WaitGroup // their ends
+	killed sync.WaitGroup // killed replicas that are still stopping
 
 	mu            sync.Mutex
 	replicas      []*replica // nil where one was killed
-	turns, grants uint64     // of those that were
+	turns, grants uint64     // of killed replicas
 }
 
 // fixedLimit is a detector for a pool whose limit was divided by hand.
@@ -106,7 +106,7 @@ func (f *fleet) living() (living []*replica) {
 	return living
 }
 
-// near is where a client of replica i goes: there, or to the next that runs.
+// near is the replica that a client of replica i goes to: that one, or the next that runs.
 func (f *fleet) near(i int) *replica {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -116,7 +116,7 @@ func (f *fleet) near(i int) *replica {
 	return f.replicas[i]
 }
 
-// counts returns how many turns were taken and what they granted.
+// counts returns how many turns were taken and how many requests they granted.
 func (f *fleet) counts() (turns, grants uint64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

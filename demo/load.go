@@ -16,7 +16,7 @@ import (
 // meter measures what each tenant gets. It implements controller.Observer.
 type meter struct {
 	mu       sync.Mutex
-	running  bool // the measured time has begun
+	running  bool // warming up is over
 	tenants  map[string]*measured
 	gap      float64
 	failures int
@@ -58,7 +58,7 @@ func (m *meter) Decided(flow policies.FlowKey, outcome controller.Outcome, waite
 	least, most := -1.0, -1.0
 	for _, t := range m.tenants {
 		if t.tenant.Pause > 0 {
-			continue // it is not always backlogged, so the bound does not speak of it
+			continue // it is not always backlogged, so the bound does not apply to it
 		}
 		service := float64(t.requests) / t.tenant.Weight
 		if least < 0 || service < least {

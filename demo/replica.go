@@ -31,7 +31,7 @@ type replica struct {
 	streams    *stream.Streams
 	gossip     string // its address; empty for a replica on its own
 
-	severed atomic.Bool // it was killed: nothing leaves it any more
+	severed atomic.Bool // it was killed: nothing it sends arrives any more
 }
 
 // startReplica starts a replica; with gossip, in the fleet of the others.
@@ -104,7 +104,7 @@ func (r *replica) stop() {
 	}
 }
 
-// severableLedger is out of reach of a replica that was killed.
+// severableLedger cannot be reached by a replica that was killed.
 type severableLedger struct {
 	store.Ledger
 	r *replica
@@ -152,8 +152,8 @@ func (c *cuts) between(a, b string) bool {
 	return c.off[a] || c.off[b]
 }
 
-// cuttable is a gossip transport that can be cut: nothing leaves by it for
-// whoever is cut off.
+// cuttable is a gossip transport that can be cut: it sends nothing to or from a
+// replica that is cut off.
 type cuttable struct {
 	*memberlist.NetTransport
 	severed *atomic.Bool

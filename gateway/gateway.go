@@ -78,7 +78,7 @@ func New(cfg Config) *Gateway {
 }
 
 // Observe tells the controller of the endpoints now.
-func (g *Gateway) Observe() { g.endpoints.Tell() }
+func (g *Gateway) Observe() { g.endpoints.Notify() }
 
 // Endpoints returns the pool's endpoints.
 func (g *Gateway) Endpoints() *endpoints.Pool { return g.endpoints }

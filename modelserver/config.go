@@ -22,7 +22,7 @@ type Config struct {
 	CacheTokens int
 	// OutputTokens is the length of an answer whose request sets no maximum.
 	OutputTokens int
-	// InFlight is told +1 and -1 as requests come and go; may be nil.
+	// InFlight is called with +1 and -1 as requests come and go; may be nil.
 	InFlight func(delta int)
 }
 
@@ -36,7 +36,7 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports the first field that makes no sense.
+// Validate reports the first field that is out of range.
 func (c Config) Validate() error {
 	switch {
 	case c.Model == "":

@@ -37,9 +37,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.Serve
 // counted reports the request while it is in flight.
 func (s *Server) counted(h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
-		if told := s.engine.cfg.InFlight; told != nil {
-			told(+1)
-			defer told(-1)
+		if count := s.engine.cfg.InFlight; count != nil {
+			count(+1)
+			defer count(-1)
 		}
 		h(w, r)
 	}

@@ -12,16 +12,16 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// Bounds on telling the others.
+// Bounds on what is sent to the other replicas.
 const (
-	// tellEvery is how long observations wait for company.
-	tellEvery = 20 * time.Millisecond
-	// maxPlaced is how many prefixes are told of at a time; further ones are not.
+	// broadcastEvery is how long observations are collected before they are sent.
+	broadcastEvery = 20 * time.Millisecond
+	// maxPlaced is how many prefixes are sent at a time; further ones are not sent.
 	maxPlaced = 8192
 )
 
 // board shares what the replicas see of the endpoints. It implements
-// coordinator.Listener. A nil board is that of a replica alone.
+// coordinator.Listener. It is nil for a replica without a fleet.
 type board struct {
 	pool *Pool
 	live atomic.Pointer[[]string]
@@ -37,9 +37,9 @@ func newBoard(p *Pool) *board {
 	return b
 }
 
-// run tells the others what is new.
+// run sends the other replicas what is new.
 func (b *board) run(ctx context.Context) {
-	ticker := time.NewTicker(tellEvery)
+	ticker := time.NewTicker(broadcastEvery)
 	defer ticker.Stop()
 	for {
 		select {
@@ -57,7 +57,7 @@ func (b *board) run(ctx context.Context) {
 	}
 }
 
-// read notes a reading to be told.
+// read collects a reading that is to be sent.
 func (b *board) read(r coordinator.Reading) {
 	if b == nil {
 		return
@@ -106,8 +106,8 @@ func (b *board) Observed(o coordinator.Observations) {
 	}
 }
 
-// rank is this replica's place in the order of those who are to read an endpoint's
-// metrics. A replica that comes or goes changes only what is its own.
+// rank is this replica's place in the order of those that are to read an endpoint's
+// metrics. When a replica comes or goes, only the endpoints it is first for change hands.
 func (b *board) rank(endpoint string) int {
 	if b == nil {
 		return 0

@@ -13,8 +13,8 @@ const FileDiscoveryType = "file-discovery"
 // FileDiscovery is the plug-in by which a configuration names an endpoint file.
 type FileDiscovery struct {
 	policies.Named `json:"-"`
-	// Path is the file's, and WatchFile whether it is read again when it changes;
-	// true.
+	// Path is the path of the file. WatchFile is whether it is read again when it
+	// changes; true by default.
 	Path      string `json:"path"`
 	WatchFile bool   `json:"watchFile"`
 }

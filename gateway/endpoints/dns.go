@@ -23,7 +23,7 @@ type DNS struct {
 	Every time.Duration
 	// Resolve looks a name's addresses up; the system's resolver by default.
 	Resolve func(ctx context.Context, host string) ([]string, error)
-	// Logger gets what is wrong; nothing by default.
+	// Logger gets resolution failures; nothing by default.
 	Logger *zap.Logger
 }
 
@@ -56,7 +56,7 @@ func (d *DNS) Run(ctx context.Context, update func([]Spec)) error {
 	defer ticker.Stop()
 	var last []string
 	failed := ""
-	for told := false; ; {
+	for resolved := false; ; {
 		addresses, err := c.resolve(ctx)
 		switch {
 		case ctx.Err() != nil:
@@ -66,13 +66,13 @@ func (d *DNS) Run(ctx context.Context, update func([]Spec)) error {
 				failed = err.Error()
 				c.Logger.Warn("the endpoints' name cannot be resolved; they stay as they are", zap.String("host", c.Host), zap.Error(err))
 			}
-		case !told || !slices.Equal(addresses, last):
+		case !resolved || !slices.Equal(addresses, last):
 			specs := make([]Spec, 0, len(addresses))
 			for _, a := range addresses {
 				specs = append(specs, At("", c.Scheme, a, c.Port))
 			}
 			update(specs)
-			last, told, failed = addresses, true, ""
+			last, resolved, failed = addresses, true, ""
 		default:
 			failed = ""
 		}

@@ -1,4 +1,4 @@
-// Package endpoints has the model servers behind a pool: which there are, which can be
+// Package endpoints keeps the model servers of a pool: which there are, which can be
 // used, how loaded they are, and which one a request goes to.
 //
 //	Source ──specs──> Pool ──usable endpoints──> flow controller (the limit)
@@ -9,6 +9,5 @@
 //	                   ▼
 //	                 Take: profile of scorers, picker ──> Slot
 //
-// Nothing here holds a request back: that is flow control's. What is here decides
-// where one goes that may.
+// Flow control decides when a request goes; this package decides where.
 package endpoints

@@ -14,7 +14,7 @@ type Endpoint struct {
 	spec    atomic.Pointer[Spec]
 	address string
 	pool    *Pool
-	gone    chan struct{} // closed when the source no longer names it
+	gone    chan struct{} // closed when the source no longer lists it
 
 	own     *load
 	health  health
@@ -22,7 +22,7 @@ type Endpoint struct {
 	foreign atomic.Int64 // when another replica last read it, in nanoseconds since 1970
 }
 
-// load is what this replica has at an address, also while no source names it.
+// load is what this replica has at an address, also while the source does not list it.
 type load struct{ inFlight, tokens atomic.Int64 }
 
 // Address implements policies.EndpointAccessor.
@@ -31,7 +31,7 @@ func (e *Endpoint) Address() string { return e.address }
 // URL has the endpoint's scheme, host and port.
 func (e *Endpoint) URL() *url.URL { return e.spec.Load().URL }
 
-// Name is what its source calls it, its address by default.
+// Name is the name its source gives it, its address by default.
 func (e *Endpoint) Name() string {
 	if name := e.spec.Load().Name; name != "" {
 		return name
@@ -57,7 +57,7 @@ func (e *Endpoint) Metrics() policies.EndpointMetrics {
 	return policies.EndpointMetrics{}
 }
 
-// readAt is when it was last read, by whichever replica.
+// readAt is when it was last read, by any replica.
 func (e *Endpoint) readAt() time.Time { return e.Metrics().ReadAt }
 
 // metricsURL is where its own metrics are.
@@ -78,8 +78,8 @@ type Status struct {
 	// InFlight is the fleet's, InFlightHere this replica's.
 	InFlight     int `json:"in_flight"`
 	InFlightHere int `json:"in_flight_here"`
-	// Running, Waiting and KVCacheUsage are the endpoint's own figures, of so many
-	// milliseconds ago; null if they are not read.
+	// Running, Waiting and KVCacheUsage are the endpoint's own figures, read the
+	// following number of milliseconds ago; null if they are not read.
 	Running      *int     `json:"running,omitempty"`
 	Waiting      *int     `json:"waiting,omitempty"`
 	KVCacheUsage *float64 `json:"kv_cache_usage,omitempty"`
@@ -99,7 +99,7 @@ func (e *Endpoint) Status() Status {
 	return s
 }
 
-// Unreachable says that no connection to the endpoint came about.
+// Unreachable notes that a connection to the endpoint failed.
 func (e *Endpoint) Unreachable(cause error) { e.pool.unreachable(e, cause) }
 
 // Slot is a request's place at an endpoint, until Return.
@@ -115,24 +115,23 @@ func (e *Endpoint) slot(tokens int64) *Slot {
 	return &Slot{Endpoint: e, cost: tokens}
 }
 
-// Move gives the slot back and takes one at another endpoint, where the request went in
+// Move returns the slot and takes one at another endpoint, where the request went in
 // the end.
 func (s *Slot) Move(to *Endpoint) *Slot {
 	s.Return()
 	return to.slot(s.cost)
 }
 
-// Answered says that the endpoint began to answer.
+// Answered notes that the endpoint began to answer.
 func (s *Slot) Answered() { s.pool.reachable(s.Endpoint) }
 
-// Unreachable says that no connection to the endpoint came about, and gives the slot
-// back.
+// Unreachable notes that a connection to the endpoint failed, and returns the slot.
 func (s *Slot) Unreachable(cause error) {
 	s.Return()
 	s.Endpoint.Unreachable(cause)
 }
 
-// Return gives the slot back. Only the first call does anything.
+// Return returns the slot. Only the first call has an effect.
 func (s *Slot) Return() {
 	if s.back.CompareAndSwap(false, true) {
 		s.own.inFlight.Add(-1)

@@ -23,15 +23,14 @@ const (
 )
 
 // File is a Source that reads a YAML file: a list of endpoints, or one under the key
-// endpoints. A file with an error in it is kept out whole.
+// endpoints. A file with an error in it changes nothing.
 type File struct {
-	// Path is the file's.
+	// Path is the path of the file.
 	Path string
-	// Every is how often it is looked at; 1 s by default. A look reads it: what it
-	// stands behind, such as a mounted ConfigMap, may be exchanged without a change of
-	// its own.
+	// Every is how often it is read; 1 s by default. Its time of change is not trusted:
+	// what is mounted there, such as a ConfigMap, may be replaced without changing it.
 	Every time.Duration
-	// Once reads it at the start only.
+	// Once is set to read it at the start only.
 	Once bool
 	// Logger gets what is wrong with it; nothing by default.
 	Logger *zap.Logger
@@ -73,7 +72,7 @@ func (f *File) Run(ctx context.Context, update func([]Spec)) error {
 		}
 		if err != nil && err.Error() != failed {
 			failed = err.Error()
-			log.Error("the endpoint file was not taken over; the endpoints stay as they are", zap.String("file", f.Path), zap.Error(err))
+			log.Error("the endpoint file cannot be used; the endpoints stay as they are", zap.String("file", f.Path), zap.Error(err))
 		}
 		if f.Once && err == nil {
 			<-ctx.Done()
@@ -136,7 +135,7 @@ func parseFile(data []byte) ([]Spec, error) {
 		return nil, fmt.Errorf("endpoint file: %w: %w", ErrSpec, err)
 	}
 	if len(entries) > maxEndpoints {
-		return nil, fmt.Errorf("endpoint file: %w: %d endpoints, at most %d are taken", ErrSpec, len(entries), maxEndpoints)
+		return nil, fmt.Errorf("endpoint file: %w: %d endpoints, at most %d are allowed", ErrSpec, len(entries), maxEndpoints)
 	}
 	specs := make([]Spec, 0, len(entries))
 	seen := make(map[string]int)
@@ -146,7 +145,7 @@ func parseFile(data []byte) ([]Spec, error) {
 			return nil, fmt.Errorf("endpoint file: endpoints[%d]: %w", i, err)
 		}
 		if first, twice := seen[s.Address()]; twice {
-			return nil, fmt.Errorf("endpoint file: endpoints[%d]: %w: %s is endpoints[%d], too", i, ErrSpec, s.Address(), first)
+			return nil, fmt.Errorf("endpoint file: endpoints[%d]: %w: %s is listed already, as endpoints[%d]", i, ErrSpec, s.Address(), first)
 		}
 		seen[s.Address()] = i
 		specs = append(specs, s)
@@ -161,7 +160,7 @@ func (e *entry) spec() (Spec, error) {
 	case e.Address == "":
 		return Spec{}, fmt.Errorf("%w: address is missing; give an IP address or a host name", ErrSpec)
 	case net.ParseIP(e.Address) == nil && !hostname(e.Address):
-		return Spec{}, fmt.Errorf("%w: address %q is neither an IP address nor a host name; the port goes into port", ErrSpec, e.Address)
+		return Spec{}, fmt.Errorf("%w: address %q is neither an IP address nor a host name; give the port in the field port", ErrSpec, e.Address)
 	case e.Port == "":
 		return Spec{}, fmt.Errorf("%w: port is missing", ErrSpec)
 	case err != nil || port < 1 || port > 65535:
@@ -186,7 +185,7 @@ func (e *entry) spec() (Spec, error) {
 		}
 		s.Metrics = &url.URL{Scheme: scheme, Host: host, Path: "/metrics"}
 		if _, err := url.Parse(s.Metrics.String()); err != nil {
-			return Spec{}, fmt.Errorf("%w: metricsHost %q is no host, or host and port", ErrSpec, e.MetricsHost)
+			return Spec{}, fmt.Errorf("%w: metricsHost %q is not a host, or host and port, such as 10.0.0.7:9400", ErrSpec, e.MetricsHost)
 		}
 	}
 	return s, nil

@@ -8,10 +8,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// An endpoint that a connection failed to is ejected: nothing is sent there until a
-// probe, a mere connection, comes about. It is then half open, with one request at a
-// time, until it answers one; if a connection fails again, the next probe comes
-// later.
+// An endpoint is ejected when a connection to it fails: nothing is sent there until a
+// probe, which only connects, succeeds. It is then half open, with one request at a time,
+// until it answers one; if a connection fails again, the next probe comes later.
 const (
 	firstProbe = 250 * time.Millisecond
 	lastProbe  = 8 * time.Second
@@ -31,7 +30,7 @@ const (
 
 func (h *health) usable() bool { return h.state.Load() != ejected }
 
-// reachable takes in that an endpoint answered.
+// reachable notes that an endpoint answered.
 func (p *Pool) reachable(e *Endpoint) {
 	if e.health.ejects.Load() == 0 {
 		return
@@ -49,7 +48,7 @@ func (p *Pool) unreachable(e *Endpoint, cause error) {
 	}
 	ejects := e.health.ejects.Add(1)
 	p.cfg.Logger.Warn("model server cannot be reached", zap.String("endpoint", e.Name()), zap.Error(cause))
-	p.Tell()
+	p.Notify()
 	p.running.Go(func() { p.probe(e, min(lastProbe, firstProbe<<min(ejects-1, 10))) })
 }
 
@@ -68,10 +67,10 @@ func (p *Pool) probe(e *Endpoint, pause time.Duration) {
 		}
 		conn, err := dialer.DialContext(p.ctx, "tcp", e.address)
 		if err == nil {
-			_ = conn.Close() // only its coming about mattered
+			_ = conn.Close() // that it could be made is enough
 			e.health.state.Store(halfOpen)
 			p.cfg.Logger.Info("model server can be reached again", zap.String("endpoint", e.Name()))
-			p.Tell()
+			p.Notify()
 			return
 		}
 		timer.Reset(pause)

@@ -107,7 +107,7 @@ func label(s *dto.Metric, name string) string {
 // maxAdapters bounds how many adapters' names are kept of an endpoint.
 const maxAdapters = 256
 
-// adapters reads the LoRA adapters off the newest series: its value is its time.
+// adapters reads the LoRA adapters from the newest series: its value is its time.
 func adapters(m *policies.EndpointMetrics, all []*dto.Metric) {
 	var newest *dto.Metric
 	for _, s := range all {
@@ -132,7 +132,7 @@ func adapters(m *policies.EndpointMetrics, all []*dto.Metric) {
 	}
 }
 
-// value is a sample's, bounded: it comes from the network.
+// value is a sample's value within bounds: it comes from the network.
 func value(m *dto.Metric) float64 {
 	v := m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
 	if !(v > 0) { // negative, or not a number

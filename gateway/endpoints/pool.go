@@ -20,13 +20,13 @@ import (
 
 // Config describes a pool of endpoints.
 type Config struct {
-	// Source says which there are.
+	// Source lists the endpoints.
 	Source Source
 	// Profile says which one a request goes to; the least loaded by default.
 	Profile Profile
-	// Changed is told of the endpoints that can be used whenever one comes or goes,
-	// and every Observe, if that is above 0; it waits then for new readings of all,
-	// if they are read.
+	// Changed is called with the endpoints that can be used whenever one comes or
+	// goes, and every Observe, if that is above 0; where metrics are read, such a call
+	// waits for a new reading of every endpoint.
 	Changed func([]policies.EndpointAccessor)
 	Observe time.Duration
 	// Scrape names the endpoints' own metrics, which are read every Interval; nil to
@@ -36,8 +36,8 @@ type Config struct {
 	// Others returns what other replicas have in flight at each endpoint, by its
 	// address; nothing by default.
 	Others func() map[string]store.Load
-	// Replica and Fleet are this replica's id and where it tells the others what it
-	// sees and hears what they do; nil if it is alone.
+	// Replica is this replica's id. Fleet exchanges what replicas see of the
+	// endpoints; nil for a replica without a fleet.
 	Replica string
 	Fleet   coordinator.Broadcaster
 	// Logger gets what goes wrong; nothing by default.
@@ -73,7 +73,7 @@ func LeastLoaded() Profile {
 type Pool struct {
 	cfg      Config
 	prefixes *prefixes // nil if nothing asks for them
-	board    *board    // nil for a replica alone
+	board    *board    // nil for a replica without a fleet
 	scrapes  atomic.Uint64
 	draw     func() float64
 	rotate   atomic.Uint64
@@ -130,16 +130,15 @@ func (p *Pool) Close() {
 	p.running.Wait()
 }
 
-// follow takes over what the source says.
+// follow follows the source.
 func (p *Pool) follow() {
 	if err := p.cfg.Source.Run(p.ctx, p.update); err != nil && p.ctx.Err() == nil {
 		p.cfg.Logger.Error("the pool's endpoints are no longer followed; those known stay", zap.Error(err))
 	}
 }
 
-// update takes over the endpoints that there are now. Those already known stay what
-// they are; those no longer named finish what they have, and count it when they are
-// named again.
+// update replaces the list of endpoints. Those already known keep their state; those no
+// longer listed finish what they have, which counts again if they come back.
 func (p *Pool) update(specs []Spec) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -182,7 +181,7 @@ func (p *Pool) update(specs []Spec) {
 	maps.DeleteFunc(p.loads, func(address string, l *load) bool { return !named[address] && l.inFlight.Load() == 0 })
 	slices.SortFunc(now, func(a, b *Endpoint) int { return strings.Compare(a.address, b.address) })
 	p.all.Store(&now)
-	p.Tell()
+	p.Notify()
 }
 
 // Endpoints returns all endpoints, usable or not, by their addresses.
@@ -191,8 +190,8 @@ func (p *Pool) Endpoints() []*Endpoint { return *p.all.Load() }
 // Scrapes returns how many times this replica read an endpoint's metrics.
 func (p *Pool) Scrapes() uint64 { return p.scrapes.Load() }
 
-// Tell tells Changed now.
-func (p *Pool) Tell() {
+// Notify calls Changed with the endpoints that can be used now.
+func (p *Pool) Notify() {
 	var usable []policies.EndpointAccessor
 	for _, e := range p.Endpoints() {
 		if e.health.usable() {
@@ -202,25 +201,23 @@ func (p *Pool) Tell() {
 	p.cfg.Changed(usable)
 }
 
-// patience is how many times Changed may be told later than Observe because readings
-// are missing.
+// patience is how many intervals of Observe are waited for missing readings.
 const patience = 4
 
-// observe tells Changed again and again. It waits for a new reading of each endpoint:
-// a limit that was raised on a reading must be seen to do no harm before it is raised
-// again.
+// observe calls Changed regularly. It waits for a new reading of each endpoint: the
+// effect of a limit that was raised must be seen before it is raised again.
 func (p *Pool) observe() {
 	ticker := time.NewTicker(p.cfg.Observe)
 	defer ticker.Stop()
-	told := time.Now()
+	last := time.Now()
 	for {
 		select {
 		case <-p.ctx.Done():
 			return
 		case now := <-ticker.C:
-			if p.cfg.Scrape == nil || p.readSince(told) || now.Sub(told) >= patience*p.cfg.Observe {
-				p.Tell()
-				told = now
+			if p.cfg.Scrape == nil || p.readSince(last) || now.Sub(last) >= patience*p.cfg.Observe {
+				p.Notify()
+				last = now
 			}
 		}
 	}

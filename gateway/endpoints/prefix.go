@@ -50,7 +50,7 @@ func (x *prefixes) hash(model string, prompt []byte) []uint64 {
 	for i := range hashes {
 		d.Reset()
 		binary.LittleEndian.PutUint64(before[:], last)
-		_, _ = d.Write(before[:]) // a hash takes everything
+		_, _ = d.Write(before[:]) // never fails for a hash
 		_, _ = d.Write(prompt[i*x.cfg.BlockSize : (i+1)*x.cfg.BlockSize])
 		last = d.Sum64()
 		hashes[i] = last
@@ -140,7 +140,7 @@ func (x *prefixes) remove(b *block) {
 	}
 }
 
-// forget drops what is known of an endpoint.
+// forget removes an endpoint's prefixes.
 func (x *prefixes) forget(address string) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -19,9 +19,9 @@ const (
 	scrapeTimeout = time.Second
 )
 
-// takeOver is how long an endpoint must go without another replica's reading, and at
-// least three intervals, before the next in order reads it, too: it is enough that one
-// has died, or does not get through to it. It is not waited for gossip to notice.
+// takeOver is how long an endpoint may go unread, and at least three intervals, before
+// the next replica in the hash order reads it, too. So a reader is replaced when it has
+// died and when it cannot reach the endpoint, without waiting for gossip.
 const takeOver = 300 * time.Millisecond
 
 // onDuty reports whether this replica is to read an endpoint now.
@@ -75,7 +75,7 @@ func (p *Pool) scrape(e *Endpoint) {
 	}
 }
 
-// take takes a reading over if it is newer than the last.
+// take uses a reading if it is newer than the last.
 func (e *Endpoint) take(m *policies.EndpointMetrics) {
 	for {
 		last := e.reading.Load()

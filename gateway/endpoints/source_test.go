@@ -47,12 +47,12 @@ func TestParseFile(t *testing.T) {
 	for text, says := range map[string]string{
 		"- {address: a}":                       "endpoints[0]: bad endpoint: port is missing",
 		"- {port: 1}":                          "address is missing",
-		"- {address: 'a:1', port: 1}":          "the port goes into port",
+		"- {address: 'a:1', port: 1}":          "give the port in the field port",
 		"- {address: a, port: 99999}":          "from 1 to 65535",
 		"- {address: a, port: x}":              "from 1 to 65535",
 		"- {address: a, port: 1, weight: 2}":   "field weight not found",
 		"- {address: a, port: 1, scheme: ftp}": "neither http nor https",
-		"- {address: a, port: 1}\n- {address: b, port: 1}\n- {address: a, port: 1}": "a:1 is endpoints[0], too",
+		"- {address: a, port: 1}\n- {address: b, port: 1}\n- {address: a, port: 1}": "a:1 is listed already, as endpoints[0]",
 		"endpoint: []":   "field endpoint not found",
 		"- [":            "line 1",
 		"just words":     "cannot unmarshal",
@@ -135,7 +135,7 @@ func TestFile(t *testing.T) {
 	for _, e := range logs.All() {
 		said = append(said, e.Message+": "+strings.ReplaceAll(e.ContextMap()["error"].(string), path, "FILE"))
 	}
-	const kept = "the endpoint file was not taken over; the endpoints stay as they are: endpoint file: "
+	const kept = "the endpoint file cannot be used; the endpoints stay as they are: endpoint file: "
 	want := []string{kept + "endpoints[1]: bad endpoint: port is missing", kept + "open FILE: no such file or directory"}
 	if diff := cmp.Diff(want, said); diff != "" {
 		t.Error(diff)

@@ -9,16 +9,16 @@ import (
 	"slices"
 )
 
-// ErrSpec wraps what is wrong with an endpoint that a source names.
+// ErrSpec wraps what is wrong with an endpoint that a source lists.
 var ErrSpec = errors.New("bad endpoint")
 
-// Spec is what a source says of an endpoint.
+// Spec describes an endpoint, as its source does.
 type Spec struct {
-	// Name is what logs call it; its address by default.
+	// Name identifies it in logs; its address by default.
 	Name string
 	// URL has its scheme, host and port.
 	URL *url.URL
-	// Metrics is where its own metrics are; nil for /metrics under URL.
+	// Metrics is the URL of its own metrics; nil for /metrics under URL.
 	Metrics *url.URL
 	// Labels are the source's.
 	Labels map[string]string
@@ -27,7 +27,7 @@ type Spec struct {
 // Source knows which endpoints a pool has.
 type Source interface {
 	// Run calls update with all of them, and again whenever they change, until ctx
-	// ends. Problems on the way are the source's to log: what was last told holds.
+	// ends. The source logs problems on the way; meanwhile its last update holds.
 	Run(ctx context.Context, update func([]Spec)) error
 }
 
@@ -73,7 +73,7 @@ func NewStatic(urls ...string) (Static, error) {
 		}
 		spec := Spec{URL: u}
 		if slices.ContainsFunc(specs, func(s Spec) bool { return s.Address() == spec.Address() }) {
-			return nil, fmt.Errorf("%w: %q: named twice", ErrSpec, raw)
+			return nil, fmt.Errorf("%w: %q: listed twice", ErrSpec, raw)
 		}
 		specs = append(specs, spec)
 	}

@@ -7,23 +7,23 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// Query is a request that may go.
+// Query is a dispatched request that needs an endpoint.
 type Query struct {
-	// Model is the model or adapter it asks for, Prompt its prompt as sent, which
-	// is only read when prefixes are known.
+	// Model is the model or adapter it asks for. Prompt is its prompt as sent, which
+	// is only read where a scorer uses prefixes.
 	Model  string
 	Prompt []byte
 	// Tokens is what it is expected to cost.
 	Tokens int64
-	// Subset holds the addresses of the endpoints it may go to, or their hosts alone;
+	// Subset holds the addresses of the endpoints it may go to, or only their hosts;
 	// nil for all.
 	Subset map[string]bool
-	// Tried are endpoints that it came back from.
+	// Tried are endpoints that could not be reached.
 	Tried []*Endpoint
 	// Least is the least loaded endpoint, as the ledger counted at the grant: no
-	// endpoint had fewer requests in flight. Empty if it did not say.
+	// endpoint had fewer requests in flight. It is empty if the ledger counts none.
 	Least store.Load
-	// Fallbacks is how many more endpoints to name.
+	// Fallbacks is how many more endpoints to return.
 	Fallbacks int
 }
 
@@ -32,8 +32,8 @@ func (q *Query) may(e *Endpoint) bool {
 	return (q.Subset == nil || q.Subset[e.address] || q.Subset[e.URL().Hostname()]) && !slices.Contains(q.Tried, e)
 }
 
-// Take chooses an endpoint for a request and takes a slot there, and names others to
-// turn to when it cannot be reached. The slot is nil if no endpoint can be used.
+// Take chooses an endpoint for a request and takes a slot there. It also returns others
+// to use when that cannot be reached. The slot is nil if no endpoint can be used.
 func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	s := selection{query: q, pool: p}
 	s.candidates()
@@ -70,7 +70,7 @@ func (s *selection) Model() string { return s.query.Model }
 // Cached implements policies.SchedulingRequest.
 func (s *selection) Cached(address string) float64 { return s.cached[address] }
 
-// counted is an endpoint with at least so many requests in flight.
+// counted is an endpoint with a minimum number of requests in flight.
 type counted struct {
 	*Endpoint
 	inFlight int
@@ -79,9 +79,8 @@ type counted struct {
 // InFlight implements policies.EndpointAccessor.
 func (c counted) InFlight() int { return c.inFlight }
 
-// candidates lists the endpoints that the request may go to, the least loaded first
-// of equals. What the ledger said at the grant is newer than what is known of the
-// others' loads.
+// candidates lists the endpoints that the request may go to, of equals the least loaded
+// first. The load that came with the grant is newer than what is known of the others.
 func (s *selection) candidates() {
 	all := s.pool.Endpoints()
 	others := s.pool.cfg.Others()
@@ -114,7 +113,7 @@ func (s *selection) candidates() {
 	s.score()
 }
 
-// score adds up what the profile's scorers say.
+// score adds up the scores of the profile's scorers.
 func (s *selection) score() {
 	if x := s.pool.prefixes; x != nil {
 		s.hashes = x.hash(s.query.Model, s.query.Prompt)
@@ -133,7 +132,7 @@ func (s *selection) score() {
 	}
 }
 
-// pick takes the picker's choice out of the choice.
+// pick removes and returns the candidate that the picker chooses.
 func (s *selection) pick() *Endpoint {
 	i := s.pool.cfg.Profile.Picker.Pick(s.scores, s.pool.draw)
 	s.scores[i] = -1

@@ -33,7 +33,7 @@ type ConcurrencyParameters struct {
 	// Headroom is the share above that may be used as well, so that an endpoint
 	// finds its next request waiting; 0.2 is a fifth more.
 	Headroom float64 `json:"headroom"`
-	// InFlightLoadProducerName is taken and has no effect: the ledger counts.
+	// InFlightLoadProducerName is accepted and has no effect: the ledger counts.
 	InFlightLoadProducerName string `json:"inFlightLoadProducerName"`
 }
 

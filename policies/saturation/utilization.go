@@ -21,8 +21,8 @@ type UtilizationParameters struct {
 	// KVCacheUtilThreshold is the share of its KV cache in use at which it is full;
 	// 0.8. Higher risks that it evicts sequences it has begun.
 	KVCacheUtilThreshold float64 `json:"kvCacheUtilThreshold"`
-	// MetricsStalenessThreshold is the age at which a reading counts no more and
-	// the endpoint as full; 200ms.
+	// MetricsStalenessThreshold is the age at which a reading is no longer used and
+	// its endpoint counts as full; 200ms.
 	MetricsStalenessThreshold policies.Duration `json:"metricsStalenessThreshold"`
 	// Headroom is the share above that may be used as well.
 	Headroom float64 `json:"headroom"`

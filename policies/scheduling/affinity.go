@@ -19,24 +19,24 @@ const bytesPerToken = 4
 
 // PrefixCacheParameters are what the type takes.
 type PrefixCacheParameters struct {
-	// BlockSize is the length of the pieces that prompts are cut into, in bytes; 64.
-	// Two prompts share what whole pieces of their beginnings are equal. Shorter finds
-	// shorter prefixes and takes more memory.
+	// BlockSize is the length of the blocks that prompts are cut into, in bytes; 64.
+	// A common prefix counts in whole blocks. Shorter blocks find shorter prefixes and
+	// take more memory.
 	BlockSize int `json:"blockSize"`
 	// BlockSizeTokens is the same in tokens, of 4 bytes each; it holds if given.
 	BlockSizeTokens int `json:"blockSizeTokens"`
-	// MaxPrefixBlocksToMatch is how many pieces of a prompt are looked at; 256.
+	// MaxPrefixBlocksToMatch is how many blocks of a prompt are compared; 256.
 	MaxPrefixBlocksToMatch int `json:"maxPrefixBlocksToMatch"`
-	// LRUCapacityPerServer is how many pieces an endpoint's cache is taken to hold;
-	// 31250. More than it really holds sends requests to caches that have forgotten.
+	// LRUCapacityPerServer is how many blocks an endpoint's cache is assumed to hold;
+	// 31250. More than it really holds sends requests to caches that have evicted them.
 	LRUCapacityPerServer int `json:"lruCapacityPerServer"`
-	// HashBlockSize is an older name of blockSize. AutoTune is taken and has no effect.
+	// HashBlockSize is an older name of blockSize. AutoTune is accepted and has no effect.
 	HashBlockSize int  `json:"hashBlockSize"`
 	AutoTune      bool `json:"autoTune"`
 }
 
-// PrefixCache prefers endpoints that are believed to have more of the prompt in
-// their prefix caches, from what was sent where. The index is shared by the fleet.
+// PrefixCache prefers endpoints that probably have more of the prompt in their prefix
+// caches, judging by where earlier prompts went. The index is shared by the fleet.
 type PrefixCache struct {
 	policies.Named
 	indexing policies.PrefixIndexing

@@ -23,14 +23,14 @@ type Load struct {
 }
 
 // NewQueue returns the scorer by the requests that wait in the endpoint's own queue,
-// as it last said.
+// by its last reading.
 func NewQueue(name string) *Load {
 	return &Load{policies.NewNamed(QueueType, name), func(e policies.EndpointAccessor) float64 { return float64(e.Metrics().Waiting) }, true}
 }
 
 // NewRunningRequests returns the scorer by the requests that the fleet has in flight
-// at the endpoint. They are counted and not read off the endpoint's metrics, so that
-// one that was just sent there counts at once.
+// at the endpoint. They are counted and not taken from the endpoint's metrics, so that
+// a request that was just sent there counts at once.
 func NewRunningRequests(name string) *Load {
 	return &Load{policies.NewNamed(RunningRequestsType, name), func(e policies.EndpointAccessor) float64 { return float64(e.InFlight()) }, false}
 }
@@ -73,8 +73,7 @@ func (s *KVCache) ReadsMetrics() bool { return true }
 
 // LoadAwareParameters are what the type takes.
 type LoadAwareParameters struct {
-	// Threshold is how many requests wait in an endpoint's queue that gets the least
-	// score; 128.
+	// Threshold is the length of queue at which an endpoint gets the lowest score; 128.
 	Threshold int `json:"threshold"`
 }
 

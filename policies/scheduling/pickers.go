@@ -18,7 +18,7 @@ const (
 // PickerParameters are what pickers take.
 type PickerParameters struct {
 	// MaxNumOfEndpoints is how many endpoints are picked; 1. Those after the first are
-	// for when it cannot be reached, which only ext_proc's clients make use of.
+	// fallbacks for when it cannot be reached, which only ext_proc uses.
 	MaxNumOfEndpoints int `json:"maxNumOfEndpoints"`
 }
 
