@@ -60,7 +60,7 @@ func benchmarkAdded(b *testing.B, profile endpoints.Profile) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	var source endpoints.Static // they are named, and not asked
+	var source endpoints.Static // nothing listens there
 	for n := range 8 {
 		source = append(source, endpoints.At("", "http", "127.0.0.1", fmt.Sprint(n+1)))
 	}

@@ -20,9 +20,9 @@ const healthEvery = 200 * time.Millisecond
 // ErrNoReplica says that no replica of a cluster is healthy.
 var ErrNoReplica = errors.New("no replica is healthy")
 
-// Cluster is an Envoy with several replicas of its external processor. It takes those
-// that are healthy by turns, and another one where no connection comes about; a stream
-// that began is never begun again.
+// Cluster is an Envoy with several replicas of its external processor. It uses the
+// healthy ones in rotation, and another where a connection fails; a stream that has begun
+// is never retried.
 type Cluster struct {
 	replicas []*Replica
 	next     atomic.Uint64
@@ -30,7 +30,7 @@ type Cluster struct {
 	checks   sync.WaitGroup
 }
 
-// Replica is one of a Cluster's.
+// Replica is one external processor of a Cluster.
 type Replica struct {
 	*Driver
 	conn    *grpc.ClientConn
@@ -101,5 +101,5 @@ func (c *Cluster) Do(ctx context.Context, r Request) (*Response, error) {
 	return nil, err
 }
 
-// Replica returns the replica of the i-th address, for requests that go by it alone.
+// Replica returns the replica of the i-th address, for requests that go through no other.
 func (c *Cluster) Replica(i int) *Replica { return c.replicas[i] }

@@ -19,7 +19,7 @@ import (
 // Destination is the header by which the external processor names the endpoint.
 const Destination = "x-gateway-destination-endpoint"
 
-// ErrProtocol wraps what an external processor may not answer.
+// ErrProtocol wraps violations of the protocol by an external processor.
 var ErrProtocol = errors.New("the external processor does not keep to the protocol")
 
 // Request is a client's request.
@@ -84,7 +84,7 @@ func (d *Driver) Do(ctx context.Context, r Request) (*Response, error) {
 	return res, err
 }
 
-// messages is the request as Envoy tells of it.
+// messages is the request as Envoy sends it.
 func (r *Request) messages() (all []*extproc.ProcessingRequest) {
 	headers := &core.HeaderMap{}
 	set := func(k, v string) {
@@ -282,8 +282,8 @@ func (e *exchange) exchangeResponse(ctx context.Context) (*Response, error) {
 	return res, nil
 }
 
-// unreachable answers the client itself, since no connection to an endpoint came about,
-// and tells the external processor of its answer.
+// unreachable answers the client itself, since no connection to an endpoint could be made,
+// and passes its answer through the external processor.
 func (e *exchange) unreachable() (*Response, error) {
 	m, err := e.ask(&extproc.ProcessingRequest{
 		Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{

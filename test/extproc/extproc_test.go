@@ -203,7 +203,7 @@ func TestOrderings(t *testing.T) {
 	}
 }
 
-// TestRefusals wants answers for the client, and nothing held.
+// TestRefusals wants answers for the client, and no slot taken.
 func TestRefusals(t *testing.T) {
 	b := newBench(t, 100)
 	many := post(whole(chat))
@@ -305,8 +305,8 @@ func TestTurnedTo(t *testing.T) {
 	b.ejected(t, dead)
 }
 
-// TestUnreachable ejects an endpoint where Envoy answers itself because no connection
-// came about.
+// TestUnreachable ejects an endpoint where Envoy answers itself because it could not
+// connect.
 func TestUnreachable(t *testing.T) {
 	b := newBench(t, 100)
 	dead, _ := b.dead()

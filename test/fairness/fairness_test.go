@@ -64,8 +64,8 @@ func TestScenarios(t *testing.T) {
 	}
 }
 
-// judge checks what a policy promises. On one replica a gap is often a request or
-// two, so what four make of it is held against half the bound as well.
+// judge checks what a policy promises. On one replica a gap is often a request or two, so
+// the gap of four is compared with half the bound as well.
 func judge(t *testing.T, s Scenario, typ string, res, single *Result) {
 	t.Helper()
 	switch typ {

@@ -43,7 +43,7 @@ type pair struct {
 }
 
 // known is how long after its first request a tenant counts as backlogged: an empty
-// pool goes to whoever's requests reach the ledger first.
+// pool goes to the tenant whose requests reach the ledger first.
 const known = 50 * time.Millisecond
 
 // span is the values that a difference has had.
@@ -75,7 +75,7 @@ func newResult(r *run, replicas int) *Result {
 	return res
 }
 
-// idle takes in that a tenant is not backlogged any more. The run is locked.
+// idle notes that a tenant is no longer backlogged. The run is locked.
 func (res *Result) idle(t *tally) {
 	for key := range res.pairs {
 		if key[0] == t.index || key[1] == t.index {
@@ -84,7 +84,7 @@ func (res *Result) idle(t *tally) {
 	}
 }
 
-// look takes in how things stand. The run is locked.
+// look takes a measurement. The run is locked.
 func (res *Result) look(r *run, at time.Duration) {
 	for i, t := range r.tenants {
 		c := &res.Curves[i]

@@ -18,8 +18,8 @@ import (
 // inputWeight and outputWeight are what a token counts in the figures, as in VTC.
 const inputWeight, outputWeight = 1, 2
 
-// estimate is how long an answer is taken to be when its request is dispatched. It
-// is wrong for most, so that what is settled counts.
+// estimate is the expected length of an answer when its request is dispatched. It is
+// wrong for most, so that settlements matter.
 const estimate = 20
 
 // chunk is how many tokens of an answer come at a time.

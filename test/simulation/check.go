@@ -21,12 +21,13 @@ type Result struct {
 }
 
 const (
-	// manyFlows is from where on fairness is not looked at after every event.
+	// manyFlows is the number of flows above which fairness is checked every 50 ms
+	// only, and not after every event.
 	manyFlows = 100
-	// settled is how long after a fault the fleet must be itself again: a lease,
-	// the time to notice a death, and a restatement.
+	// settled is how long after a fault all must be as before: a lease, the time to
+	// notice a death, and a repetition in full.
 	settled = 5 * time.Second
-	// warm is how long the fleet has to find itself.
+	// warm is how long the fleet has to start.
 	warm = 2 * time.Second
 )
 
@@ -46,8 +47,8 @@ func (c *Config) highWait() time.Duration {
 
 // idleAtMost is how long capacity may be free while tickets wait. A replica that holds
 // all of it, in messages that it has not read, may lose five turns one after the other:
-// that is 250 ms and pauses of 310. Where messages are lost, a replica may leave another its share until that has said for the
-// second time that it has the ledger.
+// that is 250 ms and pauses of 310. Where messages are lost, a replica may leave another
+// its outage share until that one has reported for the second time that it has the ledger.
 func (c *Config) idleAtMost() time.Duration {
 	switch {
 	case c.MessageLoss > 0:
@@ -78,20 +79,20 @@ func (f *fleet) quiet() bool {
 	return f.dead == 0 && !f.down && f.now.Sub(f.faulty) >= settled && f.now.Sub(f.began) >= warm
 }
 
-// well is quiet, or only such faults happened as must not be noticed.
+// well is like quiet, but disregards faults that must not affect fairness.
 func (f *fleet) well() bool {
 	return f.now.Sub(f.began) >= warm && f.dead == 0 && !f.down && f.cutOff == 0 && (f.disturbed.IsZero() || f.now.Sub(f.disturbed) >= settled)
 }
 
-// checkCapacity: never more at the model servers than the limit. When the ledger
-// is lost, each replica keeps to its share; what was in flight beyond it when that
-// began runs out.
+// checkCapacity: never more at the model servers than the limit, with three allowances.
+// In an outage each replica keeps to its share, and what was in flight beyond it when the
+// outage began runs out.
 func (f *fleet) checkCapacity() {
 	f.peak = max(f.peak, len(f.flights))
 	limit := f.cfg.Limit
 	if cut := f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled; cut && (f.cfg.gossipErrs() || f.cfg.MessageLoss > 0) {
-		// Who is cut off from the ledger and not heard to be goes on within its last
-		// share.
+		// A replica that is cut off from the ledger, where the others have not heard
+		// so, goes on within its last share.
 		replicas := int64(f.cfg.Replicas)
 		limit += int64(f.cutOff+f.healed) * ((f.cfg.Limit + replicas - 1) / replicas)
 	}
@@ -99,8 +100,8 @@ func (f *fleet) checkCapacity() {
 		limit += f.before
 	}
 	if f.now.Sub(f.rolledBack) < 200*time.Millisecond {
-		// Grants that only the forgotten state knew are told by their replica's
-		// next turn.
+		// Grants that only the forgotten state knew are counted again with their
+		// replica's next turn.
 		limit += f.cfg.Limit
 	}
 	if int64(len(f.flights)) > limit {
@@ -112,12 +113,12 @@ func (f *fleet) checkCapacity() {
 // split and a rumour: no move resets a flow's standing (continuity).
 func (f *fleet) checkFairness() {
 	if !f.well() {
-		clear(f.service) // measured anew when the fault is over
+		clear(f.service) // the measurement begins again when the fault is over
 		return
 	}
 	gap, a, b := f.gap()
 	f.gapSeen = max(f.gapSeen, gap)
-	if gap > f.gapBound()+1e-6 { // thirds do not add up exactly
+	if gap > f.gapBound()+1e-6 { // sums of thirds are not exact
 		f.fail("fairness and continuity", "flow %v is %.1f requests ahead of flow %v", a, gap, b)
 	}
 }
@@ -157,11 +158,11 @@ func (f *fleet) gap() (gap float64, most, least policies.FlowKey) {
 	return gap, most, least
 }
 
-// gapBound is one maximal charge of each of the two flows, and the grants that may
-// be on their way to a replica, at both ends of the measured time. It does not
-// grow with the time measured, nor with the number of replicas. Where messages are
-// lost, a flow also misses what it would have got until that was noticed, and may
-// do so twice before it has caught up.
+// gapBound is one maximal charge of each of the two flows, and the grants that may be on
+// their way to a replica, at both ends of the measured time (see docs/fairness.md). It
+// grows neither with the time measured nor with the number of replicas. Where messages
+// are lost, a flow also misses what it would have got until that was noticed, and may do
+// so twice before it has caught up.
 func (f *fleet) gapBound() float64 {
 	bound := 4 + 2*float64(f.cfg.Limit)
 	if f.cfg.Loss > 0 { // what others get while an owner loses three turns: 150 ms, and pauses of 70
@@ -179,8 +180,8 @@ func (f *fleet) checkProgress() {
 	for _, n := range f.nodes {
 		waiting += len(n.waiting)
 	}
-	// A large pool always has as many slots free as end within a turn, which waits
-	// for everybody else's.
+	// In a large pool some slots are always free: those whose requests end during one
+	// turn, which waits for the turns of all other replicas.
 	turn := 5*time.Millisecond + 2*time.Duration(f.cfg.Replicas)*f.cfg.TurnCost
 	ending := f.cfg.Limit * int64(turn) / int64(f.cfg.Service)
 	if !f.quiet() || f.cutOff > 0 || int64(len(f.flights)) >= f.cfg.Limit-ending || waiting == 0 {
@@ -263,8 +264,8 @@ func (c *Config) gossipErrs() bool {
 	return slices.ContainsFunc(c.Faults, func(x Fault) bool { return x == Rumour || x == Split || x == OneWay })
 }
 
-// top is the highest priority with flows that are always backlogged: a lower one
-// may wait for ever.
+// top is the highest priority with flows that are always backlogged; lower ones may never
+// be served.
 func (f *fleet) top() int {
 	top := -1 << 31
 	for i := range f.cfg.Flows {

@@ -1,6 +1,6 @@
 // Package simulation runs a whole fleet in one goroutine and simulated time: the
 // real cores of several replicas, the real memory ledger, and models of clients,
-// of gossip, and of the ways between replicas and to the ledger, all driven by a
+// of gossip, and of the network between replicas and to the ledger, all driven by a
 // seed.
 //
 //	clients ──> core ── messages ──> core      network.go: lost, twice, late, cut

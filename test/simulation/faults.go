@@ -39,8 +39,8 @@ type Break struct {
 	Decision  func(*core.Decision) (again bool)
 }
 
-// disturbs reports whether the fault itself takes service from some flows, so
-// that fairness is measured anew after it. The others must not be noticed.
+// disturbs reports whether the fault itself takes service from some flows, so that the
+// measurement of fairness begins again after it. Other faults must not affect fairness.
 func (x Fault) disturbs() bool {
 	switch x {
 	case Wipe, Split, OneWay, Rumour:
@@ -126,7 +126,7 @@ func (f *fleet) granted() int64 {
 	return int64(len(f.flights))
 }
 
-// fault notes that the books may be off for a while.
+// fault notes that the ledger's counts may be wrong for a while.
 func (f *fleet) fault(x Fault) {
 	f.faulty = f.now
 	if x.disturbs() {

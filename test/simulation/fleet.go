@@ -72,9 +72,9 @@ type fleet struct {
 	byID  map[string]*node
 	cut   map[link]bool
 
-	down       bool  // the ledger is out of everybody's reach
-	cutOff     int   // replicas that it alone is out of reach for
-	healed     int   // and was
+	down       bool  // no replica can reach the ledger
+	cutOff     int   // replicas that cannot reach it while others can
+	healed     int   // replicas that could not and can again
 	before     int64 // requests in flight when that began
 	dead       int   // replicas that are down or paused
 	light      map[policies.FlowKey]bool
@@ -124,7 +124,7 @@ func (h *eventHeap) Pop() any {
 	return x
 }
 
-// after plans an event; one with a name is told of when the run fails.
+// after plans an event; those with a name are listed when the run fails.
 func (f *fleet) after(d time.Duration, what string, do func()) {
 	f.order++
 	heap.Push(&f.events, event{at: f.now.Add(d), order: f.order, what: what, do: do})
@@ -254,7 +254,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 	}
 	f.after(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5), "", func() {
 		if _, running := f.flights[id]; !running {
-			return // its replica died, and its connection with it
+			return // its replica died, and with it its connection
 		}
 		delete(f.flights, id)
 		n.do(k, func() {

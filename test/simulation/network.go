@@ -8,7 +8,7 @@ import (
 	"github.com/weirflow/weir/coordinator"
 )
 
-// link is the way from one replica to another.
+// link is the network path from one replica to another.
 type link struct{ from, to int }
 
 // connected reports whether a stream between two replicas can work.
@@ -47,8 +47,8 @@ func (f *fleet) send(from *node, m coordinator.Message) {
 	}
 }
 
-// gossip spreads that a replica came or went: to each other one after a time of
-// its own. A death takes longer to notice than a stream to break.
+// gossip spreads that a replica came or went; each other replica learns it after a time
+// of its own. A death takes longer to notice than the break of a stream.
 func (f *fleet) gossip(about int, lives bool) {
 	for _, n := range f.nodes {
 		if n.index == about {
@@ -61,7 +61,7 @@ func (f *fleet) gossip(about int, lives bool) {
 		run := f.nodes[about].incarnation
 		f.after(delay, "", func() {
 			if other := f.nodes[about]; lives || !other.alive || other.incarnation == run { // it refutes what is said of an earlier run
-				f.hear(n, about, lives)
+				f.learn(n, about, lives)
 			}
 		})
 		f.after(f.upTo(20*time.Millisecond), "", func() { f.restream(n, f.nodes[about]) })
@@ -71,8 +71,8 @@ func (f *fleet) gossip(about int, lives bool) {
 	}
 }
 
-// join tells a replica that starts of all others at once, as the first exchange with
-// one of them does.
+// join gives a replica that starts the list of all others at once, as the first exchange
+// with one of them does.
 func (f *fleet) join(n *node) {
 	n.do(n.core, func() {
 		for _, other := range f.nodes {
@@ -84,8 +84,8 @@ func (f *fleet) join(n *node) {
 	})
 }
 
-// hear tells a replica what gossip says of another.
-func (f *fleet) hear(n *node, about int, lives bool) {
+// learn gives a replica what gossip says of another.
+func (f *fleet) learn(n *node, about int, lives bool) {
 	n.do(n.core, func() {
 		if was, known := n.view[about]; known && was == lives && !lives {
 			return
@@ -95,7 +95,7 @@ func (f *fleet) hear(n *node, about int, lives bool) {
 	})
 }
 
-// restream tells both ends whether the stream between them works.
+// restream reports to both ends whether the stream between them works.
 func (f *fleet) restream(a, b *node) {
 	up := f.connected(a, b)
 	for _, end := range []struct{ at, of *node }{{a, b}, {b, a}} {
@@ -111,8 +111,8 @@ func (f *fleet) restream(a, b *node) {
 	}
 }
 
-// split cuts the way between two replicas, in one direction or both, and heals it
-// again.
+// split cuts the network between two replicas, in one direction or both, and heals it
+// later.
 func (f *fleet) split(a, b *node, oneWay bool, d time.Duration) {
 	f.severed = true
 	ways := []link{{a.index, b.index}, {b.index, a.index}}
@@ -133,14 +133,14 @@ func (f *fleet) split(a, b *node, oneWay bool, d time.Duration) {
 
 // rumour lets gossip err at one replica about another.
 func (f *fleet) rumour(n, about *node, d time.Duration) {
-	f.hear(n, about.index, false)
-	f.after(d, "rumour ends", func() { f.hear(n, about.index, about.alive) })
+	f.learn(n, about.index, false)
+	f.after(d, "rumour ends", func() { f.learn(n, about.index, about.alive) })
 }
 
 // moved takes note of a move of shards.
 func (f *fleet) moved(m core.Move) {
 	if f.now.Sub(f.began) < warm {
-		return // it finds itself
+		return // it is still joining
 	}
 	f.moves++
 	f.movedTickets += m.Tickets

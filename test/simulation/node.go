@@ -25,7 +25,7 @@ type node struct {
 	incarnation uint64
 	seq         uint64
 	alive       bool
-	ledgerCut   bool          // the ledger is out of its reach alone
+	ledgerCut   bool          // it cannot reach the ledger
 	offset      time.Duration // its clock is wrong by this
 	drift       float64       // and by this part of the time that passed
 	paused      bool
@@ -33,8 +33,8 @@ type node struct {
 	tick        time.Time
 	wakeups     <-chan store.Wakeup
 	stopWakeups context.CancelFunc
-	streams     map[int]bool // up, as it was told
-	view        map[int]bool // who lives, as gossip told it
+	streams     map[int]bool // whether they are up, as it last learnt
+	view        map[int]bool // who lives, as it last learnt from gossip
 	waiting     map[uint64]waitingSince
 }
 
@@ -95,8 +95,8 @@ func (n *node) start() {
 // endpoints are the model servers.
 var endpoints = []string{"x", "y", "z"}
 
-// place sends a dispatched request to an endpoint: where the ledger suggests, but for a
-// few, or anywhere if it does not say.
+// place sends a dispatched request to an endpoint: mostly to the one that the ledger
+// suggests, or to any if it suggests none.
 func (n *node) place(seq uint64, suggested string) string {
 	to := suggested
 	if to == "" || n.fleet.rng.IntN(20) == 0 {
@@ -113,7 +113,7 @@ func (n *node) listen() {
 	n.wakeups = n.fleet.ledger.Wakeups(ctx, n.id)
 }
 
-// crash ends a replica without a word: its connections end with it.
+// crash kills a replica: its connections end with it.
 func (n *node) crash() {
 	if !n.alive {
 		return
@@ -286,7 +286,7 @@ func (n *node) wake(w store.Wakeup) {
 	})
 }
 
-// members tells a replica who lives, as gossip has it there.
+// members gives a replica's core the members that gossip has there.
 func (n *node) members() {
 	m := coordinator.Members{Live: []coordinator.Member{{ID: n.id, Incarnation: n.incarnation}}}
 	for _, other := range n.fleet.nodes {

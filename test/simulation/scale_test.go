@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// TestScale prints the README's table of fleets from 3 to 100 replicas: run it
-// with make scale.
+// TestScale prints the table of fleets from 3 to 100 replicas in docs/measurements.md:
+// run it with make scale.
 func TestScale(t *testing.T) {
 	if os.Getenv("WEIR_SCALE") == "" {
 		t.Skip("skipped: takes minutes; run it with make scale")

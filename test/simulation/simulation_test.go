@@ -92,8 +92,8 @@ func TestSeeds(t *testing.T) {
 	wg.Wait()
 }
 
-// shortest takes faults away from a failing run as long as it still fails, and
-// returns the error of what is left.
+// shortest removes faults from a failing run for as long as it still fails, and returns
+// the error of what is left.
 func shortest(cfg Config, err error) error {
 	for again := true; again; {
 		again = false
@@ -148,8 +148,8 @@ func twoFlows(priority int) []Flow {
 	}
 }
 
-// TestInvariantsCanBreak breaks the fleet on purpose, once for each invariant,
-// and wants the check of that invariant to see it.
+// TestInvariantsCanBreak breaks the fleet on purpose, once for each invariant, and fails
+// if the check of that invariant does not notice.
 func TestInvariantsCanBreak(t *testing.T) {
 	base := Config{Seed: 1, Replicas: 3, Shards: 32, Limit: 4, Length: 14 * time.Second, Service: 50 * time.Millisecond, Flows: twoFlows(10)}
 	if _, err := Run(base); err != nil {
