@@ -50,7 +50,7 @@ proto: ## the ticket stream's generated code (needs protoc)
 	PATH="$(CURDIR)/bin:$$PATH" protoc --go_out=. --go_opt=paths=source_relative \
 		--go-grpc_out=. --go-grpc_opt=paths=source_relative coordinator/stream/ticketpb/ticket.proto
 
-scale: ## the README's table of fleets from 3 to 100 replicas, simulated
+scale: ## the table of fleets from 3 to 100 replicas in docs/measurements.md, simulated
 	WEIR_SCALE=1 go test ./test/simulation -run TestScale -v -timeout 30m
 
 alarms: ## how often a starved replica is taken for dead (needs redis-server)
