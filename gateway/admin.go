@@ -43,7 +43,9 @@ type PoolStatus struct {
 	} `json:"ledger"`
 }
 
-// FlowStatus is one element of the answer of /v1/flows.
+// FlowStatus is one element of the answer of /v1/flows. Queued and Counter are those of
+// flows that the answering replica owns; InFlight and what was served are of the requests
+// that came in by it.
 type FlowStatus struct {
 	ID             string  `json:"id"`
 	Priority       int     `json:"priority"`
@@ -87,7 +89,7 @@ func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
 	return a
 }
 
-// answerView answers with what the function makes of the controller's state.
+// answerView answers with the function's view of the controller's state.
 func (g *Gateway) answerView(of func(core.View) any) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		v, err := g.cfg.Controller.View(r.Context())

@@ -10,14 +10,14 @@ type ReplicaStatus struct {
 	Self bool   `json:"self,omitempty"`
 	// Incarnation tells one run of the replica from the next.
 	Incarnation uint64 `json:"incarnation"`
-	// Live: gossip says so. Reachable: its ticket stream works.
+	// Live is what gossip says; Reachable is whether its ticket stream works.
 	Live       bool `json:"live"`
 	Reachable  bool `json:"reachable"`
 	Leaving    bool `json:"leaving,omitempty"`
 	LedgerLost bool `json:"ledger_lost,omitempty"`
 	Shards     int  `json:"shards"`
-	// TicketsThere are requests of the answering replica that wait in its
-	// queues, TicketsHere its requests that wait in the answering one's.
+	// TicketsThere are requests of the answering replica that wait in this one's
+	// queues, TicketsHere requests of this one that wait in the answering replica's.
 	TicketsThere int `json:"tickets_there"`
 	TicketsHere  int `json:"tickets_here"`
 }

@@ -16,11 +16,11 @@ const DroppedReasonHeader = "x-llm-d-request-dropped-reason"
 // before its answer; nothing is sent.
 const statusClientGone = 499
 
-// retryAfter is how long a client is asked to stay away, in seconds: about what
-// a saturated pool takes to get through a queue that is worth joining.
+// retryAfter is how long a client is asked to wait before it tries again, in seconds:
+// about what a saturated pool takes to get through a reasonable queue.
 const retryAfter = 1
 
-// refusal is an answer that the gateway makes up itself.
+// refusal is an error answer by the gateway itself.
 type refusal struct {
 	status  int
 	code    string
@@ -42,7 +42,7 @@ func (r *refusal) write(w http.ResponseWriter) {
 		w.Header()[name] = values
 	}
 	w.WriteHeader(r.status)
-	_, _ = w.Write(body) // the client may be gone; there is no one to tell
+	_, _ = w.Write(body) // fails only if the client is gone
 }
 
 // answer is the refusal as an OpenAI error object, and its headers.

@@ -2,7 +2,7 @@ package gateway
 
 import "sync"
 
-// buffers lends the buffers that answers are copied through.
+// buffers is a pool of buffers that answers are copied through.
 type buffers struct{ pool sync.Pool }
 
 const bufferSize = 32 << 10

@@ -16,11 +16,11 @@
 //
 //   - inbound is what was read of it: the body, the model, the estimate of its tokens. It
 //     stays in this package.
-//   - controller.Request is what flow control is asked: whose, how large, how dear, how
-//     long it may wait. Nothing of the body goes there.
-//   - endpoints.Query is what the choice of an endpoint looks at.
-//   - controller.Usage is what it cost in the end, for its charge to be settled.
+//   - controller.Request is what flow control needs: its flow, its size, its estimated
+//     cost, how long it may wait. Nothing of the body goes there.
+//   - endpoints.Query is what the choice of an endpoint needs.
+//   - controller.Usage is what it cost in the end, by which its charge is settled.
 //
-// The package also has the admin address and the metrics. Which model servers there are
-// and how they do is package endpoints.
+// The package also has the admin address and the metrics. Model servers, their health and
+// load are package endpoints.
 package gateway

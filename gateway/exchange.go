@@ -31,8 +31,8 @@ func (p phase) String() string {
 	return [...]string{"awaiting a request", "receiving a request", "awaiting the response", "receiving the response", "done"}[p]
 }
 
-// exchange drives a session by what Envoy tells of one request and its response. It is
-// used from one goroutine.
+// exchange drives a session by the messages that Envoy sends about one request and its
+// response. It is used from one goroutine.
 //
 //	request headers, body … ──> decide: wait, pick ──> headers, body …, trailers
 //	response headers, body … ──> usage ──> the same, as it comes
@@ -46,13 +46,13 @@ type exchange struct {
 	method    string
 	path      string
 	subset    map[string]bool       // of endpoints that may be picked; nil for all
-	others    []*endpoints.Endpoint // named to turn to
-	unreached string                // why no connection to one came about; empty if one did
+	others    []*endpoints.Endpoint // fallbacks that were named to Envoy
+	unreached string                // why no endpoint could be connected to; empty if one could
 	status    int
 	stalls    *time.Timer // while the request's body comes
 }
 
-// take takes in one message and answers it.
+// take handles one message and answers it.
 func (x *exchange) take(m *extproc.ProcessingRequest) error {
 	switch r := m.GetRequest().(type) {
 	case *extproc.ProcessingRequest_RequestHeaders:
@@ -153,7 +153,7 @@ func headersTooLarge(message string) *refusal {
 	return &refusal{status: http.StatusRequestHeaderFieldsTooLarge, code: "headers_too_large", message: message}
 }
 
-// forward waits the request's turn, picks its endpoint and lets it go.
+// forward waits until the request may go, picks its endpoint and lets it go.
 func (x *exchange) forward(body, trailers bool) error {
 	s := x.session
 	if !x.stalls.Stop() {
@@ -189,9 +189,9 @@ func (x *exchange) forward(body, trailers bool) error {
 	return nil
 }
 
-// served takes in which endpoint answered, if Envoy says so, and whether none could be
-// reached. Those named before the one that answered count as not reached: at worst a
-// probe brings one back soon.
+// served notes which endpoint answered, if Envoy says so, and whether none could be
+// reached. Those named before the one that answered count as unreachable: if one is not, a
+// probe brings it back soon.
 func (x *exchange) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
@@ -210,7 +210,7 @@ func (x *exchange) served(m *extproc.ProcessingRequest) {
 	}
 }
 
-// respond takes in the response's headers.
+// respond handles the response's headers.
 func (x *exchange) respond(h *extproc.HttpHeaders) error {
 	x.phase = receivingResponse
 	x.session.begun.Store(true)

@@ -12,7 +12,7 @@ import (
 	"github.com/weirflow/weir/gateway/endpoints"
 )
 
-// How an endpoint is told to Envoy, and a choice of endpoints from it.
+// Where a message names the chosen endpoint for Envoy, and Envoy the endpoints to choose from.
 const (
 	destinationKey  = "x-gateway-destination-endpoint"
 	destinationMeta = "envoy.lb"
@@ -46,7 +46,7 @@ func subsetOf(m *extproc.ProcessingRequest) map[string]bool {
 	return subset
 }
 
-// servedBy is the endpoint that answered, as Envoy's load balancer tells it with the
+// servedBy is the endpoint that answered, as Envoy's load balancer reports with the
 // response; empty if it does not.
 func servedBy(m *extproc.ProcessingRequest) string {
 	served := m.GetMetadataContext().GetFilterMetadata()[destinationMeta].GetFields()[servedKey].GetStringValue()
@@ -58,8 +58,8 @@ func servedBy(m *extproc.ProcessingRequest) string {
 	return served
 }
 
-// connectionFailure is why no connection to an endpoint came about, as Envoy tells it
-// in the attribute response.code_details; empty if one did, or it was not asked to.
+// connectionFailure is why no endpoint could be connected to, as Envoy reports in the
+// attribute response.code_details; empty if one could, or if Envoy does not send it.
 func connectionFailure(m *extproc.ProcessingRequest) string {
 	for _, attributes := range m.GetAttributes() {
 		details := attributes.GetFields()["response.code_details"].GetStringValue()
@@ -78,7 +78,7 @@ func header(key, value string) *core.HeaderValueOption {
 }
 
 // requestHeaders lets a request go to the endpoints, the first of them if it can be
-// reached. What is addressed to flow control goes no further.
+// reached. Headers for flow control are removed.
 func requestHeaders(destinations []*endpoints.Endpoint, dropKey bool) *extproc.ProcessingResponse {
 	addresses := make([]string, len(destinations))
 	for i, e := range destinations {

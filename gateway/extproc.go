@@ -16,7 +16,7 @@ import (
 // ExtProc is the gateway as an external processor of Envoy
 // (envoy.service.ext_proc.v3), for filters that send both headers, both bodies
 // FULL_DUPLEX_STREAMED and trailers. Envoy holds the connections and forwards; here a
-// request waits its turn and gets its endpoint.
+// request waits until it may go and gets its endpoint.
 type ExtProc struct {
 	extproc.UnimplementedExternalProcessorServer
 	gateway *Gateway
@@ -61,7 +61,8 @@ type received struct {
 	err     error
 }
 
-// receive receives beside the exchange, which may have to end while nothing comes.
+// receive receives in a goroutine of its own, since the exchange may have to end while
+// nothing comes.
 func receive(ctx context.Context, stream extproc.ExternalProcessor_ProcessServer) <-chan received {
 	messages := make(chan received)
 	go func() { // ends with ctx, or with the stream, which ends with the exchange
@@ -107,7 +108,7 @@ func (x *exchange) fail(err error) error {
 	return err
 }
 
-// errProtocol wraps what a peer may not send.
+// errProtocol wraps violations of the protocol by Envoy.
 var errProtocol = errors.New("external processing")
 
 func unexpected(what string, at phase) error {

@@ -37,8 +37,8 @@ func flowOf(h http.Header) (string, *refusal) {
 	return id, nil
 }
 
-// targetTTFT reads how soon the request's first token should come; 0 if it does not
-// say, or nothing that makes sense.
+// targetTTFT reads how soon the request's first token should come; 0 if it does not say,
+// or not in a valid form.
 func targetTTFT(h http.Header) time.Duration {
 	ms, err := strconv.ParseFloat(first(h, ttftHeaders[:]), 64)
 	if err != nil || !(ms > 0 && ms <= 1e9) {
@@ -56,7 +56,7 @@ func first(h http.Header, names []string) string {
 	return ""
 }
 
-// stripControlHeaders removes what is addressed to flow control and not to the
+// stripControlHeaders removes the headers that are meant for flow control and not for the
 // model server.
 func stripControlHeaders(h http.Header) {
 	for _, names := range [][2]string{flowHeaders, objectiveHeaders, ttftHeaders} {

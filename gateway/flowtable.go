@@ -8,17 +8,16 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// flowTable is the flows that this replica tells apart, and what each was served
-// here. Flows that nothing came for in a while are forgotten when there are too
-// many.
+// flowTable is the flows that this replica tells apart, and what each was served here.
+// When there are too many, flows without requests for a while are forgotten.
 type flowTable struct {
 	mu     sync.Mutex
 	flows  map[policies.FlowKey]*flowEntry
 	byBand map[int]int // how many of them have the priority
-	forgot time.Time   // when it was last looked for some to forget
+	forgot time.Time   // when flows to forget were last looked for
 }
 
-// flowIdle is how long a flow is told apart at least after its last request.
+// flowIdle is how long a flow is kept at least after its last request.
 const flowIdle = 5 * time.Minute
 
 type flowEntry struct {
@@ -30,16 +29,16 @@ type flowEntry struct {
 	used             time.Time
 }
 
-// meanOf is how many answers the running mean of a flow's answers goes back.
+// meanOf is how many answers the running mean covers.
 const meanOf = 32
 
 func newFlowTable() *flowTable {
 	return &flowTable{flows: make(map[policies.FlowKey]*flowEntry), byBand: make(map[int]int)}
 }
 
-// admit notes that a request of the flow came, and returns the flow that it counts
-// for: its own, or the overflow flow if its priority has too many. It also says how
-// long the flow's answers were lately, in tokens, if that is known.
+// admit notes a request of the flow, and returns the flow that it counts for: its own, or
+// the overflow flow if its priority has too many. It also returns the mean length of the
+// flow's recent answers, in tokens, if that is known.
 func (t *flowTable) admit(key policies.FlowKey, most int) (as policies.FlowKey, output int64, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -57,7 +56,7 @@ func (t *flowTable) admit(key policies.FlowKey, most int) (as policies.FlowKey, 
 	return key, max(1, int64(e.output+0.5)), e.measured > 0
 }
 
-// entry returns the flow's, made on demand.
+// entry returns the entry of the flow, made on demand.
 func (t *flowTable) entry(key policies.FlowKey) *flowEntry {
 	e := t.flows[key]
 	if e == nil {
@@ -78,8 +77,8 @@ func (t *flowTable) begin(key policies.FlowKey) *flowEntry {
 	return e
 }
 
-// forget drops the flows of a priority that nothing is in flight for and nothing
-// came for in a while.
+// forget removes the flows of a priority that have nothing in flight and had no request
+// for a while.
 func (t *flowTable) forget(priority int) {
 	now := time.Now()
 	if now.Sub(t.forgot) < time.Second {

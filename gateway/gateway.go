@@ -18,12 +18,12 @@ import (
 type Config struct {
 	// Controller decides when a request may go.
 	Controller *controller.Controller
-	// Endpoints says which model servers there are and how one is chosen. Whom it
-	// tells of changes, and where it hears of other replicas' requests, is set here.
+	// Endpoints says which model servers there are and how one is chosen. New sets its
+	// Logger, Changed and Others itself; leave them empty.
 	Endpoints endpoints.Config
 	// Tenants says whose a request is.
 	Tenants Tenants
-	// MaxBody is the largest body taken, in bytes; 32 MiB by default. Bodies of
+	// MaxBody is the largest body accepted, in bytes; 32 MiB by default. Bodies of
 	// waiting requests are held in memory.
 	MaxBody int64
 	// BodyTimeout is how long a client may take to send its body; 1 minute by
@@ -32,9 +32,9 @@ type Config struct {
 	// DialTimeout is how long a connection to a model server may take; 2 s by
 	// default. Another endpoint is tried after it.
 	DialTimeout time.Duration
-	// Fallbacks is how many endpoints Envoy is told beside the one picked, to turn to
-	// when that cannot be reached. Its override_host policy takes several; a cluster
-	// of type ORIGINAL_DST takes one, which is the default.
+	// Fallbacks is how many further endpoints are named to Envoy, for when the one
+	// picked cannot be reached; none by default. Envoy's override_host policy takes
+	// several endpoints; a cluster of type ORIGINAL_DST takes one.
 	Fallbacks int
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
@@ -77,7 +77,7 @@ func New(cfg Config) *Gateway {
 	return g
 }
 
-// Observe tells the controller of the endpoints now.
+// Observe passes the endpoints to the controller now.
 func (g *Gateway) Observe() { g.endpoints.Notify() }
 
 // Endpoints returns the pool's endpoints.

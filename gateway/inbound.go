@@ -61,7 +61,7 @@ func (in *inbound) read(w http.ResponseWriter, r *http.Request, limit int64) *re
 	return nil
 }
 
-// add takes in a part of the body.
+// add appends a part of the body.
 func (in *inbound) add(part []byte, limit int64) *refusal {
 	if int64(len(in.body)+len(part)) > limit {
 		return tooLarge(limit)
@@ -122,7 +122,7 @@ func (in *inbound) check(method, path string) *refusal {
 	return nil
 }
 
-// expect takes what the flow's answers were like so far as the estimate.
+// expect uses the mean length of the flow's answers so far as the estimate.
 func (in *inbound) expect(output int64) {
 	if in.maxOutput > 0 {
 		output = min(output, in.maxOutput)

@@ -34,7 +34,7 @@ type Metrics struct {
 	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
-	flows  map[string]time.Time // that have a label of their own, by when they were last seen
+	flows  map[string]time.Time // those with a label of their own, and when they were last seen
 	forgot time.Time
 	cached sync.Map // decisionKey → decision
 
@@ -60,66 +60,66 @@ func NewMetrics(pool string) *Metrics {
 		flows: make(map[string]time.Time),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_http_requests_total", ConstLabels: constant,
-			Help: "Requests answered, by HTTP status; 499 is a client that went away.",
+			Help: "HTTP requests answered, by status. 499 is a client that went away before its answer.",
 		}, []string{"code"}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_flow_control_requests_total", ConstLabels: constant,
-			Help: "Requests decided by flow control, by outcome.",
+			Help: "Requests whose wait in flow control ended, by outcome and priority.",
 		}, []string{"outcome", "priority"}),
 		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_flow_control_request_queue_duration_seconds", ConstLabels: constant,
-			Help:    "Time from enqueuing to the decision.",
+			Help:    "Time that requests waited in flow control, by outcome.",
 			Buckets: []float64{.0005, .001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60},
 		}, []string{"fairness_id", "priority", "outcome"}),
 		turns: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "weir_ledger_turn_duration_seconds", ConstLabels: constant,
-			Help:    "Duration of turns with the ledger.",
+			Help:    "Duration of turns: exchanges of this replica with the ledger.",
 			Buckets: []float64{.000005, .00002, .0001, .0003, .001, .003, .01, .05, .2, .5},
 		}),
 		failures: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "weir_ledger_turn_failures_total", ConstLabels: constant, Help: "Turns that failed.",
+			Name: "weir_ledger_turn_failures_total", ConstLabels: constant, Help: "Turns with the ledger that failed.",
 		}),
 		revocations: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_flow_control_revocations_total", ConstLabels: constant,
-			Help: "Requests in flight that were revoked, by what their clients got: an answer that says so, or the end of a stream.",
+			Help: "Requests in flight that were revoked for a higher priority: refused (status 429 before the answer began) or cut_off (the answer broke off).",
 		}, []string{"outcome"}),
 		fallbacks: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_endpoint_fallbacks_total", ConstLabels: constant,
-			Help: "Requests that Envoy says another endpoint answered than the first it was told.",
+			Help: "Requests served by a fallback endpoint instead of the first choice, as reported by Envoy.",
 		}),
 		described: make(map[string]*prometheus.Desc),
 	}
 	describe := func(name, help string, labels ...string) {
 		m.described[name] = prometheus.NewDesc("weir_"+name, help, labels, constant)
 	}
-	describe("flow_control_queue_size", "Requests waiting at this replica.", "fairness_id", "priority")
-	describe("flow_control_queue_bytes", "Bytes of the requests waiting at this replica.", "fairness_id", "priority")
+	describe("flow_control_queue_size", "Requests waiting in the queues of this replica, by whichever replica they came in.", "fairness_id", "priority")
+	describe("flow_control_queue_bytes", "Bytes of the requests waiting in the queues of this replica.", "fairness_id", "priority")
 	describe("flow_control_pool_saturation", "How full the pool is; 1 is full.")
-	describe("flow_control_stale_endpoints", "Endpoints that count as full because the readings of their metrics are too old.")
-	describe("flow_control_revocations_issued_total", "This replica's requests in flight that the ledger wanted ended for the sake of others.")
-	describe("flow_control_pending_reclaim", "Those of them that have not ended.")
+	describe("flow_control_stale_endpoints", "Endpoints that count as full because the last reading of their metrics is too old.")
+	describe("flow_control_revocations_issued_total", "Requests in flight at this replica that were revoked for a higher priority.")
+	describe("flow_control_pending_reclaim", "Revoked requests that are still in flight at this replica.")
 	describe("flow_control_fairness_lag", "How far the waiting flow that was served least is behind the band's virtual time, in the unit of its fairness policy.", "priority")
 	describe("flow_control_capacity_utilization_requests", "How full the band's buffer is with requests, over the fleet; 1 is full.", "priority")
 	describe("flow_control_capacity_utilization_bytes", "How full the band's buffer is with bytes, over the fleet; 1 is full.", "priority")
 	describe("flow_control_global_capacity_utilization_requests", "How full the buffer of all bands is with requests, over the fleet; 0 without a cap.")
 	describe("flow_control_global_capacity_utilization_bytes", "How full the buffer of all bands is with bytes, over the fleet; 0 without a cap.")
-	describe("flow_control_in_flight", "Requests in flight over the fleet, as the ledger last told.")
-	describe("flow_control_limit", "Requests that the pool takes in flight.")
-	describe("ledger_state", "1 for the state this replica is in with the ledger.", "state")
-	describe("ledger_members", "Replicas with a lease.")
-	describe("ledger_turns_total", "Turns taken.")
-	describe("ledger_grants_total", "Requests granted to this replica.")
-	describe("fleet_members", "Live replicas as this one sees them, itself included.")
-	describe("fleet_reachable", "Other replicas whose ticket streams work.")
-	describe("fleet_shards_owned", "Shards that this replica owns.")
-	describe("fleet_tickets_forwarded_total", "Tickets handed to other replicas.")
-	describe("fleet_tickets_held", "Waiting tickets of other replicas in this one's queues.")
-	describe("fleet_shard_moves_total", "Changes of the shard map.")
+	describe("flow_control_in_flight", "Requests in flight over the fleet, by the last reply of the ledger.")
+	describe("flow_control_limit", "Requests that may be in flight over the fleet.")
+	describe("ledger_state", "1 for the state of this replica's connection to the ledger, 0 for all others.", "state")
+	describe("ledger_members", "Replicas that hold a lease in the ledger.")
+	describe("ledger_turns_total", "Turns with the ledger.")
+	describe("ledger_grants_total", "Requests that the ledger let this replica dispatch.")
+	describe("fleet_members", "Replicas that are alive by gossip, this one included.")
+	describe("fleet_reachable", "Other replicas whose ticket streams to this one work.")
+	describe("fleet_shards_owned", "Shards of flows that this replica owns.")
+	describe("fleet_tickets_forwarded_total", "Waiting requests that this replica queued at another one, the owner of their flow.")
+	describe("fleet_tickets_held", "Waiting requests of other replicas in the queues of this one.")
+	describe("fleet_shard_moves_total", "Changes of the map of shards to replicas.")
 	describe("endpoints", "Endpoints that can be used.")
-	describe("endpoint_in_flight", "This replica's requests at each endpoint.", "endpoint")
-	describe("endpoint_healthy", "1 for an endpoint that can be used.", "endpoint")
+	describe("endpoint_in_flight", "Requests of this replica at each endpoint.", "endpoint")
+	describe("endpoint_healthy", "1 for an endpoint that can be used, 0 for one that is ejected.", "endpoint")
 	describe("endpoint_scrapes_total", "Readings of endpoints' own metrics that this replica took.")
-	describe("fleet_tickets_moved_total", "Waiting requests that changes of the shard map moved.")
+	describe("fleet_tickets_moved_total", "Waiting requests that moved to another replica when the shard map changed.")
 	return m
 }
 
@@ -148,7 +148,7 @@ func (m *Metrics) revoked(begun bool) {
 	m.revocations.WithLabelValues(outcome).Inc()
 }
 
-// fellBack counts a request that another endpoint answered than the first.
+// fellBack counts a request that was answered by a fallback endpoint.
 func (m *Metrics) fellBack() {
 	if m != nil {
 		m.fallbacks.Inc()
@@ -219,8 +219,8 @@ func (m *Metrics) forget(now time.Time) {
 	})
 }
 
-// fairnessLag is, for each band, how far a waiting flow is behind the virtual time at
-// most. It stays within what a few requests cost.
+// fairnessLag is, for each band, the largest distance of a waiting flow behind virtual
+// time. It stays within what a few requests cost.
 func fairnessLag(v core.View) map[int]float64 {
 	lags := make(map[int]float64)
 	for _, b := range v.Bands {

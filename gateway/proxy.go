@@ -25,7 +25,7 @@ type proxy struct {
 	reverse   *httputil.ReverseProxy
 }
 
-// sessionKey is where a request on its way to an endpoint has its session.
+// sessionKey is the context key of the session of a request on its way to an endpoint.
 type sessionKey struct{}
 
 func sessionOf(r *http.Request) *session { return r.Context().Value(sessionKey{}).(*session) }
@@ -102,7 +102,7 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	return s.failure
 }
 
-// checkTarget refuses what the gateway has no part in.
+// checkTarget refuses requests that are not for a model server.
 func checkTarget(r *http.Request) *refusal {
 	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
 		return &refusal{

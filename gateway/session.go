@@ -110,8 +110,8 @@ func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bo
 	return others, true
 }
 
-// moved takes in that the request went to another endpoint than the one it was placed
-// at, which could not be reached.
+// moved notes that the request went to another endpoint than the one it was placed at,
+// which could not be reached.
 func (s *session) moved(to *endpoints.Endpoint, cause error) {
 	first := s.slot
 	s.slot = first.Move(to)
@@ -119,14 +119,14 @@ func (s *session) moved(to *endpoints.Endpoint, cause error) {
 	first.Unreachable(cause)
 }
 
-// unreached takes in that no connection to the request's endpoint came about.
+// unreached notes that the request's endpoint could not be connected to.
 func (s *session) unreached(cause error) {
 	s.slot.Unreachable(cause)
 	s.slot = nil
 }
 
-// respond takes in that the endpoint answers: what it sends is read for usage, and what
-// that shows is charged as it comes. The body is nil where another one passes it on.
+// respond begins the answer: it is read for usage, and charged as it comes. The body is
+// nil where Envoy passes it on.
 func (s *session) respond(contentType string, body io.ReadCloser) *usageReader {
 	if s.slot != nil {
 		s.slot.Answered()

@@ -15,8 +15,8 @@ type Tenants struct {
 	// which may be empty; nil gives all 0.
 	Priority func(flow, objective string) int
 	// Keys are the flows by the SHA-256 of their API keys. With any, a request must
-	// carry one as a bearer token, which goes no further than here; what it says of
-	// its flow itself is dropped. nil trusts the fairness header.
+	// carry one as a bearer token, which is removed; its own header for the flow is
+	// ignored. nil trusts the fairness header.
 	Keys map[[sha256.Size]byte]string
 	// MaxFlows is how many flows of a priority are told apart; what comes beyond
 	// shares the flow OverflowFlow. 10,000 by default.
@@ -28,7 +28,7 @@ const OverflowFlow = "overflow-flow"
 
 const defaultMaxFlows = 10_000
 
-// SetTenants replaces who is who for requests from now on.
+// SetTenants replaces the tenants for requests from now on.
 func (g *Gateway) SetTenants(t Tenants) {
 	if t.MaxFlows <= 0 {
 		t.MaxFlows = defaultMaxFlows
@@ -36,8 +36,8 @@ func (g *Gateway) SetTenants(t Tenants) {
 	g.tenants.Store(&t)
 }
 
-// identify says whose request it is. The answer is untrusted input where it is the
-// header's: it ends up in logs, metrics and the ledger.
+// identify says whose request it is. An id from the header is untrusted input: it ends up
+// in logs, metrics and the ledger.
 func (t *Tenants) identify(h http.Header) (policies.FlowKey, *refusal) {
 	var key policies.FlowKey
 	if t.Keys == nil {

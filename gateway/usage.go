@@ -9,9 +9,9 @@ import (
 	"github.com/weirflow/weir/controller"
 )
 
-// Bounds on what is kept of an answer while it streams by.
+// Bounds on what is kept of an answer while it streams through.
 const (
-	maxTail = 64 << 10 // of a JSON answer, where its usage stands
+	maxTail = 64 << 10 // of a JSON answer, whose usage is at its end
 	maxLine = 1 << 20  // of an event stream
 
 	maxCandidates = 16 // places of a text that may be its usage object, tried from its end
@@ -31,19 +31,19 @@ type usageReader struct {
 	usage  controller.Usage
 	done   bool
 
-	tell    int64 // progress is told at so many chunks
-	telling func(controller.Usage)
+	report   int64 // the number of chunks at which progress is reported next
+	progress func(controller.Usage)
 }
 
-// progressEvery is how many tokens beyond the estimate are told of at a time.
+// progressEvery is after how many tokens beyond the estimate progress is reported.
 const progressEvery = 64
 
-// newUsageReader reads the usage of an answer to a request whose prompt and answer
-// were estimated; progress, if not nil, is told of tokens beyond that as they come.
+// newUsageReader reads the usage of an answer to a request whose prompt and answer were
+// estimated; progress, if not nil, is called for tokens beyond the estimate as they come.
 func newUsageReader(body io.ReadCloser, contentType string, in *inbound, progress func(controller.Usage)) *usageReader {
 	return &usageReader{
 		body: body, input: in.inputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
-		tell: in.outputTokens + progressEvery, telling: progress,
+		report: in.outputTokens + progressEvery, progress: progress,
 	}
 }
 
@@ -108,9 +108,9 @@ func (u *usageReader) event(line []byte) {
 	if u.find(data) {
 		return
 	}
-	if u.chunks++; u.chunks == u.tell && u.telling != nil {
-		u.tell += progressEvery
-		u.telling(controller.Usage{InputTokens: u.input, OutputTokens: u.chunks, Known: true})
+	if u.chunks++; u.chunks == u.report && u.progress != nil {
+		u.report += progressEvery
+		u.progress(controller.Usage{InputTokens: u.input, OutputTokens: u.chunks, Known: true})
 	}
 }
 
