@@ -3,58 +3,23 @@ package kubernetes
 import (
 	"context"
 	"fmt"
-	"os"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
-	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
-	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 )
-
-func TestMain(m *testing.M) {
-	ctrllog.SetLogger(logr.Discard()) // or it complains
-	os.Exit(m.Run())
-}
-
-// binariesVariable names the directory with the binaries.
-const binariesVariable = "WEIR_KUBERNETES"
-
-// binaries is the directory with kube-apiserver, etcd, kubectl and helm.
-func binaries(t *testing.T) string {
-	t.Helper()
-	dir := os.Getenv(binariesVariable)
-	if dir == "" {
-		cache, err := os.UserCacheDir()
-		if err != nil {
-			t.Skipf("skipped: %v", err)
-		}
-		dir = filepath.Join(cache, "weir", "kubernetes-1.37.2")
-	}
-	for _, name := range []string{"kube-apiserver", "etcd", "kubectl", "helm"} {
-		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
-			t.Skipf("skipped: no %s in %s; make kubernetes builds it", name, dir)
-		}
-	}
-	return dir
-}
 
 // cluster is an API server that ends with the test.
 type cluster struct {
 	t      *testing.T
-	env    *envtest.Environment
 	rest   *rest.Config
-	client client.Client
-	dir    string
+	client dynamic.Interface
+	dir    string // of the binaries
 }
 
 func startCluster(t *testing.T) *cluster {
@@ -63,51 +28,73 @@ func startCluster(t *testing.T) *cluster {
 		t.Skip("skipped: takes 15 s")
 	}
 	c := &cluster{t: t, dir: binaries(t)}
-	c.env = &envtest.Environment{
-		BinaryAssetsDirectory: c.dir, ControlPlaneStartTimeout: time.Minute, ControlPlaneStopTimeout: 20 * time.Second,
-	}
+	c.rest = startControlPlane(t, c.dir)
 	var err error
-	if c.rest, err = c.env.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := c.env.Stop(); err != nil {
-			t.Logf("stop the API server: %v", err)
-		}
-	})
-	scheme := runtime.NewScheme()
-	for _, add := range []func(*runtime.Scheme) error{corev1.AddToScheme, rbacv1.AddToScheme} {
-		if err := add(scheme); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if c.client, err = client.New(c.rest, client.Options{Scheme: scheme}); err != nil {
+	if c.client, err = dynamic.NewForConfig(c.rest); err != nil {
 		t.Fatal(err)
 	}
 	return c
 }
 
-// install installs custom resources.
-func (c *cluster) install(paths ...string) {
+// kubectl runs it as the admin and returns what it prints.
+func (c *cluster) kubectl(stdin string, args ...string) string {
 	c.t.Helper()
-	if _, err := envtest.InstallCRDs(c.rest, envtest.CRDInstallOptions{Paths: paths, ErrorIfPathMissing: true}); err != nil {
+	return run(c.t, stdin, filepath.Join(c.dir, "kubectl"), append([]string{"--kubeconfig", c.kubeconfig(admin)}, args...)...)
+}
+
+// install installs the custom resources of a directory.
+func (c *cluster) install(dir string) {
+	c.t.Helper()
+	c.kubectl("", "apply", "-f", dir)
+	c.kubectl("", "wait", "--for", "condition=established", "--timeout", "30s", "-f", dir)
+}
+
+// resource is where the API server has objects of an object's kind.
+func (c *cluster) resource(o *unstructured.Unstructured) dynamic.ResourceInterface {
+	kind := o.GroupVersionKind()
+	all := c.client.Resource(kind.GroupVersion().WithResource(strings.ToLower(kind.Kind) + "s"))
+	if o.GetNamespace() == "" {
+		return all
+	}
+	return all.Namespace(o.GetNamespace())
+}
+
+// create makes an object.
+func (c *cluster) create(o *unstructured.Unstructured) {
+	c.t.Helper()
+	if _, err := c.resource(o).Create(context.Background(), o, metav1.CreateOptions{}); err != nil {
 		c.t.Fatal(err)
 	}
 }
 
-// create makes an object.
-func (c *cluster) create(o client.Object) {
+// remove deletes an object at once.
+func (c *cluster) remove(o *unstructured.Unstructured) {
 	c.t.Helper()
-	if err := c.client.Create(context.Background(), o); err != nil {
+	now := int64(0)
+	if err := c.resource(o).Delete(context.Background(), o.GetName(), metav1.DeleteOptions{GracePeriodSeconds: &now}); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+// patch changes an object, or its subresource if one is named.
+func (c *cluster) patch(o *unstructured.Unstructured, subresource, format string, args ...any) {
+	c.t.Helper()
+	var subresources []string
+	if subresource != "" {
+		subresources = []string{subresource}
+	}
+	_, err := c.resource(o).Patch(context.Background(), o.GetName(), types.MergePatchType, fmt.Appendf(nil, format, args...), metav1.PatchOptions{}, subresources...)
+	if err != nil {
 		c.t.Fatal(err)
 	}
 }
 
 func (c *cluster) namespace(name string) {
-	c.create(&corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	c.t.Helper()
+	c.create(object("v1", "Namespace", "", name, nil))
 }
 
-// object is a custom resource with that spec.
+// object is one with that spec.
 func object(apiVersion, kind, namespace, name string, spec map[string]any) *unstructured.Unstructured {
 	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind, "spec": spec}}
 	u.SetNamespace(namespace)
@@ -132,35 +119,20 @@ func objective(namespace, name, pool string, priority int64) *unstructured.Unstr
 	})
 }
 
-// patch changes an object's spec, or its status.
-func (c *cluster) patch(o client.Object, status bool, format string, args ...any) {
-	c.t.Helper()
-	p := client.RawPatch(types.MergePatchType, fmt.Appendf(nil, format, args...))
-	var err error
-	if status {
-		err = c.client.Status().Patch(context.Background(), o, p)
-	} else {
-		err = c.client.Patch(context.Background(), o, p)
-	}
-	if err != nil {
-		c.t.Fatal(err)
-	}
-}
-
 // pod makes a pod with a label app, that is ready at the address.
-func (c *cluster) pod(namespace, name, app, ip string) *corev1.Pod {
+func (c *cluster) pod(namespace, name, app, ip string) *unstructured.Unstructured {
 	c.t.Helper()
-	p := &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name, Labels: map[string]string{"app": app}},
-		Spec:       corev1.PodSpec{Containers: []corev1.Container{{Name: "server", Image: "server"}}},
-	}
+	p := object("v1", "Pod", namespace, name, map[string]any{
+		"containers": []any{map[string]any{"name": "server", "image": "server"}},
+	})
+	p.SetLabels(map[string]string{"app": app})
 	c.create(p)
 	c.ready(p, ip, "True")
 	return p
 }
 
 // ready says whether a pod is.
-func (c *cluster) ready(p *corev1.Pod, ip, is string) {
+func (c *cluster) ready(p *unstructured.Unstructured, ip, is string) {
 	c.t.Helper()
-	c.patch(p, true, `{"status":{"phase":"Running","podIP":%q,"podIPs":[{"ip":%q}],"conditions":[{"type":"Ready","status":%q}]}}`, ip, ip, is)
+	c.patch(p, "status", `{"status":{"phase":"Running","podIP":%q,"podIPs":[{"ip":%q}],"conditions":[{"type":"Ready","status":%q}]}}`, ip, ip, is)
 }

@@ -14,11 +14,8 @@ import (
 	"regexp"
 	"strings"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
-
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/weirflow/weir/gateway"
 )
@@ -35,24 +32,6 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 	return string(out)
 }
 
-// kubeconfig is a file by which somebody reaches the API server.
-func (c *cluster) kubeconfig(user string, groups ...string) string {
-	c.t.Helper()
-	u, err := c.env.AddUser(envtest.User{Name: user, Groups: groups}, nil)
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	text, err := u.KubeConfig()
-	if err != nil {
-		c.t.Fatal(err)
-	}
-	file := filepath.Join(c.t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-	return file
-}
-
 const chart = "../../deploy/helm/weir"
 
 // TestChart has the API server take what the chart makes, installs it, and upgrades it:
@@ -62,7 +41,7 @@ func TestChart(t *testing.T) {
 	c.install("crds")
 	c.namespace("prod")
 	c.namespace("models")
-	admin := c.kubeconfig("admin", "system:masters")
+	kubeconfig := c.kubeconfig(admin)
 	helm := filepath.Join(c.dir, "helm")
 	run(t, "", helm, "lint", "--strict", chart, "--set", "inferencePool.name=vllm")
 	for name, args := range map[string][]string{
@@ -75,8 +54,8 @@ func TestChart(t *testing.T) {
 		"by DNS":         {"--set", "endpointsDNS=vllm.models.svc:8000,http.enabled=false,networkPolicy.enabled=false,antiAffinity=none"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			manifests := run(t, "", helm, append([]string{"template", "w", chart, "--namespace", "prod", "--kubeconfig", admin, "--validate"}, args...)...)
-			out := run(t, manifests, filepath.Join(c.dir, "kubectl"), "--kubeconfig", admin, "apply", "--dry-run=server", "-f", "-")
+			manifests := run(t, "", helm, append([]string{"template", "w", chart, "--namespace", "prod", "--kubeconfig", kubeconfig, "--validate"}, args...)...)
+			out := c.kubectl(manifests, "apply", "--dry-run=server", "-f", "-")
 			if n := strings.Count(out, "created (server dry run)"); n < 5 {
 				t.Errorf("%d objects taken:\n%s", n, out)
 			}
@@ -92,9 +71,9 @@ func TestChart(t *testing.T) {
 			run(t, "", "go", "run", "../../cmd/weir", "config", "check", file)
 		})
 	}
-	install := []string{chart, "--namespace", "prod", "--kubeconfig", admin, "--set", "inferencePool.name=vllm,inferencePool.namespace=models"}
+	install := []string{chart, "--namespace", "prod", "--kubeconfig", kubeconfig, "--set", "inferencePool.name=vllm,inferencePool.namespace=models"}
 	key := func() string {
-		return run(t, "", filepath.Join(c.dir, "kubectl"), "--kubeconfig", admin, "--namespace", "prod", "get", "secret", "w-weir-gossip", "-o", "jsonpath={.data.key}")
+		return c.kubectl("", "--namespace", "prod", "get", "secret", "w-weir-gossip", "-o", "jsonpath={.data.key}")
 	}
 	run(t, "", helm, append([]string{"install", "w"}, install...)...)
 	first := key()
@@ -110,11 +89,10 @@ func TestServe(t *testing.T) {
 	c := startCluster(t)
 	c.install("crds")
 	c.namespace("models")
-	admin := c.kubeconfig("admin", "system:masters")
-	role := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "models", "--kubeconfig", admin, "--validate",
+	kubeconfig := c.kubeconfig(admin)
+	role := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "models", "--kubeconfig", kubeconfig, "--validate",
 		"--show-only", "templates/rbac.yaml", "--set", "inferencePool.name=vllm")
-	run(t, role, filepath.Join(c.dir, "kubectl"), "--kubeconfig", admin, "apply", "-f", "-")
-	weir := c.kubeconfig("system:serviceaccount:models:weir", "system:serviceaccounts", "system:serviceaccounts:models", "system:authenticated")
+	c.kubectl(role, "apply", "-f", "-")
 
 	var served [2]atomic.Int64
 	port := ""
@@ -136,7 +114,7 @@ func TestServe(t *testing.T) {
 	var number int64
 	_, _ = fmt.Sscan(port, &number)
 
-	url, adminURL := serve(t, "--inference-pool", "models/vllm", "--kubeconfig", weir, "--max-concurrency", "4", "--request-ttl", "1s")
+	url, adminURL := serve(t, "--inference-pool", "models/vllm", "--kubeconfig", c.kubeconfig(replica), "--max-concurrency", "4", "--request-ttl", "1s")
 	ask := func(headers ...string) int {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/completions", strings.NewReader(`{"model":"m","prompt":"hi"}`))
 		if err != nil {
@@ -225,7 +203,7 @@ func serve(t *testing.T, args ...string) (url, admin string) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGKILL)
+		_ = cmd.Process.Kill()
 		_ = cmd.Wait()
 	})
 	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)"`)

@@ -95,16 +95,14 @@ func TestSource(t *testing.T) {
 	f.until(f.endpoints, "one not ready", "models/vllm-0@10.0.0.10:8000")
 	c.ready(one, "10.0.0.11", "True")
 	f.until(f.endpoints, "ready again", "models/vllm-0@10.0.0.10:8000 models/vllm-1@10.0.0.11:8000")
-	if err := c.client.Delete(t.Context(), one); err != nil {
-		t.Fatal(err)
-	}
+	c.remove(one)
 	f.until(f.endpoints, "one deleted", "models/vllm-0@10.0.0.10:8000")
 
-	c.patch(pool, false, `{"spec":{"targetPorts":[{"number":8000},{"number":8001}]}}`)
+	c.patch(pool, "", `{"spec":{"targetPorts":[{"number":8000},{"number":8001}]}}`)
 	f.until(f.endpoints, "two ports", "models/vllm-0-rank-0@10.0.0.10:8000 models/vllm-0-rank-1@10.0.0.10:8001")
-	c.patch(pool, false, `{"spec":{"targetPorts":[{"number":9000}],"selector":{"matchLabels":{"app":"other"}}}}`)
+	c.patch(pool, "", `{"spec":{"targetPorts":[{"number":9000}],"selector":{"matchLabels":{"app":"other"}}}}`)
 	f.until(f.endpoints, "another selector", "models/other@10.0.0.66:9000")
-	c.patch(pool, false, `{"spec":{"selector":{"matchLabels":{"app":"nobody"}}}}`)
+	c.patch(pool, "", `{"spec":{"selector":{"matchLabels":{"app":"nobody"}}}}`)
 	f.until(f.endpoints, "no pods", "")
 
 	c.create(objective("models", "urgent", "vllm", 10))
@@ -112,9 +110,7 @@ func TestSource(t *testing.T) {
 	c.create(object("llm-d.ai/v1alpha2", "InferenceObjective", "models", "batch", map[string]any{"priority": int64(-1)}))
 	f.until(f.objectives, "objectives", "batch=-1 urgent=10")
 
-	if err := c.client.Delete(t.Context(), pool); err != nil {
-		t.Fatal(err)
-	}
+	c.remove(pool)
 	c.create(object("inference.networking.x-k8s.io/v1alpha2", "InferencePool", "models", "vllm", map[string]any{
 		"selector": map[string]any{"app": "vllm"}, "targetPortNumber": int64(7000),
 	}))
