@@ -7,11 +7,11 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/internal/pause"
 )
 
 // Server is a redis-server process on loopback, without persistence.
@@ -94,10 +94,14 @@ func (s *Server) Kill() {
 	}
 }
 
-// Signal sends the process a signal, such as SIGSTOP.
-func (s *Server) Signal(signal syscall.Signal) {
+// Stop stops the process for a while: it holds its connections and does not answer.
+func (s *Server) Stop() {
 	s.tb.Helper()
-	if err := s.process.Process.Signal(signal); err != nil {
-		s.tb.Fatal(err)
-	}
+	pause.Stop(s.tb, s.process.Process)
+}
+
+// Continue lets the stopped process go on.
+func (s *Server) Continue() {
+	s.tb.Helper()
+	pause.Continue(s.tb, s.process.Process)
 }

@@ -14,11 +14,11 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/internal/pause"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -286,7 +286,7 @@ func TestScrapes(t *testing.T) {
 		f.Replicas[4].Kill()
 		time.Sleep(2 * time.Second)
 		killed := s.gaps()
-		_ = f.Replicas[3].Process.Process.Signal(syscall.SIGSTOP)
+		pause.Stop(t, f.Replicas[3].Process.Process)
 		time.Sleep(2 * time.Second)
 		stopped := s.gaps()
 		t.Logf("longest without a reading: %v when a reader was killed, %v when one was stopped", killed, stopped)

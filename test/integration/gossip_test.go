@@ -1,10 +1,10 @@
 package integration
 
 import (
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/internal/pause"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -40,9 +40,7 @@ func TestReplicaStopped(t *testing.T) {
 	l, tenants := c.Uneven()
 	time.Sleep(time.Second)
 	stopped := c.Replicas[2]
-	if err := stopped.Process.Process.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	pause.Stop(t, stopped.Process.Process)
 	took := c.Wait("its shards are the others'", 3*time.Second, func() bool {
 		return c.Owned(c.Replicas[0], stopped.ID)+c.Owned(c.Replicas[1], stopped.ID) == 0
 	})
@@ -51,9 +49,7 @@ func TestReplicaStopped(t *testing.T) {
 	c.Even("a replica stopped", l, tenants)
 	time.Sleep(3 * time.Second)
 	c.WithinLimit("a replica stopped")
-	if err := stopped.Process.Process.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	pause.Continue(t, stopped.Process.Process)
 	took = c.Wait("all agree again", 10*time.Second, func() bool { return c.Agree(3) })
 	t.Logf("all agreed again %v after SIGCONT", took)
 	time.Sleep(time.Second)

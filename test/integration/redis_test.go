@@ -2,7 +2,6 @@ package integration
 
 import (
 	"context"
-	"syscall"
 	"testing"
 	"time"
 
@@ -85,9 +84,9 @@ func TestSharedLimitThroughFaults(t *testing.T) {
 	server.Run()
 	s.check("killed and restarted empty")
 
-	server.Signal(syscall.SIGSTOP)
+	server.Stop()
 	time.Sleep(5 * time.Second)
-	server.Signal(syscall.SIGCONT)
+	server.Continue()
 	s.check("stopped for 5 s")
 
 	s.dead = s.replicas[2]

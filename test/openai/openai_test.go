@@ -36,7 +36,7 @@ func TestOfficialClient(t *testing.T) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
-	command(ctx, t, dir, "npm", "install", "--no-audit", "--no-fund", "--silent")
+	install(ctx, t, dir)
 	binary := filepath.Join(dir, "weir")
 	here, err := os.Getwd()
 	if err != nil {
@@ -52,6 +52,26 @@ func TestOfficialClient(t *testing.T) {
 		t.Errorf("the client printed %s", out)
 	}
 }
+
+// install installs the client in a directory. It comes from npm's registry, or from
+// npm's cache.
+func install(ctx context.Context, t *testing.T, dir string) {
+	t.Helper()
+	c := exec.CommandContext(ctx, "npm", "install", "--no-audit", "--no-fund", "--prefer-offline",
+		"--fetch-retry-mintimeout", "1000", "--fetch-retry-maxtimeout", "3000")
+	c.Dir = dir
+	out, err := c.CombinedOutput()
+	if err == nil {
+		return
+	}
+	if why := unreachable.Find(out); why != nil {
+		needs.Lacking(t, "npm's registry cannot be reached: %s", why)
+	}
+	t.Fatalf("npm install: %v\n%s", err, out)
+}
+
+// unreachable is how npm says that it has no network.
+var unreachable = regexp.MustCompile(`\b(ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH|EHOSTUNREACH|ERR_SOCKET_TIMEOUT|ENOTCACHED)\b`)
 
 func command(ctx context.Context, t *testing.T, dir, name string, args ...string) string {
 	t.Helper()
@@ -75,7 +95,9 @@ func start(ctx context.Context, t *testing.T, binary, pattern string, args ...st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		_ = c.Process.Signal(syscall.SIGTERM)
+		if c.Process.Signal(syscall.SIGTERM) != nil { // as on Windows
+			_ = c.Process.Kill()
+		}
 		_ = c.Wait()
 		_ = w.Close()
 	})
