@@ -3,20 +3,16 @@ package config
 import (
 	"cmp"
 	"crypto/sha256"
-	"errors"
-	"fmt"
 	"net"
 	"slices"
+	"strconv"
 	"strings"
-	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/fairness"
-	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/saturation"
-	"github.com/weirflow/weir/policies/usagelimit"
 	"github.com/weirflow/weir/shard"
 )
 
@@ -51,38 +47,69 @@ type Eviction struct {
 type builder struct {
 	decoder
 	registry *policies.Registry
-	file     File
+	files    bool // whether to look at the files that are named
+	file     *File
 	plan     Plan
 	set      *policies.Set
 	warnings Problems
 	eviction Eviction
+	listed   bool // whether a problem lists the types
+	declared []policies.Plugin
 	unknown  map[string]bool // plug-ins that were declared and could not be made
 }
 
-// at is the line of a path, or of the nearest that the file has.
-func (b *builder) at(path string) int {
-	for path != "" {
-		if line, ok := b.lines[path]; ok {
-			return line
-		}
-		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+// at is where a path was given, or the nearest that was. What was given nowhere is
+// named by its flag where there is no file to write it into.
+func (b *builder) at(path string) place {
+	if at, ok := b.places[path]; ok {
+		return at
 	}
-	return b.lines[""]
+	if flag := flagOf(path); flag != "" && b.fileless() {
+		return place{flag: flag}
+	}
+	for path != "" {
+		path = path[:max(0, strings.LastIndexAny(path, ".["))]
+		if at, ok := b.places[path]; ok {
+			return place{flag: at.flag, line: at.line}
+		}
+	}
+	return place{}
 }
 
-func (b *builder) wrong(path, format string, args ...any) { b.fail(b.at(path), path, format, args...) }
+// given reports whether a path was.
+func (b *builder) given(path string) bool {
+	_, ok := b.places[path]
+	return ok
+}
 
-func (b *builder) warn(path, text string) {
-	b.warnings = append(b.warnings, Problem{Line: b.at(path), Path: path, Text: text})
+// fileless reports whether flags alone say what is wanted.
+func (b *builder) fileless() bool { return b.name == "" && b.places[""].line == 0 }
+
+// called is another setting's name in a problem of a path: flags speak of flags.
+func (b *builder) called(other, path string) string {
+	if flag := flagOf(other); flag != "" && b.at(path).flag != "" {
+		return flag
+	}
+	return other
+}
+
+func (b *builder) wrong(path, format string, args ...any) {
+	b.failAt(b.at(path), path, format, args...)
+}
+
+func (b *builder) warn(path, format string, args ...any) {
+	d := decoder{name: b.name}
+	d.failAt(b.at(path), path, format, args...)
+	b.warnings = append(b.warnings, d.problems...)
 }
 
 func (b *builder) build() {
-	f := &b.file
+	f := b.file
 	if f.Kind != Kind {
-		b.wrong("kind", "%q is given, it must be %s", f.Kind, Kind)
+		b.wrong("kind", "must be %s", Kind)
 	}
 	if f.APIVersion != APIVersion && f.APIVersion != OlderAPIVersion {
-		b.wrong("apiVersion", "%q is given, it must be %s or %s", f.APIVersion, APIVersion, OlderAPIVersion)
+		b.wrong("apiVersion", "must be %s or %s", APIVersion, OlderAPIVersion)
 	}
 	if len(f.FeatureGates) > 0 {
 		b.warn("featureGates", "flow control is always on: gates have no effect")
@@ -91,7 +118,7 @@ func (b *builder) build() {
 	b.flowControl()
 	b.weir()
 	b.scheduling()
-	b.plan.File = b.file
+	b.plan.File = *b.file
 }
 
 // plugins makes the declared plug-ins.
@@ -102,25 +129,18 @@ func (b *builder) plugins() {
 		b.fail(0, "", "%v: Weir itself has this type; register yours under another", err)
 	}
 	b.set, b.unknown = policies.NewSet(registry), make(map[string]bool)
-	types, told := registry.Types(), false
+	types := registry.Types()
 	for i := range b.file.Plugins {
 		p := &b.file.Plugins[i]
 		path := indexed("plugins", i)
 		name := cmp.Or(p.Name, p.Type)
 		if p.Type == "" || !slices.Contains(types, p.Type) && !needless[p.Type] {
-			what := "is missing"
-			if p.Type != "" {
-				what = fmt.Sprintf("unknown type %q", p.Type)
-			}
-			if !told {
-				what += "; known types: " + strings.Join(types, ", ")
-			}
-			told, b.unknown[name] = true, true
-			b.wrong(path+".type", "%s", what)
+			b.unknown[name] = true
+			b.noType(path+".type", p.Type, types)
 			continue
 		}
 		if needless[p.Type] {
-			b.warn(path, "Weir needs no plug-in of type "+p.Type+": it has no effect")
+			b.warn(path, "Weir needs no plug-in of type %s: it has no effect", p.Type)
 			continue
 		}
 		parameters, err := p.Parameters.JSON()
@@ -132,12 +152,14 @@ func (b *builder) plugins() {
 		plugin, err := registry.New(p.Type, p.Name, parameters)
 		if err != nil {
 			b.unknown[name] = true
-			b.wrong(path+".parameters", "%v", err)
+			b.parameters(path+".parameters", p.Type, err)
 			continue
 		}
 		if err := b.set.Declare(plugin); err != nil {
-			b.wrong(path+".name", "%v", err)
+			b.wrong(path+".name", "a plug-in of this name is declared above")
+			continue
 		}
+		b.declared = append(b.declared, plugin)
 		switch p := plugin.(type) { // nothing refers to these: they hold when declared
 		case policies.EvictionFilter:
 			b.eviction.Filter = p
@@ -157,24 +179,14 @@ func (b *builder) flowControl() {
 	fc := &b.file.FlowControl
 	b.notNegative("flowControl.maxBytes", fc.MaxBytes)
 	b.notNegative("flowControl.maxRequests", fc.MaxRequests)
-	minute := Duration(time.Minute)
-	if fc.DefaultRequestTTL == nil {
-		fc.DefaultRequestTTL = &minute
-	}
-	if fc.NoEndpointRequestTTL == nil {
-		fc.NoEndpointRequestTTL = fc.DefaultRequestTTL
-	}
 	for path, ttl := range map[string]Duration{
 		"flowControl.defaultRequestTTL": *fc.DefaultRequestTTL, "flowControl.noEndpointRequestTTL": *fc.NoEndpointRequestTTL,
 	} {
 		if ttl < 0 {
-			b.wrong(path, "%v is negative; give a time such as 60s, or 0s for no limit", ttl)
+			b.wrong(path, "must not be negative; give a time such as 60s, or 0s for no limit")
 		}
 	}
-	if fc.UsageLimitPolicyPluginRef == "" {
-		fc.UsageLimitPolicyPluginRef = usagelimit.StaticType
-	}
-	b.plan.UsageLimit = refer(b, "flowControl.usageLimitPolicyPluginRef", fc.UsageLimitPolicyPluginRef, b.set.UsageLimit)
+	b.plan.UsageLimit = refer(b, "flowControl.usageLimitPolicyPluginRef", fc.UsageLimitPolicyPluginRef, "usage limit policy", b.set.UsageLimit)
 	if fc.EnableEviction {
 		b.plan.Eviction = &b.eviction
 	}
@@ -195,91 +207,71 @@ func (b *builder) detector() {
 		ref = &PluginRef{saturation.UtilizationType}
 	}
 	b.file.SaturationDetector, b.file.FlowControl.SaturationDetector = nil, ref
-	b.plan.Detector = refer(b, path+".pluginRef", ref.PluginRef, b.set.Saturation)
+	b.plan.Detector = refer(b, path+".pluginRef", ref.PluginRef, "saturation detector", b.set.Saturation)
 }
 
 func (b *builder) bands() {
 	fc := &b.file.FlowControl
-	if fc.DefaultPriorityBand == nil {
-		fc.DefaultPriorityBand = &Band{}
-	}
 	usual := b.band("flowControl.defaultPriorityBand", fc.DefaultPriorityBand)
-	given := fc.DefaultNegativePriorityBand != nil
-	if !given {
-		same := *fc.DefaultPriorityBand
-		fc.DefaultNegativePriorityBand = &same
+	const path = "flowControl.defaultPriorityBand.fairnessPolicyRef"
+	if fc.DefaultPriorityBand.FairnessPolicyRef == fairness.GlobalStrictType && !b.given(path) && !b.fileless() {
+		b.warn(path, "it is not given, and the default of a file, %s, does not keep tenants apart; %s does", fairness.GlobalStrictType, fairness.RoundRobinType)
 	}
 	negative := usual
-	if given {
+	if b.given("flowControl.defaultNegativePriorityBand") {
 		negative = b.band("flowControl.defaultNegativePriorityBand", fc.DefaultNegativePriorityBand)
 	}
 	own := make(map[int]shard.BandConfig)
 	for i := range fc.PriorityBands {
 		p := &fc.PriorityBands[i]
 		path := indexed("flowControl.priorityBands", i)
-		if _, ok := b.lines[path+".priority"]; !ok {
+		if !b.given(path + ".priority") {
 			b.wrong(path, "priority is missing; give the band's number")
 		}
 		if _, twice := own[p.Priority]; twice {
-			b.wrong(path+".priority", "the band of priority %d is listed twice", p.Priority)
+			b.wrong(path+".priority", "the band of this priority is listed above")
 		}
 		own[p.Priority] = b.band(path, &p.Band)
 	}
 	b.plan.Bands, b.plan.Default, b.plan.Negative = own, usual, negative
 }
 
-// band fills a band's defaults in and builds it.
+// band builds a band.
 func (b *builder) band(path string, c *Band) shard.BandConfig {
 	b.notNegative(path+".maxBytes", c.MaxBytes)
 	b.notNegative(path+".maxRequests", c.MaxRequests)
-	if c.MaxBytes == 0 {
-		c.MaxBytes = 1e9
-	}
-	if c.MaxRequests == 0 {
-		c.MaxRequests = 5000
-	}
-	if c.FairnessPolicyRef == "" {
-		c.FairnessPolicyRef = fairness.GlobalStrictType
-	}
-	if c.OrderingPolicyRef == "" {
-		c.OrderingPolicyRef = ordering.FCFSType
-	}
 	return shard.BandConfig{
 		MaxRequests: int64(c.MaxRequests), MaxBytes: int64(c.MaxBytes),
-		Fairness: refer(b, path+".fairnessPolicyRef", c.FairnessPolicyRef, b.set.Fairness),
-		Ordering: refer(b, path+".orderingPolicyRef", c.OrderingPolicyRef, b.set.Ordering),
-	}
-}
-
-// refer looks a plug-in up.
-func refer[P any](b *builder, path, ref string, lookup func(string) (P, error)) P {
-	p, err := lookup(ref)
-	if err != nil {
-		b.unresolved(path, ref, err)
-	}
-	return p
-}
-
-// unresolved says that a reference leads nowhere, unless what it leads to was declared
-// and is known to be wrong.
-func (b *builder) unresolved(path, ref string, err error) {
-	if !b.unknown[ref] || !errors.Is(err, policies.ErrUnknownPlugin) {
-		b.wrong(path, "%v", err)
+		Fairness: refer(b, path+".fairnessPolicyRef", c.FairnessPolicyRef, fairnessPolicy, b.set.Fairness),
+		Ordering: refer(b, path+".orderingPolicyRef", c.OrderingPolicyRef, "ordering policy", b.set.Ordering),
 	}
 }
 
 func (b *builder) notNegative(path string, q Quantity) {
 	if q < 0 {
-		b.wrong(path, "%d is negative; leave it out for the default", q)
+		b.wrong(path, "must not be negative; leave it out for the default")
+	}
+}
+
+// needed reports a setting that was set to nothing.
+func (b *builder) needed(path, value string) {
+	if value == "" {
+		b.wrong(path, "must not be empty; leave it out for the default")
 	}
 }
 
 // address checks an address to listen on or to connect to.
 func (b *builder) address(path, address string) {
-	if address == "" {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		port = "8080"
+		if _, err := strconv.ParseUint(address, 10, 16); err == nil {
+			port = address
+		}
+		b.wrong(path, "must be a host and a port, such as 127.0.0.1:%s", port)
 		return
 	}
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		b.wrong(path, "%q is no address; give host and port, such as 127.0.0.1:8080", address)
+	if _, err := net.LookupPort("tcp", port); err != nil {
+		b.wrong(path, "the port must be from 0 to 65535")
 	}
 }

@@ -2,8 +2,6 @@ package config
 
 import (
 	"errors"
-	"strings"
-	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
@@ -12,7 +10,7 @@ import (
 
 // scheduling builds the profile, and finds out where endpoints come from.
 func (b *builder) scheduling() {
-	f := &b.file
+	f := b.file
 	if f.RequestHandler != nil || f.Parser != nil {
 		path := "requestHandler"
 		if f.RequestHandler == nil {
@@ -30,7 +28,6 @@ func (b *builder) scheduling() {
 	if f.DataLayer != nil {
 		b.dataLayer(f.DataLayer)
 	}
-	b.discovery()
 }
 
 // defaultProfile is what holds without a section: with a detector that reads the
@@ -71,9 +68,9 @@ func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
 				ref.Weight = &one
 			}
 			if !(*ref.Weight >= 0 && *ref.Weight <= 1e6) {
-				b.wrong(at+".weight", "%v is not from 0 to 1000000", *ref.Weight)
+				b.wrong(at+".weight", "must be from 0 to 1000000")
 			}
-			scorer := refer(b, at+".pluginRef", ref.PluginRef, b.set.Scorer)
+			scorer := refer(b, at+".pluginRef", ref.PluginRef, "scorer", b.set.Scorer)
 			if _, reads := scorer.(policies.PrefixReader); reads {
 				if prefix {
 					b.wrong(at, "is a second prefix-cache-scorer; keep one")
@@ -82,12 +79,13 @@ func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
 			}
 			profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: scorer, Weight: *ref.Weight})
 		default:
-			b.unresolved(at+".pluginRef", ref.PluginRef, err)
+			names := append(namesOf[policies.EndpointScorer](b), namesOf[policies.EndpointPicker](b)...)
+			b.unresolved(at+".pluginRef", ref.PluginRef, "scorer or picker", names, err)
 		}
 	}
 	if profile.Picker == nil {
 		p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: scheduling.MaxScoreType})
-		profile.Picker = refer(b, path, scheduling.MaxScoreType, b.set.Picker)
+		profile.Picker = refer(b, path, scheduling.MaxScoreType, "picker", b.set.Picker)
 	}
 	return profile
 }
@@ -106,47 +104,17 @@ func (b *builder) dataLayer(d *DataLayer) {
 		return
 	}
 	const path = "dataLayer.discovery.pluginRef"
-	plugin, err := b.set.Named(d.Discovery.PluginRef)
-	if err != nil {
-		b.unresolved(path, d.Discovery.PluginRef, err)
-		return
-	}
+	plugin := refer(b, path, d.Discovery.PluginRef, "discovery plug-in", b.set.Named)
 	file, ok := plugin.(*endpoints.FileDiscovery)
 	if !ok {
-		b.wrong(path, "%s is no %s, which is the only discovery there is here; see weir.discovery for others", plugin.TypedName(), endpoints.FileDiscoveryType)
+		if plugin != nil {
+			b.wrong(path, "must be of type %s, the only discovery there is here; see weir.discovery for others", endpoints.FileDiscoveryType)
+		}
 		return
 	}
 	if w := &b.file.Weir.Discovery; w.File == "" {
 		w.File, w.Once = file.Path, !file.WatchFile
 	} else {
 		b.wrong(path, "weir.discovery names a file, too; keep one of them")
-	}
-}
-
-// discovery checks that endpoints come from one place.
-func (b *builder) discovery() {
-	w := &b.file.Weir
-	d := &w.Discovery
-	if w.EndpointPlaces() > 1 {
-		b.wrong("weir.discovery", "endpoints come from one place: give one of weir.endpoints, file, dns and inferencePool")
-	}
-	if d.File != "" && len(b.problems) == 0 {
-		if err := (&endpoints.File{Path: d.File}).Check(); err != nil {
-			b.wrong("weir.discovery.file", "%v", err)
-		}
-	}
-	if d.DNS != "" {
-		if _, err := endpoints.NewDNS(d.DNS); err != nil {
-			b.wrong("weir.discovery.dns", "%v", err)
-		}
-	}
-	if d.InferencePool != "" {
-		if namespace, name, ok := strings.Cut(d.InferencePool, "/"); !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-			b.wrong("weir.discovery.inferencePool", "%q is no NAMESPACE/NAME", d.InferencePool)
-		}
-	}
-	fallbackTime(&d.DNSInterval, 5*time.Second)
-	if *d.DNSInterval < Duration(100*time.Millisecond) {
-		b.wrong("weir.discovery.dnsInterval", "%v is less than 100ms", *d.DNSInterval)
 	}
 }

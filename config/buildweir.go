@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"net"
 	"net/url"
 	"strings"
 	"time"
@@ -11,51 +12,28 @@ import (
 
 func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
 
-// fallback gives a field its default.
-func fallback[T comparable](field *T, value T) {
-	var unset T
-	if *field == unset {
-		*field = value
-	}
-}
-
-func fallbackTime(field **Duration, value time.Duration) {
-	if *field == nil {
-		d := Duration(value)
-		*field = &d
-	}
-}
-
 func (b *builder) weir() {
 	w := &b.file.Weir
-	fallback(&w.Pool, "default")
-	fallback(&w.Listen, "127.0.0.1:8080")
-	fallback(&w.Admin, "127.0.0.1:9090")
-	fallback(&w.MaxBody, 32<<20)
-	fallbackTime(&w.DrainTimeout, 30*time.Second)
 	b.address("weir.listen", w.Listen)
 	b.address("weir.admin", w.Admin)
-	b.address("weir.extProc.listen", w.ExtProc.Listen)
+	b.needed("weir.pool", w.Pool)
+	if w.ExtProc.Listen != "" {
+		b.address("weir.extProc.listen", w.ExtProc.Listen)
+	}
 	if w.ExtProc.Fallbacks < 0 || w.ExtProc.Fallbacks > 10 {
-		b.wrong("weir.extProc.fallbacks", "%d is not from 0 to 10", w.ExtProc.Fallbacks)
+		b.wrong("weir.extProc.fallbacks", "must be from 0 to 10")
 	}
-	if (w.ExtProc.Cert == "") != (w.ExtProc.Key == "") {
-		b.wrong("weir.extProc.cert", "give both of cert and key, or none")
-	}
+	b.keyPair("weir.extProc.cert", "weir.extProc.key", w.ExtProc.Cert, w.ExtProc.Key)
 	if w.MaxBody < 1 || w.MaxBody > 1<<30 {
-		b.wrong("weir.maxBody", "%d is not from 1 to 1Gi", w.MaxBody)
+		b.wrong("weir.maxBody", "must be from 1 to 1Gi")
 	}
 	if *w.DrainTimeout < 0 {
-		b.wrong("weir.drainTimeout", "%v is negative", *w.DrainTimeout)
+		b.wrong("weir.drainTimeout", "must not be negative")
 	}
-	if len(w.Replica) > 128 || strings.ContainsAny(w.Replica, " \t\n{}:") {
-		b.wrong("weir.replica", "%q has more than 128 characters, spaces, braces or colons", w.Replica)
+	if len(w.Replica) > 128 || strings.ContainsAny(w.Replica, " \t\n{}:") || w.Replica == "" && b.given("weir.replica") {
+		b.wrong("weir.replica", "must have 1 to 128 characters, without spaces, braces and colons")
 	}
-	for i, e := range w.Endpoints {
-		if _, err := endpoints.ParseURL(e.URL); err != nil {
-			b.wrong(indexed("weir.endpoints", i)+".url", "%v", err)
-		}
-	}
+	b.endpoints()
 	b.metrics()
 	b.store()
 	b.fleet()
@@ -64,21 +42,15 @@ func (b *builder) weir() {
 
 func (b *builder) metrics() {
 	m := &b.file.Weir.Metrics
-	fallbackTime(&m.Interval, 50*time.Millisecond)
-	fallback(&m.Server, "vllm")
 	if *m.Interval < Duration(10*time.Millisecond) || *m.Interval > Duration(time.Minute) {
-		b.wrong("weir.metrics.interval", "%v is not from 10ms to 1m", *m.Interval)
+		b.wrong("weir.metrics.interval", "must be from 10ms to 1m")
 	}
-	var names endpoints.MetricNames
+	names := endpoints.VLLMMetrics()
 	switch m.Server {
-	case "vllm":
-		names = endpoints.VLLMMetrics()
 	case "sglang":
 		names = endpoints.SGLangMetrics()
 	case "tensorrt-llm":
 		names = endpoints.TensorRTLLMMetrics()
-	default:
-		b.wrong("weir.metrics.server", "%q is given, it must be vllm, sglang or tensorrt-llm; name the metrics yourself for another", m.Server)
 	}
 	fallback(&m.Waiting, names.Waiting)
 	fallback(&m.Running, names.Running)
@@ -88,36 +60,49 @@ func (b *builder) metrics() {
 
 func (b *builder) store() {
 	s := &b.file.Weir.Store
-	fallback(&s.Prefix, "weir:")
-	fallback(&s.OnOutage, "share")
-	fallbackTime(&s.Lease, 3*time.Second)
 	if u, err := url.Parse(s.Redis); err == nil && u.User != nil {
 		if _, secret := u.User.Password(); secret {
-			b.wrong("weir.store.redis", "no password in the URL: use passwordFile or WEIR_REDIS_PASSWORD")
+			b.wrong("weir.store.redis", "must hold no password: use %s or WEIR_REDIS_PASSWORD", b.called("weir.store.passwordFile", "weir.store.redis"))
 		}
 	}
-	if s.OnOutage != "share" && s.OnOutage != "hold" {
-		b.wrong("weir.store.onOutage", "%q is given, it must be share or hold", s.OnOutage)
-	}
+	b.needed("weir.store.prefix", s.Prefix)
+	b.readable("weir.store.passwordFile", s.PasswordFile)
 	if *s.Lease < Duration(100*time.Millisecond) || *s.Lease > Duration(time.Hour) {
-		b.wrong("weir.store.lease", "%v is not from 100ms to 1h", *s.Lease)
+		b.wrong("weir.store.lease", "must be from 100ms to 1h")
 	}
 }
 
 func (b *builder) fleet() {
 	f := &b.file.Weir.Fleet
-	fallback(&f.Name, "weir")
-	fallback(&f.Peer, "127.0.0.1:0")
-	b.address("weir.fleet.gossip", f.Gossip)
+	const gossip, join = "weir.fleet.gossip", "weir.fleet.join"
+	b.needed("weir.fleet.name", f.Name)
+	if f.Gossip != "" {
+		b.address(gossip, f.Gossip)
+	}
 	b.address("weir.fleet.peer", f.Peer)
 	switch {
 	case f.Gossip == "" && len(f.Join) > 0:
-		b.wrong("weir.fleet.join", "this replica needs a gossip address, too")
+		b.wrong(join, "give this replica an address by %s, too", b.called(gossip, join))
 	case f.Gossip != "" && b.file.Weir.Store.Redis == "":
-		b.wrong("weir.fleet.gossip", "replicas of a fleet share a ledger: give all of them the same weir.store.redis")
-	case (f.PeerCert == "") != (f.PeerKey == "") || (f.PeerCert == "") != (f.PeerCA == ""):
-		b.wrong("weir.fleet.peerCert", "give all three of peerCert, peerKey and peerCA, or none")
+		b.wrong(gossip, "replicas of a fleet share a ledger: give all of them the same %s", b.called("weir.store.redis", gossip))
 	}
+	for i, address := range f.Join {
+		b.address(indexed(join, i), address)
+	}
+	if f.Advertise != "" && net.ParseIP(f.Advertise) == nil {
+		b.wrong("weir.fleet.advertise", "must be an IP address")
+	}
+	b.readable("weir.fleet.gossipKeyFile", f.GossipKeyFile)
+	const cert, key, ca = "weir.fleet.peerCert", "weir.fleet.peerKey", "weir.fleet.peerCA"
+	if (f.PeerCert == "") != (f.PeerCA == "") && (f.PeerCert == "") == (f.PeerKey == "") {
+		at := ca
+		if f.PeerCA == "" {
+			at = cert
+		}
+		b.wrong(at, "give all three of %s, %s and %s, or none", b.called(cert, at), b.called(key, at), b.called(ca, at))
+	}
+	b.keyPair(cert, key, f.PeerCert, f.PeerKey)
+	b.readable(ca, f.PeerCA)
 }
 
 func (b *builder) flows() {
@@ -129,44 +114,45 @@ func (b *builder) flows() {
 			b.wrong(path+".name", "is missing; give what the objective header says")
 		}
 		if objectives[o.Name] {
-			b.wrong(path+".name", "%q is listed twice", o.Name)
+			b.wrong(path+".name", "is listed above")
 		}
 		objectives[o.Name] = true
 		b.priority(path+".priority", o.Priority)
 	}
+	ids := make(map[string]bool)
 	for i := range w.Flows {
 		f := &w.Flows[i]
 		path := indexed("weir.flows", i)
 		if f.ID == "" {
 			b.wrong(path+".id", `is missing; give a flow's id, or a pattern such as "team-*"`)
 		}
-		if _, given := b.lines[path+".weight"]; !given {
+		if ids[f.ID] && f.ID != "" {
+			b.wrong(path+".id", "is listed above: the first one holds")
+		}
+		ids[f.ID] = true
+		if !b.given(path + ".weight") {
 			f.Weight = 1
 		}
 		if !(f.Weight > 0 && f.Weight <= 1e6) {
-			b.wrong(path+".weight", "%v is not above 0 and at most 1000000", f.Weight)
+			b.wrong(path+".weight", "must be above 0 and at most 1000000")
 		}
 		if f.Priority != nil {
 			b.priority(path+".priority", *f.Priority)
 		}
 		if f.MaxInFlight < 0 {
-			b.wrong(path+".maxInFlight", "%d is negative; leave it out for no limit", f.MaxInFlight)
+			b.wrong(path+".maxInFlight", "must not be negative; leave it out for no limit")
 		}
 		if !(f.TokensPerMinute >= 0 && f.TokensPerMinute <= 1e12) {
-			b.wrong(path+".tokensPerMinute", "%v is not from 0 to 1e12", f.TokensPerMinute)
-		}
-		if f.OverLimit != "" && f.OverLimit != "wait" && f.OverLimit != "reject" {
-			b.wrong(path+".overLimit", "%q is given, it must be wait or reject", f.OverLimit)
+			b.wrong(path+".tokensPerMinute", "must be from 0 to 1e12")
 		}
 	}
 	b.plan.Flows = newFlows(w)
-	if w.Identity.APIKeys != "" {
+	if w.Identity.APIKeys != "" && b.files {
 		b.keys(w.Identity.APIKeys)
 	}
-	if w.MaxFlows < 0 || w.MaxFlows > 1_000_000 {
-		b.wrong("weir.maxFlows", "%d is not from 1 to 1000000", w.MaxFlows)
+	if w.MaxFlows < 1 || w.MaxFlows > 1_000_000 {
+		b.wrong("weir.maxFlows", "must be from 1 to 1000000")
 	}
-	fallback(&w.MaxFlows, 10_000)
 }
 
 // maxPriority bounds priorities, so that they mean the same in every replica and
@@ -175,6 +161,6 @@ const maxPriority = 1 << 31
 
 func (b *builder) priority(path string, p int) {
 	if p < -maxPriority || p > maxPriority {
-		b.wrong(path, "%d is out of range: from %d to %d", p, -maxPriority, maxPriority)
+		b.wrong(path, "must be from %d to %d", -maxPriority, maxPriority)
 	}
 }

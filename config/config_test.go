@@ -15,10 +15,15 @@ import (
 	"github.com/weirflow/weir/policies/fairness"
 )
 
-// TestFiles checks and prints the files in testdata.
+// TestFiles checks and prints the files in testdata: alone, or with a model server
+// given by a flag.
 func TestFiles(t *testing.T) {
 	datadriven.RunTest(t, "testdata/check.txt", func(t *testing.T, d *datadriven.TestData) string {
-		plan, warnings, err := config.Parse([]byte(d.Input), builtin.Registry(), nil)
+		o := withServer()
+		if d.Cmd == "alone" {
+			o.Flags = nil
+		}
+		plan, warnings, err := config.Parse([]byte(d.Input), o)
 		var out strings.Builder
 		for _, w := range warnings {
 			out.WriteString("warning: " + w.String() + "\n")
@@ -39,10 +44,15 @@ func TestFiles(t *testing.T) {
 	})
 }
 
+// withServer are the built-in plug-ins, and a model server.
+func withServer() config.Options {
+	return config.Options{Registry: builtin.Registry(), Flags: map[string][]string{"upstream": {"http://127.0.0.1:8000"}}}
+}
+
 // TestPrintedIsTheSame wants the effective configuration to be read again as
 // itself.
 func TestPrintedIsTheSame(t *testing.T) {
-	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: vtc-fairness-policy, parameters: {outputTokenWeight: 3}}]\n"), builtin.Registry(), nil)
+	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nplugins: [{type: vtc-fairness-policy, parameters: {outputTokenWeight: 3}}]\n"), withServer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -50,7 +60,7 @@ func TestPrintedIsTheSame(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, _, err = config.Parse(first, builtin.Registry(), nil)
+	plan, _, err = config.Parse(first, withServer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +84,7 @@ weir:
   - {id: team-a-big, weight: 9}
   - {id: one, weight: 3}
   - {id: "*-x-*y", weight: 4}
-`), builtin.Registry(), nil)
+`), withServer())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +137,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\nflowControl: {priorityBands: [{priority: 1}]}\n"))
 	f.Add([]byte("a: &a [*a, *a]\nweir: {flows: [{id: '*'}]}"))
 	f.Fuzz(func(_ *testing.T, data []byte) {
-		plan, _, err := config.Parse(data, builtin.Registry(), nil)
+		plan, _, err := config.Parse(data, withServer())
 		if err == nil {
 			plan.Flows.Weight(policies.FlowKey{ID: "x"})
 		}
@@ -138,14 +148,14 @@ func FuzzParse(f *testing.F) {
 func TestOwnPlugins(t *testing.T) {
 	const file = config.Empty + "plugins: [{name: mine, type: my-fairness-policy}]\nflowControl: {defaultPriorityBand: {fairnessPolicyRef: mine}}\n"
 	registry := builtin.Registry()
-	if _, _, err := config.Parse([]byte(file), registry, nil); err == nil || !strings.Contains(err.Error(), "my-fairness-policy") {
+	if _, _, err := config.Parse([]byte(file), config.Options{Registry: registry, Flags: withServer().Flags}); err == nil || !strings.Contains(err.Error(), "my-fairness-policy") {
 		t.Errorf("without the type: %v, want an error that names it", err)
 	}
 	if err := registry.Register("my-fairness-policy", policies.WithoutParameters(fairness.NewRoundRobin)); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 { // as a reload does
-		plan, _, err := config.Parse([]byte(file), registry, nil)
+		plan, _, err := config.Parse([]byte(file), config.Options{Registry: registry, Flags: withServer().Flags})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -156,7 +166,7 @@ func TestOwnPlugins(t *testing.T) {
 	if err := registry.Register("file-discovery", policies.WithoutParameters(fairness.NewRoundRobin)); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := config.Parse([]byte(file), registry, nil); err == nil || !strings.Contains(err.Error(), "file-discovery") {
+	if _, _, err := config.Parse([]byte(file), config.Options{Registry: registry, Flags: withServer().Flags}); err == nil || !strings.Contains(err.Error(), "file-discovery") {
 		t.Errorf("with a type that Weir itself has: %v, want an error that names it", err)
 	}
 }

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"github.com/weirflow/weir/internal/suggest"
 )
 
 // Bounds on a file.
@@ -24,18 +27,34 @@ type scalar interface{ parse(text string) error }
 
 // decoder reads YAML into structs, and goes on after a problem.
 type decoder struct {
+	name     string // the file's; empty for none
+	flag     string // that gives what is read now
+	secret   bool   // whether no problem may repeat what was written
 	problems Problems
-	lines    map[string]int // by path
+	places   map[string]place // by path
 	nodes    int
 }
 
+// failAt reports a problem of what stands at a place.
+func (d *decoder) failAt(at place, path, format string, args ...any) {
+	p := Problem{Path: path, Flag: at.flag, Text: fmt.Sprintf(format, args...)}
+	if at.flag == "" {
+		p.File, p.Line = d.name, at.line
+	}
+	if at.value != "" && !d.secret {
+		p.Value = at.shown()
+	}
+	d.problems = append(d.problems, p)
+}
+
+// fail reports a problem of a line, or of the whole file.
 func (d *decoder) fail(line int, path, format string, args ...any) {
-	d.problems = append(d.problems, Problem{Line: line, Path: path, Text: fmt.Sprintf(format, args...)})
+	d.failAt(place{line: line}, path, format, args...)
 }
 
 // decode reads one document into the struct that into points to.
 func (d *decoder) decode(data []byte, into any) {
-	d.lines = make(map[string]int)
+	d.places = make(map[string]place)
 	if len(data) > maxFile {
 		d.fail(0, "", "the file has %d bytes, %d are allowed", len(data), maxFile)
 		return
@@ -80,7 +99,7 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {
 		}
 		return
 	}
-	d.lines[path] = n.Line
+	d.places[path] = d.placeOf(n)
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
 		return
 	}
@@ -118,16 +137,12 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value) {
 		f, known := fields[key.Value]
 		switch {
 		case !known:
-			names := make([]string, 0, len(fields))
-			for name := range fields {
-				names = append(names, name)
-			}
-			slices.Sort(names)
-			d.fail(key.Line, at, "no such field; here may be: %s", strings.Join(names, ", "))
+			d.fail(key.Line, at, "no such field%s", meant(key.Value, slices.Sorted(maps.Keys(fields))))
 		case seen[key.Value]:
 			d.fail(key.Line, at, "given twice")
 		default:
 			d.value(value, at, into.FieldByIndex(f.Index))
+			d.restrict(f, at)
 		}
 		seen[key.Value] = true
 	}
@@ -144,6 +159,51 @@ func (d *decoder) sequence(n *yaml.Node, path string, into reflect.Value) {
 	}
 }
 
+// placeOf is where a node stands.
+func (d *decoder) placeOf(n *yaml.Node) place {
+	at := place{flag: d.flag, line: n.Line}
+	if n.Kind == yaml.ScalarNode {
+		at.value = n.Value
+	}
+	return at
+}
+
+// restrict reports a value that is none of those that a field may have.
+func (d *decoder) restrict(field reflect.StructField, path string) {
+	at, given := d.places[path]
+	if values := oneOf(field); given && values != nil && !slices.Contains(values, at.value) {
+		d.failAt(at, path, "must be %s%s", alternatives(values), didYouMean(at.value, values))
+	}
+}
+
+// wholeNumber says what a count must be.
+const wholeNumber = "must be a whole number"
+
+// meant proposes a known name, or else lists them.
+func meant(typed string, known []string) string {
+	if text := didYouMean(typed, known); text != "" {
+		return text
+	}
+	return "; there are: " + strings.Join(known, ", ")
+}
+
+// didYouMean proposes a known name, if one is like what was typed.
+func didYouMean(typed string, known []string) string {
+	if name := suggest.Closest(typed, known); name != "" {
+		return fmt.Sprintf("; did you mean %q?", name)
+	}
+	return ""
+}
+
+// alternatives is "a, b or c".
+func alternatives(values []string) string {
+	last := len(values) - 1
+	if last == 0 {
+		return values[0]
+	}
+	return strings.Join(values[:last], ", ") + " or " + values[last]
+}
+
 // word reads a scalar.
 func (d *decoder) word(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.ScalarNode {
@@ -152,7 +212,7 @@ func (d *decoder) word(n *yaml.Node, path string, into reflect.Value) {
 	}
 	if s, ok := into.Addr().Interface().(scalar); ok {
 		if err := s.parse(n.Value); err != nil {
-			d.fail(n.Line, path, "%v", err)
+			d.failAt(d.placeOf(n), path, "%v", err)
 		}
 		return
 	}
@@ -162,19 +222,19 @@ func (d *decoder) word(n *yaml.Node, path string, into reflect.Value) {
 	case reflect.Bool:
 		b, err := strconv.ParseBool(n.Value)
 		if err != nil {
-			d.fail(n.Line, path, "%q is given, true or false is needed", n.Value)
+			d.failAt(d.placeOf(n), path, "must be true or false")
 		}
 		into.SetBool(b)
 	case reflect.Int, reflect.Int64:
 		i, err := strconv.ParseInt(n.Value, 10, 64)
 		if err != nil {
-			d.fail(n.Line, path, "%q is given, a whole number is needed", n.Value)
+			d.failAt(d.placeOf(n), path, wholeNumber)
 		}
 		into.SetInt(i)
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(n.Value, 64)
 		if err != nil {
-			d.fail(n.Line, path, "%q is given, a number is needed", n.Value)
+			d.failAt(d.placeOf(n), path, "must be a number")
 		}
 		into.SetFloat(x)
 	default:

@@ -68,12 +68,12 @@ type PluginRef struct {
 type FlowControl struct {
 	MaxBytes                    Quantity   `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in all bands together; 0 or unset: no limit"`
 	MaxRequests                 Quantity   `yaml:"maxRequests,omitempty" doc:"Requests that may wait in all bands together; 0 or unset: no limit"`
-	DefaultRequestTTL           *Duration  `yaml:"defaultRequestTTL,omitempty" doc:"How long a request may wait while the pool has endpoints; 60s by default, 0s for ever"`
+	DefaultRequestTTL           *Duration  `yaml:"defaultRequestTTL,omitempty" doc:"How long a request may wait while the pool has endpoints; 0s for ever"`
 	NoEndpointRequestTTL        *Duration  `yaml:"noEndpointRequestTTL,omitempty" doc:"How long it may wait while the pool has none; defaultRequestTTL by default, 0s for ever"`
 	DefaultPriorityBand         *Band      `yaml:"defaultPriorityBand,omitempty" doc:"Bands that priorityBands does not list"`
 	DefaultNegativePriorityBand *Band      `yaml:"defaultNegativePriorityBand,omitempty" doc:"Those of them below 0; defaultPriorityBand by default"`
 	PriorityBands               []Priority `yaml:"priorityBands,omitempty" doc:"Bands by their priorities"`
-	UsageLimitPolicyPluginRef   string     `yaml:"usageLimitPolicyPluginRef,omitempty" doc:"How full the pool may get for each band; static-usage-limit-policy by default"`
+	UsageLimitPolicyPluginRef   string     `yaml:"usageLimitPolicyPluginRef,omitempty" doc:"How full the pool may get for each band"`
 	SaturationDetector          *PluginRef `yaml:"saturationDetector,omitempty" doc:"How full the pool is; utilization-detector by default"`
 	EnableEviction              bool       `yaml:"enableEviction,omitempty" doc:"End sheddable requests in flight when a higher band waits at a full pool"`
 }
@@ -82,8 +82,8 @@ type FlowControl struct {
 type Band struct {
 	MaxBytes          Quantity `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in it; 0 or unset: 1G"`
 	MaxRequests       Quantity `yaml:"maxRequests,omitempty" doc:"Requests that may wait in it; 0 or unset: 5000"`
-	FairnessPolicyRef string   `yaml:"fairnessPolicyRef,omitempty" doc:"Which flow goes next; global-strict-fairness-policy by default, which gives no fairness between tenants"`
-	OrderingPolicyRef string   `yaml:"orderingPolicyRef,omitempty" doc:"Which request of a flow goes next; fcfs-ordering-policy by default"`
+	FairnessPolicyRef string   `yaml:"fairnessPolicyRef,omitempty" doc:"Fairness policy: which flow goes next; global-strict-fairness-policy gives no fairness between tenants"`
+	OrderingPolicyRef string   `yaml:"orderingPolicyRef,omitempty" doc:"Which request of a flow goes next"`
 }
 
 // Priority is a band of its own.

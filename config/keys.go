@@ -19,10 +19,10 @@ func (b *builder) keys(file string) {
 	const path = "weir.identity.apiKeys"
 	data, err := os.ReadFile(file)
 	if err != nil {
-		b.wrong(path, "%v", err)
+		b.wrong(path, "%v", fileError(err))
 		return
 	}
-	d := &decoder{}
+	d := &decoder{name: file, secret: true}
 	var all []key
 	d.decode(data, &all)
 	b.plan.Keys = make(map[[sha256.Size]byte]string)
@@ -30,21 +30,19 @@ func (b *builder) keys(file string) {
 		at := indexed("", i)
 		sum, err := hex.DecodeString(k.SHA256)
 		if err != nil || len(sum) != sha256.Size {
-			d.fail(d.lines[at], at+".sha256", "must be the SHA-256 of the key in 64 hexadecimal digits, as by: printf %%s KEY | sha256sum")
+			d.fail(d.places[at].line, at+".sha256", "must be the SHA-256 of the key in 64 hexadecimal digits, as by: printf %%s KEY | sha256sum")
 			continue
 		}
 		if k.Flow == "" {
-			d.fail(d.lines[at], at+".flow", "is missing; give the flow that the key stands for")
+			d.fail(d.places[at].line, at+".flow", "is missing; give the flow that the key stands for")
 		}
-		if _, given := d.lines[at+".weight"]; given && !(k.Weight > 0 && k.Weight <= 1e6) {
-			d.fail(d.lines[at], at+".weight", "%v is not above 0 and at most 1000000", k.Weight)
+		if _, given := d.places[at+".weight"]; given && !(k.Weight > 0 && k.Weight <= 1e6) {
+			d.fail(d.places[at].line, at+".weight", "must be above 0 and at most 1000000")
 		}
 		b.plan.Keys[[sha256.Size]byte(sum)] = k.Flow
 		b.plan.Flows.set(k)
 	}
-	for _, p := range d.problems {
-		b.wrong(path, "%s: %v", file, p)
-	}
+	b.problems = append(b.problems, d.problems...)
 }
 
 // set takes over what the entry of a key says of its flow.

@@ -1,45 +1,83 @@
 package config
 
 import (
-	"fmt"
 	"io"
 	"os"
 
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/saturation"
 )
 
 // Empty is a file that asks for nothing but the defaults.
 const Empty = "apiVersion: " + APIVersion + "\nkind: " + Kind + "\n"
 
-// Load reads a file from disk; see Parse.
-func Load(path string, registry *policies.Registry, override func(*File)) (*Plan, Problems, error) {
+// bare is what holds without a file: tenants are kept apart, and nothing is asked of
+// the model servers but to answer.
+const bare = Empty + "flowControl:\n" +
+	"  defaultPriorityBand: {fairnessPolicyRef: " + fairness.RoundRobinType + "}\n" +
+	"  saturationDetector: {pluginRef: " + saturation.ConcurrencyType + "}\n"
+
+// Options say what holds beside a file.
+type Options struct {
+	// Registry knows the types of plug-ins.
+	Registry *policies.Registry
+	// Flags are what was given on the command line, by the flags' names without dashes;
+	// each replaces what the file says. See Flags.
+	Flags map[string][]string
+	// IgnoreFiles leaves alone what the file names: keys, certificates, endpoints. It
+	// is for a check where these are not.
+	IgnoreFiles bool
+}
+
+// Load reads a file from disk; see Parse. Without a path the flags and the defaults
+// are all there is.
+func Load(path string, o Options) (*Plan, Problems, error) {
+	if path == "" {
+		b := newBuilder("", o)
+		b.decode([]byte(bare), b.file)
+		b.places = map[string]place{"": {}} // nobody gave that
+		return b.finish(o)
+	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, nil, Problems{{File: path, Text: fileError(err).Error()}}
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, nil, Problems{{File: path, Text: fileError(err).Error()}}
 	}
-	return Parse(data, registry, override)
+	b := newBuilder(path, o)
+	b.decode(data, b.file)
+	return b.finish(o)
 }
 
-// Parse reads a file and builds what it asks for, its plug-ins with the registry. An override, if not nil, changes
-// what was read before that, as flags do. The error, if any, is Problems:
-// everything that is wrong. The Problems beside it are warnings: what has no
+// Parse reads a file and builds what it and the flags ask for. The error, if any, is
+// Problems: everything that is wrong. The Problems beside it are warnings: what has no
 // effect. Files that it names, such as API keys, are read as well.
-func Parse(data []byte, registry *policies.Registry, override func(*File)) (*Plan, Problems, error) {
-	b := &builder{registry: registry.Clone()}
-	b.decode(data, &b.file)
-	if override != nil {
-		override(&b.file)
-	}
-	if len(b.lines) > 0 {
+func Parse(data []byte, o Options) (*Plan, Problems, error) {
+	b := newBuilder("", o)
+	b.decode(data, b.file)
+	return b.finish(o)
+}
+
+func newBuilder(name string, o Options) *builder {
+	b := &builder{registry: o.Registry.Clone(), files: !o.IgnoreFiles, file: newFile()}
+	b.name = name
+	return b
+}
+
+// finish puts the flags over what was read, and builds.
+func (b *builder) finish(o Options) (*Plan, Problems, error) {
+	if len(b.places) > 0 {
+		b.forgetPlaces(o.Flags)
+		b.override(o.Flags)
+		b.file.complete()
 		b.build()
 	}
 	if len(b.problems) > 0 {
-		return nil, b.warnings.sorted(), b.problems.sorted()
+		return nil, b.warnings.sorted(b.name), b.problems.sorted(b.name)
 	}
-	return &b.plan, b.warnings.sorted(), nil
+	return &b.plan, b.warnings.sorted(b.name), nil
 }

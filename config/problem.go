@@ -1,38 +1,54 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
 )
 
-// Problem is one thing that is wrong with a file, or that has no effect.
+// Problem is one thing that is wrong with what was given, or that has no effect. It is
+// named as it was given: by the flag, or by the file's line and the field.
 type Problem struct {
-	// Line is where it is, from 1; 0 when it is about the whole file.
+	// Flag is the flag that gave it, such as --listen; empty for what a file gave.
+	Flag string
+	// File is the file's name as it was given, and Line the place in it, from 1; 0 when
+	// it is about the whole file, and both empty without a file.
+	File string
 	Line int
 	// Path names the field, such as flowControl.priorityBands[1].maxBytes.
 	Path string
+	// Value is what was given, quoted; empty for what was not, and for more than a word.
+	Value string
 	// Text says what is wrong and what would be right.
 	Text string
 }
 
-// String writes the problem in one line.
+// String writes the problem in one line, as compilers do.
 func (p Problem) String() string {
-	var where []string
-	if p.Line > 0 {
-		where = append(where, fmt.Sprint("line ", p.Line))
+	what := p.Path
+	var where string
+	switch {
+	case p.Flag != "":
+		what = p.Flag
+	case p.File != "" && p.Line > 0:
+		where = fmt.Sprintf("%s:%d: ", p.File, p.Line)
+	case p.File != "":
+		where = p.File + ": "
+	case p.Line > 0:
+		where = fmt.Sprintf("line %d: ", p.Line)
 	}
-	if p.Path != "" {
-		where = append(where, p.Path)
+	if p.Value != "" {
+		what = strings.TrimPrefix(what+" "+p.Value, " ")
 	}
-	if len(where) == 0 {
-		return p.Text
+	if what != "" {
+		where += what + ": "
 	}
-	return strings.Join(where, ", ") + ": " + p.Text
+	return where + p.Text
 }
 
-// Problems is an error that holds all that is wrong with a file, in the order of
-// its lines.
+// Problems is an error that holds all that is wrong: flags first, then what the file
+// says in the order of its lines.
 type Problems []Problem
 
 // Error implements error: a line for each problem.
@@ -44,7 +60,50 @@ func (ps Problems) Error() string {
 	return strings.Join(text, "\n")
 }
 
-func (ps Problems) sorted() Problems {
-	slices.SortStableFunc(ps, func(a, b Problem) int { return a.Line - b.Line })
-	return ps
+// sorted puts them in order; file is the main one, others follow it.
+func (ps Problems) sorted(file string) Problems {
+	rank := func(p Problem) int {
+		switch {
+		case p.Flag != "":
+			return 0
+		case p.File == file:
+			return 1
+		}
+		return 2
+	}
+	slices.SortStableFunc(ps, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Line, b.Line))
+	})
+	return slices.CompactFunc(ps, func(a, b Problem) bool { return a.String() == b.String() }) // a flag may set two fields
+}
+
+// place is where a value was given.
+type place struct {
+	flag  string // by this one, such as --listen
+	line  int    // or on this line of the file
+	value string // as it was written, if it is one word
+}
+
+// shown is the value for a message: quoted, and cut if it is long.
+func (p place) shown() string {
+	const most = 80
+	text := withoutPassword(p.value)
+	if v := []rune(text); len(v) > most {
+		return fmt.Sprintf("%q...", string(v[:most]))
+	}
+	return fmt.Sprintf("%q", text)
+}
+
+// withoutPassword is a URL, well-formed or not, without the password that it may hold.
+func withoutPassword(text string) string {
+	scheme, rest, ok := strings.Cut(text, "://")
+	at := strings.LastIndex(rest, "@")
+	if !ok || at < 0 {
+		return text
+	}
+	user, _, secret := strings.Cut(rest[:at], ":")
+	if !secret {
+		return text
+	}
+	return scheme + "://" + user + ":xxxxx" + rest[at:]
 }

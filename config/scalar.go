@@ -2,7 +2,7 @@ package config
 
 import (
 	"encoding/json"
-	"fmt"
+	"errors"
 	"math"
 	"strconv"
 	"strings"
@@ -44,7 +44,17 @@ func (q *Quantity) parse(text string) error {
 		*q = Quantity(math.Round(n * s.times))
 		return nil
 	}
-	return fmt.Errorf(`%q is no quantity; write a number such as 500, "1k" or "10Gi"`, text)
+	return errors.New("must be a number such as 500, 1k or 10Gi")
+}
+
+// String writes it with the suffix that suits it.
+func (q Quantity) String() string {
+	for _, s := range suffixes {
+		if n := float64(q) / s.times; s.times > 1 && n >= 1 && n < 1024 && n == math.Trunc(n) {
+			return strconv.FormatFloat(n, 'f', -1, 64) + s.text
+		}
+	}
+	return strconv.FormatInt(int64(q), 10)
 }
 
 // MarshalJSON writes the number.
@@ -56,7 +66,7 @@ type Duration time.Duration
 func (d *Duration) parse(text string) error {
 	parsed, err := time.ParseDuration(text)
 	if err != nil {
-		return fmt.Errorf(`%q is no duration; write one such as "60s" or "250ms"`, text)
+		return errors.New("must be a time with its unit, such as 60s or 250ms")
 	}
 	*d = Duration(parsed)
 	return nil

@@ -1,30 +1,31 @@
 package config
 
-// Weir is the section for what is Weir's own. Flags of weir serve override it.
+// Weir is the section for what is Weir's own. A field's oneof tag lists the values it
+// may have, and a file tag marks those that name a file.
 type Weir struct {
 	Replica      string      `yaml:"replica,omitempty" doc:"Id of this replica, unique in the fleet; host name and process number by default"`
-	Pool         string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger; default by default"`
-	Listen       string      `yaml:"listen,omitempty" doc:"Address for requests; 127.0.0.1:8080 by default"`
-	Admin        string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging; 127.0.0.1:9090 by default"`
+	Pool         string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger"`
+	Listen       string      `yaml:"listen,omitempty" doc:"Address for requests"`
+	Admin        string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging"`
 	ExtProc      ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`
 	Endpoints    []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
 	Discovery    Discovery   `yaml:"discovery,omitempty" doc:"Where the model servers come from, instead of endpoints"`
 	Metrics      Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
-	MaxBody      Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body; 32Mi by default"`
-	DrainTimeout *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM; 30s by default"`
+	MaxBody      Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body, in bytes"`
+	DrainTimeout *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM"`
 	Store        Store       `yaml:"store,omitempty" doc:"The ledger that replicas share"`
 	Fleet        Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
 	Objectives   []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
 	Flows        []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
-	MaxFlows     int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one; 10000 by default"`
+	MaxFlows     int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
 	Identity     Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
 }
 
 // ExtProc says where Envoy's external processing is served.
 type ExtProc struct {
-	Listen string `yaml:"listen,omitempty" doc:"Address, such as 127.0.0.1:9002; none by default"`
-	Cert   string `yaml:"cert,omitempty" doc:"Certificate file; with key it speaks TLS"`
-	Key    string `yaml:"key,omitempty" doc:"Key file of cert"`
+	Listen string `yaml:"listen,omitempty" doc:"Address for Envoy's external processing, such as 127.0.0.1:9002; none by default"`
+	Cert   string `yaml:"cert,omitempty" file:"yes" doc:"Certificate file of external processing; with its key it speaks TLS"`
+	Key    string `yaml:"key,omitempty" file:"yes" doc:"Key file of that certificate"`
 
 	Fallbacks int `yaml:"fallbacks,omitempty" doc:"Endpoints named beside the one picked, for Envoy's override_host policy; 0 by default, as clusters of type ORIGINAL_DST need it"`
 }
@@ -36,28 +37,18 @@ type Endpoint struct {
 
 // Discovery says where model servers come from.
 type Discovery struct {
-	File          string    `yaml:"file,omitempty" doc:"YAML file with a list of name, address, port, labels and metricsHost; it is read again when it changes"`
+	File          string    `yaml:"file,omitempty" file:"yes" doc:"YAML file of model servers: a list of name, address, port, labels and metricsHost; read again when it changes"`
 	Once          bool      `yaml:"once,omitempty" doc:"Read file at the start only"`
-	DNS           string    `yaml:"dns,omitempty" doc:"Host name and port, such as vllm.default.svc:8000: all addresses of the name"`
-	DNSInterval   *Duration `yaml:"dnsInterval,omitempty" doc:"How often the name is resolved; 5s by default"`
-	InferencePool string    `yaml:"inferencePool,omitempty" doc:"Kubernetes: NAMESPACE/NAME of an InferencePool; its pods, and the priorities of its InferenceObjectives"`
-	Kubeconfig    string    `yaml:"kubeconfig,omitempty" doc:"Kubeconfig file; the pod's service account by default"`
-}
-
-// EndpointPlaces counts the places that model servers would come from; one is right.
-func (w *Weir) EndpointPlaces() (n int) {
-	for _, given := range []bool{len(w.Endpoints) > 0, w.Discovery.File != "", w.Discovery.DNS != "", w.Discovery.InferencePool != ""} {
-		if given {
-			n++
-		}
-	}
-	return n
+	DNS           string    `yaml:"dns,omitempty" doc:"Host name and port, such as vllm.default.svc:8000, whose addresses are the model servers"`
+	DNSInterval   *Duration `yaml:"dnsInterval,omitempty" doc:"How often the name is resolved"`
+	InferencePool string    `yaml:"inferencePool,omitempty" doc:"NAMESPACE/NAME of a Kubernetes InferencePool: its pods are the model servers, and its InferenceObjectives the priorities"`
+	Kubeconfig    string    `yaml:"kubeconfig,omitempty" file:"yes" doc:"Kubeconfig file for the InferencePool; the pod's service account by default"`
 }
 
 // Metrics says how model servers' metrics are read.
 type Metrics struct {
-	Interval     *Duration `yaml:"interval,omitempty" doc:"How often each endpoint is read; 50ms by default"`
-	Server       string    `yaml:"server,omitempty" doc:"vllm, which is the default, sglang or tensorrt-llm: the names below"`
+	Interval     *Duration `yaml:"interval,omitempty" doc:"How often each endpoint is read"`
+	Server       string    `yaml:"server,omitempty" oneof:"vllm|sglang|tensorrt-llm" doc:"Whose names hold for those below"`
 	Waiting      string    `yaml:"waiting,omitempty" doc:"Name of the metric that counts waiting requests; {label=value} after it takes its series with that label only"`
 	Running      string    `yaml:"running,omitempty" doc:"Name of the metric that counts running requests"`
 	KVCacheUsage string    `yaml:"kvCacheUsage,omitempty" doc:"Name of the metric of the KV cache in use, from 0 to 1"`
@@ -66,24 +57,24 @@ type Metrics struct {
 
 // Store says where the ledger is.
 type Store struct {
-	Redis        string    `yaml:"redis,omitempty" doc:"URL, such as redis://127.0.0.1:6379; unset: in this process's memory. No password here: use passwordFile or WEIR_REDIS_PASSWORD"`
-	PasswordFile string    `yaml:"passwordFile,omitempty" doc:"File with Redis's password"`
-	Prefix       string    `yaml:"prefix,omitempty" doc:"Start of every key; weir: by default"`
-	Lease        *Duration `yaml:"lease,omitempty" doc:"How long a replica that says nothing keeps its slots; 3s by default"`
-	OnOutage     string    `yaml:"onOutage,omitempty" doc:"While it is out of reach: share (go on within this replica's share), which is the default, or hold"`
+	Redis        string    `yaml:"redis,omitempty" doc:"URL of the Redis that replicas share, such as redis://127.0.0.1:6379; without it the ledger is in this process's memory"`
+	PasswordFile string    `yaml:"passwordFile,omitempty" file:"yes" doc:"File with Redis's password; without it WEIR_REDIS_PASSWORD is taken"`
+	Prefix       string    `yaml:"prefix,omitempty" doc:"Start of every key in Redis"`
+	Lease        *Duration `yaml:"lease,omitempty" doc:"How long a replica that says nothing keeps its slots"`
+	OnOutage     string    `yaml:"onOutage,omitempty" oneof:"share|hold" doc:"While Redis is out of reach: share (go on within this replica's share of the limit) or hold"`
 }
 
 // Fleet says how replicas find each other.
 type Fleet struct {
-	Name          string   `yaml:"name,omitempty" doc:"Gossip under another name is ignored; weir by default"`
-	Gossip        string   `yaml:"gossip,omitempty" doc:"Address for gossip, such as 10.0.0.1:7946; unset: this replica queues what comes in by it"`
-	Peer          string   `yaml:"peer,omitempty" doc:"Address for ticket streams; 127.0.0.1:0 by default"`
+	Name          string   `yaml:"name,omitempty" doc:"Name of the fleet: gossip under another one is ignored"`
+	Gossip        string   `yaml:"gossip,omitempty" doc:"Address for gossip with other replicas, such as 10.0.0.1:7946; without it this replica queues what comes in by it"`
+	Peer          string   `yaml:"peer,omitempty" doc:"Address for ticket streams from other replicas"`
 	Advertise     string   `yaml:"advertise,omitempty" doc:"IP address by which other replicas reach this one; by default the one of gossip"`
 	Join          []string `yaml:"join,omitempty" doc:"Gossip addresses to join by; a host name stands for all its addresses"`
-	GossipKeyFile string   `yaml:"gossipKeyFile,omitempty" doc:"File with the key that encrypts the gossip: base64 of 16, 24 or 32 bytes"`
-	PeerCert      string   `yaml:"peerCert,omitempty" doc:"Certificate file for ticket streams; with peerKey and peerCA both ends show one"`
-	PeerKey       string   `yaml:"peerKey,omitempty" doc:"Key file of peerCert"`
-	PeerCA        string   `yaml:"peerCA,omitempty" doc:"File with the CA that signs the replicas' certificates"`
+	GossipKeyFile string   `yaml:"gossipKeyFile,omitempty" file:"yes" doc:"File with the key that encrypts the gossip: base64 of 16, 24 or 32 bytes"`
+	PeerCert      string   `yaml:"peerCert,omitempty" file:"yes" doc:"Certificate file for ticket streams; with its key and the CA streams are TLS, and both ends show one"`
+	PeerKey       string   `yaml:"peerKey,omitempty" file:"yes" doc:"Key file of that certificate"`
+	PeerCA        string   `yaml:"peerCA,omitempty" file:"yes" doc:"File with the CA that signs the replicas' certificates"`
 }
 
 // Objective is a named priority.
@@ -100,10 +91,10 @@ type Flow struct {
 
 	MaxInFlight     int64   `yaml:"maxInFlight,omitempty" doc:"Requests of one flow that may be in flight in the fleet; 0 or unset: no limit of its own"`
 	TokensPerMinute float64 `yaml:"tokensPerMinute,omitempty" doc:"Tokens that one flow's requests may cost, prompts and answers; what is not used is saved up for a minute; 0 or unset: no limit"`
-	OverLimit       string  `yaml:"overLimit,omitempty" doc:"What is over these limits: wait, which is the default, or reject"`
+	OverLimit       string  `yaml:"overLimit,omitempty" oneof:"wait|reject" doc:"What happens to what is over these limits: it waits unless reject is given"`
 }
 
 // Identity says how a request's flow is known.
 type Identity struct {
-	APIKeys string `yaml:"apiKeys,omitempty" doc:"File of API keys: a YAML list of sha256 (hex), flow, weight, priority. The fairness header from outside is then dropped, and an unknown key gets 401"`
+	APIKeys string `yaml:"apiKeys,omitempty" file:"yes" doc:"File of API keys: a YAML list of sha256 (hex), flow, weight, priority. The fairness header from outside is then dropped, and an unknown key gets 401"`
 }

@@ -16,6 +16,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/signal"
@@ -24,6 +25,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
 
+	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -36,10 +38,19 @@ func Main(registry *policies.Registry) {
 	err := newRoot(registry).ExecuteContext(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "weir:", err)
+		fmt.Fprintln(os.Stderr, explain(err))
 		os.Exit(1)
 	}
 	os.Exit(0)
+}
+
+// explain is what a user reads of an error.
+func explain(err error) string {
+	var problems config.Problems
+	if errors.As(err, &problems) && len(problems) > 1 {
+		return fmt.Sprintf("weir: %d things are wrong:\n%v", len(problems), err)
+	}
+	return fmt.Sprintf("weir: %v", err)
 }
 
 func newRoot(registry *policies.Registry) *cobra.Command {
@@ -49,6 +60,7 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 		SilenceUsage:  true,
 		SilenceErrors: true,
 	}
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newModelServer())
 	return root
 }

@@ -12,31 +12,18 @@ import (
 func newConfig(registry *policies.Registry) *cobra.Command {
 	cmd := &cobra.Command{Use: "config", Short: "Check and print configuration files"}
 	cmd.AddCommand(
-		&cobra.Command{
-			Use: "check FILE", Short: "Say everything that is wrong with a file", Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				_, err := checked(cmd, registry, args[0])
-				if err == nil {
-					fmt.Fprintln(cmd.OutOrStdout(), args[0]+" is good")
-				}
+		newChecked(registry, "check FILE", "Say everything that is wrong with a file", func(cmd *cobra.Command, file string, _ *config.Plan) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), file+" is good")
+			return err
+		}),
+		newChecked(registry, "print FILE", "Print the effective configuration, with defaults", func(cmd *cobra.Command, _ string, plan *config.Plan) error {
+			text, err := plan.Print()
+			if err != nil {
 				return err
-			},
-		},
-		&cobra.Command{
-			Use: "print FILE", Short: "Print the effective configuration, with defaults", Args: cobra.ExactArgs(1),
-			RunE: func(cmd *cobra.Command, args []string) error {
-				plan, err := checked(cmd, registry, args[0])
-				if err != nil {
-					return err
-				}
-				text, err := plan.Print()
-				if err != nil {
-					return err
-				}
-				_, err = cmd.OutOrStdout().Write(text)
-				return err
-			},
-		},
+			}
+			_, err = cmd.OutOrStdout().Write(text)
+			return err
+		}),
 		&cobra.Command{
 			Use: "schema", Short: "Print the JSON schema, for editors", Args: cobra.NoArgs,
 			RunE: func(cmd *cobra.Command, _ []string) error {
@@ -52,14 +39,35 @@ func newConfig(registry *policies.Registry) *cobra.Command {
 	return cmd
 }
 
-// checked reads a file and prints its warnings.
-func checked(cmd *cobra.Command, registry *policies.Registry, file string) (*config.Plan, error) {
-	plan, warnings, err := config.Load(file, registry, nil)
-	for _, w := range warnings {
-		fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.String())
+// newChecked is a command that reads a file as weir serve does, prints its warnings and
+// does something with it.
+func newChecked(registry *policies.Registry, use, short string, then func(cmd *cobra.Command, file string, plan *config.Plan) error) *cobra.Command {
+	s := newSettings(registry)
+	var ignoreFiles bool
+	cmd := &cobra.Command{
+		Use: use, Short: short,
+		Long: short + `. The flags of weir serve that
+override a file may be given, too, and are checked with it.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%d files are given; name one: weir config %s", len(args), use)
+			}
+			return nil
+		},
+		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			plan, warnings, err := config.Load(args[0], config.Options{Registry: registry, Flags: s.flags, IgnoreFiles: ignoreFiles})
+			for _, w := range warnings {
+				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.String())
+			}
+			if err != nil {
+				return err
+			}
+			return then(cmd, args[0], plan)
+		},
 	}
-	if err != nil {
-		return nil, fmt.Errorf("%s:\n%w", file, err)
-	}
-	return plan, nil
+	s.add(cmd)
+	cmd.Flags().BoolVar(&ignoreFiles, "ignore-files", false, "do not look at the files that it names: keys, certificates, endpoints")
+	cmd.SetUsageFunc(s.usage)
+	return cmd
 }

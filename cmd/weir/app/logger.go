@@ -2,16 +2,23 @@ package app
 
 import (
 	"fmt"
+	"slices"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
 
+// What the flags take.
+var (
+	logLevels  = []string{"debug", "info", "warn", "error"}
+	logFormats = []string{"console", "json"}
+)
+
 // newLogger returns the logger that the flags ask for.
 func newLogger(level, format string) (*zap.Logger, error) {
 	parsed, err := zapcore.ParseLevel(level)
-	if err != nil {
-		return nil, fmt.Errorf("--log-level: %w", err)
+	if err != nil || !slices.Contains(logLevels, level) {
+		return nil, fmt.Errorf("--log-level %q: must be debug, info, warn or error", level)
 	}
 	cfg := zap.NewProductionConfig()
 	cfg.Level = zap.NewAtomicLevelAt(parsed)
@@ -23,7 +30,7 @@ func newLogger(level, format string) (*zap.Logger, error) {
 		cfg.Encoding = "console"
 		cfg.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
 	default:
-		return nil, fmt.Errorf("--log-format %q: console or json", format)
+		return nil, fmt.Errorf("--log-format %q: must be console or json", format)
 	}
 	return cfg.Build()
 }

@@ -16,7 +16,7 @@ import (
 // TestOwnPlugins names a registered type in a file and by a flag.
 func TestOwnPlugins(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "weir.yaml")
-	if err := os.WriteFile(file, []byte(config.Empty+"flowControl: {defaultPriorityBand: {fairnessPolicyRef: my-fairness-policy}}\n"), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(config.Empty+"flowControl: {defaultPriorityBand: {fairnessPolicyRef: my-fairness-policy}}\nweir: {endpoints: [{url: http://127.0.0.1:1}]}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	registry := builtin.Registry()

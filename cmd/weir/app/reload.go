@@ -58,7 +58,7 @@ func (r *reloader) run(ctx context.Context) {
 
 // reload reads the file. One with problems has no effect.
 func (r *reloader) reload() {
-	plan, warnings, err := r.flags.plan()
+	plan, warnings, err := r.flags.load()
 	if err != nil {
 		r.log.Error("the configuration was not taken over; the old one stays in effect", zap.Error(err))
 		return

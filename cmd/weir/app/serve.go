@@ -24,7 +24,7 @@ import (
 )
 
 func serve(ctx context.Context, f *serveFlags) error {
-	plan, warnings, err := f.plan()
+	plan, warnings, err := f.load()
 	if err != nil {
 		return err
 	}

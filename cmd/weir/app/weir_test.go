@@ -41,21 +41,48 @@ func TestBadFlags(t *testing.T) {
 		args []string
 		says string // what the error must name
 	}{
-		{serve, "--upstream"},
-		{append(serve, "--upstream", "localhost:8000"), "http://127.0.0.1:8000"},
-		{append(serve, "--upstream", "http://a/path"), "scheme, host and port"},
-		{append(good, "--upstream", "http://127.0.0.1:1"), "named twice"},
-		{append(good, "--max-concurrency", "-3"), "maxConcurrency is -3"},
-		{append(good, "--max-concurrency", "many"), "invalid argument"},
-		{append(good, "--fairness", "nobody"), "plug-in not declared"},
-		{append(good, "--fairness", "fcfs-ordering-policy"), "is not a fairness policy"},
-		{append(good, "--request-ttl", "-1s"), "must not be negative"},
-		{append(good, "--max-body", "0"), "--max-body"},
-		{append(good, "--replica-id", "a b"), "--replica-id"},
-		{append(good, "--log-level", "loud"), "--log-level"},
+		{serve, "--upstream: name at least one model server, such as http://127.0.0.1:8000, or where they come from: --endpoints-file,"},
+		{append(serve, "--upstream", "localhost:8000"), `--upstream "localhost:8000": give a URL such as http://127.0.0.1:8000`},
+		{append(serve, "--upstream", "http://a/path"), `--upstream "http://a/path": give scheme, host and port only`},
+		{append(good, "--upstream", "http://127.0.0.1:1"), `--upstream "http://127.0.0.1:1": this model server is named above`},
+		{append(good, "--endpoints-dns", "a:1"), "--upstream: endpoints come from one place: keep one of --endpoints-dns, --upstream"},
+		{append(serve, "--endpoints-dns", "a"), `--endpoints-dns "a": give a host name and a port`},
+		{append(serve, "--endpoints-file", "/no/such"), `--endpoints-file "/no/such": no such file`},
+		{append(serve, "--inference-pool", "a"), `--inference-pool "a": must be NAMESPACE/NAME`},
+		{append(good, "--max-concurrency", "-3"), `--max-concurrency "-3": maxConcurrency is -3, it must be from 1 to 1000000`},
+		{append(good, "--max-concurrency", "many"), `--max-concurrency "many": must be a whole number`},
+		{append(good, "--fairness", "round-robin"), `--fairness "round-robin": no such fairness policy; did you mean "round-robin-fairness-policy"?`},
+		{append(good, "--fairness", "nobody"), `--fairness "nobody": no such fairness policy; there are: global-strict-fairness-policy, `},
+		{append(good, "--fairness", "fcfs-ordering-policy"), `--fairness "fcfs-ordering-policy": is not a fairness policy; there are: global-`},
+		{append(good, "--request-ttl", "-1s"), `--request-ttl "-1s": must not be negative`},
+		{append(good, "--request-ttl", "60"), `--request-ttl "60": must be a time with its unit, such as 60s`},
+		{append(good, "--max-body", "0"), `--max-body "0": must be from 1 to 1Gi`},
+		{append(good, "--max-queued", "many"), `--max-queued "many": must be a number such as 500, 1k`},
+		{append(good, "--replica-id", "a b"), `--replica-id "a b": must have 1 to 128 characters`},
+		{append(good, "--replica-id", ""), `--replica-id: must have 1 to 128 characters`},
+		{append(good, "--pool", ""), `--pool: must not be empty`},
+		{append(good, "--on-store-outage", "stop"), `--on-store-outage "stop": must be share or hold`},
+		{append(good, "--lease", "1ms"), `--lease "1ms": must be from 100ms to 1h`},
+		{append(good, "--gossip", "127.0.0.1:0"), "--gossip \"127.0.0.1:0\": replicas of a fleet share a ledger: give all of them the same --redis"},
+		{append(good, "--join", "127.0.0.1:1"), "--join: give this replica an address by --gossip, too"},
+		{append(good, "--advertise", "here"), `--advertise "here": must be an IP address`},
+		{append(good, "--peer-cert", "c.pem"), `--peer-cert "c.pem": give its key by --peer-key, too`},
+		{append(good, "--ext-proc-key", "k.pem"), `--ext-proc-key "k.pem": give its certificate by --ext-proc-cert, too`},
+		{append(good, "--redis", "redis://me:hunter2@h"), `--redis "redis://me:xxxxx@h": must hold no password: use --redis-password-file`},
+		{append(good, "--redis-password-file", "/no/such"), `--redis-password-file "/no/such": no such file`},
+		{append(good, "--listen", "8080"), `--listen "8080": must be a host and a port, such as 127.0.0.1:8080`},
+		{append(good, "--listen", ":99999"), `--listen ":99999": the port must be from 0 to 65535`},
+		{append(good, "--log-level", "verbose"), `--log-level "verbose": must be debug, info, warn or error`},
+		{append(good, "--log-format", "xml"), `--log-format "xml": must be console or json`},
+		{append(good, "--config", "/no/such"), `/no/such: no such file`},
 		{append(good, "--listen", taken), "address already in use"},
 		{append(good, "--admin", taken), "address already in use"},
-		{append(good, "--no-such-flag"), "unknown flag"},
+		{append(good, "--upstram", "x"), "--upstram: no such flag; did you mean --upstream?"},
+		{append(good, "--no-such-flag"), "--no-such-flag: no such flag; see weir serve --help"},
+		{append(good, "--redis"), "--redis: give its value, too"},
+		{[]string{"config", "check"}, "0 files are given; name one: weir config check FILE"},
+		{[]string{"config", "check", "/no/such"}, "/no/such: no such file"},
+		{[]string{"demo", "--duration", "30"}, `--duration "30": must be a time with its unit`},
 		{append(good, "word"), "unknown command"},
 		{[]string{"modelserver", "--listen", "127.0.0.1:0", "--max-running", "0"}, "max running"},
 		{[]string{"demo", "--replicas", "0"}, "replicas: 0"},
@@ -65,6 +92,43 @@ func TestBadFlags(t *testing.T) {
 		_, err := run(t, 10*time.Second, c.args...)
 		if err == nil || !strings.Contains(err.Error(), c.says) {
 			t.Errorf("weir %s: error %v, want one that says %q", strings.Join(c.args, " "), err, c.says)
+		} else if strings.Contains(err.Error(), "line ") {
+			t.Errorf("weir %s: error %v names a line of a file that is not there", strings.Join(c.args, " "), err)
+		}
+	}
+}
+
+// TestCompletion wants the shell to be offered what a flag may be.
+func TestCompletion(t *testing.T) {
+	for flag, want := range map[string]string{
+		"--fairness": "round-robin-fairness-policy", "--on-store-outage": "hold", "--log-level": "warn", "--log-format": "json",
+	} {
+		out, err := run(t, 10*time.Second, "__complete", "serve", flag, "")
+		if err != nil || !strings.Contains(out, want) {
+			t.Errorf("%s: offered %q, %v; want %s among it", flag, out, err, want)
+		}
+	}
+	out, err := run(t, 10*time.Second, "__complete", "serve", "--fairness", "")
+	if err != nil || strings.Contains(out, "fcfs-ordering-policy") {
+		t.Errorf("--fairness: offered %q, %v; want fairness policies only", out, err)
+	}
+}
+
+// TestHelp wants help to fit a terminal, and to say what holds without a flag.
+func TestHelp(t *testing.T) {
+	out, err := run(t, 10*time.Second, "serve", "--help")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, line := range strings.Split(out, "\n") {
+		if len(line) > 80 {
+			t.Errorf("%d columns: %s", len(line), line)
+		}
+	}
+	words := strings.Join(strings.Fields(out), " ")
+	for _, want := range []string{"(default 32Mi)", "(default 127.0.0.1:8080)", "(default round-robin-fairness-policy)", "(default 1m0s)", "(default share)"} {
+		if !strings.Contains(words, want) {
+			t.Errorf("help does not say %q", want)
 		}
 	}
 }

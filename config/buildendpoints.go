@@ -1,0 +1,78 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/gateway/endpoints"
+)
+
+// endpoints checks where model servers come from: one place.
+func (b *builder) endpoints() {
+	w := &b.file.Weir
+	d := &w.Discovery
+	var given []string
+	for path, named := range map[string]bool{
+		"weir.endpoints": len(w.Endpoints) > 0, "weir.discovery.file": d.File != "",
+		"weir.discovery.dns": d.DNS != "", "weir.discovery.inferencePool": d.InferencePool != "",
+	} {
+		if named {
+			given = append(given, path)
+		}
+	}
+	slices.Sort(given)
+	switch len(given) {
+	case 0:
+		const path = "weir.endpoints"
+		b.wrong(path, "name at least one model server, such as http://127.0.0.1:8000, or where they come from: %s, %s or %s",
+			b.called("weir.discovery.file", path), b.called("weir.discovery.dns", path), b.called("weir.discovery.inferencePool", path))
+	case 1:
+	default:
+		last := given[len(given)-1]
+		var names []string
+		for _, path := range given {
+			names = append(names, b.called(path, last))
+		}
+		b.wrong(last, "endpoints come from one place: keep one of %s", strings.Join(names, ", "))
+	}
+	seen := make(map[string]bool)
+	for i, e := range w.Endpoints {
+		path := indexed("weir.endpoints", i) + ".url"
+		u, err := endpoints.ParseURL(e.URL)
+		switch {
+		case err != nil:
+			b.wrong(path, "%s", after(err, endpoints.ErrSpec, e.URL))
+		case seen[u.Host]:
+			b.wrong(path, "this model server is named above")
+		default:
+			seen[u.Host] = true
+		}
+	}
+	if d.File != "" && b.files {
+		if err := (&endpoints.File{Path: d.File}).Check(); err != nil {
+			b.wrong("weir.discovery.file", "%s", fileError(err))
+		}
+	}
+	if d.DNS != "" {
+		if _, err := endpoints.NewDNS(d.DNS); err != nil {
+			b.wrong("weir.discovery.dns", "%s", after(err, endpoints.ErrSpec, d.DNS))
+		}
+	}
+	if d.InferencePool != "" {
+		if namespace, name, ok := strings.Cut(d.InferencePool, "/"); !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
+			b.wrong("weir.discovery.inferencePool", "must be NAMESPACE/NAME")
+		}
+	}
+	b.readable("weir.discovery.kubeconfig", d.Kubeconfig)
+	if *d.DNSInterval < Duration(100*time.Millisecond) {
+		b.wrong("weir.discovery.dnsInterval", "must be at least 100ms")
+	}
+}
+
+// after is an error without the class and the value that it begins with, which the
+// problem names itself.
+func after(err, class error, value string) string {
+	return strings.TrimPrefix(err.Error(), fmt.Sprintf("%v: %q: ", class, value))
+}

@@ -1,0 +1,294 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/saturation"
+)
+
+// Flag is a setting that the command line takes, too: it overrides what the file says
+// at its path.
+type Flag struct {
+	Name string
+	// Group is what it is about, for help.
+	Group string
+	// Repeated is whether it may be given several times, each one an item of a list.
+	Repeated bool
+	// Doc says what it sets, and Default what holds without it and without a file;
+	// empty for nothing.
+	Doc, Default string
+	// Takes names what its value is, such as address, duration, file.
+	Takes string
+	// OneOf are the values it may have, where they are few.
+	OneOf []string
+	// Plugin is, where its value names a plug-in, what that must be.
+	Plugin string
+
+	paths []string // the fields it sets; [] stands for a list's items
+}
+
+// Groups of flags, in the order in which help shows them.
+const (
+	GroupRequests  = "Requests and tenants"
+	GroupEndpoints = "Model servers"
+	GroupLedger    = "Ledger"
+	GroupFleet     = "Fleet"
+	GroupEnvoy     = "Envoy"
+)
+
+// maxConcurrency is the path of a flag that stands for a plug-in of its own: a
+// concurrency detector with this one parameter, which is the one that holds.
+const maxConcurrency = "plugins.maxConcurrency"
+
+// endpointPlaces are the paths that say where endpoints come from: whoever gives one by
+// a flag does not want the file's.
+var endpointPlaces = []string{"weir.endpoints", "weir.discovery.file", "weir.discovery.dns", "weir.discovery.inferencePool"}
+
+var flags = []Flag{
+	{Name: "listen", Group: GroupRequests, Takes: "address", paths: []string{"weir.listen"}},
+	{Name: "admin", Group: GroupRequests, Takes: "address", paths: []string{"weir.admin"}},
+	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},
+	{Name: "fairness", Group: GroupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},
+	{Name: "max-queued", Group: GroupRequests, paths: []string{"flowControl.maxRequests"}},
+	{
+		Name: "request-ttl", Group: GroupRequests, Doc: "How long a request may wait; 0s for ever",
+		paths: []string{"flowControl.defaultRequestTTL", "flowControl.noEndpointRequestTTL"},
+	},
+	{Name: "drain-timeout", Group: GroupRequests, paths: []string{"weir.drainTimeout"}},
+
+	{Name: "upstream", Group: GroupEndpoints, Takes: "URL", Doc: "URL of a model server, such as http://127.0.0.1:8000", paths: []string{"weir.endpoints[].url"}},
+	{Name: "endpoints-file", Group: GroupEndpoints, paths: []string{"weir.discovery.file"}},
+	{Name: "endpoints-dns", Group: GroupEndpoints, Takes: "address", paths: []string{"weir.discovery.dns"}},
+	{Name: "inference-pool", Group: GroupEndpoints, Takes: "name", paths: []string{"weir.discovery.inferencePool"}},
+	{Name: "kubeconfig", Group: GroupEndpoints, paths: []string{"weir.discovery.kubeconfig"}},
+	{
+		Name: "max-concurrency", Group: GroupEndpoints, Default: "100", Takes: "int",
+		Doc: "Requests in flight for each model server; without it the detector of --config decides", paths: []string{maxConcurrency},
+	},
+
+	{Name: "pool", Group: GroupLedger, Takes: "name", paths: []string{"weir.pool"}},
+	{Name: "redis", Group: GroupLedger, Takes: "URL", paths: []string{"weir.store.redis"}},
+	{Name: "redis-password-file", Group: GroupLedger, paths: []string{"weir.store.passwordFile"}},
+	{Name: "redis-prefix", Group: GroupLedger, Takes: "prefix", paths: []string{"weir.store.prefix"}},
+	{Name: "on-store-outage", Group: GroupLedger, Takes: "way", paths: []string{"weir.store.onOutage"}},
+	{Name: "lease", Group: GroupLedger, paths: []string{"weir.store.lease"}},
+
+	{Name: "replica-id", Group: GroupFleet, Takes: "name", paths: []string{"weir.replica"}},
+	{Name: "fleet", Group: GroupFleet, Takes: "name", paths: []string{"weir.fleet.name"}},
+	{Name: "gossip", Group: GroupFleet, Takes: "address", paths: []string{"weir.fleet.gossip"}},
+	{Name: "gossip-key-file", Group: GroupFleet, paths: []string{"weir.fleet.gossipKeyFile"}},
+	{Name: "join", Group: GroupFleet, Takes: "address", Doc: "Gossip address of a replica to join by; a host name stands for all its addresses", paths: []string{"weir.fleet.join[]"}},
+	{Name: "advertise", Group: GroupFleet, Takes: "address", paths: []string{"weir.fleet.advertise"}},
+	{Name: "peer", Group: GroupFleet, Takes: "address", paths: []string{"weir.fleet.peer"}},
+	{Name: "peer-cert", Group: GroupFleet, paths: []string{"weir.fleet.peerCert"}},
+	{Name: "peer-key", Group: GroupFleet, paths: []string{"weir.fleet.peerKey"}},
+	{Name: "peer-ca", Group: GroupFleet, paths: []string{"weir.fleet.peerCA"}},
+
+	{Name: "ext-proc", Group: GroupEnvoy, Takes: "address", paths: []string{"weir.extProc.listen"}},
+	{Name: "ext-proc-cert", Group: GroupEnvoy, paths: []string{"weir.extProc.cert"}},
+	{Name: "ext-proc-key", Group: GroupEnvoy, paths: []string{"weir.extProc.key"}},
+}
+
+// Flags returns the flags there are. What they do not say themselves the fields they
+// set say.
+func Flags() []Flag {
+	defaults := newFile().complete()
+	all := slices.Clone(flags)
+	for i := range all {
+		f := &all[i]
+		if f.paths[0] == maxConcurrency {
+			continue
+		}
+		f.Repeated = strings.Contains(f.paths[0], "[]")
+		field, value := fieldAt(reflect.ValueOf(defaults).Elem(), f.paths[0])
+		if f.Doc == "" {
+			f.Doc = field.Tag.Get("doc")
+		}
+		if f.Takes == "" {
+			f.Takes = takes(field)
+		}
+		f.OneOf = oneOf(field)
+		if f.Default == "" && value.IsValid() {
+			f.Default = written(value)
+		}
+	}
+	return all
+}
+
+// flagOf returns the flag that sets a path, such as --listen; "" if there is none.
+func flagOf(path string) string {
+	for _, f := range flags {
+		for _, p := range f.paths {
+			if p == path || strings.HasPrefix(p, path+"[]") {
+				return "--" + f.Name
+			}
+		}
+	}
+	return ""
+}
+
+// takes names what a field's value is.
+func takes(field reflect.StructField) string {
+	t := field.Type
+	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice {
+		t = t.Elem()
+	}
+	switch {
+	case field.Tag.Get("file") != "":
+		return "file"
+	case t == reflect.TypeFor[Duration]():
+		return "duration"
+	case t == reflect.TypeFor[Quantity]():
+		return "size"
+	case t.Kind() == reflect.Int:
+		return "int"
+	}
+	return "string"
+}
+
+// oneOf are the values that a field may have; nil for any.
+func oneOf(field reflect.StructField) []string {
+	if tag := field.Tag.Get("oneof"); tag != "" {
+		return strings.Split(tag, "|")
+	}
+	return nil
+}
+
+// fieldAt walks down a path. The value is not valid where the path leads into what is
+// not there.
+func fieldAt(v reflect.Value, path string) (field reflect.StructField, value reflect.Value) {
+	t := v.Type()
+	for _, name := range strings.Split(path, ".") {
+		name, list := strings.CutSuffix(name, "[]")
+		field = fieldsOf(t)[name]
+		t = field.Type
+		if v.IsValid() {
+			v = v.FieldByIndex(field.Index)
+		}
+		if list {
+			t, v = t.Elem(), reflect.Value{}
+		}
+		if t.Kind() == reflect.Pointer {
+			t = t.Elem()
+			if v.IsValid() {
+				v = v.Elem() // not valid for nil
+			}
+		}
+	}
+	return field, v
+}
+
+// written is a value as one writes it; empty for none.
+func written(v reflect.Value) string {
+	if v.IsZero() {
+		return ""
+	}
+	return fmt.Sprint(v.Interface())
+}
+
+// override puts the flags that were given over what the file said.
+func (b *builder) override(given map[string][]string) {
+	for _, f := range flags {
+		values, ok := given[f.Name]
+		if !ok {
+			continue
+		}
+		for _, path := range f.paths {
+			if path == maxConcurrency {
+				b.overrideConcurrency("--"+f.Name, values[len(values)-1])
+			} else {
+				b.overrideAt("--"+f.Name, path, values)
+			}
+		}
+	}
+}
+
+// forgetPlaces drops what the file says of where endpoints come from, if a flag says it.
+func (b *builder) forgetPlaces(given map[string][]string) {
+	named := false
+	for _, f := range flags {
+		_, ok := given[f.Name]
+		named = named || ok && slices.ContainsFunc(endpointPlaces, func(p string) bool { return flagOf(p) == "--"+f.Name })
+	}
+	if !named {
+		return
+	}
+	w := &b.file.Weir
+	w.Endpoints, w.Discovery.File, w.Discovery.Once, w.Discovery.DNS, w.Discovery.InferencePool = nil, "", false, "", ""
+	if b.file.DataLayer != nil {
+		b.file.DataLayer.Discovery = nil
+	}
+	for path := range b.places {
+		if slices.ContainsFunc(endpointPlaces, func(p string) bool { return strings.HasPrefix(path, p) }) {
+			delete(b.places, path)
+		}
+	}
+}
+
+func (b *builder) overrideAt(flag, path string, values []string) {
+	into := reflect.ValueOf(b.file).Elem()
+	head, tail, list := strings.Cut(path, "[]")
+	for _, name := range strings.Split(head, ".") {
+		if into.Kind() == reflect.Pointer {
+			if into.IsNil() {
+				into.Set(reflect.New(into.Type().Elem()))
+			}
+			into = into.Elem()
+		}
+		into = into.FieldByIndex(fieldsOf(into.Type())[name].Index)
+	}
+	field, _ := fieldAt(reflect.ValueOf(b.file).Elem(), path)
+	if !list {
+		b.overrideWord(flag, head, values[len(values)-1], into, field)
+		return
+	}
+	into.Set(reflect.MakeSlice(into.Type(), len(values), len(values)))
+	for i, v := range values {
+		item, at := into.Index(i), indexed(head, i)
+		if tail != "" {
+			item, at = item.FieldByIndex(fieldsOf(item.Type())[tail[1:]].Index), at+tail
+		}
+		b.overrideWord(flag, at, v, item, field)
+	}
+}
+
+func (b *builder) overrideWord(flag, path, text string, into reflect.Value, field reflect.StructField) {
+	d := decoder{places: b.places, flag: flag}
+	d.value(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}, path, into)
+	d.restrict(field, path)
+	b.problems = append(b.problems, d.problems...)
+}
+
+// overrideConcurrency declares a concurrency detector and makes it the one that holds.
+func (b *builder) overrideConcurrency(flag, text string) {
+	path := indexed("plugins", len(b.file.Plugins)) + ".parameters"
+	at := place{flag: flag, value: text}
+	b.places[path] = at
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		b.failAt(at, path, wholeNumber)
+		n = 1
+	}
+	parameters, err := NewRaw(map[string]int{"maxConcurrency": n})
+	if err != nil {
+		panic(err) // a number
+	}
+	b.file.Plugins = append(b.file.Plugins, Plugin{Name: flag, Type: saturation.ConcurrencyType, Parameters: parameters})
+	b.file.SaturationDetector, b.file.FlowControl.SaturationDetector = nil, &PluginRef{PluginRef: flag}
+}
+
+// Values returns what a flag's value may be, where that is known.
+func (f *Flag) Values(registry *policies.Registry) []string {
+	if f.Plugin == "" {
+		return f.OneOf
+	}
+	return typesOf[policies.FairnessPolicy](registry)
+}

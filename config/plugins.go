@@ -1,0 +1,91 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// fairnessPolicy is what a plug-in is that chooses the flow.
+const fairnessPolicy = "fairness policy"
+
+// refer looks a plug-in up, which must be of the kind named.
+func refer[P any](b *builder, path, ref, kind string, lookup func(string) (P, error)) P {
+	p, err := lookup(ref)
+	if err != nil {
+		b.unresolved(path, ref, kind, namesOf[P](b), err)
+	}
+	return p
+}
+
+// unresolved reports a reference that leads to nothing of its kind; names are what
+// there is of it.
+func (b *builder) unresolved(path, ref, kind string, names []string, err error) {
+	switch {
+	case b.unknown[ref] && errors.Is(err, policies.ErrUnknownPlugin): // it was declared, and is known to be wrong
+	case errors.Is(err, policies.ErrUnknownPlugin):
+		b.wrong(path, "no such %s%s", kind, meant(ref, names))
+	case errors.Is(err, policies.ErrWrongKind):
+		b.wrong(path, "is not a %s; there are: %s", kind, strings.Join(names, ", "))
+	default:
+		b.wrong(path, "%v", err)
+	}
+}
+
+// namesOf are the plug-ins of a kind that can be referred to: those declared, and the
+// types.
+func namesOf[P any](b *builder) []string {
+	var names []string
+	for _, p := range b.declared {
+		if _, ok := p.(P); ok {
+			names = append(names, p.TypedName().Name)
+		}
+	}
+	for _, typ := range typesOf[P](b.registry) {
+		if !slices.Contains(names, typ) {
+			names = append(names, typ)
+		}
+	}
+	return names
+}
+
+// typesOf are the types of a kind that need no parameters.
+func typesOf[P any](registry *policies.Registry) []string {
+	var types []string
+	for _, typ := range registry.Types() {
+		if p, err := registry.New(typ, "", nil); err == nil {
+			if _, ok := p.(P); ok {
+				types = append(types, typ)
+			}
+		}
+	}
+	return types
+}
+
+// noType reports a type that nothing is registered for. They are listed once.
+func (b *builder) noType(path, typ string, types []string) {
+	what := "no such type"
+	if typ == "" {
+		what = "is missing"
+	}
+	text := didYouMean(typ, types)
+	if text == "" && !b.listed {
+		text, b.listed = "; there are: "+strings.Join(types, ", "), true
+	}
+	b.wrong(path, "%s%s", what, text)
+}
+
+// parameters reports what a plug-in's factory says of its parameters.
+func (b *builder) parameters(path, typ string, err error) {
+	if inner := errors.Unwrap(err); inner != nil {
+		err = inner // the registry's own words repeat name and type
+	}
+	text := strings.TrimPrefix(err.Error(), policies.ErrParameters.Error()+": ")
+	if b.at(path).flag == "" {
+		text = fmt.Sprintf("%s: %s", typ, text)
+	}
+	b.wrong(path, "%s", text)
+}
