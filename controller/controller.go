@@ -107,7 +107,7 @@ func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 	c.eviction.Store(o.eviction)
 	c.driver.revoke = c.revoke
 	pause := time.Millisecond
-	if _, inline := ledger.(store.Inline); inline {
+	if store.IsInline(ledger) {
 		pause = 0 // a turn costs no round trip
 	}
 	c.driver.start(core.New(o.coreConfig(pause)), ledger, &c.options)

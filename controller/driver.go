@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -67,7 +68,7 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	ctx, cancelFunc := context.WithCancel(context.Background())
 	d.core, d.ledger, d.options = c, ledger, o
 	d.kick, d.stopped, d.cancel = make(chan struct{}, 1), make(chan struct{}), cancelFunc
-	if _, inline := ledger.(store.Inline); !inline {
+	if !store.IsInline(ledger) {
 		d.statements = make(chan *store.Statement, 1)
 		d.goroutines.Go(func() { d.takeTurns(ctx) })
 	}
@@ -196,6 +197,9 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 		for i := range ready.Moves {
 			d.noteMove(&ready.Moves[i])
 		}
+		for i := range ready.FailedPicks {
+			d.noteFailedPick(&ready.FailedPicks[i])
+		}
 		if ready.Loads != nil {
 			d.noteLoads(ready.Loads)
 		}
@@ -276,6 +280,12 @@ func (d *driver) noteMove(m *core.Move) {
 	d.options.logger.Info("shards moved", zap.String("replica", d.options.replica), zap.Uint64("version", m.Version),
 		zap.Strings("joined", m.Joined), zap.Strings("left", m.Left),
 		zap.Int("shards", m.Shards), zap.Int("tickets", m.Tickets), zap.Duration("took", m.Took))
+}
+
+// noteFailedPick tells an operator of a plug-in that does not choose.
+func (d *driver) noteFailedPick(p *shard.FailedPick) {
+	d.options.logger.Warn("the fairness policy does not choose: requests of its band wait; further failures are only counted",
+		zap.String("replica", d.options.replica), zap.Int("priority", p.Priority), zap.Stringer("policy", p.Policy), zap.Error(p.Err))
 }
 
 // stop evicts whoever waits, takes leave of the ledger and ends the goroutines.

@@ -3,6 +3,8 @@ package controller
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -160,6 +162,11 @@ func newOptions(opts []Option) (options, error) {
 		o.bands[p] = fill(b, base)
 	}
 	o.shard.Band = o.band
+	for _, b := range append(slices.Collect(maps.Values(o.bands)), o.defaultBand, o.negativeBand) {
+		if err := b.Validate(); err != nil {
+			return o, fmt.Errorf("new controller: %w", err)
+		}
+	}
 	switch {
 	case o.replica == "":
 		return o, errors.New("new controller: the replica needs an id")
@@ -206,7 +213,7 @@ func (o *options) coreConfig(fullPause time.Duration) core.Config {
 		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, PeerTimeout: 500 * time.Millisecond, OnStoreOutage: o.onStoreOutage,
 		Eviction: o.eviction, InFleet: o.fleet != nil,
 	}
-	_, cfg.CountTokens = o.detector.(policies.TokenLoad)
+	cfg.CountTokens = policies.CountsTokens(o.detector)
 	cfg.Shard.Band = o.band
 	return cfg
 }

@@ -10,8 +10,6 @@ import (
 type QueueItemAccessor interface {
 	// FlowKey is the flow the request belongs to.
 	FlowKey() FlowKey
-	// Weight is the share its flow was configured with; above zero, 1 by default.
-	Weight() float64
 	// Arrival is when the request was enqueued, by the ledger's clock.
 	Arrival() time.Time
 	// Deadline is when its time in the queue ends; zero means never.
@@ -33,18 +31,21 @@ type FlowQueueAccessor interface {
 	// FlowKey names the flow.
 	FlowKey() FlowKey
 	// Len is the number of requests a policy may choose from here: those that
-	// wait and have not been offered to the ledger yet.
+	// wait and do not stand before the ledger yet. It is 0 for a flow that is at
+	// a limit of its own.
 	Len() int
 	// Head is the request the ordering policy puts first, or nil when the queue
 	// is empty.
 	Head() QueueItemAccessor
-	// HeadScore is the score the band's ordering policy gives the head, lowest
-	// first (see [Scorer]); 0 when the queue is empty.
+	// HeadScore is the head's place by the band's ordering policy, lowest first:
+	// what its [Scorer] says, or a number that keeps its Less among the requests
+	// that this replica queues. It is 0 when the queue is empty.
 	HeadScore() float64
 	// Weight is the flow's configured share; above zero, 1 by default.
 	Weight() float64
-	// Counter is the service the flow has received, in the unit of its
-	// fairness policy's charges, including what its standing offers will add.
+	// Counter is, under a [CountingPolicy], the service the flow has received
+	// over its weight, including what its standing offers will add; 0 under
+	// others.
 	Counter() float64
 }
 
@@ -54,8 +55,6 @@ type PriorityBandAccessor interface {
 	Priority() int
 	// State is what the band's fairness policy returned from NewState.
 	State() any
-	// VirtualTime is the rank the band has reached, as the ledger last told.
-	VirtualTime() float64
 	// Len is the number of flows in the band.
 	Len() int
 	// Flows iterates over the band's flows in the order of their ids. It

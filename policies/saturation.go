@@ -13,7 +13,7 @@ type EndpointAccessor interface {
 	// other replicas as the ledger last told.
 	InFlight() int
 	// InFlightTokens is what these requests are expected to cost, in tokens, those of
-	// other replicas if a [TokenLoad] asks.
+	// other replicas if a [TokenCounter] asks.
 	InFlightTokens() int64
 	// Metrics is the endpoint's last reading, zero if it was never read.
 	Metrics() EndpointMetrics
@@ -49,9 +49,15 @@ type InFlightLimiter interface {
 	InFlightLimit(endpoints []EndpointAccessor) int
 }
 
-// TokenLoad is a SaturationDetector that judges by tokens in flight. They are only
-// counted over the fleet when one does.
-type TokenLoad interface{ TokenLoad() }
+// TokenCounter is a SaturationDetector that may judge by tokens in flight; they are
+// only counted over the fleet when it does.
+type TokenCounter interface{ CountsTokens() bool }
+
+// CountsTokens reports whether a plug-in judges by tokens in flight.
+func CountsTokens(p SaturationDetector) bool {
+	c, ok := p.(TokenCounter)
+	return ok && c.CountsTokens()
+}
 
 // StaleCounter is a SaturationDetector that takes endpoints for full whose readings are
 // too old, and can say how many they are.
@@ -80,6 +86,12 @@ type UsageLimitPolicy interface {
 	Ceilings(ctx context.Context, now time.Time, saturation float64, priorities []int) []float64
 }
 
-// Dynamic is a UsageLimitPolicy whose ceilings follow the saturation or the time:
-// it is asked at every turn. Others are asked when bands or endpoints change.
-type Dynamic interface{ Dynamic() }
+// Follower is a UsageLimitPolicy whose ceilings may follow the saturation or the time:
+// it is then asked at every turn. Others are asked when bands or endpoints change.
+type Follower interface{ FollowsSaturation() bool }
+
+// FollowsSaturation reports whether a policy is to be asked at every turn.
+func FollowsSaturation(p UsageLimitPolicy) bool {
+	f, ok := p.(Follower)
+	return ok && f.FollowsSaturation()
+}

@@ -31,12 +31,6 @@ type EndpointPicker interface {
 	Endpoints() int
 }
 
-// ProfileHandler says which scheduling profile a request takes. There is one.
-type ProfileHandler interface {
-	Plugin
-	SingleProfile()
-}
-
 // PrefixReader is a scorer that needs to know which prompts went where.
 type PrefixReader interface {
 	Prefixes() PrefixIndexing

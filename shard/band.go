@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"context"
 	"iter"
 	"math"
 	"slices"
@@ -15,15 +14,23 @@ import (
 // band is all flows of one priority.
 type band struct {
 	priority int
+	set      *Set
 	cfg      BandConfig
 	state    any
-	ranker   policies.Ranker // nil: the policy only picks
-	scorer   policies.Scorer // nil: the ordering policy only compares
-	order    func(a, b *item) bool
+	kind     policies.FairnessKind
+	charger  policies.CountingPolicy // of a counting band
+	ranker   policies.RankingPolicy  // of a ranking band
+	picks    picks                   // of a picking band
 	account  policies.Account
-	v        float64 // virtual time, as the ledger last told
+	scorer   policies.Scorer // nil: the ordering policy only compares
+	line     line            // of tickets that are only compared
+	v        float64         // virtual time, as the ledger last told
 
 	flows   map[string]*flow
+	byID    []*flow // in the order of their ids, without fresh
+	fresh   []*flow
+	unsure  []*flow           // flows whose offers may have other ranks now
+	view    standingView      // that the ranker is asked by
 	backlog *heap.Heap[*flow] // flows with tickets to offer, lowest rank on top
 	offered *heap.Heap[*item] // tickets before the ledger, the worst on top
 	holders *heap.Heap[*flow] // flows with tickets, the largest share on top
@@ -34,10 +41,11 @@ type band struct {
 	emptySince  time.Time
 }
 
-func newBand(priority int, cfg BandConfig) *band {
+// newBand returns an empty band whose policy has that state.
+func newBand(s *Set, priority int, cfg BandConfig, state any) *band {
 	bd := &band{
-		priority: priority, cfg: cfg, account: policies.AccountOf(cfg.Fairness),
-		state: cfg.Fairness.NewState(context.Background()),
+		priority: priority, set: s, cfg: cfg, state: state, account: policies.AccountOf(cfg.Fairness),
+		line:  line{ordering: cfg.Ordering},
 		flows: make(map[string]*flow),
 		backlog: heap.New(func(a, b *flow) bool {
 			if a.rank != b.rank {
@@ -53,18 +61,18 @@ func newBand(priority int, cfg BandConfig) *band {
 			return a.key.ID < b.key.ID
 		}, func(f *flow) *int { return &f.holderIndex }),
 	}
-	bd.ranker, _ = cfg.Fairness.(policies.Ranker)
+	bd.kind, _ = policies.KindOf(cfg.Fairness) // see Validate
+	bd.charger, _ = cfg.Fairness.(policies.CountingPolicy)
+	bd.ranker, _ = cfg.Fairness.(policies.RankingPolicy)
 	bd.scorer, _ = cfg.Ordering.(policies.Scorer)
-	bd.order = bd.less
 	return bd
 }
 
 // The band implements policies.PriorityBandAccessor.
 
-func (bd *band) Priority() int        { return bd.priority }
-func (bd *band) State() any           { return bd.state }
-func (bd *band) VirtualTime() float64 { return bd.v }
-func (bd *band) Len() int             { return len(bd.flows) }
+func (bd *band) Priority() int { return bd.priority }
+func (bd *band) State() any    { return bd.state }
+func (bd *band) Len() int      { return len(bd.flows) }
 
 func (bd *band) Flows() iter.Seq[policies.FlowQueueAccessor] {
 	return func(yield func(policies.FlowQueueAccessor) bool) {
@@ -76,27 +84,38 @@ func (bd *band) Flows() iter.Seq[policies.FlowQueueAccessor] {
 	}
 }
 
-// sorted returns the flows in the order of their ids.
+// sorted returns the flows in the order of their ids; the slice is the band's own. A
+// few new flows since the last call are put in their places, many are sorted in.
 func (bd *band) sorted() []*flow {
-	flows := make([]*flow, 0, len(bd.flows))
-	for _, f := range bd.flows {
-		flows = append(flows, f)
+	byID := func(a, b *flow) int { return strings.Compare(a.key.ID, b.key.ID) }
+	if len(bd.fresh) > 8 {
+		bd.byID = append(bd.byID, bd.fresh...)
+		slices.SortFunc(bd.byID, byID)
+	} else {
+		for _, f := range bd.fresh {
+			at, _ := slices.BinarySearchFunc(bd.byID, f, byID)
+			bd.byID = slices.Insert(bd.byID, at, f)
+		}
 	}
-	slices.SortFunc(flows, func(a, b *flow) int { return strings.Compare(a.key.ID, b.key.ID) })
-	return flows
+	clear(bd.fresh)
+	bd.fresh = bd.fresh[:0]
+	return bd.byID
 }
 
-// less orders two tickets of a flow.
-func (bd *band) less(a, b *item) bool {
-	if bd.scorer == nil {
-		if bd.cfg.Ordering.Less(a, b) {
-			return true
-		}
-		if bd.cfg.Ordering.Less(b, a) {
-			return false
-		}
+// forget drops flows that are no longer the band's.
+func (bd *band) forget() {
+	if len(bd.flows) < len(bd.byID)+len(bd.fresh) {
+		gone := func(f *flow) bool { return bd.flows[f.key.ID] != f }
+		bd.byID, bd.fresh = slices.DeleteFunc(bd.byID, gone), slices.DeleteFunc(bd.fresh, gone)
 	}
-	return a.before(b)
+}
+
+// counts reports whether the band's flows go by their counters.
+func (bd *band) counts() bool { return bd.kind == policies.Counting }
+
+// charge is what serving the ticket adds to a counter of a flow of that weight.
+func charge(p policies.CountingPolicy, it *item, weight float64) float64 {
+	return max(0, finite(p.Charge(it))) / weight
 }
 
 // passed takes in that V has moved on. An offer that stood meanwhile and whose
@@ -105,7 +124,7 @@ func (bd *band) less(a, b *item) bool {
 // reckoned to be at V, or it would hold its places among the best offers while
 // flows that are really behind are not offered at all.
 func (bd *band) passed() {
-	if !bd.account.CountsService {
+	if !bd.counts() {
 		return
 	}
 	var behind []*flow
@@ -122,18 +141,59 @@ func (bd *band) passed() {
 
 // rerank puts the flow in its place among those with tickets to offer.
 func (bd *band) rerank(f *flow) {
-	if bd.ranker == nil {
-		return
-	}
 	if f.waiting.Len() == 0 || f.blocked() {
 		bd.backlog.Remove(f)
 		return
 	}
-	f.rank = finite(bd.ranker.Rank(bd, f))
+	switch bd.kind {
+	case policies.Counting:
+		f.rank = f.Counter()
+	case policies.Ranking:
+		f.rank = finite(bd.ranker.Rank(bd, f))
+		if n := len(f.offered); n > 0 {
+			f.rank = max(f.rank, f.offered[n-1].key)
+		}
+	case policies.Picking: // all the same
+	}
 	if f.backlogIndex == 0 {
 		bd.backlog.Push(f)
 	} else {
 		bd.backlog.Fix(f)
+	}
+}
+
+// doubt notes that the flow's tickets are others now, by which a ranker may give those
+// of them that stand other ranks.
+func (bd *band) doubt(f *flow) {
+	if bd.kind == policies.Ranking && len(f.offered) > 0 && !f.unsure {
+		f.unsure = true
+		bd.unsure = append(bd.unsure, f)
+	}
+}
+
+// rederive works out the ranks of the flows in doubt.
+func (bd *band) rederive() {
+	for _, f := range bd.unsure {
+		f.unsure = false
+		f.derive()
+	}
+	clear(bd.unsure)
+	bd.unsure = bd.unsure[:0]
+}
+
+// rescored notes that the scores of the band's tickets are others now, in the same
+// order: what stands is to be said again.
+func (s *Set) rescored(bd *band) {
+	for _, it := range bd.offered.Items() {
+		it.stale = true
+		s.change(it)
+	}
+	if bd.kind != policies.Ranking {
+		return
+	}
+	for _, f := range bd.sorted() {
+		bd.doubt(f)
+		bd.rerank(f)
 	}
 }
 
@@ -159,10 +219,11 @@ func (bd *band) full() bool {
 
 // refill offers the band's best tickets.
 func (s *Set) refill(bd *band) {
-	if bd.ranker == nil {
+	if bd.kind == policies.Picking {
 		s.refillByTurns(bd)
 		return
 	}
+	bd.rederive()
 	for bd.backlog.Len() > 0 {
 		f := bd.backlog.Min()
 		if bd.offered.Len() >= s.cfg.OffersPerBand {
@@ -173,19 +234,6 @@ func (s *Set) refill(bd *band) {
 			s.unoffer(worst)
 		}
 		s.offer(f, f.rank)
-	}
-}
-
-// refillByTurns offers what a policy without ranks picks: its k-th standing
-// pick is ranked k turns after V, so that the picks of all replicas take turns.
-func (s *Set) refillByTurns(bd *band) {
-	for bd.offered.Len() < s.cfg.OffersPerBand {
-		picked, err := bd.cfg.Fairness.Pick(context.Background(), bd)
-		f, ok := picked.(*flow)
-		if err != nil || !ok || f == nil || f.waiting.Len() == 0 || f.blocked() {
-			return
-		}
-		s.offer(f, bd.v+float64(bd.offered.Len()))
 	}
 }
 

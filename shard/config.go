@@ -36,3 +36,10 @@ type BandConfig struct {
 	Fairness policies.FairnessPolicy
 	Ordering policies.OrderingPolicy
 }
+
+// Validate returns an error for a fairness policy that is no proper one; see
+// [policies.KindOf].
+func (c BandConfig) Validate() error {
+	_, err := policies.KindOf(c.Fairness)
+	return err
+}

@@ -33,6 +33,7 @@ type flow struct {
 	lift    float64 // what the ledger is expected to add for the idle time
 	alone   float64 // what this replica served by its own decision
 	pending float64 // the charges of offered
+	unsure  bool    // in band.unsure
 	idle    bool    // its next offer is the first since it was idle
 	left    bool    // its last ticket left unserved, perhaps for another queue
 	rank    float64 // of its next offer; the key in band.backlog
@@ -110,22 +111,48 @@ func (f *flow) unoffered(it *item) {
 // derive works out the ranks of the flow's offers and of its next one from the
 // counter.
 func (f *flow) derive() {
+	bd := f.band
 	f.pending = 0
-	for _, it := range f.offered {
-		if f.band.account.CountsService {
-			if key := f.counter + f.alone + f.lift + f.pending; key != it.key {
-				it.key = key
-				f.band.offered.Fix(it)
+	for i, it := range f.offered {
+		key := it.key
+		switch bd.kind {
+		case policies.Counting:
+			key = f.Counter()
+		case policies.Ranking:
+			bd.view = standingView{f, i}
+			key = finite(bd.ranker.Rank(bd, &bd.view))
+			if i > 0 {
+				key = max(key, f.offered[i-1].key) // in the order of the flow
+			}
+		case policies.Picking:
+		}
+		if key != it.key {
+			it.key = key
+			bd.offered.Fix(it)
+			if !bd.counts() { // else the ledger's own counter says so
+				it.stale = true
+				bd.set.change(it)
 			}
 		}
 		f.pending += it.charge
 	}
-	f.band.rerank(f)
+	bd.rerank(f)
 }
+
+// standingView is a flow as a ranker sees it whose ticket at a place among the offers
+// is its next. It implements policies.FlowQueueAccessor.
+type standingView struct {
+	*flow
+	at int
+}
+
+func (v *standingView) Len() int                         { return len(v.offered) - v.at + v.waiting.Len() }
+func (v *standingView) Head() policies.QueueItemAccessor { return v.offered[v.at] }
+func (v *standingView) HeadScore() float64               { return v.offered[v.at].score }
 
 // tell takes over the counter as the ledger knows it.
 func (f *flow) tell(counter float64) {
-	if f.band.account.CountsService {
+	if f.band.counts() {
 		f.counter, f.lift, f.idle, f.left = counter, 0, false, false
 	}
 }

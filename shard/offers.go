@@ -42,7 +42,7 @@ func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
 	for _, it := range s.changed {
 		it.changed = false
 		switch {
-		case it.offered && it.told != standing:
+		case it.offered && (it.told != standing || it.stale):
 			offer(it.asOffer())
 		case !it.offered && it.told != untold:
 			withdraw(it.ID)
@@ -72,7 +72,7 @@ func (s *Set) Restate(offer func(Offer)) {
 
 // tellOf notes that the turn that begins now tells of the item as it is.
 func (s *Set) tellOf(it *item) {
-	it.told, it.stated = uncertain, it.offered
+	it.told, it.stated, it.stale = uncertain, it.offered, false
 	s.unanswered = append(s.unanswered, it)
 }
 
@@ -112,7 +112,7 @@ func (it *item) asOffer() Offer {
 	if f.limit.TokensPerMinute > 0 {
 		o.Tokens = float64(it.Ticket.InputTokens + it.Ticket.OutputTokens)
 	}
-	if f.band.account.CountsService {
+	if f.band.counts() {
 		o.Rank -= f.lift + f.alone
 	}
 	return o

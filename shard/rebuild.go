@@ -1,23 +1,27 @@
 package shard
 
 import (
+	"context"
 	"maps"
 	"slices"
 	"time"
+
+	"github.com/weirflow/weir/policies"
 )
 
 // Rebuilt returns a Set of another configuration with the same tickets: none is
 // displaced, also where a cap is lower now. Counters stay where a band's policy
-// does. The ledger has to be told all offers.
+// counts the same, and its state where it is the same. The ledger has to be told all offers.
 func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 	n := New(cfg)
 	n.others, n.othersBytes = s.others, s.othersBytes
+	n.failedPicks, n.failures = s.failedPicks, s.failures
 	for _, old := range s.bands {
-		bd := n.band(old.priority)
+		bd := n.inherit(old)
 		bd.others, bd.othersBytes, bd.emptySince = old.others, old.othersBytes, old.emptySince
-		same := bd.cfg.Fairness.TypedName() == old.cfg.Fairness.TypedName() && bd.account == old.account
+		same := bd.cfg.Fairness.TypedName() == old.cfg.Fairness.TypedName() && bd.account == old.account && bd.kind == old.kind
 		if same {
-			bd.v = old.v
+			bd.v, bd.picks.rank = old.v, old.picks.rank
 		}
 		for _, f := range old.sorted() {
 			to := n.flow(bd, f.key)
@@ -35,4 +39,18 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 		}
 	}
 	return n
+}
+
+// inherit makes the band that takes an old one's place.
+func (s *Set) inherit(old *band) *band {
+	cfg := s.cfg.Band(old.priority)
+	var bd *band
+	if policies.Same(cfg.Fairness, old.cfg.Fairness) {
+		bd = newBand(s, old.priority, cfg, old.state)
+		bd.picks.failed = old.picks.failed
+	} else {
+		bd = newBand(s, old.priority, cfg, cfg.Fairness.NewState(context.Background()))
+	}
+	s.bands = append(s.bands, bd) // in the order of the old ones
+	return bd
 }

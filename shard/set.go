@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"context"
 	"iter"
 	"maps"
 	"slices"
@@ -27,6 +28,9 @@ type Set struct {
 	idle       list.List[*flow] // empty flows, longest empty first
 	changed    []*item          // whose offer differs from what the ledger was told
 	unanswered []*item          // whose change is in the turn under way
+
+	failedPicks uint64
+	failures    []FailedPick // to be told of
 }
 
 // New returns an empty Set.
@@ -76,12 +80,13 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	bd := f.band
 	if bd.scorer != nil {
 		it.score = finite(bd.scorer.Score(it))
-	} else {
-		it.score = policies.ArrivalScore(it)
+	} else if bd.line.insert(it) {
+		s.rescored(bd)
 	}
-	if bd.ranker != nil {
-		it.charge = max(0, finite(bd.ranker.Charge(it)))
+	if bd.charger != nil {
+		it.charge = charge(bd.charger, it, f.weight)
 	}
+	bd.picks.stuck = false
 	if f.len == 0 {
 		if f.limited {
 			s.limited[f.key] = f
@@ -100,10 +105,11 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	s.len++
 	s.bytes += t.Bytes
 	// A ticket that goes before one already offered takes its place.
-	for n := len(f.offered); n > 0 && bd.less(it, f.offered[n-1]); n = len(f.offered) {
+	for n := len(f.offered); n > 0 && it.before(f.offered[n-1]); n = len(f.offered) {
 		s.unoffer(f.offered[n-1])
 	}
 	f.waiting.Push(it)
+	bd.doubt(f)
 	bd.rerank(f)
 	bd.reshare(f)
 	return it
@@ -120,8 +126,8 @@ func (s *Set) fromIngress(it *item) {
 	l.PushBack(&it.byIngress)
 }
 
-// Remove takes a ticket out of its queue, whatever became of it, and reports
-// whether it was there.
+// Remove takes a ticket out of its queue that is not to be dispatched from here, and
+// reports whether it was there.
 func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 	it := s.items[id]
 	if it == nil {
@@ -136,6 +142,10 @@ func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
 	delete(s.items, it.ID)
 	it.byIngress.Remove()
+	if f.band.scorer == nil {
+		f.band.line.remove(it)
+	}
+	f.band.picks.stuck = false
 	f.unlink(it)
 	f.band.len--
 	f.band.bytes -= it.Bytes
@@ -153,6 +163,7 @@ func (s *Set) remove(it *item, now time.Time) {
 			s.change(it)
 		}
 	}
+	f.band.doubt(f)
 	f.band.reshare(f)
 	if f.len == 0 {
 		delete(s.limited, f.key)
@@ -168,6 +179,16 @@ func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 		it.flow.tell(counter)
 		it.told = untold
 		s.remove(it, now)
+		s.went(it.flow)
+	}
+}
+
+// Dispatched takes a ticket out of its queue that this replica lets go, by a grant or
+// by its own decision.
+func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
+	if it := s.items[id]; it != nil {
+		s.Remove(id, now)
+		s.went(it.flow)
 	}
 }
 
@@ -199,7 +220,7 @@ func (s *Set) ChargedAlone(key policies.FlowKey, delta float64) {
 
 // counted returns the flow of the key if its policy counts service, or nil.
 func (s *Set) counted(key policies.FlowKey) *flow {
-	if bd := s.find(key.Priority); bd != nil && bd.account.CountsService {
+	if bd := s.find(key.Priority); bd != nil && bd.counts() {
 		return bd.flows[key.ID]
 	}
 	return nil
@@ -226,6 +247,7 @@ func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
 			bd.passed()
 		}
 		bd.others, bd.othersBytes = max(0, queued), max(0, bytes)
+		bd.picks.stuck = false
 	}
 }
 
@@ -238,7 +260,8 @@ func (s *Set) TellOthers(queued, bytes int64) {
 func (s *Set) band(priority int) *band {
 	i, found := slices.BinarySearchFunc(s.bands, priority, func(bd *band, p int) int { return p - bd.priority })
 	if !found {
-		s.bands = slices.Insert(s.bands, i, newBand(priority, s.cfg.Band(priority)))
+		cfg := s.cfg.Band(priority)
+		s.bands = slices.Insert(s.bands, i, newBand(s, priority, cfg, cfg.Fairness.NewState(context.Background())))
 	}
 	return s.bands[i]
 }
@@ -249,9 +272,10 @@ func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	if f == nil {
 		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key), limit: s.cfg.LimitOf(key), room: aFew}
 		f.limited = f.limit.Any()
-		f.waiting.Init(bd.order, itemIndex)
+		f.waiting.Init((*item).before, itemIndex)
 		f.idleNode.Value = f
 		bd.flows[key.ID] = f
+		bd.fresh = append(bd.fresh, f)
 		s.idle.PushBack(&f.idleNode)
 	}
 	return f
@@ -266,6 +290,7 @@ func (s *Set) Collect(now time.Time) {
 	}
 	maps.DeleteFunc(s.ingresses, func(_ string, l *list.List[*item]) bool { return l.Empty() })
 	s.bands = slices.DeleteFunc(s.bands, func(bd *band) bool {
+		bd.forget()
 		return len(bd.flows) == 0 && !bd.emptySince.IsZero() && now.Sub(bd.emptySince) >= s.cfg.Idle
 	})
 }

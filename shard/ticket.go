@@ -57,12 +57,12 @@ type item struct {
 	told    told
 	stated  bool // in the last turn that told of it: whether it was offered
 	changed bool // in Set.changed
+	stale   bool // the ledger knows it by another rank or score
 }
 
 // The item implements policies.QueueItemAccessor.
 
 func (it *item) FlowKey() policies.FlowKey { return it.Ticket.Flow }
-func (it *item) Weight() float64           { return it.flow.weight }
 func (it *item) Arrival() time.Time        { return it.Ticket.Arrival }
 func (it *item) Deadline() time.Time       { return it.Ticket.Deadline }
 func (it *item) TargetTTFT() time.Duration { return it.Ticket.TargetTTFT }

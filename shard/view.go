@@ -106,7 +106,7 @@ func (s *Set) Flows(visit func(FlowView)) {
 // may look here.
 func (s *Set) Counters(visit func(key policies.FlowKey, counter float64)) {
 	for _, bd := range s.bands {
-		if !bd.account.CountsService {
+		if !bd.counts() {
 			continue
 		}
 		for _, f := range bd.sorted() {
@@ -120,11 +120,11 @@ func (s *Set) Counters(visit func(key policies.FlowKey, counter float64)) {
 // Charge is what the ledger charges for serving the ticket, or should have
 // charged once the ticket carries the real token counts.
 func (c Config) Charge(t Ticket) float64 {
-	ranker, ok := c.Band(t.Flow.Priority).Fairness.(policies.Ranker)
+	p, ok := c.Band(t.Flow.Priority).Fairness.(policies.CountingPolicy)
 	if !ok {
 		return 0
 	}
-	return max(0, finite(ranker.Charge(&item{Ticket: t, flow: &flow{weight: c.weight(t.Flow)}})))
+	return charge(p, &item{Ticket: t}, c.weight(t.Flow))
 }
 
 func (c Config) weight(key policies.FlowKey) float64 {

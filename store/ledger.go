@@ -47,7 +47,13 @@ type Wakeup struct {
 	Messages                []Message
 }
 
-// Inline is implemented by a ledger whose Turn returns without waiting for
+// Inline is implemented by a ledger whose Turn may return without waiting for
 // anything outside the process, so that a driver may take turns in its own
 // loop.
-type Inline interface{ Inline() }
+type Inline interface{ Inline() bool }
+
+// IsInline reports whether a ledger's turns may be taken so.
+func IsInline(l Ledger) bool {
+	i, ok := l.(Inline)
+	return ok && i.Inline()
+}

@@ -119,6 +119,7 @@ type request struct {
 type band struct {
 	priority int
 	policy   string
+	counts   bool // its flows go by their counters
 	account  policies.Account
 	ceiling  int64 // how many requests may be in flight in the fleet for it to go on
 	limit    int64 // the same, less what is left to replicas without the ledger
@@ -240,7 +241,11 @@ func (c *Core) band(now time.Time, priority int) *band {
 // newBand returns a band under a policy. The policy's unit is part of its name in
 // the ledger, so that counters of different units are never compared.
 func newBand(priority int, fairness policies.FairnessPolicy) *band {
-	b := &band{priority: priority, policy: fairness.TypedName().String(), account: policies.AccountOf(fairness)}
+	kind, _ := policies.KindOf(fairness)
+	b := &band{
+		priority: priority, policy: fairness.TypedName().String(),
+		counts: kind == policies.Counting, account: policies.AccountOf(fairness),
+	}
 	if b.account.Unit != "" {
 		b.policy += " in " + b.account.Unit
 	}

@@ -15,7 +15,7 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 		if as.policy != b.policy {
 			b.v = 0
 		}
-		b.policy, b.account = as.policy, as.account
+		b.policy, b.counts, b.account = as.policy, as.counts, as.account
 	}
 	c.relimit(now)
 	for _, r := range c.byTicket(c.waiting) {

@@ -63,6 +63,8 @@ type Ready struct {
 	// Loads are the other replicas' requests at each endpoint, if the ledger told
 	// anew; nil if not.
 	Loads []store.Load
+	// FailedPicks are fairness policies' first failures to choose, of each band.
+	FailedPicks []shard.FailedPick
 	// Next is when Tick must be called at the latest.
 	Next time.Time
 }
@@ -85,6 +87,7 @@ func (c *Core) Ready(now time.Time) Ready {
 	ready.Moves, c.fleet.moved = c.fleet.moved, nil
 	ready.Revoked, c.revoked = c.revoked, nil
 	ready.Loads, c.loads.others = c.loads.others, nil
+	ready.FailedPicks = c.queues.TakeFailures()
 	ready.Decisions, c.decisions, c.spare = c.decisions, c.spare[:0], c.decisions
 	ready.Next = c.next(now)
 	return ready
@@ -168,7 +171,7 @@ func (c *Core) beginTurn(now time.Time) *store.Statement {
 		queued, bytes := c.queues.Queued(b.priority)
 		s.Bands = append(s.Bands, store.Band{
 			Priority: b.priority, Policy: b.policy,
-			CountsService: b.account.CountsService, LiftsIdle: b.account.LiftsIdle, HalfLife: b.account.HalfLife,
+			CountsService: b.counts, LiftsIdle: b.account.LiftsIdle, HalfLife: b.account.HalfLife,
 			Limit: b.limit, InFlight: b.inFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.v,
 		})
 	}
@@ -347,7 +350,7 @@ func (c *Core) read(now time.Time, m *store.Message) {
 // queue that it left before or an owner in an outage must be told.
 func (c *Core) dispatch(now time.Time, r *request) {
 	if r.home == c.fleet.self {
-		c.queues.Remove(r.ID, now)
+		c.queues.Dispatched(r.ID, now)
 	} else if c.turn.outage {
 		c.takeOut(now, r, r.home)
 	}
@@ -375,7 +378,7 @@ func (c *Core) learn(now time.Time, reply *store.Reply) {
 	c.queues.TellOthers(reply.Queued-mine, reply.QueuedBytes-mineBytes)
 	c.totals = Totals{InFlight: reply.InFlight, Queued: reply.Queued, QueuedBytes: reply.QueuedBytes, Members: reply.Members}
 	c.turn.members = max(1, reply.Members)
-	if _, dynamic := c.cfg.UsageLimit.(policies.Dynamic); (dynamic || members != reply.Members) && c.relimit(now) {
+	if (policies.FollowsSaturation(c.cfg.UsageLimit) || members != reply.Members) && c.relimit(now) {
 		c.turn.due = true
 	}
 }

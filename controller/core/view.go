@@ -42,6 +42,8 @@ type View struct {
 	Shards *shard.Map
 	// Peers are the replicas this one knows, itself included, by their ids.
 	Peers []PeerView
+	// FailedPicks is how often a fairness policy failed to choose.
+	FailedPicks uint64
 	// Tallies count what was done with the rest of the fleet.
 	Tallies Tallies
 }
@@ -87,7 +89,7 @@ func (c *Core) View() View {
 		})
 	}
 	c.queues.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
-	v.Fill = c.queues.FillOfAll()
+	v.Fill, v.FailedPicks = c.queues.FillOfAll(), c.queues.FailedPicks()
 	v.Shards, v.Tallies = c.fleet.shards, c.fleet.tallies
 	for _, p := range c.fleet.sorted {
 		v.Peers = append(v.Peers, c.peerView(p))

@@ -21,17 +21,11 @@ func NewGlobalStrict(name string) *GlobalStrict {
 
 // Pick implements [policies.FairnessPolicy].
 func (p *GlobalStrict) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {
-	return policies.PickLowest(p, band), nil
+	return policies.PickLowestRank(p, band), nil
 }
 
-// Rank implements [policies.Ranker]: the score that the band's ordering policy
+// Rank implements [policies.RankingPolicy]: the score that the band's ordering policy
 // gives the flow's head.
 func (p *GlobalStrict) Rank(_ policies.PriorityBandAccessor, flow policies.FlowQueueAccessor) float64 {
 	return flow.HeadScore()
 }
-
-// Charge implements [policies.Ranker].
-func (p *GlobalStrict) Charge(policies.QueueItemAccessor) float64 { return 0 }
-
-// Account implements [policies.Accountant]: ranks are scores, nothing is counted.
-func (p *GlobalStrict) Account() policies.Account { return policies.Account{} }

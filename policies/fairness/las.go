@@ -86,20 +86,15 @@ func NewLAS(name string, halfLife time.Duration) (*LAS, error) {
 
 // Pick implements [policies.FairnessPolicy].
 func (p *LAS) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {
-	return policies.PickLowest(p, band), nil
+	return policies.PickLeastServed(band), nil
 }
 
-// Rank implements [policies.Ranker].
-func (p *LAS) Rank(_ policies.PriorityBandAccessor, flow policies.FlowQueueAccessor) float64 {
-	return flow.Counter()
-}
-
-// Charge implements [policies.Ranker]: weighted tokens over the flow's weight.
+// Charge implements [policies.CountingPolicy]: weighted tokens.
 func (p *LAS) Charge(item policies.QueueItemAccessor) float64 {
-	return (float64(item.InputTokens()) + 2*float64(item.OutputTokens())) / item.Weight()
+	return (float64(item.InputTokens()) + 2*float64(item.OutputTokens()))
 }
 
 // Account implements [policies.Accountant]. The ledger decays the counters.
 func (p *LAS) Account() policies.Account {
-	return policies.Account{CountsService: true, HalfLife: p.halfLife, Unit: fmt.Sprintf("1/2 tokens, half-life %v", p.halfLife)}
+	return policies.Account{HalfLife: p.halfLife, Unit: fmt.Sprintf("1/2 tokens, half-life %v", p.halfLife)}
 }

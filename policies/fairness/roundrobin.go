@@ -34,13 +34,8 @@ func NewWeightedRoundRobin(name string) *RoundRobin {
 
 // Pick implements [policies.FairnessPolicy].
 func (p *RoundRobin) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {
-	return policies.PickLowest(p, band), nil
+	return policies.PickLeastServed(band), nil
 }
 
-// Rank implements [policies.Ranker].
-func (p *RoundRobin) Rank(_ policies.PriorityBandAccessor, flow policies.FlowQueueAccessor) float64 {
-	return flow.Counter()
-}
-
-// Charge implements [policies.Ranker].
-func (p *RoundRobin) Charge(item policies.QueueItemAccessor) float64 { return 1 / item.Weight() }
+// Charge implements [policies.CountingPolicy].
+func (p *RoundRobin) Charge(item policies.QueueItemAccessor) float64 { return 1 }

@@ -66,24 +66,19 @@ func NewVTC(name string, params VTCParameters) (*VTC, error) {
 
 // Pick implements [policies.FairnessPolicy].
 func (p *VTC) Pick(_ context.Context, band policies.PriorityBandAccessor) (policies.FlowQueueAccessor, error) {
-	return policies.PickLowest(p, band), nil
-}
-
-// Rank implements [policies.Ranker].
-func (p *VTC) Rank(_ policies.PriorityBandAccessor, flow policies.FlowQueueAccessor) float64 {
-	return flow.Counter()
+	return policies.PickLeastServed(band), nil
 }
 
 // Account implements [policies.Accountant].
 func (p *VTC) Account() policies.Account {
 	return policies.Account{
-		CountsService: true, LiftsIdle: true,
-		Unit: fmt.Sprintf("%g/%g tokens", p.params.InputTokenWeight, p.params.OutputTokenWeight),
+		LiftsIdle: true,
+		Unit:      fmt.Sprintf("%g/%g tokens", p.params.InputTokenWeight, p.params.OutputTokenWeight),
 	}
 }
 
-// Charge implements [policies.Ranker]: weighted tokens over the flow's weight.
+// Charge implements [policies.CountingPolicy]: weighted tokens.
 func (p *VTC) Charge(item policies.QueueItemAccessor) float64 {
 	tokens := p.params.InputTokenWeight*float64(item.InputTokens()) + p.params.OutputTokenWeight*float64(item.OutputTokens())
-	return tokens / item.Weight()
+	return tokens
 }

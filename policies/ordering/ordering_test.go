@@ -32,7 +32,7 @@ func TestOrders(t *testing.T) {
 			t.Fatal(err)
 		}
 		o := p.(policies.OrderingPolicy)
-		policytest.Ordering(t, o)
+		policytest.Ordering(t, func() policies.OrderingPolicy { return o })
 		var order []string
 		for name := range items {
 			order = append(order, name)

@@ -14,7 +14,6 @@ var epoch = time.Unix(1_800_000_000, 0)
 type Item struct {
 	Key           policies.FlowKey
 	At            time.Time
-	Share         float64
 	Size          int64
 	Input, Output int64
 	Until         time.Time     // the deadline
@@ -23,9 +22,6 @@ type Item struct {
 
 // FlowKey implements policies.QueueItemAccessor.
 func (i *Item) FlowKey() policies.FlowKey { return i.Key }
-
-// Weight implements policies.QueueItemAccessor.
-func (i *Item) Weight() float64 { return i.Share }
 
 // Arrival implements policies.QueueItemAccessor.
 func (i *Item) Arrival() time.Time { return i.At }
@@ -87,7 +83,6 @@ func (f *Flow) HeadScore() float64 {
 type Band struct {
 	Queues []*Flow
 	Kept   any // the policy's state
-	V      float64
 	clock  time.Duration
 }
 
@@ -108,18 +103,17 @@ func NewBand(state any, lengths ...int) *Band {
 // Arrive adds a request to a flow of the band.
 func (b *Band) Arrive(f *Flow) {
 	b.clock += time.Millisecond
-	f.Items = append(f.Items, &Item{Key: f.Key, At: epoch.Add(b.clock), Share: f.Share, Size: 100, Input: 10, Output: 20})
+	f.Items = append(f.Items, &Item{Key: f.Key, At: epoch.Add(b.clock), Size: 100, Input: 10, Output: 20})
 }
 
 // Serve takes the head of a picked flow, and charges the flow for it when the
-// policy ranks.
+// policy counts.
 func (b *Band) Serve(p policies.FairnessPolicy, picked policies.FlowQueueAccessor) *Item {
 	f := picked.(*Flow)
 	item := f.Items[0]
 	f.Items = f.Items[1:]
-	if r, ok := p.(policies.Ranker); ok {
-		b.V = max(b.V, f.Service)
-		f.Service += r.Charge(item)
+	if c, ok := p.(policies.CountingPolicy); ok {
+		f.Service += c.Charge(item) / f.Share
 	}
 	return item
 }
@@ -129,9 +123,6 @@ func (b *Band) Priority() int { return 0 }
 
 // State implements policies.PriorityBandAccessor.
 func (b *Band) State() any { return b.Kept }
-
-// VirtualTime implements policies.PriorityBandAccessor.
-func (b *Band) VirtualTime() float64 { return b.V }
 
 // Len implements policies.PriorityBandAccessor.
 func (b *Band) Len() int { return len(b.Queues) }

@@ -1,59 +1,127 @@
 package policytest
 
 import (
-	"slices"
+	"math"
+	"math/rand/v2"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 
 	"github.com/weirflow/weir/policies"
 )
 
-// Ordering checks that a policy's order is one, and that its scores, where it has
-// any, give the same.
-func Ordering(t *testing.T, p policies.OrderingPolicy) {
+// Ordering checks that the order of the policies which make returns is one, that their
+// scores, where they have any, give the same, and that requests are dispatched in it.
+func Ordering(t *testing.T, make func() policies.OrderingPolicy) {
 	t.Helper()
-	if n := p.TypedName(); n.Type == "" || n.Name == "" {
-		t.Errorf("TypedName is %+v: type and name must be set", n)
+	run(t, OrderingChecks(), make)
+}
+
+// OrderingChecks returns the suite's checks.
+func OrderingChecks() []Check[policies.OrderingPolicy] {
+	return []Check[policies.OrderingPolicy]{
+		named[policies.OrderingPolicy](),
+		{"StrictWeakOrder", strictWeak},
+		{"ScoreAgreesWithLess", scoreAgrees},
+		{"DispatchedInOrder", dispatchedInOrder},
 	}
-	item := rapid.Custom(func(t *rapid.T) *Item {
-		i := &Item{
-			At: epoch.Add(time.Duration(rapid.IntRange(0, 10).Draw(t, "arrival")) * time.Second), Share: 1,
-			Input: rapid.Int64Range(0, 3).Draw(t, "input") * 100, Output: rapid.Int64Range(0, 3).Draw(t, "output") * 100,
-			TTFT: time.Duration(rapid.IntRange(0, 3).Draw(t, "ttft")) * time.Second,
-		}
-		if rapid.Bool().Draw(t, "deadline") {
-			i.Until = i.At.Add(time.Minute)
-		}
-		return i
-	})
-	rapid.Check(t, func(t *rapid.T) {
-		items := rapid.SliceOfN(item, 3, 3).Draw(t, "items")
-		a, b, c := items[0], items[1], items[2]
+}
+
+// anyItem draws a request whose values often equal another's.
+func anyItem(draw *rand.Rand) *Item {
+	i := &Item{
+		At: epoch.Add(time.Duration(draw.IntN(6)) * time.Second), Size: draw.Int64N(4) * 100,
+		Input: draw.Int64N(4) * 100, Output: draw.Int64N(4) * 100, TTFT: time.Duration(draw.IntN(4)) * time.Second,
+	}
+	if draw.IntN(2) == 0 {
+		i.Until = i.At.Add(time.Duration(1+draw.IntN(3)) * time.Minute)
+	}
+	return i
+}
+
+func strictWeak(t T, make func() policies.OrderingPolicy) {
+	t.Helper()
+	p := make()
+	draw := rand.New(rand.NewPCG(3, 4))
+	equal := func(a, b *Item) bool { return !p.Less(a, b) && !p.Less(b, a) }
+	for range 5000 {
+		a, b, c := anyItem(draw), anyItem(draw), anyItem(draw)
+		fault := ""
 		switch {
 		case p.Less(a, a):
-			t.Fatal("a request goes before itself")
+			fault = "a request goes before itself"
 		case p.Less(a, b) && p.Less(b, a):
-			t.Fatal("two requests go before each other")
+			fault = "two requests go before each other"
+		case p.Less(a, b) != p.Less(a, b):
+			fault = "an answer changes"
 		case p.Less(a, b) && p.Less(b, c) && !p.Less(a, c):
-			t.Fatal("a goes before b, b before c, and a not before c")
+			fault = "a goes before b, b before c, and a not before c"
+		case equal(a, b) && equal(b, c) && !equal(a, c):
+			fault = "a is level with b, b with c, and a not with c"
 		}
-		if s, ok := p.(policies.Scorer); ok {
-			byScore := slices.SortedStableFunc(slices.Values(items), func(a, b *Item) int {
-				switch {
-				case s.Score(a) < s.Score(b):
-					return -1
-				case s.Score(a) > s.Score(b):
-					return 1
-				}
-				return 0
-			})
-			for i := range byScore[1:] {
-				if p.Less(byScore[i+1], byScore[i]) {
-					t.Fatalf("scores put %+v before %+v, Less does not", byScore[i], byScore[i+1])
-				}
+		if fault != "" {
+			t.Errorf("Less is no strict weak order: %s: a %+v, b %+v, c %+v", fault, a, b, c)
+			return
+		}
+	}
+}
+
+func scoreAgrees(t T, make func() policies.OrderingPolicy) {
+	t.Helper()
+	p := make()
+	s, ok := p.(policies.Scorer)
+	if !ok {
+		return
+	}
+	draw := rand.New(rand.NewPCG(5, 6))
+	for range 5000 {
+		a, b := anyItem(draw), anyItem(draw)
+		x, y := s.Score(a), s.Score(b)
+		if math.IsNaN(x) || math.IsInf(x, 0) {
+			t.Errorf("the score of %+v is %v, it must be finite", a, x)
+			return
+		}
+		if p.Less(a, b) != (x < y) {
+			t.Errorf("Less says %v of %+v and %+v, their scores are %v and %v", p.Less(a, b), a, b, x, y)
+			return
+		}
+	}
+}
+
+// dispatchedInOrder has more requests wait than stand before the ledger at a time, and
+// others come while they go.
+func dispatchedInOrder(t T, make func() policies.OrderingPolicy) {
+	t.Helper()
+	p := make()
+	d := newDispatch(nil, p)
+	draw := rand.New(rand.NewPCG(7, 8))
+	waiting := map[*Item]bool{}
+	add := func() {
+		i := anyItem(draw)
+		if !i.Until.IsZero() {
+			i.Until = epoch.Add(time.Duration(1+draw.IntN(5)) * time.Hour)
+		}
+		d.enqueue(0, "flow", i)
+		waiting[i] = true
+	}
+	for range 60 {
+		add()
+	}
+	for n := range 120 {
+		if n < 60 {
+			add()
+		}
+		d.settle(2)
+		got := d.next()
+		if got == nil {
+			t.Errorf("nothing was dispatched as number %d, with %d requests waiting; %v", n, len(waiting), d.failures)
+			return
+		}
+		delete(waiting, got)
+		for i := range waiting {
+			if p.Less(i, got) {
+				t.Errorf("dispatched as number %d: %+v, before %+v", n, got, i)
+				return
 			}
 		}
-	})
+	}
 }

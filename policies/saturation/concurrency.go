@@ -115,8 +115,8 @@ type TokenConcurrency struct {
 	params ConcurrencyParameters
 }
 
-// TokenLoad implements [policies.TokenLoad].
-func (d *TokenConcurrency) TokenLoad() {}
+// CountsTokens implements [policies.TokenCounter].
+func (d *TokenConcurrency) CountsTokens() bool { return true }
 
 // Saturation implements [policies.SaturationDetector].
 func (d *TokenConcurrency) Saturation(_ context.Context, _ time.Time, endpoints []policies.EndpointAccessor) float64 {

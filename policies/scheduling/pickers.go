@@ -120,13 +120,11 @@ func newPicker(typ, name string, parameters json.RawMessage) (picker, error) {
 	return picker{policies.NewNamed(typ, name), p.MaxNumOfEndpoints}, nil
 }
 
-// SingleProfile is the handler of configurations with one profile.
+// SingleProfile is the handler of configurations with one profile, which is all there is:
+// it has nothing to decide.
 type SingleProfile struct{ policies.Named }
 
 // NewSingleProfile returns the handler.
 func NewSingleProfile(name string) SingleProfile {
 	return SingleProfile{policies.NewNamed(SingleProfileType, name)}
 }
-
-// SingleProfile implements [policies.ProfileHandler].
-func (SingleProfile) SingleProfile() {}

@@ -26,8 +26,8 @@ func NewSoftReflective(name string) *SoftReflective {
 	return &SoftReflective{policies.NewNamed(SoftReflectiveType, name)}
 }
 
-// Dynamic implements [policies.Dynamic].
-func (p *SoftReflective) Dynamic() {}
+// FollowsSaturation implements [policies.Follower].
+func (p *SoftReflective) FollowsSaturation() bool { return true }
 
 // Ceilings implements [policies.UsageLimitPolicy].
 func (p *SoftReflective) Ceilings(_ context.Context, now time.Time, saturation float64, priorities []int) []float64 {

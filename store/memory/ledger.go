@@ -41,7 +41,7 @@ func New(cfg Config) *Ledger {
 }
 
 // Inline implements [store.Inline].
-func (l *Ledger) Inline() {}
+func (l *Ledger) Inline() bool { return true }
 
 // Close implements [store.Ledger].
 func (l *Ledger) Close() error { return nil }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"sync"
 	"testing"
@@ -11,30 +12,18 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// T is what the suite needs of a *testing.T.
-type T interface {
-	Helper()
-	Errorf(format string, args ...any)
-}
-
 // Fairness checks that the policies which make returns keep the contract of
-// [policies.FairnessPolicy], and of [policies.Ranker] where they implement it.
+// [policies.FairnessPolicy] and of their kind.
 func Fairness(t *testing.T, make func() policies.FairnessPolicy) {
-	for _, c := range Checks() {
-		t.Run(c.Name, func(t *testing.T) { c.Run(t, make) })
-	}
+	t.Helper()
+	run(t, FairnessChecks(), make)
 }
 
-// Check is one check of the suite.
-type Check struct {
-	Name string
-	Run  func(t T, make func() policies.FairnessPolicy)
-}
-
-// Checks returns the checks of the suite, to run one by one.
-func Checks() []Check {
-	return []Check{
-		{"Named", named},
+// FairnessChecks returns the suite's checks. Those of a kind pass policies of others.
+func FairnessChecks() []Check[policies.FairnessPolicy] {
+	return []Check[policies.FairnessPolicy]{
+		named[policies.FairnessPolicy](),
+		{"OfOneKind", ofOneKind},
 		{"NilAndEmptyBands", nilAndEmpty},
 		{"EmptyQueuesAreSkipped", emptySkipped},
 		{"EveryRequestIsServedOnce", servedOnce},
@@ -42,15 +31,16 @@ func Checks() []Check {
 		{"Deterministic", deterministic},
 		{"StateOnlyThroughNewState", stateOnly},
 		{"SafeForConcurrentUse", concurrent},
-		{"RanksAreFinite", finiteRanks},
+		{"PickAgrees", pickAgrees},
+		{"ChargesAndRanks", chargesAndRanks},
+		{"DispatchedByTwoReplicas", dispatched},
 	}
 }
 
-func named(t T, make func() policies.FairnessPolicy) {
+func ofOneKind(t T, make func() policies.FairnessPolicy) {
 	t.Helper()
-	p := make()
-	if n := p.TypedName(); n.Type == "" || n.Name == "" || n != p.TypedName() {
-		t.Errorf("TypedName is %+v: type and name must be set and constant", n)
+	if _, err := policies.KindOf(make()); err != nil {
+		t.Errorf("%v", err)
 	}
 }
 
@@ -123,7 +113,7 @@ func deterministic(t T, make func() policies.FairnessPolicy) {
 }
 
 // stateOnly serves two bands of one policy turn by turn: each must go as if the
-// other were not there.
+// other were not there, and the policy must be as new afterwards.
 func stateOnly(t T, make func() policies.FairnessPolicy) {
 	t.Helper()
 	p := make()
@@ -137,6 +127,7 @@ func stateOnly(t T, make func() policies.FairnessPolicy) {
 	if strings.Join(alone, "") != strings.Join(together, "") {
 		t.Errorf("a band alone was served as %v, beside another as %v: something is kept outside NewState", alone, together)
 	}
+	unchanged(t, make(), p)
 }
 
 func concurrent(t T, make func() policies.FairnessPolicy) {
@@ -156,19 +147,117 @@ func concurrent(t T, make func() policies.FairnessPolicy) {
 	}
 }
 
-func finiteRanks(t T, make func() policies.FairnessPolicy) {
+// pickAgrees compares Pick with what decides in the dispatch, in bands of every shape.
+func pickAgrees(t T, make func() policies.FairnessPolicy) {
 	t.Helper()
 	p := make()
-	r, ok := p.(policies.Ranker)
-	if !ok {
-		return // it only picks, which is documented to work
+	var place func(b *Band, f *Flow) float64
+	switch p := p.(type) {
+	case policies.CountingPolicy:
+		place = func(_ *Band, f *Flow) float64 { return f.Counter() }
+	case policies.RankingPolicy:
+		place = func(b *Band, f *Flow) float64 { return p.Rank(b, f) }
+	default:
+		return
 	}
+	draw := rand.New(rand.NewPCG(1, 2))
+	for range 200 {
+		band := NewBand(newState(p), draw.IntN(4), draw.IntN(4), draw.IntN(4), 1+draw.IntN(4))
+		for _, f := range band.Queues {
+			f.Share, f.Service = float64(1+draw.IntN(3)), float64(draw.IntN(5))
+			for _, i := range f.Items {
+				i.Size, i.Input, i.Output = draw.Int64N(1000), draw.Int64N(1000), draw.Int64N(1000)
+			}
+		}
+		picked, err := p.Pick(context.Background(), band)
+		f, ok := picked.(*Flow)
+		if err != nil || !ok || f.Len() == 0 {
+			t.Errorf("picked %v with error %v from a band with requests waiting", picked, err)
+			return
+		}
+		for _, g := range band.Queues {
+			if g.Len() > 0 && place(band, g) < place(band, f) {
+				t.Errorf("Pick chose flow %s at %v, the dispatch goes by %s at %v", f.Key.ID, place(band, f), g.Key.ID, place(band, g))
+				return
+			}
+		}
+	}
+}
+
+func chargesAndRanks(t T, make func() policies.FairnessPolicy) {
+	t.Helper()
+	p := make()
 	band := NewBand(newState(p), 2, 1)
 	for _, f := range band.Queues {
-		rank, charge := r.Rank(band, f), r.Charge(f.Head())
-		if math.IsNaN(rank) || math.IsInf(rank, 0) || math.IsNaN(charge) || math.IsInf(charge, 0) || charge < 0 {
-			t.Errorf("flow %s: rank %v, charge %v: both must be finite, the charge not negative", f.Key.ID, rank, charge)
+		number, ask := "Charge", func() float64 { return 0 }
+		switch p := p.(type) {
+		case policies.CountingPolicy:
+			ask = func() float64 { return p.Charge(f.Head()) }
+			if c := ask(); c < 0 {
+				t.Errorf("flow %s: Charge is %v, it must not be negative", f.Key.ID, c)
+			}
+		case policies.RankingPolicy:
+			number, ask = "Rank", func() float64 { return p.Rank(band, f) }
 		}
+		first := ask()
+		if math.IsNaN(first) || math.IsInf(first, 0) {
+			t.Errorf("flow %s: %s is %v, it must be finite", f.Key.ID, number, first)
+		}
+		if again := ask(); again != first {
+			t.Errorf("flow %s: %s is %v, and then %v, of the same", f.Key.ID, number, first, again)
+		}
+	}
+}
+
+// dispatched runs the policy where it is to run: flows that always have requests, at two
+// replicas, half of them at both.
+func dispatched(t T, make func() policies.FairnessPolicy) {
+	t.Helper()
+	p := make()
+	charger, counts := p.(policies.CountingPolicy)
+	d := newDispatch(p, nil)
+	flows := []string{"a", "b", "c", "d"}
+	add := func(flow string, n int) {
+		d.enqueue(n, flow, &Item{Size: 100, Input: int64(10 + n%7), Output: int64(20 + n%5)})
+	}
+	for n, flow := range flows {
+		for i := range 3 {
+			add(flow, n+i)
+		}
+	}
+	const rounds = 400
+	served, cost, most := map[string]int{}, map[string]float64{}, 0.0
+	for n := range rounds {
+		request := d.next()
+		if request == nil {
+			t.Errorf("nothing was dispatched as number %d, with requests of all flows waiting; failed picks: %v", n, d.failures)
+			return
+		}
+		flow := request.Key.ID
+		served[flow]++
+		if counts {
+			c := charger.Charge(request)
+			cost[flow] += c
+			most = max(most, c)
+		}
+		replica := n
+		if flow < "c" {
+			replica = int(flow[0]) // a and b have one owner each
+		}
+		add(flow, replica)
+	}
+	for _, flow := range flows {
+		if served[flow] == 0 {
+			t.Errorf("flow %s was never served in %d turns: %v", flow, rounds, served)
+		}
+		for _, other := range flows {
+			if gap := cost[flow] - cost[other]; gap > 3*most+1e-9 {
+				t.Errorf("flow %s was served %v more than %s, a request costs up to %v", flow, gap, other, most)
+			}
+		}
+	}
+	if len(d.failures) > 0 {
+		t.Errorf("picks failed: %v", d.failures)
 	}
 }
 
