@@ -29,7 +29,7 @@ type book struct {
 	countsService bool
 	liftsIdle     bool
 	halfLife      time.Duration
-	base          int64   // the step at which one unit of service counted 1
+	epoch         int64   // the step at which one unit of service counted 1
 	scale         float64 // what it counts now
 	v             float64
 	flows         map[string]*flow
@@ -179,41 +179,10 @@ func (b *book) settle(id string, delta, counter float64, now time.Time) {
 	b.idle.PushBack(&f.idleNode)
 }
 
-// forgettable reports whether the book holds nothing that a replica would miss.
-func (b *book) forgettable() bool {
-	return !b.stated && (len(b.flows) == 0 || !b.countsService && b.waiting.Len() == 0)
-}
-
 // moved puts the flow in its place after its counter changed.
 func (f *flow) moved() {
 	if f.offers.Len() > 0 {
 		f.book.waiting.Fix(f)
-	}
-}
-
-// collect forgets a few counters that have been idle long enough, so that the
-// book's size follows the flows in use and never the flows ever seen: what the
-// lift implies first, and the rest later.
-func (b *book) collect(now time.Time, idle, keep time.Duration) {
-	for range 8 {
-		f, ok := b.idle.Front()
-		if !ok || now.Sub(f.since) < idle {
-			break
-		}
-		f.idleNode.Remove()
-		if !b.countsService || b.liftsIdle && f.counter <= b.v {
-			delete(b.flows, f.id)
-		} else {
-			b.debts.PushBack(&f.idleNode)
-		}
-	}
-	for range 8 {
-		f, ok := b.debts.Front()
-		if !ok || now.Sub(f.since) < keep {
-			return
-		}
-		f.idleNode.Remove()
-		delete(b.flows, f.id)
 	}
 }
 

@@ -1,7 +1,6 @@
 package memory
 
 import (
-	"slices"
 	"time"
 
 	"github.com/weirflow/weir/store"
@@ -56,24 +55,4 @@ func (l *Ledger) grant(now time.Time) {
 			return
 		}
 	}
-}
-
-// collect forgets what nobody uses: idle counters, then books and bands that no
-// replica states any more.
-func (l *Ledger) collect(now time.Time) {
-	if now.Sub(l.forgot) >= time.Second {
-		l.forgot = now
-		l.forgetLimits(now)
-	}
-	for _, bd := range l.bands {
-		for _, b := range bd.books {
-			b.collect(now, l.cfg.CounterIdle, l.cfg.CounterKeep)
-		}
-		before := len(bd.books)
-		bd.books = slices.DeleteFunc(bd.books, (*book).forgettable)
-		if len(bd.books) != before {
-			bd.next = 0
-		}
-	}
-	l.bands = slices.DeleteFunc(l.bands, func(bd *band) bool { return !bd.stated && len(bd.books) == 0 })
 }

@@ -14,9 +14,9 @@ import (
 type endpoint struct {
 	name string
 	share
-	turn     int64 // when a grant was last suggested to go there: of equals, the earliest is next
-	replicas int   // that state it
-	index    int   // in loads.least
+	suggested int64 // when a grant was last suggested to go there: of equals, the earliest is next
+	replicas  int   // that state it
+	index     int   // in loads.least
 }
 
 // share is what one replica has at an endpoint, or all.
@@ -33,7 +33,7 @@ func newLoads() loads {
 }
 
 func (e *endpoint) before(other *endpoint) bool {
-	return cmp.Or(cmp.Compare(e.inFlight, other.inFlight), cmp.Compare(e.turn, other.turn), cmp.Compare(e.name, other.name)) < 0
+	return cmp.Or(cmp.Compare(e.inFlight, other.inFlight), cmp.Compare(e.suggested, other.suggested), cmp.Compare(e.name, other.name)) < 0
 }
 
 // count sets a replica's load at an endpoint.
@@ -112,15 +112,15 @@ func (ls *loads) suggest(r *replica, m *store.Message, now time.Time) {
 	}
 	e := ls.least.Min()
 	m.Endpoint, m.EndpointInFlight = e.name, e.inFlight
-	e.turn = now.UnixMicro() % turns
+	e.suggested = now.UnixMicro() % wrap
 	had := r.loads[e.name]
 	had.inFlight++
 	ls.count(r, e.name, had)
 }
 
-// turns bounds what is kept of the time of a suggestion, in microseconds, so that a
+// wrap bounds what is kept of the time of a suggestion, in microseconds, so that a
 // store can count in fractions of a request.
-const turns = 1 << 30
+const wrap = 1 << 30
 
 // drop forgets a replica's loads.
 func (ls *loads) drop(r *replica) {

@@ -62,104 +62,80 @@ func (r *reader) list(what string, v any) []any {
 	return l
 }
 
-// decode reads what the script answered.
-func decode(result []any) (*store.Reply, error) {
-	if len(result) != 14 {
-		return nil, fmt.Errorf("%w: %d fields", errReply, len(result))
+func (r *reader) flag(what string, v any) bool { return r.integer(what, v) == 1 }
+
+func (r *reader) text(what string, v any) string {
+	s, ok := v.(string)
+	if !ok {
+		r.fail(what, v)
 	}
-	r := &reader{}
-	reply := &store.Reply{
-		Status:      store.Status(r.integer("status", result[0])),
-		Generation:  uint64(r.integer("generation", result[1])),
-		Now:         time.UnixMicro(r.integer("time", result[2])).UTC(),
-		Recovering:  r.integer("recovering", result[3]) == 1,
-		InFlight:    r.integer("in flight", result[4]),
-		Queued:      r.integer("queued", result[5]),
-		QueuedBytes: r.integer("queued bytes", result[6]),
-		Members:     int(r.integer("members", result[7])),
-	}
-	for _, v := range r.list("bands", result[8]) {
-		b := r.list("band", v)
-		if len(b) != 5 {
-			r.fail("band", v)
-			break
-		}
-		reply.Bands = append(reply.Bands, store.BandTotal{
-			Priority: int(r.integer("priority", b[0])), VirtualTime: r.number("V", b[1]),
-			Queued: r.integer("queued", b[2]), QueuedBytes: r.integer("bytes", b[3]), InFlight: r.integer("in flight", b[4]),
-		})
-	}
-	for _, v := range r.list("messages", result[9]) {
-		record, _ := v.(string)
-		reply.Messages = append(reply.Messages, r.message(record))
-	}
-	for _, v := range r.list("revoke", result[10]) {
-		seq, _ := v.(string)
-		n, err := strconv.ParseUint(seq, 16, 64)
-		if err != nil {
-			r.fail("revoke", v)
-		}
-		reply.Revoke = append(reply.Revoke, n)
-	}
-	for _, v := range r.list("rooms", result[11]) {
-		m := r.list("room", v)
-		if len(m) != 2 {
-			r.fail("room", v)
-			break
-		}
-		room := store.Room{InFlight: r.integer("room in flight", m[0]), Tokens: r.number("tokens", m[1])}
-		if room.InFlight > 1<<40 {
-			room.InFlight = store.Unlimited
-		}
-		reply.Rooms = append(reply.Rooms, room)
-	}
-	tokens := make(map[string]int64)
-	counts := r.list("tokens", result[13])
-	for i := 0; i+1 < len(counts); i += 2 {
-		endpoint, _ := counts[i].(string)
-		tokens[endpoint] = r.integer("tokens", counts[i+1])
-	}
-	loads := r.list("loads", result[12])
-	for i := 0; i+1 < len(loads); i += 2 {
-		endpoint, _ := loads[i].(string)
-		reply.Loads = append(reply.Loads, store.Load{Endpoint: unescape(endpoint), InFlight: int64(r.number("load", loads[i+1])), Tokens: tokens[endpoint]})
-	}
-	slices.SortFunc(reply.Loads, func(a, b store.Load) int {
-		return cmp.Or(cmp.Compare(a.InFlight, b.InFlight), cmp.Compare(a.Endpoint, b.Endpoint))
-	})
-	return reply, r.err
+	return s
 }
 
-// message reads one of the messages to a replica.
-func (r *reader) message(record string) store.Message {
-	f := strings.Split(record, "\x1f")
-	if len(f) != 10 {
-		r.fail("message", record)
-		return store.Message{}
-	}
-	seq, ingress, _ := strings.Cut(f[2], ":")
-	n, err := strconv.ParseUint(seq, 16, 64)
+func (r *reader) name(what string, v any) string { return unescape(r.text(what, v)) }
+
+func (r *reader) hex(what string, v any) uint64 {
+	x, err := strconv.ParseUint(r.text(what, v), 16, 64)
 	if err != nil {
-		r.fail("ticket", f[2])
+		r.fail(what, v)
 	}
-	return store.Message{
-		Number: uint64(r.integer("message number", f[0])), Kind: store.MessageKind(r.integer("message kind", f[1])),
-		Ticket:   policies.TicketID{Ingress: unescape(ingress), Seq: n},
-		Priority: int(r.integer("priority", f[3])), Policy: unescape(f[4]), Flow: unescape(f[5]),
-		Charge: r.number("charge", f[6]), Counter: r.number("counter", f[7]),
-		Endpoint: unescape(f[8]), EndpointInFlight: r.integer("load", f[9]),
+	return x
+}
+
+func (r *reader) ticket(what string, v any) policies.TicketID {
+	seq, ingress, _ := strings.Cut(r.text(what, v), ":")
+	return policies.TicketID{Ingress: unescape(ingress), Seq: r.hex(what, seq)}
+}
+
+// pair is a name and its number.
+type pair struct {
+	name  string
+	value float64
+}
+
+func (r *reader) pairs(what string, v any) []pair {
+	list := r.list(what, v)
+	pairs := make([]pair, 0, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		pairs = append(pairs, pair{r.name(what, list[i]), r.number(what, list[i+1])})
 	}
+	return pairs
+}
+
+// reply is what the script answers, before it is made a [store.Reply].
+type reply struct {
+	store.Reply
+	now           int64  // in microseconds
+	loads, tokens []pair // of endpoints
+}
+
+// decode reads what the script answered.
+func decode(result []any) (*store.Reply, error) {
+	r := &reader{}
+	m := r.reply(result)
+	if r.err != nil {
+		return nil, r.err
+	}
+	m.Now = time.UnixMicro(m.now).UTC()
+	tokens := make(map[string]int64, len(m.tokens))
+	for _, t := range m.tokens {
+		tokens[t.name] = int64(t.value)
+	}
+	for _, l := range m.loads { // the fraction says when it was last suggested
+		m.Loads = append(m.Loads, store.Load{Endpoint: l.name, InFlight: int64(l.value), Tokens: tokens[l.name]})
+	}
+	slices.SortFunc(m.Loads, func(a, b store.Load) int {
+		return cmp.Or(cmp.Compare(a.InFlight, b.InFlight), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
+	return &m.Reply, nil
 }
 
 // decodeWakeup reads what the script published. What cannot be read still wakes.
-func decodeWakeup(payload string) (w store.Wakeup) {
+func decodeWakeup(payload string) store.Wakeup {
 	lines := strings.Split(payload, "\n")
-	if len(lines) < 2 {
-		return w
-	}
 	r := &reader{}
-	w.Incarnation, w.Registered = uint64(r.integer("incarnation", lines[0])), uint64(r.integer("registered", lines[1]))
-	for _, record := range lines[2:] {
+	w := r.wakeup(lines[0])
+	for _, record := range lines[1:] {
 		w.Messages = append(w.Messages, r.message(record))
 	}
 	if r.err != nil {

@@ -10,62 +10,38 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// arguments writes the statement as the script reads it.
-func (l *Ledger) arguments(s *store.Statement) []any {
-	now := ""
+// settings are the ledger's, as the script is told them with every turn.
+type settings struct {
+	store.Timings
+	ttl     int64  // of every key, in milliseconds
+	publish string // the command that wakes
+	now     string // what takes the place of the server's clock
+}
+
+func (l *Ledger) settings() *settings {
+	c := &settings{Timings: l.cfg.Timings, ttl: l.cfg.KeyTTL.Milliseconds(), publish: l.publish}
 	if l.cfg.Clock != nil {
-		now = strconv.FormatInt(l.cfg.Clock().UnixMicro(), 10)
+		c.now = strconv.FormatInt(l.cfg.Clock().UnixMicro(), 10)
 	}
-	args := make([]any, 0, 32+9*len(s.Bands)+7*len(s.Offers)+len(s.Withdrawn)+5*len(s.Settlements)+3*len(s.Counters))
-	add := func(values ...any) { args = append(args, values...) }
-	add(ledgerFormat, l.cfg.KeyTTL.Milliseconds(), l.publish,
-		l.cfg.Lease.Microseconds(), l.cfg.Recovery.Microseconds(), l.cfg.CounterIdle.Microseconds(), l.cfg.CounterKeep.Microseconds(),
-		now, escape(s.Replica), fmt.Sprintf("%020d", s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo, s.Members,
-		flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch)
-	add(flag(s.Evicts), s.Revoking)
-	shed := make([]string, len(s.Sheddable))
-	for i, v := range s.Sheddable {
-		shed[i] = fmt.Sprintf("%d,%s,%016x", v.Priority, scoreKey(v.Score), v.Seq)
+	return c
+}
+
+// bookName names a band's book under a policy.
+func bookName(b *store.Band) string {
+	policy := escape(b.Policy)
+	return fmt.Sprintf("%d:%d:%s", b.Priority, len(policy), policy)
+}
+
+// flowID names a flow in all books of a band.
+func flowID(priority int, flow string) string { return strconv.Itoa(priority) + ":" + escape(flow) }
+
+// items writes records as one text.
+func items[T any](all []T, record func(*T) string) string {
+	texts := make([]string, len(all))
+	for i := range all {
+		texts[i] = record(&all[i])
 	}
-	add(strings.Join(shed, ";"))
-	add(len(s.Dead))
-	for _, id := range s.Dead {
-		add(escape(id))
-	}
-	add(len(s.Bands))
-	for i := range s.Bands {
-		b := &s.Bands[i]
-		add(b.Priority, escape(b.Policy), flag(b.CountsService), flag(b.LiftsIdle), b.HalfLife.Microseconds(), b.Limit, b.InFlight, b.Queued, b.QueuedBytes, number(b.VirtualTime))
-	}
-	add(len(s.Limited))
-	for i := range s.Limited {
-		m := &s.Limited[i]
-		add(strconv.Itoa(m.Priority)+":"+escape(m.Flow), m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
-	}
-	add(flag(s.WantLoads), len(s.Loads))
-	for i := range s.Loads {
-		add(escape(s.Loads[i].Endpoint), s.Loads[i].InFlight, s.Loads[i].Tokens)
-	}
-	add(len(s.Settlements))
-	for i := range s.Settlements {
-		st := &s.Settlements[i]
-		add(escape(st.Flow), st.Priority, escape(st.Policy), number(st.Delta), number(st.Counter), number(st.Tokens))
-	}
-	add(len(s.Counters))
-	for i := range s.Counters {
-		c := &s.Counters[i]
-		add(escape(c.Flow), c.Priority, number(c.Value))
-	}
-	add(len(s.Withdrawn))
-	for _, id := range s.Withdrawn {
-		add(ticketKey(id))
-	}
-	add(len(s.Offers))
-	for i := range s.Offers {
-		o := &s.Offers[i]
-		add(ticketKey(o.Ticket), escape(o.Flow), o.Priority, number(o.Rank), number(o.Charge), scoreKey(o.Score), flag(o.Idle), number(o.Tokens))
-	}
-	return args
+	return strings.Join(texts, "\x1e")
 }
 
 func flag(set bool) string {
@@ -77,10 +53,20 @@ func flag(set bool) string {
 
 func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
 
+func decimal[T ~int | ~int64](x T) string { return strconv.FormatInt(int64(x), 10) }
+
+// padded writes a number so that texts compare as numbers do.
+func padded(x uint64) string { return fmt.Sprintf("%020d", x) }
+
+// hex does the same in 16 digits.
+func hex(x uint64) string {
+	var b [16]byte
+	return string(hex16(b[:0], x))
+}
+
 // ticketKey writes a ticket's id so that keys sort as the ids compare.
 func ticketKey(id policies.TicketID) string {
-	var b [16]byte
-	return string(hex16(b[:0], id.Seq)) + ":" + escape(id.Ingress)
+	return hex(id.Seq) + ":" + escape(id.Ingress)
 }
 
 // scoreKey writes a score in 16 hexadecimal digits that sort as the scores do:
@@ -93,8 +79,7 @@ func scoreKey(score float64) string {
 	} else {
 		bits |= 1 << 63
 	}
-	var b [16]byte
-	return string(hex16(b[:0], bits))
+	return hex(bits)
 }
 
 func hex16(b []byte, x uint64) []byte {

@@ -33,7 +33,7 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 	l := &Ledger{
 		cfg: cfg, client: goredis.NewUniversalClient(options), publish: "PUBLISH",
 		root:   cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(cfg.Pool) + "}",
-		script: goredis.NewScript(turnSource()),
+		script: goredis.NewScript(turn.text),
 	}
 	l.base = l.root + ":" + ledgerFormat
 	if l.cluster, _ = l.client.(*goredis.ClusterClient); l.cluster != nil {
@@ -51,7 +51,7 @@ func (l *Ledger) Close() error { return l.client.Close() }
 
 // Turn implements [store.Ledger].
 func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
-	result, err := l.script.Run(ctx, l.client, []string{l.root}, l.arguments(s)...).Slice()
+	result, err := l.script.Run(ctx, l.client, []string{l.root}, arguments(l.settings(), s)...).Slice()
 	switch {
 	case goredis.HasErrorPrefix(err, "SUPERSEDED"):
 		return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
@@ -62,7 +62,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		if l.cluster != nil { // by itself the client asks every ten seconds who holds which slot
 			l.cluster.ReloadState(ctx)
 		}
-		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, err)
+		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, turn.locate(err))
 	}
 	reply, err := decode(result)
 	if err != nil {
@@ -127,9 +127,13 @@ func (l *Ledger) check(ctx context.Context) error {
 			}
 		}
 	}
-	for key, want := range map[string]string{
-		l.root: "hash", l.base: "hash", l.base + ":replicas": "hash", l.base + ":books": "hash", l.base + ":bands": "hash", l.base + ":offers": "hash",
-	} {
+	kinds := map[string]string{l.root: "hash", l.base: "hash"}
+	for _, k := range keys {
+		if k.of == "" {
+			kinds[l.base+":"+k.name] = k.kind
+		}
+	}
+	for key, want := range kinds {
 		typ, err := l.client.Type(ctx, key).Result()
 		if err != nil {
 			return explain(err)

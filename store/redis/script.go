@@ -3,8 +3,12 @@ package redis
 import (
 	"embed"
 	"fmt"
+	"regexp"
+	"strconv"
 	"strings"
 )
+
+//go:generate go run ./internal/wire/generate
 
 //go:embed turn/*.lua
 var turnFiles embed.FS
@@ -12,29 +16,74 @@ var turnFiles embed.FS
 // turnParts are the files of the script that takes a turn, in their order. Redis takes
 // one text: what a file declares is there for those after it.
 var turnParts = [...]string{
-	"layout", "records", "state", "books", "offers", "limits", "loads", "replicas", "save",
+	"calls", "wire", "state", "decay", "books", "offers", "replica", "limits", "loads", "leases", "save",
 	"statement", "grant", "collect", "revoke", "answer",
 }
 
-// ledgerFormat names the layout of what the script keeps. It must change with it, so
-// that no two versions of the script write the same keys.
-const ledgerFormat = "3"
+// turn is the script that takes a turn.
+var turn = join()
 
-// turnSource is the script. What comes after the layout is a function of its own: Lua
-// has room for 200 local names in a function, and finds those of the outer one sooner
-// when it makes the functions of a turn.
-func turnSource() string {
+// script is one text of several files.
+type script struct {
+	text   string
+	starts [len(turnParts)]int // the line before each file's first
+}
+
+// join puts the files together. What comes after the first is a function of its own:
+// Lua has room for 200 local names in a function, and finds those of the outer one
+// sooner when it makes the functions of a turn.
+func join() (s script) {
 	var text strings.Builder
+	line := 0
+	write := func(part string) {
+		text.WriteString(part)
+		line += strings.Count(part, "\n")
+	}
 	for i, part := range turnParts {
 		if i == 1 {
-			text.WriteString("local function turn()\n")
+			write("local function turn()\n")
 		}
 		file, err := turnFiles.ReadFile("turn/" + part + ".lua")
 		if err != nil {
 			panic(err) // it is not in the folder
 		}
-		fmt.Fprintf(&text, "-- turn/%s.lua\n%s\n", part, file)
+		s.starts[i] = line
+		write(string(file))
 	}
-	text.WriteString("end\nreturn turn()\n")
-	return text.String()
+	write("end\nreturn turn()\n")
+	s.text = text.String()
+	return s
+}
+
+// inScript is where Redis says that something is wrong.
+var inScript = regexp.MustCompile(`@?user_script:\s?(\d+)`)
+
+// place says in which file and line of it a line of the script is.
+func (s *script) place(line int) string {
+	part := 0
+	for part+1 < len(turnParts) && s.starts[part+1] < line {
+		part++
+	}
+	return fmt.Sprintf("store/redis/turn/%s.lua:%d", turnParts[part], line-s.starts[part])
+}
+
+// located is an error of the script's, with the places in its files.
+type located struct {
+	error
+	text string
+}
+
+func (e located) Error() string { return e.text }
+func (e located) Unwrap() error { return e.error }
+
+// locate says of an error which files and lines of the script it names.
+func (s *script) locate(err error) error {
+	text := inScript.ReplaceAllStringFunc(err.Error(), func(found string) string {
+		line, _ := strconv.Atoi(inScript.FindStringSubmatch(found)[1])
+		return s.place(line)
+	})
+	if text == err.Error() {
+		return err
+	}
+	return located{err, text}
 }

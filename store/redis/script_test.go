@@ -1,9 +1,19 @@
 package redis
 
 import (
+	"os/exec"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/storetest"
 )
 
 // TestScriptIsWhole wants every file of the folder in the script.
@@ -20,4 +30,34 @@ func TestScriptIsWhole(t *testing.T) {
 			t.Errorf("turn/%s is not in the script", f.Name())
 		}
 	}
+}
+
+// TestErrorsNameAFile breaks a line of the script, and wants the error to say which file
+// it is in.
+func TestErrorsNameAFile(t *testing.T) {
+	l := open(redistest.Start(t).URL())(t, storetest.NewClock().Now).(*Ledger)
+	at := turn.starts[slices.Index(turnParts[:], "statement")] + 3
+	lines := strings.SplitAfter(turn.text, "\n")
+	lines[at-1] = "local nothing = fleet.nothing.at_all " + lines[at-1]
+	l.script = goredis.NewScript(strings.Join(lines, ""))
+	_, err := l.Turn(t.Context(), &store.Statement{Replica: "a", Incarnation: 1, Number: 1, Register: true})
+	if err == nil || !strings.Contains(err.Error(), "store/redis/turn/statement.lua:3: attempt to index") {
+		t.Errorf("the error is %v, want it to name statement.lua:3", err)
+	}
+}
+
+// TestLuacheck wants no complaint of luacheck about the script.
+func TestLuacheck(t *testing.T) {
+	needs.Tool(t, "luacheck")
+	cmd := exec.CommandContext(t.Context(), "luacheck", "--config", "luacheckrc", "--formatter", "plain", "--filename", "turn", "-")
+	cmd.Stdin = strings.NewReader(turn.text)
+	out, err := cmd.CombinedOutput()
+	if err == nil {
+		return
+	}
+	place := regexp.MustCompile(`(?m)^turn:(\d+):`)
+	t.Errorf("%v\n%s", err, place.ReplaceAllStringFunc(string(out), func(found string) string {
+		line, _ := strconv.Atoi(place.FindStringSubmatch(found)[1])
+		return turn.place(line) + ":"
+	}))
 }

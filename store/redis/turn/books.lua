@@ -1,21 +1,34 @@
 -- Books: flows, counters, offers.
 
+local books = {} -- by name
+local bands = {} -- by priority, as text: the names of its books, and which is next
+
 local function book_name(priority, policy) return priority .. ':' .. #policy .. ':' .. policy end
-local function wait_key(name) return base .. ':wait:' .. name end
-local function idle_key(name) return base .. ':idle:' .. name end
-local function debts_key(name) return base .. ':debts:' .. name end
-local function count_key(name) return base .. ':count:' .. name end
 
 -- What a turn keeps of a book beside its record.
 local function lay_out(name, book)
   book.wait, book.idle, book.debts, book.count = wait_key(name), idle_key(name), debts_key(name), count_key(name)
-  book.flow = base .. ':flow:' .. name .. ':' -- and the flow
-  book.counters = {}                          -- those read or written so far; false where there is none
-  book.unsaved = {}                           -- flow -> counter, those of them to be written
+  book.flow = flow_keys(name)
+  book.counters = {} -- those read or written so far; false where there is none
+  book.unsaved = {}  -- flow -> counter, those of them to be written
+  rescale(book)
 end
-for name, book in pairs(books) do lay_out(name, book) end
 
-local function save_band(key) call('HSET', BANDS, key, write_band(bands[key])) end
+local flat = call('HGETALL', BOOKS)
+for i = 1, #flat, 2 do
+  local book = read_book(flat[i + 1])
+  lay_out(flat[i], book)
+  books[flat[i]] = book
+end
+flat = call('HGETALL', BANDS)
+for i = 1, #flat, 2 do
+  local band = read_band(flat[i + 1])
+  bands[flat[i]] = { next_book = band.next_book, books = split(band.books, ITEM) }
+end
+
+local function save_band(key)
+  call('HSET', BANDS, key, write_band({ next_book = bands[key].next_book, books = concat(bands[key].books, ITEM) }))
+end
 local function save_book(name) call('HSET', BOOKS, name, write_book(books[name])) end
 
 -- Write what changed in the books.
@@ -41,23 +54,20 @@ local function hold(book)
   call('HSET', book.count, SENTINEL, '0')
 end
 
--- The book of that priority and policy, made if need be.
-local function open_book(priority, policy, counts, lifts, half_life)
+-- Make the book of that name if there is none, as the replica states it.
+local function open_book(name, priority, st)
+  if books[name] then return end
   local key = exact(priority)
-  local name = book_name(key, policy)
-  if not books[name] then
-    local book = { v = 0, counts = counts, lifts = lifts, priority = priority, policy = policy, half_life = half_life, base = 0 }
-    books[name] = book
-    rescale(book)
-    lay_out(name, book)
-    save_book(name)
-    hold(book)
-    bands[key] = bands[key] or { turn = 0, books = {} }
-    insert(bands[key].books, name)
-    save_band(key)
-    recount = true
-  end
-  return name
+  books[name] = {
+    v = 0, counts = st.counts, lifts = st.lifts, priority = priority, policy = st.policy, half_life = st.half_life, epoch = 0,
+  }
+  lay_out(name, books[name])
+  save_book(name)
+  hold(books[name])
+  bands[key] = bands[key] or { next_book = 0, books = {} }
+  insert(bands[key].books, name)
+  save_band(key)
+  recount = true
 end
 
 -- Look at the counters of many flows at once.
@@ -111,7 +121,7 @@ local function rebase(book)
       move(book, counts[i], counter)
     end
   end
-  book.v, book.base, book.moved = book.v * back, book.base + book.steps, true
+  book.v, book.epoch, book.moved = book.v * back, book.epoch + book.steps, true
   rescale(book)
 end
 for _, book in pairs(books) do
@@ -146,7 +156,7 @@ local function stand(offer, member, idle)
   end
   if counter ~= before then set_counter(book, offer.flow, counter) end
   call('ZADD', key, '0', member)
-  if not head or full then expire(key) end
+  if not head or stated.full then expire(key) end
   if not head then
     if before then unmark_idle(book, offer.flow) end
   elseif head < member then

@@ -4,8 +4,8 @@
 -- first, and the rest later.
 save_books()
 for _, book in pairs(books) do
-  if book.counts and (recount or number % 8 == 0) then
-    for _, flow in ipairs(call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - idle_after), 'LIMIT', '0', '512')) do
+  if book.counts and (recount or stated.number % 8 == 0) then
+    for _, flow in ipairs(call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.idle_after), 'LIMIT', '0', '512')) do
       if book.lifts and (counter_of(book, flow) or 0) <= book.v then
         forget_counter(book, flow)
       else
@@ -13,7 +13,7 @@ for _, book in pairs(books) do
       end
       call('ZREM', book.idle, flow)
     end
-    for _, flow in ipairs(call('ZRANGEBYSCORE', book.debts, '-inf', exact(now - keep_for), 'LIMIT', '0', '512')) do
+    for _, flow in ipairs(call('ZRANGEBYSCORE', book.debts, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', '512')) do
       forget_counter(book, flow)
       call('ZREM', book.debts, flow)
     end
@@ -23,14 +23,14 @@ end
 -- Once a second: forget books that nobody states, and renew the TTLs.
 if recount then
   call('HSET', OFFERS, SENTINEL, '')
-  local stated = {}
+  local in_use = {}
   for _, r in pairs(every_replica()) do
     if r then
-      for _, b in ipairs(bands_of(r)) do stated[b.book] = true end
+      for _, b in ipairs(bands_of(r)) do in_use[b.book] = true end
     end
   end
   for name, book in pairs(books) do
-    if stated[name] then
+    if in_use[name] then
       hold(book)
     elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
       books[name] = nil
@@ -41,7 +41,7 @@ if recount then
         if other ~= name then insert(kept, other) end
       end
       if #kept > 0 then
-        bands[key] = { turn = 0, books = kept }
+        bands[key] = { next_book = 0, books = kept }
         save_band(key)
       else
         bands[key] = nil

@@ -6,7 +6,7 @@
 local function next_of(band)
   local n = #band.books
   for skipped = 0, n - 1 do
-    local name = band.books[1 + (band.turn + skipped) % n]
+    local name = band.books[1 + (band.next_book + skipped) % n]
     local member = call('ZRANGE', books[name].wait, '0', '0')[1]
     if member and member ~= SENTINEL then return name, member, skipped end
   end
@@ -36,7 +36,7 @@ local function serve(band, name, member)
     post(owner, DROPPED, ticket, offer)
     return
   end
-  band.turn = band.turn + 1
+  band.next_book = band.next_book + 1
   local book, rank, counter = books[name], tonumber(offer.rank), nil
   if book.counts then
     rank = counter_of(book, offer.flow) or rank * book.scale
@@ -59,25 +59,25 @@ local function serve(band, name, member)
 end
 
 local function grant()
-  if meta.recovering then
-    if fleet.members < meta.expected and now < meta.recovered then return end
-    meta.recovering = false
+  if fleet.recovering then
+    if fleet.members < fleet.expected and now < fleet.recovered then return end
+    fleet.recovering = false
   end
   local priorities = {}
   for key in pairs(bands) do insert(priorities, tonumber(key)) end
   table.sort(priorities, function(a, b) return a > b end)
   for _, priority in ipairs(priorities) do
     local key = exact(priority)
-    local band, stated = bands[key], fleet.bands[priority]
-    local turn = band.turn
+    local band, total = bands[key], fleet.bands[priority]
+    local started = band.next_book
     local name, member, skipped = next_of(band)
-    while member and stated and fleet.held < stated.limit do
-      band.turn = band.turn + skipped
+    while member and total and fleet.held < total.limit do
+      band.next_book = band.next_book + skipped
       serve(band, name, member)
       name, member, skipped = next_of(band)
     end
-    if band.turn ~= turn then save_band(key) end
+    if band.next_book ~= started then save_band(key) end
     if member then return end
   end
 end
-if not leaving then grant() end
+if not stated.leave then grant() end

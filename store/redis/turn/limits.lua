@@ -10,14 +10,7 @@ local function limit_of(id)
   if any_limits == nil then any_limits = call('EXISTS', LIMITS) == 1 end
   if m == nil and any_limits then
     local record = call('HGET', LIMITS, id)
-    m = false
-    if record then
-      local f = split(record, FIELD)
-      m = {
-        max = tonumber(f[1]), held = tonumber(f[2]), per_minute = tonumber(f[3]), level = tonumber(f[4]), at = tonumber(f[5]),
-        seen = tonumber(f[6]),
-      }
-    end
+    m = record and read_limit(record) or false
     limits[id] = m
   end
   return m or nil
@@ -33,7 +26,7 @@ local function is_open(m) return (m.max == 0 or m.held < m.max) and (m.per_minut
 local function save_limits()
   for id, m in pairs(limits) do
     if m and m.moved then
-      call('HSET', LIMITS, id, concat({ exact(m.max), exact(m.held), exact(m.per_minute), exact(m.level), exact(m.at), exact(m.seen) }, FIELD))
+      call('HSET', LIMITS, id, write_limit(m))
       m.moved = false
     end
   end
@@ -54,7 +47,5 @@ local function count_limited(r, id, count)
 end
 
 local function drop_limited(r)
-  for id in pairs(load_hash(limited_key(r.id), tonumber)) do
-    if id ~= SENTINEL then count_limited(r, id, 0) end
-  end
+  for _, id in ipairs(call('HKEYS', limited_key(r.id))) do count_limited(r, id, 0) end
 end

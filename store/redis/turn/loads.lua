@@ -58,7 +58,7 @@ end
 
 -- Add the loads up anew, once a second.
 local function audit_loads()
-  local turns = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
+  local before = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
   call('DEL', LOAD, TOKENS)
   for id, r in pairs(every_replica()) do
     local tokens = r and call('HGETALL', tokens_key(id)) or {}
@@ -68,22 +68,22 @@ local function audit_loads()
     expire(loads_key(id))
     expire(tokens_key(id))
   end
-  for i = 1, #turns, 2 do
-    if call('ZSCORE', LOAD, turns[i]) then call('ZINCRBY', LOAD, exact(tonumber(turns[i + 1]) % 1), turns[i]) end
+  for i = 1, #before, 2 do
+    if call('ZSCORE', LOAD, before[i]) then call('ZINCRBY', LOAD, exact(tonumber(before[i + 1]) % 1), before[i]) end
   end
   expire(LOAD)
   expire(TOKENS)
-  call('HSET', base, 'audited', exact(now))
+  fleet.audited = now
 end
 
 -- The endpoint with the least load, of equals the one that was suggested longest
 -- ago, and that load. The grant counts there.
-local TURNS = 1073741824 -- microseconds that a fraction of a request stands for at most
+local WRAP = 1073741824 -- microseconds that a fraction of a request stands for at most
 local function suggest(id)
   local least = call('ZRANGE', LOAD, '0', '0', 'WITHSCORES')
-  if not least[1] then return '', '0' end
+  if not least[1] then return '', 0 end
   local load = math.floor(tonumber(least[2]))
-  call('ZADD', LOAD, exact(load + 1 + now % TURNS / TURNS), least[1])
+  call('ZADD', LOAD, exact(load + 1 + now % WRAP / WRAP), least[1])
   if call('HINCRBY', loads_key(id), least[1], '1') == 1 then expire(loads_key(id)) end
-  return least[1], exact(load)
+  return least[1], load
 end

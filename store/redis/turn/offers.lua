@@ -1,4 +1,4 @@
--- Offers, and messages to replicas.
+-- Offers.
 
 local offers = {}       -- those looked at so far; false where there is none
 local moved_offers = {} -- tickets whose offers are to be written, or deleted
@@ -51,37 +51,4 @@ local function remove(ticket, offer)
   leave_book(offer, offer.score .. ticket)
   stands_no_more(offer.owner, ticket)
   set_offer(ticket, false)
-end
-
--- Leave a replica a message. A grant has the endpoint with the least load.
-local function post(r, kind, ticket, offer, counter, endpoint, load)
-  r.sent = r.sent + 1
-  r.dirty, r.posted = true, r.posted or {}
-  local book = books[offer.book]
-  insert(r.posted, concat({ exact(r.sent), exact(kind), ticket, exact(book.priority), book.policy, offer.flow,
-    offer.charge, exact((counter or 0) / book.scale), endpoint or '', load or '0' }, FIELD))
-  if is_grant(kind) then
-    r.unread = r.unread + 1
-    fleet.held = fleet.held + 1
-  end
-end
-
--- The messages that a replica has not read.
-local function messages_to(r)
-  local unread = call('LRANGE', messages_key(r.id), '0', '-1')
-  for i, record in ipairs(unread) do unread[i] = read_message(record) end
-  return unread
-end
-
--- Forget messages that were read, or whose replica is gone.
-local function forget(r, messages)
-  local tickets = {}
-  for _, m in ipairs(messages) do
-    if m[2] ~= GRANTED then insert(tickets, m[3]) end
-  end
-  look_at_offers(tickets)
-  for _, ticket in ipairs(tickets) do
-    local offer = offers[ticket]
-    if offer and offer.granted and offer.owner == r.id then set_offer(ticket, false) end
-  end
 end

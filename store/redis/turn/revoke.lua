@@ -2,13 +2,13 @@
 
 -- How many offers stand in a book.
 local function standing_in(name)
-  local book, tickets, n = books[name], {}, 0
+  local book, first, n = books[name], {}, 0
   for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
-    if member ~= SENTINEL then insert(tickets, string.sub(member, 17)) end
+    if member ~= SENTINEL then insert(first, string.sub(member, 17)) end
   end
-  if not book.counts then return #tickets end
-  look_at_offers(tickets)
-  for _, ticket in ipairs(tickets) do
+  if not book.counts then return #first end
+  look_at_offers(first)
+  for _, ticket in ipairs(first) do
     local offer = offers[ticket]
     if offer then n = n + call('ZCARD', book.flow .. offer.flow) end
   end
@@ -23,17 +23,18 @@ local function revoke()
     local priority = tonumber(key)
     if (not top or priority > top) and next_of(band) then top = priority end
   end
-  local stated = top and fleet.bands[top]
-  if meta.recovering or not stated or stated.limit <= 0 or fleet.held < stated.limit then return {} end
+  local total = top and fleet.bands[top]
+  if fleet.recovering or not total or total.limit <= 0 or fleet.held < total.limit then return {} end
   local need, victims = 0, {}
   for _, name in ipairs(bands[exact(top)].books) do need = need + standing_in(name) end
   for id, r in pairs(every_replica()) do
     if r then
       need = need - r.revoking
-      for _, item in ipairs(split(r.sheddable, ';')) do
-        local priority, score, seq = string.match(item, '^(-?%d+),(%x+),(%x+)$')
-        if priority and tonumber(priority) < top then
-          insert(victims, { priority = tonumber(priority), score = score, seq = seq, id = id })
+      for _, item in ipairs(split(r.sheddable, ITEM)) do
+        local victim = read_sheddable(item)
+        if victim.priority < top then
+          victim.id = id
+          insert(victims, victim)
         end
       end
     end
@@ -55,4 +56,4 @@ local function revoke()
   end
   return mine
 end
-local mine = evicts and revoke() or {}
+local mine = stated.evicts and revoke() or {}

@@ -12,7 +12,7 @@ local function save()
         call_many('RPUSH', messages_key(id), r.posted)
         if r.sent - r.read <= #r.posted then expire(messages_key(id)) end -- there were none
         if id ~= my_id then
-          call(publish, base .. ':wake:' .. id, concat({ r.incarnation, exact(r.registered), unpack(r.posted, 1, PUBLISHED) }, '\n'))
+          call(settings.publish, base .. ':wake:' .. id, concat({ write_wakeup(r), unpack(r.posted, 1, PUBLISHED) }, '\n'))
         elseif r.messages then
           for _, record in ipairs(r.posted) do insert(r.messages, record) end
         end
@@ -24,22 +24,27 @@ local function save()
     end
   end
   call_many('HSET', REPLICAS, records)
-  local stated = {}
-  for _, b in pairs(fleet.bands) do insert(stated, b) end
-  call('HSET', base, 'generation', exact(meta.generation), 'recovering', flag(meta.recovering), 'recovered', exact(meta.recovered),
-    'expected', exact(meta.expected), 'counted', exact(fleet.counted), 'bands', write_bands(stated), 'totals',
-    concat({ exact(fleet.held), exact(fleet.queued), exact(fleet.bytes), exact(fleet.members) }, FIELD))
+  local totals = {}
+  for _, band in pairs(fleet.bands) do insert(totals, band) end
+  fleet.totals = write_totals(totals)
+  save_state(fleet)
 end
 
 -- The reply to a replica, or to one that is not known.
 local function answer(status, r)
-  local reply = { status, exact(meta.generation), exact(now), meta.recovering and 1 or 0, 0, 0, 0, fleet.members, {}, {}, {}, {}, {}, {} }
+  local reply = {
+    status = status, generation = fleet.generation, now = now, recovering = fleet.recovering, held = 0, queued = 0,
+    bytes = 0, members = fleet.members, bands = {}, messages = {}, revoke = {}, rooms = {}, loads = {}, tokens = {},
+  }
   if not r then return reply end
-  reply[5], reply[6], reply[7] = fleet.held, fleet.queued, fleet.bytes
+  reply.held, reply.queued, reply.bytes = fleet.held, fleet.queued, fleet.bytes
   for i, b in ipairs(bands_of(r)) do
     local book, band = books[b.book], fleet.bands[b.priority]
-    reply[9][i] = { b.priority, exact(book and book.v / book.scale or 0), band.queued, band.bytes, band.in_flight }
+    reply.bands[i] = {
+      priority = b.priority, v = book and book.v / book.scale or 0, queued = band.queued, bytes = band.bytes,
+      in_flight = band.in_flight,
+    }
   end
-  reply[10] = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
+  reply.messages = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
   return reply
 end

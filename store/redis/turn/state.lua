@@ -1,10 +1,15 @@
 -- State, loaded when needed and written back where it changed.
 
-local function load_hash(key, read)
-  local flat, loaded = call('HGETALL', key), {}
-  for i = 1, #flat, 2 do loaded[flat[i]] = read(flat[i + 1]) end
-  return loaded
+local now = tonumber(settings.now)
+if not now then
+  local time = call('TIME')
+  now = tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
+local my_id = stated.replica
+
+-- Every key gets a TTL, so that an abandoned pool vanishes: when it is made, and
+-- again once a second with everything that a turn of this replica uses.
+local function expire(key) call('PEXPIRE', key, settings.ttl) end
 
 -- A pool's ledger is kept in one format at a time. While replicas of another version
 -- keep it in theirs, this one must do without; once none of them has taken a turn for
@@ -13,27 +18,40 @@ local keeper = call('HMGET', root, 'format', 'until')
 local kept_until = tonumber(keeper[2] or 0)
 local taken_over = keeper[1] and keeper[1] ~= format_number
 if taken_over and now < kept_until then return redis.error_reply('FORMAT ' .. keeper[1]) end
-if taken_over or kept_until < now + lease then
-  call('HSET', root, 'format', format_number, 'until', exact(now + 2 * lease))
+if taken_over or kept_until < now + settings.lease then
+  call('HSET', root, 'format', format_number, 'until', exact(now + 2 * settings.lease))
   expire(root)
 end
 
-local m = call('HMGET', base, 'generation', 'recovering', 'recovered', 'expected', 'counted', 'totals', 'bands', 'audited')
-local meta = {
-  generation = tonumber(m[1] or 0), recovering = m[2] == '1', recovered = tonumber(m[3] or 0), expected = tonumber(m[4] or 0),
+-- The fleet's state; its totals are of what its replicas state. What is not there, or
+-- cannot be read, is forgotten, and a generation begins.
+local fleet = load_state() or {
+  generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0,
+  held = 0, queued = 0, bytes = 0, members = 0, totals = '',
 }
-local fleet = { counted = tonumber(m[5] or 0), members = 0, held = 0, queued = 0, bytes = 0, bands = {} }
-local totals = split(m[6] or '', FIELD)
-for i, name in ipairs({ 'held', 'queued', 'bytes', 'members' }) do
-  fleet[name] = tonumber(totals[i])
-  if not fleet[name] then fleet[name], fleet.counted = 0, 0 end -- they are not there, or do not parse
-end
-for _, b in ipairs(read_bands(m[7] or '')) do fleet.bands[b.priority] = b end
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
-local audited = tonumber(m[8] or 0) -- when endpoints' loads were last added up
 
-local books = load_hash(BOOKS, read_book)
-local bands = load_hash(BANDS, read_band)
+-- Totals of bands as one text, and back.
+local function write_totals(list)
+  local items = {}
+  for i, t in ipairs(list) do items[i] = t.record or write_total(t) end
+  return concat(items, ITEM)
+end
+local function read_totals(s)
+  local list = {}
+  for i, record in ipairs(split(s, ITEM)) do
+    list[i] = read_total(record)
+    list[i].record = record
+  end
+  return list
+end
+
+fleet.bands = {} -- by priority
+for _, total in ipairs(read_totals(fleet.totals)) do
+  fleet.bands[total.priority] = total
+  total.record = nil -- it will change
+end
+
 local replicas = {} -- those looked at so far; false where there is none
 
 local function replica(id)
@@ -51,6 +69,12 @@ local function every_replica()
   return replicas
 end
 
+-- What the replica stated of its bands; few turns ask it of others.
+local function bands_of(r)
+  r.totals = r.totals or read_totals(r.bands)
+  return r.totals
+end
+
 local function held_by(r)
   local held = r.unread
   for _, b in ipairs(bands_of(r)) do held = held + b.in_flight end
@@ -63,7 +87,7 @@ local function count_in(r, sign)
   for _, b in ipairs(bands_of(r)) do
     local band = fleet.bands[b.priority]
     if not band then
-      band = { priority = b.priority, limit = NO_OPINION, in_flight = 0, queued = 0, bytes = 0 }
+      band = { priority = b.priority, book = '', limit = NO_OPINION, in_flight = 0, queued = 0, bytes = 0 }
       fleet.bands[b.priority] = band
     end
     fleet.queued, fleet.bytes = fleet.queued + sign * b.queued, fleet.bytes + sign * b.bytes
@@ -75,7 +99,7 @@ end
 -- Add the fleet's totals up anew. The least limit that a live replica states for
 -- a band holds.
 local function count_fleet()
-  fleet = { counted = now, members = 0, held = 0, queued = 0, bytes = 0, bands = {} }
+  fleet.counted, fleet.members, fleet.held, fleet.queued, fleet.bytes, fleet.bands = now, 0, 0, 0, 0, {}
   for id, r in pairs(every_replica()) do
     if r then
       fleet.members = fleet.members + 1
@@ -84,7 +108,7 @@ local function count_fleet()
         local band = fleet.bands[b.priority]
         if b.limit ~= NO_OPINION and (band.limit == NO_OPINION or b.limit < band.limit) then band.limit = b.limit end
       end
-      call('ZADD', LEASES, 'NX', exact(now + lease), id) -- heals a lease that was lost
+      call('ZADD', LEASES, 'NX', exact(now + settings.lease), id) -- heals a lease that was lost
     end
   end
 end

@@ -1,6 +1,6 @@
 -- The turn: who states it, and what it says.
 
-if meta.generation == 0 or taken_over then begin() end
+if fleet.generation == 0 or taken_over then begin() end
 drop_all(call('ZRANGEBYSCORE', LEASES, '-inf', exact(now)))
 
 -- The turn ends here: everything is as it was stated before. What is forgotten with a
@@ -11,28 +11,28 @@ local function finish(status, r)
     fleet.counted = 0
   end
   save()
-  return answer(status, r)
+  return write_reply(answer(status, r))
 end
 
 local me = replica(my_id)
-if me and me.incarnation > incarnation then
+if me and me.incarnation > stated.incarnation then
   finish()
   return redis.error_reply('SUPERSEDED a later process has taken the id')
 end
-if me and me.incarnation == incarnation then
-  if me.last < answered then
+if me and me.incarnation == stated.incarnation then
+  if me.last < stated.answered then
     begin() -- the store was rolled back: it forgot a turn that it answered
     me = nil
-  elseif number <= me.last then
+  elseif stated.number <= me.last then
     return finish(OK, me) -- late or repeated: the truth has moved on
   end
 end
-if registering and alone and generation == meta.generation then
+if stated.register and stated.alone and stated.generation == fleet.generation then
   begin()
   me = nil
 end
-if registering then
-  local applied = me and me.incarnation == incarnation and me.batch or 0
+if stated.register then
+  local applied = me and me.incarnation == stated.incarnation and me.batch or 0
   if me then
     drop(me)
   else -- what is left of a record that was lost would be taken for this one's
@@ -40,12 +40,14 @@ if registering then
     drop_loads(my_id)
     forget_keys(my_id)
   end
-  me = { id = my_id, incarnation = incarnation, registered = number, sent = read_upto, read = read_upto, unread = 0, batch = applied, bands = {}, dead = {},
-    revoking = 0, sheddable = '' }
+  me = {
+    id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
+    sent = stated.read_upto, read = stated.read_upto, unread = 0, dead = '', bands = '', revoking = 0, sheddable = '',
+  }
   replicas[my_id] = me
   recount = true
-elseif not (me and me.incarnation == incarnation and generation == meta.generation) then
-  if generation == meta.generation and call('HLEN', REPLICAS) == 0 then
+elseif not (me and me.incarnation == stated.incarnation and stated.generation == fleet.generation) then
+  if stated.generation == fleet.generation and call('HLEN', REPLICAS) == 0 then
     begin() -- everyone was forgotten, and what they hold with them
   end
   return finish(REGISTER)
@@ -54,21 +56,19 @@ end
 -- Unread messages that are not there were lost, and with them grants that the replica may
 -- have read from a wake-up: it must say anew what it has before they stop counting.
 local unread = me.sent > me.read and call('LRANGE', messages_key(my_id), '0', '-1') or {}
-if not registering and #unread ~= me.sent - me.read then return finish(REGISTER) end
+if not stated.register and #unread ~= me.sent - me.read then return finish(REGISTER) end
 
 -- The lease, and who is dead.
-me.last, me.dirty, me.dead = number, true, {}
-call('ZADD', LEASES, exact(now + lease), my_id)
-if registering then call('HSET', REPLICAS, my_id, write_replica(me)) end
-local evicts = next_flag()
-me.revoking, me.sheddable = next_number(), next_arg()
-for _ = 1, next_number() do insert(me.dead, next_arg()) end
-meta.expected = math.max(meta.expected, members)
-for _, id in ipairs(me.dead) do
+me.last, me.dirty, me.dead = stated.number, true, concat(stated.dead, ITEM)
+call('ZADD', LEASES, exact(now + settings.lease), my_id)
+if stated.register then call('HSET', REPLICAS, my_id, write_replica(me)) end
+me.revoking, me.sheddable = stated.revoking, stated.sheddable
+fleet.expected = math.max(fleet.expected, stated.members)
+for _, id in ipairs(stated.dead) do
   -- Whoever lives says something every third of its lease: gossip may be cut
   -- where the ledger is not.
   local lease_end = id ~= my_id and tonumber(call('ZSCORE', LEASES, id) or nil)
-  if lease_end and lease_end - now <= lease / 2 and replica(id) and stated_dead_by_all(id) then drop(replica(id)) end
+  if lease_end and lease_end - now <= settings.lease / 2 and replica(id) and stated_dead_by_all(id) then drop(replica(id)) end
 end
 
 count_in(me, -1)
@@ -79,19 +79,19 @@ local suggested, unread_of = {}, {} -- unread grants by endpoint, and by flow
 me.unread, me.messages = 0, {}
 for _, record in ipairs(unread) do
   local m = read_message(record)
-  if m[1] <= read_upto then
+  if m.number <= stated.read_upto then
     insert(read, m)
   else
     insert(me.messages, record)
-    if is_grant(m[2]) then
-      local id = m[4] .. ':' .. m[6]
+    if is_grant(m.kind) then
+      local id = exact(m.priority) .. ':' .. m.flow
       me.unread = me.unread + 1
-      suggested[m[9]] = (suggested[m[9]] or 0) + 1
+      suggested[m.endpoint] = (suggested[m.endpoint] or 0) + 1
       unread_of[id] = (unread_of[id] or 0) + 1
     end
   end
 end
-me.read = math.min(read_upto, me.sent)
+me.read = math.min(stated.read_upto, me.sent)
 if #read > 0 then
   forget(me, read)
   call('LTRIM', messages_key(my_id), exact(#read), '-1')
@@ -99,117 +99,98 @@ end
 
 -- What the replica states of itself; whatever had drifted is right again.
 local before, my_book = bands_of(me), {}
-me.bands = {}
-for i = 1, next_number() do
-  local priority, policy, counts, lifts, half_life = next_number(), next_arg(), next_flag(), next_flag(), next_number()
-  local name = open_book(priority, policy, counts, lifts, half_life)
-  local limit, in_flight, queued, bytes, v = next_arg(), next_arg(), next_arg(), next_arg(), next_number()
-  local record = concat({ exact(priority), name, limit, in_flight, queued, bytes }, PART)
-  limit = tonumber(limit)
-  me.bands[i] = {
-    priority = priority, book = name, limit = limit, in_flight = tonumber(in_flight), queued = tonumber(queued),
-    bytes = tonumber(bytes), record = record,
-  }
-  v = v * books[name].scale
-  if registering and v > books[name].v then books[name].v, books[name].moved = v, true end
-  my_book[priority] = name
+local records = {}
+me.totals = {}
+for i, st in ipairs(stated.bands) do
+  local total = read_total(st.total)
+  total.record, records[i], me.totals[i] = st.total, st.total, total
+  open_book(total.book, total.priority, st)
+  local book = books[total.book]
+  local v = st.v * book.scale
+  if stated.register and v > book.v then book.v, book.moved = v, true end
+  my_book[total.priority] = total.book
   local b = before[i]
-  recount = recount or not b or b.priority ~= priority or b.limit ~= limit or b.book ~= name
+  recount = recount or not b or b.priority ~= total.priority or b.limit ~= total.limit or b.book ~= total.book
 end
-recount = recount or #before ~= #me.bands
+me.bands = concat(records, ITEM)
+recount = recount or #before ~= #me.totals
 if recount then count_fleet() else count_in(me, 1) end
 
 -- Flows with limits of their own.
-local stated_limits, limited = {}, {}
-for i = 1, next_number() do
-  local id, max, per_minute, in_flight = next_arg(), next_number(), next_number(), next_number()
-  local m = limit_of(id)
+local limited = {}
+for _, st in ipairs(stated.limited) do
+  local m = limit_of(st.id)
   if not m then
-    m = { max = max, held = 0, per_minute = per_minute, level = per_minute, at = now, seen = now }
-    limits[id] = m
+    m = { max = st.max, held = 0, per_minute = st.per_minute, level = st.per_minute, at = now, seen = now }
+    limits[st.id] = m
   end
-  if m.per_minute ~= per_minute then spend(m, 0) end
-  m.max, m.per_minute, m.seen, m.moved = max, per_minute, now, true
-  count_limited(me, id, in_flight + (unread_of[id] or 0))
-  stated_limits[i] = id
-  limited[id] = true
+  if m.per_minute ~= st.per_minute then spend(m, 0) end
+  m.max, m.per_minute, m.seen, m.moved = st.max, st.per_minute, now, true
+  count_limited(me, st.id, st.in_flight + (unread_of[st.id] or 0))
+  limited[st.id] = true
 end
-if registering or full then
-  for id in pairs(load_hash(limited_key(my_id), tonumber)) do
-    if not limited[id] and id ~= SENTINEL then count_limited(me, id, unread_of[id] or 0) end
+if stated.register or stated.full then
+  for _, id in ipairs(call('HKEYS', limited_key(my_id))) do
+    if not limited[id] then count_limited(me, id, unread_of[id] or 0) end
   end
 end
 
 -- The replica's endpoints.
-local wants_loads = next_flag()
 local endpoints, loads_at = {}, {}
-for _ = 1, next_number() do
-  local endpoint, in_flight, tokens = next_arg(), next_number(), next_number()
-  if in_flight < 0 then
-    forget_load(my_id, endpoint)
+for _, st in ipairs(stated.loads) do
+  if st.in_flight < 0 then
+    forget_load(my_id, st.endpoint)
   else
-    if not loads_at[endpoint] then insert(endpoints, endpoint) end
-    loads_at[endpoint] = in_flight + (suggested[endpoint] or 0)
-    count_tokens(my_id, endpoint, tokens)
+    if not loads_at[st.endpoint] then insert(endpoints, st.endpoint) end
+    loads_at[st.endpoint] = st.in_flight + (suggested[st.endpoint] or 0)
+    count_tokens(my_id, st.endpoint, st.tokens)
   end
 end
 count_loads(my_id, endpoints, loads_at)
-if registering or full then
+if stated.register or stated.full then
   for _, endpoint in ipairs(call('HKEYS', loads_key(my_id))) do
     if not loads_at[endpoint] then forget_load(my_id, endpoint) end
   end
 end
-if now - audited >= RECOUNT_AFTER or now < audited then audit_loads() end
+if now - fleet.audited >= RECOUNT_AFTER or now < fleet.audited then audit_loads() end
 
 -- Settlements, once a batch.
-local settles = batch > me.batch
-me.batch = math.max(me.batch, batch)
-for _ = 1, next_number() do
-  local flow, priority, policy, delta, counter = next_arg(), next_number(), next_arg(), next_number(), next_number()
-  local tokens = next_number()
-  if settles then
-    settle(book_name(exact(priority), policy), flow, delta, counter)
-    local m = limit_of(exact(priority) .. ':' .. flow)
-    if m then spend(m, tokens) end
+if stated.batch > me.batch then
+  me.batch = stated.batch
+  for _, st in ipairs(stated.settlements) do
+    settle(book_name(exact(st.priority), st.policy), st.flow, st.delta, st.counter)
+    local m = limit_of(exact(st.priority) .. ':' .. st.flow)
+    if m then spend(m, st.tokens) end
   end
 end
 
--- Counters that a registering replica was last told.
-for _ = 1, next_number() do
-  local flow, priority, value = next_arg(), next_number(), next_number()
-  local book = books[my_book[priority]]
+-- Counters that a registering replica last learnt.
+for _, st in ipairs(stated.counters) do
+  local book = books[my_book[st.priority]]
   if book and book.counts then
-    local counter = counter_of(book, flow)
-    value = value * book.scale
+    local counter, value = counter_of(book, st.flow), st.value * book.scale
     if not counter or counter < value then
-      set_counter(book, flow, value)
-      if not move(book, flow, value) and not counter then mark_idle(book, flow) end
+      set_counter(book, st.flow, value)
+      if not move(book, st.flow, value) and not counter then mark_idle(book, st.flow) end
     end
   end
 end
 
 -- Withdrawals.
-local withdrawn = {}
-for i = 1, next_number() do withdrawn[i] = next_arg() end
-look_at_offers(withdrawn)
-for _, ticket in ipairs(withdrawn) do
+look_at_offers(stated.withdrawn)
+for _, ticket in ipairs(stated.withdrawn) do
   local offer = offers[ticket]
   if offer and offer.owner == my_id and not offer.granted then remove(ticket, offer) end
 end
 
 -- Offers.
-local stated, tickets, flows, restated, came = {}, {}, {}, {}, {}
-for i = 1, next_number() do
-  local ticket, flow, priority = next_arg(), next_arg(), next_number()
-  local book = my_book[priority]
-  stated[i] = {
-    book = book, flow = flow, rank = next_arg(), charge = next_arg(), score = next_arg(), idle = next_flag(), tokens = next_arg(),
-    owner = my_id, granted = false,
-  }
-  tickets[i], restated[ticket] = ticket, true
-  if book then
-    flows[book] = flows[book] or {}
-    insert(flows[book], flow)
+local tickets, flows, repeated, came = {}, {}, {}, {}
+for i, st in ipairs(stated.offers) do
+  st.book, st.owner, st.granted = my_book[st.priority], my_id, false
+  tickets[i], repeated[st.ticket] = st.ticket, true
+  if st.book then
+    flows[st.book] = flows[st.book] or {}
+    insert(flows[st.book], st.flow)
   end
 end
 look_at_offers(tickets)
@@ -217,30 +198,28 @@ for name, of in pairs(flows) do
   if books[name].counts then look_at_counters(books[name], of) end
 end
 for i, ticket in ipairs(tickets) do
-  local new, offer = stated[i], offers[ticket]
+  local st, offer = stated.offers[i], offers[ticket]
   if offer and offer.granted then
-    if offer.owner ~= my_id then
-      post(me, TAKEN, ticket, offer, counter_of(books[offer.book], offer.flow))
-    end
+    if offer.owner ~= my_id then post(me, TAKEN, ticket, offer, counter_of(books[offer.book], offer.flow)) end
   else
     if offer then
       if offer.owner == my_id then
-        new.idle = false -- it stood before: it was lifted then, or had not to be
+        st.idle = false -- it stood before: it was lifted then, or had not to be
       elseif replica(offer.owner) then
         post(replica(offer.owner), DROPPED, ticket, offer)
       end
       remove(ticket, offer)
     end
-    if new.book then
-      set_offer(ticket, new)
+    if st.book then
+      set_offer(ticket, st)
       insert(came, ticket)
-      stand(new, new.score .. ticket, new.idle)
+      stand(st, st.score .. ticket, st.idle)
     end
   end
 end
-if registering or full then
+if stated.register or stated.full then
   for _, ticket in ipairs(call('SMEMBERS', own_key(my_id))) do
-    if not restated[ticket] then
+    if not repeated[ticket] then
       local offer = offer_of(ticket)
       if offer then remove(ticket, offer) else stands_no_more(my_id, ticket) end
     end

@@ -10,8 +10,8 @@ end
 local function drop(r)
   local unread = messages_to(r)
   for _, m in ipairs(unread) do
-    if is_grant(m[2]) then
-      settle(book_name(m[4], m[5]), m[6], -tonumber(m[7]), tonumber(m[8]))
+    if is_grant(m.kind) then
+      settle(book_name(exact(m.priority), m.policy), m.flow, -tonumber(m.charge), m.counter)
     end
   end
   forget(r, unread)
@@ -53,7 +53,8 @@ local function begin()
   end
   call('DEL', LEASES, REPLICAS, OFFERS)
   offers, moved_offers, went = {}, {}, {}
-  meta = { generation = math.max(meta.generation + 1, now), recovering = true, recovered = now + recovery, expected = 0 }
+  fleet.generation = math.max(fleet.generation + 1, now)
+  fleet.recovering, fleet.recovered, fleet.expected = true, now + settings.recovery, 0
   replicas, recount = {}, true
 end
 
@@ -62,7 +63,7 @@ local function stated_dead_by_all(dead)
   for id, other in pairs(every_replica()) do
     if other and id ~= dead then
       local says = false
-      for _, d in ipairs(other.dead) do says = says or d == dead end
+      for _, d in ipairs(split(other.dead, ITEM)) do says = says or d == dead end
       if not says then return false end
     end
   end

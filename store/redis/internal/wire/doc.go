@@ -1,0 +1,12 @@
+// Package wire is the one table of what goes between the Redis ledger and its script,
+// and of what the script keeps: the keys, the records in them, a turn's arguments and
+// its reply.
+//
+//	table.go ── go generate ──┬──> ../../wire.go        writes arguments, reads replies
+//	                          └──> ../../turn/wire.lua  reads arguments, writes replies,
+//	                                                    reads and writes records
+//
+// Nothing else knows the order of fields. The format under which a ledger is kept is a
+// hash of the keys and the records, so that no two versions that keep them differently
+// write the same keys.
+package wire

@@ -1,0 +1,284 @@
+package wire
+
+// Kind says how a field is written, and what the script takes it for.
+type Kind int
+
+// The kinds.
+const (
+	Name      Kind = iota // text from outside, escaped so that it holds no separator
+	Text                  // text of the ledger's own making
+	Int                   // an integer
+	Count                 // an integer that is not negative
+	Micros                // a duration, in microseconds
+	Float                 // a finite number
+	FloatText             // one that the script copies more often than it reckons with it
+	Flag                  // 0 or 1
+	Ticket                // a ticket's id, in hexadecimal that sorts as the ids compare
+	Score                 // a number in 16 hexadecimal digits that sort as the numbers do
+	Padded                // an integer in 20 digits, so that strings compare
+	Hex                   // an integer in 16 hexadecimal digits, likewise
+	One                   // a record as one text
+	Items                 // any number of records, or of values, as one text
+	List                  // any number of records, or of values, each field by itself
+	Pairs                 // names and numbers in turn, as Redis answers them
+)
+
+// Field is one field of a record. Go is where its value is in the record's Go type, or
+// an expression in which $ stands for it; empty where Go has none.
+type Field struct {
+	Name string
+	Kind Kind
+	Go   string
+	Of   *Record // of One, Items and List
+	Each Kind    // of Items and List that have no record
+}
+
+// Record is fields in an order. Go is its type, where it has one.
+type Record struct {
+	Name   string
+	Go     string
+	Doc    string
+	Fields []Field
+}
+
+// Key is a kind of key. Of says what there is one for each of.
+type Key struct {
+	Name, Type, Of, Doc string
+}
+
+// Meaning must be changed with the sense of what is kept, where its form stays.
+const Meaning = 1
+
+// Keys are the ledger's.
+var Keys = []Key{
+	{"leases", "zset", "", "replicas by when their leases end"},
+	{"replicas", "hash", "", "id -> record of every replica with a lease"},
+	{"books", "hash", "", "book -> record"},
+	{"bands", "hash", "", "priority -> record"},
+	{"offers", "hash", "", "ticket -> record; granted ones until their owner has read so"},
+	{"own", "set", "replica", "the tickets that stand in its name"},
+	{"messages", "list", "replica", "records of messages that it has not read"},
+	{"wait", "zset", "book", "the first offer of every waiting flow by its rank, or every offer where service is not counted"},
+	{"flow", "zset", "book and flow", "its offers in their order"},
+	{"count", "hash", "book", "flow -> counter"},
+	{"idle", "zset", "book", "flows without offers by when they became idle"},
+	{"debts", "zset", "book", "those of them whose counter was above V when looked at"},
+	{"limits", "hash", "", "priority:flow -> record of a flow with a limit of its own"},
+	{"limited", "hash", "replica", "priority:flow -> its requests in flight, unread grants included"},
+	{"load", "zset", "", "endpoints by their requests in flight in the fleet, with when one was last suggested as the fraction"},
+	{"loads", "hash", "replica", "endpoint -> its requests in flight; unread grants count where they were suggested to go"},
+	{"tokens", "hash", "", "endpoint -> what its requests are expected to cost; where replicas say so"},
+	{"tokens", "hash", "replica", "endpoint -> the same of its own"},
+}
+
+// State is what the ledger keeps of the whole fleet, fields of the hash at the base.
+var State = Record{Name: "state", Doc: "The fleet's state: its generation and its totals.", Fields: []Field{
+	{Name: "generation", Kind: Count},
+	{Name: "recovering", Kind: Flag},
+	{Name: "recovered", Kind: Count},
+	{Name: "expected", Kind: Count},
+	{Name: "counted", Kind: Count},
+	{Name: "audited", Kind: Count},
+	{Name: "held", Kind: Count},
+	{Name: "queued", Kind: Count},
+	{Name: "bytes", Kind: Count},
+	{Name: "members", Kind: Count},
+	{Name: "totals", Kind: Items, Of: &Total},
+}}
+
+// Total is what a replica states of a band, and the fleet's total of it.
+var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a replica or of the fleet.", Fields: []Field{
+	{Name: "priority", Kind: Int, Go: "Priority"},
+	{Name: "book", Kind: Text, Go: "bookName($)"},
+	{Name: "limit", Kind: Int, Go: "Limit"},
+	{Name: "in_flight", Kind: Count, Go: "InFlight"},
+	{Name: "queued", Kind: Count, Go: "Queued"},
+	{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
+}}
+
+// Sheddable is a request in flight that may be revoked.
+var Sheddable = Record{Name: "sheddable", Go: "store.Sheddable", Doc: "A request in flight that may be revoked.", Fields: []Field{
+	{Name: "priority", Kind: Int, Go: "Priority"},
+	{Name: "score", Kind: Score, Go: "Score"},
+	{Name: "seq", Kind: Hex, Go: "Seq"},
+}}
+
+// Offer is a ticket before the ledger.
+var Offer = Record{Name: "offer", Doc: "A ticket before the ledger.", Fields: []Field{
+	{Name: "book", Kind: Text},
+	{Name: "flow", Kind: Name},
+	{Name: "rank", Kind: FloatText},
+	{Name: "charge", Kind: FloatText},
+	{Name: "score", Kind: Score},
+	{Name: "owner", Kind: Name},
+	{Name: "tokens", Kind: FloatText},
+	{Name: "granted", Kind: Flag},
+}}
+
+// Replica is a replica with a lease.
+var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []Field{
+	{Name: "id", Kind: Name},
+	{Name: "incarnation", Kind: Padded},
+	{Name: "registered", Kind: Count},
+	{Name: "last", Kind: Count},
+	{Name: "batch", Kind: Count},
+	{Name: "sent", Kind: Count},
+	{Name: "read", Kind: Count},
+	{Name: "unread", Kind: Count},
+	{Name: "dead", Kind: Items, Each: Name},
+	{Name: "bands", Kind: Items, Of: &Total},
+	{Name: "revoking", Kind: Count},
+	{Name: "sheddable", Kind: Items, Of: &Sheddable},
+}}
+
+// Book is a band's account under one policy.
+var Book = Record{Name: "book", Doc: "A band's account under one policy.", Fields: []Field{
+	{Name: "v", Kind: Float},
+	{Name: "counts", Kind: Flag},
+	{Name: "lifts", Kind: Flag},
+	{Name: "priority", Kind: Int},
+	{Name: "policy", Kind: Name},
+	{Name: "half_life", Kind: Count},
+	{Name: "epoch", Kind: Count},
+}}
+
+// Band is a priority's books, and which of them is next.
+var Band = Record{Name: "band", Doc: "A priority's books, and which of them is next.", Fields: []Field{
+	{Name: "next_book", Kind: Count},
+	{Name: "books", Kind: Items, Each: Text},
+}}
+
+// Limit is the account of a flow with limits of its own.
+var Limit = Record{Name: "limit", Doc: "The account of a flow with limits of its own.", Fields: []Field{
+	{Name: "max", Kind: Count},
+	{Name: "held", Kind: Count},
+	{Name: "per_minute", Kind: Float},
+	{Name: "level", Kind: Float},
+	{Name: "at", Kind: Count},
+	{Name: "seen", Kind: Count},
+}}
+
+// Message is what the ledger leaves for a replica.
+var Message = Record{Name: "message", Go: "store.Message", Doc: "A message to a replica.", Fields: []Field{
+	{Name: "number", Kind: Count, Go: "Number"},
+	{Name: "kind", Kind: Count, Go: "Kind"},
+	{Name: "ticket", Kind: Ticket, Go: "Ticket"},
+	{Name: "priority", Kind: Int, Go: "Priority"},
+	{Name: "policy", Kind: Name, Go: "Policy"},
+	{Name: "flow", Kind: Name, Go: "Flow"},
+	{Name: "charge", Kind: FloatText, Go: "Charge"},
+	{Name: "counter", Kind: Float, Go: "Counter"},
+	{Name: "endpoint", Kind: Name, Go: "Endpoint"},
+	{Name: "load", Kind: Count, Go: "EndpointInFlight"},
+}}
+
+// Wakeup is what is published to a replica, before the messages.
+var Wakeup = Record{Name: "wakeup", Go: "store.Wakeup", Doc: "What wakes a replica, before its messages.", Fields: []Field{
+	{Name: "incarnation", Kind: Padded, Go: "Incarnation"},
+	{Name: "registered", Kind: Count, Go: "Registered"},
+}}
+
+// Kept are the records that a ledger is kept in, by the key or field they are in.
+var Kept = []*Record{&Offer, &Replica, &Total, &Sheddable, &Book, &Band, &Limit, &Message, &Wakeup}
+
+// Settings are the ledger's, with every turn.
+var Settings = Record{Name: "settings", Go: "settings", Doc: "The ledger's settings.", Fields: []Field{
+	{Name: "ttl", Kind: Text, Go: "ttl"},         // of every key, in milliseconds
+	{Name: "publish", Kind: Text, Go: "publish"}, // PUBLISH, or SPUBLISH on a cluster
+	{Name: "lease", Kind: Micros, Go: "Lease"},
+	{Name: "recovery", Kind: Micros, Go: "Recovery"},
+	{Name: "idle_after", Kind: Micros, Go: "CounterIdle"},
+	{Name: "keep_for", Kind: Micros, Go: "CounterKeep"},
+	{Name: "now", Kind: Text, Go: "now"}, // empty: the server's clock
+}}
+
+// Statement is a turn's.
+var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statement.", Fields: []Field{
+	{Name: "replica", Kind: Name, Go: "Replica"},
+	{Name: "incarnation", Kind: Padded, Go: "Incarnation"},
+	{Name: "number", Kind: Count, Go: "Number"},
+	{Name: "answered", Kind: Count, Go: "Answered"},
+	{Name: "generation", Kind: Count, Go: "Generation"},
+	{Name: "read_upto", Kind: Count, Go: "ReadUpTo"},
+	{Name: "members", Kind: Count, Go: "Members"},
+	{Name: "register", Kind: Flag, Go: "Register"},
+	{Name: "full", Kind: Flag, Go: "Full"},
+	{Name: "alone", Kind: Flag, Go: "Alone"},
+	{Name: "leave", Kind: Flag, Go: "Leave"},
+	{Name: "batch", Kind: Count, Go: "Batch"},
+	{Name: "evicts", Kind: Flag, Go: "Evicts"},
+	{Name: "revoking", Kind: Count, Go: "Revoking"},
+	{Name: "sheddable", Kind: Items, Go: "Sheddable", Of: &Sheddable},
+	{Name: "wants_loads", Kind: Flag, Go: "WantLoads"},
+	{Name: "dead", Kind: List, Go: "Dead", Each: Name},
+	{Name: "bands", Kind: List, Go: "Bands", Of: &Record{Go: "store.Band", Fields: []Field{
+		{Name: "total", Kind: One, Of: &Total},
+		{Name: "policy", Kind: Name, Go: "Policy"},
+		{Name: "counts", Kind: Flag, Go: "CountsService"},
+		{Name: "lifts", Kind: Flag, Go: "LiftsIdle"},
+		{Name: "half_life", Kind: Micros, Go: "HalfLife"},
+		{Name: "v", Kind: Float, Go: "VirtualTime"},
+	}}},
+	{Name: "limited", Kind: List, Go: "Limited", Of: &Record{Go: "store.Limited", Fields: []Field{
+		{Name: "id", Kind: Text, Go: "flowID($.Priority, $.Flow)"},
+		{Name: "max", Kind: Count, Go: "MaxInFlight"},
+		{Name: "per_minute", Kind: Float, Go: "TokensPerMinute"},
+		{Name: "in_flight", Kind: Count, Go: "InFlight"},
+	}}},
+	{Name: "loads", Kind: List, Go: "Loads", Of: &Record{Go: "store.Load", Fields: []Field{
+		{Name: "endpoint", Kind: Name, Go: "Endpoint"},
+		{Name: "in_flight", Kind: Int, Go: "InFlight"},
+		{Name: "tokens", Kind: Count, Go: "Tokens"},
+	}}},
+	{Name: "settlements", Kind: List, Go: "Settlements", Of: &Record{Go: "store.Settlement", Fields: []Field{
+		{Name: "flow", Kind: Name, Go: "Flow"},
+		{Name: "priority", Kind: Int, Go: "Priority"},
+		{Name: "policy", Kind: Name, Go: "Policy"},
+		{Name: "delta", Kind: Float, Go: "Delta"},
+		{Name: "counter", Kind: Float, Go: "Counter"},
+		{Name: "tokens", Kind: Float, Go: "Tokens"},
+	}}},
+	{Name: "counters", Kind: List, Go: "Counters", Of: &Record{Go: "store.Counter", Fields: []Field{
+		{Name: "flow", Kind: Name, Go: "Flow"},
+		{Name: "priority", Kind: Int, Go: "Priority"},
+		{Name: "value", Kind: Float, Go: "Value"},
+	}}},
+	{Name: "withdrawn", Kind: List, Go: "Withdrawn", Each: Ticket},
+	{Name: "offers", Kind: List, Go: "Offers", Of: &Record{Go: "store.Offer", Fields: []Field{
+		{Name: "ticket", Kind: Ticket, Go: "Ticket"},
+		{Name: "flow", Kind: Name, Go: "Flow"},
+		{Name: "priority", Kind: Int, Go: "Priority"},
+		{Name: "rank", Kind: FloatText, Go: "Rank"},
+		{Name: "charge", Kind: FloatText, Go: "Charge"},
+		{Name: "score", Kind: Score, Go: "Score"},
+		{Name: "idle", Kind: Flag, Go: "Idle"},
+		{Name: "tokens", Kind: FloatText, Go: "Tokens"},
+	}}},
+}}
+
+// Reply is a turn's.
+var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Field{
+	{Name: "status", Kind: Count, Go: "Status"},
+	{Name: "generation", Kind: Count, Go: "Generation"},
+	{Name: "now", Kind: Count, Go: "now"},
+	{Name: "recovering", Kind: Flag, Go: "Recovering"},
+	{Name: "held", Kind: Count, Go: "InFlight"},
+	{Name: "queued", Kind: Count, Go: "Queued"},
+	{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
+	{Name: "members", Kind: Count, Go: "Members"},
+	{Name: "bands", Kind: List, Go: "Bands", Of: &Record{Name: "band_reply", Go: "store.BandTotal", Fields: []Field{
+		{Name: "priority", Kind: Int, Go: "Priority"},
+		{Name: "v", Kind: Float, Go: "VirtualTime"},
+		{Name: "queued", Kind: Count, Go: "Queued"},
+		{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
+		{Name: "in_flight", Kind: Count, Go: "InFlight"},
+	}}},
+	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
+	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
+	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{
+		{Name: "in_flight", Kind: Int, Go: "InFlight"},
+		{Name: "tokens", Kind: Float, Go: "Tokens"},
+	}}},
+	{Name: "loads", Kind: Pairs, Go: "loads"},
+	{Name: "tokens", Kind: Pairs, Go: "tokens"},
+}}

@@ -1,0 +1,105 @@
+package wire
+
+import (
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/weirflow/weir/store"
+)
+
+// TestGeneratedIsCurrent wants the generated files to be what the table says.
+func TestGeneratedIsCurrent(t *testing.T) {
+	golang, err := Go()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string][]byte{"../../wire.go": golang, "../../turn/wire.lua": Lua()} {
+		got, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(got) != string(want) {
+			t.Errorf("%s is not what the table says: run go generate ./store/redis", file)
+		}
+	}
+}
+
+// TestTableIsWhole wants every field of the contract in the table, so that none is lost
+// on the way.
+func TestTableIsWhole(t *testing.T) {
+	elsewhere := map[string]string{ // fields that are not one field of the wire
+		"store.Reply.Now": "from now, in microseconds", "store.Reply.Loads": "from loads and tokens",
+		"store.Wakeup.Messages": "lines of their own",
+		"store.Limited.Flow":    "in id", "store.Limited.Priority": "in id",
+		"store.Band.Priority": "in total", "store.Band.Limit": "in total", "store.Band.InFlight": "in total",
+		"store.Band.Queued": "in total", "store.Band.QueuedBytes": "in total",
+	}
+	whole := func(of reflect.Type, r *Record) {
+		t.Helper()
+		covered := map[string]bool{}
+		for i := range r.Fields {
+			covered[r.Fields[i].Go] = true
+		}
+		for i := range of.NumField() {
+			name := of.Field(i).Name
+			if said := elsewhere[of.String()+"."+name] != ""; covered[name] == said {
+				t.Errorf("%s.%s: in the table: %v, elsewhere: %v; want one of the two", of, name, covered[name], said)
+			}
+		}
+	}
+	contract := map[string]reflect.Type{
+		"store.Band": reflect.TypeFor[store.Band](), "store.Limited": reflect.TypeFor[store.Limited](),
+		"store.Load": reflect.TypeFor[store.Load](), "store.Settlement": reflect.TypeFor[store.Settlement](),
+		"store.Counter": reflect.TypeFor[store.Counter](), "store.Offer": reflect.TypeFor[store.Offer](),
+		"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](),
+	}
+	lists := func(r *Record) {
+		for i := range r.Fields {
+			if f := &r.Fields[i]; f.Kind == List && f.Of != nil {
+				whole(contract[f.Of.Go], f.Of)
+			}
+		}
+	}
+	whole(reflect.TypeFor[store.Statement](), &Statement)
+	whole(reflect.TypeFor[store.Reply](), &Reply)
+	whole(reflect.TypeFor[store.Message](), &Message)
+	whole(reflect.TypeFor[store.Wakeup](), &Wakeup)
+	whole(reflect.TypeFor[store.Sheddable](), &Sheddable)
+	lists(&Statement)
+	lists(&Reply)
+}
+
+// TestFormatFollowsWhatIsKept changes what is kept in every way, and wants another
+// format each time.
+func TestFormatFollowsWhatIsKept(t *testing.T) {
+	before := Format()
+	for _, r := range append([]*Record{&State}, Kept...) {
+		for i := range r.Fields {
+			was := r.Fields[i]
+			r.Fields[i].Kind++
+			if Format() == before {
+				t.Errorf("another kind of %s.%s is the same format", r.Name, was.Name)
+			}
+			r.Fields[i] = was
+		}
+		fields := r.Fields
+		r.Fields = append(fields[:len(fields):len(fields)], Field{Name: "new"})
+		if Format() == before {
+			t.Errorf("another field of %s is the same format", r.Name)
+		}
+		r.Fields = fields
+	}
+	for i := range Keys {
+		was := Keys[i]
+		Keys[i].Name += "s"
+		if Format() == before {
+			t.Errorf("another key than %s is the same format", was.Name)
+		}
+		Keys[i] = was
+	}
+	if after := Format(); after != before || len(strings.Trim(after, "0123456789abcdef")) > 0 {
+		t.Errorf("the format is %q, and was %q", after, before)
+	}
+}

@@ -1,0 +1,79 @@
+-- One turn of a replica with the pool's ledger; see store.Ledger for the contract and
+-- store/memory for the same in Go. The files of this folder are one script, in this
+-- order; those that store/memory has, too, say the same in the same words.
+--
+--   calls      Redis' commands, numbers       leases     replicas that go, generations
+--   wire       keys, arguments, records       save       what a turn writes
+--   state      what is loaded, totals         statement  what the replica states
+--   decay      service that comes to          grant      what capacity there is
+--              count less                     collect    forgetting
+--   books      flows and counters             revoke     eviction
+--   offers, replica, limits, loads            answer     the reply
+--
+-- A turn reads and writes only what it changes: offers, counters and messages are read
+-- once and written together at its end, since a call costs more than what it does.
+-- The fleet's totals are kept, and added up anew once a second, so that whatever
+-- drifts is right again.
+--
+-- A zset member is the offer's score and ticket in fixed-width hexadecimal, so that
+-- members of equal score sort as the ledger orders them. Keys that would come and go
+-- with their last element hold a sentinel, so that they keep their TTLs.
+
+local root, format_number = KEYS[1], ARGV[1]
+local base = root .. ':' .. format_number
+
+local GRANTED, TAKEN, DROPPED, AT_LIMIT = 1, 2, 4, 8
+local OK, REGISTER = 0, 1
+local NO_OPINION, UNLIMITED = -1, 9007199254740992
+local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
+local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
+local SENTINEL = '\31'        -- no name has a control character
+
+-- No integer and no number that the ledger keeps is larger.
+local LARGEST, FARTHEST = 1e16, 1e100
+
+local call = redis.call
+local concat, insert, format, match = table.concat, table.insert, string.format, string.match
+
+-- Numbers as text, exactly. Most are integers, which take a fifth of the time; so a
+-- number is written by this before it is joined to text or given to a command.
+local function exact(x)
+  if x % 1 == 0 and x < 9e15 and x > -9e15 then return format('%d', x) end
+  return format('%.17g', x)
+end
+local function is_finite(x) return x and x > -FARTHEST and x < FARTHEST end
+local function flag(set) return set and '1' or '0' end
+
+local function split(s, separator)
+  local parts, n, from = {}, 0, 1
+  if s == '' then return parts end
+  local at = string.find(s, separator, 1, true)
+  while at do
+    n = n + 1
+    parts[n] = string.sub(s, from, at - 1)
+    from = at + 1
+    at = string.find(s, separator, from, true)
+  end
+  parts[n + 1] = string.sub(s, from)
+  return parts
+end
+
+-- A command with any number of arguments, in pieces that fit Lua's stack; what it
+-- answers with numbers, added up.
+local function call_many(command, key, arguments)
+  local sum = 0
+  for i = 1, #arguments, 1000 do
+    sum = sum + call(command, key, unpack(arguments, i, math.min(i + 999, #arguments)))
+  end
+  return sum
+end
+
+-- The same for commands that answer with a list.
+local function list_many(command, key, arguments)
+  if #arguments <= 1000 then return #arguments > 0 and call(command, key, unpack(arguments)) or {} end
+  local list = {}
+  for i = 1, #arguments, 1000 do
+    for _, item in ipairs(call(command, key, unpack(arguments, i, math.min(i + 999, #arguments)))) do insert(list, item) end
+  end
+  return list
+end

@@ -1,0 +1,38 @@
+-- Messages to replicas.
+
+local function is_grant(kind) return kind == GRANTED or kind == GRANTED + TAKEN end
+
+-- Leave a replica a message. A grant has the endpoint with the least load.
+local function post(r, kind, ticket, offer, counter, endpoint, load)
+  r.sent = r.sent + 1
+  r.dirty, r.posted = true, r.posted or {}
+  local book = books[offer.book]
+  insert(r.posted, write_message({
+    number = r.sent, kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, flow = offer.flow,
+    charge = offer.charge, counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
+  }))
+  if is_grant(kind) then
+    r.unread = r.unread + 1
+    fleet.held = fleet.held + 1
+  end
+end
+
+-- The messages that a replica has not read.
+local function messages_to(r)
+  local unread = call('LRANGE', messages_key(r.id), '0', '-1')
+  for i, record in ipairs(unread) do unread[i] = read_message(record) end
+  return unread
+end
+
+-- Forget messages that were read, or whose replica is gone.
+local function forget(r, messages)
+  local tickets = {}
+  for _, m in ipairs(messages) do
+    if m.kind ~= GRANTED then insert(tickets, m.ticket) end
+  end
+  look_at_offers(tickets)
+  for _, ticket in ipairs(tickets) do
+    local offer = offers[ticket]
+    if offer and offer.granted and offer.owner == r.id then set_offer(ticket, false) end
+  end
+end
