@@ -19,3 +19,5 @@ func TestConformance(t *testing.T) { storetest.Run(t, newForTest) }
 func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) { storetest.Invariants(rt, newForTest(t, storetest.NewClock().Now)) })
 }
+
+func TestTranscripts(t *testing.T) { storetest.Transcripts(t, "../testdata", newForTest) }

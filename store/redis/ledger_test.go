@@ -33,6 +33,16 @@ func open(url string) storetest.Factory {
 	}
 }
 
+// TestTranscripts runs the transcripts on both servers.
+func TestTranscripts(t *testing.T) {
+	t.Run("miniredis", func(t *testing.T) {
+		storetest.Transcripts(t, "../testdata", open("redis://"+miniredis.RunT(t).Addr()))
+	})
+	t.Run("redis", func(t *testing.T) {
+		storetest.Transcripts(t, "../testdata", open(redistest.Start(t).URL()))
+	})
+}
+
 func TestConformanceOnMiniredis(t *testing.T) {
 	storetest.Run(t, open("redis://"+miniredis.RunT(t).Addr()))
 }
@@ -43,7 +53,9 @@ func TestConformanceOnRedis(t *testing.T) {
 
 func TestConformanceOnCluster(t *testing.T) {
 	_, url := redistest.StartCluster(t, 3)
-	storetest.Run(t, open(url))
+	pools := open(url)
+	storetest.Run(t, pools)
+	storetest.Transcripts(t, "../testdata", pools)
 }
 
 // TestSameAsMemory drives random histories through the memory ledger and both

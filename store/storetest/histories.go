@@ -150,6 +150,7 @@ func (m *member) draw(h *history) *store.Statement {
 			Priority: rapid.SampledFrom([]int{5, 0, -1}).Draw(t, "priority"),
 			Rank:     float64(rapid.IntRange(0, 8).Draw(t, "rank")), Charge: float64(rapid.IntRange(1, 3).Draw(t, "charge")) / 3,
 			Score: float64(rapid.IntRange(-3, 30).Draw(t, "score")), Idle: rapid.Bool().Draw(t, "idle"),
+			Tokens: float64(rapid.SampledFrom([]int{0, 0, 1, 45}).Draw(t, "tokens")) / 3,
 		}
 		if len(m.order) > 0 && rapid.IntRange(0, 9).Draw(t, "moved") == 0 { // another owner's ticket
 			from := rapid.SampledFrom(h.parties).Draw(t, "from")
@@ -180,8 +181,10 @@ func (m *member) draw(h *history) *store.Statement {
 		m.batch++
 		s.Batch = m.batch
 		s.Settlements = []store.Settlement{{
-			Flow: rapid.SampledFrom([]string{"a", "b"}).Draw(t, "settled"), Priority: 0, Policy: "fair",
+			Flow:     rapid.SampledFrom([]string{"a", "b"}).Draw(t, "settled"),
+			Priority: rapid.SampledFrom([]int{0, 5}).Draw(t, "settled at"), Policy: "fair",
 			Delta: float64(rapid.IntRange(-2, 4).Draw(t, "delta")), Counter: 3,
+			Tokens: float64(rapid.IntRange(-40, 40).Draw(t, "settled tokens")) / 3,
 		}}
 	}
 	if s.Register && rapid.Bool().Draw(t, "remembers") {
