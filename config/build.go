@@ -35,6 +35,41 @@ type Plan struct {
 	// API keys; nil when the fairness header is trusted.
 	Flows Flows
 	Keys  map[[sha256.Size]byte]string
+
+	from *builder
+}
+
+// Name names a setting for an error, as it was given: by its flag, or by the file's line
+// and the field.
+func (p *Plan) Name(path string) string {
+	d := decoder{name: p.from.name}
+	d.failAt(p.from.at(path), path, "")
+	return d.problems[0].where()
+}
+
+// Files are those whose changes a running replica takes over: the configuration, and the
+// API keys.
+func (p *Plan) Files() []string {
+	var files []string
+	for _, f := range []string{p.from.name, p.File.Weir.Identity.APIKeys} {
+		if f != "" {
+			files = append(files, f)
+		}
+	}
+	return files
+}
+
+// WithKeys returns the plan with the API keys as their file says now. The error is
+// Problems.
+func (p *Plan) WithKeys() (*Plan, error) {
+	b := *p.from
+	b.problems, b.plan = nil, *p
+	b.plan.Flows = newFlows(&b.plan.File.Weir)
+	b.keys()
+	if len(b.problems) > 0 {
+		return nil, b.problems.sorted(b.name)
+	}
+	return &b.plan, nil
 }
 
 // Eviction is the policies of eviction.
@@ -118,7 +153,7 @@ func (b *builder) build() {
 	b.flowControl()
 	b.weir()
 	b.scheduling()
-	b.plan.File = *b.file
+	b.plan.File, b.plan.from = *b.file, b
 }
 
 // plugins makes the declared plug-ins.

@@ -147,9 +147,7 @@ func (b *builder) flows() {
 		}
 	}
 	b.plan.Flows = newFlows(w)
-	if w.Identity.APIKeys != "" && b.files {
-		b.keys(w.Identity.APIKeys)
-	}
+	b.keys()
 	if w.MaxFlows < 1 || w.MaxFlows > 1_000_000 {
 		b.wrong("weir.maxFlows", "must be from 1 to 1000000")
 	}

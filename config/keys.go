@@ -14,9 +14,13 @@ type key struct {
 	Priority *int    `yaml:"priority,omitempty"`
 }
 
-// keys reads an API key file. Its problems have its own lines.
-func (b *builder) keys(file string) {
+// keys reads the API key file, if there is one. Its problems have its own lines.
+func (b *builder) keys() {
 	const path = "weir.identity.apiKeys"
+	file := b.file.Weir.Identity.APIKeys
+	if file == "" || !b.files {
+		return
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		b.wrong(path, "%v", fileError(err))

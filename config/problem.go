@@ -26,25 +26,33 @@ type Problem struct {
 
 // String writes the problem in one line, as compilers do.
 func (p Problem) String() string {
+	if where := p.where(); where != "" {
+		return where + ": " + p.Text
+	}
+	return p.Text
+}
+
+// where names what was given.
+func (p Problem) where() string {
 	what := p.Path
 	var where string
 	switch {
 	case p.Flag != "":
 		what = p.Flag
 	case p.File != "" && p.Line > 0:
-		where = fmt.Sprintf("%s:%d: ", p.File, p.Line)
+		where = fmt.Sprintf("%s:%d", p.File, p.Line)
 	case p.File != "":
-		where = p.File + ": "
+		where = p.File
 	case p.Line > 0:
-		where = fmt.Sprintf("line %d: ", p.Line)
+		where = fmt.Sprintf("line %d", p.Line)
 	}
 	if p.Value != "" {
 		what = strings.TrimPrefix(what+" "+p.Value, " ")
 	}
-	if what != "" {
-		where += what + ": "
+	if where != "" && what != "" {
+		where += ": "
 	}
-	return where + p.Text
+	return where + what
 }
 
 // Problems is an error that holds all that is wrong: flags first, then what the file

@@ -56,7 +56,7 @@ func TestBadRedis(t *testing.T) {
 		{"no password", []string{"--redis", server.URL()}, "", "WEIR_REDIS_PASSWORD"},
 		{"wrong password", []string{"--redis", server.URL()}, "WEIR_REDIS_PASSWORD=wrong", "password is wrong"},
 		{"unknown user", []string{"--redis", "redis://nobody@" + server.Address}, "WEIR_REDIS_PASSWORD=secret", "user or password is wrong"},
-		{"no such password file", []string{"--redis", server.URL(), "--redis-password-file", "/no/such"}, "", "password file"},
+		{"no such password file", []string{"--redis", server.URL(), "--redis-password-file", "/no/such"}, "", "--redis-password-file"},
 		{"not a Redis", []string{"--redis", "redis://" + web}, "", "does not speak Redis"},
 		{"nobody there", []string{"--redis", "redis://" + nobody}, "", "connection refused"},
 		{"too old", []string{"--redis", "redis://" + old}, "", "4.0.9; 6.0 or later"},

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirflow/weir/gateway/serving"
 	"github.com/weirflow/weir/modelserver"
 )
 
@@ -23,12 +24,12 @@ func newModelServer() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			l, err := listenOn("--listen", listen)
+			l, err := serving.Listen(fmt.Sprintf("--listen %q", listen), listen)
 			if err != nil {
 				return err
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "model server %q at http://%s\n", cfg.Model, l.Addr())
-			return serveUntil(cmd.Context(), 5*time.Second, &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}, l, nil,
+			return serving.Until(cmd.Context(), 5*time.Second, &http.Server{Handler: s, ReadHeaderTimeout: 10 * time.Second}, l,
 				func(context.Context) error { return nil })
 		},
 	}

@@ -3,11 +3,13 @@ package app
 import (
 	_ "embed"
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/weirflow/weir/demo"
+	"github.com/weirflow/weir/gateway/serving"
 )
 
 //go:embed page.html
@@ -21,7 +23,7 @@ type page struct {
 }
 
 func startPage(address string) (*page, error) {
-	l, err := listenOn("--admin", address)
+	l, err := serving.Listen(fmt.Sprintf("--admin %q", address), address)
 	if err != nil {
 		return nil, err
 	}

@@ -1,4 +1,4 @@
-package app
+package replica
 
 import (
 	"context"
@@ -15,53 +15,55 @@ import (
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/serving"
 )
 
-// extProcServer serves external processing, and health beside it.
-type extProcServer struct {
+// extProc serves external processing, and health beside it. It is a serving.Service.
+type extProc struct {
 	listener net.Listener
 	server   *grpc.Server
 	health   *health.Server
 }
 
-// newExtProc binds the address; nil without one.
-func newExtProc(w *config.Weir, g *gateway.Gateway) (*extProcServer, error) {
-	if w.ExtProc.Listen == "" {
-		return nil, nil //nolint:nilnil // none was asked for
-	}
+// newExtProc binds the address.
+func newExtProc(plan *config.Plan) (*extProc, error) {
+	w := &plan.File.Weir.ExtProc
 	options := []grpc.ServerOption{
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ConnectionTimeout(10 * time.Second),
 	}
-	if w.ExtProc.Cert != "" {
-		cert, err := tls.LoadX509KeyPair(w.ExtProc.Cert, w.ExtProc.Key)
+	if w.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(w.Cert, w.Key)
 		if err != nil {
-			return nil, fmt.Errorf("--ext-proc-cert: %w", err)
+			return nil, fmt.Errorf("%s: %w", plan.Name("weir.extProc.cert"), err)
 		}
 		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})))
 	}
-	l, err := listenOn("--ext-proc", w.ExtProc.Listen)
+	l, err := serving.Listen(plan.Name("weir.extProc.listen"), w.Listen)
 	if err != nil {
 		return nil, err
 	}
-	s := &extProcServer{listener: l, server: grpc.NewServer(options...), health: health.NewServer()}
-	gateway.NewExtProc(g).Register(s.server)
-	grpc_health_v1.RegisterHealthServer(s.server, s.health)
-	for _, service := range []string{"", "envoy.service.ext_proc.v3.ExternalProcessor", w.Pool} {
-		s.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
-	}
-	return s, nil
+	return &extProc{listener: l, server: grpc.NewServer(options...), health: health.NewServer()}, nil
 }
 
-// serve serves until it is stopped.
-func (s *extProcServer) serve() error { return s.server.Serve(s.listener) }
+// register says what is served.
+func (s *extProc) register(g *gateway.Gateway, pool string) {
+	gateway.NewExtProc(g).Register(s.server)
+	grpc_health_v1.RegisterHealthServer(s.server, s.health)
+	for _, service := range []string{"", "envoy.service.ext_proc.v3.ExternalProcessor", pool} {
+		s.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
+}
 
-// retire tells health checks that no new streams should come.
-func (s *extProcServer) retire() { s.health.Shutdown() }
+// Serve serves until it is stopped.
+func (s *extProc) Serve() error { return s.server.Serve(s.listener) }
 
-// stop takes no new streams, and lets those under way end until ctx does.
-func (s *extProcServer) stop(ctx context.Context) error {
+// Retire tells health checks that no new streams should come.
+func (s *extProc) Retire() { s.health.Shutdown() }
+
+// Stop takes no new streams, and lets those under way end until ctx does.
+func (s *extProc) Stop(ctx context.Context) error {
 	ended := make(chan struct{})
 	go func() {
 		s.server.GracefulStop()
@@ -75,11 +77,4 @@ func (s *extProcServer) stop(ctx context.Context) error {
 		<-ended
 		return fmt.Errorf("external processing streams were cut off: %w", ctx.Err())
 	}
-}
-
-func (s *extProcServer) address() string {
-	if s == nil {
-		return ""
-	}
-	return s.listener.Addr().String()
 }

@@ -1,4 +1,4 @@
-package app
+package replica
 
 import (
 	"crypto/tls"
@@ -14,6 +14,7 @@ import (
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/coordinator/stream"
+	"github.com/weirflow/weir/gateway/serving"
 	"github.com/weirflow/weir/shard"
 )
 
@@ -32,39 +33,36 @@ func exportMemberlist(registry prometheus.Registerer) error {
 	return nil
 }
 
-// openFleet binds the addresses; nil for a replica that does not gossip.
-func openFleet(w *config.Weir, incarnation uint64, log *zap.Logger) (*gossip.Fleet, error) {
-	f := &w.Fleet
-	if f.Gossip == "" {
-		return nil, nil //nolint:nilnil // no fleet is not an error
-	}
+// openFleet binds the addresses.
+func openFleet(plan *config.Plan, incarnation uint64, log *zap.Logger) (*gossip.Fleet, error) {
+	w, f := &plan.File.Weir, &plan.File.Weir.Fleet
 	var key []byte
 	var peerTLS *tls.Config
 	var err error
 	if f.GossipKeyFile != "" {
 		if key, err = gossip.LoadKey(f.GossipKeyFile); err != nil {
-			return nil, fmt.Errorf("--gossip-key-file: %w", err)
+			return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossipKeyFile"), err)
 		}
 	}
 	if f.PeerCert != "" {
 		if peerTLS, err = stream.LoadTLS(f.PeerCert, f.PeerKey, f.PeerCA); err != nil {
-			return nil, fmt.Errorf("--peer-cert: %w", err)
+			return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.peerCert"), err)
 		}
 	}
-	listener, err := listenOn("--peer", f.Peer)
+	listener, err := serving.Listen(plan.Name("weir.fleet.peer"), f.Peer)
 	if err != nil {
 		return nil, err
 	}
 	host, port, err := net.SplitHostPort(f.Gossip)
 	if err != nil {
-		return nil, fmt.Errorf("--gossip %q: %w", f.Gossip, err)
+		return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossip"), err)
 	}
 	if f.Advertise != "" {
 		host = f.Advertise
 	}
 	peerHost, peerPort, err := net.SplitHostPort(listener.Addr().String())
 	if err != nil {
-		return nil, fmt.Errorf("--peer %q: %w", f.Peer, err)
+		return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.peer"), err)
 	}
 	if ip := net.ParseIP(peerHost); f.Advertise != "" || ip.IsUnspecified() {
 		peerHost = host
@@ -79,7 +77,7 @@ func openFleet(w *config.Weir, incarnation uint64, log *zap.Logger) (*gossip.Fle
 	})
 	if err != nil {
 		_ = listener.Close()
-		return nil, fmt.Errorf("--gossip: %w", err)
+		return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossip"), err)
 	}
 	return fleet, nil
 }

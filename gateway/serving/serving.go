@@ -1,0 +1,138 @@
+// Package serving serves on an address until it is time to end, and then ends without
+// cutting off what is under way or what is just coming in:
+//
+//	serve ── the end ──> answers say that their connection closes
+//	                     the listener hears of nothing new, takes what it has heard of, closes
+//	                     quiet connections close, busy ones end with their answer
+//	                     streams end, for at most the drain time
+package serving
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+)
+
+// Listen listens on the address that the named setting gave.
+func Listen(name, address string) (net.Listener, error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w; name a free address", name, err)
+	}
+	return l, nil
+}
+
+// Service is what serves beside the HTTP server.
+type Service interface {
+	// Serve serves until it is stopped.
+	Serve() error
+	// Retire tells health checks that nothing new should come.
+	Retire()
+	// Stop takes nothing new, and lets what is under way end until ctx does.
+	Stop(ctx context.Context) error
+}
+
+// lastAnswers is how long connections are taken and kept once the end has come,
+// each answer saying that its connection closes. One that was closed without a
+// word could just be carrying the next request.
+const lastAnswers = 500 * time.Millisecond
+
+// quiet is how long a connection must have carried nothing to be closed at the end.
+const quiet = time.Second
+
+// Until serves until ctx ends or a server fails, then lets what is under way end, for at
+// most the drain time; last is called at the end of that with what is left of it. A
+// server with a TLSConfig speaks TLS.
+func Until(ctx context.Context, drain time.Duration, server *http.Server, l net.Listener, last func(context.Context) error, beside ...Service) error {
+	var ending atomic.Bool
+	handler := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		handler.ServeHTTP(&lastWriter{ResponseWriter: w, ending: &ending}, r)
+	})
+	var idle idleConns
+	server.ConnState = idle.note
+	failed := make(chan error, 1+len(beside))
+	go func() { failed <- serve(server, l) }()
+	for _, s := range beside {
+		go func() { failed <- s.Serve() }()
+	}
+	var cause error
+	select {
+	case <-ctx.Done():
+	case cause = <-failed:
+	}
+	ending.Store(true)
+	for _, s := range beside {
+		s.Retire()
+	}
+	if cause == nil {
+		endConnections(l, &idle, drain)
+	}
+	draining, cancel := context.WithTimeout(context.Background(), drain)
+	defer cancel()
+	stopped := make(chan error, len(beside))
+	for _, s := range beside {
+		go func() { stopped <- s.Stop(draining) }()
+	}
+	if err := server.Shutdown(draining); err != nil && !errors.Is(err, net.ErrClosed) { // the listener is closed already
+		_ = server.Close()
+		cause = errors.Join(cause, fmt.Errorf("requests were cut off after %v: %w", drain, err))
+	}
+	for range beside {
+		cause = errors.Join(cause, <-stopped)
+	}
+	return errors.Join(cause, last(draining))
+}
+
+func serve(server *http.Server, l net.Listener) error {
+	if server.TLSConfig != nil {
+		return server.ServeTLS(l, "", "")
+	}
+	return server.Serve(l)
+}
+
+// endConnections takes the connections that are on their way, and closes the listener
+// and those that carry nothing.
+func endConnections(l net.Listener, idle *idleConns, drain time.Duration) {
+	time.Sleep(min(lastAnswers, drain/4))
+	_ = deafen(l)                     // at worst a connection is reset
+	time.Sleep(50 * time.Millisecond) // the server accepts those that came before
+	_ = l.Close()                     // whoever comes now turns to another replica
+	for began := time.Now(); idle.close(quiet) > 0 && time.Since(began) < min(2*quiet, drain/4); {
+		time.Sleep(quiet / 20)
+	}
+}
+
+// lastWriter says with an answer that begins once the end has come that its
+// connection closes.
+type lastWriter struct {
+	http.ResponseWriter
+	ending *atomic.Bool
+	begun  bool
+}
+
+// WriteHeader implements http.ResponseWriter.
+func (w *lastWriter) WriteHeader(code int) {
+	w.begin()
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write implements http.ResponseWriter.
+func (w *lastWriter) Write(p []byte) (int, error) {
+	w.begin()
+	return w.ResponseWriter.Write(p)
+}
+
+func (w *lastWriter) begin() {
+	if !w.begun && w.ending.Load() {
+		w.Header().Set("Connection", "close")
+	}
+	w.begun = true
+}
+
+// Unwrap lets http.ResponseController reach the writer's other abilities.
+func (w *lastWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,0 +1,64 @@
+// Package watch tells when files have changed. A look reads them: what a file stands
+// behind, such as a mounted ConfigMap or Secret, may be exchanged without a change of its
+// own.
+package watch
+
+import (
+	"context"
+	"crypto/sha256"
+	"os"
+	"time"
+)
+
+// Files are files to look at.
+type Files struct {
+	seen map[string][sha256.Size]byte
+}
+
+// New remembers what is in the files now.
+func New(names []string) *Files {
+	f := &Files{}
+	f.Look(names)
+	return f
+}
+
+// Look remembers what is in the files now, and reports whether it differs in one that
+// was looked at before. One that cannot be read may be gone for a moment only, and
+// counts as it was.
+func (f *Files) Look(names []string) (changed bool) {
+	now := make(map[string][sha256.Size]byte, len(names))
+	for _, name := range names {
+		before, known := f.seen[name]
+		data, err := os.ReadFile(name)
+		if err != nil {
+			if known {
+				now[name] = before
+			}
+			continue
+		}
+		now[name] = sha256.Sum256(data)
+		changed = changed || known && now[name] != before
+	}
+	f.seen = now
+	return changed
+}
+
+// Run looks at the files that names returns at each interval, until ctx ends, and calls
+// changed when they have changed, and whenever now receives.
+func Run[T any](ctx context.Context, f *Files, every time.Duration, names func() []string, now <-chan T, changed func()) {
+	ticker := time.NewTicker(every)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-now:
+			f.Look(names())
+		case <-ticker.C:
+			if !f.Look(names()) {
+				continue
+			}
+		}
+		changed()
+	}
+}

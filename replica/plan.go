@@ -1,0 +1,109 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+	"github.com/weirflow/weir/store/redis"
+)
+
+// controllerOptions are what a running controller keeps to its end.
+func controllerOptions(plan *config.Plan) []controller.Option {
+	w := &plan.File.Weir
+	outage := core.Share
+	if w.Store.OnOutage == "hold" {
+		outage = core.Hold
+	}
+	return []controller.Option{
+		controller.WithReplica(w.Replica),
+		controller.WithLease(time.Duration(*w.Store.Lease)),
+		controller.WithStoreOutage(outage, 500*time.Millisecond),
+	}
+}
+
+// policyOptions are what a running controller can be given anew.
+func policyOptions(plan *config.Plan) []controller.Option {
+	fc := &plan.File.FlowControl
+	options := []controller.Option{
+		controller.WithSaturationDetector(plan.Detector),
+		controller.WithUsageLimit(plan.UsageLimit),
+		controller.WithTTL(time.Duration(*fc.DefaultRequestTTL), time.Duration(*fc.NoEndpointRequestTTL)),
+		controller.WithCapacity(int64(fc.MaxRequests), int64(fc.MaxBytes)),
+		controller.WithWeights(plan.Flows.Weight), controller.WithLimits(plan.Flows.Limit),
+		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
+	}
+	if e := plan.Eviction; e != nil {
+		options = append(options, controller.WithEviction(e.Filter, e.Order))
+	} else {
+		options = append(options, controller.WithoutEviction())
+	}
+	for priority, band := range plan.Bands {
+		options = append(options, controller.WithBand(priority, band))
+	}
+	return options
+}
+
+func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Table, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
+	w := &plan.File.Weir
+	cfg := gateway.Config{Controller: c, Tenants: tenants(plan, t), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
+	es := &cfg.Endpoints
+	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
+	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {
+		es.Observe = es.Interval
+	}
+	if readsMetrics(plan) {
+		m := &w.Metrics
+		es.Scrape = &endpoints.MetricNames{Waiting: m.Waiting, Running: m.Running, KVCacheUsage: m.KVCacheUsage, LoRA: m.LoRA}
+	}
+	return cfg
+}
+
+// readsMetrics reports whether anything asks for the endpoints' own metrics.
+func readsMetrics(plan *config.Plan) bool {
+	return policies.ReadsMetrics(plan.Detector) || slices.ContainsFunc(plan.Profile.Scorers, func(s endpoints.Weighted) bool {
+		return policies.ReadsMetrics(s.EndpointScorer)
+	})
+}
+
+// tenants says whose a request is, and its priority: as Kubernetes says of the objective
+// that it names, or else as the configuration does.
+func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
+	priority := func(flow, objective string) int {
+		if p, known := t.Priority(objective); known {
+			return p
+		}
+		return plan.Flows.Priority(flow, objective)
+	}
+	return gateway.Tenants{Priority: priority, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows}
+}
+
+// openLedger opens the ledger that replicas share, or one in memory.
+func openLedger(ctx context.Context, plan *config.Plan) (store.Ledger, error) {
+	w := &plan.File.Weir
+	timings := store.Timings{Lease: time.Duration(*w.Store.Lease)}
+	if w.Store.Redis == "" {
+		return memory.New(memory.Config{Timings: timings}), nil
+	}
+	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	l, err := redis.Open(opening, redis.Config{
+		URL: w.Store.Redis, PasswordFile: w.Store.PasswordFile, Prefix: w.Store.Prefix, Pool: w.Pool, Timings: timings,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
+	}
+	return l, nil
+}

@@ -1,0 +1,65 @@
+package replica
+
+import (
+	"context"
+	"os"
+	"reflect"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/internal/watch"
+)
+
+// lookEvery is how often the files are looked at.
+const lookEvery = time.Second
+
+// reloader puts a changed configuration into effect.
+type reloader struct {
+	*replica
+	plan *config.Plan // in effect
+}
+
+// run reloads when a file has changed and when hangup receives, until ctx ends.
+func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.Signal) {
+	watch.Run(ctx, seen, lookEvery, func() []string { return r.plan.Files() }, hangup, r.reload)
+}
+
+// reload reads the configuration again. One with problems has no effect, but for the
+// API keys: a key that is taken out of its file must not hold because something else is
+// wrong.
+func (r *reloader) reload() {
+	plan, warnings, err := r.load()
+	if err != nil {
+		r.log.Error("the configuration was not taken over; the old one stays in effect", zap.Error(err))
+		if plan, err = r.plan.WithKeys(); err != nil {
+			return // it is among the problems
+		}
+		r.plan = plan
+		r.gateway.SetTenants(tenants(plan, &r.objectives))
+		return
+	}
+	for _, w := range warnings {
+		r.log.Warn("configuration: " + w.String())
+	}
+	before, profiles := needsRestart(r.plan)
+	if after, now := needsRestart(plan); !reflect.DeepEqual(before, after) || !reflect.DeepEqual(profiles, now) {
+		r.log.Warn("what the configuration says of addresses, endpoints, scheduling, metrics, store and fleet takes effect at the next start")
+	}
+	if err := r.controller.Reconfigure(policyOptions(plan)...); err != nil {
+		r.log.Error("the configuration was not taken over; the old one stays in effect", zap.Error(err))
+		return
+	}
+	r.gateway.SetTenants(tenants(plan, &r.objectives))
+	r.gateway.Observe()
+	r.plan = plan
+	r.log.Info("configuration taken over", zap.Strings("files", plan.Files()))
+}
+
+// needsRestart is the part that a running replica keeps.
+func needsRestart(p *config.Plan) (config.Weir, []config.Profile) {
+	w := p.File.Weir
+	w.Objectives, w.Flows, w.Identity, w.MaxFlows = nil, nil, config.Identity{}, 0
+	return w, p.File.SchedulingProfiles
+}

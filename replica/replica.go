@@ -1,0 +1,217 @@
+// Package replica puts a replica together as its configuration says, and runs it:
+//
+//	ledger ──> fleet ──> controller ──> gateway ──> servers for requests, Envoy, operators
+//	              a signal or a changed file ──> reload: policies, tenants, keys
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/coordinator/gossip"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/internal/watch"
+	"github.com/weirflow/weir/store"
+)
+
+// Load reads the configuration, at the start and at each reload. The problems beside
+// the plan are warnings.
+type Load func() (*config.Plan, config.Problems, error)
+
+// Run runs a replica until ctx ends, and then lets what is under way end. From its begin
+// on, SIGHUP makes it read the configuration again and never ends the process.
+func Run(ctx context.Context, load Load, log *zap.Logger) error {
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	plan, warnings, err := load()
+	if err != nil {
+		return err
+	}
+	for _, w := range warnings {
+		log.Warn("configuration: " + w.String())
+	}
+	seen := watch.New(plan.Files())
+	r := &replica{load: load, plan: plan, log: log}
+	defer r.close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := r.open(ctx); err != nil {
+		return err
+	}
+	go (&reloader{r, plan}).run(ctx, seen, hangup) // ends with ctx
+	return r.serve(ctx, cancel)
+}
+
+// replica is what a running one consists of.
+type replica struct {
+	load Load
+	plan *config.Plan // at the start
+	log  *zap.Logger
+
+	metrics    *prometheus.Registry
+	fleet      *gossip.Fleet // nil for a replica that does not gossip
+	controller *controller.Controller
+	objectives objectives.Table
+	gateway    *gateway.Gateway
+	requests   net.Listener
+	operators  net.Listener
+	processing *extProc // nil for none
+
+	closers []func() // in the order of opening
+}
+
+// later has something closed at the end.
+func (r *replica) later(close func()) { r.closers = append(r.closers, close) }
+
+func (r *replica) close() {
+	for i := len(r.closers) - 1; i >= 0; i-- {
+		r.closers[i]()
+	}
+}
+
+// open makes the parts. What can fail for a mistake comes before the others hear of
+// this replica.
+func (r *replica) open(ctx context.Context) error {
+	plan, cfg := r.plan, &r.plan.File.Weir
+	ledger, err := openLedger(ctx, plan)
+	if err != nil {
+		return err
+	}
+	r.later(func() { _ = ledger.Close() }) // nothing is kept
+	if err := r.listen(); err != nil {
+		return err
+	}
+	metrics := gateway.NewMetrics(cfg.Pool)
+	r.metrics = prometheus.NewRegistry()
+	r.metrics.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	incarnation := uint64(time.Now().UnixNano())
+	options := append(controllerOptions(plan), policyOptions(plan)...)
+	options = append(options, controller.WithLogger(r.log), controller.WithObserver(metrics), controller.WithIncarnation(incarnation))
+	if err := r.join(ctx, incarnation); err != nil {
+		return err
+	}
+	if r.fleet != nil {
+		options = append(options, controller.WithFleet(r.fleet))
+	}
+	if r.controller, err = controller.NewController(ledger, options...); err != nil {
+		return err
+	}
+	r.later(r.controller.Close)
+	metrics.Watch(r.controller)
+	gc := gatewayConfig(plan, r.controller, &r.objectives, r.log, metrics)
+	if gc.Endpoints.Source, err = endpointSource(plan, &r.objectives, r.log); err != nil {
+		return err
+	}
+	if r.fleet != nil {
+		gc.Endpoints.Fleet = r.fleet
+	}
+	r.gateway = gateway.New(gc)
+	r.later(r.gateway.Close)
+	metrics.WatchEndpoints(r.gateway.Endpoints())
+	return nil
+}
+
+// listen binds the addresses that clients, Envoy and operators come to.
+func (r *replica) listen() error {
+	w := &r.plan.File.Weir
+	var err error
+	if r.requests, err = serving.Listen(r.plan.Name("weir.listen"), w.Listen); err != nil {
+		return err
+	}
+	r.later(func() { _ = r.requests.Close() })
+	if r.operators, err = serving.Listen(r.plan.Name("weir.admin"), w.Admin); err != nil {
+		return err
+	}
+	r.later(func() { _ = r.operators.Close() })
+	if w.ExtProc.Listen != "" {
+		if r.processing, err = newExtProc(r.plan); err != nil {
+			return err
+		}
+		r.later(func() { _ = r.processing.listener.Close() })
+	}
+	return nil
+}
+
+// join makes this replica a member of its fleet, if it has one.
+func (r *replica) join(ctx context.Context, incarnation uint64) (err error) {
+	if r.plan.File.Weir.Fleet.Gossip == "" {
+		return nil
+	}
+	if err := exportMemberlist(r.metrics); err != nil {
+		return err
+	}
+	if r.fleet, err = openFleet(r.plan, incarnation, r.log); err != nil {
+		return err
+	}
+	if _, err := r.fleet.Join(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), err), r.fleet.Leave(ctx))
+	}
+	return nil
+}
+
+// serve serves until ctx ends or another process takes this replica's place, which
+// cancel then tells.
+func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
+	cfg := &r.plan.File.Weir
+	admin := gateway.NewAdmin(r.gateway, cfg.Replica, r.metrics)
+	adminServer := &http.Server{Handler: admin, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	go func() { _ = adminServer.Serve(r.operators) }() // to the very end, so that a drain can be watched
+	r.later(func() { _ = adminServer.Close() })
+	drain := time.Duration(*cfg.DrainTimeout)
+	r.logServing()
+	admin.SetReady(true)
+	go func() { // ends with ctx
+		select {
+		case <-ctx.Done():
+		case <-r.controller.Superseded():
+			cancel(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), store.ErrSuperseded))
+		}
+		admin.SetReady(false)
+		r.log.Info("draining", zap.Duration("at_most", drain))
+		r.controller.Retire()
+	}()
+	var beside []serving.Service
+	if r.processing != nil {
+		r.processing.register(r.gateway, cfg.Pool)
+		beside = append(beside, r.processing)
+	}
+	err := serving.Until(ctx, drain, &http.Server{
+		Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: zap.NewStdLog(r.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
+	}, r.requests, r.controller.Drain, beside...)
+	if cause := context.Cause(ctx); errors.Is(cause, store.ErrSuperseded) {
+		err = errors.Join(cause, err)
+	}
+	return err
+}
+
+func (r *replica) logServing() {
+	fields := []zap.Field{
+		zap.String("replica", r.plan.File.Weir.Replica), zap.Stringer("listen", r.requests.Addr()), zap.Stringer("admin", r.operators.Addr()),
+		zap.Int("endpoints", len(r.gateway.Endpoints().Endpoints())),
+		zap.Stringer("fairness", r.plan.Default.Fairness.TypedName()), zap.Stringer("saturation_detector", r.plan.Detector.TypedName()),
+	}
+	if r.fleet != nil {
+		fields = append(fields, zap.String("gossip", r.fleet.Address()))
+	}
+	if r.processing != nil {
+		fields = append(fields, zap.Stringer("ext_proc", r.processing.listener.Addr()))
+	}
+	r.log.Info("serving", fields...)
+}

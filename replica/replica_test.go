@@ -1,0 +1,165 @@
+package replica_test
+
+import (
+	"context"
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/policies/builtin"
+	"github.com/weirflow/weir/replica"
+)
+
+// running is a replica that runs in this process, in front of a server that answers
+// everything.
+type running struct {
+	url, admin string
+	logs       *observer.ObservedLogs
+	stop       func() error // ends it and returns how it ended
+}
+
+// start runs a replica as a file says, and flags beside it, until the test ends.
+func start(t *testing.T, file string, flags map[string]string) *running {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }))
+	t.Cleanup(server.Close)
+	o := config.Options{Registry: builtin.Registry(), Flags: map[string][]string{
+		"listen": {"127.0.0.1:0"}, "admin": {"127.0.0.1:0"}, "upstream": {server.URL}, "max-concurrency": {"8"},
+		"replica-id": {"r"}, "drain-timeout": {"4s"},
+	}}
+	for name, value := range flags {
+		o.Flags[name] = []string{value}
+	}
+	core, logs := observer.New(zapcore.InfoLevel)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- replica.Run(ctx, func() (*config.Plan, config.Problems, error) { return config.Load(file, o) }, zap.New(core))
+	}()
+	r := &running{logs: logs, stop: sync.OnceValue(func() error {
+		cancel()
+		return <-ended
+	})}
+	t.Cleanup(func() { _ = r.stop() })
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if all := logs.FilterMessage("serving").All(); len(all) > 0 {
+			fields := all[0].ContextMap()
+			r.url, r.admin = "http://"+fields["listen"].(string), "http://"+fields["admin"].(string)
+			return r
+		}
+		select {
+		case err := <-ended:
+			t.Fatal(err)
+		default:
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("it does not serve")
+		}
+	}
+}
+
+// ask returns the status of a request with an API key.
+func (r *running) ask(t *testing.T, key string) int {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/completions", strings.NewReader(`{"model":"m","prompt":"hi"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("Authorization", "Bearer "+key)
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	return res.StatusCode
+}
+
+// within waits for something to come true.
+func within(t *testing.T, most time.Duration, what string, is func() bool) {
+	t.Helper()
+	for began := time.Now(); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > most {
+			t.Fatalf("not within %v: %s", most, what)
+		}
+	}
+}
+
+func write(t *testing.T, file, text string) {
+	t.Helper()
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func keyOf(key, flow string) string {
+	return fmt.Sprintf("- {sha256: %x, flow: %s}\n", sha256.Sum256([]byte(key)), flow)
+}
+
+// TestKeysAreWatched takes keys out of their file and puts others in, also while the
+// configuration beside it is broken, and breaks the file.
+func TestKeysAreWatched(t *testing.T) {
+	dir := t.TempDir()
+	file, keys := filepath.Join(dir, "weir.yaml"), filepath.Join(dir, "keys.yaml")
+	write(t, keys, keyOf("one", "a")+keyOf("two", "b"))
+	write(t, file, config.Empty+"weir: {identity: {apiKeys: "+keys+"}}\n")
+	r := start(t, file, nil)
+	if one, two, three := r.ask(t, "one"), r.ask(t, "two"), r.ask(t, "three"); one != 200 || two != 200 || three != 401 {
+		t.Fatalf("statuses %d, %d, %d at the start; want 200, 200, 401", one, two, three)
+	}
+	write(t, keys, keyOf("two", "b")+keyOf("three", "c"))
+	within(t, 2*time.Second, "a deleted key is refused", func() bool { return r.ask(t, "one") == 401 })
+	if two, three := r.ask(t, "two"), r.ask(t, "three"); two != 200 || three != 200 {
+		t.Errorf("statuses %d, %d; want 200 for a key that stayed and for a new one", two, three)
+	}
+
+	write(t, keys, "- {sha256: half")
+	within(t, 2*time.Second, "a broken file of keys is logged", func() bool {
+		return len(r.logs.FilterLevelExact(zapcore.ErrorLevel).All()) > 0
+	})
+	if code := r.ask(t, "two"); code != 200 {
+		t.Errorf("status %d with a broken file of keys; want the old keys to hold", code)
+	}
+
+	write(t, file, config.Empty+"weir: {identity: {apiKeys: "+keys+"}, maxBdoy: 1}\n")
+	write(t, keys, keyOf("three", "c"))
+	within(t, 2*time.Second, "a key deleted beside a broken configuration is refused", func() bool { return r.ask(t, "two") == 401 })
+	if code := r.ask(t, "three"); code != 200 {
+		t.Errorf("status %d; want 200 for the key that stayed", code)
+	}
+}
+
+// TestHangup sends SIGHUP to a replica that has no file, and to one that is about to
+// end. A signal that nobody takes ends this process.
+func TestHangup(t *testing.T) {
+	r := start(t, "", nil)
+	hangup := func() {
+		t.Helper()
+		if err := syscall.Kill(os.Getpid(), syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	hangup()
+	within(t, 2*time.Second, "the configuration is read again", func() bool {
+		return r.logs.FilterMessage("configuration taken over").Len() > 0
+	})
+	ended := make(chan error)
+	go func() { ended <- r.stop() }()
+	within(t, 2*time.Second, "it drains", func() bool { return r.logs.FilterMessage("draining").Len() > 0 })
+	hangup()
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,56 @@
+package replica
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
+	"k8s.io/klog/v2"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
+	"github.com/weirflow/weir/gateway/objectives"
+)
+
+// endpointSource is where the configuration says that endpoints come from. What
+// Kubernetes says of objectives goes to the table.
+func endpointSource(plan *config.Plan, table *objectives.Table, log *zap.Logger) (endpoints.Source, error) {
+	d := &plan.File.Weir.Discovery
+	switch {
+	case d.File != "":
+		return &endpoints.File{Path: d.File, Once: d.Once, Logger: log}, nil
+	case d.DNS != "":
+		source, err := endpoints.NewDNS(d.DNS)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", plan.Name("weir.discovery.dns"), err)
+		}
+		source.Every, source.Logger = time.Duration(*d.DNSInterval), log
+		return source, nil
+	case d.InferencePool != "":
+		return inferencePool(d, table, log)
+	}
+	urls := make([]string, 0, len(plan.File.Weir.Endpoints))
+	for _, e := range plan.File.Weir.Endpoints {
+		urls = append(urls, e.URL)
+	}
+	source, err := endpoints.NewStatic(urls...)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Name("weir.endpoints"), err)
+	}
+	return source, nil
+}
+
+func inferencePool(d *config.Discovery, table *objectives.Table, log *zap.Logger) (endpoints.Source, error) {
+	rest, err := kubernetes.Connect(d.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	klog.SetLogger(zapr.NewLogger(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))))
+	namespace, name, _ := strings.Cut(d.InferencePool, "/")
+	return kubernetes.New(kubernetes.Config{
+		Namespace: namespace, Name: name, REST: rest, Objectives: table.Set, Logger: log,
+	})
+}
