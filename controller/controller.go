@@ -145,12 +145,12 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 		Seq: r.seq, Flow: r.Flow, Bytes: r.Bytes,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Tag: w,
 	}
-	c.driver.post(event{kind: enqueue, waiter: w})
+	c.driver.post(event{do: (*driver).enqueued, waiter: w})
 	select {
 	case <-w.decided:
 	case <-ctx.Done():
 		err := fmt.Errorf("%w: %w", ErrContextCancelled, context.Cause(ctx))
-		c.driver.post(event{kind: cancel, seq: r.seq, outcome: EvictedContextCancelled, err: err})
+		c.driver.post(event{do: (*driver).cancelled, seq: r.seq, err: err})
 		<-w.decided
 	}
 	outcome, err := w.outcome, w.err
@@ -171,7 +171,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 func (c *Controller) Release(r *Request, u Usage) {
 	if r.held.CompareAndSwap(true, false) {
 		c.forget(r)
-		c.driver.post(event{kind: complete, seq: r.seq, usage: u})
+		c.driver.post(event{do: (*driver).released, seq: r.seq, usage: u})
 		c.done()
 	}
 }
@@ -195,7 +195,7 @@ func (c *Controller) Place(r *Request, endpoint string) {
 	if r.held.Load() && endpoint != r.least.Endpoint && c.choice.Load() {
 		r.least.Endpoint = endpoint
 		seq := r.seq
-		c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Place(seq, endpoint) }})
+		c.driver.post(event{do: func(d *driver, _ time.Time, _ *event) { d.core.Place(seq, endpoint) }})
 	}
 }
 
@@ -212,8 +212,7 @@ func (c *Controller) Others() map[string]store.Load {
 // was charged is settled now and not at the end.
 func (c *Controller) Progress(r *Request, u Usage) {
 	if r.held.Load() {
-		seq := r.seq // the request itself need not outlive its caller
-		c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { k.Progress(seq, u) }})
+		c.driver.post(event{do: (*driver).progressed, seq: r.seq, usage: u})
 	}
 }
 
@@ -242,7 +241,7 @@ func (c *Controller) done() {
 // is closed.
 func (c *Controller) View(ctx context.Context) (core.View, error) {
 	views := make(chan core.View, 1)
-	c.driver.post(event{kind: call, call: func(_ time.Time, k *core.Core) { views <- k.View() }})
+	c.driver.post(event{do: func(d *driver, _ time.Time, _ *event) { views <- d.core.View() }})
 	select {
 	case v := <-views:
 		return v, nil
@@ -269,9 +268,9 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 			addresses = append(addresses, a)
 		}
 	}
-	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
-		c.choice.Store(k.SetEndpoints(addresses))
-		k.SetPool(now, c.limiter.observe(ctx, now, endpoints, k.InFlight()))
+	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) {
+		c.choice.Store(d.core.SetEndpoints(addresses))
+		d.core.SetPool(now, c.limiter.observe(ctx, now, endpoints, d.core.InFlight()))
 	}})
 }
 
@@ -288,9 +287,9 @@ func (c *Controller) Reconfigure(opts ...Option) error {
 	if err != nil {
 		return fmt.Errorf("reconfigure: %w", err)
 	}
-	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) {
+	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) {
 		c.limiter.detector = o.detector
-		k.Reconfigure(now, o.coreConfig(0))
+		d.core.Reconfigure(now, o.coreConfig(0))
 	}})
 	c.eviction.Store(o.eviction)
 	return nil
@@ -302,7 +301,7 @@ func (c *Controller) Retire() {
 	if c.options.fleet == nil {
 		return
 	}
-	c.driver.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.Retire(now) }})
+	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) { d.core.Retire(now) }})
 	c.options.fleet.Retire()
 }
 
@@ -319,10 +318,11 @@ func (c *Controller) Drain(ctx context.Context) error {
 			return fmt.Errorf("drain with %d requests left: %w", c.pending.Load(), ctx.Err())
 		}
 	}
-	for c.options.fleet != nil && !c.driver.ask(ctx, (*core.Core).Retired) {
-		if ctx.Err() != nil {
-			return fmt.Errorf("drain while other replicas' tickets wait here: %w", ctx.Err())
-		}
+	if c.options.fleet == nil {
+		return nil
+	}
+	if err := c.driver.waitRetired(ctx); err != nil {
+		return fmt.Errorf("drain while other replicas' tickets wait here: %w", err)
 	}
 	return nil
 }

@@ -9,7 +9,6 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller/core"
-	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
@@ -23,46 +22,26 @@ type driver struct {
 	core    *core.Core
 	ledger  store.Ledger
 
-	mu     sync.Mutex
-	inbox  []event
-	asleep bool // the loop waits for a kick
-	kick   chan struct{}
+	mu       sync.Mutex
+	inbox    []event
+	asleep   bool // the loop waits for a kick
+	stopping bool
+	kick     chan struct{}
 
 	statements chan *store.Statement // nil: turns are taken inline
 	cancel     context.CancelFunc
-	stopping   bool
 	stopped    chan struct{}
 	goroutines sync.WaitGroup
 
-	state         core.LedgerState
+	// Of the loop alone.
+	state   core.LedgerState
+	leaving await
+	retired await
+
 	superseded    chan struct{}
 	turns, grants atomic.Uint64
 	others        atomic.Pointer[map[string]store.Load]
 }
-
-// event is something the core must hear of.
-type event struct {
-	kind    eventKind
-	waiter  *waiter
-	seq     uint64
-	usage   core.Usage
-	outcome Outcome
-	err     error
-	reply   *store.Reply
-	message *coordinator.Message
-	call    func(time.Time, *core.Core)
-}
-
-type eventKind uint8
-
-const (
-	enqueue eventKind = iota
-	cancel
-	complete
-	turnDone
-	received
-	call
-)
 
 func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	ctx, cancelFunc := context.WithCancel(context.Background())
@@ -76,47 +55,12 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	wakeups := ledger.Wakeups(ctx, o.replica)
 	d.goroutines.Go(func() {
 		for w := range wakeups {
-			d.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.Wake(now, &w) }})
+			d.post(event{do: func(d *driver, now time.Time, _ *event) { d.core.Wake(now, &w) }})
 		}
 	})
 	d.goroutines.Go(func() { d.loop(ctx) })
 	if o.fleet != nil {
 		o.fleet.Start(d)
-	}
-}
-
-// The driver implements coordinator.Handler.
-
-// MembersChanged implements coordinator.Handler.
-func (d *driver) MembersChanged(m coordinator.Members) {
-	d.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.SetMembers(now, m) }})
-}
-
-// StreamChanged implements coordinator.Handler.
-func (d *driver) StreamChanged(peer string, up bool) {
-	d.post(event{kind: call, call: func(now time.Time, k *core.Core) { k.SetStream(now, peer, up) }})
-}
-
-// Received implements coordinator.Handler.
-func (d *driver) Received(m coordinator.Message) { d.post(event{kind: received, message: &m}) }
-
-// post hands the loop an event. Once the loop has been told to stop, a request is
-// refused and anything else is dropped.
-func (d *driver) post(e event) {
-	d.mu.Lock()
-	if d.stopping {
-		d.mu.Unlock()
-		if e.kind == enqueue {
-			e.waiter.decide(&core.Decision{Outcome: RejectedOther, Err: ErrShuttingDown})
-		}
-		return
-	}
-	d.inbox = append(d.inbox, e)
-	wake := d.asleep
-	d.asleep = false
-	d.mu.Unlock()
-	if wake {
-		d.kick <- struct{}{}
 	}
 }
 
@@ -129,7 +73,7 @@ func (d *driver) loop(ctx context.Context) {
 	for {
 		now := time.Now()
 		for i := range batch {
-			d.step(now, &batch[i])
+			batch[i].do(d, now, &batch[i])
 		}
 		clear(batch)
 		d.core.Tick(now)
@@ -164,35 +108,20 @@ func (d *driver) loop(ctx context.Context) {
 	}
 }
 
-func (d *driver) step(now time.Time, e *event) {
-	switch e.kind {
-	case enqueue:
-		d.core.Enqueue(now, e.waiter.request)
-	case cancel:
-		d.core.Cancel(now, e.seq, e.outcome, e.err)
-	case complete:
-		d.core.Complete(now, e.seq, e.usage)
-	case turnDone:
-		d.core.TurnDone(now, e.reply, e.err)
-		d.noteTurn(e.err)
-	case received:
-		d.core.Receive(now, e.message)
-	case call:
-		e.call(now, d.core)
-	}
-}
-
 // carryOut does what the core asks for, until it asks for nothing that can be
 // done at once, and returns when it wants to be ticked.
 func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 	for {
 		ready := d.core.Ready(now)
 		d.decide(ready.Decisions)
-		for i := range ready.Messages {
-			d.options.fleet.Send(ready.Messages[i])
-		}
 		for _, seq := range ready.Revoked {
 			d.revoke(seq)
+		}
+		if ready.Loads != nil {
+			d.noteLoads(ready.Loads)
+		}
+		for i := range ready.Messages {
+			d.options.fleet.Send(ready.Messages[i])
 		}
 		for i := range ready.Moves {
 			d.noteMove(&ready.Moves[i])
@@ -200,9 +129,8 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 		for i := range ready.FailedPicks {
 			d.noteFailedPick(&ready.FailedPicks[i])
 		}
-		if ready.Loads != nil {
-			d.noteLoads(ready.Loads)
-		}
+		d.leaving.end(ready.Left)
+		d.retired.end(ready.Retired)
 		switch {
 		case ready.Turn == nil:
 			return ready.Next
@@ -243,7 +171,7 @@ func (d *driver) takeTurns(ctx context.Context) {
 		turnCtx, done := context.WithTimeout(ctx, d.options.turnTimeout)
 		reply, err := d.turn(turnCtx, s)
 		done()
-		d.post(event{kind: turnDone, reply: reply, err: err})
+		d.post(event{do: (*driver).turnDone, reply: reply, err: err})
 	}
 }
 
@@ -260,7 +188,7 @@ func (d *driver) noteTurn(err error) {
 		close(d.superseded)
 		log.Error("another process runs under this replica id: give one of them another", zap.Error(err))
 	case state == core.Outage:
-		log.Warn("ledger out of reach, going on alone", zap.Error(err))
+		log.Warn("ledger out of reach, going on within this replica's share of the limit", zap.Error(err))
 	default:
 		log.Info("ledger state changed")
 	}
@@ -288,19 +216,38 @@ func (d *driver) noteFailedPick(p *shard.FailedPick) {
 		zap.String("replica", d.options.replica), zap.Int("priority", p.Priority), zap.Stringer("policy", p.Policy), zap.Error(p.Err))
 }
 
+// leave evicts whoever waits and ends this replica's lease, or returns when ctx ends.
+func (d *driver) leave(ctx context.Context) {
+	left := make(chan struct{})
+	d.post(event{do: func(d *driver, now time.Time, _ *event) {
+		d.core.CancelAll(now, EvictedOther, ErrShuttingDown)
+		d.core.Leave()
+		d.leaving.add(left)
+	}})
+	select {
+	case <-left:
+	case <-ctx.Done():
+	}
+}
+
+// waitRetired returns once no other replica's ticket waits here, or ctx ends.
+func (d *driver) waitRetired(ctx context.Context) error {
+	retired := make(chan struct{})
+	d.post(event{do: func(d *driver, _ time.Time, _ *event) { d.retired.add(retired) }})
+	select {
+	case <-retired:
+	case <-d.stopped:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	return nil
+}
+
 // stop evicts whoever waits, takes leave of the ledger and ends the goroutines.
 func (d *driver) stop() {
-	left := make(chan struct{})
-	d.post(event{kind: call, call: func(now time.Time, k *core.Core) {
-		k.CancelAll(now, EvictedOther, ErrShuttingDown)
-		k.Leave()
-		close(left)
-	}})
-	<-left
 	ctx, cancelWait := context.WithTimeout(context.Background(), d.options.turnTimeout)
 	defer cancelWait()
-	for !d.ask(ctx, (*core.Core).Left) && ctx.Err() == nil {
-	}
+	d.leave(ctx)
 	if d.options.fleet != nil {
 		if err := d.options.fleet.Leave(ctx); err != nil {
 			d.options.logger.Warn("the others will have to notice that this replica is gone", zap.Error(err))
@@ -322,21 +269,18 @@ func (d *driver) stop() {
 	d.goroutines.Wait()
 }
 
-// ask puts a question to the core, and waits a moment when the answer is no.
-func (d *driver) ask(ctx context.Context, question func(*core.Core) bool) bool {
-	answer := make(chan bool, 1)
-	d.post(event{kind: call, call: func(_ time.Time, k *core.Core) { answer <- question(k) }})
-	select {
-	case yes := <-answer:
-		if yes {
-			return true
-		}
-	case <-d.stopped:
-		return true
+// await is who waits for something that a Ready says.
+type await struct{ waiting []chan<- struct{} }
+
+func (a *await) add(done chan<- struct{}) { a.waiting = append(a.waiting, done) }
+
+// end tells those who wait that it is so.
+func (a *await) end(so bool) {
+	if !so || len(a.waiting) == 0 {
+		return
 	}
-	select {
-	case <-time.After(time.Millisecond):
-	case <-ctx.Done():
+	for _, done := range a.waiting {
+		close(done)
 	}
-	return false
+	a.waiting = nil
 }

@@ -207,11 +207,12 @@ func (o *options) band(priority int) shard.BandConfig {
 }
 
 func (o *options) coreConfig(fullPause time.Duration) core.Config {
+	t := core.DefaultTimings(o.lease)
+	t.WaitingTurn, t.FullPause, t.OutageAfter = o.waitingTurn, fullPause, o.outageAfter
 	cfg := core.Config{
 		Replica: o.replica, Incarnation: o.incarnation, Seed: o.incarnation,
 		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
-		Lease: o.lease, WaitingTurn: o.waitingTurn, FullPause: fullPause, OutageAfter: o.outageAfter, PeerTimeout: 500 * time.Millisecond, OnStoreOutage: o.onStoreOutage,
-		Eviction: o.eviction, InFleet: o.fleet != nil,
+		Timings: t, OnStoreOutage: o.onStoreOutage, Eviction: o.eviction, InFleet: o.fleet != nil,
 	}
 	cfg.CountTokens = policies.CountsTokens(o.detector)
 	cfg.Shard.Band = o.band

@@ -55,11 +55,11 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		//
 		// progress seq=1 output=100 [input=10]
 		r.core.Progress(uint64(a.int("seq", 0)), a.usage())
-	case "complete":
+	case "release":
 		// A dispatched request ended; without tokens the server did not say.
 		//
-		// complete seq=1 [input=10] [output=100]
-		r.core.Complete(s.now, uint64(a.int("seq", 0)), a.usage())
+		// release seq=1 [input=10] [output=100]
+		r.core.Release(s.now, uint64(a.int("seq", 0)), a.usage())
 
 	// The pool and the configuration.
 	case "pool":

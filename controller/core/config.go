@@ -32,35 +32,26 @@ type Config struct {
 	// NoEndpointTTL while it has none; 0 means for ever. A negative
 	// NoEndpointTTL rejects at once.
 	TTL, NoEndpointTTL time.Duration
-	// Lease is the ledger's lease; an idle replica takes a turn every third of
-	// it.
-	Lease time.Duration
-	// WaitingTurn is the longest time between two turns while tickets wait: the
-	// most that a lost wake-up costs.
-	WaitingTurn time.Duration
-	// FullPause is how long offers may wait for company while the pool is full
-	// and none can be granted; 0 states each at once. It saves turns where a turn
-	// costs a round trip.
-	FullPause time.Duration
-	// OutageAfter is how long turns may fail before the replica goes on by
-	// itself. Until then requests only wait.
-	OutageAfter time.Duration
-	// OnStoreOutage says how it goes on.
+	// Timings are what the replica keeps time by; see [DefaultTimings].
+	Timings Timings
+	// OnStoreOutage says how it goes on while the ledger is out of reach.
 	OnStoreOutage StoreOutage
-	// PeerTimeout is how long another replica may take to acknowledge tickets
-	// before this one queues them itself. Shorter bridges a stalled owner sooner
-	// and is sooner mistaken.
-	PeerTimeout time.Duration
 	// CountTokens has the ledger count what requests at each endpoint are expected to
 	// cost, for a detector that judges by it.
 	CountTokens bool
-	// InFleet is set where SetMembers will be called: no turn is taken before. Who
-	// registers with a ledger that has just lost its memory says how many others it
-	// must wait for, and would otherwise say that there are none.
+	// InFleet delays the first turn until SetMembers was called: a replica that registers
+	// with a ledger that has just lost its memory must state the real size of the fleet,
+	// or the ledger would not wait for the others.
 	InFleet bool
 	// Eviction lets requests in flight be revoked for a higher band that waits at
 	// a full pool; nil for never.
 	Eviction *Eviction
 	// Seed makes the jitter of retries differ between replicas.
 	Seed uint64
+}
+
+// Eviction says which requests in flight may be revoked, and which of them first.
+type Eviction struct {
+	Filter policies.EvictionFilter
+	Order  policies.EvictionOrder
 }

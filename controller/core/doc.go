@@ -1,15 +1,41 @@
 // Package core is the replica's brain: a state machine that turns events into
 // effects, without goroutines, locks, clocks, I/O or randomness of its own.
 //
-//	events                          effects, handed out by Ready
-//	  Enqueue, Cancel, Complete ──┐   ┌──> Decisions: waiters to wake
-//	  SetPool, Tick, Wake        ─┤   ├──> Turn: a statement for the ledger
-//	  TurnDone                   ─┴───┴──> Next: when to tick at the latest
+//	events                                                effects, handed out by Ready
+//	  of requests    Enqueue, Cancel, CancelAll,  ──┐
+//	                 Place, Progress, Release       │   ┌──> Decisions: waits that ended
+//	  of the pool    SetPool, SetEndpoints,        ─┤   ├──> Revoked: requests to be ended for a higher band
+//	                 Reconfigure                    │   ├──> Loads: the others' requests at each endpoint
+//	  of the fleet   SetMembers, SetStream,        ─┼───┼──> Messages: tickets to and from other replicas
+//	                 Receive, Retire                │   ├──> Turn: a statement for the ledger
+//	  of the ledger  TurnDone, Wake, Leave         ─┤   ├──> Moves: changes of the shard map that are over
+//	  of time        Tick                          ─┘   ├──> Left, Retired: this replica may go
+//	                                                    └──> Next: when to tick at the latest
 //
-// A driver (package controller) feeds it and carries its effects out. The same
-// core runs in simulated time, many of them in one test.
+// A driver (package controller) feeds it and carries its effects out; [Ready] says in
+// which order. The same core runs in simulated time, many of them in one test.
 //
 // At most one turn is under way. Whatever happens meanwhile goes with the next
 // (group commit), so a busy replica takes a fraction of a turn per request and
 // an idle one a turn a second.
+//
+// # Parts
+//
+// The [Core] puts parts together, each with its own state and invariants, written beside
+// its fields. References between them point down this list only:
+//
+//	Core         the events; which parts hear of what; when to take a turn
+//	handover     tickets between replicas: who owns which flow, what was handed where
+//	exchange     the turn with the ledger: stated, answered, tried again; outages
+//	ownCharges   what this replica charged by itself in an outage  ┐
+//	settlements  corrections of charges                            │
+//	revocations  requests in flight that may be ended              │ participants: each says
+//	limits       flows with limits of their own                    │ its part in a statement
+//	inbox        the messages that the ledger leaves               │ and learns from the reply
+//	loads        requests at each endpoint                         │
+//	bands        the pool, and what each priority may have of it   │
+//	queues       the tickets that wait here, and their offers      ┘
+//	requests     the requests whose connections are here
+//
+// What is new in a turn is a further participant.
 package core

@@ -25,3 +25,10 @@ func (m *mark) answered() (said bool) {
 	}
 	return said
 }
+
+// agenda says whether a turn is worth while. Whoever has something for the ledger notes
+// it here; the next turn takes it up.
+type agenda struct {
+	due     bool // there is something to say that may not wait
+	touched bool // a ticket came or went; worth a turn if it changed the offers
+}

@@ -7,9 +7,8 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// peer is a replica as this one deals with it: as the owner of queues that
-// tickets of ours wait in, and as the ingress of tickets that wait in ours. This
-// replica is a peer of itself, without messages in between.
+// peer is a replica as this one deals with it. This replica is a peer of itself, without
+// messages in between.
 type peer struct {
 	id          string
 	incarnation uint64
@@ -20,24 +19,49 @@ type peer struct {
 	lost    bool // it said that the ledger is out of its reach
 	seen    time.Time
 
-	// As the owner of tickets of ours.
-	homed    list.List[*request] // that wait there, or are about to
-	sent     uint64              // the number of the last message with tickets
+	homed list.List[*request] // requests of ours that wait in its queues, or are about to
+	out   outbound
+	in    inbound
+	said  said // what it last heard of us
+}
+
+// said is what every message tells of its sender.
+type said struct{ leaving, lost bool }
+
+// usable reports whether tickets can be handed to the peer.
+func (p *peer) usable() bool { return p.live && p.up && !p.out.stalled && !p.leaving && !p.lost }
+
+// ticket names one of the peer's tickets.
+func (p *peer) ticket(seq uint64) policies.TicketID {
+	return policies.TicketID{Ingress: p.id, Seq: seq}
+}
+
+// reborn takes in that the peer runs anew: what its earlier run knew of us is gone, and
+// so is what we knew of it.
+func (p *peer) reborn(incarnation uint64) {
+	p.incarnation = incarnation
+	p.leaving, p.lost = false, false
+	p.in = inbound{}
+	p.out.stalled, p.out.repeat = false, true
+	p.out.awaited = p.out.awaited[:0]
+}
+
+// outbound is what this replica, as an ingress, has to say to an owner of its tickets.
+//
+// Invariants: acked <= sent; awaited has messages above acked only, oldest first. Every
+// request in queue that is still homed at the peer has number 0, and every other one
+// homed there was in a message. moving holds each request that is homed at the peer, was
+// in a message and has a former queue.
+type outbound struct {
+	sent     uint64 // the number of the last message with tickets
 	acked    uint64
-	awaited  []awaited  // messages without an acknowledgment, oldest first
+	awaited  []awaited  // messages without an acknowledgment
 	stalled  bool       // the oldest has waited for it too long
 	queue    []*request // to be queued there by the next message
 	gone     []uint64   // to be taken out of its queues
-	moving   []*request // handed over, and still in another queue until acknowledged
-	restate  bool       // it must be told everything
-	restated time.Time  // when it was last
-
-	// As the ingress of tickets in our queues.
-	received uint64          // the number of the last message taken in
-	ackDue   bool            // it has not been told so
-	resync   bool            // it must restate
-	rejected map[uint64]bool // there was no room for; it has not confirmed
-	said     said            // what it was last told of us
+	moving   []*request // to leave their former queues when acknowledged
+	repeat   bool       // the next message is to say everything
+	repeated time.Time  // when the last one did
 }
 
 // awaited is a message without an acknowledgment.
@@ -46,62 +70,61 @@ type awaited struct {
 	sent   time.Time
 }
 
-// said is what every message tells of its sender.
-type said struct{ leaving, lost bool }
-
-// usable reports whether tickets can be handed to the peer.
-func (p *peer) usable() bool { return p.live && p.up && !p.stalled && !p.leaving && !p.lost }
-
-// window is how many messages to a peer may be unacknowledged. What comes
-// meanwhile goes with the next, so messages grow when the peer is slow.
-const window = 4
-
-// restateEvery is how often all offers are stated to the ledger, and all tickets
-// to their owner, changed or not. It bounds how long anything that was lost
-// without a trace stays lost.
-const restateEvery = time.Second
-
-// nextRestate is when to tell the peer everything again, also when that is
-// nothing: its acknowledgment is a sign of life. The more there may be to tell,
-// the more rarely.
-func (p *peer) nextRestate(waiting int) time.Time {
-	return p.restated.Add(restateEvery + time.Duration(waiting)*100*time.Microsecond)
-}
-
 // acknowledge takes in that messages up to a number have arrived.
-func (p *peer) acknowledge(number uint64) {
-	if number <= p.acked || number > p.sent {
+func (o *outbound) acknowledge(number uint64) {
+	if number <= o.acked || number > o.sent {
 		return
 	}
-	p.acked = number
+	o.acked = number
 	n := 0
-	for n < len(p.awaited) && p.awaited[n].number <= number {
+	for n < len(o.awaited) && o.awaited[n].number <= number {
 		n++
 	}
-	p.awaited = append(p.awaited[:0], p.awaited[n:]...)
+	o.awaited = append(o.awaited[:0], o.awaited[n:]...)
 }
 
 // expect notes that a message was sent.
-func (p *peer) expect(now time.Time) {
-	p.sent++
-	p.awaited = append(p.awaited, awaited{p.sent, now})
+func (o *outbound) expect(now time.Time) {
+	o.sent++
+	o.awaited = append(o.awaited, awaited{o.sent, now})
 }
 
 // forgetUnsent drops what the next message would have said.
-func (p *peer) forgetUnsent() {
-	clear(p.queue)
-	p.queue, p.gone = p.queue[:0], p.gone[:0]
+func (o *outbound) forgetUnsent() {
+	clear(o.queue)
+	o.queue, o.gone = o.queue[:0], o.gone[:0]
 }
 
-// reject notes that there was no room for a ticket of the peer.
-func (p *peer) reject(seq uint64) {
-	if p.rejected == nil {
-		p.rejected = make(map[uint64]bool)
+// reset takes in that messages pass anew, or no more: those under way are lost.
+func (o *outbound) reset() {
+	o.repeat, o.stalled = true, false
+	o.awaited, o.moving = o.awaited[:0], o.moving[:0]
+	o.forgetUnsent()
+}
+
+// nextRepeat is when to tell the peer everything again, also when that is nothing: its
+// acknowledgment is a sign of life. The more there may be to tell, the more rarely.
+func (o *outbound) nextRepeat(t *Timings, waiting int) time.Time {
+	return o.repeated.Add(t.RepeatEvery + time.Duration(waiting)*t.RepeatPerTicket)
+}
+
+// inbound is what this replica, as an owner, has heard from an ingress.
+//
+// Invariant: all messages up to received were taken in, and none after it.
+type inbound struct {
+	received uint64          // the number of the last message taken in
+	ackDue   bool            // it has not been acknowledged
+	resync   bool            // one is missing: the peer must repeat everything
+	rejected map[uint64]bool // tickets there was no room for; the peer has not confirmed
+}
+
+// forget drops what the tickets of a peer were that are gone.
+func (in *inbound) forget() { in.received, in.rejected = 0, nil }
+
+// reject notes that there was no room for a ticket.
+func (in *inbound) reject(seq uint64) {
+	if in.rejected == nil {
+		in.rejected = make(map[uint64]bool)
 	}
-	p.rejected[seq], p.ackDue = true, true
-}
-
-// ticket names one of the peer's tickets.
-func (p *peer) ticket(seq uint64) policies.TicketID {
-	return policies.TicketID{Ingress: p.id, Seq: seq}
+	in.rejected[seq], in.ackDue = true, true
 }

@@ -65,8 +65,7 @@ func newScript(t *testing.T) *script {
 	s.cfg = core.Config{
 		Incarnation: 1,
 		UsageLimit:  static, TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
-		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
-		PeerTimeout: 500 * time.Millisecond,
+		Timings: core.DefaultTimings(3 * time.Second),
 	}
 	s.start(t, "me")
 	return s

@@ -1,26 +1,6 @@
 package core
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/weirflow/weir/shard"
-)
-
-// LedgerState says how the core stands with the ledger.
-type LedgerState string
-
-// The states.
-const (
-	// Registering: the ledger has not been told everything yet.
-	Registering LedgerState = "registering"
-	// Connected: turns are answered.
-	Connected LedgerState = "connected"
-	// Outage: the ledger is out of reach and the replica goes on by itself.
-	Outage LedgerState = "outage"
-	// Superseded: another process has taken this replica's id, for good.
-	Superseded LedgerState = "superseded"
-)
+import "github.com/weirflow/weir/shard"
 
 // View is the core as an operator sees it.
 type View struct {
@@ -48,89 +28,37 @@ type View struct {
 	Tallies Tallies
 }
 
-// PeerView is a replica as this one sees it.
-type PeerView struct {
-	ID          string
-	Incarnation uint64
-	// Live: gossip says so. Reachable: messages pass and are acknowledged.
-	Live, Reachable bool
-	// Leaving: it hands its shards over. LedgerLost: the ledger is out of its
-	// reach.
-	Leaving, LedgerLost bool
-	// TicketsThere are requests of this replica that wait in its queues,
-	// TicketsHere its requests that wait in this one's.
-	TicketsThere, TicketsHere int
-}
-
-// BandView is one priority.
-type BandView struct {
-	Priority int
-	Policy   string
-	// Limit is how many requests may be in flight for the band to dispatch.
-	Limit int64
-	// InFlight, Queued and QueuedBytes are this replica's.
-	InFlight, Queued, QueuedBytes int64
-	VirtualTime                   float64
-	// Fill is how full the band's buffer is, over the fleet.
-	Fill shard.Fill
+// Tallies count what the core did with, and for, the rest of the fleet.
+type Tallies struct {
+	// Forwarded is the tickets handed to other replicas, repeated ones not
+	// counted; Moves the changes of the shard map, and Moved the waiting requests
+	// that were moved by them.
+	Forwarded, Moves, Moved uint64
+	// Revoked is the requests in flight that the ledger wanted ended.
+	Revoked uint64
 }
 
 // View returns a copy of what there is to see.
 func (c *Core) View() View {
+	h := &c.handover
 	v := View{
-		Replica: c.cfg.Replica, Ledger: c.LedgerState(), Generation: c.turn.generation, Waiting: len(c.waiting), InFlight: len(c.inFlight),
-		Revoking: c.revoking, Pool: c.pool, Totals: c.totals,
+		Replica: c.cfg.Replica, Ledger: c.exchange.state(), Generation: c.exchange.generation,
+		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Revoking: int64(len(c.revocations.ending)),
+		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
+		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(),
+		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total},
 	}
-	for _, b := range c.bands {
-		queued, bytes := c.queues.Queued(b.priority)
-		v.Bands = append(v.Bands, BandView{
-			Priority: b.priority, Policy: b.policy, Limit: b.limit, InFlight: b.inFlight,
-			Queued: queued, QueuedBytes: bytes, VirtualTime: b.v, Fill: c.queues.Fill(b.priority),
-		})
-	}
-	c.queues.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
-	v.Fill, v.FailedPicks = c.queues.FillOfAll(), c.queues.FailedPicks()
-	v.Shards, v.Tallies = c.fleet.shards, c.fleet.tallies
-	for _, p := range c.fleet.sorted {
-		v.Peers = append(v.Peers, c.peerView(p))
-	}
-	self := c.peerView(c.fleet.self)
-	self.Leaving, self.LedgerLost = c.fleet.leaving, c.fleet.lost
-	v.Peers = append(v.Peers, self)
-	slices.SortFunc(v.Peers, func(a, b PeerView) int { return strings.Compare(a.ID, b.ID) })
-	return v
-}
-
-func (c *Core) peerView(p *peer) PeerView {
-	v := PeerView{
-		ID: p.id, Incarnation: p.incarnation, Live: p.live, Reachable: p.up && !p.stalled,
-		Leaving: p.leaving, LedgerLost: p.lost,
-	}
-	for range p.homed.All() {
-		v.TicketsThere++
-	}
-	for range c.queues.Of(p.id) {
-		v.TicketsHere++
-	}
+	c.queues.set.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
 	return v
 }
 
 // LedgerState returns how the core stands with the ledger.
-func (c *Core) LedgerState() LedgerState {
-	switch {
-	case c.turn.superseded:
-		return Superseded
-	case c.turn.outage:
-		return Outage
-	case c.turn.register.raised:
-		return Registering
-	default:
-		return Connected
-	}
-}
+func (c *Core) LedgerState() LedgerState { return c.exchange.state() }
 
 // InFlight returns how many requests the fleet has in flight, as last told.
-func (c *Core) InFlight() int64 { return max(c.totals.InFlight, int64(len(c.inFlight))) }
+func (c *Core) InFlight() int64 {
+	return max(c.bands.totals.InFlight, int64(len(c.requests.inFlight)))
+}
 
 // Saturation is how full the pool is as the ledger counts, 1 being full; a pool
 // without endpoints is full, and so is one that takes nothing, since no reading of its

@@ -41,10 +41,12 @@ func newDispatch(fair policies.FairnessPolicy, order policies.OrderingPolicy) *d
 	if err != nil {
 		panic(err) // 1 is a share
 	}
+	timings := core.DefaultTimings(time.Hour)
+	timings.OutageAfter, timings.PeerTimeout = time.Hour, time.Hour
 	for i := range d.cores {
 		d.cores[i] = core.New(core.Config{
 			Replica: fmt.Sprint("replica-", i), Incarnation: 1, UsageLimit: whole,
-			Lease: time.Hour, WaitingTurn: 25 * time.Millisecond, OutageAfter: time.Hour, PeerTimeout: time.Hour,
+			Timings: timings,
 			Shard: shard.Config{Shards: 16, OffersPerBand: 32, Idle: time.Hour, Band: func(int) shard.BandConfig {
 				return shard.BandConfig{MaxRequests: 1 << 30, MaxBytes: 1 << 40, Fairness: fair, Ordering: order}
 			}},
@@ -115,7 +117,7 @@ func (d *dispatch) turn(c *core.Core) {
 				continue
 			}
 			d.decided = append(d.decided, d.requests[seq])
-			d.running = func() { c.Complete(d.now, seq, core.Usage{}) }
+			d.running = func() { c.Release(d.now, seq, core.Usage{}) }
 		}
 		for i := range ready.FailedPicks {
 			d.failures = append(d.failures, ready.FailedPicks[i].Err)

@@ -258,7 +258,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		}
 		delete(f.flights, id)
 		n.do(k, func() {
-			k.Complete(n.now(), id.Seq, core.Usage{})
+			k.Release(n.now(), id.Seq, core.Usage{})
 			n.pump()
 		})
 		f.after(rest, "", again)

@@ -59,6 +59,8 @@ func (f *fleet) config(n *node) core.Config {
 	for _, flow := range f.cfg.Flows {
 		weights[flow.ID] = flow.Weight
 	}
+	timings := core.DefaultTimings(3 * time.Second)
+	timings.FullPause, timings.PeerTimeout = f.cfg.FullPause, peerTimeout
 	return core.Config{
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
 		Shard: shard.Config{
@@ -72,8 +74,7 @@ func (f *fleet) config(n *node) core.Config {
 			},
 		},
 		UsageLimit: static, TTL: time.Minute, NoEndpointTTL: time.Minute,
-		Lease: 3 * time.Second, WaitingTurn: 25 * time.Millisecond, OutageAfter: 500 * time.Millisecond,
-		PeerTimeout: peerTimeout, FullPause: f.cfg.FullPause, InFleet: true,
+		Timings: timings, InFleet: true,
 	}
 }
 

@@ -1,0 +1,199 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+)
+
+// The events of the requests.
+
+// Enqueue adds a request.
+func (c *Core) Enqueue(now time.Time, q Request) {
+	r := &request{
+		Ticket: shard.Ticket{
+			ID: c.requests.own(q.Seq), Flow: q.Flow, Bytes: q.Bytes,
+			InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, Arrival: c.exchange.clock.at(now),
+		},
+		tag: q.Tag, arrived: now, ttl: q.TTL,
+	}
+	if c.exchange.superseded {
+		c.requests.decide(r, RejectedOther, store.ErrSuperseded)
+		return
+	}
+	if c.bands.pool.Endpoints == 0 && c.cfg.NoEndpointTTL < 0 {
+		c.requests.decide(r, RejectedNoEndpoints, ErrNoEndpoints)
+		return
+	}
+	c.bands.of(now, q.Flow.Priority)
+	c.requests.wait(r, c.budget(r))
+	c.handover.enter(now, r)
+}
+
+// Cancel evicts a waiting request; one that is no longer waiting is left alone.
+func (c *Core) Cancel(now time.Time, seq uint64, outcome Outcome, err error) {
+	if r := c.requests.waiting[c.requests.own(seq)]; r != nil {
+		c.evict(now, r, outcome, err)
+	}
+}
+
+// CancelAll evicts every waiting request, in the order of their numbers.
+func (c *Core) CancelAll(now time.Time, outcome Outcome, err error) { c.evictAll(now, outcome, err) }
+
+// Place says to which endpoint a dispatched request went; one that is not counted is
+// passed over.
+func (c *Core) Place(seq uint64, endpoint string) {
+	if r := c.requests.inFlight[c.requests.own(seq)]; r != nil {
+		c.loads.move(r, endpoint)
+	}
+}
+
+// Progress settles what a dispatched request has cost so far where that is more
+// than it was charged, so that a flow of long answers pays while they stream.
+func (c *Core) Progress(seq uint64, usage Usage) {
+	r := c.requests.inFlight[c.requests.own(seq)]
+	if r == nil || r.charge == 0 {
+		return
+	}
+	usage.InputTokens, usage.OutputTokens = max(usage.InputTokens, r.InputTokens), max(usage.OutputTokens, r.OutputTokens)
+	c.recharge(r, usage)
+}
+
+// Release returns the slot of a dispatched request and settles what it cost; one that is
+// not in flight is left alone.
+func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
+	r := c.requests.inFlight[c.requests.own(seq)]
+	if r == nil {
+		return
+	}
+	delete(c.requests.inFlight, r.ID)
+	c.revocations.ended(r)
+	c.limits.count(r.Flow, -1)
+	c.loads.depart(r)
+	if c.exchange.outage {
+		c.queues.set.Room(r.Flow, 1, 1, now)
+	}
+	c.bands.of(now, r.Flow.Priority).inFlight--
+	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {
+		c.recharge(r, usage)
+	}
+	c.exchange.agenda.due = true
+}
+
+// recharge settles the difference between what a request was charged and what it
+// costs.
+func (c *Core) recharge(r *request, usage Usage) {
+	var tokens float64
+	if c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0 {
+		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
+	}
+	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
+	charge := c.cfg.Shard.Charge(r.Ticket)
+	delta := charge - r.charge
+	if delta == 0 && tokens == 0 {
+		return
+	}
+	switch {
+	case !r.own:
+		c.settlements.settle(r.Flow, r.policy, delta, r.counter, tokens)
+	case c.exchange.outage:
+		c.queues.set.ChargedAlone(r.Flow, delta)
+	}
+	r.charge, r.counter = charge, r.counter+delta
+}
+
+// The events of the pool and the configuration.
+
+// SetPool says what the endpoints take.
+func (c *Core) SetPool(now time.Time, p Pool) {
+	before := c.bands.pool
+	if before == p {
+		return
+	}
+	c.bands.pool = p
+	c.bands.relimit(now)
+	c.exchange.agenda.due = true
+	if (before.Endpoints == 0) != (p.Endpoints == 0) { // the other of the two budgets counts now
+		c.rebudget(now)
+	}
+}
+
+// SetEndpoints says which endpoints a request may go to, by their addresses, and
+// reports whether they are counted. One endpoint is no choice and is not, unless tokens
+// are.
+func (c *Core) SetEndpoints(addresses []string) (counted bool) { return c.loads.list(addresses) }
+
+// Reconfigure changes the bands, the weights, the caps, the usage limit and the
+// budgets of waiting. What else differs in the configuration is ignored. No
+// request that waits loses its place for it.
+func (c *Core) Reconfigure(now time.Time, cfg Config) {
+	c.cfg.Shard, c.cfg.UsageLimit = cfg.Shard, cfg.UsageLimit
+	c.cfg.Eviction, c.cfg.CountTokens = cfg.Eviction, cfg.CountTokens
+	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
+	c.queues.reconfigure(now, cfg.Shard)
+	c.bands.reconfigure(now)
+	c.rebudget(now)
+	c.exchange.agenda.due = true
+}
+
+// The events of the fleet.
+
+// SetMembers takes in who lives.
+func (c *Core) SetMembers(now time.Time, m coordinator.Members) {
+	c.handover.setMembers(now, m)
+	c.bands.relimit(now)
+	c.exchange.agenda.due = true
+}
+
+// SetStream takes in whether messages to and from a replica pass.
+func (c *Core) SetStream(now time.Time, id string, up bool) { c.handover.setStream(now, id, up) }
+
+// Receive takes in a message from another replica.
+func (c *Core) Receive(now time.Time, m *coordinator.Message) {
+	if c.handover.receive(now, m) {
+		c.bands.relimit(now)
+		c.exchange.agenda.due = true
+	}
+}
+
+// Retire makes this replica own nothing: its tickets and the others' move to
+// other owners, as far as there are any. It stays an ingress.
+func (c *Core) Retire(now time.Time) { c.handover.retire(now) }
+
+// The events of the ledger.
+
+// TurnDone takes in how the turn that Ready handed out ended.
+func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
+	c.exchange.end(now, reply, err)
+	if c.exchange.superseded { // two processes under one id would be counted as one
+		c.evictAll(now, EvictedOther, store.ErrSuperseded)
+	}
+}
+
+// Wake takes in the messages that another replica's turn left for this one.
+func (c *Core) Wake(now time.Time, w *store.Wakeup) { c.exchange.wake(now, w) }
+
+// Leave makes the next turn the last: it ends this replica's lease. Nothing
+// should be waiting or in flight any more; what is loses its place.
+func (c *Core) Leave() {
+	c.exchange.leave.raise()
+	c.exchange.agenda.due = true
+}
+
+// The passing of time.
+
+// Tick lets time pass: requests whose time is up are evicted, and what has been
+// idle is forgotten.
+func (c *Core) Tick(now time.Time) {
+	c.expire(now)
+	c.handover.watch(now)
+	if now.Sub(c.swept) >= c.cfg.Timings.RepeatEvery {
+		c.swept = now
+		c.handover.requeue(now)
+		c.queues.set.Collect(now)
+		c.bands.collect()
+		c.handover.fleet.collect(now, c.cfg.Timings.PeerKept)
+	}
+}

@@ -1,0 +1,223 @@
+package core
+
+import (
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// exchange is the turns with the ledger: what was stated, what was answered, when to try
+// again, and whether to go on without it. What there is to say belongs to its
+// participants.
+//
+//	            answered               fails for OutageAfter
+//	registering ────────> connected ────────────────────────> outage
+//	     ^                    │ the ledger asks for all           │ answered
+//	     └────────────────────┴───────────────────────────────────┘ (it registers)
+//
+// Invariants: at most one turn is under way. number counts up with each, and
+// answered <= number. failures == 0 or the last turn failed, since began before it. In an
+// outage register is raised.
+type exchange struct {
+	replica     string
+	incarnation uint64
+	timings     *Timings
+	jitter      *rand.Rand
+	clock       clock
+	agenda      agenda
+	inbox       inbox
+	parts       []participant // the inbox among them, in the order of their turns
+
+	register mark // everything
+	leave    mark // that the turn is the last
+	alone    mark // that this replica dispatched by itself since it last registered
+
+	underWay   bool
+	statement  store.Statement // reused from turn to turn
+	number     uint64
+	answered   uint64
+	generation uint64
+	last       time.Time // when the last turn began
+	leased     time.Time // when the last answered one did
+
+	failures   int       // in a row
+	since      time.Time // when the first of them began
+	retry      time.Time // not before
+	outage     bool      // this replica goes on by itself
+	superseded bool      // another process has this replica's id
+	left       bool      // there will be no further turn
+}
+
+// clock is how far the ledger's clock is ahead of this replica's.
+type clock struct{ ahead time.Duration }
+
+// at is a time of ours by the ledger's clock.
+func (c *clock) at(now time.Time) time.Time { return now.Add(c.ahead) }
+
+// free reports whether a turn could begin.
+func (e *exchange) free(now time.Time) bool {
+	return !e.underWay && !e.left && !now.Before(e.retry)
+}
+
+// begin returns the statement of a turn, which is under way from now on.
+func (e *exchange) begin(now time.Time) *store.Statement {
+	e.underWay, e.agenda, e.last = true, agenda{}, now
+	e.number++
+	s := &e.statement
+	*s = store.Statement{
+		Replica: e.replica, Incarnation: e.incarnation, Number: e.number, Answered: e.answered, Generation: e.generation,
+		Register: e.register.carry(), Leave: e.leave.carry(),
+		Dead: s.Dead[:0], Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0],
+		Sheddable: s.Sheddable[:0], Limited: s.Limited[:0], Loads: s.Loads[:0],
+	}
+	s.Alone = s.Register && e.alone.carry()
+	for _, p := range e.parts {
+		p.state(now, s)
+	}
+	return s
+}
+
+// end takes in how the turn under way ended. Afterwards superseded may be set.
+func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
+	e.underWay = false
+	if err != nil {
+		e.notAnswered()
+		e.failed(now, err)
+		return
+	}
+	e.failures, e.retry = 0, time.Time{}
+	e.clock.ahead = reply.Now.Sub(now)
+	switch {
+	case reply.Status == store.Register:
+		e.notAnswered()
+		e.generation, e.inbox.readUpTo, e.answered = reply.Generation, 0, 0
+		e.register.raise()
+	case e.slept(now): // its grants may have gone to others since
+		e.notAnswered()
+	default:
+		e.succeeded(now, reply)
+	}
+}
+
+// succeeded takes in the reply to a statement that was applied.
+func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
+	s := &e.statement
+	e.answered, e.generation, e.leased = s.Number, reply.Generation, e.last
+	e.register.answered()
+	e.alone.answered()
+	e.left = e.leave.answered()
+	if e.outage {
+		e.outage = false
+		for _, p := range e.parts {
+			p.regained(now)
+		}
+	}
+	undeclared := e.alone.raised
+	if undeclared {
+		// This replica went on by itself while the turn was under way, which did not say
+		// so: what the turn grants does not count that. It is left unread, and so given
+		// back when this replica registers again and says so.
+		unread := *reply
+		unread.Messages = nil
+		reply = &unread
+	}
+	for _, p := range e.parts {
+		p.learn(now, s, reply)
+	}
+	if undeclared {
+		e.register.raise()
+		e.agenda.due = true
+	}
+}
+
+// notAnswered has everything said again.
+func (e *exchange) notAnswered() {
+	for _, p := range e.parts {
+		p.unanswered()
+	}
+	e.agenda.due = true
+}
+
+// failed plans the next try, and begins an outage when tries have failed for long enough.
+func (e *exchange) failed(now time.Time, err error) {
+	if errors.Is(err, store.ErrSuperseded) {
+		e.superseded, e.left = true, true
+		return
+	}
+	if e.failures == 0 {
+		e.since = e.last
+		if e.slept(now) {
+			e.since = now
+		}
+	}
+	pause := min(e.timings.MinPause<<min(e.failures, 8), e.timings.MaxPause)
+	e.failures++
+	e.retry = now.Add(pause/2 + time.Duration(e.jitter.Int64N(int64(pause/2)+1)))
+	if !e.outage && now.Sub(e.since) >= e.timings.OutageAfter {
+		e.outage = true
+		e.register.raise() // whatever happens now must be told in full
+		for _, p := range e.parts {
+			p.lost(now)
+		}
+	}
+}
+
+// slept reports whether the turn under way began so long ago that it was this
+// process that did not run, and not the ledger that took its time: what it said
+// is out of date.
+func (e *exchange) slept(now time.Time) bool { return now.Sub(e.last) > e.timings.StaleAfter }
+
+// silent reports whether turns fail, or one has no answer, for so long that the other
+// replicas should hear of it.
+func (e *exchange) silent(now time.Time) bool {
+	return e.failures > 0 && now.Sub(e.since) >= e.timings.LostAfter || e.underWay && now.Sub(e.last) >= e.timings.LostAfter
+}
+
+// wake reads the messages that a wake-up brings, if they are the next and this replica's
+// lease is young: a grant that has waited long on the way may have been given to another
+// since. Otherwise a turn fetches them.
+func (e *exchange) wake(now time.Time, w *store.Wakeup) {
+	current := w.Incarnation == e.incarnation && w.Registered == e.inbox.registered && !e.register.raised && e.failures == 0
+	if !current || len(w.Messages) == 0 || now.Sub(e.leased) > e.timings.FreshFor || !e.inbox.next(now, w.Messages) {
+		e.agenda.due = true
+	}
+}
+
+// dispatchedAlone notes that this replica let a request go by itself. What comes after
+// it was said is told by the count of the next turn.
+func (e *exchange) dispatchedAlone() {
+	if !e.alone.raised {
+		e.alone.raise()
+	}
+}
+
+// state returns how this replica stands with the ledger.
+func (e *exchange) state() LedgerState {
+	switch {
+	case e.superseded:
+		return Superseded
+	case e.outage:
+		return Outage
+	case e.register.raised:
+		return Registering
+	default:
+		return Connected
+	}
+}
+
+// LedgerState says how the core stands with the ledger.
+type LedgerState string
+
+// The states.
+const (
+	// Registering: the ledger has not been told everything yet.
+	Registering LedgerState = "registering"
+	// Connected: turns are answered.
+	Connected LedgerState = "connected"
+	// Outage: the ledger is out of reach and the replica goes on by itself.
+	Outage LedgerState = "outage"
+	// Superseded: another process has taken this replica's id, for good.
+	Superseded LedgerState = "superseded"
+)

@@ -1,0 +1,205 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/internal/list"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+)
+
+// handover is the tickets between replicas: each waits in one queue of the fleet, its
+// shard's owner's. The ingress hands it there by numbered messages, which the owner
+// acknowledges; what is lost is repeated, and what moves is queued at the new owner
+// before it leaves the old one.
+//
+// Invariants, for every request of ours that waits:
+//   - home is set, and the request is in its homed and in no other's.
+//   - number is 0 where home is self, and as long as no message has handed it there.
+//   - former, if set, is not home; it may have the ticket in its queue until home has
+//     acknowledged the message of that number. between has exactly these requests.
+//   - home is self or usable: rehome runs whenever that may have changed, so that an
+//     owner that cannot be reached keeps nothing.
+type handover struct {
+	bystander
+	cfg      *Config
+	exchange *exchange
+	requests *requests
+	queues   *queues
+	bands    *bands
+
+	fleet     peers
+	moves     moves
+	between   list.List[*request]   // requests of ours that wait in two queues
+	silent    bool                  // the others hear that the ledger is lost
+	outgoing  []coordinator.Message // to be handed out
+	forwarded uint64                // tickets handed to others, repeated ones not counted
+}
+
+// homeOf says where a flow's tickets should wait: at the shard's owner, or here
+// while the owner cannot be reached. During an outage every replica keeps its
+// own, since nobody else can let them go.
+func (h *handover) homeOf(flow policies.FlowKey) *peer {
+	f := &h.fleet
+	if len(f.byID) == 0 || h.exchange.outage {
+		return f.self
+	}
+	if p := f.owners[shard.Of(flow, len(f.owners))]; p == f.self || p.usable() {
+		return p
+	}
+	return f.self
+}
+
+// enter puts a request of ours that begins to wait in line for its queue.
+func (h *handover) enter(now time.Time, r *request) { h.line(now, r, h.homeOf(r.Flow)) }
+
+// rehome moves every waiting request to where it should wait, and returns how
+// many that were.
+func (h *handover) rehome(now time.Time) (moved int) {
+	if len(h.fleet.byID) == 0 {
+		return 0
+	}
+	for _, r := range h.requests.inOrder() {
+		if to := h.homeOf(r.Flow); to != r.home {
+			h.move(now, r, to)
+			moved++
+		}
+	}
+	return moved
+}
+
+// move makes before it breaks: the request stays in the queue it was in
+// until the new owner has acknowledged it.
+func (h *handover) move(now time.Time, r *request, to *peer) {
+	old := r.home
+	r.homeNode.Remove()
+	r.Waited = true
+	switch {
+	case r.former == nil && r.number == 0 && old != h.fleet.self:
+		// It was never handed over.
+	case r.former == nil:
+		r.former = old
+		r.betweenNode.Value = r
+		h.between.PushBack(&r.betweenNode)
+	case r.former == to:
+		r.former = old // it goes back to where it still is
+	default:
+		h.takeOut(now, r, old)
+	}
+	h.line(now, r, to)
+}
+
+// line puts a request in line for a queue.
+func (h *handover) line(now time.Time, r *request, to *peer) {
+	r.home, r.number = to, 0
+	r.homeNode.Value = r
+	to.homed.PushBack(&r.homeNode)
+	if to != h.fleet.self {
+		to.out.queue = append(to.out.queue, r)
+		return
+	}
+	h.leaveFormer(now, r)
+	h.queueHere(now, r)
+}
+
+// queueHere queues a request of ours in our own queues.
+func (h *handover) queueHere(now time.Time, r *request) { h.put(now, &r.Ticket) }
+
+// put queues a ticket here, ours or another replica's. Its band may be new here, or have
+// been forgotten while the request waited elsewhere.
+func (h *handover) put(now time.Time, t *shard.Ticket) {
+	h.bands.of(now, t.Flow.Priority)
+	for _, id := range h.queues.put(t, now) {
+		h.displace(now, id)
+	}
+}
+
+// displace ends a waiting request that lost its place in the buffer, or tells
+// its ingress to.
+func (h *handover) displace(now time.Time, id policies.TicketID) {
+	if id.Ingress != h.cfg.Replica {
+		h.fleet.of(id.Ingress).in.reject(id.Seq)
+		return
+	}
+	if r := h.requests.waiting[id]; r != nil {
+		h.finish(now, r)
+		h.requests.decide(r, RejectedCapacity, ErrQueueFull)
+	}
+}
+
+// withdraw takes a request of ours that ends its wait out of every queue.
+func (h *handover) withdraw(now time.Time, r *request) {
+	if r.home == h.fleet.self || r.number != 0 {
+		h.takeOut(now, r, r.home)
+	}
+	h.finish(now, r)
+}
+
+// dispatched takes a request of ours out of the queues once it was let go. The owner
+// hears of it from the ledger; a queue that it left before, or an owner in an outage,
+// hears of it from here.
+func (h *handover) dispatched(now time.Time, r *request) {
+	if r.home == h.fleet.self {
+		h.queues.set.Dispatched(r.ID, now)
+	} else if h.exchange.outage {
+		h.takeOut(now, r, r.home)
+	}
+	h.finish(now, r)
+}
+
+// finish forgets a request whose wait ends, and takes it out of the queue that it was
+// about to leave.
+func (h *handover) finish(now time.Time, r *request) {
+	h.leaveFormer(now, r)
+	r.homeNode.Remove()
+	r.home = nil
+}
+
+// leaveFormer takes a request out of the queue it waited in before.
+func (h *handover) leaveFormer(now time.Time, r *request) {
+	if r.former != nil {
+		h.takeOut(now, r, r.former)
+		r.former = nil
+		r.betweenNode.Remove()
+	}
+}
+
+// takeOut takes a request out of a replica's queue.
+func (h *handover) takeOut(now time.Time, r *request, of *peer) {
+	if of == h.fleet.self {
+		h.queues.takeOut(r.ID, now)
+	} else if of.up {
+		of.out.gone = append(of.out.gone, r.ID.Seq)
+	}
+}
+
+// requeue queues what should wait here and does not, such as a ticket that the
+// ledger took for another owner's.
+func (h *handover) requeue(now time.Time) {
+	if len(h.requests.waiting) == h.queues.set.Len() && len(h.fleet.byID) == 0 {
+		return
+	}
+	for r := range h.fleet.self.homed.All() {
+		if !h.queues.set.Has(r.ID) {
+			r.Waited = true
+			h.queueHere(now, r)
+		}
+	}
+}
+
+// The hand-over is a participant: it says who lives, and keeps what waits here at home in
+// an outage.
+
+// state says how many replicas a recovering ledger should wait for. Those that gossip
+// takes for dead count, too: what they hold must be known before anything is granted, and
+// gossip may err.
+func (h *handover) state(_ time.Time, s *store.Statement) {
+	live, lost := h.fleet.members()
+	s.Members = max(h.bands.members(), live-lost)
+	s.Dead = append(s.Dead, h.fleet.dead...)
+}
+
+func (h *handover) lost(now time.Time)     { h.rehome(now) }
+func (h *handover) regained(now time.Time) { h.rehome(now) }

@@ -1,0 +1,108 @@
+package core
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+)
+
+// limits is what an ingress and owner keeps of flows with limits of their own. The
+// ledger keeps the limits; this replica states what it has in flight, and asks what
+// room there is for what waits here.
+type limits struct {
+	bystander
+	cfg    *Config
+	agenda *agenda
+	queues *queues
+	// displaced is called with a ticket that lost its place because its flow has no room.
+	displaced func(now time.Time, id policies.TicketID)
+
+	inFlight map[policies.FlowKey]int64 // none of them 0
+	changed  map[policies.FlowKey]bool  // since the ledger last answered
+	asked    int                        // flows that room was asked for, to go on from
+}
+
+func newLimits(cfg *Config, a *agenda, q *queues, displaced func(time.Time, policies.TicketID)) limits {
+	return limits{
+		cfg: cfg, agenda: a, queues: q, displaced: displaced,
+		inFlight: make(map[policies.FlowKey]int64), changed: make(map[policies.FlowKey]bool),
+	}
+}
+
+// count notes that requests of a flow were dispatched or ended.
+func (l *limits) count(flow policies.FlowKey, delta int64) {
+	if _, counted := l.inFlight[flow]; !counted && !l.cfg.Shard.LimitOf(flow).Any() {
+		return
+	}
+	if l.inFlight[flow] += delta; l.inFlight[flow] <= 0 {
+		delete(l.inFlight, flow)
+	}
+	l.changed[flow] = true
+}
+
+// openHere reports whether a flow may have another request in flight here while the
+// ledger is out of reach: within this replica's share of its limit. How many tokens
+// it takes is not counted then.
+func (l *limits) openHere(flow policies.FlowKey, members int) bool {
+	limit := l.cfg.Shard.LimitOf(flow)
+	return limit.MaxInFlight == 0 || l.inFlight[flow] < max(1, limit.MaxInFlight/int64(members))
+}
+
+// The limits are a participant.
+
+// state says what changed, and asks for room.
+func (l *limits) state(_ time.Time, s *store.Statement) {
+	if len(l.inFlight)+len(l.changed) == 0 && !l.queues.set.HasLimited() {
+		return
+	}
+	stated := make(map[policies.FlowKey]bool)
+	var waiting []policies.FlowKey
+	l.queues.set.Limited(func(key policies.FlowKey, _ shard.Limit) { waiting = append(waiting, key) })
+	if most := l.cfg.Timings.RoomsPerTurn; s.Register || s.Full {
+		for key := range l.inFlight {
+			stated[key] = true
+		}
+	} else if n := len(waiting); n > most {
+		l.asked %= n
+		waiting = append(waiting[l.asked:], waiting[:l.asked]...)[:most]
+		l.asked += most
+	}
+	for key := range l.changed {
+		stated[key] = true
+	}
+	for _, key := range waiting {
+		stated[key] = true
+	}
+	for key := range stated {
+		limit := l.cfg.Shard.LimitOf(key)
+		s.Limited = append(s.Limited, store.Limited{
+			Flow: key.ID, Priority: key.Priority, MaxInFlight: limit.MaxInFlight, TokensPerMinute: limit.TokensPerMinute,
+			InFlight: l.inFlight[key],
+		})
+	}
+	slices.SortFunc(s.Limited, func(a, b store.Limited) int {
+		if a.Priority != b.Priority {
+			return b.Priority - a.Priority
+		}
+		return strings.Compare(a.Flow, b.Flow)
+	})
+}
+
+// learn takes in what the flows stated may still take, once the grants were read.
+func (l *limits) learn(now time.Time, s *store.Statement, r *store.Reply) {
+	for i := range min(len(r.Rooms), len(s.Limited)) {
+		stated, room := &s.Limited[i], r.Rooms[i]
+		key := policies.FlowKey{ID: stated.Flow, Priority: stated.Priority}
+		if l.inFlight[key] == stated.InFlight {
+			delete(l.changed, key)
+		}
+		for _, t := range l.queues.set.Room(key, room.InFlight, room.Tokens, now) {
+			l.displaced(now, t.ID)
+		}
+		l.agenda.touched = true
+	}
+}

@@ -1,0 +1,166 @@
+package core
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// loads is what an ingress keeps of its endpoints: how many of its requests each has,
+// which it states, and how many the other replicas' are, which the ledger tells. A
+// granted request counts at the endpoint that the ledger suggests until its ingress
+// says where it went.
+type loads struct {
+	bystander
+	cfg    *Config
+	agenda *agenda
+
+	listed   map[string]bool // the pool's endpoints, if it has a choice of them
+	here     map[string]load // this replica's requests at each
+	changed  map[string]bool // since the ledger last answered
+	answered map[string]load // what the ledger counts in its totals
+	stated   time.Time       // when it was told all
+	asked    time.Time       // when it was last asked for the others'
+	others   []store.Load    // to be handed out, nil if they are not new
+}
+
+// load is how many requests there are, and what they are expected to cost.
+type load struct{ requests, tokens int64 }
+
+func newLoads(cfg *Config, a *agenda) loads {
+	return loads{
+		cfg: cfg, agenda: a,
+		listed: map[string]bool{}, here: map[string]load{}, changed: map[string]bool{}, answered: map[string]load{},
+	}
+}
+
+// list says which endpoints a request may go to, by their addresses, and reports whether
+// they are counted. One endpoint is no choice and is not, unless tokens are.
+func (l *loads) list(addresses []string) (counted bool) {
+	listed := make(map[string]bool, len(addresses))
+	if len(addresses) > 1 || l.cfg.CountTokens {
+		for _, address := range addresses {
+			listed[address] = true
+		}
+	}
+	if maps.Equal(listed, l.listed) {
+		return len(listed) > 0
+	}
+	for _, list := range []map[string]bool{listed, l.listed} {
+		for address := range list {
+			if listed[address] != l.listed[address] {
+				l.changed[address] = true
+			}
+		}
+	}
+	l.listed, l.agenda.due = listed, true
+	return len(listed) > 0
+}
+
+// arrive counts a request at an endpoint, if it is named.
+func (l *loads) arrive(r *request, endpoint string) {
+	r.endpoint = endpoint
+	if l.cfg.CountTokens {
+		r.tokens = r.InputTokens + r.OutputTokens
+	}
+	l.add(endpoint, load{1, r.tokens})
+}
+
+// depart counts it there no more.
+func (l *loads) depart(r *request) { l.add(r.endpoint, load{-1, -r.tokens}) }
+
+// move counts a request where it went; an endpoint that is not counted is passed over.
+func (l *loads) move(r *request, endpoint string) {
+	if r.endpoint != endpoint && l.listed[endpoint] {
+		l.depart(r)
+		l.arrive(r, endpoint)
+	}
+}
+
+// correct states an endpoint's load again: the ledger counts a grant there that is none.
+func (l *loads) correct(endpoint string) { l.add(endpoint, load{}) }
+
+func (l *loads) add(endpoint string, delta load) {
+	if endpoint == "" {
+		return
+	}
+	now := l.here[endpoint]
+	now.requests += delta.requests
+	now.tokens += delta.tokens
+	if l.here[endpoint] = now; now.requests <= 0 {
+		delete(l.here, endpoint)
+	}
+	l.changed[endpoint] = true
+}
+
+// take hands out the others' loads if they are new.
+func (l *loads) take() (others []store.Load) {
+	others, l.others = l.others, nil
+	return others
+}
+
+// The loads are a participant.
+
+// state says what changed, and all of it from time to time.
+func (l *loads) state(now time.Time, s *store.Statement) {
+	if len(l.listed) == 0 && len(l.changed) == 0 {
+		return
+	}
+	if s.Register || s.Full || now.Sub(l.stated) >= l.cfg.Timings.RepeatEvery {
+		l.stated = now
+		for endpoint := range l.listed {
+			l.changed[endpoint] = true
+		}
+		for endpoint := range l.here {
+			l.changed[endpoint] = true
+		}
+	}
+	if s.WantLoads = len(l.listed) > 0 && now.Sub(l.asked) >= l.cfg.Timings.LoadsEvery; s.WantLoads {
+		l.asked = now
+	}
+	for endpoint := range l.changed {
+		here := l.here[endpoint]
+		l.answered[endpoint] = here
+		if here.requests == 0 && !l.listed[endpoint] {
+			here.requests = store.Gone
+		}
+		s.Loads = append(s.Loads, store.Load{Endpoint: endpoint, InFlight: here.requests, Tokens: here.tokens})
+	}
+	slices.SortFunc(s.Loads, func(a, b store.Load) int { return strings.Compare(a.Endpoint, b.Endpoint) })
+}
+
+// learn takes in what the ledger answered. The grants among its messages have not been
+// read: they count where the ledger suggests.
+func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
+	for i := range s.Loads {
+		stated := &s.Loads[i]
+		if (l.here[stated.Endpoint] == load{max(0, stated.InFlight), stated.Tokens}) {
+			delete(l.changed, stated.Endpoint)
+		}
+		if stated.InFlight == store.Gone {
+			delete(l.answered, stated.Endpoint)
+		}
+	}
+	if !s.WantLoads {
+		return
+	}
+	unread := make(map[string]int64)
+	for i := range r.Messages {
+		if m := &r.Messages[i]; m.Kind&store.Granted != 0 {
+			unread[m.Endpoint]++
+		}
+	}
+	l.others = make([]store.Load, 0, len(r.Loads))
+	for _, total := range r.Loads {
+		ours := l.answered[total.Endpoint]
+		total.InFlight = max(0, total.InFlight-ours.requests-unread[total.Endpoint])
+		total.Tokens = max(0, total.Tokens-ours.tokens)
+		l.others = append(l.others, total)
+	}
+}
+
+// lost forgets the others' loads: nobody tells of them any more.
+func (l *loads) lost(time.Time) { l.others = []store.Load{} }

@@ -1,0 +1,69 @@
+package core
+
+import "time"
+
+// Ready hands out what there is to do.
+func (c *Core) Ready(now time.Time) Ready {
+	c.queues.set.Refill()
+	if c.exchange.outage {
+		c.dispatchOwnShare(now)
+	}
+	var ready Ready
+	ready.Messages = c.handover.speak(now)
+	if c.turnDue(now) {
+		ready.Turn = c.exchange.begin(now)
+	}
+	ready.Decisions = c.requests.take()
+	ready.Revoked = c.revocations.take()
+	ready.Loads = c.loads.take()
+	ready.Moves = c.handover.takeMoves(now)
+	ready.FailedPicks = c.queues.set.TakeFailures()
+	ready.Left = c.exchange.left
+	ready.Retired = c.handover.retired()
+	ready.Next = c.next(now)
+	return ready
+}
+
+// turnDue reports whether to take a turn now. What only tops up the offers
+// waits for something else to say, as long as enough of them stand.
+func (c *Core) turnDue(now time.Time) bool {
+	e := &c.exchange
+	if !e.free(now) || !c.handover.fleet.known {
+		return false
+	}
+	if e.agenda.due || c.queues.set.Thin() {
+		return true
+	}
+	if e.agenda.touched && c.queues.set.Changed() {
+		return !c.bands.full() || now.Sub(e.last) >= c.cfg.Timings.FullPause
+	}
+	e.agenda.touched = false
+	return now.Sub(e.last) >= c.turnInterval()
+}
+
+// turnInterval is the longest time between two turns.
+func (c *Core) turnInterval() time.Duration {
+	t := &c.cfg.Timings
+	if c.exchange.agenda.touched && c.bands.full() {
+		return min(t.FullPause, t.WaitingTurn)
+	}
+	if len(c.requests.waiting) > 0 || c.queues.set.Len() > 0 {
+		return t.WaitingTurn
+	}
+	return t.IdleTurn
+}
+
+// next is when Tick must be called at the latest.
+func (c *Core) next(now time.Time) time.Time {
+	next := now.Add(time.Hour)
+	if e := &c.exchange; !e.underWay && !e.left && c.handover.fleet.known {
+		next = e.last.Add(c.turnInterval())
+		if e.retry.After(next) || e.failures > 0 {
+			next = e.retry
+		}
+	}
+	if d := c.requests.deadlines; d.Len() > 0 {
+		next = earlier(next, d.Min().deadline)
+	}
+	return c.handover.next(next)
+}

@@ -1,0 +1,127 @@
+package core
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/shard"
+)
+
+// peers is the replicas that this one knows, and who of them owns which shard.
+//
+// Invariant: sorted has the values of byID, and owners a peer for each shard of the map,
+// self where it names nobody else.
+type peers struct {
+	self    *peer
+	byID    map[string]*peer // the others, also such as talk to us without being members
+	sorted  []*peer          // by their ids
+	dead    []string
+	shards  *shard.Map
+	owners  []*peer // by shard
+	known   bool    // who lives was told, or there is nobody else
+	leaving bool    // this replica owns nothing any more
+}
+
+func newPeers(cfg *Config) peers {
+	ps := peers{
+		self:  &peer{id: cfg.Replica, incarnation: cfg.Incarnation, live: true, up: true},
+		byID:  make(map[string]*peer),
+		known: !cfg.InFleet,
+	}
+	ps.draw(cfg.Shard.Shards)
+	return ps
+}
+
+// draw makes the shard map anew.
+func (ps *peers) draw(shards int) {
+	owning := []string{}
+	if !ps.leaving {
+		owning = append(owning, ps.self.id)
+	}
+	for id, p := range ps.byID {
+		if p.live && !p.leaving {
+			owning = append(owning, id)
+		}
+	}
+	if len(owning) == 0 {
+		owning = append(owning, ps.self.id)
+	}
+	var version uint64
+	if ps.shards != nil {
+		version = ps.shards.Version()
+	}
+	ps.shards = shard.NewMap(version+1, shards, owning)
+	ps.owners = make([]*peer, shards)
+	for s := range ps.owners {
+		if ps.owners[s] = ps.byID[ps.shards.OwnerOf(s)]; ps.owners[s] == nil {
+			ps.owners[s] = ps.self
+		}
+	}
+}
+
+// of returns what is known of a replica, made on demand.
+func (ps *peers) of(id string) *peer {
+	if id == ps.self.id {
+		return ps.self
+	}
+	p := ps.byID[id]
+	if p == nil {
+		p = &peer{id: id, out: outbound{repeat: true}}
+		ps.byID[id] = p
+		ps.sort()
+	}
+	return p
+}
+
+// sort lists the other replicas in the order of their ids, so that whatever is
+// done to all of them is done in the same order every time.
+func (ps *peers) sort() {
+	ps.sorted = ps.sorted[:0:0]
+	for _, id := range slices.Sorted(maps.Keys(ps.byID)) {
+		ps.sorted = append(ps.sorted, ps.byID[id])
+	}
+}
+
+// members is how many replicas live, as far as is known here, and lost how many
+// of the others said that the ledger is out of their reach.
+func (ps *peers) members() (live, lost int) {
+	live = 1
+	for _, p := range ps.byID {
+		if p.live {
+			live++
+			if p.lost {
+				lost++
+			}
+		}
+	}
+	return live, lost
+}
+
+// position is this replica's place among those that live, by their ids, from 0.
+func (ps *peers) position() (before int) {
+	for _, p := range ps.byID {
+		if p.live && p.id < ps.self.id {
+			before++
+		}
+	}
+	return before
+}
+
+// bury takes in who is believed dead: not this replica, and nobody who lives.
+func (ps *peers) bury(m *coordinator.Members, live map[string]bool) {
+	ps.dead = slices.DeleteFunc(slices.Clone(m.Dead), func(id string) bool { return id == ps.self.id || live[id] })
+}
+
+// collect forgets replicas that are neither members nor talk to us.
+func (ps *peers) collect(now time.Time, kept time.Duration) {
+	for _, p := range ps.sorted {
+		if !p.live && !p.up && p.homed.Empty() && now.Sub(p.seen) > kept {
+			delete(ps.byID, p.id)
+		}
+	}
+	if len(ps.sorted) != len(ps.byID) {
+		ps.sort()
+	}
+}

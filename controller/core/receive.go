@@ -1,0 +1,112 @@
+package core
+
+import (
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/shard"
+)
+
+// receive takes in a message from another replica, and reports whether its sender lost
+// the ledger by it, or has it back.
+func (h *handover) receive(now time.Time, m *coordinator.Message) (ledger bool) {
+	if m.From == h.cfg.Replica || m.To != h.cfg.Replica {
+		return false
+	}
+	p := h.fleet.of(m.From)
+	p.seen = now
+	if m.Incarnation < p.incarnation {
+		return false // a word from an earlier run
+	}
+	if m.Incarnation > p.incarnation {
+		h.reborn(now, p, m.Incarnation)
+	}
+	if p.leaving != m.Leaving {
+		p.leaving = m.Leaving
+		h.remap(now)
+	}
+	if ledger = p.lost != m.LedgerLost; ledger {
+		p.lost = m.LedgerLost
+		h.rehome(now)
+	}
+	if m.ToIncarnation == h.cfg.Incarnation {
+		h.answered(now, p, m)
+	}
+	if m.Number != 0 {
+		h.takeIn(now, p, m)
+	}
+	return ledger
+}
+
+// answered takes in what an owner says of our tickets.
+func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
+	o := &p.out
+	o.acknowledge(m.Acknowledged)
+	if o.stalled && len(o.awaited) == 0 {
+		o.stalled = false
+		h.rehome(now)
+	}
+	o.repeat = o.repeat || m.Resync
+	o.moving = slices.DeleteFunc(o.moving, func(r *request) bool {
+		if r.home != p || r.number > o.acked {
+			return r.home != p
+		}
+		h.leaveFormer(now, r)
+		return true
+	})
+	for _, seq := range m.Rejected {
+		id := h.requests.own(seq)
+		if r := h.requests.waiting[id]; r == nil || r.home == p {
+			h.displace(now, id)
+			o.gone = append(o.gone, seq) // to confirm
+		}
+	}
+}
+
+// takeIn takes in what an ingress says of its tickets.
+func (h *handover) takeIn(now time.Time, p *peer, m *coordinator.Message) {
+	in := &p.in
+	switch {
+	case m.Number <= in.received:
+		in.ackDue = true // repeated or late
+		return
+	case !m.Restate && (m.Number != in.received+1 || in.received == 0):
+		in.resync = true
+		return
+	}
+	in.received, in.ackDue, in.resync = m.Number, true, false
+	h.exchange.agenda.touched = true
+	gone := func(seq uint64) bool { return slices.Contains(m.Gone, seq) }
+	if m.Restate {
+		stated := make(map[uint64]bool, len(m.Queued))
+		for i := range m.Queued {
+			stated[m.Queued[i].ID.Seq] = true
+		}
+		gone = func(seq uint64) bool { return !stated[seq] }
+		for id := range h.queues.set.Of(p.id) {
+			if !stated[id.Seq] {
+				h.queues.takeOut(id, now)
+			}
+		}
+	}
+	maps.DeleteFunc(in.rejected, func(seq uint64, _ bool) bool { return gone(seq) })
+	for _, seq := range m.Gone {
+		h.queues.takeOut(p.ticket(seq), now)
+	}
+	for i := range m.Queued {
+		h.takeOne(now, p, &m.Queued[i])
+	}
+}
+
+// takeOne queues another replica's ticket.
+func (h *handover) takeOne(now time.Time, p *peer, t *shard.Ticket) {
+	if t.ID.Ingress != p.id {
+		return
+	}
+	if p.in.rejected[t.ID.Seq] {
+		p.in.ackDue = true // it has not heard
+	}
+	h.put(now, t)
+}

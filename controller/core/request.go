@@ -1,0 +1,67 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/internal/list"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+)
+
+// Request is a request that asks to be dispatched.
+type Request struct {
+	// Seq numbers the replica's requests over all its incarnations.
+	Seq  uint64
+	Flow policies.FlowKey
+	// Bytes is the size of the body; InputTokens and OutputTokens are the
+	// estimates that it is charged by until the real numbers are known.
+	Bytes, InputTokens, OutputTokens int64
+	// TTL overrides the configured one where it is above zero.
+	TTL time.Duration
+	// TargetTTFT is how soon its first token should come; 0 for no target.
+	TargetTTFT time.Duration
+	// Tag comes back with the decision.
+	Tag any
+}
+
+// Usage is what a request really cost.
+type Usage struct {
+	InputTokens, OutputTokens int64
+	// Known is unset when the server did not say; the estimate then stands.
+	Known bool
+}
+
+// request is a request whose connection is here, waiting or in flight. Each part of it
+// belongs to the type that is named.
+type request struct {
+	shard.Ticket
+	tag any
+
+	// requests: its time in the queue.
+	arrived       time.Time // by our own clock
+	ttl           time.Duration
+	deadline      time.Time // by our own clock; zero means never
+	deadlineIndex int
+
+	// handover: where it waits. The invariants are written there.
+	home        *peer               // whose queue it waits in; nil once it does not wait
+	homeNode    list.Node[*request] // in the home's homed
+	number      uint64              // of the message that handed it there; 0 for not yet
+	former      *peer               // whose queue it also waits in, until home has it
+	betweenNode list.Node[*request] // in handover.between while there is a former one
+
+	// In flight: what it was charged, under which policy, and what that left its flow's
+	// counter at.
+	charge  float64
+	counter float64
+	policy  string
+	own     bool // this replica let it go in an outage, and the ledger does not hear of it
+
+	// loads: where it counts, and with how many tokens.
+	endpoint string
+	tokens   int64
+
+	// revocations: its place among those that may be revoked.
+	revokeScore float64
+	revokeIndex int
+}

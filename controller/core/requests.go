@@ -1,0 +1,86 @@
+package core
+
+import (
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/policies"
+)
+
+// requests is this replica as an ingress: the requests whose connections are here.
+//
+// Invariants: a request is in at most one of waiting and inFlight; it leaves waiting
+// with exactly one decision. It is among the deadlines while it waits and has one.
+type requests struct {
+	replica   string
+	waiting   map[policies.TicketID]*request
+	inFlight  map[policies.TicketID]*request
+	deadlines *heap.Heap[*request]
+	decisions []Decision
+	spare     []Decision // the slice that was handed out last
+}
+
+func newRequests(replica string) requests {
+	return requests{
+		replica: replica,
+		waiting: make(map[policies.TicketID]*request), inFlight: make(map[policies.TicketID]*request),
+		deadlines: heap.New(func(a, b *request) bool { return a.deadline.Before(b.deadline) },
+			func(r *request) *int { return &r.deadlineIndex }),
+	}
+}
+
+// own is the ticket of this replica's request of that number.
+func (q *requests) own(seq uint64) policies.TicketID {
+	return policies.TicketID{Ingress: q.replica, Seq: seq}
+}
+
+// inOrder returns the waiting requests in the order of their numbers, so that whatever
+// is done to all of them is done in the same order every time.
+func (q *requests) inOrder() []*request {
+	sorted := make([]*request, 0, len(q.waiting))
+	for _, r := range q.waiting {
+		sorted = append(sorted, r)
+	}
+	slices.SortFunc(sorted, func(a, b *request) int { return a.ID.Compare(b.ID) })
+	return sorted
+}
+
+// wait lets a request wait for so long since it arrived; 0 for ever.
+func (q *requests) wait(r *request, ttl time.Duration) {
+	q.waiting[r.ID] = r
+	q.deadlines.Remove(r)
+	r.deadline = time.Time{}
+	if ttl > 0 {
+		r.deadline = r.arrived.Add(ttl)
+		r.Deadline = r.Arrival.Add(ttl)
+		q.deadlines.Push(r)
+	}
+}
+
+// expired returns a request whose time is up, or nil.
+func (q *requests) expired(now time.Time) *request {
+	if q.deadlines.Len() == 0 || q.deadlines.Min().deadline.After(now) {
+		return nil
+	}
+	return q.deadlines.Min()
+}
+
+// decide ends a request's wait.
+func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
+	delete(q.waiting, r.ID)
+	q.deadlines.Remove(r)
+	if outcome == Dispatched {
+		q.inFlight[r.ID] = r
+	}
+	q.decisions = append(q.decisions, Decision{Ticket: r.ID, Tag: r.tag, Outcome: outcome, Err: err})
+	r.tag = nil
+	return &q.decisions[len(q.decisions)-1]
+}
+
+// take hands out the decisions; they are valid until it is called again.
+func (q *requests) take() (decisions []Decision) {
+	decisions = q.decisions
+	q.decisions, q.spare = q.spare[:0], decisions
+	return decisions
+}

@@ -1,0 +1,93 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/store"
+)
+
+// revocations is which of the requests in flight here may be ended for a higher band
+// that waits at a full pool, and which the ledger wants ended.
+type revocations struct {
+	bystander
+	cfg      *Config
+	agenda   *agenda
+	clock    *clock
+	bands    *bands
+	requests *requests
+
+	sheddable *heap.Heap[*request] // in flight, may be revoked and is not, the first on top
+	ending    map[uint64]bool      // by their numbers: revoked and still in flight
+	revoked   []uint64             // to be handed out
+	total     uint64
+}
+
+func newRevocations(cfg *Config, a *agenda, c *clock, bs *bands, q *requests) revocations {
+	return revocations{
+		cfg: cfg, agenda: a, clock: c, bands: bs, requests: q, ending: make(map[uint64]bool),
+		sheddable: heap.New(func(a, b *request) bool {
+			if a.Flow.Priority != b.Flow.Priority {
+				return a.Flow.Priority < b.Flow.Priority
+			}
+			if a.revokeScore != b.revokeScore {
+				return a.revokeScore < b.revokeScore
+			}
+			return a.ID.Seq < b.ID.Seq
+		}, func(r *request) *int { return &r.revokeIndex }),
+	}
+}
+
+// dispatched notes a request that was just dispatched, if it may be revoked.
+func (v *revocations) dispatched(now time.Time, r *request) {
+	if e := v.cfg.Eviction; e != nil && e.Filter.Evictable(r.Flow) {
+		r.revokeScore = e.Order.Score(r.Flow, v.clock.at(now))
+		v.sheddable.Push(r)
+	}
+}
+
+// ended forgets a request that is over.
+func (v *revocations) ended(r *request) {
+	v.sheddable.Remove(r)
+	delete(v.ending, r.ID.Seq)
+}
+
+// take hands out the requests to be ended.
+func (v *revocations) take() (revoked []uint64) {
+	revoked, v.revoked = v.revoked, nil
+	return revoked
+}
+
+// The revocations are a participant.
+
+// state says which requests go first, when it might come to that.
+func (v *revocations) state(_ time.Time, s *store.Statement) {
+	s.Evicts, s.Revoking = v.cfg.Eviction != nil, int64(len(v.ending))
+	if !s.Evicts || !v.bands.full() {
+		return
+	}
+	var first []*request
+	for len(first) < store.MaxSheddable && v.sheddable.Len() > 0 {
+		r := v.sheddable.Pop()
+		first = append(first, r)
+		s.Sheddable = append(s.Sheddable, store.Sheddable{Seq: r.ID.Seq, Priority: r.Flow.Priority, Score: r.revokeScore})
+	}
+	for _, r := range first {
+		v.sheddable.Push(r)
+	}
+}
+
+// learn takes in which requests the ledger wants ended.
+func (v *revocations) learn(_ time.Time, _ *store.Statement, reply *store.Reply) {
+	for _, seq := range reply.Revoke {
+		r := v.requests.inFlight[v.requests.own(seq)]
+		if r == nil || r.revokeIndex == 0 {
+			continue // over, or revoked already
+		}
+		v.sheddable.Remove(r)
+		v.ending[seq] = true
+		v.total++
+		v.revoked = append(v.revoked, seq)
+		v.agenda.due = true // so that nobody else's is revoked for it
+	}
+}

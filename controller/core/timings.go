@@ -1,0 +1,94 @@
+package core
+
+import "time"
+
+// Timings is what a replica keeps time by. [DefaultTimings] has every field set.
+//
+// They add up to these bounds, beside the round trips:
+//
+//	what is lost                       bridged after                                      default
+//	a wake-up, a reply                 WaitingTurn, MaxPause                              25 ms, 250 ms
+//	an offer, a load at the ledger     RepeatEvery                                        1 s
+//	a message to another replica       PeerTimeout, or RepeatEvery if nothing follows     0.5 s, 1 s
+//	an owner that stalls               PeerTimeout                                        0.5 s
+//	the ledger                         OutageAfter + one try (the turn's timeout)         1 s
+//	                                    + MaxPause
+//	a replica's slots                  half a Lease where all others state it dead, a     1.5 s, 3 s
+//	                                    Lease otherwise
+//	a replica that only lost the       LostAfter until the others leave it its share,     0.2 s, 1 s
+//	 ledger                             OutageAfter until it takes it
+//
+// Two orders must hold, or the pool's limit does not: LostAfter and a message are over
+// before OutageAfter, and IdleTurn before half a Lease.
+type Timings struct {
+	// Lease is the ledger's: how long what a silent replica holds stays counted. The
+	// default of other fields is a part of it.
+	Lease time.Duration
+	// IdleTurn is the longest time between two turns; a third of the lease, so that two
+	// may fail before it ends. Each costs an idle replica one turn.
+	IdleTurn time.Duration
+	// WaitingTurn is the longest time between two turns while tickets wait: the most that
+	// a lost wake-up costs. Shorter costs turns that say nothing new.
+	WaitingTurn time.Duration
+	// FullPause is how long offers may wait for company while the pool is full and none
+	// can be granted; 0 states each at once. It saves turns where a turn costs a round
+	// trip.
+	FullPause time.Duration
+	// FreshFor is how long after a turn a grant that a wake-up brings is taken without
+	// another turn; a quarter of the lease, so that it cannot have been given to another
+	// since, whatever the network did to the wake-up.
+	FreshFor time.Duration
+	// StaleAfter is how long a reply may take until what it says is no longer believed:
+	// it was this process that did not run. Half the lease.
+	StaleAfter time.Duration
+
+	// RepeatEvery is how often all offers are stated to the ledger, and all tickets to
+	// their owner, changed or not: how long anything that was lost without a trace stays
+	// lost. To an owner it is rarer by RepeatPerTicket for each request that waits here,
+	// so that it costs a bounded part of the time however many there are.
+	RepeatEvery, RepeatPerTicket time.Duration
+	// LoadsEvery is how often the ledger is asked for the other replicas' loads. Each
+	// answer has all endpoints.
+	LoadsEvery time.Duration
+	// RoomsPerTurn is how many flows with limits of their own that wait are asked for in a
+	// turn; with more of them each is asked for every so many turns.
+	RoomsPerTurn int
+
+	// MinPause and MaxPause bound the pause after a failed turn. It doubles with each
+	// failure, and half of it is drawn at random, so that replicas do not come back in
+	// step.
+	MinPause, MaxPause time.Duration
+	// LostAfter is how long the ledger must have been silent before the others hear of
+	// it: early, so that they leave this replica its share by the time it takes it.
+	LostAfter time.Duration
+	// OutageAfter is how long turns may fail before the replica goes on by itself. Until
+	// then requests only wait. Shorter takes a stall of the ledger for its loss.
+	OutageAfter time.Duration
+	// OutageSettled is how far back an outage's charges are settled when it is over. Flows
+	// that came in by many replicas got more than their share of it, and settling all of
+	// a long outage would starve them for as long afterwards.
+	OutageSettled time.Duration
+
+	// PeerTimeout is how long another replica may take to acknowledge tickets before this
+	// one queues them itself. Shorter bridges a stalled owner sooner and is sooner
+	// mistaken.
+	PeerTimeout time.Duration
+	// PeerWindow is how many messages to another replica may be unacknowledged. What comes
+	// meanwhile goes with the next, so messages grow when the other is slow.
+	PeerWindow int
+	// PeerKept is how long a replica that neither lives nor talks to this one is
+	// remembered; ten leases.
+	PeerKept time.Duration
+}
+
+// DefaultTimings returns the timings of a fleet whose ledger has that lease.
+func DefaultTimings(lease time.Duration) Timings {
+	return Timings{
+		Lease: lease, IdleTurn: lease / 3, WaitingTurn: 25 * time.Millisecond, FreshFor: lease / 4, StaleAfter: lease / 2,
+		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
+		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
+		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
+		LostAfter: 200 * time.Millisecond, OutageAfter: 500 * time.Millisecond, OutageSettled: 500 * time.Millisecond,
+		PeerTimeout: 500 * time.Millisecond, PeerWindow: 4, PeerKept: 10 * lease,
+	}
+}
