@@ -12,6 +12,7 @@ RUN CGO_ENABLED=0 go build -trimpath -ldflags="-s -w" -o /weir ./cmd/weir
 
 FROM scratch
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /src/LICENSE /src/THIRD_PARTY_NOTICES /
 COPY --from=build /weir /weir
 USER 65532:65532
 # HTTP, admin, ext_proc, gossip, ticket streams
