@@ -1,6 +1,9 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: build test race fmt check ci demo bench bench-redis soak adversary proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak adversary generate generate-check schema notices proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
@@ -16,8 +19,21 @@ fmt: ## format the code
 
 check: ## vet, format and staticcheck
 	go vet ./...
+	GOOS=darwin go vet ./...
+	GOOS=windows go vet ./...
 	test -z "$$(go tool gofumpt -l .)"
 	go tool staticcheck ./...
+
+# Built for itself, not by go.mod: its 250 modules would choose the versions of ours.
+GOLANGCI_LINT = github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+lint: ## golangci-lint as .golangci.yml says; it is built first, in some minutes, once
+	go run $(GOLANGCI_LINT) run
+
+cover: ## what the tests cover, with -short: in all, and by line in bin/cover.html
+	mkdir -p bin
+	go test -short -coverpkg ./... -coverprofile bin/cover.out ./... >/dev/null
+	go tool cover -html bin/cover.out -o bin/cover.html
+	go tool cover -func bin/cover.out | tail -1
 
 ci: ## what must pass before a change lands
 	.ci/run
@@ -45,10 +61,27 @@ soak: ## the simulation over many seeds: make soak SEEDS=100000; WEIR_SEED=n go 
 adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
 	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m
 
+generate: schema notices proto ## all generated files (proto needs protoc)
+	go generate ./...
+
+# generate writes what is current; if that changes anything, it was not.
+generate-check: ## fails if a generated file is not current, and makes it so
+	@before=$$(git status --porcelain | git hash-object --stdin; git diff | git hash-object --stdin); \
+	$(MAKE) --no-print-directory generate && \
+	after=$$(git status --porcelain | git hash-object --stdin; git diff | git hash-object --stdin); \
+	test "$$before" = "$$after" || { echo "generated files were not current; they are now:"; git status --short; exit 1; }
+
+schema: ## config/schema.json, for editors
+	WEIR_REWRITE=1 go test ./config -run TestSchema -count=1
+
+notices: ## THIRD_PARTY_NOTICES, the licences of what the binary is linked from
+	mkdir -p bin && go run ./internal/notices > bin/notices && mv bin/notices THIRD_PARTY_NOTICES
+
+PROTO = coordinator/stream/ticketpb/ticket.proto
 proto: ## the ticket stream's generated code (needs protoc)
 	mkdir -p bin && go build -o bin/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 	PATH="$(CURDIR)/bin:$$PATH" protoc --go_out=. --go_opt=paths=source_relative \
-		--go-grpc_out=. --go-grpc_opt=paths=source_relative coordinator/stream/ticketpb/ticket.proto
+		--go-grpc_out=. --go-grpc_opt=paths=source_relative $(PROTO)
 
 scale: ## the table of fleets from 3 to 100 replicas in docs/measurements.md, simulated
 	WEIR_SCALE=1 go test ./test/simulation -run TestScale -v -timeout 30m
