@@ -8,6 +8,8 @@ type Member struct {
 	ID string
 	// Incarnation tells one run of the replica from the next; it only grows.
 	Incarnation uint64
+	// Version is the build that it runs, for people to read; empty if it does not say.
+	Version string
 	// Address is where it takes ticket streams, as host:port.
 	Address string
 	// Leaving is set when it is about to end and should own nothing any more.

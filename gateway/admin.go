@@ -83,7 +83,7 @@ func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
 		}
 		answerJSON(w, all)
 	})
-	mux.HandleFunc("GET /v1/replicas", g.answerView(func(v core.View) any { return replicaStatus(replica, v) }))
+	mux.HandleFunc("GET /v1/replicas", g.answerView(func(v core.View) any { return replicaStatus(replica, g.cfg.Version, v) }))
 	mux.HandleFunc("GET /v1/shards", g.answerView(func(v core.View) any { return shardsStatus(v) }))
 	a.Handler = mux
 	return a

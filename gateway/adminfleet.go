@@ -8,6 +8,8 @@ import (
 type ReplicaStatus struct {
 	ID   string `json:"id"`
 	Self bool   `json:"self,omitempty"`
+	// Version is the build that it runs; empty if it does not say.
+	Version string `json:"version,omitempty"`
 	// Incarnation tells one run of the replica from the next.
 	Incarnation uint64 `json:"incarnation"`
 	// Live is what gossip says; Reachable is whether its ticket stream works.
@@ -37,12 +39,15 @@ type ShardStatus struct {
 	Queued int64  `json:"queued,omitempty"`
 }
 
-func replicaStatus(replica string, v core.View) []ReplicaStatus {
+func replicaStatus(replica, version string, v core.View) []ReplicaStatus {
 	owned := ownedShards(v)
 	replicas := make([]ReplicaStatus, 0, len(v.Peers))
 	for _, p := range v.Peers {
+		if p.ID == replica {
+			p.Version = version
+		}
 		replicas = append(replicas, ReplicaStatus{
-			ID: p.ID, Self: p.ID == replica, Incarnation: p.Incarnation, Live: p.Live, Reachable: p.Reachable,
+			ID: p.ID, Self: p.ID == replica, Version: p.Version, Incarnation: p.Incarnation, Live: p.Live, Reachable: p.Reachable,
 			Leaving: p.Leaving, LedgerLost: p.LedgerLost, Shards: owned[p.ID],
 			TicketsThere: p.TicketsThere, TicketsHere: p.TicketsHere,
 		})

@@ -36,6 +36,8 @@ type Config struct {
 	// picked cannot be reached; none by default. Envoy's override_host policy takes
 	// several endpoints; a cluster of type ORIGINAL_DST takes one.
 	Fallbacks int
+	// Version is the build's, for operators.
+	Version string
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
 	// Metrics counts answers; nil for none.

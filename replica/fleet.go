@@ -15,6 +15,7 @@ import (
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/coordinator/stream"
 	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/shard"
 )
 
@@ -71,7 +72,7 @@ func openFleet(plan *config.Plan, incarnation uint64, log *zap.Logger) (*gossip.
 		Listener: listener, Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, TLS: peerTLS, Logger: log,
 	})
 	fleet, err := gossip.New(gossip.Config{
-		Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, Bind: f.Gossip, Advertise: net.JoinHostPort(host, port),
+		Replica: w.Replica, Incarnation: incarnation, Build: build.Read().Version, Shards: shard.Count, Bind: f.Gossip, Advertise: net.JoinHostPort(host, port),
 		PeerAddress: net.JoinHostPort(peerHost, peerPort), Seeds: f.Join, Label: f.Name, Key: key,
 		Remember: 3 * time.Duration(*w.Store.Lease), Streams: streams, Logger: log,
 	})

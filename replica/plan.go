@@ -14,6 +14,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
@@ -58,7 +59,7 @@ func policyOptions(plan *config.Plan) []controller.Option {
 
 func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Table, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
 	w := &plan.File.Weir
-	cfg := gateway.Config{Controller: c, Tenants: tenants(plan, t), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
+	cfg := gateway.Config{Version: build.Read().Version, Controller: c, Tenants: tenants(plan, t), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
 	es := &cfg.Endpoints
 	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
 	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {

@@ -25,6 +25,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/internal/watch"
 	"github.com/weirflow/weir/store"
 )
@@ -99,7 +100,7 @@ func (r *replica) open(ctx context.Context) error {
 	}
 	metrics := gateway.NewMetrics(cfg.Pool)
 	r.metrics = prometheus.NewRegistry()
-	r.metrics.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	r.metrics.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(build.Read()))
 	incarnation := uint64(time.Now().UnixNano())
 	options := append(controllerOptions(plan), policyOptions(plan)...)
 	options = append(options, controller.WithLogger(r.log), controller.WithObserver(metrics), controller.WithIncarnation(incarnation))
@@ -201,9 +202,20 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 	return err
 }
 
+// buildInfo is a metric that says which build this is.
+func buildInfo(info build.Info) prometheus.Collector {
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "weir_build_info", Help: "1; its labels say which build of Weir the replica runs.",
+		ConstLabels: prometheus.Labels{"version": info.Version, "revision": info.Revision, "goversion": info.Go},
+	})
+	g.Set(1)
+	return g
+}
+
 func (r *replica) logServing() {
+	info := build.Read()
 	fields := []zap.Field{
-		zap.String("replica", r.plan.File.Weir.Replica), zap.Stringer("listen", r.requests.Addr()), zap.Stringer("admin", r.operators.Addr()),
+		zap.String("version", info.Version), zap.String("revision", info.Revision), zap.String("replica", r.plan.File.Weir.Replica), zap.Stringer("listen", r.requests.Addr()), zap.Stringer("admin", r.operators.Addr()),
 		zap.Int("endpoints", len(r.gateway.Endpoints().Endpoints())),
 		zap.Stringer("fairness", r.plan.Default.Fairness.TypedName()), zap.Stringer("saturation_detector", r.plan.Detector.TypedName()),
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -161,5 +162,24 @@ func TestHangup(t *testing.T) {
 	hangup()
 	if err := <-ended; err != nil {
 		t.Error(err)
+	}
+}
+
+// TestBuildIsTold wants operators to be told which build runs.
+func TestBuildIsTold(t *testing.T) {
+	r := start(t, "", nil)
+	if version, ok := r.logs.FilterMessage("serving").All()[0].ContextMap()["version"].(string); !ok || version == "" {
+		t.Error("the line at the start names no version")
+	}
+	for path, want := range map[string]string{"/metrics": "weir_build_info{", "/v1/replicas": `"version":`} {
+		res, err := http.Get(r.admin + path) //nolint:noctx // a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s does not say %q: %v", path, want, err)
+		}
 	}
 }

@@ -24,6 +24,7 @@ func (h *handover) setMembers(now time.Time, m coordinator.Members) {
 		}
 		p.live, p.seen = true, now
 		p.leaving = p.leaving || member.Leaving
+		p.version = member.Version
 	}
 	f.bury(&m, live)
 	for _, p := range f.sorted {
@@ -115,7 +116,7 @@ func (h *handover) view() (views []PeerView) {
 
 func (h *handover) viewOf(p *peer) PeerView {
 	v := PeerView{
-		ID: p.id, Incarnation: p.incarnation, Live: p.live, Reachable: p.up && !p.out.stalled,
+		ID: p.id, Incarnation: p.incarnation, Version: p.version, Live: p.live, Reachable: p.up && !p.out.stalled,
 		Leaving: p.leaving, LedgerLost: p.lost,
 	}
 	for range p.homed.All() {
@@ -131,6 +132,8 @@ func (h *handover) viewOf(p *peer) PeerView {
 type PeerView struct {
 	ID          string
 	Incarnation uint64
+	// Version is the build that it runs, if it says so.
+	Version string
 	// Live: gossip says so. Reachable: messages pass and are acknowledged.
 	Live, Reachable bool
 	// Leaving: it hands its shards over. LedgerLost: the ledger is out of its

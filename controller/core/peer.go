@@ -12,6 +12,7 @@ import (
 type peer struct {
 	id          string
 	incarnation uint64
+	version     string // the build's, as it said
 
 	live    bool // gossip says so
 	up      bool // messages pass

@@ -29,6 +29,8 @@ type Config struct {
 	Advertise string
 	// PeerAddress is where the others reach its ticket streams.
 	PeerAddress string
+	// Build is the version of Weir that this replica runs, for people to read.
+	Build string
 	// Seeds are replicas to join by, as host:port; a host name stands for all its
 	// addresses, such as a headless Service's.
 	Seeds []string

@@ -1,7 +1,6 @@
 package gossip
 
 import (
-	"encoding/json"
 	"errors"
 	"net"
 	"time"
@@ -17,10 +16,12 @@ import (
 type delegate struct{ *Fleet }
 
 // NodeMeta implements memberlist.Delegate.
-func (d delegate) NodeMeta(int) []byte {
-	data, err := json.Marshal(d.meta())
-	if err != nil {
-		panic(err) // plain fields
+func (d delegate) NodeMeta(limit int) []byte {
+	m := d.meta()
+	data := m.encode()
+	if len(data) > limit {
+		m.Build = "" // the others can do without
+		data = m.encode()
 	}
 	return data
 }
@@ -64,7 +65,7 @@ func (d delegate) learn(n *memberlist.Node) {
 	}
 	d.mu.Lock()
 	d.known[n.Name] = known{
-		Member: coordinator.Member{ID: n.Name, Incarnation: m.Incarnation, Address: m.Address, Leaving: m.Leaving},
+		Member: coordinator.Member{ID: n.Name, Incarnation: m.Incarnation, Version: m.Build, Address: m.Address, Leaving: m.Leaving},
 		gossip: &net.UDPAddr{IP: n.Addr, Port: int(n.Port)},
 	}
 	d.mu.Unlock()

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/memberlist"
 
@@ -24,12 +25,26 @@ type meta struct {
 	Incarnation uint64 `json:"i"`
 	Address     string `json:"a"`
 	Leaving     bool   `json:"l,omitempty"`
+	// Build is Weir's version, cut to maxBuild bytes. Nothing depends on it.
+	Build string `json:"w,omitempty"`
+}
+
+// maxBuild bounds what a replica says of its build.
+const maxBuild = 48
+
+func (m *meta) encode() []byte {
+	data, err := json.Marshal(m)
+	if err != nil {
+		panic(err) // plain fields
+	}
+	return data
 }
 
 func (f *Fleet) meta() meta {
 	return meta{
 		Version: coordinator.ProtocolVersion, Shards: f.cfg.Shards, Incarnation: f.cfg.Incarnation,
 		Address: f.cfg.PeerAddress, Leaving: f.leaving.Load(),
+		Build: strings.ToValidUTF8(f.cfg.Build[:min(maxBuild, len(f.cfg.Build))], ""),
 	}
 }
 
@@ -40,6 +55,7 @@ func (f *Fleet) read(n *memberlist.Node) (meta, error) {
 	if err := json.Unmarshal(n.Meta, &m); err != nil {
 		return m, fmt.Errorf("%w: %q at %s is no replica of weir: its metadata cannot be read", ErrIncompatible, n.Name, n.Address())
 	}
+	m.Build = strings.ToValidUTF8(m.Build[:min(maxBuild, len(m.Build))], "")
 	switch {
 	case len(n.Name) > maxID:
 		return m, fmt.Errorf("%w: an id of %d bytes at %s", ErrIncompatible, len(n.Name), n.Address())

@@ -26,6 +26,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -59,9 +60,11 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 		Short:         "A distributed flow controller for LLM inference gateways",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       build.Read().Version,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newModelServer())
+	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newModelServer(), newVersion())
+	root.SetVersionTemplate(versionLine(build.Read()) + "\n")
 	return root
 }
 

@@ -133,6 +133,19 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+func TestVersion(t *testing.T) {
+	for _, args := range [][]string{{"version"}, {"--version"}} {
+		if out, err := run(t, 10*time.Second, args...); err != nil || !strings.HasPrefix(out, "weir ") || !strings.Contains(out, "go1.") {
+			t.Errorf("weir %s: %q, %v", args[0], out, err)
+		}
+	}
+	out, err := run(t, 10*time.Second, "version", "--json")
+	var info struct{ Version, Go string }
+	if err != nil || json.Unmarshal([]byte(out), &info) != nil || info.Version == "" || info.Go == "" {
+		t.Errorf("weir version --json: %q, %v", out, err)
+	}
+}
+
 // TestDemo runs a short demo and checks what its summary promises.
 func TestDemo(t *testing.T) {
 	if testing.Short() {
