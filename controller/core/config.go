@@ -29,15 +29,15 @@ type Config struct {
 	// UsageLimit says how full the pool may get for each band.
 	UsageLimit policies.UsageLimitPolicy
 	// TTL is how long a request may wait while the pool has endpoints, and
-	// NoEndpointTTL while it has none; 0 means for ever. A negative
+	// NoEndpointTTL while it has none; 0 means without limit. A negative
 	// NoEndpointTTL rejects at once.
 	TTL, NoEndpointTTL time.Duration
-	// Timings are what the replica keeps time by; see [DefaultTimings].
+	// Timings are the times that the replica works by; see [DefaultTimings].
 	Timings Timings
 	// OnStoreOutage says how it goes on while the ledger is out of reach.
 	OnStoreOutage StoreOutage
 	// CountTokens has the ledger count what requests at each endpoint are expected to
-	// cost, for a detector that judges by it.
+	// cost, for a detector that needs it.
 	CountTokens bool
 	// InFleet delays the first turn until SetMembers was called: a replica that registers
 	// with a ledger that has just lost its memory must state the real size of the fleet,

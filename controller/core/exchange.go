@@ -8,8 +8,8 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// exchange is the turns with the ledger: what was stated, what was answered, when to try
-// again, and whether to go on without it. What there is to say belongs to its
+// exchange takes the turns with the ledger: what was stated, what was answered, when to
+// try again, and whether to go on without it. What a statement says is up to the
 // participants.
 //
 //	            answered               fails for OutageAfter
@@ -28,11 +28,11 @@ type exchange struct {
 	clock       clock
 	agenda      agenda
 	inbox       inbox
-	parts       []participant // the inbox among them, in the order of their turns
+	parts       []participant // the inbox among them, in the order in which they are called
 
-	register mark // everything
-	leave    mark // that the turn is the last
-	alone    mark // that this replica dispatched by itself since it last registered
+	register mark // everything is to be stated
+	leave    mark // the next turn is the last
+	alone    mark // this replica dispatched by itself since it last registered
 
 	underWay   bool
 	statement  store.Statement // reused from turn to turn
@@ -53,7 +53,7 @@ type exchange struct {
 // clock is how far the ledger's clock is ahead of this replica's.
 type clock struct{ ahead time.Duration }
 
-// at is a time of ours by the ledger's clock.
+// at converts a time of this replica's clock to the ledger's.
 func (c *clock) at(now time.Time) time.Time { return now.Add(c.ahead) }
 
 // free reports whether a turn could begin.
@@ -79,7 +79,8 @@ func (e *exchange) begin(now time.Time) *store.Statement {
 	return s
 }
 
-// end takes in how the turn under way ended. Afterwards superseded may be set.
+// end ends the turn under way, with the reply or the error. Afterwards superseded may be
+// set.
 func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 	e.underWay = false
 	if err != nil {
@@ -101,7 +102,7 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 	}
 }
 
-// succeeded takes in the reply to a statement that was applied.
+// succeeded handles the reply to a statement that was applied.
 func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	s := &e.statement
 	e.answered, e.generation, e.leased = s.Number, reply.Generation, e.last
@@ -116,9 +117,9 @@ func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	}
 	undeclared := e.alone.raised
 	if undeclared {
-		// This replica went on by itself while the turn was under way, which did not say
-		// so: what the turn grants does not count that. It is left unread, and so given
-		// back when this replica registers again and says so.
+		// This replica dispatched by itself while the turn was under way, and its statement
+		// did not say so: the ledger did not count that when it granted. The grants are left
+		// unread; they are returned when this replica registers again and declares it.
 		unread := *reply
 		unread.Messages = nil
 		reply = &unread
@@ -132,7 +133,7 @@ func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	}
 }
 
-// notAnswered has everything said again.
+// notAnswered makes the participants repeat what the statement said.
 func (e *exchange) notAnswered() {
 	for _, p := range e.parts {
 		p.unanswered()
@@ -157,7 +158,7 @@ func (e *exchange) failed(now time.Time, err error) {
 	e.retry = now.Add(pause/2 + time.Duration(e.jitter.Int64N(int64(pause/2)+1)))
 	if !e.outage && now.Sub(e.since) >= e.timings.OutageAfter {
 		e.outage = true
-		e.register.raise() // whatever happens now must be told in full
+		e.register.raise() // what happens from now on is stated in full
 		for _, p := range e.parts {
 			p.lost(now)
 		}
@@ -175,8 +176,8 @@ func (e *exchange) silent(now time.Time) bool {
 	return e.failures > 0 && now.Sub(e.since) >= e.timings.LostAfter || e.underWay && now.Sub(e.last) >= e.timings.LostAfter
 }
 
-// wake reads the messages that a wake-up brings, if they are the next and this replica's
-// lease is young: a grant that has waited long on the way may have been given to another
+// wake reads the messages of a wake-up if they are the next in number and this replica's
+// lease is young: a grant that was long on its way may have been given to another replica
 // since. Otherwise a turn fetches them.
 func (e *exchange) wake(now time.Time, w *store.Wakeup) {
 	current := w.Incarnation == e.incarnation && w.Registered == e.inbox.registered && !e.register.raised && e.failures == 0
@@ -185,8 +186,8 @@ func (e *exchange) wake(now time.Time, w *store.Wakeup) {
 	}
 }
 
-// dispatchedAlone notes that this replica let a request go by itself. What comes after
-// it was said is told by the count of the next turn.
+// dispatchedAlone notes that this replica dispatched a request by itself. Further ones
+// after that was stated are counted as in flight by the next turn.
 func (e *exchange) dispatchedAlone() {
 	if !e.alone.raised {
 		e.alone.raise()
@@ -212,11 +213,11 @@ type LedgerState string
 
 // The states.
 const (
-	// Registering: the ledger has not been told everything yet.
+	// Registering: the replica has not stated everything to the ledger yet.
 	Registering LedgerState = "registering"
 	// Connected: turns are answered.
 	Connected LedgerState = "connected"
-	// Outage: the ledger is out of reach and the replica goes on by itself.
+	// Outage: the ledger is out of reach, and the replica dispatches within its share.
 	Outage LedgerState = "outage"
 	// Superseded: another process has taken this replica's id, for good.
 	Superseded LedgerState = "superseded"

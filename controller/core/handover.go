@@ -33,7 +33,7 @@ type handover struct {
 	fleet     peers
 	moves     moves
 	between   list.List[*request]   // requests of ours that wait in two queues
-	silent    bool                  // the others hear that the ledger is lost
+	silent    bool                  // the others are informed that the ledger is lost
 	outgoing  []coordinator.Message // to be handed out
 	forwarded uint64                // tickets handed to others, repeated ones not counted
 }
@@ -52,7 +52,7 @@ func (h *handover) homeOf(flow policies.FlowKey) *peer {
 	return f.self
 }
 
-// enter puts a request of ours that begins to wait in line for its queue.
+// enter places a request of ours that begins to wait.
 func (h *handover) enter(now time.Time, r *request) { h.line(now, r, h.homeOf(r.Flow)) }
 
 // rehome moves every waiting request to where it should wait, and returns how
@@ -70,8 +70,8 @@ func (h *handover) rehome(now time.Time) (moved int) {
 	return moved
 }
 
-// move makes before it breaks: the request stays in the queue it was in
-// until the new owner has acknowledged it.
+// move makes before it breaks: the request stays in its old queue until the new owner has
+// acknowledged it.
 func (h *handover) move(now time.Time, r *request, to *peer) {
 	old := r.home
 	r.homeNode.Remove()
@@ -91,7 +91,7 @@ func (h *handover) move(now time.Time, r *request, to *peer) {
 	h.line(now, r, to)
 }
 
-// line puts a request in line for a queue.
+// line schedules a request for a queue: its own at once, another's by the next message.
 func (h *handover) line(now time.Time, r *request, to *peer) {
 	r.home, r.number = to, 0
 	r.homeNode.Value = r
@@ -116,8 +116,8 @@ func (h *handover) put(now time.Time, t *shard.Ticket) {
 	}
 }
 
-// displace ends a waiting request that lost its place in the buffer, or tells
-// its ingress to.
+// displace ends a waiting request that lost its place in the buffer, or has its ingress
+// end it.
 func (h *handover) displace(now time.Time, id policies.TicketID) {
 	if id.Ingress != h.cfg.Replica {
 		h.fleet.of(id.Ingress).in.reject(id.Seq)
@@ -137,9 +137,9 @@ func (h *handover) withdraw(now time.Time, r *request) {
 	h.finish(now, r)
 }
 
-// dispatched takes a request of ours out of the queues once it was let go. The owner
-// hears of it from the ledger; a queue that it left before, or an owner in an outage,
-// hears of it from here.
+// dispatched takes a request of ours that was dispatched out of the queues. The ledger
+// informs its owner; this replica informs a queue that it was leaving, and in an outage
+// the owner.
 func (h *handover) dispatched(now time.Time, r *request) {
 	if r.home == h.fleet.self {
 		h.queues.set.Dispatched(r.ID, now)
@@ -189,8 +189,8 @@ func (h *handover) requeue(now time.Time) {
 	}
 }
 
-// The hand-over is a participant: it says who lives, and keeps what waits here at home in
-// an outage.
+// The hand-over is a participant: it states which replicas live, and in an outage queues
+// all of this replica's requests here.
 
 // state says how many replicas a recovering ledger should wait for. Those that gossip
 // takes for dead count, too: what they hold must be known before anything is granted, and

@@ -12,7 +12,7 @@ import (
 // Invariant: all messages up to readUpTo were read and none after it.
 type inbox struct {
 	bystander
-	// read takes in one message.
+	// read handles one message.
 	read func(now time.Time, m *store.Message)
 
 	readUpTo   uint64

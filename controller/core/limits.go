@@ -10,9 +10,9 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// limits is what an ingress and owner keeps of flows with limits of their own. The
-// ledger keeps the limits; this replica states what it has in flight, and asks what
-// room there is for what waits here.
+// limits is about flows with limits of their own. The ledger enforces the limits; this
+// replica states what it has in flight as an ingress, and asks as an owner how much room
+// there is for what waits here.
 type limits struct {
 	bystander
 	cfg    *Config
@@ -23,7 +23,7 @@ type limits struct {
 
 	inFlight map[policies.FlowKey]int64 // none of them 0
 	changed  map[policies.FlowKey]bool  // since the ledger last answered
-	asked    int                        // flows that room was asked for, to go on from
+	asked    int                        // where to continue asking for room
 }
 
 func newLimits(cfg *Config, a *agenda, q *queues, displaced func(time.Time, policies.TicketID)) limits {
@@ -44,9 +44,8 @@ func (l *limits) count(flow policies.FlowKey, delta int64) {
 	l.changed[flow] = true
 }
 
-// openHere reports whether a flow may have another request in flight here while the
-// ledger is out of reach: within this replica's share of its limit. How many tokens
-// it takes is not counted then.
+// openHere reports whether a flow may have another request in flight here in an outage:
+// within this replica's share of the flow's limit. Tokens are not counted then.
 func (l *limits) openHere(flow policies.FlowKey, members int) bool {
 	limit := l.cfg.Shard.LimitOf(flow)
 	return limit.MaxInFlight == 0 || l.inFlight[flow] < max(1, limit.MaxInFlight/int64(members))
@@ -54,7 +53,7 @@ func (l *limits) openHere(flow policies.FlowKey, members int) bool {
 
 // The limits are a participant.
 
-// state says what changed, and asks for room.
+// state states what changed, and asks for room.
 func (l *limits) state(_ time.Time, s *store.Statement) {
 	if len(l.inFlight)+len(l.changed) == 0 && !l.queues.set.HasLimited() {
 		return

@@ -9,10 +9,9 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// loads is what an ingress keeps of its endpoints: how many of its requests each has,
-// which it states, and how many the other replicas' are, which the ledger tells. A
-// granted request counts at the endpoint that the ledger suggests until its ingress
-// says where it went.
+// loads counts requests at the endpoints: this replica's, which it states, and those of
+// the others, which it learns from the ledger. A granted request counts at the endpoint
+// that the ledger suggests until its ingress states where it went.
 type loads struct {
 	bystander
 	cfg    *Config
@@ -22,8 +21,8 @@ type loads struct {
 	here     map[string]load // this replica's requests at each
 	changed  map[string]bool // since the ledger last answered
 	answered map[string]load // what the ledger counts in its totals
-	stated   time.Time       // when it was told all
-	asked    time.Time       // when it was last asked for the others'
+	stated   time.Time       // when all were last stated
+	asked    time.Time       // when the others' were last asked for
 	others   []store.Load    // to be handed out, nil if they are not new
 }
 
@@ -69,10 +68,10 @@ func (l *loads) arrive(r *request, endpoint string) {
 	l.add(endpoint, load{1, r.tokens})
 }
 
-// depart counts it there no more.
+// depart ends counting it there.
 func (l *loads) depart(r *request) { l.add(r.endpoint, load{-1, -r.tokens}) }
 
-// move counts a request where it went; an endpoint that is not counted is passed over.
+// move counts a request where it went; an endpoint that is not counted is ignored.
 func (l *loads) move(r *request, endpoint string) {
 	if r.endpoint != endpoint && l.listed[endpoint] {
 		l.depart(r)
@@ -80,7 +79,8 @@ func (l *loads) move(r *request, endpoint string) {
 	}
 }
 
-// correct states an endpoint's load again: the ledger counts a grant there that is none.
+// correct states an endpoint's load again: the ledger counts a grant there that was
+// returned.
 func (l *loads) correct(endpoint string) { l.add(endpoint, load{}) }
 
 func (l *loads) add(endpoint string, delta load) {
@@ -104,7 +104,7 @@ func (l *loads) take() (others []store.Load) {
 
 // The loads are a participant.
 
-// state says what changed, and all of it from time to time.
+// state states what changed, and everything from time to time.
 func (l *loads) state(now time.Time, s *store.Statement) {
 	if len(l.listed) == 0 && len(l.changed) == 0 {
 		return
@@ -132,8 +132,8 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 	slices.SortFunc(s.Loads, func(a, b store.Load) int { return strings.Compare(a.Endpoint, b.Endpoint) })
 }
 
-// learn takes in what the ledger answered. The grants among its messages have not been
-// read: they count where the ledger suggests.
+// learn learns the others' loads. The grants among the reply's messages have not been
+// read yet: they count where the ledger suggests.
 func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 	for i := range s.Loads {
 		stated := &s.Loads[i]
@@ -162,5 +162,5 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 	}
 }
 
-// lost forgets the others' loads: nobody tells of them any more.
+// lost forgets the others' loads: they are not known in an outage.
 func (l *loads) lost(time.Time) { l.others = []store.Load{} }

@@ -1,7 +1,7 @@
 package core
 
-// mark is something that the ledger must be told. It stays until a statement that
-// carried it was answered: what is raised while a turn is under way goes with the next.
+// mark is a flag for the ledger. It stays raised until a statement that carried it was
+// answered: what is raised while a turn is under way goes with the next.
 //
 // Invariant: carried implies raised.
 type mark struct {
@@ -9,16 +9,17 @@ type mark struct {
 	carried bool // by the statement under way
 }
 
-// raise asks for it to be said.
+// raise sets the flag.
 func (m *mark) raise() { *m = mark{raised: true} }
 
-// carry reports whether the statement that begins now is to say it.
+// carry reports whether the statement that begins now carries the flag.
 func (m *mark) carry() bool {
 	m.carried = m.raised
 	return m.raised
 }
 
-// answered notes that the statement under way arrived, and reports whether it said so.
+// answered notes that the statement under way was answered, and reports whether it
+// carried the flag.
 func (m *mark) answered() (said bool) {
 	if said = m.carried; said {
 		*m = mark{}
@@ -26,8 +27,8 @@ func (m *mark) answered() (said bool) {
 	return said
 }
 
-// agenda says whether a turn is worth while. Whoever has something for the ledger notes
-// it here; the next turn takes it up.
+// agenda says whether a turn is worth taking. What has something for the ledger notes it
+// here; the next turn clears it.
 type agenda struct {
 	due     bool // there is something to say that may not wait
 	touched bool // a ticket came or went; worth a turn if it changed the offers

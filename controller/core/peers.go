@@ -15,12 +15,12 @@ import (
 // self where it names nobody else.
 type peers struct {
 	self    *peer
-	byID    map[string]*peer // the others, also such as talk to us without being members
+	byID    map[string]*peer // the others, also those that are not members and have a stream
 	sorted  []*peer          // by their ids
 	dead    []string
 	shards  *shard.Map
 	owners  []*peer // by shard
-	known   bool    // who lives was told, or there is nobody else
+	known   bool    // which replicas live is known, or there are no others
 	leaving bool    // this replica owns nothing any more
 }
 
@@ -109,7 +109,7 @@ func (ps *peers) position() (before int) {
 	return before
 }
 
-// bury takes in who is believed dead: not this replica, and nobody who lives.
+// bury notes which replicas are believed dead: not this one, and none that lives.
 func (ps *peers) bury(m *coordinator.Members, live map[string]bool) {
 	ps.dead = slices.DeleteFunc(slices.Clone(m.Dead), func(id string) bool { return id == ps.self.id || live[id] })
 }

@@ -58,8 +58,8 @@ func (q *queues) anyOf(ingress string) bool {
 	return false
 }
 
-// reconfigure keeps the tickets under another configuration. The ledger then has to be
-// told all offers.
+// reconfigure keeps the tickets under another configuration. All offers are then stated
+// to the ledger.
 func (q *queues) reconfigure(now time.Time, cfg shard.Config) {
 	q.set = q.set.Rebuilt(cfg, now)
 	q.full.raise()
@@ -117,5 +117,5 @@ func (q *queues) learn(_ time.Time, _ *store.Statement, _ *store.Reply) {
 
 func (q *queues) unanswered() { q.set.Failed() }
 
-// regained puts the flows back where the ledger last told them to be.
+// regained puts the flows back at the counters last learnt from the ledger.
 func (q *queues) regained(time.Time) { q.set.Rejoin() }

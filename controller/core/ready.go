@@ -24,8 +24,7 @@ type Ready struct {
 	// Revoked numbers requests in flight that are to be ended for the sake of
 	// others. They stay in flight until Release.
 	Revoked []uint64
-	// Loads are the other replicas' requests at each endpoint, if the ledger told
-	// anew; nil if not.
+	// Loads are the other replicas' requests at each endpoint; nil if they are not new.
 	Loads []store.Load
 	// Messages are to be sent to other replicas, to each in this order. They are the
 	// driver's to keep.
@@ -53,14 +52,15 @@ type Decision struct {
 	Outcome Outcome
 	// Err says why it was not dispatched.
 	Err error
-	// Endpoint is where a dispatched request finds the least load, by the ledger's
-	// count, and EndpointInFlight that load: no endpoint had less. Empty if it did not
-	// say. The request counts there until Place says that it went elsewhere.
+	// Endpoint is the endpoint with the least load when a dispatched request was
+	// granted, by the ledger's count, and EndpointInFlight that load: no endpoint had
+	// less. It is empty if the ledger counts none. The request counts there until Place
+	// says that it went elsewhere.
 	Endpoint         string
 	EndpointInFlight int64
 }
 
-// Move is a change of the shard map, as an operator would want to hear of it.
+// Move is a change of the shard map, for an operator.
 type Move struct {
 	// Version is the map's version here.
 	Version uint64

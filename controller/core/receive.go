@@ -9,8 +9,8 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// receive takes in a message from another replica, and reports whether its sender lost
-// the ledger by it, or has it back.
+// receive handles a message from another replica, and reports whether its sender has
+// lost the ledger or has it back.
 func (h *handover) receive(now time.Time, m *coordinator.Message) (ledger bool) {
 	if m.From == h.cfg.Replica || m.To != h.cfg.Replica {
 		return false
@@ -18,7 +18,7 @@ func (h *handover) receive(now time.Time, m *coordinator.Message) (ledger bool) 
 	p := h.fleet.of(m.From)
 	p.seen = now
 	if m.Incarnation < p.incarnation {
-		return false // a word from an earlier run
+		return false // sent by an earlier run
 	}
 	if m.Incarnation > p.incarnation {
 		h.reborn(now, p, m.Incarnation)
@@ -40,7 +40,7 @@ func (h *handover) receive(now time.Time, m *coordinator.Message) (ledger bool) 
 	return ledger
 }
 
-// answered takes in what an owner says of our tickets.
+// answered handles the owner's part of a message: what became of our tickets.
 func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 	o := &p.out
 	o.acknowledge(m.Acknowledged)
@@ -65,7 +65,7 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 	}
 }
 
-// takeIn takes in what an ingress says of its tickets.
+// takeIn handles the ingress's part of a message: its tickets.
 func (h *handover) takeIn(now time.Time, p *peer, m *coordinator.Message) {
 	in := &p.in
 	switch {

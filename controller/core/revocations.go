@@ -7,8 +7,8 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// revocations is which of the requests in flight here may be ended for a higher band
-// that waits at a full pool, and which the ledger wants ended.
+// revocations is which of the requests in flight here may be revoked for a higher band
+// that waits at a full pool, and which the ledger has revoked.
 type revocations struct {
 	bystander
 	cfg      *Config
@@ -52,7 +52,7 @@ func (v *revocations) ended(r *request) {
 	delete(v.ending, r.ID.Seq)
 }
 
-// take hands out the requests to be ended.
+// take hands out the revoked requests, once each.
 func (v *revocations) take() (revoked []uint64) {
 	revoked, v.revoked = v.revoked, nil
 	return revoked
@@ -60,7 +60,7 @@ func (v *revocations) take() (revoked []uint64) {
 
 // The revocations are a participant.
 
-// state says which requests go first, when it might come to that.
+// state states, at a full pool, which requests would be revoked first.
 func (v *revocations) state(_ time.Time, s *store.Statement) {
 	s.Evicts, s.Revoking = v.cfg.Eviction != nil, int64(len(v.ending))
 	if !s.Evicts || !v.bands.full() {
@@ -77,7 +77,7 @@ func (v *revocations) state(_ time.Time, s *store.Statement) {
 	}
 }
 
-// learn takes in which requests the ledger wants ended.
+// learn notes which requests the ledger has revoked.
 func (v *revocations) learn(_ time.Time, _ *store.Statement, reply *store.Reply) {
 	for _, seq := range reply.Revoke {
 		r := v.requests.inFlight[v.requests.own(seq)]
@@ -88,6 +88,6 @@ func (v *revocations) learn(_ time.Time, _ *store.Statement, reply *store.Reply)
 		v.ending[seq] = true
 		v.total++
 		v.revoked = append(v.revoked, seq)
-		v.agenda.due = true // so that nobody else's is revoked for it
+		v.agenda.due = true // so that no other request is revoked for the same slot
 	}
 }

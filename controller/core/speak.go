@@ -9,7 +9,7 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// speak says to each replica what it must hear, and hands the messages out.
+// speak returns the messages that are due to other replicas.
 func (h *handover) speak(now time.Time) (messages []coordinator.Message) {
 	if len(h.fleet.byID) > 0 {
 		h.silent = h.exchange.silent(now)
@@ -23,7 +23,7 @@ func (h *handover) speak(now time.Time) (messages []coordinator.Message) {
 	return messages
 }
 
-// speakTo adds a message to a peer, if there is anything to say.
+// speakTo adds a message to a peer if one is due.
 func (h *handover) speakTo(now time.Time, p *peer) {
 	m := coordinator.Message{
 		From: h.cfg.Replica, Incarnation: h.cfg.Incarnation, To: p.id, ToIncarnation: p.incarnation,
@@ -48,7 +48,7 @@ func (h *handover) speakTo(now time.Time, p *peer) {
 	h.outgoing = append(h.outgoing, m)
 }
 
-// handOver says what has changed since the last message.
+// handOver fills the message with what has changed since the last one.
 func (h *handover) handOver(p *peer, m *coordinator.Message) {
 	m.Number = p.out.sent + 1
 	for _, r := range p.out.queue {
@@ -61,7 +61,7 @@ func (h *handover) handOver(p *peer, m *coordinator.Message) {
 	p.out.forgetUnsent()
 }
 
-// repeat says everything.
+// repeat fills the message with all tickets.
 func (h *handover) repeat(now time.Time, p *peer, m *coordinator.Message) {
 	m.Number, m.Restate = p.out.sent+1, true
 	p.out.repeat, p.out.repeated = false, now
@@ -100,7 +100,7 @@ func (h *handover) watch(now time.Time) {
 	}
 }
 
-// next is when there is something to say, or to miss, at the latest.
+// next is when a message, or an acknowledgment, is due at the latest.
 func (h *handover) next(next time.Time) time.Time {
 	if e := h.exchange; e.underWay && !h.silent && len(h.fleet.byID) > 0 {
 		next = earlier(next, e.last.Add(h.cfg.Timings.LostAfter))

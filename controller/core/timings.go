@@ -2,7 +2,7 @@ package core
 
 import "time"
 
-// Timings is what a replica keeps time by. [DefaultTimings] has every field set.
+// Timings are the times that a replica works by. [DefaultTimings] has every field set.
 //
 // They add up to these bounds, beside the round trips:
 //
@@ -30,13 +30,13 @@ type Timings struct {
 	// WaitingTurn is the longest time between two turns while tickets wait: the most that
 	// a lost wake-up costs. Shorter costs turns that say nothing new.
 	WaitingTurn time.Duration
-	// FullPause is how long offers may wait for company while the pool is full and none
-	// can be granted; 0 states each at once. It saves turns where a turn costs a round
-	// trip.
+	// FullPause is how long offers may wait for others to go with them while the pool is
+	// full and none can be granted; 0 states each at once. It saves turns where a turn
+	// costs a round trip.
 	FullPause time.Duration
 	// FreshFor is how long after a turn a grant that a wake-up brings is taken without
 	// another turn; a quarter of the lease, so that it cannot have been given to another
-	// since, whatever the network did to the wake-up.
+	// since, however long the network took.
 	FreshFor time.Duration
 	// StaleAfter is how long a reply may take until what it says is no longer believed:
 	// it was this process that did not run. Half the lease.
@@ -58,11 +58,11 @@ type Timings struct {
 	// failure, and half of it is drawn at random, so that replicas do not come back in
 	// step.
 	MinPause, MaxPause time.Duration
-	// LostAfter is how long the ledger must have been silent before the others hear of
-	// it: early, so that they leave this replica its share by the time it takes it.
+	// LostAfter is how long the ledger must have been silent before the others are
+	// informed: early, so that they leave this replica its share by the time it takes it.
 	LostAfter time.Duration
-	// OutageAfter is how long turns may fail before the replica goes on by itself. Until
-	// then requests only wait. Shorter takes a stall of the ledger for its loss.
+	// OutageAfter is how long turns may fail before the replica dispatches by itself.
+	// Until then requests only wait. Shorter mistakes a stall of the ledger for its loss.
 	OutageAfter time.Duration
 	// OutageSettled is how far back an outage's charges are settled when it is over. Flows
 	// that came in by many replicas got more than their share of it, and settling all of
@@ -70,8 +70,8 @@ type Timings struct {
 	OutageSettled time.Duration
 
 	// PeerTimeout is how long another replica may take to acknowledge tickets before this
-	// one queues them itself. Shorter bridges a stalled owner sooner and is sooner
-	// mistaken.
+	// one queues them itself. Shorter bridges a stalled owner sooner, and more often
+	// mistakes a slow one for a stalled one.
 	PeerTimeout time.Duration
 	// PeerWindow is how many messages to another replica may be unacknowledged. What comes
 	// meanwhile goes with the next, so messages grow when the other is slow.

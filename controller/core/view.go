@@ -9,9 +9,9 @@ type View struct {
 	Generation uint64
 	// Waiting and InFlight are the requests whose connections are here.
 	Waiting, InFlight int
-	// Revoking are those in flight that were revoked and have not ended.
+	// Revoking are revoked requests that are still in flight.
 	Revoking int64
-	// Pool is what the endpoints take, Totals the whole fleet's figures.
+	// Pool is what the endpoints take, Totals the figures of the whole fleet.
 	Pool   Pool
 	Totals Totals
 	Bands  []BandView
@@ -24,17 +24,17 @@ type View struct {
 	Peers []PeerView
 	// FailedPicks is how often a fairness policy failed to choose.
 	FailedPicks uint64
-	// Tallies count what was done with the rest of the fleet.
+	// Tallies count what concerned other replicas.
 	Tallies Tallies
 }
 
-// Tallies count what the core did with, and for, the rest of the fleet.
+// Tallies count what concerned other replicas.
 type Tallies struct {
 	// Forwarded is the tickets handed to other replicas, repeated ones not
 	// counted; Moves the changes of the shard map, and Moved the waiting requests
 	// that were moved by them.
 	Forwarded, Moves, Moved uint64
-	// Revoked is the requests in flight that the ledger wanted ended.
+	// Revoked is requests in flight that the ledger revoked.
 	Revoked uint64
 }
 
@@ -55,7 +55,7 @@ func (c *Core) View() View {
 // LedgerState returns how the core stands with the ledger.
 func (c *Core) LedgerState() LedgerState { return c.exchange.state() }
 
-// InFlight returns how many requests the fleet has in flight, as last told.
+// InFlight returns how many requests the fleet has in flight, as last learnt.
 func (c *Core) InFlight() int64 {
 	return max(c.bands.totals.InFlight, int64(len(c.requests.inFlight)))
 }
