@@ -103,6 +103,32 @@ func (b *builder) fleet() {
 	}
 	b.keyPair(cert, key, f.PeerCert, f.PeerKey)
 	b.readable(ca, f.PeerCA)
+	b.exposure(f)
+}
+
+// exposure refuses to take other machines for replicas that prove nothing. Certificates
+// secure the ticket streams, and the gossip only a key.
+func (b *builder) exposure(f *Fleet) {
+	const gossip, peer, key, cert, insecure = "weir.fleet.gossip", "weir.fleet.peer", "weir.fleet.gossipKeyFile", "weir.fleet.peerCert", "weir.fleet.insecure"
+	if f.Gossip == "" || f.GossipKeyFile != "" || f.Insecure {
+		return
+	}
+	if beyondLoopback(f.Gossip) {
+		b.wrong(gossip, "whoever reaches it could join the fleet: give all replicas the same %s, or say %s", b.called(key, gossip), b.called(insecure, gossip))
+	} else if beyondLoopback(f.Peer) && f.PeerCert == "" {
+		b.wrong(peer, "whoever reaches it could pose as a replica: give all replicas the same %s, or each its own %s, or say %s",
+			b.called(key, peer), b.called(cert, peer), b.called(insecure, peer))
+	}
+}
+
+// beyondLoopback reports whether an address can be reached from other machines.
+func beyondLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil || host == "localhost" {
+		return false // it is reported elsewhere, or this machine's own
+	}
+	ip := net.ParseIP(host)
+	return ip == nil || !ip.IsLoopback()
 }
 
 func (b *builder) flows() {

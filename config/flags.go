@@ -91,6 +91,7 @@ var flags = []Flag{
 	{Name: "peer-cert", Group: GroupFleet, paths: []string{"weir.fleet.peerCert"}},
 	{Name: "peer-key", Group: GroupFleet, paths: []string{"weir.fleet.peerKey"}},
 	{Name: "peer-ca", Group: GroupFleet, paths: []string{"weir.fleet.peerCA"}},
+	{Name: "insecure-fleet", Group: GroupFleet, paths: []string{"weir.fleet.insecure"}},
 
 	{Name: "ext-proc", Group: GroupEnvoy, Takes: "address", paths: []string{"weir.extProc.listen"}},
 	{Name: "ext-proc-cert", Group: GroupEnvoy, paths: []string{"weir.extProc.cert"}},
@@ -150,6 +151,8 @@ func takes(field reflect.StructField) string {
 		return "size"
 	case t.Kind() == reflect.Int:
 		return "int"
+	case t.Kind() == reflect.Bool:
+		return "bool"
 	}
 	return "string"
 }

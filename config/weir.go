@@ -71,10 +71,11 @@ type Fleet struct {
 	Peer          string   `yaml:"peer,omitempty" doc:"Address for ticket streams from other replicas"`
 	Advertise     string   `yaml:"advertise,omitempty" doc:"IP address by which other replicas reach this one; by default the one of gossip"`
 	Join          []string `yaml:"join,omitempty" doc:"Gossip addresses to join by; a host name stands for all its addresses"`
-	GossipKeyFile string   `yaml:"gossipKeyFile,omitempty" file:"yes" doc:"File with the key that encrypts the gossip: base64 of 16, 24 or 32 bytes"`
-	PeerCert      string   `yaml:"peerCert,omitempty" file:"yes" doc:"Certificate file for ticket streams; with its key and the CA streams are TLS, and both ends show one"`
+	GossipKeyFile string   `yaml:"gossipKeyFile,omitempty" file:"yes" doc:"File with the fleet's key: it encrypts gossip and ticket streams, and replicas prove by it that they are of the fleet; base64 of 16, 24 or 32 bytes"`
+	PeerCert      string   `yaml:"peerCert,omitempty" file:"yes" doc:"Certificate file for ticket streams; with its key and the CA streams are TLS, and both ends show one. Without the fleet's key it must name the replica's id as a DNS name"`
 	PeerKey       string   `yaml:"peerKey,omitempty" file:"yes" doc:"Key file of that certificate"`
 	PeerCA        string   `yaml:"peerCA,omitempty" file:"yes" doc:"File with the CA that signs the replicas' certificates"`
+	Insecure      bool     `yaml:"insecure,omitempty" doc:"Take gossip and ticket streams from other machines without a key: whoever reaches the ports can then join the fleet and read what waits"`
 }
 
 // Objective is a named priority.

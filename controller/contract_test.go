@@ -53,6 +53,8 @@ func (l link) Start(h coordinator.Handler) {
 	}
 }
 
+func (link) SetLedger(string) {}
+
 func (l link) Send(m coordinator.Message) {
 	l.mu.Lock()
 	h := l.handlers[m.To]

@@ -5,8 +5,11 @@ import (
 )
 
 // ProtocolVersion is what replicas speak with each other. A replica speaks with
-// its own version and the one before. Version 2 added observations.
-const ProtocolVersion = 2
+// its own version and the one before. Version 2 added observations; version 3 proof of
+// the fleet's key, the ledger's identity, and tickets that an owner hands back. Where the
+// fleet has a key, one of version 2 cannot prove that it knows it: each then queues its
+// own tickets until it is updated.
+const ProtocolVersion = 3
 
 // Message is what one replica says to another. The first part is said by the
 // sender as an ingress, about its tickets in the receiver's queues; the second as
@@ -39,6 +42,10 @@ type Message struct {
 	// Rejected numbers the receiver's tickets that the sender's buffer had no
 	// room for. They are named again until the receiver says they are gone.
 	Rejected []uint64
+	// Unserved numbers the receiver's tickets that the sender's ledger dropped because
+	// the receiver has no lease there, and Declined those beyond what the sender takes of
+	// one replica: the receiver is to queue them itself.
+	Unserved, Declined []uint64
 
 	// Leaving is set when the sender is about to end: give it no tickets.
 	Leaving bool

@@ -70,7 +70,10 @@ func (f *fleet) joinGossip(r *replica, incarnation uint64) (*gossip.Fleet, error
 	if err != nil {
 		return nil, fmt.Errorf("listen on loopback: %w", err)
 	}
-	r.streams = stream.New(stream.Config{Listener: l, Replica: r.id, Incarnation: incarnation, Shards: shard.Count})
+	r.streams, err = stream.New(stream.Config{Listener: l, Replica: r.id, Incarnation: incarnation, Shards: shard.Count})
+	if err != nil {
+		return nil, err
+	}
 	cfg := gossip.Config{
 		Replica: r.id, Incarnation: incarnation, Shards: shard.Count, Bind: "127.0.0.1:0", PeerAddress: l.Addr().String(),
 		Streams: r.streams, Rejoin: time.Second,

@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"net"
@@ -12,11 +13,13 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/coordinator/stream"
 	"github.com/weirflow/weir/gateway/serving"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // exportMemberlist exports memberlist's own metrics, memberlist_*. It counts into
@@ -35,7 +38,7 @@ func exportMemberlist(registry prometheus.Registerer) error {
 }
 
 // openFleet binds the addresses.
-func openFleet(plan *config.Plan, incarnation uint64, log *zap.Logger) (*gossip.Fleet, error) {
+func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, incarnation uint64, log *zap.Logger) (*gossip.Fleet, error) {
 	w, f := &plan.File.Weir, &plan.File.Weir.Fleet
 	var key []byte
 	var peerTLS *tls.Config
@@ -49,6 +52,16 @@ func openFleet(plan *config.Plan, incarnation uint64, log *zap.Logger) (*gossip.
 		if peerTLS, err = stream.LoadTLS(f.PeerCert, f.PeerKey, f.PeerCA); err != nil {
 			return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.peerCert"), err)
 		}
+	}
+	kept := coordinator.Ledger{Pool: w.Pool, Prefix: w.Store.Prefix}
+	if shared, ok := ledger.(store.Shared); ok {
+		if kept.Identity, err = shared.Identity(ctx, ""); err != nil {
+			return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
+		}
+	}
+	settings, err := plan.Settings()
+	if err != nil {
+		return nil, err
 	}
 	listener, err := serving.Listen(plan.Name("weir.fleet.peer"), f.Peer)
 	if err != nil {
@@ -68,12 +81,18 @@ func openFleet(plan *config.Plan, incarnation uint64, log *zap.Logger) (*gossip.
 	if ip := net.ParseIP(peerHost); f.Advertise != "" || ip.IsUnspecified() {
 		peerHost = host
 	}
-	streams := stream.New(stream.Config{
-		Listener: listener, Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, TLS: peerTLS, Logger: log,
+	streams, err := stream.New(stream.Config{
+		Listener: listener, Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, Key: key, TLS: peerTLS,
+		Ledger: kept.Identity, Logger: log,
 	})
+	if err != nil {
+		_ = listener.Close()
+		return nil, err
+	}
 	fleet, err := gossip.New(gossip.Config{
 		Replica: w.Replica, Incarnation: incarnation, Build: build.Read().Version, Shards: shard.Count, Bind: f.Gossip, Advertise: net.JoinHostPort(host, port),
 		PeerAddress: net.JoinHostPort(peerHost, peerPort), Seeds: f.Join, Label: f.Name, Key: key,
+		Ledger: kept, Settings: settings,
 		Remember: 3 * time.Duration(*w.Store.Lease), Streams: streams, Logger: log,
 	})
 	if err != nil {

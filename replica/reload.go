@@ -53,6 +53,11 @@ func (r *reloader) reload() {
 	}
 	r.gateway.SetTenants(tenants(plan, &r.objectives))
 	r.gateway.Observe()
+	if r.fleet != nil {
+		if settings, err := plan.Settings(); err == nil {
+			r.fleet.SetSettings(settings)
+		}
+	}
 	r.plan = plan
 	r.log.Info("configuration taken over", zap.Strings("files", plan.Files()))
 }

@@ -104,7 +104,7 @@ func (r *replica) open(ctx context.Context) error {
 	incarnation := uint64(time.Now().UnixNano())
 	options := append(controllerOptions(plan), policyOptions(plan)...)
 	options = append(options, controller.WithLogger(r.log), controller.WithObserver(metrics), controller.WithIncarnation(incarnation))
-	if err := r.join(ctx, incarnation); err != nil {
+	if err := r.join(ctx, ledger, incarnation); err != nil {
 		return err
 	}
 	if r.fleet != nil {
@@ -150,16 +150,17 @@ func (r *replica) listen() error {
 }
 
 // join makes this replica a member of its fleet, if it has one.
-func (r *replica) join(ctx context.Context, incarnation uint64) (err error) {
+func (r *replica) join(ctx context.Context, ledger store.Ledger, incarnation uint64) (err error) {
 	if r.plan.File.Weir.Fleet.Gossip == "" {
 		return nil
 	}
 	if err := exportMemberlist(r.metrics); err != nil {
 		return err
 	}
-	if r.fleet, err = openFleet(r.plan, incarnation, r.log); err != nil {
+	if r.fleet, err = openFleet(ctx, r.plan, ledger, incarnation, r.log); err != nil {
 		return err
 	}
+	r.metrics.MustRegister(r.fleet.Metrics(r.plan.File.Weir.Pool))
 	if _, err := r.fleet.Join(ctx); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), err), r.fleet.Leave(ctx))
 	}

@@ -18,7 +18,7 @@ func TestBuildIsKnown(t *testing.T) {
 	for _, m := range b.Fleet.members().Live {
 		got[m.ID] = m.Version
 	}
-	if got["a"] != "v1.2.3" || got["b"] != strings.Repeat("v", maxBuild) {
+	if got["a"] != "v1.2.3" || got["b"] != strings.Repeat("v", maxWords) {
 		t.Errorf("builds %v", got)
 	}
 	d := delegate{a.Fleet}

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/memberlist"
 	"go.uber.org/zap"
 
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/coordinator/stream"
 )
 
@@ -34,6 +35,12 @@ type Config struct {
 	// Seeds are replicas to join by, as host:port; a host name stands for all its
 	// addresses, such as a headless Service's.
 	Seeds []string
+	// Ledger is the ledger that this replica keeps. Who keeps another one is no member;
+	// see SetLedger.
+	Ledger coordinator.Ledger
+	// Settings are fingerprints of what should be the same at all replicas; see
+	// SetSettings.
+	Settings []coordinator.Setting
 	// Label must be the same in a fleet: gossip under another one is ignored.
 	Label string
 	// Key encrypts the gossip; 16, 24 or 32 bytes, or nil for none.

@@ -7,8 +7,6 @@ import (
 
 	"github.com/hashicorp/memberlist"
 	"go.uber.org/zap"
-
-	"github.com/weirflow/weir/coordinator"
 )
 
 // delegate is the Fleet as memberlist sees it. Each method is of one of its
@@ -19,8 +17,8 @@ type delegate struct{ *Fleet }
 func (d delegate) NodeMeta(limit int) []byte {
 	m := d.meta()
 	data := m.encode()
-	if len(data) > limit {
-		m.Build = "" // the others can do without
+	if len(data) > limit { // the others can do without what is for people to read
+		m.Build, m.Pool, m.Prefix = "", "", ""
 		data = m.encode()
 	}
 	return data
@@ -64,10 +62,7 @@ func (d delegate) learn(n *memberlist.Node) {
 		return // NotifyAlive said so
 	}
 	d.mu.Lock()
-	d.known[n.Name] = known{
-		Member: coordinator.Member{ID: n.Name, Incarnation: m.Incarnation, Version: m.Build, Address: m.Address, Leaving: m.Leaving},
-		gossip: &net.UDPAddr{IP: n.Addr, Port: int(n.Port)},
-	}
+	d.known[n.Name] = known{id: n.Name, meta: m, gossip: &net.UDPAddr{IP: n.Addr, Port: int(n.Port)}}
 	d.mu.Unlock()
 	d.changed()
 }

@@ -3,7 +3,6 @@ package gossip
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -36,6 +35,8 @@ type Fleet struct {
 	// mu is taken while memberlist holds its own lock, so memberlist is not
 	// called under it.
 	mu        sync.Mutex
+	ledger    coordinator.Ledger
+	settings  []coordinator.Setting
 	known     map[string]known     // who gossips
 	dead      map[string]time.Time // when they were noticed to be
 	suspected map[string]uint64    // incarnations that did not answer when their stream broke
@@ -47,7 +48,8 @@ type Fleet struct {
 // known is a replica that gossips: what its metadata says, and where it is to be
 // pinged. memberlist's own nodes may only be read while it tells of them.
 type known struct {
-	coordinator.Member
+	id string
+	meta
 	gossip *net.UDPAddr
 }
 
@@ -55,7 +57,7 @@ type known struct {
 func New(cfg Config) (*Fleet, error) {
 	cfg = cfg.withDefaults()
 	f := &Fleet{
-		cfg: cfg, streams: cfg.Streams, changes: make(chan struct{}, 1), quit: make(chan struct{}),
+		cfg: cfg, streams: cfg.Streams, ledger: cfg.Ledger, settings: cfg.Settings, changes: make(chan struct{}, 1), quit: make(chan struct{}),
 		known: make(map[string]known), dead: make(map[string]time.Time), suspected: make(map[string]uint64), refused: make(map[string]string),
 		dupes: make(chan error, 1),
 	}
@@ -174,6 +176,32 @@ func (f *Fleet) Retire() {
 	}
 }
 
+// SetLedger implements coordinator.Fleet.
+func (f *Fleet) SetLedger(identity string) {
+	f.mu.Lock()
+	changed := f.ledger.Identity != identity
+	f.ledger.Identity = identity
+	f.mu.Unlock()
+	f.streams.SetLedger(identity)
+	if changed {
+		f.announce()
+	}
+}
+
+// SetSettings says what this replica's settings are from now on.
+func (f *Fleet) SetSettings(settings []coordinator.Setting) {
+	f.mu.Lock()
+	f.settings = settings
+	f.mu.Unlock()
+	f.announce()
+}
+
+// announce tells the others what has changed of this replica, and looks at them anew.
+func (f *Fleet) announce() {
+	_ = f.list.UpdateNode(time.Second) // who does not hear of it now will by the next exchange
+	f.changed()
+}
+
 // Leave implements coordinator.Fleet. A second call does nothing.
 func (f *Fleet) Leave(ctx context.Context) (err error) {
 	f.once.Do(func() { err = f.leave(ctx) })
@@ -239,7 +267,7 @@ func (f *Fleet) follow() {
 			f.recheck()
 		}
 		m := f.members()
-		if told && slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) {
+		if told && slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) && slices.Equal(m.Apart, last.Apart) {
 			continue
 		}
 		told = true
@@ -264,27 +292,10 @@ func (f *Fleet) recheck() {
 	}
 	f.mu.Unlock()
 	for _, k := range suspects {
-		if _, err := f.list.Ping(k.ID, k.gossip); err == nil {
+		if _, err := f.list.Ping(k.id, k.gossip); err == nil {
 			f.mu.Lock()
-			delete(f.suspected, k.ID)
+			delete(f.suspected, k.id)
 			f.mu.Unlock()
-		}
-	}
-}
-
-// note logs who came and went.
-func (f *Fleet) note(before, now coordinator.Members) {
-	known := func(ms []coordinator.Member, id string) bool {
-		return slices.ContainsFunc(ms, func(m coordinator.Member) bool { return m.ID == id })
-	}
-	for _, m := range now.Live {
-		if m.ID != f.cfg.Replica && !known(before.Live, m.ID) {
-			f.cfg.Logger.Info("a replica joined", zap.String("peer", m.ID), zap.String("address", m.Address))
-		}
-	}
-	for _, m := range before.Live {
-		if !known(now.Live, m.ID) {
-			f.cfg.Logger.Info("a replica is gone", zap.String("peer", m.ID), zap.Bool("died", slices.Contains(now.Dead, m.ID)))
 		}
 	}
 }
@@ -302,7 +313,15 @@ func (f *Fleet) members() coordinator.Members {
 			delete(f.suspected, id) // it runs anew
 		}
 		delete(f.dead, id)
-		ms.Live = append(ms.Live, k.Member)
+		if id != f.cfg.Replica && !f.shares(&k.meta) {
+			ms.Apart = append(ms.Apart, coordinator.Apart{ID: id, Ledger: coordinator.Ledger{Identity: k.Ledger, Pool: k.Pool, Prefix: k.Prefix}})
+			continue
+		}
+		m := coordinator.Member{ID: id, Incarnation: k.Incarnation, Version: k.Build, Address: k.Address, Leaving: k.Leaving}
+		if id != f.cfg.Replica {
+			m.Differs = f.differs(&k.meta)
+		}
+		ms.Live = append(ms.Live, m)
 	}
 	for id, at := range f.dead {
 		if time.Since(at) > f.cfg.Remember {
@@ -312,6 +331,7 @@ func (f *Fleet) members() coordinator.Members {
 		ms.Dead = append(ms.Dead, id)
 	}
 	slices.SortFunc(ms.Live, func(a, b coordinator.Member) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(ms.Apart, func(a, b coordinator.Apart) int { return strings.Compare(a.ID, b.ID) })
 	slices.Sort(ms.Dead)
 	return ms
 }
@@ -330,26 +350,4 @@ func (f *Fleet) rejoin() {
 			f.changed()
 		}
 	}
-}
-
-// logWriter puts memberlist's lines into the log, at their own level.
-type logWriter struct{ *zap.Logger }
-
-var _ io.Writer = logWriter{}
-
-func (w logWriter) Write(p []byte) (int, error) {
-	line := strings.TrimSpace(string(p))
-	text := line
-	if _, after, ok := strings.Cut(line, "] "); ok {
-		text = after
-	}
-	switch {
-	case strings.HasPrefix(line, "[ERR]"):
-		w.Warn(text)
-	case strings.HasPrefix(line, "[WARN]"), strings.HasPrefix(line, "[INFO]"):
-		w.Info(text)
-	default:
-		w.Debug(text)
-	}
-	return len(p), nil
 }

@@ -56,9 +56,11 @@ func start(t *testing.T, id string, configure func(*Config), by ...*node) *node 
 	if configure != nil {
 		configure(&cfg)
 	}
-	cfg.Streams = stream.New(stream.Config{
-		Listener: l, Replica: id, Incarnation: cfg.Incarnation, Shards: cfg.Shards, Redial: 50 * time.Millisecond,
-	})
+	if cfg.Streams, err = stream.New(stream.Config{
+		Listener: l, Replica: id, Incarnation: cfg.Incarnation, Shards: cfg.Shards, Redial: 50 * time.Millisecond, Ledger: cfg.Ledger.Identity,
+	}); err != nil {
+		t.Fatal(err)
+	}
 	f, err := New(cfg)
 	if err != nil {
 		t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 
@@ -25,12 +26,15 @@ type meta struct {
 	Incarnation uint64 `json:"i"`
 	Address     string `json:"a"`
 	Leaving     bool   `json:"l,omitempty"`
-	// Build is Weir's version, cut to maxBuild bytes. Nothing depends on it.
+	// Build is Weir's version, cut as they are. Nothing depends on it.
 	Build string `json:"w,omitempty"`
+	// Since protocol version 3. Pool and Prefix are cut to maxWords.
+	Ledger string `json:"b,omitempty"`
+	Pool   string `json:"p,omitempty"`
+	Prefix string `json:"k,omitempty"`
+	// Settings are fingerprints, as key=print,key=print,...
+	Settings string `json:"f,omitempty"`
 }
-
-// maxBuild bounds what a replica says of its build.
-const maxBuild = 48
 
 func (m *meta) encode() []byte {
 	data, err := json.Marshal(m)
@@ -40,12 +44,54 @@ func (m *meta) encode() []byte {
 	return data
 }
 
+const (
+	// maxWords and maxSettings bound what is said in metadata, in bytes.
+	maxWords, maxSettings = 40, 200
+)
+
 func (f *Fleet) meta() meta {
-	return meta{
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	m := meta{
 		Version: coordinator.ProtocolVersion, Shards: f.cfg.Shards, Incarnation: f.cfg.Incarnation,
 		Address: f.cfg.PeerAddress, Leaving: f.leaving.Load(),
-		Build: strings.ToValidUTF8(f.cfg.Build[:min(maxBuild, len(f.cfg.Build))], ""),
+		Build:  words(f.cfg.Build),
+		Ledger: f.ledger.Identity, Pool: words(f.ledger.Pool), Prefix: words(f.ledger.Prefix),
 	}
+	var prints []string
+	for _, s := range f.settings {
+		prints = append(prints, s.Key+"="+s.Print)
+	}
+	if m.Settings = strings.Join(prints, ","); len(m.Settings) > maxSettings {
+		m.Settings = "" // they would not fit; the others compare nothing
+	}
+	return m
+}
+
+// words cuts what is for people to read.
+func words(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxWords)], "") }
+
+// shares reports whether a replica of this metadata keeps this one's ledger. One that
+// does not say, as before protocol version 3, is believed to.
+func (f *Fleet) shares(m *meta) bool {
+	return m.Ledger == "" || f.ledger.Identity == "" || m.Ledger == f.ledger.Identity
+}
+
+// differs names the settings that are others' in metadata.
+func (f *Fleet) differs(m *meta) string {
+	theirs := make(map[string]string)
+	for setting := range strings.SplitSeq(m.Settings, ",") {
+		if key, print, ok := strings.Cut(setting, "="); ok {
+			theirs[key] = print
+		}
+	}
+	var paths []string
+	for _, s := range f.settings {
+		if print, told := theirs[s.Key]; told && print != s.Print {
+			paths = append(paths, s.Path)
+		}
+	}
+	return strings.Join(paths, ", ")
 }
 
 // read reads a member's metadata, and refuses a replica that this one cannot
@@ -55,7 +101,7 @@ func (f *Fleet) read(n *memberlist.Node) (meta, error) {
 	if err := json.Unmarshal(n.Meta, &m); err != nil {
 		return m, fmt.Errorf("%w: %q at %s is no replica of weir: its metadata cannot be read", ErrIncompatible, n.Name, n.Address())
 	}
-	m.Build = strings.ToValidUTF8(m.Build[:min(maxBuild, len(m.Build))], "")
+	m.Build, m.Pool, m.Prefix = words(m.Build), words(m.Pool), words(m.Prefix)
 	switch {
 	case len(n.Name) > maxID:
 		return m, fmt.Errorf("%w: an id of %d bytes at %s", ErrIncompatible, len(n.Name), n.Address())
@@ -65,6 +111,8 @@ func (f *Fleet) read(n *memberlist.Node) (meta, error) {
 	case m.Version < coordinator.ProtocolVersion-1 || m.Version > coordinator.ProtocolVersion+1:
 		return m, fmt.Errorf("%w: %q speaks protocol version %d, this replica %d: one apart is the most that works",
 			ErrIncompatible, n.Name, m.Version, coordinator.ProtocolVersion)
+	case m.Incarnation > uint64(time.Now().Add(maxAhead).UnixNano()) && (n.Name != f.cfg.Replica || m.Incarnation != f.cfg.Incarnation):
+		return m, fmt.Errorf("%w: %q at %s says that it started in the future: set its clock right, or this one's", ErrIncompatible, n.Name, n.Address())
 	case n.Name == f.cfg.Replica && m.Incarnation != f.cfg.Incarnation && !f.formerly(n, m.Incarnation):
 		return m, fmt.Errorf("%w: another process runs as replica %q at %s: give one of them another --replica-id",
 			ErrDuplicateID, n.Name, n.Address())
@@ -78,4 +126,9 @@ func (f *Fleet) formerly(n *memberlist.Node, incarnation uint64) bool {
 	return incarnation < f.cfg.Incarnation && n.Address() == f.Address()
 }
 
-const maxID = 128
+const (
+	maxID = 128
+	// maxAhead is how far another replica's clock may be ahead: an incarnation is when a
+	// replica started, and one beyond every clock's would shut out its later runs.
+	maxAhead = time.Minute
+)

@@ -19,7 +19,7 @@ var ErrMalformed = errors.New("malformed message")
 func encode(m *coordinator.Message) *ticketpb.Message {
 	w := &ticketpb.Message{
 		ToIncarnation: m.ToIncarnation, Number: m.Number, Restate: m.Restate, Gone: m.Gone,
-		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected,
+		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, Unserved: m.Unserved, Declined: m.Declined,
 		Leaving: m.Leaving, LedgerLost: m.LedgerLost,
 	}
 	tickets := make([]ticketpb.Ticket, len(m.Queued))
@@ -38,7 +38,7 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 	m := coordinator.Message{
 		From: from, Incarnation: incarnation, To: to,
 		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Restate: w.GetRestate(), Gone: w.GetGone(),
-		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(),
+		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
 		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(),
 	}
 	if len(w.GetQueued()) > 0 {
@@ -84,30 +84,37 @@ func fromNanos(n uint64) time.Time {
 
 // hello says who this replica is.
 func (s *Streams) hello(to string) *ticketpb.Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	return &ticketpb.Message{Hello: &ticketpb.Hello{
 		ProtocolVersion: coordinator.ProtocolVersion, Shards: uint32(s.cfg.Shards),
-		Replica: s.cfg.Replica, Incarnation: s.cfg.Incarnation, To: to,
+		Replica: s.cfg.Replica, Incarnation: s.cfg.Incarnation, To: to, Ledger: s.ledger,
 	}}
 }
 
 // check refuses a replica that this one cannot work with.
 func (s *Streams) check(h *ticketpb.Hello) error {
-	version := int(h.GetProtocolVersion())
 	switch {
 	case h == nil:
 		return fmt.Errorf("%w: a stream must begin with a hello", ErrMalformed)
 	case h.GetReplica() == "" || len(h.GetReplica()) > maxID:
 		return fmt.Errorf("%w: a replica id of %d bytes, from 1 to %d are allowed", ErrMalformed, len(h.GetReplica()), maxID)
-	case h.GetReplica() == s.cfg.Replica:
-		return fmt.Errorf("replica id %q is this replica's own: give each replica another --replica-id", h.GetReplica())
-	case h.GetTo() != "" && h.GetTo() != s.cfg.Replica:
+	}
+	err := acceptable(s.cfg.Replica, claim{Version: h.GetProtocolVersion(), Replica: h.GetReplica(), Incarnation: h.GetIncarnation()}, latest())
+	if err != nil {
+		return err
+	}
+	if h.GetTo() != "" && h.GetTo() != s.cfg.Replica {
 		return fmt.Errorf("this is replica %q, not %q", s.cfg.Replica, h.GetTo())
-	case version < coordinator.ProtocolVersion-1 || version > coordinator.ProtocolVersion+1:
-		return fmt.Errorf("replica %q speaks protocol version %d, this one %d: one apart is the most that works",
-			h.GetReplica(), version, coordinator.ProtocolVersion)
-	case int(h.GetShards()) != s.cfg.Shards:
+	}
+	if int(h.GetShards()) != s.cfg.Shards {
 		return fmt.Errorf("replica %q has %d shards, this one %d: give all replicas the same number",
 			h.GetReplica(), h.GetShards(), s.cfg.Shards)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.GetLedger() != "" && s.ledger != "" && h.GetLedger() != s.ledger {
+		return fmt.Errorf("replica %q keeps another ledger: give both the same --redis, --redis-prefix and --pool, or one of them another --fleet", h.GetReplica())
 	}
 	return nil
 }

@@ -17,8 +17,15 @@ type Config struct {
 	Incarnation uint64
 	// Shards is the number of shards; a replica with another one is refused.
 	Shards int
-	// TLS is used in both directions; nil for none. See LoadTLS.
+	// Key is the fleet's: both ends of a stream prove that they know it, and streams are
+	// encrypted; nil for none.
+	Key []byte
+	// TLS is used in both directions; nil for none. See LoadTLS. Without a Key, the
+	// certificate must carry the replica's id.
 	TLS *tls.Config
+	// Ledger is the identity of the ledger that this replica keeps; who keeps another one
+	// is refused. Empty means unknown; see SetLedger.
+	Ledger string
 	// Logger gets what an operator should know; nothing by default.
 	Logger *zap.Logger
 	// Redial is the longest pause between two tries to reach a replica; 1 s.
@@ -50,4 +57,9 @@ const (
 	maxID, maxFlow = 128, 1024
 	// handshake is how long a replica may take to say who it is.
 	handshake = 5 * time.Second
+	// acquaintance is how long a replica that gossip does not know yet is waited for: it
+	// may have heard of this one first.
+	acquaintance = 2 * time.Second
+	// refusals is how often refused connections are logged at most.
+	refusals = 10 * time.Second
 )

@@ -17,9 +17,9 @@ import (
 
 // conn is one stream to a replica.
 type conn struct {
-	peer  string
-	out   chan coordinator.Message
-	began time.Time
+	peer        string
+	incarnation uint64
+	out         chan coordinator.Message
 	// What this replica saw of the endpoints, if the other can hear of it.
 	observed chan coordinator.Observations
 	version  int
@@ -64,7 +64,7 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	c := &conn{
-		peer: h.GetReplica(), out: make(chan coordinator.Message, s.cfg.Backlog), began: time.Now(), end: end,
+		peer: h.GetReplica(), incarnation: h.GetIncarnation(), out: make(chan coordinator.Message, s.cfg.Backlog), end: end,
 		observed: make(chan coordinator.Observations, maxObserved), version: int(h.GetProtocolVersion()),
 	}
 	s.mu.Lock()

@@ -56,8 +56,12 @@ func start(t *testing.T, id string, configure func(*Config)) *end {
 	if configure != nil {
 		configure(&cfg)
 	}
+	streams, err := New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
 	e := &end{
-		Streams: New(cfg), up: make(chan bool, 100), messages: make(chan coordinator.Message, 100),
+		Streams: streams, up: make(chan bool, 100), messages: make(chan coordinator.Message, 100),
 		logs: logs, address: l.Addr().String(),
 	}
 	e.Start(e)
@@ -145,6 +149,7 @@ func TestBreaks(t *testing.T) {
 func TestGarbage(t *testing.T) {
 	a, b := start(t, "a", nil), start(t, "b", nil)
 	introduce(a, b)
+	wait(t, "a's stream", a.up)
 	wait(t, "b's stream", b.up)
 	for _, garbage := range []string{"GET / HTTP/1.1\r\n\r\n", "\x00\xff\x13\x37", strings.Repeat("x", 1<<20)} {
 		c, err := net.Dial("tcp", b.address)
@@ -218,7 +223,7 @@ func (a *authority) sign(t *testing.T, name string, valid time.Duration, ca bool
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
 		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(valid),
-		IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
+		DNSNames: []string{name}, IsCA: ca, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,
 	}
 	parent, signer := a.cert, a.key
 	if ca {
@@ -255,25 +260,31 @@ func (a *authority) config(t *testing.T, name string, trusted *authority) *tls.C
 	return cfg
 }
 
-// TestTLS lets in whom the fleet's CA signed, and nobody whose certificate
-// expired, is another CA's, or is missing.
+// TestTLS lets in whose certificate the fleet's CA signed for its id, and nobody whose
+// certificate expired, is another replica's or another CA's, or is missing.
 func TestTLS(t *testing.T) {
 	fleet, other := newAuthority(t), newAuthority(t)
-	fleet.sign(t, "good", time.Hour, false)
-	fleet.sign(t, "expired", -time.Hour, false)
-	other.sign(t, "stranger", time.Hour, false)
+	for _, name := range []string{"a", "b", "c"} {
+		fleet.sign(t, name, time.Hour, false)
+	}
+	other.sign(t, "a", time.Hour, false)
+	late := newAuthority(t)
+	late.cert, late.key = fleet.cert, fleet.key
+	late.sign(t, "a", -time.Hour, false)
+	expired := late.config(t, "a", fleet)
 	for name, tc := range map[string]struct {
 		tls  *tls.Config
 		want string // in the dialing replica's log; "" for a stream
 	}{
-		"good":     {fleet.config(t, "good", fleet), ""},
-		"expired":  {fleet.config(t, "expired", fleet), "certificate"},
-		"stranger": {other.config(t, "stranger", fleet), "certificate"},
-		"none":     {nil, "dial"},
+		"its own":        {fleet.config(t, "a", fleet), ""},
+		"another's":      {fleet.config(t, "c", fleet), `its certificate is not replica "a"'s`},
+		"expired":        {expired, "certificate"},
+		"of another CA":  {other.config(t, "a", fleet), "certificate"},
+		"no certificate": {nil, "dial"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a := start(t, "a", func(c *Config) { c.TLS = tc.tls })
-			b := start(t, "b", func(c *Config) { c.TLS = fleet.config(t, "good", fleet) })
+			b := start(t, "b", func(c *Config) { c.TLS = fleet.config(t, "b", fleet) })
 			introduce(a, b)
 			if tc.want != "" {
 				a.waitLog(t, tc.want)

@@ -3,13 +3,13 @@ package stream
 import (
 	"context"
 	"fmt"
+	"net"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
@@ -28,12 +28,17 @@ type Streams struct {
 	cancel  context.CancelFunc
 	ctx     context.Context //nolint:containedctx // the life of the goroutines
 	running sync.WaitGroup
+	creds   *peerCredentials // nil where nobody has to prove anything
+	refused refusalLog
 	// Broken is called when a stream to a replica broke; set before Start.
 	Broken func(peer string)
 
-	mu    sync.Mutex
-	conns map[string]*conn
-	dials map[string]*dial
+	mu      sync.Mutex
+	ledger  string
+	members map[string]coordinator.Member // who may have a stream, by gossip
+	changed chan struct{}                 // closed when they change
+	conns   map[string]*conn
+	dials   map[string]*dial
 }
 
 // dial is the effort to keep a stream to a replica.
@@ -43,12 +48,22 @@ type dial struct {
 }
 
 // New returns streams that nobody can connect to before Start.
-func New(cfg Config) *Streams {
+func New(cfg Config) (*Streams, error) {
 	ctx, cancel := context.WithCancel(context.Background())
-	return &Streams{
+	s := &Streams{
 		cfg: cfg.withDefaults(), ctx: ctx, cancel: cancel, Broken: func(string) {},
+		ledger: cfg.Ledger, members: make(map[string]coordinator.Member), changed: make(chan struct{}),
 		conns: make(map[string]*conn), dials: make(map[string]*dial),
 	}
+	var err error
+	if s.creds, err = newCredentials(&s.cfg); err != nil {
+		return nil, fmt.Errorf("secure the ticket streams: %w", err)
+	}
+	s.refused.log = s.cfg.Logger
+	if s.creds != nil {
+		s.creds.refused = func(from net.Addr, err error) { s.refused.note(from.String(), err) }
+	}
+	return s, nil
 }
 
 // Start takes streams, and tells the handler what comes.
@@ -58,21 +73,35 @@ func (s *Streams) Start(h coordinator.Handler) {
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(4), grpc.ConnectionTimeout(handshake),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: time.Second}),
 	}
-	if s.cfg.TLS != nil {
-		options = append(options, grpc.Creds(credentials.NewTLS(s.cfg.TLS)))
+	if s.creds != nil {
+		options = append(options, grpc.Creds(s.creds))
 	}
 	s.server = grpc.NewServer(options...)
 	ticketpb.RegisterTicketsServer(s.server, s)
 	s.running.Go(func() { _ = s.server.Serve(s.cfg.Listener) }) // returns when stopped
 }
 
+// SetLedger says which ledger this replica keeps from now on.
+func (s *Streams) SetLedger(identity string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ledger = identity
+}
+
+// Refused is how many connections and streams were refused.
+func (s *Streams) Refused() uint64 { return s.refused.count.Load() }
+
 // SetMembers says whom to keep streams with. Streams to others are closed.
 func (s *Streams) SetMembers(live []coordinator.Member) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	wanted := make(map[string]bool)
+	s.members = make(map[string]coordinator.Member, len(live))
 	for _, m := range live {
-		wanted[m.ID] = true
+		s.members[m.ID] = m
+	}
+	close(s.changed)
+	s.changed = make(chan struct{})
+	for _, m := range live {
 		if m.ID <= s.cfg.Replica || s.ctx.Err() != nil {
 			continue // it dials
 		}
@@ -87,14 +116,41 @@ func (s *Streams) SetMembers(live []coordinator.Member) {
 		s.running.Go(func() { s.keepDialing(ctx, m) })
 	}
 	for id, d := range s.dials {
-		if !wanted[id] {
+		if _, wanted := s.members[id]; !wanted {
 			d.cancel()
 			delete(s.dials, id)
 		}
 	}
 	for id, c := range s.conns {
-		if !wanted[id] && time.Since(c.began) > handshake { // it may know of us before we know of it
+		if m, wanted := s.members[id]; !wanted {
 			c.end(fmt.Errorf("replica %q is no member", id))
+		} else if m.Incarnation != c.incarnation {
+			c.end(fmt.Errorf("replica %q runs anew", id))
+		}
+	}
+}
+
+// acquainted waits a moment for gossip to know of a run of a replica.
+func (s *Streams) acquainted(ctx context.Context, id string, incarnation uint64) error {
+	timer := time.NewTimer(acquaintance)
+	defer timer.Stop()
+	for {
+		s.mu.Lock()
+		m, known := s.members[id]
+		changed := s.changed
+		s.mu.Unlock()
+		switch {
+		case known && m.Incarnation == incarnation:
+			return nil
+		case known && m.Incarnation > incarnation:
+			return fmt.Errorf("replica %q runs anew, and this is an earlier run", id)
+		}
+		select {
+		case <-changed:
+		case <-timer.C:
+			return fmt.Errorf("gossip does not know replica %q, or not this run of it", id)
+		case <-ctx.Done():
+			return context.Cause(ctx)
 		}
 	}
 }
@@ -161,12 +217,9 @@ func (s *Streams) flushed() bool {
 
 // Connect implements the gRPC service.
 func (s *Streams) Connect(stream grpc.BidiStreamingServer[ticketpb.Message, ticketpb.Message]) error {
-	h, err := firstWord(stream.Context(), stream.Recv)
-	if err == nil {
-		err = s.check(h)
-	}
+	h, err := s.admit(stream.Context(), stream.Recv)
 	if err != nil {
-		s.cfg.Logger.Warn("refused a ticket stream", zap.String("from", peerAddress(stream.Context())), zap.Error(err))
+		s.refused.note(peerAddress(stream.Context()), err)
 		return refused(err)
 	}
 	if err := stream.Send(s.hello(h.GetReplica())); err != nil {
@@ -175,11 +228,26 @@ func (s *Streams) Connect(stream grpc.BidiStreamingServer[ticketpb.Message, tick
 	return s.run(stream.Context(), h, stream)
 }
 
+// admit waits for a hello, and returns it if its sender may have a stream.
+func (s *Streams) admit(ctx context.Context, recv func() (*ticketpb.Message, error)) (*ticketpb.Hello, error) {
+	h, err := firstWord(ctx, recv)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.check(h); err != nil {
+		return nil, err
+	}
+	if err := s.authenticate(ctx, h.GetReplica(), h.GetIncarnation()); err != nil {
+		return nil, err
+	}
+	return h, s.acquainted(ctx, h.GetReplica(), h.GetIncarnation())
+}
+
 // keepDialing keeps a stream to a member until ctx ends.
 func (s *Streams) keepDialing(ctx context.Context, m coordinator.Member) {
 	creds := insecure.NewCredentials()
-	if s.cfg.TLS != nil {
-		creds = credentials.NewTLS(s.cfg.TLS)
+	if s.creds != nil {
+		creds = s.creds.to(m)
 	}
 	log := s.cfg.Logger.With(zap.String("peer", m.ID), zap.String("address", m.Address))
 	client, err := grpc.NewClient("passthrough:///"+m.Address, grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
@@ -230,8 +298,11 @@ func (s *Streams) dialOnce(ctx context.Context, client *grpc.ClientConn, m coord
 	if err := s.check(h); err != nil {
 		return err
 	}
-	if h.GetReplica() != m.ID {
+	switch {
+	case h.GetReplica() != m.ID:
 		return fmt.Errorf("%s is replica %q, not %q", m.Address, h.GetReplica(), m.ID)
+	case h.GetIncarnation() != m.Incarnation:
+		return fmt.Errorf("replica %q runs anew, which gossip does not know yet", m.ID)
 	}
 	return s.run(ctx, h, stream)
 }

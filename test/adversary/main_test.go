@@ -2,21 +2,13 @@ package adversary
 
 import (
 	"net"
-	"os"
 	"testing"
 
-	"github.com/weirflow/weir/test/process"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/test/processes"
 )
 
-func TestMain(m *testing.M) { os.Exit(process.Main(m)) }
-
-// slow skips a test that takes long, unless they were asked for.
-func slow(t *testing.T) {
-	t.Helper()
-	if os.Getenv("WEIR_ADVERSARY") == "" {
-		t.Skip("skipped: it takes long; make adversary runs it")
-	}
-}
+func TestMain(m *testing.M) { processes.Main(m) }
 
 // freeAddress is an address on loopback that nobody listened at just now.
 func freeAddress(t *testing.T) string {
@@ -27,4 +19,24 @@ func freeAddress(t *testing.T) string {
 	}
 	defer l.Close() //nolint:errcheck // it only held the port
 	return l.Addr().String()
+}
+
+// status is what a replica says of another one, or nil.
+func status(r *processes.Replica, id string) *gateway.ReplicaStatus {
+	all, err := processes.Get[[]gateway.ReplicaStatus](r, "/v1/replicas")
+	if err != nil {
+		return nil
+	}
+	for i := range all {
+		if all[i].ID == id {
+			return &all[i]
+		}
+	}
+	return nil
+}
+
+// reaches reports whether a replica hands tickets to another.
+func reaches(r *processes.Replica, id string) bool {
+	s := status(r, id)
+	return s != nil && s.Live && s.Reachable
 }

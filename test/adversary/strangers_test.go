@@ -10,76 +10,23 @@ import (
 
 	"github.com/hashicorp/memberlist"
 
-	"github.com/weirflow/weir/internal/redistest"
-	"github.com/weirflow/weir/test/process"
+	"github.com/weirflow/weir/test/processes"
 )
 
-// fleet is three replicas of one pool of 24, and clients that keep it busy.
-type fleet struct {
-	redis    *redistest.Server
-	servers  *process.Servers
-	load     *process.Load
-	replicas []*process.Replica
-}
-
-const limit = 24
-
-func startFleet(t *testing.T, args ...string) *fleet {
-	t.Helper()
-	f := &fleet{redis: redistest.Start(t), servers: process.StartServers(t, 2, limit/2, 5*time.Millisecond), load: process.StartLoad(t)}
-	for i := range 3 {
-		f.add(t, fmt.Sprint("r", i), args...)
-	}
-	f.wait(t)
-	return f
-}
-
-func (f *fleet) args(more ...string) []string {
-	args := []string{
-		"--redis", f.redis.URL(), "--upstream", f.servers.URLs[0], "--upstream", f.servers.URLs[1], "--max-concurrency", fmt.Sprint(limit / 2),
-		"--fairness", "round-robin-fairness-policy", "--gossip", "127.0.0.1:0",
-	}
-	if len(f.replicas) > 0 {
-		args = append(args, "--join", f.replicas[0].Gossip)
-	}
-	return append(args, more...)
-}
-
-func (f *fleet) add(t *testing.T, id string, more ...string) *process.Replica {
-	t.Helper()
-	r := process.Start(t, id, f.args(more...)...)
-	f.replicas = append(f.replicas, r)
-	return r
-}
-
-// wait waits until all replicas hand tickets to each other.
-func (f *fleet) wait(t *testing.T) {
-	t.Helper()
-	process.Wait(t, "all reach each other", 10*time.Second, func() bool {
-		for _, a := range f.replicas {
-			for _, b := range f.replicas {
-				if !reaches(a, b.ID) {
-					return false
-				}
-			}
-		}
-		return true
-	})
-}
-
 // busy starts tenants at every replica, more than the pool takes.
-func (f *fleet) busy() {
+func busy(c *processes.Cluster) *processes.Load {
+	l, ctx := processes.StartLoad(c.T)
 	for i := range 12 {
-		r := f.replicas[i%len(f.replicas)]
-		f.load.Tenant(fmt.Sprint("tenant-", i), 6, func() string { return r.URL })
+		l.Tenant(ctx, fmt.Sprint("tenant-", i), 6, c.Replicas[i%len(c.Replicas)])
 	}
+	return l
 }
 
 // peak is the most requests in flight within a time.
-func (f *fleet) peak(d time.Duration) int64 {
-	f.servers.Peak.Store(f.servers.InFlight.Load())
+func peak(c *processes.Cluster, d time.Duration) int64 {
+	c.Servers.Peak.Store(c.Servers.InFlight.Load())
 	time.Sleep(d)
-	return f.servers.Peak.Load()
+	return c.Servers.Peak.Load()
 }
 
 // impostor gossips in a fleet's name with metadata of its choice.
@@ -113,7 +60,7 @@ func (metadata) MergeRemoteState(_ []byte, _ bool) {}
 
 // copied is the metadata of a replica as anybody who joins sees it, with its own
 // incarnation and a peer address where nobody is.
-func copied(t *testing.T, r *process.Replica) []byte {
+func copied(t *testing.T, r *processes.Replica) []byte {
 	t.Helper()
 	spy := impostor(t, "spy", []byte(`{}`), r.Gossip)
 	defer spy.Shutdown() //nolint:errcheck // it has seen enough
@@ -138,24 +85,23 @@ func TestFakeMembers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
-	f := startFleet(t)
-	f.busy()
+	c := processes.StartCluster(t, 3)
+	l := busy(c)
 	time.Sleep(500 * time.Millisecond)
-	t.Logf("at most %d in flight without strangers", f.peak(time.Second))
-	meta := copied(t, f.replicas[0])
+	t.Logf("at most %d in flight without strangers", peak(c, time.Second))
+	meta := copied(t, c.Replicas[0])
 	joined := 0
 	for _, n := range []int{24, 80} {
 		for ; joined < n; joined++ {
-			impostor(t, fmt.Sprint("fake-", joined), meta, f.replicas[joined%3].Gossip)
+			impostor(t, fmt.Sprint("fake-", joined), meta, c.Replicas[joined%3].Gossip)
 		}
 		time.Sleep(time.Second)
-		peak := f.peak(time.Second)
-		t.Logf("at most %d in flight with %d strangers in the gossip", peak, n)
-		if peak < limit-1 || peak > limit {
-			t.Errorf("at most %d in flight with %d strangers in the gossip, want %d", peak, n, limit)
+		most := peak(c, time.Second)
+		t.Logf("at most %d in flight with %d strangers in the gossip", most, n)
+		if most < processes.Limit-1 {
+			t.Errorf("at most %d in flight with %d strangers in the gossip, want %d", most, n, processes.Limit)
 		}
 	}
-	if failed := f.load.Statuses()[0]; failed > 0 {
-		t.Errorf("%d requests had no answer", failed)
-	}
+	c.WithinLimit("strangers in the gossip")
+	c.NoneFailed("strangers in the gossip", l, nil)
 }

@@ -63,9 +63,13 @@ func (s *setting) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	streams, err := stream.New(stream.Config{Listener: listener, Replica: s.ID, Incarnation: incarnation, Shards: 256})
+	if err != nil {
+		return err
+	}
 	cfg := gossip.Config{
 		Replica: s.ID, Incarnation: incarnation, Shards: 256, Bind: "127.0.0.1:0", PeerAddress: listener.Addr().String(),
-		Streams: stream.New(stream.Config{Listener: listener, Replica: s.ID, Incarnation: incarnation, Shards: 256}),
+		Streams: streams,
 	}
 	if s.Join != "" {
 		cfg.Seeds = []string{s.Join}

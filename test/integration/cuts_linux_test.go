@@ -36,7 +36,7 @@ func TestCuts(t *testing.T) {
 		args := []string{
 			"--fairness", "round-robin-fairness-policy",
 			"--redis", fmt.Sprintf("redis://%s:%s", hub, redisPort), "--max-concurrency", fmt.Sprint(processes.Limit / 2),
-			"--gossip", net.JoinHostPort(ns.address, gossipPort), "--peer", net.JoinHostPort(ns.address, "7947"),
+			"--gossip", net.JoinHostPort(ns.address, gossipPort), "--peer", net.JoinHostPort(ns.address, "7947"), "--insecure-fleet",
 		}
 		for _, other := range spaces {
 			args = append(args, "--join", net.JoinHostPort(other.address, gossipPort))

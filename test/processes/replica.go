@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -54,6 +55,22 @@ type Replica struct {
 	Process                         *exec.Cmd
 	// How requests go by ext_proc; nil for HTTP.
 	Do func(context.Context, extproc.Request) (*extproc.Response, error)
+
+	mu  sync.Mutex
+	log strings.Builder
+}
+
+// Says waits until the replica has logged the text.
+func (r *Replica) Says(text string, most time.Duration) bool {
+	for began := time.Now(); time.Since(began) < most; time.Sleep(5 * time.Millisecond) {
+		r.mu.Lock()
+		said := strings.Contains(r.log.String(), text)
+		r.mu.Unlock()
+		if said {
+			return true
+		}
+	}
+	return false
 }
 
 // Start starts a replica in front of the servers, on loopback.
@@ -86,6 +103,9 @@ func StartBy(t *testing.T, cmd *exec.Cmd, host, id string, s *Servers, args ...s
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			t.Logf("%s: %s", id, lines.Text())
+			r.mu.Lock()
+			r.log.WriteString(lines.Text() + "\n")
+			r.mu.Unlock()
 			if m := addresses.FindStringSubmatch(lines.Text()); m != nil {
 				found <- m
 			}

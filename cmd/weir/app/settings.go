@@ -58,6 +58,9 @@ func (s *settings) add(cmd *cobra.Command) {
 		}
 		flag := fs.VarPF(&setting{s, f}, f.Name, "", usage)
 		flag.DefValue = f.Default
+		if f.Takes == "bool" {
+			flag.NoOptDefVal = "true"
+		}
 		if f.Takes == "file" {
 			flag.Annotations = map[string][]string{cobra.BashCompFilenameExt: {}}
 		}

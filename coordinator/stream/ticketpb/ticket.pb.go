@@ -34,7 +34,9 @@ type Hello struct {
 	Replica         string                 `protobuf:"bytes,3,opt,name=replica,proto3" json:"replica,omitempty"`
 	Incarnation     uint64                 `protobuf:"fixed64,4,opt,name=incarnation,proto3" json:"incarnation,omitempty"`
 	// The replica that the sender means to speak with.
-	To            string `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	To string `protobuf:"bytes,5,opt,name=to,proto3" json:"to,omitempty"`
+	// The identity of the ledger that the sender keeps. Since version 3.
+	Ledger        string `protobuf:"bytes,6,opt,name=ledger,proto3" json:"ledger,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -104,6 +106,13 @@ func (x *Hello) GetTo() string {
 	return ""
 }
 
+func (x *Hello) GetLedger() string {
+	if x != nil {
+		return x.Ledger
+	}
+	return ""
+}
+
 type Message struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
@@ -118,7 +127,10 @@ type Message struct {
 	Leaving       bool                   `protobuf:"varint,10,opt,name=leaving,proto3" json:"leaving,omitempty"`
 	LedgerLost    bool                   `protobuf:"varint,11,opt,name=ledger_lost,json=ledgerLost,proto3" json:"ledger_lost,omitempty"`
 	// A message with observations has nothing else. Since version 2.
-	Observations  *Observations `protobuf:"bytes,12,opt,name=observations,proto3" json:"observations,omitempty"`
+	Observations *Observations `protobuf:"bytes,12,opt,name=observations,proto3" json:"observations,omitempty"`
+	// Since version 3.
+	Unserved      []uint64 `protobuf:"fixed64,13,rep,packed,name=unserved,proto3" json:"unserved,omitempty"`
+	Declined      []uint64 `protobuf:"fixed64,14,rep,packed,name=declined,proto3" json:"declined,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -233,6 +245,20 @@ func (x *Message) GetLedgerLost() bool {
 func (x *Message) GetObservations() *Observations {
 	if x != nil {
 		return x.Observations
+	}
+	return nil
+}
+
+func (x *Message) GetUnserved() []uint64 {
+	if x != nil {
+		return x.Unserved
+	}
+	return nil
+}
+
+func (x *Message) GetDeclined() []uint64 {
+	if x != nil {
+		return x.Declined
 	}
 	return nil
 }
@@ -565,13 +591,14 @@ var File_coordinator_stream_ticketpb_ticket_proto protoreflect.FileDescriptor
 
 const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\n" +
-	"(coordinator/stream/ticketpb/ticket.proto\x12\x0eweir.ticket.v1\"\x96\x01\n" +
+	"(coordinator/stream/ticketpb/ticket.proto\x12\x0eweir.ticket.v1\"\xae\x01\n" +
 	"\x05Hello\x12)\n" +
 	"\x10protocol_version\x18\x01 \x01(\rR\x0fprotocolVersion\x12\x16\n" +
 	"\x06shards\x18\x02 \x01(\rR\x06shards\x12\x18\n" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
-	"\x02to\x18\x05 \x01(\tR\x02to\"\xa8\x03\n" +
+	"\x02to\x18\x05 \x01(\tR\x02to\x12\x16\n" +
+	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xe0\x03\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
@@ -586,7 +613,9 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	" \x01(\bR\aleaving\x12\x1f\n" +
 	"\vledger_lost\x18\v \x01(\bR\n" +
 	"ledgerLost\x12@\n" +
-	"\fobservations\x18\f \x01(\v2\x1c.weir.ticket.v1.ObservationsR\fobservations\"~\n" +
+	"\fobservations\x18\f \x01(\v2\x1c.weir.ticket.v1.ObservationsR\fobservations\x12\x1a\n" +
+	"\bunserved\x18\r \x03(\x06R\bunserved\x12\x1a\n" +
+	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\"~\n" +
 	"\fObservations\x123\n" +
 	"\breadings\x18\x01 \x03(\v2\x17.weir.ticket.v1.ReadingR\breadings\x129\n" +
 	"\n" +

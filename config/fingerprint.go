@@ -1,0 +1,97 @@
+package config
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"slices"
+
+	"go.yaml.in/yaml/v3"
+
+	"github.com/weirflow/weir/coordinator"
+)
+
+// shared are the fields by which replicas decide for the one pool, and that should
+// therefore say the same at all of them. Keys are gossiped: they are short, and never
+// used again for another field.
+var shared = []struct {
+	key, path string
+	value     func(*Plan) any
+}{
+	{"mr", "flowControl.maxRequests", func(p *Plan) any { return p.File.FlowControl.MaxRequests }},
+	{"mb", "flowControl.maxBytes", func(p *Plan) any { return p.File.FlowControl.MaxBytes }},
+	{"tt", "flowControl.defaultRequestTTL", func(p *Plan) any { return p.File.FlowControl.DefaultRequestTTL }},
+	{"tn", "flowControl.noEndpointRequestTTL", func(p *Plan) any { return p.File.FlowControl.NoEndpointRequestTTL }},
+	{"bd", "flowControl.defaultPriorityBand", func(p *Plan) any { return p.band(p.File.FlowControl.DefaultPriorityBand) }},
+	{"bn", "flowControl.defaultNegativePriorityBand", func(p *Plan) any { return p.band(p.File.FlowControl.DefaultNegativePriorityBand) }},
+	{"bp", "flowControl.priorityBands", (*Plan).priorityBands},
+	{"ul", "flowControl.usageLimitPolicyPluginRef", func(p *Plan) any { return p.plugin(p.File.FlowControl.UsageLimitPolicyPluginRef) }},
+	{"sd", "flowControl.saturationDetector", (*Plan).detector},
+	{"ev", "flowControl.enableEviction", func(p *Plan) any { return p.File.FlowControl.EnableEviction }},
+	{"ob", "weir.objectives", func(p *Plan) any { return p.File.Weir.Objectives }},
+	{"fl", "weir.flows", func(p *Plan) any { return p.File.Weir.Flows }},
+	{"mf", "weir.maxFlows", func(p *Plan) any { return p.File.Weir.MaxFlows }},
+	{"ak", "weir.identity.apiKeys", (*Plan).keys},
+	{"le", "weir.store.lease", func(p *Plan) any { return p.File.Weir.Store.Lease }},
+	{"oo", "weir.store.onOutage", func(p *Plan) any { return p.File.Weir.Store.OnOutage }},
+}
+
+// Settings are fingerprints of what should be the same at all replicas of a pool.
+func (p *Plan) Settings() ([]coordinator.Setting, error) {
+	settings := make([]coordinator.Setting, 0, len(shared))
+	for _, s := range shared {
+		text, err := yaml.Marshal(s.value(p))
+		if err != nil {
+			return nil, fmt.Errorf("fingerprint %s: %w", s.path, err)
+		}
+		sum := sha256.Sum256(text)
+		settings = append(settings, coordinator.Setting{Key: s.key, Path: s.path, Print: base64.RawURLEncoding.EncodeToString(sum[:3])})
+	}
+	return settings, nil
+}
+
+// plugin is what a reference means: names are each file's own.
+func (p *Plan) plugin(ref string) any {
+	for i := range p.File.Plugins {
+		declared := &p.File.Plugins[i]
+		if declared.Name == ref || declared.Name == "" && declared.Type == ref {
+			return []any{declared.Type, declared.Parameters}
+		}
+	}
+	return []any{ref, nil}
+}
+
+func (p *Plan) band(b *Band) any {
+	if b == nil {
+		return nil
+	}
+	return []any{b.MaxBytes, b.MaxRequests, p.plugin(b.FairnessPolicyRef), p.plugin(b.OrderingPolicyRef)}
+}
+
+func (p *Plan) priorityBands() any {
+	bands := make(map[int]any)
+	for i := range p.File.FlowControl.PriorityBands {
+		b := &p.File.FlowControl.PriorityBands[i]
+		bands[b.Priority] = p.band(&b.Band)
+	}
+	return bands
+}
+
+func (p *Plan) detector() any {
+	if d := p.File.FlowControl.SaturationDetector; d != nil {
+		return p.plugin(d.PluginRef)
+	}
+	return nil
+}
+
+// keys are whose API keys there are: by their hashes, of which a fingerprint tells
+// nothing.
+func (p *Plan) keys() any {
+	var keys [][]byte
+	for sum, flow := range p.Keys {
+		keys = append(keys, append(sum[:], flow...))
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	return keys
+}

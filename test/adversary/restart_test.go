@@ -1,0 +1,37 @@
+package adversary
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/test/processes"
+)
+
+// TestRestartedAtOnce kills a replica and starts it again at its addresses, before the
+// others can have noticed: it is ready about as soon as one that starts for the first
+// time.
+func TestRestartedAtOnce(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 3 s")
+	}
+	c := processes.StartCluster(t, 2)
+	address := freeAddress(t)
+	start := func() (*processes.Replica, time.Duration) {
+		began := time.Now()
+		c.Replicas = c.Replicas[:2]
+		return c.Add("r3", "--gossip", address), time.Since(began)
+	}
+	r, plain := start()
+	for _, pause := range []time.Duration{0, 100 * time.Millisecond, 300 * time.Millisecond} {
+		r.Kill()
+		time.Sleep(pause)
+		var took time.Duration
+		r, took = start()
+		t.Logf("started again after %v it serves after %v, the first time after %v", pause, took, plain)
+		if took > plain+time.Second {
+			t.Errorf("started again after %v it serves after %v, the first time after %v", pause, took, plain)
+		}
+		c.Wait(fmt.Sprint("all agree after ", pause), 3*time.Second, func() bool { return c.Agree(3) })
+	}
+}
