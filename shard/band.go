@@ -22,6 +22,8 @@ type band struct {
 	ranker   policies.RankingPolicy  // of a ranking band
 	picks    picks                   // of a picking band
 	account  policies.Account
+	policy   string // the name of its book in the ledger
+	capacity Capacity
 	scorer   policies.Scorer // nil: the ordering policy only compares
 	line     line            // of tickets that are only compared
 	v        float64         // virtual time, as the ledger last told
@@ -60,6 +62,10 @@ func newBand(s *Set, priority int, cfg BandConfig, state any) *band {
 			}
 			return a.key.ID < b.key.ID
 		}, func(f *flow) *int { return &f.holderIndex }),
+	}
+	bd.policy = cfg.Fairness.TypedName().String()
+	if bd.account.Unit != "" {
+		bd.policy += " in " + bd.account.Unit
 	}
 	bd.kind, _ = policies.KindOf(cfg.Fairness) // see Validate
 	bd.charger, _ = cfg.Fairness.(policies.CountingPolicy)

@@ -19,6 +19,7 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 	for _, old := range s.bands {
 		bd := n.inherit(old)
 		bd.others, bd.othersBytes, bd.emptySince = old.others, old.othersBytes, old.emptySince
+		bd.capacity = old.capacity
 		same := bd.cfg.Fairness.TypedName() == old.cfg.Fairness.TypedName() && bd.account == old.account && bd.kind == old.kind
 		if same {
 			bd.v, bd.picks.rank = old.v, old.picks.rank

@@ -289,8 +289,5 @@ func (s *Set) Collect(now time.Time) {
 		f.band.emptySince = now
 	}
 	maps.DeleteFunc(s.ingresses, func(_ string, l *list.List[*item]) bool { return l.Empty() })
-	s.bands = slices.DeleteFunc(s.bands, func(bd *band) bool {
-		bd.forget()
-		return len(bd.flows) == 0 && !bd.emptySince.IsZero() && now.Sub(bd.emptySince) >= s.cfg.Idle
-	})
+	s.collectBands(now)
 }

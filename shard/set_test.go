@@ -84,14 +84,15 @@ func TestFill(t *testing.T) {
 	flood(s, 0, 20, "a", 0)
 	s.Tell(0, 0, 30, 200)
 	s.TellOthers(50, 300)
-	if f := s.Fill(0); f != (Fill{0.5, 400 / 1e9}) {
+	band, made := s.Band(0)
+	if f := band.Fill(); made || f != (Fill{0.5, 400 / 1e9}) {
 		t.Errorf("20 of 100 here and 30 elsewhere: %+v", f)
 	}
 	if f := s.FillOfAll(); f != (Fill{0, 0.5}) {
 		t.Errorf("200 of 1000 bytes here and 300 elsewhere, no cap on requests: %+v", f)
 	}
-	if f := s.Fill(7); f != (Fill{}) {
-		t.Errorf("a band that is not there: %+v", f)
+	if band, made = s.Band(7); !made || band.Fill() != (Fill{}) {
+		t.Errorf("a band that is new: %+v, made: %v", band.Fill(), made)
 	}
 }
 
@@ -159,6 +160,14 @@ func TestRankIsDerivedFromTheToldCounter(t *testing.T) {
 	}
 }
 
+func priorities(s *Set) string {
+	var all []int
+	for b := range s.Bands() {
+		all = append(all, b.Priority())
+	}
+	return fmt.Sprint(all)
+}
+
 func TestIdleFlowsAndBandsAreCollected(t *testing.T) {
 	s := New(testConfig(1000))
 	flood(s, 0, 3, "a", 0)
@@ -166,10 +175,19 @@ func TestIdleFlowsAndBandsAreCollected(t *testing.T) {
 		s.Remove(policies.TicketID{Ingress: "r", Seq: uint64(n)}, start)
 	}
 	flood(s, 10, 1, "b", 7)
-	s.Collect(start.Add(time.Minute))
-	s.Collect(start.Add(2 * time.Minute))
-	if s.Knows(0) || !s.Knows(7) {
-		t.Errorf("band 0 known: %v, want it collected; band 7 known: %v, want it kept", s.Knows(0), s.Knows(7))
+	running, _ := s.Band(5) // whose requests wait at another owner
+	running.Capacity().InFlight = 1
+	for minute := range 3 {
+		s.Collect(start.Add(time.Duration(minute+1) * time.Minute))
+	}
+	if got := priorities(s); got != "[7 5]" {
+		t.Errorf("bands %s, want those that something waits or runs in: 7 and 5", got)
+	}
+	running.Capacity().InFlight = 0
+	s.Collect(start.Add(4 * time.Minute))
+	s.Collect(start.Add(5 * time.Minute))
+	if got := priorities(s); got != "[7]" {
+		t.Errorf("bands %s once nothing has run for a minute, want 7", got)
 	}
 }
 

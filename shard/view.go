@@ -7,14 +7,6 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// Queued returns what waits in a band here.
-func (s *Set) Queued(priority int) (requests, bytes int64) {
-	if bd := s.find(priority); bd != nil {
-		return bd.len, bd.bytes
-	}
-	return 0, 0
-}
-
 // Fill is how full a buffer is, over the fleet: 1 is its cap; 0 where there is none.
 type Fill struct{ Requests, Bytes float64 }
 
@@ -26,15 +18,6 @@ func fill(requests, bytes, maxRequests, maxBytes int64) (f Fill) {
 		f.Bytes = float64(bytes) / float64(maxBytes)
 	}
 	return f
-}
-
-// Fill returns how full a band's buffer is.
-func (s *Set) Fill(priority int) Fill {
-	bd := s.find(priority)
-	if bd == nil {
-		return Fill{}
-	}
-	return fill(bd.len+bd.others, bd.bytes+bd.othersBytes, bd.cfg.MaxRequests, bd.cfg.MaxBytes)
 }
 
 // FillOfAll returns how full the buffer of all bands together is.
@@ -142,6 +125,3 @@ func (s *Set) find(priority int) *band {
 	}
 	return nil
 }
-
-// Knows reports whether the set has a band of the priority.
-func (s *Set) Knows(priority int) bool { return s.find(priority) != nil }

@@ -29,7 +29,8 @@ type Totals struct {
 	Members                       int
 }
 
-// bands is the pool and what may be in flight in it: in all, and for each priority.
+// bands is the pool and what may be in flight in it: in all, and for each priority. The
+// bands themselves are the queues'.
 type bands struct {
 	bystander
 	cfg    *Config
@@ -41,64 +42,15 @@ type bands struct {
 
 	pool   Pool
 	totals Totals
-	all    []*band // highest priority first
-}
-
-// band is one priority.
-type band struct {
-	priority int
-	policy   string
-	counts   bool // its flows go by their counters
-	account  policies.Account
-	ceiling  int64 // how many requests may be in flight in the fleet for it to go on
-	limit    int64 // the same, less what is left to replicas without the ledger
-	inFlight int64 // of requests whose connections are here
-	v        float64
-}
-
-// newBand returns a band under a policy. The policy's unit is part of its name in
-// the ledger, so that counters of different units are never compared.
-func newBand(priority int, fairness policies.FairnessPolicy) *band {
-	kind, _ := policies.KindOf(fairness)
-	b := &band{
-		priority: priority, policy: fairness.TypedName().String(),
-		counts: kind == policies.Counting, account: policies.AccountOf(fairness),
-	}
-	if b.account.Unit != "" {
-		b.policy += " in " + b.account.Unit
-	}
-	return b
 }
 
 // of returns the band of a priority, made on demand.
-func (bs *bands) of(now time.Time, priority int) *band {
-	i, found := slices.BinarySearchFunc(bs.all, priority, func(b *band, p int) int { return p - b.priority })
-	if !found {
-		bs.all = slices.Insert(bs.all, i, newBand(priority, bs.cfg.Shard.Band(priority).Fairness))
+func (bs *bands) of(now time.Time, priority int) shard.Band {
+	b, made := bs.queues.set.Band(priority)
+	if made {
 		bs.relimit(now)
 	}
-	return bs.all[i]
-}
-
-// collect forgets priorities that nothing waits or runs at.
-func (bs *bands) collect() {
-	bs.all = slices.DeleteFunc(bs.all, func(b *band) bool {
-		queued, _ := bs.queues.set.Queued(b.priority)
-		return b.inFlight == 0 && queued == 0 && !bs.queues.set.Knows(b.priority)
-	})
-}
-
-// reconfigure takes over the configuration's policies. Virtual time stays where the
-// policy does.
-func (bs *bands) reconfigure(now time.Time) {
-	for _, b := range bs.all {
-		as := newBand(b.priority, bs.cfg.Shard.Band(b.priority).Fairness)
-		if as.policy != b.policy {
-			b.v = 0
-		}
-		b.policy, b.counts, b.account = as.policy, as.counts, as.account
-	}
-	bs.relimit(now)
+	return b
 }
 
 // full reports whether the pool was full when the ledger last told.
@@ -120,39 +72,46 @@ func (bs *bands) saturation() float64 {
 // within their shares, so those who have it leave them theirs.
 func (bs *bands) relimit(now time.Time) (changed bool) {
 	live, connected := bs.fleet()
-	priorities := make([]int, len(bs.all))
-	for i, b := range bs.all {
-		priorities[i] = b.priority
+	var priorities []int
+	for b := range bs.queues.set.Bands() {
+		priorities = append(priorities, b.Priority())
 	}
 	ceilings := bs.cfg.UsageLimit.Ceilings(context.Background(), bs.clock.at(now), bs.saturation(), priorities)
-	for i, b := range bs.all {
-		switch {
-		case bs.pool.Endpoints == 0:
-			b.ceiling = store.NoOpinion
-		case bs.pool.Limit >= store.Unlimited:
-			b.ceiling = store.Unlimited
-		default:
-			b.ceiling = int64(float64(bs.pool.Limit)*ceilings[i] + 1e-9)
+	i := 0
+	for b := range bs.queues.set.Bands() {
+		limit, before := b.Capacity(), b.Capacity().Limit
+		limit.Ceiling = bs.ceiling(ceilings[i])
+		limit.Limit = limit.Ceiling
+		if connected < live && limit.Ceiling > 0 {
+			limit.Limit = limit.Ceiling * int64(connected) / int64(live)
 		}
-		before := b.limit
-		b.limit = b.ceiling
-		if connected < live && b.ceiling > 0 {
-			b.limit = b.ceiling * int64(connected) / int64(live)
-		}
-		changed = changed || b.limit != before
+		changed = changed || limit.Limit != before
+		i++
 	}
 	return changed
+}
+
+// ceiling is how many requests may be in flight where that part of the pool may be used.
+func (bs *bands) ceiling(part float64) int64 {
+	switch {
+	case bs.pool.Endpoints == 0:
+		return store.NoOpinion
+	case bs.pool.Limit >= store.Unlimited:
+		return store.Unlimited
+	default:
+		return int64(float64(bs.pool.Limit)*part + 1e-9)
+	}
 }
 
 // The bands are a participant.
 
 func (bs *bands) state(_ time.Time, s *store.Statement) {
-	for _, b := range bs.all {
-		queued, bytes := bs.queues.set.Queued(b.priority)
+	for b := range bs.queues.set.Bands() {
+		queued, bytes := b.Queued()
 		s.Bands = append(s.Bands, store.Band{
-			Priority: b.priority, Policy: b.policy,
-			CountsService: b.counts, LiftsIdle: b.account.LiftsIdle, HalfLife: b.account.HalfLife,
-			Limit: b.limit, InFlight: b.inFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.v,
+			Priority: b.Priority(), Policy: b.Policy(),
+			CountsService: b.Counts(), LiftsIdle: b.Account().LiftsIdle, HalfLife: b.Account().HalfLife,
+			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(),
 		})
 	}
 }
@@ -168,8 +127,6 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 			continue // it was not asked
 		}
 		stated := &s.Bands[at]
-		b := bs.of(now, total.Priority)
-		b.v = max(b.v, total.VirtualTime)
 		mine += stated.Queued
 		mineBytes += stated.QueuedBytes
 		bs.queues.set.Tell(total.Priority, total.VirtualTime, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)
@@ -183,11 +140,11 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 
 // view is the bands as an operator sees them.
 func (bs *bands) view() (views []BandView) {
-	for _, b := range bs.all {
-		queued, bytes := bs.queues.set.Queued(b.priority)
+	for b := range bs.queues.set.Bands() {
+		queued, bytes := b.Queued()
 		views = append(views, BandView{
-			Priority: b.priority, Policy: b.policy, Limit: b.limit, InFlight: b.inFlight,
-			Queued: queued, QueuedBytes: bytes, VirtualTime: b.v, Fill: bs.queues.set.Fill(b.priority),
+			Priority: b.Priority(), Policy: b.Policy(), Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight,
+			Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(), Fill: b.Fill(),
 		})
 	}
 	return views

@@ -109,7 +109,7 @@ func (c *Core) dispatch(now time.Time, r *request) *Decision {
 	c.handover.dispatched(now, r)
 	c.revocations.dispatched(now, r)
 	c.limits.count(r.Flow, 1)
-	c.bands.of(now, r.Flow.Priority).inFlight++
+	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++
 	return c.requests.decide(r, Dispatched, nil)
 }
 

@@ -75,7 +75,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	if c.exchange.outage {
 		c.queues.set.Room(r.Flow, 1, 1, now)
 	}
-	c.bands.of(now, r.Flow.Priority).inFlight--
+	c.bands.of(now, r.Flow.Priority).Capacity().InFlight--
 	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
@@ -133,7 +133,7 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.cfg.Eviction, c.cfg.CountTokens = cfg.Eviction, cfg.CountTokens
 	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
 	c.queues.reconfigure(now, cfg.Shard)
-	c.bands.reconfigure(now)
+	c.bands.relimit(now)
 	c.rebudget(now)
 	c.exchange.agenda.due = true
 }
@@ -193,7 +193,6 @@ func (c *Core) Tick(now time.Time) {
 		c.swept = now
 		c.handover.requeue(now)
 		c.queues.set.Collect(now)
-		c.bands.collect()
 		c.handover.fleet.collect(now, c.cfg.Timings.PeerKept)
 	}
 }

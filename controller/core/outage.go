@@ -47,7 +47,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 	queued := c.queues.set
 	for t, charge, ok := queued.Best(); ok; t, charge, ok = queued.Best() {
 		b := c.bands.of(now, t.Flow.Priority)
-		if int64(len(c.requests.inFlight)) >= c.share(b.ceiling) {
+		if int64(len(c.requests.inFlight)) >= c.share(b.Capacity().Ceiling) {
 			return
 		}
 		r := c.requests.waiting[t.ID]
@@ -57,7 +57,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		case !c.limits.openHere(t.Flow, c.bands.members()):
 			queued.Room(t.Flow, 0, 0, now)
 		default:
-			r.policy, r.charge, r.counter, r.own = b.policy, charge, b.v, true
+			r.policy, r.charge, r.counter, r.own = b.Policy(), charge, b.VirtualTime(), true
 			if charge != 0 {
 				queued.ChargedAlone(t.Flow, charge)
 				c.ownCharges.add(now, r)
