@@ -77,7 +77,7 @@ func TestSameAsMemory(t *testing.T) {
 		ledgers := make([]store.Ledger, len(factories))
 		for i, f := range factories {
 			ledgers[i] = f(t, clock.Now)
-			defer ledgers[i].Close()
+			defer func() { _ = ledgers[i].Close() }()
 		}
 		storetest.Compare(rt, clock, names, ledgers)
 	})

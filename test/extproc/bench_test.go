@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -131,7 +132,7 @@ func added(b *testing.B, client extproc.ExternalProcessorClient, body string) (t
 	if _, err := stream.Recv(); err != nil {
 		return 0, err
 	}
-	if _, err := stream.Recv(); err != io.EOF {
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
 		return 0, fmt.Errorf("the stream goes on: %w", err)
 	}
 	return took, nil

@@ -120,6 +120,7 @@ func StartBy(t *testing.T, cmd *exec.Cmd, host, id string, s *Servers, args ...s
 	return r
 }
 
+// Kill ends the process without a word and waits until it is gone.
 func (r *Replica) Kill() {
 	_ = r.Process.Process.Signal(syscall.SIGKILL)
 	_ = r.Process.Wait()
