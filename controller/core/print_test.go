@@ -39,6 +39,17 @@ func printed(r *core.Ready) string {
 	return out.String()
 }
 
+// printedEnd is whether the replica has left the ledger, or the fleet needs it no more.
+func printedEnd(r *core.Ready) (out string) {
+	if r.Retired {
+		out += "retired\n"
+	}
+	if r.Left {
+		out += "left\n"
+	}
+	return out
+}
+
 // flag is a word that is printed where it is set.
 type flag struct {
 	set  bool

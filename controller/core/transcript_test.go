@@ -46,6 +46,7 @@ type replica struct {
 	id      string
 	core    *core.Core
 	turn    *store.Statement // under way, or nil
+	may     string           // what it may do, as it last said
 	wakeups <-chan store.Wakeup
 }
 
@@ -134,6 +135,9 @@ func (s *script) ready(r *replica) string {
 		r.turn = ready.Turn
 	}
 	out := printed(&ready)
+	if may := printedEnd(&ready); may != r.may {
+		out, r.may = out+may, may
+	}
 	if out == "" {
 		out = fmt.Sprintf("nothing until +%v\n", ready.Next.Sub(s.began))
 	}
