@@ -3,13 +3,13 @@ package processes
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -73,6 +73,15 @@ func (r *Replica) Says(text string, most time.Duration) bool {
 	return false
 }
 
+// serving is the line by which a replica says where it listens.
+type serving struct {
+	Message string `json:"msg"`
+	Listen  string `json:"listen"`
+	Admin   string `json:"admin"`
+	Gossip  string `json:"gossip"`
+	ExtProc string `json:"ext_proc"`
+}
+
 // Start starts a replica in front of the servers, on loopback.
 func Start(t *testing.T, id string, s *Servers, args ...string) *Replica {
 	t.Helper()
@@ -98,22 +107,21 @@ func StartBy(t *testing.T, cmd *exec.Cmd, host, id string, s *Servers, args ...s
 		t.Fatal(err)
 	}
 	t.Cleanup(r.Kill)
-	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)","gossip":"([^"]*)","ext_proc":"([^"]*)"`)
-	found := make(chan []string, 1)
+	found := make(chan serving, 1)
 	go func() {
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			t.Logf("%s: %s", id, lines.Text())
 			r.mu.Lock()
 			r.log.WriteString(lines.Text() + "\n")
 			r.mu.Unlock()
-			if m := addresses.FindStringSubmatch(lines.Text()); m != nil {
-				found <- m
+			if s := (serving{}); json.Unmarshal(lines.Bytes(), &s) == nil && s.Message == "serving" {
+				found <- s
 			}
 		}
 	}()
 	select {
-	case m := <-found:
-		r.URL, r.Admin, r.Gossip, r.ExtProc = "http://"+m[1], "http://"+m[2], m[3], m[4]
+	case s := <-found:
+		r.URL, r.Admin, r.Gossip, r.ExtProc = "http://"+s.Listen, "http://"+s.Admin, s.Gossip, s.ExtProc
 	case <-time.After(20 * time.Second):
 		t.Fatalf("%s does not say where it listens", id)
 	}
