@@ -26,7 +26,7 @@ type band struct {
 	capacity Capacity
 	scorer   policies.Scorer // nil: the ordering policy only compares
 	line     line            // of tickets that are only compared
-	v        float64         // virtual time, as the ledger last told
+	v        float64         // virtual time, as last learnt from the ledger
 
 	flows   map[string]*flow
 	byID    []*flow // in the order of their ids, without fresh
@@ -124,18 +124,17 @@ func charge(p policies.CountingPolicy, it *item, weight float64) float64 {
 	return max(0, finite(p.Charge(it))) / weight
 }
 
-// passed takes in that V has moved on. An offer that stood meanwhile and whose
-// rank is below V would have been served first; if it was not, its flow has been
-// served at another owner, whose tickets arrived earlier. The flow is then
-// reckoned to be at V, or it would hold its places among the best offers while
-// flows that are really behind are not offered at all.
+// passed handles an advance of V. A standing offer that ranks below V should have been
+// granted first; if it was not, its flow was served through another owner, whose tickets
+// arrived earlier. Such a flow is treated as being at V: otherwise it would keep its
+// places among the best offers, and flows that are really behind would not be offered.
 func (bd *band) passed() {
 	if !bd.counts() {
 		return
 	}
 	var behind []*flow
 	for _, it := range bd.offered.Items() {
-		if it.told == standing && it.key < bd.v && it == it.flow.offered[0] {
+		if it.state == standing && it.key < bd.v && it == it.flow.offered[0] {
 			behind = append(behind, it.flow)
 		}
 	}

@@ -8,12 +8,12 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// Band is one priority, as whoever dispatches deals with it. A Set has the only table of
-// bands: one is made on demand, and forgotten once nothing of it waits, runs or is
-// remembered. A Band is not to be kept beyond the next Collect or Rebuilt.
+// Band is one priority, for the part that dispatches. A Set has the only table of bands:
+// one is made on demand, and forgotten once nothing of it waits, runs or is remembered. A
+// Band must not be kept beyond the next Collect or Rebuilt.
 type Band struct{ b *band }
 
-// Capacity is what a band may have of the pool. The Set only keeps it.
+// Capacity is what a band may have of the pool. The Set only stores it.
 type Capacity struct {
 	// Ceiling is how many requests may be in flight in the fleet for the band to go on,
 	// and Limit the same less what is left to replicas without the ledger.
@@ -54,7 +54,7 @@ func (b Band) Counts() bool { return b.b.counts() }
 // Account says how the fairness policy has its flows counted.
 func (b Band) Account() policies.Account { return b.b.account }
 
-// VirtualTime is the band's, as the ledger last told.
+// VirtualTime is the band's, as last learnt from the ledger.
 func (b Band) VirtualTime() float64 { return b.b.v }
 
 // Queued returns what waits here.

@@ -24,7 +24,7 @@ func (s *Set) makeRoom(it *item, now time.Time) (displaced []Ticket, err error) 
 		}
 		largest := bd.holders.Min()
 		if it.flow.band == bd && it.flow.share >= largest.share {
-			largest = it.flow // between equals the newcomer stays out
+			largest = it.flow // of equals, the newcomer is refused
 		}
 		victim := largest.newest
 		s.remove(victim, now)

@@ -21,13 +21,13 @@ type Config struct {
 	// Limit returns a flow's own limits; nil gives none.
 	Limit func(policies.FlowKey) Limit
 	// OffersPerBand is how many tickets of a band are put before the ledger at
-	// most. More lets a turn grant more, and makes each turn dearer.
+	// most. More lets a turn grant more, and makes each turn more expensive.
 	OffersPerBand int
 	// Idle is how long a flow, and then a band, is remembered once empty.
 	Idle time.Duration
 }
 
-// BandConfig is one band's.
+// BandConfig configures one band.
 type BandConfig struct {
 	// MaxRequests and MaxBytes cap what waits in the band, over the fleet;
 	// above zero.
@@ -37,7 +37,7 @@ type BandConfig struct {
 	Ordering policies.OrderingPolicy
 }
 
-// Validate returns an error for a fairness policy that is no proper one; see
+// Validate returns an error for a fairness policy that is of no single kind; see
 // [policies.KindOf].
 func (c BandConfig) Validate() error {
 	_, err := policies.KindOf(c.Fairness)

@@ -8,9 +8,8 @@
 // in O(log flows); a flow remembers which shard it belongs to, for handing over.
 //
 // A Set decides which tickets to put before the ledger: of each band the best
-// few, a better newcomer taking the place of the worst. What the ledger was
-// told, and what has changed since, is kept with the tickets, so a lost reply
-// loses nothing.
+// few, a better newcomer taking the place of the worst. What was stated to the ledger,
+// and what has changed since, is kept with the tickets, so a lost reply loses nothing.
 //
 // It is a plain data structure without goroutines, locks or a clock of its own.
 package shard

@@ -10,9 +10,9 @@ import (
 
 // flow is one flow's queue.
 //
-// Its rank is derived, never accumulated: the counter that the ledger last
-// told, plus the charges of its own standing offers. A ticket that is withdrawn
-// or served elsewhere leaves no trace in it.
+// Its rank is derived, never accumulated: the counter last learnt from the ledger, plus
+// the charges of its own standing offers. A ticket that is withdrawn or served elsewhere
+// leaves no trace in it.
 type flow struct {
 	key    policies.FlowKey
 	shard  int
@@ -29,9 +29,9 @@ type flow struct {
 	limited bool // it has a limit of its own
 	room    int  // how many of its tickets may be offered, if so
 
-	counter float64 // as the ledger last told
+	counter float64 // as last learnt from the ledger
 	lift    float64 // what the ledger is expected to add for the idle time
-	alone   float64 // what this replica served by its own decision
+	alone   float64 // what this replica served in an outage
 	pending float64 // the charges of offered
 	unsure  bool    // in band.unsure
 	idle    bool    // its next offer is the first since it was idle
@@ -139,8 +139,8 @@ func (f *flow) derive() {
 	bd.rerank(f)
 }
 
-// standingView is a flow as a ranker sees it whose ticket at a place among the offers
-// is its next. It implements policies.FlowQueueAccessor.
+// standingView shows a ranker the flow as if its offer at a given place were its next
+// ticket. It implements policies.FlowQueueAccessor.
 type standingView struct {
 	*flow
 	at int
@@ -151,7 +151,7 @@ func (v *standingView) Head() policies.QueueItemAccessor { return v.offered[v.at
 func (v *standingView) HeadScore() float64               { return v.offered[v.at].score }
 
 // tell takes over the counter as the ledger knows it.
-func (f *flow) tell(counter float64) {
+func (f *flow) learn(counter float64) {
 	if f.band.counts() {
 		f.counter, f.lift, f.idle, f.left = counter, 0, false, false
 	}

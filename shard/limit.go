@@ -8,7 +8,7 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// Limit is a flow's own. The zero value is none.
+// Limit is a limit of a flow's own. The zero value is none.
 type Limit struct {
 	// MaxInFlight is how many of its requests may be in flight in the fleet; 0 for no
 	// limit.
@@ -30,12 +30,12 @@ func (c Config) LimitOf(key policies.FlowKey) Limit {
 	return c.Limit(key)
 }
 
-// aFew is how many tickets of a flow with a limit are offered as long as nothing is
-// known of its room: what is offered in vain costs the ledger a look.
+// aFew is how many tickets of a flow with a limit are offered as long as its room is not
+// known: the ledger has to look at each, and may drop it.
 const aFew = 4
 
-// blocked reports whether the flow may offer no more: as many of its tickets stand
-// as have room, so that it takes no other flow's place among the band's offers.
+// blocked reports whether the flow may offer no more: as many of its tickets stand as have
+// room. So it takes no other flow's place among the band's offers.
 func (f *flow) blocked() bool { return f.limited && len(f.offered) >= f.room }
 
 // HasLimited reports whether a flow with a limit of its own has tickets here.
@@ -59,9 +59,9 @@ func (s *Set) Limited(visit func(key policies.FlowKey, l Limit)) {
 	}
 }
 
-// Room takes over how many more requests of a flow may go, and how many tokens are
-// left for them. It returns the tickets that a flow whose limit rejects has no room
-// for; they are gone from here.
+// Room passes on how many more requests of a flow may go, and how many tokens are left
+// for them. It returns the tickets that are to be rejected, if the flow's limit rejects
+// and there is no room; they are removed.
 func (s *Set) Room(key policies.FlowKey, requests int64, tokens float64, now time.Time) (rejected []Ticket) {
 	f := s.limited[key]
 	if f == nil {
@@ -93,7 +93,7 @@ func (s *Set) AtLimit(id policies.TicketID) {
 	if it == nil {
 		return
 	}
-	it.told = untold
+	it.state = notStanding
 	if it.offered {
 		s.unoffer(it)
 	}

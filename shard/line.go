@@ -8,9 +8,8 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// line is a band's tickets in the order of a policy that has Less alone. It gives
-// each a score that says its place, so that the ledger, which cannot ask Less, keeps
-// the order.
+// line is a band's tickets in the order of a policy that only has Less. It gives each a
+// score that says its place, so that the ledger, which cannot call Less, keeps the order.
 //
 // A score is the ticket's arrival if that is where the order has it, and else one
 // between its neighbours': a ticket that overtakes others counts as if it had arrived
@@ -22,8 +21,8 @@ type line struct {
 	items    []*item
 }
 
-// spread is how far apart scores are put that have come too close, in microseconds: room
-// for a dozen tickets, each of which comes right after the one before it was put between.
+// spread is how far apart scores are moved that have come too close, in microseconds:
+// enough for a dozen tickets that each have to go between the last one and its neighbour.
 const spread = 1024
 
 // less is the order: by the policy, and by arrival where that sees no difference.
@@ -41,7 +40,7 @@ func (l *line) less(a, b *item) bool {
 }
 
 // insert puts the ticket in its place and gives it its score. It reports whether
-// others' scores had to make room: they are others now, in the same order.
+// others' scores had to make room: they have changed, in the same order.
 func (l *line) insert(it *item) (moved bool) {
 	at, _ := slices.BinarySearchFunc(l.items, it, func(other, it *item) int {
 		if l.less(other, it) {

@@ -13,11 +13,11 @@ type Offer struct {
 	Score  float64
 	// Idle marks the first offer of a flow that was idle here.
 	Idle bool
-	// Tokens is what it takes of a limit on its flow's tokens.
+	// Tokens is what it takes of its flow's limit on tokens.
 	Tokens float64
 }
 
-// change notes that the ledger may have to be told of the item.
+// change notes that the item may have to be stated to the ledger.
 func (s *Set) change(it *item) {
 	if !it.changed {
 		it.changed = true
@@ -35,27 +35,26 @@ func (s *Set) Refill() {
 	}
 }
 
-// Changes hands over what the ledger must be told in the turn that begins now:
-// the offers to make and those to withdraw. Answered or Failed says how the
-// turn ended.
+// Changes hands over what the turn that begins now has to state: the offers to make and
+// those to withdraw. Answered or Failed says how the turn ended.
 func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
 	for _, it := range s.changed {
 		it.changed = false
 		switch {
-		case it.offered && (it.told != standing || it.stale):
+		case it.offered && (it.state != standing || it.stale):
 			offer(it.asOffer())
-		case !it.offered && it.told != untold:
+		case !it.offered && it.state != notStanding:
 			withdraw(it.ID)
 		default:
 			continue // changed and changed back
 		}
-		s.tellOf(it)
+		s.noteStated(it)
 	}
 	clear(s.changed)
 	s.changed = s.changed[:0]
 }
 
-// Restate hands over every offer, for a ledger that has to be told them all.
+// Restate hands over every offer, to be repeated in full.
 func (s *Set) Restate(offer func(Offer)) {
 	for _, it := range s.changed {
 		it.changed = false
@@ -65,25 +64,25 @@ func (s *Set) Restate(offer func(Offer)) {
 	for _, bd := range s.bands {
 		for _, it := range bd.byRank() {
 			offer(it.asOffer())
-			s.tellOf(it)
+			s.noteStated(it)
 		}
 	}
 }
 
-// tellOf notes that the turn that begins now tells of the item as it is.
-func (s *Set) tellOf(it *item) {
-	it.told, it.stated, it.stale = uncertain, it.offered, false
+// noteStated notes that the turn that begins now states the item as it is.
+func (s *Set) noteStated(it *item) {
+	it.state, it.stated, it.stale = uncertain, it.offered, false
 	s.unanswered = append(s.unanswered, it)
 }
 
-// Answered notes that the ledger has what the last Changes or Restate said.
+// Answered notes that the ledger has what the last Changes or Restate handed over.
 func (s *Set) Answered() {
 	for _, it := range s.unanswered {
-		// What changed meanwhile is in changed again and judged by this.
-		if it.told == uncertain {
-			it.told = untold
+		// What changed meanwhile is in changed again, and is compared with this.
+		if it.state == uncertain {
+			it.state = notStanding
 			if it.stated {
-				it.told = standing
+				it.state = standing
 			}
 		}
 	}
@@ -91,8 +90,8 @@ func (s *Set) Answered() {
 	s.unanswered = s.unanswered[:0]
 }
 
-// Failed notes that the ledger may or may not have what the last Changes or
-// Restate said; it will be said again.
+// Failed notes that the ledger may or may not have what the last Changes or Restate
+// handed over; it will be stated again.
 func (s *Set) Failed() {
 	for _, it := range s.unanswered {
 		s.change(it)
@@ -101,8 +100,8 @@ func (s *Set) Failed() {
 	s.unanswered = s.unanswered[:0]
 }
 
-// asOffer says the item to the ledger. Only the ledger lifts, so the rank is
-// stated without the lift that this replica expects.
+// asOffer is the item as an offer. Only the ledger lifts, so the rank is stated without
+// the lift that this replica expects.
 func (it *item) asOffer() Offer {
 	f := it.flow
 	o := Offer{

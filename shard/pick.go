@@ -22,14 +22,14 @@ type FailedPick struct {
 	Err      error
 }
 
-// picks is a band's turn under a policy that only picks.
+// picks is the state of a band under a policy that only picks.
 type picks struct {
 	flow *flow   // that was picked and has not gone yet; nil for none
 	rank float64 // of the last pick
 	// stuck is set when the last pick failed and nothing has changed since that the
 	// policy could see.
 	stuck  bool
-	failed bool // once, which was told of
+	failed bool // a first failure was reported
 }
 
 // refillByTurns offers the head of the flow whose turn it is, and picks that flow if
@@ -73,7 +73,7 @@ func (bd *band) pick() (*flow, error) {
 	return f, nil
 }
 
-// pickFailed counts the failure, and has the first of a band be told of.
+// pickFailed counts the failure, and reports the first of a band.
 func (s *Set) pickFailed(bd *band, err error) {
 	s.failedPicks++
 	bd.picks.stuck = true

@@ -11,7 +11,7 @@ import (
 
 // Rebuilt returns a Set of another configuration with the same tickets: none is
 // displaced, also where a cap is lower now. Counters stay where a band's policy
-// counts the same, and its state where it is the same. The ledger has to be told all offers.
+// counts the same, and its state where it is the same. All offers must be stated again.
 func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 	n := New(cfg)
 	n.others, n.othersBytes = s.others, s.othersBytes

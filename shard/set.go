@@ -26,11 +26,11 @@ type Set struct {
 	others, othersBytes int64
 
 	idle       list.List[*flow] // empty flows, longest empty first
-	changed    []*item          // whose offer differs from what the ledger was told
+	changed    []*item          // whose offer may differ from what was last stated
 	unanswered []*item          // whose change is in the turn under way
 
 	failedPicks uint64
-	failures    []FailedPick // to be told of
+	failures    []FailedPick // to be handed out
 }
 
 // New returns an empty Set.
@@ -58,10 +58,9 @@ func (s *Set) Of(ingress string) iter.Seq[policies.TicketID] {
 	}
 }
 
-// Add queues a ticket. When a cap is passed, tickets that hold more than their
-// share of the buffer are displaced until it is kept again; see ErrFull for the
-// one case where that is the newcomer itself. A ticket that is queued already
-// stays as it is.
+// Add queues a ticket. When a cap is exceeded, tickets of flows that hold more than their
+// share of the buffer are displaced until it is kept again; see ErrFull for the one case
+// where that is the newcomer itself. A ticket that is queued already stays as it is.
 func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, err error) {
 	if s.items[t.ID] != nil {
 		return nil, nil
@@ -126,8 +125,8 @@ func (s *Set) fromIngress(it *item) {
 	l.PushBack(&it.byIngress)
 }
 
-// Remove takes a ticket out of its queue that is not to be dispatched from here, and
-// reports whether it was there.
+// Remove takes a ticket out of its queue without dispatching it, and reports whether it
+// was there.
 func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 	it := s.items[id]
 	if it == nil {
@@ -159,7 +158,7 @@ func (s *Set) remove(it *item, now time.Time) {
 	} else {
 		f.waiting.Remove(it)
 		f.band.rerank(f)
-		if it.told != untold {
+		if it.state != notStanding {
 			s.change(it)
 		}
 	}
@@ -176,15 +175,15 @@ func (s *Set) remove(it *item, now time.Time) {
 // flow's counter at.
 func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 	if it := s.items[id]; it != nil {
-		it.flow.tell(counter)
-		it.told = untold
+		it.flow.learn(counter)
+		it.state = notStanding
 		s.remove(it, now)
 		s.went(it.flow)
 	}
 }
 
-// Dispatched takes a ticket out of its queue that this replica lets go, by a grant or
-// by its own decision.
+// Dispatched takes a ticket out of its queue that this replica dispatched, by a grant or
+// in an outage.
 func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
 	if it := s.items[id]; it != nil {
 		s.Remove(id, now)
@@ -192,16 +191,16 @@ func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
 	}
 }
 
-// Dropped notes that the ledger no longer has our offer of a ticket, because
-// someone else offers it now.
+// Dropped notes that the ledger no longer has our offer of a ticket, because another
+// replica offers it now or its ingress has no lease.
 func (s *Set) Dropped(id policies.TicketID, now time.Time) {
 	if it := s.items[id]; it != nil {
-		it.told = untold
+		it.state = notStanding
 		s.remove(it, now)
 	}
 }
 
-// Charged moves a flow's counter as the ledger will once it hears of it.
+// Charged moves a flow's counter as the ledger will when the settlement arrives.
 func (s *Set) Charged(key policies.FlowKey, delta float64) {
 	if f := s.counted(key); f != nil {
 		f.counter += delta
@@ -209,8 +208,8 @@ func (s *Set) Charged(key policies.FlowKey, delta float64) {
 	}
 }
 
-// ChargedAlone moves a flow's place for what this replica served by its own
-// decision, until Rejoin.
+// ChargedAlone moves a flow's place for what this replica served in an outage, until
+// Rejoin.
 func (s *Set) ChargedAlone(key policies.FlowKey, delta float64) {
 	if f := s.counted(key); f != nil {
 		f.alone += delta
@@ -226,7 +225,7 @@ func (s *Set) counted(key policies.FlowKey) *flow {
 	return nil
 }
 
-// Rejoin puts the flows back where the ledger last told them to be.
+// Rejoin puts the flows back at the counters last learnt from the ledger.
 func (s *Set) Rejoin() {
 	for _, bd := range s.bands {
 		for _, f := range bd.sorted() {
@@ -238,8 +237,8 @@ func (s *Set) Rejoin() {
 	}
 }
 
-// Tell takes over what the ledger said about a band: V, and what other replicas
-// have queued. It must be called before Answered.
+// Tell passes on what was learnt from the ledger about a band: V, and what other
+// replicas have queued. It must be called before Answered.
 func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
 	if bd := s.find(priority); bd != nil {
 		if v > bd.v {
@@ -251,7 +250,7 @@ func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
 	}
 }
 
-// TellOthers takes over what other replicas have queued in all bands.
+// TellOthers passes on what other replicas have queued in all bands.
 func (s *Set) TellOthers(queued, bytes int64) {
 	s.others, s.othersBytes = max(0, queued), max(0, bytes)
 }
@@ -281,7 +280,8 @@ func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	return f
 }
 
-// Collect forgets ingresses without tickets, and flows and bands that have been empty long enough.
+// Collect forgets ingresses without tickets, and flows and bands that have been empty
+// for long enough.
 func (s *Set) Collect(now time.Time) {
 	for f, ok := s.idle.Front(); ok && now.Sub(f.since) >= s.cfg.Idle; f, ok = s.idle.Front() {
 		f.idleNode.Remove()

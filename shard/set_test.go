@@ -145,7 +145,7 @@ func TestNewcomerTakesTheWorstPlace(t *testing.T) {
 	}
 }
 
-func TestRankIsDerivedFromTheToldCounter(t *testing.T) {
+func TestRankIsDerivedFromTheLearntCounter(t *testing.T) {
 	s := New(testConfig(1000))
 	flood(s, 0, 8, "a", 0)
 	s.Refill()
@@ -156,7 +156,7 @@ func TestRankIsDerivedFromTheToldCounter(t *testing.T) {
 	var ranks []float64
 	s.Restate(func(o Offer) { ranks = append(ranks, o.Rank) })
 	if fmt.Sprint(ranks) != "[40 41 42 43]" {
-		t.Errorf("ranks %v, want them to follow the told counter", ranks)
+		t.Errorf("ranks %v, want them to follow the learnt counter", ranks)
 	}
 }
 

@@ -25,18 +25,18 @@ type Ticket struct {
 	// TargetTTFT is how soon after its arrival its first token should come; 0 for no
 	// target.
 	TargetTTFT time.Duration
-	// Waited is set when the ticket stood in another queue before: its flow was
+	// Waited is set when the ticket waited in another queue before: its flow was
 	// not idle then.
 	Waited bool
 }
 
-// told says what the ledger knows of a ticket's offer.
-type told uint8
+// offerState is what the ledger has of a ticket's offer, as far as this replica knows.
+type offerState uint8
 
 const (
-	untold    told = iota // no offer stands
-	uncertain             // a turn that said so has not been answered
-	standing              // the offer stands
+	notStanding offerState = iota // no offer stands
+	uncertain                     // the turn that changed it has not been answered
+	standing                      // the offer stands
 )
 
 // item is a ticket in its flow's queue; it is what policies see of it.
@@ -54,8 +54,8 @@ type item struct {
 	key        float64 // its rank as this replica estimates it, while offered
 	offerIndex int     // in band.offered
 
-	told    told
-	stated  bool // in the last turn that told of it: whether it was offered
+	state   offerState
+	stated  bool // whether the last statement about it offered it
 	changed bool // in Set.changed
 	stale   bool // the ledger knows it by another rank or score
 }

@@ -25,8 +25,8 @@ func (s *Set) FillOfAll() Fill {
 	return fill(s.len+s.others, s.bytes+s.othersBytes, s.cfg.MaxRequests, s.cfg.MaxBytes)
 }
 
-// Thin reports whether a band has few offers left before the ledger and more to
-// make, so that a turn for their sake is worth while.
+// Thin reports whether a band has few offers left before the ledger and more to make, so
+// that they are worth a turn.
 func (s *Set) Thin() bool {
 	if len(s.changed) == 0 {
 		return false
@@ -63,7 +63,7 @@ type FlowView struct {
 	Shard           int
 	Weight          float64
 	Requests, Bytes int64
-	// Counter is the flow's service as the ledger last told.
+	// Counter is the flow's service as last learnt from the ledger.
 	Counter float64
 	// Oldest is the arrival of the ticket that goes next; zero if none waits.
 	Oldest time.Time
@@ -84,9 +84,9 @@ func (s *Set) Flows(visit func(FlowView)) {
 	}
 }
 
-// Counters calls visit with every counter the ledger told that V does not imply.
-// For a flow whose tickets moved to another queue it does not, idle as the flow
-// may look here.
+// Counters calls visit with every known counter that V does not imply. The counter of a
+// flow whose tickets moved to another queue counts as known, idle as the flow may look
+// here.
 func (s *Set) Counters(visit func(key policies.FlowKey, counter float64)) {
 	for _, bd := range s.bands {
 		if !bd.counts() {
