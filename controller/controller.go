@@ -41,47 +41,13 @@ var (
 // Usage is what a request really cost, for Release.
 type Usage = core.Usage
 
-// Request asks for leave to go to the pool. Fill in the exported fields, pass it
-// to EnqueueAndWait once, and to Release if it was dispatched.
-type Request struct {
-	// Flow is whose request it is.
-	Flow policies.FlowKey
-	// Bytes is the size of its body; it counts against the caps in bytes.
-	Bytes int64
-	// InputTokens and OutputTokens are estimates of the prompt and the answer,
-	// by which it is charged until Release tells the real numbers.
-	InputTokens, OutputTokens int64
-	// TTL is how long it may wait; 0 takes the configured one.
-	TTL time.Duration
-	// TargetTTFT is how soon its first token should come, for an ordering by it; 0
-	// for no target.
-	TargetTTFT time.Duration
-
-	seq      uint64
-	held     atomic.Bool
-	enqueued time.Time
-	revoked  chan struct{}
-	least    store.Load
-}
-
-// Revoked returns a channel that is closed when the request was dispatched and is to
-// be ended for the sake of others; it must then be released soon. It is nil for a
-// request that cannot be revoked, and before EnqueueAndWait returned.
-func (r *Request) Revoked() <-chan struct{} { return r.revoked }
-
-// LeastLoaded is the endpoint at which the fleet had the fewest requests in flight
-// when this one was granted, and how many: no endpoint had fewer. The request counts
-// there until Place says that it went elsewhere. Its name is empty if the ledger had
-// no choice of endpoints.
-func (r *Request) LeastLoaded() store.Load { return r.least }
-
 // Controller is the flow controller of one replica for one pool. Its methods
 // are safe for concurrent use.
 type Controller struct {
 	options   options
 	driver    driver
 	limiter   limiter
-	waiters   waiters
+	signals   signals
 	evictable sync.Map // by number: the channels of requests that can be revoked
 
 	nextSeq  atomic.Uint64
@@ -140,22 +106,17 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 	if c.options.observer != nil {
 		r.enqueued = time.Now()
 	}
-	w := c.waiters.get()
-	w.request = core.Request{
-		Seq: r.seq, Flow: r.Flow, Bytes: r.Bytes,
-		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Tag: w,
-	}
-	c.driver.post(event{do: (*driver).enqueued, waiter: w})
+	r.decided = c.signals.get()
+	c.driver.post(event{do: (*driver).enqueued, request: r})
 	select {
-	case <-w.decided:
+	case <-r.decided:
 	case <-ctx.Done():
 		err := fmt.Errorf("%w: %w", ErrContextCancelled, context.Cause(ctx))
 		c.driver.post(event{do: (*driver).cancelled, seq: r.seq, err: err})
-		<-w.decided
+		<-r.decided
 	}
-	outcome, err := w.outcome, w.err
-	r.least = w.least
-	c.waiters.put(w)
+	c.signals.put(r.decided)
+	outcome, err := r.outcome, r.err
 	if outcome == Dispatched {
 		r.held.Store(true)
 	} else {

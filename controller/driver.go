@@ -150,7 +150,7 @@ func (d *driver) decide(decisions []core.Decision) {
 		if decisions[i].Outcome == Dispatched {
 			d.grants.Add(1)
 		}
-		decisions[i].Tag.(*waiter).decide(&decisions[i])
+		decisions[i].Tag.(*Request).decide(&decisions[i])
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 type event struct {
 	do func(d *driver, now time.Time, e *event)
 
-	waiter  *waiter
+	request *Request
 	seq     uint64
 	usage   core.Usage
 	err     error
@@ -24,7 +24,7 @@ type event struct {
 
 // The frequent events.
 
-func (d *driver) enqueued(now time.Time, e *event) { d.core.Enqueue(now, e.waiter.request) }
+func (d *driver) enqueued(now time.Time, e *event) { d.core.Enqueue(now, e.request.ask()) }
 
 func (d *driver) cancelled(now time.Time, e *event) {
 	d.core.Cancel(now, e.seq, EvictedContextCancelled, e.err)
@@ -47,8 +47,8 @@ func (d *driver) post(e event) {
 	d.mu.Lock()
 	if d.stopping {
 		d.mu.Unlock()
-		if e.waiter != nil {
-			e.waiter.decide(&core.Decision{Outcome: RejectedOther, Err: ErrShuttingDown})
+		if e.request != nil {
+			e.request.decide(&core.Decision{Outcome: RejectedOther, Err: ErrShuttingDown})
 		}
 		return
 	}

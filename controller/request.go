@@ -1,0 +1,76 @@
+package controller
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// Request asks for leave to go to the pool. Fill in the exported fields, pass it
+// to EnqueueAndWait once, and to Release if it was dispatched.
+type Request struct {
+	// Flow is whose request it is.
+	Flow policies.FlowKey
+	// Bytes is the size of its body; it counts against the caps in bytes.
+	Bytes int64
+	// InputTokens and OutputTokens are estimates of the prompt and the answer,
+	// by which it is charged until Release tells the real numbers.
+	InputTokens, OutputTokens int64
+	// TTL is how long it may wait; 0 takes the configured one.
+	TTL time.Duration
+	// TargetTTFT is how soon its first token should come, for an ordering by it; 0
+	// for no target.
+	TargetTTFT time.Duration
+
+	seq      uint64
+	held     atomic.Bool
+	enqueued time.Time
+	revoked  chan struct{}
+	decided  chan struct{} // the driver's signal that what follows is filled in
+	outcome  Outcome
+	err      error
+	least    store.Load
+}
+
+// Revoked returns a channel that is closed when the request was dispatched and is to
+// be ended for the sake of others; it must then be released soon. It is nil for a
+// request that cannot be revoked, and before EnqueueAndWait returned.
+func (r *Request) Revoked() <-chan struct{} { return r.revoked }
+
+// LeastLoaded is the endpoint at which the fleet had the fewest requests in flight
+// when this one was granted, and how many: no endpoint had fewer. The request counts
+// there until Place says that it went elsewhere. Its name is empty if the ledger had
+// no choice of endpoints.
+func (r *Request) LeastLoaded() store.Load { return r.least }
+
+// ask is the request as the core takes it in. The core's decision comes back by its tag.
+func (r *Request) ask() core.Request {
+	return core.Request{
+		Seq: r.seq, Flow: r.Flow, Bytes: r.Bytes,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Tag: r,
+	}
+}
+
+// decide takes in the core's decision and wakes the caller, which waits for it whatever
+// else happens.
+func (r *Request) decide(d *core.Decision) {
+	r.outcome, r.err, r.least = d.Outcome, d.Err, store.Load{Endpoint: d.Endpoint, InFlight: d.EndpointInFlight}
+	r.decided <- struct{}{}
+}
+
+// signals lends the channels by which callers are woken.
+type signals struct{ pool sync.Pool }
+
+func (s *signals) get() chan struct{} {
+	if c, ok := s.pool.Get().(chan struct{}); ok {
+		return c
+	}
+	return make(chan struct{}, 1)
+}
+
+// put takes a channel back; its signal has been received.
+func (s *signals) put(c chan struct{}) { s.pool.Put(c) }
