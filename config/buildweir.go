@@ -27,6 +27,9 @@ func (b *builder) weir() {
 	if w.MaxBody < 1 || w.MaxBody > 1<<30 {
 		b.wrong("weir.maxBody", "must be from 1 to 1Gi")
 	}
+	if w.MemoryBudget < 1<<20 && b.given("weir.memoryBudget") {
+		b.wrong("weir.memoryBudget", "must be at least 1Mi")
+	}
 	if *w.DrainTimeout < 0 {
 		b.wrong("weir.drainTimeout", "must not be negative")
 	}

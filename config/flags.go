@@ -56,6 +56,7 @@ var flags = []Flag{
 	{Name: "listen", Group: GroupRequests, Takes: "address", paths: []string{"weir.listen"}},
 	{Name: "admin", Group: GroupRequests, Takes: "address", paths: []string{"weir.admin"}},
 	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},
+	{Name: "memory-budget", Group: GroupRequests, paths: []string{"weir.memoryBudget"}},
 	{Name: "fairness", Group: GroupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},
 	{Name: "max-queued", Group: GroupRequests, paths: []string{"flowControl.maxRequests"}},
 	{

@@ -12,6 +12,7 @@ type Weir struct {
 	Discovery    Discovery   `yaml:"discovery,omitempty" doc:"Where the model servers come from, instead of endpoints"`
 	Metrics      Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
 	MaxBody      Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body, in bytes"`
+	MemoryBudget Quantity    `yaml:"memoryBudget,omitempty" doc:"Memory, in bytes, for requests that are being read or wait, beyond which the flow that holds most is refused; half of GOMEMLIMIT or of the control group's limit by default"`
 	DrainTimeout *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM"`
 	Store        Store       `yaml:"store,omitempty" doc:"The ledger that replicas share"`
 	Fleet        Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`

@@ -73,8 +73,8 @@ func (x *exchange) take(m *extproc.ProcessingRequest) error {
 		if x.phase != receivingRequest {
 			return unexpected("a request body", x.phase)
 		}
-		if refused := x.session.in.add(r.RequestBody.GetBody(), x.gateway.cfg.MaxBody); refused != nil {
-			return refused
+		if err := x.session.add(r.RequestBody.GetBody()); err != nil {
+			return err
 		}
 		if r.RequestBody.GetEndOfStream() {
 			return x.forward(true, false)
@@ -182,7 +182,7 @@ func (x *exchange) forward(body, trailers bool) error {
 			return err
 		}
 	}
-	s.in.drop() // Envoy has it
+	s.dropBody() // Envoy has it
 	if trailers {
 		return x.stream.Send(requestTrailers())
 	}

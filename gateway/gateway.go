@@ -26,6 +26,9 @@ type Config struct {
 	// MaxBody is the largest body accepted, in bytes; 32 MiB by default. Bodies of
 	// waiting requests are held in memory.
 	MaxBody int64
+	// MemoryBudget is how many bytes requests may take in all which are being read or
+	// wait; 512 MiB by default. Beyond it, the flow that holds most is refused.
+	MemoryBudget int64
 	// BodyTimeout is how long a client may take to send its body; 1 minute by
 	// default.
 	BodyTimeout time.Duration
@@ -50,6 +53,7 @@ type Gateway struct {
 	cfg       Config
 	endpoints *endpoints.Pool
 	proxy     *proxy
+	budget    *budget
 	flows     *flowTable
 	tenants   atomic.Pointer[Tenants]
 }
@@ -58,6 +62,9 @@ type Gateway struct {
 func New(cfg Config) *Gateway {
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = 32 << 20
+	}
+	if cfg.MemoryBudget <= 0 {
+		cfg.MemoryBudget = 512 << 20
 	}
 	if cfg.BodyTimeout <= 0 {
 		cfg.BodyTimeout = time.Minute
@@ -68,7 +75,10 @@ func New(cfg Config) *Gateway {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	g := &Gateway{cfg: cfg, flows: newFlowTable()}
+	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), flows: newFlowTable()}
+	if cfg.Metrics != nil {
+		cfg.Metrics.budget = g.budget
+	}
 	g.SetTenants(cfg.Tenants)
 	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others
 	cfg.Endpoints.Changed = func(usable []policies.EndpointAccessor) {

@@ -3,21 +3,23 @@ package gateway
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
-	"slices"
+	"strconv"
 	"strings"
+	"sync"
 )
 
 // inbound is what the gateway reads of a request before it is forwarded.
 type inbound struct {
 	body                      []byte
 	model                     string
-	prompt                    []byte // as sent, whichever field it is in
+	prompt                    []byte // the part of the body, whichever field it is in
 	inputTokens, outputTokens int64  // estimates
-	maxOutput                 int64  // what the request allows at most; 0 for no bound
+	mostInput, mostOutput     int64  // what is possible at most; 0 for output that has no bound
+	counted                   bool   // its server counts its tokens
 }
 
 // Paths of the API whose body must be JSON that names a model: OpenAI's, Anthropic's
@@ -27,54 +29,22 @@ var modelPaths = []string{
 	"/messages", "/messages/count_tokens", "/inference/v1/generate",
 }
 
-// bytesPerToken is the rough length of a token of English text; the estimate is
-// settled by the server's own count.
-const bytesPerToken = 4
-
-// defaultOutputTokens is the expected length of an answer whose request names no
-// maximum.
-const defaultOutputTokens = 256
-
-// read reads the body of an HTTP request, once.
-func (in *inbound) read(w http.ResponseWriter, r *http.Request, limit int64) *refusal {
-	if r.Body == nil || r.Body == http.NoBody {
-		return nil
-	}
-	if r.ContentLength > limit {
-		return tooLarge(limit)
-	}
-	var buf bytes.Buffer
-	if r.ContentLength > 0 {
-		buf.Grow(int(r.ContentLength) + bytes.MinRead)
-	}
-	if _, err := buf.ReadFrom(http.MaxBytesReader(w, r.Body, limit)); err != nil {
-		var over *http.MaxBytesError
-		if errors.As(err, &over) {
-			return tooLarge(limit)
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) || r.Context().Err() != nil {
-			return &refusal{status: statusClientGone, code: "client_gone", message: "the client went away while sending its request"}
-		}
-		return badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
-	}
-	in.body = buf.Bytes()
-	return nil
-}
-
-// add appends a part of the body.
-func (in *inbound) add(part []byte, limit int64) *refusal {
-	if int64(len(in.body)+len(part)) > limit {
-		return tooLarge(limit)
-	}
-	in.body = append(in.body, part...)
-	return nil
-}
-
-// drop forgets the body once it is not needed any more.
-func (in *inbound) drop() { in.body, in.prompt = nil, nil }
-
-// reader reads the body from its beginning.
-func (in *inbound) reader() io.ReadCloser { return io.NopCloser(bytes.NewReader(in.body)) }
+const (
+	// bytesPerToken is the rough length of a token of English text; the estimate is
+	// settled by the server's own count.
+	bytesPerToken = 4
+	// defaultOutputTokens is the expected length of an answer whose request names no
+	// maximum.
+	defaultOutputTokens = 256
+	// templateTokens is what a chat template adds to a prompt at most: no token is shorter
+	// than a byte otherwise.
+	templateTokens = 4096
+	// elsewhereTokens bounds a prompt that names what is not in the request, such as an
+	// image by its URL: the longest context there is.
+	elsewhereTokens = 1 << 20
+	// maxTokens bounds what a request can ask for.
+	maxTokens = 1 << 40
+)
 
 func tooLarge(limit int64) *refusal {
 	return &refusal{
@@ -86,48 +56,136 @@ func tooLarge(limit int64) *refusal {
 // check parses the body of a request to the API proper, and estimates what the request
 // may cost.
 func (in *inbound) check(method, path string) *refusal {
-	in.inputTokens, in.outputTokens = 1, 1
+	in.inputTokens, in.outputTokens = int64(max(1, len(in.body)/bytesPerToken)), 1
+	in.mostInput = int64(len(in.body)) + templateTokens
 	if !isModelPath(method, path) {
 		return nil
 	}
-	var fields struct {
-		Model               *string         `json:"model"`
-		MaxTokens           *int64          `json:"max_tokens"`
-		MaxCompletionTokens *int64          `json:"max_completion_tokens"`
-		MaxOutputTokens     *int64          `json:"max_output_tokens"`
-		Messages            json.RawMessage `json:"messages"`
-		Prompt              json.RawMessage `json:"prompt"`
-		Input               json.RawMessage `json:"input"`
-		TokenIDs            json.RawMessage `json:"token_ids"`
-	}
-	if err := json.Unmarshal(in.body, &fields); err != nil {
+	in.counted = true
+	f := fields{each: 1, prompts: 1}
+	if err := members(in.body, f.take); err != nil {
 		return badRequest("malformed_json", "the request's body is not the JSON object it should be: "+err.Error())
 	}
-	if fields.Model == nil || *fields.Model == "" {
+	if f.wrong != "" {
+		return badRequest("malformed_json", f.wrong)
+	}
+	if f.model == "" {
 		return badRequest("model_required", `the request names no model; add "model" to its body`)
 	}
-	in.model = *fields.Model
-	in.prompt = slices.MaxFunc([][]byte{fields.Messages, fields.Prompt, fields.Input, fields.TokenIDs}, func(a, b []byte) int { return len(a) - len(b) })
-	in.inputTokens = int64(max(1, len(in.prompt)/bytesPerToken))
-	in.outputTokens = defaultOutputTokens
+	in.model, in.prompt = f.model, f.prompt
+	in.inputTokens = int64(max(1, len(f.prompt)/bytesPerToken))
+	if f.elsewhere || bytes.Contains(in.body, []byte(`url"`)) || bytes.Contains(in.body, []byte(`_id"`)) {
+		in.mostInput = elsewhereTokens
+	}
+	one := int64(defaultOutputTokens)
 	if strings.HasSuffix(path, "/embeddings") || strings.HasSuffix(path, "/count_tokens") {
-		in.outputTokens = 1
+		one, f.each, f.prompts = 1, 1, 1
 	}
-	for _, most := range []*int64{fields.MaxTokens, fields.MaxCompletionTokens, fields.MaxOutputTokens} {
-		if most != nil && *most > 0 {
-			in.outputTokens = min(in.outputTokens, *most)
-			in.maxOutput = *most
-		}
+	if f.most > 0 {
+		one = min(one, f.most)
 	}
+	answers := times(f.each, f.prompts)
+	in.outputTokens, in.mostOutput = times(one, answers), times(f.most, answers)
 	return nil
 }
 
+// fields are those of a request's body that say what it may cost.
+type fields struct {
+	model     string
+	prompt    []byte // the longest of the fields that hold one
+	most      int64  // tokens of an answer: whichever field says most, since servers differ in which they take
+	each      int64  // answers to each prompt
+	prompts   int64
+	elsewhere bool // the prompt names what is not in the request
+	wrong     string
+}
+
+// take takes in one member of the body.
+func (f *fields) take(name string, value []byte) {
+	switch name {
+	case "model":
+		if value[0] != '"' {
+			f.fail(name, "must be a string")
+			return
+		}
+		_ = json.Unmarshal(value, &f.model) // it is a valid string
+	case "max_tokens", "max_completion_tokens", "max_output_tokens":
+		f.most = max(f.most, f.whole(name, value))
+	case "n", "best_of":
+		f.each = max(f.each, f.whole(name, value))
+	case "messages", "input", "token_ids", "prompt":
+		if len(value) > len(f.prompt) {
+			f.prompt = value
+		}
+		if several := elements(value); name == "prompt" && several > 1 && value[1] != '-' && (value[1] < '0' || value[1] > '9') {
+			f.prompts = int64(several) // texts, and not the tokens of one
+		}
+	case "previous_response_id", "conversation":
+		f.elsewhere = true
+	}
+}
+
+// whole reads a whole number, however it is written: model servers take 5.0, 1e2 and "5".
+func (f *fields) whole(name string, value []byte) int64 {
+	text := strings.Trim(string(value), `"`)
+	if text == "null" {
+		return 0
+	}
+	n, err := strconv.ParseFloat(text, 64)
+	if err != nil || n != math.Trunc(n) {
+		f.fail(name, fmt.Sprintf("is %.40s, it must be a whole number", value))
+		return 0
+	}
+	return int64(min(max(n, 0), maxTokens))
+}
+
+func (f *fields) fail(name, text string) {
+	if f.wrong == "" {
+		f.wrong = fmt.Sprintf("the request's %q %s", name, text)
+	}
+}
+
+// times multiplies without going beyond maxTokens.
+func times(a, b int64) int64 { return int64(min(float64(a)*float64(b), maxTokens)) }
+
 // expect uses the mean length of the flow's answers so far as the estimate.
 func (in *inbound) expect(output int64) {
-	if in.maxOutput > 0 {
-		output = min(output, in.maxOutput)
+	if in.mostOutput > 0 {
+		output = min(output, in.mostOutput)
 	}
 	in.outputTokens = output
+}
+
+// drop forgets the body once it is not needed any more.
+func (in *inbound) drop() { in.body, in.prompt = nil, nil }
+
+// reader reads the body from its beginning.
+func (in *inbound) reader() io.ReadCloser {
+	r := &bodyReader{}
+	r.rest.Reset(in.body)
+	return r
+}
+
+// bodyReader reads a body and keeps it no longer than it is read: net/http holds a
+// request, and with it the reader, as long as its answer streams.
+type bodyReader struct {
+	mu   sync.Mutex // net/http may close it while it reads
+	rest bytes.Reader
+}
+
+// Read implements io.Reader.
+func (r *bodyReader) Read(p []byte) (int, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.rest.Read(p)
+}
+
+// Close implements io.Closer.
+func (r *bodyReader) Close() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.rest.Reset(nil)
+	return nil
 }
 
 func isModelPath(method, path string) bool {

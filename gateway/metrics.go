@@ -31,6 +31,7 @@ type Metrics struct {
 	failures    prometheus.Counter
 	revocations *prometheus.CounterVec
 	fallbacks   prometheus.Counter
+	overBounds  *prometheus.CounterVec
 	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
@@ -40,6 +41,7 @@ type Metrics struct {
 
 	watched *controller.Controller
 	pool    *endpoints.Pool
+	budget  *budget
 }
 
 type decisionKey struct {
@@ -87,6 +89,10 @@ func NewMetrics(pool string) *Metrics {
 			Name: "weir_endpoint_fallbacks_total", ConstLabels: constant,
 			Help: "Requests served by a fallback endpoint instead of the first choice, as reported by Envoy.",
 		}),
+		overBounds: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "weir_requests_over_bound_total", ConstLabels: constant,
+			Help: "Requests that this replica ended for a bound on what one may take, by bound.",
+		}, []string{"bound"}),
 		described: make(map[string]*prometheus.Desc),
 	}
 	describe := func(name, help string, labels ...string) {
@@ -116,6 +122,8 @@ func NewMetrics(pool string) *Metrics {
 	describe("fleet_tickets_forwarded_total", "Waiting requests that this replica queued at another one, the owner of their flow.")
 	describe("fleet_tickets_held", "Waiting requests of other replicas in the queues of this one.")
 	describe("fleet_shard_moves_total", "Changes of the map of shards to replicas.")
+	describe("memory_budget_bytes", "Memory that requests may take which are being read or wait at this replica.")
+	describe("memory_budget_used_bytes", "The part of it that they take.")
 	describe("endpoints", "Endpoints that can be used.")
 	describe("endpoint_in_flight", "Requests of this replica at each endpoint.", "endpoint")
 	describe("endpoint_healthy", "1 for an endpoint that can be used, 0 for one that is ejected.", "endpoint")
@@ -153,6 +161,13 @@ func (m *Metrics) revoked(begun bool) {
 func (m *Metrics) fellBack() {
 	if m != nil {
 		m.fallbacks.Inc()
+	}
+}
+
+// overBound counts a request that went beyond a bound.
+func (m *Metrics) overBound(name string) {
+	if m != nil {
+		m.overBounds.WithLabelValues(name).Inc()
 	}
 }
 
@@ -246,13 +261,21 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks}
+	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds}
 }
 
 // Collect implements prometheus.Collector.
 func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range m.collectors() {
 		c.Collect(ch)
+	}
+	send := func(name string, typ prometheus.ValueType, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
+	}
+	if m.budget != nil {
+		most, used := m.budget.figures()
+		send("memory_budget_bytes", prometheus.GaugeValue, float64(most))
+		send("memory_budget_used_bytes", prometheus.GaugeValue, float64(used))
 	}
 	if m.watched == nil {
 		return
@@ -264,9 +287,6 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		return // it is closed: there is nothing to report
 	}
 	turns, grants := m.watched.Turns()
-	send := func(name string, typ prometheus.ValueType, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
-	}
 	for priority, lag := range fairnessLag(v) {
 		send("flow_control_fairness_lag", prometheus.GaugeValue, lag, strconv.Itoa(priority))
 	}

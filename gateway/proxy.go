@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
+	"os"
 	"strings"
 	"time"
 
@@ -75,6 +76,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // serve takes the request through its session. The error is about a request of which
 // nothing has been answered.
 func (p *proxy) serve(w *answerWriter, r *http.Request) error {
+	if r.ContentLength != 0 { // or net/http waits for the body of a request that is refused
+		w.Header().Set("Connection", "close")
+	}
 	if refused := checkTarget(r); refused != nil {
 		return refused
 	}
@@ -84,8 +88,8 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	}
 	defer s.end() // also when the copying panics
 	w.session = s
-	if refused := p.readBody(s, w, r); refused != nil {
-		return refused
+	if err := p.readBody(s, w, r); err != nil {
+		return err
 	}
 	if refused := s.admit(r.Method, r.URL.Path); refused != nil {
 		return refused
@@ -123,14 +127,42 @@ func checkTarget(r *http.Request) *refusal {
 }
 
 // readBody reads the request's body, once.
-func (p *proxy) readBody(s *session, w http.ResponseWriter, r *http.Request) *refusal {
+func (p *proxy) readBody(s *session, w http.ResponseWriter, r *http.Request) error {
+	if r.ContentLength == 0 {
+		return nil
+	}
 	reading := http.NewResponseController(w)
 	_ = reading.SetReadDeadline(time.Now().Add(p.gateway.cfg.BodyTimeout)) // where there is no deadline to set, there is none
-	if refused := s.in.read(w, r, p.gateway.cfg.MaxBody); refused != nil {
-		return refused
+	stop := context.AfterFunc(s.ctx, func() { _ = reading.SetReadDeadline(time.Now()) })
+	var err error = tooLarge(p.gateway.cfg.MaxBody)
+	if r.ContentLength <= p.gateway.cfg.MaxBody {
+		err = s.read(r.Body, r.ContentLength)
 	}
-	_ = reading.SetReadDeadline(time.Time{})
+	if stop() {
+		_ = reading.SetReadDeadline(time.Time{})
+	}
+	if err != nil {
+		return p.unreadable(s, err)
+	}
+	w.Header().Del("Connection")
 	return nil
+}
+
+// unreadable is the answer to a request whose body could not be read.
+func (p *proxy) unreadable(s *session, err error) *refusal {
+	var refused *refusal
+	switch {
+	case errors.As(err, &refused):
+		return refused
+	case s.ctx.Err() != nil:
+		return s.ended()
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		s.cancel(errStalled)
+		return s.ended()
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return refusalOf(controller.EvictedContextCancelled)
+	}
+	return badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 }
 
 // RoundTrip sends the request to the endpoint that suits it best, and to another as
@@ -180,6 +212,7 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 	if res.StatusCode < http.StatusOK {
 		return nil, fmt.Errorf("answered with status %03d, which ends no request", res.StatusCode)
 	}
+	s.dropBody() // no other server will be asked
 	res.Body = s.respond(res.Header.Get("Content-Type"), res.Body)
 	return res, nil
 }

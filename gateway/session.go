@@ -12,18 +12,15 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// Why a session's context ended, beside its client having left.
-var (
-	errRevoked = errors.New("revoked for a request of higher priority")
-	errStalled = errors.New("the request's body does not come")
-)
+// errRevoked ends a session for the sake of another one.
+var errRevoked = errors.New("revoked for a request of higher priority")
 
 // session is the life of one request under flow control, whichever way it came in.
 //
-//	open ──> admit ──> wait ──> place ──> respond ──> end
-//	whose    what it   a slot   a slot    usage on    everything back,
-//	it is    may cost  of the   at an     the way     the charge settled
-//	                   pool     endpoint
+//	open ──> reserve ──> admit ──> wait ──> place ──> respond ──> end
+//	whose    its body's  what it   a slot   a slot    usage on    everything back,
+//	it is    memory      may cost  of the   at an     the way     the charge settled
+//	                               pool     endpoint
 //
 // It is driven by one goroutine, which calls end once, however the request ends; steps
 // that were not reached need nothing of it. Others end it by ending its context, whose
@@ -34,6 +31,7 @@ type session struct {
 	cancel  context.CancelCauseFunc
 
 	flow       policies.FlowKey // as the request says; what it counts for is request.Flow
+	memory     *part            // of the budget
 	in         inbound
 	request    controller.Request
 	dispatched bool
@@ -55,7 +53,96 @@ func (g *Gateway) open(ctx context.Context, h http.Header) (*session, *refusal) 
 	s := &session{gateway: g, flow: flow}
 	s.request.TargetTTFT = targetTTFT(h)
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.memory = g.budget.open(flow.ID, func() { s.cancel(errMemory) })
+	size := int64(sessionBytes)
+	for name, values := range h {
+		for _, value := range values {
+			size += int64(len(name) + len(value))
+		}
+	}
+	if refused := s.take(size); refused != nil {
+		s.end()
+		return nil, refused
+	}
 	return s, nil
+}
+
+// sessionBytes is about what a request that waits takes beside its headers and its body:
+// the connection's buffers and its goroutines, and what flow control keeps.
+const sessionBytes = 24 << 10
+
+// read reads the body, of which so many bytes are expected; below 0 if that is not known.
+// What it does not fail with a refusal for is the reader's own error.
+func (s *session) read(r io.Reader, expected int64) error {
+	var end [1]byte
+	for {
+		into := end[:]
+		if int64(len(s.in.body)) != expected {
+			if err := s.reserve(1, expected); err != nil {
+				return err
+			}
+			into = s.in.body[len(s.in.body):cap(s.in.body)]
+		}
+		n, err := r.Read(into)
+		s.in.body = append(s.in.body, into[:n]...) // where it is already
+		switch {
+		case int64(len(s.in.body)) > s.gateway.cfg.MaxBody:
+			return tooLarge(s.gateway.cfg.MaxBody)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// add takes in a part of the body.
+func (s *session) add(part []byte) error {
+	if int64(len(s.in.body)+len(part)) > s.gateway.cfg.MaxBody {
+		return tooLarge(s.gateway.cfg.MaxBody)
+	}
+	if err := s.reserve(len(part), -1); err != nil {
+		return err
+	}
+	s.in.body = append(s.in.body, part...)
+	return nil
+}
+
+// take takes so many bytes of the budget.
+func (s *session) take(bytes int64) *refusal {
+	err := s.memory.take(s.ctx, bytes)
+	if err == nil {
+		return nil
+	}
+	s.cancel(err)
+	return s.ended()
+}
+
+// reserve makes room for more bytes of the body. Room grows as bytes come, and not by
+// what is announced.
+func (s *session) reserve(more int, expected int64) error {
+	have, need := cap(s.in.body), len(s.in.body)+more
+	if need <= have {
+		return nil
+	}
+	size := max(need, 2*have, 4<<10)
+	if int64(need) <= expected {
+		size = min(size, int(expected))
+	}
+	if refused := s.take(int64(size - have)); refused != nil {
+		return refused
+	}
+	body := make([]byte, len(s.in.body), size)
+	copy(body, s.in.body)
+	s.in.body = body
+	return nil
+}
+
+// dropBody forgets the body, which is not needed any more.
+func (s *session) dropBody() {
+	size := int64(cap(s.in.body))
+	s.in.drop()
+	s.memory.giveBack(size)
 }
 
 // admit works out, once the body is there, what the request may cost.
@@ -82,6 +169,7 @@ func (s *session) wait() *refusal {
 		}
 		return refusalOf(outcome)
 	}
+	s.memory.keep()
 	s.dispatched, s.entry = true, g.flows.begin(s.request.Flow)
 	if revoked := s.request.Revoked(); revoked != nil {
 		go func() { // ends with ctx
@@ -139,19 +227,25 @@ func (s *session) respond(contentType string, body io.ReadCloser) *usageReader {
 
 // ended is the answer to a request whose context ended.
 func (s *session) ended() *refusal {
-	switch cause := context.Cause(s.ctx); {
+	cause := context.Cause(s.ctx)
+	var over *bound
+	switch {
+	case errors.As(cause, &over):
+		return &over.refusal
 	case errors.Is(cause, errRevoked):
 		return evicted()
-	case errors.Is(cause, errStalled):
-		return &refusal{status: http.StatusRequestTimeout, code: "request_timeout", message: "the request's body took too long to come"}
-	default:
-		return refusalOf(controller.EvictedContextCancelled)
 	}
+	return refusalOf(controller.EvictedContextCancelled)
 }
 
 // end gives back whatever the session holds and settles what the request cost.
 func (s *session) end() {
+	var over *bound
+	if errors.As(context.Cause(s.ctx), &over) {
+		s.gateway.cfg.Metrics.overBound(over.name)
+	}
 	s.cancel(nil)
+	defer s.memory.close()
 	if s.response != nil {
 		_ = s.response.Close() // the connection's end is all that can come of it
 	}

@@ -77,7 +77,7 @@ func TestExpectedOutput(t *testing.T) {
 	if _, output, known := table.admit(key, 10); !known || output != 200 {
 		t.Errorf("%d, %v after answers of 100 and 300 tokens", output, known)
 	}
-	in := &inbound{maxOutput: 50}
+	in := &inbound{mostOutput: 50}
 	if in.expect(200); in.outputTokens != 50 {
 		t.Errorf("%d tokens expected of a request that allows 50", in.outputTokens)
 	}

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"io"
-	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -71,20 +70,54 @@ func FuzzUsage(f *testing.F) {
 func FuzzInbound(f *testing.F) {
 	f.Add([]byte(chat))
 	f.Add([]byte(`{"model":"","max_tokens":-1}`))
+	f.Add([]byte(`{"model":"m","max_tokens":1e300,"n":1e300,"prompt":["a","b"]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		r := httptest.NewRequest("POST", "/v1/chat/completions", strings.NewReader(string(body)))
-		in := &inbound{}
-		refused := in.read(httptest.NewRecorder(), r, 1<<12)
-		if refused == nil {
-			refused = in.check(r.Method, r.URL.Path)
-		}
+		in := &inbound{body: body}
+		refused := in.check("POST", "/v1/chat/completions")
 		switch {
 		case refused != nil:
 			if refused.status < 400 || refused.message == "" {
 				t.Errorf("refused with %+v", refused)
 			}
-		case in.model == "" || in.inputTokens < 1 || in.outputTokens < 1:
+		case in.model == "" || in.inputTokens < 1 || in.outputTokens < 1 || in.mostOutput < 0 || in.outputTokens > maxTokens || in.mostOutput > maxTokens:
 			t.Errorf("taken as %+v", in)
 		}
 	})
+}
+
+// TestEstimates wants a request's own words to be read as a model server reads them.
+func TestEstimates(t *testing.T) {
+	for _, c := range []struct {
+		body         string
+		output, most int64
+	}{
+		{`{"model":"m","max_tokens":600,"MAX_TOKENS":1}`, 256, 600},
+		{`{"Model":"x","model":"m","max_tokens":60,"Max_Tokens":1,"mAx_ToKens":1}`, 60, 60},
+		{`{"model":"m","max_tokens":5.0}`, 5, 5},
+		{`{"model":"m","max_tokens":1e2}`, 100, 100},
+		{`{"model":"m","max_tokens":"7"}`, 7, 7},
+		{`{"model":"m","max_tokens":null}`, 256, 0},
+		{`{"model":"m","max_completion_tokens":600,"max_tokens":1}`, 256, 600},
+		{`{"model":"m","max_tokens":10,"n":4}`, 40, 40},
+		{`{"model":"m","max_tokens":10,"prompt":["a","b","c"]}`, 30, 30},
+		{`{"model":"m","max_tokens":10,"prompt":[["a",1],["b"]],"n":2}`, 40, 40},
+		{`{"model":"m","max_tokens":10,"prompt":[1,2,3]}`, 10, 10},
+		{`{"model":"m","max_tokens":1e300,"n":1e300}`, maxTokens, maxTokens},
+		{`{"m\u006fdel":"m","max\u005ftokens":3}`, 3, 3},
+	} {
+		in := &inbound{body: []byte(c.body)}
+		if refused := in.check("POST", "/v1/completions"); refused != nil {
+			t.Errorf("%s: %v", c.body, refused)
+			continue
+		}
+		if in.outputTokens != c.output || in.mostOutput != c.most {
+			t.Errorf("%s: %d tokens expected and %d at most, want %d and %d", c.body, in.outputTokens, in.mostOutput, c.output, c.most)
+		}
+	}
+	for _, body := range []string{`{"model":"m","max_tokens":5.5}`, `{"model":"m","max_tokens":[]}`, `{"model":7}`, `{"MODEL":"m"}`} {
+		in := &inbound{body: []byte(body)}
+		if refused := in.check("POST", "/v1/completions"); refused == nil || refused.status != 400 {
+			t.Errorf("%s is taken", body)
+		}
+	}
 }

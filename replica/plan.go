@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -59,7 +60,11 @@ func policyOptions(plan *config.Plan) []controller.Option {
 
 func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Table, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
 	w := &plan.File.Weir
-	cfg := gateway.Config{Version: build.Read().Version, Controller: c, Tenants: tenants(plan, t), MaxBody: int64(w.MaxBody), Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics}
+	cfg := gateway.Config{
+		Version: build.Read().Version, Controller: c, Tenants: tenants(plan, t),
+		MaxBody: int64(w.MaxBody), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
+		Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics,
+	}
 	es := &cfg.Endpoints
 	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
 	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {

@@ -24,6 +24,14 @@ func (l *List[T]) Front() (item T, ok bool) {
 	return l.front.Value, true
 }
 
+// Back returns the item added last, and whether there is one.
+func (l *List[T]) Back() (item T, ok bool) {
+	if l.back == nil {
+		return item, false
+	}
+	return l.back.Value, true
+}
+
 // Empty reports whether there is no item.
 func (l *List[T]) Empty() bool { return l.front == nil }
 

@@ -39,6 +39,9 @@ func TestAgainstSlices(t *testing.T) {
 				if front, ok := lists[i].Front(); ok != (len(got) > 0) || ok && front != got[0] {
 					t.Fatalf("front is %d, %v of %v", front, ok, got)
 				}
+				if back, ok := lists[i].Back(); ok != (len(got) > 0) || ok && back != got[len(got)-1] {
+					t.Fatalf("back is %d, %v of %v", back, ok, got)
+				}
 			}
 		}
 	})

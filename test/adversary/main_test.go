@@ -2,7 +2,9 @@ package adversary
 
 import (
 	"net"
+	"os"
 	"testing"
+	"time"
 
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/test/processes"
@@ -39,4 +41,22 @@ func status(r *processes.Replica, id string) *gateway.ReplicaStatus {
 func reaches(r *processes.Replica, id string) bool {
 	s := status(r, id)
 	return s != nil && s.Live && s.Reachable
+}
+
+// slow skips a test that takes long, unless they were asked for.
+func slow(t *testing.T) {
+	t.Helper()
+	if os.Getenv("WEIR_ADVERSARY") == "" {
+		t.Skip("skipped: it takes long; make adversary runs it")
+	}
+}
+
+// eventually waits for a condition.
+func eventually(t *testing.T, what string, most time.Duration, condition func() bool) {
+	t.Helper()
+	for until := time.Now().Add(most); !condition(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("%s: not within %v", what, most)
+		}
+	}
 }

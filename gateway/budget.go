@@ -1,0 +1,210 @@
+package gateway
+
+import (
+	"context"
+	"sync"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/internal/list"
+)
+
+// budget bounds the memory of requests that are being read, that wait or whose servers
+// have not begun to answer. It is shared as the buffer of flow control is: when it is used
+// up, the flow that holds most of it loses its newest request, and a flow that holds less
+// pauses until that one's bytes are back. It is safe for concurrent use.
+type budget struct {
+	mu       sync.Mutex
+	most     int64 // bytes
+	used     int64
+	leaving  int64 // the part of used that requests hold which were ended and have yet to let go
+	promised int64 // what those that pause will take
+	holders  map[string]*holder
+	largest  heap.Heap[*holder] // the flow that holds most first
+	pausing  list.List[*pause]
+}
+
+// holder is what a flow holds of the budget.
+type holder struct {
+	flow     string
+	sessions int              // that share in it
+	bytes    int64            // of those that can be ended
+	endable  list.List[*part] // the newest last
+	index    int
+}
+
+// part is what one session holds of the budget. Its methods are called by one goroutine.
+type part struct {
+	budget *budget
+	holder *holder
+	bytes  int64
+	node   list.Node[*part] // among the holder's, while it can be ended
+	end    func()
+	state  partState
+}
+
+type partState int
+
+const (
+	endable partState = iota
+	kept              // it was dispatched, and is ended for memory no more
+	ending            // it was ended, and has yet to let go
+)
+
+// pause is a session's wait for bytes.
+type pause struct {
+	part  *part
+	bytes int64
+	ready chan struct{}
+	node  list.Node[*pause]
+}
+
+func newBudget(most int64) *budget {
+	b := &budget{most: most, holders: make(map[string]*holder)}
+	b.largest.Init(func(x, y *holder) bool { return x.bytes > y.bytes }, func(h *holder) *int { return &h.index })
+	return b
+}
+
+// open begins a session's part, of no bytes. The function is called when others need the
+// bytes more; it must not wait, and the part is to be closed soon.
+func (b *budget) open(flow string, end func()) *part {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	h := b.holders[flow]
+	if h == nil {
+		h = &holder{flow: flow}
+		b.holders[flow] = h
+		b.largest.Push(h)
+	}
+	h.sessions++
+	p := &part{budget: b, holder: h, end: end}
+	p.node.Value = p
+	h.endable.PushBack(&p.node)
+	return p
+}
+
+// take takes so many bytes more. It waits while others let go of them, and fails with
+// errMemory if the part's own flow would hold most, or with the context's cause.
+func (p *part) take(ctx context.Context, bytes int64) error {
+	b := p.budget
+	b.mu.Lock()
+	if b.pausing.Empty() && b.used+bytes <= b.most {
+		p.add(bytes)
+		b.mu.Unlock()
+		return nil
+	}
+	if !b.makeRoom(p, bytes) {
+		b.mu.Unlock()
+		return errMemory
+	}
+	w := &pause{part: p, bytes: bytes, ready: make(chan struct{})}
+	w.node.Value = w
+	b.pausing.PushBack(&w.node)
+	b.promised += bytes
+	b.resume()
+	b.mu.Unlock()
+	select {
+	case <-w.ready:
+		return nil
+	case <-ctx.Done():
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	select {
+	case <-w.ready: // just now: close gives it back
+	default:
+		w.node.Remove()
+		b.promised -= bytes
+		b.resume()
+	}
+	return context.Cause(ctx)
+}
+
+// makeRoom ends requests of flows that hold more until there will be room, and reports
+// false if the part's own flow is one of those that hold most.
+func (b *budget) makeRoom(p *part, bytes int64) bool {
+	for b.used-b.leaving+b.promised+bytes > b.most {
+		largest := b.largest.Min()
+		newest, ok := largest.endable.Back()
+		if !ok || largest == p.holder || largest.bytes <= p.holder.bytes+bytes {
+			return false
+		}
+		newest.leaveHolder(ending)
+		b.leaving += newest.bytes
+		newest.end()
+	}
+	return true
+}
+
+// resume lets those go on that pause, in their order, as far as there is room.
+func (b *budget) resume() {
+	for {
+		w, ok := b.pausing.Front()
+		if !ok || b.used+w.bytes > b.most {
+			return
+		}
+		w.node.Remove()
+		b.promised -= w.bytes
+		w.part.add(w.bytes)
+		close(w.ready)
+	}
+}
+
+func (p *part) add(bytes int64) {
+	p.bytes += bytes
+	p.budget.used += bytes
+	switch p.state {
+	case endable:
+		p.holder.bytes += bytes
+		p.budget.largest.Fix(p.holder)
+	case ending:
+		p.budget.leaving += bytes
+	case kept:
+	}
+}
+
+// leaveHolder takes the part out of those that can be ended.
+func (p *part) leaveHolder(state partState) {
+	if p.state != endable {
+		return
+	}
+	p.state = state
+	p.node.Remove()
+	p.holder.bytes -= p.bytes
+	p.budget.largest.Fix(p.holder)
+}
+
+// keep says that the request must not be ended for its bytes any more.
+func (p *part) keep() {
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	p.leaveHolder(kept)
+}
+
+// giveBack lets go of so many bytes.
+func (p *part) giveBack(bytes int64) {
+	p.budget.mu.Lock()
+	defer p.budget.mu.Unlock()
+	p.add(-bytes)
+	p.budget.resume()
+}
+
+// close lets go of everything. The part must not be used afterwards.
+func (p *part) close() {
+	b := p.budget
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.add(-p.bytes)
+	p.leaveHolder(kept)
+	if p.holder.sessions--; p.holder.sessions == 0 {
+		b.largest.Remove(p.holder)
+		delete(b.holders, p.holder.flow)
+	}
+	b.resume()
+}
+
+// figures are the budget and what is used of it, in bytes.
+func (b *budget) figures() (most, used int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.most, b.used
+}

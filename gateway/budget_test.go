@@ -1,0 +1,122 @@
+package gateway
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+)
+
+// TestBudgetIsShared wants the flow that holds most to lose its newest request to one that
+// holds less, and to be refused itself.
+func TestBudgetIsShared(t *testing.T) {
+	b := newBudget(100)
+	ctx := t.Context()
+	ended := make(chan int, 10)
+	var large []*part
+	for i := range 3 {
+		p := b.open("large", func() { ended <- i })
+		if err := p.take(ctx, 30); err != nil {
+			t.Fatal(err)
+		}
+		large = append(large, p)
+	}
+	if err := b.open("large", func() {}).take(ctx, 20); !errors.Is(err, errMemory) {
+		t.Errorf("the flow that holds most takes more: %v", err)
+	}
+	small := b.open("small", func() { t.Error("the small one was ended") })
+	taken := make(chan error, 1)
+	go func() { taken <- small.take(ctx, 20) }()
+	if i := <-ended; i != 2 {
+		t.Errorf("number %d was ended, want the newest", i)
+	}
+	select {
+	case err := <-taken:
+		t.Errorf("there was no room yet: %v", err)
+	case <-time.After(10 * time.Millisecond):
+	}
+	large[2].close()
+	if err := <-taken; err != nil {
+		t.Errorf("with room: %v", err)
+	}
+	large[1].keep()
+	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
+	defer cancel()
+	if err := b.open("other", func() {}).take(short, 25); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("%v before anybody let go of anything", err)
+	}
+	if i := <-ended; i != 0 {
+		t.Errorf("number %d was ended, want the one that is not kept", i)
+	}
+}
+
+// TestBudgetPausesEnd wants whoever waits for bytes to go on when its context ends, and
+// nothing to be left of it.
+func TestBudgetPausesEnd(t *testing.T) {
+	b := newBudget(100)
+	large := b.open("large", func() {})
+	if err := large.take(t.Context(), 90); err != nil {
+		t.Fatal(err)
+	}
+	gone := errors.New("gone")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	small := b.open("small", func() {})
+	taken := make(chan error, 1)
+	go func() { taken <- small.take(ctx, 50) }()
+	time.Sleep(time.Millisecond)
+	cancel(gone)
+	if err := <-taken; !errors.Is(err, gone) {
+		t.Errorf("%v, want the context's cause", err)
+	}
+	large.close()
+	small.close()
+	if _, used := b.figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 {
+		t.Errorf("%d bytes used, %d promised, %d leaving, %d holders are left", used, b.promised, b.leaving, len(b.holders))
+	}
+}
+
+// TestBudgetModel has many sessions of several flows take and give at once: never more
+// than the budget is used, and nothing is left when all are gone.
+func TestBudgetModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		const most = 1000
+		b := newBudget(most)
+		var sessions sync.WaitGroup
+		for i := range rapid.IntRange(1, 20).Draw(t, "sessions") {
+			flow := fmt.Sprint("flow-", rapid.IntRange(0, 3).Draw(t, "flow"))
+			takes := rapid.SliceOfN(rapid.Int64Range(1, 300), 1, 6).Draw(t, "takes")
+			sessions.Go(func() {
+				ctx, cancel := context.WithCancelCause(context.Background())
+				defer cancel(nil)
+				p := b.open(flow, func() { cancel(errMemory) })
+				defer p.close()
+				for _, n := range takes {
+					if p.take(ctx, n) != nil {
+						return
+					}
+					if _, used := b.figures(); used > most {
+						t.Errorf("%d used of %d", used, most)
+					}
+				}
+				if i%3 == 0 {
+					p.keep()
+					p.giveBack(takes[0])
+				}
+			})
+		}
+		done := make(chan struct{})
+		go func() { sessions.Wait(); close(done) }()
+		select {
+		case <-done:
+		case <-time.After(10 * time.Second):
+			t.Fatal("somebody waits for ever")
+		}
+		if _, used := b.figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 || b.largest.Len() != 0 {
+			t.Errorf("%d bytes used, %d promised, %d leaving, %d holders are left", used, b.promised, b.leaving, len(b.holders))
+		}
+	})
+}
