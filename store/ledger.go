@@ -5,15 +5,15 @@ import (
 	"errors"
 )
 
-// ErrUnavailable wraps every failure to take a turn that another try may mend:
-// the store is down, out of reach, loading or failing over.
+// ErrUnavailable wraps every failure of a turn that may succeed when tried again: the
+// store is down, out of reach, loading or failing over.
 var ErrUnavailable = errors.New("ledger unavailable")
 
 // ErrSuperseded says that a later process runs under the same replica id. It is
 // final: the sender must stop or take another id.
 var ErrSuperseded = errors.New("a later process has taken this replica id")
 
-// Ledger is the book of one pool.
+// Ledger is the shared state of one pool.
 type Ledger interface {
 	// Turn makes one atomic exchange. A replica has at most one under way. The
 	// statement is not kept; the reply is valid until the replica's next turn.
@@ -22,12 +22,12 @@ type Ledger interface {
 	// states the truth again in a turn of a higher number.
 	Turn(ctx context.Context, s *Statement) (*Reply, error)
 
-	// Wakeups returns a channel that gets a value when another's turn left the
-	// replica a message. Wake-ups may be lost, and come late: they only save time.
-	// The channel is closed when ctx ends.
+	// Wakeups returns a channel that gets a value when another replica's turn left
+	// this one a message. Wake-ups may be lost or late: they only save time. The
+	// channel is closed when ctx ends.
 	Wakeups(ctx context.Context, replica string) <-chan Wakeup
 
-	// Close gives back what the ledger holds. No turn may be under way.
+	// Close releases the ledger's resources. No turn may be under way.
 	Close() error
 }
 
@@ -35,10 +35,10 @@ type Ledger interface {
 // take them; further ones are lost.
 const PendingWakeups = 64
 
-// Wakeup says that there are messages for a replica, or that requests of its are to
-// be revoked if it has none, and has what one turn left. Who reads messages by it
-// saves the turn that would fetch them, if nothing before them is missing; the ledger
-// keeps them until a statement says that they were read.
+// Wakeup notifies a replica. It carries the messages that one turn left, so that the
+// replica need not take a turn to fetch them if none before them is missing; the ledger
+// keeps them until a statement says that they were read. A wake-up without messages says
+// that some of the replica's requests are to be revoked.
 type Wakeup struct {
 	// Incarnation and Registered say for which registration the messages are: the
 	// number of the statement that registered. In another one the same numbers

@@ -14,7 +14,7 @@ const Unlimited = 1 << 53
 // such as while it has no endpoints. The others' limits then hold.
 const NoOpinion = -1
 
-// Statement is what a replica says in a turn. A ledger applies it in this order:
+// Statement is what a replica states in a turn. A ledger applies it in this order:
 // messages read, bands, settlements, counters, withdrawals, offers; then it grants.
 type Statement struct {
 	// Replica is the sender's id, unique in the fleet.
@@ -43,15 +43,14 @@ type Statement struct {
 	// counters, V. It answers Status Register.
 	Register bool
 	// Full is set on a statement that repeats in full what the sender has of offers,
-	// limited flows and endpoints; any other that stands in its name is withdrawn. So
-	// whatever a ledger lost of these without noticing is whole again. A replica that
-	// waits for grants does so every second. Register implies it.
+	// limited flows and endpoints; any others in its name are withdrawn. This repairs
+	// whatever a ledger lost of these without noticing. A replica with waiting tickets
+	// does so every second. Register implies it.
 	Full bool
-	// Alone is set with Register when the sender dispatched by its own decision
-	// while the ledger was out of its reach. Others may have done the same, so a
-	// ledger still in the sender's generation begins a new one, and grants
-	// nothing before all members have registered. What flows were served stays
-	// on its books.
+	// Alone is set with Register when the sender dispatched requests by itself in an
+	// outage. Others may have done the same, so a ledger still in the sender's
+	// generation begins a new one, and grants nothing before all members have
+	// registered. The flows' counters are kept.
 	Alone bool
 	// Leave is set on a replica's last statement: its lease ends with it.
 	Leave bool
@@ -89,7 +88,7 @@ type Statement struct {
 	Batch uint64
 	// Settlements correct charges whose real cost is known by now, at most MaxSettlements.
 	Settlements []Settlement
-	// Counters restate what the sender was last told of its flows' counters, at most
+	// Counters are the counters of the sender's flows as it last learnt them, at most
 	// MaxCounters; only with Register.
 	Counters []Counter
 }
@@ -97,13 +96,13 @@ type Statement struct {
 // Band is a replica's statement about one priority.
 type Band struct {
 	Priority int
-	// Policy is the book's name: the fairness policy's type and parameters.
-	// Ranks under different names are never compared.
+	// Policy names the account that the band is kept by: the fairness policy's type
+	// and parameters. Ranks under different names are never compared.
 	Policy string
 	// CountsService and LiftsIdle are the policy's [policies.Account].
 	CountsService, LiftsIdle bool
 	// HalfLife is the time in which what was served comes to count half; 0 for
-	// never. Counters are told as they count at the time.
+	// never. Counters are exchanged at their value at the time.
 	HalfLife time.Duration
 	// Limit is how many requests of all bands may be in flight for this one to
 	// dispatch another. The least of what the live replicas state holds.
@@ -116,14 +115,14 @@ type Band struct {
 	VirtualTime float64
 }
 
-// MaxSettlements is how many settlements a statement brings at most; the rest come
-// with the next.
+// MaxSettlements is how many settlements a statement carries at most; the rest go with
+// the next.
 const MaxSettlements = 1024
 
-// MaxCounters is how many counters a statement restates at most.
+// MaxCounters is how many counters a statement carries at most.
 const MaxCounters = 8192
 
-// MaxSheddable is how many requests a statement offers to revoke at most.
+// MaxSheddable is how many requests that may be revoked a statement names at most.
 const MaxSheddable = 16
 
 // Sheddable is a request of the sender's in flight that may be revoked: the lower
@@ -139,12 +138,12 @@ type Limited struct {
 	Flow     string
 	Priority int
 	// MaxInFlight is how many of its requests may be in flight in the fleet; 0 for
-	// no limit. TokensPerMinute is how many tokens its requests may cost, as the
-	// ledger's clock goes; what is not used is saved up for a minute; 0 for no
+	// no limit. TokensPerMinute is how many tokens its requests may cost in a minute
+	// of the ledger's clock; what is not used is kept for up to a minute; 0 for no
 	// limit. The last that was stated holds.
 	MaxInFlight     int64
 	TokensPerMinute float64
-	// InFlight is the number of its granted requests the sender knows of.
+	// InFlight is the number of its granted requests that the sender knows of.
 	InFlight int64
 }
 
@@ -154,12 +153,12 @@ type Load struct {
 	Endpoint string
 	// InFlight is their number, and Gone for an endpoint that the sender has no more.
 	InFlight int64
-	// Tokens is what they are expected to cost, prompts and answers; 0 where nobody
-	// asks. Unread grants have none.
+	// Tokens is what they are expected to cost, prompts and answers; 0 where nothing
+	// needs it. Unread grants have none.
 	Tokens int64
 }
 
-// Gone is the load of an endpoint that a replica has no more.
+// Gone is the load of an endpoint that a replica no longer has.
 const Gone = -1
 
 // Offer puts a ticket before the ledger.
@@ -187,12 +186,12 @@ type Settlement struct {
 	Policy   string
 	Delta    float64
 	Tokens   float64
-	// Counter is what the grant being settled left the flow's counter at. It
-	// stands in for a counter that was collected since.
+	// Counter is the flow's counter after the grant that is settled. It is used if the
+	// ledger has forgotten the counter since.
 	Counter float64
 }
 
-// Counter restates a flow's counter.
+// Counter is a flow's counter, for a ledger that may have lost it.
 type Counter struct {
 	Flow     string
 	Priority int

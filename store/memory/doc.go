@@ -1,7 +1,7 @@
-// Package memory keeps the ledger in the process: the book of a single replica,
-// of a fleet inside one process, and of every simulation. It is also the
-// readable statement of what a turn does; store/redis does the same in a script, whose
-// files in turn/ say it in the same words and under the same names.
+// Package memory keeps the ledger in the process: for a single replica, for a fleet
+// inside one process, and for every simulation. It is also the readable definition of
+// what a turn does; store/redis does the same in a script, whose files in turn/ use the
+// same names.
 //
 //	Ledger ─┬─ replicas   lease, held, queued, messages, limits stated
 //	        └─ bands      highest first

@@ -9,8 +9,8 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// begin starts a generation, in recovery: whatever the replicas stated is
-// forgotten, and what the flows were served stays on the books.
+// begin starts a generation, in recovery: whatever the replicas stated is forgotten, and
+// the flows' counters are kept.
 func (l *Ledger) begin(now time.Time) {
 	for len(l.replicas) > 0 {
 		l.drop(l.replicas[0], now)
@@ -66,8 +66,8 @@ func (l *Ledger) renew(r *replica, s *store.Statement, now time.Time) {
 	}
 }
 
-// silent reports whether a replica has said nothing for half its lease. Whoever
-// lives says something every third: gossip may be cut where the ledger is not.
+// silent reports whether a replica has taken no turn for half its lease. A live one takes
+// one every third: gossip may be cut where the ledger is not.
 func (l *Ledger) silent(r *replica, now time.Time) bool { return r.lease.Sub(now) <= l.cfg.Lease/2 }
 
 func (l *Ledger) statedDeadByAll(dead *replica) bool {

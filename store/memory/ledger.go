@@ -34,8 +34,8 @@ type Ledger struct {
 	shared  shared
 }
 
-// New returns an empty ledger, in recovery of its first generation: it grants
-// once every member the first replica knows of has registered.
+// New returns an empty ledger, in recovery of its first generation: it grants once every
+// member has registered that the first replica knows of.
 func New(cfg Config) *Ledger {
 	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[flowID]*limit), loads: newLoads(), shared: newShared()}
 }
@@ -122,9 +122,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 
 	l.renew(r, s, now)
 	r.read(l, s.ReadUpTo)
-	l.restate(r, s, now)
+	l.replace(r, s, now)
 	l.restrict(r, s, now)
-	l.loads.restate(r, s)
+	l.loads.replace(r, s)
 	l.settle(r, s, now)
 	l.recount(r, s, now)
 	for _, id := range s.Withdrawn {

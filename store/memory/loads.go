@@ -75,8 +75,8 @@ func (ls *loads) forget(r *replica, name string) {
 	ls.least.Fix(e)
 }
 
-// restate takes in what a replica states of its endpoints.
-func (ls *loads) restate(r *replica, s *store.Statement) {
+// replace replaces what was known of a replica's endpoints by what it states.
+func (ls *loads) replace(r *replica, s *store.Statement) {
 	if s.Register || s.Full {
 		stated := make(map[string]bool, len(s.Loads))
 		for i := range s.Loads {

@@ -8,8 +8,8 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// withdraw takes an offer of the replica away; one it does not have, or that
-// was granted meanwhile, is no news.
+// withdraw removes an offer of the replica; one that it does not have, or that was granted
+// meanwhile, is ignored.
 func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
 	o := l.offers[id]
 	if o != nil && o.owner == r && !o.granted {
@@ -17,7 +17,7 @@ func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
 	}
 }
 
-// remove takes a standing offer away and forgets it.
+// remove removes a standing offer.
 func (l *Ledger) remove(o *offer, now time.Time) {
 	o.flow.book.leave(o, now)
 	delete(l.offers, o.Ticket)
@@ -52,7 +52,7 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 			case o.owner != r: // a newer owner's offer replaces the older one's
 				o.owner.post(store.Dropped, o)
 			default:
-				st.Idle = false // it stood before: it was lifted then, or had not to be
+				st.Idle = false // it was lifted when it was first offered, if it needed to be
 			}
 			l.remove(o, now)
 		}

@@ -36,7 +36,7 @@ type message struct {
 	offer *offer
 }
 
-// post leaves the replica a message.
+// post leaves a message for the replica.
 func (r *replica) post(kind store.MessageKind, o *offer) {
 	r.sent++
 	m := message{Message: store.Message{

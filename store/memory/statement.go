@@ -19,9 +19,9 @@ func (l *Ledger) count(s *store.Band, sign int64) {
 	}
 }
 
-// restate takes over what the replica states of itself. Whatever had drifted is
-// right again after it.
-func (l *Ledger) restate(r *replica, s *store.Statement, now time.Time) {
+// replace replaces what was known of the replica by what it states of itself. Whatever
+// had drifted is right again after it.
+func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	relimit := len(r.bands) != len(s.Bands)
 	for i := range r.bands {
 		l.count(&r.bands[i], -1)
@@ -86,7 +86,7 @@ func (l *Ledger) relimit() {
 	}
 }
 
-// bookOf returns the book the replica's own policy keeps in a band.
+// bookOf returns the book of the replica's own policy in a band.
 func (l *Ledger) bookOf(r *replica, priority int) *book {
 	for i := range r.bands {
 		if r.bands[i].Priority == priority {
@@ -113,7 +113,7 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 	}
 }
 
-// recount takes over the counters that a registering replica was last told.
+// recount raises counters to what a registering replica knows of them.
 func (l *Ledger) recount(r *replica, s *store.Statement, now time.Time) {
 	if !s.Register {
 		return

@@ -5,7 +5,7 @@
 //	        <── reply ────────────          tag, so one node has them all
 //	        <── PUBLISH wake ─────          when another's turn left messages
 //
-// A turn is one script, the files in turn/, and one round trip. Every key has a TTL, so that a pool
-// that is abandoned leaves Redis clean. Nothing is lost with Redis: a replica
-// whose turn meets an empty store is told to register, and restates everything.
+// A turn is one script, the files in turn/, and one round trip. Every key has a TTL, so
+// that an abandoned pool leaves nothing behind. Nothing is lost with Redis: to a replica
+// whose turn meets an empty store the reply is to register, and it states everything.
 package redis

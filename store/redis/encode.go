@@ -10,7 +10,7 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// settings are the ledger's, as the script is told them with every turn.
+// settings are the ledger's settings, which go to the script with every turn.
 type settings struct {
 	store.Timings
 	ttl     int64  // of every key, in milliseconds
