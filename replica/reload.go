@@ -32,7 +32,7 @@ func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.
 func (r *reloader) reload() {
 	plan, warnings, err := r.load()
 	if err != nil {
-		r.log.Error("the configuration was not taken over; the old one stays in effect", zap.Error(err))
+		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
 		if plan, err = r.plan.WithKeys(); err != nil {
 			return // it is among the problems
 		}
@@ -45,10 +45,10 @@ func (r *reloader) reload() {
 	}
 	before, profiles := needsRestart(r.plan)
 	if after, now := needsRestart(plan); !reflect.DeepEqual(before, after) || !reflect.DeepEqual(profiles, now) {
-		r.log.Warn("what the configuration says of addresses, endpoints, scheduling, metrics, store and fleet takes effect at the next start")
+		r.log.Warn("configuration reloaded, but changes to addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
 	if err := r.controller.Reconfigure(policyOptions(plan)...); err != nil {
-		r.log.Error("the configuration was not taken over; the old one stays in effect", zap.Error(err))
+		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
 		return
 	}
 	r.gateway.SetTenants(tenants(plan, &r.objectives))
@@ -59,7 +59,7 @@ func (r *reloader) reload() {
 		}
 	}
 	r.plan = plan
-	r.log.Info("configuration taken over", zap.Strings("files", plan.Files()))
+	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
 }
 
 // needsRestart is the part that a running replica keeps.

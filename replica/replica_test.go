@@ -154,7 +154,7 @@ func TestHangup(t *testing.T) {
 	}
 	hangup()
 	within(t, 2*time.Second, "the configuration is read again", func() bool {
-		return r.logs.FilterMessage("configuration taken over").Len() > 0
+		return r.logs.FilterMessage("configuration reloaded").Len() > 0
 	})
 	ended := make(chan error)
 	go func() { ended <- r.stop() }()

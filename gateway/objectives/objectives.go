@@ -4,8 +4,8 @@ package objectives
 
 import "sync/atomic"
 
-// Table knows the objectives that Kubernetes has. The zero value knows none. It is safe
-// for concurrent use.
+// Table has the objectives of Kubernetes. The zero value is empty. It is safe for
+// concurrent use.
 type Table struct {
 	byName atomic.Pointer[map[string]int]
 }
@@ -13,8 +13,8 @@ type Table struct {
 // Set replaces them by name. The map must not change afterwards.
 func (t *Table) Set(byName map[string]int) { t.byName.Store(&byName) }
 
-// Priority returns that of the objective, if Kubernetes has it. The configuration says
-// that of all others.
+// Priority returns the priority of the objective if Kubernetes has it. The configuration
+// has those of all others.
 func (t *Table) Priority(objective string) (priority int, known bool) {
 	if all := t.byName.Load(); all != nil {
 		priority, known = (*all)[objective]

@@ -8,9 +8,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// deafen makes a listener hear of no new connections, so that those it has heard of
-// can be accepted before it is closed: closing resets those that were not. Clients
-// whose connections come meanwhile try again, and are refused then.
+// deafen makes a listener ignore new connections, so that those that have arrived can be
+// accepted before it is closed: closing would reset them. Clients that connect meanwhile
+// try again, and are refused then.
 func deafen(l net.Listener) error {
 	tcp, ok := l.(*net.TCPListener)
 	if !ok {

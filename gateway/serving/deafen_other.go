@@ -4,6 +4,6 @@ package serving
 
 import "net"
 
-// deafen does nothing where there is no way to: a connection that comes just when the
-// listener is closed may be reset.
+// deafen does nothing on other systems: a connection that comes just when the listener is
+// closed may be reset.
 func deafen(net.Listener) error { return nil }

@@ -7,15 +7,15 @@ import (
 	"time"
 )
 
-// idleConns are a server's connections that carry no request, by when they became
-// idle. A client uses those first that it used last, so one that has been idle for a
-// while can be closed with little risk that it is just sending a request.
+// idleConns are a server's idle connections, by when they became idle. A client reuses
+// the one first that it used last, so one that has been idle for a while can be closed with
+// little risk that a request is just being sent on it.
 type idleConns struct {
 	mu    sync.Mutex
 	since map[net.Conn]time.Time
 }
 
-// note is the server's ConnState.
+// note implements the server's ConnState.
 func (c *idleConns) note(conn net.Conn, state http.ConnState) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -29,13 +29,13 @@ func (c *idleConns) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// close closes those that have been idle for so long, and returns how many are left.
+// close closes those that have been idle for that long, and returns how many are left.
 func (c *idleConns) close(idle time.Duration) (left int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn, since := range c.since {
 		if time.Since(since) >= idle {
-			_ = conn.Close() // the server hears of it
+			_ = conn.Close() // note removes it
 			delete(c.since, conn)
 		}
 	}

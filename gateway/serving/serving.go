@@ -2,7 +2,7 @@
 // cutting off what is under way or what is just coming in:
 //
 //	serve ── the end ──> answers say that their connection closes
-//	                     the listener hears of nothing new, takes what it has heard of, closes
+//	                     the listener accepts what has arrived, nothing new, and closes
 //	                     quiet connections close, busy ones end with their answer
 //	                     streams end, for at most the drain time
 package serving
@@ -26,22 +26,22 @@ func Listen(name, address string) (net.Listener, error) {
 	return l, nil
 }
 
-// Service is what serves beside the HTTP server.
+// Service is a server beside the HTTP server.
 type Service interface {
 	// Serve serves until it is stopped.
 	Serve() error
-	// Retire tells health checks that nothing new should come.
+	// Retire makes health checks fail, so that nothing new comes.
 	Retire()
-	// Stop takes nothing new, and lets what is under way end until ctx does.
+	// Stop accepts nothing new, and lets what is under way end until ctx does.
 	Stop(ctx context.Context) error
 }
 
-// lastAnswers is how long connections are taken and kept once the end has come,
-// each answer saying that its connection closes. One that was closed without a
-// word could just be carrying the next request.
+// lastAnswers is how long connections are still accepted and kept once the end has come,
+// while each answer says that its connection closes. A connection that is closed without
+// saying so could just be carrying the next request.
 const lastAnswers = 500 * time.Millisecond
 
-// quiet is how long a connection must have carried nothing to be closed at the end.
+// quiet is how long a connection must have been idle to be closed at the end.
 const quiet = time.Second
 
 // Until serves until ctx ends or a server fails, then lets what is under way end, for at
@@ -95,20 +95,20 @@ func serve(server *http.Server, l net.Listener) error {
 	return server.Serve(l)
 }
 
-// endConnections takes the connections that are on their way, and closes the listener
-// and those that carry nothing.
+// endConnections accepts the connections that are on their way, and closes the listener
+// and idle connections.
 func endConnections(l net.Listener, idle *idleConns, drain time.Duration) {
 	time.Sleep(min(lastAnswers, drain/4))
 	_ = deafen(l)                     // at worst a connection is reset
 	time.Sleep(50 * time.Millisecond) // the server accepts those that came before
-	_ = l.Close()                     // whoever comes now turns to another replica
+	_ = l.Close()                     // clients that come now are refused and try another replica
 	for began := time.Now(); idle.close(quiet) > 0 && time.Since(began) < min(2*quiet, drain/4); {
 		time.Sleep(quiet / 20)
 	}
 }
 
-// lastWriter says with an answer that begins once the end has come that its
-// connection closes.
+// lastWriter adds to each answer that begins once the end has come that its connection
+// closes.
 type lastWriter struct {
 	http.ResponseWriter
 	ending *atomic.Bool

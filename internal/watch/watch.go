@@ -1,6 +1,5 @@
-// Package watch tells when files have changed. A look reads them: what a file stands
-// behind, such as a mounted ConfigMap or Secret, may be exchanged without a change of its
-// own.
+// Package watch finds out when files have changed. It reads them each time: the content of a
+// mounted ConfigMap or Secret may be replaced without a change of the file's own times.
 package watch
 
 import (
