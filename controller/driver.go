@@ -17,14 +17,14 @@ import (
 // the core; where the ledger is outside the process, a second one takes the
 // turns, so that requests are taken in while a turn is under way.
 type driver struct {
-	revoke  func(seq uint64) // tells of a request to be ended
+	revoke  func(seq uint64) // informs the caller of a revoked request
 	options *options
 	core    *core.Core
 	ledger  store.Ledger
 
 	mu       sync.Mutex
 	inbox    []event
-	asleep   bool // the loop waits for a kick
+	asleep   bool // the loop waits to be woken
 	stopping bool
 	kick     chan struct{}
 
@@ -189,8 +189,10 @@ func (d *driver) noteTurn(err error) {
 		log.Error("another process runs under this replica id: give one of them another", zap.Error(err))
 	case state == core.Outage:
 		log.Warn("ledger out of reach, going on within this replica's share of the limit", zap.Error(err))
+	case state == core.Connected:
+		log.Info("connected to the ledger")
 	default:
-		log.Info("ledger state changed")
+		log.Info("registering with the ledger")
 	}
 }
 
@@ -203,16 +205,16 @@ func (d *driver) noteLoads(loads []store.Load) {
 	d.others.Store(&others)
 }
 
-// noteMove tells an operator of a change of the shard map.
+// noteMove logs a change of the shard map.
 func (d *driver) noteMove(m *core.Move) {
 	d.options.logger.Info("shards moved", zap.String("replica", d.options.replica), zap.Uint64("version", m.Version),
 		zap.Strings("joined", m.Joined), zap.Strings("left", m.Left),
 		zap.Int("shards", m.Shards), zap.Int("tickets", m.Tickets), zap.Duration("took", m.Took))
 }
 
-// noteFailedPick tells an operator of a plug-in that does not choose.
+// noteFailedPick logs that a policy failed to choose.
 func (d *driver) noteFailedPick(p *shard.FailedPick) {
-	d.options.logger.Warn("the fairness policy does not choose: requests of its band wait; further failures are only counted",
+	d.options.logger.Warn("the fairness policy failed to choose a flow: requests of its band wait; further failures are only counted",
 		zap.String("replica", d.options.replica), zap.Int("priority", p.Priority), zap.Stringer("policy", p.Policy), zap.Error(p.Err))
 }
 
@@ -250,7 +252,7 @@ func (d *driver) stop() {
 	d.leave(ctx)
 	if d.options.fleet != nil {
 		if err := d.options.fleet.Leave(ctx); err != nil {
-			d.options.logger.Warn("the others will have to notice that this replica is gone", zap.Error(err))
+			d.options.logger.Warn("the other replicas were not informed that this one leaves; they will notice", zap.Error(err))
 		}
 	}
 	d.mu.Lock()
