@@ -2,7 +2,9 @@ package kubernetes
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -17,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/coordinator/stream"
 	"github.com/weirflow/weir/gateway"
 )
 
@@ -35,7 +38,7 @@ func run(t *testing.T, stdin, name string, args ...string) string {
 const chart = "../../deploy/helm/weir"
 
 // TestChart has the API server take what the chart makes, installs it, and upgrades it:
-// the gossip key stays.
+// the gossip key and the replicas' certificate stay.
 func TestChart(t *testing.T) {
 	c := startCluster(t)
 	c.install("crds")
@@ -59,6 +62,12 @@ func TestChart(t *testing.T) {
 			if n := strings.Count(out, "created (server dry run)"); n < 5 {
 				t.Errorf("%d objects taken:\n%s", n, out)
 			}
+			if open := strings.Contains(manifests, "- {port: 9090, protocol: TCP}"); open != (name == "all") {
+				t.Errorf("the network policy lets somebody reach the admin port: %v", open)
+			}
+			if limit := "{name: GOMEMLIMIT, value: 921MiB}"; !strings.Contains(manifests, limit) {
+				t.Errorf("no %s, which is nine tenths of the limit", limit)
+			}
 			config := regexp.MustCompile(`(?s)weir.yaml: \|\n(.*?)\n---`).FindStringSubmatch(manifests)
 			if config == nil {
 				t.Fatal("no weir.yaml in the ConfigMap")
@@ -72,14 +81,30 @@ func TestChart(t *testing.T) {
 		})
 	}
 	install := []string{chart, "--namespace", "prod", "--kubeconfig", kubeconfig, "--set", "inferencePool.name=vllm,inferencePool.namespace=models"}
-	key := func() string {
-		return c.kubectl("", "--namespace", "prod", "get", "secret", "w-weir-gossip", "-o", "jsonpath={.data.key}")
+	made := func(secret, key string) []byte {
+		encoded := c.kubectl("", "--namespace", "prod", "get", "secret", secret, "-o", "go-template", "--template", fmt.Sprintf("{{index .data %q}}", key))
+		value, err := base64.StdEncoding.DecodeString(encoded)
+		if err != nil || len(value) < 32 {
+			t.Fatalf("%s of secret %s is %q: %v", key, secret, encoded, err)
+		}
+		return value
 	}
 	run(t, "", helm, append([]string{"install", "w"}, install...)...)
-	first := key()
+	key, cert := made("w-weir-gossip", "key"), made("w-weir-peer", "tls.crt")
+	dir := t.TempDir()
+	for _, name := range []string{"tls.crt", "tls.key", "ca.crt"} {
+		write(t, filepath.Join(dir, name), made("w-weir-peer", name))
+	}
+	if _, err := stream.LoadTLS(filepath.Join(dir, "tls.crt"), filepath.Join(dir, "tls.key"), filepath.Join(dir, "ca.crt")); err != nil {
+		t.Errorf("the replicas' certificate: %v", err)
+	}
 	run(t, "", helm, append([]string{"upgrade", "w", "--set", "replicaCount=5"}, install...)...)
-	if second := key(); len(first) < 40 || first != second {
-		t.Errorf("the gossip key was %q and became %q", first, second)
+	if !bytes.Equal(key, made("w-weir-gossip", "key")) || !bytes.Equal(cert, made("w-weir-peer", "tls.crt")) {
+		t.Error("the gossip key or the replicas' certificate became another by an upgrade")
+	}
+	out, err := exec.Command(helm, append([]string{"template", "w", "--validate", "--set", "serviceMonitor.enabled=true"}, install...)...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "networkPolicy.metricsFrom") {
+		t.Errorf("a ServiceMonitor of a port that nobody may reach: %v\n%s", err, out)
 	}
 }
 
