@@ -28,6 +28,7 @@ type driver struct {
 	stopping bool
 	kick     chan struct{}
 
+	sharing    *sharing              // nil without a fleet
 	statements chan *store.Statement // nil: turns are taken inline
 	cancel     context.CancelFunc
 	stopped    chan struct{}
@@ -52,6 +53,9 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 		d.goroutines.Go(func() { d.takeTurns(ctx) })
 	}
 	d.superseded = make(chan struct{})
+	if o.fleet != nil {
+		d.sharing = newSharing(o, ledger, d.setMembers)
+	}
 	wakeups := ledger.Wakeups(ctx, o.replica)
 	d.goroutines.Go(func() {
 		for w := range wakeups {
@@ -60,6 +64,7 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	})
 	d.goroutines.Go(func() { d.loop(ctx) })
 	if o.fleet != nil {
+		d.goroutines.Go(func() { d.sharing.run(ctx) })
 		o.fleet.Start(d)
 	}
 }
@@ -193,6 +198,9 @@ func (d *driver) noteTurn(err error) {
 		log.Info("connected to the ledger")
 	default:
 		log.Info("registering with the ledger")
+	}
+	if state == core.Connected && d.sharing != nil {
+		d.sharing.registered()
 	}
 }
 

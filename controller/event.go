@@ -64,7 +64,10 @@ func (d *driver) post(e event) {
 // The driver implements coordinator.Handler.
 
 // MembersChanged implements coordinator.Handler.
-func (d *driver) MembersChanged(m coordinator.Members) {
+func (d *driver) MembersChanged(m coordinator.Members) { d.sharing.changed(m) }
+
+// setMembers has the core take in who lives, and who of them has held a lease.
+func (d *driver) setMembers(m coordinator.Members) {
 	d.post(event{do: func(d *driver, now time.Time, _ *event) { d.core.SetMembers(now, m) }})
 }
 

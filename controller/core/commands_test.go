@@ -158,12 +158,14 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		// join b [limit=1]
 		return s.join(t, a.words()[0], int64(a.int("limit", 1)))
 	case "members":
-		// These live beside this replica.
+		// These live beside this replica. The ledger has given them all a lease, but for
+		// strangers.
 		//
-		// members b c
-		var m coordinator.Members
+		// members b c stranger:d
+		m := coordinator.Members{Live: []coordinator.Member{{ID: r.id, Incarnation: 1, Leaseholder: true}}}
 		for _, id := range a.words() {
-			m.Live = append(m.Live, coordinator.Member{ID: id, Incarnation: 1})
+			id, stranger := strings.CutPrefix(id, "stranger:")
+			m.Live = append(m.Live, coordinator.Member{ID: id, Incarnation: 1, Leaseholder: !stranger})
 		}
 		r.core.SetMembers(s.now, m)
 	case "stream":
@@ -218,7 +220,7 @@ func (s *script) join(t *testing.T, id string, limit int64) (out string) {
 	for _, one := range s.replicas {
 		var m coordinator.Members
 		for _, other := range s.replicas {
-			m.Live = append(m.Live, coordinator.Member{ID: other.id, Incarnation: 1})
+			m.Live = append(m.Live, coordinator.Member{ID: other.id, Incarnation: 1, Leaseholder: true})
 		}
 		one.core.SetMembers(s.now, m)
 		for _, other := range s.replicas {

@@ -59,9 +59,10 @@ func New(cfg Config) *Core {
 	return c
 }
 
-// members is how many replicas live, and how many of them have the ledger.
+// members is how many replicas live that have held a lease, and how many of them have
+// the ledger.
 func (c *Core) members() (live, connected int) {
-	live, lost := c.handover.fleet.members()
+	live, lost := c.handover.fleet.holders()
 	connected = live - lost
 	if counted := c.bands.totals.Members; !c.exchange.register.raised && counted > 0 {
 		connected = min(connected, counted)

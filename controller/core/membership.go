@@ -15,14 +15,17 @@ func (h *handover) setMembers(now time.Time, m coordinator.Members) {
 	live := make(map[string]bool)
 	for _, member := range m.Live {
 		if member.ID == h.cfg.Replica {
+			f.attested(now, member.Leaseholder)
 			continue
 		}
 		live[member.ID] = true
 		p := f.of(member.ID)
-		if member.Incarnation > p.incarnation {
+		// Gossip has the last word on which run it is, but for a stream that is up: a
+		// stranger may have told of a later one that there is not.
+		if member.Incarnation > p.incarnation || member.Incarnation < p.incarnation && !p.up {
 			h.reborn(now, p, member.Incarnation)
 		}
-		p.live, p.seen = true, now
+		p.live, p.seen, p.holder = true, now, member.Leaseholder
 		p.leaving = p.leaving || member.Leaving
 		p.version = member.Version
 	}

@@ -11,7 +11,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 	queued := c.queues.set
 	for t, charge, ok := queued.Best(); ok; t, charge, ok = queued.Best() {
 		b := c.bands.of(now, t.Flow.Priority)
-		if int64(len(c.requests.inFlight)) >= c.share(b.Capacity().Ceiling) {
+		if int64(len(c.requests.inFlight)) >= c.share(now, b.Capacity().Ceiling) {
 			return
 		}
 		r := c.requests.waiting[t.ID]
@@ -34,12 +34,16 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 }
 
 // share is this replica's part of a limit: an even one; where the limit
-// does not divide, the first replicas by their ids get one more.
-func (c *Core) share(limit int64) int64 {
-	live, _ := c.handover.fleet.members()
-	members := int64(max(c.bands.members(), live)) // who started during the outage was never told
+// does not divide, the first replicas by their ids get one more. It is nothing as long
+// as the others may not know that this replica held a lease.
+func (c *Core) share(now time.Time, limit int64) int64 {
+	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
+		return 0
+	}
+	sharing, before := c.handover.fleet.sharing()
+	members := int64(max(c.bands.members(), sharing)) // who started during the outage was never told
 	share := limit / members
-	if int64(live) == members && int64(c.handover.fleet.position()) < limit%members {
+	if int64(sharing) == members && int64(before) < limit%members {
 		share++
 	}
 	return share

@@ -15,6 +15,7 @@ type peer struct {
 	version     string // the build's, as it said
 
 	live    bool // gossip says so
+	holder  bool // the ledger says that this run has held a lease
 	up      bool // messages pass
 	leaving bool // it said so
 	lost    bool // it said that the ledger is out of its reach
@@ -41,7 +42,7 @@ func (p *peer) ticket(seq uint64) policies.TicketID {
 // so is what we knew of it.
 func (p *peer) reborn(incarnation uint64) {
 	p.incarnation = incarnation
-	p.leaving, p.lost = false, false
+	p.leaving, p.lost, p.holder = false, false, false
 	p.in = inbound{}
 	p.out.stalled, p.out.repeat = false, true
 	p.out.awaited = p.out.awaited[:0]

@@ -22,6 +22,8 @@ type peers struct {
 	owners  []*peer // by shard
 	known   bool    // which replicas live is known, or there are no others
 	leaving bool    // this replica owns nothing any more
+
+	attestedAt time.Time // when the ledger first said that this replica holds a lease
 }
 
 func newPeers(cfg *Config) peers {
@@ -30,6 +32,7 @@ func newPeers(cfg *Config) peers {
 		byID:  make(map[string]*peer),
 		known: !cfg.InFleet,
 	}
+	ps.self.holder = !cfg.InFleet
 	ps.draw(cfg.Shard.Shards)
 	return ps
 }
@@ -87,9 +90,20 @@ func (ps *peers) sort() {
 // members is how many replicas live, as far as is known here, and lost how many
 // of the others said that the ledger is out of their reach.
 func (ps *peers) members() (live, lost int) {
+	return ps.count(func(p *peer) bool { return p.live })
+}
+
+// holders is how many replicas live that have held a lease in the ledger, as far as is
+// known here, and lost how many of the others said that it is out of their reach. Only
+// they can go on without it: whoever else gossips takes nothing of the limit.
+func (ps *peers) holders() (live, lost int) {
+	return ps.count(func(p *peer) bool { return p.live && p.holder })
+}
+
+func (ps *peers) count(counts func(*peer) bool) (live, lost int) {
 	live = 1
 	for _, p := range ps.byID {
-		if p.live {
+		if counts(p) {
 			live++
 			if p.lost {
 				lost++
@@ -99,14 +113,34 @@ func (ps *peers) members() (live, lost int) {
 	return live, lost
 }
 
-// position is this replica's place among those that live, by their ids, from 0.
-func (ps *peers) position() (before int) {
+// sharing is how many replicas may go on without the ledger, this one included, and
+// before how many of them come before it by their ids. What the ledger said of those that
+// came during its outage is not known here: those with a stream count.
+func (ps *peers) sharing() (n, before int) {
+	n = 1
 	for _, p := range ps.byID {
-		if p.live && p.id < ps.self.id {
-			before++
+		if p.live && (p.holder || p.up) {
+			n++
+			if p.id < ps.self.id {
+				before++
+			}
 		}
 	}
-	return before
+	return n, before
+}
+
+// attested notes whether the ledger says that this replica holds a lease.
+func (ps *peers) attested(now time.Time, holder bool) {
+	if holder && !ps.self.holder {
+		ps.self.holder, ps.attestedAt = true, now
+	}
+}
+
+// acknowledged reports whether the others know by now that this replica holds a lease, as
+// far as they have the ledger: until then it takes no share without it, since nobody
+// would leave it one.
+func (ps *peers) acknowledged(now time.Time, after time.Duration) bool {
+	return ps.self.holder && now.Sub(ps.attestedAt) >= after
 }
 
 // bury notes which replicas are believed dead: not this one, and none that lives.

@@ -64,6 +64,10 @@ type Timings struct {
 	// OutageAfter is how long turns may fail before the replica dispatches by itself.
 	// Until then requests only wait. Shorter mistakes a stall of the ledger for its loss.
 	OutageAfter time.Duration
+	// HolderKnownAfter is how long after the ledger first said that a replica holds a
+	// lease all others know it; a third of the lease, twice what they take to ask. Until
+	// then it takes no share in an outage, since they would not leave it one.
+	HolderKnownAfter time.Duration
 	// OutageSettled is how far back an outage's charges are settled when it is over. Flows
 	// that came in by many replicas got more than their share of it, and settling all of
 	// a long outage would starve them for as long afterwards.
@@ -88,7 +92,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
-		LostAfter: 200 * time.Millisecond, OutageAfter: 500 * time.Millisecond, OutageSettled: 500 * time.Millisecond,
+		LostAfter: 200 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond,
 		PeerTimeout: 500 * time.Millisecond, PeerWindow: 4, PeerKept: 10 * lease,
 	}
 }
