@@ -25,10 +25,11 @@ const (
 	OneWay    Fault = "one way"    // in one direction
 	Rumour    Fault = "rumour"     // gossip takes a live replica for dead
 	Scale     Fault = "scale"      // a replica leaves in good order and comes back
+	Strangers Fault = "strangers"  // who is no replica gossips
 )
 
 // Faults lists them all.
-var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale}
+var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale, Strangers}
 
 // Break breaks the fleet on purpose, to prove that a check can fail.
 type Break struct {
@@ -43,7 +44,7 @@ type Break struct {
 // measurement of fairness begins again after it. Other faults must not affect fairness.
 func (x Fault) disturbs() bool {
 	switch x {
-	case Wipe, Split, OneWay, Rumour:
+	case Wipe, Split, OneWay, Rumour, Strangers:
 		return false
 	default:
 		return true
@@ -76,7 +77,10 @@ func (f *fleet) plan(x Fault) {
 		begin = func() { f.dead++; n.pause(lasts) }
 		over("pause", func() { f.dead-- })
 	case Wipe:
-		begin = f.ledger.Wipe
+		begin = func() {
+			f.ledger.Wipe()
+			clear(f.holders)
+		}
 	case Rollback:
 		f.recording = true
 		back := f.upTo(2 * time.Second)
@@ -97,6 +101,10 @@ func (f *fleet) plan(x Fault) {
 			return
 		}
 		begin = func() { f.rumour(n, other, lasts) }
+	case Strangers:
+		more := 1 + f.rng.IntN(30)
+		begin = func() { f.gossipOf(more) }
+		over("strangers", func() { f.gossipOf(-more) })
 	case Scale:
 		if len(f.nodes) < 2 {
 			return

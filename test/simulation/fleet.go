@@ -66,7 +66,9 @@ type fleet struct {
 	recording bool
 	history   []applied
 	replaying time.Time
-	busy      time.Time // until when the ledger is
+	busy      time.Time         // until when the ledger is
+	holders   map[string]uint64 // the runs of replicas whose leases were attested to the ledger
+	strangers int               // that gossip
 
 	nodes []*node
 	byID  map[string]*node
@@ -136,7 +138,7 @@ func Run(cfg Config) (*Result, error) {
 	f := &fleet{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
-		flights: make(map[policies.TicketID]string), decided: make(map[policies.TicketID]core.Outcome),
+		holders: make(map[string]uint64), flights: make(map[policies.TicketID]string), decided: make(map[policies.TicketID]core.Outcome),
 		service: make(map[policies.FlowKey]float64), longest: cfg.longestWait(),
 	}
 	f.ledger = f.newLedger()

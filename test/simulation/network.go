@@ -137,6 +137,16 @@ func (f *fleet) rumour(n, about *node, d time.Duration) {
 	f.after(d, "rumour ends", func() { f.learn(n, about.index, about.alive) })
 }
 
+// gossipOf has every replica hear of strangers that came, or of fewer.
+func (f *fleet) gossipOf(more int) {
+	f.strangers += more
+	for _, n := range f.nodes {
+		if n.alive {
+			n.do(n.core, n.members)
+		}
+	}
+}
+
 // moved takes note of a move of shards.
 func (f *fleet) moved(m core.Move) {
 	if f.now.Sub(f.began) < warm {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
@@ -33,8 +34,10 @@ type node struct {
 	tick        time.Time
 	wakeups     <-chan store.Wakeup
 	stopWakeups context.CancelFunc
-	streams     map[int]bool // whether they are up, as it last learnt
-	view        map[int]bool // who lives, as it last learnt from gossip
+	registered  bool              // a turn that registered was answered
+	holders     map[string]uint64 // the runs that the ledger said have held a lease
+	streams     map[int]bool      // whether they are up, as it last learnt
+	view        map[int]bool      // who lives, as it last learnt from gossip
 	waiting     map[uint64]waitingSince
 }
 
@@ -89,6 +92,8 @@ func (n *node) start() {
 	n.core.SetPool(n.now(), core.Pool{Endpoints: len(endpoints), Limit: f.cfg.Limit})
 	n.core.SetEndpoints(endpoints)
 	n.listen()
+	n.registered, n.holders = false, make(map[string]uint64)
+	n.ask()
 	f.gossip(n.index, true)
 	n.pump()
 }
@@ -218,8 +223,10 @@ func (n *node) takeTurn(s *store.Statement) {
 	f, k := n.fleet, n.core
 	f.turns++
 	done := func(reply *store.Reply, err error) {
+		registers := s.Register
 		n.do(k, func() {
 			k.TurnDone(n.now(), reply, err)
+			n.registered = n.registered || err == nil && registers && reply.Status == store.OK
 			n.pump()
 		})
 	}
@@ -289,19 +296,49 @@ func (n *node) wake(w store.Wakeup) {
 
 // members gives a replica's core the members that gossip has there.
 func (n *node) members() {
-	m := coordinator.Members{Live: []coordinator.Member{{ID: n.id, Incarnation: n.incarnation}}}
+	m := coordinator.Members{Live: []coordinator.Member{{ID: n.id, Incarnation: n.incarnation, Leaseholder: n.holders[n.id] == n.incarnation}}}
 	for _, other := range n.fleet.nodes {
 		if other == n {
 			continue
 		}
 		if live, known := n.view[other.index]; live {
-			m.Live = append(m.Live, coordinator.Member{ID: other.id, Incarnation: other.incarnation})
+			m.Live = append(m.Live, coordinator.Member{
+				ID: other.id, Incarnation: other.incarnation, Leaseholder: n.holders[other.id] == other.incarnation,
+			})
 		} else if known {
 			m.Dead = append(m.Dead, other.id)
 		}
 	}
+	for i := range n.fleet.strangers {
+		m.Live = append(m.Live, coordinator.Member{ID: fmt.Sprint("stranger-", i), Incarnation: 1})
+	}
 	n.core.SetMembers(n.now(), m)
 	n.pump()
+}
+
+// askEvery is how often a replica asks the ledger who has held a lease.
+const askEvery = 500 * time.Millisecond
+
+// ask asks the ledger who has held a lease, again and again, and has this replica's noted.
+func (n *node) ask() {
+	f, k := n.fleet, n.core
+	f.after(askEvery, "", func() {
+		n.do(k, func() {
+			n.ask()
+			if f.down || n.ledgerCut {
+				return
+			}
+			if n.registered {
+				f.holders[n.id] = n.incarnation
+			}
+			known := maps.Clone(n.holders)
+			maps.Copy(known, f.holders)
+			if !maps.Equal(known, n.holders) {
+				n.holders = known
+				n.members()
+			}
+		})
+	})
 }
 
 func nodeID(i int) string { return fmt.Sprintf("r%02d", i) }
