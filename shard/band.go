@@ -37,10 +37,10 @@ type band struct {
 	offered *heap.Heap[*item] // tickets before the ledger, the worst on top
 	holders *heap.Heap[*flow] // flows with tickets, the largest share on top
 
-	len, bytes  int64
-	others      int64 // what other replicas have queued in the band
-	othersBytes int64
-	emptySince  time.Time
+	len, bytes int64
+	elsewhere  elsewhere
+	kept       amount // beyond its caps, since these were lowered
+	emptySince time.Time
 }
 
 // newBand returns an empty band whose policy has that state.
@@ -209,17 +209,12 @@ func (bd *band) reshare(f *flow) {
 		bd.holders.Remove(f)
 		return
 	}
-	f.share = max(float64(f.len)/float64(bd.cfg.MaxRequests), float64(f.bytes)/float64(bd.cfg.MaxBytes)) / f.weight
+	f.share = bd.part(amount{int64(f.len), f.bytes}) / f.weight
 	if f.holderIndex == 0 {
 		bd.holders.Push(f)
 	} else {
 		bd.holders.Fix(f)
 	}
-}
-
-// full reports whether the band holds more than it may.
-func (bd *band) full() bool {
-	return bd.len+bd.others > bd.cfg.MaxRequests || bd.bytes+bd.othersBytes > bd.cfg.MaxBytes
 }
 
 // refill offers the band's best tickets.

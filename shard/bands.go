@@ -63,7 +63,7 @@ func (b Band) Queued() (requests, bytes int64) { return b.b.len, b.b.bytes }
 // Fill returns how full the band's buffer is, over the fleet.
 func (b Band) Fill() Fill {
 	bd := b.b
-	return fill(bd.len+bd.others, bd.bytes+bd.othersBytes, bd.cfg.MaxRequests, bd.cfg.MaxBytes)
+	return fill(bd.len+bd.elsewhere.requests, bd.bytes+bd.elsewhere.bytes, bd.cfg.MaxRequests, bd.cfg.MaxBytes)
 }
 
 // Capacity is the band's, to be read and written.

@@ -14,11 +14,11 @@ import (
 // counts the same, and its state where it is the same. All offers must be stated again.
 func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 	n := New(cfg)
-	n.others, n.othersBytes = s.others, s.othersBytes
+	n.others, n.lowestElsewhere = s.others, s.lowestElsewhere
 	n.failedPicks, n.failures = s.failedPicks, s.failures
 	for _, old := range s.bands {
 		bd := n.inherit(old)
-		bd.others, bd.othersBytes, bd.emptySince = old.others, old.othersBytes, old.emptySince
+		bd.elsewhere, bd.emptySince = old.elsewhere, old.emptySince
 		bd.capacity = old.capacity
 		same := bd.cfg.Fairness.TypedName() == old.cfg.Fairness.TypedName() && bd.account == old.account && bd.kind == old.kind
 		if same {
@@ -39,6 +39,7 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 			n.enqueue(n.flow(n.band(t.Flow.Priority), t.Flow), t)
 		}
 	}
+	n.keepExcess()
 	return n
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"maps"
+	"math"
 	"slices"
 	"time"
 
@@ -22,8 +23,10 @@ type Set struct {
 
 	limited map[policies.FlowKey]*flow // flows with limits of their own that have tickets
 
-	len, bytes          int64
-	others, othersBytes int64
+	len, bytes      int64
+	others          amount // what waits at other replicas
+	kept            amount // beyond the caps of all bands, since these were lowered
+	lowestElsewhere int    // the lowest priority at which anything waits in the fleet
 
 	idle       list.List[*flow] // empty flows, longest empty first
 	changed    []*item          // whose offer may differ from what was last stated
@@ -35,7 +38,7 @@ type Set struct {
 
 // New returns an empty Set.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*list.List[*item]), limited: make(map[policies.FlowKey]*flow)}
+	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*list.List[*item]), limited: make(map[policies.FlowKey]*flow)}
 }
 
 // Len returns the number of tickets.
@@ -245,14 +248,14 @@ func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
 			bd.v = v
 			bd.passed()
 		}
-		bd.others, bd.othersBytes = max(0, queued), max(0, bytes)
+		bd.elsewhere.amount = amount{max(0, queued), max(0, bytes)}
 		bd.picks.stuck = false
 	}
 }
 
 // TellOthers passes on what other replicas have queued in all bands.
 func (s *Set) TellOthers(queued, bytes int64) {
-	s.others, s.othersBytes = max(0, queued), max(0, bytes)
+	s.others = amount{max(0, queued), max(0, bytes)}
 }
 
 // band returns the band of the priority, made on demand.

@@ -340,11 +340,77 @@ func TestCapsCountTheFleet(t *testing.T) {
 	s := New(cfg)
 	flood(s, 0, 1, "a", 0)
 	s.Tell(0, 0, 7, 70) // other replicas hold 7 of the band's 10
+	s.Elsewhere(0, 0.1) // no flow of theirs more than one
 	if refused, _ := flood(s, 10, 5, "a", 0); refused != 3 {
 		t.Errorf("%d of 5 were refused beside the 7 of others and 1 here, want 3", refused)
 	}
 	s.TellOthers(12, 120) // and 12 of all bands' 15
+	s.LowestElsewhere(0)
 	if refused, displaced := flood(s, 100, 2, "b", 1); refused != 0 || displaced != 2 {
 		t.Errorf("a higher band at the cap over all: %d refused, %d displaced; want 2 displaced", refused, displaced)
+	}
+}
+
+// TestLargestElsewhereMakesRoom fills the buffer by a flow at another replica: what comes
+// here is let in, up to a quarter more than the cap, and the other owner makes room.
+func TestLargestElsewhereMakesRoom(t *testing.T) {
+	here, there := New(testConfig(400)), New(testConfig(400))
+	flood(there, 0, 400, "flood", 0)
+	flood(here, 999, 1, "honest-0", 0)
+	here.Tell(0, 0, 400, 4000)
+	if !here.NearlyFull() {
+		t.Error("it is not time to ask what flows elsewhere hold")
+	}
+	for i := range 99 {
+		if refused, displaced := flood(here, 1000+i, 1, fmt.Sprint("honest-", i%10), 0); refused+displaced > 0 {
+			t.Fatalf("honest request %d: %d refused, %d displaced", i, refused, displaced)
+		}
+	}
+	if refused, _ := flood(here, 2000, 1, "honest-0", 0); refused != 1 {
+		t.Error("more than a quarter beyond the cap was let in")
+	}
+	there.Tell(0, 0, 100, 1000)
+	there.Elsewhere(0, here.Largest(0))
+	trimmed := there.Trim(time.Time{})
+	if len(trimmed) != 100 {
+		t.Errorf("%d tickets made room, want 100", len(trimmed))
+	}
+	here.Tell(0, 0, 300, 3000)
+	here.Elsewhere(0, there.Largest(0))
+	if trimmed := here.Trim(time.Time{}); len(trimmed) != 0 {
+		t.Errorf("%d honest tickets were displaced", len(trimmed))
+	}
+}
+
+// TestLowestBandElsewhereMakesRoom fills the buffer of all bands by a lower band at
+// another replica.
+func TestLowestBandElsewhereMakesRoom(t *testing.T) {
+	cfg := testConfig(1000)
+	cfg.MaxRequests = 30
+	s := New(cfg)
+	s.TellOthers(30, 300)
+	s.LowestElsewhere(-10)
+	if refused, displaced := flood(s, 0, 8, "honest", 100); refused+displaced > 0 {
+		t.Errorf("%d refused, %d displaced, though a lower band holds the buffer elsewhere", refused, displaced)
+	}
+	if trimmed := s.Trim(time.Time{}); len(trimmed) > 0 {
+		t.Errorf("%d were displaced before the lower band", len(trimmed))
+	}
+	s.NobodyElsewhere()
+	if refused, _ := flood(s, 100, 1, "honest", 100); refused != 1 {
+		t.Error("let in beyond the cap with nobody to make room")
+	}
+}
+
+// TestLoweredCapKeepsWhatWaits lowers a cap below what waits: only newcomers pay.
+func TestLoweredCapKeepsWhatWaits(t *testing.T) {
+	s := New(testConfig(100))
+	flood(s, 0, 60, "a", 0)
+	s = s.Rebuilt(testConfig(10), time.Time{})
+	if trimmed := s.Trim(time.Time{}); len(trimmed) > 0 {
+		t.Errorf("%d lost their places", len(trimmed))
+	}
+	if refused, displaced := flood(s, 100, 1, "b", 0); refused != 0 || displaced != 1 {
+		t.Errorf("a newcomer: %d refused, %d displaced; want one for it", refused, displaced)
 	}
 }

@@ -22,7 +22,7 @@ func fill(requests, bytes, maxRequests, maxBytes int64) (f Fill) {
 
 // FillOfAll returns how full the buffer of all bands together is.
 func (s *Set) FillOfAll() Fill {
-	return fill(s.len+s.others, s.bytes+s.othersBytes, s.cfg.MaxRequests, s.cfg.MaxBytes)
+	return fill(s.len+s.others.requests, s.bytes+s.others.bytes, s.cfg.MaxRequests, s.cfg.MaxBytes)
 }
 
 // Thin reports whether a band has few offers left before the ledger and more to make, so

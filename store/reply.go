@@ -54,6 +54,9 @@ type Reply struct {
 	Bands []BandTotal
 	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands.
 	InFlight, Queued, QueuedBytes int64
+	// Lowest is the lowest priority at which anything is queued in the fleet; 0 if
+	// nothing is.
+	Lowest int
 	// Members is the number of replicas with a lease.
 	Members int
 }
@@ -65,6 +68,9 @@ type BandTotal struct {
 	VirtualTime         float64
 	Queued, QueuedBytes int64
 	InFlight            int64
+	// Largest is the most that a flow at another replica holds of the band's buffer,
+	// as that one stated; only if it was wanted.
+	Largest float64
 }
 
 // MessageKind says what happened to a ticket; kinds are combined where a replica

@@ -82,6 +82,10 @@ type Statement struct {
 	Loads     []Load
 	WantLoads bool
 
+	// WantHolders asks what other replicas' largest flows hold of the buffer; see
+	// Band.Largest.
+	WantHolders bool
+
 	// Batch numbers the settlements in this incarnation, from 1; a batch
 	// already applied is not applied again. It stays the same, and so does
 	// what is in it, until a turn that carried it is answered.
@@ -111,6 +115,9 @@ type Band struct {
 	InFlight int64
 	// Queued and QueuedBytes are what waits in the sender's queues.
 	Queued, QueuedBytes int64
+	// Largest is what the flow that holds most of the band's buffer at the sender holds
+	// of it, for its weight, as a part of the buffer's caps; 0 if nothing is queued.
+	Largest float64
 	// VirtualTime is the sender's last known V; only with Register.
 	VirtualTime float64
 }

@@ -21,6 +21,7 @@ type Core struct {
 	exchange    exchange // with the ledger
 	bands       bands
 	queues      queues // as owner
+	buffer      buffer
 	loads       loads
 	limits      limits
 	revocations revocations
@@ -49,12 +50,13 @@ func New(cfg Config) *Core {
 		cfg: &c.cfg, exchange: e, requests: &c.requests, queues: &c.queues, bands: &c.bands, fleet: newPeers(&c.cfg),
 	}
 	c.limits = newLimits(&c.cfg, &e.agenda, &c.queues, c.handover.displace)
+	c.buffer = buffer{queues: &c.queues, displaced: c.handover.displace}
 	e.inbox.read = c.read
 	// What the ledger told of the bands counts for what is said of the offers, and both
 	// for what its messages do to them; the loads count the messages as unread; what room
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
-		&c.bands, &c.queues, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges, &c.handover,
+		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges, &c.handover,
 	}
 	return c
 }

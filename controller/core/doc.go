@@ -33,6 +33,7 @@
 //	limits       flows with limits of their own                    │ its part in a statement
 //	inbox        the messages that the ledger leaves               │ and learns from the reply
 //	loads        requests at each endpoint                         │
+//	buffer       what waits, against the fleet's caps for it       │
 //	bands        the pool, and what each priority may have of it   │
 //	queues       the tickets that wait here, and their offers      ┘
 //	requests     the requests whose connections are here

@@ -28,7 +28,28 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 		}
 		reply.Bands = append(reply.Bands, total)
 	}
+	for _, bd := range l.bands { // highest priority first
+		if bd.queued > 0 {
+			reply.Lowest = bd.priority
+		}
+	}
 	return reply
+}
+
+// holders fills in what flows hold of the buffer elsewhere.
+func (l *Ledger) holders(reply *store.Reply, r *replica) {
+	for _, other := range l.replicas {
+		if other == r {
+			continue
+		}
+		for i := range other.bands {
+			for j := range reply.Bands {
+				if b := &reply.Bands[j]; b.Priority == other.bands[i].Priority {
+					b.Largest = max(b.Largest, other.bands[i].Largest)
+				}
+			}
+		}
+	}
 }
 
 // notify wakes every replica that got messages.

@@ -140,6 +140,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if reply.Loads = reply.Loads[:0]; s.WantLoads {
 		reply.Loads = l.loads.totals(reply.Loads)
 	}
+	if s.WantHolders {
+		l.holders(reply, r)
+	}
 	reply.Revoke = nil
 	if s.Evicts {
 		reply.Revoke = l.revoke(r)

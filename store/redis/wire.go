@@ -9,7 +9,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "5bc5b89b"
+const ledgerFormat = "16f05100"
 
 // keys are the ledger's, by the name after its base, and what there is one for each of.
 var keys = []struct{ name, kind, of string }{
@@ -35,13 +35,13 @@ var keys = []struct{ name, kind, of string }{
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 32+len(s.Dead)+6*len(s.Bands)+4*len(s.Limited)+3*len(s.Loads)+6*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+8*len(s.Offers))
+	args := make([]any, 0, 33+len(s.Dead)+6*len(s.Bands)+4*len(s.Limited)+3*len(s.Loads)+6*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+8*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.Recovery.Microseconds(),
 		c.CounterIdle.Microseconds(), c.CounterKeep.Microseconds(), c.now)
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
 		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, flag(s.Evicts),
-		s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads))
+		s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders))
 	args = append(args, len(s.Dead))
 	for i := range s.Dead {
 		args = append(args, escape(s.Dead[i]))
@@ -88,7 +88,7 @@ func arguments(c *settings, s *store.Statement) []any {
 
 func totalRecord(m *store.Band) string {
 	return strings.Join([]string{decimal(m.Priority), bookName(m), decimal(m.Limit), decimal(m.InFlight),
-		decimal(m.Queued), decimal(m.QueuedBytes)}, "\x1d")
+		decimal(m.Queued), decimal(m.QueuedBytes), number(m.Largest)}, "\x1d")
 }
 
 func sheddableRecord(m *store.Sheddable) string {
@@ -127,7 +127,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 14 {
+	if len(v) != 15 {
 		r.fail("reply", v)
 		return m
 	}
@@ -141,7 +141,7 @@ func (r *reader) reply(v []any) (m reply) {
 	m.Members = int(r.integer("members", v[7]))
 	for _, item := range r.list("bands", v[8]) {
 		f := r.list("bands", item)
-		if len(f) != 5 {
+		if len(f) != 6 {
 			r.fail("bands", item)
 			break
 		}
@@ -151,15 +151,17 @@ func (r *reader) reply(v []any) (m reply) {
 			Queued:      r.integer("queued", f[2]),
 			QueuedBytes: r.integer("bytes", f[3]),
 			InFlight:    r.integer("in flight", f[4]),
+			Largest:     r.number("largest", f[5]),
 		})
 	}
-	for _, item := range r.list("messages", v[9]) {
+	m.Lowest = int(r.integer("lowest", v[9]))
+	for _, item := range r.list("messages", v[10]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[10]) {
+	for _, item := range r.list("revoke", v[11]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[11]) {
+	for _, item := range r.list("rooms", v[12]) {
 		f := r.list("rooms", item)
 		if len(f) != 2 {
 			r.fail("rooms", item)
@@ -170,7 +172,7 @@ func (r *reader) reply(v []any) (m reply) {
 			Tokens:   r.number("tokens", f[1]),
 		})
 	}
-	m.loads = r.pairs("loads", v[12])
-	m.tokens = r.pairs("tokens", v[13])
+	m.loads = r.pairs("loads", v[13])
+	m.tokens = r.pairs("tokens", v[14])
 	return m
 }

@@ -195,6 +195,11 @@ func (m *member) draw(h *history) *store.Statement {
 		s.Dead = []string{"r2"}
 	}
 	s.Leave = rapid.IntRange(0, 29).Draw(t, "leaves") == 0
+	s.WantHolders = rapid.IntRange(0, 3).Draw(t, "asks for holders") == 0
+	for i := range s.Bands {
+		s.Bands[i].Queued = int64(rapid.IntRange(0, 3).Draw(t, "queued"))
+		s.Bands[i].Largest = float64(s.Bands[i].Queued) / 3
+	}
 	return s
 }
 

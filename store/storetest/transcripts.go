@@ -25,7 +25,7 @@ import (
 //	advance 500ms                    lets time pass
 //	turn a [register] [full]         takes a turn of it; it registers where it has to
 //	       [alone] [leave] [evicts]
-//	       [loads]                   asks for the endpoints' loads
+//	       [loads] [holders]         asks for the endpoints' loads, for what flows elsewhere hold
 //	       [lost]                    the reply is lost
 //	       [batch=1]                 its settlements are those of a batch stated before
 //	       [times=1]                 so many turns, of which the last is printed
@@ -33,7 +33,7 @@ import (
 //
 // Lines under turn are what it states beside what it has in flight:
 //
-//	band 0 fair limit=2 queued=3 ...  another limit from now on, or a band more
+//	band 0 fair limit=2 queued=3 largest=0.1  another limit from now on, or a band more
 //	offer f/1 rank=0 charge=1 idle    ticket 1 of its own, of flow f; b:1 is b's
 //	withdraw 1
 //	settle f delta=4 counter=1 tokens=0
@@ -110,7 +110,7 @@ func (s *transcript) turn(t *testing.T, d *datadriven.TestData, p *party) string
 		for _, l := range lines {
 			l.state(p, st)
 		}
-		st.WantLoads = len(st.Loads) > 0 || d.HasArg("loads")
+		st.WantLoads, st.WantHolders = len(st.Loads) > 0 || d.HasArg("loads"), d.HasArg("holders")
 	})
 	if d.HasArg("batch") {
 		d.ScanArgs(t, "batch", &s.last.Batch)
@@ -149,11 +149,14 @@ func printReply(out *strings.Builder, p *party, st *store.Statement, r *store.Re
 	}
 	fmt.Fprintf(out, "%d in flight", r.InFlight)
 	if r.Queued > 0 {
-		fmt.Fprintf(out, ", %d queued", r.Queued)
+		fmt.Fprintf(out, ", %d queued down to %d", r.Queued, r.Lowest)
 	}
 	fmt.Fprintf(out, ", %d with a lease", r.Members)
 	for _, b := range r.Bands {
 		fmt.Fprintf(out, ", V of %d at %s", b.Priority, short(b.VirtualTime))
+		if b.Largest > 0 {
+			fmt.Fprintf(out, " and a flow elsewhere with %s of the buffer", short(b.Largest))
+		}
 	}
 	out.WriteString("\n")
 	for i := range r.Messages {
@@ -268,7 +271,7 @@ func (p *party) setBand(l line) {
 		b.CountsService, b.LiftsIdle = b.Policy != "strict", b.Policy != "strict"
 	}
 	b.Limit, b.Queued = int64(l.number("limit", float64(b.Limit))), int64(l.number("queued", float64(b.Queued)))
-	b.VirtualTime = l.number("V", b.VirtualTime)
+	b.VirtualTime, b.Largest = l.number("V", b.VirtualTime), l.number("largest", b.Largest)
 }
 
 // ticketID is the ticket that a line is about: the party's own, or another's with its name.

@@ -2,6 +2,7 @@ package processes
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -30,8 +31,21 @@ type Load struct {
 // Failure is a request that was not answered with 200.
 type Failure struct {
 	Replica *Replica
+	Tenant  string
 	At      time.Time
 	Err     error
+	Status  int // what was answered; 0 for nothing
+}
+
+// StatusError is an answer of another status than 200.
+type StatusError int
+
+func (e StatusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
+
+func newFailure(r *Replica, tenant string, err error) Failure {
+	var status StatusError
+	errors.As(err, &status)
+	return Failure{r, tenant, time.Now(), err, int(status)}
 }
 
 // StartLoad returns a load without clients, and the context that ends them with the test.
@@ -61,7 +75,7 @@ func (l *Load) Tenant(ctx context.Context, id string, clients int, r *Replica) {
 					l.served[id]++
 					l.at[r]++
 				} else {
-					l.failures = append(l.failures, Failure{r, time.Now(), err})
+					l.failures = append(l.failures, newFailure(r, id, err))
 				}
 				l.mu.Unlock()
 				if err != nil {
@@ -92,7 +106,7 @@ func (l *Load) Ask(ctx context.Context, id string, r *Replica) error {
 		return err
 	}
 	if res.StatusCode != http.StatusOK {
-		return fmt.Errorf("status %d", res.StatusCode)
+		return StatusError(res.StatusCode)
 	}
 	return nil
 }
@@ -143,6 +157,20 @@ func (l *Load) Failed(except *Replica) []Failure {
 	return failures
 }
 
+// FailedOf returns how many requests of a tenant failed by what they were answered; 0 is
+// no answer.
+func (l *Load) FailedOf(tenant string) map[int]int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	failed := map[int]int{}
+	for _, f := range l.failures {
+		if f.Tenant == tenant {
+			failed[f.Status]++
+		}
+	}
+	return failed
+}
+
 // Arrive sends requests at random times, so many a second on average, to random
 // replicas.
 func (l *Load) Arrive(ctx context.Context, id string, perSecond float64, replicas []*Replica) {
@@ -158,7 +186,7 @@ func (l *Load) Arrive(ctx context.Context, id string, perSecond float64, replica
 			l.Clients.Go(func() {
 				if err := l.Ask(ctx, id, r); err != nil && ctx.Err() == nil {
 					l.mu.Lock()
-					l.failures = append(l.failures, Failure{r, time.Now(), err})
+					l.failures = append(l.failures, newFailure(r, id, err))
 					l.mu.Unlock()
 				}
 			})

@@ -26,6 +26,15 @@ if stated.wants_loads then
   reply.loads = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
   reply.tokens = call('HGETALL', TOKENS)
 end
+if stated.wants_holders then
+  for id, r in pairs(every_replica()) do
+    for _, b in ipairs(r and id ~= my_id and bands_of(r) or {}) do
+      for _, band in ipairs(reply.bands) do
+        if band.priority == b.priority and b.largest > band.largest then band.largest = b.largest end
+      end
+    end
+  end
+end
 if recount or stated.number % 16 == 1 then
   for _, book in pairs(books) do
     for _, key in ipairs({ book.count, book.wait, book.idle, book.debts }) do expire(key) end

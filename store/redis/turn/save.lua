@@ -34,7 +34,8 @@ end
 local function answer(status, r)
   local reply = {
     status = status, generation = fleet.generation, now = now, recovering = fleet.recovering, held = 0, queued = 0,
-    bytes = 0, members = fleet.members, bands = {}, messages = {}, revoke = {}, rooms = {}, loads = {}, tokens = {},
+    bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, loads = {},
+    tokens = {},
   }
   if not r then return reply end
   reply.held, reply.queued, reply.bytes = fleet.held, fleet.queued, fleet.bytes
@@ -42,9 +43,14 @@ local function answer(status, r)
     local book, band = books[b.book], fleet.bands[b.priority]
     reply.bands[i] = {
       priority = b.priority, v = book and book.v / book.scale or 0, queued = band.queued, bytes = band.bytes,
-      in_flight = band.in_flight,
+      in_flight = band.in_flight, largest = 0,
     }
   end
+  local lowest
+  for priority, band in pairs(fleet.bands) do
+    if band.queued > 0 and (not lowest or priority < lowest) then lowest = priority end
+  end
+  reply.lowest = lowest or 0
   reply.messages = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
   return reply
 end

@@ -87,7 +87,7 @@ local function count_in(r, sign)
   for _, b in ipairs(bands_of(r)) do
     local band = fleet.bands[b.priority]
     if not band then
-      band = { priority = b.priority, book = '', limit = NO_OPINION, in_flight = 0, queued = 0, bytes = 0 }
+      band = { priority = b.priority, book = '', limit = NO_OPINION, in_flight = 0, queued = 0, bytes = 0, largest = 0 }
       fleet.bands[b.priority] = band
     end
     fleet.queued, fleet.bytes = fleet.queued + sign * b.queued, fleet.bytes + sign * b.bytes

@@ -72,6 +72,7 @@ local stated = {
   revoking = tonumber(ARGV[22]),
   sheddable = ARGV[23],
   wants_loads = ARGV[24] == '1',
+  wants_holders = ARGV[25] == '1',
   dead = {},
   bands = {},
   limited = {},
@@ -82,7 +83,7 @@ local stated = {
   offers = {},
 }
 do
-  local at = 24
+  local at = 25
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
     stated.dead[i] = ARGV[at + i]
@@ -200,18 +201,20 @@ end
 -- A band's totals, of a replica or of the fleet.
 local function write_total(r)
   return concat({ exact(r.priority), r.book, exact(r.limit), exact(r.in_flight), exact(r.queued),
-    exact(r.bytes) }, PART)
+    exact(r.bytes), exact(r.largest) }, PART)
 end
-local TOTAL_RECORD = '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$'
+local TOTAL_RECORD = '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$'
 local function read_total(s)
-  local priority, book, limit, in_flight, queued, bytes = match(s, TOTAL_RECORD)
-  priority, limit, in_flight, queued, bytes =
-    tonumber(priority), tonumber(limit), tonumber(in_flight), tonumber(queued), tonumber(bytes)
+  local priority, book, limit, in_flight, queued, bytes, largest = match(s, TOTAL_RECORD)
+  priority, limit, in_flight, queued, bytes, largest =
+    tonumber(priority), tonumber(limit), tonumber(in_flight), tonumber(queued), tonumber(bytes),
+      tonumber(largest)
   if not (priority and priority > -LARGEST and priority < LARGEST and limit and limit > -LARGEST and
     limit < LARGEST and in_flight and in_flight >= 0 and in_flight < LARGEST and queued and queued >= 0 and
-    queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST) then return nil end
+    queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and largest and largest > -FARTHEST and
+    largest < FARTHEST) then return nil end
   return { priority = priority, book = book, limit = limit, in_flight = in_flight, queued = queued,
-    bytes = bytes }
+    bytes = bytes, largest = largest }
 end
 
 -- A request in flight that may be revoked.
@@ -320,9 +323,10 @@ end
 -- The reply.
 local function write_reply(r)
   local bands = {}
-  for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), b.queued, b.bytes, b.in_flight } end
+  for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), b.queued, b.bytes, b.in_flight,
+    exact(b.largest) } end
   local rooms = {}
   for i, b in ipairs(r.rooms) do rooms[i] = { b.in_flight, exact(b.tokens) } end
   return { r.status, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes, r.members,
-    bands, r.messages, r.revoke, rooms, r.loads, r.tokens }
+    bands, r.lowest, r.messages, r.revoke, rooms, r.loads, r.tokens }
 end

@@ -94,6 +94,7 @@ var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a 
 	{Name: "in_flight", Kind: Count, Go: "InFlight"},
 	{Name: "queued", Kind: Count, Go: "Queued"},
 	{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
+	{Name: "largest", Kind: Float, Go: "Largest"},
 }}
 
 // Sheddable is a request in flight that may be revoked.
@@ -210,6 +211,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	{Name: "revoking", Kind: Count, Go: "Revoking"},
 	{Name: "sheddable", Kind: Items, Go: "Sheddable", Of: &Sheddable},
 	{Name: "wants_loads", Kind: Flag, Go: "WantLoads"},
+	{Name: "wants_holders", Kind: Flag, Go: "WantHolders"},
 	{Name: "dead", Kind: List, Go: "Dead", Each: Name},
 	{Name: "bands", Kind: List, Go: "Bands", Of: &Record{Go: "store.Band", Fields: []Field{
 		{Name: "total", Kind: One, Of: &Total},
@@ -272,7 +274,9 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 		{Name: "queued", Kind: Count, Go: "Queued"},
 		{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
+		{Name: "largest", Kind: Float, Go: "Largest"},
 	}}},
+	{Name: "lowest", Kind: Int, Go: "Lowest"},
 	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{

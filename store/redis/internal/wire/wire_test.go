@@ -34,7 +34,7 @@ func TestTableIsWhole(t *testing.T) {
 		"store.Wakeup.Messages": "lines of their own",
 		"store.Limited.Flow":    "in id", "store.Limited.Priority": "in id",
 		"store.Band.Priority": "in total", "store.Band.Limit": "in total", "store.Band.InFlight": "in total",
-		"store.Band.Queued": "in total", "store.Band.QueuedBytes": "in total",
+		"store.Band.Queued": "in total", "store.Band.QueuedBytes": "in total", "store.Band.Largest": "in total",
 	}
 	whole := func(of reflect.Type, r *Record) {
 		t.Helper()

@@ -1,0 +1,43 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
+)
+
+// buffer is what waits, against the caps that the fleet has for it: where the flow that
+// holds most of a full buffer waits here, its newest tickets make room, also for what
+// comes in elsewhere. Its part comes after the bands': what waits elsewhere is known
+// then.
+type buffer struct {
+	bystander
+	queues *queues
+	// displaced is called with a ticket that lost its place.
+	displaced func(now time.Time, id policies.TicketID)
+}
+
+func (b *buffer) state(_ time.Time, s *store.Statement) {
+	for i := range s.Bands {
+		s.Bands[i].Largest = b.queues.set.Largest(s.Bands[i].Priority)
+	}
+	s.WantHolders = b.queues.set.NearlyFull()
+}
+
+func (b *buffer) learn(now time.Time, s *store.Statement, r *store.Reply) {
+	set := b.queues.set
+	set.LowestElsewhere(r.Lowest)
+	if s.WantHolders {
+		for i := range r.Bands {
+			set.Elsewhere(r.Bands[i].Priority, r.Bands[i].Largest)
+		}
+	}
+	for _, t := range set.Trim(now) {
+		b.queues.agenda.touched = true
+		b.displaced(now, t.ID)
+	}
+}
+
+// lost has everyone make his own room: nobody hears of what comes in elsewhere.
+func (b *buffer) lost(time.Time) { b.queues.set.NobodyElsewhere() }
