@@ -116,5 +116,10 @@ func (r *Raw) JSON() (json.RawMessage, error) {
 	return json.Marshal(v)
 }
 
-// MarshalYAML implements yaml.Marshaler.
-func (r *Raw) MarshalYAML() (any, error) { return r.node, nil }
+// MarshalYAML implements yaml.Marshaler. A part that a file does not have is null.
+func (r *Raw) MarshalYAML() (any, error) {
+	if r == nil {
+		return nil, nil
+	}
+	return r.node, nil
+}

@@ -58,3 +58,16 @@ func TestSettings(t *testing.T) {
 		}
 	}
 }
+
+// TestSettingsWithoutParameters prints plug-ins that are declared without parameters.
+func TestSettingsWithoutParameters(t *testing.T) {
+	plan, _, err := Parse([]byte(Empty+`plugins: [{type: round-robin-fairness-policy}]
+flowControl: {defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}}
+`), Options{Registry: builtin.Registry(), Flags: map[string][]string{"upstream": {"http://127.0.0.1:8000"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := plan.Settings(); err != nil {
+		t.Error(err)
+	}
+}
