@@ -23,6 +23,7 @@ func (b *builder) weir() {
 	if w.ExtProc.Fallbacks < 0 || w.ExtProc.Fallbacks > 10 {
 		b.wrong("weir.extProc.fallbacks", "must be from 0 to 10")
 	}
+	b.keyPair("weir.tls.cert", "weir.tls.key", w.TLS.Cert, w.TLS.Key)
 	b.keyPair("weir.extProc.cert", "weir.extProc.key", w.ExtProc.Cert, w.ExtProc.Key)
 	if w.MaxBody < 1 || w.MaxBody > 1<<30 {
 		b.wrong("weir.maxBody", "must be from 1 to 1Gi")
@@ -69,7 +70,14 @@ func (b *builder) store() {
 		}
 	}
 	b.needed("weir.store.prefix", s.Prefix)
-	b.readable("weir.store.passwordFile", s.PasswordFile)
+	b.secret("weir.store.passwordFile", s.PasswordFile)
+	b.keyPair("weir.store.cert", "weir.store.key", s.Cert, s.Key)
+	b.readable("weir.store.ca", s.CA)
+	for path, file := range map[string]string{"weir.store.cert": s.Cert, "weir.store.ca": s.CA} {
+		if file != "" && !strings.HasPrefix(s.Redis, "rediss://") {
+			b.wrong(path, "is for TLS: %s must begin with rediss://", b.called("weir.store.redis", path))
+		}
+	}
 	if *s.Lease < Duration(100*time.Millisecond) || *s.Lease > Duration(time.Hour) {
 		b.wrong("weir.store.lease", "must be from 100ms to 1h")
 	}
@@ -95,7 +103,7 @@ func (b *builder) fleet() {
 	if f.Advertise != "" && net.ParseIP(f.Advertise) == nil {
 		b.wrong("weir.fleet.advertise", "must be an IP address")
 	}
-	b.readable("weir.fleet.gossipKeyFile", f.GossipKeyFile)
+	b.secret("weir.fleet.gossipKeyFile", f.GossipKeyFile)
 	const cert, key, ca = "weir.fleet.peerCert", "weir.fleet.peerKey", "weir.fleet.peerCA"
 	if (f.PeerCert == "") != (f.PeerCA == "") && (f.PeerCert == "") == (f.PeerKey == "") {
 		at := ca

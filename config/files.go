@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"runtime"
 )
 
 // readable reports a file that is named and cannot be read.
@@ -18,6 +19,26 @@ func (b *builder) readable(path, file string) {
 		return
 	}
 	_ = f.Close()
+}
+
+// secret reports a file that is named and cannot be read, and warns of one that more
+// people can than should.
+func (b *builder) secret(path, file string) {
+	before := len(b.problems)
+	b.readable(path, file)
+	if file == "" || !b.files || len(b.problems) > before {
+		return
+	}
+	info, err := os.Stat(file)
+	if err != nil || runtime.GOOS == "windows" { // where the mode says nothing
+		return
+	}
+	switch mode := info.Mode().Perm(); {
+	case mode&0o002 != 0:
+		b.warn(path, "everybody on this machine can change it (mode %#o); chmod 600", mode)
+	case mode&0o004 != 0:
+		b.warn(path, "everybody on this machine can read it (mode %#o); chmod 600", mode)
+	}
 }
 
 // keyPair reports a certificate and a key that are not there, or do not belong together.
@@ -34,7 +55,7 @@ func (b *builder) keyPair(certPath, keyPath, cert, key string) {
 	}
 	before := len(b.problems)
 	b.readable(certPath, cert)
-	b.readable(keyPath, key)
+	b.secret(keyPath, key)
 	if !b.files || len(b.problems) > before {
 		return
 	}

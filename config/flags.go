@@ -55,6 +55,8 @@ var endpointPlaces = []string{"weir.endpoints", "weir.discovery.file", "weir.dis
 var flags = []Flag{
 	{Name: "listen", Group: GroupRequests, Takes: "address", paths: []string{"weir.listen"}},
 	{Name: "admin", Group: GroupRequests, Takes: "address", paths: []string{"weir.admin"}},
+	{Name: "tls-cert", Group: GroupRequests, paths: []string{"weir.tls.cert"}},
+	{Name: "tls-key", Group: GroupRequests, paths: []string{"weir.tls.key"}},
 	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},
 	{Name: "memory-budget", Group: GroupRequests, paths: []string{"weir.memoryBudget"}},
 	{Name: "fairness", Group: GroupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},
@@ -78,6 +80,9 @@ var flags = []Flag{
 	{Name: "pool", Group: GroupLedger, Takes: "name", paths: []string{"weir.pool"}},
 	{Name: "redis", Group: GroupLedger, Takes: "URL", paths: []string{"weir.store.redis"}},
 	{Name: "redis-password-file", Group: GroupLedger, paths: []string{"weir.store.passwordFile"}},
+	{Name: "redis-cert", Group: GroupLedger, paths: []string{"weir.store.cert"}},
+	{Name: "redis-key", Group: GroupLedger, paths: []string{"weir.store.key"}},
+	{Name: "redis-ca", Group: GroupLedger, paths: []string{"weir.store.ca"}},
 	{Name: "redis-prefix", Group: GroupLedger, Takes: "prefix", paths: []string{"weir.store.prefix"}},
 	{Name: "on-store-outage", Group: GroupLedger, Takes: "way", paths: []string{"weir.store.onOutage"}},
 	{Name: "lease", Group: GroupLedger, paths: []string{"weir.store.lease"}},

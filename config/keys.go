@@ -21,6 +21,10 @@ func (b *builder) keys() {
 	if file == "" || !b.files {
 		return
 	}
+	before := len(b.problems)
+	if b.secret(path, file); len(b.problems) > before {
+		return
+	}
 	data, err := os.ReadFile(file)
 	if err != nil {
 		b.wrong(path, "%v", fileError(err))

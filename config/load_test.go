@@ -85,6 +85,39 @@ func TestWithoutFile(t *testing.T) {
 	}
 }
 
+// TestSecretsOfEverybody wants a warning of a secret that everybody can read or change.
+func TestSecretsOfEverybody(t *testing.T) {
+	keys, password := write(t, "keys.yaml", "[]"), write(t, "password", "secret")
+	file := write(t, "weir.yaml", config.Empty+`
+flowControl: {defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}}
+weir:
+  endpoints: [{url: "http://a:1"}]
+  store: {redis: "redis://h", passwordFile: `+password+`}
+  identity: {apiKeys: `+keys+`}
+`)
+	load := func() string {
+		t.Helper()
+		_, warnings, err := config.Load(file, config.Options{Registry: builtin.Registry()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return warnings.Error()
+	}
+	if got := load(); got != "" {
+		t.Errorf("warnings of files for their owner only:\n%s", got)
+	}
+	for file, mode := range map[string]os.FileMode{keys: 0o644, password: 0o622} {
+		if err := os.Chmod(file, mode); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want := file + `:7: weir.store.passwordFile "` + password + `": everybody on this machine can change it (mode 0622); chmod 600
+` + file + `:8: weir.identity.apiKeys "` + keys + `": everybody on this machine can read it (mode 0644); chmod 600`
+	if got := load(); got != want {
+		t.Errorf("warnings:\n%s\nwant:\n%s", got, want)
+	}
+}
+
 // TestNamedFiles wants files that are not there, or do not fit, to be found.
 func TestNamedFiles(t *testing.T) {
 	keys := write(t, "keys.yaml", "- {sha256: sk-secret, flow: a}\n")

@@ -7,6 +7,7 @@ type Weir struct {
 	Pool         string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger"`
 	Listen       string      `yaml:"listen,omitempty" doc:"Address for requests"`
 	Admin        string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging"`
+	TLS          TLS         `yaml:"tls,omitempty" doc:"TLS on the address for requests"`
 	ExtProc      ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`
 	Endpoints    []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
 	Discovery    Discovery   `yaml:"discovery,omitempty" doc:"Where the model servers come from, instead of endpoints"`
@@ -20,6 +21,12 @@ type Weir struct {
 	Flows        []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
 	MaxFlows     int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
 	Identity     Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
+}
+
+// TLS names a server's certificate.
+type TLS struct {
+	Cert string `yaml:"cert,omitempty" file:"yes" doc:"Certificate file of the address for requests; with its key it speaks TLS. Read again when it changes"`
+	Key  string `yaml:"key,omitempty" file:"yes" doc:"Key file of that certificate"`
 }
 
 // ExtProc says where Envoy's external processing is served.
@@ -59,7 +66,10 @@ type Metrics struct {
 // Store says where the ledger is.
 type Store struct {
 	Redis        string    `yaml:"redis,omitempty" doc:"URL of the Redis that replicas share, such as redis://127.0.0.1:6379; without it the ledger is in this process's memory"`
-	PasswordFile string    `yaml:"passwordFile,omitempty" file:"yes" doc:"File with Redis's password; without it WEIR_REDIS_PASSWORD is taken"`
+	PasswordFile string    `yaml:"passwordFile,omitempty" file:"yes" doc:"File with Redis's password, read at each connection; without it WEIR_REDIS_PASSWORD is taken"`
+	Cert         string    `yaml:"cert,omitempty" file:"yes" doc:"File of the certificate shown to Redis, where it asks for one; the URL is rediss://"`
+	Key          string    `yaml:"key,omitempty" file:"yes" doc:"Key file of that certificate"`
+	CA           string    `yaml:"ca,omitempty" file:"yes" doc:"File with the CA that signs Redis's certificate; the system's by default"`
 	Prefix       string    `yaml:"prefix,omitempty" doc:"Start of every key in Redis"`
 	Lease        *Duration `yaml:"lease,omitempty" doc:"How long a replica that says nothing keeps its slots"`
 	OnOutage     string    `yaml:"onOutage,omitempty" oneof:"share|hold" doc:"While Redis is out of reach: share (go on within this replica's share of the limit) or hold"`

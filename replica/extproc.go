@@ -2,11 +2,11 @@ package replica
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
 
+	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
@@ -26,7 +26,7 @@ type extProc struct {
 }
 
 // newExtProc binds the address.
-func newExtProc(plan *config.Plan) (*extProc, error) {
+func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 	w := &plan.File.Weir.ExtProc
 	options := []grpc.ServerOption{
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
@@ -34,11 +34,11 @@ func newExtProc(plan *config.Plan) (*extProc, error) {
 		grpc.ConnectionTimeout(10 * time.Second),
 	}
 	if w.Cert != "" {
-		cert, err := tls.LoadX509KeyPair(w.Cert, w.Key)
+		cert, err := serving.NewCertificate(w.Cert, w.Key, log)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", plan.Name("weir.extProc.cert"), err)
 		}
-		options = append(options, grpc.Creds(credentials.NewTLS(&tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12})))
+		options = append(options, grpc.Creds(credentials.NewTLS(cert.Config())))
 	}
 	l, err := serving.Listen(plan.Name("weir.extProc.listen"), w.Listen)
 	if err != nil {

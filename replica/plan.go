@@ -106,7 +106,8 @@ func openLedger(ctx context.Context, plan *config.Plan) (store.Ledger, error) {
 	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	l, err := redis.Open(opening, redis.Config{
-		URL: w.Store.Redis, PasswordFile: w.Store.PasswordFile, Prefix: w.Store.Prefix, Pool: w.Pool, Timings: timings,
+		URL: w.Store.Redis, PasswordFile: w.Store.PasswordFile, CertFile: w.Store.Cert, KeyFile: w.Store.Key, CAFile: w.Store.CA,
+		Prefix: w.Store.Prefix, Pool: w.Pool, Timings: timings,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)

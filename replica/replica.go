@@ -74,6 +74,8 @@ type replica struct {
 	operators  net.Listener
 	processing *extProc // nil for none
 
+	certificate *serving.Certificate // of the address for requests; nil for plain HTTP
+
 	closers []func() // in the order of opening
 }
 
@@ -136,12 +138,17 @@ func (r *replica) listen() error {
 		return err
 	}
 	r.later(func() { _ = r.requests.Close() })
+	if w.TLS.Cert != "" {
+		if r.certificate, err = serving.NewCertificate(w.TLS.Cert, w.TLS.Key, r.log); err != nil {
+			return fmt.Errorf("%s: %w", r.plan.Name("weir.tls.cert"), err)
+		}
+	}
 	if r.operators, err = serving.Listen(r.plan.Name("weir.admin"), w.Admin); err != nil {
 		return err
 	}
 	r.later(func() { _ = r.operators.Close() })
 	if w.ExtProc.Listen != "" {
-		if r.processing, err = newExtProc(r.plan); err != nil {
+		if r.processing, err = newExtProc(r.plan, r.log); err != nil {
 			return err
 		}
 		r.later(func() { _ = r.processing.listener.Close() })
@@ -188,15 +195,19 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 		r.log.Info("draining", zap.Duration("at_most", drain))
 		r.controller.Retire()
 	}()
+	server := &http.Server{
+		Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		ErrorLog: zap.NewStdLog(r.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
+	}
+	if r.certificate != nil {
+		server.TLSConfig = r.certificate.Config()
+	}
 	var beside []serving.Service
 	if r.processing != nil {
 		r.processing.register(r.gateway, cfg.Pool)
 		beside = append(beside, r.processing)
 	}
-	err := serving.Until(ctx, drain, &http.Server{
-		Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
-		ErrorLog: zap.NewStdLog(r.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
-	}, r.requests, r.controller.Drain, beside...)
+	err := serving.Until(ctx, drain, server, r.requests, r.controller.Drain, beside...)
 	if cause := context.Cause(ctx); errors.Is(cause, store.ErrSuperseded) {
 		err = errors.Join(cause, err)
 	}

@@ -3,6 +3,7 @@ package replica_test
 import (
 	"context"
 	"crypto/sha256"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,6 +21,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/internal/certtest"
 	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/replica"
 )
@@ -181,5 +183,41 @@ func TestBuildIsTold(t *testing.T) {
 		if err != nil || !strings.Contains(string(text), want) {
 			t.Errorf("%s does not say %q: %v", path, want, err)
 		}
+	}
+}
+
+// TestTLS serves requests by TLS, and replaces the certificate meanwhile.
+func TestTLS(t *testing.T) {
+	ca := certtest.New(t)
+	cert, key := ca.Issue("first")
+	r := start(t, "", map[string]string{"tls-cert": cert, "tls-key": key})
+	address := strings.TrimPrefix(r.url, "http://")
+	shown := func() string {
+		t.Helper()
+		client := http.Client{Transport: &http.Transport{
+			TLSClientConfig: &tls.Config{RootCAs: ca.Pool(), MinVersion: tls.VersionTLS12}, ForceAttemptHTTP2: true,
+		}}
+		defer client.CloseIdleConnections()
+		res, err := client.Post("https://"+address+"/v1/completions", "application/json", strings.NewReader(`{"model":"m","prompt":"hi"}`)) //nolint:noctx // a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		if res.StatusCode != http.StatusOK || res.ProtoMajor != 2 {
+			t.Errorf("status %d by HTTP/%d, want 200 by HTTP/2", res.StatusCode, res.ProtoMajor)
+		}
+		return res.TLS.PeerCertificates[0].Subject.CommonName
+	}
+	if got := shown(); got != "first" {
+		t.Errorf("the certificate is %q, want first", got)
+	}
+	ca.IssueTo("second", cert, key)
+	within(t, 2*time.Second, "the new certificate is shown", func() bool { return shown() == "second" })
+	write(t, key, "half a key")
+	within(t, 3*time.Second, "a broken certificate is logged", func() bool {
+		return shown() == "second" && r.logs.FilterMessage("the certificate was not taken over; the old one stays").Len() > 0
+	})
+	if err := r.stop(); err != nil {
+		t.Error(err)
 	}
 }

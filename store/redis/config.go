@@ -1,7 +1,7 @@
 package redis
 
 import (
-	"crypto/tls"
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -26,9 +26,13 @@ type Config struct {
 	// separated by commas: with ?master=NAME they are Sentinels, with
 	// ?cluster=true nodes of a cluster. A user may be given as redis://user@host.
 	URL string
-	// PasswordFile holds the password; without it the environment variable
+	// PasswordFile holds the password, and is read at each connection; without it the environment variable
 	// WEIR_REDIS_PASSWORD is taken, and then the URL's.
 	PasswordFile string
+	// CertFile and KeyFile hold the certificate shown to a server that asks for one, and
+	// CAFile the CA of the server's; the system's CAs without it. They are for rediss://,
+	// and the certificate is read at each connection.
+	CertFile, KeyFile, CAFile string
 	// Pool names the pool; "default". Replicas of one pool share a book.
 	Pool string
 	// Prefix starts every key; "weir:".
@@ -95,7 +99,9 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	switch u.Scheme {
 	case "redis":
 	case "rediss":
-		o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		if o.TLSConfig, err = c.tls(); err != nil {
+			return nil, err
+		}
 	default:
 		return nil, fmt.Errorf("%w; the scheme is %q", errURL, u.Scheme)
 	}
@@ -132,11 +138,13 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 		o.Password = env
 	}
 	if c.PasswordFile != "" {
-		data, err := os.ReadFile(c.PasswordFile)
-		if err != nil {
-			return nil, fmt.Errorf("redis password file: %w", err)
+		if o.Password, err = c.password(); err != nil {
+			return nil, err
 		}
-		o.Password = strings.TrimRight(string(data), "\r\n")
+		o.CredentialsProviderContext = func(context.Context) (string, string, error) {
+			password, err := c.password()
+			return o.Username, password, err
+		}
 	}
 	return o, nil
 }
