@@ -239,7 +239,7 @@ func (b *builder) detector() {
 		path, ref = "saturationDetector", older
 	}
 	if ref == nil {
-		ref = &PluginRef{saturation.UtilizationType}
+		ref = &PluginRef{saturation.WhereReadableType}
 	}
 	b.file.SaturationDetector, b.file.FlowControl.SaturationDetector = nil, ref
 	b.plan.Detector = refer(b, path+".pluginRef", ref.PluginRef, "saturation detector", b.set.Saturation)

@@ -74,7 +74,7 @@ type FlowControl struct {
 	DefaultNegativePriorityBand *Band      `yaml:"defaultNegativePriorityBand,omitempty" doc:"Those of them below 0; defaultPriorityBand by default"`
 	PriorityBands               []Priority `yaml:"priorityBands,omitempty" doc:"Bands by their priorities"`
 	UsageLimitPolicyPluginRef   string     `yaml:"usageLimitPolicyPluginRef,omitempty" doc:"How full the pool may get for each band"`
-	SaturationDetector          *PluginRef `yaml:"saturationDetector,omitempty" doc:"How full the pool is; utilization-detector by default"`
+	SaturationDetector          *PluginRef `yaml:"saturationDetector,omitempty" doc:"How full the pool is; by default the utilization-detector, and while no model server has metrics that can be read the concurrency-detector"`
 	EnableEviction              bool       `yaml:"enableEviction,omitempty" doc:"End sheddable requests in flight when a higher band waits at a full pool"`
 }
 

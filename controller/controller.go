@@ -48,7 +48,8 @@ type Controller struct {
 	driver    driver
 	limiter   limiter
 	signals   signals
-	evictable sync.Map // by number: the channels of requests that can be revoked
+	readings  atomic.Int32 // Readings
+	evictable sync.Map     // by number: the channels of requests that can be revoked
 
 	nextSeq  atomic.Uint64
 	draining atomic.Bool
@@ -231,9 +232,15 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 	}
 	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) {
 		c.choice.Store(d.core.SetEndpoints(addresses))
-		d.core.SetPool(now, c.limiter.observe(ctx, now, endpoints, d.core.InFlight()))
+		pool := c.limiter.observe(ctx, now, endpoints, d.core.InFlight())
+		c.readings.Store(int32(c.limiter.readings(pool, endpoints)))
+		d.core.SetPool(now, pool)
 	}})
 }
+
+// Readings returns how the saturation detector fared with the endpoints' own metrics at
+// the last Observe.
+func (c *Controller) Readings() Readings { return Readings(c.readings.Load()) }
 
 // Reconfigure changes what the options of WithBand, WithDefaultBand,
 // WithNegativeBand, WithWeights, WithCapacity, WithTTL, WithUsageLimit and

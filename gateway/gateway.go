@@ -56,6 +56,7 @@ type Gateway struct {
 	budget    *budget
 	flows     *flowTable
 	tenants   atomic.Pointer[Tenants]
+	readings  *readings
 }
 
 // New returns a gateway for the pool.
@@ -75,13 +76,14 @@ func New(cfg Config) *Gateway {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), flows: newFlowTable()}
+	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), flows: newFlowTable(), readings: newReadings(cfg.Logger)}
 	if cfg.Metrics != nil {
 		cfg.Metrics.budget = g.budget
 	}
 	g.SetTenants(cfg.Tenants)
 	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others
 	cfg.Endpoints.Changed = func(usable []policies.EndpointAccessor) {
+		g.readings.look(time.Now(), cfg.Controller.Readings())
 		cfg.Controller.Observe(context.Background(), usable)
 	}
 	g.endpoints = endpoints.New(cfg.Endpoints)

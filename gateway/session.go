@@ -163,6 +163,8 @@ func (s *session) admit(method, path string) *refusal {
 // and its revocation ends it.
 func (s *session) wait() *refusal {
 	g := s.gateway
+	stop := context.AfterFunc(g.readings.refusing(), func() { s.cancel(errBlind) })
+	defer stop()
 	if outcome, err := g.cfg.Controller.EnqueueAndWait(s.ctx, &s.request); err != nil {
 		if s.ctx.Err() != nil {
 			return s.ended()
@@ -234,6 +236,8 @@ func (s *session) ended() *refusal {
 		return &over.refusal
 	case errors.Is(cause, errRevoked):
 		return evicted()
+	case errors.Is(cause, errBlind):
+		return unreadable()
 	}
 	return refusalOf(controller.EvictedContextCancelled)
 }

@@ -65,6 +65,12 @@ type StaleCounter interface {
 	Stale(now time.Time, endpoints []EndpointAccessor) int
 }
 
+// ReadingsReplacer is a SaturationDetector that goes by something else while the
+// endpoints have never been read, and can say whether it does.
+type ReadingsReplacer interface {
+	WithoutReadings(endpoints []EndpointAccessor) bool
+}
+
 // MetricsReader is a plug-in that may need the endpoints' own metrics; they are only
 // read when something needs them.
 type MetricsReader interface{ ReadsMetrics() bool }

@@ -27,24 +27,33 @@ import (
 )
 
 // running is a replica that runs in this process, in front of a server that answers
-// everything.
+// everything, and has no metrics.
 type running struct {
 	url, admin string
 	logs       *observer.ObservedLogs
 	stop       func() error // ends it and returns how it ended
 }
 
-// start runs a replica as a file says, and flags beside it, until the test ends.
+// start runs a replica as a file says, and flags beside it, until the test ends. An
+// empty flag is one less than usual.
 func start(t *testing.T, file string, flags map[string]string) *running {
 	t.Helper()
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "{}") }))
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/metrics" {
+			http.NotFound(w, r)
+			return
+		}
+		fmt.Fprint(w, "{}")
+	}))
 	t.Cleanup(server.Close)
 	o := config.Options{Registry: builtin.Registry(), Flags: map[string][]string{
 		"listen": {"127.0.0.1:0"}, "admin": {"127.0.0.1:0"}, "upstream": {server.URL}, "max-concurrency": {"8"},
 		"replica-id": {"r"}, "drain-timeout": {"4s"},
 	}}
 	for name, value := range flags {
-		o.Flags[name] = []string{value}
+		if o.Flags[name] = []string{value}; value == "" {
+			delete(o.Flags, name)
+		}
 	}
 	core, logs := observer.New(zapcore.InfoLevel)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -220,4 +229,46 @@ func TestTLS(t *testing.T) {
 	if err := r.stop(); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestServersWithoutMetrics has model servers that only answer.
+func TestServersWithoutMetrics(t *testing.T) {
+	dir := t.TempDir()
+	t.Run("no detector is asked for", func(t *testing.T) {
+		file := filepath.Join(dir, "without.yaml")
+		write(t, file, config.Empty)
+		r := start(t, file, map[string]string{"max-concurrency": ""})
+		for range 3 {
+			if code := r.ask(t, ""); code != http.StatusOK {
+				t.Errorf("status %d, want 200", code)
+			}
+		}
+		within(t, 5*time.Second, "a warning names what holds", func() bool {
+			return r.logs.FilterLevelExact(zapcore.WarnLevel).Filter(func(e observer.LoggedEntry) bool {
+				return strings.Contains(e.Message, "limited as by a concurrency-detector")
+			}).Len() > 0
+		})
+		if code := r.ask(t, ""); code != http.StatusOK {
+			t.Errorf("status %d after the warning, want 200", code)
+		}
+	})
+	t.Run("the utilization detector is asked for", func(t *testing.T) {
+		file := filepath.Join(dir, "utilization.yaml")
+		write(t, file, config.Empty+"flowControl: {saturationDetector: {pluginRef: utilization-detector}}\n")
+		r := start(t, file, map[string]string{"max-concurrency": ""})
+		began := time.Now()
+		if code := r.ask(t, ""); code != http.StatusServiceUnavailable || time.Since(began) > 4*time.Second {
+			t.Errorf("one that waits: status %d after %v, want 503 within 4 s", code, time.Since(began))
+		}
+		began = time.Now()
+		res, err := http.Post(r.url+"/v1/completions", "application/json", strings.NewReader(`{"model":"m","prompt":"hi"}`)) //nolint:noctx // a test
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(body), `"metrics_unreadable"`) || time.Since(began) > time.Second {
+			t.Errorf("the next: status %d after %v: %s; want 503 at once, metrics_unreadable", res.StatusCode, time.Since(began), body)
+		}
+	})
 }

@@ -62,7 +62,7 @@ func (p *Pool) scrape(e *Endpoint) {
 				failed = ""
 			case err.Error() != failed:
 				failed = err.Error()
-				p.cfg.Logger.Warn("a model server's metrics cannot be read; it counts as saturated", zap.String("endpoint", e.Name()), zap.Error(err))
+				p.cfg.Logger.Warn("a model server's metrics cannot be read", zap.String("endpoint", e.Name()), zap.Error(err))
 			}
 		}
 		select {

@@ -27,8 +27,9 @@ func Registry() *policies.Registry {
 		ordering.SLODeadlineType:      policies.WithoutParameters(ordering.NewSLODeadline),
 		ordering.ShortestJobFirstType: ordering.ShortestJobFirstFactory,
 
-		saturation.ConcurrencyType: saturation.ConcurrencyFactory,
-		saturation.UtilizationType: saturation.UtilizationFactory,
+		saturation.ConcurrencyType:   saturation.ConcurrencyFactory,
+		saturation.UtilizationType:   saturation.UtilizationFactory,
+		saturation.WhereReadableType: policies.WithoutParameters(saturation.NewWhereReadable),
 
 		eviction.SheddableType:             policies.WithoutParameters(eviction.NewSheddable),
 		eviction.SheddableOtherType:        policies.WithoutParameters(eviction.NewSheddable),

@@ -35,6 +35,10 @@ func TestSaturation(t *testing.T) {
 		{"utilization-detector", ``, []policies.EndpointAccessor{read(0, 1, 0.4), read(0, 0, 0)}, 0.25},
 		{"utilization-detector", ``, []policies.EndpointAccessor{read(201*time.Millisecond, 0, 0)}, 1},
 		{"utilization-detector", ``, []policies.EndpointAccessor{read(200*time.Millisecond, 0, 0)}, 0},
+		{"utilization-where-readable-detector", ``, nil, 1},
+		{"utilization-where-readable-detector", ``, []policies.EndpointAccessor{busy(30, 0), busy(10, 0)}, 0.2},
+		{"utilization-where-readable-detector", ``, []policies.EndpointAccessor{read(0, 5, 0), busy(0, 0)}, 1},
+		{"utilization-where-readable-detector", ``, []policies.EndpointAccessor{read(201*time.Millisecond, 0, 0)}, 1},
 		{"utilization-detector", `{"queueDepthThreshold": 10, "headroom": 1}`, []policies.EndpointAccessor{read(0, 10, 0)}, 0.5},
 	} {
 		p, err := builtin.Registry().New(c.typ, "", json.RawMessage(c.parameters))
