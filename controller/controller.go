@@ -61,8 +61,8 @@ type Controller struct {
 }
 
 // NewController starts a flow controller on the ledger, which stays the
-// caller's to close. It knows of no endpoints until Observe is called. Close
-// must be called to stop it.
+// caller's to close. It knows of no endpoints until Observe is called, unless it
+// was given WithLimit. Close must be called to stop it.
 func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 	o, err := newOptions(opts)
 	if err != nil {
@@ -77,7 +77,11 @@ func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 	if store.IsInline(ledger) {
 		pause = 0 // a turn costs no round trip
 	}
-	c.driver.start(core.New(o.coreConfig(pause)), ledger, &c.options)
+	k := core.New(o.coreConfig(pause))
+	if n, ok := o.detector.(fixed); ok {
+		n.open(time.Now(), k)
+	}
+	c.driver.start(k, ledger, &c.options)
 	return c, nil
 }
 
@@ -244,7 +248,7 @@ func (c *Controller) Readings() Readings { return Readings(c.readings.Load()) }
 
 // Reconfigure changes what the options of WithBand, WithDefaultBand,
 // WithNegativeBand, WithWeights, WithCapacity, WithTTL, WithUsageLimit and
-// WithSaturationDetector say, and forgets what earlier ones of these said; others
+// WithSaturationDetector or WithLimit say, and forgets what earlier ones of these said; others
 // are ignored. No waiting request loses its place. A changed detector is asked at
 // the next Observe.
 func (c *Controller) Reconfigure(opts ...Option) error {
@@ -258,6 +262,9 @@ func (c *Controller) Reconfigure(opts ...Option) error {
 	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) {
 		c.limiter.detector = o.detector
 		d.core.Reconfigure(now, o.coreConfig(0))
+		if n, ok := o.detector.(fixed); ok {
+			n.open(now, d.core)
+		}
 	}})
 	c.eviction.Store(o.eviction)
 	return nil

@@ -52,3 +52,29 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	pool.Limit = l.limit
 	return pool
 }
+
+// fixed is the detector of a pool that takes so many requests in flight, whatever its
+// endpoints are.
+type fixed int
+
+// TypedName implements policies.Plugin.
+func (fixed) TypedName() policies.TypedName {
+	return policies.TypedName{Type: "fixed-limit", Name: "fixed-limit"}
+}
+
+// InFlightLimit implements policies.InFlightLimiter.
+func (n fixed) InFlightLimit([]policies.EndpointAccessor) int { return int(n) }
+
+// Saturation implements policies.SaturationDetector.
+func (n fixed) Saturation(_ context.Context, _ time.Time, endpoints []policies.EndpointAccessor) float64 {
+	inFlight := 0
+	for _, e := range endpoints {
+		inFlight += e.InFlight()
+	}
+	return float64(inFlight) / float64(n)
+}
+
+// open tells the core of a pool that takes so many requests.
+func (n fixed) open(now time.Time, k *core.Core) {
+	k.SetPool(now, core.Pool{Endpoints: 1, Limit: int64(n)})
+}

@@ -2,13 +2,16 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/policytest"
 	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -75,3 +78,36 @@ func TestStaleReadingsAreSeen(t *testing.T) {
 		}
 	})
 }
+
+// TestWithLimit has a pool whose limit is given outright: it takes requests without
+// being told of endpoints, and another limit holds at once.
+func TestWithLimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewController(memory.New(memory.Config{}), WithLimit(2), WithTTL(time.Second, time.Second))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		dispatch(t, c, request("a"))
+		dispatch(t, c, request("a"))
+		if outcome, _ := c.EnqueueAndWait(t.Context(), request("a")); outcome != EvictedTTL {
+			t.Errorf("a third request: %v, want it to wait in vain", outcome)
+		}
+		if err := c.Reconfigure(WithLimit(3)); err != nil {
+			t.Fatal(err)
+		}
+		dispatch(t, c, request("a"))
+		if err := c.Reconfigure(WithLimit(0)); err == nil {
+			t.Error("a limit of 0 was taken")
+		}
+		if err := c.Reconfigure(WithDefaultBand(shard.BandConfig{Fairness: twoKinds{}})); !errors.Is(err, policies.ErrAmbiguous) {
+			t.Errorf("a fairness policy of two kinds: %v", err)
+		}
+	})
+}
+
+// twoKinds charges and ranks.
+type twoKinds struct{ *fairness.RoundRobin }
+
+func (twoKinds) TypedName() policies.TypedName                                          { return policies.TypedName{Type: "two", Name: "two"} }
+func (twoKinds) Rank(policies.PriorityBandAccessor, policies.FlowQueueAccessor) float64 { return 0 }

@@ -65,6 +65,11 @@ func WithSaturationDetector(d policies.SaturationDetector) Option {
 	return func(o *options) { o.detector = d }
 }
 
+// WithLimit lets n requests be in flight at the pool, over the fleet. It stands for a
+// detector, and for endpoints: the pool takes requests at once, and Observe need not be
+// called.
+func WithLimit(n int) Option { return func(o *options) { o.detector = fixed(n) } }
+
 // WithUsageLimit sets how full the pool may get for each band; the whole pool
 // for all by default.
 func WithUsageLimit(p policies.UsageLimitPolicy) Option { return func(o *options) { o.usageLimit = p } }
@@ -167,7 +172,10 @@ func newOptions(opts []Option) (options, error) {
 			return o, fmt.Errorf("new controller: %w", err)
 		}
 	}
+	n, isFixed := o.detector.(fixed)
 	switch {
+	case isFixed && n < 1:
+		return o, fmt.Errorf("new controller: a limit of %d lets nothing go, at least 1 is needed", n)
 	case o.replica == "":
 		return o, errors.New("new controller: the replica needs an id")
 	case o.shard.OffersPerBand < 1:

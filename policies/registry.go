@@ -64,7 +64,8 @@ func (r *Registry) Types() []string {
 	return types
 }
 
-// New builds one instance. An empty name stands for the type.
+// New builds one instance. An empty name stands for the type. A fairness policy of
+// no proper kind is ErrAmbiguous; see [KindOf].
 func (r *Registry) New(typ, name string, parameters json.RawMessage) (Plugin, error) {
 	if name == "" {
 		name = typ
@@ -75,6 +76,9 @@ func (r *Registry) New(typ, name string, parameters json.RawMessage) (Plugin, er
 			name, ErrUnknownType, typ, strings.Join(r.Types(), ", "))
 	}
 	p, err := f(name, parameters)
+	if fair, ok := p.(FairnessPolicy); ok && err == nil {
+		_, err = KindOf(fair)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("plug-in %q of type %q: %w", name, typ, err)
 	}
