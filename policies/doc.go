@@ -14,6 +14,9 @@
 // band it makes in NewState and reads back through the band it is handed (a
 // flyweight). Two bands under one policy therefore never touch each other.
 //
+// What more a plug-in can do, it says by an optional interface with a method that
+// answers a question, such as [MetricsReader].
+//
 // Plug-ins are made by a [Registry] of factories, so that a mistake in a
 // parameter is an error when the configuration is loaded and never when a
 // request is dispatched. Outsiders test theirs with package policytest.

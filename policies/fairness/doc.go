@@ -1,12 +1,12 @@
-// Package fairness has the built-in fairness policies. Each comes down to two
-// numbers: the rank of a flow's next request, lowest first, and the charge that
-// serving a request adds to its flow's counter.
+// Package fairness has the built-in fairness policies. Those that count come down to
+// a charge, which over the flow's weight is added to the flow's counter; the lowest
+// counter goes next. The one that ranks gives a rank, and the lowest goes next.
 //
-//	policy                  rank                  charge
-//	round robin             the flow's counter    1 / weight
-//	vtc                     the flow's counter    weighted tokens / weight
-//	program-aware (las)     the flow's counter    weighted tokens / weight, decaying
-//	global strict           the request's score   0
+//	policy                  kind        charge             rank
+//	round robin             counting    1
+//	vtc                     counting    weighted tokens
+//	program-aware (las)     counting    weighted tokens, decaying
+//	global strict           ranking                        the request's score
 //
 // A counter that does not decay is lifted to the band's virtual time when its flow
 // comes back from idleness.

@@ -91,7 +91,7 @@ func (p *LAS) Pick(_ context.Context, band policies.PriorityBandAccessor) (polic
 
 // Charge implements [policies.CountingPolicy]: weighted tokens.
 func (p *LAS) Charge(item policies.QueueItemAccessor) float64 {
-	return (float64(item.InputTokens()) + 2*float64(item.OutputTokens()))
+	return float64(item.InputTokens()) + 2*float64(item.OutputTokens())
 }
 
 // Account implements [policies.Accountant]. The ledger decays the counters.

@@ -37,5 +37,5 @@ func (p *RoundRobin) Pick(_ context.Context, band policies.PriorityBandAccessor)
 	return policies.PickLeastServed(band), nil
 }
 
-// Charge implements [policies.CountingPolicy].
-func (p *RoundRobin) Charge(item policies.QueueItemAccessor) float64 { return 1 }
+// Charge implements [policies.CountingPolicy]: a request is a request.
+func (p *RoundRobin) Charge(policies.QueueItemAccessor) float64 { return 1 }

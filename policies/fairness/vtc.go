@@ -79,6 +79,5 @@ func (p *VTC) Account() policies.Account {
 
 // Charge implements [policies.CountingPolicy]: weighted tokens.
 func (p *VTC) Charge(item policies.QueueItemAccessor) float64 {
-	tokens := p.params.InputTokenWeight*float64(item.InputTokens()) + p.params.OutputTokenWeight*float64(item.OutputTokens())
-	return tokens
+	return p.params.InputTokenWeight*float64(item.InputTokens()) + p.params.OutputTokenWeight*float64(item.OutputTokens())
 }
