@@ -14,8 +14,8 @@ type Member struct {
 	Address string
 	// Leaving is set when it is about to end and should own nothing any more.
 	Leaving bool
-	// Leaseholder is set when the ledger says that this run has held a lease: only such a
-	// one can go on by itself during an outage. Gossip leaves it unset; see
+	// Leaseholder is set when the ledger says that this run has held a lease: only such
+	// a replica dispatches by itself in an outage. Gossip leaves it unset; see
 	// [store.Shared].
 	Leaseholder bool
 	// Differs names the settings in which it differs from this replica, separated by
@@ -23,17 +23,17 @@ type Member struct {
 	Differs string
 }
 
-// Ledger says which ledger a replica keeps.
+// Ledger says which ledger a replica uses.
 type Ledger struct {
-	// Identity is the same for those who share a ledger; see [store.Shared]. Empty means
-	// unknown, and is taken for the same.
+	// Identity is the same for replicas that share a ledger; see [store.Shared]. Empty
+	// means unknown, and counts as the same.
 	Identity string
 	// Pool and Prefix are where it is, for people to read.
 	Pool, Prefix string
 }
 
-// Setting is one part of a replica's effective configuration, for all replicas to have
-// the same.
+// Setting is a part of a replica's effective configuration that should be the same at all
+// replicas.
 type Setting struct {
 	// Key is short, and the same in all versions; Path is where it is set.
 	Key, Path string
@@ -41,8 +41,8 @@ type Setting struct {
 	Print string
 }
 
-// Apart is a replica that gossips with this one and keeps another ledger. The two
-// share neither queue nor limit.
+// Apart is a replica that gossips with this one and uses another ledger. The two share
+// neither queues nor limit.
 type Apart struct {
 	ID     string
 	Ledger Ledger
@@ -54,22 +54,21 @@ type Members struct {
 	// Live are the live replicas, this one included.
 	Live []Member
 	// Dead are those that ended without saying so, for as long as the ledger may
-	// still count with them.
+	// still count them.
 	Dead []string
-	// Apart are those that live and keep another ledger.
+	// Apart are those that live and use another ledger.
 	Apart []Apart
 }
 
-// Handler takes in what the fleet tells this replica. Its methods return at once
+// Handler receives what concerns this replica from the fleet. Its methods return at once
 // and may be called from any goroutine.
 type Handler interface {
-	// MembersChanged tells who lives now: once at the start, whoever it is, and
-	// whenever that changes.
+	// MembersChanged says which replicas live: once at the start, and whenever that
+	// changes.
 	MembersChanged(Members)
-	// StreamChanged tells that messages to and from a replica pass, or no longer
-	// do.
+	// StreamChanged says that messages to and from a replica pass, or no longer do.
 	StreamChanged(peer string, up bool)
-	// Received hands over a message, which is the handler's to keep.
+	// Received hands over a message, which the handler may keep.
 	Received(Message)
 }
 
@@ -80,12 +79,12 @@ type Fleet interface {
 	// Send takes a message to its replica, or drops it when there is no stream.
 	// It returns at once, and is only called from one goroutine.
 	Send(Message)
-	// Retire tells the others that this replica is about to end and should own
-	// nothing any more.
+	// Retire informs the others that this replica is about to end and should own
+	// nothing from now on.
 	Retire()
-	// SetLedger says which ledger this replica keeps from now on, by its identity.
+	// SetLedger says which ledger this replica uses from now on, by its identity.
 	SetLedger(identity string)
-	// Leave tells the others that this replica ends, once its tickets are gone,
+	// Leave informs the others that this replica ends, once its tickets are gone,
 	// and stops calling the handler.
 	Leave(context.Context) error
 }

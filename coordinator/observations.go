@@ -2,8 +2,8 @@ package coordinator
 
 import "github.com/weirflow/weir/policies"
 
-// Observations are what a replica saw of the pool's endpoints since it last told. They
-// may be lost: readings are soon followed by newer ones, and a lost placement costs a
+// Observations are what a replica has seen of the pool's endpoints since it last reported.
+// They may be lost: readings are soon followed by newer ones, and a lost placement costs a
 // cache hit.
 type Observations struct {
 	Readings   []Reading
@@ -24,21 +24,21 @@ type Placement struct {
 	Prefixes []uint64
 }
 
-// Broadcaster tells all other replicas what this one sees, and the other way round.
+// Broadcaster exchanges observations with all other replicas.
 type Broadcaster interface {
-	// Broadcast tells all replicas with a stream. It returns at once; a replica that
-	// takes nothing at the moment is not told.
+	// Broadcast sends to all replicas with a stream. It returns at once; a replica that
+	// cannot take any at the moment gets none.
 	Broadcast(Observations)
-	// Listen says who hears of the others' observations from now on.
+	// Listen sets the listener for the others' observations.
 	Listen(Listener)
 }
 
-// Listener takes in what the others saw. Its methods return at once and may be called
+// Listener receives the others' observations. Its methods return at once and may be called
 // from any goroutine.
 type Listener interface {
 	// Observed hands over another replica's observations. Times in them are by this
 	// replica's clock.
 	Observed(Observations)
-	// Live tells which replicas live, this one included.
+	// Live says which replicas live, this one included.
 	Live(ids []string)
 }

@@ -35,8 +35,8 @@ type Config struct {
 	// Seeds are replicas to join by, as host:port; a host name stands for all its
 	// addresses, such as a headless Service's.
 	Seeds []string
-	// Ledger is the ledger that this replica keeps. Who keeps another one is no member;
-	// see SetLedger.
+	// Ledger is the ledger that this replica uses. A replica with another one is not a
+	// member; see SetLedger.
 	Ledger coordinator.Ledger
 	// Settings are fingerprints of what should be the same at all replicas; see
 	// SetSettings.
@@ -48,7 +48,7 @@ type Config struct {
 	// Rejoin is how often the seeds are asked again, so that the two halves of a
 	// split find each other; 5 s. Shorter heals sooner.
 	Rejoin time.Duration
-	// Remember is how long a dead replica is named to the ledger; 10 s, which
+	// Remember is how long a dead replica is reported to the ledger; 10 s, which
 	// should be more than the ledger's lease.
 	Remember time.Duration
 	// Streams carries the tickets.
@@ -56,7 +56,7 @@ type Config struct {
 	// Network, if set, is put between the gossip and the network, such as to
 	// cut it.
 	Network func(*memberlist.NetTransport) memberlist.NodeAwareTransport
-	// Logger gets what an operator should know; nothing by default.
+	// Logger gets what concerns an operator; nothing by default.
 	Logger *zap.Logger
 }
 

@@ -45,8 +45,8 @@ func (d delegate) NotifyUpdate(n *memberlist.Node) { d.learn(n) }
 // NotifyLeave implements memberlist.EventDelegate.
 func (d delegate) NotifyLeave(n *memberlist.Node) {
 	d.mu.Lock()
-	// memberlist does not say here whether it left or died, but who leaves says
-	// so before.
+	// memberlist does not say here whether it left or died, but a replica that leaves
+	// announces it before.
 	if k, ok := d.known[n.Name]; ok && !k.Leaving {
 		d.dead[n.Name] = time.Now()
 	}

@@ -45,15 +45,15 @@ type Fleet struct {
 	dupes     chan error
 }
 
-// known is a replica that gossips: what its metadata says, and where it is to be
-// pinged. memberlist's own nodes may only be read while it tells of them.
+// known is a replica that gossips: what its metadata says, and its address for pings.
+// memberlist's own nodes may only be read inside its callbacks.
 type known struct {
 	id string
 	meta
 	gossip *net.UDPAddr
 }
 
-// New binds the gossip's address. The replica is alone until Start.
+// New binds the gossip's address. The replica has no members until Start.
 func New(cfg Config) (*Fleet, error) {
 	cfg = cfg.withDefaults()
 	f := &Fleet{
@@ -84,10 +84,10 @@ func (f *Fleet) Address() string {
 }
 
 // Join asks the seeds for the fleet. It fails at once if this replica's id is
-// taken by a live one, and otherwise only says how many seeds answered: Start
-// goes on trying. A replica that just died under this id at another address counts as
-// live until the others have noticed, so that is waited for; one that was at this
-// replica's own address is replaced at once.
+// taken by a live one, and otherwise only returns how many seeds answered: Start keeps
+// trying. A replica that has just died under this id at another address counts as live
+// until the others have noticed, so Join waits for that; one that was at this replica's
+// own address is replaced at once.
 func (f *Fleet) Join(ctx context.Context) (answered int, err error) {
 	for deadline := time.Now().Add(6 * time.Second); ; {
 		f.mu.Lock()
@@ -169,7 +169,7 @@ func ids(members []coordinator.Member) []string {
 	return list
 }
 
-// Retire tells the others that this replica owns nothing any more.
+// Retire informs the others that this replica owns nothing from now on.
 func (f *Fleet) Retire() {
 	if !f.leaving.Swap(true) {
 		_ = f.list.UpdateNode(time.Second) // the streams tell it, too
@@ -188,7 +188,7 @@ func (f *Fleet) SetLedger(identity string) {
 	}
 }
 
-// SetSettings says what this replica's settings are from now on.
+// SetSettings replaces this replica's settings.
 func (f *Fleet) SetSettings(settings []coordinator.Setting) {
 	f.mu.Lock()
 	f.settings = settings
@@ -196,9 +196,9 @@ func (f *Fleet) SetSettings(settings []coordinator.Setting) {
 	f.announce()
 }
 
-// announce tells the others what has changed of this replica, and looks at them anew.
+// announce sends the others this replica's new metadata, and reconsiders theirs.
 func (f *Fleet) announce() {
-	_ = f.list.UpdateNode(time.Second) // who does not hear of it now will by the next exchange
+	_ = f.list.UpdateNode(time.Second) // whom it does not reach learns by the next exchange
 	f.changed()
 }
 
@@ -209,7 +209,7 @@ func (f *Fleet) Leave(ctx context.Context) (err error) {
 }
 
 func (f *Fleet) leave(ctx context.Context) error {
-	f.Retire() // so that nobody takes it for dead
+	f.Retire() // so that the others do not take it for dead
 	close(f.quit)
 	f.running.Wait()
 	err := f.list.Leave(time.Second)
@@ -231,8 +231,8 @@ func (f *Fleet) changed() {
 	}
 }
 
-// suspect asks a replica whose stream broke for a sign of life at once. One that
-// gives none is taken for dead here; gossip goes on to find out for all.
+// suspect pings a replica whose stream broke. One that does not answer is taken for dead
+// here at once; gossip finds out for all.
 func (f *Fleet) suspect(id string) {
 	f.mu.Lock()
 	k, ok := f.known[id]
@@ -253,7 +253,7 @@ func (f *Fleet) suspect(id string) {
 	f.changed()
 }
 
-// follow tells the handler of changes.
+// follow reports changes to the handler.
 func (f *Fleet) follow() {
 	timer := time.NewTicker(time.Second)
 	defer timer.Stop()
@@ -281,7 +281,7 @@ func (f *Fleet) follow() {
 	}
 }
 
-// recheck asks suspects for a sign of life.
+// recheck pings suspects.
 func (f *Fleet) recheck() {
 	f.mu.Lock()
 	var suspects []known

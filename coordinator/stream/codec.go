@@ -11,7 +11,7 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// ErrMalformed wraps what is wrong with a message that cannot be taken in.
+// ErrMalformed wraps what is wrong with a message that cannot be accepted.
 var ErrMalformed = errors.New("malformed message")
 
 // encode puts a message on the wire. Its sender and receiver are known from the

@@ -23,17 +23,17 @@ type Config struct {
 	// TLS is used in both directions; nil for none. See LoadTLS. Without a Key, the
 	// certificate must carry the replica's id.
 	TLS *tls.Config
-	// Ledger is the identity of the ledger that this replica keeps; who keeps another one
-	// is refused. Empty means unknown; see SetLedger.
+	// Ledger is the identity of the ledger that this replica uses; a replica with another
+	// one is refused. Empty means unknown; see SetLedger.
 	Ledger string
-	// Logger gets what an operator should know; nothing by default.
+	// Logger gets what concerns an operator; nothing by default.
 	Logger *zap.Logger
 	// Redial is the longest pause between two tries to reach a replica; 1 s.
 	// Shorter reconnects sooner and costs more while a replica is away.
 	Redial time.Duration
 	// Backlog is how many messages to one replica may wait to be sent before its
-	// stream is given up; 256. The cores have few on their way, so that many mean
-	// that nothing moves.
+	// stream is given up; 256. The cores have few on their way, so many mean that the
+	// other end takes none.
 	Backlog int
 }
 

@@ -20,7 +20,7 @@ type conn struct {
 	peer        string
 	incarnation uint64
 	out         chan coordinator.Message
-	// What this replica saw of the endpoints, if the other can hear of it.
+	// What this replica saw of the endpoints, if the other end understands it.
 	observed chan coordinator.Observations
 	version  int
 	end      context.CancelCauseFunc
@@ -32,7 +32,7 @@ type wire interface {
 	Recv() (*ticketpb.Message, error)
 }
 
-// firstWord waits for the hello, but not for ever.
+// firstWord waits for the hello, for a limited time.
 func firstWord(ctx context.Context, recv func() (*ticketpb.Message, error)) (*ticketpb.Hello, error) {
 	type word struct {
 		m   *ticketpb.Message
@@ -134,7 +134,7 @@ func (s *Streams) receive(h *ticketpb.Hello, w wire) error {
 	}
 }
 
-// refused puts an error into words that reach the other end.
+// refused turns an error into a status that reaches the other end.
 func refused(err error) error {
 	if err == nil {
 		return nil

@@ -3,8 +3,7 @@
 //
 //	core ─ Send ─> out ─> gRPC stream ─> Received ─> core of the other replica
 //
-// A stream delivers in order or breaks; what was under way when it broke is
-// stated again by the cores. Each end says first who it is, which protocol
-// version it speaks and how many shards it knows, and refuses what does not
-// match.
+// A stream delivers in order or breaks; what was under way when it broke is repeated by
+// the cores. Each end first says who it is, which protocol version it speaks and how many
+// shards it has, and refuses what does not match.
 package stream

@@ -11,8 +11,8 @@ import (
 // observing is the first protocol version that has observations.
 const observing = 2
 
-// Bounds on observations: how many wait for a replica that takes none, and what of one
-// is taken in.
+// Bounds on observations: how many wait for a replica that takes none, and how much of one
+// is accepted.
 const (
 	maxObserved  = 4
 	maxReadings  = 10_000

@@ -28,7 +28,7 @@ type Streams struct {
 	cancel  context.CancelFunc
 	ctx     context.Context //nolint:containedctx // the life of the goroutines
 	running sync.WaitGroup
-	creds   *peerCredentials // nil where nobody has to prove anything
+	creds   *peerCredentials // nil where no proof is needed
 	refused refusalLog
 	// Broken is called when a stream to a replica broke; set before Start.
 	Broken func(peer string)
@@ -66,7 +66,7 @@ func New(cfg Config) (*Streams, error) {
 	return s, nil
 }
 
-// Start takes streams, and tells the handler what comes.
+// Start accepts streams, and passes on to the handler what comes.
 func (s *Streams) Start(h coordinator.Handler) {
 	s.handler = h
 	options := []grpc.ServerOption{
@@ -81,7 +81,7 @@ func (s *Streams) Start(h coordinator.Handler) {
 	s.running.Go(func() { _ = s.server.Serve(s.cfg.Listener) }) // returns when stopped
 }
 
-// SetLedger says which ledger this replica keeps from now on.
+// SetLedger says which ledger this replica uses from now on.
 func (s *Streams) SetLedger(identity string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -155,7 +155,7 @@ func (s *Streams) acquainted(ctx context.Context, id string, incarnation uint64)
 	}
 }
 
-// Send implements coordinator.Fleet's.
+// Send implements coordinator.Fleet.
 func (s *Streams) Send(m coordinator.Message) {
 	s.mu.Lock()
 	c := s.conns[m.To]
@@ -170,11 +170,11 @@ func (s *Streams) Send(m coordinator.Message) {
 	}
 }
 
-// Listen implements coordinator.Broadcaster's.
+// Listen implements coordinator.Broadcaster.
 func (s *Streams) Listen(l coordinator.Listener) { s.listen.Store(&l) }
 
-// Broadcast implements coordinator.Broadcaster's. Whoever has not taken the last ones
-// yet is not told.
+// Broadcast implements coordinator.Broadcaster. A replica that has not taken the last
+// observations yet gets none.
 func (s *Streams) Broadcast(o coordinator.Observations) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -269,7 +269,7 @@ func (s *Streams) keepDialing(ctx context.Context, m coordinator.Member) {
 		if time.Since(began) > s.cfg.Redial {
 			pause = s.cfg.Redial / 32
 		}
-		if err != nil && err.Error() != failed { // say it once
+		if err != nil && err.Error() != failed { // logged once
 			failed = err.Error()
 			log.Warn("no ticket stream; its tickets are queued here meanwhile", zap.Error(err))
 		}

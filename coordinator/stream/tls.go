@@ -9,9 +9,8 @@ import (
 )
 
 // LoadTLS returns a configuration in which both ends show a certificate, and
-// trust whoever shows one that the CA signed: the CA is the fleet's own. The
-// certificate and its key are read anew for every connection, so that renewed
-// ones are taken up.
+// trust any that the CA signed: the CA is the fleet's own. The certificate and its key
+// are read again for every connection, so that renewed ones are used.
 func LoadTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
 	if _, err := tls.LoadX509KeyPair(certFile, keyFile); err != nil {
 		return nil, fmt.Errorf("load the certificate: %w", err)
@@ -33,8 +32,8 @@ func LoadTLS(certFile, keyFile, caFile string) (*tls.Config, error) {
 		ClientAuth: tls.RequireAndVerifyClientCert, ClientCAs: roots,
 		GetCertificate:       func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return load() },
 		GetClientCertificate: func(*tls.CertificateRequestInfo) (*tls.Certificate, error) { return load() },
-		// Replicas are dialed by whatever address gossip tells, so the name in the
-		// certificate says nothing; the signature is checked below.
+		// Replicas are dialed by the address that gossip has, so the name in the
+		// certificate is not compared with it; the signature is checked below.
 		InsecureSkipVerify: true,
 		VerifyConnection: func(state tls.ConnectionState) error {
 			if len(state.PeerCertificates) == 0 {
