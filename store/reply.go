@@ -33,6 +33,10 @@ func (s Status) String() string {
 type Reply struct {
 	Status     Status
 	Generation uint64
+	// Applied is the number of the last turn that the ledger has applied of the sender:
+	// this one, or a later one if this came late. If it is later than any that the
+	// sender made, the ledger's memory is wrong, and the sender must number on from there.
+	Applied uint64
 	// Now is the ledger's clock.
 	Now time.Time
 	// Recovering is set while the ledger grants nothing because members have
@@ -45,7 +49,7 @@ type Reply struct {
 	// a higher band stand at a full pool, less what is being revoked. It says so
 	// again until the sender states it.
 	Revoke []uint64
-	// Rooms has what each flow of the statement's Limited may still take.
+	// Rooms has what the flows of the statement's Limited may still take.
 	Rooms []Room
 	// Loads has the load of every endpoint that a replica states, unread grants
 	// included, the least first; only if it was wanted.
@@ -93,6 +97,8 @@ const (
 
 // Room is what a flow with a limit of its own may still take, as of the turn.
 type Room struct {
+	Flow     string
+	Priority int
 	// InFlight is how many more requests; 0 or less for none, Unlimited without a
 	// limit.
 	InFlight int64

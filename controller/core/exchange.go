@@ -106,6 +106,7 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	s := &e.statement
 	e.answered, e.generation, e.leased = s.Number, reply.Generation, e.last
+	e.number = max(e.number, reply.Applied)
 	e.register.answered()
 	e.alone.answered()
 	e.left = e.leave.answered()

@@ -61,11 +61,15 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 	stated := make(map[policies.FlowKey]bool)
 	var waiting []policies.FlowKey
 	l.queues.set.Limited(func(key policies.FlowKey, _ shard.Limit) { waiting = append(waiting, key) })
-	if most := l.cfg.Timings.RoomsPerTurn; s.Register || s.Full {
+	if s.Register || s.Full {
 		for key := range l.inFlight {
 			stated[key] = true
 		}
-	} else if n := len(waiting); n > most {
+	}
+	for i := range s.Offers { // the ledger must know of a limit before it grants
+		stated[policies.FlowKey{ID: s.Offers[i].Flow, Priority: s.Offers[i].Priority}] = true
+	}
+	if n, most := len(waiting), l.cfg.Timings.RoomsPerTurn; n > most {
 		l.asked %= n
 		waiting = append(waiting[l.asked:], waiting[:l.asked]...)[:most]
 		l.asked += most
@@ -78,6 +82,9 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 	}
 	for key := range stated {
 		limit := l.cfg.Shard.LimitOf(key)
+		if !limit.Any() && !l.changed[key] && l.inFlight[key] == 0 {
+			continue // it offers, and has no limit
+		}
 		s.Limited = append(s.Limited, store.Limited{
 			Flow: key.ID, Priority: key.Priority, MaxInFlight: limit.MaxInFlight, TokensPerMinute: limit.TokensPerMinute,
 			InFlight: l.inFlight[key],
@@ -93,10 +100,18 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 
 // learn takes in what the flows stated may still take, once the grants were read.
 func (l *limits) learn(now time.Time, s *store.Statement, r *store.Reply) {
-	for i := range min(len(r.Rooms), len(s.Limited)) {
-		stated, room := &s.Limited[i], r.Rooms[i]
-		key := policies.FlowKey{ID: stated.Flow, Priority: stated.Priority}
-		if l.inFlight[key] == stated.InFlight {
+	stated := make(map[policies.FlowKey]int64, len(s.Limited))
+	for i := range s.Limited {
+		stated[policies.FlowKey{ID: s.Limited[i].Flow, Priority: s.Limited[i].Priority}] = s.Limited[i].InFlight
+	}
+	for i := range r.Rooms {
+		room := &r.Rooms[i]
+		key := policies.FlowKey{ID: room.Flow, Priority: room.Priority}
+		said, asked := stated[key]
+		if !asked {
+			continue
+		}
+		if l.inFlight[key] == said {
 			delete(l.changed, key)
 		}
 		for _, t := range l.queues.set.Room(key, room.InFlight, room.Tokens, now) {

@@ -69,7 +69,7 @@ func (q *queues) reconfigure(now time.Time, cfg shard.Config) {
 
 // state states what changed of the offers, and all of them from time to time.
 func (q *queues) state(now time.Time, s *store.Statement) {
-	if q.set.Len() > 0 && now.Sub(q.stated) >= q.timings.RepeatEvery {
+	if now.Sub(q.stated) >= q.timings.RepeatEvery {
 		q.full.raise()
 	}
 	s.Full = q.full.carry() && !s.Register

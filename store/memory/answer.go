@@ -10,7 +10,7 @@ import (
 func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Reply {
 	reply := &r.reply
 	*reply = store.Reply{
-		Generation: l.generation, Now: now, Recovering: l.recovering,
+		Generation: l.generation, Applied: r.last, Now: now, Recovering: l.recovering,
 		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads,
 		InFlight: l.held, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas),
 	}

@@ -29,7 +29,7 @@ type book struct {
 	countsService bool
 	liftsIdle     bool
 	halfLife      time.Duration
-	epoch         int64   // the step at which one unit of service counted 1
+	origin        int64   // the step at which one unit of service counted 1
 	scale         float64 // what it counts now
 	v             float64
 	flows         map[string]*flow

@@ -32,10 +32,10 @@ func (b *book) rescale(now time.Time) {
 	if b.halfLife == 0 {
 		return
 	}
-	if b.epoch == 0 {
-		b.epoch = step(now, b.halfLife)
+	if b.origin == 0 {
+		b.origin = step(now, b.halfLife)
 	}
-	k := max(0, step(now, b.halfLife)-b.epoch)
+	k := max(0, step(now, b.halfLife)-b.origin)
 	b.scale = math.Ldexp(fraction[k%steps], int(k/steps))
 	if k < rebaseAfter {
 		return
@@ -45,5 +45,5 @@ func (b *book) rescale(now time.Time) {
 		f.counter *= back
 	}
 	b.v *= back
-	b.epoch, b.scale = b.epoch+k, 1
+	b.origin, b.scale = b.origin+k, 1
 }

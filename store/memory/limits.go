@@ -91,8 +91,9 @@ func (l *Ledger) recountLimited(r *replica, id flowID, stated int64) {
 func (l *Ledger) rooms(reply *store.Reply, s *store.Statement, now time.Time) {
 	reply.Rooms = reply.Rooms[:0]
 	for i := range s.Limited {
-		room := store.Room{InFlight: store.Unlimited, Tokens: 1}
-		if m := l.limits[flowID{s.Limited[i].Priority, s.Limited[i].Flow}]; m != nil {
+		st := &s.Limited[i]
+		room := store.Room{Flow: st.Flow, Priority: st.Priority, InFlight: store.Unlimited, Tokens: 1}
+		if m := l.limits[flowID{st.Priority, st.Flow}]; m != nil {
 			if m.max > 0 {
 				room.InFlight = m.max - m.held
 			}

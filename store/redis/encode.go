@@ -51,7 +51,14 @@ func flag(set bool) string {
 	return "0"
 }
 
-func number(x float64) string { return strconv.FormatFloat(x, 'g', -1, 64) }
+// number writes a number exactly. Not every Lua reads an exponent's sign, so that one is
+// only used where there is no other way.
+func number(x float64) string {
+	if math.Abs(x) < 1e15 && x == math.Trunc(x) {
+		return strconv.FormatInt(int64(x), 10)
+	}
+	return strconv.FormatFloat(x, 'g', -1, 64)
+}
 
 func decimal[T ~int | ~int64](x T) string { return strconv.FormatInt(int64(x), 10) }
 

@@ -56,7 +56,7 @@ func TestOtherFormat(t *testing.T) {
 		}
 	}
 
-	server.HSet(root, "format", "other", "until", strconv.FormatInt(clock.Now().Add(storetest.Lease).UnixMicro(), 10))
+	server.HSet(root, "format", "1", "until", strconv.FormatInt(clock.Now().Add(storetest.Lease).UnixMicro(), 10))
 	before := server.Dump()
 	if _, err := turn(); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "another version") {
 		t.Fatalf("while another version keeps the ledger: %v", err)

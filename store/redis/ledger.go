@@ -17,7 +17,6 @@ type Ledger struct {
 	client  goredis.UniversalClient
 	cluster *goredis.ClusterClient // the client, if it is a cluster's
 	root    string                 // of the pool's keys
-	base    string                 // of those that hold the ledger
 	publish string                 // the command that wakes
 	script  *goredis.Script
 }
@@ -35,7 +34,6 @@ func Open(ctx context.Context, cfg Config) (*Ledger, error) {
 		root:   cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(cfg.Pool) + "}",
 		script: goredis.NewScript(turn.text),
 	}
-	l.base = l.root + ":" + ledgerFormat
 	if l.cluster, _ = l.client.(*goredis.ClusterClient); l.cluster != nil {
 		l.publish = "SPUBLISH"
 	}
@@ -58,6 +56,8 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	case goredis.HasErrorPrefix(err, "FORMAT"):
 		return nil, fmt.Errorf("%w: turn %d: replicas of another version keep the ledger, in their format (%w), not in %s: wait until the last of them has left",
 			store.ErrUnavailable, s.Number, err, ledgerFormat)
+	case goredis.HasErrorPrefix(err, "DAMAGED"):
+		return nil, fmt.Errorf("%w: turn %d: what Redis keeps of the ledger is not what it was, and the ledger begins anew: %w", store.ErrUnavailable, s.Number, turn.locate(err))
 	case err != nil:
 		if l.cluster != nil { // by itself the client asks every ten seconds who holds which slot
 			l.cluster.ReloadState(ctx)
@@ -73,7 +73,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 
 // Wakeups implements [store.Ledger].
 func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan store.Wakeup {
-	channel := l.base + ":wake:" + escape(replica)
+	channel := l.root + ":" + ledgerFormat + ":wake:" + escape(replica)
 	var sub *goredis.PubSub
 	if l.cluster != nil {
 		sub = l.client.SSubscribe(ctx, channel)
@@ -127,20 +127,12 @@ func (l *Ledger) check(ctx context.Context) error {
 			}
 		}
 	}
-	kinds := map[string]string{l.root: "hash", l.base: "hash"}
-	for _, k := range keys {
-		if k.of == "" {
-			kinds[l.base+":"+k.name] = k.kind
-		}
+	typ, err := l.client.Type(ctx, l.root).Result()
+	if err != nil {
+		return explain(err)
 	}
-	for key, want := range kinds {
-		typ, err := l.client.Type(ctx, key).Result()
-		if err != nil {
-			return explain(err)
-		}
-		if typ != want && typ != "none" {
-			return fmt.Errorf("the key %q is there already and is a %s, not a %s: delete it, or choose another prefix or pool name", key, typ, want)
-		}
+	if typ != "hash" && typ != "none" {
+		return fmt.Errorf("the key %q is there already and is a %s, not a hash: delete it, or choose another prefix or pool name", l.root, typ)
 	}
 	if err := l.script.Load(ctx, l.client).Err(); err != nil {
 		return fmt.Errorf("load the ledger's script: %w", explain(err))

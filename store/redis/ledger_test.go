@@ -33,6 +33,12 @@ func open(url string) storetest.Factory {
 	}
 }
 
+// baseOf is what the ledger's keys start with.
+func baseOf(server *miniredis.Miniredis, l store.Ledger) string {
+	root := l.(*Ledger).root
+	return root + ":" + server.HGet(root, "format") + ":" + server.HGet(root, "epoch")
+}
+
 // TestTranscripts runs the transcripts on both servers.
 func TestTranscripts(t *testing.T) {
 	t.Run("miniredis", func(t *testing.T) {

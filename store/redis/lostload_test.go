@@ -39,7 +39,7 @@ func TestLostLoads(t *testing.T) {
 			if got := turn("b", 1, register); got != want {
 				t.Fatalf("loads %s, want %s", got, want)
 			}
-			base := l.(*Ledger).base
+			base := baseOf(server, l)
 			if !server.Del(base + spoil) {
 				t.Fatalf("there is no %s", spoil)
 			}

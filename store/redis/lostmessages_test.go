@@ -38,7 +38,7 @@ func TestLostMessages(t *testing.T) {
 	if r := turn(2, func(s *store.Statement) { s.Offers = []store.Offer{offer(1), offer(2)} }); len(r.Messages) != 1 {
 		t.Fatalf("messages %+v, want the grant of the one slot", r.Messages)
 	}
-	if !server.Del(l.(*Ledger).base + ":messages:a") {
+	if !server.Del(baseOf(server, l) + ":messages:a") {
 		t.Fatal("there are no messages to lose")
 	}
 	r := turn(3, func(*store.Statement) {})

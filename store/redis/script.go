@@ -16,9 +16,14 @@ var turnFiles embed.FS
 // turnParts are the files of the script that takes a turn, in their order. Redis takes
 // one text: what a file declares is there for those after it.
 var turnParts = [...]string{
-	"calls", "wire", "state", "decay", "books", "offers", "replica", "limits", "loads", "leases", "save",
+	"calls", "arguments", "root", "keys",
+	"records", "state", "decay", "books", "offers", "replica", "limits", "loads", "leases", "save",
 	"statement", "grant", "collect", "revoke", "answer",
+	"mend",
 }
+
+// What is between these two is a function of its own.
+const functionBegins, functionEnds = "records", "mend"
 
 // turn is the script that takes a turn.
 var turn = join()
@@ -29,9 +34,8 @@ type script struct {
 	starts [len(turnParts)]int // the line before each file's first
 }
 
-// join puts the files together. What comes after the first is a function of its own:
-// Lua has room for 200 local names in a function, and finds those of the outer one
-// sooner when it makes the functions of a turn.
+// join puts the files together. A turn is a function, whose errors are caught. Lua has
+// room for 200 local names in it, and for 60 of the outer ones.
 func join() (s script) {
 	var text strings.Builder
 	line := 0
@@ -40,8 +44,11 @@ func join() (s script) {
 		line += strings.Count(part, "\n")
 	}
 	for i, part := range turnParts {
-		if i == 1 {
+		switch part {
+		case functionBegins:
 			write("local function turn()\n")
+		case functionEnds:
+			write("end\n")
 		}
 		file, err := turnFiles.ReadFile("turn/" + part + ".lua")
 		if err != nil {
@@ -50,7 +57,6 @@ func join() (s script) {
 		s.starts[i] = line
 		write(string(file))
 	}
-	write("end\nreturn turn()\n")
 	s.text = text.String()
 	return s
 }

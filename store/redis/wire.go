@@ -9,33 +9,11 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "16f05100"
-
-// keys are the ledger's, by the name after its base, and what there is one for each of.
-var keys = []struct{ name, kind, of string }{
-	{"leases", "zset", ""},
-	{"replicas", "hash", ""},
-	{"books", "hash", ""},
-	{"bands", "hash", ""},
-	{"offers", "hash", ""},
-	{"own", "set", "replica"},
-	{"messages", "list", "replica"},
-	{"wait", "zset", "book"},
-	{"flow", "zset", "book and flow"},
-	{"count", "hash", "book"},
-	{"idle", "zset", "book"},
-	{"debts", "zset", "book"},
-	{"limits", "hash", ""},
-	{"limited", "hash", "replica"},
-	{"load", "zset", ""},
-	{"loads", "hash", "replica"},
-	{"tokens", "hash", ""},
-	{"tokens", "hash", "replica"},
-}
+const ledgerFormat = "71f5c9e0"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 33+len(s.Dead)+6*len(s.Bands)+4*len(s.Limited)+3*len(s.Loads)+6*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+8*len(s.Offers))
+	args := make([]any, 0, 33+len(s.Dead)+6*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+6*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+8*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.Recovery.Microseconds(),
 		c.CounterIdle.Microseconds(), c.CounterKeep.Microseconds(), c.now)
@@ -55,7 +33,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	args = append(args, len(s.Limited))
 	for i := range s.Limited {
 		m := &s.Limited[i]
-		args = append(args, flowID(m.Priority, m.Flow), m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
+		args = append(args, escape(m.Flow), m.Priority, m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
 	}
 	args = append(args, len(s.Loads))
 	for i := range s.Loads {
@@ -127,19 +105,20 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 15 {
+	if len(v) != 16 {
 		r.fail("reply", v)
 		return m
 	}
 	m.Status = store.Status(r.integer("status", v[0]))
-	m.Generation = uint64(r.integer("generation", v[1]))
-	m.now = r.integer("now", v[2])
-	m.Recovering = r.flag("recovering", v[3])
-	m.InFlight = r.integer("held", v[4])
-	m.Queued = r.integer("queued", v[5])
-	m.QueuedBytes = r.integer("bytes", v[6])
-	m.Members = int(r.integer("members", v[7]))
-	for _, item := range r.list("bands", v[8]) {
+	m.Applied = uint64(r.integer("applied", v[1]))
+	m.Generation = uint64(r.integer("generation", v[2]))
+	m.now = r.integer("now", v[3])
+	m.Recovering = r.flag("recovering", v[4])
+	m.InFlight = r.integer("held", v[5])
+	m.Queued = r.integer("queued", v[6])
+	m.QueuedBytes = r.integer("bytes", v[7])
+	m.Members = int(r.integer("members", v[8]))
+	for _, item := range r.list("bands", v[9]) {
 		f := r.list("bands", item)
 		if len(f) != 6 {
 			r.fail("bands", item)
@@ -154,25 +133,27 @@ func (r *reader) reply(v []any) (m reply) {
 			Largest:     r.number("largest", f[5]),
 		})
 	}
-	m.Lowest = int(r.integer("lowest", v[9]))
-	for _, item := range r.list("messages", v[10]) {
+	m.Lowest = int(r.integer("lowest", v[10]))
+	for _, item := range r.list("messages", v[11]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[11]) {
+	for _, item := range r.list("revoke", v[12]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[12]) {
+	for _, item := range r.list("rooms", v[13]) {
 		f := r.list("rooms", item)
-		if len(f) != 2 {
+		if len(f) != 4 {
 			r.fail("rooms", item)
 			break
 		}
 		m.Rooms = append(m.Rooms, store.Room{
-			InFlight: r.integer("in flight", f[0]),
-			Tokens:   r.number("tokens", f[1]),
+			Flow:     r.name("flow", f[0]),
+			Priority: int(r.integer("priority", f[1])),
+			InFlight: r.integer("in flight", f[2]),
+			Tokens:   r.number("tokens", f[3]),
 		})
 	}
-	m.loads = r.pairs("loads", v[13])
-	m.tokens = r.pairs("tokens", v[14])
+	m.loads = r.pairs("loads", v[14])
+	m.tokens = r.pairs("tokens", v[15])
 	return m
 }

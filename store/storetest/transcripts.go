@@ -165,12 +165,16 @@ func printReply(out *strings.Builder, p *party, st *store.Statement, r *store.Re
 	for _, seq := range r.Revoke {
 		fmt.Fprintf(out, "revoke %d\n", seq)
 	}
-	for i, room := range r.Rooms {
-		fmt.Fprintf(out, "room of %s:", st.Limited[i].Flow)
+	tokens := map[string]bool{}
+	for i := range st.Limited {
+		tokens[st.Limited[i].Flow] = st.Limited[i].TokensPerMinute > 0
+	}
+	for _, room := range r.Rooms {
+		fmt.Fprintf(out, "room of %s:", room.Flow)
 		if room.InFlight != store.Unlimited {
 			fmt.Fprintf(out, " %d requests", room.InFlight)
 		}
-		if st.Limited[i].TokensPerMinute > 0 {
+		if tokens[room.Flow] {
 			fmt.Fprintf(out, " %s tokens", short(room.Tokens))
 		}
 		out.WriteString("\n")

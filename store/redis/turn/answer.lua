@@ -1,23 +1,12 @@
 -- The turn's end.
 
-if recount then -- forget those that say nothing any more
-  for _, id in ipairs(call('HKEYS', LIMITS)) do
-    local m = limit_of(id)
-    if m and m.held == 0 and now - m.seen >= 60e6 and left_of(m) >= m.per_minute then
-      call('HDEL', LIMITS, id)
-      limits[id] = false
-    end
-  end
-  expire(LIMITS)
-  expire(limited_key(my_id))
-end
-
 save()
 local reply = answer(OK, me)
 reply.revoke = mine
 for i, st in ipairs(stated.limited) do -- what these flows may still take
   local m = limits[st.id]
   reply.rooms[i] = {
+    flow = st.flow, priority = st.priority,
     in_flight = m.max > 0 and m.max - m.held or UNLIMITED,
     tokens = m.per_minute > 0 and left_of(m) or 1,
   }

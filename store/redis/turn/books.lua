@@ -12,9 +12,11 @@ local function lay_out(name, book)
   book.counters = {} -- those read or written so far; false where there is none
   book.unsaved = {}  -- flow -> counter, those of them to be written
   rescale(book)
+  if book.counts and book.v > MOST * book.scale then damaged('book', name) end
 end
 
 local flat = call('HGETALL', BOOKS)
+local unlisted = #flat / 2 -- books that are in no band, as far as is known
 for i = 1, #flat, 2 do
   local book = read_book(flat[i + 1])
   lay_out(flat[i], book)
@@ -24,7 +26,12 @@ flat = call('HGETALL', BANDS)
 for i = 1, #flat, 2 do
   local band = read_band(flat[i + 1])
   bands[flat[i]] = { next_book = band.next_book, books = split(band.books, ITEM) }
+  for _, name in ipairs(bands[flat[i]].books) do
+    if not books[name] or exact(books[name].priority) ~= flat[i] then damaged('band', flat[i + 1]) end
+    unlisted = unlisted - 1
+  end
 end
+if unlisted ~= 0 then damaged('bands', unlisted) end
 
 local function save_band(key)
   call('HSET', BANDS, key, write_band({ next_book = bands[key].next_book, books = concat(bands[key].books, ITEM) }))
@@ -59,7 +66,7 @@ local function open_book(name, priority, st)
   if books[name] then return end
   local key = exact(priority)
   books[name] = {
-    v = 0, counts = st.counts, lifts = st.lifts, priority = priority, policy = st.policy, half_life = st.half_life, epoch = 0,
+    v = 0, counts = st.counts, lifts = st.lifts, priority = priority, policy = st.policy, half_life = st.half_life, origin = 0,
   }
   lay_out(name, books[name])
   save_book(name)
@@ -77,7 +84,9 @@ local function look_at_counters(book, flows)
     if book.counters[flow] == nil then insert(unknown, flow) end
   end
   for i, counter in ipairs(list_many('HMGET', book.count, unknown)) do
-    book.counters[unknown[i]] = counter and tonumber(counter)
+    local value = counter and tonumber(counter)
+    if counter and not (is_finite(value) and value < MOST * book.scale) then damaged('counter', counter) end
+    book.counters[unknown[i]] = value
   end
 end
 
@@ -121,7 +130,7 @@ local function rebase(book)
       move(book, counts[i], counter)
     end
   end
-  book.v, book.epoch, book.moved = book.v * back, book.epoch + book.steps, true
+  book.v, book.origin, book.moved = book.v * back, book.origin + book.steps, true
   rescale(book)
 end
 for _, book in pairs(books) do

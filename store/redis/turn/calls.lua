@@ -2,13 +2,19 @@
 -- store/memory for the same in Go. The files of this folder are one script, in this
 -- order; those that store/memory has, too, say the same in the same words.
 --
---   calls      Redis' commands, numbers       leases     replicas that go, generations
---   wire       keys, arguments, records       save       what a turn writes
---   state      what is loaded, totals         statement  what the replica states
---   decay      service that comes to          grant      what capacity there is
---              count less                     collect    forgetting
---   books      flows and counters             revoke     eviction
---   offers, replica, limits, loads            answer     the reply
+--   calls      Redis' commands, numbers       offers, replica, limits, loads
+--   arguments  settings and statement         leases     replicas that go, generations
+--   root       format, epoch                  save       what a turn writes
+--   keys       what is kept where             statement  what the replica states
+--   records    how it is written, the reply   grant      what capacity there is
+--   state      what is loaded, totals         collect    forgetting
+--   decay      service that counts less       revoke     eviction
+--   books      flows and counters             answer     the reply
+--                                             mend       what is done about damage
+--
+-- What the ledger keeps may have been changed by others, evicted or cut short: it is
+-- input. A turn that meets what cannot be read, or cannot be, ends by an error, and
+-- mend has the ledger begin anew: its replicas know all of it.
 --
 -- A turn reads and writes only what it changes: offers, counters and messages are read
 -- once and written together at its end, since a call costs more than what it does.
@@ -19,9 +25,6 @@
 -- members of equal score sort as the ledger orders them. Keys that would come and go
 -- with their last element hold a sentinel, so that they keep their TTLs.
 
-local root, format_number = KEYS[1], ARGV[1]
-local base = root .. ':' .. format_number
-
 local GRANTED, TAKEN, DROPPED, AT_LIMIT = 1, 2, 4, 8
 local OK, REGISTER = 0, 1
 local NO_OPINION, UNLIMITED = -1, 9007199254740992
@@ -29,8 +32,12 @@ local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
 local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
 local SENTINEL = '\31'        -- no name has a control character
 
--- No integer and no number that the ledger keeps is larger.
-local LARGEST, FARTHEST = 1e16, 1e100
+-- No integer and no number that the ledger keeps is that large; no flow is served as
+-- much, as it counts at the time.
+local LARGEST, FARTHEST, MOST = 1e16, math.huge, 1e30
+
+-- End the turn: something that is kept is not what a turn wrote.
+local function damaged(what, found) error('damaged ' .. what .. ': ' .. string.sub(tostring(found), 1, 100)) end
 
 local call = redis.call
 local concat, insert, format, match = table.concat, table.insert, string.format, string.match

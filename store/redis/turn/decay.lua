@@ -12,7 +12,7 @@ local function rescale(book)
   book.scale = 1
   if book.half_life == 0 then return end
   local step = math.floor(now / (book.half_life / STEPS))
-  if book.epoch == 0 then book.epoch = step end
-  book.steps = math.max(0, step - book.epoch)
+  if book.origin == 0 then book.origin = step end
+  book.steps = math.max(0, step - book.origin)
   book.scale = math.ldexp(FRACTIONS[book.steps % STEPS + 1], math.floor(book.steps / STEPS))
 end

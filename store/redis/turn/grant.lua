@@ -16,10 +16,7 @@ local function serve(band, name, member)
   local ticket = string.sub(member, 17)
   local offer = offer_of(ticket)
   local owner = offer and replica(offer.owner)
-  if not owner or offer.granted then
-    call('ZREM', books[name].wait, member) -- left over from what was deleted by hand
-    return
-  end
+  if not owner or offer.granted then damaged('wait', member) end
   local flow_id = exact(books[name].priority) .. ':' .. offer.flow
   local limit = limit_of(flow_id)
   if limit and not is_open(limit) then
@@ -45,7 +42,7 @@ local function serve(band, name, member)
   end
   if rank > book.v then book.v, book.moved = rank, true end
   if limit then
-    limit.held = limit.held + 1
+    hold_limited(flow_id, 1)
     spend(limit, tonumber(offer.tokens))
     if call('HINCRBY', limited_key(ingress.id), flow_id, '1') == 1 then expire(limited_key(ingress.id)) end
   end

@@ -1,19 +1,35 @@
 -- Flows with limits of their own.
 
-local limits = {} -- those looked at so far; false where there is none
+local limits = {} -- those looked at so far, by priority:flow; false where there is none
 local any_limits  -- whether there are any, once that was looked at
 
--- The account of a flow with a limit of its own, or nil: what may be in flight and
--- is, unread grants included; tokens a minute and what is left of them.
-local function limit_of(id)
-  local m = limits[id]
-  if any_limits == nil then any_limits = call('EXISTS', LIMITS) == 1 end
-  if m == nil and any_limits then
-    local record = call('HGET', LIMITS, id)
-    m = record and read_limit(record) or false
+local audit_limits
+
+-- Look at the accounts of many flows at once: what may be in flight and is, unread
+-- grants included; tokens a minute and what is left of them.
+local function look_at_limits(ids)
+  if any_limits == nil then
+    local keys = call('EXISTS', LIMITS, HELD)
+    any_limits = keys > 0
+    if keys == 1 then audit_limits() end -- one of the two was lost
+  end
+  local unknown = {}
+  for _, id in ipairs(ids) do
+    if limits[id] == nil then insert(unknown, id) end
+  end
+  local records = any_limits and list_many('HMGET', LIMITS, unknown) or {}
+  local held = any_limits and list_many('HMGET', HELD, unknown) or {}
+  for i, id in ipairs(unknown) do
+    local m = records[i] and read_limit(records[i]) or false
+    if m then m.held = tonumber(held[i] or 0) end
     limits[id] = m
   end
-  return m or nil
+end
+
+-- The account of a flow with a limit of its own, or nil.
+local function limit_of(id)
+  if limits[id] == nil then look_at_limits({ id }) end
+  return limits[id] or nil
 end
 
 -- How many tokens are left; level is what was left at a time.
@@ -24,23 +40,36 @@ local function spend(m, tokens) m.level, m.at, m.moved = left_of(m) - tokens, no
 local function is_open(m) return (m.max == 0 or m.held < m.max) and (m.per_minute == 0 or left_of(m) > 0) end
 
 local function save_limits()
+  local records = {}
   for id, m in pairs(limits) do
     if m and m.moved then
-      call('HSET', LIMITS, id, write_limit(m))
+      insert(records, id)
+      insert(records, write_limit(m))
       m.moved = false
     end
   end
+  if #records == 0 then return end
+  call_many('HSET', LIMITS, records)
+  call('HSET', HELD, SENTINEL, '0')
+end
+
+-- Count more or fewer of a flow's requests in flight.
+local function hold_limited(id, delta)
+  if delta == 0 then return end
+  if call('HINCRBY', HELD, id, exact(delta)) == 0 then call('HDEL', HELD, id) end
+  local m = limits[id]
+  if m then m.held = m.held + delta end
 end
 
 -- Count a flow's requests at a replica anew.
 local function count_limited(r, id, count)
   local key = limited_key(r.id)
   local before = tonumber(call('HGET', key, id) or 0)
-  local m = limit_of(id)
-  if m then m.held, m.moved = m.held + count - before, true end
+  if count == before then return end
+  hold_limited(id, count - before)
   if count == 0 then
     call('HDEL', key, id)
-  elseif count ~= before then
+  else
     call('HSET', key, id, exact(count))
     if before == 0 then expire(key) end
   end
@@ -48,4 +77,44 @@ end
 
 local function drop_limited(r)
   for _, id in ipairs(call('HKEYS', limited_key(r.id))) do count_limited(r, id, 0) end
+end
+
+-- Add up anew what is in flight of flows with limits, once a second.
+function audit_limits()
+  local held = {}
+  for id, r in pairs(every_replica()) do
+    local counts = r and call('HGETALL', limited_key(id)) or {}
+    for i = 1, #counts, 2 do held[counts[i]] = (held[counts[i]] or 0) + tonumber(counts[i + 1]) end
+    expire(limited_key(id))
+  end
+  local fields = { SENTINEL, '0' }
+  for id, count in pairs(held) do
+    insert(fields, id)
+    insert(fields, exact(count))
+  end
+  call('DEL', HELD)
+  call_many('HSET', HELD, fields)
+  for id, m in pairs(limits) do
+    if m then m.held = held[id] or 0 end
+  end
+  expire(HELD)
+  expire(LIMITS)
+end
+
+-- Forget accounts that say nothing any more, a part of them at a time: a pool may have
+-- had many such flows.
+local FORGOTTEN_AT_ONCE = '256'
+local function forget_limits()
+  local scan = call('HSCAN', LIMITS, match(fleet.scanned, '^%d+$') or '0', 'COUNT', FORGOTTEN_AT_ONCE)
+  fleet.scanned = scan[1]
+  local forgotten = {}
+  for i = 1, #scan[2], 2 do
+    local id = scan[2][i]
+    local m = limits[id] or read_limit(scan[2][i + 1])
+    if now - m.seen >= 60e6 and left_of(m) >= m.per_minute and call('HEXISTS', HELD, id) == 0 then
+      insert(forgotten, id)
+      limits[id] = false
+    end
+  end
+  call_many('HDEL', LIMITS, forgotten)
 end

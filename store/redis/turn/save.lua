@@ -12,7 +12,7 @@ local function save()
         call_many('RPUSH', messages_key(id), r.posted)
         if r.sent - r.read <= #r.posted then expire(messages_key(id)) end -- there were none
         if id ~= my_id then
-          call(settings.publish, base .. ':wake:' .. id, concat({ write_wakeup(r), unpack(r.posted, 1, PUBLISHED) }, '\n'))
+          call(settings.publish, wake_channel(id), concat({ write_wakeup(r), unpack(r.posted, 1, PUBLISHED) }, '\n'))
         elseif r.messages then
           for _, record in ipairs(r.posted) do insert(r.messages, record) end
         end
@@ -33,9 +33,9 @@ end
 -- The reply to a replica, or to one that is not known.
 local function answer(status, r)
   local reply = {
-    status = status, generation = fleet.generation, now = now, recovering = fleet.recovering, held = 0, queued = 0,
-    bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, loads = {},
-    tokens = {},
+    status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
+    held = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {},
+    loads = {}, tokens = {},
   }
   if not r then return reply end
   reply.held, reply.queued, reply.bytes = fleet.held, fleet.queued, fleet.bytes

@@ -1,34 +1,17 @@
 -- State, loaded when needed and written back where it changed.
 
-local now = tonumber(settings.now)
-if not now then
-  local time = call('TIME')
-  now = tonumber(time[1]) * 1000000 + tonumber(time[2])
-end
 local my_id = stated.replica
 
 -- Every key gets a TTL, so that an abandoned pool vanishes: when it is made, and
 -- again once a second with everything that a turn of this replica uses.
 local function expire(key) call('PEXPIRE', key, settings.ttl) end
 
--- A pool's ledger is kept in one format at a time. While replicas of another version
--- keep it in theirs, this one must do without; once none of them has taken a turn for
--- a lease, it begins anew.
-local keeper = call('HMGET', root, 'format', 'until')
-local kept_until = tonumber(keeper[2] or 0)
-local taken_over = keeper[1] and keeper[1] ~= format_number
-if taken_over and now < kept_until then return redis.error_reply('FORMAT ' .. keeper[1]) end
-if taken_over or kept_until < now + settings.lease then
-  call('HSET', root, 'format', format_number, 'until', exact(now + 2 * settings.lease))
-  expire(root)
-end
-
--- The fleet's state; its totals are of what its replicas state. What is not there, or
--- cannot be read, is forgotten, and a generation begins.
+-- The fleet's state; its totals are of what its replicas state.
 local fleet = load_state() or {
-  generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0,
+  generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
   held = 0, queued = 0, bytes = 0, members = 0, totals = '',
 }
+fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
 
 -- Totals of bands as one text, and back.
@@ -59,6 +42,7 @@ local function replica(id)
   if r == nil then
     local record = call('HGET', REPLICAS, id)
     r = record and read_replica(record) or false
+    if r and (r.unread > r.sent - r.read or r.batch > r.last) then damaged('replica', record) end
     replicas[id] = r
   end
   return r
@@ -110,5 +94,9 @@ local function count_fleet()
       end
       call('ZADD', LEASES, 'NX', exact(now + settings.lease), id) -- heals a lease that was lost
     end
+  end
+  if call('ZCARD', LEASES) ~= fleet.members then damaged('leases', fleet.members) end
+  for _, id in ipairs(call('ZRANGEBYSCORE', LEASES, '(' .. exact(now + settings.lease), '+inf')) do
+    call('ZADD', LEASES, exact(now + settings.lease), id) -- no lease is longer
   end
 end

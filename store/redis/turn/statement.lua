@@ -1,7 +1,15 @@
 -- The turn: who states it, and what it says.
 
-if fleet.generation == 0 or taken_over then begin() end
-drop_all(call('ZRANGEBYSCORE', LEASES, '-inf', exact(now)))
+if fleet.generation == 0 then begin() end
+local ended = call('ZRANGEBYSCORE', LEASES, '-inf', exact(now), 'WITHSCORES')
+if #ended > 0 then
+  local ids = {}
+  for i = 1, #ended, 2 do
+    if tonumber(ended[i + 1]) < now - 86400e6 then damaged('lease', ended[i]) end -- its key would be gone
+    insert(ids, ended[i])
+  end
+  drop_all(ids)
+end
 
 -- The turn ends here: everything is as it was stated before. What is forgotten with a
 -- recount is left to the next turn.
@@ -117,11 +125,17 @@ recount = recount or #before ~= #me.totals
 if recount then count_fleet() else count_in(me, 1) end
 
 -- Flows with limits of their own.
-local limited = {}
+local limited, ids = {}, {}
+for i, st in ipairs(stated.limited) do
+  st.id = exact(st.priority) .. ':' .. st.flow
+  ids[i] = st.id
+end
+look_at_limits(ids)
 for _, st in ipairs(stated.limited) do
-  local m = limit_of(st.id)
+  local m = limits[st.id]
   if not m then
-    m = { max = st.max, held = 0, per_minute = st.per_minute, level = st.per_minute, at = now, seen = now }
+    m = { max = st.max, per_minute = st.per_minute, level = st.per_minute, at = now, seen = now }
+    m.held = tonumber(call('HGET', HELD, st.id) or 0)
     limits[st.id] = m
   end
   if m.per_minute ~= st.per_minute then spend(m, 0) end
@@ -152,7 +166,14 @@ if stated.register or stated.full then
     if not loads_at[endpoint] then forget_load(my_id, endpoint) end
   end
 end
-if now - fleet.audited >= RECOUNT_AFTER or now < fleet.audited then audit_loads() end
+if now - fleet.audited >= RECOUNT_AFTER or now < fleet.audited then
+  audit_loads()
+  if call('EXISTS', LIMITS, HELD) > 0 then
+    audit_limits()
+    forget_limits()
+  end
+  fleet.audited = now
+end
 
 -- Settlements, once a batch.
 if stated.batch > me.batch then

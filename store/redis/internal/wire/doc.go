@@ -3,8 +3,9 @@
 // its reply.
 //
 //	table.go ── go generate ──┬──> ../../wire.go        writes arguments, reads replies
-//	                          └──> ../../turn/wire.lua  reads arguments, writes replies,
-//	                                                    reads and writes records
+//	                          └──> ../../turn/        arguments.lua reads arguments,
+//	                                                  keys.lua makes keys, records.lua
+//	                                                  has records and writes replies
 //
 // Nothing else knows the order of fields. The format under which a ledger is kept is a
 // hash of the keys and the records, so that no two versions that keep them differently

@@ -20,13 +20,6 @@ func Go() ([]byte, error) {
 	w.line("")
 	w.line("// ledgerFormat names what a ledger is kept in: a hash of its keys and records.")
 	w.line("const ledgerFormat = %q", Format())
-	w.line("")
-	w.line("// keys are the ledger's, by the name after its base, and what there is one for each of.")
-	w.line("var keys = []struct{ name, kind, of string }{")
-	for _, k := range Keys {
-		w.line("{%q, %q, %q},", k.Name, k.Type, k.Of)
-	}
-	w.line("}")
 	w.encode()
 	for _, r := range []*Record{&Total, &Sheddable} {
 		w.encodeRecord(r)

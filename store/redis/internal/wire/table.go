@@ -63,8 +63,9 @@ var Keys = []Key{
 	{"count", "hash", "book", "flow -> counter"},
 	{"idle", "zset", "book", "flows without offers by when they became idle"},
 	{"debts", "zset", "book", "those of them whose counter was above V when looked at"},
-	{"limits", "hash", "", "priority:flow -> record of a flow with a limit of its own"},
-	{"limited", "hash", "replica", "priority:flow -> its requests in flight, unread grants included"},
+	{"limits", "hash", "", "priority:flow -> record of a flow with limits of its own"},
+	{"held", "hash", "", "priority:flow -> its requests in flight in the fleet, and"},
+	{"limited", "hash", "replica", "priority:flow -> those of the replica; unread grants count"},
 	{"load", "zset", "", "endpoints by their requests in flight in the fleet, with when one was last suggested as the fraction"},
 	{"loads", "hash", "replica", "endpoint -> its requests in flight; unread grants count where they were suggested to go"},
 	{"tokens", "hash", "", "endpoint -> what its requests are expected to cost; where replicas say so"},
@@ -79,6 +80,7 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "expected", Kind: Count},
 	{Name: "counted", Kind: Count},
 	{Name: "audited", Kind: Count},
+	{Name: "scanned", Kind: Text},
 	{Name: "held", Kind: Count},
 	{Name: "queued", Kind: Count},
 	{Name: "bytes", Kind: Count},
@@ -140,7 +142,7 @@ var Book = Record{Name: "book", Doc: "A band's account under one policy.", Field
 	{Name: "priority", Kind: Int},
 	{Name: "policy", Kind: Name},
 	{Name: "half_life", Kind: Count},
-	{Name: "epoch", Kind: Count},
+	{Name: "origin", Kind: Count},
 }}
 
 // Band is a priority's books, and which of them is next.
@@ -152,7 +154,6 @@ var Band = Record{Name: "band", Doc: "A priority's books, and which of them is n
 // Limit is the account of a flow with limits of its own.
 var Limit = Record{Name: "limit", Doc: "The account of a flow with limits of its own.", Fields: []Field{
 	{Name: "max", Kind: Count},
-	{Name: "held", Kind: Count},
 	{Name: "per_minute", Kind: Float},
 	{Name: "level", Kind: Float},
 	{Name: "at", Kind: Count},
@@ -222,7 +223,8 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "v", Kind: Float, Go: "VirtualTime"},
 	}}},
 	{Name: "limited", Kind: List, Go: "Limited", Of: &Record{Go: "store.Limited", Fields: []Field{
-		{Name: "id", Kind: Text, Go: "flowID($.Priority, $.Flow)"},
+		{Name: "flow", Kind: Name, Go: "Flow"},
+		{Name: "priority", Kind: Int, Go: "Priority"},
 		{Name: "max", Kind: Count, Go: "MaxInFlight"},
 		{Name: "per_minute", Kind: Float, Go: "TokensPerMinute"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
@@ -261,6 +263,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 // Reply is a turn's.
 var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Field{
 	{Name: "status", Kind: Count, Go: "Status"},
+	{Name: "applied", Kind: Count, Go: "Applied"},
 	{Name: "generation", Kind: Count, Go: "Generation"},
 	{Name: "now", Kind: Count, Go: "now"},
 	{Name: "recovering", Kind: Flag, Go: "Recovering"},
@@ -280,6 +283,8 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{
+		{Name: "flow", Kind: Name, Go: "Flow"},
+		{Name: "priority", Kind: Int, Go: "Priority"},
 		{Name: "in_flight", Kind: Int, Go: "InFlight"},
 		{Name: "tokens", Kind: Float, Go: "Tokens"},
 	}}},

@@ -10,15 +10,25 @@ import (
 )
 
 func main() {
-	golang, err := wire.Go()
-	if err == nil {
-		err = os.WriteFile("wire.go", golang, 0o644) //nolint:gosec // source text
-	}
-	if err == nil {
-		err = os.WriteFile("turn/wire.lua", wire.Lua(), 0o644) //nolint:gosec // likewise
-	}
-	if err != nil {
+	if err := generate(); err != nil {
 		fmt.Fprintln(os.Stderr, "generate the wire:", err)
 		os.Exit(1)
 	}
+}
+
+func generate() error {
+	golang, err := wire.Go()
+	if err != nil {
+		return err
+	}
+	files := map[string][]byte{"wire.go": golang}
+	for name, text := range wire.Lua() {
+		files["turn/"+name] = text
+	}
+	for file, text := range files {
+		if err := os.WriteFile(file, text, 0o644); err != nil { //nolint:gosec // source text
+			return err
+		}
+	}
+	return nil
 }

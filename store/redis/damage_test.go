@@ -1,0 +1,52 @@
+package redis
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/storetest"
+)
+
+// TestDamageBeginsAnEpoch makes garbage of what the ledger keeps: the turn that meets it
+// fails and says so, and the next one finds a ledger that must be told everything.
+func TestDamageBeginsAnEpoch(t *testing.T) {
+	for _, c := range []struct{ what, key, field, value string }{
+		{"state", "", "members", "x"},
+		{"replica", ":replicas", "a", "a\x1f-3"},
+		{"book", ":books", "0:4:fair", "inf"},
+		{"band", ":bands", "0", ""},
+		{"another type", ":leases", "", ""},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			server, clock := miniredis.RunT(t), storetest.NewClock()
+			l := open("redis://"+server.Addr())(t, clock.Now)
+			s := &store.Statement{Replica: "a", Incarnation: 1, Number: 1, Register: true, Bands: []store.Band{{Policy: "fair", CountsService: true, Limit: 1}}}
+			r, err := l.Turn(t.Context(), s)
+			if err != nil || r.Status != store.OK {
+				t.Fatal(r, err)
+			}
+			before := baseOf(server, l)
+			if c.field == "" {
+				server.Del(before + c.key)
+				_ = server.Set(before+c.key, "x")
+			} else {
+				server.HSet(before+c.key, c.field, c.value)
+			}
+			s.Number, s.Answered, s.Generation, s.Register = 2, 1, r.Generation, false
+			if _, err := l.Turn(t.Context(), s); !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "begins anew") {
+				t.Fatalf("the turn that meets it: %v, want an error that says that the ledger begins anew", err)
+			}
+			if baseOf(server, l) == before {
+				t.Error("no epoch began")
+			}
+			s.Number = 3
+			if again, err := l.Turn(t.Context(), s); err != nil || again.Status != store.Register || again.Generation == r.Generation {
+				t.Errorf("the next turn: %+v, %v, want to register in another generation", again, err)
+			}
+		})
+	}
+}

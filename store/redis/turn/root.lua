@@ -1,0 +1,46 @@
+-- The pool's root: which ledger is kept there, in which format.
+
+local now = tonumber(settings.now)
+if not now then
+  local time = call('TIME')
+  now = tonumber(time[1]) * 1000000 + tonumber(time[2])
+end
+
+-- Whether an error says that what is kept is not what a turn wrote, rather than that
+-- Redis cannot work at the time.
+local function is_damage(text)
+  for _, sign in ipairs({ 'damaged ', 'WRONGTYPE', 'attempt to ', 'cannot perform', 'bad argument', 'not an? ', 'NaN', 'overflow' }) do
+    if match(text, sign) then return true end
+  end
+  return false
+end
+
+local root, format_number = KEYS[1], ARGV[1]
+local keeper = redis.pcall('HMGET', root, 'format', 'until', 'epoch')
+if keeper.err then
+  if not is_damage(keeper.err) then return keeper end
+  call('DEL', root)
+  keeper = {}
+end
+
+-- A pool's ledger is kept in one format at a time. While replicas of another version
+-- keep it in theirs, this one must do without; once none of them has taken a turn for
+-- a lease, it begins anew.
+local kept_until = tonumber(keeper[2] or nil) or 0
+local kept_by_others = keeper[1] and keeper[1] ~= format_number and (match(keeper[1], '^%x%x%x%x%x%x%x%x$') or match(keeper[1], '^%d$'))
+if kept_by_others and now < kept_until and kept_until < now + 600e6 then
+  return redis.error_reply('FORMAT ' .. keeper[1])
+end
+local epoch = keeper[1] == format_number and tonumber(keeper[3] or nil)
+local function save_root(begun)
+  call('HSET', root, 'format', format_number, 'until', exact(now + 2 * settings.lease), 'epoch', exact(begun))
+  call('PEXPIRE', root, settings.ttl)
+end
+if not (epoch and epoch >= 0 and epoch < LARGEST) then
+  epoch = now
+  save_root(epoch)
+elseif kept_until < now + settings.lease or kept_until > now + 2 * settings.lease then
+  save_root(epoch)
+end
+local function wake_channel(id) return root .. ':' .. format_number .. ':wake:' .. id end
+local base = root .. ':' .. format_number .. ':' .. exact(epoch)
