@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/store/redis"
 )
 
 func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) }
@@ -23,6 +24,7 @@ func (b *builder) weir() {
 	if w.ExtProc.Fallbacks < 0 || w.ExtProc.Fallbacks > 10 {
 		b.wrong("weir.extProc.fallbacks", "must be from 0 to 10")
 	}
+	b.secret("weir.adminTokenFile", w.AdminTokenFile)
 	b.keyPair("weir.tls.cert", "weir.tls.key", w.TLS.Cert, w.TLS.Key)
 	b.keyPair("weir.extProc.cert", "weir.extProc.key", w.ExtProc.Cert, w.ExtProc.Key)
 	if w.MaxBody < 1 || w.MaxBody > 1<<30 {
@@ -67,6 +69,11 @@ func (b *builder) store() {
 	if u, err := url.Parse(s.Redis); err == nil && u.User != nil {
 		if _, secret := u.User.Password(); secret {
 			b.wrong("weir.store.redis", "must hold no password: use %s or WEIR_REDIS_PASSWORD", b.called("weir.store.passwordFile", "weir.store.redis"))
+		}
+	}
+	if s.Redis != "" {
+		if err := redis.CheckURL(s.Redis); err != nil {
+			b.wrong("weir.store.redis", "%v", err)
 		}
 	}
 	b.needed("weir.store.prefix", s.Prefix)

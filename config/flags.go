@@ -55,6 +55,7 @@ var endpointPlaces = []string{"weir.endpoints", "weir.discovery.file", "weir.dis
 var flags = []Flag{
 	{Name: "listen", Group: GroupRequests, Takes: "address", paths: []string{"weir.listen"}},
 	{Name: "admin", Group: GroupRequests, Takes: "address", paths: []string{"weir.admin"}},
+	{Name: "admin-token-file", Group: GroupRequests, paths: []string{"weir.adminTokenFile"}},
 	{Name: "tls-cert", Group: GroupRequests, paths: []string{"weir.tls.cert"}},
 	{Name: "tls-key", Group: GroupRequests, paths: []string{"weir.tls.key"}},
 	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},

@@ -179,7 +179,11 @@ func (r *replica) join(ctx context.Context, ledger store.Ledger, incarnation uin
 func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 	cfg := &r.plan.File.Weir
 	admin := gateway.NewAdmin(r.gateway, cfg.Replica, r.metrics)
-	adminServer := &http.Server{Handler: admin, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
+	var operators http.Handler = admin
+	if file := cfg.AdminTokenFile; file != "" {
+		operators = guarded(file, admin)
+	}
+	adminServer := &http.Server{Handler: operators, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	go func() { _ = adminServer.Serve(r.operators) }() // to the very end, so that a drain can be watched
 	r.later(func() { _ = adminServer.Close() })
 	drain := time.Duration(*cfg.DrainTimeout)

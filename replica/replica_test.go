@@ -272,3 +272,45 @@ func TestServersWithoutMetrics(t *testing.T) {
 		}
 	})
 }
+
+// TestAdminToken changes the token that operators give.
+func TestAdminToken(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "token")
+	write(t, file, "first\n")
+	r := start(t, "", map[string]string{"admin-token-file": file})
+	status := func(path, authorization string) int {
+		t.Helper()
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.admin+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if authorization != "" {
+			req.Header.Set("Authorization", authorization)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	check := func(path, authorization string, want int) {
+		t.Helper()
+		if got := status(path, authorization); got != want {
+			t.Errorf("%s with %q: status %d, want %d", path, authorization, got, want)
+		}
+	}
+	check("/healthz", "", 200)
+	check("/readyz", "", 200)
+	check("/v1/pool", "", 401)
+	check("/metrics", "Bearer second", 401)
+	check("/metrics", "Basic first", 401)
+	check("/debug/pprof/", "", 401)
+	check("/../healthz/../v1/pool", "", 401)
+	check("/metrics", "bearer first", 200)
+	write(t, file, "second")
+	check("/v1/pool", "Bearer first", 401)
+	check("/v1/pool", "Bearer second", 200)
+	write(t, file, "")
+	check("/v1/pool", "Bearer ", 503)
+}

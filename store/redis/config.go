@@ -148,3 +148,9 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	}
 	return o, nil
 }
+
+// CheckURL says what is wrong with a URL, without its password.
+func CheckURL(url string) error {
+	_, err := Config{URL: url}.options()
+	return err
+}

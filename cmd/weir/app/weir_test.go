@@ -70,6 +70,7 @@ func TestBadFlags(t *testing.T) {
 		{append(good, "--ext-proc-key", "k.pem"), `--ext-proc-key "k.pem": give its certificate by --ext-proc-cert, too`},
 		{append(good, "--tls-cert", "c.pem"), `--tls-cert "c.pem": give its key by --tls-key, too`},
 		{append(good, "--redis", "redis://h", "--redis-ca", "/dev/null"), `--redis-ca "/dev/null": is for TLS: --redis must begin with rediss://`},
+		{append(good, "--redis", "localhost:6379"), `--redis "localhost:6379": redis URL: want redis://[user@]host:port`},
 		{append(good, "--redis", "redis://me:hunter2@h"), `--redis "redis://me:xxxxx@h": must hold no password: use --redis-password-file`},
 		{append(good, "--redis-password-file", "/no/such"), `--redis-password-file "/no/such": no such file`},
 		{append(good, "--listen", "8080"), `--listen "8080": must be a host and a port, such as 127.0.0.1:8080`},
