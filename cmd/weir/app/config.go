@@ -2,15 +2,33 @@ package app
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/internal/suggest"
 	"github.com/weirflow/weir/policies"
 )
 
 func newConfig(registry *policies.Registry) *cobra.Command {
-	cmd := &cobra.Command{Use: "config", Short: "Check and print configuration files"}
+	cmd := &cobra.Command{
+		Use: "config", Short: "Check and print configuration files",
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			var names []string
+			for _, c := range cmd.Commands() {
+				names = append(names, c.Name())
+			}
+			if meant := suggest.Closest(args[0], names); meant != "" {
+				return fmt.Errorf("weir config %s: no such command; did you mean weir config %s?", args[0], meant)
+			}
+			return fmt.Errorf("weir config %s: no such command; there are: %s", args[0], strings.Join(names, ", "))
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
 	cmd.AddCommand(
 		newChecked(registry, "check FILE", "Say everything that is wrong with a file", func(cmd *cobra.Command, file string, _ *config.Plan) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), file+" is good")

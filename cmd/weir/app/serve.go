@@ -30,7 +30,12 @@ SIGHUP and when it changes.`,
 		Example: `  weir modelserver --listen 127.0.0.1:8000
   weir serve --upstream http://127.0.0.1:8000 --max-concurrency 8
   weir serve --config weir.yaml`,
-		Args: cobra.NoArgs,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 0 {
+				return fmt.Errorf("%q: weir serve takes flags only; a configuration file is given by --config", args[0])
+			}
+			return nil
+		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd.Context()) },
 	}
 	f.add(cmd)
