@@ -32,9 +32,6 @@ func bookName(b *store.Band) string {
 	return fmt.Sprintf("%d:%d:%s", b.Priority, len(policy), policy)
 }
 
-// flowID names a flow in all books of a band.
-func flowID(priority int, flow string) string { return strconv.Itoa(priority) + ":" + escape(flow) }
-
 // items writes records as one text.
 func items[T any](all []T, record func(*T) string) string {
 	texts := make([]string, len(all))

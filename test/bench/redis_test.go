@@ -20,6 +20,7 @@ import (
 	"github.com/weirflow/weir/policies/policytest"
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/redis"
 )
 
@@ -267,4 +268,40 @@ func evalTime(b *testing.B, client *goredis.Client) float64 {
 	}
 	b.Fatal("no evalsha in Redis's statistics")
 	return 0
+}
+
+// BenchmarkManyLimits: Redis's own time for a turn that adds up and forgets, as one does
+// each second, by how many flows have limits of their own.
+func BenchmarkManyLimits(b *testing.B) {
+	for _, flows := range []int{0, 10_000, 40_000} {
+		b.Run(fmt.Sprintf("flows=%d", flows), func(b *testing.B) {
+			server := redistest.Start(b)
+			l, err := redis.Open(context.Background(), redis.Config{URL: server.URL(), Timeout: 10 * time.Second})
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer l.Close() //nolint:errcheck // a benchmark
+			client := goredis.NewClient(&goredis.Options{Addr: server.Address})
+			defer client.Close() //nolint:errcheck // a benchmark
+			run := newTurns(b, l, 32, 1, 1)
+			for n := range flows {
+				run.statement.Limited = append(run.statement.Limited, store.Limited{Flow: fmt.Sprint("limited-", n), MaxInFlight: 4})
+				if len(run.statement.Limited) == 1000 {
+					run.take()
+					run.statement.Limited = run.statement.Limited[:0]
+				}
+			}
+			if err := client.ConfigResetStat(context.Background()).Err(); err != nil {
+				b.Fatal(err)
+			}
+			b.ResetTimer()
+			for range b.N {
+				time.Sleep(1050 * time.Millisecond)
+				run.turn()
+			}
+			b.StopTimer()
+			b.ReportMetric(evalTime(b, client), "redis-µs/turn")
+			b.ReportMetric(0, "ns/op")
+		})
+	}
 }
