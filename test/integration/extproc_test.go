@@ -61,12 +61,13 @@ func TestProcessorLeaves(t *testing.T) {
 	for _, id := range tenants {
 		l.Tenant(ctx, id, 40, &processes.Replica{ID: "envoy", Do: envoy.Do})
 	}
-	time.Sleep(time.Second)
 	leaver := c.Replicas[2]
-	pool, err := processes.Get[gateway.PoolStatus](leaver, "/v1/pool")
-	if err != nil || pool.Queued < 50 {
-		t.Fatalf("%d requests wait, %v", pool.Queued, err)
-	}
+	var pool gateway.PoolStatus
+	c.Wait("50 requests wait", 5*time.Second, func() (enough bool) {
+		var err error
+		pool, err = processes.Get[gateway.PoolStatus](leaver, "/v1/pool")
+		return err == nil && pool.Queued >= 50
+	})
 	began := time.Now()
 	c.Stop(leaver)
 	t.Logf("one of three left within %v while %d requests waited in the fleet", time.Since(began), pool.Queued)
