@@ -33,7 +33,7 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 		}
 	}
 	for _, ingress := range slices.Sorted(maps.Keys(s.ingresses)) {
-		for it := range s.ingresses[ingress].All() {
+		for it := range s.ingresses[ingress].tickets.All() {
 			t := it.Ticket
 			t.Waited = true
 			n.enqueue(n.flow(n.band(t.Flow.Priority), t.Flow), t)

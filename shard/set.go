@@ -2,7 +2,6 @@ package shard
 
 import (
 	"context"
-	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -19,7 +18,7 @@ type Set struct {
 	bands []*band // highest priority first
 	items map[policies.TicketID]*item
 	// ingresses has the tickets of each ingress, in the order they came.
-	ingresses map[string]*list.List[*item]
+	ingresses map[string]*ingress
 
 	limited map[policies.FlowKey]*flow // flows with limits of their own that have tickets
 
@@ -38,7 +37,7 @@ type Set struct {
 
 // New returns an empty Set.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*list.List[*item]), limited: make(map[policies.FlowKey]*flow)}
+	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*ingress), limited: make(map[policies.FlowKey]*flow)}
 }
 
 // Len returns the number of tickets.
@@ -46,20 +45,6 @@ func (s *Set) Len() int { return len(s.items) }
 
 // Has reports whether the ticket is queued here.
 func (s *Set) Has(id policies.TicketID) bool { return s.items[id] != nil }
-
-// Of returns the tickets that came in by an ingress, in the order they were
-// added here.
-func (s *Set) Of(ingress string) iter.Seq[policies.TicketID] {
-	return func(yield func(policies.TicketID) bool) {
-		if l := s.ingresses[ingress]; l != nil {
-			for it := range l.All() {
-				if !yield(it.ID) {
-					return
-				}
-			}
-		}
-	}
-}
 
 // Add queues a ticket. When a cap is exceeded, tickets of flows that hold more than their
 // share of the buffer are displaced until it is kept again; see ErrFull for the one case
@@ -117,17 +102,6 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	return it
 }
 
-// fromIngress notes which ingress the item came from.
-func (s *Set) fromIngress(it *item) {
-	l := s.ingresses[it.ID.Ingress]
-	if l == nil {
-		l = &list.List[*item]{}
-		s.ingresses[it.ID.Ingress] = l
-	}
-	it.byIngress.Value = it
-	l.PushBack(&it.byIngress)
-}
-
 // Remove takes a ticket out of its queue without dispatching it, and reports whether it
 // was there.
 func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
@@ -143,7 +117,7 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
 	delete(s.items, it.ID)
-	it.byIngress.Remove()
+	s.ingresses[it.ID.Ingress].remove(it)
 	if f.band.scorer == nil {
 		f.band.line.remove(it)
 	}
@@ -291,6 +265,6 @@ func (s *Set) Collect(now time.Time) {
 		delete(f.band.flows, f.key.ID)
 		f.band.emptySince = now
 	}
-	maps.DeleteFunc(s.ingresses, func(_ string, l *list.List[*item]) bool { return l.Empty() })
+	maps.DeleteFunc(s.ingresses, func(_ string, of *ingress) bool { return of.tickets.Empty() })
 	s.collectBands(now)
 }

@@ -176,7 +176,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "receive":
 		// A message comes from a replica that is no core of the script.
 		//
-		// receive b number=1 queued=(flow/seq,...) gone=(seq,...) rejected=(seq,...) acknowledged=1 restate resync leaving lost
+		// receive b number=1 queued=(flow/seq,...) gone=(seq,...) rejected=(seq,...) unserved=(seq,...) declined=(seq,...) acknowledged=1 restate resync leaving lost
 		r.core.Receive(s.now, a.message())
 	case "deliver":
 		// The messages on their way between the cores arrive, and those that answer
@@ -322,6 +322,10 @@ func (a args) message() *coordinator.Message {
 				m.Gone = append(m.Gone, number(v))
 			case "rejected":
 				m.Rejected = append(m.Rejected, number(v))
+			case "unserved":
+				m.Unserved = append(m.Unserved, number(v))
+			case "declined":
+				m.Declined = append(m.Declined, number(v))
 			case "queued":
 				flow, seq, _ := strings.Cut(v, "/")
 				m.Queued = append(m.Queued, shard.Ticket{

@@ -43,6 +43,8 @@ type Config struct {
 	// with a ledger that has just lost its memory must state the real size of the fleet,
 	// or the ledger would not wait for the others.
 	InFleet bool
+	// Peers bound what another replica's tickets take here; DefaultPeerBounds by default.
+	Peers PeerBounds
 	// Eviction lets requests in flight be revoked for a higher band that waits at
 	// a full pool; nil for never.
 	Eviction *Eviction

@@ -34,6 +34,9 @@ type Core struct {
 
 // New returns a core that knows of no endpoints.
 func New(cfg Config) *Core {
+	if cfg.Peers == (PeerBounds{}) {
+		cfg.Peers = DefaultPeerBounds()
+	}
 	c := &Core{cfg: cfg, requests: newRequests(cfg.Replica)}
 	e := &c.exchange
 	*e = exchange{
@@ -79,6 +82,7 @@ func (c *Core) read(now time.Time, m *store.Message) {
 	}
 	if m.Kind&store.Dropped != 0 {
 		c.queues.set.Dropped(m.Ticket, now)
+		c.handover.dropped(m.Ticket)
 	}
 	if m.Kind&store.AtLimit != 0 {
 		c.queues.set.AtLimit(m.Ticket)

@@ -62,7 +62,7 @@ func (h *handover) rehome(now time.Time) (moved int) {
 		return 0
 	}
 	for _, r := range h.requests.inOrder() {
-		if to := h.homeOf(r.Flow); to != r.home {
+		if to := h.homeOf(r.Flow); to != r.home && !r.kept {
 			h.move(now, r, to)
 			moved++
 		}

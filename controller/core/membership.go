@@ -11,7 +11,7 @@ import (
 // setMembers takes in who lives.
 func (h *handover) setMembers(now time.Time, m coordinator.Members) {
 	f := &h.fleet
-	f.known = true
+	f.known, f.apart = true, m.Apart
 	live := make(map[string]bool)
 	for _, member := range m.Live {
 		if member.ID == h.cfg.Replica {
@@ -27,7 +27,7 @@ func (h *handover) setMembers(now time.Time, m coordinator.Members) {
 		}
 		p.live, p.seen, p.holder = true, now, member.Leaseholder
 		p.leaving = p.leaving || member.Leaving
-		p.version = member.Version
+		p.version, p.differs = member.Version, member.Differs
 	}
 	f.bury(&m, live)
 	for _, p := range f.sorted {
@@ -120,7 +120,7 @@ func (h *handover) view() (views []PeerView) {
 func (h *handover) viewOf(p *peer) PeerView {
 	v := PeerView{
 		ID: p.id, Incarnation: p.incarnation, Version: p.version, Live: p.live, Reachable: p.up && !p.out.stalled,
-		Leaving: p.leaving, LedgerLost: p.lost,
+		Leaving: p.leaving, LedgerLost: p.lost, Differs: p.differs,
 	}
 	for range p.homed.All() {
 		v.TicketsThere++
@@ -142,6 +142,8 @@ type PeerView struct {
 	// Leaving: it hands its shards over. LedgerLost: the ledger is out of its
 	// reach.
 	Leaving, LedgerLost bool
+	// Differs names the settings in which it differs from this one, separated by commas.
+	Differs string
 	// TicketsThere are requests of this replica that wait in its queues,
 	// TicketsHere its requests that wait in this one's.
 	TicketsThere, TicketsHere int

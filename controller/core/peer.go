@@ -13,6 +13,7 @@ type peer struct {
 	id          string
 	incarnation uint64
 	version     string // the build's, as it said
+	differs     string // the settings in which it differs from this replica
 
 	live    bool // gossip says so
 	holder  bool // the ledger says that this run has held a lease
@@ -118,10 +119,28 @@ type inbound struct {
 	ackDue   bool            // it has not been acknowledged
 	resync   bool            // one is missing: the peer must repeat everything
 	rejected map[uint64]bool // tickets there was no room for; the peer has not confirmed
+
+	// Tickets for the peer to queue itself: those that the ledger dropped because it has
+	// no lease of the peer's, and those beyond the bounds of one peer. They are named
+	// once: what is not heard comes again, and is named again.
+	unserved, declined []uint64
+	opened             opened
 }
 
 // forget drops what the tickets of a peer were that are gone.
 func (in *inbound) forget() { in.received, in.rejected = 0, nil }
+
+// handBack notes that the ledger dropped a ticket for want of a lease of the peer's.
+func (in *inbound) handBack(seq uint64) {
+	in.unserved = append(in.unserved, seq)
+	in.ackDue = true
+}
+
+// decline notes a ticket beyond the peer's bounds.
+func (in *inbound) decline(seq uint64) {
+	in.declined = append(in.declined, seq)
+	in.ackDue = true
+}
 
 // reject notes that there was no room for a ticket.
 func (in *inbound) reject(seq uint64) {

@@ -18,6 +18,7 @@ type peers struct {
 	byID    map[string]*peer // the others, also those that are not members and have a stream
 	sorted  []*peer          // by their ids
 	dead    []string
+	apart   []coordinator.Apart // who gossips and keeps another ledger
 	shards  *shard.Map
 	owners  []*peer // by shard
 	known   bool    // which replicas live is known, or there are no others

@@ -56,6 +56,12 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 		h.leaveFormer(now, r)
 		return true
 	})
+	for _, seq := range m.Unserved {
+		h.keep(now, p, seq)
+	}
+	for _, seq := range m.Declined {
+		h.keep(now, p, seq)
+	}
 	for _, seq := range m.Rejected {
 		id := h.requests.own(seq)
 		if r := h.requests.waiting[id]; r == nil || r.home == p {
@@ -107,6 +113,10 @@ func (h *handover) takeOne(now time.Time, p *peer, t *shard.Ticket) {
 	}
 	if p.in.rejected[t.ID.Seq] {
 		p.in.ackDue = true // it has not heard
+	}
+	if !h.admits(now, p, t) {
+		p.in.decline(t.ID.Seq)
+		return
 	}
 	h.put(now, t)
 }

@@ -49,6 +49,7 @@ type request struct {
 	number      uint64              // of the message that handed it there; 0 for not yet
 	former      *peer               // whose queue it also waits in, until home has it
 	betweenNode list.Node[*request] // in handover.between while there is a former one
+	kept        bool                // its owner handed it back: it stays here
 
 	// In flight: what it was charged, under which policy, and what that left its flow's
 	// counter at.

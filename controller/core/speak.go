@@ -44,6 +44,8 @@ func (h *handover) speakTo(now time.Time, p *peer) {
 		return
 	}
 	m.Rejected = slices.Sorted(maps.Keys(p.in.rejected))
+	m.Unserved, m.Declined = p.in.unserved, p.in.declined
+	p.in.unserved, p.in.declined = nil, nil
 	p.said, p.in.ackDue, p.in.resync = is, false, false
 	h.outgoing = append(h.outgoing, m)
 }

@@ -1,6 +1,9 @@
 package core
 
-import "github.com/weirflow/weir/shard"
+import (
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/shard"
+)
 
 // View is the core as an operator sees it.
 type View struct {
@@ -22,6 +25,8 @@ type View struct {
 	Shards *shard.Map
 	// Peers are the replicas this one knows, itself included, by their ids.
 	Peers []PeerView
+	// Apart are replicas that gossip with this one and keep another ledger.
+	Apart []coordinator.Apart
 	// FailedPicks is how often a fairness policy failed to choose.
 	FailedPicks uint64
 	// Tallies count what concerned other replicas.
@@ -45,7 +50,7 @@ func (c *Core) View() View {
 		Replica: c.cfg.Replica, Ledger: c.exchange.state(), Generation: c.exchange.generation,
 		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
-		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(),
+		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart,
 		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total},
 	}
 	c.queues.set.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
