@@ -1,8 +1,11 @@
 package adversary
 
 import (
+	"context"
+	"errors"
 	"net"
 	"os"
+	"os/exec"
 	"testing"
 	"time"
 
@@ -59,4 +62,20 @@ func eventually(t *testing.T, what string, most time.Duration, condition func() 
 			t.Fatalf("%s: not within %v", what, most)
 		}
 	}
+}
+
+// refused reports whether a connection was not taken, so that a client turns to another
+// replica.
+func refused(err error) bool {
+	var dial *net.OpError
+	return errors.As(err, &dial) && dial.Op == "dial"
+}
+
+// weir runs the command until it ends.
+func weir(t *testing.T, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, processes.Binary(), args...).CombinedOutput()
+	return string(out), err
 }
