@@ -8,6 +8,7 @@ local audit_limits
 -- Look at the accounts of many flows at once: what may be in flight and is, unread
 -- grants included; tokens a minute and what is left of them.
 local function look_at_limits(ids)
+  if #ids == 0 then return end
   if any_limits == nil then
     local keys = call('EXISTS', LIMITS, HELD)
     any_limits = keys > 0

@@ -136,17 +136,29 @@ local function write_wakeup(r)
 end
 
 -- The fleet's state: its generation and its totals.
+local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
+  'held', 'queued', 'bytes', 'members', 'totals' }
+local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
-  call('HSET', base, 'generation', exact(r.generation), 'recovering', flag(r.recovering),
-    'recovered', exact(r.recovered), 'expected', exact(r.expected), 'counted', exact(r.counted),
-    'audited', exact(r.audited), 'scanned', r.scanned, 'held', exact(r.held), 'queued', exact(r.queued),
-    'bytes', exact(r.bytes), 'members', exact(r.members), 'totals', r.totals)
+  local changed = {}
+  local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
+    exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
+    exact(r.members), r.totals }
+  for i, name in ipairs(STATE_FIELDS) do
+    if texts[i] ~= loaded[i] then
+      insert(changed, name)
+      insert(changed, texts[i])
+    end
+  end
+  if #changed > 0 then call('HSET', base, unpack(changed)) end
+  loaded = texts
 end
 local function load_state()
+  loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
     totals =
-    unpack(call('HMGET', base, 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited',
-      'scanned', 'held', 'queued', 'bytes', 'members', 'totals'))
+    loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
+      loaded[10], loaded[11], loaded[12]
   if not generation and call('EXISTS', base) == 0 then return nil end
   generation, recovered, expected, counted, audited, held, queued, bytes, members =
     tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),

@@ -239,22 +239,36 @@ func asReply(f *Field, value string) string {
 	}
 }
 
-// state writes what reads and writes the hash at the base.
+// state writes what reads and writes the hash at the base. Only the fields that changed
+// are written.
 func (w *writer) state() {
-	var names, quoted, pairs []string
+	var names, quoted, texts, loaded []string
 	for i := range State.Fields {
 		f := &State.Fields[i]
 		names, quoted = append(names, f.Name), append(quoted, "'"+f.Name+"'")
-		pairs = append(pairs, "'"+f.Name+"', "+asText(f, "r."+f.Name))
+		texts = append(texts, asText(f, "r."+f.Name))
+		loaded = append(loaded, fmt.Sprintf("loaded[%d]", i+1))
 	}
 	w.line("")
 	w.line("-- %s", State.Doc)
+	w.wrapped("local STATE_FIELDS = { ", quoted, " }")
+	w.line("local loaded = {} -- the fields as they are in Redis")
 	w.line("local function save_state(r)")
-	w.wrapped("  call('HSET', base, ", pairs, ")")
+	w.line("  local changed = {}")
+	w.wrapped("  local texts = { ", texts, " }")
+	w.line("  for i, name in ipairs(STATE_FIELDS) do")
+	w.line("    if texts[i] ~= loaded[i] then")
+	w.line("      insert(changed, name)")
+	w.line("      insert(changed, texts[i])")
+	w.line("    end")
+	w.line("  end")
+	w.line("  if #changed > 0 then call('HSET', base, unpack(changed)) end")
+	w.line("  loaded = texts")
 	w.line("end")
 	w.line("local function load_state()")
+	w.line("  loaded = call('HMGET', base, unpack(STATE_FIELDS))")
 	w.wrapped("  local ", names, " =")
-	w.wrapped("    unpack(call('HMGET', base, ", quoted, "))")
+	w.wrapped("    ", loaded, "")
 	w.line("  if not generation and call('EXISTS', base) == 0 then return nil end")
 	w.parse(State.Fields, "damaged('state', tostring(generation))")
 	w.wrapped("  return { ", table(State.Fields), " }")
