@@ -33,6 +33,7 @@ func (b *builder) weir() {
 	if w.MemoryBudget < 1<<20 && b.given("weir.memoryBudget") {
 		b.wrong("weir.memoryBudget", "must be at least 1Mi")
 	}
+	b.timeouts("weir.timeouts", &w.Timeouts)
 	if *w.DrainTimeout < 0 {
 		b.wrong("weir.drainTimeout", "must not be negative")
 	}
@@ -162,6 +163,7 @@ func (b *builder) flows() {
 		}
 		objectives[o.Name] = true
 		b.priority(path+".priority", o.Priority)
+		b.timeouts(path+".timeouts", &w.Objectives[i].Timeouts)
 	}
 	ids := make(map[string]bool)
 	for i := range w.Flows {

@@ -11,6 +11,7 @@ import (
 // concurrent use.
 type Flows struct {
 	objectives map[string]int
+	timeouts   map[string]Timeouts // by objective
 	exact      map[string]*Flow
 	patterns   []pattern
 }
@@ -22,7 +23,7 @@ type pattern struct {
 }
 
 func newFlows(w *Weir) Flows {
-	fs := Flows{objectives: make(map[string]int), exact: make(map[string]*Flow)}
+	fs := Flows{objectives: make(map[string]int), timeouts: newTimeouts(w), exact: make(map[string]*Flow)}
 	for _, o := range w.Objectives {
 		fs.objectives[o.Name] = o.Priority
 	}

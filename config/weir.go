@@ -15,6 +15,7 @@ type Weir struct {
 	Metrics        Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
 	MaxBody        Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body, in bytes"`
 	MemoryBudget   Quantity    `yaml:"memoryBudget,omitempty" doc:"Memory, in bytes, for requests that are being read or wait, beyond which the flow that holds most is refused; half of GOMEMLIMIT or of the control group's limit by default"`
+	Timeouts       Timeouts    `yaml:"timeouts,omitempty" doc:"How long a request may hold its slots"`
 	DrainTimeout   *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM"`
 	Store          Store       `yaml:"store,omitempty" doc:"The ledger that replicas share"`
 	Fleet          Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
@@ -90,10 +91,19 @@ type Fleet struct {
 	Insecure      bool     `yaml:"insecure,omitempty" doc:"Take gossip and ticket streams from other machines without a key: whoever reaches the ports can then join the fleet and read what waits"`
 }
 
+// Timeouts bound how long a request may hold its slots.
+type Timeouts struct {
+	Client       *Duration `yaml:"client,omitempty" doc:"How long a client may take nothing of what is there for it; 30s by default"`
+	FirstByte    *Duration `yaml:"firstByte,omitempty" doc:"How long a model server may take until its answer begins; 10m by default"`
+	BetweenBytes *Duration `yaml:"betweenBytes,omitempty" doc:"How long a model server may pause within its answer; 2m by default"`
+	Request      *Duration `yaml:"request,omitempty" doc:"How long a request may take in all once it was dispatched; 1h by default"`
+}
+
 // Objective is a named priority.
 type Objective struct {
-	Name     string `yaml:"name" doc:"What the x-llm-d-inference-objective header says"`
-	Priority int    `yaml:"priority" doc:"Its priority"`
+	Name     string   `yaml:"name" doc:"What the x-llm-d-inference-objective header says"`
+	Priority int      `yaml:"priority" doc:"Its priority"`
+	Timeouts Timeouts `yaml:"timeouts,omitempty" doc:"What holds for its requests instead of weir.timeouts"`
 }
 
 // Flow is what holds for some flows.

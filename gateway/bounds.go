@@ -1,12 +1,48 @@
 package gateway
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
+
+// Timeouts bound how long a request may hold its slots. A field of 0 takes its default.
+type Timeouts struct {
+	// Client is how long a client may take nothing of what is there for it; 30 s by
+	// default. By external processing it is Envoy's to bound.
+	Client time.Duration
+	// FirstByte is how long a model server may take until its answer begins; 10 minutes
+	// by default.
+	FirstByte time.Duration
+	// BetweenBytes is how long it may pause within its answer; 2 minutes by default.
+	BetweenBytes time.Duration
+	// Request is how long a request may take in all once it was dispatched; 1 hour by
+	// default.
+	Request time.Duration
+}
+
+// or fills in what is not set.
+func (t Timeouts) or(defaults Timeouts) Timeouts {
+	for _, f := range []struct{ to, from *time.Duration }{
+		{&t.Client, &defaults.Client},
+		{&t.FirstByte, &defaults.FirstByte},
+		{&t.BetweenBytes, &defaults.BetweenBytes},
+		{&t.Request, &defaults.Request},
+	} {
+		if *f.to <= 0 {
+			*f.to = *f.from
+		}
+	}
+	return t
+}
+
+var defaultTimeouts = Timeouts{Client: 30 * time.Second, FirstByte: 10 * time.Minute, BetweenBytes: 2 * time.Minute, Request: time.Hour}
 
 // bound is a limit on what a request may take of this replica or of the pool. It is the
 // error of one that went beyond it, and the answer to it where none has begun.
 type bound struct {
-	name    string // in metrics
-	refusal refusal
+	name     string // in metrics
+	endpoint bool   // it is the model server's fault
+	refusal  refusal
 }
 
 // Error implements error.
@@ -14,12 +50,70 @@ func (b *bound) Error() string { return b.refusal.message }
 
 // The bounds there are.
 var (
-	errMemory = &bound{"memory", refusal{
+	errMemory = &bound{name: "memory", refusal: refusal{
 		http.StatusServiceUnavailable, "memory_exhausted", "rejected-memory",
 		"this replica has no memory left for the request; try again later",
 	}}
-	errStalled = &bound{"body", refusal{
+	errStalled = &bound{name: "body", refusal: refusal{
 		http.StatusRequestTimeout, "request_timeout", "",
 		"the request's body took too long to come",
 	}}
+	errClientStalled = &bound{name: "client", refusal: refusal{
+		http.StatusRequestTimeout, "client_stalled", "",
+		"the client took nothing of the answer for too long",
+	}}
+	errFirstByte = &bound{name: "first_byte", endpoint: true, refusal: refusal{
+		http.StatusGatewayTimeout, "upstream_timeout", "",
+		"the model server did not begin to answer in time",
+	}}
+	errBetweenBytes = &bound{name: "between_bytes", endpoint: true, refusal: refusal{
+		http.StatusGatewayTimeout, "upstream_timeout", "",
+		"the model server stopped in the middle of its answer",
+	}}
+	// By external processing, it may as well be the client that takes no more.
+	errAnswerStopped = &bound{name: "between_bytes", refusal: errBetweenBytes.refusal}
+	errRequestTime   = &bound{name: "request", refusal: refusal{
+		http.StatusGatewayTimeout, "request_too_long", "",
+		"the request took longer than it may",
+	}}
 )
+
+// watch ends a session when what it waits for does not come in time. It is started and
+// stopped by the session's goroutine.
+type watch struct {
+	session *session
+	whole   *time.Timer // since the dispatch
+	step    *time.Timer // since the server was last waited for; nil before the first time
+	over    *bound      // what step's end means
+}
+
+// start begins the time that the request may take in all.
+func (w *watch) start(s *session) {
+	w.session = s
+	w.whole = time.AfterFunc(s.timeouts.Request, func() { s.cancel(errRequestTime) })
+}
+
+// expect gives the server so long from now; b is what becomes of the request afterwards.
+func (w *watch) expect(b *bound, within time.Duration) {
+	if w.step != nil && w.over == b {
+		w.step.Reset(within)
+		return
+	}
+	w.relax()
+	w.over, w.step = b, time.AfterFunc(within, func() { w.session.cancel(b) })
+}
+
+// relax says that nothing is waited for.
+func (w *watch) relax() {
+	if w.step != nil {
+		w.step.Stop()
+	}
+}
+
+// stop ends the watch.
+func (w *watch) stop() {
+	w.relax()
+	if w.whole != nil {
+		w.whole.Stop()
+	}
+}

@@ -96,6 +96,7 @@ func (x *exchange) take(m *extproc.ProcessingRequest) error {
 			return unexpected("a response body", x.phase)
 		}
 		x.session.usage.take(r.ResponseBody.GetBody())
+		x.session.watch.expect(errAnswerStopped, x.session.timeouts.BetweenBytes)
 		return x.send(responseBody(r.ResponseBody.GetBody(), r.ResponseBody.GetEndOfStream()), r.ResponseBody.GetEndOfStream())
 	case *extproc.ProcessingRequest_ResponseTrailers:
 		if x.phase != receivingResponse {
@@ -170,6 +171,7 @@ func (x *exchange) forward(body, trailers bool) error {
 		return refusalOf(controller.EvictedNoEndpoints)
 	}
 	x.phase = awaitingResponse
+	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
 	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
 	if err := x.stream.Send(requestHeaders(destinations, x.gateway.tenants.Load().Keys != nil)); err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"go.uber.org/zap"
@@ -35,10 +36,16 @@ func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error 
 	x := &exchange{gateway: p.gateway, stream: stream}
 	defer x.finish()
 	messages := receive(ctx, stream)
+	silence := time.NewTimer(p.gateway.cfg.BodyTimeout) // until the request's headers
+	defer silence.Stop()
 	for !x.over {
 		var in received
 		select {
+		case <-silence.C:
+			p.gateway.cfg.Metrics.overBound(errStalled.name)
+			return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
 		case in = <-messages:
+			silence.Stop()
 		case <-x.ended():
 			return x.fail(x.session.ended())
 		}

@@ -56,7 +56,8 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 // ServeHTTP implements http.Handler. An answer that breaks off panics with
 // http.ErrAbortHandler, so that the client sees it break off too.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer := &answerWriter{ResponseWriter: w}
+	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
+	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
 	defer func() { p.gateway.cfg.Metrics.answered(answer.code) }()
 	err := p.serve(answer, r)
 	if err == nil {
@@ -127,11 +128,11 @@ func checkTarget(r *http.Request) *refusal {
 }
 
 // readBody reads the request's body, once.
-func (p *proxy) readBody(s *session, w http.ResponseWriter, r *http.Request) error {
+func (p *proxy) readBody(s *session, w *answerWriter, r *http.Request) error {
 	if r.ContentLength == 0 {
 		return nil
 	}
-	reading := http.NewResponseController(w)
+	reading := w.connection
 	_ = reading.SetReadDeadline(time.Now().Add(p.gateway.cfg.BodyTimeout)) // where there is no deadline to set, there is none
 	stop := context.AfterFunc(s.ctx, func() { _ = reading.SetReadDeadline(time.Now()) })
 	var err error = tooLarge(p.gateway.cfg.MaxBody)
@@ -204,6 +205,7 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 		out.Body = s.in.reader()
 		out.GetBody = func() (io.ReadCloser, error) { return s.in.reader(), nil }
 	}
+	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
 	res, err := p.transport.RoundTrip(out)
 	if err != nil {
 		return nil, err
@@ -213,15 +215,35 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 		return nil, fmt.Errorf("answered with status %03d, which ends no request", res.StatusCode)
 	}
 	s.dropBody() // no other server will be asked
-	res.Body = s.respond(res.Header.Get("Content-Type"), res.Body)
+	res.Body = &answerBody{session: s, ReadCloser: s.respond(res.Header.Get("Content-Type"), res.Body)}
 	return res, nil
 }
 
-// answerWriter remembers what was sent to the client.
+// answerBody has the server watched while more of its answer is waited for.
+type answerBody struct {
+	io.ReadCloser
+	session *session
+	begun   bool
+}
+
+// Read implements io.Reader.
+func (b *answerBody) Read(p []byte) (int, error) {
+	if b.begun {
+		b.session.watch.expect(errBetweenBytes, b.session.timeouts.BetweenBytes)
+	}
+	n, err := b.ReadCloser.Read(p)
+	b.begun = b.begun || n > 0
+	b.session.watch.relax() // what the client takes its time for is not the server's fault
+	return n, err
+}
+
+// answerWriter remembers what was sent to the client, and bounds how long the client may
+// take nothing of it.
 type answerWriter struct {
 	http.ResponseWriter
-	code    int
-	session *session // nil until there is one
+	connection *http.ResponseController // with the client
+	code       int
+	session    *session // nil until there is one
 }
 
 // WriteHeader implements http.ResponseWriter.
@@ -235,7 +257,31 @@ func (w *answerWriter) WriteHeader(code int) {
 // Write implements http.ResponseWriter.
 func (w *answerWriter) Write(p []byte) (int, error) {
 	w.begin(http.StatusOK)
-	return w.ResponseWriter.Write(p)
+	w.hurry()
+	n, err := w.ResponseWriter.Write(p)
+	return n, w.note(err)
+}
+
+// FlushError implements what http.ResponseController flushes by.
+func (w *answerWriter) FlushError() error {
+	w.hurry()
+	return w.note(w.connection.Flush())
+}
+
+// hurry bounds the next write. What a client takes nothing of for so long ends there.
+func (w *answerWriter) hurry() {
+	within := defaultTimeouts.Client
+	if w.session != nil {
+		within = w.session.timeouts.Client
+	}
+	_ = w.connection.SetWriteDeadline(time.Now().Add(within)) // where there is none to set, there is no bound
+}
+
+func (w *answerWriter) note(err error) error {
+	if w.session != nil && errors.Is(err, os.ErrDeadlineExceeded) {
+		w.session.stalled = true
+	}
+	return err
 }
 
 func (w *answerWriter) begin(code int) {

@@ -31,7 +31,9 @@ type session struct {
 	cancel  context.CancelCauseFunc
 
 	flow       policies.FlowKey // as the request says; what it counts for is request.Flow
-	memory     *part            // of the budget
+	timeouts   Timeouts
+	watch      watch
+	memory     *part // of the budget
 	in         inbound
 	request    controller.Request
 	dispatched bool
@@ -41,16 +43,21 @@ type session struct {
 	usage      *usageReader
 	begun      atomic.Bool // the client has been answered something
 	failure    error       // why there is no answer to pass on
+	stalled    bool        // the client takes nothing of it
 }
 
 // open begins a session: it finds out whose request it is, before anything else of it is
 // read. The caller ends the session unless it was refused.
 func (g *Gateway) open(ctx context.Context, h http.Header) (*session, *refusal) {
-	flow, refused := g.tenants.Load().identify(h)
+	tenants := g.tenants.Load()
+	flow, refused := tenants.identify(h)
 	if refused != nil {
 		return nil, refused
 	}
-	s := &session{gateway: g, flow: flow}
+	s := &session{gateway: g, flow: flow, timeouts: defaultTimeouts}
+	if tenants.Timeouts != nil {
+		s.timeouts = tenants.Timeouts(flow.ID, first(h, objectiveHeaders[:])).or(defaultTimeouts)
+	}
 	s.request.TargetTTFT = targetTTFT(h)
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.memory = g.budget.open(flow.ID, func() { s.cancel(errMemory) })
@@ -172,6 +179,7 @@ func (s *session) wait() *refusal {
 		return refusalOf(outcome)
 	}
 	s.memory.keep()
+	s.watch.start(s)
 	s.dispatched, s.entry = true, g.flows.begin(s.request.Flow)
 	if revoked := s.request.Revoked(); revoked != nil {
 		go func() { // ends with ctx
@@ -227,13 +235,21 @@ func (s *session) respond(contentType string, body io.ReadCloser) *usageReader {
 	return s.usage
 }
 
+// over is the bound that the request went beyond, or nil.
+func (s *session) over() (b *bound) {
+	if s.stalled {
+		return errClientStalled // by which the connection, and so the context, ended before it could be told
+	}
+	errors.As(context.Cause(s.ctx), &b)
+	return b
+}
+
 // ended is the answer to a request whose context ended.
 func (s *session) ended() *refusal {
-	cause := context.Cause(s.ctx)
-	var over *bound
-	switch {
-	case errors.As(cause, &over):
+	if over := s.over(); over != nil {
 		return &over.refusal
+	}
+	switch cause := context.Cause(s.ctx); {
 	case errors.Is(cause, errRevoked):
 		return evicted()
 	case errors.Is(cause, errBlind):
@@ -244,14 +260,18 @@ func (s *session) ended() *refusal {
 
 // end gives back whatever the session holds and settles what the request cost.
 func (s *session) end() {
-	var over *bound
-	if errors.As(context.Cause(s.ctx), &over) {
+	s.watch.stop()
+	over := s.over()
+	if over != nil {
 		s.gateway.cfg.Metrics.overBound(over.name)
 	}
 	s.cancel(nil)
 	defer s.memory.close()
 	if s.response != nil {
 		_ = s.response.Close() // the connection's end is all that can come of it
+	}
+	if over != nil && over.endpoint && s.slot != nil {
+		s.unreached(over)
 	}
 	s.giveBack()
 	if !s.dispatched {

@@ -14,6 +14,9 @@ type Tenants struct {
 	// Priority returns the priority of a flow's request that names the objective,
 	// which may be empty; nil gives all 0.
 	Priority func(flow, objective string) int
+	// Timeouts returns how long a flow's request that names the objective, which may be
+	// empty, may hold its slots; nil gives all the defaults.
+	Timeouts func(flow, objective string) Timeouts
 	// Keys are the flows by the SHA-256 of their API keys. With any, a request must
 	// carry one as a bearer token, which is removed; its own header for the flow is
 	// ignored. nil trusts the fairness header.

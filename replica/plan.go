@@ -93,7 +93,19 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 		}
 		return plan.Flows.Priority(flow, objective)
 	}
-	return gateway.Tenants{Priority: priority, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows}
+	timeouts := func(flow, objective string) gateway.Timeouts {
+		w := plan.Flows.Timeouts(objective)
+		given := func(d *config.Duration) time.Duration {
+			if d == nil {
+				return 0
+			}
+			return time.Duration(*d)
+		}
+		return gateway.Timeouts{
+			Client: given(w.Client), FirstByte: given(w.FirstByte), BetweenBytes: given(w.BetweenBytes), Request: given(w.Request),
+		}
+	}
+	return gateway.Tenants{Priority: priority, Timeouts: timeouts, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows}
 }
 
 // openLedger opens the ledger that replicas share, or one in memory.
