@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
 )
@@ -43,10 +44,11 @@ func TestFlowLabelsAreCollected(t *testing.T) {
 	}
 }
 
-// exported returns the names of all metrics.
+// exported returns the names of all metrics, the fleet's own among them.
 func exported() map[string]bool {
 	descriptions := make(chan *prometheus.Desc, 1000)
 	NewMetrics("p").Describe(descriptions)
+	(&gossip.Fleet{}).Metrics("p").Describe(descriptions)
 	close(descriptions)
 	names := make(map[string]bool)
 	for d := range descriptions {
