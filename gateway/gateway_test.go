@@ -23,7 +23,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
-	"github.com/weirflow/weir/modelserver"
+	"github.com/weirflow/weir/internal/modelserver"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/saturation"

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"os"
 
-	"github.com/weirflow/weir/demo"
+	"github.com/weirflow/weir/internal/demo"
 )
 
 func main() {

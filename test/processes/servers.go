@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/modelserver"
+	"github.com/weirflow/weir/internal/modelserver"
 )
 
 // Servers are the model Servers, with one count of what is in flight at all of

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/weirflow/weir/demo"
+	"github.com/weirflow/weir/internal/demo"
 )
 
 func newDemo() *cobra.Command {

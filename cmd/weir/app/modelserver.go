@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/gateway/serving"
-	"github.com/weirflow/weir/modelserver"
+	"github.com/weirflow/weir/internal/modelserver"
 )
 
 func newModelServer() *cobra.Command {

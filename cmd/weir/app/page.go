@@ -8,8 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/weirflow/weir/demo"
 	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/internal/demo"
 )
 
 //go:embed page.html

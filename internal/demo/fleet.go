@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/modelserver"
+	"github.com/weirflow/weir/internal/modelserver"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/shard"
