@@ -194,12 +194,14 @@ func (d *driver) noteTurn(err error) {
 		log.Error("another process runs under this replica id: give one of them another", zap.Error(err))
 	case state == core.Outage:
 		log.Warn("ledger out of reach, going on within this replica's share of the limit", zap.Error(err))
+	case state == core.Slow:
+		log.Warn("the ledger is slow: turns take long on average, and requests wait for them")
 	case state == core.Connected:
 		log.Info("connected to the ledger")
 	default:
 		log.Info("registering with the ledger")
 	}
-	if state == core.Connected && d.sharing != nil {
+	if (state == core.Connected || state == core.Slow) && d.sharing != nil {
 		d.sharing.registered()
 	}
 }

@@ -316,7 +316,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("flow_control_in_flight", prometheus.GaugeValue, float64(v.Totals.InFlight))
 	send("flow_control_limit", prometheus.GaugeValue, float64(v.Pool.Limit))
 	send("endpoints", prometheus.GaugeValue, float64(v.Pool.Endpoints))
-	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Outage, core.Superseded} {
+	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Slow, core.Outage, core.Superseded} {
 		value := 0.0
 		if state == v.Ledger {
 			value = 1

@@ -18,8 +18,8 @@ import (
 //	     └────────────────────┴───────────────────────────────────┘ (it registers)
 //
 // Invariants: at most one turn is under way. number counts up with each, and
-// answered <= number. failures == 0 or the last turn failed, since began before it. In an
-// outage register is raised.
+// answered <= number. failures == 0 or the last turn failed. In an outage register is
+// raised.
 type exchange struct {
 	replica     string
 	incarnation uint64
@@ -42,12 +42,15 @@ type exchange struct {
 	last       time.Time // when the last turn began
 	leased     time.Time // when the last answered one did
 
-	failures   int       // in a row
-	since      time.Time // when the first of them began
-	retry      time.Time // not before
-	outage     bool      // this replica goes on by itself
-	superseded bool      // another process has this replica's id
-	left       bool      // there will be no further turn
+	failures   int           // in a row
+	since      time.Time     // when the first of them ended, or the first answered one after them
+	took       time.Duration // what the last answered turn took
+	pace       time.Duration // what answered turns took of late, on average
+	slow       bool          // that is long
+	retry      time.Time     // not before
+	outage     bool          // this replica goes on by itself
+	superseded bool          // another process has this replica's id
+	left       bool          // there will be no further turn
 }
 
 // clock is how far the ledger's clock is ahead of this replica's.
@@ -88,7 +91,11 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 		e.failed(now, err)
 		return
 	}
-	e.failures, e.retry = 0, time.Time{}
+	if e.failures > 0 {
+		e.failures, e.since = 0, now
+	}
+	e.retry = time.Time{}
+	e.timed(now.Sub(e.last))
 	e.clock.ahead = reply.Now.Sub(now)
 	switch {
 	case reply.Status == store.Register:
@@ -149,10 +156,7 @@ func (e *exchange) failed(now time.Time, err error) {
 		return
 	}
 	if e.failures == 0 {
-		e.since = e.last
-		if e.slept(now) {
-			e.since = now
-		}
+		e.since = now
 	}
 	pause := min(e.timings.MinPause<<min(e.failures, 8), e.timings.MaxPause)
 	e.failures++
@@ -171,10 +175,42 @@ func (e *exchange) failed(now time.Time, err error) {
 // is out of date.
 func (e *exchange) slept(now time.Time) bool { return now.Sub(e.last) > e.timings.StaleAfter }
 
-// silent reports whether turns fail, or one has no answer, for so long that the other
-// replicas should hear of it.
-func (e *exchange) silent(now time.Time) bool {
-	return e.failures > 0 && now.Sub(e.since) >= e.timings.LostAfter || e.underWay && now.Sub(e.last) >= e.timings.LostAfter
+// timed takes in what an answered turn took. A ledger is called slow when turns take long
+// on average, and no longer when they take half of that.
+func (e *exchange) timed(took time.Duration) {
+	e.took = took
+	e.pace += (took - e.pace) / 4
+	if e.slow {
+		e.slow = e.pace >= e.timings.SlowTurn/2
+	} else {
+		e.slow = e.pace >= e.timings.SlowTurn
+	}
+}
+
+// lost reports whether the other replicas should take the ledger for lost here, given
+// whether they do: turns have failed for a while. A turn that is merely slow is no loss,
+// and one that succeeds slowly after failures no proof that it is over; so that replicas
+// do not take back and forth what they leave each other.
+func (e *exchange) lost(now time.Time, before bool) bool {
+	switch long := now.Sub(e.since); {
+	case e.failures > 0:
+		return before || long >= e.timings.LostAfter
+	case e.took < e.timings.LostAfter:
+		return false
+	default:
+		return before && long < e.timings.RegainedAfter
+	}
+}
+
+// nextLoss is when lost may change without a turn's end.
+func (e *exchange) nextLoss(before bool) (at time.Time, ok bool) {
+	switch {
+	case e.failures > 0 && !before:
+		return e.since.Add(e.timings.LostAfter), true
+	case e.failures == 0 && before:
+		return e.since.Add(e.timings.RegainedAfter), true
+	}
+	return time.Time{}, false
 }
 
 // wake reads the messages of a wake-up if they are the next in number and this replica's
@@ -204,6 +240,8 @@ func (e *exchange) state() LedgerState {
 		return Outage
 	case e.register.raised:
 		return Registering
+	case e.slow:
+		return Slow
 	default:
 		return Connected
 	}
@@ -218,6 +256,8 @@ const (
 	Registering LedgerState = "registering"
 	// Connected: turns are answered.
 	Connected LedgerState = "connected"
+	// Slow: turns are answered, but take long.
+	Slow LedgerState = "slow"
 	// Outage: the ledger is out of reach, and the replica dispatches within its share.
 	Outage LedgerState = "outage"
 	// Superseded: another process has taken this replica's id, for good.

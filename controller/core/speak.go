@@ -12,7 +12,7 @@ import (
 // speak returns the messages that are due to other replicas.
 func (h *handover) speak(now time.Time) (messages []coordinator.Message) {
 	if len(h.fleet.byID) > 0 {
-		h.silent = h.exchange.silent(now)
+		h.silent = h.exchange.lost(now, h.silent)
 		for _, p := range h.fleet.sorted {
 			if p.up {
 				h.speakTo(now, p)
@@ -104,8 +104,8 @@ func (h *handover) watch(now time.Time) {
 
 // next is when a message, or an acknowledgment, is due at the latest.
 func (h *handover) next(next time.Time) time.Time {
-	if e := h.exchange; e.underWay && !h.silent && len(h.fleet.byID) > 0 {
-		next = earlier(next, e.last.Add(h.cfg.Timings.LostAfter))
+	if at, ok := h.exchange.nextLoss(h.silent); ok && len(h.fleet.byID) > 0 {
+		next = earlier(next, at)
 	}
 	for _, p := range h.fleet.sorted {
 		if len(p.out.awaited) > 0 {

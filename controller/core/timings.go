@@ -11,8 +11,8 @@ import "time"
 //	an offer, a load at the ledger     RepeatEvery                                        1 s
 //	a message to another replica       PeerTimeout, or RepeatEvery if nothing follows     0.5 s, 1 s
 //	an owner that stalls               PeerTimeout                                        0.5 s
-//	the ledger                         OutageAfter + one try (the turn's timeout)         1 s
-//	                                    + MaxPause
+//	the ledger, connections refused    OutageAfter + MaxPause                             0.5 to 0.75 s
+//	the ledger, nothing answered       the same and a try more (the turn's timeout)       1 to 1.25 s
 //	a replica's slots                  half a Lease where all others state it dead, a     1.5 s, 3 s
 //	                                    Lease otherwise
 //	a replica that only lost the       LostAfter until the others leave it its share,     0.2 s, 1 s
@@ -58,12 +58,17 @@ type Timings struct {
 	// failure, and half of it is drawn at random, so that replicas do not come back in
 	// step.
 	MinPause, MaxPause time.Duration
-	// LostAfter is how long the ledger must have been silent before the others are
-	// informed: early, so that they leave this replica its share by the time it takes it.
-	LostAfter time.Duration
-	// OutageAfter is how long turns may fail before the replica dispatches by itself.
-	// Until then requests only wait. Shorter mistakes a stall of the ledger for its loss.
+	// LostAfter is how long turns must fail before the others are informed: early, so that
+	// they leave this replica its share by the time it takes it. A turn that is answered
+	// sooner than that afterwards ends it; slower ones do when none has failed for
+	// RegainedAfter.
+	LostAfter, RegainedAfter time.Duration
+	// OutageAfter is how long turns may fail, from the end of the first, before the
+	// replica dispatches by itself. Until then requests only wait. Shorter mistakes a
+	// stall of the ledger for its loss.
 	OutageAfter time.Duration
+	// SlowTurn is how long turns take on average when the ledger is called slow.
+	SlowTurn time.Duration
 	// HolderKnownAfter is how long after the ledger first said that a replica holds a
 	// lease all others know it; a third of the lease, twice what they take to ask. Until
 	// then it takes no share in an outage, since they would not leave it one.
@@ -92,7 +97,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
-		LostAfter: 200 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond,
+		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond,
 		PeerTimeout: 500 * time.Millisecond, PeerWindow: 4, PeerKept: 10 * lease,
 	}
 }

@@ -1,0 +1,109 @@
+package processes
+
+import (
+	"math/rand/v2"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// Delay is a way to a TCP server on which everything takes longer, in both directions,
+// and nothing is lost or overtaken.
+type Delay struct {
+	// Address is where to connect to instead of the server.
+	Address string
+
+	server         string
+	oneWay, jitter atomic.Int64
+	open           sync.WaitGroup
+}
+
+// StartDelay returns a way to the server, without delay so far. It ends with the test.
+func StartDelay(tb testing.TB, server string) *Delay {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	d := &Delay{Address: l.Addr().String(), server: server}
+	var mu sync.Mutex
+	var conns []net.Conn
+	d.open.Go(func() {
+		for {
+			client, err := l.Accept()
+			if err != nil {
+				return
+			}
+			server, err := net.Dial("tcp", d.server)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			mu.Lock()
+			conns = append(conns, client, server)
+			mu.Unlock()
+			d.open.Go(func() { d.pass(client, server) })
+			d.open.Go(func() { d.pass(server, client) })
+		}
+	})
+	tb.Cleanup(func() {
+		_ = l.Close()
+		mu.Lock()
+		for _, c := range conns {
+			_ = c.Close()
+		}
+		mu.Unlock()
+		d.open.Wait()
+	})
+	return d
+}
+
+// Set makes a round trip take so much longer, and up to jitter more, drawn anew for
+// each piece.
+func (d *Delay) Set(roundTrip, jitter time.Duration) {
+	d.oneWay.Store(int64(roundTrip / 2))
+	d.jitter.Store(int64(jitter / 2))
+}
+
+// piece is bytes on their way.
+type piece struct {
+	due   time.Time
+	bytes []byte
+}
+
+// pass carries bytes one way until either end closes.
+func (d *Delay) pass(from, to net.Conn) {
+	pieces := make(chan piece, 1024)
+	go func() {
+		defer close(pieces)
+		for {
+			buf := make([]byte, 32<<10)
+			n, err := from.Read(buf)
+			if n > 0 {
+				due := time.Now().Add(time.Duration(d.oneWay.Load()))
+				if j := d.jitter.Load(); j > 0 {
+					due = due.Add(time.Duration(rand.Int64N(j)))
+				}
+				pieces <- piece{due, buf[:n]}
+			}
+			if err != nil {
+				return
+			}
+		}
+	}()
+	var err error
+	for p := range pieces {
+		if err != nil {
+			continue // the reader ends once its side is closed
+		}
+		time.Sleep(time.Until(p.due))
+		if _, err = to.Write(p.bytes); err != nil {
+			_ = from.Close()
+		}
+	}
+	if c, ok := to.(*net.TCPConn); ok {
+		_ = c.CloseWrite()
+	}
+}
