@@ -17,6 +17,7 @@ func TestDamageBeginsAnEpoch(t *testing.T) {
 	for _, c := range []struct{ what, key, field, value string }{
 		{"state", "", "members", "x"},
 		{"replica", ":replicas", "a", "a\x1f-3"},
+		{"incarnation", ":replicas", "a", "a\x1fx" + strings.Repeat("\x1f0", 6) + "\x1f\x1f\x1f0\x1f"},
 		{"book", ":books", "0:4:fair", "inf"},
 		{"band", ":bands", "0", ""},
 		{"another type", ":leases", "", ""},

@@ -28,10 +28,11 @@ local function read_replica(s)
   registered, last, batch, sent, read, unread, revoking =
     tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
       tonumber(revoking)
-  if not (registered and registered >= 0 and registered < LARGEST and last and last >= 0 and
-    last < LARGEST and batch and batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and
-    read and read >= 0 and read < LARGEST and unread and unread >= 0 and unread < LARGEST and revoking and
-    revoking >= 0 and revoking < LARGEST) then damaged('replica', s) end
+  if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and registered and
+    registered >= 0 and registered < LARGEST and last and last >= 0 and last < LARGEST and batch and
+    batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and read and read >= 0 and
+    read < LARGEST and unread and unread >= 0 and unread < LARGEST and revoking and revoking >= 0 and
+    revoking < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
     sent = sent, read = read, unread = unread, dead = dead, bands = bands, revoking = revoking,
     sheddable = sheddable }

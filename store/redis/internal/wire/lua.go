@@ -186,6 +186,9 @@ func (w *writer) parse(all []Field, otherwise string) {
 			checks = append(checks, value, value+" > -LARGEST", value+" < LARGEST")
 		case Float:
 			checks = append(checks, value, value+" > -FARTHEST", value+" < FARTHEST")
+		case Padded:
+			checks = append(checks, value, "#"+value+" == 20", "not match("+value+", '%D')")
+			continue
 		case FloatText:
 			checks = append(checks, "is_finite(tonumber("+value+"))")
 			continue
