@@ -27,7 +27,7 @@ end
 -- keep it in theirs, this one must do without; once none of them has taken a turn for
 -- a lease, it begins anew.
 local kept_until = tonumber(keeper[2] or nil) or 0
-local kept_by_others = keeper[1] and keeper[1] ~= format_number and (match(keeper[1], '^%x%x%x%x%x%x%x%x$') or match(keeper[1], '^%d$'))
+local kept_by_others = keeper[1] and keeper[1] ~= format_number and (match(keeper[1], '^%x%x%x%x%x%x%x%x$') or keeper[1] == '1')
 if kept_by_others and now < kept_until and kept_until < now + 600e6 then
   return redis.error_reply('FORMAT ' .. keeper[1])
 end
