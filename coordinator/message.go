@@ -16,8 +16,8 @@ const ProtocolVersion = 3
 // an owner, about the receiver's tickets in its own.
 //
 // Messages may be lost, repeated or come out of order: those that carry tickets
-// are numbered and acknowledged, and whenever the count is off the sender states
-// all of its tickets again.
+// are numbered and acknowledged, and when a number is missing the sender repeats all of
+// its tickets.
 type Message struct {
 	// From and To are replicas. Incarnation is the sender's run, ToIncarnation
 	// the receiver's as the sender knows it.
@@ -27,9 +27,9 @@ type Message struct {
 	// Number counts the messages with tickets from this sender to the receiver,
 	// from 1; 0 means that there is nothing to acknowledge.
 	Number uint64
-	// Restate is set when Queued has all of the sender's tickets that the
-	// receiver should have.
-	Restate bool
+	// Full is set when Queued repeats in full the sender's tickets that the receiver
+	// should have.
+	Full bool
 	// Queued are tickets to queue, all of them the sender's.
 	Queued []shard.Ticket
 	// Gone numbers the sender's tickets that wait no longer, or wait elsewhere.
@@ -37,7 +37,7 @@ type Message struct {
 
 	// Acknowledged is the last number taken in from the receiver's incarnation.
 	Acknowledged uint64
-	// Resync asks for a Restate: a number was missing.
+	// Resync asks for a Full message: a number was missing.
 	Resync bool
 	// Rejected numbers the receiver's tickets that the sender's buffer had no
 	// room for. They are named again until the receiver says they are gone.

@@ -31,7 +31,7 @@ type flow struct {
 
 	counter float64 // as last learnt from the ledger
 	lift    float64 // what the ledger is expected to add for the idle time
-	alone   float64 // what this replica served in an outage
+	own     float64 // what this replica served in an outage
 	pending float64 // the charges of offered
 	unsure  bool    // in band.unsure
 	idle    bool    // its next offer is the first since it was idle
@@ -56,7 +56,7 @@ func (f *flow) Len() int {
 	return f.waiting.Len()
 }
 func (f *flow) Weight() float64  { return f.weight }
-func (f *flow) Counter() float64 { return f.counter + f.alone + f.lift + f.pending }
+func (f *flow) Counter() float64 { return f.counter + f.own + f.lift + f.pending }
 
 func (f *flow) Head() policies.QueueItemAccessor {
 	if f.waiting.Len() == 0 {

@@ -54,8 +54,8 @@ func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
 	s.changed = s.changed[:0]
 }
 
-// Restate hands over every offer, to be repeated in full.
-func (s *Set) Restate(offer func(Offer)) {
+// Repeat hands over every offer, to be repeated in full.
+func (s *Set) Repeat(offer func(Offer)) {
 	for _, it := range s.changed {
 		it.changed = false
 	}
@@ -75,7 +75,7 @@ func (s *Set) noteStated(it *item) {
 	s.unanswered = append(s.unanswered, it)
 }
 
-// Answered notes that the ledger has what the last Changes or Restate handed over.
+// Answered notes that the ledger has what the last Changes or Repeat handed over.
 func (s *Set) Answered() {
 	for _, it := range s.unanswered {
 		// What changed meanwhile is in changed again, and is compared with this.
@@ -90,7 +90,7 @@ func (s *Set) Answered() {
 	s.unanswered = s.unanswered[:0]
 }
 
-// Failed notes that the ledger may or may not have what the last Changes or Restate
+// Failed notes that the ledger may or may not have what the last Changes or Repeat
 // handed over; it will be stated again.
 func (s *Set) Failed() {
 	for _, it := range s.unanswered {
@@ -112,7 +112,7 @@ func (it *item) asOffer() Offer {
 		o.Tokens = float64(it.Ticket.InputTokens + it.Ticket.OutputTokens)
 	}
 	if f.band.counts() {
-		o.Rank -= f.lift + f.alone
+		o.Rank -= f.lift + f.own
 	}
 	return o
 }

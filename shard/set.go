@@ -81,7 +81,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 		f.idleNode.Remove()
 		f.idle = bd.account.LiftsIdle && !t.Waited
 		if f.idle {
-			f.lift = max(0, bd.v-f.counter-f.alone)
+			f.lift = max(0, bd.v-f.counter-f.own)
 		}
 	}
 	s.items[t.ID] = it
@@ -185,11 +185,11 @@ func (s *Set) Charged(key policies.FlowKey, delta float64) {
 	}
 }
 
-// ChargedAlone moves a flow's place for what this replica served in an outage, until
+// ChargedInOutage moves a flow's place for what this replica served in an outage, until
 // Rejoin.
-func (s *Set) ChargedAlone(key policies.FlowKey, delta float64) {
+func (s *Set) ChargedInOutage(key policies.FlowKey, delta float64) {
 	if f := s.counted(key); f != nil {
-		f.alone += delta
+		f.own += delta
 		f.derive()
 	}
 }
@@ -206,17 +206,17 @@ func (s *Set) counted(key policies.FlowKey) *flow {
 func (s *Set) Rejoin() {
 	for _, bd := range s.bands {
 		for _, f := range bd.sorted() {
-			if f.alone != 0 {
-				f.alone = 0
+			if f.own != 0 {
+				f.own = 0
 				f.derive()
 			}
 		}
 	}
 }
 
-// Tell passes on what was learnt from the ledger about a band: V, and what other
+// Learn passes on what was learnt from the ledger about a band: V, and what other
 // replicas have queued. It must be called before Answered.
-func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
+func (s *Set) Learn(priority int, v float64, queued, bytes int64) {
 	if bd := s.find(priority); bd != nil {
 		if v > bd.v {
 			bd.v = v
@@ -227,8 +227,8 @@ func (s *Set) Tell(priority int, v float64, queued, bytes int64) {
 	}
 }
 
-// TellOthers passes on what other replicas have queued in all bands.
-func (s *Set) TellOthers(queued, bytes int64) {
+// LearnOthers passes on what other replicas have queued in all bands.
+func (s *Set) LearnOthers(queued, bytes int64) {
 	s.others = amount{max(0, queued), max(0, bytes)}
 }
 

@@ -82,8 +82,8 @@ func TestFill(t *testing.T) {
 	cfg.MaxBytes = 1000
 	s := New(cfg)
 	flood(s, 0, 20, "a", 0)
-	s.Tell(0, 0, 30, 200)
-	s.TellOthers(50, 300)
+	s.Learn(0, 0, 30, 200)
+	s.LearnOthers(50, 300)
 	band, made := s.Band(0)
 	if f := band.Fill(); made || f != (Fill{0.5, 400 / 1e9}) {
 		t.Errorf("20 of 100 here and 30 elsewhere: %+v", f)
@@ -154,7 +154,7 @@ func TestRankIsDerivedFromTheLearntCounter(t *testing.T) {
 	s.Taken(policies.TicketID{Ingress: "r", Seq: 0}, 40, start) // served elsewhere meanwhile
 	s.Refill()
 	var ranks []float64
-	s.Restate(func(o Offer) { ranks = append(ranks, o.Rank) })
+	s.Repeat(func(o Offer) { ranks = append(ranks, o.Rank) })
 	if fmt.Sprint(ranks) != "[40 41 42 43]" {
 		t.Errorf("ranks %v, want them to follow the learnt counter", ranks)
 	}
@@ -231,7 +231,7 @@ func TestPicksAreRankedByTurns(t *testing.T) {
 	turn()
 	taken(5)
 	turn()
-	s.Tell(0, 7, 0, 0) // others had their turns
+	s.Learn(0, 7, 0, 0) // others had their turns
 	taken(10)
 	turn()
 	s.Remove(policies.TicketID{Ingress: "r", Seq: 11}, start) // a's last: its turn is over
@@ -339,12 +339,12 @@ func TestCapsCountTheFleet(t *testing.T) {
 	cfg.MaxRequests = 15
 	s := New(cfg)
 	flood(s, 0, 1, "a", 0)
-	s.Tell(0, 0, 7, 70) // other replicas hold 7 of the band's 10
-	s.Elsewhere(0, 0.1) // no flow of theirs more than one
+	s.Learn(0, 0, 7, 70) // other replicas hold 7 of the band's 10
+	s.Elsewhere(0, 0.1)  // no flow of theirs more than one
 	if refused, _ := flood(s, 10, 5, "a", 0); refused != 3 {
 		t.Errorf("%d of 5 were refused beside the 7 of others and 1 here, want 3", refused)
 	}
-	s.TellOthers(12, 120) // and 12 of all bands' 15
+	s.LearnOthers(12, 120) // and 12 of all bands' 15
 	s.LowestElsewhere(0)
 	if refused, displaced := flood(s, 100, 2, "b", 1); refused != 0 || displaced != 2 {
 		t.Errorf("a higher band at the cap over all: %d refused, %d displaced; want 2 displaced", refused, displaced)
@@ -357,7 +357,7 @@ func TestLargestElsewhereMakesRoom(t *testing.T) {
 	here, there := New(testConfig(400)), New(testConfig(400))
 	flood(there, 0, 400, "flood", 0)
 	flood(here, 999, 1, "honest-0", 0)
-	here.Tell(0, 0, 400, 4000)
+	here.Learn(0, 0, 400, 4000)
 	if !here.NearlyFull() {
 		t.Error("it is not time to ask what flows elsewhere hold")
 	}
@@ -369,13 +369,13 @@ func TestLargestElsewhereMakesRoom(t *testing.T) {
 	if refused, _ := flood(here, 2000, 1, "honest-0", 0); refused != 1 {
 		t.Error("more than a quarter beyond the cap was let in")
 	}
-	there.Tell(0, 0, 100, 1000)
+	there.Learn(0, 0, 100, 1000)
 	there.Elsewhere(0, here.Largest(0))
 	trimmed := there.Trim(time.Time{})
 	if len(trimmed) != 100 {
 		t.Errorf("%d tickets made room, want 100", len(trimmed))
 	}
-	here.Tell(0, 0, 300, 3000)
+	here.Learn(0, 0, 300, 3000)
 	here.Elsewhere(0, there.Largest(0))
 	if trimmed := here.Trim(time.Time{}); len(trimmed) != 0 {
 		t.Errorf("%d honest tickets were displaced", len(trimmed))
@@ -388,7 +388,7 @@ func TestLowestBandElsewhereMakesRoom(t *testing.T) {
 	cfg := testConfig(1000)
 	cfg.MaxRequests = 30
 	s := New(cfg)
-	s.TellOthers(30, 300)
+	s.LearnOthers(30, 300)
 	s.LowestElsewhere(-10)
 	if refused, displaced := flood(s, 0, 8, "honest", 100); refused+displaced > 0 {
 		t.Errorf("%d refused, %d displaced, though a lower band holds the buffer elsewhere", refused, displaced)

@@ -129,9 +129,9 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 		stated := &s.Bands[at]
 		mine += stated.Queued
 		mineBytes += stated.QueuedBytes
-		bs.queues.set.Tell(total.Priority, total.VirtualTime, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)
+		bs.queues.set.Learn(total.Priority, total.VirtualTime, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)
 	}
-	bs.queues.set.TellOthers(r.Queued-mine, r.QueuedBytes-mineBytes)
+	bs.queues.set.LearnOthers(r.Queued-mine, r.QueuedBytes-mineBytes)
 	bs.totals = Totals{InFlight: r.InFlight, Queued: r.Queued, QueuedBytes: r.QueuedBytes, Members: r.Members}
 	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != r.Members) && bs.relimit(now) {
 		bs.agenda.due = true

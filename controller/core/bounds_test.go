@@ -70,7 +70,7 @@ func TestPeerBounds(t *testing.T) {
 			})
 			c.SetMembers(now, coordinator.Members{Live: []coordinator.Member{{ID: "b", Incarnation: 1}}})
 			c.SetStream(now, "b", true)
-			m := coordinator.Message{From: "b", Incarnation: 1, To: "me", ToIncarnation: 1, Number: 1, Restate: true}
+			m := coordinator.Message{From: "b", Incarnation: 1, To: "me", ToIncarnation: 1, Number: 1, Full: true}
 			for i := range 4 {
 				ticket := tc.ticket(i + 1)
 				ticket.ID = policies.TicketID{Ingress: "b", Seq: uint64(i + 1)}

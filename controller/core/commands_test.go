@@ -176,7 +176,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "receive":
 		// A message comes from a replica that is no core of the script.
 		//
-		// receive b number=1 queued=(flow/seq,...) gone=(seq,...) rejected=(seq,...) unserved=(seq,...) declined=(seq,...) acknowledged=1 restate resync leaving lost
+		// receive b number=1 queued=(flow/seq,...) gone=(seq,...) rejected=(seq,...) unserved=(seq,...) declined=(seq,...) acknowledged=1 full resync leaving lost
 		r.core.Receive(s.now, a.message())
 	case "deliver":
 		// The messages on their way between the cores arrive, and those that answer
@@ -302,7 +302,7 @@ func (a args) message() *coordinator.Message {
 	from := a.d.CmdArgs[0].Key
 	m := &coordinator.Message{
 		From: from, Incarnation: 1, To: a.text("at", "me"), ToIncarnation: 1,
-		Restate: a.d.HasArg("restate"), Resync: a.d.HasArg("resync"), Leaving: a.d.HasArg("leaving"), LedgerLost: a.d.HasArg("lost"),
+		Full: a.d.HasArg("full"), Resync: a.d.HasArg("resync"), Leaving: a.d.HasArg("leaving"), LedgerLost: a.d.HasArg("lost"),
 	}
 	number := func(text string) uint64 {
 		n, err := strconv.ParseUint(text, 10, 64)

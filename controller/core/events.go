@@ -99,7 +99,7 @@ func (c *Core) recharge(r *request, usage Usage) {
 	case !r.own:
 		c.settlements.settle(r.Flow, r.policy, delta, r.counter, tokens)
 	case c.exchange.outage:
-		c.queues.set.ChargedAlone(r.Flow, delta)
+		c.queues.set.ChargedInOutage(r.Flow, delta)
 	}
 	r.charge, r.counter = charge, r.counter+delta
 }

@@ -23,7 +23,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		default:
 			r.policy, r.charge, r.counter, r.own = b.Policy(), charge, b.VirtualTime(), true
 			if charge != 0 {
-				queued.ChargedAlone(t.Flow, charge)
+				queued.ChargedInOutage(t.Flow, charge)
 				c.ownCharges.add(now, r)
 			}
 			c.exchange.dispatchedAlone()

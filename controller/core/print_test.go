@@ -70,7 +70,7 @@ func printMessage(out *strings.Builder, m *coordinator.Message) {
 	if m.Number != 0 {
 		fmt.Fprintf(out, " number %d", m.Number)
 	}
-	printFlags(out, flag{m.Restate, "restate"}, flag{m.Resync, "resync"}, flag{m.Leaving, "leaving"}, flag{m.LedgerLost, "lost"})
+	printFlags(out, flag{m.Full, "full"}, flag{m.Resync, "resync"}, flag{m.Leaving, "leaving"}, flag{m.LedgerLost, "lost"})
 	for i := range m.Queued {
 		fmt.Fprintf(out, " queue %s/%d", m.Queued[i].Flow, m.Queued[i].ID.Seq)
 	}

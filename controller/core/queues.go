@@ -84,7 +84,7 @@ func (q *queues) state(now time.Time, s *store.Statement) {
 		return
 	}
 	q.stated = now
-	q.set.Restate(offer)
+	q.set.Repeat(offer)
 	if s.Register {
 		q.stateCounters(s)
 	}

@@ -78,14 +78,14 @@ func (h *handover) takeIn(now time.Time, p *peer, m *coordinator.Message) {
 	case m.Number <= in.received:
 		in.ackDue = true // repeated or late
 		return
-	case !m.Restate && (m.Number != in.received+1 || in.received == 0):
+	case !m.Full && (m.Number != in.received+1 || in.received == 0):
 		in.resync = true
 		return
 	}
 	in.received, in.ackDue, in.resync = m.Number, true, false
 	h.exchange.agenda.touched = true
 	gone := func(seq uint64) bool { return slices.Contains(m.Gone, seq) }
-	if m.Restate {
+	if m.Full {
 		stated := make(map[uint64]bool, len(m.Queued))
 		for i := range m.Queued {
 			stated[m.Queued[i].ID.Seq] = true

@@ -18,7 +18,7 @@ var ErrMalformed = errors.New("malformed message")
 // stream.
 func encode(m *coordinator.Message) *ticketpb.Message {
 	w := &ticketpb.Message{
-		ToIncarnation: m.ToIncarnation, Number: m.Number, Restate: m.Restate, Gone: m.Gone,
+		ToIncarnation: m.ToIncarnation, Number: m.Number, Full: m.Full, Gone: m.Gone,
 		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, Unserved: m.Unserved, Declined: m.Declined,
 		Leaving: m.Leaving, LedgerLost: m.LedgerLost,
 	}
@@ -37,7 +37,7 @@ func encode(m *coordinator.Message) *ticketpb.Message {
 func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (coordinator.Message, error) {
 	m := coordinator.Message{
 		From: from, Incarnation: incarnation, To: to,
-		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Restate: w.GetRestate(), Gone: w.GetGone(),
+		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Full: w.GetFull(), Gone: w.GetGone(),
 		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
 		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(),
 	}

@@ -106,7 +106,7 @@ func (e *end) waitLog(t *testing.T, text string) {
 
 func message(from, to string, queued int) coordinator.Message {
 	m := coordinator.Message{
-		From: from, Incarnation: 7, To: to, ToIncarnation: 8, Number: 3, Restate: true,
+		From: from, Incarnation: 7, To: to, ToIncarnation: 8, Number: 3, Full: true,
 		Gone: []uint64{4}, Acknowledged: 5, Resync: true, Rejected: []uint64{6}, Leaving: true, LedgerLost: true,
 	}
 	for i := range queued {

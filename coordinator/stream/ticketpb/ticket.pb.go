@@ -118,7 +118,7 @@ type Message struct {
 	Hello         *Hello                 `protobuf:"bytes,1,opt,name=hello,proto3" json:"hello,omitempty"`
 	ToIncarnation uint64                 `protobuf:"fixed64,2,opt,name=to_incarnation,json=toIncarnation,proto3" json:"to_incarnation,omitempty"`
 	Number        uint64                 `protobuf:"varint,3,opt,name=number,proto3" json:"number,omitempty"`
-	Restate       bool                   `protobuf:"varint,4,opt,name=restate,proto3" json:"restate,omitempty"`
+	Full          bool                   `protobuf:"varint,4,opt,name=full,proto3" json:"full,omitempty"`
 	Queued        []*Ticket              `protobuf:"bytes,5,rep,name=queued,proto3" json:"queued,omitempty"`
 	Gone          []uint64               `protobuf:"fixed64,6,rep,packed,name=gone,proto3" json:"gone,omitempty"`
 	Acknowledged  uint64                 `protobuf:"varint,7,opt,name=acknowledged,proto3" json:"acknowledged,omitempty"`
@@ -186,9 +186,9 @@ func (x *Message) GetNumber() uint64 {
 	return 0
 }
 
-func (x *Message) GetRestate() bool {
+func (x *Message) GetFull() bool {
 	if x != nil {
-		return x.Restate
+		return x.Full
 	}
 	return false
 }
@@ -598,12 +598,12 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\tR\x02to\x12\x16\n" +
-	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xe0\x03\n" +
+	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xda\x03\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
-	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x18\n" +
-	"\arestate\x18\x04 \x01(\bR\arestate\x12.\n" +
+	"\x06number\x18\x03 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04full\x18\x04 \x01(\bR\x04full\x12.\n" +
 	"\x06queued\x18\x05 \x03(\v2\x16.weir.ticket.v1.TicketR\x06queued\x12\x12\n" +
 	"\x04gone\x18\x06 \x03(\x06R\x04gone\x12\"\n" +
 	"\facknowledged\x18\a \x01(\x04R\facknowledged\x12\x16\n" +
