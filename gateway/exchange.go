@@ -134,6 +134,11 @@ func (x *exchange) open(headers *core.HeaderMap) error {
 			header.Add(h.GetKey(), value)
 		}
 	}
+	if x.path != "" {
+		if refused := checkPath(x.path); refused != nil {
+			return refused
+		}
+	}
 	s, refused := x.gateway.open(x.stream.Context(), header)
 	if refused != nil {
 		return refused

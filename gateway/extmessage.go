@@ -90,7 +90,9 @@ func requestHeaders(destinations []*endpoints.Endpoint, dropKey bool) *extproc.P
 		control = append(control, strings.ToLower(names[0]), strings.ToLower(names[1]))
 	}
 	if dropKey {
-		control = append(control, "authorization")
+		for _, name := range keyHeaders {
+			control = append(control, strings.ToLower(name))
+		}
 	}
 	return &extproc.ProcessingResponse{
 		Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{

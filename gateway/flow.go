@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -56,12 +57,26 @@ func first(h http.Header, names []string) string {
 	return ""
 }
 
-// stripControlHeaders removes the headers that are meant for flow control and not for the
-// model server.
+// gatewayHeaders are those that gateways set, and whose word servers may take; from outside
+// they are forged. X-Envoy-* is another.
+var gatewayHeaders = []string{
+	"X-Gateway-Destination-Endpoint", "X-Gateway-Destination-Endpoint-Subset", "X-Gateway-Destination-Endpoint-Served", "X-Real-Ip", DroppedReasonHeader,
+}
+
+// stripControlHeaders removes what is addressed to flow control and not to the
+// model server, and what only a gateway may say.
 func stripControlHeaders(h http.Header) {
 	for _, names := range [][2]string{flowHeaders, objectiveHeaders, ttftHeaders} {
 		for _, name := range names {
 			h.Del(name)
+		}
+	}
+	for _, name := range gatewayHeaders {
+		h.Del(name)
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Envoy-") {
+			delete(h, name)
 		}
 	}
 }

@@ -11,8 +11,11 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
+	"path"
 	"strings"
 	"time"
+
+	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
@@ -65,7 +68,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	var refused *refusal
 	if !errors.As(err, &refused) {
-		refused = &refusal{status: http.StatusBadGateway, code: "upstream_failed", message: err.Error()}
+		// Where the server is, and what it said, is not for clients.
+		p.gateway.cfg.Logger.Warn("a model server failed before it answered", zap.Error(err))
+		refused = &refusal{status: http.StatusBadGateway, code: "upstream_failed", message: "the model server failed before it answered"}
 	}
 	if refused.status == statusClientGone {
 		answer.code = statusClientGone
@@ -109,6 +114,9 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 
 // checkTarget refuses requests that are not for a model server.
 func checkTarget(r *http.Request) *refusal {
+	if refused := checkPath(r.URL.EscapedPath()); refused != nil {
+		return refused
+	}
 	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
 		return &refusal{
 			status: http.StatusNotFound, code: "unknown_path",
@@ -125,6 +133,20 @@ func checkTarget(r *http.Request) *refusal {
 		r.Header.Del("Upgrade") // an offer that some clients make with every request, and that may be passed over
 	}
 	return nil
+}
+
+// checkPath refuses a path that a server could read as another one than it says: with
+// segments of dots, empty ones, backslashes, or characters that are escaped twice.
+func checkPath(escaped string) *refusal {
+	plain, err := url.PathUnescape(escaped)
+	clean := path.Clean(plain)
+	if strings.HasSuffix(plain, "/") && clean != "/" {
+		clean += "/"
+	}
+	if err == nil && plain == clean && !strings.ContainsAny(plain, `\%`) && !strings.Contains(plain, "/..;") && !strings.Contains(plain, "/.;") {
+		return nil
+	}
+	return badRequest("bad_path", "the path must be written plainly: without . and .. and empty segments, backslashes and characters that are escaped twice")
 }
 
 // readBody reads the request's body, once.
@@ -179,7 +201,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 			}
 			return nil, &refusal{
 				status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: "rejected-no-endpoints",
-				message: fmt.Sprintf("none of the pool's model servers could be reached; the last one tried failed with: %v", last),
+				message: "none of the pool's model servers could be reached",
 			}
 		}
 		tried = append(tried, s.slot.Endpoint)

@@ -49,18 +49,32 @@ func (t *Tenants) identify(h http.Header) (policies.FlowKey, *refusal) {
 			return key, refused
 		}
 	} else {
-		token, bearer := strings.CutPrefix(h.Get("Authorization"), "Bearer ")
+		token := keyOf(h)
 		var known bool
-		if key.ID, known = t.Keys[sha256.Sum256([]byte(token))]; !bearer || !known {
+		if key.ID, known = t.Keys[sha256.Sum256([]byte(token))]; token == "" || !known {
 			return key, &refusal{
 				status: http.StatusUnauthorized, code: "invalid_api_key",
-				message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY",
+				message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY, or as x-api-key",
 			}
 		}
-		h.Del("Authorization")
+		for _, name := range keyHeaders {
+			h.Del(name)
+		}
 	}
 	if t.Priority != nil {
 		key.Priority = t.Priority(key.ID, first(h, objectiveHeaders[:]))
 	}
 	return key, nil
+}
+
+// keyHeaders may carry a key: as OpenAI's clients send it, and as Anthropic's do.
+var keyHeaders = []string{"Authorization", "X-Api-Key"}
+
+// keyOf is the API key that a request carries, or empty.
+func keyOf(h http.Header) string {
+	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "bearer") {
+		return strings.TrimSpace(token)
+	}
+	return h.Get("X-Api-Key")
 }

@@ -1,0 +1,112 @@
+package gateway
+
+import (
+	"crypto/sha256"
+	"encoding/json"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+)
+
+// TestPathsAreClean wants no path to reach a server that it could read as one outside the
+// API, however it is written.
+func TestPathsAreClean(t *testing.T) {
+	paths := make(chan string, 10)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { paths <- r.URL.Path }))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	for target, want := range map[string]int{
+		"/v1/../metrics": 400, "/v1/%2e%2e/metrics": 400, "/v1/..%2fmetrics": 400, "/v1/%2E%2e%2Fmetrics": 400, "/v1/..%5cmetrics": 400, "/v1/%252e%252e/metrics": 400,
+		"/v1/..;/metrics": 400, "/v1/./models": 400, "/v1//models": 400, "//v1/models": 400, "/v1/../../x/chat/completions": 400, "/inference/v1/../metrics": 400, "/v1/..": 400,
+		"/v1/models": 200, "/v1/models/": 200, "/v1/models/org%2Fmodel": 200, "/v1/models/a..b": 200, "/v1/models/a%20b": 200, "/v1/models?x=../..": 200,
+	} {
+		c := r.begin(t, "GET "+target+" HTTP/1.1\r\nHost: weir\r\n\r\n")
+		if code, body := answerOn(t, c); code != want && (want == 200 || code != 404) {
+			t.Errorf("%s: %d %s, want %d", target, code, body, want)
+		}
+		_ = c.Close()
+	}
+	if n := len(paths); n != 6 {
+		t.Errorf("%d requests reached the server, want 6", n)
+	}
+}
+
+// TestForgedHeaders wants no header that gateways set to reach a server from outside.
+func TestForgedHeaders(t *testing.T) {
+	got := make(chan http.Header, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	forged := []string{
+		"X-Gateway-Destination-Endpoint", "X-Gateway-Destination-Endpoint-Subset", "X-Gateway-Destination-Endpoint-Served", "X-Real-Ip",
+		"X-Envoy-Original-Path", "x-envoy-external-address", "X-Llm-D-Request-Dropped-Reason",
+	}
+	headers := []string{"X-Request-Id", "kept"}
+	for _, name := range forged {
+		headers = append(headers, name, "forged")
+	}
+	r.post(t, "/v1/completions", chat, headers...)
+	h := <-got
+	for _, name := range forged {
+		if h.Get(name) != "" {
+			t.Errorf("the server got %s", name)
+		}
+	}
+	if h.Get("X-Request-Id") != "kept" {
+		t.Error("another header is gone")
+	}
+}
+
+// TestAddressesStayInside wants no answer to name a server, however it fails.
+func TestAddressesStayInside(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead := l.Addr().String()
+	_ = l.Close()
+	rude, _ := rawServer(t, "nonsense\r\n\r\n")
+	odd, _ := rawServer(t, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
+	for _, url := range []string{"http://" + dead, rude, odd} {
+		r := newRig(t, 1, url)
+		res, body := r.post(t, "/v1/completions", chat)
+		if res.StatusCode < 500 || strings.Contains(body, "127.0.0.1") || !json.Valid([]byte(body)) {
+			t.Errorf("%d %s", res.StatusCode, body)
+		}
+	}
+}
+
+// TestWaysToSendAKey wants a key in each of the ways in which clients send one, and none of
+// them to reach a server.
+func TestWaysToSendAKey(t *testing.T) {
+	got := make(chan http.Header, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
+	t.Cleanup(upstream.Close)
+	r := newRigWith(t, 1, nil, func(c *Config) {
+		c.Tenants.Keys = map[[sha256.Size]byte]string{sha256.Sum256([]byte("secret")): "a"}
+	}, upstream.URL)
+	for _, c := range []struct {
+		name, value string
+		status      int
+	}{
+		{"Authorization", "Bearer secret", 200},
+		{"Authorization", "bearer secret", 200},
+		{"Authorization", "BEARER  secret", 200},
+		{"X-Api-Key", "secret", 200},
+		{"Authorization", "secret", 401},
+		{"Authorization", "Basic secret", 401},
+		{"X-Api-Key", "Bearer secret", 401},
+	} {
+		res, body := r.post(t, "/v1/completions", chat, c.name, c.value)
+		if res.StatusCode != c.status {
+			t.Errorf("%s: %s: %d %s, want %d", c.name, c.value, res.StatusCode, body, c.status)
+		}
+		if res.StatusCode == 200 {
+			if h := <-got; h.Get("Authorization") != "" || h.Get("X-Api-Key") != "" {
+				t.Errorf("%s: %s reached the server", c.name, c.value)
+			}
+		}
+	}
+}
