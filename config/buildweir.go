@@ -34,6 +34,9 @@ func (b *builder) weir() {
 		b.wrong("weir.memoryBudget", "must be at least 1Mi")
 	}
 	b.timeouts("weir.timeouts", &w.Timeouts)
+	if c := w.CachedTokenWeight; c != nil && !(*c >= 0 && *c <= 1) {
+		b.wrong("weir.cachedTokenWeight", "must be from 0 to 1")
+	}
 	if *w.DrainTimeout < 0 {
 		b.wrong("weir.drainTimeout", "must not be negative")
 	}

@@ -3,26 +3,27 @@ package config
 // Weir is the section for what is Weir's own. A field's oneof tag lists the values it
 // may have, and a file tag marks those that name a file.
 type Weir struct {
-	Replica        string      `yaml:"replica,omitempty" doc:"Id of this replica, unique in the fleet; host name and process number by default"`
-	Pool           string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger"`
-	Listen         string      `yaml:"listen,omitempty" doc:"Address for requests"`
-	Admin          string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging"`
-	AdminTokenFile string      `yaml:"adminTokenFile,omitempty" file:"yes" doc:"File with the token that the address for operators asks for, but by probes; read at each request. None by default"`
-	TLS            TLS         `yaml:"tls,omitempty" doc:"TLS on the address for requests"`
-	ExtProc        ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`
-	Endpoints      []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
-	Discovery      Discovery   `yaml:"discovery,omitempty" doc:"Where the model servers come from, instead of endpoints"`
-	Metrics        Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
-	MaxBody        Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body, in bytes"`
-	MemoryBudget   Quantity    `yaml:"memoryBudget,omitempty" doc:"Memory, in bytes, for requests that are being read or wait, beyond which the flow that holds most is refused; half of GOMEMLIMIT or of the control group's limit by default"`
-	Timeouts       Timeouts    `yaml:"timeouts,omitempty" doc:"How long a request may hold its slots"`
-	DrainTimeout   *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM"`
-	Store          Store       `yaml:"store,omitempty" doc:"The ledger that replicas share"`
-	Fleet          Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
-	Objectives     []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
-	Flows          []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
-	MaxFlows       int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
-	Identity       Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
+	Replica           string      `yaml:"replica,omitempty" doc:"Id of this replica, unique in the fleet; host name and process number by default"`
+	Pool              string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger"`
+	Listen            string      `yaml:"listen,omitempty" doc:"Address for requests"`
+	Admin             string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging"`
+	AdminTokenFile    string      `yaml:"adminTokenFile,omitempty" file:"yes" doc:"File with the token that the address for operators asks for, but by probes; read at each request. None by default"`
+	TLS               TLS         `yaml:"tls,omitempty" doc:"TLS on the address for requests"`
+	ExtProc           ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`
+	Endpoints         []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
+	Discovery         Discovery   `yaml:"discovery,omitempty" doc:"Where the model servers come from, instead of endpoints"`
+	Metrics           Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
+	MaxBody           Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body, in bytes"`
+	MemoryBudget      Quantity    `yaml:"memoryBudget,omitempty" doc:"Memory, in bytes, for requests that are being read or wait, beyond which the flow that holds most is refused; half of GOMEMLIMIT or of the control group's limit by default"`
+	Timeouts          Timeouts    `yaml:"timeouts,omitempty" doc:"How long a request may hold its slots"`
+	DrainTimeout      *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM"`
+	Store             Store       `yaml:"store,omitempty" doc:"The ledger that replicas share"`
+	Fleet             Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
+	Objectives        []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
+	Flows             []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
+	MaxFlows          int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
+	CachedTokenWeight *float64    `yaml:"cachedTokenWeight,omitempty" doc:"What a prompt token costs that the server had in a cache, as a part of one that it had not; 0.1 by default"`
+	Identity          Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
 }
 
 // TLS names a server's certificate.

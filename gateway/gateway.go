@@ -54,6 +54,7 @@ type Gateway struct {
 	endpoints *endpoints.Pool
 	proxy     *proxy
 	budget    *budget
+	pace      *pace
 	flows     *flowTable
 	tenants   atomic.Pointer[Tenants]
 	readings  *readings
@@ -76,7 +77,7 @@ func New(cfg Config) *Gateway {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), flows: newFlowTable(), readings: newReadings(cfg.Logger)}
+	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger)}
 	if cfg.Metrics != nil {
 		cfg.Metrics.budget = g.budget
 	}

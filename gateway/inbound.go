@@ -20,6 +20,7 @@ type inbound struct {
 	inputTokens, outputTokens int64  // estimates
 	mostInput, mostOutput     int64  // what is possible at most; 0 for output that has no bound
 	counted                   bool   // its server counts its tokens
+	cachedWeight              float64
 }
 
 // Paths of the API whose body must be JSON that names a model: OpenAI's, Anthropic's
@@ -33,6 +34,9 @@ const (
 	// bytesPerToken is the rough length of a token of English text; the estimate is
 	// settled by the server's own count.
 	bytesPerToken = 4
+	// bytesPerMediaToken is that of what is not text: speech, compressed, has about 16 kB and
+	// some 16 tokens a second.
+	bytesPerMediaToken = 1024
 	// defaultOutputTokens is the expected length of an answer whose request names no
 	// maximum.
 	defaultOutputTokens = 256
@@ -57,6 +61,9 @@ func tooLarge(limit int64) *refusal {
 // may cost.
 func (in *inbound) check(method, path string) *refusal {
 	in.inputTokens, in.outputTokens = int64(max(1, len(in.body)/bytesPerToken)), 1
+	if len(in.body) > 0 && in.body[0] != '{' && in.body[0] != '[' {
+		in.inputTokens = int64(max(1, len(in.body)/bytesPerMediaToken))
+	}
 	in.mostInput = int64(len(in.body)) + templateTokens
 	if !isModelPath(method, path) {
 		return nil

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net/http"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
@@ -36,7 +37,7 @@ type session struct {
 	memory     *part // of the budget
 	in         inbound
 	request    controller.Request
-	dispatched bool
+	dispatched time.Time // zero before it was
 	entry      *flowEntry
 	slot       *endpoints.Slot
 	response   io.Closer // what the server still answers with; nil where Envoy holds it
@@ -157,8 +158,13 @@ func (s *session) admit(method, path string) *refusal {
 	if refused := s.in.check(method, path); refused != nil {
 		return refused
 	}
-	flow, output, known := s.gateway.flows.admit(s.flow, s.gateway.tenants.Load().MaxFlows)
-	if known && s.in.model != "" {
+	tenants := s.gateway.tenants.Load()
+	s.in.cachedWeight = defaultCachedWeight
+	if tenants.CachedTokenWeight != nil {
+		s.in.cachedWeight = *tenants.CachedTokenWeight
+	}
+	flow, output, known := s.gateway.flows.admit(s.flow, tenants.MaxFlows)
+	if known {
 		s.in.expect(output)
 	}
 	s.request.Flow, s.request.Bytes = flow, int64(len(s.in.body))
@@ -180,7 +186,7 @@ func (s *session) wait() *refusal {
 	}
 	s.memory.keep()
 	s.watch.start(s)
-	s.dispatched, s.entry = true, g.flows.begin(s.request.Flow)
+	s.dispatched, s.entry = time.Now(), g.flows.begin(s.request.Flow)
 	if revoked := s.request.Revoked(); revoked != nil {
 		go func() { // ends with ctx
 			select {
@@ -274,16 +280,36 @@ func (s *session) end() {
 		s.unreached(over)
 	}
 	s.giveBack()
-	if !s.dispatched {
+	if s.dispatched.IsZero() {
 		return
 	}
+	usage := s.cost(over)
+	s.entry.end(usage)
+	s.gateway.cfg.Controller.Release(&s.request, usage)
+}
+
+// cost is what the request cost: as its server says, or else what its time did, and no less
+// than was estimated. What the server is at fault for stays at the estimate.
+func (s *session) cost(over *bound) controller.Usage {
 	usage := controller.Usage{}
 	if s.usage != nil {
 		s.usage.finish()
-		usage = s.usage.usage
+		usage = s.usage.usage()
 	}
-	s.entry.end(usage)
-	s.gateway.cfg.Controller.Release(&s.request, usage)
+	held := time.Since(s.dispatched)
+	switch {
+	case usage.Known && s.in.counted:
+		s.gateway.pace.learn(usage, held)
+		return usage
+	case usage.Known && s.usage.reported || over != nil && over.endpoint:
+		return usage
+	}
+	price := s.gateway.pace.price(held)
+	price.InputTokens = max(price.InputTokens, s.in.inputTokens)
+	if s.in.counted {
+		price.OutputTokens = max(price.OutputTokens, s.in.outputTokens)
+	}
+	return price
 }
 
 // giveBack returns the slot at an endpoint, if one is held.

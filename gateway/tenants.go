@@ -21,6 +21,9 @@ type Tenants struct {
 	// carry one as a bearer token, which is removed; its own header for the flow is
 	// ignored. nil trusts the fairness header.
 	Keys map[[sha256.Size]byte]string
+	// CachedTokenWeight is the part of a prompt's token that one is charged which the server
+	// had in a cache; 0.1 by default.
+	CachedTokenWeight *float64
 	// MaxFlows is how many flows of a priority are told apart; what comes beyond
 	// shares the flow OverflowFlow. 10,000 by default.
 	MaxFlows int
@@ -29,7 +32,10 @@ type Tenants struct {
 // OverflowFlow is the flow of requests beyond Tenants.MaxFlows.
 const OverflowFlow = "overflow-flow"
 
-const defaultMaxFlows = 10_000
+const (
+	defaultMaxFlows     = 10_000
+	defaultCachedWeight = 0.1
+)
 
 // SetTenants replaces the tenants for requests from now on.
 func (g *Gateway) SetTenants(t Tenants) {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/weirflow/weir/controller"
@@ -17,34 +18,52 @@ const (
 	maxCandidates = 16 // places of a text that may be its usage object, tried from its end
 )
 
-// usageReader passes an answer's body through and reads its usage on the way:
-// from the usage object of a JSON answer, from the last event that carries one
-// in a stream, or, where the server sends none, by counting the stream's chunks
-// as one token each.
+// usageReader passes an answer's body through and reads its usage on the way: from the
+// usage object of a JSON answer or, in a stream, from the last event that carries one, with
+// every later event counted as one token. What was seen is counted however the answer ends.
 type usageReader struct {
 	body   io.ReadCloser
+	in     *inbound
 	stream bool
 	pend   []byte // the tail of a JSON answer, or a line that is not complete
 	skip   bool   // the line is longer than maxLine
-	chunks int64
-	input  int64 // the estimate, for a stream without usage
-	usage  controller.Usage
+	bytes  int64  // of the answer
 	done   bool
 
-	report   int64 // the number of chunks at which progress is reported next
+	reported      bool  // the server said
+	input, output int64 // what it said last; input is the estimate until then
+	events        int64 // of the stream since then
+
+	report   int64 // the number of tokens at which progress is reported next
 	progress func(controller.Usage)
 }
 
 // progressEvery is after how many tokens beyond the estimate progress is reported.
 const progressEvery = 64
 
+// unboundedOutput is how many tokens an answer may have at least whose request names no
+// maximum, whatever its bytes: not every token is sent.
+const unboundedOutput = 32 << 10
+
 // newUsageReader reads the usage of an answer to a request whose prompt and answer were
 // estimated; progress, if not nil, is called for tokens beyond the estimate as they come.
 func newUsageReader(body io.ReadCloser, contentType string, in *inbound, progress func(controller.Usage)) *usageReader {
 	return &usageReader{
-		body: body, input: in.inputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
+		body: body, in: in, input: in.inputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
 		report: in.outputTokens + progressEvery, progress: progress,
 	}
+}
+
+// usage is what the answer cost so far: no more than it can have.
+func (u *usageReader) usage() controller.Usage {
+	if !u.reported && !u.stream {
+		return controller.Usage{}
+	}
+	most := u.in.mostOutput
+	if most == 0 {
+		most = max(u.bytes, unboundedOutput)
+	}
+	return controller.Usage{InputTokens: u.input, OutputTokens: min(u.output+u.events, max(most, u.events)), Known: true}
 }
 
 // Read implements io.Reader.
@@ -64,6 +83,7 @@ func (u *usageReader) Close() error {
 }
 
 func (u *usageReader) take(p []byte) {
+	u.bytes += int64(len(p))
 	if !u.stream {
 		u.pend = append(u.pend, p...)
 		if over := len(u.pend) - maxTail; over > maxTail {
@@ -105,16 +125,16 @@ func (u *usageReader) event(line []byte) {
 	if len(data) == 0 || bytes.Equal(data, []byte("[DONE]")) {
 		return
 	}
-	if u.find(data) {
-		return
+	if !u.find(data) {
+		u.events++
 	}
-	if u.chunks++; u.chunks == u.report && u.progress != nil {
-		u.report += progressEvery
-		u.progress(controller.Usage{InputTokens: u.input, OutputTokens: u.chunks, Known: true})
+	if used := u.usage(); used.OutputTokens >= u.report && u.progress != nil {
+		u.report = used.OutputTokens + progressEvery
+		u.progress(used)
 	}
 }
 
-// finish works out the usage; the body is at its end or was left.
+// finish reads what is left; the body is at its end or was left.
 func (u *usageReader) finish() {
 	if u.done {
 		return
@@ -126,9 +146,6 @@ func (u *usageReader) finish() {
 		u.event(u.pend)
 	}
 	u.pend = nil
-	if !u.usage.Known && u.stream {
-		u.usage = controller.Usage{InputTokens: u.input, OutputTokens: u.chunks, Known: true}
-	}
 }
 
 // find reads the last usage object of a JSON text, or of the end of one, and
@@ -147,29 +164,54 @@ func (u *usageReader) find(text []byte) bool {
 		if len(rest) == 0 || rest[0] != ':' {
 			continue
 		}
-		var usage struct {
-			Prompt     *int64 `json:"prompt_tokens"`
-			Completion *int64 `json:"completion_tokens"`
-			Input      *int64 `json:"input_tokens"`
-			Output     *int64 `json:"output_tokens"`
+		var said reportedUsage
+		if json.NewDecoder(bytes.NewReader(rest[1:])).Decode(&said) == nil && u.hear(&said) {
+			return true
 		}
-		if json.NewDecoder(bytes.NewReader(rest[1:])).Decode(&usage) != nil {
-			continue
-		}
-		in, out := either(usage.Prompt, usage.Input), either(usage.Completion, usage.Output)
-		if in == nil && out == nil {
-			continue
-		}
-		u.usage.Known = true
-		if in != nil { // a stream may say one early and the other late
-			u.usage.InputTokens = count(in)
-		}
-		if out != nil {
-			u.usage.OutputTokens = count(out)
-		}
-		return true
 	}
 	return false
+}
+
+// reportedUsage is a usage object, as OpenAI's or Anthropic's API has it.
+type reportedUsage struct {
+	Prompt     *int64 `json:"prompt_tokens"`
+	Completion *int64 `json:"completion_tokens"`
+	Input      *int64 `json:"input_tokens"`
+	Output     *int64 `json:"output_tokens"`
+
+	// Parts of the prompt that were in a cache: of OpenAI's count, and beside Anthropic's.
+	PromptDetails cachedDetails `json:"prompt_tokens_details"`
+	InputDetails  cachedDetails `json:"input_tokens_details"`
+	CacheRead     int64         `json:"cache_read_input_tokens"`
+	CacheMade     int64         `json:"cache_creation_input_tokens"`
+}
+
+type cachedDetails struct {
+	Tokens int64 `json:"cached_tokens"`
+}
+
+// hear uses what the server says, as far as that is possible. It reports false if that is
+// nothing.
+func (u *usageReader) hear(said *reportedUsage) bool {
+	in, out := either(said.Prompt, said.Input), either(said.Completion, said.Output)
+	if in == nil && out == nil {
+		return false
+	}
+	u.reported = true
+	if in != nil { // a stream may say one early and the other late
+		within := func(n int64) int64 { return min(max(n, 0), u.in.mostInput) }
+		cached := within(max(said.PromptDetails.Tokens, said.InputDetails.Tokens))
+		all := max(within(*in), cached)
+		if read := within(said.CacheRead); read > 0 || said.CacheMade > 0 {
+			cached = read
+			all = within(within(*in) + read + within(said.CacheMade))
+		}
+		u.input = all - int64(math.Round(float64(min(cached, all))*(1-u.in.cachedWeight)))
+	}
+	if out != nil {
+		u.output, u.events = min(max(*out, 0), maxTokens), 0
+	}
+	return true
 }
 
 func either(a, b *int64) *int64 {
@@ -178,6 +220,3 @@ func either(a, b *int64) *int64 {
 	}
 	return b
 }
-
-// count bounds what a server claims.
-func count(n *int64) int64 { return min(max(*n, 0), 1<<40) }

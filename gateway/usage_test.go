@@ -1,10 +1,15 @@
 package gateway
 
 import (
+	"fmt"
 	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
+	"time"
 
 	"github.com/weirflow/weir/controller"
 )
@@ -15,12 +20,12 @@ func readUsage(t testing.TB, body, contentType string, oneByte bool) controller.
 	if oneByte {
 		source = iotest.OneByteReader(source)
 	}
-	u := newUsageReader(io.NopCloser(source), contentType, &inbound{inputTokens: 7}, nil)
+	u := newUsageReader(io.NopCloser(source), contentType, &inbound{inputTokens: 7, mostInput: 1000, cachedWeight: 0.1}, nil)
 	passed, err := io.ReadAll(u)
 	if err != nil || string(passed) != body {
 		t.Fatalf("the body was not passed through: %v", err)
 	}
-	return u.usage
+	return u.usage()
 }
 
 func TestUsage(t *testing.T) {
@@ -34,10 +39,17 @@ func TestUsage(t *testing.T) {
 		{"embeddings", "application/json", `{"data":["` + long + `"],"usage":{"prompt_tokens":9}}`, controller.Usage{InputTokens: 9, Known: true}},
 		{"in the text only", "application/json", `{"text":"\"usage\":{\"prompt_tokens\":3}"}`, controller.Usage{}},
 		{"none", "application/json", `{}`, controller.Usage{}},
-		{"claims too much", "application/json", `{"usage":{"prompt_tokens":-5,"completion_tokens":4000000000000000}}`, controller.Usage{OutputTokens: 1 << 40, Known: true}},
+		{"claims too much", "application/json", `{"usage":{"prompt_tokens":-5,"completion_tokens":4000000000000000}}`, controller.Usage{OutputTokens: unboundedOutput, Known: true}},
 		{"stream", "text/event-stream; charset=utf-8", "data: {\"choices\":[1]}\n\ndata: {\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":4}}\n\ndata: [DONE]\n\n", controller.Usage{InputTokens: 3, OutputTokens: 4, Known: true}},
 		{"stream with usage null", "text/event-stream", "data: {\"usage\":null}\n\ndata: {\"usage\":null}\n\ndata: [DONE]\n\n", controller.Usage{InputTokens: 7, OutputTokens: 2, Known: true}},
 		{"stream without usage", "text/event-stream", ": comment\n\ndata: {}\r\n\r\ndata: {}\r\n\r\ndata: {}", controller.Usage{InputTokens: 7, OutputTokens: 3, Known: true}},
+		{"left before its last event", "text/event-stream", "event: message_start\ndata: {\"message\":{\"usage\":{\"input_tokens\":3,\"output_tokens\":0}}}\n\n" + strings.Repeat("data: {\"delta\":{\"text\":\"x\"}}\n\n", 600), controller.Usage{InputTokens: 3, OutputTokens: 600, Known: true}},
+		{"continuous", "text/event-stream", "data: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":1}}\n\ndata: {\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":9}}\n\ndata: {}\n\n", controller.Usage{InputTokens: 3, OutputTokens: 10, Known: true}},
+		{"cached, OpenAI's", "application/json", `{"usage":{"prompt_tokens":100,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":80}}}`, controller.Usage{InputTokens: 28, OutputTokens: 4, Known: true}},
+		{"cached, Responses'", "application/json", `{"usage":{"input_tokens":100,"output_tokens":4,"input_tokens_details":{"cached_tokens":80}}}`, controller.Usage{InputTokens: 28, OutputTokens: 4, Known: true}},
+		{"cached, Anthropic's", "application/json", `{"usage":{"input_tokens":10,"cache_read_input_tokens":80,"cache_creation_input_tokens":10,"output_tokens":4}}`, controller.Usage{InputTokens: 28, OutputTokens: 4, Known: true}},
+		{"claims a cache of anything", "application/json", `{"usage":{"prompt_tokens":10,"completion_tokens":4,"prompt_tokens_details":{"cached_tokens":1000000000000}}}`, controller.Usage{InputTokens: 100, OutputTokens: 4, Known: true}},
+		{"claims a prompt of anything", "application/json", `{"usage":{"prompt_tokens":1000000000000,"completion_tokens":4}}`, controller.Usage{InputTokens: 1000, OutputTokens: 4, Known: true}},
 		{"response.completed", "text/event-stream", "event: response.completed\ndata: {\"response\":{\"usage\":{\"input_tokens\":5,\"output_tokens\":6}}}\n\n", controller.Usage{InputTokens: 5, OutputTokens: 6, Known: true}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,5 +131,62 @@ func TestEstimates(t *testing.T) {
 		if refused := in.check("POST", "/v1/completions"); refused == nil || refused.status != 400 {
 			t.Errorf("%s is taken", body)
 		}
+	}
+}
+
+// TestAnswersAreBounded wants an answer to cost no more than its request allows, whatever
+// its server says, and no less than was streamed.
+func TestAnswersAreBounded(t *testing.T) {
+	in := &inbound{body: []byte(`{"model":"m","max_tokens":10,"n":2}`)}
+	if refused := in.check("POST", "/v1/completions"); refused != nil {
+		t.Fatal(refused)
+	}
+	u := newUsageReader(nil, "application/json", in, nil)
+	u.take([]byte(`{"usage":{"prompt_tokens":1,"completion_tokens":1000000000000}}`))
+	if u.finish(); u.usage().OutputTokens != 20 {
+		t.Errorf("%+v for 2 answers of 10 tokens", u.usage())
+	}
+	u = newUsageReader(nil, "text/event-stream", in, nil)
+	u.take([]byte(strings.Repeat("data: {}\n\n", 30)))
+	if u.finish(); u.usage().OutputTokens != 30 {
+		t.Errorf("%+v for 30 events", u.usage())
+	}
+}
+
+// TestProgressOfContinuousUsage wants usage that is said as it comes to be charged so.
+func TestProgressOfContinuousUsage(t *testing.T) {
+	var told []int64
+	u := newUsageReader(nil, "text/event-stream", &inbound{outputTokens: 100, mostInput: 10}, func(u controller.Usage) { told = append(told, u.OutputTokens) })
+	for i := range 400 {
+		u.take(fmt.Appendf(nil, "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":%d}}\n\n", i+1))
+	}
+	if !slices.Equal(told, []int64{164, 228, 292, 356}) {
+		t.Errorf("told at %v", told)
+	}
+}
+
+// TestUncountedRequestsCostTheirTime wants a request whose tokens nobody counts to cost what
+// its slot's time would have had others' cost, and its bytes at least.
+func TestUncountedRequestsCostTheirTime(t *testing.T) {
+	p := newPace()
+	for range 2000 {
+		p.learn(controller.Usage{InputTokens: 100, OutputTokens: 400}, 2*time.Second)
+	}
+	price := p.price(4 * time.Second)
+	if price.InputTokens < 195 || price.InputTokens > 205 || price.OutputTokens < 790 || price.OutputTokens > 810 || !price.Known {
+		t.Errorf("%+v for 4 s, where 2 s cost 100 and 400", price)
+	}
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(100 * time.Millisecond)
+		_, _ = io.WriteString(w, `{"text":"x"}`)
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	r.gateway.pace = p
+	r.post(t, "/v1/rerank", `{"documents":"`+strings.Repeat("x", 4000)+`"}`, flowHeaders[0], "a")
+	var flows []FlowStatus
+	r.get(t, "/v1/flows", &flows)
+	if len(flows) != 1 || flows[0].ServedTokens < 1000+20 || flows[0].ServedTokens > 1000+400 {
+		t.Errorf("%+v, want 1,000 tokens for the bytes and at least 20 for the time", flows)
 	}
 }

@@ -105,7 +105,7 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 			Client: given(w.Client), FirstByte: given(w.FirstByte), BetweenBytes: given(w.BetweenBytes), Request: given(w.Request),
 		}
 	}
-	return gateway.Tenants{Priority: priority, Timeouts: timeouts, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows}
+	return gateway.Tenants{Priority: priority, Timeouts: timeouts, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows, CachedTokenWeight: plan.File.Weir.CachedTokenWeight}
 }
 
 // openLedger opens the ledger that replicas share, or one in memory.
