@@ -38,7 +38,7 @@ own and the limit divided. The summary shows both.`,
 			if cfg.Chaos {
 				how = "with chaos"
 			}
-			fmt.Fprintf(progress, "%d replicas and %d model servers for %v, %s; watch it at %s\n",
+			fmt.Fprintf(progress, "%d replicas and %d model servers for %v, %s\nwatch it at %s\n",
 				cfg.Replicas, cfg.Servers, cfg.Duration, how, page.url)
 			lines := 0
 			summary, err := demo.Run(cmd.Context(), cfg, func(s *demo.Summary) {
