@@ -16,12 +16,12 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// Plan is what a file asks for, with the defaults filled in.
+// Plan is what a file and the flags ask for, with the defaults filled in.
 type Plan struct {
 	// File is the file with its defaults.
 	File File
-	// Bands are those of their own, by priority; Default and Negative are the
-	// others'.
+	// Bands are the bands that are configured by priority; Default and Negative hold for
+	// all others.
 	Bands             map[int]shard.BandConfig
 	Default, Negative shard.BandConfig
 
@@ -47,8 +47,8 @@ func (p *Plan) Name(path string) string {
 	return d.problems[0].where()
 }
 
-// Files are those whose changes a running replica takes over: the configuration, and the
-// API keys.
+// Files are the files that a running replica reads again when they change: the
+// configuration, and the API keys.
 func (p *Plan) Files() []string {
 	var files []string
 	for _, f := range []string{p.from.name, p.File.Weir.Identity.APIKeys} {

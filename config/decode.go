@@ -25,7 +25,7 @@ const (
 // scalar is a type that is written as one word.
 type scalar interface{ parse(text string) error }
 
-// decoder reads YAML into structs, and goes on after a problem.
+// decoder reads YAML into structs, and continues after a problem.
 type decoder struct {
 	name     string // the file's; empty for none
 	flag     string // that gives what is read now
@@ -159,7 +159,7 @@ func (d *decoder) sequence(n *yaml.Node, path string, into reflect.Value) {
 	}
 }
 
-// placeOf is where a node stands.
+// placeOf is the place of a node in its file.
 func (d *decoder) placeOf(n *yaml.Node) place {
 	at := place{flag: d.flag, line: n.Line}
 	if n.Kind == yaml.ScalarNode {

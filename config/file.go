@@ -68,8 +68,8 @@ type PluginRef struct {
 type FlowControl struct {
 	MaxBytes                    Quantity   `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in all bands together; 0 or unset: no limit"`
 	MaxRequests                 Quantity   `yaml:"maxRequests,omitempty" doc:"Requests that may wait in all bands together; 0 or unset: no limit"`
-	DefaultRequestTTL           *Duration  `yaml:"defaultRequestTTL,omitempty" doc:"How long a request may wait while the pool has endpoints; 0s for ever"`
-	NoEndpointRequestTTL        *Duration  `yaml:"noEndpointRequestTTL,omitempty" doc:"How long it may wait while the pool has none; defaultRequestTTL by default, 0s for ever"`
+	DefaultRequestTTL           *Duration  `yaml:"defaultRequestTTL,omitempty" doc:"How long a request may wait while the pool has endpoints; 0s for no limit"`
+	NoEndpointRequestTTL        *Duration  `yaml:"noEndpointRequestTTL,omitempty" doc:"How long it may wait while the pool has none; defaultRequestTTL by default, 0s for no limit"`
 	DefaultPriorityBand         *Band      `yaml:"defaultPriorityBand,omitempty" doc:"Bands that priorityBands does not list"`
 	DefaultNegativePriorityBand *Band      `yaml:"defaultNegativePriorityBand,omitempty" doc:"Those of them below 0; defaultPriorityBand by default"`
 	PriorityBands               []Priority `yaml:"priorityBands,omitempty" doc:"Bands by their priorities"`

@@ -14,8 +14,8 @@ import (
 	"github.com/weirflow/weir/policies/saturation"
 )
 
-// Flag is a setting that the command line takes, too: it overrides what the file says
-// at its path.
+// Flag is a setting that can also be given on the command line: it overrides what the file
+// says at its path.
 type Flag struct {
 	Name string
 	// Group is what it is about, for help.
@@ -63,7 +63,7 @@ var flags = []Flag{
 	{Name: "fairness", Group: GroupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},
 	{Name: "max-queued", Group: GroupRequests, paths: []string{"flowControl.maxRequests"}},
 	{
-		Name: "request-ttl", Group: GroupRequests, Doc: "How long a request may wait; 0s for ever",
+		Name: "request-ttl", Group: GroupRequests, Doc: "How long a request may wait; 0s for no limit",
 		paths: []string{"flowControl.defaultRequestTTL", "flowControl.noEndpointRequestTTL"},
 	},
 	{Name: "drain-timeout", Group: GroupRequests, paths: []string{"weir.drainTimeout"}},
@@ -204,7 +204,7 @@ func written(v reflect.Value) string {
 	return fmt.Sprint(v.Interface())
 }
 
-// override puts the flags that were given over what the file said.
+// override replaces what the file says by the flags that were given.
 func (b *builder) override(given map[string][]string) {
 	for _, f := range flags {
 		values, ok := given[f.Name]

@@ -7,8 +7,7 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// Flows answers what holds for a flow. It does not change, and is safe for
-// concurrent use.
+// Flows has the settings of flows. It does not change, and is safe for concurrent use.
 type Flows struct {
 	objectives map[string]int
 	timeouts   map[string]Timeouts // by objective

@@ -53,7 +53,7 @@ func (b *builder) keys() {
 	b.problems = append(b.problems, d.problems...)
 }
 
-// set takes over what the entry of a key says of its flow.
+// set applies what the entry of a key says about its flow.
 func (fs *Flows) set(k key) {
 	if k.Weight == 0 && k.Priority == nil {
 		return

@@ -55,8 +55,8 @@ func WithFleet(f coordinator.Fleet) Option { return func(o *options) { o.fleet =
 // WithLogger sets where changes of state are logged; nowhere by default.
 func WithLogger(l *zap.Logger) Option { return func(o *options) { o.logger = l } }
 
-// WithObserver sets who hears of decisions and turns; nobody by default, which
-// costs nothing.
+// WithObserver sets the observer of decisions and turns; none by default, which costs
+// nothing.
 func WithObserver(obs Observer) Option { return func(o *options) { o.observer = obs } }
 
 // WithSaturationDetector sets what says how full the pool is. Without one the
@@ -86,7 +86,7 @@ func WithEviction(f policies.EvictionFilter, order policies.EvictionOrder) Optio
 func WithoutEviction() Option { return func(o *options) { o.eviction = nil } }
 
 // WithTTL sets how long a request may wait while the pool has endpoints, and
-// while it has none; 60 s each by default, 0 for ever. A negative second value
+// while it has none; 60 s each by default, 0 for no limit. A negative second value
 // rejects at once.
 func WithTTL(ttl, noEndpoint time.Duration) Option {
 	return func(o *options) { o.ttl, o.noEndpointTTL = ttl, noEndpoint }

@@ -22,7 +22,7 @@ import (
 	"github.com/weirflow/weir/store/redis"
 )
 
-// controllerOptions are what a running controller keeps to its end.
+// controllerOptions are options that cannot change while a controller runs.
 func controllerOptions(plan *config.Plan) []controller.Option {
 	w := &plan.File.Weir
 	outage := core.Share
@@ -36,7 +36,7 @@ func controllerOptions(plan *config.Plan) []controller.Option {
 	}
 }
 
-// policyOptions are what a running controller can be given anew.
+// policyOptions are options that a reload may change.
 func policyOptions(plan *config.Plan) []controller.Option {
 	fc := &plan.File.FlowControl
 	options := []controller.Option{
@@ -77,7 +77,7 @@ func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Ta
 	return cfg
 }
 
-// readsMetrics reports whether anything asks for the endpoints' own metrics.
+// readsMetrics reports whether anything needs the endpoints' own metrics.
 func readsMetrics(plan *config.Plan) bool {
 	return policies.ReadsMetrics(plan.Detector) || slices.ContainsFunc(plan.Profile.Scorers, func(s endpoints.Weighted) bool {
 		return policies.ReadsMetrics(s.EndpointScorer)

@@ -79,7 +79,7 @@ type replica struct {
 	closers []func() // in the order of opening
 }
 
-// later has something closed at the end.
+// later registers something to be closed at the end.
 func (r *replica) later(close func()) { r.closers = append(r.closers, close) }
 
 func (r *replica) close() {
@@ -88,8 +88,8 @@ func (r *replica) close() {
 	}
 }
 
-// open makes the parts. What can fail for a mistake comes before the others hear of
-// this replica.
+// open makes the parts. What may fail because of a mistake comes before the other replicas
+// learn of this one.
 func (r *replica) open(ctx context.Context) error {
 	plan, cfg := r.plan, &r.plan.File.Weir
 	ledger, err := openLedger(ctx, plan)

@@ -133,7 +133,7 @@ func (c *Core) evictAll(now time.Time, outcome Outcome, err error) {
 	}
 }
 
-// budget is how long a request may wait as things are; 0 for ever.
+// budget is how long a request may wait as things are; 0 for no limit.
 func (c *Core) budget(r *request) time.Duration {
 	switch {
 	case c.bands.pool.Endpoints == 0:

@@ -46,7 +46,7 @@ func (q *requests) inOrder() []*request {
 	return sorted
 }
 
-// wait lets a request wait for so long since it arrived; 0 for ever.
+// wait lets a request wait for so long since it arrived; 0 for no limit.
 func (q *requests) wait(r *request, ttl time.Duration) {
 	q.waiting[r.ID] = r
 	q.deadlines.Remove(r)
