@@ -188,6 +188,9 @@ func (b *builder) flows() {
 		if f.Priority != nil {
 			b.priority(path+".priority", *f.Priority)
 		}
+		if f.MaxPriority != nil {
+			b.priority(path+".maxPriority", *f.MaxPriority)
+		}
 		if f.MaxInFlight < 0 {
 			b.wrong(path+".maxInFlight", "must not be negative; leave it out for no limit")
 		}

@@ -104,8 +104,46 @@ weir:
 		{"team-a-1", "unknown", 5},
 		{"team-a-1", "batch", -10},
 	} {
-		if got := plan.Flows.Priority(c.flow, c.objective); got != c.want {
+		if got := plan.Flows.Priority(c.flow, c.objective, func(string) (int, bool) { return 0, false }); got != c.want {
 			t.Errorf("flow %s, objective %q: priority %d, want %d", c.flow, c.objective, got, c.want)
+		}
+	}
+}
+
+// TestPrioritiesAreBounded wants a header that asks for more than its flow may have to be
+// lowered, whether the configuration or another place knows the objective.
+func TestPrioritiesAreBounded(t *testing.T) {
+	plan, _, err := config.Parse([]byte("apiVersion: llm-d.ai/v1alpha1\nkind: EndpointPickerConfig\n"+`weir:
+  objectives: [{name: interactive, priority: 100}, {name: batch, priority: -5}, {name: normal, priority: 5}]
+  flows:
+  - {id: "trial-*", priority: -10, maxPriority: -5}
+  - {id: partner, priority: 1, objectives: [normal, theirs]}
+`), withServer())
+	if err != nil {
+		t.Fatal(err)
+	}
+	elsewhere := func(objective string) (int, bool) { return 50, objective == "theirs" }
+	for _, c := range []struct {
+		flow, objective string
+		want            int
+	}{
+		{"trial-b", "interactive", -5},
+		{"trial-b", "theirs", -5},
+		{"trial-b", "batch", -5},
+		{"trial-b", "", -10},
+		{"partner", "normal", 5},
+		{"partner", "interactive", 1},
+		{"partner", "batch", 1},
+		{"partner", "theirs", 50},
+		{"other", "interactive", 100},
+	} {
+		if got := plan.Flows.Priority(c.flow, c.objective, elsewhere); got != c.want {
+			t.Errorf("%s as %q: %d, want %d", c.flow, c.objective, got, c.want)
+		}
+	}
+	for flow, want := range map[string]string{"partner": "partner", "trial-b": "trial-*", "trial-*": "trial-*", "other": ""} {
+		if got := plan.Flows.Rule(flow); got != want {
+			t.Errorf("the rule of %s is %q, want %q", flow, got, want)
 		}
 	}
 }

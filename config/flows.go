@@ -1,6 +1,7 @@
 package config
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/weirflow/weir/policies"
@@ -71,17 +72,40 @@ func (fs *Flows) Limit(key policies.FlowKey) shard.Limit {
 	return shard.Limit{MaxInFlight: f.MaxInFlight, TokensPerMinute: f.TokensPerMinute, Reject: f.OverLimit == "reject"}
 }
 
-// Priority returns the priority of a request of the flow that names the
-// objective, which may be empty. A known objective holds; what a flow is set to
-// holds for requests that name none, or an unknown one.
-func (fs *Flows) Priority(flow, objective string) int {
-	if p, known := fs.objectives[objective]; known {
-		return p
+// Priority returns the priority of a request of the flow that names the objective, which
+// may be empty. A known objective holds, if the flow may name it; what a flow is set to
+// holds for requests that name none, or an unknown one. None is above the flow's highest.
+// Objectives that are known elsewhere, and come first, are what the function says.
+func (fs *Flows) Priority(flow, objective string, elsewhere func(objective string) (priority int, known bool)) int {
+	f := fs.find(flow)
+	if f == nil {
+		f = &Flow{}
 	}
-	if f := fs.find(flow); f != nil && f.Priority != nil {
-		return *f.Priority
+	if f.Objectives != nil && !slices.Contains(f.Objectives, objective) {
+		objective = ""
 	}
-	return 0
+	p, known := elsewhere(objective)
+	if !known {
+		p, known = fs.objectives[objective]
+	}
+	if !known && f.Priority != nil {
+		p = *f.Priority
+	}
+	if f.MaxPriority != nil {
+		p = min(p, *f.MaxPriority)
+	}
+	return p
+}
+
+// Rule returns which setting holds for a flow: its own id, or a pattern; empty if none does.
+func (fs *Flows) Rule(flow string) string {
+	if fs.exact[flow] != nil {
+		return flow
+	}
+	if f := fs.match(flow); f != nil {
+		return f.ID
+	}
+	return ""
 }
 
 // matches reports whether the text matches; it is asked several times a request.

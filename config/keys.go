@@ -12,6 +12,9 @@ type key struct {
 	Flow     string  `yaml:"flow"`
 	Weight   float64 `yaml:"weight,omitempty"`
 	Priority *int    `yaml:"priority,omitempty"`
+
+	Objectives  []string `yaml:"objectives,omitempty"`
+	MaxPriority *int     `yaml:"maxPriority,omitempty"`
 }
 
 // keys reads the API key file, if there is one. Its problems have its own lines.
@@ -55,9 +58,6 @@ func (b *builder) keys() {
 
 // set applies what the entry of a key says about its flow.
 func (fs *Flows) set(k key) {
-	if k.Weight == 0 && k.Priority == nil {
-		return
-	}
 	f := Flow{ID: k.Flow, Weight: 1}
 	if known := fs.find(k.Flow); known != nil {
 		f = *known
@@ -67,6 +67,12 @@ func (fs *Flows) set(k key) {
 	}
 	if k.Weight > 0 {
 		f.Weight = k.Weight
+	}
+	if k.Objectives != nil {
+		f.Objectives = k.Objectives
+	}
+	if k.MaxPriority != nil {
+		f.MaxPriority = k.MaxPriority
 	}
 	fs.exact[k.Flow] = &f
 }

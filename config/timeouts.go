@@ -1,6 +1,9 @@
 package config
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // each calls visit with the name and the value of each of the timeouts.
 func (t *Timeouts) each(visit func(name string, value **Duration)) {
@@ -38,9 +41,12 @@ func newTimeouts(w *Weir) map[string]Timeouts {
 	return all
 }
 
-// Timeouts returns what holds for a request that names the objective, which may be empty.
-// What is nil is not given.
-func (fs *Flows) Timeouts(objective string) Timeouts {
+// Timeouts returns what holds for a flow's request that names the objective, which may be
+// empty. What is nil is not given.
+func (fs *Flows) Timeouts(flow, objective string) Timeouts {
+	if f := fs.find(flow); f != nil && f.Objectives != nil && !slices.Contains(f.Objectives, objective) {
+		objective = ""
+	}
 	if t, ok := fs.timeouts[objective]; ok {
 		return t
 	}

@@ -18,7 +18,7 @@ func TestTimeouts(t *testing.T) {
 		t.Fatal(err)
 	}
 	for objective, want := range map[string]string{"batch": "5s 3h0m0s", "": "5s 10m0s", "other": "5s 10m0s"} {
-		w := plan.Flows.Timeouts(objective)
+		w := plan.Flows.Timeouts("a", objective)
 		if got := w.Client.String() + " " + w.Request.String(); got != want || w.FirstByte != nil {
 			t.Errorf("objective %q has %s, first byte %v; want %s", objective, got, w.FirstByte, want)
 		}

@@ -113,6 +113,9 @@ type Flow struct {
 	Weight   float64 `yaml:"weight,omitempty" doc:"Share for its policy; 1 by default"`
 	Priority *int    `yaml:"priority,omitempty" doc:"Priority of its requests that name no objective"`
 
+	Objectives  []string `yaml:"objectives,omitempty" doc:"Objectives that it may name; another one counts as none. Any by default"`
+	MaxPriority *int     `yaml:"maxPriority,omitempty" doc:"Highest priority of its requests, whatever they name; none by default"`
+
 	MaxInFlight     int64   `yaml:"maxInFlight,omitempty" doc:"Requests of one flow that may be in flight in the fleet; 0 or unset: no limit of its own"`
 	TokensPerMinute float64 `yaml:"tokensPerMinute,omitempty" doc:"Tokens that one flow's requests may cost, prompts and answers; what is not used is saved up for a minute; 0 or unset: no limit"`
 	OverLimit       string  `yaml:"overLimit,omitempty" oneof:"wait|reject" doc:"What happens to what is over these limits: it waits unless reject is given"`
@@ -120,5 +123,5 @@ type Flow struct {
 
 // Identity says how a request's flow is known.
 type Identity struct {
-	APIKeys string `yaml:"apiKeys,omitempty" file:"yes" doc:"File of API keys: a YAML list of sha256 (hex), flow, weight, priority. The fairness header from outside is then dropped, and an unknown key gets 401"`
+	APIKeys string `yaml:"apiKeys,omitempty" file:"yes" doc:"File of API keys: a YAML list of sha256 (hex), flow, weight, priority, objectives, maxPriority. The fairness header from outside is then dropped, and an unknown key gets 401"`
 }

@@ -13,8 +13,8 @@ import (
 type flowTable struct {
 	mu     sync.Mutex
 	flows  map[policies.FlowKey]*flowEntry
-	byBand map[int]int // how many of them have the priority
-	forgot time.Time   // when flows to forget were last looked for
+	byRule map[ruleKey]int // how many of them there are that share a rule
+	forgot time.Time       // when flows to forget were last looked for
 }
 
 // flowIdle is how long a flow is kept at least after its last request.
@@ -22,6 +22,7 @@ const flowIdle = 5 * time.Minute
 
 type flowEntry struct {
 	table            *flowTable
+	rule             string
 	inFlight         int64
 	requests, tokens int64
 	output           float64 // running mean of its answers, in tokens
@@ -33,62 +34,75 @@ type flowEntry struct {
 const meanOf = 32
 
 func newFlowTable() *flowTable {
-	return &flowTable{flows: make(map[policies.FlowKey]*flowEntry), byBand: make(map[int]int)}
+	return &flowTable{flows: make(map[policies.FlowKey]*flowEntry), byRule: make(map[ruleKey]int)}
 }
 
-// admit notes a request of the flow, and returns the flow that it counts for: its own, or
-// the overflow flow if its priority has too many. It also returns the mean length of the
+// ruleKey is what flows are counted by: those of a priority that one setting holds for, or
+// none.
+type ruleKey struct {
+	priority int
+	rule     string
+}
+
+// admit notes that a request of the flow came, and returns the flow that it counts for: its
+// own, or, if there are too many of its priority and its rule, one that those beyond share.
+// A flow with a rule of its own is always itself. admit also returns the mean length of the
 // flow's recent answers, in tokens, if that is known.
-func (t *flowTable) admit(key policies.FlowKey, most int) (as policies.FlowKey, output int64, known bool) {
+func (t *flowTable) admit(key policies.FlowKey, rule string, most int) (as policies.FlowKey, output int64, known bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	e := t.flows[key]
 	if e == nil {
-		if t.byBand[key.Priority] >= most {
-			t.forget(key.Priority)
+		if shared := (ruleKey{key.Priority, rule}); rule != key.ID {
+			if t.byRule[shared] >= most {
+				t.forget(shared)
+			}
+			if t.byRule[shared] >= most {
+				key.ID = OverflowFlow
+				if rule != "" {
+					key.ID = rule // which holds for itself, too
+				}
+			}
 		}
-		if t.byBand[key.Priority] >= most {
-			key.ID = OverflowFlow
-		}
-		e = t.entry(key)
+		e = t.entry(key, rule)
 	}
 	e.used = time.Now()
 	return key, max(1, int64(e.output+0.5)), e.measured > 0
 }
 
-// entry returns the entry of the flow, made on demand.
-func (t *flowTable) entry(key policies.FlowKey) *flowEntry {
+// entry returns the flow's, made on demand.
+func (t *flowTable) entry(key policies.FlowKey, rule string) *flowEntry {
 	e := t.flows[key]
 	if e == nil {
-		e = &flowEntry{table: t}
+		e = &flowEntry{table: t, rule: rule}
 		t.flows[key] = e
-		t.byBand[key.Priority]++
+		t.byRule[ruleKey{key.Priority, rule}]++
 	}
 	return e
 }
 
 // begin counts a request in.
-func (t *flowTable) begin(key policies.FlowKey) *flowEntry {
+func (t *flowTable) begin(key policies.FlowKey, rule string) *flowEntry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.entry(key)
+	e := t.entry(key, rule)
 	e.inFlight++
 	e.used = time.Now()
 	return e
 }
 
-// forget removes the flows of a priority that have nothing in flight and had no request
+// forget removes the flows that share a rule which have nothing in flight and had no request
 // for a while.
-func (t *flowTable) forget(priority int) {
+func (t *flowTable) forget(shared ruleKey) {
 	now := time.Now()
 	if now.Sub(t.forgot) < time.Second {
 		return // it costs a look at all of them
 	}
 	t.forgot = now
 	for key, e := range t.flows {
-		if key.Priority == priority && e.inFlight == 0 && now.Sub(e.used) >= flowIdle {
+		if key.Priority == shared.priority && e.rule == shared.rule && e.inFlight == 0 && now.Sub(e.used) >= flowIdle {
 			delete(t.flows, key)
-			t.byBand[priority]--
+			t.byRule[shared]--
 		}
 	}
 }

@@ -163,7 +163,7 @@ func (s *session) admit(method, path string) *refusal {
 	if tenants.CachedTokenWeight != nil {
 		s.in.cachedWeight = *tenants.CachedTokenWeight
 	}
-	flow, output, known := s.gateway.flows.admit(s.flow, tenants.MaxFlows)
+	flow, output, known := s.gateway.flows.admit(s.flow, tenants.rule(s.flow.ID), tenants.MaxFlows)
 	if known {
 		s.in.expect(output)
 	}
@@ -186,7 +186,7 @@ func (s *session) wait() *refusal {
 	}
 	s.memory.keep()
 	s.watch.start(s)
-	s.dispatched, s.entry = time.Now(), g.flows.begin(s.request.Flow)
+	s.dispatched, s.entry = time.Now(), g.flows.begin(s.request.Flow, g.tenants.Load().rule(s.flow.ID))
 	if revoked := s.request.Revoked(); revoked != nil {
 		go func() { // ends with ctx
 			select {

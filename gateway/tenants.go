@@ -17,6 +17,10 @@ type Tenants struct {
 	// Timeouts returns how long a flow's request that names the objective, which may be
 	// empty, may hold its slots; nil gives all the defaults.
 	Timeouts func(flow, objective string) Timeouts
+	// Rule returns which setting holds for a flow: its own id, or a name that many flows
+	// share, such as a pattern; empty, as for nil, if there is none. Flows with a setting
+	// are told apart however many others there are.
+	Rule func(flow string) string
 	// Keys are the flows by the SHA-256 of their API keys. With any, a request must
 	// carry one as a bearer token, which is removed; its own header for the flow is
 	// ignored. nil trusts the fairness header.
@@ -83,4 +87,15 @@ func keyOf(h http.Header) string {
 		return strings.TrimSpace(token)
 	}
 	return h.Get("X-Api-Key")
+}
+
+// rule is which setting holds for a flow. One that a key stands for has its own.
+func (t *Tenants) rule(flow string) string {
+	switch {
+	case t.Keys != nil:
+		return flow
+	case t.Rule != nil:
+		return t.Rule(flow)
+	}
+	return ""
 }

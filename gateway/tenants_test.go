@@ -40,15 +40,15 @@ func TestAPIKeys(t *testing.T) {
 func TestFlowsAreBounded(t *testing.T) {
 	table := newFlowTable()
 	for i := range 100 {
-		key, _, _ := table.admit(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, 10)
+		key, _, _ := table.admit(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, "", 10)
 		if own := key.ID != OverflowFlow; own != (i < 10) {
 			t.Errorf("flow %d counts for %v", i, key)
 		}
 	}
-	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-99", Priority: 1}, 10); key.ID != "flow-99" {
+	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-99", Priority: 1}, "", 10); key.ID != "flow-99" {
 		t.Errorf("another band's flow counts for %v", key)
 	}
-	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-3"}, 10); key.ID != "flow-3" {
+	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-3"}, "", 10); key.ID != "flow-3" {
 		t.Errorf("a known flow counts for %v", key)
 	}
 	if n := len(table.flows); n != 12 {
@@ -58,8 +58,29 @@ func TestFlowsAreBounded(t *testing.T) {
 		e.used = e.used.Add(-flowIdle)
 	}
 	table.forgot = time.Time{}
-	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-50"}, 10); key.ID != "flow-50" {
+	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-50"}, "", 10); key.ID != "flow-50" {
 		t.Errorf("when the others are idle: %v", key)
+	}
+}
+
+// TestConfiguredFlowsAreThemselves wants flows that settings hold for to keep them, however
+// many others come.
+func TestConfiguredFlowsAreThemselves(t *testing.T) {
+	table := newFlowTable()
+	for i := range 100 {
+		table.admit(policies.FlowKey{ID: fmt.Sprint("junk-", i)}, "", 10)
+	}
+	if key, _, _ := table.admit(policies.FlowKey{ID: "gold"}, "gold", 10); key.ID != "gold" {
+		t.Errorf("a flow with a setting of its own counts for %v", key)
+	}
+	for i := range 20 {
+		want := fmt.Sprint("trial-", i)
+		if i >= 10 {
+			want = "trial-*" // for which the same settings hold
+		}
+		if key, _, _ := table.admit(policies.FlowKey{ID: fmt.Sprint("trial-", i)}, "trial-*", 10); key.ID != want {
+			t.Errorf("number %d of a pattern counts for %v, want %s", i, key, want)
+		}
 	}
 }
 
@@ -67,14 +88,14 @@ func TestFlowsAreBounded(t *testing.T) {
 func TestExpectedOutput(t *testing.T) {
 	table := newFlowTable()
 	key := policies.FlowKey{ID: "a"}
-	if _, _, known := table.admit(key, 10); known {
+	if _, _, known := table.admit(key, "", 10); known {
 		t.Error("known before the first answer")
 	}
-	e := table.begin(key)
+	e := table.begin(key, "")
 	e.end(usageOf(100))
-	e = table.begin(key)
+	e = table.begin(key, "")
 	e.end(usageOf(300))
-	if _, output, known := table.admit(key, 10); !known || output != 200 {
+	if _, output, known := table.admit(key, "", 10); !known || output != 200 {
 		t.Errorf("%d, %v after answers of 100 and 300 tokens", output, known)
 	}
 	in := &inbound{mostOutput: 50}

@@ -87,14 +87,9 @@ func readsMetrics(plan *config.Plan) bool {
 // tenants says whose a request is, and its priority: as Kubernetes says of the objective
 // that it names, or else as the configuration does.
 func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
-	priority := func(flow, objective string) int {
-		if p, known := t.Priority(objective); known {
-			return p
-		}
-		return plan.Flows.Priority(flow, objective)
-	}
+	priority := func(flow, objective string) int { return plan.Flows.Priority(flow, objective, t.Priority) }
 	timeouts := func(flow, objective string) gateway.Timeouts {
-		w := plan.Flows.Timeouts(objective)
+		w := plan.Flows.Timeouts(flow, objective)
 		given := func(d *config.Duration) time.Duration {
 			if d == nil {
 				return 0
@@ -105,7 +100,7 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 			Client: given(w.Client), FirstByte: given(w.FirstByte), BetweenBytes: given(w.BetweenBytes), Request: given(w.Request),
 		}
 	}
-	return gateway.Tenants{Priority: priority, Timeouts: timeouts, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows, CachedTokenWeight: plan.File.Weir.CachedTokenWeight}
+	return gateway.Tenants{Priority: priority, Timeouts: timeouts, Rule: plan.Flows.Rule, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows, CachedTokenWeight: plan.File.Weir.CachedTokenWeight}
 }
 
 // openLedger opens the ledger that replicas share, or one in memory.
