@@ -222,7 +222,7 @@ func (c *peerCredentials) to(m coordinator.Member) *peerCredentials {
 
 // Info implements credentials.TransportCredentials.
 func (c *peerCredentials) Info() credentials.ProtocolInfo {
-	return credentials.ProtocolInfo{SecurityProtocol: "tls", SecurityVersion: "1.3"}
+	return credentials.ProtocolInfo{SecurityProtocol: "tls"}
 }
 
 // Clone implements credentials.TransportCredentials.
