@@ -58,6 +58,7 @@ var flags = []Flag{
 	{Name: "admin-token-file", Group: GroupRequests, paths: []string{"weir.adminTokenFile"}},
 	{Name: "tls-cert", Group: GroupRequests, paths: []string{"weir.tls.cert"}},
 	{Name: "tls-key", Group: GroupRequests, paths: []string{"weir.tls.key"}},
+	{Name: "pprof", Group: GroupRequests, paths: []string{"weir.pprof"}},
 	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},
 	{Name: "memory-budget", Group: GroupRequests, paths: []string{"weir.memoryBudget"}},
 	{Name: "fairness", Group: GroupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},

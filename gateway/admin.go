@@ -1,12 +1,15 @@
 package gateway
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"net/http/pprof"
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -21,7 +24,17 @@ import (
 // keep it off public networks.
 type Admin struct {
 	http.Handler
-	ready atomic.Bool
+	mux        *http.ServeMux
+	ready      atomic.Bool
+	stuckAfter time.Duration
+}
+
+// ServeProfiles adds the profiles of the process, at /debug/pprof/, before it serves. They
+// show what requests hold, and taking one takes time from them.
+func (a *Admin) ServeProfiles() {
+	a.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	a.mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	a.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 // SetReady says what /readyz answers.
@@ -60,9 +73,17 @@ type FlowStatus struct {
 // NewAdmin returns the admin handler of a gateway; metrics come from the
 // gatherer.
 func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
-	a := &Admin{}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { answerText(w, http.StatusOK, "ok") })
+	a := &Admin{Handler: mux, mux: mux, stuckAfter: 5 * time.Second}
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
+		ctx, cancel := context.WithTimeout(r.Context(), a.stuckAfter)
+		defer cancel()
+		if err := g.cfg.Controller.Responsive(ctx); errors.Is(err, context.DeadlineExceeded) {
+			answerText(w, http.StatusServiceUnavailable, "stuck: flow control takes nothing in")
+			return
+		}
+		answerText(w, http.StatusOK, "ok")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if a.ready.Load() {
 			answerText(w, http.StatusOK, "ready")
@@ -71,9 +92,6 @@ func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
 		answerText(w, http.StatusServiceUnavailable, "not ready: starting or draining")
 	})
 	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
-	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /v1/pool", g.answerView(func(v core.View) any { return poolStatus(replica, v) }))
 	mux.HandleFunc("GET /v1/flows", g.answerView(func(v core.View) any { return g.flowStatus(v) }))
 	mux.HandleFunc("GET /v1/endpoints", func(w http.ResponseWriter, _ *http.Request) {
@@ -85,7 +103,6 @@ func NewAdmin(g *Gateway, replica string, metrics prometheus.Gatherer) *Admin {
 	})
 	mux.HandleFunc("GET /v1/replicas", g.answerView(func(v core.View) any { return replicaStatus(replica, g.cfg.Version, v) }))
 	mux.HandleFunc("GET /v1/shards", g.answerView(func(v core.View) any { return shardsStatus(v) }))
-	a.Handler = mux
 	return a
 }
 

@@ -415,7 +415,47 @@ func TestMetricsAndProbes(t *testing.T) {
 			t.Errorf("/readyz when ready is %v: %d", ready, w.Code)
 		}
 	}
-	r.get(t, "/debug/pprof/", nil)
+	for _, want := range []int{http.StatusNotFound, http.StatusOK} { // before and after it is asked for
+		w := httptest.NewRecorder()
+		r.admin.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/debug/pprof/", nil))
+		if w.Code != want {
+			t.Errorf("/debug/pprof/: %d, want %d", w.Code, want)
+		}
+		if want == http.StatusNotFound {
+			r.admin.ServeProfiles()
+		}
+	}
+}
+
+// blocking is a detector that says nothing until it may.
+type blocking struct {
+	policies.Named
+	until chan struct{}
+}
+
+func (b *blocking) Saturation(context.Context, time.Time, []policies.EndpointAccessor) float64 {
+	<-b.until
+	return 0
+}
+
+// TestStuckIsNotHealthy wants /healthz to fail while flow control takes nothing in.
+func TestStuckIsNotHealthy(t *testing.T) {
+	detector := &blocking{policies.NewNamed("blocking", "blocking"), make(chan struct{})}
+	r := newRigWith(t, 1, []controller.Option{controller.WithSaturationDetector(detector)}, nil, newModelServer(t))
+	r.admin.stuckAfter = 50 * time.Millisecond
+	r.gateway.Observe()
+	healthz := func() int {
+		w := httptest.NewRecorder()
+		r.admin.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/healthz", nil))
+		return w.Code
+	}
+	if code := healthz(); code != http.StatusServiceUnavailable {
+		t.Errorf("%d while it is stuck", code)
+	}
+	close(detector.until)
+	if code := healthz(); code != http.StatusOK {
+		t.Errorf("%d when it goes on", code)
+	}
 }
 
 func TestFlowLabelsAreBounded(t *testing.T) {

@@ -179,6 +179,9 @@ func (r *replica) join(ctx context.Context, ledger store.Ledger, incarnation uin
 func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 	cfg := &r.plan.File.Weir
 	admin := gateway.NewAdmin(r.gateway, cfg.Replica, r.metrics)
+	if cfg.PProf {
+		admin.ServeProfiles()
+	}
 	var operators http.Handler = admin
 	if file := cfg.AdminTokenFile; file != "" {
 		operators = guarded(file, admin)
