@@ -32,6 +32,7 @@ const (
 // Errors of EnqueueAndWait, to be tested with errors.Is.
 var (
 	ErrQueueFull        = core.ErrQueueFull
+	ErrFlowLimit        = core.ErrFlowLimit
 	ErrNoEndpoints      = core.ErrNoEndpoints
 	ErrTTLExpired       = core.ErrTTLExpired
 	ErrContextCancelled = core.ErrContextCancelled

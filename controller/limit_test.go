@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -106,7 +107,10 @@ func TestTokensPerMinute(t *testing.T) {
 		}))
 		ask := func(n int, flow string) Outcome {
 			r := &Request{Flow: policies.FlowKey{ID: flow}, InputTokens: 50, OutputTokens: 50}
-			outcome, _ := cs[n%2].EnqueueAndWait(t.Context(), r)
+			outcome, err := cs[n%2].EnqueueAndWait(t.Context(), r)
+			if outcome == RejectedCapacity && (!errors.Is(err, ErrFlowLimit) || errors.Is(err, ErrQueueFull)) {
+				t.Errorf("request %d: %v, want the flow's limit as the reason", n, err)
+			}
 			if outcome == Dispatched {
 				cs[n%2].Release(r, Usage{InputTokens: 50, OutputTokens: 150, Known: true})
 			}

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 
@@ -80,25 +81,31 @@ func evicted() *refusal {
 	}
 }
 
-// refusalOf is the answer to a request that flow control did not dispatch.
-func refusalOf(outcome controller.Outcome) *refusal {
-	switch outcome {
-	case controller.RejectedCapacity:
+// refusalOf is the answer to a request that flow control did not dispatch, for the reason
+// given: one of the controller's errors.
+func refusalOf(why error) *refusal {
+	switch {
+	case errors.Is(why, controller.ErrFlowLimit):
+		return &refusal{
+			http.StatusTooManyRequests, "flow_limit", "rejected-flow-limit",
+			"this tenant is at its own limit of requests or tokens; try again when one of its requests has ended",
+		}
+	case errors.Is(why, controller.ErrQueueFull):
 		return &refusal{
 			http.StatusTooManyRequests, "queue_full", "rejected-saturated",
 			"the queue is full; try again later",
 		}
-	case controller.EvictedTTL:
+	case errors.Is(why, controller.ErrTTLExpired):
 		return &refusal{
 			http.StatusTooManyRequests, "queue_timeout", "rejected-ttl-expired",
 			"the request waited too long for capacity; try again later",
 		}
-	case controller.RejectedNoEndpoints, controller.EvictedNoEndpoints:
+	case errors.Is(why, controller.ErrNoEndpoints):
 		return &refusal{
 			http.StatusServiceUnavailable, "no_endpoints", "rejected-no-endpoints",
 			"the pool has no model servers that can be reached",
 		}
-	case controller.EvictedContextCancelled:
+	case errors.Is(why, controller.ErrContextCancelled):
 		return &refusal{
 			statusClientGone, "client_gone", "rejected-context-cancelled",
 			"the client went away while the request waited",

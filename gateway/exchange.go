@@ -173,7 +173,7 @@ func (x *exchange) forward(body, trailers bool) error {
 	}
 	var ok bool
 	if x.others, ok = s.place(&endpoints.Query{Subset: x.subset}); !ok {
-		return refusalOf(controller.EvictedNoEndpoints)
+		return refusalOf(controller.ErrNoEndpoints)
 	}
 	x.phase = awaitingResponse
 	s.watch.expect(errFirstByte, s.timeouts.FirstByte)

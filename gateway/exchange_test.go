@@ -20,12 +20,12 @@ type tape struct {
 	grpc.ServerStream
 	ctx      context.Context //nolint:containedctx // it is a stream's
 	messages []*extproc.ProcessingRequest
-	answers  int
+	last     *extproc.ProcessingResponse // that was answered
 }
 
 func (t *tape) Context() context.Context { return t.ctx }
 func (t *tape) Send(m *extproc.ProcessingResponse) error {
-	t.answers++
+	t.last = m
 	_, err := proto.Marshal(m)
 	return err
 }

@@ -183,7 +183,7 @@ func (p *proxy) unreadable(s *session, err error) *refusal {
 		s.cancel(errStalled)
 		return s.ended()
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return refusalOf(controller.EvictedContextCancelled)
+		return refusalOf(controller.ErrContextCancelled)
 	}
 	return badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 }
@@ -197,7 +197,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		if _, ok := s.place(&endpoints.Query{Tried: tried}); !ok {
 			if last == nil {
-				return nil, refusalOf(controller.EvictedNoEndpoints)
+				return nil, refusalOf(controller.ErrNoEndpoints)
 			}
 			return nil, &refusal{
 				status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: "rejected-no-endpoints",

@@ -178,11 +178,11 @@ func (s *session) wait() *refusal {
 	g := s.gateway
 	stop := context.AfterFunc(g.readings.refusing(), func() { s.cancel(errBlind) })
 	defer stop()
-	if outcome, err := g.cfg.Controller.EnqueueAndWait(s.ctx, &s.request); err != nil {
+	if _, err := g.cfg.Controller.EnqueueAndWait(s.ctx, &s.request); err != nil {
 		if s.ctx.Err() != nil {
 			return s.ended()
 		}
-		return refusalOf(outcome)
+		return refusalOf(err)
 	}
 	s.memory.keep()
 	s.watch.start(s)
@@ -261,7 +261,7 @@ func (s *session) ended() *refusal {
 	case errors.Is(cause, errBlind):
 		return unreadable()
 	}
-	return refusalOf(controller.EvictedContextCancelled)
+	return refusalOf(controller.ErrContextCancelled)
 }
 
 // end gives back whatever the session holds and settles what the request cost.

@@ -14,8 +14,8 @@ import (
 type buffer struct {
 	bystander
 	queues *queues
-	// displaced is called with a ticket that lost its place.
-	displaced func(now time.Time, id policies.TicketID)
+	// reject is called with a ticket that lost its place.
+	reject func(now time.Time, id policies.TicketID, why error)
 }
 
 func (b *buffer) state(_ time.Time, s *store.Statement) {
@@ -35,7 +35,7 @@ func (b *buffer) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	}
 	for _, t := range set.Trim(now) {
 		b.queues.agenda.touched = true
-		b.displaced(now, t.ID)
+		b.reject(now, t.ID, ErrQueueFull)
 	}
 }
 

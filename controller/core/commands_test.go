@@ -322,6 +322,8 @@ func (a args) message() *coordinator.Message {
 				m.Gone = append(m.Gone, number(v))
 			case "rejected":
 				m.Rejected = append(m.Rejected, number(v))
+			case "at-limit":
+				m.AtLimit = append(m.AtLimit, number(v))
 			case "unserved":
 				m.Unserved = append(m.Unserved, number(v))
 			case "declined":

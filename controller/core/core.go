@@ -52,8 +52,8 @@ func New(cfg Config) *Core {
 	c.handover = handover{
 		cfg: &c.cfg, exchange: e, requests: &c.requests, queues: &c.queues, bands: &c.bands, fleet: newPeers(&c.cfg),
 	}
-	c.limits = newLimits(&c.cfg, &e.agenda, &c.queues, c.handover.displace)
-	c.buffer = buffer{queues: &c.queues, displaced: c.handover.displace}
+	c.limits = newLimits(&c.cfg, &e.agenda, &c.queues, c.handover.reject)
+	c.buffer = buffer{queues: &c.queues, reject: c.handover.reject}
 	e.inbox.read = c.read
 	// What the ledger told of the bands counts for what is said of the offers, and both
 	// for what its messages do to them; the loads count the messages as unread; what room

@@ -112,20 +112,20 @@ func (h *handover) queueHere(now time.Time, r *request) { h.put(now, &r.Ticket) 
 func (h *handover) put(now time.Time, t *shard.Ticket) {
 	h.bands.of(now, t.Flow.Priority)
 	for _, id := range h.queues.put(t, now) {
-		h.displace(now, id)
+		h.reject(now, id, ErrQueueFull)
 	}
 }
 
-// displace ends a waiting request that lost its place in the buffer, or has its ingress
-// end it.
-func (h *handover) displace(now time.Time, id policies.TicketID) {
+// reject ends a waiting request that there is no room for, or has its ingress end it. The
+// reason is ErrQueueFull or ErrFlowLimit.
+func (h *handover) reject(now time.Time, id policies.TicketID, why error) {
 	if id.Ingress != h.cfg.Replica {
-		h.fleet.of(id.Ingress).in.reject(id.Seq)
+		h.fleet.of(id.Ingress).in.reject(id.Seq, why)
 		return
 	}
 	if r := h.requests.waiting[id]; r != nil {
 		h.finish(now, r)
-		h.requests.decide(r, RejectedCapacity, ErrQueueFull)
+		h.requests.decide(r, RejectedCapacity, why)
 	}
 }
 

@@ -18,17 +18,17 @@ type limits struct {
 	cfg    *Config
 	agenda *agenda
 	queues *queues
-	// displaced is called with a ticket that lost its place because its flow has no room.
-	displaced func(now time.Time, id policies.TicketID)
+	// reject is called with a ticket whose flow has no room.
+	reject func(now time.Time, id policies.TicketID, why error)
 
 	inFlight map[policies.FlowKey]int64 // none of them 0
 	changed  map[policies.FlowKey]bool  // since the ledger last answered
 	asked    int                        // where to continue asking for room
 }
 
-func newLimits(cfg *Config, a *agenda, q *queues, displaced func(time.Time, policies.TicketID)) limits {
+func newLimits(cfg *Config, a *agenda, q *queues, reject func(time.Time, policies.TicketID, error)) limits {
 	return limits{
-		cfg: cfg, agenda: a, queues: q, displaced: displaced,
+		cfg: cfg, agenda: a, queues: q, reject: reject,
 		inFlight: make(map[policies.FlowKey]int64), changed: make(map[policies.FlowKey]bool),
 	}
 }
@@ -115,7 +115,7 @@ func (l *limits) learn(now time.Time, s *store.Statement, r *store.Reply) {
 			delete(l.changed, key)
 		}
 		for _, t := range l.queues.set.Room(key, room.InFlight, room.Tokens, now) {
-			l.displaced(now, t.ID)
+			l.reject(now, t.ID, ErrFlowLimit)
 		}
 		l.agenda.touched = true
 	}

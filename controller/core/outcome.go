@@ -13,7 +13,8 @@ const (
 	// Dispatched: it may go to the pool, and must be released when done.
 	Dispatched
 	// RejectedCapacity: the buffer was full, on arrival or because a request
-	// with a better claim displaced it.
+	// with a better claim displaced it (ErrQueueFull), or its flow is at a limit of its
+	// own that rejects what is over it (ErrFlowLimit).
 	RejectedCapacity
 	// RejectedNoEndpoints: the pool has no endpoints and the request may not
 	// wait for one.
@@ -47,26 +48,9 @@ func (o Outcome) String() string {
 // Errors that say why a request was not dispatched, to be tested with errors.Is.
 var (
 	ErrQueueFull        = errors.New("the queue is full")
+	ErrFlowLimit        = errors.New("the flow is at a limit of its own")
 	ErrNoEndpoints      = errors.New("the pool has no endpoints")
 	ErrTTLExpired       = errors.New("waited too long for capacity")
 	ErrContextCancelled = errors.New("the client went away while waiting")
 	ErrShuttingDown     = errors.New("the flow controller is shutting down")
 )
-
-// Err returns the error that belongs to the outcome, nil for Dispatched.
-func (o Outcome) Err() error {
-	switch o {
-	case Dispatched:
-		return nil
-	case RejectedCapacity:
-		return ErrQueueFull
-	case RejectedNoEndpoints, EvictedNoEndpoints:
-		return ErrNoEndpoints
-	case EvictedTTL:
-		return ErrTTLExpired
-	case EvictedContextCancelled:
-		return ErrContextCancelled
-	default:
-		return ErrShuttingDown
-	}
-}

@@ -115,10 +115,10 @@ func (o *outbound) nextRepeat(t *Timings, waiting int) time.Time {
 //
 // Invariant: all messages up to received were taken in, and none after it.
 type inbound struct {
-	received uint64          // the number of the last message taken in
-	ackDue   bool            // it has not been acknowledged
-	resync   bool            // one is missing: the peer must repeat everything
-	rejected map[uint64]bool // tickets there was no room for; the peer has not confirmed
+	received uint64           // the number of the last message taken in
+	ackDue   bool             // it has not been acknowledged
+	resync   bool             // one is missing: the peer must repeat everything
+	rejected map[uint64]error // why tickets were rejected; the peer has not confirmed
 
 	// Tickets for the peer to queue itself: those that the ledger dropped because it has
 	// no lease of the peer's, and those beyond the bounds of one peer. They are named
@@ -142,10 +142,10 @@ func (in *inbound) decline(seq uint64) {
 	in.ackDue = true
 }
 
-// reject notes that there was no room for a ticket.
-func (in *inbound) reject(seq uint64) {
+// reject notes that there was no room for a ticket, and why.
+func (in *inbound) reject(seq uint64, why error) {
 	if in.rejected == nil {
-		in.rejected = make(map[uint64]bool)
+		in.rejected = make(map[uint64]error)
 	}
-	in.rejected[seq], in.ackDue = true, true
+	in.rejected[seq], in.ackDue = why, true
 }

@@ -65,7 +65,11 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 	for _, seq := range m.Rejected {
 		id := h.requests.own(seq)
 		if r := h.requests.waiting[id]; r == nil || r.home == p {
-			h.displace(now, id)
+			why := ErrQueueFull
+			if slices.Contains(m.AtLimit, seq) {
+				why = ErrFlowLimit
+			}
+			h.reject(now, id, why)
 			o.gone = append(o.gone, seq) // to confirm
 		}
 	}
@@ -97,7 +101,7 @@ func (h *handover) takeIn(now time.Time, p *peer, m *coordinator.Message) {
 			}
 		}
 	}
-	maps.DeleteFunc(in.rejected, func(seq uint64, _ bool) bool { return gone(seq) })
+	maps.DeleteFunc(in.rejected, func(seq uint64, _ error) bool { return gone(seq) })
 	for _, seq := range m.Gone {
 		h.queues.takeOut(p.ticket(seq), now)
 	}
@@ -111,7 +115,7 @@ func (h *handover) takeOne(now time.Time, p *peer, t *shard.Ticket) {
 	if t.ID.Ingress != p.id {
 		return
 	}
-	if p.in.rejected[t.ID.Seq] {
+	if p.in.rejected[t.ID.Seq] != nil {
 		p.in.ackDue = true // it has not heard
 	}
 	if !h.admits(now, p, t) {

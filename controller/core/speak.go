@@ -44,6 +44,11 @@ func (h *handover) speakTo(now time.Time, p *peer) {
 		return
 	}
 	m.Rejected = slices.Sorted(maps.Keys(p.in.rejected))
+	for _, seq := range m.Rejected {
+		if p.in.rejected[seq] == ErrFlowLimit { //nolint:errorlint // as it was noted, never wrapped
+			m.AtLimit = append(m.AtLimit, seq)
+		}
+	}
 	m.Unserved, m.Declined = p.in.unserved, p.in.declined
 	p.in.unserved, p.in.declined = nil, nil
 	p.said, p.in.ackDue, p.in.resync = is, false, false

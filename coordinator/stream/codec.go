@@ -19,7 +19,7 @@ var ErrMalformed = errors.New("malformed message")
 func encode(m *coordinator.Message) *ticketpb.Message {
 	w := &ticketpb.Message{
 		ToIncarnation: m.ToIncarnation, Number: m.Number, Full: m.Full, Gone: m.Gone,
-		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, Unserved: m.Unserved, Declined: m.Declined,
+		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, AtLimit: m.AtLimit, Unserved: m.Unserved, Declined: m.Declined,
 		Leaving: m.Leaving, LedgerLost: m.LedgerLost,
 	}
 	tickets := make([]ticketpb.Ticket, len(m.Queued))
@@ -38,7 +38,7 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 	m := coordinator.Message{
 		From: from, Incarnation: incarnation, To: to,
 		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Full: w.GetFull(), Gone: w.GetGone(),
-		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
+		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), AtLimit: w.GetAtLimit(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
 		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(),
 	}
 	if len(w.GetQueued()) > 0 {

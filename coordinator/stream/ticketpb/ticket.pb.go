@@ -129,8 +129,10 @@ type Message struct {
 	// A message with observations has nothing else. Since version 2.
 	Observations *Observations `protobuf:"bytes,12,opt,name=observations,proto3" json:"observations,omitempty"`
 	// Since version 3.
-	Unserved      []uint64 `protobuf:"fixed64,13,rep,packed,name=unserved,proto3" json:"unserved,omitempty"`
-	Declined      []uint64 `protobuf:"fixed64,14,rep,packed,name=declined,proto3" json:"declined,omitempty"`
+	Unserved []uint64 `protobuf:"fixed64,13,rep,packed,name=unserved,proto3" json:"unserved,omitempty"`
+	Declined []uint64 `protobuf:"fixed64,14,rep,packed,name=declined,proto3" json:"declined,omitempty"`
+	// A part of rejected: who does not know it takes the buffer to have been full.
+	AtLimit       []uint64 `protobuf:"fixed64,15,rep,packed,name=at_limit,json=atLimit,proto3" json:"at_limit,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -259,6 +261,13 @@ func (x *Message) GetUnserved() []uint64 {
 func (x *Message) GetDeclined() []uint64 {
 	if x != nil {
 		return x.Declined
+	}
+	return nil
+}
+
+func (x *Message) GetAtLimit() []uint64 {
+	if x != nil {
+		return x.AtLimit
 	}
 	return nil
 }
@@ -598,7 +607,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\tR\x02to\x12\x16\n" +
-	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xda\x03\n" +
+	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xf5\x03\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
@@ -615,7 +624,8 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"ledgerLost\x12@\n" +
 	"\fobservations\x18\f \x01(\v2\x1c.weir.ticket.v1.ObservationsR\fobservations\x12\x1a\n" +
 	"\bunserved\x18\r \x03(\x06R\bunserved\x12\x1a\n" +
-	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\"~\n" +
+	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\x12\x19\n" +
+	"\bat_limit\x18\x0f \x03(\x06R\aatLimit\"~\n" +
 	"\fObservations\x123\n" +
 	"\breadings\x18\x01 \x03(\v2\x17.weir.ticket.v1.ReadingR\breadings\x129\n" +
 	"\n" +
