@@ -19,10 +19,6 @@ import (
 // TestPeerBounds hands tickets over beyond what is taken of one replica: those are
 // declined, and no others.
 func TestPeerBounds(t *testing.T) {
-	static, err := usagelimit.NewStatic(usagelimit.StaticType, 1)
-	if err != nil {
-		t.Fatal(err)
-	}
 	roomy := core.PeerBounds{Bands: 100, Flows: 100, Tickets: 100, Bytes: 100}
 	for name, tc := range map[string]struct {
 		bound    func(*core.PeerBounds)
@@ -62,14 +58,7 @@ func TestPeerBounds(t *testing.T) {
 			bounds := roomy
 			tc.bound(&bounds)
 			now := time.Unix(1000, 0)
-			c := core.New(core.Config{
-				Replica: "me", Incarnation: 1, UsageLimit: static, Timings: core.DefaultTimings(3 * time.Second), Peers: bounds,
-				Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
-					return shard.BandConfig{MaxRequests: 1000, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
-				}},
-			})
-			c.SetMembers(now, coordinator.Members{Live: []coordinator.Member{{ID: "b", Incarnation: 1}}})
-			c.SetStream(now, "b", true)
+			c := besidePeer(t, now, bounds, 1000)
 			m := coordinator.Message{From: "b", Incarnation: 1, To: "me", ToIncarnation: 1, Number: 1, Full: true}
 			for i := range 4 {
 				ticket := tc.ticket(i + 1)
@@ -77,13 +66,54 @@ func TestPeerBounds(t *testing.T) {
 				m.Queued = append(m.Queued, ticket)
 			}
 			c.Receive(now, &m)
-			var declined []uint64
-			for _, said := range c.Ready(now).Messages {
-				declined = append(declined, said.Declined...)
-			}
-			if diff := cmp.Diff(tc.declined, declined); diff != "" {
+			if diff := cmp.Diff(tc.declined, declined(c, now)); diff != "" {
 				t.Error(diff)
 			}
 		})
 	}
+}
+
+// TestPeerBoundsOutlastRuns has a replica come back as ever new runs: what its earlier ones
+// opened here stands, and counts.
+func TestPeerBoundsOutlastRuns(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := besidePeer(t, now, core.PeerBounds{Bands: 2, Flows: 2, Tickets: 4, Bytes: 100}, 1000)
+	const runs = 10
+	handedBack := 0
+	for run := range runs {
+		flow := policies.FlowKey{ID: fmt.Sprint(run), Priority: run + 1}
+		c.Receive(now, &coordinator.Message{
+			From: "b", Incarnation: uint64(run + 1), To: "me", ToIncarnation: 1, Number: 1, Full: true,
+			Queued: []shard.Ticket{{ID: policies.TicketID{Ingress: "b", Seq: 1}, Flow: flow}},
+		})
+		handedBack += len(declined(c, now))
+	}
+	if v := c.View(); handedBack != runs-2 || len(v.Flows) != 2 {
+		t.Errorf("%d runs with a flow and a band each: %d declined, %d flows here; want %d and 2", runs, handedBack, len(v.Flows), runs-2)
+	}
+}
+
+// besidePeer returns the core of a replica with one peer, b, and a buffer of so many requests.
+func besidePeer(t *testing.T, now time.Time, bounds core.PeerBounds, buffer int64) *core.Core {
+	static, err := usagelimit.NewStatic(usagelimit.StaticType, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := core.New(core.Config{
+		Replica: "me", Incarnation: 1, UsageLimit: static, Timings: core.DefaultTimings(3 * time.Second), Peers: bounds,
+		Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
+			return shard.BandConfig{MaxRequests: buffer, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
+		}},
+	})
+	c.SetMembers(now, coordinator.Members{Live: []coordinator.Member{{ID: "b", Incarnation: 1}}})
+	c.SetStream(now, "b", true)
+	return c
+}
+
+// declined is what the core now says that it does not queue.
+func declined(c *core.Core, now time.Time) (seqs []uint64) {
+	for _, said := range c.Ready(now).Messages {
+		seqs = append(seqs, said.Declined...)
+	}
+	return seqs
 }

@@ -40,11 +40,12 @@ func (p *peer) ticket(seq uint64) policies.TicketID {
 }
 
 // reborn takes in that the peer runs anew: what its earlier run knew of us is gone, and
-// so is what we knew of it.
+// so is what we knew of it. The flows and bands it opened here stand, and go on counting:
+// else a replica that keeps restarting would have no bound.
 func (p *peer) reborn(incarnation uint64) {
 	p.incarnation = incarnation
 	p.leaving, p.lost, p.holder = false, false, false
-	p.in = inbound{}
+	p.in = inbound{opened: p.in.opened}
 	p.out.stalled, p.out.repeat = false, true
 	p.out.awaited = p.out.awaited[:0]
 }
