@@ -54,10 +54,14 @@ func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
 	s.changed = s.changed[:0]
 }
 
-// Repeat hands over every offer, to be repeated in full.
+// Repeat hands over every offer, to be repeated in full: the ledger withdraws what is not
+// among them.
 func (s *Set) Repeat(offer func(Offer)) {
 	for _, it := range s.changed {
 		it.changed = false
+		if !it.offered && it.state != notStanding {
+			s.noteStated(it)
+		}
 	}
 	clear(s.changed)
 	s.changed = s.changed[:0]

@@ -145,6 +145,35 @@ func TestNewcomerTakesTheWorstPlace(t *testing.T) {
 	}
 }
 
+// TestRepeatWithdrawsWhatItLeavesOut has a ticket give way to a better one just before the
+// offers are repeated in full, which withdraws it, and come back when that one is granted.
+func TestRepeatWithdrawsWhatItLeavesOut(t *testing.T) {
+	cfg := testConfig(100)
+	cfg.OffersPerBand = 1
+	s := New(cfg)
+	var offered, withdrawn []uint64
+	offer := func(o Offer) { offered = append(offered, o.Ticket.Seq) }
+	withdraw := func(id policies.TicketID) { withdrawn = append(withdrawn, id.Seq) }
+	add := func(n int) {
+		if _, err := s.Add(ticket(n, "a", 0), start); err != nil {
+			t.Fatal(err)
+		}
+		s.Refill()
+	}
+	add(2)
+	s.Changes(offer, withdraw)
+	s.Answered()
+	add(1)
+	s.Repeat(offer)
+	s.Answered()
+	s.Taken(ticket(1, "a", 0).ID, 1, start)
+	s.Refill()
+	s.Changes(offer, withdraw)
+	if fmt.Sprint(offered, withdrawn) != "[2 1 2] []" {
+		t.Errorf("offered %v and withdrew %v, want 2, 1 in its place, and 2 again", offered, withdrawn)
+	}
+}
+
 func TestRankIsDerivedFromTheLearntCounter(t *testing.T) {
 	s := New(testConfig(1000))
 	flood(s, 0, 8, "a", 0)
@@ -307,7 +336,13 @@ func TestAgainstLedgerModel(t *testing.T) {
 			case 4:
 				s.Refill()
 				var offered, withdrawn []policies.TicketID
-				s.Changes(func(o Offer) { offered = append(offered, o.Ticket) }, func(id policies.TicketID) { withdrawn = append(withdrawn, id) })
+				offer := func(o Offer) { offered = append(offered, o.Ticket) }
+				if rapid.Bool().Draw(t, "full") {
+					withdrawn = slices.Collect(maps.Keys(ledger)) // unless it is repeated
+					s.Repeat(offer)
+				} else {
+					s.Changes(offer, func(id policies.TicketID) { withdrawn = append(withdrawn, id) })
+				}
 				want := 0
 				for _, bd := range s.bands {
 					want += bd.offered.Len()
