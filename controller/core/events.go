@@ -73,7 +73,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	c.limits.count(r.Flow, -1)
 	c.loads.depart(r)
 	if c.exchange.outage {
-		c.queues.set.Room(r.Flow, 1, 1, now)
+		c.limits.room(now, r.Flow, 1, 1)
 	}
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight--
 	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {

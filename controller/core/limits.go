@@ -44,6 +44,14 @@ func (l *limits) count(flow policies.FlowKey, delta int64) {
 	l.changed[flow] = true
 }
 
+// room passes on how many more requests of a flow may go, and how many tokens are left for
+// them. Where there is no room and the flow's limit rejects, whatever waits is rejected.
+func (l *limits) room(now time.Time, flow policies.FlowKey, requests int64, tokens float64) {
+	for _, t := range l.queues.set.Room(flow, requests, tokens, now) {
+		l.reject(now, t.ID, ErrFlowLimit)
+	}
+}
+
 // openHere reports whether a flow may have another request in flight here in an outage:
 // within this replica's share of the flow's limit. Tokens are not counted then.
 func (l *limits) openHere(flow policies.FlowKey, members int) bool {
@@ -114,9 +122,7 @@ func (l *limits) learn(now time.Time, s *store.Statement, r *store.Reply) {
 		if l.inFlight[key] == said {
 			delete(l.changed, key)
 		}
-		for _, t := range l.queues.set.Room(key, room.InFlight, room.Tokens, now) {
-			l.reject(now, t.ID, ErrFlowLimit)
-		}
+		l.room(now, key, room.InFlight, room.Tokens)
 		l.agenda.touched = true
 	}
 }

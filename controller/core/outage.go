@@ -19,7 +19,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		case r == nil: // another replica's, which does the same
 			c.queues.takeOut(t.ID, now)
 		case !c.limits.openHere(t.Flow, c.bands.members()):
-			queued.Room(t.Flow, 0, 0, now)
+			c.limits.room(now, t.Flow, 0, 0)
 		default:
 			r.policy, r.charge, r.counter, r.own = b.Policy(), charge, b.VirtualTime(), true
 			if charge != 0 {
