@@ -4,6 +4,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -60,6 +61,8 @@ func eventually(t *testing.T, what string, condition func() bool) {
 		}
 	}
 }
+
+func TestMain(m *testing.M) { os.Exit(processes.Alone(m.Run)) }
 
 // TestOwnPolicyDecides builds this program, runs two replicas of it on one Redis, and has
 // a tenant's requests of mixed sizes wait at both: the model server gets the smallest

@@ -28,25 +28,36 @@ var binary string
 // Binary returns the path of the weir command under test.
 func Binary() string { return binary }
 
-// Main runs the tests of a package that starts replicas: it builds the weir command
-// once for all of them. Call it from TestMain.
+// Main runs the tests of a package that starts replicas, while no other such package's
+// run: it builds the weir command once for all of them. Call it from TestMain.
 func Main(m *testing.M) {
-	if binary = os.Getenv(BinaryVariable); binary != "" {
-		os.Exit(m.Run())
+	os.Exit(Alone(func() int {
+		if binary = os.Getenv(BinaryVariable); binary != "" {
+			return m.Run()
+		}
+		dir, err := os.MkdirTemp("", "weir-")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+		defer os.RemoveAll(dir) //nolint:errcheck // it is a temporary folder
+		binary = filepath.Join(dir, "weir")
+		if out, err := exec.Command("go", "build", "-o", binary, "github.com/weirflow/weir/cmd/weir").CombinedOutput(); err != nil {
+			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+			return 1
+		}
+		return m.Run()
+	}))
+}
+
+// Alone runs tests that start processes while no other package's run on this machine:
+// they measure time, and go test runs packages side by side.
+func Alone(run func() int) int {
+	if err := lock(); err != nil {
+		fmt.Fprintf(os.Stderr, "wait for other packages' processes to end: %v\n", err)
+		return 1
 	}
-	dir, err := os.MkdirTemp("", "weir-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binary = filepath.Join(dir, "weir")
-	if out, err := exec.Command("go", "build", "-o", binary, "github.com/weirflow/weir/cmd/weir").CombinedOutput(); err != nil {
-		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	code := m.Run()
-	_ = os.RemoveAll(dir)
-	os.Exit(code)
+	return run()
 }
 
 // Replica is a weir serve process.
