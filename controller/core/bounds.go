@@ -17,8 +17,9 @@ type PeerBounds struct {
 	// Flows is how many flows a peer's tickets may open here in the time that an empty one
 	// is remembered.
 	Flows int
-	// Tickets is how many of a peer's tickets may wait here, each about 1 kB, and Bytes
-	// the size of the bodies that they say they stand for.
+	// Tickets is how many of a peer's tickets may wait here, each about 1 kB, those
+	// included that were rejected as long as it has not confirmed so; and Bytes the size of
+	// the bodies that the waiting ones say they stand for.
 	Tickets int
 	Bytes   int64
 }
@@ -43,7 +44,7 @@ func (h *handover) admits(now time.Time, p *peer, t *shard.Ticket) bool {
 	if set.Has(t.ID) {
 		return true
 	}
-	if tickets, bytes := set.Held(p.id); tickets >= bounds.Tickets || bytes+t.Bytes > bounds.Bytes {
+	if tickets, bytes := set.Held(p.id); tickets+len(p.in.rejected) >= bounds.Tickets || bytes+t.Bytes > bounds.Bytes {
 		return false
 	}
 	if !set.Knows(t.Flow.Priority) {

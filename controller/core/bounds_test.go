@@ -93,6 +93,39 @@ func TestPeerBoundsOutlastRuns(t *testing.T) {
 	}
 }
 
+// TestPeerBoundsUnconfirmed hands tickets over to a full buffer and never confirms that they
+// were rejected: what is remembered of that counts, until it is confirmed.
+func TestPeerBoundsUnconfirmed(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := besidePeer(t, now, core.PeerBounds{Bands: 2, Flows: 2, Tickets: 5, Bytes: 100}, 3)
+	seq, number := uint64(0), uint64(0)
+	handOver := func(tickets int, gone ...uint64) coordinator.Message {
+		number++
+		m := coordinator.Message{From: "b", Incarnation: 1, To: "me", ToIncarnation: 1, Number: number, Full: number == 1, Gone: gone}
+		for range tickets {
+			seq++
+			m.Queued = append(m.Queued, shard.Ticket{ID: policies.TicketID{Ingress: "b", Seq: seq}, Flow: policies.FlowKey{ID: "f"}})
+		}
+		c.Receive(now, &m)
+		said := c.Ready(now).Messages
+		if len(said) != 1 {
+			t.Fatalf("%d messages in answer to one", len(said))
+		}
+		return said[0]
+	}
+	var said coordinator.Message
+	for range 100 {
+		said = handOver(10)
+	}
+	if len(said.Rejected) != 2 || len(said.Declined) != 10 {
+		t.Fatalf("with 3 queued of 5: %d rejected unconfirmed, %d of 10 declined; want 2 and all", len(said.Rejected), len(said.Declined))
+	}
+	said = handOver(1, said.Rejected...)
+	if diff := cmp.Diff([]uint64{seq}, said.Rejected); diff != "" || len(said.Declined) != 0 {
+		t.Errorf("once confirmed: declined %v, rejected %s", said.Declined, diff)
+	}
+}
+
 // besidePeer returns the core of a replica with one peer, b, and a buffer of so many requests.
 func besidePeer(t *testing.T, now time.Time, bounds core.PeerBounds, buffer int64) *core.Core {
 	static, err := usagelimit.NewStatic(usagelimit.StaticType, 1)

@@ -62,11 +62,15 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 	for _, seq := range m.Declined {
 		h.keep(now, p, seq)
 	}
+	atLimit := make(map[uint64]bool, len(m.AtLimit))
+	for _, seq := range m.AtLimit {
+		atLimit[seq] = true
+	}
 	for _, seq := range m.Rejected {
 		id := h.requests.own(seq)
 		if r := h.requests.waiting[id]; r == nil || r.home == p {
 			why := ErrQueueFull
-			if slices.Contains(m.AtLimit, seq) {
+			if atLimit[seq] {
 				why = ErrFlowLimit
 			}
 			h.reject(now, id, why)
@@ -88,22 +92,21 @@ func (h *handover) takeIn(now time.Time, p *peer, m *coordinator.Message) {
 	}
 	in.received, in.ackDue, in.resync = m.Number, true, false
 	h.exchange.agenda.touched = true
-	gone := func(seq uint64) bool { return slices.Contains(m.Gone, seq) }
 	if m.Full {
 		stated := make(map[uint64]bool, len(m.Queued))
 		for i := range m.Queued {
 			stated[m.Queued[i].ID.Seq] = true
 		}
-		gone = func(seq uint64) bool { return !stated[seq] }
 		for id := range h.queues.set.Of(p.id) {
 			if !stated[id.Seq] {
 				h.queues.takeOut(id, now)
 			}
 		}
+		maps.DeleteFunc(in.rejected, func(seq uint64, _ error) bool { return !stated[seq] })
 	}
-	maps.DeleteFunc(in.rejected, func(seq uint64, _ error) bool { return gone(seq) })
 	for _, seq := range m.Gone {
 		h.queues.takeOut(p.ticket(seq), now)
+		delete(in.rejected, seq)
 	}
 	for i := range m.Queued {
 		h.takeOne(now, p, &m.Queued[i])
@@ -116,7 +119,8 @@ func (h *handover) takeOne(now time.Time, p *peer, t *shard.Ticket) {
 		return
 	}
 	if p.in.rejected[t.ID.Seq] != nil {
-		p.in.ackDue = true // it has not heard
+		p.in.ackDue = true // it has not heard, and will
+		return
 	}
 	if !h.admits(now, p, t) {
 		p.in.decline(t.ID.Seq)
