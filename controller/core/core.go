@@ -97,10 +97,11 @@ func (c *Core) read(now time.Time, m *store.Message) {
 func (c *Core) granted(now time.Time, m *store.Message) {
 	r := c.requests.waiting[m.Ticket]
 	if r == nil {
+		key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
 		c.exchange.agenda.due = true
 		c.loads.correct(m.Endpoint)
+		c.limits.correct(key)
 		if m.Charge != 0 {
-			key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
 			c.settlements.settle(key, m.Policy, -m.Charge, m.Counter, 0)
 		}
 		return

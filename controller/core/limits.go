@@ -44,6 +44,10 @@ func (l *limits) count(flow policies.FlowKey, delta int64) {
 	l.changed[flow] = true
 }
 
+// correct states a flow's requests in flight again: the ledger counts a grant among them
+// that was returned.
+func (l *limits) correct(flow policies.FlowKey) { l.count(flow, 0) }
+
 // room passes on how many more requests of a flow may go, and how many tokens are left for
 // them. Where there is no room and the flow's limit rejects, whatever waits is rejected.
 func (l *limits) room(now time.Time, flow policies.FlowKey, requests int64, tokens float64) {
