@@ -187,7 +187,7 @@ func (b *builder) plugins() {
 		plugin, err := registry.New(p.Type, p.Name, parameters)
 		if err != nil {
 			b.unknown[name] = true
-			b.parameters(path+".parameters", p.Type, err)
+			b.parameters(path+".parameters", p.Type, p.Parameters, err)
 			continue
 		}
 		if err := b.set.Declare(plugin); err != nil {

@@ -75,8 +75,8 @@ var flags = []Flag{
 	{Name: "inference-pool", Group: GroupEndpoints, Takes: "name", paths: []string{"weir.discovery.inferencePool"}},
 	{Name: "kubeconfig", Group: GroupEndpoints, paths: []string{"weir.discovery.kubeconfig"}},
 	{
-		Name: "max-concurrency", Group: GroupEndpoints, Default: "100", Takes: "int",
-		Doc: "Requests in flight for each model server; without it the detector of --config decides", paths: []string{maxConcurrency},
+		Name: "max-concurrency", Group: GroupEndpoints, Takes: "int",
+		Doc: "Requests in flight for each model server, in place of the detector of --config; 100 without either", paths: []string{maxConcurrency},
 	},
 
 	{Name: "pool", Group: GroupLedger, Takes: "name", paths: []string{"weir.pool"}},
@@ -286,6 +286,10 @@ func (b *builder) overrideConcurrency(flag, text string) {
 	n, err := strconv.Atoi(text)
 	if err != nil {
 		b.failAt(at, path, wholeNumber)
+		n = 1
+	}
+	if n < 1 || n > saturation.MostConcurrency {
+		b.failAt(at, path, "must be from 1 to %d", saturation.MostConcurrency)
 		n = 1
 	}
 	parameters, err := NewRaw(map[string]int{"maxConcurrency": n})

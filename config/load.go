@@ -3,6 +3,7 @@ package config
 import (
 	"io"
 	"os"
+	"strconv"
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -25,6 +26,8 @@ type Options struct {
 	// Flags are what was given on the command line, by the flags' names without dashes;
 	// each replaces what the file says. See Flags.
 	Flags map[string][]string
+	// FileFlag is the flag that named the file, such as --config; empty for none.
+	FileFlag string
 	// IgnoreFiles leaves alone what the file names: keys, certificates, endpoints. It
 	// is for a check where these are not.
 	IgnoreFiles bool
@@ -41,16 +44,25 @@ func Load(path string, o Options) (*Plan, Problems, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, nil, Problems{{File: path, Text: fileError(err).Error()}}
+		return nil, nil, unreadable(path, o.FileFlag, err)
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
 	if err != nil {
-		return nil, nil, Problems{{File: path, Text: fileError(err).Error()}}
+		return nil, nil, unreadable(path, o.FileFlag, err)
 	}
 	b := newBuilder(path, o)
 	b.decode(data, b.file)
 	return b.finish(o)
+}
+
+// unreadable is the problem of a file that cannot be read at all.
+func unreadable(path, flag string, err error) Problems {
+	p := Problem{File: path, Text: fileError(err).Error()}
+	if flag != "" {
+		p = Problem{Flag: flag, Value: strconv.Quote(path), Text: p.Text}
+	}
+	return Problems{p}
 }
 
 // Parse reads a file and builds what it and the flags ask for. The error, if any, is

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v3"
+
 	"github.com/weirflow/weir/policies"
 )
 
@@ -79,7 +81,20 @@ func (b *builder) noType(path, typ string, types []string) {
 }
 
 // parameters reports what a plug-in's factory says of its parameters.
-func (b *builder) parameters(path, typ string, err error) {
+func (b *builder) parameters(path, typ string, parameters *Raw, err error) {
+	var unknown *policies.UnknownParameterError
+	if errors.As(err, &unknown) {
+		at := b.at(path)
+		if line := lineOf(parameters.node, unknown.Name); line > 0 {
+			at = place{line: line}
+		}
+		others := "; it has none"
+		if len(unknown.Known) > 0 {
+			others = meant(unknown.Name, unknown.Known)
+		}
+		b.failAt(at, join(path, unknown.Name), "%s has no such parameter%s", typ, others)
+		return
+	}
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner // the registry's own words repeat name and type
 	}
@@ -88,4 +103,24 @@ func (b *builder) parameters(path, typ string, err error) {
 		text = fmt.Sprintf("%s: %s", typ, text)
 	}
 	b.wrong(path, "%s", text)
+}
+
+// lineOf is the line of a field of the name given, or of a field of its fields; 0 if there
+// is none.
+func lineOf(n *yaml.Node, name string) int {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			if child.Value == name {
+				return child.Line
+			}
+			continue
+		}
+		if line := lineOf(child, name); line > 0 {
+			return line
+		}
+	}
+	return 0
 }

@@ -120,7 +120,7 @@ func checkTarget(r *http.Request) *refusal {
 	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
 		return &refusal{
 			status: http.StatusNotFound, code: "unknown_path",
-			message: fmt.Sprintf("no such path: %.200s; the API is under /v1/", r.URL.Path),
+			message: fmt.Sprintf("no such path: %.200s; the API is under /v1/ and /inference/v1/", r.URL.Path),
 		}
 	}
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" {

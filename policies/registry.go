@@ -88,7 +88,7 @@ func (r *Registry) New(typ, name string, parameters json.RawMessage) (Plugin, er
 // DecodeParameters reads a factory's parameters into the struct that into
 // points to, which holds the defaults. Empty parameters leave it as it is; a
 // field it does not have, a value of another type or anything after the object
-// is ErrParameters.
+// is ErrParameters, and the first of these an UnknownParameterError.
 func DecodeParameters(parameters json.RawMessage, into any) error {
 	if len(bytes.TrimSpace(parameters)) == 0 || string(bytes.TrimSpace(parameters)) == "null" {
 		return nil
@@ -96,7 +96,7 @@ func DecodeParameters(parameters json.RawMessage, into any) error {
 	d := json.NewDecoder(bytes.NewReader(parameters))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("%w: %w", ErrParameters, err)
+		return fmt.Errorf("%w: %w", ErrParameters, inPlainWords(err, into))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: more than one value", ErrParameters)

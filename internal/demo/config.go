@@ -59,17 +59,18 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports the first field that is out of range.
+// Validate reports the first field that is out of range, by the flag of weir demo that
+// sets it.
 func (c Config) Validate() error {
 	switch {
 	case c.Replicas < 1 || c.Replicas > 32:
-		return fmt.Errorf("replicas: %d is not from 1 to 32", c.Replicas)
+		return fmt.Errorf(`--replicas "%d": must be from 1 to 32`, c.Replicas)
 	case c.Duration < 2*time.Second || c.Duration > time.Hour:
-		return fmt.Errorf("duration: %v is not from 2s to 1h", c.Duration)
+		return fmt.Errorf(`--duration "%v": must be from 2s to 1h`, c.Duration)
 	case c.Chaos && c.Replicas < 3:
-		return fmt.Errorf("chaos: %d replicas are too few, 3 are needed", c.Replicas)
+		return fmt.Errorf(`--replicas "%d": --chaos needs at least 3`, c.Replicas)
 	case c.Chaos && c.Duration < 12*time.Second:
-		return fmt.Errorf("chaos: %v is too short, 12s are needed", c.Duration)
+		return fmt.Errorf(`--duration "%v": --chaos needs at least 12s`, c.Duration)
 	}
 	return nil
 }

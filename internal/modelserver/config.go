@@ -1,6 +1,7 @@
 package modelserver
 
 import (
+	"errors"
 	"fmt"
 	"time"
 )
@@ -36,19 +37,24 @@ func DefaultConfig() Config {
 	}
 }
 
-// Validate reports the first field that is out of range.
+// Validate reports the first field that is out of range, by the flag of weir modelserver
+// that sets it.
 func (c Config) Validate() error {
 	switch {
 	case c.Model == "":
-		return fmt.Errorf("model: a name is needed")
+		return errors.New("--model: must not be empty")
 	case c.MaxRunning < 1 || c.MaxRunning > 100_000:
-		return fmt.Errorf("max running: %d is not from 1 to 100000", c.MaxRunning)
-	case c.Step <= 0 || c.StepPerSequence < 0 || c.PrefillPerToken < 0:
-		return fmt.Errorf("step times: must not be negative, and the step itself must take some time")
+		return fmt.Errorf(`--max-running "%d": must be from 1 to 100000`, c.MaxRunning)
+	case c.Step <= 0:
+		return fmt.Errorf(`--step "%v": must be above 0s`, c.Step)
+	case c.StepPerSequence < 0:
+		return fmt.Errorf(`--step-per-sequence "%v": must not be negative`, c.StepPerSequence)
+	case c.PrefillPerToken < 0:
+		return fmt.Errorf(`--prefill-per-token "%v": must not be negative`, c.PrefillPerToken)
 	case c.CacheTokens < maxTokens:
-		return fmt.Errorf("cache tokens: %d is less than one request may need, %d", c.CacheTokens, maxTokens)
+		return fmt.Errorf(`--cache-tokens "%d": must be at least %d, which one request may need`, c.CacheTokens, maxTokens)
 	case c.OutputTokens < 1 || c.OutputTokens > maxTokens/2:
-		return fmt.Errorf("output tokens: %d is not from 1 to %d", c.OutputTokens, maxTokens/2)
+		return fmt.Errorf(`--output-tokens "%d": must be from 1 to %d`, c.OutputTokens, maxTokens/2)
 	}
 	return nil
 }

@@ -37,12 +37,15 @@ type ConcurrencyParameters struct {
 	InFlightLoadProducerName string `json:"inFlightLoadProducerName"`
 }
 
+// MostConcurrency is the highest MaxConcurrency.
+const MostConcurrency = 1_000_000
+
 func (p *ConcurrencyParameters) validate() error {
 	switch {
 	case p.ConcurrencyMode != ModeRequests && p.ConcurrencyMode != ModeTokens && p.ConcurrencyMode != ModeHybrid:
 		return fmt.Errorf("%w: concurrencyMode is %q, it must be requests, tokens or hybrid", policies.ErrParameters, p.ConcurrencyMode)
-	case p.MaxConcurrency < 1 || p.MaxConcurrency > 1_000_000:
-		return fmt.Errorf("%w: maxConcurrency is %d, it must be from 1 to 1000000", policies.ErrParameters, p.MaxConcurrency)
+	case p.MaxConcurrency < 1 || p.MaxConcurrency > MostConcurrency:
+		return fmt.Errorf("%w: maxConcurrency is %d, it must be from 1 to %d", policies.ErrParameters, p.MaxConcurrency, MostConcurrency)
 	case p.MaxTokenConcurrency < 1 || p.MaxTokenConcurrency > 1e12:
 		return fmt.Errorf("%w: maxTokenConcurrency is %d, it must be from 1 to 1e12", policies.ErrParameters, p.MaxTokenConcurrency)
 	case !(p.Headroom >= 0 && p.Headroom <= 10):

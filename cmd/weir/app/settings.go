@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -29,7 +30,7 @@ func newSettings(registry *policies.Registry) *settings {
 
 // load reads the file, if there is one, and puts the flags over it.
 func (s *settings) load() (*config.Plan, config.Problems, error) {
-	plan, warnings, err := config.Load(s.file, config.Options{Registry: s.registry, Flags: s.flags})
+	plan, warnings, err := config.Load(s.file, config.Options{Registry: s.registry, Flags: s.flags, FileFlag: "--config"})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -58,6 +59,9 @@ func (s *settings) add(cmd *cobra.Command) {
 		}
 		flag := fs.VarPF(&setting{s, f}, f.Name, "", usage)
 		flag.DefValue = f.Default
+		if f.Takes == "name" || f.Takes == "prefix" { // any word, such as default
+			flag.DefValue = quoted(f.Default)
+		}
 		if f.Takes == "bool" {
 			flag.NoOptDefVal = "true"
 		}
@@ -137,6 +141,14 @@ func lowerFirst(text string) string {
 		return text // such as URL
 	}
 	return string(unicode.ToLower(first)) + text[size:]
+}
+
+// quoted is a default as help shows it; empty for none.
+func quoted(text string) string {
+	if text == "" {
+		return ""
+	}
+	return strconv.Quote(text)
 }
 
 func must(err error) {

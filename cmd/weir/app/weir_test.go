@@ -49,7 +49,7 @@ func TestBadFlags(t *testing.T) {
 		{append(serve, "--endpoints-dns", "a"), `--endpoints-dns "a": give a host name and a port`},
 		{append(serve, "--endpoints-file", "/no/such"), `--endpoints-file "/no/such": no such file`},
 		{append(serve, "--inference-pool", "a"), `--inference-pool "a": must be NAMESPACE/NAME`},
-		{append(good, "--max-concurrency", "-3"), `--max-concurrency "-3": maxConcurrency is -3, it must be from 1 to 1000000`},
+		{append(good, "--max-concurrency", "-3"), `--max-concurrency "-3": must be from 1 to 1000000`},
 		{append(good, "--max-concurrency", "many"), `--max-concurrency "many": must be a whole number`},
 		{append(good, "--fairness", "round-robin"), `--fairness "round-robin": no such fairness policy; did you mean "round-robin-fairness-policy"?`},
 		{append(good, "--fairness", "nobody"), `--fairness "nobody": no such fairness policy; there are: global-strict-fairness-policy, `},
@@ -77,7 +77,7 @@ func TestBadFlags(t *testing.T) {
 		{append(good, "--listen", ":99999"), `--listen ":99999": the port must be from 0 to 65535`},
 		{append(good, "--log-level", "verbose"), `--log-level "verbose": must be debug, info, warn or error`},
 		{append(good, "--log-format", "xml"), `--log-format "xml": must be console or json`},
-		{append(good, "--config", "/no/such"), `/no/such: no such file`},
+		{append(good, "--config", "/no/such"), `--config "/no/such": no such file`},
 		{append(good, "--listen", taken), "address already in use"},
 		{append(good, "--admin", taken), "address already in use"},
 		{append(good, "--upstram", "x"), "--upstram: no such flag; did you mean --upstream?"},
@@ -88,9 +88,9 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"demo", "--duration", "30"}, `--duration "30": must be a time with its unit`},
 		{append(good, "weir.yaml"), `"weir.yaml": weir serve takes flags only; a configuration file is given by --config`},
 		{[]string{"config", "chek"}, "weir config chek: no such command; did you mean weir config check?"},
-		{[]string{"modelserver", "--listen", "127.0.0.1:0", "--max-running", "0"}, "max running"},
-		{[]string{"demo", "--replicas", "0"}, "replicas: 0"},
-		{[]string{"demo", "--duration", "1ms"}, "duration"},
+		{[]string{"modelserver", "--listen", "127.0.0.1:0", "--max-running", "0"}, `--max-running "0": must be from 1 to 100000`},
+		{[]string{"demo", "--replicas", "0"}, `--replicas "0": must be from 1 to 32`},
+		{[]string{"demo", "--duration", "1ms"}, `--duration "1ms": must be from 2s to 1h`},
 		{[]string{"demo", "--admin", taken}, "--admin"},
 	} {
 		_, err := run(t, 10*time.Second, c.args...)
@@ -130,7 +130,7 @@ func TestHelp(t *testing.T) {
 		}
 	}
 	words := strings.Join(strings.Fields(out), " ")
-	for _, want := range []string{"(default 32Mi)", "(default 127.0.0.1:8080)", "(default round-robin-fairness-policy)", "(default 1m0s)", "(default share)"} {
+	for _, want := range []string{"(default 32Mi)", "(default 127.0.0.1:8080)", "(default round-robin-fairness-policy)", "(default 1m0s)", "(default share)", `(default "default")`, "in place of the detector of --config; 100 without either"} {
 		if !strings.Contains(words, want) {
 			t.Errorf("help does not say %q", want)
 		}
