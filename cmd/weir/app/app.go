@@ -64,6 +64,11 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newModelServer(), newVersion())
+	root.SetHelpFunc(help)
+	root.SetUsageFunc(usage)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	strict(root)
 	root.SetVersionTemplate(versionLine(build.Read()) + "\n")
 	return root
 }

@@ -2,32 +2,16 @@ package app
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/config"
-	"github.com/weirflow/weir/internal/suggest"
 	"github.com/weirflow/weir/policies"
 )
 
 func newConfig(registry *policies.Registry) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "config", Short: "Check and print configuration files",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return nil
-			}
-			var names []string
-			for _, c := range cmd.Commands() {
-				names = append(names, c.Name())
-			}
-			if meant := suggest.Closest(args[0], names); meant != "" {
-				return fmt.Errorf("weir config %s: no such command; did you mean weir config %s?", args[0], meant)
-			}
-			return fmt.Errorf("weir config %s: no such command; there are: %s", args[0], strings.Join(names, ", "))
-		},
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(
 		newChecked(registry, "check FILE", "Say everything that is wrong with a file", func(cmd *cobra.Command, file string, _ *config.Plan) error {
@@ -43,7 +27,7 @@ func newConfig(registry *policies.Registry) *cobra.Command {
 			return err
 		}),
 		&cobra.Command{
-			Use: "schema", Short: "Print the JSON schema, for editors", Args: cobra.NoArgs,
+			Use: "schema", Short: "Print the JSON schema, for editors",
 			RunE: func(cmd *cobra.Command, _ []string) error {
 				schema, err := config.Schema()
 				if err != nil {
@@ -86,6 +70,5 @@ override a file may be given, too, and are checked with it.`,
 	}
 	s.add(cmd)
 	cmd.Flags().BoolVar(&ignoreFiles, "ignore-files", false, "do not look at the files that it names: keys, certificates, endpoints")
-	cmd.SetUsageFunc(s.usage)
 	return cmd
 }

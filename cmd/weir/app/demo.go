@@ -18,11 +18,10 @@ func newDemo() *cobra.Command {
 	var admin string
 	cmd := &cobra.Command{
 		Use:   "demo",
-		Short: "Run a fleet in this process and show how tenants share a saturated pool",
+		Short: "Run a fleet in this process and show how tenants share a pool",
 		Long: `Run replicas, simulated model servers and seven tenants with uneven load in this
-process, on loopback, twice: over one shared ledger, and with each replica on its
-own and the limit divided. The summary shows both.`,
-		Args: cobra.NoArgs,
+process, on loopback, twice: over one shared ledger, and with each replica on
+its own and the limit divided. The summary shows both.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.Validate(); err != nil {
 				return err

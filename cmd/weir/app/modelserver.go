@@ -18,7 +18,6 @@ func newModelServer() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "modelserver",
 		Short: "Run a simulated model server (OpenAI API, vLLM's metrics)",
-		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := modelserver.New(cfg)
 			if err != nil {

@@ -46,7 +46,6 @@ SIGHUP and when it changes.`,
 	must(cmd.RegisterFlagCompletionFunc("log-level", cobra.FixedCompletions(logLevels, cobra.ShellCompDirectiveNoFileComp)))
 	fs.StringVar(&f.logFormat, "log-format", "console", "console or json")
 	must(cmd.RegisterFlagCompletionFunc("log-format", cobra.FixedCompletions(logFormats, cobra.ShellCompDirectiveNoFileComp)))
-	cmd.SetUsageFunc(f.usage)
 	return cmd
 }
 

@@ -9,7 +9,6 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/policies"
@@ -20,8 +19,6 @@ type settings struct {
 	registry *policies.Registry
 	file     string
 	flags    map[string][]string // those that were given, by name
-	groups   []*pflag.FlagSet
-	titles   []string
 }
 
 func newSettings(registry *policies.Registry) *settings {
@@ -51,13 +48,14 @@ func defaultReplica() string {
 
 // add gives a command the flags that there are for the configuration.
 func (s *settings) add(cmd *cobra.Command) {
+	cmd.Flags().SortFlags = false // their groups come as the configuration has them
 	for _, f := range config.Flags() {
-		fs := s.group(f.Group)
 		usage := lowerFirst(f.Doc)
 		if f.Repeated {
 			usage += "; may be repeated"
 		}
-		flag := fs.VarPF(&setting{s, f}, f.Name, "", usage)
+		flag := cmd.Flags().VarPF(&setting{s, f}, f.Name, "", usage)
+		flag.Annotations = map[string][]string{groupOf: {f.Group}}
 		flag.DefValue = f.Default
 		if f.Takes == "name" || f.Takes == "prefix" { // any word, such as default
 			flag.DefValue = quoted(f.Default)
@@ -66,50 +64,14 @@ func (s *settings) add(cmd *cobra.Command) {
 			flag.NoOptDefVal = "true"
 		}
 		if f.Takes == "file" {
-			flag.Annotations = map[string][]string{cobra.BashCompFilenameExt: {}}
+			flag.Annotations[cobra.BashCompFilenameExt] = []string{}
 		}
-		cmd.Flags().AddFlag(flag)
 		values := f.Values(s.registry)
 		if values == nil && f.Takes == "file" {
 			continue // the shell's own completion of file names
 		}
 		must(cmd.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp)))
 	}
-}
-
-// group returns the flags of a title, for help.
-func (s *settings) group(title string) *pflag.FlagSet {
-	for i, t := range s.titles {
-		if t == title {
-			return s.groups[i]
-		}
-	}
-	fs := pflag.NewFlagSet(title, pflag.ContinueOnError)
-	fs.SortFlags = false
-	s.groups, s.titles = append(s.groups, fs), append(s.titles, title)
-	return fs
-}
-
-// usage prints a command's flags by what they are about, for a terminal of 80 columns.
-func (s *settings) usage(cmd *cobra.Command) error {
-	out := cmd.OutOrStderr()
-	fmt.Fprintf(out, "Usage:\n  %s\n", cmd.UseLine())
-	if cmd.HasExample() {
-		fmt.Fprintf(out, "\nExamples:\n%s\n", cmd.Example)
-	}
-	grouped := make(map[string]bool)
-	for i, fs := range s.groups {
-		fs.VisitAll(func(f *pflag.Flag) { grouped[f.Name] = true })
-		fmt.Fprintf(out, "\n%s:\n%s", s.titles[i], fs.FlagUsagesWrapped(80))
-	}
-	rest := pflag.NewFlagSet("", pflag.ContinueOnError)
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		if !grouped[f.Name] {
-			rest.AddFlag(f)
-		}
-	})
-	_, err := fmt.Fprintf(out, "\nOther flags:\n%s", rest.FlagUsagesWrapped(80))
-	return err
 }
 
 // setting is a flag whose value the configuration understands and checks.

@@ -13,7 +13,7 @@ import (
 func newVersion() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use: "version", Short: "Print which build this is", Args: cobra.NoArgs,
+		Use: "version", Short: "Print which build this is",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			info := build.Read()
 			if asJSON {

@@ -9,6 +9,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/policies/builtin"
 )
@@ -88,6 +91,13 @@ func TestBadFlags(t *testing.T) {
 		{[]string{"demo", "--duration", "30"}, `--duration "30": must be a time with its unit`},
 		{append(good, "weir.yaml"), `"weir.yaml": weir serve takes flags only; a configuration file is given by --config`},
 		{[]string{"config", "chek"}, "weir config chek: no such command; did you mean weir config check?"},
+		{[]string{"serv"}, "weir serv: no such command; did you mean weir serve?"},
+		{[]string{"frobnicate"}, "weir frobnicate: no such command; there are: "},
+		{[]string{"help", "serv"}, "weir serv: no such command; did you mean weir serve?"},
+		{[]string{"completion", "tcsh"}, "weir completion tcsh: no such command; "},
+		{[]string{"completion", "bash", "extra"}, "weir completion bash extra: it takes flags only; see weir completion bash --help"},
+		{[]string{"version", "extra"}, "weir version extra: it takes flags only; see weir version --help"},
+		{[]string{"config", "schema", "extra"}, "weir config schema extra: it takes flags only"},
 		{[]string{"modelserver", "--listen", "127.0.0.1:0", "--max-running", "0"}, `--max-running "0": must be from 1 to 100000`},
 		{[]string{"demo", "--replicas", "0"}, `--replicas "0": must be from 1 to 32`},
 		{[]string{"demo", "--duration", "1ms"}, `--duration "1ms": must be from 2s to 1h`},
@@ -120,14 +130,25 @@ func TestCompletion(t *testing.T) {
 
 // TestHelp wants help to fit a terminal, and to say what holds without a flag.
 func TestHelp(t *testing.T) {
+	var all func(cmd *cobra.Command, path ...string)
+	all = func(cmd *cobra.Command, path ...string) {
+		out, err := run(t, 10*time.Second, append(path, "--help")...)
+		if err != nil || !strings.Contains(out, "--help") {
+			t.Fatalf("weir %v --help: %q, %v", path, out, err)
+		}
+		for _, line := range strings.Split(out, "\n") {
+			if n := utf8.RuneCountInString(strings.ReplaceAll(line, "\t", "        ")); n > 80 {
+				t.Errorf("weir %v --help: %d columns: %s", path, n, line)
+			}
+		}
+		for _, c := range cmd.Commands() {
+			all(c, append(slices.Clip(path), c.Name())...)
+		}
+	}
+	all(newRoot(builtin.Registry()))
 	out, err := run(t, 10*time.Second, "serve", "--help")
 	if err != nil {
 		t.Fatal(err)
-	}
-	for _, line := range strings.Split(out, "\n") {
-		if len(line) > 80 {
-			t.Errorf("%d columns: %s", len(line), line)
-		}
 	}
 	words := strings.Join(strings.Fields(out), " ")
 	for _, want := range []string{"(default 32Mi)", "(default 127.0.0.1:8080)", "(default round-robin-fairness-policy)", "(default 1m0s)", "(default share)", `(default "default")`, "in place of the detector of --config; 100 without either"} {
