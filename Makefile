@@ -3,7 +3,10 @@
 .PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak adversary generate generate-check schema notices proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
+	awk -F'\t' '{ line = sprintf("%-17s", $$1); n = split($$2, words, " "); \
+		for (i = 1; i <= n; i++) { if (length(line) + length(words[i]) >= 80) { print line; line = sprintf("%-17s", "") } \
+		line = line " " words[i] } print line }'
 
 build: ## the weir binary, in bin/
 	go build -o bin/weir ./cmd/weir
