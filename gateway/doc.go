@@ -4,12 +4,12 @@
 //
 //	client ─> proxy ─────┐                                   ┌─> model server
 //	                     ├─> session ─ EnqueueAndWait, Take ─┤
-//	Envoy ══> exchange ──┘   (one life of a request)         └─> Envoy forwards
+//	Envoy ══> stream ────┘   (one life of a request)         └─> Envoy forwards
 //	              <─ answer, streamed chunk by chunk, usage read on the way ─┘
 //
 // A session is one request's life under flow control: whose it is, what it may cost, its
 // slot of the pool's limit and its slot at an endpoint, what it was charged. Whatever it
-// holds comes back at its end, once, however it ends; the proxy and the exchange only
+// holds comes back at its end, once, however it ends; the proxy and the stream only
 // drive it by what HTTP and Envoy say.
 //
 // A request has these forms on its way, each for one border:

@@ -33,7 +33,7 @@ func (p *ExtProc) Register(s *grpc.Server) { extproc.RegisterExternalProcessorSe
 func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error {
 	ctx, cancel := context.WithCancel(stream.Context())
 	defer cancel()
-	x := &exchange{gateway: p.gateway, stream: stream}
+	x := &envoyStream{gateway: p.gateway, stream: stream}
 	defer x.finish()
 	messages := receive(ctx, stream)
 	silence := time.NewTimer(p.gateway.cfg.BodyTimeout) // until the request's headers
@@ -68,11 +68,11 @@ type received struct {
 	err     error
 }
 
-// receive receives in a goroutine of its own, since the exchange may have to end while
+// receive receives in a goroutine of its own, since the stream may have to end while
 // nothing comes.
 func receive(ctx context.Context, stream extproc.ExternalProcessor_ProcessServer) <-chan received {
 	messages := make(chan received)
-	go func() { // ends with ctx, or with the stream, which ends with the exchange
+	go func() { // ends with ctx, or with the stream
 		for {
 			m, err := stream.Recv()
 			select {
@@ -89,16 +89,16 @@ func receive(ctx context.Context, stream extproc.ExternalProcessor_ProcessServer
 }
 
 // ended is closed when the session is to end; nil while there is none.
-func (x *exchange) ended() <-chan struct{} {
+func (x *envoyStream) ended() <-chan struct{} {
 	if x.session == nil {
 		return nil
 	}
 	return x.session.ctx.Done()
 }
 
-// fail ends the exchange: with the answer that a refusal asks for, or by an error
+// fail ends the stream: with the answer that a refusal asks for, or by an error
 // for a peer that does not keep to the protocol.
-func (x *exchange) fail(err error) error {
+func (x *envoyStream) fail(err error) error {
 	x.over = true
 	var refused *refusal
 	switch {

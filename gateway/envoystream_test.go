@@ -39,9 +39,9 @@ func (t *tape) Recv() (*extproc.ProcessingRequest, error) {
 	return m, nil
 }
 
-// FuzzExchange plays whatever messages in whatever order: each byte of the order is
+// FuzzEnvoyStream plays whatever messages in whatever order: each byte of the order is
 // one of the kinds, its high bit the end of the stream. Nothing is held at the end.
-func FuzzExchange(f *testing.F) {
+func FuzzEnvoyStream(f *testing.F) {
 	c, err := controller.NewController(memory.New(memory.Config{}))
 	if err != nil {
 		f.Fatal(err)

@@ -15,7 +15,7 @@ import (
 	"github.com/weirflow/weir/gateway/endpoints"
 )
 
-// phase is how far an exchange has come.
+// phase is how far a stream has come.
 type phase int
 
 const (
@@ -26,17 +26,17 @@ const (
 	done
 )
 
-// String says what the exchange is doing.
+// String says what the stream is doing.
 func (p phase) String() string {
 	return [...]string{"awaiting a request", "receiving a request", "awaiting the response", "receiving the response", "done"}[p]
 }
 
-// exchange drives a session by the messages that Envoy sends about one request and its
+// envoyStream drives a session by the messages that Envoy sends about one request and its
 // response. It is used from one goroutine.
 //
 //	request headers, body … ──> decide: wait, pick ──> headers, body …, trailers
 //	response headers, body … ──> usage ──> the same, as it comes
-type exchange struct {
+type envoyStream struct {
 	gateway *Gateway
 	stream  extproc.ExternalProcessor_ProcessServer
 	session *session // nil until the request's headers came
@@ -53,7 +53,7 @@ type exchange struct {
 }
 
 // take handles one message and answers it.
-func (x *exchange) take(m *extproc.ProcessingRequest) error {
+func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 	switch r := m.GetRequest().(type) {
 	case *extproc.ProcessingRequest_RequestHeaders:
 		if x.phase != awaitingRequest {
@@ -114,7 +114,7 @@ const (
 )
 
 // open begins the session of a request with the headers.
-func (x *exchange) open(headers *core.HeaderMap) error {
+func (x *envoyStream) open(headers *core.HeaderMap) error {
 	if len(headers.GetHeaders()) > maxHeaders {
 		return headersTooLarge(fmt.Sprintf("the request has %d headers, %d are allowed", len(headers.GetHeaders()), maxHeaders))
 	}
@@ -160,7 +160,7 @@ func headersTooLarge(message string) *refusal {
 }
 
 // forward waits until the request may go, picks its endpoint and lets it go.
-func (x *exchange) forward(body, trailers bool) error {
+func (x *envoyStream) forward(body, trailers bool) error {
 	s := x.session
 	if !x.stalls.Stop() {
 		return s.ended()
@@ -199,7 +199,7 @@ func (x *exchange) forward(body, trailers bool) error {
 // served notes which endpoint answered, if Envoy says so, and whether none could be
 // reached. Those named before the one that answered count as unreachable: if one is not, a
 // probe brings it back soon.
-func (x *exchange) served(m *extproc.ProcessingRequest) {
+func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
 	if address == "" || address == x.session.slot.Address() {
@@ -218,7 +218,7 @@ func (x *exchange) served(m *extproc.ProcessingRequest) {
 }
 
 // respond handles the response's headers.
-func (x *exchange) respond(h *extproc.HttpHeaders) error {
+func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
 	x.phase = receivingResponse
 	x.session.begun.Store(true)
 	contentType := ""
@@ -237,8 +237,8 @@ func (x *exchange) respond(h *extproc.HttpHeaders) error {
 	return x.send(responseHeaders(), h.GetEndOfStream())
 }
 
-// send answers a part of the response; the last one ends the exchange.
-func (x *exchange) send(m *extproc.ProcessingResponse, last bool) error {
+// send answers a part of the response; the last one ends the stream.
+func (x *envoyStream) send(m *extproc.ProcessingResponse, last bool) error {
 	if last {
 		x.phase, x.over = done, true
 		x.answered(x.status)
@@ -246,10 +246,10 @@ func (x *exchange) send(m *extproc.ProcessingResponse, last bool) error {
 	return x.stream.Send(m)
 }
 
-func (x *exchange) answered(code int) { x.gateway.cfg.Metrics.answered(code) }
+func (x *envoyStream) answered(code int) { x.gateway.cfg.Metrics.answered(code) }
 
-// finish ends the session, however the exchange ended.
-func (x *exchange) finish() {
+// finish ends the session, however the stream ended.
+func (x *envoyStream) finish() {
 	if x.stalls != nil {
 		x.stalls.Stop()
 	}
