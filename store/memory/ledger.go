@@ -104,11 +104,15 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 			return l.answer(r, s, now), nil // late or repeated: the truth has moved on
 		}
 	}
+	known := r != nil && r.incarnation == s.Incarnation && s.Generation == l.generation
+	if known { // grants that it read are in flight: they stay charged if it registers
+		r.read(l, s.ReadUpTo)
+	}
 	if s.Register && s.Alone && s.Generation == l.generation {
 		l.begin(now)
 		r = nil
 	}
-	switch known := r != nil && r.incarnation == s.Incarnation && s.Generation == l.generation; {
+	switch {
 	case s.Register:
 		r = l.register(r, s, now)
 	case !known:
@@ -121,7 +125,6 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 
 	l.renew(r, s, now)
-	r.read(l, s.ReadUpTo)
 	l.replace(r, s, now)
 	l.restrict(r, s, now)
 	l.loads.replace(r, s)

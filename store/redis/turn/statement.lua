@@ -35,6 +35,28 @@ if me and me.incarnation == stated.incarnation then
     return finish(OK, me) -- late or repeated: the truth has moved on
   end
 end
+local known = me and me.incarnation == stated.incarnation and stated.generation == fleet.generation
+
+-- Messages that it has read are forgotten. The grants among them are in flight: they stay
+-- charged if it registers.
+local unread = {}
+if known then
+  local records = me.sent > me.read and call('LRANGE', messages_key(my_id), '0', '-1') or {}
+  -- Unread messages that are not there were lost, and with them grants that the replica may
+  -- have read from a wake-up: it must say anew what it has before they stop counting.
+  if not stated.register and #records ~= me.sent - me.read then return finish(REGISTER) end
+  local read = {}
+  for _, record in ipairs(records) do
+    local m = read_message(record)
+    m.record = record
+    insert(m.number <= stated.read_upto and read or unread, m)
+  end
+  if #read > 0 then
+    forget(me, read)
+    call('LTRIM', messages_key(my_id), exact(#read), '-1')
+  end
+end
+
 if stated.register and stated.alone and stated.generation == fleet.generation then
   begin()
   me = nil
@@ -52,19 +74,13 @@ if stated.register then
     id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
     sent = stated.read_upto, read = stated.read_upto, unread = 0, dead = '', bands = '', revoking = 0, sheddable = '',
   }
-  replicas[my_id] = me
-  recount = true
-elseif not (me and me.incarnation == stated.incarnation and stated.generation == fleet.generation) then
+  replicas[my_id], unread, recount = me, {}, true
+elseif not known then
   if stated.generation == fleet.generation and call('HLEN', REPLICAS) == 0 then
     begin() -- everyone was forgotten, and what they hold with them
   end
   return finish(REGISTER)
 end
-
--- Unread messages that are not there were lost, and with them grants that the replica may
--- have read from a wake-up: it must say anew what it has before they stop counting.
-local unread = me.sent > me.read and call('LRANGE', messages_key(my_id), '0', '-1') or {}
-if not stated.register and #unread ~= me.sent - me.read then return finish(REGISTER) end
 
 -- The lease, and who is dead.
 me.last, me.dirty, me.dead = stated.number, true, concat(stated.dead, ITEM)
@@ -81,29 +97,19 @@ end
 
 count_in(me, -1)
 
--- Messages that were read are forgotten. The grants among the others are counted anew.
-local read = {}
-local suggested, unread_of = {}, {} -- unread grants by endpoint, and by flow
+-- The grants among the unread messages are counted anew.
+local suggested, unread_of = {}, {} -- by endpoint, and by flow
 me.unread, me.messages = 0, {}
-for _, record in ipairs(unread) do
-  local m = read_message(record)
-  if m.number <= stated.read_upto then
-    insert(read, m)
-  else
-    insert(me.messages, record)
-    if is_grant(m.kind) then
-      local id = exact(m.priority) .. ':' .. m.flow
-      me.unread = me.unread + 1
-      suggested[m.endpoint] = (suggested[m.endpoint] or 0) + 1
-      unread_of[id] = (unread_of[id] or 0) + 1
-    end
+for _, m in ipairs(unread) do
+  insert(me.messages, m.record)
+  if is_grant(m.kind) then
+    local id = exact(m.priority) .. ':' .. m.flow
+    me.unread = me.unread + 1
+    suggested[m.endpoint] = (suggested[m.endpoint] or 0) + 1
+    unread_of[id] = (unread_of[id] or 0) + 1
   end
 end
 me.read = math.min(stated.read_upto, me.sent)
-if #read > 0 then
-  forget(me, read)
-  call('LTRIM', messages_key(my_id), exact(#read), '-1')
-end
 
 -- What the replica states of itself; whatever had drifted is right again.
 local before, my_book = bands_of(me), {}
