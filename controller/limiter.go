@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"math"
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
@@ -29,12 +30,12 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	if l.detector == nil {
 		return pool
 	}
-	pool.Saturation = l.detector.Saturation(ctx, now, endpoints)
+	pool.Saturation = plausible(l.detector.Saturation(ctx, now, endpoints))
 	if counter, ok := l.detector.(policies.StaleCounter); ok {
 		pool.Stale = counter.Stale(now, endpoints)
 	}
 	if known, ok := l.detector.(policies.InFlightLimiter); ok {
-		pool.Limit = int64(known.InFlightLimit(endpoints))
+		pool.Limit = max(0, int64(known.InFlightLimit(endpoints)))
 		return pool
 	}
 	s := pool.Saturation
@@ -44,13 +45,22 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	case s < 1:
 		most := max(n+max(min(n, 8), n/4), int64(len(endpoints)))
 		if l.limit = most; s > 0 {
-			l.limit = max(min(int64(float64(n)/s), most), int64(len(endpoints)))
+			l.limit = max(int64(min(float64(n)/s, float64(most))), int64(len(endpoints)))
 		}
 	default:
 		l.limit = int64(float64(n) / s)
 	}
 	pool.Limit = l.limit
 	return pool
+}
+
+// plausible is a detector's answer as a finite number that is not negative. One that is
+// not a number counts as full: other replicas are not to suffer from it.
+func plausible(saturation float64) float64 {
+	if math.IsNaN(saturation) {
+		return 1
+	}
+	return max(0, min(saturation, math.MaxFloat64))
 }
 
 // fixed is the detector of a pool that takes so many requests in flight, whatever its

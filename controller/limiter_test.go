@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"errors"
+	"math"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -50,6 +51,29 @@ func TestLimitFollowsSaturation(t *testing.T) {
 		g.saturation = step.saturation
 		if p := l.observe(t.Context(), time.Now(), two, step.inFlight); p.Limit != step.want {
 			t.Errorf("%v full with %d in flight: limit %d, want %d", step.saturation, step.inFlight, p.Limit, step.want)
+		}
+	}
+}
+
+// TestLimitOfOddReadings has detectors answer what is no saturation, or no limit: the pool
+// is finite all the same, and takes no more where it is not known how full it is.
+func TestLimitOfOddReadings(t *testing.T) {
+	two := []policies.EndpointAccessor{policytest.Endpoint{}, policytest.Endpoint{}}
+	for name, tc := range map[string]struct {
+		detector   policies.SaturationDetector
+		limit      int64
+		saturation float64
+	}{
+		"not a number":     {&gauge{math.NaN()}, 64, 1},
+		"infinite":         {&gauge{math.Inf(1)}, 0, math.MaxFloat64},
+		"minus infinite":   {&gauge{math.Inf(-1)}, 80, 0},
+		"next to nothing":  {&gauge{1e-300}, 80, 1e-300},
+		"a negative limit": {fixed(-5), 0, 0},
+		"a fixed limit":    {fixed(5), 5, 0},
+	} {
+		l := newLimiter(tc.detector)
+		if p := l.observe(t.Context(), time.Now(), two, 64); p.Limit != tc.limit || p.Saturation != tc.saturation {
+			t.Errorf("%s: limit %d, saturation %v; want %d, %v", name, p.Limit, p.Saturation, tc.limit, tc.saturation)
 		}
 	}
 }

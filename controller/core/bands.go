@@ -2,6 +2,7 @@ package core
 
 import (
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -91,7 +92,8 @@ func (bs *bands) relimit(now time.Time) (changed bool) {
 	return changed
 }
 
-// ceiling is how many requests may be in flight where that part of the pool may be used.
+// ceiling is how many requests may be in flight where that part of the pool may be used:
+// from 0 to [store.Unlimited], or [store.NoOpinion], whatever the policy answered.
 func (bs *bands) ceiling(part float64) int64 {
 	switch {
 	case bs.pool.Endpoints == 0:
@@ -99,7 +101,11 @@ func (bs *bands) ceiling(part float64) int64 {
 	case bs.pool.Limit >= store.Unlimited:
 		return store.Unlimited
 	default:
-		return int64(float64(bs.pool.Limit)*part + 1e-9)
+		limit := float64(bs.pool.Limit)*part + 1e-9
+		if math.IsNaN(limit) {
+			return 0 // nothing is known of how many
+		}
+		return int64(max(0, min(limit, store.Unlimited)))
 	}
 }
 

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"math"
 	"strings"
 	"testing"
 
@@ -49,5 +50,31 @@ func TestDamageBeginsAnEpoch(t *testing.T) {
 				t.Errorf("the next turn: %+v, %v, want to register in another generation", again, err)
 			}
 		})
+	}
+}
+
+// TestUnreadableStatementIsRefused has a replica state what cannot be: it is refused, and
+// the ledger goes on for the others.
+func TestUnreadableStatementIsRefused(t *testing.T) {
+	server, clock := miniredis.RunT(t), storetest.NewClock()
+	l := open("redis://"+server.Addr())(t, clock.Now)
+	register := func(id string, limit int64) *store.Statement {
+		return &store.Statement{Replica: id, Incarnation: 1, Number: 1, Register: true, Bands: []store.Band{{Policy: "fair", CountsService: true, Limit: limit}}}
+	}
+	fine := register("a", 1)
+	r, err := l.Turn(t.Context(), fine)
+	if err != nil || r.Status != store.OK {
+		t.Fatal(r, err)
+	}
+	before := baseOf(server, l)
+	if _, err := l.Turn(t.Context(), register("b", math.MinInt64)); err == nil || !strings.Contains(err.Error(), "UNREADABLE") {
+		t.Errorf("a limit that cannot be: %v, want it refused", err)
+	}
+	if baseOf(server, l) != before {
+		t.Error("an epoch began")
+	}
+	fine.Number, fine.Answered, fine.Generation, fine.Register = 2, 1, r.Generation, false
+	if again, err := l.Turn(t.Context(), fine); err != nil || again.Status != store.OK || again.Members != 1 {
+		t.Errorf("the other replica's next turn: %+v, %v", again, err)
 	}
 }

@@ -1,5 +1,13 @@
 -- The turn: who states it, and what it says.
 
+-- A replica that states what cannot be is refused before anything of it is taken in: it is
+-- not the ledger that is damaged, and the others keep theirs.
+for _, st in ipairs(stated.bands) do
+  local readable, total = pcall(read_total, st.total)
+  if not readable then return redis.error_reply('UNREADABLE the totals stated for a band: ' .. st.total) end
+  st.read = total
+end
+
 if fleet.generation == 0 then begin() end
 local ended = call('ZRANGEBYSCORE', LEASES, '-inf', exact(now), 'WITHSCORES')
 if #ended > 0 then
@@ -116,7 +124,7 @@ local before, my_book = bands_of(me), {}
 local records = {}
 me.totals = {}
 for i, st in ipairs(stated.bands) do
-  local total = read_total(st.total)
+  local total = st.read
   total.record, records[i], me.totals[i] = st.total, st.total, total
   open_book(total.book, total.priority, st)
   local book = books[total.book]
