@@ -263,7 +263,7 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 func (c *Controller) Readings() Readings { return Readings(c.readings.Load()) }
 
 // Reconfigure changes what the options of WithBand, WithDefaultBand,
-// WithNegativeBand, WithWeights, WithCapacity, WithTTL, WithUsageLimit and
+// WithNegativeBand, WithWeights, WithLimits, WithCapacity, WithTTL, WithUsageLimit and
 // WithSaturationDetector or WithLimit say, and forgets what earlier ones of these said; others
 // are ignored. No waiting request loses its place. A changed detector is asked at
 // the next Observe.

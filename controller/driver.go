@@ -113,10 +113,14 @@ func (d *driver) loop(ctx context.Context) {
 	}
 }
 
+// inlineTurns is how many turns the loop takes by itself before it looks at its inbox
+// again: whoever waits there does not depend on the ledger having no more to say.
+const inlineTurns = 8
+
 // carryOut does what the core asks for, until it asks for nothing that can be
-// done at once, and returns when it wants to be ticked.
+// done at once, and returns when it wants to be ticked: now if it was not done.
 func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
-	for {
+	for range inlineTurns {
 		ready := d.core.Ready(now)
 		d.decide(ready.Decisions)
 		for _, seq := range ready.Revoked {
@@ -147,6 +151,7 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 		d.core.TurnDone(now, reply, err)
 		d.noteTurn(err)
 	}
+	return now
 }
 
 // decide wakes the callers whose waits ended.

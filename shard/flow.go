@@ -26,7 +26,7 @@ type flow struct {
 	bytes   int64
 
 	limit   Limit
-	limited bool // it has a limit of its own
+	limited bool // it needs room: it has a limit of its own, or the ledger said so
 	room    int  // how many of its tickets may be offered, if so
 
 	counter float64 // as last learnt from the ledger

@@ -35,14 +35,16 @@ func (c Config) LimitOf(key policies.FlowKey) Limit {
 const aFew = 4
 
 // blocked reports whether the flow may offer no more: as many of its tickets stand as have
-// room. So it takes no other flow's place among the band's offers.
+// room. So it takes no other flow's place among the band's offers, and what the ledger
+// refused is not offered again before it says that there is room.
 func (f *flow) blocked() bool { return f.limited && len(f.offered) >= f.room }
 
-// HasLimited reports whether a flow with a limit of its own has tickets here.
+// HasLimited reports whether a flow that needs room has tickets here.
 func (s *Set) HasLimited() bool { return len(s.limited) > 0 }
 
-// Limited calls visit for the flows with limits of their own that have tickets here,
-// by their bands and ids.
+// Limited calls visit for the flows that need room and have tickets here, by their bands
+// and ids: those with limits of their own, and those that the ledger said are at one that
+// is not configured here.
 func (s *Set) Limited(visit func(key policies.FlowKey, l Limit)) {
 	keys := make([]policies.FlowKey, 0, len(s.limited))
 	for key := range s.limited {
@@ -67,6 +69,11 @@ func (s *Set) Room(key policies.FlowKey, requests int64, tokens float64, now tim
 	if f == nil {
 		return nil
 	}
+	if !f.limit.Any() && requests > 0 && tokens > 0 {
+		s.unlimit(f)
+		f.band.rerank(f)
+		return nil
+	}
 	f.room = int(min(max(requests, 0), int64(s.cfg.OffersPerBand)))
 	if tokens <= 0 {
 		f.room = 0
@@ -87,7 +94,9 @@ func (s *Set) Room(key policies.FlowKey, requests int64, tokens float64, now tim
 }
 
 // AtLimit notes that the ledger does not have our offer of a ticket any more,
-// because its flow has no room.
+// because its flow has no room. The flow offers no more until Room says that there is
+// some, also where it has no limit here: the ledger may know one that was removed, or that
+// only another replica has.
 func (s *Set) AtLimit(id policies.TicketID) {
 	it := s.items[id]
 	if it == nil {
@@ -97,6 +106,15 @@ func (s *Set) AtLimit(id policies.TicketID) {
 	if it.offered {
 		s.unoffer(it)
 	}
-	it.flow.room = len(it.flow.offered)
-	it.flow.band.rerank(it.flow)
+	f := it.flow
+	f.limited, s.limited[f.key] = true, f
+	f.room = len(f.offered)
+	f.band.rerank(f)
+}
+
+// unlimit has a flow need room only for a limit of its own.
+func (s *Set) unlimit(f *flow) {
+	if f.limited = f.limit.Any(); !f.limited {
+		delete(s.limited, f.key)
+	}
 }

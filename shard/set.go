@@ -20,7 +20,7 @@ type Set struct {
 	// ingresses has the tickets of each ingress, in the order they came.
 	ingresses map[string]*ingress
 
-	limited map[policies.FlowKey]*flow // flows with limits of their own that have tickets
+	limited map[policies.FlowKey]*flow // flows that need room and have tickets
 
 	len, bytes      int64
 	others          amount // what waits at other replicas
@@ -143,6 +143,7 @@ func (s *Set) remove(it *item, now time.Time) {
 	f.band.reshare(f)
 	if f.len == 0 {
 		delete(s.limited, f.key)
+		f.limited = f.limit.Any() // what the ledger said of another is out of date by then
 		f.since = now
 		s.idle.PushBack(&f.idleNode)
 	}

@@ -449,3 +449,26 @@ func TestLoweredCapKeepsWhatWaits(t *testing.T) {
 		t.Errorf("a newcomer: %d refused, %d displaced; want one for it", refused, displaced)
 	}
 }
+
+// TestAtLimitWaitsForRoom has the ledger refuse a flow that has no limit here: it offers
+// no more, and another flow does, until there is room.
+func TestAtLimitWaitsForRoom(t *testing.T) {
+	s := New(testConfig(100))
+	turn := func() (offered []string) {
+		s.Refill()
+		s.Changes(func(o Offer) { offered = append(offered, o.Flow.ID) }, func(policies.TicketID) {})
+		s.Answered()
+		return offered
+	}
+	flood(s, 0, 1, "refused", 0)
+	turn()
+	s.AtLimit(ticket(0, "refused", 0).ID)
+	flood(s, 1, 1, "other", 0)
+	if offered := turn(); !slices.Equal(offered, []string{"other"}) || !s.HasLimited() {
+		t.Errorf("offered after the refusal: %v, want only the other flow's; asks for room: %v", offered, s.HasLimited())
+	}
+	s.Room(policies.FlowKey{ID: "refused"}, 1, 1, start)
+	if offered := turn(); !slices.Equal(offered, []string{"refused"}) || s.HasLimited() {
+		t.Errorf("offered once there is room: %v, want what was refused; still asks for room: %v", offered, s.HasLimited())
+	}
+}

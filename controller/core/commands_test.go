@@ -80,7 +80,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		s.reconfigure(a)
 		r.core.Reconfigure(s.now, s.config(r.id))
 	case "limits":
-		// A flow gets limits of its own.
+		// A flow gets limits of its own here, or loses them.
 		//
 		// limits flow=a [inflight=2] [tokens=600] [reject]
 		s.limits[a.text("flow", "")] = shard.Limit{

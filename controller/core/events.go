@@ -125,14 +125,16 @@ func (c *Core) SetPool(now time.Time, p Pool) {
 // are.
 func (c *Core) SetEndpoints(addresses []string) (counted bool) { return c.loads.list(addresses) }
 
-// Reconfigure changes the bands, the weights, the caps, the usage limit and the
-// budgets of waiting. What else differs in the configuration is ignored. No
+// Reconfigure changes the bands, the weights, the caps, the flows' limits, the usage limit
+// and the budgets of waiting. What else differs in the configuration is ignored. No
 // request that waits loses its place for it.
 func (c *Core) Reconfigure(now time.Time, cfg Config) {
+	before := c.cfg.Shard
 	c.cfg.Shard, c.cfg.UsageLimit = cfg.Shard, cfg.UsageLimit
 	c.cfg.Eviction, c.cfg.CountTokens = cfg.Eviction, cfg.CountTokens
 	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
 	c.queues.reconfigure(now, cfg.Shard)
+	c.limits.reconfigure(before, c.requests.inFlight)
 	c.bands.relimit(now)
 	c.rebudget(now)
 	c.exchange.agenda.due = true

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -22,14 +23,16 @@ type limits struct {
 	reject func(now time.Time, id policies.TicketID, why error)
 
 	inFlight map[policies.FlowKey]int64 // none of them 0
-	changed  map[policies.FlowKey]bool  // since the ledger last answered
+	changed  map[policies.FlowKey]bool  // since they were last stated, limits and figures
+	carried  map[policies.FlowKey]bool  // changed before the turn under way, which states them
 	asked    int                        // where to continue asking for room
 }
 
 func newLimits(cfg *Config, a *agenda, q *queues, reject func(time.Time, policies.TicketID, error)) limits {
 	return limits{
 		cfg: cfg, agenda: a, queues: q, reject: reject,
-		inFlight: make(map[policies.FlowKey]int64), changed: make(map[policies.FlowKey]bool),
+		inFlight: make(map[policies.FlowKey]int64),
+		changed:  make(map[policies.FlowKey]bool), carried: make(map[policies.FlowKey]bool),
 	}
 }
 
@@ -42,6 +45,26 @@ func (l *limits) count(flow policies.FlowKey, delta int64) {
 		delete(l.inFlight, flow)
 	}
 	l.changed[flow] = true
+}
+
+// reconfigure takes in that limits are others now. It must be called once the queues have
+// them. What differs is stated, a limit that was removed as none: the ledger keeps to what
+// it last heard. A flow's requests in flight count from the first limit on, those that
+// went before it included.
+func (l *limits) reconfigure(before shard.Config, inFlight map[policies.TicketID]*request) {
+	clear(l.inFlight)
+	differs := func(flow policies.FlowKey) {
+		if before.LimitOf(flow) != l.cfg.Shard.LimitOf(flow) {
+			l.changed[flow] = true
+		}
+	}
+	for _, r := range inFlight {
+		differs(r.Flow)
+		if l.cfg.Shard.LimitOf(r.Flow).Any() {
+			l.inFlight[r.Flow]++
+		}
+	}
+	l.queues.set.Flows(func(f shard.FlowView) { differs(f.Key) })
 }
 
 // correct states a flow's requests in flight again: the ledger counts a grant among them
@@ -79,7 +102,10 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 		}
 	}
 	for i := range s.Offers { // the ledger must know of a limit before it grants
-		stated[policies.FlowKey{ID: s.Offers[i].Flow, Priority: s.Offers[i].Priority}] = true
+		key := policies.FlowKey{ID: s.Offers[i].Flow, Priority: s.Offers[i].Priority}
+		if l.cfg.Shard.LimitOf(key).Any() {
+			stated[key] = true
+		}
 	}
 	if n, most := len(waiting), l.cfg.Timings.RoomsPerTurn; n > most {
 		l.asked %= n
@@ -87,16 +113,14 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 		l.asked += most
 	}
 	for key := range l.changed {
-		stated[key] = true
+		stated[key], l.carried[key] = true, true
 	}
+	clear(l.changed)
 	for _, key := range waiting {
 		stated[key] = true
 	}
 	for key := range stated {
 		limit := l.cfg.Shard.LimitOf(key)
-		if !limit.Any() && !l.changed[key] && l.inFlight[key] == 0 {
-			continue // it offers, and has no limit
-		}
 		s.Limited = append(s.Limited, store.Limited{
 			Flow: key.ID, Priority: key.Priority, MaxInFlight: limit.MaxInFlight, TokensPerMinute: limit.TokensPerMinute,
 			InFlight: l.inFlight[key],
@@ -111,22 +135,16 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 }
 
 // learn takes in what the flows stated may still take, once the grants were read.
-func (l *limits) learn(now time.Time, s *store.Statement, r *store.Reply) {
-	stated := make(map[policies.FlowKey]int64, len(s.Limited))
-	for i := range s.Limited {
-		stated[policies.FlowKey{ID: s.Limited[i].Flow, Priority: s.Limited[i].Priority}] = s.Limited[i].InFlight
-	}
+func (l *limits) learn(now time.Time, _ *store.Statement, r *store.Reply) {
+	clear(l.carried)
 	for i := range r.Rooms {
 		room := &r.Rooms[i]
-		key := policies.FlowKey{ID: room.Flow, Priority: room.Priority}
-		said, asked := stated[key]
-		if !asked {
-			continue
-		}
-		if l.inFlight[key] == said {
-			delete(l.changed, key)
-		}
-		l.room(now, key, room.InFlight, room.Tokens)
+		l.room(now, policies.FlowKey{ID: room.Flow, Priority: room.Priority}, room.InFlight, room.Tokens)
 		l.agenda.touched = true
 	}
+}
+
+func (l *limits) unanswered() {
+	maps.Copy(l.changed, l.carried)
+	clear(l.carried)
 }

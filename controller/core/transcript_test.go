@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -74,12 +75,12 @@ func newScript(t *testing.T) *script {
 
 // config is a replica's configuration as it is now.
 func (s *script) config(id string) core.Config {
-	cfg, band := s.cfg, s.band
+	cfg, band, limits := s.cfg, s.band, maps.Clone(s.limits)
 	cfg.Replica = id
 	cfg.Shard = shard.Config{
 		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
 		Band:  func(int) shard.BandConfig { return band },
-		Limit: func(key policies.FlowKey) shard.Limit { return s.limits[key.ID] },
+		Limit: func(key policies.FlowKey) shard.Limit { return limits[key.ID] },
 	}
 	return cfg
 }
