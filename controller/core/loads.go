@@ -19,7 +19,8 @@ type loads struct {
 
 	listed   map[string]bool // the pool's endpoints, if it has a choice of them
 	here     map[string]load // this replica's requests at each
-	changed  map[string]bool // since the ledger last answered
+	changed  map[string]bool // since they were stated
+	carried  map[string]bool // stated by the turn under way
 	answered map[string]load // what the ledger counts in its totals
 	stated   time.Time       // when all were last stated
 	asked    time.Time       // when the others' were last asked for
@@ -32,7 +33,8 @@ type load struct{ requests, tokens int64 }
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
-		listed: map[string]bool{}, here: map[string]load{}, changed: map[string]bool{}, answered: map[string]load{},
+		listed: map[string]bool{}, here: map[string]load{}, answered: map[string]load{},
+		changed: map[string]bool{}, carried: map[string]bool{},
 	}
 }
 
@@ -121,7 +123,8 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 	if s.WantLoads = len(l.listed) > 0 && now.Sub(l.asked) >= l.cfg.Timings.LoadsEvery; s.WantLoads {
 		l.asked = now
 	}
-	for endpoint := range l.changed {
+	l.changed, l.carried = l.carried, l.changed
+	for endpoint := range l.carried {
 		here := l.here[endpoint]
 		l.answered[endpoint] = here
 		if here.requests == 0 && !l.listed[endpoint] {
@@ -132,15 +135,18 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 	slices.SortFunc(s.Loads, func(a, b store.Load) int { return strings.Compare(a.Endpoint, b.Endpoint) })
 }
 
+// unanswered has what was stated stated again.
+func (l *loads) unanswered() {
+	maps.Copy(l.changed, l.carried)
+	clear(l.carried)
+}
+
 // learn learns the others' loads. The grants among the reply's messages have not been
 // read yet: they count where the ledger suggests.
 func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
+	clear(l.carried)
 	for i := range s.Loads {
-		stated := &s.Loads[i]
-		if (l.here[stated.Endpoint] == load{max(0, stated.InFlight), stated.Tokens}) {
-			delete(l.changed, stated.Endpoint)
-		}
-		if stated.InFlight == store.Gone {
+		if stated := &s.Loads[i]; stated.InFlight == store.Gone {
 			delete(l.answered, stated.Endpoint)
 		}
 	}
