@@ -61,6 +61,20 @@ func (s *Set) Limited(visit func(key policies.FlowKey, l Limit)) {
 	}
 }
 
+// ForgetRooms has every flow offer as if its room were not known: what the ledger last
+// said of it no longer counts.
+func (s *Set) ForgetRooms() {
+	for _, bd := range s.bands {
+		for _, f := range bd.sorted() {
+			if f.limited {
+				f.room = aFew
+				s.unlimit(f)
+				bd.rerank(f)
+			}
+		}
+	}
+}
+
 // Room passes on how many more requests of a flow may go, and how many tokens are left
 // for them. It returns the tickets that are to be rejected, if the flow's limit rejects
 // and there is no room; they are removed.

@@ -143,7 +143,7 @@ func (s *Set) remove(it *item, now time.Time) {
 	f.band.reshare(f)
 	if f.len == 0 {
 		delete(s.limited, f.key)
-		f.limited = f.limit.Any() // what the ledger said of another is out of date by then
+		f.limited, f.room = f.limit.Any(), aFew // what was known is out of date by the next ticket
 		f.since = now
 		s.idle.PushBack(&f.idleNode)
 	}

@@ -144,6 +144,10 @@ func (l *limits) learn(now time.Time, _ *store.Statement, r *store.Reply) {
 	}
 }
 
+// lost has every flow start anew: how much room it has is decided here from now on, by
+// openHere.
+func (l *limits) lost(time.Time) { l.queues.set.ForgetRooms() }
+
 func (l *limits) unanswered() {
 	maps.Copy(l.changed, l.carried)
 	clear(l.carried)
