@@ -2,5 +2,7 @@
 
 package processes
 
+import "os"
+
 // lock does nothing where files cannot be locked so.
-func lock() error { return nil }
+func lock() (*os.File, error) { return nil, nil } //nolint:nilnil // there is nothing to close

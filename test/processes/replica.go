@@ -53,11 +53,16 @@ func Main(m *testing.M) {
 // Alone runs tests that start processes while no other package's run on this machine:
 // they measure time, and go test runs packages side by side.
 func Alone(run func() int) int {
-	if err := lock(); err != nil {
+	held, err := lock()
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "wait for other packages' processes to end: %v\n", err)
 		return 1
 	}
-	return run()
+	code := run()
+	if held != nil {
+		_ = held.Close() // which also kept it from being collected, and so closed, before
+	}
+	return code
 }
 
 // Replica is a weir serve process.
