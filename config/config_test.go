@@ -104,7 +104,7 @@ weir:
 		{"team-a-1", "unknown", 5},
 		{"team-a-1", "batch", -10},
 	} {
-		if got := plan.Flows.Priority(c.flow, c.objective, func(string) (int, bool) { return 0, false }); got != c.want {
+		if got, _ := plan.Flows.Priority(c.flow, c.objective, func(string) (int, bool) { return 0, false }); got != c.want {
 			t.Errorf("flow %s, objective %q: priority %d, want %d", c.flow, c.objective, got, c.want)
 		}
 	}
@@ -137,7 +137,7 @@ func TestPrioritiesAreBounded(t *testing.T) {
 		{"partner", "theirs", 50},
 		{"other", "interactive", 100},
 	} {
-		if got := plan.Flows.Priority(c.flow, c.objective, elsewhere); got != c.want {
+		if got, _ := plan.Flows.Priority(c.flow, c.objective, elsewhere); got != c.want {
 			t.Errorf("%s as %q: %d, want %d", c.flow, c.objective, got, c.want)
 		}
 	}

@@ -73,28 +73,27 @@ func (fs *Flows) Limit(key policies.FlowKey) shard.Limit {
 }
 
 // Priority returns the priority of a request of the flow that names the objective, which
-// may be empty. A known objective holds, if the flow may name it; what a flow is set to
+// may be empty, and whether that one is declared. A known objective holds, if the flow may name it; what a flow is set to
 // holds for requests that name none, or an unknown one. None is above the flow's highest.
 // Objectives that are known elsewhere, and come first, are what the function says.
-func (fs *Flows) Priority(flow, objective string, elsewhere func(objective string) (priority int, known bool)) int {
+func (fs *Flows) Priority(flow, objective string, elsewhere func(objective string) (priority int, known bool)) (p int, declared bool) {
 	f := fs.find(flow)
 	if f == nil {
 		f = &Flow{}
 	}
-	if f.Objectives != nil && !slices.Contains(f.Objectives, objective) {
-		objective = ""
+	p, declared = elsewhere(objective)
+	if !declared {
+		p, declared = fs.objectives[objective]
 	}
-	p, known := elsewhere(objective)
-	if !known {
-		p, known = fs.objectives[objective]
-	}
-	if !known && f.Priority != nil {
-		p = *f.Priority
+	if known := declared && (f.Objectives == nil || slices.Contains(f.Objectives, objective)); !known {
+		if p = 0; f.Priority != nil {
+			p = *f.Priority
+		}
 	}
 	if f.MaxPriority != nil {
 		p = min(p, *f.MaxPriority)
 	}
-	return p
+	return p, declared
 }
 
 // Rule returns which setting holds for a flow: its own id, or a pattern; empty if none does.

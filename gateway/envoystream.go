@@ -39,6 +39,7 @@ func (p phase) String() string {
 type envoyStream struct {
 	gateway *Gateway
 	stream  extproc.ExternalProcessor_ProcessServer
+	record  record
 	session *session // nil until the request's headers came
 	phase   phase
 	over    bool
@@ -134,12 +135,13 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 			header.Add(h.GetKey(), value)
 		}
 	}
+	x.record.begin(header)
 	if x.path != "" {
 		if refused := checkPath(x.path); refused != nil {
 			return refused
 		}
 	}
-	s, refused := x.gateway.open(x.stream.Context(), header)
+	s, refused := x.gateway.open(x.stream.Context(), header, &x.record)
 	if refused != nil {
 		return refused
 	}
@@ -178,7 +180,7 @@ func (x *envoyStream) forward(body, trailers bool) error {
 	x.phase = awaitingResponse
 	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
 	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
-	if err := x.stream.Send(requestHeaders(destinations, x.gateway.tenants.Load().Keys != nil)); err != nil {
+	if err := x.stream.Send(requestHeaders(x.record.id, destinations, x.gateway.tenants.Load().Keys != nil)); err != nil {
 		return err
 	}
 	if !body {
@@ -221,6 +223,7 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
 	x.phase = receivingResponse
 	x.session.begun.Store(true)
+	x.record.responded = time.Now()
 	contentType := ""
 	for _, header := range h.GetHeaders().GetHeaders() {
 		switch header.GetKey() {
@@ -234,7 +237,7 @@ func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
 		x.session.unreached(errors.New(x.unreached))
 	}
 	x.session.respond(contentType, nil)
-	return x.send(responseHeaders(), h.GetEndOfStream())
+	return x.send(responseHeaders(&x.record), h.GetEndOfStream())
 }
 
 // send answers a part of the response; the last one ends the stream.

@@ -18,6 +18,7 @@ const (
 	destinationMeta = "envoy.lb"
 	subsetKey       = "x-gateway-destination-endpoint-subset"
 	subsetMeta      = "envoy.lb.subset_hint"
+	requestIDKey    = "x-request-id"
 	servedKey       = "x-gateway-destination-endpoint-served"
 )
 
@@ -79,7 +80,7 @@ func header(key, value string) *core.HeaderValueOption {
 
 // requestHeaders lets a request go to the endpoints, the first of them if it can be
 // reached. Headers for flow control are removed.
-func requestHeaders(destinations []*endpoints.Endpoint, dropKey bool) *extproc.ProcessingResponse {
+func requestHeaders(id string, destinations []*endpoints.Endpoint, dropKey bool) *extproc.ProcessingResponse {
 	addresses := make([]string, len(destinations))
 	for i, e := range destinations {
 		addresses[i] = e.Address()
@@ -96,7 +97,7 @@ func requestHeaders(destinations []*endpoints.Endpoint, dropKey bool) *extproc.P
 	}
 	return &extproc.ProcessingResponse{
 		Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
-			HeaderMutation:  &extproc.HeaderMutation{SetHeaders: []*core.HeaderValueOption{header(destinationKey, to)}, RemoveHeaders: control},
+			HeaderMutation:  &extproc.HeaderMutation{SetHeaders: []*core.HeaderValueOption{header(destinationKey, to), header(requestIDKey, id)}, RemoveHeaders: control},
 			ClearRouteCache: true,
 		}}},
 		DynamicMetadata: &structpb.Struct{Fields: map[string]*structpb.Value{
@@ -129,8 +130,20 @@ func requestTrailers() *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{}}}
 }
 
-func responseHeaders() *extproc.ProcessingResponse {
-	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extproc.HeadersResponse{}}}
+func responseHeaders(r *record) *extproc.ProcessingResponse {
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extproc.HeadersResponse{
+		Response: &extproc.CommonResponse{HeaderMutation: &extproc.HeaderMutation{SetHeaders: recorded(r)}},
+	}}}
+}
+
+// recorded are the headers that every answer has.
+func recorded(r *record) (set []*core.HeaderValueOption) {
+	r.headers(func(name, value string) { set = append(set, header(strings.ToLower(name), value)) }, func(name, value string) {
+		added := header(strings.ToLower(name), value)
+		added.AppendAction = core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
+		set = append(set, added)
+	})
+	return set
 }
 
 func responseBody(body []byte, last bool) *extproc.ProcessingResponse {
@@ -142,9 +155,9 @@ func responseTrailers() *extproc.ProcessingResponse {
 }
 
 // immediate is an answer that Envoy gives without asking an endpoint.
-func immediate(r *refusal) *extproc.ProcessingResponse {
+func immediate(told *record, r *refusal) *extproc.ProcessingResponse {
 	headers, body := r.answer()
-	set := make([]*core.HeaderValueOption, 0, len(headers))
+	set := recorded(told)
 	for _, name := range []string{"Content-Type", DroppedReasonHeader, "Retry-After"} {
 		if value := headers.Get(name); value != "" {
 			set = append(set, header(strings.ToLower(name), value))

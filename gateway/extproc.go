@@ -107,7 +107,7 @@ func (x *envoyStream) fail(err error) error {
 		return status.Error(codes.Canceled, refused.message)
 	case errors.As(err, &refused):
 		x.answered(refused.status)
-		return x.stream.Send(immediate(refused))
+		return x.stream.Send(immediate(&x.record, refused))
 	case errors.Is(err, errProtocol):
 		x.gateway.cfg.Logger.Warn("an external processing stream does not keep to the protocol", zap.Error(err))
 		return status.Error(codes.InvalidArgument, err.Error())

@@ -58,6 +58,8 @@ type Gateway struct {
 	flows     *flowTable
 	tenants   atomic.Pointer[Tenants]
 	readings  *readings
+
+	undeclared undeclared
 }
 
 // New returns a gateway for the pool.

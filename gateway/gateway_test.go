@@ -73,8 +73,9 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	}
 	cfg := Config{
 		Controller: r.control, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 16, Metrics: r.metrics,
-		Tenants: Tenants{Priority: func(_, objective string) int {
-			return map[string]int{"urgent": 10, "sheddable": -1}[objective]
+		Tenants: Tenants{Priority: func(_, objective string) (int, bool) {
+			priority, declared := map[string]int{"urgent": 10, "sheddable": -1}[objective]
+			return priority, declared
 		}},
 	}
 	if change != nil {

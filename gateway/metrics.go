@@ -32,6 +32,7 @@ type Metrics struct {
 	revocations *prometheus.CounterVec
 	fallbacks   prometheus.Counter
 	overBounds  *prometheus.CounterVec
+	unknown     prometheus.Counter
 	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
@@ -93,6 +94,10 @@ func NewMetrics(pool string) *Metrics {
 			Name: "weir_requests_over_bound_total", ConstLabels: constant,
 			Help: "Requests that this replica ended for a bound on what one may take, by bound.",
 		}, []string{"bound"}),
+		unknown: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_requests_undeclared_objective_total", ConstLabels: constant,
+			Help: "Requests that named an objective which nobody declared.",
+		}),
 		described: make(map[string]*prometheus.Desc),
 	}
 	describe := func(name, help string, labels ...string) {
@@ -168,6 +173,13 @@ func (m *Metrics) fellBack() {
 func (m *Metrics) overBound(name string) {
 	if m != nil {
 		m.overBounds.WithLabelValues(name).Inc()
+	}
+}
+
+// undeclared counts a request that named an objective which nobody declared.
+func (m *Metrics) undeclared() {
+	if m != nil {
+		m.unknown.Inc()
 	}
 }
 
@@ -261,7 +273,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds}
+	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown}
 }
 
 // Collect implements prometheus.Collector.

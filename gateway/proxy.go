@@ -60,6 +60,7 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 // http.ErrAbortHandler, so that the client sees it break off too.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
+	answer.record.begin(r.Header)
 	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
 	defer func() { p.gateway.cfg.Metrics.answered(answer.code) }()
 	err := p.serve(answer, r)
@@ -88,7 +89,7 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	if refused := checkTarget(r); refused != nil {
 		return refused
 	}
-	s, refused := p.gateway.open(r.Context(), r.Header)
+	s, refused := p.gateway.open(r.Context(), r.Header, &w.record)
 	if refused != nil {
 		return refused
 	}
@@ -233,6 +234,7 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 		return nil, err
 	}
 	s.response = res.Body
+	s.record.responded = time.Now()
 	if res.StatusCode < http.StatusOK {
 		return nil, fmt.Errorf("answered with status %03d, which ends no request", res.StatusCode)
 	}
@@ -265,6 +267,7 @@ type answerWriter struct {
 	http.ResponseWriter
 	connection *http.ResponseController // with the client
 	code       int
+	record     record
 	session    *session  // nil until there is one
 	hurried    time.Time // when the bound on the next write was last set
 }
@@ -318,6 +321,7 @@ func (w *answerWriter) begin(code int) {
 		return
 	}
 	w.code = code
+	w.record.headers(w.Header().Set, w.Header().Add)
 	if w.session != nil {
 		w.session.begun.Store(true)
 	}

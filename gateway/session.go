@@ -28,6 +28,7 @@ var errRevoked = errors.New("revoked for a request of higher priority")
 // cause says why.
 type session struct {
 	gateway *Gateway
+	record  *record
 	ctx     context.Context //nolint:containedctx // the session's life
 	cancel  context.CancelCauseFunc
 
@@ -49,13 +50,17 @@ type session struct {
 
 // open begins a session: it finds out whose request it is, before anything else of it is
 // read. The caller ends the session unless it was refused.
-func (g *Gateway) open(ctx context.Context, h http.Header) (*session, *refusal) {
+func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session, *refusal) {
 	tenants := g.tenants.Load()
-	flow, refused := tenants.identify(h)
+	flow, declared, refused := tenants.identify(h)
 	if refused != nil {
 		return nil, refused
 	}
-	s := &session{gateway: g, flow: flow, timeouts: defaultTimeouts}
+	if !declared {
+		g.cfg.Metrics.undeclared()
+		r.warn(g.undeclared.note(g.cfg.Logger, first(h, objectiveHeaders[:]), flow.Priority))
+	}
+	s := &session{gateway: g, record: r, flow: flow, timeouts: defaultTimeouts}
 	if tenants.Timeouts != nil {
 		s.timeouts = tenants.Timeouts(flow.ID, first(h, objectiveHeaders[:])).or(defaultTimeouts)
 	}
@@ -178,7 +183,10 @@ func (s *session) wait() *refusal {
 	g := s.gateway
 	stop := context.AfterFunc(g.readings.refusing(), func() { s.cancel(errBlind) })
 	defer stop()
-	if _, err := g.cfg.Controller.EnqueueAndWait(s.ctx, &s.request); err != nil {
+	s.record.enqueued = time.Now()
+	_, err := g.cfg.Controller.EnqueueAndWait(s.ctx, &s.request)
+	s.record.waited = time.Since(s.record.enqueued)
+	if err != nil {
 		if s.ctx.Err() != nil {
 			return s.ended()
 		}
@@ -186,7 +194,7 @@ func (s *session) wait() *refusal {
 	}
 	s.memory.keep()
 	s.watch.start(s)
-	s.dispatched, s.entry = time.Now(), g.flows.begin(s.request.Flow, g.tenants.Load().rule(s.flow.ID))
+	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), g.flows.begin(s.request.Flow, g.tenants.Load().rule(s.flow.ID))
 	if revoked := s.request.Revoked(); revoked != nil {
 		go func() { // ends with ctx
 			select {

@@ -12,8 +12,8 @@ import (
 // changed once the gateway has it; SetTenants replaces it.
 type Tenants struct {
 	// Priority returns the priority of a flow's request that names the objective,
-	// which may be empty; nil gives all 0.
-	Priority func(flow, objective string) int
+	// which may be empty, and whether anybody declared that one; nil gives all 0.
+	Priority func(flow, objective string) (priority int, declared bool)
 	// Timeouts returns how long a flow's request that names the objective, which may be
 	// empty, may hold its slots; nil gives all the defaults.
 	Timeouts func(flow, objective string) Timeouts
@@ -49,20 +49,19 @@ func (g *Gateway) SetTenants(t Tenants) {
 	g.tenants.Store(&t)
 }
 
-// identify says whose request it is. An id from the header is untrusted input: it ends up
+// identify says whose request it is, and whether the objective that it names, if any, was
+// declared. An id from the header is untrusted input: it ends up
 // in logs, metrics and the ledger.
-func (t *Tenants) identify(h http.Header) (policies.FlowKey, *refusal) {
-	var key policies.FlowKey
+func (t *Tenants) identify(h http.Header) (key policies.FlowKey, declared bool, refused *refusal) {
 	if t.Keys == nil {
-		var refused *refusal
 		if key.ID, refused = flowOf(h); refused != nil {
-			return key, refused
+			return key, false, refused
 		}
 	} else {
 		token := keyOf(h)
 		var known bool
 		if key.ID, known = t.Keys[sha256.Sum256([]byte(token))]; token == "" || !known {
-			return key, &refusal{
+			return key, false, &refusal{
 				status: http.StatusUnauthorized, code: "invalid_api_key",
 				message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY, or as x-api-key",
 			}
@@ -71,10 +70,12 @@ func (t *Tenants) identify(h http.Header) (policies.FlowKey, *refusal) {
 			h.Del(name)
 		}
 	}
-	if t.Priority != nil {
-		key.Priority = t.Priority(key.ID, first(h, objectiveHeaders[:]))
+	if t.Priority == nil {
+		return key, true, nil
 	}
-	return key, nil
+	objective := first(h, objectiveHeaders[:])
+	key.Priority, declared = t.Priority(key.ID, objective)
+	return key, declared || objective == "", nil
 }
 
 // keyHeaders may carry a key: as OpenAI's clients send it, and as Anthropic's do.

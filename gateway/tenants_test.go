@@ -15,13 +15,13 @@ import (
 func TestAPIKeys(t *testing.T) {
 	tenants := Tenants{
 		Keys:     map[[sha256.Size]byte]string{sha256.Sum256([]byte("secret")): "team-a"},
-		Priority: func(flow, _ string) int { return map[string]int{"team-a": 7}[flow] },
+		Priority: func(flow, _ string) (int, bool) { return map[string]int{"team-a": 7}[flow], true },
 	}
 	for authorization, want := range map[string]policies.FlowKey{
 		"Bearer secret": {ID: "team-a", Priority: 7}, "Bearer other": {}, "": {}, "secret": {}, "Basic secret": {},
 	} {
 		h := http.Header{"Authorization": {authorization}, "X-Llm-D-Inference-Fairness-Id": {"somebody-else"}}
-		key, refused := tenants.identify(h)
+		key, _, refused := tenants.identify(h)
 		switch {
 		case want.ID == "":
 			if refused == nil || refused.status != http.StatusUnauthorized {

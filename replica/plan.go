@@ -87,7 +87,7 @@ func readsMetrics(plan *config.Plan) bool {
 // tenants says whose a request is, and its priority: as Kubernetes says of the objective
 // that it names, or else as the configuration does.
 func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
-	priority := func(flow, objective string) int { return plan.Flows.Priority(flow, objective, t.Priority) }
+	priority := func(flow, objective string) (int, bool) { return plan.Flows.Priority(flow, objective, t.Priority) }
 	timeouts := func(flow, objective string) gateway.Timeouts {
 		w := plan.Flows.Timeouts(flow, objective)
 		given := func(d *config.Duration) time.Duration {

@@ -90,7 +90,7 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 	}
 	g := gateway.New(gateway.Config{
 		Controller: b.controller, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2,
-		Tenants: gateway.Tenants{Priority: func(_, objective string) int { return map[string]int{"batch": -1, "user": 1}[objective] }},
+		Tenants: gateway.Tenants{Priority: func(_, objective string) (int, bool) { return map[string]int{"batch": -1, "user": 1}[objective], true }},
 	})
 	t.Cleanup(g.Close)
 	b.gateway, b.conn = g, dial(t, g)

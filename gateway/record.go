@@ -1,0 +1,111 @@
+package gateway
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Headers of every answer.
+const (
+	// RequestIDHeader names the request: as its client did, or by an id made here. The
+	// model server gets it, too.
+	RequestIDHeader = "X-Request-Id"
+	// QueueDurationHeader is how many milliseconds the request waited in flow control. An
+	// answer to one that never came so far does not have it.
+	QueueDurationHeader = "X-Llm-D-Flow-Queue-Duration-Ms"
+	// WarningHeader says what of the request was passed over.
+	WarningHeader = "X-Weir-Warning"
+
+	serverTimingHeader = "Server-Timing"
+)
+
+// record is what is told of a request beside its answer. It is used by the goroutine that
+// serves the request.
+type record struct {
+	id      string
+	warning string // for WarningHeader
+
+	enqueued  time.Time     // when it came to flow control; zero before
+	waited    time.Duration // in flow control, once that is over
+	responded time.Time     // when the model server's answer began; zero before
+}
+
+// maxRequestID bounds the length of a client's id for its request, in bytes.
+const maxRequestID = 128
+
+// begin names the request: by its client's id if that can go into logs and headers as it
+// is, and else by a new one. The headers, which go on to the model server, have it
+// afterwards.
+func (r *record) begin(h http.Header) {
+	r.id = h.Get(RequestIDHeader)
+	if isRequestID(r.id) && len(h[RequestIDHeader]) == 1 {
+		return
+	}
+	if r.id != "" {
+		r.warn("the request's " + RequestIDHeader + " was replaced: it may have up to 128 printable ASCII characters, without spaces")
+	}
+	r.id = newRequestID()
+	h[RequestIDHeader] = []string{r.id}
+}
+
+func isRequestID(id string) bool {
+	if id == "" || len(id) > maxRequestID {
+		return false
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// newRequestID returns a random UUID.
+func newRequestID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	b[6], b[8] = b[6]&0x0f|0x40, b[8]&0x3f|0x80
+	var text [36]byte
+	for i, part := range [...]struct{ from, to, at int }{{0, 4, 0}, {4, 6, 9}, {6, 8, 14}, {8, 10, 19}, {10, 16, 24}} {
+		if i > 0 {
+			text[part.at-1] = '-'
+		}
+		hex.Encode(text[part.at:], b[part.from:part.to])
+	}
+	return string(text[:])
+}
+
+// warn adds to what the client is told that was passed over.
+func (r *record) warn(text string) {
+	if r.warning != "" {
+		r.warning += "; "
+	}
+	r.warning += text
+}
+
+// headers calls set with each header that the answer has, as it begins. Those that add do
+// not take the place of a model server's own.
+func (r *record) headers(set func(name, value string), add func(name, value string)) {
+	set(RequestIDHeader, r.id)
+	if r.warning != "" {
+		set(WarningHeader, r.warning)
+	}
+	if r.enqueued.IsZero() {
+		return
+	}
+	set(QueueDurationHeader, strconv.FormatInt(r.waited.Milliseconds(), 10))
+	timing := append(make([]byte, 0, 48), "queue;dur="...)
+	timing = appendMilliseconds(timing, r.waited)
+	if !r.responded.IsZero() {
+		timing = append(timing, ", upstream;dur="...)
+		timing = appendMilliseconds(timing, r.responded.Sub(r.enqueued)-r.waited)
+	}
+	add(serverTimingHeader, string(timing))
+}
+
+func appendMilliseconds(to []byte, d time.Duration) []byte {
+	return strconv.AppendFloat(to, float64(d.Microseconds())/1000, 'f', -1, 64)
+}

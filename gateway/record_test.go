@@ -1,0 +1,151 @@
+package gateway
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+)
+
+var (
+	uuid   = regexp.MustCompile(`^[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}$`)
+	timing = regexp.MustCompile(`^queue;dur=[0-9.]+, upstream;dur=[0-9.]+$`)
+)
+
+// TestAnswersAreNamed wants every answer to carry its request's id, whoever made the id and
+// the answer, and the model server to get the same.
+func TestAnswersAreNamed(t *testing.T) {
+	var server string
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		server = r.Header.Get(RequestIDHeader)
+		w.Header().Set(RequestIDHeader, "of-the-server")
+		w.Header().Set("Server-Timing", "gpu;dur=1")
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 4, upstream.URL)
+	for _, c := range []struct {
+		name, path, body, id string
+		kept, served         bool
+	}{
+		{"forwarded, no id", "/v1/chat/completions", chat, "", false, true},
+		{"forwarded, the client's id", "/v1/chat/completions", chat, "order-66.a", true, true},
+		{"forwarded, an id that is no word", "/v1/chat/completions", chat, "two words", false, true},
+		{"forwarded, an id that is too long", "/v1/chat/completions", chat, strings.Repeat("x", maxRequestID+1), false, true},
+		{"refused for its body", "/v1/chat/completions", "{", "mine", true, false},
+		{"refused for its path", "/elsewhere", "", "mine", true, false},
+	} {
+		server = ""
+		headers := []string{}
+		if c.id != "" {
+			headers = append(headers, RequestIDHeader, c.id)
+		}
+		res, _ := r.post(t, c.path, c.body, headers...)
+		got := res.Header.Values(RequestIDHeader)
+		if len(got) != 1 || c.kept && got[0] != c.id || !c.kept && !uuid.MatchString(got[0]) {
+			t.Errorf("%s: the answer is named %q", c.name, got)
+		}
+		if replaced := c.id != "" && !c.kept; replaced != strings.Contains(res.Header.Get(WarningHeader), RequestIDHeader) {
+			t.Errorf("%s: %s is %q", c.name, WarningHeader, res.Header.Get(WarningHeader))
+		}
+		if !c.served {
+			if res.Header.Get(QueueDurationHeader) != "" {
+				t.Errorf("%s: it never came to flow control and waited %s ms", c.name, res.Header.Get(QueueDurationHeader))
+			}
+			continue
+		}
+		if server != got[0] {
+			t.Errorf("%s: the server knows it as %q, the client as %q", c.name, server, got[0])
+		}
+		if ms, err := strconv.Atoi(res.Header.Get(QueueDurationHeader)); err != nil || ms < 0 || ms > 60_000 {
+			t.Errorf("%s: it waited %q ms", c.name, res.Header.Get(QueueDurationHeader))
+		}
+		if said := res.Header.Values("Server-Timing"); len(said) != 2 || said[0] != "gpu;dur=1" || !timing.MatchString(said[1]) {
+			t.Errorf("%s: Server-Timing is %q", c.name, said)
+		}
+	}
+}
+
+// TestEnvoyIsToldTheSame wants the headers of TestAnswersAreNamed by external processing,
+// on the request, on its answer and on a refusal.
+func TestEnvoyIsToldTheSame(t *testing.T) {
+	r := newRig(t, 4, newModelServer(t))
+	head := func(id string) *extproc.ProcessingRequest {
+		return &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: []*core.HeaderValue{
+			{Key: ":method", Value: http.MethodPost}, {Key: ":path", Value: "/v1/chat/completions"}, {Key: "x-request-id", Value: id},
+		}}}}}
+	}
+	body := func(text string) *extproc.ProcessingRequest {
+		return &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(text), EndOfStream: true}}}
+	}
+	answered := &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{
+		Headers: &core.HeaderMap{Headers: []*core.HeaderValue{{Key: ":status", Value: "200"}}}, EndOfStream: true,
+	}}}
+	value := func(set []*core.HeaderValueOption, name string) string {
+		for _, h := range set {
+			if h.GetHeader().GetKey() == name {
+				return valueOf(h.GetHeader())
+			}
+		}
+		return ""
+	}
+
+	served := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{head("mine"), body(chat), answered}}
+	if err := NewExtProc(r.gateway).Process(served); err != nil {
+		t.Fatal(err)
+	}
+	set := served.last.GetResponseHeaders().GetResponse().GetHeaderMutation().GetSetHeaders()
+	if value(set, "x-request-id") != "mine" || !timing.MatchString(value(set, "server-timing")) || value(set, "x-llm-d-flow-queue-duration-ms") == "" {
+		t.Errorf("the answer gets %v", set)
+	}
+
+	refused := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{head("two words"), body("{")}}
+	if err := NewExtProc(r.gateway).Process(refused); err != nil {
+		t.Fatal(err)
+	}
+	set = refused.last.GetImmediateResponse().GetHeaders().GetSetHeaders()
+	if !uuid.MatchString(value(set, "x-request-id")) || value(set, "x-weir-warning") == "" {
+		t.Errorf("the refusal gets %v", set)
+	}
+}
+
+// TestUndeclaredObjectives wants a name that nobody declared to be told to its client,
+// counted, and logged once.
+func TestUndeclaredObjectives(t *testing.T) {
+	logs, seen := observer.New(zap.WarnLevel)
+	r := newRigWith(t, 4, nil, func(c *Config) { c.Logger = zap.New(logs) }, newModelServer(t))
+	const header = "x-llm-d-inference-objective"
+	for _, c := range []struct{ objective, warning string }{
+		{"urgent", ""},
+		{"", ""},
+		{"urgnet", `the objective "urgnet" is not declared; the request goes at priority 0`},
+		{"urgnet", `the objective "urgnet" is not declared; the request goes at priority 0`},
+	} {
+		headers := []string{}
+		if c.objective != "" {
+			headers = append(headers, header, c.objective)
+		}
+		if res, _ := r.post(t, "/v1/chat/completions", chat, headers...); res.Header.Get(WarningHeader) != c.warning {
+			t.Errorf("objective %q: %s is %q, want %q", c.objective, WarningHeader, res.Header.Get(WarningHeader), c.warning)
+		}
+	}
+	if n := seen.FilterMessageSnippet("nobody declared").Len(); n != 1 {
+		t.Errorf("it was logged %d times", n)
+	}
+	if n := testutil.ToFloat64(r.metrics.unknown); n != 2 {
+		t.Errorf("%v requests were counted, want 2", n)
+	}
+	for i := range 2 * maxUndeclared {
+		r.post(t, "/v1/models", "", header, "made-up-"+strconv.Itoa(i))
+	}
+	if n := seen.FilterMessageSnippet("nobody declared").Len(); n != maxUndeclared {
+		t.Errorf("%d made-up names were logged, want %d", n, maxUndeclared)
+	}
+}
