@@ -19,7 +19,8 @@ import (
 	"github.com/weirflow/weir/test/extproc"
 )
 
-// BinaryVariable names a weir command that is built already.
+// BinaryVariable names the weir command that a test has built, for a copy of the test that
+// it runs elsewhere: in a network of its own, say.
 const BinaryVariable = "WEIR_BINARY"
 
 // binary is the weir command that Main built.
@@ -31,10 +32,10 @@ func Binary() string { return binary }
 // Main runs the tests of a package that starts replicas, while no other such package's
 // run: it builds the weir command once for all of them. Call it from TestMain.
 func Main(m *testing.M) {
+	if binary = os.Getenv(BinaryVariable); binary != "" {
+		os.Exit(m.Run()) // the test that runs this copy keeps the others away
+	}
 	os.Exit(Alone(func() int {
-		if binary = os.Getenv(BinaryVariable); binary != "" {
-			return m.Run()
-		}
 		dir, err := os.MkdirTemp("", "weir-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
