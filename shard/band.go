@@ -190,8 +190,7 @@ func (bd *band) rederive() {
 // order: what stands is to be said again.
 func (s *Set) rescored(bd *band) {
 	for _, it := range bd.offered.Items() {
-		it.stale = true
-		s.change(it)
+		s.change(it) // those taken back since the last turn are among the changed
 	}
 	if bd.kind != policies.Ranking {
 		return

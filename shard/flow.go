@@ -130,7 +130,6 @@ func (f *flow) derive() {
 			it.key = key
 			bd.offered.Fix(it)
 			if !bd.counts() { // else the ledger's own counter says so
-				it.stale = true
 				bd.set.change(it)
 			}
 		}

@@ -41,7 +41,7 @@ func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
 	for _, it := range s.changed {
 		it.changed = false
 		switch {
-		case it.offered && (it.state != standing || it.stale):
+		case it.offered && (it.state != standing || it.stale()):
 			offer(it.asOffer())
 		case !it.offered && it.state != notStanding:
 			withdraw(it.ID)
@@ -75,7 +75,8 @@ func (s *Set) Repeat(offer func(Offer)) {
 
 // noteStated notes that the turn that begins now states the item as it is.
 func (s *Set) noteStated(it *item) {
-	it.state, it.stated, it.stale = uncertain, it.offered, false
+	it.state, it.stated = uncertain, it.offered
+	it.statedKey, it.statedScore = it.key, it.score
 	s.unanswered = append(s.unanswered, it)
 }
 
@@ -102,6 +103,12 @@ func (s *Set) Failed() {
 	}
 	clear(s.unanswered)
 	s.unanswered = s.unanswered[:0]
+}
+
+// stale reports whether the ledger knows a standing offer by another place. A counting
+// band's ranks are the ledger's own counters.
+func (it *item) stale() bool {
+	return it.score != it.statedScore || !it.flow.band.counts() && it.key != it.statedKey
 }
 
 // asOffer is the item as an offer. Only the ledger lifts, so the rank is stated without

@@ -57,7 +57,8 @@ type item struct {
 	state   offerState
 	stated  bool // whether the last statement about it offered it
 	changed bool // in Set.changed
-	stale   bool // the ledger knows it by another rank or score
+
+	statedKey, statedScore float64 // what that statement said
 }
 
 // The item implements policies.QueueItemAccessor.
