@@ -227,7 +227,9 @@ func orderByLess(
 			n = requests // goes before all
 		}
 		m.ask(i, &Request{Flow: policies.FlowKey{ID: "a"}, Bytes: int64(100 + n)}, fmt.Sprintf("%02d", place(i, n)))
-		time.Sleep(2 * time.Millisecond)
+		if kind == "memory" {
+			time.Sleep(2 * time.Millisecond) // no two arrive at once where the clock is the test's
+		}
 	}
 	m.settled(requests)
 	got := m.finish()
