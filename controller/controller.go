@@ -204,21 +204,6 @@ func (c *Controller) done() {
 	}
 }
 
-// View returns what an operator would want to see. It fails once the controller
-// is closed.
-func (c *Controller) View(ctx context.Context) (core.View, error) {
-	views := make(chan core.View, 1)
-	c.driver.post(event{do: func(d *driver, _ time.Time, _ *event) { views <- d.core.View() }})
-	select {
-	case v := <-views:
-		return v, nil
-	case <-c.driver.stopped:
-		return core.View{}, ErrShuttingDown
-	case <-ctx.Done():
-		return core.View{}, ctx.Err()
-	}
-}
-
 // Responsive waits until the controller's goroutine takes in what it is told, which is at
 // once unless it is stuck; or fails as View does. It costs next to nothing.
 func (c *Controller) Responsive(ctx context.Context) error {

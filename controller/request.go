@@ -15,6 +15,8 @@ import (
 type Request struct {
 	// Flow is whose request it is.
 	Flow policies.FlowKey
+	// Name is what its client knows it by, for operators; empty for none.
+	Name string
 	// Bytes is the size of its body; it counts against the caps in bytes.
 	Bytes int64
 	// InputTokens and OutputTokens are estimates of the prompt and the answer,

@@ -6,10 +6,9 @@ import (
 
 // ProtocolVersion is what replicas speak with each other. A replica speaks with
 // its own version and the one before. Version 2 added observations; version 3 proof of
-// the fleet's key, the ledger's identity, and tickets that an owner hands back. Where the
-// fleet has a key, one of version 2 cannot prove that it knows it: each then queues its
-// own tickets until it is updated.
-const ProtocolVersion = 3
+// the fleet's key, the ledger's identity, and tickets that an owner hands back; version 4
+// questions of operators.
+const ProtocolVersion = 4
 
 // Message is what one replica says to another. The first part is said by the
 // sender as an ingress, about its tickets in the receiver's queues; the second as

@@ -67,13 +67,16 @@ type FlowView struct {
 	Counter float64
 	// Oldest is the arrival of the ticket that goes next; zero if none waits.
 	Oldest time.Time
+	// Limit is its own, and AtLimit is set while what waits has no room under it.
+	Limit   Limit
+	AtLimit bool
 }
 
 // Flows calls visit for every flow known here: highest band first, then by id.
 func (s *Set) Flows(visit func(FlowView)) {
 	for _, bd := range s.bands {
 		for _, f := range bd.sorted() {
-			v := FlowView{Key: f.key, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter}
+			v := FlowView{Key: f.key, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, Limit: f.limit, AtLimit: f.full()}
 			if len(f.offered) > 0 {
 				v.Oldest = f.offered[0].Ticket.Arrival
 			} else if f.waiting.Len() > 0 {

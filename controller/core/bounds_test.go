@@ -88,7 +88,7 @@ func TestPeerBoundsOutlastRuns(t *testing.T) {
 		})
 		handedBack += len(declined(c, now))
 	}
-	if v := c.View(); handedBack != runs-2 || len(v.Flows) != 2 {
+	if v := c.View(time.Now()); handedBack != runs-2 || len(v.Flows) != 2 {
 		t.Errorf("%d runs with a flow and a band each: %d declined, %d flows here; want %d and 2", runs, handedBack, len(v.Flows), runs-2)
 	}
 }

@@ -49,7 +49,7 @@ func TestCeilingOfOddParts(t *testing.T) {
 		now := time.Unix(1000, 0)
 		c.SetPool(now, core.Pool{Endpoints: 1, Limit: 100})
 		c.Enqueue(now, core.Request{Seq: 1, Flow: policies.FlowKey{ID: "a"}})
-		if bands := c.View().Bands; len(bands) != 1 || bands[0].Limit != tc.want {
+		if bands := c.View(time.Now()).Bands; len(bands) != 1 || bands[0].Limit != tc.want {
 			t.Errorf("%v of a pool of 100: %+v, want a limit of %d", tc.part, bands, tc.want)
 		}
 	}

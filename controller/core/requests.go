@@ -74,7 +74,9 @@ func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
 		q.inFlight[r.ID] = r
 	}
 	q.decisions = append(q.decisions, Decision{Ticket: r.ID, Tag: r.tag, Outcome: outcome, Err: err})
-	r.tag = nil
+	if outcome != Dispatched {
+		r.tag = nil
+	}
 	return &q.decisions[len(q.decisions)-1]
 }
 

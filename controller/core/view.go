@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/shard"
 )
@@ -10,6 +12,11 @@ type View struct {
 	Replica    string
 	Ledger     LedgerState
 	Generation uint64
+	// Now is the time by the ledger's clock, Answered when the last turn that was answered
+	// began, by the same; zero if there was none. Totals are of that turn. TurnTook is how
+	// long turns take of late, on average.
+	Now, Answered time.Time
+	TurnTook      time.Duration
 	// Waiting and InFlight are the requests whose connections are here.
 	Waiting, InFlight int
 	// Revoking are revoked requests that are still in flight.
@@ -44,14 +51,18 @@ type Tallies struct {
 }
 
 // View returns a copy of what there is to see.
-func (c *Core) View() View {
+func (c *Core) View(now time.Time) View {
 	h := &c.handover
 	v := View{
 		Replica: c.cfg.Replica, Ledger: c.exchange.state(), Generation: c.exchange.generation,
+		Now: c.exchange.clock.at(now), TurnTook: c.exchange.pace,
 		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
 		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart,
 		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total},
+	}
+	if !c.exchange.leased.IsZero() {
+		v.Answered = c.exchange.clock.at(c.exchange.leased)
 	}
 	c.queues.set.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
 	return v

@@ -2,10 +2,13 @@ package gossip
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	"github.com/hashicorp/memberlist"
+
+	"github.com/weirflow/weir/coordinator"
 )
 
 // TestBuildIsKnown wants a member to say which build it runs, within bounds, and one that
@@ -28,7 +31,7 @@ func TestBuildIsKnown(t *testing.T) {
 			t.Errorf("with room for %d bytes: %+v, %v; want build %q", limit, m, err, want)
 		}
 	}
-	older := &memberlist.Node{Name: "c", Meta: []byte(`{"v":2,"s":256,"i":1,"a":"127.0.0.1:1"}`)}
+	older := &memberlist.Node{Name: "c", Meta: fmt.Appendf(nil, `{"v":%d,"s":256,"i":1,"a":"127.0.0.1:1"}`, coordinator.ProtocolVersion-1)}
 	if m, err := a.read(older); err != nil || m.Build != "" {
 		t.Errorf("one that does not say: %+v, %v", m, err)
 	}

@@ -154,6 +154,16 @@ func (f *Fleet) Send(m coordinator.Message) { f.streams.Send(m) }
 // Broadcast implements coordinator.Broadcaster.
 func (f *Fleet) Broadcast(o coordinator.Observations) { f.streams.Broadcast(o) }
 
+// Ask implements coordinator.Questions.
+func (f *Fleet) Ask(ctx context.Context, question []byte) []coordinator.Answer {
+	return f.streams.Ask(ctx, question)
+}
+
+// AnswerWith implements coordinator.Questions.
+func (f *Fleet) AnswerWith(answer func(ctx context.Context, question []byte) ([]byte, error)) {
+	f.streams.AnswerWith(answer)
+}
+
 // Listen implements coordinator.Broadcaster.
 func (f *Fleet) Listen(l coordinator.Listener) {
 	f.listen.Store(&l)

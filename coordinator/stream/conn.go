@@ -21,9 +21,11 @@ type conn struct {
 	incarnation uint64
 	out         chan coordinator.Message
 	// What this replica saw of the endpoints, if the other end understands it.
-	observed chan coordinator.Observations
-	version  int
-	end      context.CancelCauseFunc
+	observed  chan coordinator.Observations
+	questions *questions
+	version   int
+	ctx       context.Context //nolint:containedctx // the stream's life
+	end       context.CancelCauseFunc
 }
 
 // wire is either end of a gRPC stream.
@@ -64,8 +66,8 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	c := &conn{
-		peer: h.GetReplica(), incarnation: h.GetIncarnation(), out: make(chan coordinator.Message, s.cfg.Backlog), end: end,
-		observed: make(chan coordinator.Observations, maxObserved), version: int(h.GetProtocolVersion()),
+		peer: h.GetReplica(), incarnation: h.GetIncarnation(), out: make(chan coordinator.Message, s.cfg.Backlog), ctx: ctx, end: end,
+		observed: make(chan coordinator.Observations, maxObserved), questions: newQuestions(), version: int(h.GetProtocolVersion()),
 	}
 	s.mu.Lock()
 	if old := s.conns[c.peer]; old != nil {
@@ -77,8 +79,9 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 	log.Info("ticket stream up")
 	s.handler.StreamChanged(c.peer, true)
 
-	go func() { end(s.receive(h, w)) }() // ends with the stream, which ends when run returns
+	go func() { end(s.receive(h, c, w)) }() // ends with the stream, which ends when run returns
 	s.transmit(ctx, end, c, w)
+	c.questions.end()
 
 	s.mu.Lock()
 	current := s.conns[c.peer] == c
@@ -97,13 +100,8 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 
 func (s *Streams) transmit(ctx context.Context, end context.CancelCauseFunc, c *conn, w wire) {
 	for {
-		var m *ticketpb.Message
-		select {
-		case ticket := <-c.out:
-			m = encode(&ticket)
-		case o := <-c.observed:
-			m = encodeObservations(&o)
-		case <-ctx.Done():
+		m := c.next(ctx)
+		if m == nil {
 			return
 		}
 		if err := w.Send(m); err != nil {
@@ -113,11 +111,38 @@ func (s *Streams) transmit(ctx context.Context, end context.CancelCauseFunc, c *
 	}
 }
 
-func (s *Streams) receive(h *ticketpb.Hello, w wire) error {
+// next waits for something to send, tickets first; it returns nil once ctx has ended.
+func (c *conn) next(ctx context.Context) *ticketpb.Message {
+	select {
+	case ticket := <-c.out:
+		return encode(&ticket)
+	default:
+	}
+	select {
+	case ticket := <-c.out:
+		return encode(&ticket)
+	case o := <-c.observed:
+		return encodeObservations(&o)
+	case m := <-c.questions.out:
+		return m
+	case <-ctx.Done():
+		return nil
+	}
+}
+
+func (s *Streams) receive(h *ticketpb.Hello, c *conn, w wire) error {
 	for {
 		in, err := w.Recv()
 		if err != nil {
 			return fmt.Errorf("receive from replica %q: %w", h.GetReplica(), err)
+		}
+		if q := in.GetQuestion(); q != nil {
+			s.answerTo(c, q)
+			continue
+		}
+		if a := in.GetAnswer(); a != nil {
+			c.questions.answered(a)
+			continue
 		}
 		if o := in.GetObservations(); o != nil {
 			if l := s.listen.Load(); l != nil {

@@ -24,6 +24,7 @@ type Streams struct {
 	cfg     Config
 	handler coordinator.Handler
 	listen  atomic.Pointer[coordinator.Listener]
+	answer  atomic.Pointer[func(ctx context.Context, question []byte) ([]byte, error)]
 	server  *grpc.Server
 	cancel  context.CancelFunc
 	ctx     context.Context //nolint:containedctx // the life of the goroutines

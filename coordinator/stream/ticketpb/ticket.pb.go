@@ -132,7 +132,11 @@ type Message struct {
 	Unserved []uint64 `protobuf:"fixed64,13,rep,packed,name=unserved,proto3" json:"unserved,omitempty"`
 	Declined []uint64 `protobuf:"fixed64,14,rep,packed,name=declined,proto3" json:"declined,omitempty"`
 	// A part of rejected: who does not know it takes the buffer to have been full.
-	AtLimit       []uint64 `protobuf:"fixed64,15,rep,packed,name=at_limit,json=atLimit,proto3" json:"at_limit,omitempty"`
+	AtLimit []uint64 `protobuf:"fixed64,15,rep,packed,name=at_limit,json=atLimit,proto3" json:"at_limit,omitempty"`
+	// A message with a question, or with a part of an answer, has nothing else. Since
+	// version 4.
+	Question      *Question `protobuf:"bytes,16,opt,name=question,proto3" json:"question,omitempty"`
+	Answer        *Answer   `protobuf:"bytes,17,opt,name=answer,proto3" json:"answer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -272,6 +276,152 @@ func (x *Message) GetAtLimit() []uint64 {
 	return nil
 }
 
+func (x *Message) GetQuestion() *Question {
+	if x != nil {
+		return x.Question
+	}
+	return nil
+}
+
+func (x *Message) GetAnswer() *Answer {
+	if x != nil {
+		return x.Answer
+	}
+	return nil
+}
+
+// A question for operators; see coordinator.Questions.
+type Question struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Body   []byte                 `protobuf:"bytes,2,opt,name=body,proto3" json:"body,omitempty"`
+	// Nanoseconds that the answer is waited for.
+	Patience      int64 `protobuf:"varint,3,opt,name=patience,proto3" json:"patience,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Question) Reset() {
+	*x = Question{}
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Question) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Question) ProtoMessage() {}
+
+func (x *Question) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Question.ProtoReflect.Descriptor instead.
+func (*Question) Descriptor() ([]byte, []int) {
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Question) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Question) GetBody() []byte {
+	if x != nil {
+		return x.Body
+	}
+	return nil
+}
+
+func (x *Question) GetPatience() int64 {
+	if x != nil {
+		return x.Patience
+	}
+	return 0
+}
+
+// A part of the answer to the question of that number.
+type Answer struct {
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Number uint64                 `protobuf:"varint,1,opt,name=number,proto3" json:"number,omitempty"`
+	Part   []byte                 `protobuf:"bytes,2,opt,name=part,proto3" json:"part,omitempty"`
+	Last   bool                   `protobuf:"varint,3,opt,name=last,proto3" json:"last,omitempty"`
+	// Why there is none; only in the last part.
+	Error         string `protobuf:"bytes,4,opt,name=error,proto3" json:"error,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Answer) Reset() {
+	*x = Answer{}
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Answer) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Answer) ProtoMessage() {}
+
+func (x *Answer) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Answer.ProtoReflect.Descriptor instead.
+func (*Answer) Descriptor() ([]byte, []int) {
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Answer) GetNumber() uint64 {
+	if x != nil {
+		return x.Number
+	}
+	return 0
+}
+
+func (x *Answer) GetPart() []byte {
+	if x != nil {
+		return x.Part
+	}
+	return nil
+}
+
+func (x *Answer) GetLast() bool {
+	if x != nil {
+		return x.Last
+	}
+	return false
+}
+
+func (x *Answer) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 // What the sender saw of the pool's endpoints; see coordinator.Observations.
 type Observations struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
@@ -283,7 +433,7 @@ type Observations struct {
 
 func (x *Observations) Reset() {
 	*x = Observations{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -295,7 +445,7 @@ func (x *Observations) String() string {
 func (*Observations) ProtoMessage() {}
 
 func (x *Observations) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -308,7 +458,7 @@ func (x *Observations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observations.ProtoReflect.Descriptor instead.
 func (*Observations) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Observations) GetReadings() []*Reading {
@@ -342,7 +492,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -354,7 +504,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -367,7 +517,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{3}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Reading) GetEndpoint() string {
@@ -436,7 +586,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -448,7 +598,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -461,7 +611,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{4}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Placement) GetEndpoint() string {
@@ -498,7 +648,7 @@ type Ticket struct {
 
 func (x *Ticket) Reset() {
 	*x = Ticket{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -510,7 +660,7 @@ func (x *Ticket) String() string {
 func (*Ticket) ProtoMessage() {}
 
 func (x *Ticket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -523,7 +673,7 @@ func (x *Ticket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticket.ProtoReflect.Descriptor instead.
 func (*Ticket) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{5}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Ticket) GetSeq() uint64 {
@@ -607,7 +757,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\tR\x02to\x12\x16\n" +
-	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xf5\x03\n" +
+	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xdb\x04\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
@@ -625,7 +775,18 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\fobservations\x18\f \x01(\v2\x1c.weir.ticket.v1.ObservationsR\fobservations\x12\x1a\n" +
 	"\bunserved\x18\r \x03(\x06R\bunserved\x12\x1a\n" +
 	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\x12\x19\n" +
-	"\bat_limit\x18\x0f \x03(\x06R\aatLimit\"~\n" +
+	"\bat_limit\x18\x0f \x03(\x06R\aatLimit\x124\n" +
+	"\bquestion\x18\x10 \x01(\v2\x18.weir.ticket.v1.QuestionR\bquestion\x12.\n" +
+	"\x06answer\x18\x11 \x01(\v2\x16.weir.ticket.v1.AnswerR\x06answer\"R\n" +
+	"\bQuestion\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04body\x18\x02 \x01(\fR\x04body\x12\x1a\n" +
+	"\bpatience\x18\x03 \x01(\x03R\bpatience\"^\n" +
+	"\x06Answer\x12\x16\n" +
+	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
+	"\x04part\x18\x02 \x01(\fR\x04part\x12\x12\n" +
+	"\x04last\x18\x03 \x01(\bR\x04last\x12\x14\n" +
+	"\x05error\x18\x04 \x01(\tR\x05error\"~\n" +
 	"\fObservations\x123\n" +
 	"\breadings\x18\x01 \x03(\v2\x17.weir.ticket.v1.ReadingR\breadings\x129\n" +
 	"\n" +
@@ -671,28 +832,32 @@ func file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP() []byte {
 	return file_coordinator_stream_ticketpb_ticket_proto_rawDescData
 }
 
-var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_coordinator_stream_ticketpb_ticket_proto_goTypes = []any{
 	(*Hello)(nil),        // 0: weir.ticket.v1.Hello
 	(*Message)(nil),      // 1: weir.ticket.v1.Message
-	(*Observations)(nil), // 2: weir.ticket.v1.Observations
-	(*Reading)(nil),      // 3: weir.ticket.v1.Reading
-	(*Placement)(nil),    // 4: weir.ticket.v1.Placement
-	(*Ticket)(nil),       // 5: weir.ticket.v1.Ticket
+	(*Question)(nil),     // 2: weir.ticket.v1.Question
+	(*Answer)(nil),       // 3: weir.ticket.v1.Answer
+	(*Observations)(nil), // 4: weir.ticket.v1.Observations
+	(*Reading)(nil),      // 5: weir.ticket.v1.Reading
+	(*Placement)(nil),    // 6: weir.ticket.v1.Placement
+	(*Ticket)(nil),       // 7: weir.ticket.v1.Ticket
 }
 var file_coordinator_stream_ticketpb_ticket_proto_depIdxs = []int32{
 	0, // 0: weir.ticket.v1.Message.hello:type_name -> weir.ticket.v1.Hello
-	5, // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
-	2, // 2: weir.ticket.v1.Message.observations:type_name -> weir.ticket.v1.Observations
-	3, // 3: weir.ticket.v1.Observations.readings:type_name -> weir.ticket.v1.Reading
-	4, // 4: weir.ticket.v1.Observations.placements:type_name -> weir.ticket.v1.Placement
-	1, // 5: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
-	1, // 6: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
-	6, // [6:7] is the sub-list for method output_type
-	5, // [5:6] is the sub-list for method input_type
-	5, // [5:5] is the sub-list for extension type_name
-	5, // [5:5] is the sub-list for extension extendee
-	0, // [0:5] is the sub-list for field type_name
+	7, // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
+	4, // 2: weir.ticket.v1.Message.observations:type_name -> weir.ticket.v1.Observations
+	2, // 3: weir.ticket.v1.Message.question:type_name -> weir.ticket.v1.Question
+	3, // 4: weir.ticket.v1.Message.answer:type_name -> weir.ticket.v1.Answer
+	5, // 5: weir.ticket.v1.Observations.readings:type_name -> weir.ticket.v1.Reading
+	6, // 6: weir.ticket.v1.Observations.placements:type_name -> weir.ticket.v1.Placement
+	1, // 7: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
+	1, // 8: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
+	8, // [8:9] is the sub-list for method output_type
+	7, // [7:8] is the sub-list for method input_type
+	7, // [7:7] is the sub-list for extension type_name
+	7, // [7:7] is the sub-list for extension extendee
+	0, // [0:7] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_stream_ticketpb_ticket_proto_init() }
@@ -706,7 +871,7 @@ func file_coordinator_stream_ticketpb_ticket_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_stream_ticketpb_ticket_proto_rawDesc), len(file_coordinator_stream_ticketpb_ticket_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

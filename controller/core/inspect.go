@@ -1,0 +1,62 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+)
+
+// RequestView is a request whose connection is here, as an operator sees it.
+type RequestView struct {
+	ID   policies.TicketID
+	Tag  any
+	Flow policies.FlowKey
+	// Arrival is when it came, and Deadline when its wait ends, by the ledger's clock; the
+	// zero deadline is never.
+	Arrival, Deadline                time.Time
+	Bytes, InputTokens, OutputTokens int64
+	// InFlight is set once it was dispatched, to the endpoint of that address if known.
+	// Before that, Owner is the replica in whose queue it waits.
+	InFlight bool
+	Endpoint string
+	Owner    string
+}
+
+func viewOf(r *request) RequestView {
+	v := RequestView{
+		ID: r.ID, Tag: r.tag, Flow: r.Flow, Arrival: r.Arrival, Deadline: r.Deadline,
+		Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, InFlight: r.home == nil, Endpoint: r.endpoint,
+	}
+	if r.home != nil {
+		v.Owner = r.home.id
+	}
+	return v
+}
+
+// Requests calls visit for every request whose connection is here, in no order, until it
+// returns false.
+func (c *Core) Requests(visit func(RequestView) bool) {
+	for _, r := range c.requests.waiting {
+		if !visit(viewOf(r)) {
+			return
+		}
+	}
+	for _, r := range c.requests.inFlight {
+		if !visit(viewOf(r)) {
+			return
+		}
+	}
+}
+
+// PlaceOf returns where a ticket stands that waits in the queues here.
+func (c *Core) PlaceOf(id policies.TicketID) (shard.Place, bool) { return c.queues.set.Place(id) }
+
+// Ahead calls visit for each flow with tickets in the queues here that go before one of
+// that rank and score; see [shard.Set.Ahead].
+func (c *Core) Ahead(flow policies.FlowKey, rank, score float64, visit func(key policies.FlowKey, tickets int)) {
+	c.queues.set.Ahead(flow.Priority, flow.ID, rank, score, visit)
+}
+
+// Now is the time by the ledger's clock.
+func (c *Core) Now(now time.Time) time.Time { return c.exchange.clock.at(now) }
