@@ -99,7 +99,22 @@ func (f *flow) before(rank, score float64) (n int) {
 	if step <= 0 {
 		return 0
 	}
-	return int(min(float64(f.len), max(0, math.Ceil((rank-first)/step))))
+	places := (rank - first) / step
+	whole := math.Round(places)
+	if math.Abs(places-whole) > 1e-6 {
+		whole = math.Ceil(places)
+	} else if f.head().score < score {
+		whole++ // of two that rank the same, the one that came first goes first
+	}
+	return int(min(float64(f.len), max(0, whole)))
+}
+
+// head is the flow's ticket that goes next; it must have one.
+func (f *flow) head() *item {
+	if len(f.offered) > 0 {
+		return f.offered[0]
+	}
+	return f.waiting.Min()
 }
 
 // step is about what one of the flow's tickets is charged.
