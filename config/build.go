@@ -7,12 +7,14 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/policies/scheduling"
 	"github.com/weirflow/weir/shard"
 )
 
@@ -27,6 +29,8 @@ type Plan struct {
 
 	UsageLimit policies.UsageLimitPolicy
 	Detector   policies.SaturationDetector
+	// Engines are the names of metrics of endpoints that say which engine they run.
+	Engines endpoints.Engines
 	// Profile says which endpoint a request goes to.
 	Profile endpoints.Profile
 	// Eviction says what may be revoked; nil for nothing.
@@ -90,7 +94,12 @@ type builder struct {
 	eviction Eviction
 	listed   bool // whether a problem lists the types
 	declared []policies.Plugin
-	unknown  map[string]bool // plug-ins that were declared and could not be made
+	unknown  map[string]bool   // plug-ins that were declared and could not be made
+	named    map[string]string // the types of those declared, by name
+
+	handler   bool                            // a profile handler is declared
+	source    *endpoints.MetricsDataSource    // nil for none
+	extractor *endpoints.CoreMetricsExtractor // nil for none
 }
 
 // at is where a path was given, or the nearest that was. What was given nowhere is
@@ -143,14 +152,14 @@ func (b *builder) build() {
 	if f.Kind != Kind {
 		b.wrong("kind", "must be %s", Kind)
 	}
-	if f.APIVersion != APIVersion && f.APIVersion != OlderAPIVersion {
-		b.wrong("apiVersion", "must be %s or %s", APIVersion, OlderAPIVersion)
+	if versions := []string{NewerAPIVersion, APIVersion, OlderAPIVersion}; !slices.Contains(versions, f.APIVersion) {
+		b.wrong("apiVersion", "must be %s", alternatives(versions))
 	}
-	if len(f.FeatureGates) > 0 {
-		b.warn("featureGates", "flow control is always on: gates have no effect")
-	}
+	b.featureGates()
 	b.plugins()
 	b.flowControl()
+	b.requestHandler()
+	b.dataLayer()
 	b.weir()
 	b.scheduling()
 	b.plan.File, b.plan.from = *b.file, b
@@ -159,68 +168,90 @@ func (b *builder) build() {
 // plugins makes the declared plug-ins.
 func (b *builder) plugins() {
 	b.eviction = Eviction{eviction.NewSheddable(eviction.SheddableType), eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}
-	registry := b.registry
-	if err := registry.Register(endpoints.FileDiscoveryType, endpoints.FileDiscoveryFactory); err != nil {
-		b.fail(0, "", "%v: Weir itself has this type; register yours under another", err)
+	for typ, factory := range map[string]policies.Factory{
+		endpoints.FileDiscoveryType:        endpoints.FileDiscoveryFactory,
+		endpoints.MetricsDataSourceType:    endpoints.MetricsDataSourceFactory,
+		endpoints.CoreMetricsExtractorType: endpoints.CoreMetricsExtractorFactory,
+	} {
+		if err := b.registry.Register(typ, factory); err != nil {
+			b.fail(0, "", "%v: Weir itself has this type; register yours under another", err)
+		}
 	}
-	b.set, b.unknown = policies.NewSet(registry), make(map[string]bool)
-	types := registry.Types()
+	b.set, b.unknown, b.named = policies.NewSet(b.registry), make(map[string]bool), make(map[string]string)
 	for i := range b.file.Plugins {
-		p := &b.file.Plugins[i]
-		path := indexed("plugins", i)
-		name := cmp.Or(p.Name, p.Type)
-		if p.Type == "" || !slices.Contains(types, p.Type) && !needless[p.Type] {
-			b.unknown[name] = true
-			b.noType(path+".type", p.Type, types)
-			continue
-		}
-		if needless[p.Type] {
-			b.warn(path, "Weir needs no plug-in of type %s: it has no effect", p.Type)
-			continue
-		}
-		parameters, err := p.Parameters.JSON()
-		if err != nil {
-			b.unknown[name] = true
-			b.wrong(path+".parameters", "%v", err)
-			continue
-		}
-		plugin, err := registry.New(p.Type, p.Name, parameters)
-		if err != nil {
-			b.unknown[name] = true
-			b.parameters(path+".parameters", p.Type, p.Parameters, err)
-			continue
-		}
-		if err := b.set.Declare(plugin); err != nil {
-			b.wrong(path+".name", "a plug-in of this name is declared above")
-			continue
-		}
-		b.declared = append(b.declared, plugin)
-		switch p := plugin.(type) { // nothing refers to these: they hold when declared
-		case policies.EvictionFilter:
-			b.eviction.Filter = p
-		case policies.EvictionOrder:
-			b.eviction.Order = p
-		}
+		b.plugin(indexed("plugins", i), &b.file.Plugins[i])
 	}
 }
 
-// needless are types that a file of today's EPP may declare for what Weir does
-// without being told.
-var needless = map[string]bool{
-	"openai-parser": true, "metrics-data-source": true, "core-metrics-extractor": true, "in-flight-load-producer": true,
+// plugin makes a declared plug-in.
+func (b *builder) plugin(path string, p *Plugin) {
+	types := b.registry.Types()
+	name := cmp.Or(p.Name, p.Type)
+	if _, twice := b.named[name]; twice && p.Type != "" {
+		b.wrong(path+".name", "a plug-in of this name is declared above")
+		return
+	}
+	b.named[name] = p.Type
+	switch {
+	case needless[p.Type] != "":
+		b.passedOver(path, p.Type)
+		return
+	case p.Type == "" || !slices.Contains(types, p.Type):
+		b.unknown[name] = true
+		b.noType(path+".type", p.Type, types)
+		return
+	}
+	parameters, err := p.Parameters.JSON()
+	if err != nil {
+		b.unknown[name] = true
+		b.wrong(path+".parameters", "%v", err)
+		return
+	}
+	plugin, err := b.registry.New(p.Type, p.Name, parameters)
+	if err != nil {
+		b.unknown[name] = true
+		b.parameters(path+".parameters", p.Type, p.Parameters, err)
+		return
+	}
+	if err := b.set.Declare(plugin); err != nil {
+		panic(err) // another of the name was passed over above
+	}
+	b.declared = append(b.declared, plugin)
+	b.holds(path, plugin)
+}
+
+// holds takes up a plug-in that holds when it is declared: nothing refers to it.
+func (b *builder) holds(path string, plugin policies.Plugin) {
+	second := func(typ string) { b.wrong(path, "is a second %s; keep one", typ) }
+	switch p := plugin.(type) {
+	case policies.EvictionFilter:
+		b.eviction.Filter = p
+	case policies.EvictionOrder:
+		b.eviction.Order = p
+	case *endpoints.MetricsDataSource:
+		if b.source != nil {
+			second(endpoints.MetricsDataSourceType)
+		}
+		b.source = p
+	case *endpoints.CoreMetricsExtractor:
+		if b.extractor != nil {
+			second(endpoints.CoreMetricsExtractorType)
+		}
+		b.extractor = p
+	case scheduling.SingleProfile:
+		if b.handler {
+			second("profile handler")
+		}
+		b.handler = true
+	}
 }
 
 func (b *builder) flowControl() {
 	fc := &b.file.FlowControl
 	b.notNegative("flowControl.maxBytes", fc.MaxBytes)
 	b.notNegative("flowControl.maxRequests", fc.MaxRequests)
-	for path, ttl := range map[string]Duration{
-		"flowControl.defaultRequestTTL": *fc.DefaultRequestTTL, "flowControl.noEndpointRequestTTL": *fc.NoEndpointRequestTTL,
-	} {
-		if ttl < 0 {
-			b.wrong(path, "must not be negative; give a time such as 60s, or 0s for no limit")
-		}
-	}
+	b.waiting("flowControl.defaultRequestTTL", fc.DefaultRequestTTL)
+	b.waiting("flowControl.noEndpointRequestTTL", fc.NoEndpointRequestTTL)
 	b.plan.UsageLimit = refer(b, "flowControl.usageLimitPolicyPluginRef", fc.UsageLimitPolicyPluginRef, "usage limit policy", b.set.UsageLimit)
 	if fc.EnableEviction {
 		b.plan.Eviction = &b.eviction
@@ -234,11 +265,13 @@ func (b *builder) detector() {
 	ref := b.file.FlowControl.SaturationDetector
 	if older := b.file.SaturationDetector; older != nil {
 		if ref != nil {
-			b.wrong("saturationDetector", "is given here and in flowControl; keep the one in flowControl")
+			b.warn("saturationDetector", "is given in flowControl, too, which holds")
+		} else {
+			b.warn("saturationDetector", "today's EPPs refuse it here; write it into flowControl")
+			path, ref = "saturationDetector", older
 		}
-		path, ref = "saturationDetector", older
 	}
-	if ref == nil {
+	if ref == nil || ref.PluginRef == "" {
 		ref = &PluginRef{saturation.WhereReadableType}
 	}
 	b.file.SaturationDetector, b.file.FlowControl.SaturationDetector = nil, ref
@@ -275,8 +308,10 @@ func (b *builder) bands() {
 func (b *builder) band(path string, c *Band) shard.BandConfig {
 	b.notNegative(path+".maxBytes", c.MaxBytes)
 	b.notNegative(path+".maxRequests", c.MaxRequests)
+	ttl := cmp.Or(c.DefaultRequestTTL, b.file.FlowControl.DefaultRequestTTL)
+	b.waiting(path+".defaultRequestTTL", c.DefaultRequestTTL)
 	return shard.BandConfig{
-		MaxRequests: int64(c.MaxRequests), MaxBytes: int64(c.MaxBytes),
+		MaxRequests: int64(c.MaxRequests), MaxBytes: int64(c.MaxBytes), TTL: (*time.Duration)(ttl),
 		Fairness: refer(b, path+".fairnessPolicyRef", c.FairnessPolicyRef, fairnessPolicy, b.set.Fairness),
 		Ordering: refer(b, path+".orderingPolicyRef", c.OrderingPolicyRef, "ordering policy", b.set.Ordering),
 	}
@@ -285,6 +320,13 @@ func (b *builder) band(path string, c *Band) shard.BandConfig {
 func (b *builder) notNegative(path string, q Quantity) {
 	if q < 0 {
 		b.wrong(path, "must not be negative; leave it out for the default")
+	}
+}
+
+// waiting checks how long a request may wait; nil for what is not given.
+func (b *builder) waiting(path string, ttl *Duration) {
+	if ttl != nil && *ttl < 0 {
+		b.wrong(path, "must not be negative; give a time such as 60s, or 0s for no limit")
 	}
 }
 

@@ -8,26 +8,37 @@ import (
 	"github.com/weirflow/weir/policies/scheduling"
 )
 
-// scheduling builds the profile, and finds out where endpoints come from.
+// scheduling builds the profile.
 func (b *builder) scheduling() {
 	f := b.file
-	if f.RequestHandler != nil || f.Parser != nil {
-		path := "requestHandler"
-		if f.RequestHandler == nil {
-			path = "parser"
+	for i := range f.SchedulingProfiles {
+		if path := indexed("schedulingProfiles", i); f.SchedulingProfiles[i].Name == "" {
+			b.wrong(path, "name is missing; give the profile's name, such as default")
 		}
-		b.warn(path, "the OpenAI API is always understood: it has no effect")
 	}
 	switch n := len(f.SchedulingProfiles); {
 	case n == 0:
-		f.SchedulingProfiles = b.defaultProfile()
+		f.SchedulingProfiles = b.declaredProfile()
 	case n > 1:
 		b.wrong("schedulingProfiles[1]", "there is one profile for all requests; keep one")
 	}
 	b.plan.Profile = b.profile("schedulingProfiles[0]", &f.SchedulingProfiles[0])
-	if f.DataLayer != nil {
-		b.dataLayer(f.DataLayer)
+}
+
+// declaredProfile is what holds without a section: what the declared plug-ins are, or the
+// default where none of them chooses endpoints.
+func (b *builder) declaredProfile() []Profile {
+	p := Profile{Name: "default"}
+	for _, plugin := range b.declared {
+		switch plugin.(type) {
+		case policies.EndpointScorer, policies.EndpointPicker:
+			p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: plugin.TypedName().Name})
+		}
 	}
+	if len(p.Plugins) == 0 {
+		return b.defaultProfile()
+	}
+	return []Profile{p}
 }
 
 // defaultProfile is what holds without a section: with a detector that reads the
@@ -54,13 +65,17 @@ func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
 	prefix := false
 	for i := range p.Plugins {
 		ref, at := &p.Plugins[i], indexed(path+".plugins", i)
+		if b.choosesNothing(at, ref) {
+			continue
+		}
 		picker, err := b.set.Picker(ref.PluginRef)
 		switch {
 		case err == nil && profile.Picker != nil:
 			b.wrong(at, "is a second picker; keep one")
-		case err == nil && ref.Weight != nil:
-			b.wrong(at+".weight", "a picker has no weight; leave it out")
 		case err == nil:
+			if ref.Weight != nil {
+				b.warn(at+".weight", "a picker has no weight: it has no effect")
+			}
 			profile.Picker = picker
 		case errors.Is(err, policies.ErrWrongKind):
 			if ref.Weight == nil {
@@ -90,31 +105,14 @@ func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
 	return profile
 }
 
-func (b *builder) dataLayer(d *DataLayer) {
-	for path, given := range map[string]bool{
-		"dataLayer.injectDefaults": d.InjectDefaults != nil, "dataLayer.sources": d.Sources != nil,
-		"dataLayer.peerDiscovery": d.PeerDiscovery != nil, "dataLayer.crossReplicaSyncerPluginRef": d.CrossReplicaSyncerPluginRef != "",
-		"dataLayer.crossReplicaSyncInterval": d.CrossReplicaSyncInterval != nil,
-	} {
-		if given {
-			b.warn(path, "Weir does this without being told: it has no effect")
-		}
+// choosesNothing reports whether a plug-in of a profile is there for something else, which
+// it does when it is declared.
+func (b *builder) choosesNothing(at string, ref *ProfilePlugin) bool {
+	plugin, err := b.set.Named(ref.PluginRef)
+	_, handler := plugin.(scheduling.SingleProfile)
+	if needless[b.named[ref.PluginRef]] == "" && needless[ref.PluginRef] == "" && (err != nil || !handler) {
+		return false
 	}
-	if d.Discovery == nil {
-		return
-	}
-	const path = "dataLayer.discovery.pluginRef"
-	plugin := refer(b, path, d.Discovery.PluginRef, "discovery plug-in", b.set.Named)
-	file, ok := plugin.(*endpoints.FileDiscovery)
-	if !ok {
-		if plugin != nil {
-			b.wrong(path, "must be of type %s, the only discovery there is here; see weir.discovery for others", endpoints.FileDiscoveryType)
-		}
-		return
-	}
-	if w := &b.file.Weir.Discovery; w.File == "" {
-		w.File, w.Once = file.Path, !file.WatchFile
-	} else {
-		b.wrong(path, "weir.discovery names a file, too; keep one of them")
-	}
+	b.warn(at, "chooses no endpoint: it has no effect in a profile")
+	return true
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/store/redis"
 )
 
@@ -48,24 +47,6 @@ func (b *builder) weir() {
 	b.store()
 	b.fleet()
 	b.flows()
-}
-
-func (b *builder) metrics() {
-	m := &b.file.Weir.Metrics
-	if *m.Interval < Duration(10*time.Millisecond) || *m.Interval > Duration(time.Minute) {
-		b.wrong("weir.metrics.interval", "must be from 10ms to 1m")
-	}
-	names := endpoints.VLLMMetrics()
-	switch m.Server {
-	case "sglang":
-		names = endpoints.SGLangMetrics()
-	case "tensorrt-llm":
-		names = endpoints.TensorRTLLMMetrics()
-	}
-	fallback(&m.Waiting, names.Waiting)
-	fallback(&m.Running, names.Running)
-	fallback(&m.KVCacheUsage, names.KVCacheUsage)
-	fallback(&m.LoRA, names.LoRA)
 }
 
 func (b *builder) store() {

@@ -11,12 +11,13 @@ const (
 	Kind            = "EndpointPickerConfig"
 	APIVersion      = "llm-d.ai/v1alpha1"
 	OlderAPIVersion = "inference.networking.x-k8s.io/v1alpha1"
+	NewerAPIVersion = "llm-d.ai/v1"
 )
 
 // File is what a file says. A field's doc tag is its description in the JSON
 // schema.
 type File struct {
-	APIVersion         string      `yaml:"apiVersion" doc:"llm-d.ai/v1alpha1, or the older inference.networking.x-k8s.io/v1alpha1"`
+	APIVersion         string      `yaml:"apiVersion" doc:"llm-d.ai/v1alpha1, the newer llm-d.ai/v1 or the older inference.networking.x-k8s.io/v1alpha1"`
 	Kind               string      `yaml:"kind" doc:"EndpointPickerConfig"`
 	FeatureGates       []string    `yaml:"featureGates,omitempty" doc:"Accepted; flow control is always on"`
 	Plugins            []Plugin    `yaml:"plugins,omitempty" doc:"Plug-ins that other fields refer to by name; a type without parameters can be referred to without being declared"`
@@ -24,10 +25,10 @@ type File struct {
 	SaturationDetector *PluginRef  `yaml:"saturationDetector,omitempty" doc:"Older place of flowControl.saturationDetector"`
 	Weir               Weir        `yaml:"weir,omitempty" doc:"What is Weir's own"`
 
-	SchedulingProfiles []Profile  `yaml:"schedulingProfiles,omitempty" doc:"Which endpoint a request goes to; one profile"`
-	DataLayer          *DataLayer `yaml:"dataLayer,omitempty" doc:"Where endpoints come from"`
-	RequestHandler     *Raw       `yaml:"requestHandler,omitempty" doc:"Accepted; the OpenAI API is always understood"`
-	Parser             *Raw       `yaml:"parser,omitempty" doc:"Older place of requestHandler.parsers"`
+	SchedulingProfiles []Profile       `yaml:"schedulingProfiles,omitempty" doc:"Which endpoint a request goes to; one profile"`
+	DataLayer          *DataLayer      `yaml:"dataLayer,omitempty" doc:"Where endpoints come from"`
+	RequestHandler     *RequestHandler `yaml:"requestHandler,omitempty" doc:"Accepted; the OpenAI, Anthropic and vLLM APIs are always read"`
+	Parser             *PluginRef      `yaml:"parser,omitempty" doc:"Older place of requestHandler.parsers"`
 }
 
 // Profile is a scheduling profile.
@@ -40,16 +41,6 @@ type Profile struct {
 type ProfilePlugin struct {
 	PluginRef string   `yaml:"pluginRef" doc:"Name of a declared plug-in, or a type"`
 	Weight    *float64 `yaml:"weight,omitempty" doc:"What a scorer's scores count; 1 by default"`
-}
-
-// DataLayer is the section of that name.
-type DataLayer struct {
-	InjectDefaults              *bool      `yaml:"injectDefaults,omitempty" doc:"Accepted; what is needed of the endpoints' metrics is always read"`
-	Sources                     *Raw       `yaml:"sources,omitempty" doc:"Accepted; see weir.metrics"`
-	Discovery                   *PluginRef `yaml:"discovery,omitempty" doc:"A file-discovery plug-in: endpoints without Kubernetes"`
-	PeerDiscovery               *Raw       `yaml:"peerDiscovery,omitempty" doc:"Accepted; see weir.fleet"`
-	CrossReplicaSyncerPluginRef string     `yaml:"crossReplicaSyncerPluginRef,omitempty" doc:"Accepted; see weir.store"`
-	CrossReplicaSyncInterval    *Duration  `yaml:"crossReplicaSyncInterval,omitempty" doc:"Accepted; see weir.store"`
 }
 
 // Plugin declares one plug-in.
@@ -80,10 +71,11 @@ type FlowControl struct {
 
 // Band configures a band.
 type Band struct {
-	MaxBytes          Quantity `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in it; 0 or unset: 1G"`
-	MaxRequests       Quantity `yaml:"maxRequests,omitempty" doc:"Requests that may wait in it; 0 or unset: 5000"`
-	FairnessPolicyRef string   `yaml:"fairnessPolicyRef,omitempty" doc:"Fairness policy: which flow goes next; global-strict-fairness-policy gives no fairness between tenants"`
-	OrderingPolicyRef string   `yaml:"orderingPolicyRef,omitempty" doc:"Which request of a flow goes next"`
+	MaxBytes          Quantity  `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in it; 0 or unset: 1G"`
+	MaxRequests       Quantity  `yaml:"maxRequests,omitempty" doc:"Requests that may wait in it; 0 or unset: 5000"`
+	DefaultRequestTTL *Duration `yaml:"defaultRequestTTL,omitempty" doc:"How long its requests may wait while the pool has endpoints; 0s for no limit, flowControl.defaultRequestTTL by default"`
+	FairnessPolicyRef string    `yaml:"fairnessPolicyRef,omitempty" doc:"Fairness policy: which flow goes next; global-strict-fairness-policy gives no fairness between tenants"`
+	OrderingPolicyRef string    `yaml:"orderingPolicyRef,omitempty" doc:"Which request of a flow goes next"`
 }
 
 // Priority is a band of its own.

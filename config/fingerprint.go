@@ -2,6 +2,7 @@ package config
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/base64"
 	"fmt"
@@ -66,7 +67,8 @@ func (p *Plan) band(b *Band) any {
 	if b == nil {
 		return nil
 	}
-	return []any{b.MaxBytes, b.MaxRequests, p.plugin(b.FairnessPolicyRef), p.plugin(b.OrderingPolicyRef)}
+	ttl := cmp.Or(b.DefaultRequestTTL, p.File.FlowControl.DefaultRequestTTL)
+	return []any{b.MaxBytes, b.MaxRequests, ttl, p.plugin(b.FairnessPolicyRef), p.plugin(b.OrderingPolicyRef)}
 }
 
 func (p *Plan) priorityBands() any {

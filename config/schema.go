@@ -16,7 +16,7 @@ func Schema() ([]byte, error) {
 	s["required"] = []string{"apiVersion", "kind"}
 	properties := s["properties"].(map[string]any)
 	properties["kind"].(map[string]any)["const"] = Kind
-	properties["apiVersion"].(map[string]any)["enum"] = []string{APIVersion, OlderAPIVersion}
+	properties["apiVersion"].(map[string]any)["enum"] = []string{NewerAPIVersion, APIVersion, OlderAPIVersion}
 	return json.MarshalIndent(s, "", "  ")
 }
 

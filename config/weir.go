@@ -59,12 +59,17 @@ type Discovery struct {
 
 // Metrics says how model servers' metrics are read.
 type Metrics struct {
-	Interval     *Duration `yaml:"interval,omitempty" doc:"How often each endpoint is read"`
-	Server       string    `yaml:"server,omitempty" oneof:"vllm|sglang|tensorrt-llm" doc:"Whose names hold for those below"`
-	Waiting      string    `yaml:"waiting,omitempty" doc:"Name of the metric that counts waiting requests; {label=value} after it takes its series with that label only"`
-	Running      string    `yaml:"running,omitempty" doc:"Name of the metric that counts running requests"`
-	KVCacheUsage string    `yaml:"kvCacheUsage,omitempty" doc:"Name of the metric of the KV cache in use, from 0 to 1"`
-	LoRA         string    `yaml:"lora,omitempty" doc:"Name of the metric whose labels are the LoRA adapters, as vLLM has it"`
+	Interval           *Duration `yaml:"interval,omitempty" doc:"How often each endpoint is read"`
+	Server             string    `yaml:"server,omitempty" oneof:"vllm|sglang|trtllm-serve|triton-tensorrt-llm|tensorrt-llm|triton|llamacpp" doc:"Whose names hold for those below, at endpoints that do not say by a label which engine they run"`
+	EngineLabel        string    `yaml:"engineLabel,omitempty" doc:"Label of an endpoint that names its engine; llm-d.ai/engine-type by default"`
+	Scheme             string    `yaml:"scheme,omitempty" oneof:"http|https" doc:"Scheme of the endpoints' metrics; that of the endpoint by default"`
+	Path               string    `yaml:"path,omitempty" doc:"Path of the endpoints' metrics; /metrics by default"`
+	Port               int       `yaml:"port,omitempty" doc:"Port of the endpoints' metrics; that of the endpoint by default"`
+	InsecureSkipVerify bool      `yaml:"insecureSkipVerify,omitempty" doc:"Take the certificates of the endpoints' metrics unseen"`
+	Waiting            string    `yaml:"waiting,omitempty" doc:"Name of the metric that counts waiting requests; {label=value} after it takes its series with that label only"`
+	Running            string    `yaml:"running,omitempty" doc:"Name of the metric that counts running requests"`
+	KVCacheUsage       string    `yaml:"kvCacheUsage,omitempty" doc:"Name of the metric of the KV cache in use, from 0 to 1"`
+	LoRA               string    `yaml:"lora,omitempty" doc:"Name of the metric whose labels are the LoRA adapters, as vLLM has it"`
 }
 
 // Store says where the ledger is.

@@ -85,6 +85,43 @@ func TestOutcomes(t *testing.T) {
 	})
 }
 
+// TestTTLs wants a band's own time to hold where it has one, none with 0, and a request's
+// only where it is shorter.
+func TestTTLs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		forever, longer := time.Duration(0), 5*time.Second
+		c := newBench(t, fairness.RoundRobinType, 1, WithTTL(time.Second, time.Second),
+			WithBand(1, shard.BandConfig{TTL: &longer}), WithBand(2, shard.BandConfig{TTL: &forever}))
+		dispatch(t, c, request("held"))
+		for _, w := range []struct {
+			priority  int
+			ttl, want time.Duration
+		}{
+			{0, 0, time.Second},
+			{0, time.Hour, time.Second},
+			{0, time.Millisecond, time.Millisecond},
+			{1, 0, longer},
+			{1, time.Hour, longer},
+			{2, time.Hour, time.Hour},
+		} {
+			began := time.Now()
+			r := &Request{Flow: policies.FlowKey{ID: "a", Priority: w.priority}, TTL: w.ttl}
+			if outcome, err := c.EnqueueAndWait(t.Context(), r); outcome != EvictedTTL {
+				t.Errorf("priority %d, own TTL %v: %v, %v", w.priority, w.ttl, outcome, err)
+			}
+			if waited := time.Since(began); waited != w.want {
+				t.Errorf("priority %d, own TTL %v: waited %v, want %v", w.priority, w.ttl, waited, w.want)
+			}
+		}
+		day, cancel := context.WithTimeout(t.Context(), 24*time.Hour)
+		defer cancel()
+		r := &Request{Flow: policies.FlowKey{ID: "a", Priority: 2}}
+		if outcome, err := c.EnqueueAndWait(day, r); outcome != EvictedContextCancelled {
+			t.Errorf("without a limit: %v, %v", outcome, err)
+		}
+	})
+}
+
 func TestNoEndpointsRejectsAtOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newBench(t, fairness.RoundRobinType, 1, WithTTL(time.Second, -1))

@@ -85,8 +85,8 @@ func WithEviction(f policies.EvictionFilter, order policies.EvictionOrder) Optio
 // WithoutEviction lets nothing be revoked, which is the default.
 func WithoutEviction() Option { return func(o *options) { o.eviction = nil } }
 
-// WithTTL sets how long a request may wait while the pool has endpoints, and
-// while it has none; 60 s each by default, 0 for no limit. A negative second value
+// WithTTL sets how long a request may wait while the pool has endpoints, where its
+// band says nothing of its own, and while it has none; 60 s each by default, 0 for no limit. A negative second value
 // rejects at once.
 func WithTTL(ttl, noEndpoint time.Duration) Option {
 	return func(o *options) { o.ttl, o.noEndpointTTL = ttl, noEndpoint }
@@ -199,6 +199,9 @@ func fill(b, defaults shard.BandConfig) shard.BandConfig {
 	}
 	if b.Ordering == nil {
 		b.Ordering = defaults.Ordering
+	}
+	if b.TTL == nil {
+		b.TTL = defaults.TTL
 	}
 	return b
 }

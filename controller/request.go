@@ -22,7 +22,8 @@ type Request struct {
 	// InputTokens and OutputTokens are estimates of the prompt and the answer,
 	// by which it is charged until Release tells the real numbers.
 	InputTokens, OutputTokens int64
-	// TTL is how long it may wait; 0 takes the configured one.
+	// TTL is how long it may wait while the pool has endpoints, where that is shorter than
+	// what is configured; 0 for that.
 	TTL time.Duration
 	// TargetTTFT is how soon its first token should come, for an ordering by it; 0
 	// for no target.

@@ -87,8 +87,8 @@ func requestHeaders(id string, destinations []*endpoints.Endpoint, dropKey bool)
 	}
 	to := strings.Join(addresses, ",")
 	var control []string
-	for _, names := range [][2]string{flowHeaders, objectiveHeaders, ttftHeaders} {
-		control = append(control, strings.ToLower(names[0]), strings.ToLower(names[1]))
+	for _, name := range controlHeaders() {
+		control = append(control, strings.ToLower(name))
 	}
 	if dropKey {
 		for _, name := range keyHeaders {

@@ -3,6 +3,7 @@ package gateway
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -14,6 +15,14 @@ var (
 	objectiveHeaders = [...]string{"X-Llm-D-Inference-Objective", "X-Gateway-Inference-Objective"}
 	ttftHeaders      = [...]string{"X-Llm-D-Slo-Ttft-Ms", "X-Slo-Ttft-Ms"}
 )
+
+// ttlHeader says how long a request may wait, as Go writes times. It has no alias.
+const ttlHeader = "X-Llm-D-Inference-Ttl"
+
+// controlHeaders are all that are addressed to flow control.
+func controlHeaders() []string {
+	return slices.Concat(flowHeaders[:], objectiveHeaders[:], ttftHeaders[:], []string{ttlHeader})
+}
 
 // DefaultFlow is the flow of requests that name none.
 const DefaultFlow = "default-flow"
@@ -48,6 +57,16 @@ func targetTTFT(h http.Header) time.Duration {
 	return time.Duration(ms * float64(time.Millisecond))
 }
 
+// shorterTTL reads how long the request may wait at most, which only shortens what is
+// configured; 0 if it does not say, or not in a valid form.
+func shorterTTL(h http.Header) time.Duration {
+	ttl, err := time.ParseDuration(h.Get(ttlHeader))
+	if err != nil {
+		return 0
+	}
+	return max(0, ttl)
+}
+
 func first(h http.Header, names []string) string {
 	for _, name := range names {
 		if v := h.Get(name); v != "" {
@@ -66,10 +85,8 @@ var gatewayHeaders = []string{
 // stripControlHeaders removes what is addressed to flow control and not to the
 // model server, and what only a gateway may say.
 func stripControlHeaders(h http.Header) {
-	for _, names := range [][2]string{flowHeaders, objectiveHeaders, ttftHeaders} {
-		for _, name := range names {
-			h.Del(name)
-		}
+	for _, name := range controlHeaders() {
+		h.Del(name)
 	}
 	for _, name := range gatewayHeaders {
 		h.Del(name)

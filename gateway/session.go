@@ -64,7 +64,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 	if tenants.Timeouts != nil {
 		s.timeouts = tenants.Timeouts(flow.ID, first(h, objectiveHeaders[:])).or(defaultTimeouts)
 	}
-	s.request.TargetTTFT = targetTTFT(h)
+	s.request.TargetTTFT, s.request.TTL = targetTTFT(h), shorterTTL(h)
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.memory = g.budget.open(flow.ID, func() { s.cancel(errMemory) })
 	size := int64(sessionBytes)

@@ -73,6 +73,8 @@ func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Ta
 	if readsMetrics(plan) {
 		m := &w.Metrics
 		es.Scrape = &endpoints.MetricNames{Waiting: m.Waiting, Running: m.Running, KVCacheUsage: m.KVCacheUsage, LoRA: m.LoRA}
+		es.Engines = plan.Engines
+		es.MetricsAt = endpoints.MetricsAt{Scheme: m.Scheme, Path: m.Path, Port: m.Port, InsecureSkipVerify: m.InsecureSkipVerify}
 	}
 	return cfg
 }

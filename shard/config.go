@@ -14,7 +14,8 @@ type Config struct {
 	// MaxRequests and MaxBytes cap what waits in all bands together, over the
 	// fleet; 0 means no cap.
 	MaxRequests, MaxBytes int64
-	// Band returns a priority's configuration; it is asked once per band.
+	// Band returns a priority's configuration; it is asked once per band, and for the time
+	// that each request may wait.
 	Band func(priority int) BandConfig
 	// Weight returns a flow's share, above zero; nil gives every flow 1.
 	Weight func(policies.FlowKey) float64
@@ -35,6 +36,9 @@ type BandConfig struct {
 	// Fairness and Ordering choose within the band.
 	Fairness policies.FairnessPolicy
 	Ordering policies.OrderingPolicy
+	// TTL is how long a request may wait while the pool has endpoints, 0 for no limit; nil
+	// takes what holds for all bands.
+	TTL *time.Duration
 }
 
 // Validate returns an error for a fairness policy that is of no single kind; see

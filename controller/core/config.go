@@ -28,8 +28,8 @@ type Config struct {
 	Shard shard.Config
 	// UsageLimit says how full the pool may get for each band.
 	UsageLimit policies.UsageLimitPolicy
-	// TTL is how long a request may wait while the pool has endpoints, and
-	// NoEndpointTTL while it has none; 0 means without limit. A negative
+	// TTL is how long a request may wait while the pool has endpoints, where its band
+	// says nothing of its own, and NoEndpointTTL while it has none; 0 means without limit. A negative
 	// NoEndpointTTL rejects at once.
 	TTL, NoEndpointTTL time.Duration
 	// Timings are the times that the replica works by; see [DefaultTimings].

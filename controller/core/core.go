@@ -136,14 +136,17 @@ func (c *Core) evictAll(now time.Time, outcome Outcome, err error) {
 
 // budget is how long a request may wait as things are; 0 for no limit.
 func (c *Core) budget(r *request) time.Duration {
-	switch {
-	case c.bands.pool.Endpoints == 0:
+	if c.bands.pool.Endpoints == 0 {
 		return max(0, c.cfg.NoEndpointTTL)
-	case r.ttl > 0:
-		return r.ttl
-	default:
-		return c.cfg.TTL
 	}
+	ttl := c.cfg.TTL
+	if own := c.cfg.Shard.Band(r.Flow.Priority).TTL; own != nil {
+		ttl = *own
+	}
+	if r.ttl > 0 && (ttl == 0 || r.ttl < ttl) {
+		return r.ttl
+	}
+	return ttl
 }
 
 // rebudget gives every waiting request the budget that counts now.

@@ -16,7 +16,7 @@ type Request struct {
 	// Bytes is the size of the body; InputTokens and OutputTokens are the
 	// estimates that it is charged by until the real numbers are known.
 	Bytes, InputTokens, OutputTokens int64
-	// TTL overrides the configured one where it is above zero.
+	// TTL shortens the configured one where it is above zero.
 	TTL time.Duration
 	// TargetTTFT is how soon its first token should come; 0 for no target.
 	TargetTTFT time.Duration

@@ -61,13 +61,7 @@ func (e *Endpoint) Metrics() policies.EndpointMetrics {
 func (e *Endpoint) readAt() time.Time { return e.Metrics().ReadAt }
 
 // metricsURL is where its own metrics are.
-func (e *Endpoint) metricsURL() string {
-	s := e.spec.Load()
-	if s.Metrics != nil {
-		return s.Metrics.String()
-	}
-	return s.URL.JoinPath("/metrics").String()
-}
+func (e *Endpoint) metricsURL() string { return e.pool.cfg.MetricsAt.of(e.spec.Load()) }
 
 // Status is an endpoint as an operator sees it.
 type Status struct {

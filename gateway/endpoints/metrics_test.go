@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"errors"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -53,4 +54,40 @@ func FuzzParseMetrics(f *testing.F) {
 			t.Errorf("%q: %+v", text, m)
 		}
 	})
+}
+
+// TestEngineByLabel wants an endpoint's label to say whose names hold for it, and a label
+// that says nothing known to change nothing.
+func TestEngineByLabel(t *testing.T) {
+	names := VLLMMetrics()
+	p := New(Config{Source: Static{}, Engines: Engines{Label: EngineLabel, Own: map[string]MetricNames{"mine": {Waiting: "depth"}}}, Scrape: &names})
+	defer p.Close()
+	for engine, want := range map[string]MetricNames{"": names, "vllm": names, "sglang": SGLangMetrics(), "mine": {Waiting: "depth"}, "unheard-of": names} {
+		spec := At("", "http", "10.0.0.1", "8000")
+		spec.Labels = map[string]string{EngineLabel: engine}
+		e := &Endpoint{pool: p}
+		e.spec.Store(&spec)
+		if got := p.names(e); got != want {
+			t.Errorf("%q: %+v, want %+v", engine, got, want)
+		}
+	}
+}
+
+func TestMetricsAt(t *testing.T) {
+	plain, secure := At("", "http", "10.0.0.1", "8000"), Spec{URL: &url.URL{Scheme: "https", Host: "host"}}
+	for _, c := range []struct {
+		at   MetricsAt
+		spec Spec
+		want string
+	}{
+		{MetricsAt{}, plain, "http://10.0.0.1:8000/metrics"},
+		{MetricsAt{Path: "/prometheus"}, plain, "http://10.0.0.1:8000/prometheus"},
+		{MetricsAt{Port: 9400, Scheme: "https"}, plain, "https://10.0.0.1:9400/metrics"},
+		{MetricsAt{}, secure, "https://host/metrics"},
+		{MetricsAt{Scheme: "http"}, secure, "http://host:443/metrics"},
+	} {
+		if got := c.at.of(&c.spec); got != c.want {
+			t.Errorf("%+v of %v: %s, want %s", c.at, c.spec.URL, got, c.want)
+		}
+	}
 }

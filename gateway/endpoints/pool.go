@@ -33,6 +33,10 @@ type Config struct {
 	// read none. A shorter interval sees changes sooner and costs the endpoints more.
 	Scrape   *MetricNames
 	Interval time.Duration
+	// Engines are the names of endpoints that say by a label which engine they run;
+	// MetricsAt says where the metrics are.
+	Engines   Engines
+	MetricsAt MetricsAt
 	// Others returns what other replicas have in flight at each endpoint, by its
 	// address; nothing by default.
 	Others func() map[string]store.Load

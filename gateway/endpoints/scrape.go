@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
@@ -42,8 +43,9 @@ func (p *Pool) onDuty(e *Endpoint, since, now time.Time) bool {
 // a new one.
 func (p *Pool) scrape(e *Endpoint) {
 	client := &http.Client{
-		Timeout: scrapeTimeout, Transport: &http.Transport{MaxIdleConnsPerHost: 1},
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it reads this endpoint
+		Timeout:       scrapeTimeout,
+		Transport:     &http.Transport{MaxIdleConnsPerHost: 1, TLSClientConfig: &tls.Config{InsecureSkipVerify: p.cfg.MetricsAt.InsecureSkipVerify}}, //nolint:gosec // if it was asked for
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },                                                 // it reads this endpoint
 	}
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(p.cfg.Interval)
@@ -52,7 +54,7 @@ func (p *Pool) scrape(e *Endpoint) {
 	for now := began; ; {
 		if p.onDuty(e, began, now) {
 			p.scrapes.Add(1)
-			m, err := read(p.ctx, client, e.metricsURL(), *p.cfg.Scrape)
+			m, err := read(p.ctx, client, e.metricsURL(), p.names(e))
 			switch {
 			case p.ctx.Err() != nil:
 				return

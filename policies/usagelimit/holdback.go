@@ -56,12 +56,12 @@ func NewHoldback(name string, params HoldbackParameters) (*Holdback, error) {
 		return nil, fmt.Errorf("%w: domain is %q, it must be rank or value", policies.ErrParameters, params.Domain)
 	case params.MinCeiling == nil:
 		return nil, fmt.Errorf("%w: minCeiling is missing; give the lowest band's share of the pool, such as 0.5", policies.ErrParameters)
-	case !(*params.MinCeiling >= 0 && *params.MinCeiling <= 1):
-		return nil, fmt.Errorf("%w: minCeiling is %v, it must be from 0 to 1", policies.ErrParameters, *params.MinCeiling)
+	case !(*params.MinCeiling >= 0 && *params.MinCeiling < 1):
+		return nil, fmt.Errorf("%w: minCeiling is %v, it must be from 0 to below 1", policies.ErrParameters, *params.MinCeiling)
 	case !(params.MaxCeiling > 0 && params.MaxCeiling <= 1):
 		return nil, fmt.Errorf("%w: maxCeiling is %v, it must be above 0 and at most 1", policies.ErrParameters, params.MaxCeiling)
-	case *params.MinCeiling > params.MaxCeiling:
-		return nil, fmt.Errorf("%w: minCeiling %v is above maxCeiling %v", policies.ErrParameters, *params.MinCeiling, params.MaxCeiling)
+	case *params.MinCeiling >= params.MaxCeiling:
+		return nil, fmt.Errorf("%w: minCeiling %v is not below maxCeiling %v", policies.ErrParameters, *params.MinCeiling, params.MaxCeiling)
 	}
 	return &Holdback{policies.NewNamed(HoldbackType, name), params}, nil
 }

@@ -4,15 +4,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
-// The kinds that are looked at, as the API server names them. Of several versions of a
-// kind, the first that has an object of the name holds.
+// The kinds that are looked at, as the API server names them.
 var (
 	podKind           = schema.GroupVersionResource{Version: "v1", Resource: "pods"}
 	poolKind          = schema.GroupVersionResource{Group: "inference.networking.k8s.io", Version: "v1", Resource: "inferencepools"}
@@ -87,12 +88,22 @@ type pod struct {
 	// address is its IP address while it takes requests, and else empty. One that is
 	// being deleted finishes what it has.
 	address string
+	// ports are those of the pool's target ports at which it serves; nil for all.
+	ports []string
 }
+
+// activePorts are the annotations that say at which of the pool's target ports a pod
+// serves, the newer first: a list of numbers.
+var activePorts = []string{"llm-d.ai/active-ports", "inference.networking.k8s.io/active-ports"}
+
+// serves reports whether the pod serves at a target port.
+func (p *pod) serves(port string) bool { return p.ports == nil || slices.Contains(p.ports, port) }
 
 func readPod(u *unstructured.Unstructured) (pod, error) {
 	var o struct {
 		Metadata struct {
 			Labels            map[string]string `json:"labels"`
+			Annotations       map[string]string `json:"annotations"`
 			DeletionTimestamp string            `json:"deletionTimestamp"`
 		} `json:"metadata"`
 		Status struct {
@@ -107,6 +118,12 @@ func readPod(u *unstructured.Unstructured) (pod, error) {
 		return pod{}, err
 	}
 	p := pod{labels: o.Metadata.Labels}
+	for _, name := range activePorts {
+		if list, given := o.Metadata.Annotations[name]; given {
+			p.ports = strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+			break
+		}
+	}
 	for _, c := range o.Status.Conditions {
 		if c.Type == "Ready" && c.Status == "True" && o.Metadata.DeletionTimestamp == "" {
 			p.address = o.Status.PodIP

@@ -41,8 +41,8 @@ type Source struct {
 	cfg        Config
 	client     dynamic.Interface
 	pods       *table[pod]
-	pools      []*table[pool] // they only have objects of the pool's name
-	objectives []*table[objective]
+	pools      []*table[pool]      // they only have objects of the pool's name; the first that has one holds
+	objectives []*table[objective] // the first that has an object of a name holds
 	changed    chan struct{}
 	last       string // what was last told
 
@@ -85,7 +85,7 @@ func New(cfg Config) (*Source, error) {
 	s := &Source{cfg: cfg, client: client, changed: make(chan struct{}, 1), said: make(map[string]time.Time)}
 	s.pods = newTable(s, podKind, readPod)
 	s.pools = []*table[pool]{newTable(s, poolKind, readPool), newTable(s, alphaPoolKind, readAlphaPool)}
-	s.objectives = []*table[objective]{newTable(s, objectiveKind, readObjective), newTable(s, llmdObjectiveKind, readObjective)}
+	s.objectives = []*table[objective]{newTable(s, llmdObjectiveKind, readObjective), newTable(s, objectiveKind, readObjective)}
 	return s, nil
 }
 
@@ -182,11 +182,14 @@ func (s *Source) specs() ([]endpoints.Spec, error) {
 	return specs, nil
 }
 
-// endpoints are a pod's: one for each port.
+// endpoints are a pod's: one for each port at which it serves.
 func (s *Source) endpoints(name string, pod pod, ports []string) []endpoints.Spec {
 	name = s.cfg.Namespace + "/" + name
 	specs := make([]endpoints.Spec, 0, len(ports))
 	for rank, port := range ports {
+		if !pod.serves(port) {
+			continue
+		}
 		full := name
 		if len(ports) > 1 {
 			full += "-rank-" + strconv.Itoa(rank)

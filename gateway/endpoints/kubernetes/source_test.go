@@ -138,6 +138,25 @@ func TestEndpointsFollowThePool(t *testing.T) {
 	f.until(f.endpoints, "an alpha pool", "models/vllm-1@10.0.0.11:7000")
 }
 
+// TestActivePorts wants endpoints only at those target ports that a pod's annotation lists.
+func TestActivePorts(t *testing.T) {
+	api := newAPIServer(t)
+	api.put(poolsPath, "vllm", `{"spec":{"selector":{"matchLabels":{"app":"vllm"}},"targetPorts":[{"number":1},{"number":2},{"number":3}]}}`)
+	annotated := func(annotations string) {
+		api.put(podsPath, "vllm-0", `{"metadata":{"labels":{"app":"vllm"},"annotations":%s},
+			"status":{"podIP":"10.0.0.1","conditions":[{"type":"Ready","status":"True"}]}}`, annotations)
+	}
+	f := follow(t, api.rest())
+	annotated(`{"inference.networking.k8s.io/active-ports":"1, 3,99"}`)
+	f.until(f.endpoints, "the older name", "models/vllm-0-rank-0@10.0.0.1:1 models/vllm-0-rank-2@10.0.0.1:3")
+	annotated(`{"inference.networking.k8s.io/active-ports":"1","llm-d.ai/active-ports":"2"}`)
+	f.until(f.endpoints, "the newer name holds", "models/vllm-0-rank-1@10.0.0.1:2")
+	annotated(`{"llm-d.ai/active-ports":""}`)
+	f.until(f.endpoints, "none", "")
+	annotated(`{}`)
+	f.until(f.endpoints, "all", "models/vllm-0-rank-0@10.0.0.1:1 models/vllm-0-rank-1@10.0.0.1:2 models/vllm-0-rank-2@10.0.0.1:3")
+}
+
 func TestObjectives(t *testing.T) {
 	api := newAPIServer(t)
 	api.pool("vllm", 8000)
@@ -148,9 +167,9 @@ func TestObjectives(t *testing.T) {
 	api.put(llmdPath, "batch", `{"spec":{"priority":-1}}`)
 	api.put(llmdPath, "urgent", `{"spec":{"priority":11}}`)
 	api.put(llmdPath, "usual", `{}`)
-	f.until(f.objectives, "objectives", "batch=-1 highest=2147483648 urgent=10 usual=0")
-	api.remove(objectivesPath, "urgent")
-	f.until(f.objectives, "one is gone", "batch=-1 highest=2147483648 urgent=11 usual=0")
+	f.until(f.objectives, "objectives: the newer group's where both have one", "batch=-1 highest=2147483648 urgent=11 usual=0")
+	api.remove(llmdPath, "urgent")
+	f.until(f.objectives, "the newer is gone", "batch=-1 highest=2147483648 urgent=10 usual=0")
 }
 
 // TestUnreadableObjects are named in the log, and are never read as something else.

@@ -1,0 +1,96 @@
+package config
+
+import (
+	"slices"
+	"strings"
+)
+
+// The gates that a file of today's EPPs may name. None changes what Weir does: flow
+// control is the product, and every replica is populated.
+var gates = []string{"flowControl", "haPopulateNonLeaderDatastore"}
+
+// featureGates checks the gates: a misspelt one would be passed over in silence.
+func (b *builder) featureGates() {
+	if len(b.file.FeatureGates) > 0 {
+		b.warn("featureGates", "flow control is always on: gates have no effect")
+	}
+	for i, gate := range b.file.FeatureGates {
+		path := indexed("featureGates", i)
+		name, value, given := strings.Cut(gate, "=")
+		switch {
+		case !slices.Contains(gates, name):
+			b.wrong(path, "no such gate%s", meant(name, gates))
+		case given && value != "true" && value != "false":
+			b.wrong(path, "must be %s, %s=true or %s=false", name, name, name)
+		}
+	}
+}
+
+// needless are types that a file of today's EPPs may declare for what Weir does without
+// being told, and what they are there.
+var needless = map[string]string{
+	"openai-parser": parser, "anthropic-parser": parser, "vllmhttp-parser": parser, "passthrough-parser": parser,
+	"sglanghttp-parser": parser, "vertexai-parser": parser, "vllmgrpc-parser": parser,
+	"inflight-load-producer": "producer", "in-flight-load-producer": "producer",
+}
+
+// parser is what a plug-in is there that reads requests.
+const parser = "parser"
+
+// uncounted are the parsers of requests that Weir forwards without reading them.
+var uncounted = []string{"passthrough-parser", "sglanghttp-parser", "vertexai-parser", "vllmgrpc-parser"}
+
+// passedOver warns of a plug-in that has no effect here.
+func (b *builder) passedOver(path, typ string) {
+	switch {
+	case slices.Contains(uncounted, typ):
+		b.warn(path, "Weir forwards such requests without reading them: their tokens are estimated by their length")
+	default:
+		b.warn(path, "Weir needs no plug-in of type %s: it has no effect", typ)
+	}
+}
+
+// RequestHandler is the section of that name.
+type RequestHandler struct {
+	Parsers           []PluginRef `yaml:"parsers,omitempty" doc:"Parsers; the OpenAI, Anthropic and vLLM APIs are always read, and other calls forwarded"`
+	Parser            *PluginRef  `yaml:"parser,omitempty" doc:"Older form of parsers"`
+	PropagatePriority *bool       `yaml:"propagatePriority,omitempty" doc:"Accepted; has no effect"`
+}
+
+// requestHandler checks that what reads requests does: Weir knows the APIs itself.
+func (b *builder) requestHandler() {
+	f := b.file
+	if f.Parser != nil {
+		b.warn("parser", "the OpenAI, Anthropic and vLLM APIs are always read: it has no effect")
+		b.parser("parser.pluginRef", f.Parser)
+	}
+	if f.RequestHandler == nil {
+		return
+	}
+	b.warn("requestHandler", "the OpenAI, Anthropic and vLLM APIs are always read, and other calls are forwarded: it has no effect")
+	if p := f.RequestHandler.Parser; p != nil {
+		b.parser("requestHandler.parser.pluginRef", p)
+	}
+	for i := range f.RequestHandler.Parsers {
+		b.parser(indexed("requestHandler.parsers", i)+".pluginRef", &f.RequestHandler.Parsers[i])
+	}
+}
+
+func (b *builder) parser(path string, ref *PluginRef) {
+	if typ, ok := b.declares(path, ref.PluginRef, parser); ok && needless[typ] != parser {
+		b.wrong(path, "is of type %s, which is no parser", typ)
+	}
+}
+
+// declares returns the type of the plug-in that a reference leads to, and reports one that
+// leads to nothing. A type that is not declared stands for itself.
+func (b *builder) declares(path, ref, kind string) (typ string, ok bool) {
+	if typ, ok := b.named[ref]; ok {
+		return typ, !b.unknown[ref]
+	}
+	if needless[ref] != "" || slices.Contains(b.registry.Types(), ref) {
+		return ref, true
+	}
+	b.wrong(path, "no such %s is declared in plugins", kind)
+	return "", false
+}

@@ -1,0 +1,125 @@
+package config
+
+import (
+	"cmp"
+	"time"
+
+	"github.com/weirflow/weir/gateway/endpoints"
+)
+
+// DataLayer is the section of that name.
+type DataLayer struct {
+	InjectDefaults *bool          `yaml:"injectDefaults,omitempty" doc:"Accepted; what is needed of the endpoints' metrics is always read"`
+	Sources        []DataSource   `yaml:"sources,omitempty" doc:"Where the endpoints' metrics are read, and by which names"`
+	Discovery      *DataDiscovery `yaml:"discovery,omitempty" doc:"A file-discovery plug-in: endpoints without Kubernetes"`
+	PeerDiscovery  *PluginRef     `yaml:"peerDiscovery,omitempty" doc:"Accepted; see weir.fleet"`
+
+	CrossReplica                *Raw      `yaml:"crossReplica,omitempty" doc:"Accepted; see weir.store"`
+	CrossReplicaSyncerPluginRef string    `yaml:"crossReplicaSyncerPluginRef,omitempty" doc:"Older form of crossReplica"`
+	CrossReplicaSyncInterval    *Duration `yaml:"crossReplicaSyncInterval,omitempty" doc:"Older form of crossReplica"`
+	CrossReplicaPublishTimeout  *Duration `yaml:"crossReplicaPublishTimeout,omitempty" doc:"Older form of crossReplica"`
+}
+
+// DataSource is where endpoints' figures are read.
+type DataSource struct {
+	PluginRef  string      `yaml:"pluginRef" doc:"Name of a declared metrics-data-source, or a type"`
+	Extractors []PluginRef `yaml:"extractors,omitempty" doc:"What is made of what was read: a core-metrics-extractor"`
+}
+
+// DataDiscovery says where endpoints come from.
+type DataDiscovery struct {
+	PluginRef string     `yaml:"pluginRef,omitempty" doc:"Older form of endpoints"`
+	Endpoints *PluginRef `yaml:"endpoints,omitempty" doc:"Name of a declared file-discovery plug-in"`
+	Peers     *PluginRef `yaml:"peers,omitempty" doc:"Accepted; see weir.fleet"`
+}
+
+// dataLayer builds the section.
+func (b *builder) dataLayer() {
+	d := b.file.DataLayer
+	if d == nil {
+		return
+	}
+	for path, given := range map[string]bool{
+		"dataLayer.injectDefaults": d.InjectDefaults != nil, "dataLayer.peerDiscovery": d.PeerDiscovery != nil,
+		"dataLayer.crossReplica": d.CrossReplica != nil, "dataLayer.crossReplicaSyncerPluginRef": d.CrossReplicaSyncerPluginRef != "",
+		"dataLayer.crossReplicaSyncInterval": d.CrossReplicaSyncInterval != nil, "dataLayer.crossReplicaPublishTimeout": d.CrossReplicaPublishTimeout != nil,
+		"dataLayer.discovery.peers": d.Discovery != nil && d.Discovery.Peers != nil,
+	} {
+		if given {
+			b.warn(path, "Weir does this without being told: it has no effect")
+		}
+	}
+	for i := range d.Sources {
+		source, path := &d.Sources[i], indexed("dataLayer.sources", i)
+		b.declares(path+".pluginRef", source.PluginRef, "source")
+		for k := range source.Extractors {
+			b.declares(indexed(path+".extractors", k)+".pluginRef", source.Extractors[k].PluginRef, "extractor")
+		}
+	}
+	if d.Discovery != nil {
+		b.fileDiscovery(d.Discovery)
+	}
+}
+
+// fileDiscovery finds the file that a discovery plug-in names.
+func (b *builder) fileDiscovery(d *DataDiscovery) {
+	path, ref := "dataLayer.discovery.pluginRef", d.PluginRef
+	if e := d.Endpoints; e != nil {
+		if ref != "" {
+			b.wrong(path, "dataLayer.discovery.endpoints says the same; keep that")
+		}
+		path, ref = "dataLayer.discovery.endpoints.pluginRef", e.PluginRef
+	}
+	if ref == "" && d.Peers != nil {
+		return
+	}
+	plugin := refer(b, path, ref, "discovery plug-in", b.set.Named)
+	file, ok := plugin.(*endpoints.FileDiscovery)
+	if !ok {
+		if plugin != nil {
+			b.wrong(path, "must be of type %s, the only discovery there is here; see weir.discovery for others", endpoints.FileDiscoveryType)
+		}
+		return
+	}
+	if w := &b.file.Weir.Discovery; w.File == "" {
+		w.File, w.Once = file.Path, !file.WatchFile
+	} else {
+		b.wrong(path, "weir.discovery names a file, too; keep one of them")
+	}
+}
+
+// metrics finds out where model servers' metrics are and what they are called: as weir.metrics
+// says, or else a metrics-data-source and a core-metrics-extractor.
+func (b *builder) metrics() {
+	m := &b.file.Weir.Metrics
+	if m.Port < 0 || m.Port > 65535 {
+		b.wrong("weir.metrics.port", "must be from 1 to 65535; leave it out for the endpoint's own")
+	}
+	if s := b.source; s != nil {
+		m.Path, m.Scheme, m.Port = cmp.Or(m.Path, s.Path), cmp.Or(m.Scheme, s.Scheme), cmp.Or(m.Port, s.Port)
+		m.InsecureSkipVerify = m.InsecureSkipVerify || s.InsecureSkipVerify && m.Scheme == "https"
+		if s.Interval > 0 && !b.given("weir.metrics.interval") {
+			m.Interval = (*Duration)(&s.Interval)
+		}
+	}
+	if *m.Interval < Duration(10*time.Millisecond) || *m.Interval > Duration(time.Minute) {
+		b.wrong("weir.metrics.interval", "must be from 10ms to 1m")
+	}
+	engines := endpoints.Engines{}
+	if e := b.extractor; e != nil {
+		engines = e.Engines
+		if !b.given("weir.metrics.server") {
+			m.Server = e.DefaultEngine
+		}
+	}
+	if m.EngineLabel == "" {
+		m.EngineLabel = cmp.Or(engines.Label, endpoints.EngineLabel)
+	}
+	engines.Label = m.EngineLabel
+	names, _ := engines.Names(m.Server) // it is one of those that it may be, or the extractor knows it
+	fallback(&m.Waiting, names.Waiting)
+	fallback(&m.Running, names.Running)
+	fallback(&m.KVCacheUsage, names.KVCacheUsage)
+	fallback(&m.LoRA, names.LoRA)
+	b.plan.Engines = engines
+}
