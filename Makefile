@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak adversary generate generate-check schema notices proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak soak-fleet adversary generate generate-check schema notices proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -60,6 +60,10 @@ bench-redis: ## the fleet on a real Redis (needs redis-server)
 SEEDS ?= 10000
 soak: ## the simulation over many seeds: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one
 	WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
+
+SOAK ?= 30m
+soak-fleet: ## five replicas under faults for a time, on real processes: make soak-fleet SOAK=5m (needs redis-server)
+	WEIR_SOAK=$(SOAK) go test ./test/adversary -run TestSoak -count=1 -v -timeout 24h
 
 adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
 	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m
