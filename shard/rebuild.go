@@ -28,7 +28,7 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 			to := n.flow(bd, f.key)
 			to.since = now
 			if same {
-				to.counter, to.left = f.counter, f.left
+				to.counter, to.own, to.left = f.counter, f.own, f.left
 			}
 		}
 	}

@@ -450,6 +450,24 @@ func TestLoweredCapKeepsWhatWaits(t *testing.T) {
 	}
 }
 
+// TestServedInOutageIsKept changes the configuration in an outage: who was served most in
+// it is still behind.
+func TestServedInOutageIsKept(t *testing.T) {
+	cfg := testConfig(100)
+	cfg.OffersPerBand = 1
+	s := New(cfg)
+	flood(s, 0, 1, "served", 0)
+	s.ChargedInOutage(policies.FlowKey{ID: "served"}, 5)
+	flood(s, 1, 1, "other", 0)
+	s = s.Rebuilt(cfg, time.Time{})
+	s.Refill()
+	s.Changes(func(o Offer) {
+		if o.Flow.ID != "other" {
+			t.Errorf("%s is first", o.Flow.ID)
+		}
+	}, func(policies.TicketID) {})
+}
+
 // TestAtLimitWaitsForRoom has the ledger refuse a flow that has no limit here: it offers
 // no more, and another flow does, until there is room.
 func TestAtLimitWaitsForRoom(t *testing.T) {
