@@ -29,6 +29,9 @@ const (
 	EvictedOther            = core.EvictedOther
 )
 
+// Refusal is the error of a request that there was no room for, and says what had none.
+type Refusal = shard.Refusal
+
 // Errors of EnqueueAndWait, to be tested with errors.Is.
 var (
 	ErrQueueFull        = core.ErrQueueFull
@@ -173,6 +176,12 @@ func (c *Controller) Others() map[string]store.Load {
 		return *m
 	}
 	return nil
+}
+
+// Load returns how many requests of the fleet are in flight and how many wait, as the
+// ledger last told. It costs next to nothing.
+func (c *Controller) Load() (inFlight, waiting int64) {
+	return c.driver.inFlight.Load(), c.driver.waiting.Load()
 }
 
 // Progress tells what a dispatched request has cost so far. What is more than it

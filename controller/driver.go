@@ -42,6 +42,8 @@ type driver struct {
 	superseded    chan struct{}
 	turns, grants atomic.Uint64
 	others        atomic.Pointer[map[string]store.Load]
+	inFlight      atomic.Int64 // of the fleet, as the ledger last told
+	waiting       atomic.Int64
 }
 
 func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
@@ -185,8 +187,12 @@ func (d *driver) takeTurns(ctx context.Context) {
 	}
 }
 
-// noteTurn logs a change of the ledger's state, once per change.
+// noteTurn keeps what a turn told of the fleet, and logs a change of the ledger's state,
+// once per change.
 func (d *driver) noteTurn(err error) {
+	totals := d.core.Totals()
+	d.inFlight.Store(totals.InFlight)
+	d.waiting.Store(totals.Queued)
 	state := d.core.LedgerState()
 	if state == d.state {
 		return

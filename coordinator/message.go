@@ -39,9 +39,10 @@ type Message struct {
 	// Resync asks for a Full message: a number was missing.
 	Resync bool
 	// Rejected numbers the receiver's tickets that there was no room for. They are named
-	// again until the receiver says they are gone. AtLimit are those of them whose flow is
-	// at a limit of its own; for the others the sender's buffer was full.
-	Rejected, AtLimit []uint64
+	// again until the receiver says they are gone.
+	Rejected []uint64
+	// Refusals says why, of each in Rejected; the flow's limit is the receiver's to look up.
+	Refusals []shard.Refusal
 	// Unserved numbers the receiver's tickets that the sender's ledger dropped because
 	// the receiver has no lease there, and Declined those beyond what the sender takes of
 	// one replica: the receiver is to queue them itself.

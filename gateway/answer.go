@@ -2,24 +2,24 @@ package gateway
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
 	"strconv"
-
-	"github.com/weirflow/weir/controller"
+	"time"
 )
 
-// DroppedReasonHeader says on an error answer why flow control dropped the
-// request.
-const DroppedReasonHeader = "x-llm-d-request-dropped-reason"
+// Headers of the answers that the gateway gives itself.
+const (
+	// DroppedReasonHeader says why flow control dropped the request, in the words of the
+	// gateways that have it, too.
+	DroppedReasonHeader = "x-llm-d-request-dropped-reason"
+	// RefusedByHeader has the code of the error object, on every answer that is not a
+	// model server's.
+	RefusedByHeader = "x-weir-refused-by"
+)
 
 // statusClientGone is what logs and metrics show for a client that went away
 // before its answer; nothing is sent.
 const statusClientGone = 499
-
-// retryAfter is how long a client is asked to wait before it tries again, in seconds:
-// about what a saturated pool takes to get through a reasonable queue.
-const retryAfter = 1
 
 // refusal is an error answer by the gateway itself.
 type refusal struct {
@@ -27,6 +27,7 @@ type refusal struct {
 	code    string
 	reason  string // for DroppedReasonHeader; empty for none
 	message string
+	after   time.Duration // when to try again, where the status is one to say so with
 }
 
 // Error implements error.
@@ -64,56 +65,12 @@ func (r *refusal) answer() (http.Header, []byte) {
 	h := make(http.Header)
 	h.Set("Content-Type", "application/json")
 	h.Set("Content-Length", strconv.Itoa(len(body)))
+	h.Set(RefusedByHeader, r.code)
 	if r.reason != "" {
 		h.Set(DroppedReasonHeader, r.reason)
 	}
 	if r.status == http.StatusTooManyRequests || r.status == http.StatusServiceUnavailable {
-		h.Set("Retry-After", strconv.Itoa(retryAfter))
+		h.Set("Retry-After", strconv.Itoa(retryAfter(r.after)))
 	}
 	return h, body
-}
-
-// evicted is the answer to a request that was revoked before its answer began.
-func evicted() *refusal {
-	return &refusal{
-		http.StatusTooManyRequests, "evicted", "evicted",
-		"the request was ended to make room for one of higher priority; try again later",
-	}
-}
-
-// refusalOf is the answer to a request that flow control did not dispatch, for the reason
-// given: one of the controller's errors.
-func refusalOf(why error) *refusal {
-	switch {
-	case errors.Is(why, controller.ErrFlowLimit):
-		return &refusal{
-			http.StatusTooManyRequests, "flow_limit", "rejected-flow-limit",
-			"this tenant is at its own limit of requests or tokens; try again when one of its requests has ended",
-		}
-	case errors.Is(why, controller.ErrQueueFull):
-		return &refusal{
-			http.StatusTooManyRequests, "queue_full", "rejected-saturated",
-			"the queue is full; try again later",
-		}
-	case errors.Is(why, controller.ErrTTLExpired):
-		return &refusal{
-			http.StatusTooManyRequests, "queue_timeout", "rejected-ttl-expired",
-			"the request waited too long for capacity; try again later",
-		}
-	case errors.Is(why, controller.ErrNoEndpoints):
-		return &refusal{
-			http.StatusServiceUnavailable, "no_endpoints", "rejected-no-endpoints",
-			"the pool has no model servers that can be reached",
-		}
-	case errors.Is(why, controller.ErrContextCancelled):
-		return &refusal{
-			statusClientGone, "client_gone", "rejected-context-cancelled",
-			"the client went away while the request waited",
-		}
-	default:
-		return &refusal{
-			http.StatusServiceUnavailable, "shutting_down", "rejected-shutting-down",
-			"this replica is shutting down; try again",
-		}
-	}
 }

@@ -51,30 +51,30 @@ func (b *bound) Error() string { return b.refusal.message }
 // The bounds there are.
 var (
 	errMemory = &bound{name: "memory", refusal: refusal{
-		http.StatusServiceUnavailable, "memory_exhausted", "rejected-memory",
-		"this replica has no memory left for the request; try again later",
+		status: http.StatusServiceUnavailable, code: "memory_exhausted", reason: reasonMemory,
+		message: "this replica has no memory left for the request; try again later",
 	}}
 	errStalled = &bound{name: "body", refusal: refusal{
-		http.StatusRequestTimeout, "request_timeout", "",
-		"the request's body took too long to come",
+		status: http.StatusRequestTimeout, code: "request_timeout",
+		message: "the request's body took too long to come",
 	}}
 	errClientStalled = &bound{name: "client", refusal: refusal{
-		http.StatusRequestTimeout, "client_stalled", "",
-		"the client took nothing of the answer for too long",
+		status: http.StatusRequestTimeout, code: "client_stalled",
+		message: "the client took nothing of the answer for too long",
 	}}
 	errFirstByte = &bound{name: "first_byte", endpoint: true, refusal: refusal{
-		http.StatusGatewayTimeout, "upstream_timeout", "",
-		"the model server did not begin to answer in time",
+		status: http.StatusGatewayTimeout, code: "upstream_timeout",
+		message: "the model server did not begin to answer in time",
 	}}
 	errBetweenBytes = &bound{name: "between_bytes", endpoint: true, refusal: refusal{
-		http.StatusGatewayTimeout, "upstream_timeout", "",
-		"the model server stopped in the middle of its answer",
+		status: http.StatusGatewayTimeout, code: "upstream_timeout",
+		message: "the model server stopped in the middle of its answer",
 	}}
 	// By external processing, it may as well be the client that takes no more.
 	errAnswerStopped = &bound{name: "between_bytes", refusal: errBetweenBytes.refusal}
 	errRequestTime   = &bound{name: "request", refusal: refusal{
-		http.StatusGatewayTimeout, "request_too_long", "",
-		"the request took longer than it may",
+		status: http.StatusGatewayTimeout, code: "request_too_long",
+		message: "the request took longer than it may",
 	}}
 )
 

@@ -11,7 +11,6 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
-	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
 )
 
@@ -175,7 +174,7 @@ func (x *envoyStream) forward(body, trailers bool) error {
 	}
 	var ok bool
 	if x.others, ok = s.place(&endpoints.Query{Subset: x.subset}); !ok {
-		return refusalOf(controller.ErrNoEndpoints)
+		return noEndpoints()
 	}
 	x.phase = awaitingResponse
 	s.watch.expect(errFirstByte, s.timeouts.FirstByte)

@@ -158,7 +158,7 @@ func responseTrailers() *extproc.ProcessingResponse {
 func immediate(told *record, r *refusal) *extproc.ProcessingResponse {
 	headers, body := r.answer()
 	set := recorded(told)
-	for _, name := range []string{"Content-Type", DroppedReasonHeader, "Retry-After"} {
+	for _, name := range []string{"Content-Type", RefusedByHeader, DroppedReasonHeader, "Retry-After"} {
 		if value := headers.Get(name); value != "" {
 			set = append(set, header(strings.ToLower(name), value))
 		}

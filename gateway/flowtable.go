@@ -27,6 +27,7 @@ type flowEntry struct {
 	requests, tokens int64
 	output           float64 // running mean of its answers, in tokens
 	measured         int64   // answers that it was made of, up to meanOf
+	held             float64 // running mean of how long its requests hold their slots, in seconds
 	used             time.Time
 }
 
@@ -108,16 +109,28 @@ func (t *flowTable) forget(shared ruleKey) {
 }
 
 // end counts a request out.
-func (e *flowEntry) end(u controller.Usage) {
+func (e *flowEntry) end(u controller.Usage, held time.Duration) {
 	e.table.mu.Lock()
 	defer e.table.mu.Unlock()
 	e.inFlight--
 	e.requests++
+	e.held += (held.Seconds() - e.held) / float64(min(e.requests, meanOf))
 	e.tokens += u.InputTokens + u.OutputTokens
 	if u.Known {
 		e.measured = min(e.measured+1, meanOf)
 		e.output += (float64(u.OutputTokens) - e.output) / float64(e.measured)
 	}
+}
+
+// next is in how long the next of a flow's requests ends, of which so many are in flight in
+// the fleet; 0 if that is not known.
+func (t *flowTable) next(key policies.FlowKey, inFlight int64) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if e := t.flows[key]; e != nil {
+		return time.Duration(e.held / float64(inFlight) * float64(time.Second))
+	}
+	return 0
 }
 
 // each calls visit with a copy of every entry.

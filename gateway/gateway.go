@@ -55,6 +55,7 @@ type Gateway struct {
 	proxy     *proxy
 	budget    *budget
 	pace      *pace
+	drain     drain
 	flows     *flowTable
 	tenants   atomic.Pointer[Tenants]
 	readings  *readings

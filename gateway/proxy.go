@@ -17,7 +17,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
 )
 
@@ -184,7 +183,7 @@ func (p *proxy) unreadable(s *session, err error) *refusal {
 		s.cancel(errStalled)
 		return s.ended()
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return refusalOf(controller.ErrContextCancelled)
+		return clientGone()
 	}
 	return badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 }
@@ -198,10 +197,10 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		if _, ok := s.place(&endpoints.Query{Tried: tried}); !ok {
 			if last == nil {
-				return nil, refusalOf(controller.ErrNoEndpoints)
+				return nil, noEndpoints()
 			}
 			return nil, &refusal{
-				status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: "rejected-no-endpoints",
+				status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: reasonNoEndpoints,
 				message: "none of the pool's model servers could be reached",
 			}
 		}

@@ -73,7 +73,8 @@ func (r *readings) refusing() context.Context {
 // unreadable is the answer to a request for a pool that cannot be seen.
 func unreadable() *refusal {
 	return &refusal{
-		http.StatusServiceUnavailable, "metrics_unreadable", "rejected-metrics-unreadable",
-		"no model server's metrics can be read, so it is not known whether they have room",
+		status: http.StatusServiceUnavailable, code: "metrics_unreadable", reason: reasonUnreadable,
+		message: "no model server's metrics can be read, so it is not known whether they have room",
+		after:   blindAfter,
 	}
 }

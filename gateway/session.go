@@ -190,7 +190,7 @@ func (s *session) wait() *refusal {
 		if s.ctx.Err() != nil {
 			return s.ended()
 		}
-		return refusalOf(err)
+		return s.refuse(err)
 	}
 	s.memory.keep()
 	s.watch.start(s)
@@ -265,11 +265,11 @@ func (s *session) ended() *refusal {
 	}
 	switch cause := context.Cause(s.ctx); {
 	case errors.Is(cause, errRevoked):
-		return evicted()
+		return s.evicted()
 	case errors.Is(cause, errBlind):
 		return unreadable()
 	}
-	return refusalOf(controller.ErrContextCancelled)
+	return clientGone()
 }
 
 // end gives back whatever the session holds and settles what the request cost.
@@ -291,20 +291,21 @@ func (s *session) end() {
 	if s.dispatched.IsZero() {
 		return
 	}
-	usage := s.cost(over)
-	s.entry.end(usage)
+	held := time.Since(s.dispatched)
+	usage := s.cost(over, held)
+	s.gateway.drain.learn(held)
+	s.entry.end(usage, held)
 	s.gateway.cfg.Controller.Release(&s.request, usage)
 }
 
-// cost is what the request cost: as its server says, or else what its time did, and no less
-// than was estimated. What the server is at fault for stays at the estimate.
-func (s *session) cost(over *bound) controller.Usage {
+// cost is what the request cost that held its slot so long: as its server says, or else what
+// its time did, and no less than was estimated. What the server is at fault for stays at the estimate.
+func (s *session) cost(over *bound, held time.Duration) controller.Usage {
 	usage := controller.Usage{}
 	if s.usage != nil {
 		s.usage.finish()
 		usage = s.usage.usage()
 	}
-	held := time.Since(s.dispatched)
 	switch {
 	case usage.Known && s.in.counted:
 		s.gateway.pace.learn(usage, held)

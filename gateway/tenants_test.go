@@ -92,9 +92,9 @@ func TestExpectedOutput(t *testing.T) {
 		t.Error("known before the first answer")
 	}
 	e := table.begin(key, "")
-	e.end(usageOf(100))
+	e.end(usageOf(100), time.Second)
 	e = table.begin(key, "")
-	e.end(usageOf(300))
+	e.end(usageOf(300), time.Second)
 	if _, output, known := table.admit(key, "", 10); !known || output != 200 {
 		t.Errorf("%d, %v after answers of 100 and 300 tokens", output, known)
 	}

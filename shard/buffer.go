@@ -1,14 +1,9 @@
 package shard
 
 import (
-	"errors"
 	"math"
 	"time"
 )
-
-// ErrFull says that the buffer is full and the newcomer's own flow holds most
-// of it for its weight, or that the ticket alone is larger than a cap.
-var ErrFull = errors.New("queue full")
 
 // The buffer's caps are the fleet's, and so is the choice of who makes room: within a
 // band the flow that holds most of the buffer for its weight loses its newest ticket, at
@@ -54,10 +49,11 @@ type elsewhere struct {
 	known   bool
 }
 
-// makeRoom displaces tickets until the caps are kept again, or someone else has to.
-func (s *Set) makeRoom(it *item, now time.Time) (displaced []Ticket, err error) {
+// makeRoom displaces tickets until the caps are kept again, or someone else has to. The
+// newcomer itself may be refused.
+func (s *Set) makeRoom(it *item, now time.Time) (displaced []Ticket, refused *Refusal) {
 	for {
-		bd := s.crowded(it.flow.band)
+		bd, why := s.crowded(it.flow.band)
 		if bd == nil {
 			return displaced, nil
 		}
@@ -71,7 +67,7 @@ func (s *Set) makeRoom(it *item, now time.Time) (displaced []Ticket, err error) 
 		victim := largest.newest
 		s.remove(victim, now)
 		if victim == it {
-			return displaced, ErrFull
+			return displaced, &Refusal{Cause: why}
 		}
 		displaced = append(displaced, victim.Ticket)
 	}
@@ -82,7 +78,7 @@ func (s *Set) makeRoom(it *item, now time.Time) (displaced []Ticket, err error) 
 func (s *Set) Trim(now time.Time) (displaced []Ticket) {
 	s.lessKept()
 	for i := 0; i < len(s.bands); {
-		bd := s.crowded(s.bands[i])
+		bd, _ := s.crowded(s.bands[i])
 		if bd == nil || bd.len == 0 || s.largerElsewhere(bd, bd.holders.Min().share) {
 			i++
 			continue
@@ -94,16 +90,16 @@ func (s *Set) Trim(now time.Time) (displaced []Ticket) {
 	return displaced
 }
 
-// crowded returns the band that has to make room after a ticket came to bd, or nil while
-// the caps are kept.
-func (s *Set) crowded(bd *band) *band {
+// crowded returns the band that has to make room after a ticket came to bd, and whose cap
+// is the cause; nil while the caps are kept.
+func (s *Set) crowded(bd *band) (*band, Cause) {
 	switch {
 	case !bd.excess().within(bd.kept):
-		return bd
+		return bd, BandFull
 	case !s.excess().within(s.kept):
-		return s.lowest()
+		return s.lowest(), BufferFull
 	}
-	return nil
+	return nil, UnknownCause
 }
 
 // excess is what waits in the band beyond its caps, over the fleet.

@@ -47,15 +47,15 @@ func (s *Set) Len() int { return len(s.items) }
 func (s *Set) Has(id policies.TicketID) bool { return s.items[id] != nil }
 
 // Add queues a ticket. When a cap is exceeded, tickets of flows that hold more than their
-// share of the buffer are displaced until it is kept again; see ErrFull for the one case
-// where that is the newcomer itself. A ticket that is queued already stays as it is.
-func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, err error) {
+// share of the buffer are displaced until it is kept again; where that is the newcomer
+// itself, it is refused. A ticket that is queued already stays as it is.
+func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, refused *Refusal) {
 	if s.items[t.ID] != nil {
 		return nil, nil
 	}
 	bd := s.band(t.Flow.Priority)
 	if t.Bytes > bd.cfg.MaxBytes || s.cfg.MaxBytes > 0 && t.Bytes > s.cfg.MaxBytes {
-		return nil, ErrFull
+		return nil, &Refusal{Cause: TooLarge}
 	}
 	f := s.flow(bd, t.Flow)
 	it := s.enqueue(f, t)

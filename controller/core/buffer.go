@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -15,7 +16,7 @@ type buffer struct {
 	bystander
 	queues *queues
 	// reject is called with a ticket that lost its place.
-	reject func(now time.Time, id policies.TicketID, why error)
+	reject func(now time.Time, id policies.TicketID, why shard.Refusal)
 }
 
 func (b *buffer) state(_ time.Time, s *store.Statement) {
@@ -35,7 +36,7 @@ func (b *buffer) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	}
 	for _, t := range set.Trim(now) {
 		b.queues.agenda.touched = true
-		b.reject(now, t.ID, ErrQueueFull)
+		b.reject(now, t.ID, shard.Refusal{Cause: shard.BufferShare})
 	}
 }
 

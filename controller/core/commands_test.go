@@ -322,8 +322,8 @@ func (a args) message() *coordinator.Message {
 				m.Gone = append(m.Gone, number(v))
 			case "rejected":
 				m.Rejected = append(m.Rejected, number(v))
-			case "at-limit":
-				m.AtLimit = append(m.AtLimit, number(v))
+			case "cause":
+				m.Refusals = append(m.Refusals, shard.Refusal{Cause: shard.Cause(number(v))})
 			case "unserved":
 				m.Unserved = append(m.Unserved, number(v))
 			case "declined":

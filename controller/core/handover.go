@@ -111,21 +111,25 @@ func (h *handover) queueHere(now time.Time, r *request) { h.put(now, &r.Ticket) 
 // been forgotten while the request waited elsewhere.
 func (h *handover) put(now time.Time, t *shard.Ticket) {
 	h.bands.of(now, t.Flow.Priority)
-	for _, id := range h.queues.put(t, now) {
-		h.reject(now, id, ErrQueueFull)
+	displaced, refused := h.queues.put(t, now)
+	for i := range displaced {
+		h.reject(now, displaced[i].ID, shard.Refusal{Cause: shard.BufferShare})
+	}
+	if refused != nil {
+		h.reject(now, t.ID, *refused)
 	}
 }
 
-// reject ends a waiting request that there is no room for, or has its ingress end it. The
-// reason is ErrQueueFull or ErrFlowLimit.
-func (h *handover) reject(now time.Time, id policies.TicketID, why error) {
+// reject ends a waiting request that there is no room for, or has its ingress end it.
+func (h *handover) reject(now time.Time, id policies.TicketID, why shard.Refusal) {
 	if id.Ingress != h.cfg.Replica {
 		h.fleet.of(id.Ingress).in.reject(id.Seq, why)
 		return
 	}
 	if r := h.requests.waiting[id]; r != nil {
 		h.finish(now, r)
-		h.requests.decide(r, RejectedCapacity, why)
+		why.Limit = h.cfg.Shard.LimitOf(r.Flow)
+		h.requests.decide(r, RejectedCapacity, &why)
 	}
 }
 

@@ -20,7 +20,7 @@ type limits struct {
 	agenda *agenda
 	queues *queues
 	// reject is called with a ticket whose flow has no room.
-	reject func(now time.Time, id policies.TicketID, why error)
+	reject func(now time.Time, id policies.TicketID, why shard.Refusal)
 
 	inFlight map[policies.FlowKey]int64 // none of them 0
 	changed  map[policies.FlowKey]bool  // since they were last stated, limits and figures
@@ -28,7 +28,7 @@ type limits struct {
 	asked    int                        // where to continue asking for room
 }
 
-func newLimits(cfg *Config, a *agenda, q *queues, reject func(time.Time, policies.TicketID, error)) limits {
+func newLimits(cfg *Config, a *agenda, q *queues, reject func(time.Time, policies.TicketID, shard.Refusal)) limits {
 	return limits{
 		cfg: cfg, agenda: a, queues: q, reject: reject,
 		inFlight: make(map[policies.FlowKey]int64),
@@ -75,8 +75,20 @@ func (l *limits) correct(flow policies.FlowKey) { l.count(flow, 0) }
 // them. Where there is no room and the flow's limit rejects, whatever waits is rejected.
 func (l *limits) room(now time.Time, flow policies.FlowKey, requests int64, tokens float64) {
 	for _, t := range l.queues.set.Room(flow, requests, tokens, now) {
-		l.reject(now, t.ID, ErrFlowLimit)
+		l.reject(now, t.ID, l.overLimit(flow, requests, tokens))
 	}
+}
+
+// overLimit says which of its limits a flow is at that may have so much more.
+func (l *limits) overLimit(flow policies.FlowKey, requests int64, tokens float64) shard.Refusal {
+	r := shard.Refusal{Cause: shard.FlowInFlight}
+	if requests > 0 {
+		r.Cause = shard.FlowTokens
+	}
+	if perMinute := l.cfg.Shard.LimitOf(flow).TokensPerMinute; perMinute > 0 && tokens < 0 {
+		r.After = time.Duration(min(-tokens/perMinute, 60) * float64(time.Minute))
+	}
+	return r
 }
 
 // openHere reports whether a flow may have another request in flight here in an outage:

@@ -1,6 +1,10 @@
 package core
 
-import "errors"
+import (
+	"errors"
+
+	"github.com/weirflow/weir/shard"
+)
 
 // Outcome is how a request's time in flow control ended. Every request has
 // exactly one.
@@ -14,7 +18,7 @@ const (
 	Dispatched
 	// RejectedCapacity: the buffer was full, on arrival or because a request
 	// with a better claim displaced it (ErrQueueFull), or its flow is at a limit of its
-	// own that rejects what is over it (ErrFlowLimit).
+	// own that rejects what is over it (ErrFlowLimit). The error is a *shard.Refusal.
 	RejectedCapacity
 	// RejectedNoEndpoints: the pool has no endpoints and the request may not
 	// wait for one.
@@ -47,8 +51,8 @@ func (o Outcome) String() string {
 
 // Errors that say why a request was not dispatched, to be tested with errors.Is.
 var (
-	ErrQueueFull        = errors.New("the queue is full")
-	ErrFlowLimit        = errors.New("the flow is at a limit of its own")
+	ErrQueueFull        = shard.ErrFull
+	ErrFlowLimit        = shard.ErrFlowLimit
 	ErrNoEndpoints      = errors.New("the pool has no endpoints")
 	ErrTTLExpired       = errors.New("waited too long for capacity")
 	ErrContextCancelled = errors.New("the client went away while waiting")

@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
 )
 
 // peer is a replica as this one deals with it. This replica is a peer of itself, without
@@ -116,10 +117,10 @@ func (o *outbound) nextRepeat(t *Timings, waiting int) time.Time {
 //
 // Invariant: all messages up to received were taken in, and none after it.
 type inbound struct {
-	received uint64           // the number of the last message taken in
-	ackDue   bool             // it has not been acknowledged
-	resync   bool             // one is missing: the peer must repeat everything
-	rejected map[uint64]error // why tickets were rejected; the peer has not confirmed
+	received uint64                   // the number of the last message taken in
+	ackDue   bool                     // it has not been acknowledged
+	resync   bool                     // one is missing: the peer must repeat everything
+	rejected map[uint64]shard.Refusal // why tickets were rejected; the peer has not confirmed
 
 	// Tickets for the peer to queue itself: those that the ledger dropped because it has
 	// no lease of the peer's, and those beyond the bounds of one peer. They are named
@@ -144,9 +145,9 @@ func (in *inbound) decline(seq uint64) {
 }
 
 // reject notes that there was no room for a ticket, and why.
-func (in *inbound) reject(seq uint64, why error) {
+func (in *inbound) reject(seq uint64, why shard.Refusal) {
 	if in.rejected == nil {
-		in.rejected = make(map[uint64]error)
+		in.rejected = make(map[uint64]shard.Refusal)
 	}
 	in.rejected[seq], in.ackDue = why, true
 }

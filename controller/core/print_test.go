@@ -77,10 +77,13 @@ func printMessage(out *strings.Builder, m *coordinator.Message) {
 	for _, list := range []struct {
 		name string
 		seqs []uint64
-	}{{"gone", m.Gone}, {"rejected", m.Rejected}, {"at limit", m.AtLimit}, {"unserved", m.Unserved}, {"declined", m.Declined}} {
+	}{{"gone", m.Gone}, {"rejected", m.Rejected}, {"unserved", m.Unserved}, {"declined", m.Declined}} {
 		if len(list.seqs) > 0 {
 			fmt.Fprintf(out, " %s %v", list.name, list.seqs)
 		}
+	}
+	for i, why := range m.Refusals {
+		fmt.Fprintf(out, " %d:%v", m.Rejected[i], why.Cause)
 	}
 	if m.Acknowledged != 0 {
 		fmt.Fprintf(out, " acknowledged %d", m.Acknowledged)

@@ -23,18 +23,11 @@ type queues struct {
 	stated time.Time // when they were
 }
 
-// put queues a ticket, and returns those that lost their places for it, which may be
-// itself.
-func (q *queues) put(t *shard.Ticket, now time.Time) (displaced []policies.TicketID) {
-	lost, err := q.set.Add(*t, now)
-	for i := range lost {
-		displaced = append(displaced, lost[i].ID)
-	}
-	if err != nil {
-		displaced = append(displaced, t.ID)
-	}
+// put queues a ticket, unless it is refused, and returns those that lost their places for
+// it.
+func (q *queues) put(t *shard.Ticket, now time.Time) (displaced []shard.Ticket, refused *shard.Refusal) {
 	q.agenda.touched = true
-	return displaced
+	return q.set.Add(*t, now)
 }
 
 // takeOut takes a ticket out of its queue, whatever became of it.

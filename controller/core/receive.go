@@ -62,16 +62,12 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 	for _, seq := range m.Declined {
 		h.keep(now, p, seq)
 	}
-	atLimit := make(map[uint64]bool, len(m.AtLimit))
-	for _, seq := range m.AtLimit {
-		atLimit[seq] = true
-	}
-	for _, seq := range m.Rejected {
+	for i, seq := range m.Rejected {
 		id := h.requests.own(seq)
 		if r := h.requests.waiting[id]; r == nil || r.home == p {
-			why := ErrQueueFull
-			if atLimit[seq] {
-				why = ErrFlowLimit
+			var why shard.Refusal
+			if i < len(m.Refusals) {
+				why = m.Refusals[i]
 			}
 			h.reject(now, id, why)
 			o.gone = append(o.gone, seq) // to confirm
@@ -102,7 +98,7 @@ func (h *handover) takeIn(now time.Time, p *peer, m *coordinator.Message) {
 				h.queues.takeOut(id, now)
 			}
 		}
-		maps.DeleteFunc(in.rejected, func(seq uint64, _ error) bool { return !stated[seq] })
+		maps.DeleteFunc(in.rejected, func(seq uint64, _ shard.Refusal) bool { return !stated[seq] })
 	}
 	for _, seq := range m.Gone {
 		h.queues.takeOut(p.ticket(seq), now)
@@ -118,7 +114,7 @@ func (h *handover) takeOne(now time.Time, p *peer, t *shard.Ticket) {
 	if t.ID.Ingress != p.id {
 		return
 	}
-	if p.in.rejected[t.ID.Seq] != nil {
+	if _, rejected := p.in.rejected[t.ID.Seq]; rejected {
 		p.in.ackDue = true // it has not heard, and will
 		return
 	}

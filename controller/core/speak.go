@@ -45,9 +45,7 @@ func (h *handover) speakTo(now time.Time, p *peer) {
 	}
 	m.Rejected = slices.Sorted(maps.Keys(p.in.rejected))
 	for _, seq := range m.Rejected {
-		if p.in.rejected[seq] == ErrFlowLimit { //nolint:errorlint // as it was noted, never wrapped
-			m.AtLimit = append(m.AtLimit, seq)
-		}
+		m.Refusals = append(m.Refusals, p.in.rejected[seq])
 	}
 	m.Unserved, m.Declined = p.in.unserved, p.in.declined
 	p.in.unserved, p.in.declined = nil, nil

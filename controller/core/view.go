@@ -71,6 +71,9 @@ func (c *Core) View(now time.Time) View {
 // LedgerState returns how the core stands with the ledger.
 func (c *Core) LedgerState() LedgerState { return c.exchange.state() }
 
+// Totals returns what the ledger last told of the fleet.
+func (c *Core) Totals() Totals { return c.bands.totals }
+
 // InFlight returns how many requests the fleet has in flight, as last learnt.
 func (c *Core) InFlight() int64 {
 	return max(c.bands.totals.InFlight, int64(len(c.requests.inFlight)))

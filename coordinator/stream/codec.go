@@ -19,8 +19,11 @@ var ErrMalformed = errors.New("malformed message")
 func encode(m *coordinator.Message) *ticketpb.Message {
 	w := &ticketpb.Message{
 		ToIncarnation: m.ToIncarnation, Number: m.Number, Full: m.Full, Gone: m.Gone,
-		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, AtLimit: m.AtLimit, Unserved: m.Unserved, Declined: m.Declined,
+		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, Unserved: m.Unserved, Declined: m.Declined,
 		Leaving: m.Leaving, LedgerLost: m.LedgerLost,
+	}
+	for _, why := range m.Refusals {
+		w.Refusals = append(w.Refusals, &ticketpb.Refusal{Cause: uint32(why.Cause), After: int64(why.After)})
 	}
 	tickets := make([]ticketpb.Ticket, len(m.Queued))
 	for i := range m.Queued {
@@ -38,8 +41,11 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 	m := coordinator.Message{
 		From: from, Incarnation: incarnation, To: to,
 		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Full: w.GetFull(), Gone: w.GetGone(),
-		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), AtLimit: w.GetAtLimit(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
+		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
 		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(),
+	}
+	for _, why := range w.GetRefusals() {
+		m.Refusals = append(m.Refusals, shard.Refusal{Cause: shard.Cause(why.GetCause()), After: min(max(0, time.Duration(why.GetAfter())), time.Hour)})
 	}
 	if len(w.GetQueued()) > 0 {
 		m.Queued = make([]shard.Ticket, 0, len(w.GetQueued()))

@@ -107,7 +107,7 @@ func (e *end) waitLog(t *testing.T, text string) {
 func message(from, to string, queued int) coordinator.Message {
 	m := coordinator.Message{
 		From: from, Incarnation: 7, To: to, ToIncarnation: 8, Number: 3, Full: true,
-		Gone: []uint64{4}, Acknowledged: 5, Resync: true, Rejected: []uint64{6}, AtLimit: []uint64{6}, Leaving: true, LedgerLost: true,
+		Gone: []uint64{4}, Acknowledged: 5, Resync: true, Rejected: []uint64{6}, Refusals: []shard.Refusal{{Cause: shard.FlowTokens, After: time.Second}}, Leaving: true, LedgerLost: true,
 	}
 	for i := range queued {
 		m.Queued = append(m.Queued, shard.Ticket{

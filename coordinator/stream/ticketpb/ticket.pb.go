@@ -131,12 +131,12 @@ type Message struct {
 	// Since version 3.
 	Unserved []uint64 `protobuf:"fixed64,13,rep,packed,name=unserved,proto3" json:"unserved,omitempty"`
 	Declined []uint64 `protobuf:"fixed64,14,rep,packed,name=declined,proto3" json:"declined,omitempty"`
-	// A part of rejected: who does not know it takes the buffer to have been full.
-	AtLimit []uint64 `protobuf:"fixed64,15,rep,packed,name=at_limit,json=atLimit,proto3" json:"at_limit,omitempty"`
 	// A message with a question, or with a part of an answer, has nothing else. Since
 	// version 4.
-	Question      *Question `protobuf:"bytes,16,opt,name=question,proto3" json:"question,omitempty"`
-	Answer        *Answer   `protobuf:"bytes,17,opt,name=answer,proto3" json:"answer,omitempty"`
+	Question *Question `protobuf:"bytes,16,opt,name=question,proto3" json:"question,omitempty"`
+	Answer   *Answer   `protobuf:"bytes,17,opt,name=answer,proto3" json:"answer,omitempty"`
+	// Why, of each in rejected.
+	Refusals      []*Refusal `protobuf:"bytes,18,rep,name=refusals,proto3" json:"refusals,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -269,13 +269,6 @@ func (x *Message) GetDeclined() []uint64 {
 	return nil
 }
 
-func (x *Message) GetAtLimit() []uint64 {
-	if x != nil {
-		return x.AtLimit
-	}
-	return nil
-}
-
 func (x *Message) GetQuestion() *Question {
 	if x != nil {
 		return x.Question
@@ -288,6 +281,67 @@ func (x *Message) GetAnswer() *Answer {
 		return x.Answer
 	}
 	return nil
+}
+
+func (x *Message) GetRefusals() []*Refusal {
+	if x != nil {
+		return x.Refusals
+	}
+	return nil
+}
+
+// Why there was no room for a ticket; see shard.Refusal.
+type Refusal struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Cause uint32                 `protobuf:"varint,1,opt,name=cause,proto3" json:"cause,omitempty"`
+	// Nanoseconds until there is room; 0 if that is not known.
+	After         int64 `protobuf:"varint,2,opt,name=after,proto3" json:"after,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Refusal) Reset() {
+	*x = Refusal{}
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Refusal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Refusal) ProtoMessage() {}
+
+func (x *Refusal) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
+func (*Refusal) Descriptor() ([]byte, []int) {
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Refusal) GetCause() uint32 {
+	if x != nil {
+		return x.Cause
+	}
+	return 0
+}
+
+func (x *Refusal) GetAfter() int64 {
+	if x != nil {
+		return x.After
+	}
+	return 0
 }
 
 // A question for operators; see coordinator.Questions.
@@ -303,7 +357,7 @@ type Question struct {
 
 func (x *Question) Reset() {
 	*x = Question{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -315,7 +369,7 @@ func (x *Question) String() string {
 func (*Question) ProtoMessage() {}
 
 func (x *Question) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -328,7 +382,7 @@ func (x *Question) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Question.ProtoReflect.Descriptor instead.
 func (*Question) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Question) GetNumber() uint64 {
@@ -366,7 +420,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -378,7 +432,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -391,7 +445,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{3}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Answer) GetNumber() uint64 {
@@ -433,7 +487,7 @@ type Observations struct {
 
 func (x *Observations) Reset() {
 	*x = Observations{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -445,7 +499,7 @@ func (x *Observations) String() string {
 func (*Observations) ProtoMessage() {}
 
 func (x *Observations) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -458,7 +512,7 @@ func (x *Observations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observations.ProtoReflect.Descriptor instead.
 func (*Observations) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{4}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Observations) GetReadings() []*Reading {
@@ -492,7 +546,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -504,7 +558,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -517,7 +571,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{5}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Reading) GetEndpoint() string {
@@ -586,7 +640,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +652,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +665,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{6}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Placement) GetEndpoint() string {
@@ -648,7 +702,7 @@ type Ticket struct {
 
 func (x *Ticket) Reset() {
 	*x = Ticket{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -660,7 +714,7 @@ func (x *Ticket) String() string {
 func (*Ticket) ProtoMessage() {}
 
 func (x *Ticket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -673,7 +727,7 @@ func (x *Ticket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticket.ProtoReflect.Descriptor instead.
 func (*Ticket) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{7}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Ticket) GetSeq() uint64 {
@@ -757,7 +811,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\tR\x02to\x12\x16\n" +
-	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xdb\x04\n" +
+	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xfb\x04\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
@@ -774,10 +828,13 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"ledgerLost\x12@\n" +
 	"\fobservations\x18\f \x01(\v2\x1c.weir.ticket.v1.ObservationsR\fobservations\x12\x1a\n" +
 	"\bunserved\x18\r \x03(\x06R\bunserved\x12\x1a\n" +
-	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\x12\x19\n" +
-	"\bat_limit\x18\x0f \x03(\x06R\aatLimit\x124\n" +
+	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\x124\n" +
 	"\bquestion\x18\x10 \x01(\v2\x18.weir.ticket.v1.QuestionR\bquestion\x12.\n" +
-	"\x06answer\x18\x11 \x01(\v2\x16.weir.ticket.v1.AnswerR\x06answer\"R\n" +
+	"\x06answer\x18\x11 \x01(\v2\x16.weir.ticket.v1.AnswerR\x06answer\x123\n" +
+	"\brefusals\x18\x12 \x03(\v2\x17.weir.ticket.v1.RefusalR\brefusalsJ\x04\b\x0f\x10\x10\"5\n" +
+	"\aRefusal\x12\x14\n" +
+	"\x05cause\x18\x01 \x01(\rR\x05cause\x12\x14\n" +
+	"\x05after\x18\x02 \x01(\x03R\x05after\"R\n" +
 	"\bQuestion\x12\x16\n" +
 	"\x06number\x18\x01 \x01(\x04R\x06number\x12\x12\n" +
 	"\x04body\x18\x02 \x01(\fR\x04body\x12\x1a\n" +
@@ -832,32 +889,34 @@ func file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP() []byte {
 	return file_coordinator_stream_ticketpb_ticket_proto_rawDescData
 }
 
-var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
+var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
 var file_coordinator_stream_ticketpb_ticket_proto_goTypes = []any{
 	(*Hello)(nil),        // 0: weir.ticket.v1.Hello
 	(*Message)(nil),      // 1: weir.ticket.v1.Message
-	(*Question)(nil),     // 2: weir.ticket.v1.Question
-	(*Answer)(nil),       // 3: weir.ticket.v1.Answer
-	(*Observations)(nil), // 4: weir.ticket.v1.Observations
-	(*Reading)(nil),      // 5: weir.ticket.v1.Reading
-	(*Placement)(nil),    // 6: weir.ticket.v1.Placement
-	(*Ticket)(nil),       // 7: weir.ticket.v1.Ticket
+	(*Refusal)(nil),      // 2: weir.ticket.v1.Refusal
+	(*Question)(nil),     // 3: weir.ticket.v1.Question
+	(*Answer)(nil),       // 4: weir.ticket.v1.Answer
+	(*Observations)(nil), // 5: weir.ticket.v1.Observations
+	(*Reading)(nil),      // 6: weir.ticket.v1.Reading
+	(*Placement)(nil),    // 7: weir.ticket.v1.Placement
+	(*Ticket)(nil),       // 8: weir.ticket.v1.Ticket
 }
 var file_coordinator_stream_ticketpb_ticket_proto_depIdxs = []int32{
 	0, // 0: weir.ticket.v1.Message.hello:type_name -> weir.ticket.v1.Hello
-	7, // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
-	4, // 2: weir.ticket.v1.Message.observations:type_name -> weir.ticket.v1.Observations
-	2, // 3: weir.ticket.v1.Message.question:type_name -> weir.ticket.v1.Question
-	3, // 4: weir.ticket.v1.Message.answer:type_name -> weir.ticket.v1.Answer
-	5, // 5: weir.ticket.v1.Observations.readings:type_name -> weir.ticket.v1.Reading
-	6, // 6: weir.ticket.v1.Observations.placements:type_name -> weir.ticket.v1.Placement
-	1, // 7: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
-	1, // 8: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
-	8, // [8:9] is the sub-list for method output_type
-	7, // [7:8] is the sub-list for method input_type
-	7, // [7:7] is the sub-list for extension type_name
-	7, // [7:7] is the sub-list for extension extendee
-	0, // [0:7] is the sub-list for field type_name
+	8, // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
+	5, // 2: weir.ticket.v1.Message.observations:type_name -> weir.ticket.v1.Observations
+	3, // 3: weir.ticket.v1.Message.question:type_name -> weir.ticket.v1.Question
+	4, // 4: weir.ticket.v1.Message.answer:type_name -> weir.ticket.v1.Answer
+	2, // 5: weir.ticket.v1.Message.refusals:type_name -> weir.ticket.v1.Refusal
+	6, // 6: weir.ticket.v1.Observations.readings:type_name -> weir.ticket.v1.Reading
+	7, // 7: weir.ticket.v1.Observations.placements:type_name -> weir.ticket.v1.Placement
+	1, // 8: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
+	1, // 9: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
+	9, // [9:10] is the sub-list for method output_type
+	8, // [8:9] is the sub-list for method input_type
+	8, // [8:8] is the sub-list for extension type_name
+	8, // [8:8] is the sub-list for extension extendee
+	0, // [0:8] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_stream_ticketpb_ticket_proto_init() }
@@ -871,7 +930,7 @@ func file_coordinator_stream_ticketpb_ticket_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_stream_ticketpb_ticket_proto_rawDesc), len(file_coordinator_stream_ticketpb_ticket_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   8,
+			NumMessages:   9,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -1,0 +1,205 @@
+package gateway
+
+import (
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/shard"
+)
+
+// refused is what a client sees of a refusal.
+type refused struct {
+	status                    int
+	code, by, reason, message string
+	retryAfter                int
+}
+
+func readRefusal(t *testing.T, status int, body string, header func(string) string) refused {
+	t.Helper()
+	var object struct {
+		Error struct{ Code, Message string }
+	}
+	if err := json.Unmarshal([]byte(body), &object); err != nil {
+		t.Fatalf("%d %q: %v", status, body, err)
+	}
+	after, _ := strconv.Atoi(header("Retry-After"))
+	return refused{status, object.Error.Code, header(RefusedByHeader), header(DroppedReasonHeader), object.Error.Message, after}
+}
+
+// byHTTP sends a request of the flow a.
+func (r *rig) byHTTP(t *testing.T) refused {
+	t.Helper()
+	res, body := r.post(t, "/v1/chat/completions", chat, flowHeaders[0], "a")
+	return readRefusal(t, res.StatusCode, body, res.Header.Get)
+}
+
+// byEnvoy does the same by external processing.
+func (r *rig) byEnvoy(t *testing.T) refused {
+	t.Helper()
+	p := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{
+		{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: []*core.HeaderValue{
+			{Key: ":method", Value: http.MethodPost},
+			{Key: ":path", Value: "/v1/chat/completions"},
+			{Key: strings.ToLower(flowHeaders[0]), Value: "a"},
+		}}}}},
+		{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(chat), EndOfStream: true}}},
+	}}
+	if err := NewExtProc(r.gateway).Process(p); err != nil {
+		t.Fatal(err)
+	}
+	now := p.last.GetImmediateResponse()
+	return readRefusal(t, int(now.GetStatus().GetCode()), string(now.GetBody()), func(name string) string {
+		for _, h := range now.GetHeaders().GetSetHeaders() {
+			if strings.EqualFold(h.GetHeader().GetKey(), name) {
+				return valueOf(h.GetHeader())
+			}
+		}
+		return ""
+	})
+}
+
+// hold takes a slot for a flow until the test ends.
+func (r *rig) hold(t *testing.T, flow string, output int64) {
+	t.Helper()
+	q := &controller.Request{Flow: policies.FlowKey{ID: flow}, OutputTokens: output}
+	if outcome, err := r.control.EnqueueAndWait(t.Context(), q); err != nil {
+		t.Fatal(outcome, err)
+	}
+	t.Cleanup(func() { r.control.Release(q, controller.Usage{}) })
+}
+
+// queue has requests of a flow wait, in place of a client, until the test ends.
+func (r *rig) queue(t *testing.T, flow string, waiting int64) {
+	t.Helper()
+	go func() {
+		_, _ = r.control.EnqueueAndWait(t.Context(), &controller.Request{Flow: policies.FlowKey{ID: flow}, Bytes: 1})
+	}()
+	r.waiting(t, waiting)
+}
+
+// waiting waits until so many requests do.
+func (r *rig) waiting(t *testing.T, n int64) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(time.Millisecond) {
+		v, err := r.control.View(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if int64(v.Waiting) == n {
+			return
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("%d requests wait, not %d", v.Waiting, n)
+		}
+	}
+}
+
+// TestRefusalsSayWhy wants each cause to be told apart, by HTTP as by Envoy: what is to be
+// mended depends on it.
+func TestRefusalsSayWhy(t *testing.T) {
+	limit := func(l shard.Limit) []controller.Option {
+		return []controller.Option{controller.WithLimits(func(policies.FlowKey) shard.Limit { l.Reject = true; return l })}
+	}
+	band := func(requests, bytes int64) []controller.Option {
+		return []controller.Option{controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr"), MaxRequests: requests, MaxBytes: bytes})}
+	}
+	full := func(t *testing.T, r *rig) { r.hold(t, "other", 1); r.queue(t, "a", 1) }
+	for _, c := range []struct {
+		name    string
+		options []controller.Option
+		before  func(*testing.T, *rig)
+		want    refused // of the message a part
+	}{
+		{
+			"the flow's requests in flight", limit(shard.Limit{MaxInFlight: 1}),
+			func(t *testing.T, r *rig) { r.hold(t, "a", 1) },
+			refused{429, "flow_in_flight_limit", "", "rejected-flow-limit", "its own limit of 1 request in flight", 1},
+		},
+		{
+			"the flow's tokens", limit(shard.Limit{TokensPerMinute: 600}),
+			func(t *testing.T, r *rig) { r.hold(t, "a", 695) },
+			refused{429, "flow_token_limit", "", "rejected-flow-limit", "its own limit of 600 tokens a minute; there is room in about ", 10},
+		},
+		{"the band's cap", band(1, 0), full, refused{429, "band_full", "", "rejected-saturated", "the queue of priority 0 is full", 1}},
+		{
+			"the cap over all bands",
+			[]controller.Option{controller.WithCapacity(1, 0)},
+			full,
+			refused{429, "queue_full", "", "rejected-saturated", "the queue of all priorities is full", 1},
+		},
+		{"a body larger than the band", band(0, 10), nil, refused{413, "larger_than_queue", "", "rejected-saturated", "larger than all that may wait at priority 0", 0}},
+		{
+			"the time is up",
+			[]controller.Option{controller.WithTTL(30*time.Millisecond, time.Second)},
+			func(t *testing.T, r *rig) { r.hold(t, "other", 1) },
+			refused{429, "queue_timeout", "", "rejected-ttl-expired", "the request waited ", 1},
+		},
+		{
+			"the replica ends", nil, func(_ *testing.T, r *rig) { r.control.Close() },
+			refused{503, "shutting_down", "", "rejected-shutting-down", "this replica is shutting down", 1},
+		},
+	} {
+		for way, send := range map[string]func(*rig, *testing.T) refused{"HTTP": (*rig).byHTTP, "Envoy": (*rig).byEnvoy} {
+			t.Run(c.name+" by "+way, func(t *testing.T) {
+				r := newRigWith(t, 1, c.options, nil, newModelServer(t))
+				if c.before != nil {
+					c.before(t, r)
+				}
+				got, want := send(r, t), c.want
+				want.by = want.code
+				if !strings.Contains(got.message, want.message) {
+					t.Errorf("it says %q, not %q", got.message, want.message)
+				}
+				if early := want.retryAfter - got.retryAfter; early >= 0 && early < 5 && want.retryAfter > 5 { // the machine took its time
+					got.retryAfter = want.retryAfter
+				}
+				if got.message = want.message; got != want {
+					t.Errorf("got %+v, want %+v", got, want)
+				}
+			})
+		}
+	}
+}
+
+// TestDisplacedSaysWhy wants a request that waited, and lost its place to a flow that holds
+// less of the queue, to be told so.
+func TestDisplacedSaysWhy(t *testing.T) {
+	r := newRigWith(t, 1, []controller.Option{controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr"), MaxRequests: 2})}, nil, newModelServer(t))
+	r.hold(t, "other", 1)
+	r.queue(t, "a", 1)
+	answer := make(chan refused, 1)
+	go func() { answer <- r.byHTTP(t) }()
+	r.waiting(t, 2)
+	go func() {
+		_, _ = r.control.EnqueueAndWait(t.Context(), &controller.Request{Flow: policies.FlowKey{ID: "b"}})
+	}()
+	if got := <-answer; got.code != "queue_share" || got.by != "queue_share" || got.status != 429 || got.reason != "rejected-saturated" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// TestRetryAfter wants clients to come back when there is room, as far as that is known.
+func TestRetryAfter(t *testing.T) {
+	var d drain
+	if got := d.within(1, 10); got != 0 || retryAfter(got) != 1 {
+		t.Errorf("before any request ended: %v, %d s", got, retryAfter(got))
+	}
+	for range 100 {
+		d.learn(20 * time.Second)
+	}
+	for _, c := range []struct{ ended, inFlight, seconds int64 }{{1, 4, 5}, {1, 1000, 1}, {40, 4, 200}, {1, 0, 20}, {1 << 40, 1, 3600}} {
+		if got := retryAfter(d.within(c.ended, c.inFlight)); int64(got) != c.seconds {
+			t.Errorf("%d requests to end of %d in flight, at 20 s each: %d s, want %d", c.ended, c.inFlight, got, c.seconds)
+		}
+	}
+}
