@@ -58,6 +58,7 @@ type Controller struct {
 	nextSeq  atomic.Uint64
 	draining atomic.Bool
 	pending  atomic.Int64 // requests that are waiting or in flight
+	waiting  atomic.Int64 // those that are waiting
 	idle     chan struct{}
 	closed   sync.Once
 	eviction atomic.Pointer[core.Eviction]
@@ -116,6 +117,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 		r.enqueued = time.Now()
 	}
 	r.decided = c.signals.get()
+	c.waiting.Add(1)
 	c.driver.post(event{do: (*driver).enqueued, request: r})
 	select {
 	case <-r.decided:
@@ -124,6 +126,7 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 		c.driver.post(event{do: (*driver).cancelled, seq: r.seq, err: err})
 		<-r.decided
 	}
+	c.waiting.Add(-1)
 	c.signals.put(r.decided)
 	outcome, err := r.outcome, r.err
 	if outcome == Dispatched {
@@ -159,6 +162,9 @@ func (c *Controller) revoke(seq uint64) {
 		close(revoked.(chan struct{}))
 	}
 }
+
+// Waiting returns how many requests wait here at the moment.
+func (c *Controller) Waiting() int { return int(c.waiting.Load()) }
 
 // Place says to which endpoint a dispatched request went, by its address.
 func (c *Controller) Place(r *Request, endpoint string) {
@@ -238,7 +244,7 @@ func (c *Controller) Turns() (turns, grants uint64) {
 // many requests they take in flight. Call it when they change, and for a
 // detector that reads metrics whenever there are new readings.
 func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointAccessor) {
-	var addresses []string
+	addresses := make([]string, 0, len(endpoints))
 	for _, e := range endpoints {
 		if a := e.Address(); a != "" {
 			addresses = append(addresses, a)

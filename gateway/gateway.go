@@ -19,7 +19,7 @@ type Config struct {
 	// Controller decides when a request may go.
 	Controller *controller.Controller
 	// Endpoints says which model servers there are and how one is chosen. New sets its
-	// Logger, Changed and Others itself; leave them empty.
+	// Logger, Changed, Others and Waiting itself; leave them empty.
 	Endpoints endpoints.Config
 	// Tenants says whose a request is.
 	Tenants Tenants
@@ -86,6 +86,7 @@ func New(cfg Config) *Gateway {
 	}
 	g.SetTenants(cfg.Tenants)
 	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others
+	cfg.Endpoints.Waiting = func() bool { return cfg.Controller.Waiting() > 0 }
 	cfg.Endpoints.Changed = func(usable []policies.EndpointAccessor) {
 		g.readings.look(time.Now(), cfg.Controller.Readings())
 		cfg.Controller.Observe(context.Background(), usable)

@@ -16,6 +16,8 @@ import (
 const (
 	// broadcastEvery is how long observations are collected before they are sent.
 	broadcastEvery = 20 * time.Millisecond
+	// repeatEvery is how long readings that tell nothing new are collected.
+	repeatEvery = 200 * time.Millisecond
 	// maxPlaced is how many prefixes are sent at a time; further ones are not sent.
 	maxPlaced = 8192
 )
@@ -29,6 +31,7 @@ type board struct {
 	mu      sync.Mutex
 	pending coordinator.Observations
 	placed  int
+	news    bool // something of it is new
 }
 
 func newBoard(p *Pool) *board {
@@ -41,30 +44,41 @@ func newBoard(p *Pool) *board {
 func (b *board) run(ctx context.Context) {
 	ticker := time.NewTicker(broadcastEvery)
 	defer ticker.Stop()
-	for {
+	for sent := time.Now(); ; {
+		var now time.Time
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case now = <-ticker.C:
 		}
-		b.mu.Lock()
-		o := b.pending
-		b.pending, b.placed = coordinator.Observations{}, 0
-		b.mu.Unlock()
-		if len(o.Readings)+len(o.Placements) > 0 {
+		if o := b.take(now.Sub(sent) >= repeatEvery); len(o.Readings)+len(o.Placements) > 0 {
 			b.pool.cfg.Fleet.Broadcast(o)
+			sent = now
 		}
 	}
 }
 
+// take returns what is to be sent: nothing as long as there is nothing new, unless it is
+// time for what is as before.
+func (b *board) take(all bool) (o coordinator.Observations) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.news || all {
+		o = b.pending
+		b.pending, b.placed, b.news = coordinator.Observations{}, 0, false
+	}
+	return o
+}
+
 // read collects a reading that is to be sent.
-func (b *board) read(r coordinator.Reading) {
+func (b *board) read(r coordinator.Reading, news bool) {
 	if b == nil {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pending.Readings = append(b.pending.Readings, r)
+	b.news = b.news || news
 }
 
 // place notes prefixes that are new at an endpoint.
@@ -74,6 +88,7 @@ func (b *board) place(endpoint string, prefixes []uint64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.news = true
 	if b.placed += len(prefixes); b.placed <= maxPlaced {
 		b.pending.Placements = append(b.pending.Placements, coordinator.Placement{Endpoint: endpoint, Prefixes: prefixes})
 	}
@@ -91,7 +106,7 @@ func (b *board) Observed(o coordinator.Observations) {
 	for i := range o.Readings {
 		r := &o.Readings[i]
 		if e := b.pool.find(r.Endpoint); e != nil {
-			e.foreign.Store(time.Now().UnixNano())
+			e.heard.Store(b.pool.since(time.Now()))
 			e.take(&r.EndpointMetrics)
 		}
 	}

@@ -2,6 +2,7 @@ package endpoints
 
 import (
 	"net/url"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -18,8 +19,15 @@ type Endpoint struct {
 
 	own     *load
 	health  health
-	reading atomic.Pointer[policies.EndpointMetrics]
-	foreign atomic.Int64 // when another replica last read it, in nanoseconds since 1970
+	reading atomic.Pointer[policies.EndpointMetrics] // the last one, by whichever replica
+
+	// Of the scraper. Times are nanoseconds since the pool began.
+	held     atomic.Int64 // until when the reading was known to hold: nothing went on
+	tried    atomic.Int64 // when this replica last began to read it
+	heard    atomic.Int64 // when another replica's reading last came, or the endpoint joined
+	scraping atomic.Bool  // it is being read
+	unread   atomic.Bool  // it could not be
+	failed   string       // why; only for who scrapes
 }
 
 // load is what this replica has at an address, also while the source does not list it.
@@ -49,16 +57,56 @@ func (e *Endpoint) InFlightTokens() int64 {
 	return e.own.tokens.Load() + e.pool.cfg.Others()[e.address].Tokens
 }
 
-// Metrics implements policies.EndpointAccessor.
+// Metrics implements policies.EndpointAccessor. A reading that was taken while nothing went
+// on counts as taken now, until the next is due.
 func (e *Endpoint) Metrics() policies.EndpointMetrics {
-	if m := e.reading.Load(); m != nil {
-		return *m
+	last := e.reading.Load()
+	if last == nil {
+		return policies.EndpointMetrics{}
 	}
-	return policies.EndpointMetrics{}
+	m := *last
+	if held := e.pool.time(&e.held); held.After(m.ReadAt) {
+		m.ReadAt = held
+	}
+	return m
 }
 
-// readAt is when it was last read, by any replica.
-func (e *Endpoint) readAt() time.Time { return e.Metrics().ReadAt }
+// take uses a reading if it is newer than the last, and reports whether it tells more than
+// that the endpoint is at rest as before.
+func (e *Endpoint) take(m *policies.EndpointMetrics) (news bool) {
+	for {
+		last := e.reading.Load()
+		if last != nil && !m.ReadAt.After(last.ReadAt) {
+			return false
+		}
+		if e.reading.CompareAndSwap(last, m) {
+			return last == nil || m.Running+m.Waiting+last.Running+last.Waiting > 0 || m.KVCacheUsage != last.KVCacheUsage ||
+				!slices.Equal(m.LoadedModels, last.LoadedModels)
+		}
+	}
+}
+
+// resting reports whether nothing goes on at the endpoint, as far as is known here.
+func (e *Endpoint) resting() bool {
+	m := e.reading.Load()
+	return m != nil && m.Running == 0 && m.Waiting == 0 && !e.unread.Load() && e.InFlight() == 0
+}
+
+// holds notes that the reading holds.
+func (e *Endpoint) holds(now time.Time) { e.held.Store(e.pool.since(now)) }
+
+// lastRead is when it was last read, by any replica; lastTried when this one last began to;
+// lastHeard when another's reading came, or the endpoint joined.
+func (e *Endpoint) lastRead() time.Time {
+	if m := e.reading.Load(); m != nil {
+		return m.ReadAt
+	}
+	return time.Time{}
+}
+
+func (e *Endpoint) lastTried() time.Time { return e.pool.time(&e.tried) }
+
+func (e *Endpoint) lastHeard() time.Time { return e.pool.time(&e.heard) }
 
 // metricsURL is where its own metrics are.
 func (e *Endpoint) metricsURL() string { return e.pool.cfg.MetricsAt.of(e.spec.Load()) }
@@ -104,7 +152,9 @@ type Slot struct {
 }
 
 func (e *Endpoint) slot(tokens int64) *Slot {
-	e.own.inFlight.Add(1)
+	if e.own.inFlight.Add(1) == 1 {
+		e.pool.awake(e)
+	}
 	e.own.tokens.Add(tokens)
 	return &Slot{Endpoint: e, cost: tokens}
 }

@@ -1,15 +1,11 @@
 package endpoints
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
-
-	dto "github.com/prometheus/client_model/go"
-	"github.com/prometheus/common/expfmt"
-	"github.com/prometheus/common/model"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -50,93 +46,106 @@ func TensorRTLLMMetrics() MetricNames {
 // errNoMetrics says that an endpoint answers and none of the metrics is there.
 var errNoMetrics = errors.New("none of the metrics is exported")
 
-// parseMetrics reads the named metrics of a text in Prometheus's format. A metric
-// with several series, such as one for each model, is added up; the KV cache's is
-// the fullest.
-func parseMetrics(text io.Reader, names MetricNames) (*policies.EndpointMetrics, error) {
-	parser := expfmt.NewTextParser(model.UTF8Validation)
-	families, err := parser.TextToMetricFamilies(text)
-	if err != nil {
-		return nil, err
+// metricsReader finds the wanted metrics in an endpoint's page.
+type metricsReader struct{ waiting, running, kvCache, lora selector }
+
+func newMetricsReader(names *MetricNames) metricsReader {
+	return metricsReader{
+		waiting: newSelector(names.Waiting), running: newSelector(names.Running),
+		kvCache: newSelector(names.KVCacheUsage), lora: newSelector(names.LoRA),
 	}
-	waiting, running, kv := series(families, names.Waiting), series(families, names.Running), series(families, names.KVCacheUsage)
-	if len(waiting) == 0 && len(kv) == 0 {
-		return nil, fmt.Errorf("%w: %s, %s", errNoMetrics, names.Waiting, names.KVCacheUsage)
-	}
-	m := &policies.EndpointMetrics{}
-	for _, s := range waiting {
-		m.Waiting += int(value(s))
-	}
-	for _, s := range running {
-		m.Running += int(value(s))
-	}
-	for _, s := range kv {
-		m.KVCacheUsage = max(m.KVCacheUsage, value(s))
-	}
-	adapters(m, series(families, names.LoRA))
-	return m, nil
 }
 
-// series returns a metric's series: those with the given label where the name says
-// one, as in name{label=value}.
-func series(families map[string]*dto.MetricFamily, name string) []*dto.Metric {
-	name, selector, some := strings.Cut(strings.TrimSuffix(name, "}"), "{")
-	all := families[name].GetMetric()
+// selector names a metric's series: those with the given label where the name says one,
+// as in name{label=value}.
+type selector struct {
+	name, label, value string
+	labelled           bool
+}
+
+func newSelector(name string) (s selector) {
+	name, of, labelled := strings.Cut(strings.TrimSuffix(name, "}"), "{")
+	label, value, _ := strings.Cut(of, "=")
+	return selector{name, label, strings.Trim(value, `"`), labelled}
+}
+
+// selects reports whether a sample is of the series.
+func (s *selector) selects(m *sample) bool {
+	return s.name != "" && string(m.name) == s.name && (!s.labelled || string(m.label(s.label)) == s.value)
+}
+
+// read reads the wanted metrics of a text in Prometheus's format; a last line that does
+// not end may be cut off and is passed over, like every line of other metrics. A metric
+// with several series, such as one for each model, is added up; the KV cache's is the
+// fullest. It allocates the adapters' names alone.
+func (r *metricsReader) read(text []byte, m *policies.EndpointMetrics) error {
+	*m = policies.EndpointMetrics{}
+	some, newest := false, -1.0
+	for {
+		end := bytes.IndexByte(text, '\n')
+		if end < 0 {
+			break
+		}
+		line := skipBlanks(text[:end])
+		text = text[end+1:]
+		name := r.wanted(line)
+		if name == 0 {
+			continue
+		}
+		s, err := parseSample(line, name)
+		if err != nil {
+			return err
+		}
+		if r.waiting.selects(&s) {
+			m.Waiting += int(s.value)
+			some = true
+		}
+		if r.running.selects(&s) {
+			m.Running += int(s.value)
+		}
+		if r.kvCache.selects(&s) {
+			m.KVCacheUsage = max(m.KVCacheUsage, s.value)
+			some = true
+		}
+		if r.lora.selects(&s) && s.value > newest { // its value is its time
+			newest = s.value
+			adapters(m, &s)
+		}
+	}
 	if !some {
-		return all
+		return fmt.Errorf("%w: %s, %s", errNoMetrics, r.waiting.name, r.kvCache.name)
 	}
-	key, want, _ := strings.Cut(selector, "=")
-	var matching []*dto.Metric
-	for _, s := range all {
-		if label(s, key) == strings.Trim(want, `"`) {
-			matching = append(matching, s)
-		}
-	}
-	return matching
+	return nil
 }
 
-func label(s *dto.Metric, name string) string {
-	for _, l := range s.GetLabel() {
-		if l.GetName() == name {
-			return l.GetValue()
+// wanted returns the length of the name of the metric that a line is a sample of, if that
+// is looked for, and 0 if not.
+func (r *metricsReader) wanted(line []byte) int {
+	for _, s := range [...]*selector{&r.waiting, &r.running, &r.kvCache, &r.lora} {
+		n := len(s.name)
+		if len(line) > n && n > 0 && string(line[:n]) == s.name && !isWord(line[n]) && line[n] != ':' {
+			return n
 		}
 	}
-	return ""
+	return 0
 }
 
 // maxAdapters bounds how many adapters' names are kept of an endpoint.
 const maxAdapters = 256
 
-// adapters reads the LoRA adapters from the newest series: its value is its time.
-func adapters(m *policies.EndpointMetrics, all []*dto.Metric) {
-	var newest *dto.Metric
-	for _, s := range all {
-		if newest == nil || value(s) > value(newest) {
-			newest = s
-		}
-	}
-	if newest == nil {
-		return
-	}
-	names := func(text string) (list []string) {
-		for name := range strings.SplitSeq(text, ",") {
-			if name = strings.TrimSpace(name); name != "" && len(list) < maxAdapters {
-				list = append(list, strings.Clone(name))
+// adapters reads the LoRA adapters from a series' labels.
+func adapters(m *policies.EndpointMetrics, s *sample) {
+	names := func(text []byte) (list []string) {
+		for name := range bytes.SplitSeq(text, []byte(",")) {
+			if name = bytes.TrimSpace(name); len(name) > 0 && len(list) < maxAdapters {
+				list = append(list, string(name))
 			}
 		}
 		return list
 	}
-	m.LoadedModels, m.WaitingModels = names(label(newest, "running_lora_adapters")), names(label(newest, "waiting_lora_adapters"))
-	if n, err := strconv.Atoi(label(newest, "max_lora")); err == nil && n > 0 {
+	m.LoadedModels, m.WaitingModels = names(s.label("running_lora_adapters")), names(s.label("waiting_lora_adapters"))
+	m.MaxLoadedModels = 0
+	if n, err := strconv.Atoi(string(s.label("max_lora"))); err == nil && n > 0 {
 		m.MaxLoadedModels = min(n, 1<<20)
 	}
-}
-
-// value is a sample's value within bounds: it comes from the network.
-func value(m *dto.Metric) float64 {
-	v := m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
-	if !(v > 0) { // negative, or not a number
-		return 0
-	}
-	return min(v, 1e10)
 }

@@ -1,12 +1,19 @@
 package endpoints
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -31,27 +38,200 @@ func TestParseMetrics(t *testing.T) {
 			policies.EndpointMetrics{Running: 1e10},
 		},
 	} {
-		got, err := parseMetrics(strings.NewReader(c.text), c.names)
-		if err != nil {
+		var got policies.EndpointMetrics
+		if err := read(&c.names, []byte(c.text), &got); err != nil {
 			t.Errorf("%s: %v", name, err)
-		} else if diff := cmp.Diff(c.want, *got); diff != "" {
+		} else if diff := cmp.Diff(c.want, got); diff != "" {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	if _, err := parseMetrics(strings.NewReader("up 1\n"), VLLMMetrics()); !errors.Is(err, errNoMetrics) {
-		t.Errorf("without the metrics: %v", err)
-	}
-	if _, err := parseMetrics(strings.NewReader("<html>"), VLLMMetrics()); err == nil {
-		t.Error("a page was read as metrics")
+	names := VLLMMetrics()
+	for text, want := range map[string]error{
+		"up 1\n":                      errNoMetrics,
+		"<html>":                      errNoMetrics,
+		"vllm:num_requests_waiting 1": errNoMetrics, // may be 10
+		"vllm:num_requests_waiting{model_name=\"a} 3\n": errSample,
+		"vllm:num_requests_waiting three\n":             errSample,
+	} {
+		if err := read(&names, []byte(text), new(policies.EndpointMetrics)); !errors.Is(err, want) {
+			t.Errorf("%q: %v, want %v", text, err, want)
+		}
 	}
 }
 
+// TestReadAllocates wants no allocation of what is read again and again.
+func TestReadAllocates(t *testing.T) {
+	names := TensorRTLLMMetrics()
+	names.Running = VLLMMetrics().Running
+	r, page := newMetricsReader(&names), vllmPage(48<<10)
+	page = append(page, "nv_trt_llm_request_metrics{model=\"m\",request_type=\"waiting\"} 3\n"...)
+	var m policies.EndpointMetrics
+	if n := testing.AllocsPerRun(10, func() {
+		if err := r.read(page, &m); err != nil {
+			t.Fatal(err)
+		}
+	}); n > 0 || m.Waiting != 3 || m.Running != 2 {
+		t.Errorf("%v allocations to read %+v", n, m)
+	}
+}
+
+func read(names *MetricNames, text []byte, m *policies.EndpointMetrics) error {
+	r := newMetricsReader(names)
+	return r.read(text, m)
+}
+
+// vllmPage is a page of about that size, with vLLM's metrics among those of its histograms.
+func vllmPage(size int) []byte {
+	var b bytes.Buffer
+	b.WriteString("# HELP vllm:num_requests_running Number of requests in model execution batches.\n# TYPE vllm:num_requests_running gauge\n" +
+		"vllm:num_requests_running{engine=\"0\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} 2.0\n" +
+		"# HELP vllm:num_requests_waiting Number of requests waiting to be processed.\n# TYPE vllm:num_requests_waiting gauge\n" +
+		"vllm:num_requests_waiting{engine=\"0\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} 1.0\n" +
+		"# HELP vllm:kv_cache_usage_perc KV-cache usage. 1 means 100 percent usage.\n# TYPE vllm:kv_cache_usage_perc gauge\n" +
+		"vllm:kv_cache_usage_perc{engine=\"0\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} 0.25\n" +
+		"# HELP vllm:lora_requests_info Running stats on lora requests.\n# TYPE vllm:lora_requests_info gauge\n" +
+		"vllm:lora_requests_info{max_lora=\"4\",running_lora_adapters=\"sql,chat\",waiting_lora_adapters=\"\"} 1.7e+09\n")
+	for i := 0; b.Len() < size; i++ {
+		_, _ = fmt.Fprintf(&b, "# HELP vllm:histogram_%d_seconds Histogram of a time in seconds.\n# TYPE vllm:histogram_%d_seconds histogram\n", i, i)
+		for le := range 20 {
+			_, _ = fmt.Fprintf(&b, "vllm:histogram_%d_seconds_bucket{engine=\"0\",le=\"%d.0\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} %d.0\n", i, le, 17*le)
+		}
+		_, _ = fmt.Fprintf(&b, "vllm:histogram_%d_seconds_count{engine=\"0\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} 340.0\n", i)
+		_, _ = fmt.Fprintf(&b, "vllm:histogram_%d_seconds_sum{engine=\"0\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} 3400.5\n", i)
+	}
+	return b.Bytes()
+}
+
+// FuzzParseMetrics reads a page as Prometheus's own parser does, where that takes the
+// whole page.
 func FuzzParseMetrics(f *testing.F) {
 	f.Add("vllm:num_requests_waiting{model_name=\"a\"} 3\n")
+	f.Add("vllm:num_requests_waiting { model_name = \"a\\\\\" , } 3 17\n\tvllm:kv_cache_usage_perc 1e-3\n")
+	f.Add("# TYPE vllm:num_requests_running gauge\nvllm:num_requests_running{a=\"}\",\"b\"=\"\\n\"} +Inf\nvllm:kv_cache_usage_perc .5\n")
+	f.Add("vllm:lora_requests_info{max_lora=\"4\",running_lora_adapters=\"x, y\"} 2\nvllm:lora_requests_info{max_lora=\"5\"} 1\nvllm:kv_cache_usage_perc NaN\n")
+	f.Add(string(vllmPage(2 << 10)))
 	f.Fuzz(func(t *testing.T, text string) {
-		m, err := parseMetrics(strings.NewReader(text), VLLMMetrics())
-		if err == nil && (m.Waiting < 0 || m.Running < 0 || !(m.KVCacheUsage >= 0)) {
-			t.Errorf("%q: %+v", text, m)
+		for _, names := range []MetricNames{VLLMMetrics(), {Waiting: `vllm:num_requests_waiting{model_name=a}`, KVCacheUsage: "vllm:kv_cache_usage_perc"}} {
+			var got policies.EndpointMetrics
+			err := read(&names, []byte(text), &got)
+			if err == nil && (got.Waiting < 0 || got.Running < 0 || !(got.KVCacheUsage >= 0)) {
+				t.Errorf("%q: %+v", text, got)
+			}
+			want, wantErr := parseByLibrary(text, &names)
+			switch {
+			case errors.Is(wantErr, errNotComparable):
+			case (err == nil) != (wantErr == nil):
+				t.Errorf("%q: %v, the library says %v", text, err, wantErr)
+			case err == nil:
+				if diff := cmp.Diff(*want, got); diff != "" {
+					t.Errorf("%q: other than the library: %s", text, diff)
+				}
+			}
+		}
+	})
+}
+
+// errNotComparable says that Prometheus's parser refuses the page as a whole, or that it
+// has what no model server exports: a wanted metric as a histogram, or a name in quotes.
+var errNotComparable = errors.New("not comparable")
+
+var quotedName = regexp.MustCompile(`(?m)^[^#{]*"|^\s*\{`)
+
+// parseByLibrary reads a page by Prometheus's own parser.
+func parseByLibrary(text string, names *MetricNames) (*policies.EndpointMetrics, error) {
+	parser := expfmt.NewTextParser(model.UTF8Validation)
+	families, err := parser.TextToMetricFamilies(strings.NewReader(text))
+	if err != nil || quotedName.MatchString(text) {
+		return nil, errNotComparable
+	}
+	for _, f := range families {
+		switch f.GetType() {
+		case dto.MetricType_SUMMARY, dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
+			return nil, errNotComparable
+		}
+	}
+	series := func(name string) (matching []*dto.Metric) {
+		s := newSelector(name)
+		for _, m := range families[s.name].GetMetric() {
+			if !s.labelled || labelOf(m, s.label) == s.value {
+				matching = append(matching, m)
+			}
+		}
+		return matching
+	}
+	waiting, kv := series(names.Waiting), series(names.KVCacheUsage)
+	if len(waiting) == 0 && len(kv) == 0 {
+		return nil, errNoMetrics
+	}
+	m := &policies.EndpointMetrics{}
+	for _, s := range waiting {
+		m.Waiting += int(valueOf(s))
+	}
+	for _, s := range series(names.Running) {
+		m.Running += int(valueOf(s))
+	}
+	for _, s := range kv {
+		m.KVCacheUsage = max(m.KVCacheUsage, valueOf(s))
+	}
+	var newest *dto.Metric
+	for _, s := range series(names.LoRA) {
+		if newest == nil || valueOf(s) > valueOf(newest) {
+			newest = s
+		}
+	}
+	if newest == nil {
+		return m, nil
+	}
+	list := func(label string) (names []string) {
+		for _, name := range strings.Split(labelOf(newest, label), ",") {
+			if name = strings.TrimSpace(name); name != "" && len(names) < maxAdapters {
+				names = append(names, name)
+			}
+		}
+		return names
+	}
+	m.LoadedModels, m.WaitingModels = list("running_lora_adapters"), list("waiting_lora_adapters")
+	if n, err := strconv.Atoi(labelOf(newest, "max_lora")); err == nil && n > 0 {
+		m.MaxLoadedModels = min(n, 1<<20)
+	}
+	return m, nil
+}
+
+func labelOf(m *dto.Metric, name string) string {
+	for _, l := range m.GetLabel() {
+		if l.GetName() == name {
+			return l.GetValue()
+		}
+	}
+	return ""
+}
+
+func valueOf(m *dto.Metric) float64 {
+	v := m.GetGauge().GetValue() + m.GetCounter().GetValue() + m.GetUntyped().GetValue()
+	if !(v > 0) {
+		return 0
+	}
+	return min(v, 1e10)
+}
+
+func BenchmarkParse(b *testing.B) {
+	page, names := vllmPage(48<<10), VLLMMetrics()
+	b.Run("ours", func(b *testing.B) {
+		b.ReportAllocs()
+		r, m := newMetricsReader(&names), policies.EndpointMetrics{}
+		for b.Loop() {
+			if err := r.read(page, &m); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+	b.Run("library", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			parser := expfmt.NewTextParser(model.UTF8Validation)
+			if _, err := parser.TextToMetricFamilies(bytes.NewReader(page)); err != nil {
+				b.Fatal(err)
+			}
 		}
 	})
 }

@@ -29,10 +29,13 @@ type Config struct {
 	// waits for a new reading of every endpoint.
 	Changed func([]policies.EndpointAccessor)
 	Observe time.Duration
-	// Scrape names the endpoints' own metrics, which are read every Interval; nil to
-	// read none. A shorter interval sees changes sooner and costs the endpoints more.
+	// Scrape names the endpoints' own metrics, which are read every Interval, 50 ms by
+	// default; nil to read none. A shorter interval sees changes sooner and costs the endpoints more. An
+	// endpoint at which nothing goes on is read every 2 s; Waiting says whether a
+	// request waits here, which may be for what it would say; none by default.
 	Scrape   *MetricNames
 	Interval time.Duration
+	Waiting  func() bool
 	// Engines are the names of endpoints that say by a label which engine they run;
 	// MetricsAt says where the metrics are.
 	Engines   Engines
@@ -78,6 +81,8 @@ type Pool struct {
 	cfg      Config
 	prefixes *prefixes // nil if nothing asks for them
 	board    *board    // nil for a replica without a fleet
+	scraper  *scraper  // nil if no metrics are read
+	began    time.Time
 	scrapes  atomic.Uint64
 	draw     func() float64
 	rotate   atomic.Uint64
@@ -101,10 +106,16 @@ func New(cfg Config) *Pool {
 	if cfg.Changed == nil {
 		cfg.Changed = func([]policies.EndpointAccessor) {}
 	}
+	if cfg.Interval <= 0 {
+		cfg.Interval = 50 * time.Millisecond
+	}
+	if cfg.Waiting == nil {
+		cfg.Waiting = func() bool { return false }
+	}
 	if cfg.Profile.Picker == nil {
 		cfg.Profile = LeastLoaded()
 	}
-	p := &Pool{cfg: cfg, draw: rand.Float64, loads: make(map[string]*load)}
+	p := &Pool{cfg: cfg, began: time.Now(), draw: rand.Float64, loads: make(map[string]*load)}
 	p.all.Store(&[]*Endpoint{})
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	for _, s := range cfg.Profile.Scorers {
@@ -117,10 +128,16 @@ func New(cfg Config) *Pool {
 		cfg.Fleet.Listen(p.board)
 		p.running.Go(func() { p.board.run(p.ctx) })
 	}
+	if cfg.Scrape != nil {
+		p.scraper = newScraper(p)
+	}
 	if static, ok := cfg.Source.(Static); ok {
 		p.update(static) // there from the start
 	} else {
 		p.running.Go(p.follow)
+	}
+	if cfg.Scrape != nil {
+		p.running.Go(p.scraper.run)
 	}
 	if cfg.Observe > 0 {
 		p.running.Go(p.observe)
@@ -165,11 +182,11 @@ func (p *Pool) update(specs []Spec) {
 				p.loads[address] = &load{}
 			}
 			e = &Endpoint{address: address, pool: p, own: p.loads[address], gone: make(chan struct{})}
+			joined := p.since(time.Now())
+			e.heard.Store(joined)
+			e.tried.Store(joined - int64(p.cfg.Interval)) // it is due
 			e.spec.Store(spec)
 			p.cfg.Logger.Info("model server joined the pool", zap.String("endpoint", e.Name()), zap.String("address", address))
-			if p.cfg.Scrape != nil {
-				p.running.Go(func() { p.scrape(e) })
-			}
 		}
 		e.spec.Store(spec)
 		delete(known, address)
@@ -194,10 +211,28 @@ func (p *Pool) Endpoints() []*Endpoint { return *p.all.Load() }
 // Scrapes returns how many times this replica read an endpoint's metrics.
 func (p *Pool) Scrapes() uint64 { return p.scrapes.Load() }
 
+// since is a time as the nanoseconds since the pool began, and time such a one's time.
+func (p *Pool) since(t time.Time) int64 { return int64(t.Sub(p.began)) }
+
+func (p *Pool) time(since *atomic.Int64) time.Time { return p.began.Add(time.Duration(since.Load())) }
+
+// awake has an endpoint read at once where something begins to go on: its last reading may
+// be from a time of rest.
+func (p *Pool) awake(e *Endpoint) {
+	if p.scraper == nil || time.Since(e.lastRead()) < p.cfg.Interval {
+		return
+	}
+	select {
+	case p.scraper.wanted <- e:
+	default: // there is more to read than can be: it will have its turn
+	}
+}
+
 // Notify calls Changed with the endpoints that can be used now.
 func (p *Pool) Notify() {
-	var usable []policies.EndpointAccessor
-	for _, e := range p.Endpoints() {
+	all := p.Endpoints()
+	usable := make([]policies.EndpointAccessor, 0, len(all))
+	for _, e := range all {
 		if e.health.usable() {
 			usable = append(usable, e)
 		}
@@ -230,7 +265,7 @@ func (p *Pool) observe() {
 // readSince reports whether every endpoint that can be used was read since then.
 func (p *Pool) readSince(then time.Time) bool {
 	for _, e := range p.Endpoints() {
-		if e.health.usable() && !e.readAt().After(then) {
+		if e.health.usable() && !e.Metrics().ReadAt.After(then) {
 			return false
 		}
 	}

@@ -1,11 +1,13 @@
 package endpoints
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"net/http"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -20,81 +22,155 @@ const (
 	scrapeTimeout = time.Second
 )
 
-// takeOver is how long an endpoint may go unread, and at least three intervals, before
-// the next replica in the hash order reads it, too. So a reader is replaced when it has
-// died and when it cannot reach the endpoint, without waiting for gossip.
-const takeOver = 300 * time.Millisecond
+const (
+	// takeOver is how long an endpoint's reading may be overdue, and at least three
+	// intervals, before the next replica in the hash order reads it, too. So a reader is
+	// replaced when it has died and when it cannot reach the endpoint, without waiting
+	// for gossip.
+	takeOver = 300 * time.Millisecond
+	// restEvery is how often an endpoint is read at which nothing goes on.
+	restEvery = 2 * time.Second
+	// looks is in how many parts the endpoints are looked at, one after the other in an
+	// interval, so that they are not all read at the same moment.
+	looks = 4
+)
 
-// onDuty reports whether this replica is to read an endpoint now.
-func (p *Pool) onDuty(e *Endpoint, since, now time.Time) bool {
-	rank := p.board.rank(e.address)
+// scraper reads the endpoints' metrics, each as often as is worth it and as far as it is
+// this replica's duty.
+type scraper struct {
+	pool   *Pool
+	client http.Client
+	wanted chan *Endpoint // to be read at once
+	waited int            // looks in a row at which a request waited
+	part   int            // that is looked at next
+}
+
+func newScraper(p *Pool) *scraper {
+	return &scraper{
+		pool: p, wanted: make(chan *Endpoint, 256),
+		client: http.Client{
+			Timeout: scrapeTimeout,
+			Transport: &http.Transport{
+				MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second,
+				DisableCompression: true,                                                                // costs both ends more than it spares the network
+				TLSClientConfig:    &tls.Config{InsecureSkipVerify: p.cfg.MetricsAt.InsecureSkipVerify}, //nolint:gosec // if it was asked for
+			},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }, // it reads this endpoint
+		},
+	}
+}
+
+// run reads until the pool is closed.
+func (s *scraper) run() {
+	defer s.client.CloseIdleConnections()
+	ticker := time.NewTicker(s.pool.cfg.Interval / looks)
+	defer ticker.Stop()
+	for range looks {
+		s.look(time.Now())
+	}
+	for {
+		select {
+		case <-s.pool.ctx.Done():
+			return
+		case e := <-s.wanted:
+			s.begin(e, time.Now())
+		case now := <-ticker.C:
+			s.look(now)
+		}
+	}
+}
+
+// look begins the readings that are due in a part of the endpoints.
+func (s *scraper) look(now time.Time) {
+	if s.waited++; !s.pool.cfg.Waiting() {
+		s.waited = 0
+	}
+	all := s.pool.Endpoints()
+	s.part = (s.part + 1) % looks
+	for i := s.part; i < len(all); i += looks {
+		if s.due(all[i], now) {
+			s.begin(all[i], now)
+		}
+	}
+}
+
+// pressed reports whether a request waits for longer than it takes to ask for leave: it
+// may wait for what an endpoint would say.
+func (s *scraper) pressed() bool { return s.waited > 1 }
+
+// due reports whether this replica is to read an endpoint now. A reading that was taken at
+// rest is held to be good until the next is due.
+func (s *scraper) due(e *Endpoint, now time.Time) bool {
+	every, resting := s.pool.cfg.Interval, !s.pressed() && e.resting()
+	if resting {
+		every = max(every, restEvery)
+	}
+	read := now.Sub(e.lastRead())
+	if resting && read < every+s.pool.late() {
+		e.holds(now)
+	}
+	since := min(read, now.Sub(e.lastTried()))
+	return since+s.pool.cfg.Interval/2 >= every && s.onDuty(e, now, every) // to the nearest look
+}
+
+// late is how much later than due a reading may come before another replica takes it.
+func (p *Pool) late() time.Duration { return max(takeOver, 3*p.cfg.Interval) }
+
+// onDuty reports whether this replica is to read an endpoint which is to be read so often.
+func (s *scraper) onDuty(e *Endpoint, now time.Time, every time.Duration) bool {
+	rank := time.Duration(s.pool.board.rank(e.address))
 	if rank == 0 {
 		return true
 	}
-	last := since
-	if foreign := time.Unix(0, e.foreign.Load()); foreign.After(last) {
-		last = foreign
+	patience := rank * s.pool.late()
+	if s.pressed() || e.own.inFlight.Load() > 0 { // the one on duty may not know that anything goes on
+		interval := s.pool.cfg.Interval
+		patience = min(patience, interval/2+rank*interval/8)
 	}
-	return now.Sub(last) > time.Duration(rank)*max(takeOver, 3*p.cfg.Interval)
+	return now.Sub(e.lastHeard()) > every+patience
 }
 
-// scrape reads an endpoint's metrics again and again, as far as it is this replica's
-// duty. A failure leaves the last reading, which grows stale, and is logged when it is
-// a new one.
-func (p *Pool) scrape(e *Endpoint) {
-	client := &http.Client{
-		Timeout:       scrapeTimeout,
-		Transport:     &http.Transport{MaxIdleConnsPerHost: 1, TLSClientConfig: &tls.Config{InsecureSkipVerify: p.cfg.MetricsAt.InsecureSkipVerify}}, //nolint:gosec // if it was asked for
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },                                                 // it reads this endpoint
-	}
-	defer client.CloseIdleConnections()
-	ticker := time.NewTicker(p.cfg.Interval)
-	defer ticker.Stop()
-	began, failed := time.Now(), ""
-	for now := began; ; {
-		if p.onDuty(e, began, now) {
-			p.scrapes.Add(1)
-			m, err := read(p.ctx, client, e.metricsURL(), p.names(e))
-			switch {
-			case p.ctx.Err() != nil:
-				return
-			case err == nil:
-				e.take(m)
-				p.board.read(coordinator.Reading{Endpoint: e.address, EndpointMetrics: *m})
-				failed = ""
-			case err.Error() != failed:
-				failed = err.Error()
-				p.cfg.Logger.Warn("a model server's metrics cannot be read", zap.String("endpoint", e.Name()), zap.Error(err))
-			}
-		}
-		select {
-		case <-p.ctx.Done():
-			return
-		case <-e.gone:
-			return
-		case now = <-ticker.C:
-		}
+// begin begins a reading, unless one is under way.
+func (s *scraper) begin(e *Endpoint, now time.Time) {
+	if e.scraping.CompareAndSwap(false, true) {
+		e.tried.Store(e.pool.since(now))
+		s.pool.running.Go(func() {
+			s.scrape(e)
+			e.scraping.Store(false)
+		})
 	}
 }
 
-// take uses a reading if it is newer than the last.
-func (e *Endpoint) take(m *policies.EndpointMetrics) {
-	for {
-		last := e.reading.Load()
-		if last != nil && !m.ReadAt.After(last.ReadAt) || e.reading.CompareAndSwap(last, m) {
-			return
-		}
+// scrape takes a reading. A failure leaves the last one, which grows stale, and is logged
+// when it is a new one.
+func (s *scraper) scrape(e *Endpoint) {
+	p := s.pool
+	p.scrapes.Add(1)
+	names := p.names(e)
+	m, err := s.read(p.ctx, e.metricsURL(), newMetricsReader(&names))
+	e.unread.Store(err != nil)
+	switch {
+	case p.ctx.Err() != nil:
+	case err == nil:
+		p.board.read(coordinator.Reading{Endpoint: e.address, EndpointMetrics: *m}, e.take(m))
+		e.failed = ""
+	case err.Error() != e.failed:
+		e.failed = err.Error()
+		p.cfg.Logger.Warn("a model server's metrics cannot be read", zap.String("endpoint", e.Name()), zap.Error(err))
 	}
 }
+
+// pages lends the memory that pages are read into.
+var pages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // read takes one reading.
-func read(ctx context.Context, client *http.Client, url string, names MetricNames) (*policies.EndpointMetrics, error) {
+func (s *scraper) read(ctx context.Context, url string, reader metricsReader) (*policies.EndpointMetrics, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
 		return nil, fmt.Errorf("scrape: %w", err)
 	}
 	at := time.Now()
-	res, err := client.Do(r)
+	res, err := s.client.Do(r)
 	if err != nil {
 		return nil, fmt.Errorf("scrape: %w", err)
 	}
@@ -102,8 +178,14 @@ func read(ctx context.Context, client *http.Client, url string, names MetricName
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("scrape %s: status %d", url, res.StatusCode)
 	}
-	m, err := parseMetrics(io.LimitReader(res.Body, maxScrape), names)
-	if err != nil {
+	page := pages.Get().(*bytes.Buffer)
+	defer pages.Put(page)
+	page.Reset()
+	if _, err := page.ReadFrom(io.LimitReader(res.Body, maxScrape)); err != nil {
+		return nil, fmt.Errorf("scrape %s: %w", url, err)
+	}
+	m := new(policies.EndpointMetrics)
+	if err := reader.read(page.Bytes(), m); err != nil {
 		return nil, fmt.Errorf("scrape %s: %w", url, err)
 	}
 	m.ReadAt = at

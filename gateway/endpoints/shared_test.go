@@ -73,11 +73,7 @@ func TestPrefixes(t *testing.T) {
 	first, _ := pools[0].Take(&Query{Model: "m", Prompt: prompt})
 	flush := func() {
 		for _, p := range pools {
-			p.board.mu.Lock()
-			o := p.board.pending
-			p.board.pending = coordinator.Observations{}
-			p.board.mu.Unlock()
-			p.cfg.Fleet.Broadcast(o)
+			p.cfg.Fleet.Broadcast(p.board.take(true))
 		}
 	}
 	flush()
@@ -149,21 +145,25 @@ func TestPrefixIndex(t *testing.T) {
 	})
 }
 
-// TestDuty has each endpoint read by one replica, and by the next when it says
-// nothing.
+// TestDuty has each endpoint read by one replica, by the next when it says nothing, and
+// sooner by one that has a request there.
 func TestDuty(t *testing.T) {
+	const every = 50 * time.Millisecond
 	c := &cluster{members: map[string]coordinator.Listener{}}
 	var pools []*Pool
 	for i := range 4 {
 		id := fmt.Sprint("r", i)
-		pools = append(pools, newPool(t, Config{Source: Static(specs("a", "b", "c", "d", "e", "f", "g", "h")), Replica: id, Fleet: member{c, id}, Interval: 50 * time.Millisecond}))
+		pools = append(pools, newPool(t, Config{Source: Static(specs("a", "b", "c", "d", "e", "f", "g", "h")), Replica: id, Fleet: member{c, id}, Interval: every}))
 	}
-	began := time.Now()
+	heard := time.Now()
 	on := func(p *Pool, address string, after time.Duration) bool {
-		return p.onDuty(p.find(address), began, began.Add(after))
+		return (&scraper{pool: p}).onDuty(p.find(address), heard.Add(after), every)
 	}
 	shares := map[int]int{}
 	for _, e := range pools[0].Endpoints() {
+		for _, p := range pools {
+			p.find(e.address).heard.Store(p.since(heard))
+		}
 		var order []int
 		for after := time.Duration(0); after < 2*time.Second; after += 10 * time.Millisecond {
 			for i, p := range pools {
@@ -171,7 +171,7 @@ func TestDuty(t *testing.T) {
 					order = append(order, i)
 				}
 			}
-			if n := len(order); n > 1+int(after/takeOver) {
+			if n := len(order); n > 1+int(max(0, after-every)/takeOver) {
 				t.Fatalf("%s: %d replicas read it after %v of silence", e.address, n, after)
 			}
 		}
@@ -180,10 +180,16 @@ func TestDuty(t *testing.T) {
 		}
 		shares[order[0]]++
 		second := pools[order[1]]
-		second.find(e.address).foreign.Store(began.Add(time.Second).UnixNano())
-		if on(second, e.address, time.Second+takeOver) || !on(second, e.address, time.Second+takeOver+takeOver/2) {
+		second.find(e.address).heard.Store(second.since(heard.Add(time.Second)))
+		if on(second, e.address, time.Second+takeOver) || !on(second, e.address, time.Second+every+takeOver+1) {
 			t.Errorf("%s: the second does not go by the last reading of another", e.address)
 		}
+		third := pools[order[2]]
+		slot := third.find(e.address).slot(1)
+		if on(third, e.address, every+every/2) || !on(third, e.address, 2*every) {
+			t.Errorf("%s: with a request there it is not read after two intervals of silence", e.address)
+		}
+		slot.Return()
 	}
 	if len(shares) < 3 {
 		t.Errorf("eight endpoints are read by %v", shares)

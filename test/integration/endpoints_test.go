@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/internal/pause"
 	"github.com/weirflow/weir/internal/redistest"
@@ -30,6 +31,8 @@ type counted struct {
 	each    []atomic.Int64
 	peak    []atomic.Int64
 	scrapes []atomic.Int64
+	others  atomic.Int64 // requests of others that each says to run
+	padding string       // what else its page of metrics has
 	mu      sync.Mutex
 	read    []time.Time // when each was last read
 	gap     []time.Duration
@@ -43,7 +46,8 @@ func startCounted(t *testing.T, n int) *counted {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/metrics" {
 				c.scraped(i)
-				_, _ = fmt.Fprintf(w, "vllm:num_requests_running %d\nvllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 0.1\n", c.each[i].Load())
+				_, _ = fmt.Fprintf(w, "%svllm:num_requests_running %d\nvllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 0.1\n",
+					c.padding, c.each[i].Load()+c.others.Load())
 				return
 			}
 			processes.Raise(&c.peak[i], c.each[i].Add(1))
@@ -255,6 +259,7 @@ func TestScrapes(t *testing.T) {
 	rates := map[int]float64{}
 	for _, n := range []int{1, 5} {
 		s := startCounted(t, 100)
+		s.others.Store(1)
 		f := s.fleet(t, n, "--config", cfg.file)
 		time.Sleep(time.Second)
 		rates[n] = s.rate(3 * time.Second)
@@ -297,6 +302,59 @@ func TestScrapes(t *testing.T) {
 	if r := rates[5] / rates[1]; r < 0.9 || r > 1.1 {
 		t.Errorf("%.0f readings a second by five replicas, %.0f by one", rates[5], rates[1])
 	}
+}
+
+// TestIdle measures what three replicas take while nothing goes on at 200 endpoints with
+// pages of 48 kB, and what a reading costs once each runs a request.
+func TestIdle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 15 s")
+	}
+	s := startCounted(t, 200)
+	s.padding = strings.Repeat("vllm:e2e_request_latency_seconds_bucket{engine=\"0\",le=\"0.3\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} 17.0\n", 430)
+	cfg := newConfigured(t)
+	cfg.write("plugins: [{type: utilization-detector}]")
+	f := s.fleet(t, 3, "--config", cfg.file)
+	const window = 4 * time.Second
+	measure := func(what string) (reads float64) {
+		time.Sleep(3 * time.Second)
+		before := cpuSeconds(t, f.Replicas)
+		reads = s.rate(window)
+		spent := cpuSeconds(t, f.Replicas) - before
+		t.Logf("%s: %.0f readings a second, %.1f%% of a core in all replicas together, %.2f ms a reading",
+			what, reads, 100*spent/window.Seconds(), 1000*spent/window.Seconds()/reads)
+		return reads
+	}
+	if idle := measure("at rest"); idle > 1.5*100 {
+		t.Errorf("%.0f readings a second at rest, want one of each endpoint in 2 s", idle)
+	}
+	if pool, err := processes.Get[gateway.PoolStatus](f.Replicas[0], "/v1/pool"); err != nil || pool.Saturation >= 1 {
+		t.Errorf("at rest: %+v, %v", pool, err)
+	}
+	s.others.Store(1)
+	if busy := measure("running one request each"); busy < 5*200 {
+		t.Errorf("%.0f readings a second of endpoints that run something, want one each in 50 ms", busy)
+	}
+}
+
+// cpuSeconds is the time of a CPU that the replicas have taken, as they export it.
+func cpuSeconds(t *testing.T, of []*processes.Replica) (sum float64) {
+	t.Helper()
+	for _, r := range of {
+		res, err := http.Get(r.Admin + "/metrics")
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		_ = res.Body.Close()
+		_, rest, ok := strings.Cut(string(text), "\nprocess_cpu_seconds_total ")
+		var seconds float64
+		if _, scanErr := fmt.Sscan(rest, &seconds); err != nil || !ok || scanErr != nil {
+			t.Fatalf("no process_cpu_seconds_total: %v, %v", err, scanErr)
+		}
+		sum += seconds
+	}
+	return sum
 }
 
 // TestTokensOverTheFleet limits tokens in flight at two servers, 200 in all, under
