@@ -26,7 +26,7 @@ type band struct {
 	capacity Capacity
 	scorer   policies.Scorer // nil: the ordering policy only compares
 	line     line            // of tickets that are only compared
-	v        float64         // virtual time, as last learnt from the ledger
+	v, level float64         // virtual time, and where flows begin, as last learnt from the ledger
 
 	flows   map[string]*flow
 	byID    []*flow // in the order of their ids, without fresh
@@ -118,6 +118,14 @@ func (bd *band) forget() {
 
 // counts reports whether the band's flows go by their counters.
 func (bd *band) counts() bool { return bd.kind == policies.Counting }
+
+// returns is where the ledger puts a flow, at least, that comes back from idleness.
+func (bd *band) returns(f *flow) float64 {
+	if f.known {
+		return bd.v
+	}
+	return max(bd.v, bd.level)
+}
 
 // charge is what serving the ticket adds to a counter of a flow of that weight.
 func charge(p policies.CountingPolicy, it *item, weight float64) float64 {

@@ -30,12 +30,12 @@ type flow struct {
 	room    int  // how many of its tickets may be offered, if so
 
 	counter float64 // as last learnt from the ledger
+	known   bool    // something was: the ledger has a counter
 	lift    float64 // what the ledger is expected to add for the idle time
 	own     float64 // what this replica served in an outage
 	pending float64 // the charges of offered
 	unsure  bool    // in band.unsure
 	idle    bool    // its next offer is the first since it was idle
-	left    bool    // its last ticket left unserved, perhaps for another queue
 	rank    float64 // of its next offer; the key in band.backlog
 
 	backlogIndex int
@@ -152,6 +152,6 @@ func (v *standingView) HeadScore() float64               { return v.offered[v.at
 // tell takes over the counter as the ledger knows it.
 func (f *flow) learn(counter float64) {
 	if f.band.counts() {
-		f.counter, f.lift, f.idle, f.left = counter, 0, false, false
+		f.counter, f.known, f.lift, f.idle = counter, true, 0, false
 	}
 }

@@ -10,6 +10,7 @@ type Offer struct {
 	// ticket's place in a band that does not count service.
 	Rank   float64
 	Charge float64
+	Weight float64
 	Score  float64
 	// Idle marks the first offer of a flow that was idle here.
 	Idle bool
@@ -116,7 +117,7 @@ func (it *item) stale() bool {
 func (it *item) asOffer() Offer {
 	f := it.flow
 	o := Offer{
-		Ticket: it.ID, Flow: it.Ticket.Flow, Charge: it.charge, Score: it.score, Rank: it.key,
+		Ticket: it.ID, Flow: it.Ticket.Flow, Charge: it.charge, Weight: f.weight, Score: it.score, Rank: it.key,
 		Idle: f.idle && f.offered[0] == it,
 	}
 	if f.limit.TokensPerMinute > 0 {

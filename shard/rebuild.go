@@ -22,13 +22,13 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 		bd.capacity = old.capacity
 		same := bd.cfg.Fairness.TypedName() == old.cfg.Fairness.TypedName() && bd.account == old.account && bd.kind == old.kind
 		if same {
-			bd.v, bd.picks.rank = old.v, old.picks.rank
+			bd.v, bd.level, bd.picks.rank = old.v, old.level, old.picks.rank
 		}
 		for _, f := range old.sorted() {
 			to := n.flow(bd, f.key)
 			to.since = now
 			if same {
-				to.counter, to.own, to.left = f.counter, f.own, f.left
+				to.counter, to.known, to.own = f.counter, f.known, f.own
 			}
 		}
 	}

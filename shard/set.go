@@ -81,7 +81,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 		f.idleNode.Remove()
 		f.idle = bd.account.LiftsIdle && !t.Waited
 		if f.idle {
-			f.lift = max(0, bd.v-f.counter-f.own)
+			f.lift = max(0, bd.returns(f)-f.counter-f.own)
 		}
 	}
 	s.items[t.ID] = it
@@ -110,7 +110,6 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 		return false
 	}
 	s.remove(it, now)
-	it.flow.left = it.flow.len == 0
 	return true
 }
 
@@ -215,10 +214,11 @@ func (s *Set) Rejoin() {
 	}
 }
 
-// Learn passes on what was learnt from the ledger about a band: V, and what other
-// replicas have queued. It must be called before Answered.
-func (s *Set) Learn(priority int, v float64, queued, bytes int64) {
+// Learn passes on what was learnt from the ledger about a band: V, its level, and what
+// other replicas have queued. It must be called before Answered.
+func (s *Set) Learn(priority int, v, level float64, queued, bytes int64) {
 	if bd := s.find(priority); bd != nil {
+		bd.level = level
 		if v > bd.v {
 			bd.v = v
 			bd.passed()

@@ -82,7 +82,7 @@ func TestFill(t *testing.T) {
 	cfg.MaxBytes = 1000
 	s := New(cfg)
 	flood(s, 0, 20, "a", 0)
-	s.Learn(0, 0, 30, 200)
+	s.Learn(0, 0, 0, 30, 200)
 	s.LearnOthers(50, 300)
 	band, made := s.Band(0)
 	if f := band.Fill(); made || f != (Fill{0.5, 400 / 1e9}) {
@@ -260,7 +260,7 @@ func TestPicksAreRankedByTurns(t *testing.T) {
 	turn()
 	taken(5)
 	turn()
-	s.Learn(0, 7, 0, 0) // others had their turns
+	s.Learn(0, 7, 7, 0, 0) // others had their turns
 	taken(10)
 	turn()
 	s.Remove(policies.TicketID{Ingress: "r", Seq: 11}, start) // a's last: its turn is over
@@ -374,8 +374,8 @@ func TestCapsCountTheFleet(t *testing.T) {
 	cfg.MaxRequests = 15
 	s := New(cfg)
 	flood(s, 0, 1, "a", 0)
-	s.Learn(0, 0, 7, 70) // other replicas hold 7 of the band's 10
-	s.Elsewhere(0, 0.1)  // no flow of theirs more than one
+	s.Learn(0, 0, 0, 7, 70) // other replicas hold 7 of the band's 10
+	s.Elsewhere(0, 0.1)     // no flow of theirs more than one
 	if refused, _ := flood(s, 10, 5, "a", 0); refused != 3 {
 		t.Errorf("%d of 5 were refused beside the 7 of others and 1 here, want 3", refused)
 	}
@@ -392,7 +392,7 @@ func TestLargestElsewhereMakesRoom(t *testing.T) {
 	here, there := New(testConfig(400)), New(testConfig(400))
 	flood(there, 0, 400, "flood", 0)
 	flood(here, 999, 1, "honest-0", 0)
-	here.Learn(0, 0, 400, 4000)
+	here.Learn(0, 0, 0, 400, 4000)
 	if !here.NearlyFull() {
 		t.Error("it is not time to ask what flows elsewhere hold")
 	}
@@ -404,13 +404,13 @@ func TestLargestElsewhereMakesRoom(t *testing.T) {
 	if refused, _ := flood(here, 2000, 1, "honest-0", 0); refused != 1 {
 		t.Error("more than a quarter beyond the cap was let in")
 	}
-	there.Learn(0, 0, 100, 1000)
+	there.Learn(0, 0, 0, 100, 1000)
 	there.Elsewhere(0, here.Largest(0))
 	trimmed := there.Trim(time.Time{})
 	if len(trimmed) != 100 {
 		t.Errorf("%d tickets made room, want 100", len(trimmed))
 	}
-	here.Learn(0, 0, 300, 3000)
+	here.Learn(0, 0, 0, 300, 3000)
 	here.Elsewhere(0, there.Largest(0))
 	if trimmed := here.Trim(time.Time{}); len(trimmed) != 0 {
 		t.Errorf("%d honest tickets were displaced", len(trimmed))
@@ -488,5 +488,33 @@ func TestAtLimitWaitsForRoom(t *testing.T) {
 	s.Room(policies.FlowKey{ID: "refused"}, 1, 1, start)
 	if offered := turn(); !slices.Equal(offered, []string{"refused"}) || s.HasLimited() {
 		t.Errorf("offered once there is room: %v, want what was refused; still asks for room: %v", offered, s.HasLimited())
+	}
+}
+
+// TestNewcomersRankAtTheLevel has many flows come that the ledger does not know: they do not
+// fill the offers before one that does not rank behind them.
+func TestNewcomersRankAtTheLevel(t *testing.T) {
+	s := New(testConfig(100))
+	offered := func() (flows []string) {
+		s.Refill()
+		s.Repeat(func(o Offer) { flows = append(flows, fmt.Sprintf("%s@%v", o.Flow.ID, o.Rank)) })
+		s.Answered()
+		return flows
+	}
+	flood(s, 0, 1, "steady", 0)
+	flood(s, 1, 1, "light", 0)
+	offered()
+	for _, it := range []uint64{0, 1} {
+		s.Taken(policies.TicketID{Ingress: "r", Seq: it}, 3, start)
+	}
+	s.Learn(0, 2, 3.5, 0, 0)
+	for n := range 8 {
+		flood(s, 10+n, 1, fmt.Sprint("new-", n), 0)
+	}
+	flood(s, 20, 1, "steady", 0)
+	flood(s, 21, 1, "light", 0)
+	// The newcomers' lift is for the ledger to add.
+	if got, want := fmt.Sprint(offered()), "[steady@3 light@3 new-0@0 new-1@0]"; got != want {
+		t.Errorf("offered are %s, want %s", got, want)
 	}
 }

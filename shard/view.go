@@ -87,16 +87,14 @@ func (s *Set) Flows(visit func(FlowView)) {
 	}
 }
 
-// Counters calls visit with every known counter that V does not imply. The counter of a
-// flow whose tickets moved to another queue counts as known, idle as the flow may look
-// here.
+// Counters calls visit with every counter that the ledger told.
 func (s *Set) Counters(visit func(key policies.FlowKey, counter float64)) {
 	for _, bd := range s.bands {
 		if !bd.counts() {
 			continue
 		}
 		for _, f := range bd.sorted() {
-			if f.counter > bd.v || !bd.account.LiftsIdle && f.counter > 0 || f.len > 0 || f.left {
+			if f.known {
 				visit(f.key, f.counter)
 			}
 		}
@@ -112,6 +110,9 @@ func (c Config) Charge(t Ticket) float64 {
 	}
 	return charge(p, &item{Ticket: t}, c.weight(t.Flow))
 }
+
+// Weight returns a flow's share of its band.
+func (s *Set) Weight(key policies.FlowKey) float64 { return s.cfg.weight(key) }
 
 func (c Config) weight(key policies.FlowKey) float64 {
 	if c.Weight == nil {

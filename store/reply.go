@@ -68,8 +68,9 @@ type Reply struct {
 // BandTotal is one priority over the whole fleet.
 type BandTotal struct {
 	Priority int
-	// VirtualTime is V of the sender's book in the band.
-	VirtualTime         float64
+	// VirtualTime is V of the sender's book in the band, and Level where a flow begins
+	// that the book does not know.
+	VirtualTime, Level  float64
 	Queued, QueuedBytes int64
 	InFlight            int64
 	// Largest is the most that a flow at another replica holds of the band's buffer,

@@ -118,8 +118,8 @@ type Band struct {
 	// Largest is what the flow that holds most of the band's buffer at the sender holds
 	// of it, for its weight, as a part of the buffer's caps; 0 if nothing is queued.
 	Largest float64
-	// VirtualTime is the sender's last known V; only with Register.
-	VirtualTime float64
+	// VirtualTime and Level are the sender's last known; only with Register.
+	VirtualTime, Level float64
 }
 
 // MaxSettlements is how many settlements a statement carries at most; the rest go with
@@ -179,6 +179,8 @@ type Offer struct {
 	Charge float64
 	// Score orders tickets of equal rank, lowest first; then the ticket's id.
 	Score float64
+	// Weight is its flow's, by which Charge was divided; 0 stands for 1.
+	Weight float64
 	// Idle marks the first ticket of a flow that the owner saw idle.
 	Idle bool
 	// Tokens is what it takes of its flow's tokens per minute.
@@ -193,6 +195,8 @@ type Settlement struct {
 	Policy   string
 	Delta    float64
 	Tokens   float64
+	// Weight is the flow's, by which Delta was divided; 0 if the level does not follow.
+	Weight float64
 	// Counter is the flow's counter after the grant that is settled. It is used if the
 	// ledger has forgotten the counter since.
 	Counter float64

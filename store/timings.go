@@ -12,13 +12,19 @@ type Timings struct {
 	// Recovery is how long a new generation waits at most for the members to
 	// register before it grants; 1 s.
 	Recovery time.Duration
-	// CounterIdle is how long the counter of a flow without offers is kept once
-	// it is at or below V, where the lift would restore as much; 10 s.
-	CounterIdle time.Duration
-	// CounterKeep is how long any counter of a flow without offers is kept; 1
-	// minute. Longer remembers debts longer and costs memory.
+	// CounterKeep is how long the counter of a flow without offers is kept; 5 minutes.
+	// A flow whose counter was forgotten is a newcomer when it comes back; see the level
+	// in docs/fairness.md. Longer remembers light flows and debts longer, and costs
+	// memory.
 	CounterKeep time.Duration
+	// CountersKept is of how many such flows at most in a book; 16,384. The longest idle
+	// are forgotten first.
+	CountersKept int
 }
+
+// ForgottenATurn is how many counters of a book a turn forgets at most. It is more than a
+// turn can add for long: as many as an owner offers, and some settlements.
+const ForgottenATurn = 64
 
 // WithDefaults returns the timings with unset fields filled in.
 func (t Timings) WithDefaults() Timings {
@@ -29,7 +35,9 @@ func (t Timings) WithDefaults() Timings {
 	}
 	fill(&t.Lease, 3*time.Second)
 	fill(&t.Recovery, time.Second)
-	fill(&t.CounterIdle, 10*time.Second)
-	fill(&t.CounterKeep, time.Minute)
+	fill(&t.CounterKeep, 5*time.Minute)
+	if t.CountersKept == 0 {
+		t.CountersKept = 16_384
+	}
 	return t
 }

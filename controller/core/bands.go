@@ -117,7 +117,7 @@ func (bs *bands) state(_ time.Time, s *store.Statement) {
 		s.Bands = append(s.Bands, store.Band{
 			Priority: b.Priority(), Policy: b.Policy(),
 			CountsService: b.Counts(), LiftsIdle: b.Account().LiftsIdle, HalfLife: b.Account().HalfLife,
-			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(),
+			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(), Level: b.Level(),
 		})
 	}
 }
@@ -135,7 +135,7 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 		stated := &s.Bands[at]
 		mine += stated.Queued
 		mineBytes += stated.QueuedBytes
-		bs.queues.set.Learn(total.Priority, total.VirtualTime, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)
+		bs.queues.set.Learn(total.Priority, total.VirtualTime, total.Level, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)
 	}
 	bs.queues.set.LearnOthers(r.Queued-mine, r.QueuedBytes-mineBytes)
 	bs.totals = Totals{InFlight: r.InFlight, Queued: r.Queued, QueuedBytes: r.QueuedBytes, Members: r.Members}

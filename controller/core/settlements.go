@@ -26,6 +26,7 @@ type settlements struct {
 func (st *settlements) settle(flow policies.FlowKey, policy string, delta, counter, tokens float64) {
 	st.pending = append(st.pending, store.Settlement{
 		Flow: flow.ID, Priority: flow.Priority, Policy: policy, Delta: delta, Counter: counter, Tokens: tokens,
+		Weight: st.queues.set.Weight(flow),
 	})
 	st.queues.set.Charged(flow, delta)
 	st.agenda.due = true

@@ -24,7 +24,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 		}
 		total := store.BandTotal{Priority: bd.priority, Queued: bd.queued, QueuedBytes: bd.bytes, InFlight: bd.inFlight}
 		if b := bd.named(s.Bands[i].Policy); b != nil {
-			total.VirtualTime = b.v / b.scale
+			total.VirtualTime, total.Level = b.v/b.scale, b.level/b.scale
 		}
 		reply.Bands = append(reply.Bands, total)
 	}

@@ -32,10 +32,11 @@ type book struct {
 	origin        int64   // the step at which one unit of service counted 1
 	scale         float64 // what it counts now
 	v             float64
+	level         float64 // where flows begin that the book does not know; see level.go
+	weight        float64 // of the flows that wait, together
 	flows         map[string]*flow
 	waiting       *heap.Heap[*flow] // flows with offers, the next to be served on top
 	idle          list.List[*flow]  // flows without offers, longest idle first
-	debts         list.List[*flow]  // those of them whose counter was above V when it was looked at
 }
 
 // flow is one flow's counter and standing offers.
@@ -48,10 +49,11 @@ type flow struct {
 	book    *book
 	counter float64
 	offers  heap.Heap[*offer]
-	index   int // in book.waiting
+	index   int     // in book.waiting
+	weight  float64 // while it waits
 
 	since    time.Time        // when it last had an offer or a settlement
-	idleNode list.Node[*flow] // in book.idle or book.debts while it has no offer
+	idleNode list.Node[*flow] // in book.idle while it has no offer
 }
 
 // offer is a ticket before the ledger; granted ones are kept until the owner
@@ -84,6 +86,14 @@ func (f *flow) rank() float64 {
 		return f.counter
 	}
 	return f.offers.Min().Rank
+}
+
+// weight is the offer's flow's.
+func (o *offer) weight() float64 {
+	if o.Weight > 0 {
+		return o.Weight
+	}
+	return 1
 }
 
 // before orders offers of equal rank.
@@ -121,14 +131,20 @@ func (b *book) flow(id string, counter float64, now time.Time) *flow {
 
 // stand puts an offer before the book.
 func (b *book) stand(o *offer, now time.Time) {
+	_, known := b.flows[o.Flow]
 	f := b.flow(o.Flow, o.Rank, now)
-	if o.Idle && f.offers.Len() == 0 && b.countsService {
+	switch {
+	case !o.Idle || f.offers.Len() > 0 || !b.countsService || !b.liftsIdle:
+	case known:
 		// Back from idleness, in the eyes of the whole fleet: what it did not
 		// use while it was away is gone.
 		f.counter = max(f.counter, b.v)
+	default:
+		f.counter = max(f.counter, b.beginning())
 	}
 	o.flow = f
 	f.offers.Push(o)
+	f.weigh(o.weight())
 	b.band.offers++
 	if f.offers.Len() == 1 {
 		f.idleNode.Remove()
@@ -148,6 +164,7 @@ func (b *book) leave(o *offer, now time.Time) {
 		return
 	}
 	b.waiting.Remove(f)
+	f.unweigh()
 	f.since = now
 	b.idle.PushBack(&f.idleNode)
 }
@@ -157,19 +174,27 @@ func (b *book) serve(o *offer, now time.Time) {
 	f := o.flow
 	b.v = max(b.v, f.rank())
 	if b.countsService {
+		b.level = max(b.level, f.counter)
 		f.counter += o.Charge * b.scale
+		b.follow(o.Charge*b.scale, f.counter, f.weight)
 	}
 	b.leave(o, now)
 }
 
-// settle adds delta to a flow's counter; a counter that was collected starts
-// from what the settled grant left.
-func (b *book) settle(id string, delta, counter float64, now time.Time) {
+// settle adds delta to the counter of a flow of that weight; a counter that was collected
+// starts from what the settled grant left. Without a weight the level stays where it is.
+func (b *book) settle(id string, delta, counter, weight float64, now time.Time) {
 	if !b.countsService {
 		return
 	}
 	f := b.flow(id, counter, now)
-	f.counter += delta * b.scale
+	delta *= b.scale
+	f.counter += delta
+	if weight > 0 && delta > 0 {
+		b.follow(delta, f.counter, weight)
+	} else if weight > 0 {
+		b.refund(delta, f.counter, weight)
+	}
 	f.moved()
 	if f.offers.Len() > 0 {
 		return

@@ -3,6 +3,8 @@ package memory
 import (
 	"slices"
 	"time"
+
+	"github.com/weirflow/weir/store"
 )
 
 // collect forgets what nobody uses: idle counters, then books and bands that no
@@ -14,7 +16,7 @@ func (l *Ledger) collect(now time.Time) {
 	}
 	for _, bd := range l.bands {
 		for _, b := range bd.books {
-			b.collect(now, l.cfg.CounterIdle, l.cfg.CounterKeep)
+			b.collect(now, l.cfg.Timings)
 		}
 		before := len(bd.books)
 		bd.books = slices.DeleteFunc(bd.books, (*book).forgettable)
@@ -25,25 +27,13 @@ func (l *Ledger) collect(now time.Time) {
 	l.bands = slices.DeleteFunc(l.bands, func(bd *band) bool { return !bd.stated && len(bd.books) == 0 })
 }
 
-// collect forgets a few counters that have been idle long enough, so that the
-// book's size follows the flows in use and never the flows ever seen: what the
-// lift implies first, and the rest later.
-func (b *book) collect(now time.Time, idle, keep time.Duration) {
-	for range 8 {
+// collect forgets a few counters that have been idle for long or are too many, the
+// longest idle first: the book's size follows the flows in use lately and never the flows
+// ever seen.
+func (b *book) collect(now time.Time, t store.Timings) {
+	for range store.ForgottenATurn {
 		f, ok := b.idle.Front()
-		if !ok || now.Sub(f.since) < idle {
-			break
-		}
-		f.idleNode.Remove()
-		if !b.countsService || b.liftsIdle && f.counter <= b.v {
-			delete(b.flows, f.id)
-		} else {
-			b.debts.PushBack(&f.idleNode)
-		}
-	}
-	for range 8 {
-		f, ok := b.debts.Front()
-		if !ok || now.Sub(f.since) < keep {
+		if !ok || b.countsService && now.Sub(f.since) < t.CounterKeep && len(b.flows)-b.waiting.Len() <= t.CountersKept {
 			return
 		}
 		f.idleNode.Remove()

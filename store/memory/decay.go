@@ -44,6 +44,6 @@ func (b *book) rescale(now time.Time) {
 	for _, f := range b.flows {
 		f.counter *= back
 	}
-	b.v *= back
+	b.v, b.level = b.v*back, b.level*back
 	b.origin, b.scale = b.origin+k, 1
 }

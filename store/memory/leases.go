@@ -86,7 +86,7 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 		m := &r.unread[i]
 		if m.Kind&store.Granted != 0 {
 			if b := named(l.bands, m.Priority, m.Policy); b != nil {
-				b.settle(m.Flow, -m.Charge, m.Counter, now)
+				b.settle(m.Flow, -m.Charge, m.Counter, 0, now)
 			}
 		}
 		r.forget(l, m)

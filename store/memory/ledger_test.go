@@ -20,4 +20,8 @@ func TestInvariants(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) { storetest.Invariants(rt, newForTest(t, storetest.NewClock().Now)) })
 }
 
+func TestNewcomers(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) { storetest.Newcomers(rt, newForTest(t, storetest.NewClock().Now)) })
+}
+
 func TestTranscripts(t *testing.T) { storetest.Transcripts(t, "../testdata", newForTest) }

@@ -49,6 +49,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 		}
 		if s.Register {
 			b.v = max(b.v, st.VirtualTime*b.scale)
+			b.level = max(b.level, st.Level*b.scale, b.v)
 		}
 		l.count(st, +1)
 		r.held += st.InFlight
@@ -105,7 +106,7 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Settlements {
 		st := &s.Settlements[i]
 		if b := named(l.bands, st.Priority, st.Policy); b != nil {
-			b.settle(st.Flow, st.Delta, st.Counter, now)
+			b.settle(st.Flow, st.Delta, st.Counter, st.Weight, now)
 		}
 		if m := l.limits[flowID{st.Priority, st.Flow}]; m != nil {
 			m.spend(st.Tokens, now)

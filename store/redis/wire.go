@@ -9,14 +9,14 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "71f5c9e0"
+const ledgerFormat = "54328b29"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 33+len(s.Dead)+6*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+6*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+8*len(s.Offers))
+	args := make([]any, 0, 33+len(s.Dead)+7*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+7*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.Recovery.Microseconds(),
-		c.CounterIdle.Microseconds(), c.CounterKeep.Microseconds(), c.now)
+		c.CounterKeep.Microseconds(), c.CountersKept, c.now)
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
 		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, flag(s.Evicts),
 		s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders))
@@ -28,7 +28,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	for i := range s.Bands {
 		m := &s.Bands[i]
 		args = append(args, totalRecord(m), escape(m.Policy), flag(m.CountsService), flag(m.LiftsIdle),
-			m.HalfLife.Microseconds(), number(m.VirtualTime))
+			m.HalfLife.Microseconds(), number(m.VirtualTime), number(m.Level))
 	}
 	args = append(args, len(s.Limited))
 	for i := range s.Limited {
@@ -44,7 +44,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	for i := range s.Settlements {
 		m := &s.Settlements[i]
 		args = append(args, escape(m.Flow), m.Priority, escape(m.Policy), number(m.Delta), number(m.Counter),
-			number(m.Tokens))
+			number(m.Tokens), number(m.Weight))
 	}
 	args = append(args, len(s.Counters))
 	for i := range s.Counters {
@@ -59,7 +59,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	for i := range s.Offers {
 		m := &s.Offers[i]
 		args = append(args, ticketKey(m.Ticket), escape(m.Flow), m.Priority, number(m.Rank), number(m.Charge),
-			scoreKey(m.Score), flag(m.Idle), number(m.Tokens))
+			number(m.Weight), scoreKey(m.Score), flag(m.Idle), number(m.Tokens))
 	}
 	return args
 }
@@ -120,17 +120,18 @@ func (r *reader) reply(v []any) (m reply) {
 	m.Members = int(r.integer("members", v[8]))
 	for _, item := range r.list("bands", v[9]) {
 		f := r.list("bands", item)
-		if len(f) != 6 {
+		if len(f) != 7 {
 			r.fail("bands", item)
 			break
 		}
 		m.Bands = append(m.Bands, store.BandTotal{
 			Priority:    int(r.integer("priority", f[0])),
 			VirtualTime: r.number("v", f[1]),
-			Queued:      r.integer("queued", f[2]),
-			QueuedBytes: r.integer("bytes", f[3]),
-			InFlight:    r.integer("in flight", f[4]),
-			Largest:     r.number("largest", f[5]),
+			Level:       r.number("level", f[2]),
+			Queued:      r.integer("queued", f[3]),
+			QueuedBytes: r.integer("bytes", f[4]),
+			InFlight:    r.integer("in flight", f[5]),
+			Largest:     r.number("largest", f[6]),
 		})
 	}
 	m.Lowest = int(r.integer("lowest", v[10]))

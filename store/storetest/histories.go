@@ -21,6 +21,7 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 	h := &history{t: t, clock: clock, names: names, ledgers: ledgers}
 	decaying := counting(0, 0)
 	decaying.HalfLife = rapid.SampledFrom([]time.Duration{0, 40 * time.Millisecond, 4 * time.Millisecond}).Draw(t, "half-life")
+	decaying.LiftsIdle = decaying.HalfLife == 0
 	for i := range 3 {
 		limit := rapid.SampledFrom(limits).Draw(t, "limit")
 		decaying.Limit = limit
@@ -36,6 +37,9 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 		h.step()
 	}
 }
+
+// weights are what the flows of a history weigh; 0 is stated of the others.
+var weights = map[string]float64{"a": 2, "b": 0.5, "c%": 3}
 
 type history struct {
 	t       *rapid.T
@@ -146,12 +150,13 @@ func (m *member) draw(h *history) *store.Statement {
 		h.tickets++
 		o := store.Offer{
 			Ticket:   policies.TicketID{Ingress: rapid.SampledFrom([]string{m.id, m.id, "r0", "gone"}).Draw(t, "ingress"), Seq: uint64(h.tickets)},
-			Flow:     rapid.SampledFrom([]string{"a", "b", "c%", "d\n"}).Draw(t, "flow"),
+			Flow:     rapid.SampledFrom([]string{"a", "b", "c%", "d\n", fmt.Sprint("new-", h.tickets)}).Draw(t, "flow"),
 			Priority: rapid.SampledFrom([]int{5, 0, -1}).Draw(t, "priority"),
 			Rank:     float64(rapid.IntRange(0, 8).Draw(t, "rank")), Charge: float64(rapid.IntRange(1, 3).Draw(t, "charge")) / 3,
 			Score: float64(rapid.IntRange(-3, 30).Draw(t, "score")), Idle: rapid.Bool().Draw(t, "idle"),
 			Tokens: float64(rapid.SampledFrom([]int{0, 0, 1, 45}).Draw(t, "tokens")) / 3,
 		}
+		o.Weight = weights[o.Flow]
 		if len(m.order) > 0 && rapid.IntRange(0, 9).Draw(t, "moved") == 0 { // another owner's ticket
 			from := rapid.SampledFrom(h.parties).Draw(t, "from")
 			if n := len(from.order); n > 0 {
@@ -185,10 +190,11 @@ func (m *member) draw(h *history) *store.Statement {
 			Priority: rapid.SampledFrom([]int{0, 5}).Draw(t, "settled at"), Policy: "fair",
 			Delta: float64(rapid.IntRange(-2, 4).Draw(t, "delta")), Counter: 3,
 			Tokens: float64(rapid.IntRange(-40, 40).Draw(t, "settled tokens")) / 3,
+			Weight: float64(rapid.IntRange(0, 2).Draw(t, "settled for a weight")),
 		}}
 	}
 	if s.Register && rapid.Bool().Draw(t, "remembers") {
-		s.Bands[1].VirtualTime = float64(rapid.IntRange(0, 5).Draw(t, "V"))
+		s.Bands[1].VirtualTime, s.Bands[1].Level = float64(rapid.IntRange(0, 5).Draw(t, "V")), float64(rapid.IntRange(0, 5).Draw(t, "level"))
 		s.Counters = []store.Counter{{Flow: "a", Priority: 0, Value: float64(rapid.IntRange(0, 9).Draw(t, "told"))}}
 	}
 	if rapid.IntRange(0, 19).Draw(t, "suspects") == 0 {

@@ -20,7 +20,7 @@ const (
 // Timings returns the timings that a ledger under test must be made with. They
 // keep all counters: when exactly idle ones go is not part of the contract.
 func Timings() store.Timings {
-	return store.Timings{Lease: Lease, Recovery: Recovery, CounterIdle: time.Hour, CounterKeep: 2 * time.Hour}
+	return store.Timings{Lease: Lease, Recovery: Recovery, CounterKeep: time.Hour}
 }
 
 // Factory makes an empty ledger of the timings above, whose clock is the given

@@ -26,7 +26,7 @@ if stated.wants_holders then
 end
 if recount or stated.number % 16 == 1 then
   for _, book in pairs(books) do
-    for _, key in ipairs({ book.count, book.wait, book.idle, book.debts }) do expire(key) end
+    for _, key in ipairs({ book.count, book.wait, book.idle }) do expire(key) end
   end
   for _, key in ipairs({ root, base, LEASES, REPLICAS, BOOKS, BANDS, OFFERS, own_key(my_id), messages_key(my_id) }) do expire(key) end
 end

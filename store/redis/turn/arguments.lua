@@ -7,8 +7,8 @@ local settings = {
   publish = ARGV[3],
   lease = tonumber(ARGV[4]),
   recovery = tonumber(ARGV[5]),
-  idle_after = tonumber(ARGV[6]),
-  keep_for = tonumber(ARGV[7]),
+  keep_for = tonumber(ARGV[6]),
+  counters_kept = tonumber(ARGV[7]),
   now = ARGV[8],
 }
 -- The statement.
@@ -55,8 +55,9 @@ do
       lifts = ARGV[at + 4] == '1',
       half_life = tonumber(ARGV[at + 5]),
       v = tonumber(ARGV[at + 6]),
+      level = tonumber(ARGV[at + 7]),
     }
-    at = at + 6
+    at = at + 7
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
@@ -87,8 +88,9 @@ do
       delta = tonumber(ARGV[at + 4]),
       counter = tonumber(ARGV[at + 5]),
       tokens = tonumber(ARGV[at + 6]),
+      weight = tonumber(ARGV[at + 7]),
     }
-    at = at + 6
+    at = at + 7
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
@@ -112,10 +114,11 @@ do
       priority = tonumber(ARGV[at + 3]),
       rank = ARGV[at + 4],
       charge = ARGV[at + 5],
-      score = ARGV[at + 6],
-      idle = ARGV[at + 7] == '1',
-      tokens = ARGV[at + 8],
+      weight = tonumber(ARGV[at + 6]),
+      score = ARGV[at + 7],
+      idle = ARGV[at + 8] == '1',
+      tokens = ARGV[at + 9],
     }
-    at = at + 8
+    at = at + 9
   end
 end

@@ -7,12 +7,12 @@ local function book_name(priority, policy) return priority .. ':' .. #policy .. 
 
 -- What a turn keeps of a book beside its record.
 local function lay_out(name, book)
-  book.wait, book.idle, book.debts, book.count = wait_key(name), idle_key(name), debts_key(name), count_key(name)
+  book.wait, book.idle, book.count = wait_key(name), idle_key(name), count_key(name)
   book.flow = flow_keys(name)
   book.counters = {} -- those read or written so far; false where there is none
   book.unsaved = {}  -- flow -> counter, those of them to be written
   rescale(book)
-  if book.counts and book.v > MOST * book.scale then damaged('book', name) end
+  if book.counts and math.max(book.v, book.level) > MOST * book.scale then damaged('book', name) end
 end
 
 local flat = call('HGETALL', BOOKS)
@@ -57,7 +57,6 @@ end
 local function hold(book)
   call('ZADD', book.wait, '+inf', SENTINEL)
   call('ZADD', book.idle, '+inf', SENTINEL)
-  call('ZADD', book.debts, '+inf', SENTINEL)
   call('HSET', book.count, SENTINEL, '0')
 end
 
@@ -66,7 +65,7 @@ local function open_book(name, priority, st)
   if books[name] then return end
   local key = exact(priority)
   books[name] = {
-    v = 0, counts = st.counts, lifts = st.lifts, priority = priority, policy = st.policy, half_life = st.half_life, origin = 0,
+    v = 0, level = 0, weight = 0, counts = st.counts, lifts = st.lifts, priority = priority, policy = st.policy, half_life = st.half_life, origin = 0,
   }
   lay_out(name, books[name])
   save_book(name)
@@ -104,9 +103,7 @@ end
 
 local function mark_idle(book, flow) call('ZADD', book.idle, exact(now), flow) end
 
-local function unmark_idle(book, flow)
-  if call('ZREM', book.idle, flow) == 0 then call('ZREM', book.debts, flow) end
-end
+local function unmark_idle(book, flow) call('ZREM', book.idle, flow) end
 
 -- The flow's first offer, or nil.
 local function head_of(book, flow) return call('ZRANGE', book.flow .. flow, '0', '0')[1] end
@@ -130,7 +127,7 @@ local function rebase(book)
       move(book, counts[i], counter)
     end
   end
-  book.v, book.origin, book.moved = book.v * back, book.origin + book.steps, true
+  book.v, book.level, book.origin, book.moved = book.v * back, book.level * back, book.origin + book.steps, true
   rescale(book)
 end
 for _, book in pairs(books) do
@@ -144,7 +141,10 @@ local function leave_book(offer, member)
   if not (book and book.counts) then return end
   call('ZREM', book.flow .. offer.flow, member)
   local counter = counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale
-  if not move(book, offer.flow, counter) then mark_idle(book, offer.flow) end
+  if not move(book, offer.flow, counter) then
+    weigh(book, -offer.weight)
+    mark_idle(book, offer.flow)
+  end
 end
 
 -- Put an offer before its book.
@@ -158,15 +158,16 @@ local function stand(offer, member, idle)
   local head = head_of(book, offer.flow)
   local before = counter_of(book, offer.flow)
   local counter = before or tonumber(offer.rank) * book.scale
-  if idle and not head then
+  if idle and not head and book.lifts then
     -- Back from idleness, in the eyes of the whole fleet: what it did not use
     -- while it was away is gone.
-    counter = math.max(counter, book.v)
+    counter = math.max(counter, before and book.v or beginning(book))
   end
   if counter ~= before then set_counter(book, offer.flow, counter) end
   call('ZADD', key, '0', member)
   if not head or stated.full then expire(key) end
   if not head then
+    weigh(book, offer.weight)
     if before then unmark_idle(book, offer.flow) end
   elseif head < member then
     return -- not the flow's first
@@ -176,13 +177,19 @@ local function stand(offer, member, idle)
   call('ZADD', book.wait, exact(counter), member)
 end
 
--- Add delta to a flow's counter; one that was collected starts from what the
--- settled grant left.
-local function settle(name, flow, delta, counter)
+-- Add delta to the counter of a flow of that weight; one that was collected starts from
+-- what the settled grant left. Without a weight the level stays where it is.
+local function settle(name, flow, delta, counter, weight)
   local book = books[name]
   if not (book and book.counts) then return end
-  local value = (counter_of(book, flow) or counter * book.scale) + delta * book.scale
+  local moved = delta * book.scale
+  local value = (counter_of(book, flow) or counter * book.scale) + moved
   set_counter(book, flow, value)
+  if weight > 0 and moved > 0 then
+    follow(book, moved, value, weight)
+  elseif weight > 0 then
+    refund(book, moved, value, weight)
+  end
   if not move(book, flow, value) then
     unmark_idle(book, flow)
     mark_idle(book, flow)

@@ -1,23 +1,31 @@
 -- What nobody uses is forgotten.
 
--- Forget a few counters that have been idle long enough: what the lift implies
--- first, and the rest later.
+local FORGOTTEN = '512' -- counters at most, every eighth turn: 64 a turn
+
+-- Forget a few counters that have been idle for long or are too many, the longest idle
+-- first.
 save_books()
 for _, book in pairs(books) do
   if book.counts and (recount or stated.number % 8 == 0) then
-    for _, flow in ipairs(call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.idle_after), 'LIMIT', '0', '512')) do
-      if book.lifts and (counter_of(book, flow) or 0) <= book.v then
-        forget_counter(book, flow)
-      else
-        call('ZADD', book.debts, call('ZSCORE', book.idle, flow), flow)
-      end
-      call('ZREM', book.idle, flow)
+    local gone = call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', FORGOTTEN)
+    local over = call('ZCARD', book.idle) - 1 - settings.counters_kept
+    if #gone == 0 and over > 0 then
+      gone = call('ZRANGE', book.idle, '0', exact(math.min(over, tonumber(FORGOTTEN)) - 1))
     end
-    for _, flow in ipairs(call('ZRANGEBYSCORE', book.debts, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', '512')) do
-      forget_counter(book, flow)
-      call('ZREM', book.debts, flow)
-    end
+    for _, flow in ipairs(gone) do forget_counter(book, flow) end
+    if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
   end
+end
+
+-- Add up anew what the flows weigh that wait.
+local function weigh_anew(book)
+  local first, sum = {}, 0
+  for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
+    if member ~= SENTINEL then insert(first, string.sub(member, 17)) end
+  end
+  look_at_offers(first)
+  for _, ticket in ipairs(first) do sum = sum + (offers[ticket] and offers[ticket].weight or 0) end
+  if sum ~= book.weight then book.weight, book.moved = sum, true end
 end
 
 -- Once a second: forget books that nobody states, and renew the TTLs.
@@ -32,9 +40,10 @@ if recount then
   for name, book in pairs(books) do
     if in_use[name] then
       hold(book)
+      if book.counts then weigh_anew(book) end
     elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
       books[name] = nil
-      call('DEL', book.count, book.wait, book.idle, book.debts)
+      call('DEL', book.count, book.wait, book.idle)
       call('HDEL', BOOKS, name)
       local key, kept = exact(book.priority), {}
       for _, other in ipairs(bands[key].books) do

@@ -37,8 +37,11 @@ local function serve(band, name, member)
   local book, rank, counter = books[name], tonumber(offer.rank), nil
   if book.counts then
     rank = counter_of(book, offer.flow) or rank * book.scale
-    counter = rank + tonumber(offer.charge) * book.scale
+    local charge = tonumber(offer.charge) * book.scale
+    counter = rank + charge
     set_counter(book, offer.flow, counter)
+    book.level = math.max(book.level, rank)
+    follow(book, charge, counter, offer.weight)
   end
   if rank > book.v then book.v, book.moved = rank, true end
   if limit then

@@ -18,7 +18,6 @@
 --   base:flow:BOOK:F     zset  its offers in their order
 --   base:count:BOOK      hash  flow -> counter
 --   base:idle:BOOK       zset  flows without offers by when they became idle
---   base:debts:BOOK      zset  those of them whose counter was above V when looked at
 --   base:limits          hash  priority:flow -> record of a flow with limits of its own
 --   base:held            hash  priority:flow -> its requests in flight in the fleet, and
 --   base:limited:ID      hash  priority:flow -> those of the replica; unread grants count
@@ -38,7 +37,6 @@ local function wait_key(book) return base .. ':wait:' .. book end
 local function flow_keys(book) return base .. ':flow:' .. book .. ':' end -- and the flow
 local function count_key(book) return base .. ':count:' .. book end
 local function idle_key(book) return base .. ':idle:' .. book end
-local function debts_key(book) return base .. ':debts:' .. book end
 local LIMITS = base .. ':limits'
 local HELD = base .. ':held'
 local function limited_key(id) return base .. ':limited:' .. id end

@@ -11,7 +11,7 @@ local function drop(r)
   local unread = messages_to(r)
   for _, m in ipairs(unread) do
     if is_grant(m.kind) then
-      settle(book_name(exact(m.priority), m.policy), m.flow, -tonumber(m.charge), m.counter)
+      settle(book_name(exact(m.priority), m.policy), m.flow, -tonumber(m.charge), m.counter, 0)
     end
   end
   forget(r, unread)
@@ -50,6 +50,7 @@ local function begin()
     end
     call('DEL', book.wait)
     hold(book)
+    book.weight, book.moved = 0, true
   end
   call('DEL', LEASES, REPLICAS, OFFERS)
   offers, moved_offers, went = {}, {}, {}

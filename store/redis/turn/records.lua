@@ -5,15 +5,18 @@ local FIELD, ITEM, PART = '\31', '\30', '\29' -- between the fields of a record,
 
 -- A ticket before the ledger.
 local function write_offer(r)
-  return concat({ r.book, r.flow, r.rank, r.charge, r.score, r.owner, r.tokens, flag(r.granted) }, FIELD)
+  return concat({ r.book, r.flow, r.rank, r.charge, exact(r.weight), r.score, r.owner, r.tokens,
+    flag(r.granted) }, FIELD)
 end
-local OFFER_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local OFFER_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_offer(s)
-  local book, flow, rank, charge, score, owner, tokens, granted = match(s, OFFER_RECORD)
-  if not (is_finite(tonumber(rank)) and is_finite(tonumber(charge)) and
-    is_finite(tonumber(tokens))) then damaged('offer', s) end
-  return { book = book, flow = flow, rank = rank, charge = charge, score = score, owner = owner,
-    tokens = tokens, granted = granted == '1' }
+  local book, flow, rank, charge, weight, score, owner, tokens, granted = match(s, OFFER_RECORD)
+  weight =
+    tonumber(weight)
+  if not (is_finite(tonumber(rank)) and is_finite(tonumber(charge)) and weight and weight > -FARTHEST and
+    weight < FARTHEST and is_finite(tonumber(tokens))) then damaged('offer', s) end
+  return { book = book, flow = flow, rank = rank, charge = charge, weight = weight, score = score,
+    owner = owner, tokens = tokens, granted = granted == '1' }
 end
 
 -- A replica with a lease.
@@ -69,19 +72,20 @@ end
 
 -- A band's account under one policy.
 local function write_book(r)
-  return concat({ exact(r.v), flag(r.counts), flag(r.lifts), exact(r.priority), r.policy, exact(r.half_life),
-    exact(r.origin) }, FIELD)
+  return concat({ exact(r.v), exact(r.level), exact(r.weight), flag(r.counts), flag(r.lifts),
+    exact(r.priority), r.policy, exact(r.half_life), exact(r.origin) }, FIELD)
 end
-local BOOK_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local BOOK_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_book(s)
-  local v, counts, lifts, priority, policy, half_life, origin = match(s, BOOK_RECORD)
-  v, priority, half_life, origin =
-    tonumber(v), tonumber(priority), tonumber(half_life), tonumber(origin)
-  if not (v and v > -FARTHEST and v < FARTHEST and priority and priority > -LARGEST and priority < LARGEST and
-    half_life and half_life >= 0 and half_life < LARGEST and origin and origin >= 0 and
+  local v, level, weight, counts, lifts, priority, policy, half_life, origin = match(s, BOOK_RECORD)
+  v, level, weight, priority, half_life, origin =
+    tonumber(v), tonumber(level), tonumber(weight), tonumber(priority), tonumber(half_life), tonumber(origin)
+  if not (v and v > -FARTHEST and v < FARTHEST and level and level > -FARTHEST and level < FARTHEST and
+    weight and weight > -FARTHEST and weight < FARTHEST and priority and priority > -LARGEST and
+    priority < LARGEST and half_life and half_life >= 0 and half_life < LARGEST and origin and origin >= 0 and
     origin < LARGEST) then damaged('book', s) end
-  return { v = v, counts = counts == '1', lifts = lifts == '1', priority = priority, policy = policy,
-    half_life = half_life, origin = origin }
+  return { v = v, level = level, weight = weight, counts = counts == '1', lifts = lifts == '1',
+    priority = priority, policy = policy, half_life = half_life, origin = origin }
 end
 
 -- A priority's books, and which of them is next.
@@ -178,8 +182,8 @@ end
 -- The reply.
 local function write_reply(r)
   local bands = {}
-  for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), b.queued, b.bytes, b.in_flight,
-    exact(b.largest) } end
+  for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), exact(b.level), b.queued, b.bytes,
+    b.in_flight, exact(b.largest) } end
   local rooms = {}
   for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.priority, b.in_flight, exact(b.tokens) } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes,

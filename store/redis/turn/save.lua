@@ -42,7 +42,7 @@ local function answer(status, r)
   for i, b in ipairs(bands_of(r)) do
     local book, band = books[b.book], fleet.bands[b.priority]
     reply.bands[i] = {
-      priority = b.priority, v = book and book.v / book.scale or 0, queued = band.queued, bytes = band.bytes,
+      priority = b.priority, v = book and book.v / book.scale or 0, level = book and book.level / book.scale or 0, queued = band.queued, bytes = band.bytes,
       in_flight = band.in_flight, largest = 0,
     }
   end

@@ -128,8 +128,10 @@ for i, st in ipairs(stated.bands) do
   total.record, records[i], me.totals[i] = st.total, st.total, total
   open_book(total.book, total.priority, st)
   local book = books[total.book]
-  local v = st.v * book.scale
-  if stated.register and v > book.v then book.v, book.moved = v, true end
+  if stated.register then
+    book.v = math.max(book.v, st.v * book.scale)
+    book.level, book.moved = math.max(book.level, st.level * book.scale, book.v), true
+  end
   my_book[total.priority] = total.book
   local b = before[i]
   recount = recount or not b or b.priority ~= total.priority or b.limit ~= total.limit or b.book ~= total.book
@@ -193,7 +195,7 @@ end
 if stated.batch > me.batch then
   me.batch = stated.batch
   for _, st in ipairs(stated.settlements) do
-    settle(book_name(exact(st.priority), st.policy), st.flow, st.delta, st.counter)
+    settle(book_name(exact(st.priority), st.policy), st.flow, st.delta, st.counter, st.weight)
     local m = limit_of(exact(st.priority) .. ':' .. st.flow)
     if m then spend(m, st.tokens) end
   end
@@ -222,6 +224,7 @@ end
 local tickets, flows, repeated, came = {}, {}, {}, {}
 for i, st in ipairs(stated.offers) do
   st.book, st.owner, st.granted = my_book[st.priority], my_id, false
+  if st.weight <= 0 then st.weight = 1 end
   tickets[i], repeated[st.ticket] = st.ticket, true
   if st.book then
     flows[st.book] = flows[st.book] or {}

@@ -62,7 +62,6 @@ var Keys = []Key{
 	{"flow", "zset", "book and flow", "its offers in their order"},
 	{"count", "hash", "book", "flow -> counter"},
 	{"idle", "zset", "book", "flows without offers by when they became idle"},
-	{"debts", "zset", "book", "those of them whose counter was above V when looked at"},
 	{"limits", "hash", "", "priority:flow -> record of a flow with limits of its own"},
 	{"held", "hash", "", "priority:flow -> its requests in flight in the fleet, and"},
 	{"limited", "hash", "replica", "priority:flow -> those of the replica; unread grants count"},
@@ -112,6 +111,7 @@ var Offer = Record{Name: "offer", Doc: "A ticket before the ledger.", Fields: []
 	{Name: "flow", Kind: Name},
 	{Name: "rank", Kind: FloatText},
 	{Name: "charge", Kind: FloatText},
+	{Name: "weight", Kind: Float},
 	{Name: "score", Kind: Score},
 	{Name: "owner", Kind: Name},
 	{Name: "tokens", Kind: FloatText},
@@ -137,6 +137,8 @@ var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []
 // Book is a band's account under one policy.
 var Book = Record{Name: "book", Doc: "A band's account under one policy.", Fields: []Field{
 	{Name: "v", Kind: Float},
+	{Name: "level", Kind: Float},  // where flows begin that it does not know
+	{Name: "weight", Kind: Float}, // of the flows that wait, together
 	{Name: "counts", Kind: Flag},
 	{Name: "lifts", Kind: Flag},
 	{Name: "priority", Kind: Int},
@@ -189,8 +191,8 @@ var Settings = Record{Name: "settings", Go: "settings", Doc: "The ledger's setti
 	{Name: "publish", Kind: Text, Go: "publish"}, // PUBLISH, or SPUBLISH on a cluster
 	{Name: "lease", Kind: Micros, Go: "Lease"},
 	{Name: "recovery", Kind: Micros, Go: "Recovery"},
-	{Name: "idle_after", Kind: Micros, Go: "CounterIdle"},
 	{Name: "keep_for", Kind: Micros, Go: "CounterKeep"},
+	{Name: "counters_kept", Kind: Count, Go: "CountersKept"},
 	{Name: "now", Kind: Text, Go: "now"}, // empty: the server's clock
 }}
 
@@ -221,6 +223,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "lifts", Kind: Flag, Go: "LiftsIdle"},
 		{Name: "half_life", Kind: Micros, Go: "HalfLife"},
 		{Name: "v", Kind: Float, Go: "VirtualTime"},
+		{Name: "level", Kind: Float, Go: "Level"},
 	}}},
 	{Name: "limited", Kind: List, Go: "Limited", Of: &Record{Go: "store.Limited", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
@@ -241,6 +244,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "delta", Kind: Float, Go: "Delta"},
 		{Name: "counter", Kind: Float, Go: "Counter"},
 		{Name: "tokens", Kind: Float, Go: "Tokens"},
+		{Name: "weight", Kind: Float, Go: "Weight"},
 	}}},
 	{Name: "counters", Kind: List, Go: "Counters", Of: &Record{Go: "store.Counter", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
@@ -254,6 +258,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "priority", Kind: Int, Go: "Priority"},
 		{Name: "rank", Kind: FloatText, Go: "Rank"},
 		{Name: "charge", Kind: FloatText, Go: "Charge"},
+		{Name: "weight", Kind: Float, Go: "Weight"},
 		{Name: "score", Kind: Score, Go: "Score"},
 		{Name: "idle", Kind: Flag, Go: "Idle"},
 		{Name: "tokens", Kind: FloatText, Go: "Tokens"},
@@ -274,6 +279,7 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "bands", Kind: List, Go: "Bands", Of: &Record{Name: "band_reply", Go: "store.BandTotal", Fields: []Field{
 		{Name: "priority", Kind: Int, Go: "Priority"},
 		{Name: "v", Kind: Float, Go: "VirtualTime"},
+		{Name: "level", Kind: Float, Go: "Level"},
 		{Name: "queued", Kind: Count, Go: "Queued"},
 		{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},

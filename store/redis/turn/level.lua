@@ -1,0 +1,29 @@
+-- The level: the virtual time of the ideal fluid server, where flows begin that a book
+-- does not know. See store/memory/level.go for the bound.
+
+-- The counter of a flow that the book does not know: no less than the lowest that waits.
+local function beginning(book)
+  local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
+  if lowest[1] and lowest[1] ~= SENTINEL then return math.max(book.level, tonumber(lowest[2])) end
+  return book.level
+end
+
+-- Move the level for what a flow of that weight was charged, which left its counter where
+-- it is.
+local function follow(book, charge, counter, weight)
+  if counter + charge >= book.level and book.weight > 0 then
+    book.level, book.moved = book.level + charge * weight / math.max(book.weight, weight), true
+  end
+end
+
+-- Move the level back for a correction (below zero) of what it has followed, as far as the
+-- flow's counter, and V.
+local function refund(book, delta, counter, weight)
+  if book.weight <= 0 then return end
+  local back = math.max(book.level + delta * weight / math.max(book.weight, weight), counter, book.v)
+  if back < book.level then book.level, book.moved = back, true end
+end
+
+-- Count a flow's weight among those that wait, or no more. What rounding leaves, and a
+-- weight that changed meanwhile, are put right once a second; see collect.
+local function weigh(book, weight) book.weight, book.moved = book.weight + weight, true end
