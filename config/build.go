@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/eviction"
@@ -27,6 +28,8 @@ type Plan struct {
 	Bands             map[int]shard.BandConfig
 	Default, Negative shard.BandConfig
 
+	// AccessLog says which requests are logged.
+	AccessLog  accesslog.Selection
 	UsageLimit policies.UsageLimitPolicy
 	Detector   policies.SaturationDetector
 	// Engines are the names of metrics of endpoints that say which engine they run.

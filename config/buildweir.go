@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/store/redis"
 )
 
@@ -24,6 +25,11 @@ func (b *builder) weir() {
 		b.wrong("weir.extProc.fallbacks", "must be from 0 to 10")
 	}
 	b.secret("weir.adminTokenFile", w.AdminTokenFile)
+	if selection, err := accesslog.Parse(w.AccessLog); err != nil {
+		b.wrong("weir.accessLog", "%v", err)
+	} else {
+		b.plan.AccessLog = selection
+	}
 	b.keyPair("weir.tls.cert", "weir.tls.key", w.TLS.Cert, w.TLS.Key)
 	b.keyPair("weir.extProc.cert", "weir.extProc.key", w.ExtProc.Cert, w.ExtProc.Key)
 	if w.MaxBody < 1 || w.MaxBody > 1<<30 {

@@ -8,6 +8,7 @@ type Weir struct {
 	Listen            string      `yaml:"listen,omitempty" doc:"Address for requests"`
 	Admin             string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging"`
 	AdminTokenFile    string      `yaml:"adminTokenFile,omitempty" file:"yes" doc:"File with the token that the address for operators asks for, but by probes; read at each request. None by default"`
+	AccessLog         string      `yaml:"accessLog,omitempty" doc:"Which requests get a line of JSON on standard output: off, refused, all, or sample:PART such as sample:0.01"`
 	PProf             bool        `yaml:"pprof,omitempty" doc:"Serve profiles of the process at the address for operators"`
 	TLS               TLS         `yaml:"tls,omitempty" doc:"TLS on the address for requests"`
 	ExtProc           ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`

@@ -29,6 +29,9 @@ const (
 	EvictedOther            = core.EvictedOther
 )
 
+// Obstacle is what stands in the way of a request that waits.
+type Obstacle = core.Obstacle
+
 // Refusal is the error of a request that there was no room for, and says what had none.
 type Refusal = shard.Refusal
 

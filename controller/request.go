@@ -37,12 +37,22 @@ type Request struct {
 	outcome  Outcome
 	err      error
 	least    store.Load
+	owner    string
+	obstacle Obstacle
+	charge   float64
 }
 
 // Revoked returns a channel that is closed when the request was dispatched and is to
 // be ended for the sake of others; it must then be released soon. It is nil for a
 // request that cannot be revoked, and before EnqueueAndWait returned.
 func (r *Request) Revoked() <-chan struct{} { return r.revoked }
+
+// Waited returns in which replica's queue the request waited last, and what stood in its
+// way when it came. It is for operators; call it once EnqueueAndWait has returned.
+func (r *Request) Waited() (owner string, obstacle Obstacle) { return r.owner, r.obstacle }
+
+// Charge is what a dispatched request was charged, in the unit of its band's policy.
+func (r *Request) Charge() float64 { return r.charge }
 
 // LeastLoaded is the endpoint at which the fleet had the fewest requests in flight
 // when this one was granted, and how many: no endpoint had fewer. The request counts
@@ -62,6 +72,7 @@ func (r *Request) ask() core.Request {
 // else happens.
 func (r *Request) decide(d *core.Decision) {
 	r.outcome, r.err, r.least = d.Outcome, d.Err, store.Load{Endpoint: d.Endpoint, InFlight: d.EndpointInFlight}
+	r.owner, r.obstacle, r.charge = d.Owner, d.Obstacle, d.Charge
 	r.decided <- struct{}{}
 }
 

@@ -134,7 +134,7 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 			header.Add(h.GetKey(), value)
 		}
 	}
-	x.record.begin(header)
+	x.record.begin(x.method, x.path, header)
 	if x.path != "" {
 		if refused := checkPath(x.path); refused != nil {
 			return refused
@@ -243,14 +243,11 @@ func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
 func (x *envoyStream) send(m *extproc.ProcessingResponse, last bool) error {
 	if last {
 		x.phase, x.over = done, true
-		x.answered(x.status)
 	}
 	return x.stream.Send(m)
 }
 
-func (x *envoyStream) answered(code int) { x.gateway.cfg.Metrics.answered(code) }
-
-// finish ends the session, however the stream ended.
+// finish ends the session, however the stream ended. Envoy ends one whose client is gone.
 func (x *envoyStream) finish() {
 	if x.stalls != nil {
 		x.stalls.Stop()
@@ -258,4 +255,14 @@ func (x *envoyStream) finish() {
 	if x.session != nil {
 		x.session.end()
 	}
+	if x.record.arrived.IsZero() {
+		return // there was no request
+	}
+	if x.phase != done && x.record.reason == "" {
+		x.record.reason = clientGone().code
+	}
+	if x.status == 0 {
+		x.status = statusClientGone
+	}
+	x.gateway.over(&x.record, x.status)
 }

@@ -101,12 +101,16 @@ func (x *envoyStream) ended() <-chan struct{} {
 func (x *envoyStream) fail(err error) error {
 	x.over = true
 	var refused *refusal
+	if errors.As(err, &refused) {
+		x.record.reason = refused.code
+		if x.status == 0 {
+			x.status = refused.status
+		}
+	}
 	switch {
-	case errors.As(err, &refused) && refused.status == statusClientGone:
-		x.answered(statusClientGone)
+	case refused != nil && refused.status == statusClientGone:
 		return status.Error(codes.Canceled, refused.message)
-	case errors.As(err, &refused):
-		x.answered(refused.status)
+	case refused != nil:
 		return x.stream.Send(immediate(&x.record, refused))
 	case errors.Is(err, errProtocol):
 		x.gateway.cfg.Logger.Warn("an external processing stream does not keep to the protocol", zap.Error(err))

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 )
@@ -39,6 +40,10 @@ type Config struct {
 	// picked cannot be reached; none by default. Envoy's override_host policy takes
 	// several endpoints; a cluster of type ORIGINAL_DST takes one.
 	Fallbacks int
+	// Replica is this one's id, for the request log.
+	Replica string
+	// AccessLog is the request log, which stays the caller's to close; nil for none.
+	AccessLog *accesslog.Log
 	// Version is the build's, for operators.
 	Version string
 	// Logger gets what goes wrong; nothing by default.
@@ -82,7 +87,7 @@ func New(cfg Config) *Gateway {
 	}
 	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger)}
 	if cfg.Metrics != nil {
-		cfg.Metrics.budget = g.budget
+		cfg.Metrics.budget, cfg.Metrics.log = g.budget, cfg.AccessLog
 	}
 	g.SetTenants(cfg.Tenants)
 	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others

@@ -41,6 +41,7 @@ type rig struct {
 	gateway *Gateway
 	control *controller.Controller
 	client  *http.Client
+	server  *httptest.Server
 }
 
 func newRig(t testing.TB, limit int, upstreams ...string) *rig {
@@ -87,7 +88,7 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	registry.MustRegister(r.metrics)
 	r.admin = NewAdmin(r.gateway, "test", registry)
 	server := httptest.NewServer(r.gateway)
-	r.url, r.client = server.URL, server.Client()
+	r.url, r.client, r.server = server.URL, server.Client(), server
 	t.Cleanup(func() {
 		server.Close()
 		r.gateway.Close()

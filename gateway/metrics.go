@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 )
@@ -43,6 +44,7 @@ type Metrics struct {
 	watched *controller.Controller
 	pool    *endpoints.Pool
 	budget  *budget
+	log     *accesslog.Log
 }
 
 type decisionKey struct {
@@ -127,6 +129,7 @@ func NewMetrics(pool string) *Metrics {
 	describe("fleet_tickets_forwarded_total", "Waiting requests that this replica queued at another one, the owner of their flow.")
 	describe("fleet_tickets_held", "Waiting requests of other replicas in the queues of this one.")
 	describe("fleet_shard_moves_total", "Changes of the map of shards to replicas.")
+	describe("access_log_lines_lost_total", "Lines of the request log that were not written, since its reader does not keep up.")
 	describe("memory_budget_bytes", "Memory that requests may take which are being read or wait at this replica.")
 	describe("memory_budget_used_bytes", "The part of it that they take.")
 	describe("endpoints", "Endpoints that can be used.")
@@ -288,6 +291,9 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		most, used := m.budget.figures()
 		send("memory_budget_bytes", prometheus.GaugeValue, float64(most))
 		send("memory_budget_used_bytes", prometheus.GaugeValue, float64(used))
+	}
+	if m.log != nil {
+		send("access_log_lines_lost_total", prometheus.CounterValue, float64(m.log.Lost()))
 	}
 	if m.watched == nil {
 		return

@@ -59,9 +59,9 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 // http.ErrAbortHandler, so that the client sees it break off too.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
-	answer.record.begin(r.Header)
+	answer.record.begin(r.Method, r.URL.Path, r.Header)
 	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
-	defer func() { p.gateway.cfg.Metrics.answered(answer.code) }()
+	defer func() { p.gateway.over(&answer.record, answer.code) }()
 	err := p.serve(answer, r)
 	if err == nil {
 		return
@@ -70,8 +70,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !errors.As(err, &refused) {
 		// Where the server is, and what it said, is not for clients.
 		p.gateway.cfg.Logger.Warn("a model server failed before it answered", zap.Error(err))
-		refused = &refusal{status: http.StatusBadGateway, code: "upstream_failed", message: "the model server failed before it answered"}
+		refused = upstreamFailed()
 	}
+	answer.record.reason = refused.code
 	if refused.status == statusClientGone {
 		answer.code = statusClientGone
 		return
@@ -255,6 +256,9 @@ func (b *answerBody) Read(p []byte) (int, error) {
 		b.session.watch.expect(errBetweenBytes, b.session.timeouts.BetweenBytes)
 	}
 	n, err := b.ReadCloser.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		b.session.broke = true
+	}
 	b.begun = b.begun || n > 0
 	b.session.watch.relax() // what the client takes its time for is not the server's fault
 	return n, err

@@ -5,7 +5,12 @@ import (
 	"encoding/hex"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/policies"
 )
 
 // Headers of every answer.
@@ -22,24 +27,38 @@ const (
 	serverTimingHeader = "Server-Timing"
 )
 
-// record is what is told of a request beside its answer. It is used by the goroutine that
-// serves the request.
+// record is what is told of a request beside its answer: in headers, in the request log and
+// in the metrics. It is used by the goroutine that serves the request.
 type record struct {
-	id      string
-	warning string // for WarningHeader
+	arrived      time.Time
+	id, trace    string
+	warning      string // for WarningHeader
+	method, path string
+
+	flow             policies.FlowKey // as it was queued, once that is known
+	objective, model string
+	declared         bool // the objective
 
 	enqueued  time.Time     // when it came to flow control; zero before
 	waited    time.Duration // in flow control, once that is over
-	responded time.Time     // when the model server's answer began; zero before
+	owner     string
+	obstacle  controller.Obstacle
+	charge    float64
+	endpoint  string
+	responded time.Time // when the model server's answer began; zero before
+	tokens    tokens
+
+	reason string // why the gateway ended it: a refusal's code
 }
 
 // maxRequestID bounds the length of a client's id for its request, in bytes.
 const maxRequestID = 128
 
-// begin names the request: by its client's id if that can go into logs and headers as it
-// is, and else by a new one. The headers, which go on to the model server, have it
-// afterwards.
-func (r *record) begin(h http.Header) {
+// begin takes in a request that has just come, and names it: by its client's id if that can
+// go into logs and headers as it is, and else by a new one. The headers, which go on to the
+// model server, have it afterwards.
+func (r *record) begin(method, path string, h http.Header) {
+	r.arrived, r.method, r.path, r.trace = time.Now(), method, path, traceOf(h)
 	r.id = h.Get(RequestIDHeader)
 	if isRequestID(r.id) && len(h[RequestIDHeader]) == 1 {
 		return
@@ -61,6 +80,16 @@ func isRequestID(id string) bool {
 		}
 	}
 	return true
+}
+
+// traceOf is the id of the trace that the client has the request in, by the header that the
+// W3C defines; empty for none.
+func traceOf(h http.Header) string {
+	parts := strings.Split(h.Get("Traceparent"), "-")
+	if len(parts) < 4 || len(parts[1]) != 32 || strings.Trim(parts[1], "0123456789abcdef") != "" || strings.Trim(parts[1], "0") == "" {
+		return ""
+	}
+	return parts[1]
 }
 
 // newRequestID returns a random UUID.
@@ -108,4 +137,31 @@ func (r *record) headers(set func(name, value string), add func(name, value stri
 
 func appendMilliseconds(to []byte, d time.Duration) []byte {
 	return strconv.AppendFloat(to, float64(d.Microseconds())/1000, 'f', -1, 64)
+}
+
+// noticeable is a wait that was for more than the ledger's answer.
+const noticeable = 2 * time.Millisecond
+
+// over ends a request's record: with the status of its answer it goes to the metrics and,
+// if it is to be logged, to the request log.
+func (g *Gateway) over(r *record, status int) {
+	g.cfg.Metrics.answered(status)
+	if !g.cfg.AccessLog.Wants(r.reason != "") {
+		return
+	}
+	e := accesslog.Entry{
+		Arrived: r.arrived, Duration: time.Since(r.arrived), ID: r.id, Trace: r.trace,
+		Tenant: r.flow.ID, Priority: r.flow.Priority, Objective: r.objective, Model: r.model, Method: r.method, Path: r.path,
+		Replica: g.cfg.Replica, Owner: r.owner, Endpoint: r.endpoint,
+		Queued: !r.enqueued.IsZero(), Waited: r.waited,
+		Counted: r.tokens.known, TokensIn: r.tokens.in, TokensCached: r.tokens.cached, TokensOut: r.tokens.out,
+		Charge: r.charge, Status: status, Reason: r.reason,
+	}
+	if r.waited >= noticeable {
+		e.WaitedFor = r.obstacle.String()
+	}
+	if !r.tokens.first.IsZero() {
+		e.FirstToken = r.tokens.first.Sub(r.arrived)
+	}
+	g.cfg.AccessLog.Add(&e)
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"testing"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
@@ -77,41 +76,21 @@ func TestAnswersAreNamed(t *testing.T) {
 // on the request, on its answer and on a refusal.
 func TestEnvoyIsToldTheSame(t *testing.T) {
 	r := newRig(t, 4, newModelServer(t))
-	head := func(id string) *extproc.ProcessingRequest {
-		return &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: []*core.HeaderValue{
-			{Key: ":method", Value: http.MethodPost}, {Key: ":path", Value: "/v1/chat/completions"}, {Key: "x-request-id", Value: id},
-		}}}}}
-	}
-	body := func(text string) *extproc.ProcessingRequest {
-		return &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(text), EndOfStream: true}}}
-	}
-	answered := &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{
-		Headers: &core.HeaderMap{Headers: []*core.HeaderValue{{Key: ":status", Value: "200"}}}, EndOfStream: true,
-	}}}
-	value := func(set []*core.HeaderValueOption, name string) string {
-		for _, h := range set {
-			if h.GetHeader().GetKey() == name {
-				return valueOf(h.GetHeader())
-			}
-		}
-		return ""
-	}
-
-	served := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{head("mine"), body(chat), answered}}
+	served := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("mine"), envoyBody(chat), envoyAnswer(http.StatusOK)}}
 	if err := NewExtProc(r.gateway).Process(served); err != nil {
 		t.Fatal(err)
 	}
 	set := served.last.GetResponseHeaders().GetResponse().GetHeaderMutation().GetSetHeaders()
-	if value(set, "x-request-id") != "mine" || !timing.MatchString(value(set, "server-timing")) || value(set, "x-llm-d-flow-queue-duration-ms") == "" {
+	if headerIn(set, "x-request-id") != "mine" || !timing.MatchString(headerIn(set, "server-timing")) || headerIn(set, "x-llm-d-flow-queue-duration-ms") == "" {
 		t.Errorf("the answer gets %v", set)
 	}
 
-	refused := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{head("two words"), body("{")}}
+	refused := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("two words"), envoyBody("{")}}
 	if err := NewExtProc(r.gateway).Process(refused); err != nil {
 		t.Fatal(err)
 	}
 	set = refused.last.GetImmediateResponse().GetHeaders().GetSetHeaders()
-	if !uuid.MatchString(value(set, "x-request-id")) || value(set, "x-weir-warning") == "" {
+	if !uuid.MatchString(headerIn(set, "x-request-id")) || headerIn(set, "x-weir-warning") == "" {
 		t.Errorf("the refusal gets %v", set)
 	}
 }

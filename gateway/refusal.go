@@ -108,6 +108,10 @@ func noEndpoints() *refusal {
 	}
 }
 
+func upstreamFailed() *refusal {
+	return &refusal{status: http.StatusBadGateway, code: "upstream_failed", message: "the model server failed before it answered"}
+}
+
 func clientGone() *refusal {
 	return &refusal{
 		status: statusClientGone, code: "client_gone", reason: reasonGone,

@@ -2,13 +2,11 @@ package gateway
 
 import (
 	"encoding/json"
-	"net/http"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/controller"
@@ -46,25 +44,13 @@ func (r *rig) byHTTP(t *testing.T) refused {
 // byEnvoy does the same by external processing.
 func (r *rig) byEnvoy(t *testing.T) refused {
 	t.Helper()
-	p := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{
-		{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: []*core.HeaderValue{
-			{Key: ":method", Value: http.MethodPost},
-			{Key: ":path", Value: "/v1/chat/completions"},
-			{Key: strings.ToLower(flowHeaders[0]), Value: "a"},
-		}}}}},
-		{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(chat), EndOfStream: true}}},
-	}}
+	p := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("1", strings.ToLower(flowHeaders[0]), "a"), envoyBody(chat)}}
 	if err := NewExtProc(r.gateway).Process(p); err != nil {
 		t.Fatal(err)
 	}
 	now := p.last.GetImmediateResponse()
 	return readRefusal(t, int(now.GetStatus().GetCode()), string(now.GetBody()), func(name string) string {
-		for _, h := range now.GetHeaders().GetSetHeaders() {
-			if strings.EqualFold(h.GetHeader().GetKey(), name) {
-				return valueOf(h.GetHeader())
-			}
-		}
-		return ""
+		return headerIn(now.GetHeaders().GetSetHeaders(), strings.ToLower(name))
 	})
 }
 

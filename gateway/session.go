@@ -45,6 +45,7 @@ type session struct {
 	usage      *usageReader
 	begun      atomic.Bool // the client has been answered something
 	failure    error       // why there is no answer to pass on
+	broke      bool        // the answer broke off
 	stalled    bool        // the client takes nothing of it
 }
 
@@ -60,9 +61,10 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 		g.cfg.Metrics.undeclared()
 		r.warn(g.undeclared.note(g.cfg.Logger, first(h, objectiveHeaders[:]), flow.Priority))
 	}
+	r.flow, r.objective = flow, first(h, objectiveHeaders[:])
 	s := &session{gateway: g, record: r, flow: flow, timeouts: defaultTimeouts}
 	if tenants.Timeouts != nil {
-		s.timeouts = tenants.Timeouts(flow.ID, first(h, objectiveHeaders[:])).or(defaultTimeouts)
+		s.timeouts = tenants.Timeouts(flow.ID, r.objective).or(defaultTimeouts)
 	}
 	s.request.TargetTTFT, s.request.TTL = targetTTFT(h), shorterTTL(h)
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
@@ -173,6 +175,7 @@ func (s *session) admit(method, path string) *refusal {
 		s.in.expect(output)
 	}
 	s.request.Flow, s.request.Bytes = flow, int64(len(s.in.body))
+	s.request.Name, s.record.flow, s.record.model = s.record.id, flow, s.in.model
 	s.request.InputTokens, s.request.OutputTokens = s.in.inputTokens, s.in.outputTokens
 	return nil
 }
@@ -186,12 +189,14 @@ func (s *session) wait() *refusal {
 	s.record.enqueued = time.Now()
 	_, err := g.cfg.Controller.EnqueueAndWait(s.ctx, &s.request)
 	s.record.waited = time.Since(s.record.enqueued)
+	s.record.owner, s.record.obstacle = s.request.Waited()
 	if err != nil {
 		if s.ctx.Err() != nil {
 			return s.ended()
 		}
 		return s.refuse(err)
 	}
+	s.record.charge = s.request.Charge()
 	s.memory.keep()
 	s.watch.start(s)
 	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), g.flows.begin(s.request.Flow, g.tenants.Load().rule(s.flow.ID))
@@ -218,7 +223,8 @@ func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bo
 	if s.slot, others = g.endpoints.Take(q); s.slot == nil {
 		return nil, false
 	}
-	g.cfg.Controller.Place(&s.request, s.slot.Address())
+	s.record.endpoint = s.slot.Address()
+	g.cfg.Controller.Place(&s.request, s.record.endpoint)
 	return others, true
 }
 
@@ -227,7 +233,8 @@ func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bo
 func (s *session) moved(to *endpoints.Endpoint, cause error) {
 	first := s.slot
 	s.slot = first.Move(to)
-	s.gateway.cfg.Controller.Place(&s.request, to.Address())
+	s.record.endpoint = to.Address()
+	s.gateway.cfg.Controller.Place(&s.request, s.record.endpoint)
 	first.Unreachable(cause)
 }
 
@@ -279,6 +286,9 @@ func (s *session) end() {
 	if over != nil {
 		s.gateway.cfg.Metrics.overBound(over.name)
 	}
+	if s.record.reason == "" {
+		s.record.reason = s.cutOff(over)
+	}
 	s.cancel(nil)
 	defer s.memory.close()
 	if s.response != nil {
@@ -298,13 +308,28 @@ func (s *session) end() {
 	s.gateway.cfg.Controller.Release(&s.request, usage)
 }
 
+// cutOff is why an answer that had begun broke off; empty if it did not.
+func (s *session) cutOff(over *bound) string {
+	switch {
+	case !s.begun.Load():
+		return ""
+	case over != nil:
+		return over.refusal.code
+	case s.ctx.Err() != nil:
+		return s.ended().code
+	case s.broke:
+		return upstreamFailed().code
+	}
+	return ""
+}
+
 // cost is what the request cost that held its slot so long: as its server says, or else what
 // its time did, and no less than was estimated. What the server is at fault for stays at the estimate.
 func (s *session) cost(over *bound, held time.Duration) controller.Usage {
 	usage := controller.Usage{}
 	if s.usage != nil {
 		s.usage.finish()
-		usage = s.usage.usage()
+		usage, s.record.tokens = s.usage.usage(), s.usage.tokens()
 	}
 	switch {
 	case usage.Known && s.in.counted:

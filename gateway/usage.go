@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 	"strings"
+	"time"
 
 	"github.com/weirflow/weir/controller"
 )
@@ -30,9 +31,11 @@ type usageReader struct {
 	bytes  int64  // of the answer
 	done   bool
 
-	reported      bool  // the server said
-	input, output int64 // what it said last; input is the estimate until then
-	events        int64 // of the stream since then
+	reported       bool      // the server said
+	input, output  int64     // what it said last; input, at its price, is the estimate until then
+	prompt, cached int64     // the tokens of the prompt, and of it those in a cache
+	events         int64     // of the stream since then
+	first          time.Time // when its first part came
 
 	report   int64 // the number of tokens at which progress is reported next
 	progress func(controller.Usage)
@@ -49,7 +52,7 @@ const unboundedOutput = 32 << 10
 // estimated; progress, if not nil, is called for tokens beyond the estimate as they come.
 func newUsageReader(body io.ReadCloser, contentType string, in *inbound, progress func(controller.Usage)) *usageReader {
 	return &usageReader{
-		body: body, in: in, input: in.inputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
+		body: body, in: in, input: in.inputTokens, prompt: in.inputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
 		report: in.outputTokens + progressEvery, progress: progress,
 	}
 }
@@ -64,6 +67,19 @@ func (u *usageReader) usage() controller.Usage {
 		most = max(u.bytes, unboundedOutput)
 	}
 	return controller.Usage{InputTokens: u.input, OutputTokens: min(u.output+u.events, max(most, u.events)), Known: true}
+}
+
+// tokens are what a model server counted for a request, or what was counted for it.
+type tokens struct {
+	known           bool
+	in, cached, out int64
+	first           time.Time // when the answer's first part came; zero before
+}
+
+// tokens returns what there is to tell of the answer.
+func (u *usageReader) tokens() tokens {
+	used := u.usage()
+	return tokens{known: used.Known && u.in.counted, in: u.prompt, cached: u.cached, out: used.OutputTokens, first: u.first}
 }
 
 // Read implements io.Reader.
@@ -83,6 +99,9 @@ func (u *usageReader) Close() error {
 }
 
 func (u *usageReader) take(p []byte) {
+	if u.first.IsZero() && len(p) > 0 {
+		u.first = time.Now()
+	}
 	u.bytes += int64(len(p))
 	if !u.stream {
 		u.pend = append(u.pend, p...)
@@ -206,6 +225,7 @@ func (u *usageReader) hear(said *reportedUsage) bool {
 			cached = read
 			all = within(within(*in) + read + within(said.CacheMade))
 		}
+		u.prompt, u.cached = all, min(cached, all)
 		u.input = all - int64(math.Round(float64(min(cached, all))*(1-u.in.cachedWeight)))
 	}
 	if out != nil {

@@ -61,7 +61,7 @@ func policyOptions(plan *config.Plan) []controller.Option {
 func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Table, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
 	w := &plan.File.Weir
 	cfg := gateway.Config{
-		Version: build.Read().Version, Controller: c, Tenants: tenants(plan, t),
+		Replica: w.Replica, Version: build.Read().Version, Controller: c, Tenants: tenants(plan, t),
 		MaxBody: int64(w.MaxBody), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
 		Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics,
 	}

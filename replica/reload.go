@@ -52,6 +52,7 @@ func (r *reloader) reload() {
 		return
 	}
 	r.gateway.SetTenants(tenants(plan, &r.objectives))
+	r.accessLog.Select(plan.AccessLog)
 	r.gateway.Observe()
 	if r.fleet != nil {
 		if settings, err := plan.Settings(); err == nil {
@@ -65,6 +66,6 @@ func (r *reloader) reload() {
 // needsRestart is the part that a running replica keeps.
 func needsRestart(p *config.Plan) (config.Weir, []config.Profile) {
 	w := p.File.Weir
-	w.Objectives, w.Flows, w.Identity, w.MaxFlows = nil, nil, config.Identity{}, 0
+	w.Objectives, w.Flows, w.Identity, w.MaxFlows, w.AccessLog = nil, nil, config.Identity{}, 0, ""
 	return w, p.File.SchedulingProfiles
 }

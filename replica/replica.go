@@ -23,6 +23,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/serving"
 	"github.com/weirflow/weir/internal/build"
@@ -70,6 +71,7 @@ type replica struct {
 	controller *controller.Controller
 	objectives objectives.Table
 	gateway    *gateway.Gateway
+	accessLog  *accesslog.Log
 	requests   net.Listener
 	operators  net.Listener
 	processing *extProc // nil for none
@@ -124,6 +126,9 @@ func (r *replica) open(ctx context.Context) error {
 	if r.fleet != nil {
 		gc.Endpoints.Fleet = r.fleet
 	}
+	r.accessLog = accesslog.New(os.Stdout, plan.AccessLog)
+	r.later(r.accessLog.Close)
+	gc.AccessLog = r.accessLog
 	r.gateway = gateway.New(gc)
 	r.later(r.gateway.Close)
 	metrics.WatchEndpoints(r.gateway.Endpoints())

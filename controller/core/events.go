@@ -28,6 +28,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 		return
 	}
 	c.bands.of(now, q.Flow.Priority)
+	r.obstacle = c.obstacle(r)
 	c.requests.wait(r, c.budget(r))
 	c.handover.enter(now, r)
 }

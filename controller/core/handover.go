@@ -93,7 +93,7 @@ func (h *handover) move(now time.Time, r *request, to *peer) {
 
 // line schedules a request for a queue: its own at once, another's by the next message.
 func (h *handover) line(now time.Time, r *request, to *peer) {
-	r.home, r.number = to, 0
+	r.home, r.owner, r.number = to, to.id, 0
 	r.homeNode.Value = r
 	to.homed.PushBack(&r.homeNode)
 	if to != h.fleet.self {

@@ -52,6 +52,11 @@ type Decision struct {
 	Outcome Outcome
 	// Err says why it was not dispatched.
 	Err error
+	// Owner is the replica in whose queue it waited last, Obstacle what stood in its way
+	// when it came, and Charge what it was charged if it was dispatched.
+	Owner    string
+	Obstacle Obstacle
+	Charge   float64
 	// Endpoint is the endpoint with the least load when a dispatched request was
 	// granted, by the ledger's count, and EndpointInFlight that load: no endpoint had
 	// less. It is empty if the ledger counts none. The request counts there until Place

@@ -42,9 +42,11 @@ type request struct {
 	ttl           time.Duration
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
+	obstacle      Obstacle // when it came
 
 	// handover: where it waits. The invariants are written there.
 	home        *peer               // whose queue it waits in; nil once it does not wait
+	owner       string              // whose queue it waited in last
 	homeNode    list.Node[*request] // in the home's homed
 	number      uint64              // of the message that handed it there; 0 for not yet
 	former      *peer               // whose queue it also waits in, until home has it

@@ -73,7 +73,9 @@ func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
 	if outcome == Dispatched {
 		q.inFlight[r.ID] = r
 	}
-	q.decisions = append(q.decisions, Decision{Ticket: r.ID, Tag: r.tag, Outcome: outcome, Err: err})
+	q.decisions = append(q.decisions, Decision{
+		Ticket: r.ID, Tag: r.tag, Outcome: outcome, Err: err, Owner: r.owner, Obstacle: r.obstacle, Charge: r.charge,
+	})
 	if outcome != Dispatched {
 		r.tag = nil
 	}
