@@ -191,7 +191,8 @@ func TestPrefixHits(t *testing.T) {
 plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 8}}]
 flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
 schedulingProfiles:
-- plugins:
+- name: default
+  plugins:
   - {pluginRef: prefix-cache-scorer, weight: 3}
   - {pluginRef: running-requests-size-scorer, weight: 2}
 `)
