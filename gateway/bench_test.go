@@ -8,6 +8,13 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/store/memory"
 )
 
 // BenchmarkProxy measures what the gateway adds to a request of 4 kB, going to
@@ -42,6 +49,40 @@ func BenchmarkProxy(b *testing.B) {
 	b.ReportMetric(ms(through[len(through)/2]), "through-p50-ms")
 	b.ReportMetric(ms(through[len(through)/2]-direct[len(direct)/2]), "added-p50-ms")
 	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkChunk is the gateway's own part of a chunk of a streamed answer by external
+// processing.
+func BenchmarkChunk(b *testing.B) {
+	c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(10))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	g := New(Config{Controller: c, Endpoints: endpoints.Config{Source: endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")}}})
+	defer g.Close()
+	headers := func(pairs ...string) *extproc.HttpHeaders {
+		h := &core.HeaderMap{}
+		for i := 0; i < len(pairs); i += 2 {
+			h.Headers = append(h.Headers, &core.HeaderValue{Key: pairs[i], RawValue: []byte(pairs[i+1])})
+		}
+		return &extproc.HttpHeaders{Headers: h}
+	}
+	chunk := &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseBody{ResponseBody: &extproc.HttpBody{
+		Body: []byte(`data: {"id":"cmpl-1","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"word "}}]}` + "\n\n"),
+	}}}
+	p := &tape{ctx: b.Context(), messages: []*extproc.ProcessingRequest{
+		{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: headers(":method", "POST", ":path", "/v1/completions")}},
+		{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(chat), EndOfStream: true}}},
+		{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: headers(":status", "200", "content-type", "text/event-stream")}},
+	}}
+	for range b.N {
+		p.messages = append(p.messages, chunk)
+	}
+	b.ReportAllocs()
+	if err := NewExtProc(g).Process(p); err != nil || p.last.GetResponseBody() == nil {
+		b.Fatalf("%v, %v", err, p.last)
+	}
 }
 
 // BenchmarkStream measures the throughput of a streamed answer of 1,000 chunks.

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -31,17 +33,21 @@ func (p phase) String() string {
 }
 
 // envoyStream drives a session by the messages that Envoy sends about one request and its
-// response. It is used from one goroutine.
+// response, one message at a time.
 //
 //	request headers, body … ──> decide: wait, pick ──> headers, body …, trailers
 //	response headers, body … ──> usage ──> the same, as it comes
 type envoyStream struct {
 	gateway *Gateway
 	stream  extproc.ExternalProcessor_ProcessServer
+	opened  chan struct{} // closed once there is a session
+
+	mu      sync.Mutex // of what follows
 	record  record
 	session *session // nil until the request's headers came
 	phase   phase
 	over    bool
+	part    *extproc.ProcessingResponse // of the response's body, as last sent; used again
 
 	method    string
 	path      string
@@ -97,7 +103,7 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		}
 		x.session.usage.take(r.ResponseBody.GetBody())
 		x.session.watch.expect(errAnswerStopped, x.session.timeouts.BetweenBytes)
-		return x.send(responseBody(r.ResponseBody.GetBody(), r.ResponseBody.GetEndOfStream()), r.ResponseBody.GetEndOfStream())
+		return x.pass(r.ResponseBody)
 	case *extproc.ProcessingRequest_ResponseTrailers:
 		if x.phase != receivingResponse {
 			return unexpected("response trailers", x.phase)
@@ -145,6 +151,7 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 		return refused
 	}
 	x.session = s
+	close(x.opened)
 	return nil
 }
 
@@ -227,7 +234,7 @@ func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
 	for _, header := range h.GetHeaders().GetHeaders() {
 		switch header.GetKey() {
 		case ":status":
-			_, _ = fmt.Sscan(valueOf(header), &x.status)
+			x.status, _ = strconv.Atoi(valueOf(header)) // 0 for what is none
 		case "content-type":
 			contentType = valueOf(header)
 		}
@@ -237,6 +244,16 @@ func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
 	}
 	x.session.respond(contentType, nil)
 	return x.send(responseHeaders(&x.record), h.GetEndOfStream())
+}
+
+// pass answers a part of the response's body with itself.
+func (x *envoyStream) pass(b *extproc.HttpBody) error {
+	if x.part == nil {
+		x.part = &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseBody{ResponseBody: streamed(nil, false)}}
+	}
+	part := x.part.GetResponseBody().GetResponse().GetBodyMutation().GetStreamedResponse()
+	part.Body, part.EndOfStream = b.GetBody(), b.GetEndOfStream()
+	return x.send(x.part, b.GetEndOfStream())
 }
 
 // send answers a part of the response; the last one ends the stream.

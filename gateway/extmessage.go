@@ -146,10 +146,6 @@ func recorded(r *record) (set []*core.HeaderValueOption) {
 	return set
 }
 
-func responseBody(body []byte, last bool) *extproc.ProcessingResponse {
-	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseBody{ResponseBody: streamed(body, last)}}
-}
-
 func responseTrailers() *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}}
 }

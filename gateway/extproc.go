@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -29,71 +28,78 @@ func NewExtProc(g *Gateway) *ExtProc { return &ExtProc{gateway: g} }
 // Register registers the service.
 func (p *ExtProc) Register(s *grpc.Server) { extproc.RegisterExternalProcessorServer(s, p) }
 
-// Process implements the service: one stream is one HTTP request.
+// Process implements the service: one stream is one HTTP request. Its messages are taken by a
+// goroutine of their own, since the stream may have to end while none comes.
 func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error {
-	ctx, cancel := context.WithCancel(stream.Context())
-	defer cancel()
-	x := &envoyStream{gateway: p.gateway, stream: stream}
-	defer x.finish()
-	messages := receive(ctx, stream)
-	silence := time.NewTimer(p.gateway.cfg.BodyTimeout) // until the request's headers
+	x := &envoyStream{gateway: p.gateway, stream: stream, opened: make(chan struct{})}
+	served := make(chan error, 1)
+	go func() { served <- x.serve() }() // ends with the stream
+	silence := time.NewTimer(p.gateway.cfg.BodyTimeout)
 	defer silence.Stop()
-	for !x.over {
-		var in received
-		select {
-		case <-silence.C:
+	select {
+	case err := <-served:
+		return err
+	case <-silence.C:
+		return x.interrupt(served, func() error {
 			p.gateway.cfg.Metrics.overBound(errStalled.name)
 			return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
-		case in = <-messages:
-			silence.Stop()
-		case <-x.ended():
-			return x.fail(x.session.ended())
-		}
-		switch {
-		case errors.Is(in.err, io.EOF):
-			return nil
-		case in.err != nil:
-			return in.err
-		}
-		if err := x.take(in.message); err != nil {
-			return x.fail(err)
+		})
+	case <-x.opened:
+		silence.Stop()
+	}
+	select {
+	case err := <-served:
+		return err
+	case <-x.session.ctx.Done():
+		return x.interrupt(served, func() error { return x.fail(x.session.ended()) })
+	}
+}
+
+// serve takes the stream's messages until it is over.
+func (x *envoyStream) serve() error {
+	for {
+		m, err := x.stream.Recv()
+		if over, err := x.next(m, err); over {
+			return err
 		}
 	}
-	return nil
 }
 
-// received is what came by a stream.
-type received struct {
-	message *extproc.ProcessingRequest
-	err     error
-}
-
-// receive receives in a goroutine of its own, since the stream may have to end while
-// nothing comes.
-func receive(ctx context.Context, stream extproc.ExternalProcessor_ProcessServer) <-chan received {
-	messages := make(chan received)
-	go func() { // ends with ctx, or with the stream
-		for {
-			m, err := stream.Recv()
-			select {
-			case messages <- received{m, err}:
-			case <-ctx.Done():
-				return
-			}
-			if err != nil {
-				return
-			}
+// next takes what was received, and reports whether the stream is over with it.
+func (x *envoyStream) next(m *extproc.ProcessingRequest, err error) (over bool, _ error) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	switch {
+	case x.over: // it was interrupted
+		return true, nil
+	case errors.Is(err, io.EOF):
+		x.over, err = true, nil
+	case err != nil:
+		x.over = true
+	default:
+		if err = x.take(m); err != nil {
+			err = x.fail(err)
 		}
-	}()
-	return messages
+	}
+	if x.over {
+		x.finish()
+	}
+	return x.over, err
 }
 
-// ended is closed when the session is to end; nil while there is none.
-func (x *envoyStream) ended() <-chan struct{} {
-	if x.session == nil {
-		return nil
+// interrupt ends the stream from outside, and returns with what; or with what it was served,
+// if it is over already.
+func (x *envoyStream) interrupt(served <-chan error, with func() error) error {
+	x.mu.Lock()
+	if x.over {
+		x.mu.Unlock()
+		return <-served
 	}
-	return x.session.ctx.Done()
+	defer x.mu.Unlock()
+	x.over = true
+	err := with()
+	x.finish()
+	return err
 }
 
 // fail ends the stream: with the answer that a refusal asks for, or by an error

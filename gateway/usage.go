@@ -172,6 +172,9 @@ func (u *usageReader) finish() {
 func (u *usageReader) find(text []byte) bool {
 	key := []byte(`"usage"`)
 	at := len(text)
+	if !bytes.Contains(text, key) { // much cheaper than from the end, and so it is with most events
+		return false
+	}
 	for range maxCandidates {
 		if at = bytes.LastIndex(text[:at], key); at < 0 {
 			return false

@@ -32,6 +32,9 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ConnectionTimeout(10 * time.Second),
+		// Windows that are measured cost a ping for each part of a stream, and hold more of
+		// a body that is not read than is needed.
+		grpc.InitialWindowSize(64 << 10), grpc.InitialConnWindowSize(1 << 20),
 	}
 	if w.Cert != "" {
 		cert, err := serving.NewCertificate(w.Cert, w.Key, log)
