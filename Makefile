@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak soak-fleet adversary generate generate-check schema notices proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak soak-fleet adversary generate generate-check schema openapi notices proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -68,7 +68,7 @@ soak-fleet: ## five replicas under faults for a time, on real processes: make so
 adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
 	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m
 
-generate: schema notices proto ## all generated files (proto needs protoc)
+generate: schema openapi notices proto ## all generated files (proto needs protoc)
 	go generate ./...
 
 # generate writes what is current; if that changes anything, it was not.
@@ -80,6 +80,9 @@ generate-check: ## fails if a generated file is not current, and makes it so
 
 schema: ## config/schema.json, for editors
 	WEIR_REWRITE=1 go test ./config -run TestSchema -count=1
+
+openapi: ## gateway/admin/openapi.json, the admin API
+	WEIR_REWRITE=1 go test ./gateway/admin -run TestOpenAPIIsCurrent -count=1
 
 notices: ## THIRD_PARTY_NOTICES, the licences of what the binary is linked from
 	mkdir -p bin && go run ./internal/notices > bin/notices && mv bin/notices THIRD_PARTY_NOTICES

@@ -2,7 +2,10 @@ package config
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"net/url"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -16,4 +19,29 @@ func (p *Plan) Print() ([]byte, error) {
 		return nil, fmt.Errorf("print the configuration: %w", err)
 	}
 	return out.Bytes(), nil
+}
+
+// Show writes the effective configuration for others to see: as Print, without the
+// password that the ledger's address may hold. All other secrets are in files of their own.
+func (p *Plan) Show() ([]byte, error) {
+	shown := *p
+	if u, err := url.Parse(p.File.Weir.Store.Redis); err == nil {
+		shown.File.Weir.Store.Redis = u.Redacted()
+	} else {
+		shown.File.Weir.Store.Redis = "(not shown: it cannot be read)"
+	}
+	return shown.Print()
+}
+
+// Fingerprint is the same for replicas whose [Plan.Settings] are.
+func (p *Plan) Fingerprint() (string, error) {
+	settings, err := p.Settings()
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.New()
+	for _, s := range settings {
+		fmt.Fprintln(sum, s.Key, s.Print)
+	}
+	return hex.EncodeToString(sum.Sum(nil)[:4]), nil
 }

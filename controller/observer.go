@@ -14,3 +14,20 @@ type Observer interface {
 	// TurnTaken is called once per turn with how long it took and how it ended.
 	TurnTaken(took time.Duration, err error)
 }
+
+// Observers are several observers as one.
+type Observers []Observer
+
+// Decided implements Observer.
+func (all Observers) Decided(flow policies.FlowKey, outcome Outcome, waited time.Duration) {
+	for _, o := range all {
+		o.Decided(flow, outcome, waited)
+	}
+}
+
+// TurnTaken implements Observer.
+func (all Observers) TurnTaken(took time.Duration, err error) {
+	for _, o := range all {
+		o.TurnTaken(took, err)
+	}
+}

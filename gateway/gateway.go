@@ -50,6 +50,9 @@ type Config struct {
 	Logger *zap.Logger
 	// Metrics counts answers; nil for none.
 	Metrics *Metrics
+	// Served is called at the end of each request that was dispatched, with what it cost;
+	// nil for nothing. It must return at once.
+	Served func(policies.FlowKey, controller.Usage)
 }
 
 // Gateway is an http.Handler that forwards requests to the pool when flow

@@ -22,6 +22,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/internal/modelserver"
 	"github.com/weirflow/weir/policies"
@@ -86,7 +87,7 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	r.metrics.WatchEndpoints(r.gateway.Endpoints())
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r.metrics)
-	r.admin = NewAdmin(r.gateway, "test", registry)
+	r.admin = NewAdmin(r.gateway, registry)
 	server := httptest.NewServer(r.gateway)
 	r.url, r.client, r.server = server.URL, server.Client(), server
 	t.Cleanup(func() {
@@ -147,35 +148,27 @@ func TestForwards(t *testing.T) {
 	if res.StatusCode != http.StatusOK {
 		t.Errorf("/v1/models: %d", res.StatusCode)
 	}
-	var flows []FlowStatus
-	r.get(t, "/v1/flows", &flows)
-	found := false
-	for _, f := range flows {
-		if f.ID == "tenant" {
-			found = true
-			if f.ServedRequests != 1 || f.ServedTokens < 6 || f.InFlight != 0 {
-				t.Errorf("the flow's figures: %+v", f)
-			}
-		}
-	}
-	if !found {
-		t.Errorf("flows: %+v, want the tenant among them", flows)
+	f, found := r.flows()["tenant"]
+	if !found || f.ServedRequests != 1 || f.ServedTokens < 6 || f.InFlight != 0 {
+		t.Errorf("the flow's figures: %+v", f)
 	}
 }
 
-// get reads a JSON answer of the admin handler.
-func (r *rig) get(t testing.TB, path string, into any) {
+// view is what the controller has to show.
+func (r *rig) view(t testing.TB) core.View {
 	t.Helper()
-	w := httptest.NewRecorder()
-	r.admin.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, path, nil))
-	if w.Code != http.StatusOK {
-		t.Fatalf("%s: %d %s", path, w.Code, w.Body)
+	v, err := r.control.View(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
-	if into != nil {
-		if err := json.Unmarshal(w.Body.Bytes(), into); err != nil {
-			t.Fatal(err)
-		}
-	}
+	return v
+}
+
+// flows are the figures of all flows, by their ids.
+func (r *rig) flows() map[string]FlowFigures {
+	all := make(map[string]FlowFigures)
+	r.gateway.Flows(func(key policies.FlowKey, f FlowFigures) { all[key.ID] = f })
+	return all
 }
 
 // TestStreamsChunkByChunk wants each chunk before the server makes the next.
@@ -234,10 +227,8 @@ func TestAnotherEndpointIsTried(t *testing.T) {
 			t.Fatalf("%d %s", res.StatusCode, body)
 		}
 	}
-	var pool PoolStatus
-	r.get(t, "/v1/pool", &pool)
-	if pool.Endpoints != 1 || *pool.Limit != 4 {
-		t.Errorf("%d endpoints and limit %d with one of two dead, want 1 and 4", pool.Endpoints, *pool.Limit)
+	if pool := r.view(t).Pool; pool.Endpoints != 1 || pool.Limit != 4 {
+		t.Errorf("%d endpoints and limit %d with one of two dead, want 1 and 4", pool.Endpoints, pool.Limit)
 	}
 }
 
@@ -358,9 +349,8 @@ func TestClientsHangUp(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	var pool PoolStatus
 	for until := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		r.get(t, "/v1/pool", &pool)
+		pool := r.view(t).Totals
 		if pool.InFlight == 0 && pool.Queued == 0 {
 			break
 		}

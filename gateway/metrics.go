@@ -350,7 +350,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 			live++
 		}
 		if p.ID == v.Replica {
-			owned = float64(ownedShards(v)[p.ID])
+			owned = float64(v.Shards.Owned(p.ID))
 			continue
 		}
 		if p.Reachable {

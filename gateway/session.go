@@ -66,7 +66,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 	if tenants.Timeouts != nil {
 		s.timeouts = tenants.Timeouts(flow.ID, r.objective).or(defaultTimeouts)
 	}
-	s.request.TargetTTFT, s.request.TTL = targetTTFT(h), shorterTTL(h)
+	s.request.TargetTTFT, s.request.TTL, s.request.Name = targetTTFT(h), shorterTTL(h), r.id
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.memory = g.budget.open(flow.ID, func() { s.cancel(errMemory) })
 	size := int64(sessionBytes)
@@ -305,6 +305,9 @@ func (s *session) end() {
 	usage := s.cost(over, held)
 	s.gateway.drain.learn(held)
 	s.entry.end(usage, held)
+	if served := s.gateway.cfg.Served; served != nil {
+		served(s.request.Flow, usage)
+	}
 	s.gateway.cfg.Controller.Release(&s.request, usage)
 }
 

@@ -184,9 +184,7 @@ func TestUncountedRequestsCostTheirTime(t *testing.T) {
 	r := newRig(t, 1, upstream.URL)
 	r.gateway.pace = p
 	r.post(t, "/v1/rerank", `{"documents":"`+strings.Repeat("x", 4000)+`"}`, flowHeaders[0], "a")
-	var flows []FlowStatus
-	r.get(t, "/v1/flows", &flows)
-	if len(flows) != 1 || flows[0].ServedTokens < 1000+20 || flows[0].ServedTokens > 1000+400 {
+	if flows := r.flows(); len(flows) != 1 || flows["a"].ServedTokens < 1000+20 || flows["a"].ServedTokens > 1000+400 {
 		t.Errorf("%+v, want 1,000 tokens for the bytes and at least 20 for the time", flows)
 	}
 }

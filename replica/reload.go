@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/watch"
 )
 
@@ -33,6 +34,7 @@ func (r *reloader) reload() {
 	plan, warnings, err := r.load()
 	if err != nil {
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
+		r.console.Note(api.ConfigRefused, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
 		if plan, err = r.plan.WithKeys(); err != nil {
 			return // it is among the problems
 		}
@@ -60,6 +62,10 @@ func (r *reloader) reload() {
 		}
 	}
 	r.plan = plan
+	if err := r.show(plan); err != nil {
+		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))
+	}
+	r.console.Note(api.ConfigReloaded, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
 	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
 }
 

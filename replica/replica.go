@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -24,8 +25,10 @@ import (
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/internal/watch"
 	"github.com/weirflow/weir/store"
@@ -72,6 +75,9 @@ type replica struct {
 	objectives objectives.Table
 	gateway    *gateway.Gateway
 	accessLog  *accesslog.Log
+	traffic    *traffic.Log
+	console    *admin.Server
+	shown      atomic.Pointer[admin.Configuration] // that is in effect
 	requests   net.Listener
 	operators  net.Listener
 	processing *extProc // nil for none
@@ -103,11 +109,12 @@ func (r *replica) open(ctx context.Context) error {
 		return err
 	}
 	metrics := gateway.NewMetrics(cfg.Pool)
+	r.traffic = traffic.NewLog()
 	r.metrics = prometheus.NewRegistry()
 	r.metrics.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(build.Read()))
 	incarnation := uint64(time.Now().UnixNano())
 	options := append(controllerOptions(plan), policyOptions(plan)...)
-	options = append(options, controller.WithLogger(r.log), controller.WithObserver(metrics), controller.WithIncarnation(incarnation))
+	options = append(options, controller.WithLogger(r.log), controller.WithObserver(controller.Observers{metrics, r.traffic}), controller.WithIncarnation(incarnation))
 	if err := r.join(ctx, ledger, incarnation); err != nil {
 		return err
 	}
@@ -120,6 +127,7 @@ func (r *replica) open(ctx context.Context) error {
 	r.later(r.controller.Close)
 	metrics.Watch(r.controller)
 	gc := gatewayConfig(plan, r.controller, &r.objectives, r.log, metrics)
+	gc.Served = r.traffic.Served
 	if gc.Endpoints.Source, err = endpointSource(plan, &r.objectives, r.log); err != nil {
 		return err
 	}
@@ -132,6 +140,34 @@ func (r *replica) open(ctx context.Context) error {
 	r.gateway = gateway.New(gc)
 	r.later(r.gateway.Close)
 	metrics.WatchEndpoints(r.gateway.Endpoints())
+	if err := r.show(plan); err != nil {
+		return err
+	}
+	ac := admin.Config{
+		Replica: cfg.Replica, Pool: cfg.Pool, Version: build.Read().Version,
+		Gateway: r.gateway, Traffic: r.traffic, Configuration: func() admin.Configuration { return *r.shown.Load() },
+	}
+	if r.fleet != nil {
+		ac.Fleet = r.fleet
+	}
+	r.console = admin.New(ac)
+	r.later(r.console.Close)
+	return nil
+}
+
+// show makes a configuration the one that operators are told of.
+func (r *replica) show(plan *config.Plan) error {
+	text, err := plan.Show()
+	if err != nil {
+		return err
+	}
+	print, err := plan.Fingerprint()
+	if err != nil {
+		return err
+	}
+	r.shown.Store(&admin.Configuration{
+		YAML: string(text), Files: plan.Files(), Loaded: time.Now(), Fingerprint: print, Weight: plan.Flows.Weight, Limit: plan.Flows.Limit,
+	})
 	return nil
 }
 
@@ -183,27 +219,28 @@ func (r *replica) join(ctx context.Context, ledger store.Ledger, incarnation uin
 // cancel then tells.
 func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 	cfg := &r.plan.File.Weir
-	admin := gateway.NewAdmin(r.gateway, cfg.Replica, r.metrics)
+	address := gateway.NewAdmin(r.gateway, r.metrics)
+	address.Mount(r.console)
 	if cfg.PProf {
-		admin.ServeProfiles()
+		address.ServeProfiles()
 	}
-	var operators http.Handler = admin
+	var operators http.Handler = address
 	if file := cfg.AdminTokenFile; file != "" {
-		operators = guarded(file, admin)
+		operators = guarded(file, address)
 	}
 	adminServer := &http.Server{Handler: operators, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	go func() { _ = adminServer.Serve(r.operators) }() // to the very end, so that a drain can be watched
 	r.later(func() { _ = adminServer.Close() })
 	drain := time.Duration(*cfg.DrainTimeout)
 	r.logServing()
-	admin.SetReady(true)
+	address.SetReady(true)
 	go func() { // ends with ctx
 		select {
 		case <-ctx.Done():
 		case <-r.controller.Superseded():
 			cancel(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), store.ErrSuperseded))
 		}
-		admin.SetReady(false)
+		address.SetReady(false)
 		r.log.Info("draining", zap.Duration("at_most", drain))
 		r.controller.Retire()
 	}()

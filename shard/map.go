@@ -56,6 +56,16 @@ func Rank(key, member string, members []string) (rank int) {
 	return rank
 }
 
+// Owned is how many shards a member owns.
+func (m *Map) Owned(member string) (n int) {
+	for _, owner := range m.owners {
+		if owner == member {
+			n++
+		}
+	}
+	return n
+}
+
 // weight is a member's random weight for a key.
 func weight(member, key uint64) uint64 { return mix(member ^ mix(key)) }
 

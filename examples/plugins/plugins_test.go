@@ -13,7 +13,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -81,8 +81,8 @@ func TestOwnPolicyDecides(t *testing.T) {
 	replicas := []*processes.Replica{one, two}
 	for _, r := range replicas {
 		eventually(t, "the replicas reach each other", func() bool {
-			peers, err := processes.Get[[]gateway.ReplicaStatus](r, "/v1/replicas")
-			return err == nil && len(peers) == 2 && !slices.ContainsFunc(peers, func(p gateway.ReplicaStatus) bool { return !p.Reachable })
+			seen, err := processes.Get[api.Replicas](r, "/v1/replicas?scope=replica")
+			return err == nil && len(seen.Replicas) == 2 && !slices.ContainsFunc(seen.Replicas, func(p api.Replica) bool { return !p.Reachable })
 		})
 	}
 
@@ -115,7 +115,7 @@ func TestOwnPolicyDecides(t *testing.T) {
 		ask(replicas[n%2], 100+(n*17)%requests*10)
 	}
 	eventually(t, "all others wait", func() bool {
-		pool, err := processes.Get[gateway.PoolStatus](one, "/v1/pool")
+		pool, err := processes.Get[api.Pool](one, "/v1/pool")
 		return err == nil && pool.Queued == requests
 	})
 	time.Sleep(200 * time.Millisecond) // the best of them stand before the ledger

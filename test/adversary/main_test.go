@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -27,14 +27,14 @@ func freeAddress(t *testing.T) string {
 }
 
 // status is what a replica says of another one, or nil.
-func status(r *processes.Replica, id string) *gateway.ReplicaStatus {
-	all, err := processes.Get[[]gateway.ReplicaStatus](r, "/v1/replicas")
+func status(r *processes.Replica, id string) *api.Replica {
+	all, err := processes.Get[api.Replicas](r, "/v1/replicas?scope=replica")
 	if err != nil {
 		return nil
 	}
-	for i := range all {
-		if all[i].ID == id {
-			return &all[i]
+	for i := range all.Replicas {
+		if all.Replicas[i].ID == id {
+			return &all.Replicas[i]
 		}
 	}
 	return nil

@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -97,7 +97,7 @@ func TestWaitingIsCheap(t *testing.T) {
 	request := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: weir\r\nUser-Agent: test\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
 	send(t, r, n, func(int) string { return request })
 	eventually(t, "all but one wait", 30*time.Second, func() bool {
-		pool, err := processes.Get[gateway.PoolStatus](r, "/v1/pool")
+		pool, err := processes.Get[api.Pool](r, "/v1/pool")
 		return err == nil && pool.Queued == n-1
 	})
 	peak := memory(t, r, "VmHWM")

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -50,7 +50,7 @@ func TestSlowRedis(t *testing.T) {
 		t.Errorf("Jain index %.3f, want at least 0.98", jain)
 	}
 	for _, r := range c.Replicas {
-		if pool, err := processes.Get[gateway.PoolStatus](r, "/v1/pool"); err != nil || pool.Ledger.State != core.Slow {
+		if pool, err := processes.Get[api.Pool](r, "/v1/pool?scope=replica"); err != nil || pool.Ledger.State != string(core.Slow) {
 			t.Errorf("%s says that the ledger is %q, want slow (%v)", r.ID, pool.Ledger.State, err)
 		}
 	}

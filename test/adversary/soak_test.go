@@ -18,7 +18,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -266,8 +266,8 @@ func (s *soak) drain() {
 	s.clients.Wait()
 	s.cluster.Wait("nothing is held or waits", 10*time.Second, func() bool {
 		for _, r := range s.cluster.Replicas {
-			pool, err := processes.Get[gateway.PoolStatus](r, "/v1/pool")
-			if err != nil || pool.Ledger.State != core.Connected || pool.InFlight != 0 || pool.Queued != 0 {
+			pool, err := processes.Get[api.Pool](r, "/v1/pool")
+			if err != nil || pool.Ledger.State != string(core.Connected) || pool.InFlight != 0 || pool.Queued != 0 {
 				return false
 			}
 		}

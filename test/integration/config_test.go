@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -147,11 +148,8 @@ func TestIdentity(t *testing.T) {
 	if code := ask("guess"); code != http.StatusUnauthorized {
 		t.Errorf("with an unknown key: status %d", code)
 	}
-	flows, err := processes.Get[[]struct {
-		ID       string  `json:"id"`
-		Priority int     `json:"priority"`
-		Weight   float64 `json:"weight"`
-	}](r, "/v1/flows")
+	answer, err := processes.Get[api.Flows](r, "/v1/flows")
+	flows := answer.Flows
 	if err != nil || len(flows) != 1 || flows[0].ID != "team-a" || flows[0].Priority != 5 || flows[0].Weight != 2 {
 		t.Errorf("flows %+v, %v; want team-a at priority 5 with weight 2", flows, err)
 	}

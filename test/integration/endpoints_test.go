@@ -17,8 +17,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
-	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/pause"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
@@ -272,11 +271,11 @@ func TestScrapes(t *testing.T) {
 		var oldest int64
 		for began := time.Now(); time.Since(began) < 2*time.Second; {
 			for _, r := range f.Replicas {
-				all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
-				if err != nil || len(all) != 100 {
-					t.Fatalf("%d endpoints, %v", len(all), err)
+				all, err := processes.Get[api.Endpoints](r, "/v1/endpoints?scope=replica")
+				if err != nil || len(all.Endpoints) != 100 {
+					t.Fatalf("%d endpoints, %v", len(all.Endpoints), err)
 				}
-				for _, e := range all {
+				for _, e := range all.Endpoints {
 					if e.AgeMS == nil {
 						t.Fatalf("%s was never read", e.Name)
 					}
@@ -329,7 +328,7 @@ func TestIdle(t *testing.T) {
 	if idle := measure("at rest"); idle > 1.5*100 {
 		t.Errorf("%.0f readings a second at rest, want one of each endpoint in 2 s", idle)
 	}
-	if pool, err := processes.Get[gateway.PoolStatus](f.Replicas[0], "/v1/pool"); err != nil || pool.Saturation >= 1 {
+	if pool, err := processes.Get[api.Pool](f.Replicas[0], "/v1/pool"); err != nil || pool.Saturation >= 1 {
 		t.Errorf("at rest: %+v, %v", pool, err)
 	}
 	s.others.Store(1)
@@ -411,12 +410,12 @@ func TestEndpointFile(t *testing.T) {
 	names := func(want string) {
 		t.Helper()
 		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-			all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
+			all, err := processes.Get[api.Endpoints](r, "/v1/endpoints?scope=replica")
 			if err != nil {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, e := range all {
+			for _, e := range all.Endpoints {
 				got = append(got, e.Name)
 			}
 			slices.Sort(got)

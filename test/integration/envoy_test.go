@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -192,11 +192,11 @@ func TestEnvoyEjects(t *testing.T) {
 			failed++
 		}
 	}
-	all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
+	all, err := processes.Get[api.Endpoints](r, "/v1/endpoints?scope=replica")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, e := range all {
+	for _, e := range all.Endpoints {
 		if e.Healthy == (e.Name == dead) {
 			t.Errorf("%s is healthy: %v", e.Name, e.Healthy)
 		}
@@ -239,11 +239,11 @@ func TestEnvoyFallbacks(t *testing.T) {
 	load.Tenant(ctx, "t", 3, through) // Envoy retries three requests at a time, by default
 	inFlight := make(map[string]int)  // over many looks
 	for range 100 {
-		all, err := processes.Get[[]endpoints.Status](r, "/v1/endpoints")
+		all, err := processes.Get[api.Endpoints](r, "/v1/endpoints?scope=replica")
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, e := range all {
+		for _, e := range all.Endpoints {
 			inFlight[e.Name] += e.InFlightHere
 		}
 		time.Sleep(10 * time.Millisecond)

@@ -5,7 +5,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/test/extproc"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -62,10 +62,10 @@ func TestProcessorLeaves(t *testing.T) {
 		l.Tenant(ctx, id, 40, &processes.Replica{ID: "envoy", Do: envoy.Do})
 	}
 	leaver := c.Replicas[2]
-	var pool gateway.PoolStatus
+	var pool api.Pool
 	c.Wait("50 requests wait", 5*time.Second, func() (enough bool) {
 		var err error
-		pool, err = processes.Get[gateway.PoolStatus](leaver, "/v1/pool")
+		pool, err = processes.Get[api.Pool](leaver, "/v1/pool")
 		return err == nil && pool.Queued >= 50
 	})
 	began := time.Now()

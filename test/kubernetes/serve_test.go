@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/coordinator/stream"
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 )
 
 // run runs a command and returns what it prints.
@@ -158,7 +158,7 @@ func TestServe(t *testing.T) {
 	endpoints := func(want int) {
 		t.Helper()
 		for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-			var pool gateway.PoolStatus
+			var pool api.Pool
 			res, err := http.Get(adminURL + "/v1/pool")
 			if err != nil {
 				t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
 )
 
@@ -64,14 +64,14 @@ func Get[T any](r *Replica, path string) (answer T, err error) {
 
 // Agree reports whether n replicas see each other and draw the same map.
 func (c *Cluster) Agree(n int) bool {
-	var first []gateway.ShardStatus
+	var first []api.Shard
 	for _, r := range c.Replicas[:n] {
-		peers, err := Get[[]gateway.ReplicaStatus](r, "/v1/replicas")
-		if err != nil || len(peers) < n {
+		seen, err := Get[api.Replicas](r, "/v1/replicas?scope=replica")
+		if err != nil || len(seen.Replicas) < n {
 			return false
 		}
 		reachable := 0
-		for _, p := range peers {
+		for _, p := range seen.Replicas {
 			if p.Live && p.Reachable {
 				reachable++
 			}
@@ -86,8 +86,8 @@ func (c *Cluster) Agree(n int) bool {
 }
 
 // Owners returns the shards and their Owners alone.
-func (c *Cluster) Owners(r *Replica) []gateway.ShardStatus {
-	s, err := Get[gateway.ShardsStatus](r, "/v1/shards")
+func (c *Cluster) Owners(r *Replica) []api.Shard {
+	s, err := Get[api.Shards](r, "/v1/shards?scope=replica")
 	if err != nil {
 		return nil
 	}
@@ -178,7 +178,7 @@ func (c *Cluster) Stop(r *Replica) {
 // Connected reports whether all replicas have the ledger.
 func (c *Cluster) Connected() bool {
 	for _, r := range c.Replicas {
-		if pool, err := Get[gateway.PoolStatus](r, "/v1/pool"); err != nil || pool.Ledger.State != core.Connected {
+		if pool, err := Get[api.Pool](r, "/v1/pool?scope=replica"); err != nil || pool.Ledger.State != string(core.Connected) {
 			return false
 		}
 	}

@@ -1,0 +1,428 @@
+// Package api is what the admin address answers, as Go types, and a client of it. The
+// OpenAPI document beside it, openapi.json, says the same; the replica serves it at
+// /v1/openapi.json.
+//
+// Answers are of the whole fleet, at whichever replica they are asked for; those of one
+// replica alone come with [Query.Replica]. Times are in RFC 3339, durations in
+// milliseconds.
+package api
+
+import "time"
+
+// Fleet says whose answer it is.
+type Fleet struct {
+	// Replica is the one that was asked, Answered those that the answer is of, by id.
+	Replica  string   `json:"replica"`
+	Answered []string `json:"answered"`
+	// Missing are live replicas that did not answer in time: what they know is not in the
+	// answer.
+	Missing []Missing `json:"missing"`
+}
+
+// Missing is a replica that did not answer.
+type Missing struct {
+	Replica string `json:"replica"`
+	Why     string `json:"why"`
+}
+
+// Page is a part of a list.
+type Page struct {
+	// Total is how many there are in the whole list, from which Offset were left out at the
+	// begin. Next is the offset of the next page; absent on the last one.
+	Total  int  `json:"total"`
+	Offset int  `json:"offset"`
+	Next   *int `json:"next,omitempty"`
+}
+
+// Pool is the answer of /v1/pool.
+type Pool struct {
+	Fleet Fleet  `json:"fleet"`
+	Pool  string `json:"pool"`
+	// Replica is the one that was asked.
+	Replica string `json:"replica"`
+	// Limit is how many requests the pool takes in flight; null for no limit.
+	Limit *int64 `json:"limit"`
+	// InFlight and Queued are over the fleet: what the ledger counts, and what waits.
+	InFlight   int64   `json:"in_flight"`
+	Queued     int64   `json:"queued"`
+	Saturation float64 `json:"saturation"`
+	// Endpoints can be used; EndpointsEjected cannot at the moment.
+	Endpoints        int    `json:"endpoints"`
+	EndpointsEjected int    `json:"endpoints_ejected"`
+	Ledger           Ledger `json:"ledger"`
+	Bands            []Band `json:"bands"`
+	// Recent is of late, over all priorities.
+	Recent Recent `json:"recent"`
+}
+
+// Ledger is how the replicas stand with the ledger.
+type Ledger struct {
+	// State is registering, connected, slow, outage or superseded: the worst of all
+	// replicas.
+	State      string `json:"state"`
+	Generation uint64 `json:"generation"`
+	// Members hold a lease.
+	Members int `json:"members"`
+	// TurnMS is how long an exchange with it takes on average, at the slowest replica.
+	TurnMS float64 `json:"turn_ms"`
+}
+
+// Band is one priority.
+type Band struct {
+	Priority int    `json:"priority"`
+	Policy   string `json:"policy"`
+	// Limit is how many requests may be in flight for the band to go on; null for no limit.
+	Limit    *int64 `json:"limit"`
+	InFlight int64  `json:"in_flight"`
+	Queued   int64  `json:"queued"`
+	Flows    int    `json:"flows"`
+	// OldestMS is how long the longest wait is so far.
+	OldestMS int64  `json:"oldest_ms"`
+	Recent   Recent `json:"recent"`
+}
+
+// Recent are figures of the last half to one minute.
+type Recent struct {
+	// SpanMS is how much time they are of.
+	SpanMS int64 `json:"span_ms"`
+	// Dispatched is how many requests went to the pool, Refused how many were turned away
+	// at once and Evicted how many ended their wait in another way, a second.
+	Dispatched float64 `json:"dispatched_per_second"`
+	Refused    float64 `json:"refused_per_second"`
+	Evicted    float64 `json:"evicted_per_second"`
+	// The waits of those dispatched; 0 if there are none.
+	WaitP50MS float64 `json:"wait_p50_ms"`
+	WaitP99MS float64 `json:"wait_p99_ms"`
+}
+
+// Flows is the answer of /v1/flows.
+type Flows struct {
+	Fleet Fleet `json:"fleet"`
+	Page
+	Flows []Flow `json:"flows"`
+}
+
+// Flow is the traffic of one tenant at one priority.
+type Flow struct {
+	ID       string  `json:"id"`
+	Priority int     `json:"priority"`
+	Weight   float64 `json:"weight"`
+	Queued   int64   `json:"queued"`
+	InFlight int64   `json:"in_flight"`
+	// OldestMS is how long the one that goes next has waited.
+	OldestMS       int64 `json:"oldest_ms"`
+	ServedRequests int64 `json:"served_requests"`
+	ServedTokens   int64 `json:"served_tokens"`
+	// Counter is its service as the ledger counts it, in the unit of the band's policy.
+	Counter float64 `json:"counter"`
+	// Share is its part of what its band dispatched of late, and Entitled what it should
+	// have: what is left by flows that want less than their share, by weight.
+	Share    float64 `json:"share"`
+	Entitled float64 `json:"entitled"`
+	// AtLimit is set while what waits has no room under a limit of its own.
+	AtLimit bool       `json:"at_limit"`
+	Limit   *FlowLimit `json:"limit,omitempty"`
+	Owner   string     `json:"owner"`
+	Recent  Recent     `json:"recent"`
+}
+
+// FlowLimit is a limit of a flow's own.
+type FlowLimit struct {
+	MaxInFlight     int64   `json:"max_in_flight,omitempty"`
+	TokensPerMinute float64 `json:"tokens_per_minute,omitempty"`
+	// Rejects says that what is over the limit is refused; otherwise it waits.
+	Rejects bool `json:"rejects"`
+}
+
+// Requests is the answer of /v1/requests.
+type Requests struct {
+	Fleet Fleet `json:"fleet"`
+	Page
+	Requests []Request `json:"requests"`
+}
+
+// Request is a request that waits or is in flight.
+type Request struct {
+	// ID is what its client knows it by, or else its Ticket; either finds it at
+	// /v1/requests/ID. The ticket names it in the fleet.
+	ID       string `json:"id"`
+	Ticket   string `json:"ticket"`
+	Flow     string `json:"flow"`
+	Priority int    `json:"priority"`
+	// State is waiting or in_flight.
+	State string `json:"state"`
+	// Arrived is when it came in, by the ledger's clock, AgeMS ago; Deadline when its wait
+	// ends at the latest.
+	Arrived      time.Time  `json:"arrived"`
+	AgeMS        int64      `json:"age_ms"`
+	Deadline     *time.Time `json:"deadline,omitempty"`
+	Bytes        int64      `json:"bytes"`
+	InputTokens  int64      `json:"input_tokens"`
+	OutputTokens int64      `json:"output_tokens"`
+	// Ingress is the replica that holds its connection, Owner the one in whose queue it
+	// waits, and Endpoint the model server it went to.
+	Ingress  string `json:"ingress"`
+	Owner    string `json:"owner,omitempty"`
+	Endpoint string `json:"endpoint,omitempty"`
+}
+
+// RequestDetail is the answer of /v1/requests/{id}.
+type RequestDetail struct {
+	Fleet Fleet `json:"fleet"`
+	Request
+	// Why says why it waits; absent for one in flight.
+	Why *Why `json:"why,omitempty"`
+}
+
+// What holds a request; see Why.HeldBy.
+const (
+	// HeldByNothing: it goes with the next exchange with the ledger.
+	HeldByNothing = "nothing"
+	// HeldByPool: as many requests are in flight as the pool takes.
+	HeldByPool = "pool_limit"
+	// HeldByBand: as many are in flight as its band may use of the pool.
+	HeldByBand = "band_limit"
+	// HeldByFlow: its flow is at a limit of its own.
+	HeldByFlow = "flow_limit"
+	// HeldByPriority: requests of a higher priority wait, and go first.
+	HeldByPriority = "higher_priority"
+	// HeldByEndpoints: no endpoint can be used.
+	HeldByEndpoints = "no_endpoints"
+	// HeldByMetrics: no endpoint's metrics can be read, so that all count as full.
+	HeldByMetrics = "metrics_unreadable"
+	// HeldByLedger: the ledger is out of reach.
+	HeldByLedger = "ledger"
+)
+
+// Why says why a request waits.
+type Why struct {
+	// HeldBy is one of the constants, Reason the same in words.
+	HeldBy string `json:"held_by"`
+	Reason string `json:"reason"`
+	// Place is where it stands in its band, 1 being next, of InBand waiting there.
+	Place  int `json:"place"`
+	InBand int `json:"in_band"`
+	// PlaceInFlow is where it stands among those of its own flow, 1 being next.
+	PlaceInFlow int `json:"place_in_flow"`
+	// Ahead are those that go before it as things are: by flow in its own band, the most
+	// first, and by band above it. AheadFlows is how many flows there are; the list may be
+	// cut.
+	Ahead      []Ahead `json:"ahead"`
+	AheadFlows int     `json:"ahead_flows"`
+	// ExpectedMS is about how long it will still wait, from the rate at which requests
+	// went of late; null if nothing went.
+	ExpectedMS *int64 `json:"expected_ms"`
+	// Limit is the flow's own, if it has one, and InFlight what it has in flight.
+	Limit    *FlowLimit `json:"limit,omitempty"`
+	InFlight int64      `json:"in_flight"`
+}
+
+// Ahead is requests that go before another one.
+type Ahead struct {
+	// Flow is empty for all flows of a higher band.
+	Flow     string `json:"flow,omitempty"`
+	Priority int    `json:"priority"`
+	Requests int    `json:"requests"`
+}
+
+// Endpoints is the answer of /v1/endpoints.
+type Endpoints struct {
+	Fleet Fleet `json:"fleet"`
+	Page
+	Endpoints []Endpoint `json:"endpoints"`
+}
+
+// Endpoint is a model server.
+type Endpoint struct {
+	Name   string            `json:"name"`
+	URL    string            `json:"url"`
+	Labels map[string]string `json:"labels,omitempty"`
+	// Healthy is set if all replicas can reach it; EjectedBy are those that cannot.
+	Healthy   bool     `json:"healthy"`
+	EjectedBy []string `json:"ejected_by,omitempty"`
+	// InFlight is the fleet's, by whichever replica it went; InFlightHere that of the
+	// replica that was asked.
+	InFlight     int `json:"in_flight"`
+	InFlightHere int `json:"in_flight_here"`
+	// Running, Waiting and KVCacheUsage are the endpoint's own figures, read the following
+	// number of milliseconds ago; absent if they are not read.
+	Running      *int     `json:"running,omitempty"`
+	Waiting      *int     `json:"waiting,omitempty"`
+	KVCacheUsage *float64 `json:"kv_cache_usage,omitempty"`
+	AgeMS        *int64   `json:"age_ms,omitempty"`
+}
+
+// Replicas is the answer of /v1/replicas.
+type Replicas struct {
+	Fleet Fleet `json:"fleet"`
+	Page
+	Replicas []Replica `json:"replicas"`
+}
+
+// Replica is one replica.
+type Replica struct {
+	ID string `json:"id"`
+	// Self is set for the one that was asked.
+	Self bool `json:"self,omitempty"`
+	// Version is the build that it runs; empty if it does not say.
+	Version string `json:"version,omitempty"`
+	// Incarnation tells one run of the replica from the next.
+	Incarnation uint64 `json:"incarnation"`
+	// Started is when this run began; absent if it does not answer.
+	Started *time.Time `json:"started,omitempty"`
+	// Live is what gossip says, Reachable whether its ticket streams work: to all replicas,
+	// or for one replica's answer to that one.
+	Live      bool `json:"live"`
+	Reachable bool `json:"reachable"`
+	// Answered is set if it answered itself; of others there is only what is known here.
+	Answered   bool `json:"answered"`
+	Leaving    bool `json:"leaving,omitempty"`
+	LedgerLost bool `json:"ledger_lost,omitempty"`
+	// LedgerState is how it stands with the ledger, TurnMS how long its exchanges take.
+	LedgerState string  `json:"ledger_state,omitempty"`
+	TurnMS      float64 `json:"turn_ms"`
+	// Fingerprint is that of its settings that should be the same everywhere, and Differs
+	// those in which it differs from most others, or from the replica that was asked.
+	Fingerprint string   `json:"fingerprint,omitempty"`
+	Differs     []string `json:"differs,omitempty"`
+	// OtherLedger is where its ledger is, if it keeps another one than the replica that was
+	// asked: they then share neither queues nor limits.
+	OtherLedger *OtherLedger `json:"other_ledger,omitempty"`
+	Shards      int          `json:"shards"`
+	// Waiting and InFlight are requests whose connections it holds, Queued what waits in
+	// its queues.
+	Waiting  int   `json:"waiting"`
+	InFlight int   `json:"in_flight"`
+	Queued   int64 `json:"queued"`
+	// TicketsThere are requests of the replica that was asked that wait in this one's
+	// queues, TicketsHere requests of this one that wait in the other's.
+	TicketsThere int `json:"tickets_there"`
+	TicketsHere  int `json:"tickets_here"`
+}
+
+// OtherLedger is where a replica says that its ledger is.
+type OtherLedger struct {
+	Pool   string `json:"pool"`
+	Prefix string `json:"prefix"`
+}
+
+// Shards is the answer of /v1/shards.
+type Shards struct {
+	Fleet Fleet `json:"fleet"`
+	// Version counts the shard maps that the replica that was asked drew.
+	Version uint64  `json:"version"`
+	Shards  []Shard `json:"shards"`
+}
+
+// Shard is one shard: which replica queues its flows, how many flows there are and how
+// much of them waits.
+type Shard struct {
+	Shard  int    `json:"shard"`
+	Owner  string `json:"owner"`
+	Flows  int    `json:"flows,omitempty"`
+	Queued int64  `json:"queued,omitempty"`
+}
+
+// Config is the answer of /v1/config.
+type Config struct {
+	Fleet Fleet `json:"fleet"`
+	// YAML is the effective configuration of the replica that was asked: its files and
+	// flags with their defaults, and with secrets left out.
+	YAML string `json:"yaml"`
+	// Files are read, Loaded is when they last were.
+	Files  []string  `json:"files"`
+	Loaded time.Time `json:"loaded"`
+	// Replicas are those of the fleet and the fingerprints of their settings that should be
+	// the same everywhere.
+	Replicas []ConfigOf `json:"replicas"`
+}
+
+// ConfigOf says which configuration a replica has.
+type ConfigOf struct {
+	Replica     string    `json:"replica"`
+	Fingerprint string    `json:"fingerprint"`
+	Loaded      time.Time `json:"loaded"`
+}
+
+// Events is the answer of /v1/events, the latest first.
+type Events struct {
+	Fleet Fleet `json:"fleet"`
+	Page
+	Events []Event `json:"events"`
+}
+
+// The kinds of events.
+const (
+	ReplicaJoined   = "replica_joined"
+	ReplicaLost     = "replica_lost"
+	ReplicaLeft     = "replica_left"
+	LedgerState     = "ledger_state"
+	LedgerWiped     = "ledger_wiped"
+	EndpointJoined  = "endpoint_joined"
+	EndpointLeft    = "endpoint_left"
+	EndpointEjected = "endpoint_ejected"
+	EndpointBack    = "endpoint_back"
+	ConfigReloaded  = "config_reloaded"
+	ConfigRefused   = "config_refused"
+	LimitChanged    = "limit_changed"
+)
+
+// Event is something that happened.
+type Event struct {
+	At   time.Time `json:"at"`
+	Kind string    `json:"kind"`
+	// Subject is the replica, endpoint or else that it is about, Text what happened, for
+	// people.
+	Subject string `json:"subject"`
+	Text    string `json:"text"`
+	// Replicas are those that saw it.
+	Replicas []string `json:"replicas"`
+}
+
+// History is the answer of /v1/history.
+type History struct {
+	// Replica is the one that was asked; the samples are of the fleet.
+	Replica string `json:"replica"`
+	// StepMS is the time between two samples. Each is of the time until At.
+	StepMS  int64    `json:"step_ms"`
+	Samples []Sample `json:"samples"`
+}
+
+// Sample is the pool at one time.
+type Sample struct {
+	At time.Time `json:"at"`
+	// Limit is null for no limit.
+	Limit    *int64 `json:"limit"`
+	InFlight int64  `json:"in_flight"`
+	Queued   int64  `json:"queued"`
+	// QueuedByBand is what waits by priority, which are the names.
+	QueuedByBand map[string]int64 `json:"queued_by_band,omitempty"`
+	Requests     float64          `json:"requests_per_second"`
+	Tokens       float64          `json:"tokens_per_second"`
+	Refused      float64          `json:"refused_per_second"`
+	// Waits of requests that were dispatched; null if there were none.
+	WaitP50MS *float64 `json:"wait_p50_ms"`
+	WaitP99MS *float64 `json:"wait_p99_ms"`
+	// Replicas is how many the sample is of.
+	Replicas int `json:"replicas"`
+}
+
+// Index is the answer of /v1/.
+type Index struct {
+	Version string `json:"version"`
+	Replica string `json:"replica"`
+	// Paths are those that there are, and what they answer.
+	Paths []IndexPath `json:"paths"`
+}
+
+// IndexPath is one path of the API.
+type IndexPath struct {
+	Path    string `json:"path"`
+	Summary string `json:"summary"`
+}
+
+// Error is every answer that is none of the others.
+type Error struct {
+	// Message says what is wrong and what would be right.
+	Message string `json:"error"`
+}

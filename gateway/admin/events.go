@@ -1,0 +1,188 @@
+package admin
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/store"
+)
+
+// maxEvents is how many events a replica keeps.
+const maxEvents = 512
+
+// sameEvent is how far apart two replicas may see one event.
+const sameEvent = 5 * time.Second
+
+// events is the last things that this replica saw happen, the oldest first.
+type events struct {
+	mu   sync.Mutex
+	list []api.Event
+}
+
+func (e *events) add(happened ...api.Event) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.list = append(e.list, happened...)
+	if n := len(e.list); n > maxEvents {
+		e.list = append(e.list[:0:0], e.list[n-maxEvents:]...)
+	}
+}
+
+func (e *events) all() []api.Event {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return slices.Clone(e.list)
+}
+
+// Note adds an event of this replica.
+func (s *Server) Note(kind, subject, text string) {
+	s.events.add(api.Event{At: time.Now(), Kind: kind, Subject: subject, Text: text, Replicas: []string{s.cfg.Replica}})
+}
+
+func (s *Server) eventList(ctx context.Context, q *query) (*api.Events, error) {
+	parts, fleet, err := gather[[]api.Event](ctx, s, q.replica, question{Ask: askEvents})
+	if err != nil {
+		return nil, err
+	}
+	all := mergeEvents(parts)
+	if q.kind != "" {
+		all = slices.DeleteFunc(all, func(e api.Event) bool { return e.Kind != q.kind })
+	}
+	some, p := page(q, all)
+	return &api.Events{Fleet: fleet, Page: p, Events: some}, nil
+}
+
+// mergeEvents lists what the replicas saw, the latest first; what several saw, once.
+func mergeEvents(parts []partOf[[]api.Event]) []api.Event {
+	var all []api.Event
+	for i := range parts {
+		for _, e := range parts[i].part[:min(len(parts[i].part), maxEvents)] {
+			e.Replicas = []string{parts[i].replica}
+			all = append(all, e)
+		}
+	}
+	slices.SortStableFunc(all, func(a, b api.Event) int { return a.At.Compare(b.At) })
+	type what struct{ kind, subject, text string }
+	last := make(map[what]int)
+	merged := all[:0]
+	for _, e := range all {
+		w := what{e.Kind, e.Subject, e.Text}
+		if at, seen := last[w]; seen && e.At.Sub(merged[at].At) < sameEvent && !slices.Contains(merged[at].Replicas, e.Replicas[0]) {
+			merged[at].Replicas = append(merged[at].Replicas, e.Replicas[0])
+			continue
+		}
+		last[w] = len(merged)
+		merged = append(merged, e)
+	}
+	slices.Reverse(merged)
+	return merged
+}
+
+// seen is what this replica saw when it last looked.
+type seen struct {
+	view      core.View
+	endpoints []endpoints.Status
+}
+
+// happened is what lies between two looks.
+func happened(before, after *seen) []api.Event {
+	var all []api.Event
+	note := func(kind, subject, format string, args ...any) {
+		all = append(all, api.Event{Kind: kind, Subject: subject, Text: fmt.Sprintf(format, args...)})
+	}
+	ledgerEvents(&before.view, &after.view, note)
+	peerEvents(&before.view, &after.view, note)
+	endpointEvents(before.endpoints, after.endpoints, note)
+	return all
+}
+
+type noting func(kind, subject, format string, args ...any)
+
+// ledgerWords say what a state of the ledger means.
+var ledgerWords = map[core.LedgerState]string{
+	core.Registering: "registers with the ledger",
+	core.Connected:   "has the ledger",
+	core.Slow:        "finds the ledger slow",
+	core.Outage:      "has lost the ledger, and goes on within its share",
+	core.Superseded:  "has lost its id to another process",
+}
+
+func ledgerEvents(before, after *core.View, note noting) {
+	if before.Ledger != after.Ledger {
+		note(api.LedgerState, after.Replica, "%s %s", after.Replica, ledgerWords[after.Ledger])
+	}
+	if before.Generation != 0 && after.Generation != 0 && before.Generation != after.Generation {
+		note(api.LedgerWiped, "ledger", "the ledger had lost what it knew, and was told anew")
+	}
+	if b, a := before.Pool.Limit, after.Pool.Limit; (b == 0) != (a == 0) && b < store.Unlimited && a < store.Unlimited {
+		if a == 0 {
+			note(api.LimitChanged, "pool", "the pool takes nothing: all endpoints are full, cannot be read or are gone")
+		} else {
+			note(api.LimitChanged, "pool", "the pool takes requests again")
+		}
+	}
+}
+
+func peerEvents(before, after *core.View, note noting) {
+	was := make(map[string]core.PeerView)
+	for _, p := range before.Peers {
+		was[p.ID] = p
+	}
+	is := make(map[string]bool)
+	for _, p := range after.Peers {
+		is[p.ID] = true
+		b, known := was[p.ID]
+		switch {
+		case p.Live && (!known || !b.Live):
+			note(api.ReplicaJoined, p.ID, "%s joined", p.ID)
+		case p.Live && known && b.Incarnation != 0 && b.Incarnation != p.Incarnation:
+			note(api.ReplicaJoined, p.ID, "%s runs anew", p.ID)
+		case !p.Live && b.Live:
+			gone(&b, &p, note)
+		}
+	}
+	for _, b := range before.Peers {
+		if b.Live && !is[b.ID] {
+			gone(&b, &b, note)
+		}
+	}
+}
+
+// gone notes a replica that lives no longer.
+func gone(before, after *core.PeerView, note noting) {
+	if before.Leaving || after.Leaving {
+		note(api.ReplicaLeft, before.ID, "%s left", before.ID)
+	} else {
+		note(api.ReplicaLost, before.ID, "%s is lost", before.ID)
+	}
+}
+
+func endpointEvents(before, after []endpoints.Status, note noting) {
+	was := make(map[string]endpoints.Status)
+	for _, e := range before {
+		was[e.URL] = e
+	}
+	for _, e := range after {
+		b, known := was[e.URL]
+		delete(was, e.URL)
+		switch {
+		case !known:
+			note(api.EndpointJoined, e.Name, "%s joined the pool", e.Name)
+		case b.Healthy && !e.Healthy:
+			note(api.EndpointEjected, e.Name, "%s cannot be reached, and gets nothing", e.Name)
+		case !b.Healthy && e.Healthy:
+			note(api.EndpointBack, e.Name, "%s can be reached again", e.Name)
+		}
+	}
+	for _, e := range before {
+		if _, left := was[e.URL]; left {
+			note(api.EndpointLeft, e.Name, "%s left the pool", e.Name)
+		}
+	}
+}

@@ -1,0 +1,117 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/store"
+)
+
+func (s *Server) pool(ctx context.Context, q *query) (*api.Pool, error) {
+	parts, fleet, err := gather[statePart](ctx, s, q.replica, question{Ask: askState})
+	if err != nil {
+		return nil, err
+	}
+	p := mergePool(parts, len(fleet.Missing) == 0)
+	p.Fleet, p.Pool, p.Replica = fleet, s.cfg.Pool, s.cfg.Replica
+	return p, nil
+}
+
+// severity orders the states of the ledger, the worst last.
+var severity = []core.LedgerState{core.Connected, core.Registering, core.Slow, core.Outage, core.Superseded}
+
+// mergePool makes one pool of what the replicas know; whole says that none is missing.
+func mergePool(parts []partOf[statePart], whole bool) *api.Pool {
+	p := &api.Pool{Bands: []api.Band{}}
+	p.Ledger.State = string(core.Connected)
+	limit := int64(0)
+	var latest *statePart // who last heard of the ledger
+	worst, here := 0, int64(0)
+	unusable := make(map[string]bool)
+	for i := range parts {
+		part := &parts[i].part
+		limit = max(limit, part.Pool.Limit)
+		p.Endpoints = max(p.Endpoints, part.Pool.Endpoints)
+		here += int64(part.InFlight)
+		p.Queued += int64(part.Waiting)
+		worst = max(worst, slices.Index(severity, part.Ledger))
+		p.Ledger.TurnMS = max(p.Ledger.TurnMS, part.TurnMS)
+		if latest == nil || part.Answered.After(latest.Answered) {
+			latest = part
+		}
+		for j := range part.Endpoints {
+			if e := &part.Endpoints[j]; !e.Healthy {
+				unusable[e.URL] = true
+			}
+		}
+	}
+	p.EndpointsEjected = len(unusable)
+	p.Ledger.State = string(severity[worst])
+	p.InFlight = here
+	if latest != nil {
+		p.Ledger.Generation, p.Ledger.Members = latest.Generation, latest.Totals.Members
+		if latest.Ledger == core.Connected || latest.Ledger == core.Slow {
+			p.InFlight = latest.Totals.InFlight
+			if !whole {
+				p.Queued = max(p.Queued, latest.Totals.Queued)
+			}
+		}
+	}
+	if limit < store.Unlimited {
+		p.Limit = &limit
+	}
+	if p.Saturation = 1; p.Endpoints > 0 && limit > 0 {
+		p.Saturation = float64(p.InFlight) / float64(limit)
+	}
+	p.Bands, p.Recent = mergeBands(parts)
+	return p
+}
+
+// mergeBands adds the replicas' bands up, highest priority first.
+func mergeBands(parts []partOf[statePart]) ([]api.Band, api.Recent) {
+	type merged struct {
+		api.Band
+		limit  int64
+		counts traffic.Counts
+	}
+	bands := make(map[int]*merged)
+	var all traffic.Counts
+	span := time.Duration(0)
+	for i := range parts {
+		part := &parts[i].part
+		span = max(span, time.Duration(part.SpanMS)*time.Millisecond)
+		for j := range part.Bands {
+			from := &part.Bands[j]
+			b := bands[from.Priority]
+			if b == nil {
+				b = &merged{Band: api.Band{Priority: from.Priority}, limit: store.NoOpinion}
+				bands[from.Priority] = b
+			}
+			b.Policy = cmp.Or(b.Policy, from.Policy)
+			b.limit = max(b.limit, from.Limit)
+			b.InFlight += from.InFlight
+			b.Queued += from.Queued
+			b.Flows += from.Flows
+			if !from.Oldest.IsZero() {
+				b.OldestMS = max(b.OldestMS, time.Since(from.Oldest).Milliseconds())
+			}
+			from.Recent.addTo(&b.counts)
+			from.Recent.addTo(&all)
+		}
+	}
+	list := make([]api.Band, 0, len(bands))
+	for _, b := range bands {
+		if b.limit >= 0 && b.limit < store.Unlimited {
+			b.Limit = &b.limit
+		}
+		b.Recent = recent(&b.counts, span)
+		list = append(list, b.Band)
+	}
+	slices.SortFunc(list, func(a, b api.Band) int { return cmp.Compare(b.Priority, a.Priority) })
+	return list, recent(&all, span)
+}

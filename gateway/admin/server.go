@@ -1,0 +1,284 @@
+package admin
+
+import (
+	"context"
+	_ "embed"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+)
+
+// Config is what a Server tells of.
+type Config struct {
+	// Replica is this replica's id, Pool the pool's name, Version the build's.
+	Replica, Pool, Version string
+	// Gateway and its controller are this replica's.
+	Gateway *gateway.Gateway
+	// Traffic is what went through the controller of late.
+	Traffic *traffic.Log
+	// Fleet asks the other replicas; nil for a replica without any.
+	Fleet coordinator.Questions
+	// Configuration returns the effective one.
+	Configuration func() Configuration
+	// Patience is how long the others' answers are waited for; 200 ms by default.
+	Patience time.Duration
+}
+
+// Configuration is a replica's effective one.
+type Configuration struct {
+	// YAML is for people to read, without secrets, Files are those that it is read from,
+	// Loaded is when, and Fingerprint is that of what should be the same at all replicas.
+	YAML        string
+	Files       []string
+	Loaded      time.Time
+	Fingerprint string
+	// Weight and Limit are those of flows; nil for 1, and for none.
+	Weight func(policies.FlowKey) float64
+	Limit  func(policies.FlowKey) shard.Limit
+}
+
+// Server is the handler of the API and the console.
+type Server struct {
+	cfg     Config
+	started time.Time
+	mux     *http.ServeMux
+	shared  shared
+	history history
+	events  events
+	stop    context.CancelFunc
+	stopped chan struct{}
+}
+
+// New returns a server that watches what happens from now on, until Close.
+func New(cfg Config) *Server {
+	if cfg.Patience <= 0 {
+		cfg.Patience = 200 * time.Millisecond
+	}
+	if cfg.Configuration == nil {
+		cfg.Configuration = func() Configuration { return Configuration{} }
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	s := &Server{cfg: cfg, started: time.Now(), mux: http.NewServeMux(), stop: cancel, stopped: make(chan struct{})}
+	for _, r := range s.routes() {
+		s.mux.HandleFunc("GET "+r.pattern(), func(w http.ResponseWriter, q *http.Request) { r.answer(w, q, r.parameters) })
+	}
+	s.mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			fail(w, http.StatusMethodNotAllowed, fmt.Errorf("%s is not answered here: GET is", r.Method))
+			return
+		}
+		fail(w, http.StatusNotFound, fmt.Errorf("there is no %s; /v1/ lists what there is", r.URL.Path))
+	})
+	s.serveConsole()
+	if cfg.Fleet != nil {
+		cfg.Fleet.AnswerWith(s.reply)
+	}
+	go s.watch(ctx)
+	return s
+}
+
+// Close ends the server's goroutine.
+func (s *Server) Close() {
+	s.stop()
+	<-s.stopped
+}
+
+// ServeHTTP implements http.Handler.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
+
+// route is one path of the API.
+type route struct {
+	path, summary string
+	parameters    []string
+	answer        func(w http.ResponseWriter, r *http.Request, parameters []string)
+	// of is a value of the type that it answers with; nil for whatever.
+	of any
+}
+
+// pattern is the path as a pattern that matches it alone.
+func (r *route) pattern() string {
+	if strings.HasSuffix(r.path, "/") {
+		return r.path + "{$}"
+	}
+	return r.path
+}
+
+// The parameters of lists.
+var paged = []string{"scope", "limit", "offset"}
+
+func (s *Server) routes() []route {
+	return []route{
+		{"/v1/", "What there is.", nil, s.index, api.Index{}},
+		{"/v1/openapi.json", "This API as an OpenAPI document.", nil, serveOpenAPI, nil},
+		{"/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}},
+		{"/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}},
+		{"/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}},
+		{"/v1/requests/{id}", "A request, and why it waits.", nil, answering(s.request), api.RequestDetail{}},
+		{"/v1/endpoints", "The model servers, their load and their health.", paged, answering(s.endpoints), api.Endpoints{}},
+		{"/v1/replicas", "The replicas of the fleet.", paged, answering(s.replicas), api.Replicas{}},
+		{"/v1/shards", "Which replica queues the flows of which shard.", []string{"scope"}, answering(s.shards), api.Shards{}},
+		{"/v1/config", "The effective configuration of this replica, and the others' fingerprints.", []string{"scope"}, answering(s.config), api.Config{}},
+		{"/v1/events", "What happened of late, the latest first.", append([]string{"kind"}, paged...), answering(s.eventList), api.Events{}},
+		{"/v1/history", "The last 15 minutes of the fleet, as this replica has kept them.", []string{"since"}, answering(s.historyOf), api.History{}},
+	}
+}
+
+func (s *Server) index(w http.ResponseWriter, _ *http.Request, _ []string) {
+	i := api.Index{Version: s.cfg.Version, Replica: s.cfg.Replica}
+	for _, r := range s.routes() {
+		i.Paths = append(i.Paths, api.IndexPath{Path: r.path, Summary: r.summary})
+	}
+	answer(w, i)
+}
+
+//go:embed openapi.json
+var openAPI []byte
+
+func serveOpenAPI(w http.ResponseWriter, _ *http.Request, _ []string) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(openAPI) // the client may be gone
+}
+
+// query is what a request asks for.
+type query struct {
+	id       string // of the path
+	replica  bool   // of this replica alone
+	flow     string // a part of a flow's id
+	priority *int
+	state    string
+	sort     string
+	kind     string
+	since    time.Time
+	limit    int
+	offset   int
+}
+
+// Bounds on pages.
+const (
+	defaultPage = 100
+	maxPage     = 1000
+)
+
+// parse reads a request's query. What is not known is refused: a misspelt filter would
+// answer with everything.
+func parse(r *http.Request, known []string) (*query, error) {
+	q := &query{id: r.PathValue("id"), limit: defaultPage}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, fmt.Errorf("the query cannot be read: %w", err)
+	}
+	for name, given := range values {
+		if !slices.Contains(known, name) {
+			return nil, fmt.Errorf("parameter %q is not known here; there are: %s", name, strings.Join(known, ", "))
+		}
+		if err := q.set(name, given[0]); err != nil {
+			return nil, err
+		}
+	}
+	return q, nil
+}
+
+func (q *query) set(name, value string) error {
+	number := func(least, most int) (int, error) {
+		n, err := strconv.Atoi(value)
+		if err != nil || n < least || n > most {
+			return 0, fmt.Errorf("%s=%s: it must be a number from %d to %d", name, value, least, most)
+		}
+		return n, nil
+	}
+	oneOf := func(allowed ...string) error {
+		if !slices.Contains(allowed, value) {
+			return fmt.Errorf("%s=%s: it must be one of %s", name, value, strings.Join(allowed, ", "))
+		}
+		return nil
+	}
+	var err error
+	switch name {
+	case "scope":
+		err = oneOf("fleet", "replica")
+		q.replica = value == "replica"
+	case "flow":
+		q.flow = value
+	case "kind":
+		q.kind = value
+	case "since":
+		if q.since, err = time.Parse(time.RFC3339Nano, value); err != nil {
+			err = fmt.Errorf("since=%s: it must be a time such as 2026-01-31T12:00:00Z", value)
+		}
+	case "state":
+		q.state, err = value, oneOf("waiting", "in_flight", "at_limit")
+	case "sort":
+		q.sort, err = value, oneOf(slices.Concat(flowOrders(), descending(flowOrders()))...)
+	case "priority":
+		var n int
+		n, err = number(-1<<31, 1<<31)
+		q.priority = &n
+	case "limit":
+		q.limit, err = number(1, maxPage)
+	case "offset":
+		q.offset, err = number(0, 1<<31)
+	}
+	return err
+}
+
+// page cuts a list to the page that was asked for.
+func page[T any](q *query, all []T) ([]T, api.Page) {
+	p := api.Page{Total: len(all), Offset: q.offset}
+	from := min(q.offset, len(all))
+	to := min(from+q.limit, len(all))
+	if to < len(all) {
+		p.Next = &to
+	}
+	return append([]T{}, all[from:to]...), p
+}
+
+// errNotFound says that there is nothing of the name that was asked for.
+var errNotFound = errors.New("not found")
+
+// answering answers a request with what the function returns for it.
+func answering[T any](of func(context.Context, *query) (T, error)) func(http.ResponseWriter, *http.Request, []string) {
+	return func(w http.ResponseWriter, r *http.Request, parameters []string) {
+		q, err := parse(r, parameters)
+		if err != nil {
+			fail(w, http.StatusBadRequest, err)
+			return
+		}
+		v, err := of(r.Context(), q)
+		switch {
+		case errors.Is(err, errNotFound):
+			fail(w, http.StatusNotFound, err)
+		case err != nil:
+			fail(w, http.StatusServiceUnavailable, err)
+		default:
+			answer(w, v)
+		}
+	}
+}
+
+func fail(w http.ResponseWriter, status int, err error) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(api.Error{Message: err.Error()}) // the client may be gone
+}
+
+func answer(w http.ResponseWriter, v any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	e := json.NewEncoder(w)
+	e.SetIndent("", "  ")
+	_ = e.Encode(v) // the client may be gone
+}

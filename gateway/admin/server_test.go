@@ -1,0 +1,332 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store/memory"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// fleet is replicas of one ledger, each with its server, whose questions go by calls.
+type fleet struct {
+	t        *testing.T
+	ledger   *memory.Ledger
+	replicas map[string]*member
+
+	mu     sync.Mutex
+	silent map[string]bool
+}
+
+type member struct {
+	*Server
+	control *controller.Controller
+	traffic *traffic.Log
+}
+
+// link is one replica's view of the fleet. It implements coordinator.Questions.
+type link struct {
+	fleet *fleet
+	id    string
+}
+
+func (l link) AnswerWith(func(context.Context, []byte) ([]byte, error)) {}
+
+func (l link) Ask(ctx context.Context, question []byte) (answers []coordinator.Answer) {
+	l.fleet.mu.Lock()
+	replicas, quiet := maps.Clone(l.fleet.replicas), maps.Clone(l.fleet.silent)
+	l.fleet.mu.Unlock()
+	for id, m := range replicas {
+		if id == l.id {
+			continue
+		}
+		a := coordinator.Answer{Replica: id}
+		silent := quiet[id]
+		if silent {
+			a.Err = errors.New("it does not answer")
+		} else {
+			a.Body, a.Err = m.reply(ctx, question)
+		}
+		answers = append(answers, a)
+	}
+	return answers
+}
+
+// newFleet starts replicas a, b, c and so on with a limit in flight together.
+func newFleet(t *testing.T, n, limit int, options ...controller.Option) *fleet {
+	t.Helper()
+	f := &fleet{t: t, ledger: memory.New(memory.Config{}), replicas: make(map[string]*member), silent: make(map[string]bool)}
+	for i := range n {
+		id := string(rune('a' + i))
+		m := &member{traffic: traffic.NewLog()}
+		var err error
+		m.control, err = controller.NewController(f.ledger, append([]controller.Option{
+			controller.WithReplica(id), controller.WithLimit(limit), controller.WithObserver(m.traffic),
+			controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}),
+		}, options...)...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source, err := endpoints.NewStatic("http://127.0.0.1:1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		g := gateway.New(gateway.Config{Controller: m.control, Endpoints: endpoints.Config{Source: source, Replica: id}})
+		m.Server = New(Config{
+			Replica: id, Pool: "test", Version: "v1", Gateway: g, Traffic: m.traffic, Fleet: link{f, id}, Patience: 5 * time.Second,
+			Configuration: func() Configuration {
+				return Configuration{YAML: "weir: {}\n", Fingerprint: "f", Weight: func(k policies.FlowKey) float64 {
+					if k.ID == "heavy" {
+						return 3
+					}
+					return 1
+				}}
+			},
+		})
+		f.mu.Lock()
+		f.replicas[id] = m
+		f.mu.Unlock()
+		t.Cleanup(func() {
+			m.Close()
+			g.Close()
+			m.control.Close()
+		})
+	}
+	return f
+}
+
+// get reads an answer, of that status.
+func (m *member) get(t *testing.T, path string, status int, into any) {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+	if w.Code != status {
+		t.Fatalf("%s: status %d, want %d: %s", path, w.Code, status, w.Body)
+	}
+	d := json.NewDecoder(w.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(into); err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+}
+
+// eventually asks again until the condition holds.
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("not within 10 s: %s", what)
+		}
+	}
+}
+
+// begin has a request come in at a replica, which holds its slot once it has one.
+func (f *fleet) begin(at, flow, name string, priority int) {
+	r := &controller.Request{Flow: policies.FlowKey{ID: flow, Priority: priority}, Name: name}
+	m := f.replicas[at]
+	go func() { _, _ = m.control.EnqueueAndWait(context.Background(), r) }() // ends with the controller at the latest
+}
+
+// TestFleetWide asks each of three replicas, between which the requests are spread, and
+// wants the same answers.
+func TestFleetWide(t *testing.T) {
+	f := newFleet(t, 3, 2)
+	for i := range 9 {
+		f.begin(string(rune('a'+i%3)), "t"+fmt.Sprint(i%2), fmt.Sprint("request-", i), 0)
+	}
+	for id, m := range f.replicas {
+		var pool api.Pool
+		eventually(t, "2 in flight and 7 waiting", func() bool {
+			m.get(t, "/v1/pool", 200, &pool)
+			return pool.InFlight == 2 && pool.Queued == 7
+		})
+		if *pool.Limit != 2 || pool.Saturation != 1 || len(pool.Fleet.Missing) != 0 || strings.Join(pool.Fleet.Answered, "") != "abc" || pool.Fleet.Replica != id {
+			t.Errorf("at %s: %+v", id, pool)
+		}
+		if len(pool.Bands) != 1 || pool.Bands[0].Queued != 7 || pool.Bands[0].InFlight != 2 {
+			t.Errorf("bands at %s: %+v", id, pool.Bands)
+		}
+		var flows api.Flows
+		m.get(t, "/v1/flows?sort=-queued", 200, &flows)
+		if len(flows.Flows) != 2 || flows.Flows[0].Queued+flows.Flows[1].Queued != 7 || flows.Total != 2 {
+			t.Errorf("flows at %s: %+v", id, flows)
+		}
+		var requests api.Requests
+		m.get(t, "/v1/requests?state=waiting&limit=3", 200, &requests)
+		if len(requests.Requests) != 3 || requests.Total != 7 || requests.Next == nil || *requests.Next != 3 {
+			t.Errorf("requests at %s: %+v", id, requests)
+		}
+		for i := 1; i < len(requests.Requests); i++ {
+			if requests.Requests[i].Arrived.Before(requests.Requests[i-1].Arrived) {
+				t.Errorf("requests at %s are not in the order of their arrival", id)
+			}
+		}
+		var replicas api.Replicas
+		m.get(t, "/v1/replicas", 200, &replicas)
+		if len(replicas.Replicas) != 3 || !replicas.Replicas[0].Answered || replicas.Replicas[0].Version != "v1" {
+			t.Errorf("replicas at %s: %+v", id, replicas)
+		}
+		var one api.Pool
+		m.get(t, "/v1/pool?scope=replica", 200, &one)
+		if one.Queued < 1 || one.Queued > 3 || strings.Join(one.Fleet.Answered, "") != id {
+			t.Errorf("%s alone: %+v", id, one)
+		}
+	}
+}
+
+// TestMissing wants a replica that does not answer to be named.
+func TestMissing(t *testing.T) {
+	f := newFleet(t, 3, 1)
+	f.mu.Lock()
+	f.silent["b"] = true
+	f.mu.Unlock()
+	for _, path := range []string{"/v1/pool", "/v1/flows", "/v1/requests", "/v1/endpoints", "/v1/replicas", "/v1/shards", "/v1/config", "/v1/events"} {
+		var answer struct {
+			Fleet api.Fleet `json:"fleet"`
+		}
+		w := httptest.NewRecorder()
+		f.replicas["a"].ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || w.Code != 200 {
+			t.Fatalf("%s: %d, %v", path, w.Code, err)
+		}
+		if m := answer.Fleet.Missing; len(m) != 1 || m[0].Replica != "b" || m[0].Why != "it does not answer" || strings.Join(answer.Fleet.Answered, "") != "ac" {
+			t.Errorf("%s: %+v, want b to be missing", path, answer.Fleet)
+		}
+	}
+}
+
+// TestWhy asks why requests wait, by their names and by their tickets.
+func TestWhy(t *testing.T) {
+	f := newFleet(t, 2, 1, controller.WithLimits(func(k policies.FlowKey) shard.Limit {
+		if k.ID == "bounded" {
+			return shard.Limit{MaxInFlight: 1}
+		}
+		return shard.Limit{}
+	}), controller.WithLimit(2))
+	waits := func(n int64) {
+		t.Helper()
+		eventually(t, fmt.Sprint(n, " wait"), func() bool {
+			var p api.Pool
+			f.replicas["a"].get(t, "/v1/pool", 200, &p)
+			return p.Queued == n
+		})
+	}
+	why := func(id string) api.RequestDetail {
+		t.Helper()
+		var d api.RequestDetail
+		f.replicas["b"].get(t, "/v1/requests/"+id, 200, &d)
+		return d
+	}
+	inFlight := func(n int64) {
+		t.Helper()
+		eventually(t, fmt.Sprint(n, " in flight"), func() bool {
+			var p api.Pool
+			f.replicas["a"].get(t, "/v1/pool", 200, &p)
+			return p.InFlight == n
+		})
+	}
+	f.begin("a", "bounded", "", 0)
+	inFlight(1)
+	f.begin("a", "bounded", "second", 0)
+	waits(1)
+	eventually(t, "its own limit holds the second", func() bool { return why("second").Why.HeldBy == api.HeldByFlow })
+	if d := why("second"); !strings.Contains(d.Why.Reason, `"bounded" is at its own limit`) || d.Why.Place != 1 || d.State != "waiting" || d.Ingress != "a" {
+		t.Errorf("%+v %+v", d.Request, d.Why)
+	}
+	f.begin("a", "other", "", 0)
+	inFlight(2)
+	for i := range 3 {
+		f.begin("b", "other", fmt.Sprint("o", i), 0)
+		waits(int64(2 + i))
+	}
+	if d := why("o2"); d.Why.HeldBy != api.HeldByPool || d.Why.PlaceInFlow != 3 || d.Why.Place != 3 || d.Why.InBand != 4 || why(d.Ticket).ID != "o2" {
+		t.Errorf("%+v %+v", d.Request, d.Why)
+	}
+	f.begin("b", "urgent", "u", 7)
+	waits(5)
+	d := why("o0")
+	if d.Why.HeldBy != api.HeldByPriority || len(d.Why.Ahead) == 0 || d.Why.Ahead[0] != (api.Ahead{Priority: 7, Requests: 1}) {
+		t.Errorf("%+v", d.Why)
+	}
+	var wrong api.Error
+	f.replicas["a"].get(t, "/v1/requests/nobody", 404, &wrong)
+	if !strings.Contains(wrong.Message, `"nobody"`) {
+		t.Errorf("an unknown request: %s", wrong.Message)
+	}
+}
+
+// TestBadQueries wants what is wrong with a query to be told.
+func TestBadQueries(t *testing.T) {
+	m := newFleet(t, 1, 1).replicas["a"]
+	for path, want := range map[string]string{
+		"/v1/flows?limit=0": "limit=0", "/v1/flows?limit=100000": "from 1 to 1000", "/v1/flows?sort=size": "sort=size", "/v1/flows?tenant=x": `"tenant"`,
+		"/v1/pool?scope=all": "scope=all", "/v1/requests?priority=high": "priority=high", "/v1/requests?state=done": "state=done", "/v1/history?since=now": "since=now",
+		"/v1/flows?offset=-1": "offset=-1", "/v1/pool?%zz": "cannot be read",
+	} {
+		var e api.Error
+		if m.get(t, path, 400, &e); !strings.Contains(e.Message, want) {
+			t.Errorf("%s: %q, want it to say %q", path, e.Message, want)
+		}
+	}
+	var e api.Error
+	if m.get(t, "/v1/nothing", 404, &e); !strings.Contains(e.Message, "/v1/nothing") {
+		t.Errorf("an unknown path: %q", e.Message)
+	}
+	w := httptest.NewRecorder()
+	m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/v1/pool", nil))
+	if w.Code != http.StatusMethodNotAllowed {
+		t.Errorf("POST: status %d, want 405", w.Code)
+	}
+}
+
+// TestHostileAnswers has another replica answer whatever, which must not reach further
+// than its own part.
+func TestHostileAnswers(t *testing.T) {
+	f := newFleet(t, 1, 4)
+	for _, body := range []string{
+		``, `null`, `{}`, `[]`, `"x"`, `{"bands":[{"priority":1,"queued":-5,"recent":{"w":[99,1]}}],"shards":{"-1":[1,2],"900":[1,1]},"owners":["x"]}`,
+		`{"flows":[{"i":"<b>","q":-1,"c":1e308,"n":{"w":[1]}}],"policies":{"0":"p"}}`, `{"requests":[{"id":"x"}],"all":-7}`,
+		`[{"kind":"k","at":"9999-12-31T23:59:59Z"}]`, strings.Repeat("[", 20000),
+	} {
+		m := f.replicas["a"]
+		m.cfg.Fleet = parrot(body)
+		for _, path := range []string{"/v1/pool", "/v1/flows", "/v1/requests", "/v1/endpoints", "/v1/replicas", "/v1/shards", "/v1/config", "/v1/events"} {
+			m.shared = shared{}
+			w := httptest.NewRecorder()
+			m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+			if w.Code != 200 || !json.Valid(w.Body.Bytes()) {
+				t.Errorf("%s with %.40q: status %d", path, body, w.Code)
+			}
+		}
+	}
+}
+
+// parrot is a fleet of one other replica that answers everything with the same.
+type parrot string
+
+func (parrot) AnswerWith(func(context.Context, []byte) ([]byte, error)) {}
+
+func (a parrot) Ask(context.Context, []byte) []coordinator.Answer {
+	return []coordinator.Answer{{Replica: "x", Body: []byte(a)}}
+}

@@ -1,0 +1,159 @@
+package admin
+
+import (
+	"context"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/store"
+)
+
+// statePart is what one replica knows beside flows and requests.
+type statePart struct {
+	Version     string    `json:"version"`
+	Incarnation uint64    `json:"incarnation"`
+	Started     time.Time `json:"started"`
+	Fingerprint string    `json:"fingerprint"`
+	Loaded      time.Time `json:"loaded"`
+
+	Ledger     core.LedgerState `json:"ledger"`
+	Generation uint64           `json:"generation"`
+	// Answered is when the last turn was that was answered, by the ledger's clock.
+	Answered time.Time   `json:"answered"`
+	TurnMS   float64     `json:"turn_ms"`
+	Pool     core.Pool   `json:"pool"`
+	Totals   core.Totals `json:"totals"`
+
+	Waiting  int        `json:"waiting"`
+	InFlight int        `json:"in_flight"`
+	Bands    []bandPart `json:"bands"`
+	// Counted is since it started.
+	Counted countsPart `json:"counted"`
+	// SpanMS is how much time the bands' figures of late are of.
+	SpanMS int64 `json:"span_ms"`
+
+	MapVersion uint64             `json:"map_version"`
+	Owners     []string           `json:"owners"`
+	Shards     map[int][2]int64   `json:"shards"` // flows and what waits of them
+	Peers      []core.PeerView    `json:"peers"`
+	Apart      []apartPart        `json:"apart"`
+	Endpoints  []endpoints.Status `json:"endpoints"`
+}
+
+// bandPart is one priority at one replica.
+type bandPart struct {
+	Priority int        `json:"priority"`
+	Policy   string     `json:"policy"`
+	Limit    int64      `json:"limit"`
+	InFlight int64      `json:"in_flight"`
+	Queued   int64      `json:"queued"`
+	Flows    int        `json:"flows"`
+	Oldest   time.Time  `json:"oldest"` // by the ledger's clock
+	Recent   countsPart `json:"recent"`
+}
+
+// countsPart is figures of late.
+type countsPart struct {
+	Dispatched uint64   `json:"d,omitempty"`
+	Refused    uint64   `json:"x,omitempty"`
+	Evicted    uint64   `json:"e,omitempty"`
+	Tokens     uint64   `json:"t,omitempty"`
+	Waits      []uint32 `json:"w,omitempty"`
+}
+
+type apartPart struct{ ID, Pool, Prefix string }
+
+func countsOf(c *traffic.Counts) countsPart {
+	return countsPart{Dispatched: c.Dispatched, Refused: c.Refused, Evicted: c.Evicted, Tokens: c.Tokens, Waits: c.Waits.Pairs()}
+}
+
+// add adds the figures of another replica, and drops what cannot be read of them.
+func (c *countsPart) addTo(sum *traffic.Counts) {
+	sum.Dispatched += c.Dispatched
+	sum.Refused += c.Refused
+	sum.Evicted += c.Evicted
+	sum.Tokens += c.Tokens
+	if w, err := traffic.FromPairs(c.Waits); err == nil {
+		sum.Waits.Add(&w)
+	}
+}
+
+// recent is figures over the time that they are of.
+func recent(c *traffic.Counts, span time.Duration) api.Recent {
+	seconds := max(span.Seconds(), 1)
+	return api.Recent{
+		SpanMS:     span.Milliseconds(),
+		Dispatched: float64(c.Dispatched) / seconds, Refused: float64(c.Refused) / seconds, Evicted: float64(c.Evicted) / seconds,
+		WaitP50MS: ms(c.Waits.Quantile(0.5)), WaitP99MS: ms(c.Waits.Quantile(0.99)),
+	}
+}
+
+func ms(d time.Duration) float64 { return float64(d.Microseconds()) / 1000 }
+
+// statePart is this replica's.
+func (s *Server) statePart(ctx context.Context) (statePart, error) {
+	v, err := s.cfg.Gateway.Controller().View(ctx)
+	if err != nil {
+		return statePart{}, err
+	}
+	return s.stateOf(&v), nil
+}
+
+func (s *Server) stateOf(v *core.View) statePart {
+	c := s.cfg.Configuration()
+	p := statePart{
+		Version: s.cfg.Version, Started: s.started, Fingerprint: c.Fingerprint, Loaded: c.Loaded,
+		Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
+		Pool: v.Pool, Totals: v.Totals, Waiting: v.Waiting, InFlight: v.InFlight,
+		MapVersion: v.Shards.Version(), Peers: v.Peers, Shards: make(map[int][2]int64),
+		SpanMS: s.cfg.Traffic.Span().Milliseconds(),
+	}
+	total := s.cfg.Traffic.Totals()
+	p.Counted = countsOf(&total)
+	for i := range v.Shards.Shards() {
+		p.Owners = append(p.Owners, v.Shards.OwnerOf(i))
+	}
+	for _, peer := range v.Peers {
+		if peer.ID == s.cfg.Replica {
+			p.Incarnation = peer.Incarnation
+		}
+	}
+	for _, a := range v.Apart {
+		p.Apart = append(p.Apart, apartPart{a.ID, a.Ledger.Pool, a.Ledger.Prefix})
+	}
+	for _, e := range s.cfg.Gateway.Endpoints().Endpoints() {
+		p.Endpoints = append(p.Endpoints, e.Status())
+	}
+	bands := make(map[int]*bandPart)
+	band := func(priority int) *bandPart {
+		b := bands[priority]
+		if b == nil {
+			b = &bandPart{Priority: priority, Limit: store.NoOpinion}
+			bands[priority] = b
+		}
+		return b
+	}
+	for i := range v.Bands {
+		from := &v.Bands[i]
+		b := band(from.Priority)
+		b.Policy, b.Limit, b.InFlight, b.Queued = from.Policy, from.Limit, from.InFlight, from.Queued
+	}
+	for i := range v.Flows {
+		f := &v.Flows[i]
+		at := p.Shards[f.Shard]
+		p.Shards[f.Shard] = [2]int64{at[0] + 1, at[1] + f.Requests}
+		b := band(f.Key.Priority)
+		b.Flows++
+		if f.Requests > 0 && (b.Oldest.IsZero() || f.Oldest.Before(b.Oldest)) {
+			b.Oldest = f.Oldest
+		}
+	}
+	s.cfg.Traffic.Bands(func(priority int, c traffic.Counts) { band(priority).Recent = countsOf(&c) })
+	for _, b := range bands {
+		p.Bands = append(p.Bands, *b)
+	}
+	return p
+}

@@ -1,0 +1,226 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
+)
+
+// maxAhead bounds the flows that are listed ahead of a request.
+const maxAhead = 50
+
+// placePart is where a request stands, at the replica in whose queue it waits.
+type placePart struct {
+	Here  bool        `json:"here"`
+	Place shard.Place `json:"place"`
+}
+
+func (s *Server) placePart(ctx context.Context, q *question) (placePart, error) {
+	id, err := ticketNamed(q.ID)
+	if err != nil {
+		return placePart{}, err
+	}
+	place, here, err := s.cfg.Gateway.Controller().PlaceOf(ctx, id)
+	return placePart{Here: here, Place: place}, err
+}
+
+// aheadPart is what goes before a request, in the queues of one replica.
+type aheadPart struct {
+	Ahead []api.Ahead `json:"ahead"`
+}
+
+func (s *Server) aheadPart(ctx context.Context, q *question) (aheadPart, error) {
+	if q.Priority == nil {
+		return aheadPart{}, fmt.Errorf("%w: no priority", errUnknownQuestion)
+	}
+	ahead, err := s.cfg.Gateway.Controller().Ahead(ctx, policies.FlowKey{ID: q.Flow, Priority: *q.Priority}, q.Rank, q.Score)
+	part := aheadPart{}
+	for key, n := range ahead {
+		part.Ahead = append(part.Ahead, api.Ahead{Flow: key.ID, Priority: key.Priority, Requests: n})
+	}
+	return part, err
+}
+
+// why finds out why a request waits.
+func (s *Server) why(ctx context.Context, r *api.Request) (*api.Why, error) {
+	places, _, err := gather[placePart](ctx, s, false, question{Ask: askPlace, ID: r.Ticket})
+	if err != nil {
+		return nil, err
+	}
+	var place shard.Place
+	for i := range places {
+		if p := &places[i].part; p.Here && (place == shard.Place{} || places[i].replica == r.Owner) {
+			place = p.Place
+		}
+	}
+	aheads, _, err := gather[aheadPart](ctx, s, false, question{Ask: askAhead, Flow: r.Flow, Priority: &r.Priority, Rank: place.Rank, Score: place.Score})
+	if err != nil {
+		return nil, err
+	}
+	states, fleet, err := gather[statePart](ctx, s, false, question{Ask: askState})
+	if err != nil {
+		return nil, err
+	}
+	flows, _, err := gather[flowsPart](ctx, s, false, question{Ask: askFlows})
+	if err != nil {
+		return nil, err
+	}
+	e := &explaining{
+		request: r, place: place, pool: mergePool(states, len(fleet.Missing) == 0), own: findFlow(s.mergeFlows(flows), r), states: states,
+	}
+	e.why = api.Why{PlaceInFlow: place.Ahead + 1, Limit: e.own.Limit, InFlight: e.own.InFlight}
+	e.lineUp(aheads)
+	e.expect()
+	e.hold()
+	return &e.why, nil
+}
+
+// findFlow returns the request's flow, or an empty one.
+func findFlow(all []*flow, r *api.Request) *flow {
+	for _, f := range all {
+		if f.ID == r.Flow && f.Priority == r.Priority {
+			return f
+		}
+	}
+	return &flow{Flow: api.Flow{ID: r.Flow, Priority: r.Priority, Weight: 1}}
+}
+
+// explaining is what is known of a request that waits, and what is made of it.
+type explaining struct {
+	request *api.Request
+	place   shard.Place
+	pool    *api.Pool
+	own     *flow
+	states  []partOf[statePart]
+	why     api.Why
+}
+
+// lineUp works out what is ahead: in the request's band by flow, and above it by band.
+func (e *explaining) lineUp(parts []partOf[aheadPart]) {
+	byFlow := map[string]int{e.request.Flow: e.place.Ahead}
+	for i := range parts {
+		for _, a := range parts[i].part.Ahead {
+			byFlow[a.Flow] += max(0, a.Requests)
+		}
+	}
+	ahead := []api.Ahead{}
+	e.why.Place = 1
+	for id, n := range byFlow {
+		if n > 0 {
+			e.why.Place += n
+			ahead = append(ahead, api.Ahead{Flow: id, Priority: e.request.Priority, Requests: n})
+		}
+	}
+	e.why.AheadFlows = len(ahead)
+	slices.SortFunc(ahead, func(a, b api.Ahead) int {
+		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Flow, b.Flow))
+	})
+	ahead = ahead[:min(len(ahead), maxAhead)]
+	above := []api.Ahead{}
+	for _, b := range e.pool.Bands {
+		switch {
+		case b.Priority > e.request.Priority && b.Queued > 0:
+			above = append(above, api.Ahead{Priority: b.Priority, Requests: int(b.Queued)})
+		case b.Priority == e.request.Priority:
+			e.why.InBand = int(b.Queued)
+		}
+	}
+	e.why.InBand = max(e.why.InBand, e.why.Place)
+	e.why.Ahead = append(above, ahead...)
+}
+
+// steady is how many requests of a flow must have gone of late for their rate to say when
+// the next ones go.
+const steady = 5
+
+// expect works out how long the request will still wait. If requests of its own flow keep
+// going, at their rate: that has in it who else takes his turns, now and later. If not, at
+// the rate of its band.
+func (e *explaining) expect() {
+	rate, place := e.own.Recent.Dispatched, e.why.PlaceInFlow
+	if e.own.counts.Dispatched < steady {
+		rate, place = e.band().Recent.Dispatched, e.why.Place
+	}
+	if rate <= 0 {
+		return
+	}
+	wait := int64(math.Round(1000 * float64(place) / rate))
+	e.why.ExpectedMS = &wait
+}
+
+// band is the request's.
+func (e *explaining) band() api.Band {
+	for _, b := range e.pool.Bands {
+		if b.Priority == e.request.Priority {
+			return b
+		}
+	}
+	return api.Band{Priority: e.request.Priority}
+}
+
+// ownState is the state of the replica that holds the request's connection, by which it
+// goes without the others.
+func (e *explaining) ownState() core.LedgerState {
+	for i := range e.states {
+		if e.states[i].replica == e.request.Ingress {
+			return e.states[i].part.Ledger
+		}
+	}
+	return core.LedgerState(e.pool.Ledger.State)
+}
+
+// hold finds what holds the request, from what holds everything to what holds it alone.
+func (e *explaining) hold() {
+	band, p := e.band(), e.pool
+	hold := func(by, format string, args ...any) { e.why.HeldBy, e.why.Reason = by, fmt.Sprintf(format, args...) }
+	higher := 0
+	for _, b := range p.Bands {
+		if b.Priority > e.request.Priority {
+			higher += int(b.Queued)
+		}
+	}
+	inUse := int64(0) // of what the band may use: its own and those above it
+	for _, b := range p.Bands {
+		inUse += b.InFlight
+	}
+	switch state := e.ownState(); {
+	case p.Endpoints == 0:
+		hold(api.HeldByEndpoints, "no endpoint of the pool can be used")
+	case p.Limit != nil && *p.Limit == 0:
+		hold(api.HeldByMetrics, "all endpoints count as full: they are, or their metrics cannot be read")
+	case state == core.Outage || state == core.Registering || state == core.Superseded:
+		hold(api.HeldByLedger, "%s has no ledger at the moment (%s)", e.request.Ingress, state)
+	case e.place.AtLimit:
+		hold(api.HeldByFlow, "%s is at its own limit%s", strconv.Quote(e.request.Flow), e.limitWords())
+	case higher > 0:
+		hold(api.HeldByPriority, "%d requests of higher priorities wait and go first", higher)
+	case p.Limit != nil && p.InFlight >= *p.Limit:
+		hold(api.HeldByPool, "the pool is full: %d of %d in flight", p.InFlight, *p.Limit)
+	case band.Limit != nil && inUse >= *band.Limit:
+		hold(api.HeldByBand, "priority %d may use %d of the pool's slots, and %d are in use", band.Priority, *band.Limit, inUse)
+	default:
+		hold(api.HeldByNothing, "nothing holds it: it goes with the next exchange with the ledger")
+	}
+}
+
+// limitWords says what the flow's own limit is.
+func (e *explaining) limitWords() string {
+	l := e.place.Limit
+	switch {
+	case l.MaxInFlight > 0 && e.why.InFlight >= l.MaxInFlight:
+		return fmt.Sprintf(": %d of %d in flight", e.why.InFlight, l.MaxInFlight)
+	case l.TokensPerMinute > 0:
+		return fmt.Sprintf(" of %.0f tokens a minute", l.TokensPerMinute)
+	case l.MaxInFlight > 0:
+		return fmt.Sprintf(" of %d in flight", l.MaxInFlight)
+	}
+	return ", which another replica's configuration has"
+}

@@ -1,0 +1,183 @@
+// Package traffic keeps what went through flow control lately, by flow and by priority:
+// how many requests were dispatched and refused, and how long they waited. It is bounded
+// in time and in flows.
+package traffic
+
+import (
+	"sync"
+	"time"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/policies"
+)
+
+// Period is how long figures are gathered until the next ones begin. What is told of the
+// last time is told of one to two periods.
+const Period = 30 * time.Second
+
+// maxFlows bounds the flows that are told apart; further ones count by their priority
+// alone.
+const maxFlows = 20_000
+
+// Counts are the figures of some time.
+type Counts struct {
+	Dispatched, Refused, Evicted uint64
+	// Tokens are those of the requests that ended.
+	Tokens uint64
+	// Waits are those of the requests dispatched.
+	Waits Waits
+}
+
+func (c *Counts) add(o *Counts) {
+	c.Dispatched += o.Dispatched
+	c.Refused += o.Refused
+	c.Evicted += o.Evicted
+	c.Tokens += o.Tokens
+	c.Waits.Add(&o.Waits)
+}
+
+func (c *Counts) count(outcome controller.Outcome, waited time.Duration) {
+	switch outcome {
+	case controller.Dispatched:
+		c.Dispatched++
+		c.Waits.Observe(waited)
+	case controller.RejectedCapacity, controller.RejectedNoEndpoints, controller.RejectedOther:
+		c.Refused++
+	default:
+		c.Evicted++
+	}
+}
+
+// Log is what went through a controller. It implements controller.Observer, and is safe
+// for concurrent use.
+type Log struct {
+	now func() time.Time
+
+	mu    sync.Mutex
+	begun time.Time
+	total Counts // since the start
+	bands map[int]*window
+	flows map[policies.FlowKey]*window
+	swept int64
+}
+
+// window is the figures of the current period and the one before.
+type window struct {
+	period      int64
+	now, before Counts
+}
+
+// NewLog returns an empty log.
+func NewLog() *Log { return newLog(time.Now) }
+
+func newLog(now func() time.Time) *Log {
+	return &Log{now: now, begun: now(), bands: make(map[int]*window), flows: make(map[policies.FlowKey]*window)}
+}
+
+// at moves the window to a period.
+func (w *window) at(period int64) *window {
+	switch period - w.period {
+	case 0:
+	case 1:
+		w.before, w.now = w.now, Counts{}
+	default:
+		w.before, w.now = Counts{}, Counts{}
+	}
+	w.period = period
+	return w
+}
+
+// of is the figures told of in a period.
+func (w window) of(period int64) Counts {
+	w.at(period)
+	w.before.add(&w.now)
+	return w.before
+}
+
+// Decided implements controller.Observer.
+func (l *Log) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration) {
+	l.each(flow, func(c *Counts) { c.count(outcome, waited) })
+}
+
+// Served notes what a request of the flow cost that has ended.
+func (l *Log) Served(flow policies.FlowKey, u controller.Usage) {
+	l.each(flow, func(c *Counts) { c.Tokens += uint64(max(0, u.InputTokens+u.OutputTokens)) })
+}
+
+// each calls change with all that a flow's requests count for.
+func (l *Log) each(flow policies.FlowKey, change func(*Counts)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	period := l.period()
+	change(&l.total)
+	b := l.bands[flow.Priority]
+	if b == nil {
+		b = &window{period: period}
+		l.bands[flow.Priority] = b
+	}
+	change(&b.at(period).now)
+	f := l.flows[flow]
+	if f == nil {
+		if len(l.flows) >= maxFlows {
+			return
+		}
+		f = &window{period: period}
+		l.flows[flow] = f
+	}
+	change(&f.at(period).now)
+}
+
+// period is the current one. What had nothing for two of them is forgotten at its begin.
+func (l *Log) period() int64 {
+	period := l.now().UnixNano() / int64(Period)
+	if period != l.swept {
+		l.swept = period
+		for key, w := range l.flows {
+			if period-w.period > 1 {
+				delete(l.flows, key)
+			}
+		}
+		for key, w := range l.bands {
+			if period-w.period > 1 {
+				delete(l.bands, key)
+			}
+		}
+	}
+	return period
+}
+
+// TurnTaken implements controller.Observer.
+func (l *Log) TurnTaken(time.Duration, error) {}
+
+// Totals returns the figures since the start.
+func (l *Log) Totals() Counts {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.total
+}
+
+// Span is how long the figures of Bands and Flows reach back now.
+func (l *Log) Span() time.Duration {
+	now := l.now()
+	return min(now.Sub(l.begun), Period+time.Duration(now.UnixNano()%int64(Period)))
+}
+
+// Bands calls visit with the figures of every priority of late, in no order.
+func (l *Log) Bands(visit func(priority int, c Counts)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	period := l.period()
+	for priority, w := range l.bands {
+		visit(priority, w.of(period))
+	}
+}
+
+// Flows calls visit with the figures of every flow of late, in no order.
+func (l *Log) Flows(visit func(flow policies.FlowKey, c Counts)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	period := l.period()
+	for key, w := range l.flows {
+		visit(key, w.of(period))
+	}
+}
