@@ -123,6 +123,8 @@ func NewMetrics(pool string) *Metrics {
 	describe("ledger_members", "Replicas that hold a lease in the ledger.")
 	describe("ledger_turns_total", "Turns with the ledger.")
 	describe("ledger_grants_total", "Requests that the ledger let this replica dispatch.")
+	describe("ledger_float_dispatches_total", "The part of them that were dispatched by float, without a question.")
+	describe("ledger_float", "Further requests that this replica may dispatch without a question.")
 	describe("fleet_members", "Replicas that are alive by gossip, this one included.")
 	describe("fleet_reachable", "Other replicas whose ticket streams to this one work.")
 	describe("fleet_shards_owned", "Shards of flows that this replica owns.")
@@ -344,6 +346,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("ledger_members", prometheus.GaugeValue, float64(v.Totals.Members))
 	send("ledger_turns_total", prometheus.CounterValue, float64(turns))
 	send("ledger_grants_total", prometheus.CounterValue, float64(grants))
+	send("ledger_float_dispatches_total", prometheus.CounterValue, float64(v.Tallies.ByFloat))
+	send("ledger_float", prometheus.GaugeValue, float64(v.Permits))
 	live, reachable, owned, held := 0.0, 0.0, 0.0, 0.0
 	for _, p := range v.Peers {
 		if p.Live {

@@ -37,14 +37,16 @@ const PendingWakeups = 64
 
 // Wakeup notifies a replica. It carries the messages that one turn left, so that the
 // replica need not take a turn to fetch them if none before them is missing; the ledger
-// keeps them until a statement says that they were read. A wake-up without messages says
-// that some of the replica's requests are to be revoked.
+// keeps them until a statement says that they were read.
 type Wakeup struct {
 	// Incarnation and Registered say for which registration the messages are: the
 	// number of the statement that registered. In another one the same numbers
 	// are other messages.
 	Incarnation, Registered uint64
-	Messages                []Message
+	// Recall says that the replica has something that others wait for: requests to be
+	// revoked, or float. It spends none from now on, and takes a turn at once.
+	Recall   bool
+	Messages []Message
 }
 
 // Inline is implemented by a ledger whose Turn may return without waiting for

@@ -56,13 +56,23 @@ type Reply struct {
 	Loads []Load
 	// Bands has the fleet's figures for each priority the sender stated.
 	Bands []BandTotal
-	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands.
+	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands; permits that
+	// are not spent are not in flight.
 	InFlight, Queued, QueuedBytes int64
 	// Lowest is the lowest priority at which anything is queued in the fleet; 0 if
 	// nothing is.
 	Lowest int
 	// Members is the number of replicas with a lease.
 	Members int
+
+	// Float is how many permits beyond its requests in flight the ledger counts for the
+	// sender as of the turn Applied: those it stated, and those that this turn gave it. Any
+	// of them may be spent on bands whose limit is at least FloatLimit.
+	Float, FloatLimit int64
+	// FloatShare is how many of them the sender may keep. It is 0 while an offer anywhere
+	// stands for want of capacity or little is free: then it must return them with its next
+	// turn, and say at once what ends.
+	FloatShare int64
 }
 
 // BandTotal is one priority over the whole fleet.
@@ -73,6 +83,8 @@ type BandTotal struct {
 	VirtualTime, Level  float64
 	Queued, QueuedBytes int64
 	InFlight            int64
+	// Limit is the band's limit: the least that a live replica states.
+	Limit int64
 	// Largest is the most that a flow at another replica holds of the band's buffer,
 	// as that one stated; only if it was wanted.
 	Largest float64

@@ -15,7 +15,8 @@ const Unlimited = 1 << 53
 const NoOpinion = -1
 
 // Statement is what a replica states in a turn. A ledger applies it in this order:
-// messages read, bands, settlements, counters, withdrawals, offers; then it grants.
+// messages read, bands, settlements, counters, withdrawals, offers; then it grants, and
+// gives float.
 type Statement struct {
 	// Replica is the sender's id, unique in the fleet.
 	Replica string
@@ -58,6 +59,11 @@ type Statement struct {
 	// Bands holds one entry for each priority the sender has anything to say
 	// about. Priorities are distinct.
 	Bands []Band
+	// Float is how many permits the sender has beyond its requests in flight and keeps:
+	// each lets a request go without a question, and counts like one in flight. WantFloat
+	// is how many it would have in all; 0 while it has no use for any.
+	Float, WantFloat int64
+
 	// Withdrawn names offers that no longer stand. They apply before Offers.
 	Withdrawn []policies.TicketID
 	// Offers are new ones, and standing ones whose rank changed. Their
@@ -90,7 +96,8 @@ type Statement struct {
 	// already applied is not applied again. It stays the same, and so does
 	// what is in it, until a turn that carried it is answered.
 	Batch uint64
-	// Settlements correct charges whose real cost is known by now, at most MaxSettlements.
+	// Settlements correct charges whose real cost is known by now, and charge what was let
+	// go by float; at most MaxSettlements.
 	Settlements []Settlement
 	// Counters are the counters of the sender's flows as it last learnt them, at most
 	// MaxCounters; only with Register.
@@ -200,6 +207,10 @@ type Settlement struct {
 	// Counter is the flow's counter after the grant that is settled. It is used if the
 	// ledger has forgotten the counter since.
 	Counter float64
+	// Last, above zero, says that Delta charges requests that were let go by float, and
+	// which charge the last of them had. The flow is lifted, and virtual time follows it, as
+	// if they had been granted; but virtual time passes no flow that waits.
+	Last float64
 }
 
 // Counter is a flow's counter, for a ledger that may have lost it.

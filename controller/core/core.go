@@ -19,6 +19,7 @@ type Core struct {
 
 	requests    requests // as ingress
 	exchange    exchange // with the ledger
+	float       float
 	bands       bands
 	queues      queues // as owner
 	buffer      buffer
@@ -45,6 +46,7 @@ func New(cfg Config) *Core {
 	}
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
 	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members}
+	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands)
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.settlements = settlements{agenda: &e.agenda, queues: &c.queues}
@@ -59,7 +61,7 @@ func New(cfg Config) *Core {
 	// for what its messages do to them; the loads count the messages as unread; what room
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
-		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges, &c.handover,
+		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges, &c.float, &c.handover,
 	}
 	return c
 }
@@ -95,6 +97,7 @@ func (c *Core) read(now time.Time, m *store.Message) {
 // granted dispatches a request that the ledger lets go, or gives the grant back if the
 // request went away meanwhile.
 func (c *Core) granted(now time.Time, m *store.Message) {
+	c.float.counted++
 	r := c.requests.waiting[m.Ticket]
 	if r == nil {
 		key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
@@ -108,13 +111,40 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 	}
 	r.policy, r.charge, r.counter = m.Policy, m.Charge, m.Counter
 	c.loads.arrive(r, m.Endpoint)
+	c.handover.dispatched(now, r, true)
 	d := c.dispatch(now, r)
 	d.Endpoint, d.EndpointInFlight = m.Endpoint, m.EndpointInFlight
 }
 
-// dispatch lets a waiting request go.
+// spendOnWaiting lets requests go by permits that came while they waited here: those that
+// arrived while the turn was under way, and more at a ledger that is far away. Nobody waits
+// for capacity, so their order is the one in which they came.
+func (c *Core) spendOnWaiting(now time.Time) {
+	if c.requests.asking == 0 || c.float.permits(now) == 0 {
+		return
+	}
+	for _, r := range c.requests.inOrder() {
+		if c.float.may(now, r) {
+			c.handover.dispatched(now, r, false)
+			c.spend(now, r)
+		}
+	}
+}
+
+// spend lets a request go by a permit of the float.
+func (c *Core) spend(now time.Time, r *request) {
+	b := c.bands.of(now, r.Flow.Priority)
+	r.policy, r.charge, r.counter = b.Policy(), c.cfg.Shard.Charge(r.Ticket), b.VirtualTime()
+	if r.charge > 0 {
+		c.settlements.served(r)
+	}
+	c.float.spend()
+	c.loads.arrive(r, "")
+	c.dispatch(now, r)
+}
+
+// dispatch lets a request go.
 func (c *Core) dispatch(now time.Time, r *request) *Decision {
-	c.handover.dispatched(now, r)
 	c.revocations.dispatched(now, r)
 	c.limits.count(r.Flow, 1)
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++

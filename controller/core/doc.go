@@ -27,7 +27,8 @@
 //	Core         the events; which parts hear of what; when to take a turn
 //	handover     tickets between replicas: who owns which flow, what was handed where
 //	exchange     the turn with the ledger: stated, answered, tried again; outages
-//	ownCharges   what this replica charged by itself in an outage  ┐
+//	float        what this replica may let go by itself            ┐
+//	ownCharges   what it charged by itself in an outage            │
 //	settlements  corrections of charges                            │
 //	revocations  requests in flight that may be ended              │ participants: each says
 //	limits       flows with limits of their own                    │ its part in a statement

@@ -27,7 +27,12 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 		c.requests.decide(r, RejectedNoEndpoints, ErrNoEndpoints)
 		return
 	}
+	r.limited = c.cfg.Shard.LimitOf(r.Flow).Any()
 	c.bands.of(now, q.Flow.Priority)
+	if c.float.takes(now, r) {
+		c.spend(now, r)
+		return
+	}
 	r.obstacle = c.obstacle(r)
 	c.requests.wait(r, c.budget(r))
 	c.handover.enter(now, r)
@@ -80,7 +85,10 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
-	c.exchange.agenda.due = true
+	if r.limited { // others of its flow may wait for its place in the flow's limit
+		c.exchange.agenda.due = true
+	}
+	c.exchange.agenda.note()
 }
 
 // recharge settles the difference between what a request was charged and what it
@@ -170,13 +178,20 @@ func (c *Core) Retire(now time.Time) { c.handover.retire(now) }
 // TurnDone takes in how the turn that Ready handed out ended.
 func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	c.exchange.end(now, reply, err)
+	c.spendOnWaiting(now)
 	if c.exchange.superseded { // two processes under one id would be counted as one
 		c.evictAll(now, EvictedOther, store.ErrSuperseded)
 	}
 }
 
 // Wake takes in the messages that another replica's turn left for this one.
-func (c *Core) Wake(now time.Time, w *store.Wakeup) { c.exchange.wake(now, w) }
+func (c *Core) Wake(now time.Time, w *store.Wakeup) {
+	c.exchange.wake(now, w)
+	if w.Recall {
+		c.float.recall()
+		c.exchange.agenda.due = true
+	}
+}
 
 // Leave makes the next turn the last: it ends this replica's lease. Nothing
 // should be waiting or in flight any more; what is loses its place.

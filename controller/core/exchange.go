@@ -66,7 +66,7 @@ func (e *exchange) free(now time.Time) bool {
 
 // begin returns the statement of a turn, which is under way from now on.
 func (e *exchange) begin(now time.Time) *store.Statement {
-	e.underWay, e.agenda, e.last = true, agenda{}, now
+	e.underWay, e.agenda, e.last = true, agenda{calm: e.agenda.calm}, now
 	e.number++
 	s := &e.statement
 	*s = store.Statement{
@@ -218,7 +218,7 @@ func (e *exchange) nextLoss(before bool) (at time.Time, ok bool) {
 // since. Otherwise a turn fetches them.
 func (e *exchange) wake(now time.Time, w *store.Wakeup) {
 	current := w.Incarnation == e.incarnation && w.Registered == e.inbox.registered && !e.register.raised && e.failures == 0
-	if !current || len(w.Messages) == 0 || now.Sub(e.leased) > e.timings.FreshFor || !e.inbox.next(now, w.Messages) {
+	if !current || now.Sub(e.leased) > e.timings.FreshFor || !e.inbox.next(now, w.Messages) {
 		e.agenda.due = true
 	}
 }

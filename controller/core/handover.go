@@ -141,13 +141,13 @@ func (h *handover) withdraw(now time.Time, r *request) {
 	h.finish(now, r)
 }
 
-// dispatched takes a request of ours that was dispatched out of the queues. The ledger
-// informs its owner; this replica informs a queue that it was leaving, and in an outage
-// the owner.
-func (h *handover) dispatched(now time.Time, r *request) {
+// dispatched takes a request of ours that goes out of the queues. A queue that it was
+// leaving is informed by this replica; its owner by the ledger if that granted it, and
+// otherwise by this replica, too.
+func (h *handover) dispatched(now time.Time, r *request, granted bool) {
 	if r.home == h.fleet.self {
 		h.queues.set.Dispatched(r.ID, now)
-	} else if h.exchange.outage {
+	} else if !granted && r.number != 0 {
 		h.takeOut(now, r, r.home)
 	}
 	h.finish(now, r)

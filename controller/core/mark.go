@@ -31,5 +31,16 @@ func (m *mark) answered() (said bool) {
 // here; the next turn clears it.
 type agenda struct {
 	due     bool // there is something to say that may not wait
+	later   bool // there is something to say that may
 	touched bool // a ticket came or went; worth a turn if it changed the offers
+	calm    bool // nobody waits for capacity: what ends may be said later; this one stays
+}
+
+// note notes something that others may wait for.
+func (a *agenda) note() {
+	if a.calm {
+		a.later = true
+	} else {
+		a.due = true
+	}
 }

@@ -27,6 +27,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 				c.ownCharges.add(now, r)
 			}
 			c.exchange.dispatchedAlone()
+			c.handover.dispatched(now, r, false)
 			c.dispatch(now, r)
 		}
 		queued.Refill()

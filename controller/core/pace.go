@@ -38,6 +38,9 @@ func (c *Core) turnDue(now time.Time) bool {
 		return !c.bands.full() || now.Sub(e.last) >= c.cfg.Timings.FullPause
 	}
 	e.agenda.touched = false
+	if c.float.low(now) {
+		return true
+	}
 	return now.Sub(e.last) >= c.turnInterval()
 }
 
@@ -50,7 +53,10 @@ func (c *Core) turnInterval() time.Duration {
 	if len(c.requests.waiting) > 0 || c.queues.set.Len() > 0 {
 		return t.WaitingTurn
 	}
-	return t.IdleTurn
+	if c.exchange.agenda.later {
+		return min(t.CalmTurn, c.float.interval())
+	}
+	return c.float.interval()
 }
 
 // next is when Tick must be called at the latest.

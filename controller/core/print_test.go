@@ -107,6 +107,9 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 	for _, b := range s.Bands {
 		fmt.Fprintf(out, " band %d limit %d in flight %d queued %d;", b.Priority, b.Limit, b.InFlight, b.Queued)
 	}
+	if s.Float > 0 {
+		fmt.Fprintf(out, " float %d of %d;", s.Float, s.WantFloat)
+	}
 	for _, id := range s.Withdrawn {
 		fmt.Fprintf(out, " withdraw %s", ticket(id))
 	}
@@ -118,6 +121,9 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 	}
 	for _, c := range s.Settlements {
 		fmt.Fprintf(out, " settle %s by %s", c.Flow, number(c.Delta))
+		if c.Last != 0 {
+			out.WriteString(" (float)")
+		}
 		if c.Tokens != 0 {
 			fmt.Fprintf(out, " and %s tokens", number(c.Tokens))
 		}

@@ -16,6 +16,7 @@ type requests struct {
 	replica   string
 	waiting   map[policies.TicketID]*request
 	inFlight  map[policies.TicketID]*request
+	asking    int // those waiting whose flows have no limits of their own
 	deadlines *heap.Heap[*request]
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
@@ -48,6 +49,9 @@ func (q *requests) inOrder() []*request {
 
 // wait lets a request wait for so long since it arrived; 0 for no limit.
 func (q *requests) wait(r *request, ttl time.Duration) {
+	if q.waiting[r.ID] == nil && !r.limited {
+		q.asking++
+	}
 	q.waiting[r.ID] = r
 	q.deadlines.Remove(r)
 	r.deadline = time.Time{}
@@ -68,6 +72,9 @@ func (q *requests) expired(now time.Time) *request {
 
 // decide ends a request's wait.
 func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
+	if q.waiting[r.ID] != nil && !r.limited {
+		q.asking--
+	}
 	delete(q.waiting, r.ID)
 	q.deadlines.Remove(r)
 	if outcome == Dispatched {

@@ -35,9 +35,19 @@ type Timings struct {
 	// costs a round trip.
 	FullPause time.Duration
 	// FreshFor is how long after a turn a grant that a wake-up brings is taken without
-	// another turn; a quarter of the lease, so that it cannot have been given to another
-	// since, however long the network took.
+	// another turn, and float is spent; less than a third of the lease and than a ledger's
+	// recovery, so that it cannot have been given to another since, however long the
+	// network took.
 	FreshFor time.Duration
+	// CalmTurn is the longest time between two turns while there is something to say that
+	// nobody waits for: what ended, and what was let go by float. A turn is taken sooner when
+	// FloatUnstated requests were let go by float, or three quarters of it are spent. What others know
+	// of this replica's endpoints is so old.
+	CalmTurn      time.Duration
+	FloatUnstated int
+	// FloatTurn is the least that a turn is taken to last when it is worked out how much
+	// float is needed: requests come in bursts.
+	FloatTurn time.Duration
 	// StaleAfter is how long a reply may take until what it says is no longer believed:
 	// it was this process that did not run. Half the lease.
 	StaleAfter time.Duration
@@ -93,8 +103,9 @@ type Timings struct {
 // DefaultTimings returns the timings of a fleet whose ledger has that lease.
 func DefaultTimings(lease time.Duration) Timings {
 	return Timings{
-		Lease: lease, IdleTurn: lease / 3, WaitingTurn: 25 * time.Millisecond, FreshFor: lease / 4, StaleAfter: lease / 2,
+		Lease: lease, IdleTurn: lease / 3, WaitingTurn: 25 * time.Millisecond, FreshFor: 3 * lease / 10, StaleAfter: lease / 2,
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
+		CalmTurn: lease / 12, FloatUnstated: 32, FloatTurn: 25 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
 		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond,

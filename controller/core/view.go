@@ -19,6 +19,8 @@ type View struct {
 	TurnTook      time.Duration
 	// Waiting and InFlight are the requests whose connections are here.
 	Waiting, InFlight int
+	// Permits is how many further requests this replica may let go without a question.
+	Permits int64
 	// Revoking are revoked requests that are still in flight.
 	Revoking int64
 	// Pool is what the endpoints take, Totals the figures of the whole fleet.
@@ -46,8 +48,9 @@ type Tallies struct {
 	// counted; Moves the changes of the shard map, and Moved the waiting requests
 	// that were moved by them.
 	Forwarded, Moves, Moved uint64
-	// Revoked is requests in flight that the ledger revoked.
-	Revoked uint64
+	// Revoked is requests in flight that the ledger revoked, ByFloat those that were let go
+	// by float.
+	Revoked, ByFloat uint64
 }
 
 // View returns a copy of what there is to see.
@@ -56,10 +59,10 @@ func (c *Core) View(now time.Time) View {
 	v := View{
 		Replica: c.cfg.Replica, Ledger: c.exchange.state(), Generation: c.exchange.generation,
 		Now: c.exchange.clock.at(now), TurnTook: c.exchange.pace,
-		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Revoking: int64(len(c.revocations.ending)),
+		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
 		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart,
-		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total},
+		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total, ByFloat: c.float.total},
 	}
 	if !c.exchange.leased.IsZero() {
 		v.Answered = c.exchange.clock.at(c.exchange.leased)
@@ -67,6 +70,15 @@ func (c *Core) View(now time.Time) View {
 	c.queues.set.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
 	return v
 }
+
+// Authority returns how many requests this replica has in flight, and how many more it
+// would let go without a question.
+func (c *Core) Authority(now time.Time) (inFlight, permits int64) {
+	return int64(len(c.requests.inFlight)), c.float.permits(now)
+}
+
+// Generation is the ledger's generation as the core last learnt it.
+func (c *Core) Generation() uint64 { return c.exchange.generation }
 
 // LedgerState returns how the core stands with the ledger.
 func (c *Core) LedgerState() LedgerState { return c.exchange.state() }

@@ -12,7 +12,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 	*reply = store.Reply{
 		Generation: l.generation, Applied: r.last, Now: now, Recovering: l.recovering,
 		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads,
-		InFlight: l.held, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas),
+		InFlight: l.held - l.float, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas), Float: r.float,
 	}
 	for i := range r.unread {
 		reply.Messages = append(reply.Messages, r.unread[i].Message)
@@ -22,7 +22,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 		if bd == nil {
 			continue
 		}
-		total := store.BandTotal{Priority: bd.priority, Queued: bd.queued, QueuedBytes: bd.bytes, InFlight: bd.inFlight}
+		total := store.BandTotal{Priority: bd.priority, Queued: bd.queued, QueuedBytes: bd.bytes, InFlight: bd.inFlight, Limit: bd.limit}
 		if b := bd.named(s.Bands[i].Policy); b != nil {
 			total.VirtualTime, total.Level = b.v/b.scale, b.level/b.scale
 		}
@@ -55,11 +55,11 @@ func (l *Ledger) holders(reply *store.Reply, r *replica) {
 // notify wakes every replica that got messages.
 func (l *Ledger) notify() {
 	for _, r := range l.replicas {
-		if r.sent == r.seen && !r.wake {
+		if r.sent == r.seen && !r.recall {
 			continue
 		}
-		r.wake = false
 		w := r.wakeup()
+		r.recall = false
 		r.seen = r.sent
 		for _, ch := range l.wakeups[r.id] {
 			select {

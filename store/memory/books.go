@@ -195,13 +195,43 @@ func (b *book) settle(id string, delta, counter, weight float64, now time.Time) 
 	} else if weight > 0 {
 		b.refund(delta, f.counter, weight)
 	}
+	f.settled(now)
+}
+
+// spent charges a flow for what was let go by float, as if it had been granted; but V
+// passes no flow that waits, since that was not asked.
+func (b *book) spent(st *store.Settlement, now time.Time) {
+	if !b.countsService {
+		return
+	}
+	_, known := b.flows[st.Flow]
+	f := b.flow(st.Flow, st.Counter, now)
+	switch {
+	case !b.liftsIdle || f.offers.Len() > 0:
+	case known:
+		f.counter = max(f.counter, b.v)
+	default:
+		f.counter = max(f.counter, b.beginning())
+	}
+	reached := f.counter + st.Delta*b.scale - st.Last*b.scale
+	if b.waiting.Len() > 0 {
+		reached = min(reached, b.waiting.Min().rank())
+	}
+	f.counter += st.Delta * b.scale
+	b.v, b.level = max(b.v, reached), max(b.level, reached)
+	b.follow(st.Delta*b.scale, f.counter, st.Weight)
+	f.settled(now)
+}
+
+// settled puts the flow in its place after a settlement.
+func (f *flow) settled(now time.Time) {
 	f.moved()
 	if f.offers.Len() > 0 {
 		return
 	}
 	f.since = now
 	f.idleNode.Remove()
-	b.idle.PushBack(&f.idleNode)
+	f.book.idle.PushBack(&f.idleNode)
 }
 
 // moved puts the flow in its place after its counter changed.

@@ -96,6 +96,7 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 		l.count(&r.bands[i], -1)
 	}
 	l.held -= r.held
+	l.float -= r.float
 	for id, n := range r.limited {
 		if m := l.limits[id]; m != nil {
 			m.held -= n

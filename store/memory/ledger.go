@@ -25,7 +25,9 @@ type Ledger struct {
 	bands    []*band    // highest priority first
 	offers   map[policies.TicketID]*offer
 
-	held, queued, bytes int64 // over all replicas
+	held, queued, bytes int64     // over all replicas
+	float               int64     // the part of held that is not in flight
+	recalled            time.Time // when float was last recalled and had not been given since
 
 	wakeups map[string][]chan store.Wakeup
 	limits  map[flowID]*limit
@@ -54,6 +56,17 @@ func (l *Ledger) Wipe() {
 	l.begin(l.cfg.Clock())
 	l.bands = nil
 	clear(l.limits)
+}
+
+// Held returns what the ledger counts for a run of a replica, requests in flight and float,
+// and in which generation; known is unset where that has no lease. It is for tests.
+func (l *Ledger) Held(id string, incarnation uint64) (held int64, generation uint64, known bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r := l.replica(id); r != nil && r.incarnation == incarnation {
+		return r.held, l.generation, true
+	}
+	return 0, l.generation, false
 }
 
 // Wakeups implements [store.Ledger].
@@ -149,6 +162,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	reply.Revoke = nil
 	if s.Evicts {
 		reply.Revoke = l.revoke(r)
+	}
+	if reply.FloatShare = 0; !s.Leave {
+		l.lend(r, reply, now)
 	}
 	r.seen = r.sent // by the reply
 	if s.Leave {

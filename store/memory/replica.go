@@ -21,12 +21,15 @@ type replica struct {
 	revoking  int64             // likewise
 	limited   map[flowID]int64  // requests in flight of flows with limits, unread grants included
 	loads     map[string]share  // what is in flight at its endpoints, likewise
-	held      int64             // granted and not finished, unread grants included
+	held      int64             // granted and not finished, unread grants and float included
+	float     int64             // permits that it may spend by itself
+	wantFloat int64             // as last stated
+	lent      bool              // its last reply had a share of the float
 
 	unread []message // oldest first
 	sent   uint64    // the number of the last message
 	seen   uint64    // the number of the last message before the turn under way
-	wake   bool      // it has requests to revoke
+	recall bool      // it has requests to revoke, or float to return
 	reply  store.Reply
 }
 
@@ -75,7 +78,7 @@ func (r *replica) forget(l *Ledger, m *message) {
 
 // wakeup has the messages of the turn under way.
 func (r *replica) wakeup() store.Wakeup {
-	w := store.Wakeup{Incarnation: r.incarnation, Registered: r.registered}
+	w := store.Wakeup{Incarnation: r.incarnation, Registered: r.registered, Recall: r.recall}
 	for i := range r.unread {
 		if m := &r.unread[i]; m.Number > r.seen {
 			w.Messages = append(w.Messages, m.Message)

@@ -21,7 +21,7 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 		return nil
 	}
 	i := slices.IndexFunc(l.bands, func(bd *band) bool { return bd.offers > 0 })
-	if i < 0 || l.held < l.bands[i].limit || l.bands[i].limit <= 0 {
+	if i < 0 || l.held-l.float < l.bands[i].limit || l.bands[i].limit <= 0 {
 		return nil
 	}
 	need := int64(l.bands[i].offers)
@@ -42,7 +42,7 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 		if v.replica == r {
 			mine = append(mine, v.Seq)
 		} else {
-			v.wake = true
+			v.recall = true
 		}
 	}
 	return mine

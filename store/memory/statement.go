@@ -29,7 +29,8 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit || r.bands[i].Policy != s.Bands[i].Policy)
 	}
 	l.held -= r.held
-	r.held = 0
+	l.float -= r.float
+	r.held, r.float, r.wantFloat = s.Float, s.Float, s.WantFloat
 	r.bands = append(r.bands[:0], s.Bands...)
 	r.sheddable, r.revoking = append(r.sheddable[:0], s.Sheddable...), s.Revoking
 	for i := range r.bands {
@@ -60,6 +61,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 		}
 	}
 	l.held += r.held
+	l.float += r.float
 	if relimit {
 		l.relimit()
 	}
@@ -106,7 +108,11 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Settlements {
 		st := &s.Settlements[i]
 		if b := named(l.bands, st.Priority, st.Policy); b != nil {
-			b.settle(st.Flow, st.Delta, st.Counter, st.Weight, now)
+			if st.Last > 0 {
+				b.spent(st, now)
+			} else {
+				b.settle(st.Flow, st.Delta, st.Counter, st.Weight, now)
+			}
 		}
 		if m := l.limits[flowID{st.Priority, st.Flow}]; m != nil {
 			m.spend(st.Tokens, now)

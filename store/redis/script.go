@@ -18,7 +18,7 @@ var turnFiles embed.FS
 var turnParts = [...]string{
 	"calls", "arguments", "root", "keys",
 	"records", "state", "decay", "level", "books", "offers", "replica", "limits", "loads", "leases", "save",
-	"statement", "grant", "collect", "revoke", "answer",
+	"statement", "grant", "collect", "revoke", "float", "answer",
 	"mend",
 }
 

@@ -9,17 +9,17 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "54328b29"
+const ledgerFormat = "d86aa003"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 33+len(s.Dead)+7*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+7*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
+	args := make([]any, 0, 35+len(s.Dead)+7*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.Recovery.Microseconds(),
 		c.CounterKeep.Microseconds(), c.CountersKept, c.now)
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
-		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, flag(s.Evicts),
-		s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders))
+		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, s.Float, s.WantFloat,
+		flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders))
 	args = append(args, len(s.Dead))
 	for i := range s.Dead {
 		args = append(args, escape(s.Dead[i]))
@@ -44,7 +44,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	for i := range s.Settlements {
 		m := &s.Settlements[i]
 		args = append(args, escape(m.Flow), m.Priority, escape(m.Policy), number(m.Delta), number(m.Counter),
-			number(m.Tokens), number(m.Weight))
+			number(m.Tokens), number(m.Weight), number(m.Last))
 	}
 	args = append(args, len(s.Counters))
 	for i := range s.Counters {
@@ -94,18 +94,19 @@ func (r *reader) message(record string) (m store.Message) {
 
 func (r *reader) wakeup(record string) (m store.Wakeup) {
 	f := strings.Split(record, "\x1f")
-	if len(f) != 2 {
+	if len(f) != 3 {
 		r.fail("wakeup", record)
 		return m
 	}
 	m.Incarnation = uint64(r.integer("incarnation", f[0]))
 	m.Registered = uint64(r.integer("registered", f[1]))
+	m.Recall = r.flag("recall", f[2])
 	return m
 }
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 16 {
+	if len(v) != 19 {
 		r.fail("reply", v)
 		return m
 	}
@@ -120,7 +121,7 @@ func (r *reader) reply(v []any) (m reply) {
 	m.Members = int(r.integer("members", v[8]))
 	for _, item := range r.list("bands", v[9]) {
 		f := r.list("bands", item)
-		if len(f) != 7 {
+		if len(f) != 8 {
 			r.fail("bands", item)
 			break
 		}
@@ -131,17 +132,21 @@ func (r *reader) reply(v []any) (m reply) {
 			Queued:      r.integer("queued", f[3]),
 			QueuedBytes: r.integer("bytes", f[4]),
 			InFlight:    r.integer("in flight", f[5]),
-			Largest:     r.number("largest", f[6]),
+			Limit:       r.integer("limit", f[6]),
+			Largest:     r.number("largest", f[7]),
 		})
 	}
 	m.Lowest = int(r.integer("lowest", v[10]))
-	for _, item := range r.list("messages", v[11]) {
+	m.Float = r.integer("float", v[11])
+	m.FloatLimit = r.integer("float limit", v[12])
+	m.FloatShare = r.integer("float share", v[13])
+	for _, item := range r.list("messages", v[14]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[12]) {
+	for _, item := range r.list("revoke", v[15]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[13]) {
+	for _, item := range r.list("rooms", v[16]) {
 		f := r.list("rooms", item)
 		if len(f) != 4 {
 			r.fail("rooms", item)
@@ -154,7 +159,7 @@ func (r *reader) reply(v []any) (m reply) {
 			Tokens:   r.number("tokens", f[3]),
 		})
 	}
-	m.loads = r.pairs("loads", v[14])
-	m.tokens = r.pairs("tokens", v[15])
+	m.loads = r.pairs("loads", v[17])
+	m.tokens = r.pairs("tokens", v[18])
 	return m
 }

@@ -17,7 +17,7 @@ import (
 // and departures, drives every ledger through it and compares their answers. The
 // ledgers are empty and share the clock; the first is the reference.
 func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
-	limits := []int64{1, 2, 5, store.NoOpinion}
+	limits := []int64{1, 2, 5, 30, store.NoOpinion}
 	h := &history{t: t, clock: clock, names: names, ledgers: ledgers}
 	decaying := counting(0, 0)
 	decaying.HalfLife = rapid.SampledFrom([]time.Duration{0, 40 * time.Millisecond, 4 * time.Millisecond}).Draw(t, "half-life")
@@ -56,6 +56,7 @@ type member struct {
 	standing map[policies.TicketID]bool
 	order    []store.Offer // every offer it made that may stand
 	flying   []store.Message
+	float    int64
 }
 
 // step draws one turn.
@@ -136,6 +137,10 @@ func (m *member) draw(h *history) *store.Statement {
 			})
 		}
 	}
+	if !s.Register {
+		s.Float = min(m.float, int64(rapid.IntRange(0, 3).Draw(t, "float")))
+	}
+	s.WantFloat = s.Float + int64(rapid.IntRange(0, 3).Draw(t, "float wanted"))
 	m.drawLoads(s, t)
 	m.number++
 	s.Number = m.number
@@ -191,6 +196,7 @@ func (m *member) draw(h *history) *store.Statement {
 			Delta: float64(rapid.IntRange(-2, 4).Draw(t, "delta")), Counter: 3,
 			Tokens: float64(rapid.IntRange(-40, 40).Draw(t, "settled tokens")) / 3,
 			Weight: float64(rapid.IntRange(0, 2).Draw(t, "settled for a weight")),
+			Last:   float64(rapid.IntRange(0, 2).Draw(t, "by float")),
 		}}
 	}
 	if s.Register && rapid.Bool().Draw(t, "remembers") {
@@ -237,7 +243,7 @@ func (m *member) land() {
 
 // take takes in an answer.
 func (m *member) take(s *store.Statement, reply *store.Reply) {
-	m.generation = reply.Generation
+	m.generation, m.float = reply.Generation, reply.Float
 	if reply.Status == store.Register {
 		m.register, m.read, m.answered = true, 0, 0
 		return

@@ -59,6 +59,12 @@ func Run(t *testing.T, factory Factory) {
 		{"LoadsOfTheDeadGo", loadsOfTheDead},
 		{"TokensCount", tokensCount},
 		{"LeaseholdersAreNamed", leaseholders},
+		{"FloatIsShared", floatIsShared},
+		{"FloatIsRecalled", floatIsRecalled},
+		{"FloatIsStatedAbsolutely", floatIsStatedAbsolutely},
+		{"FloatKeepsToTheLowestOpenLimit", floatKeepsToTheLowestOpenLimit},
+		{"FloatIsCharged", floatIsCharged},
+		{"FloatIsNotInFlight", floatIsNotInFlight},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()

@@ -22,11 +22,13 @@ import (
 //	replica a [limit=1] [members=1]  says who a is: a replica of one band, priority 0
 //	                                 under the policy fair, until its turns say otherwise
 //	finish a [n=1]                   n of the requests that it was granted have ended
+//	spend a [n=1]                    n requests of it went by float
 //	advance 500ms                    lets time pass
 //	turn a [register] [full]         takes a turn of it; it registers where it has to
 //	       [alone] [leave] [evicts]
 //	       [loads] [holders]         asks for the endpoints' loads, for what flows elsewhere hold
 //	       [lost]                    the reply is lost
+//	       [float=1] [wants=2]       it keeps a permit, and has use for two
 //	       [batch=1]                 its settlements are those of a batch stated before
 //	       [times=1]                 so many turns, of which the last is printed
 //	again a                          the last turn arrives once more
@@ -36,7 +38,7 @@ import (
 //	band 0 fair limit=2 queued=3 largest=0.1  another limit from now on, or a band more
 //	offer f/1 rank=0 charge=1 idle    ticket 1 of its own, of flow f; b:1 is b's
 //	withdraw 1
-//	settle f delta=4 counter=1 tokens=0
+//	settle f delta=4 counter=1 tokens=0 last=1
 //	counter f 7
 //	limited f most=1 tokens=60 in-flight=0
 //	load x 2, or load x gone
@@ -67,23 +69,19 @@ func (s *transcript) run(t *testing.T, d *datadriven.TestData) string {
 		s.clock.Advance(passed)
 		return ""
 	}
-	number := func(key string, otherwise int64) int64 {
-		if d.HasArg(key) {
-			d.ScanArgs(t, key, &otherwise)
-		}
-		return otherwise
-	}
 	id := d.CmdArgs[0].Key
 	p := s.parties[id]
 	switch d.Cmd {
 	case "replica":
-		p = newParty(t, s.ledger, id, counting(0, number("limit", 1)))
-		p.members = int(number("members", 1))
+		p = newParty(t, s.ledger, id, counting(0, number(d, t, "limit", 1)))
+		p.members = int(number(d, t, "members", 1))
 		s.parties[id] = p
 	case "finish":
-		p.finish(number("n", 1))
+		p.finish(number(d, t, "n", 1))
+	case "spend":
+		p.finish(-number(d, t, "n", 1))
 	case "turn":
-		for range number("times", 1) - 1 {
+		for range number(d, t, "times", 1) - 1 {
 			p.turn(nil)
 		}
 		return s.turn(t, d, p)
@@ -93,6 +91,14 @@ func (s *transcript) run(t *testing.T, d *datadriven.TestData) string {
 		d.Fatalf(t, "no such command: %s", d.Cmd)
 	}
 	return ""
+}
+
+// number is a command's argument.
+func number(d *datadriven.TestData, t *testing.T, key string, otherwise int64) int64 {
+	if d.HasArg(key) {
+		d.ScanArgs(t, key, &otherwise)
+	}
+	return otherwise
 }
 
 // turn takes a turn and prints what the ledger answers.
@@ -110,6 +116,7 @@ func (s *transcript) turn(t *testing.T, d *datadriven.TestData, p *party) string
 		for _, l := range lines {
 			l.state(p, st)
 		}
+		st.Float, st.WantFloat = number(d, t, "float", 0), number(d, t, "wants", 0)
 		st.WantLoads, st.WantHolders = len(st.Loads) > 0 || d.HasArg("loads"), d.HasArg("holders")
 	})
 	if d.HasArg("batch") {
@@ -159,6 +166,13 @@ func printReply(out *strings.Builder, p *party, st *store.Statement, r *store.Re
 		}
 	}
 	out.WriteString("\n")
+	if st.Float+st.WantFloat > 0 {
+		fmt.Fprintf(out, "%d permits, may keep %d", r.Float, r.FloatShare)
+		if r.FloatShare > 0 {
+			fmt.Fprintf(out, ", under the limit %d", r.FloatLimit)
+		}
+		out.WriteString("\n")
+	}
 	for i := range r.Messages {
 		printMessage(out, p, &r.Messages[i])
 	}
@@ -304,6 +318,7 @@ func (l *line) state(p *party, st *store.Statement) {
 		st.Settlements = append(st.Settlements, store.Settlement{
 			Flow: about, Priority: priority, Policy: "fair",
 			Delta: l.number("delta", 0), Counter: l.number("counter", 0), Tokens: l.number("tokens", 0),
+			Last: l.number("last", 0),
 		})
 	case "counter":
 		st.Counters = append(st.Counters, store.Counter{Flow: about, Priority: priority, Value: parse(l.about[1])})

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -13,11 +14,13 @@ var ErrInvariant = errors.New("invariant broken")
 
 // Result is what a run measured.
 type Result struct {
+	Permits             bool // some replica had float at some time
 	Grants, Turns       int
 	Peak                int     // the most requests at the model servers
 	ServiceGap          float64 // the largest between two backlogged flows of a band
 	Moves, MovedTickets int
-	WaitP50, WaitP99    time.Duration // of the Light flows
+	// WaitP50, WaitP90 and WaitP99 are of the Light flows.
+	WaitP50, WaitP90, WaitP99 time.Duration
 }
 
 const (
@@ -56,12 +59,13 @@ func (c *Config) idleAtMost() time.Duration {
 	case c.Loss > 0:
 		return 700 * time.Millisecond
 	}
-	return 150 * time.Millisecond
+	return 150*time.Millisecond + 2*c.RoundTrip
 }
 
 // check checks what must hold after every event.
 func (f *fleet) check() error {
 	f.checkCapacity()
+	f.checkAuthority()
 	f.checkProgress()
 	f.checkSpread()
 	if len(f.cfg.Flows) <= manyFlows {
@@ -99,13 +103,42 @@ func (f *fleet) checkCapacity() {
 	if f.down || f.cutOff > 0 || !f.disturbed.IsZero() && f.before > 0 && f.now.Sub(f.disturbed) < settled {
 		limit += f.before
 	}
-	if f.now.Sub(f.rolledBack) < 200*time.Millisecond {
-		// Grants that only the forgotten state knew are counted again with their
+	if f.now.Sub(f.rolledBack) < authority {
+		// Grants and float that only the forgotten state knew are counted again with their
 		// replica's next turn.
 		limit += f.cfg.Limit
 	}
 	if int64(len(f.flights)) > limit {
 		f.fail("capacity", "%d requests at the model servers, the limit is %d", len(f.flights), f.cfg.Limit)
+	}
+}
+
+// authority is how long after a turn a replica lets requests go without another, by its
+// own clock, and some more.
+const authority = 950 * time.Millisecond
+
+// checkAuthority: what a replica has in flight and what it would let go by itself is never
+// more than the ledger counts for it, as long as the ledger remembers.
+func (f *fleet) checkAuthority() {
+	if f.now.Sub(f.rolledBack) < authority {
+		return
+	}
+	for _, n := range f.nodes {
+		if !n.alive || n.core.LedgerState() == core.Outage || n.core.LedgerState() == core.Registering {
+			continue
+		}
+		inFlight, permits := n.core.Authority(n.now())
+		held, generation, known := f.ledger.Held(n.id, n.incarnation)
+		f.permits += permits
+		switch {
+		case generation != n.core.Generation(): // it has not heard of it yet
+		case permits == 0 && f.before > 0 && f.now.Sub(f.disturbed) < settled:
+			// It dispatched by itself until its first turn was answered; the next says so.
+		case known && inFlight+permits > held:
+			f.fail("authority", "%s has %d in flight and %d permits, and the ledger counts %d", n.id, inFlight, permits, held)
+		case !known && permits > 0:
+			f.fail("authority", "%s has %d permits and no lease", n.id, permits)
+		}
 	}
 }
 
@@ -207,7 +240,7 @@ func (f *fleet) checkSpread() {
 	for _, e := range endpoints {
 		least, most = min(least, at[e]), max(most, at[e])
 	}
-	if !f.quiet() || !f.well() || most-least <= 2 {
+	if !f.quiet() || !f.well() || most-least <= max(2, f.cfg.Replicas) { // each spreads its own
 		f.unevenSince = time.Time{}
 		return
 	}
@@ -280,15 +313,15 @@ func (f *fleet) isLight(key policies.FlowKey) bool { return f.light[key] }
 
 // waited notes how long a light flow's request waited.
 func (f *fleet) waited(key policies.FlowKey, d time.Duration) {
-	if f.isLight(key) {
+	if f.isLight(key) && f.now.Sub(f.began) >= warm {
 		f.waits = append(f.waits, d)
 	}
 }
 
 func (f *fleet) result() (*Result, error) {
 	r := &Result{
-		Peak: f.peak, Turns: f.turns, ServiceGap: f.gapSeen, Moves: f.moves, MovedTickets: f.movedTickets,
-		WaitP50: percentile(f.waits, 50), WaitP99: percentile(f.waits, 99),
+		Permits: f.permits > 0, Peak: f.peak, Turns: f.turns, ServiceGap: f.gapSeen, Moves: f.moves, MovedTickets: f.movedTickets,
+		WaitP50: percentile(f.waits, 50), WaitP90: percentile(f.waits, 90), WaitP99: percentile(f.waits, 99),
 	}
 	for _, outcome := range f.decided {
 		if outcome == 1 {

@@ -24,6 +24,8 @@ type Config struct {
 	Service time.Duration
 	// TurnCost is how long a turn occupies the ledger; others wait meanwhile.
 	TurnCost time.Duration
+	// RoundTrip is what a turn takes beside; a wake-up takes half of it.
+	RoundTrip time.Duration
 	// FullPause is the cores'.
 	FullPause time.Duration
 	// Flows are always backlogged, but for the Light ones; each is fed at the
@@ -52,6 +54,8 @@ type Flow struct {
 	// Light: its clients rest between requests, so that it wants less than its
 	// share.
 	Light bool
+	// Tide: they come all at once, every other second.
+	Tide bool
 }
 
 // fleet is a run under way.
@@ -92,6 +96,7 @@ type fleet struct {
 	failed  error
 
 	peak, turns, moves, movedTickets int
+	permits                          int64 // seen, added up
 	gapSeen                          float64
 	waits                            []time.Duration
 	idleSince                        time.Time // capacity has been free since, while tickets wait
@@ -155,7 +160,7 @@ func Run(cfg Config) (*Result, error) {
 	}
 	f.light = make(map[policies.FlowKey]bool)
 	for _, flow := range cfg.Flows {
-		f.light[policies.FlowKey{ID: flow.ID, Priority: flow.Priority}] = flow.Light
+		f.light[policies.FlowKey{ID: flow.ID, Priority: flow.Priority}] = flow.Light && !flow.Tide
 		for _, at := range flow.Replicas {
 			for range flow.Clients {
 				f.after(f.upTo(20*time.Millisecond), "", func() { f.client(flow, f.nodes[at]) })
@@ -238,7 +243,10 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 	}
 	k := n.core
 	rest := f.upTo(2 * time.Millisecond)
-	if flow.Light {
+	switch {
+	case flow.Tide:
+		rest = f.ebb()
+	case flow.Light:
 		rest = 100*time.Millisecond + f.upTo(200*time.Millisecond)
 	}
 	again := func() {
@@ -265,6 +273,14 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		})
 		f.after(rest, "", again)
 	})
+}
+
+// ebb is how long it is until the tide is in; nothing while it is.
+func (f *fleet) ebb() time.Duration {
+	if passed := f.now.Sub(f.began) % (2 * time.Second); passed >= time.Second {
+		return 2*time.Second - passed
+	}
+	return 0
 }
 
 func (f *fleet) decide(id policies.TicketID, outcome core.Outcome) {

@@ -39,6 +39,7 @@ type node struct {
 	streams     map[int]bool      // whether they are up, as it last learnt
 	view        map[int]bool      // who lives, as it last learnt from gossip
 	waiting     map[uint64]waitingSince
+	others      map[string]int64 // requests of other replicas at each endpoint, as it last learnt
 }
 
 type waitingSince struct {
@@ -89,6 +90,7 @@ func (n *node) start() {
 	n.core = core.New(f.config(n))
 	n.alive, n.paused, n.tick = true, false, time.Time{}
 	n.streams, n.view, n.waiting = make(map[int]bool), make(map[int]bool), make(map[uint64]waitingSince)
+	n.others = make(map[string]int64)
 	n.core.SetPool(n.now(), core.Pool{Endpoints: len(endpoints), Limit: f.cfg.Limit})
 	n.core.SetEndpoints(endpoints)
 	n.listen()
@@ -102,14 +104,34 @@ func (n *node) start() {
 var endpoints = []string{"x", "y", "z"}
 
 // place sends a dispatched request to an endpoint: mostly to the one that the ledger
-// suggests, or to any if it suggests none.
+// suggests, or to the one with the least load as far as is known here.
 func (n *node) place(seq uint64, suggested string) string {
 	to := suggested
-	if to == "" || n.fleet.rng.IntN(20) == 0 {
+	if to == "" {
+		to = n.least()
+	}
+	if n.fleet.rng.IntN(20) == 0 {
 		to = endpoints[n.fleet.rng.IntN(len(endpoints))]
 	}
 	n.core.Place(seq, to)
 	return to
+}
+
+// least is the endpoint with the least load: this replica's own, and the others' as last
+// learnt.
+func (n *node) least() (least string) {
+	loads := maps.Clone(n.others)
+	for id, e := range n.fleet.flights {
+		if id.Ingress == n.id {
+			loads[e]++
+		}
+	}
+	for _, e := range endpoints {
+		if least == "" || loads[e] < loads[least] {
+			least = e
+		}
+	}
+	return least
 }
 
 // listen asks the ledger for wake-ups.
@@ -187,6 +209,12 @@ func (n *node) pump() {
 	n.core.Tick(n.now())
 	ready := n.core.Ready(n.now())
 	decisions := append([]core.Decision(nil), ready.Decisions...)
+	if ready.Loads != nil {
+		clear(n.others)
+		for _, l := range ready.Loads {
+			n.others[l.Endpoint] = l.InFlight
+		}
+	}
 	if ready.Turn != nil {
 		n.takeTurn(ready.Turn)
 	}
@@ -232,7 +260,7 @@ func (n *node) takeTurn(s *store.Statement) {
 	}
 	lost := func() { f.after(50*time.Millisecond, "", func() { done(nil, errLost) }) }
 	requestLost, replyLost := f.rng.Float64() < f.cfg.Loss, f.rng.Float64() < f.cfg.Loss
-	arrives := f.now.Add(50*time.Microsecond + f.upTo(200*time.Microsecond))
+	arrives := f.now.Add(50*time.Microsecond + f.upTo(200*time.Microsecond) + f.cfg.RoundTrip/2)
 	if f.busy = f.busy.Add(f.cfg.TurnCost); f.busy.Before(arrives) {
 		f.busy = arrives
 	}
@@ -254,7 +282,7 @@ func (n *node) takeTurn(s *store.Statement) {
 		if f.cfg.Break.Reply != nil {
 			f.cfg.Break.Reply(reply)
 		}
-		f.after(50*time.Microsecond, "", func() { done(reply, nil) })
+		f.after(50*time.Microsecond+f.cfg.RoundTrip/2, "", func() { done(reply, nil) })
 	})
 }
 
@@ -281,7 +309,7 @@ func (n *node) wake(w store.Wakeup) {
 	if f.rng.Float64() < f.cfg.Loss || n.ledgerCut || f.down {
 		return
 	}
-	late := 100 * time.Microsecond
+	late := 100*time.Microsecond + f.cfg.RoundTrip/2
 	if f.rng.IntN(20) == 0 {
 		late = time.Duration(f.rng.Int64N(int64(5 * time.Second)))
 	}

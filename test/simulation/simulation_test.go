@@ -48,7 +48,31 @@ func draw(seed uint64) Config {
 		cfg.Cancel = 0.1
 	}
 	cfg.Drift = rng.IntN(3) == 0
+	if rng.IntN(3) == 0 {
+		cfg.calm(rng)
+	}
 	return cfg
+}
+
+// calm gives the fleet more than its flows need, but for every other second.
+func (c *Config) calm(rng *rand.Rand) {
+	c.Limit = int64(4*c.Replicas + rng.IntN(12))
+	c.Flows = nil
+	for i := range 1 + rng.IntN(3) {
+		flow := Flow{ID: fmt.Sprint("calm-", i), Weight: 1, Clients: 1 + rng.IntN(2*int(c.Limit)), Light: true}
+		for r := range c.Replicas {
+			if len(flow.Replicas) == 0 || rng.IntN(2) == 0 {
+				flow.Replicas = append(flow.Replicas, r)
+			}
+		}
+		c.Flows = append(c.Flows, flow)
+	}
+	c.Flows = append(c.Flows, Flow{ID: "urgent", Priority: 10, Weight: 1, Clients: 1, Light: true, Replicas: []int{rng.IntN(c.Replicas)}})
+	for _, at := range rng.Perm(c.Replicas)[:1+rng.IntN(c.Replicas)] {
+		c.Flows = append(c.Flows, Flow{
+			ID: fmt.Sprint("tide-", at), Priority: rng.IntN(2), Weight: 1, Clients: 2 * int(c.Limit), Light: true, Tide: true, Replicas: []int{at},
+		})
+	}
 }
 
 // TestSeeds runs many seeds; WEIR_SEEDS says how many, WEIR_SEED runs one.
@@ -162,9 +186,22 @@ func TestInvariantsCanBreak(t *testing.T) {
 		faults    []Fault
 		cancel    float64
 	}{
-		{"capacity", Break{Statement: func(s *store.Statement) { // a replica hides what it has in flight
+		{"authority", Break{Reply: func(r *store.Reply) { // a replica takes more float than it was given
+			if r.FloatShare > 0 {
+				r.Float++
+			}
+		}}, nil, 0},
+		{"authority", Break{Statement: func(s *store.Statement) { // it hides what it keeps
+			s.Float = 0
+		}}, nil, 0},
+		{"authority", Break{Statement: func(s *store.Statement) { // it hides what it has in flight
 			for i := range s.Bands {
 				s.Bands[i].InFlight = 0
+			}
+		}}, nil, 0},
+		{"capacity", Break{Statement: func(s *store.Statement) { // the replicas believe in a higher limit
+			for i := range s.Bands {
+				s.Bands[i].Limit++
 			}
 		}}, nil, 0},
 		{"one outcome", Break{Decision: func(d *core.Decision) bool { // a cancelled request is decided again
@@ -214,6 +251,10 @@ func TestInvariantsCanBreak(t *testing.T) {
 			cfg := base
 			if tc.invariant == "no ticket lost" || tc.invariant == "work conserving" {
 				cfg.Flows = cfg.Flows[:2] // the urgent one is missed first
+			}
+			if tc.invariant == "authority" { // there is float while not much is wanted
+				cfg.Limit = 12
+				cfg.Flows = append(cfg.Flows[2:], Flow{ID: "light", Weight: 1, Clients: 12, Light: true, Replicas: []int{0, 1, 2}})
 			}
 			if tc.invariant == "spread" {
 				cfg.Limit = 12 // so that a few requests make no difference

@@ -3,6 +3,7 @@
 save()
 local reply = answer(OK, me)
 reply.revoke = mine
+reply.float_limit, reply.float_share = float_limit or 0, float_share or 0
 for i, st in ipairs(stated.limited) do -- what these flows may still take
   local m = limits[st.id]
   reply.rooms[i] = {

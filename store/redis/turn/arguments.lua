@@ -25,11 +25,13 @@ local stated = {
   alone = ARGV[18] == '1',
   leave = ARGV[19] == '1',
   batch = tonumber(ARGV[20]),
-  evicts = ARGV[21] == '1',
-  revoking = tonumber(ARGV[22]),
-  sheddable = ARGV[23],
-  wants_loads = ARGV[24] == '1',
-  wants_holders = ARGV[25] == '1',
+  float = tonumber(ARGV[21]),
+  want_float = tonumber(ARGV[22]),
+  evicts = ARGV[23] == '1',
+  revoking = tonumber(ARGV[24]),
+  sheddable = ARGV[25],
+  wants_loads = ARGV[26] == '1',
+  wants_holders = ARGV[27] == '1',
   dead = {},
   bands = {},
   limited = {},
@@ -40,7 +42,7 @@ local stated = {
   offers = {},
 }
 do
-  local at = 25
+  local at = 27
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
     stated.dead[i] = ARGV[at + i]
@@ -89,8 +91,9 @@ do
       counter = tonumber(ARGV[at + 5]),
       tokens = tonumber(ARGV[at + 6]),
       weight = tonumber(ARGV[at + 7]),
+      last = tonumber(ARGV[at + 8]),
     }
-    at = at + 7
+    at = at + 8
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do

@@ -177,6 +177,14 @@ local function stand(offer, member, idle)
   call('ZADD', book.wait, exact(counter), member)
 end
 
+-- Put a flow in its place after a settlement.
+local function settled(book, flow, counter)
+  if not move(book, flow, counter) then
+    unmark_idle(book, flow)
+    mark_idle(book, flow)
+  end
+end
+
 -- Add delta to the counter of a flow of that weight; one that was collected starts from
 -- what the settled grant left. Without a weight the level stays where it is.
 local function settle(name, flow, delta, counter, weight)
@@ -190,8 +198,23 @@ local function settle(name, flow, delta, counter, weight)
   elseif weight > 0 then
     refund(book, moved, value, weight)
   end
-  if not move(book, flow, value) then
-    unmark_idle(book, flow)
-    mark_idle(book, flow)
-  end
+  settled(book, flow, value)
+end
+
+-- Charge a flow for what was let go by float, as if it had been granted; but V passes no
+-- flow that waits, since that was not asked.
+local function spent(name, st)
+  local book = books[name]
+  if not (book and book.counts) then return end
+  local before = counter_of(book, st.flow)
+  local value = before or st.counter * book.scale
+  if book.lifts and not head_of(book, st.flow) then value = math.max(value, before and book.v or beginning(book)) end
+  value = value + st.delta * book.scale
+  local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
+  local reached = value - st.last * book.scale
+  if lowest[1] and lowest[1] ~= SENTINEL then reached = math.min(reached, tonumber(lowest[2])) end
+  book.v, book.level, book.moved = math.max(book.v, reached), math.max(book.level, reached), true
+  set_counter(book, st.flow, value)
+  follow(book, st.delta * book.scale, value, st.weight)
+  settled(book, st.flow, value)
 end

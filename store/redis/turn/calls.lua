@@ -9,7 +9,8 @@
 --   records    how it is written, the reply   grant      what capacity there is
 --   state      what is loaded, totals         collect    forgetting
 --   decay      service that counts less       revoke     eviction
---   books      flows and counters             answer     the reply
+--   books      flows and counters             float      permits that replicas spend by themselves
+--                                             answer     the reply
 --                                             mend       what is done about damage
 --
 -- What the ledger keeps may have been changed by others, evicted or cut short: it is

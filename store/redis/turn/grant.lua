@@ -58,9 +58,10 @@ local function serve(band, name, member)
   end
 end
 
+-- Whether an offer still stands.
 local function grant()
   if fleet.recovering then
-    if fleet.members < fleet.expected and now < fleet.recovered then return end
+    if fleet.members < fleet.expected and now < fleet.recovered then return true end
     fleet.recovering = false
   end
   local priorities = {}
@@ -77,7 +78,8 @@ local function grant()
       name, member, skipped = next_of(band)
     end
     if band.next_book ~= started then save_band(key) end
-    if member then return end
+    if member then return true end
   end
+  return false
 end
-if not stated.leave then grant() end
+local waiting = stated.leave or grant()

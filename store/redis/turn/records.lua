@@ -22,23 +22,25 @@ end
 -- A replica with a lease.
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.registered), exact(r.last), exact(r.batch), exact(r.sent),
-    exact(r.read), exact(r.unread), r.dead, r.bands, exact(r.revoking), r.sheddable }, FIELD)
+    exact(r.read), exact(r.unread), exact(r.float), exact(r.want_float), flag(r.lent), r.dead, r.bands,
+    exact(r.revoking), r.sheddable }, FIELD)
 end
-local REPLICA_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local REPLICA_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_replica(s)
-  local id, incarnation, registered, last, batch, sent, read, unread, dead, bands, revoking,
-    sheddable = match(s, REPLICA_RECORD)
-  registered, last, batch, sent, read, unread, revoking =
+  local id, incarnation, registered, last, batch, sent, read, unread, float, want_float, lent, dead, bands,
+    revoking, sheddable = match(s, REPLICA_RECORD)
+  registered, last, batch, sent, read, unread, float, want_float, revoking =
     tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
-      tonumber(revoking)
+      tonumber(float), tonumber(want_float), tonumber(revoking)
   if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and registered and
     registered >= 0 and registered < LARGEST and last and last >= 0 and last < LARGEST and batch and
     batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and read and read >= 0 and
-    read < LARGEST and unread and unread >= 0 and unread < LARGEST and revoking and revoking >= 0 and
-    revoking < LARGEST) then damaged('replica', s) end
+    read < LARGEST and unread and unread >= 0 and unread < LARGEST and float and float >= 0 and
+    float < LARGEST and want_float and want_float >= 0 and want_float < LARGEST and revoking and
+    revoking >= 0 and revoking < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
-    sent = sent, read = read, unread = unread, dead = dead, bands = bands, revoking = revoking,
-    sheddable = sheddable }
+    sent = sent, read = read, unread = unread, float = float, want_float = want_float, lent = lent == '1',
+    dead = dead, bands = bands, revoking = revoking, sheddable = sheddable }
 end
 
 -- A band's totals, of a replica or of the fleet.
@@ -137,18 +139,18 @@ end
 
 -- What wakes a replica, before its messages.
 local function write_wakeup(r)
-  return concat({ r.incarnation, exact(r.registered) }, FIELD)
+  return concat({ r.incarnation, exact(r.registered), flag(r.recall) }, FIELD)
 end
 
 -- The fleet's state: its generation and its totals.
 local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
-  'held', 'queued', 'bytes', 'members', 'totals' }
+  'held', 'queued', 'bytes', 'members', 'float', 'askers', 'lent', 'recalled', 'totals' }
 local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
   local changed = {}
   local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
     exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
-    exact(r.members), r.totals }
+    exact(r.members), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled), r.totals }
   for i, name in ipairs(STATE_FIELDS) do
     if texts[i] ~= loaded[i] then
       insert(changed, name)
@@ -161,31 +163,37 @@ end
 local function load_state()
   loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    totals =
+    float, askers, lent, recalled, totals =
     loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
-      loaded[10], loaded[11], loaded[12]
+      loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16]
   if not generation and call('EXISTS', base) == 0 then return nil end
-  generation, recovered, expected, counted, audited, held, queued, bytes, members =
+  generation, recovered, expected, counted, audited, held, queued, bytes, members, float, askers, lent,
+    recalled =
     tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
-      tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members)
+      tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(float), tonumber(askers),
+      tonumber(lent), tonumber(recalled)
   if not (generation and generation >= 0 and generation < LARGEST and recovered and recovered >= 0 and
     recovered < LARGEST and expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and
     counted < LARGEST and audited and audited >= 0 and audited < LARGEST and held and held >= 0 and
     held < LARGEST and queued and queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and
-    bytes < LARGEST and members and members >= 0 and
-    members < LARGEST) then damaged('state', tostring(generation)) end
+    bytes < LARGEST and members and members >= 0 and members < LARGEST and float and float >= 0 and
+    float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
+    lent < LARGEST and recalled and recalled >= 0 and
+    recalled < LARGEST) then damaged('state', tostring(generation)) end
   return { generation = generation, recovering = recovering == '1', recovered = recovered,
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
-    queued = queued, bytes = bytes, members = members, totals = totals }
+    queued = queued, bytes = bytes, members = members, float = float, askers = askers, lent = lent,
+    recalled = recalled, totals = totals }
 end
 
 -- The reply.
 local function write_reply(r)
   local bands = {}
   for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), exact(b.level), b.queued, b.bytes,
-    b.in_flight, exact(b.largest) } end
+    b.in_flight, b.limit, exact(b.largest) } end
   local rooms = {}
   for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.priority, b.in_flight, exact(b.tokens) } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes,
-    r.members, bands, r.lowest, r.messages, r.revoke, rooms, r.loads, r.tokens }
+    r.members, bands, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke, rooms, r.loads,
+    r.tokens }
 end

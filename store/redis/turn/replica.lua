@@ -17,6 +17,9 @@ local function post(r, kind, ticket, offer, counter, endpoint, load)
   end
 end
 
+-- Have a replica say at once what it has, and give up what it may.
+local function recall(r) r.recall, r.dirty, r.posted = true, true, r.posted or {} end
+
 -- The messages that a replica has not read.
 local function messages_to(r)
   local unread = call('LRANGE', messages_key(r.id), '0', '-1')

@@ -24,7 +24,7 @@ local function revoke()
     if (not top or priority > top) and next_of(band) then top = priority end
   end
   local total = top and fleet.bands[top]
-  if fleet.recovering or not total or total.limit <= 0 or fleet.held < total.limit then return {} end
+  if fleet.recovering or not total or total.limit <= 0 or fleet.held - fleet.float < total.limit then return {} end
   local need, victims = 0, {}
   for _, name in ipairs(bands[exact(top)].books) do need = need + standing_in(name) end
   for id, r in pairs(every_replica()) do
@@ -51,7 +51,7 @@ local function revoke()
     if v.id == my_id then
       insert(mine, v.seq)
     else
-      replicas[v.id].posted, replicas[v.id].dirty = replicas[v.id].posted or {}, true
+      recall(replicas[v.id])
     end
   end
   return mine

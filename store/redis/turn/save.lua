@@ -16,7 +16,7 @@ local function save()
         elseif r.messages then
           for _, record in ipairs(r.posted) do insert(r.messages, record) end
         end
-        r.posted = nil
+        r.posted, r.recall = nil, false
       end
       insert(records, id)
       insert(records, write_replica(r))
@@ -36,14 +36,15 @@ local function answer(status, r)
     status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
     held = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {},
     loads = {}, tokens = {},
+    float = r and r.float or 0, float_limit = 0, float_share = 0,
   }
   if not r then return reply end
-  reply.held, reply.queued, reply.bytes = fleet.held, fleet.queued, fleet.bytes
+  reply.held, reply.queued, reply.bytes = fleet.held - fleet.float, fleet.queued, fleet.bytes
   for i, b in ipairs(bands_of(r)) do
     local book, band = books[b.book], fleet.bands[b.priority]
     reply.bands[i] = {
       priority = b.priority, v = book and book.v / book.scale or 0, level = book and book.level / book.scale or 0, queued = band.queued, bytes = band.bytes,
-      in_flight = band.in_flight, largest = 0,
+      in_flight = band.in_flight, limit = band.limit, largest = 0,
     }
   end
   local lowest

@@ -9,7 +9,7 @@ local function expire(key) call('PEXPIRE', key, settings.ttl) end
 -- The fleet's state; its totals are of what its replicas state.
 local fleet = load_state() or {
   generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
-  held = 0, queued = 0, bytes = 0, members = 0, totals = '',
+  held = 0, queued = 0, bytes = 0, members = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '',
 }
 fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
@@ -60,14 +60,16 @@ local function bands_of(r)
 end
 
 local function held_by(r)
-  local held = r.unread
+  local held = r.unread + r.float
   for _, b in ipairs(bands_of(r)) do held = held + b.in_flight end
   return held
 end
 
 -- Add what a replica states to the fleet's totals, or take it off.
 local function count_in(r, sign)
-  fleet.held = fleet.held + sign * held_by(r)
+  fleet.held, fleet.float = fleet.held + sign * held_by(r), fleet.float + sign * r.float
+  if r.want_float > 0 then fleet.askers = fleet.askers + sign end
+  if r.lent then fleet.lent = fleet.lent + sign end
   for _, b in ipairs(bands_of(r)) do
     local band = fleet.bands[b.priority]
     if not band then
@@ -84,6 +86,7 @@ end
 -- a band holds.
 local function count_fleet()
   fleet.counted, fleet.members, fleet.held, fleet.queued, fleet.bytes, fleet.bands = now, 0, 0, 0, 0, {}
+  fleet.float, fleet.askers, fleet.lent = 0, 0, 0
   for id, r in pairs(every_replica()) do
     if r then
       fleet.members = fleet.members + 1

@@ -80,7 +80,8 @@ if stated.register then
   end
   me = {
     id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
-    sent = stated.read_upto, read = stated.read_upto, unread = 0, dead = '', bands = '', revoking = 0, sheddable = '',
+    sent = stated.read_upto, read = stated.read_upto, unread = 0, float = 0, want_float = 0, lent = false, dead = '',
+    bands = '', revoking = 0, sheddable = '',
   }
   replicas[my_id], unread, recount = me, {}, true
 elseif not known then
@@ -120,6 +121,7 @@ end
 me.read = math.min(stated.read_upto, me.sent)
 
 -- What the replica states of itself; whatever had drifted is right again.
+me.float, me.want_float, me.lent = stated.float, stated.want_float, false
 local before, my_book = bands_of(me), {}
 local records = {}
 me.totals = {}
@@ -195,7 +197,8 @@ end
 if stated.batch > me.batch then
   me.batch = stated.batch
   for _, st in ipairs(stated.settlements) do
-    settle(book_name(exact(st.priority), st.policy), st.flow, st.delta, st.counter, st.weight)
+    local book = book_name(exact(st.priority), st.policy)
+    if st.last > 0 then spent(book, st) else settle(book, st.flow, st.delta, st.counter, st.weight) end
     local m = limit_of(exact(st.priority) .. ':' .. st.flow)
     if m then spend(m, st.tokens) end
   end

@@ -84,6 +84,10 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "queued", Kind: Count},
 	{Name: "bytes", Kind: Count},
 	{Name: "members", Kind: Count},
+	{Name: "float", Kind: Count},
+	{Name: "askers", Kind: Count},   // replicas that have use for float
+	{Name: "lent", Kind: Count},     // replicas that may have some
+	{Name: "recalled", Kind: Count}, // when it was, and had not been given since
 	{Name: "totals", Kind: Items, Of: &Total},
 }}
 
@@ -128,6 +132,9 @@ var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []
 	{Name: "sent", Kind: Count},
 	{Name: "read", Kind: Count},
 	{Name: "unread", Kind: Count},
+	{Name: "float", Kind: Count},
+	{Name: "want_float", Kind: Count},
+	{Name: "lent", Kind: Flag},
 	{Name: "dead", Kind: Items, Each: Name},
 	{Name: "bands", Kind: Items, Of: &Total},
 	{Name: "revoking", Kind: Count},
@@ -180,6 +187,7 @@ var Message = Record{Name: "message", Go: "store.Message", Doc: "A message to a 
 var Wakeup = Record{Name: "wakeup", Go: "store.Wakeup", Doc: "What wakes a replica, before its messages.", Fields: []Field{
 	{Name: "incarnation", Kind: Padded, Go: "Incarnation"},
 	{Name: "registered", Kind: Count, Go: "Registered"},
+	{Name: "recall", Kind: Flag, Go: "Recall"},
 }}
 
 // Kept are the records that a ledger is kept in, by the key or field they are in.
@@ -210,6 +218,8 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	{Name: "alone", Kind: Flag, Go: "Alone"},
 	{Name: "leave", Kind: Flag, Go: "Leave"},
 	{Name: "batch", Kind: Count, Go: "Batch"},
+	{Name: "float", Kind: Count, Go: "Float"},
+	{Name: "want_float", Kind: Count, Go: "WantFloat"},
 	{Name: "evicts", Kind: Flag, Go: "Evicts"},
 	{Name: "revoking", Kind: Count, Go: "Revoking"},
 	{Name: "sheddable", Kind: Items, Go: "Sheddable", Of: &Sheddable},
@@ -245,6 +255,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "counter", Kind: Float, Go: "Counter"},
 		{Name: "tokens", Kind: Float, Go: "Tokens"},
 		{Name: "weight", Kind: Float, Go: "Weight"},
+		{Name: "last", Kind: Float, Go: "Last"},
 	}}},
 	{Name: "counters", Kind: List, Go: "Counters", Of: &Record{Go: "store.Counter", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
@@ -283,9 +294,13 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 		{Name: "queued", Kind: Count, Go: "Queued"},
 		{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
+		{Name: "limit", Kind: Int, Go: "Limit"},
 		{Name: "largest", Kind: Float, Go: "Largest"},
 	}}},
 	{Name: "lowest", Kind: Int, Go: "Lowest"},
+	{Name: "float", Kind: Count, Go: "Float"},
+	{Name: "float_limit", Kind: Count, Go: "FloatLimit"},
+	{Name: "float_share", Kind: Count, Go: "FloatShare"},
 	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{

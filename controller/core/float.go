@@ -1,0 +1,155 @@
+package core
+
+import (
+	"math"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// float is what this replica may let go by itself: permits that the ledger gave it while
+// nobody waits for capacity. A permit counts there like a request in flight, so none of
+// the following changes what the pool has in flight at most:
+//
+//	spend    a permit becomes a request in flight
+//	end      a request in flight becomes a permit
+//
+// Invariant: requests in flight + permits <= what the ledger counts for this replica, as
+// long as its lease is young. counted is the least that the ledger may count: what the last
+// statement said, whether it was applied or not, with the grants read since.
+type float struct {
+	bystander
+	cfg      *Config
+	exchange *exchange
+	requests *requests
+	bands    *bands
+
+	counted int64
+	share   int64         // how many permits may be kept; 0 for none, and none may be spent
+	limit   int64         // under which they were given: bands whose limit is lower ask
+	limits  map[int]int64 // the bands', as the ledger has them
+	given   int64         // permits after the last reply
+
+	arrivals int // since rate was last worked out
+	rate     float64
+	rated    time.Time
+
+	unstated int    // requests that were let go since the last statement
+	total    uint64 // requests that were let go
+}
+
+func newFloat(cfg *Config, e *exchange, q *requests, bs *bands) float {
+	return float{cfg: cfg, exchange: e, requests: q, bands: bs, limits: make(map[int]int64)}
+}
+
+// permits is how many requests may be let go now, of bands that need not ask.
+func (f *float) permits(now time.Time) int64 {
+	e := f.exchange
+	if f.share == 0 || e.register.raised || e.leave.raised || now.Sub(e.leased) > e.timings.FreshFor {
+		return 0
+	}
+	return max(0, f.counted-int64(len(f.requests.inFlight)))
+}
+
+// takes reports whether a request that arrives is let go by a permit. It overtakes nothing
+// that waits here.
+func (f *float) takes(now time.Time, r *request) bool {
+	if !r.limited {
+		f.arrivals++
+	}
+	return f.requests.asking == 0 && f.may(now, r)
+}
+
+// may reports whether a request may be let go by a permit. A flow with limits of its own
+// asks, since only the ledger counts it; and so does a band that remembers what idle flows
+// were served, since owners keep that for the ledger, and hear of what was granted only.
+func (f *float) may(now time.Time, r *request) bool {
+	b := f.bands.of(now, r.Flow.Priority)
+	if f.permits(now) == 0 || f.bands.pool.Endpoints == 0 || r.limited || b.Counts() && !b.Account().LiftsIdle {
+		return false
+	}
+	known, ok := f.limits[r.Flow.Priority]
+	return ok && min(known, b.Capacity().Limit) >= f.limit
+}
+
+// spend notes that a request was let go by a permit.
+func (f *float) spend() {
+	f.unstated++
+	f.total++
+	f.exchange.agenda.note()
+}
+
+// recall ends spending until the next reply.
+func (f *float) recall() {
+	f.share = 0
+	f.exchange.agenda.calm = false
+}
+
+// low reports whether a turn is worth it for the sake of permits, or of what was let go.
+func (f *float) low(now time.Time) bool {
+	if f.share == 0 {
+		return false
+	}
+	return f.unstated >= f.exchange.timings.FloatUnstated || f.given > 0 && 4*f.permits(now) < f.given
+}
+
+// interval is the longest time between two turns for permits to stay good: the next is
+// answered while the last is young.
+func (f *float) interval() time.Duration {
+	t := f.exchange.timings
+	if f.share == 0 || f.given == 0 {
+		return t.IdleTurn
+	}
+	return max(0, min(t.IdleTurn, t.FreshFor-2*f.exchange.pace))
+}
+
+// wants is how many permits this replica has use for: what arrives in two turns, and one.
+func (f *float) wants(now time.Time) int64 {
+	if passed := now.Sub(f.rated); passed > 0 {
+		s := passed.Seconds()
+		f.rate += min(1, s) * (float64(f.arrivals)/s - f.rate)
+		f.arrivals, f.rated = 0, now
+	}
+	if f.rate < leastRate {
+		return 0
+	}
+	turn := max(f.exchange.pace, f.exchange.timings.FloatTurn)
+	return 1 + int64(math.Ceil(f.rate*2*turn.Seconds()))
+}
+
+// leastRate is how many requests a second must arrive for permits to be of use: one in
+// ten seconds.
+const leastRate = 0.1
+
+// The float is a participant.
+
+// state states how many permits are kept. Those above it are returned with that: they are
+// no longer counted.
+func (f *float) state(now time.Time, s *store.Statement) {
+	s.WantFloat = f.wants(now)
+	if !s.Register {
+		s.Float = min(f.permits(now), s.WantFloat, f.share)
+	}
+	f.counted, f.unstated = int64(len(f.requests.inFlight))+s.Float, 0
+}
+
+// learn takes in what the ledger gave. Grants among the reply's messages have been counted
+// when they were read.
+func (f *float) learn(_ time.Time, s *store.Statement, r *store.Reply) {
+	if r.Applied != s.Number || s.Leave { // it answers for another turn
+		f.recall()
+		return
+	}
+	f.counted += r.Float - s.Float
+	f.share, f.limit, f.given = r.FloatShare, r.FloatLimit, r.Float
+	clear(f.limits)
+	for i := range r.Bands {
+		f.limits[r.Bands[i].Priority] = r.Bands[i].Limit
+	}
+	a := &f.exchange.agenda
+	if a.calm = f.share > 0; !a.calm {
+		a.due = a.due || a.later || r.Float > 0
+	}
+}
+
+func (f *float) lost(time.Time) { f.recall() }

@@ -1,0 +1,76 @@
+package memory
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// Float is given while a part of the pool is free, at most half of that. Nothing is given
+// of the last eighth: whoever comes next would wait for it to be returned.
+const (
+	floatPart = 2
+	freePart  = 8
+)
+
+// recallEvery is how often float is recalled while it is not returned: a wake-up may be
+// lost.
+const recallEvery = 25 * time.Millisecond
+
+// lend gives the replica permits to spend by itself, or has those who may have some return
+// them: as long as an offer stands, they are for it.
+func (l *Ledger) lend(r *replica, reply *store.Reply, now time.Time) {
+	r.lent = false
+	limit, wanted := l.openLimit()
+	if wanted {
+		l.recall(now)
+		return
+	}
+	free := limit - (l.held - l.float)
+	if l.recovering || free <= 0 || free*freePart < limit {
+		return
+	}
+	askers := int64(0)
+	for _, other := range l.replicas {
+		if other.wantFloat > 0 {
+			askers++
+		}
+	}
+	share := free / floatPart / max(1, askers)
+	if share < 1 {
+		return
+	}
+	give := max(0, min(min(r.wantFloat, share)-r.float, free/floatPart-l.float))
+	r.float += give
+	r.held += give
+	l.float += give
+	l.held += give
+	r.lent, l.recalled = true, time.Time{}
+	reply.Float, reply.FloatLimit, reply.FloatShare = r.float, limit, share
+}
+
+// openLimit is the least limit of the bands that have room, 0 if none has; and whether
+// what is given as float is wanted back: an offer stands, or a limit fell below it.
+func (l *Ledger) openLimit() (least int64, wanted bool) {
+	highest := int64(store.NoOpinion)
+	for _, bd := range l.bands {
+		wanted = wanted || bd.offers > 0
+		highest = max(highest, bd.limit)
+		if bd.limit > l.held && (least == 0 || bd.limit < least) {
+			least = bd.limit
+		}
+	}
+	return least, wanted || l.held > highest
+}
+
+// recall wakes those who may have float, or ends that they did not state.
+func (l *Ledger) recall(now time.Time) {
+	if now.Sub(l.recalled) < recallEvery {
+		return
+	}
+	for _, r := range l.replicas {
+		if r.lent {
+			r.recall, l.recalled = true, now
+		}
+	}
+}
