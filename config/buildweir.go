@@ -190,6 +190,12 @@ func (b *builder) flows() {
 	if w.MaxFlows < 1 || w.MaxFlows > 1_000_000 {
 		b.wrong("weir.maxFlows", "must be from 1 to 1000000")
 	}
+	if n := w.Newcomers; n.For != nil && !(*n.For >= 0 && time.Duration(*n.For) <= time.Hour) {
+		b.wrong("weir.newcomers.for", "must be from 0s, for none, to 1h")
+	}
+	if n := w.Newcomers.Weight; n != nil && !(*n > 0 && *n <= 1e6) {
+		b.wrong("weir.newcomers.weight", "must be above 0, up to 1e6")
+	}
 }
 
 // maxPriority bounds priorities, so that they mean the same in every replica and

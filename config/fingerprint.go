@@ -33,6 +33,7 @@ var shared = []struct {
 	{"ob", "weir.objectives", func(p *Plan) any { return p.File.Weir.Objectives }},
 	{"fl", "weir.flows", func(p *Plan) any { return p.File.Weir.Flows }},
 	{"mf", "weir.maxFlows", func(p *Plan) any { return p.File.Weir.MaxFlows }},
+	{"nc", "weir.newcomers", func(p *Plan) any { return p.File.Weir.Newcomers }},
 	{"ak", "weir.identity.apiKeys", (*Plan).keys},
 	{"le", "weir.store.lease", func(p *Plan) any { return p.File.Weir.Store.Lease }},
 	{"oo", "weir.store.onOutage", func(p *Plan) any { return p.File.Weir.Store.OnOutage }},

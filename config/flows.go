@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 )
@@ -14,6 +15,7 @@ type Flows struct {
 	timeouts   map[string]Timeouts // by objective
 	exact      map[string]*Flow
 	patterns   []pattern
+	newcomers  float64 // weight of all newcomers together
 }
 
 // pattern is a flow's id in which * stands for anything, split there.
@@ -23,7 +25,10 @@ type pattern struct {
 }
 
 func newFlows(w *Weir) Flows {
-	fs := Flows{objectives: make(map[string]int), timeouts: newTimeouts(w), exact: make(map[string]*Flow)}
+	fs := Flows{objectives: make(map[string]int), timeouts: newTimeouts(w), exact: make(map[string]*Flow), newcomers: 1}
+	if w.Newcomers.Weight != nil {
+		fs.newcomers = *w.Newcomers.Weight
+	}
 	for _, o := range w.Objectives {
 		fs.objectives[o.Name] = o.Priority
 	}
@@ -57,6 +62,9 @@ func (fs *Flows) find(id string) *Flow {
 
 // Weight returns a flow's share, 1 by default.
 func (fs *Flows) Weight(key policies.FlowKey) float64 {
+	if key.ID == gateway.NewcomersFlow {
+		return fs.newcomers
+	}
 	if f := fs.find(key.ID); f != nil {
 		return f.Weight
 	}
@@ -66,7 +74,7 @@ func (fs *Flows) Weight(key policies.FlowKey) float64 {
 // Limit returns a flow's own limits.
 func (fs *Flows) Limit(key policies.FlowKey) shard.Limit {
 	f := fs.find(key.ID)
-	if f == nil {
+	if f == nil || key.ID == gateway.NewcomersFlow {
 		return shard.Limit{}
 	}
 	return shard.Limit{MaxInFlight: f.MaxInFlight, TokensPerMinute: f.TokensPerMinute, Reject: f.OverLimit == "reject"}

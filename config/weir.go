@@ -26,6 +26,13 @@ type Weir struct {
 	MaxFlows          int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
 	CachedTokenWeight *float64    `yaml:"cachedTokenWeight,omitempty" doc:"What a prompt token costs that the server had in a cache, as a part of one that it had not; 0.1 by default"`
 	Identity          Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
+	Newcomers         Newcomers   `yaml:"newcomers,omitempty" doc:"Flows without a setting and without an API key that share one in the time after their first request; off by default"`
+}
+
+// Newcomers says how long flows that are not known share one.
+type Newcomers struct {
+	For    *Duration `yaml:"for,omitempty" doc:"How long after its first request a flow is a newcomer, such as 60s; none is by default"`
+	Weight *float64  `yaml:"weight,omitempty" doc:"Share of all newcomers together, beside flows of weight 1; 1 by default"`
 }
 
 // TLS names a server's certificate.

@@ -15,6 +15,9 @@ import (
 type Request struct {
 	// Flow is whose request it is.
 	Flow policies.FlowKey
+	// Sharer is who of those that share the flow it is of, such as one of many newcomers:
+	// they take turns within it. Empty for a flow that is one's own.
+	Sharer string
 	// Name is what its client knows it by, for operators; empty for none.
 	Name string
 	// Bytes is the size of its body; it counts against the caps in bytes.
@@ -63,7 +66,7 @@ func (r *Request) LeastLoaded() store.Load { return r.least }
 // ask is the request as the core takes it in. The core's decision comes back by its tag.
 func (r *Request) ask() core.Request {
 	return core.Request{
-		Seq: r.seq, Flow: r.Flow, Bytes: r.Bytes,
+		Seq: r.seq, Flow: r.Flow, Sharer: r.Sharer, Bytes: r.Bytes,
 		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Tag: r,
 	}
 }

@@ -15,6 +15,7 @@ type flowTable struct {
 	flows  map[policies.FlowKey]*flowEntry
 	byRule map[ruleKey]int // how many of them there are that share a rule
 	forgot time.Time       // when flows to forget were last looked for
+	began  time.Time       // when the replica began to tell flows apart
 }
 
 // flowIdle is how long a flow is kept at least after its last request.
@@ -23,6 +24,7 @@ const flowIdle = 5 * time.Minute
 type flowEntry struct {
 	table            *flowTable
 	rule             string
+	first            time.Time // when its first request came
 	inFlight         int64
 	requests, tokens int64
 	output           float64 // running mean of its answers, in tokens
@@ -35,7 +37,7 @@ type flowEntry struct {
 const meanOf = 32
 
 func newFlowTable() *flowTable {
-	return &flowTable{flows: make(map[policies.FlowKey]*flowEntry), byRule: make(map[ruleKey]int)}
+	return &flowTable{flows: make(map[policies.FlowKey]*flowEntry), byRule: make(map[ruleKey]int), began: time.Now()}
 }
 
 // ruleKey is what flows are counted by: those of a priority that one setting holds for, or
@@ -45,37 +47,62 @@ type ruleKey struct {
 	rule     string
 }
 
-// admit notes that a request of the flow came, and returns the flow that it counts for: its
+// admitted is what the table says of a request.
+type admitted struct {
+	flow   policies.FlowKey // that it counts for: its own, or one that it shares
+	sharer string           // who of those that share it; empty for its own
+	first  bool             // it is the first here of a flow without a rule, as far as can be told
+	output int64            // mean length of the flow's recent answers, in tokens
+	known  bool             // that there were any
+}
+
+// admit notes that a request of the flow came, and finds the flow that it counts for: its
 // own, or, if there are too many of its priority and its rule, one that those beyond share.
-// A flow with a rule of its own is always itself. admit also returns the mean length of the
-// flow's recent answers, in tokens, if that is known.
-func (t *flowTable) admit(key policies.FlowKey, rule string, most int) (as policies.FlowKey, output int64, known bool) {
+// A flow with a rule of its own is always itself, and one without any may be a newcomer.
+func (t *flowTable) admit(key policies.FlowKey, rule string, tenants *Tenants) (a admitted) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	now := time.Now()
+	a.flow = key
+	over := false
 	e := t.flows[key]
 	if e == nil {
 		if shared := (ruleKey{key.Priority, rule}); rule != key.ID {
-			if t.byRule[shared] >= most {
+			if t.byRule[shared] >= tenants.MaxFlows {
 				t.forget(shared)
 			}
-			if t.byRule[shared] >= most {
-				key.ID = OverflowFlow
+			if t.byRule[shared] >= tenants.MaxFlows {
+				a.flow.ID, over = OverflowFlow, true
 				if rule != "" {
-					key.ID = rule // which holds for itself, too
+					a.flow.ID = rule // which holds for itself, too
 				}
 			}
 		}
-		e = t.entry(key, rule)
+		a.first = rule == ""
+		e = t.entry(a.flow, rule, now)
 	}
-	e.used = time.Now()
-	return key, max(1, int64(e.output+0.5)), e.measured > 0
+	e.used = now
+	span := tenants.Newcomers.For
+	if rule == "" && tenants.Keys == nil && span > 0 && (over || t.newcomer(e, now, span)) {
+		a.sharer, a.flow.ID = key.ID, NewcomersFlow
+		e = t.entry(a.flow, rule, now)
+		e.used = now
+	}
+	a.output, a.known = max(1, int64(e.output+0.5)), e.measured > 0
+	return a
+}
+
+// newcomer reports whether a flow is one for so long after its first request. A replica
+// that has just started knows nobody, and takes who came before that time for known.
+func (t *flowTable) newcomer(e *flowEntry, now time.Time, span time.Duration) bool {
+	return now.Sub(e.first) < span && e.first.Sub(t.began) >= span
 }
 
 // entry returns the flow's, made on demand.
-func (t *flowTable) entry(key policies.FlowKey, rule string) *flowEntry {
+func (t *flowTable) entry(key policies.FlowKey, rule string, now time.Time) *flowEntry {
 	e := t.flows[key]
 	if e == nil {
-		e = &flowEntry{table: t, rule: rule}
+		e = &flowEntry{table: t, rule: rule, first: now}
 		t.flows[key] = e
 		t.byRule[ruleKey{key.Priority, rule}]++
 	}
@@ -86,9 +113,10 @@ func (t *flowTable) entry(key policies.FlowKey, rule string) *flowEntry {
 func (t *flowTable) begin(key policies.FlowKey, rule string) *flowEntry {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	e := t.entry(key, rule)
+	now := time.Now()
+	e := t.entry(key, rule, now)
 	e.inFlight++
-	e.used = time.Now()
+	e.used = now
 	return e
 }
 

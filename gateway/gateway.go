@@ -69,6 +69,7 @@ type Gateway struct {
 	readings  *readings
 
 	undeclared undeclared
+	fresh      fresh
 }
 
 // New returns a gateway for the pool.

@@ -34,6 +34,7 @@ type Metrics struct {
 	fallbacks   prometheus.Counter
 	overBounds  *prometheus.CounterVec
 	unknown     prometheus.Counter
+	fresh       prometheus.Counter
 	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
@@ -99,6 +100,10 @@ func NewMetrics(pool string) *Metrics {
 		unknown: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "weir_requests_undeclared_objective_total", ConstLabels: constant,
 			Help: "Requests that named an objective which nobody declared.",
+		}),
+		fresh: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "weir_flow_control_fresh_flows_total", ConstLabels: constant,
+			Help: "Requests under an id that this replica had not seen, without a setting or an API key. Where these are many, see weir.newcomers.",
 		}),
 		described: make(map[string]*prometheus.Desc),
 	}
@@ -178,6 +183,13 @@ func (m *Metrics) fellBack() {
 func (m *Metrics) overBound(name string) {
 	if m != nil {
 		m.overBounds.WithLabelValues(name).Inc()
+	}
+}
+
+// freshFlow counts a request of a flow that this replica had not seen.
+func (m *Metrics) freshFlow() {
+	if m != nil {
+		m.fresh.Inc()
 	}
 }
 
@@ -278,7 +290,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown}
+	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown, m.fresh}
 }
 
 // Collect implements prometheus.Collector.

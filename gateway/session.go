@@ -170,12 +170,13 @@ func (s *session) admit(method, path string) *refusal {
 	if tenants.CachedTokenWeight != nil {
 		s.in.cachedWeight = *tenants.CachedTokenWeight
 	}
-	flow, output, known := s.gateway.flows.admit(s.flow, tenants.rule(s.flow.ID), tenants.MaxFlows)
-	if known {
-		s.in.expect(output)
+	flow := s.gateway.flows.admit(s.flow, tenants.rule(s.flow.ID), tenants)
+	s.gateway.fresh.note(s.gateway.cfg, tenants, flow.first)
+	if flow.known {
+		s.in.expect(flow.output)
 	}
-	s.request.Flow, s.request.Bytes = flow, int64(len(s.in.body))
-	s.request.Name, s.record.flow, s.record.model = s.record.id, flow, s.in.model
+	s.request.Flow, s.request.Sharer, s.request.Bytes = flow.flow, flow.sharer, int64(len(s.in.body))
+	s.request.Name, s.record.flow, s.record.model = s.record.id, flow.flow, s.in.model
 	s.request.InputTokens, s.request.OutputTokens = s.in.inputTokens, s.in.outputTokens
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"net/http"
 	"strings"
+	"time"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -28,10 +29,23 @@ type Tenants struct {
 	// CachedTokenWeight is the part of a prompt's token that one is charged which the server
 	// had in a cache; 0.1 by default.
 	CachedTokenWeight *float64
+	// Newcomers has flows that are not known yet share one; off by default.
+	Newcomers Newcomers
 	// MaxFlows is how many flows of a priority are told apart; what comes beyond
 	// shares the flow OverflowFlow. 10,000 by default.
 	MaxFlows int
 }
+
+// Newcomers are flows without a setting and without an API key in the time after their
+// first request. To the others they are together one flow, NewcomersFlow, and take turns
+// within it.
+type Newcomers struct {
+	// For is how long a flow is a newcomer; 0 for never.
+	For time.Duration
+}
+
+// NewcomersFlow is the flow that newcomers share.
+const NewcomersFlow = "newcomers-flow"
 
 // OverflowFlow is the flow of requests beyond Tenants.MaxFlows.
 const OverflowFlow = "overflow-flow"

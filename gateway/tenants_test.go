@@ -35,20 +35,23 @@ func TestAPIKeys(t *testing.T) {
 	}
 }
 
+// few tells ten flows apart.
+var few = &Tenants{MaxFlows: 10}
+
 // TestFlowsAreBounded wants flows beyond the bound to share one, and room again
 // once others are idle.
 func TestFlowsAreBounded(t *testing.T) {
 	table := newFlowTable()
 	for i := range 100 {
-		key, _, _ := table.admit(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, "", 10)
+		key := table.admit(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, "", few).flow
 		if own := key.ID != OverflowFlow; own != (i < 10) {
 			t.Errorf("flow %d counts for %v", i, key)
 		}
 	}
-	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-99", Priority: 1}, "", 10); key.ID != "flow-99" {
+	if key := table.admit(policies.FlowKey{ID: "flow-99", Priority: 1}, "", few).flow; key.ID != "flow-99" {
 		t.Errorf("another band's flow counts for %v", key)
 	}
-	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-3"}, "", 10); key.ID != "flow-3" {
+	if key := table.admit(policies.FlowKey{ID: "flow-3"}, "", few).flow; key.ID != "flow-3" {
 		t.Errorf("a known flow counts for %v", key)
 	}
 	if n := len(table.flows); n != 12 {
@@ -58,7 +61,7 @@ func TestFlowsAreBounded(t *testing.T) {
 		e.used = e.used.Add(-flowIdle)
 	}
 	table.forgot = time.Time{}
-	if key, _, _ := table.admit(policies.FlowKey{ID: "flow-50"}, "", 10); key.ID != "flow-50" {
+	if key := table.admit(policies.FlowKey{ID: "flow-50"}, "", few).flow; key.ID != "flow-50" {
 		t.Errorf("when the others are idle: %v", key)
 	}
 }
@@ -68,9 +71,9 @@ func TestFlowsAreBounded(t *testing.T) {
 func TestConfiguredFlowsAreThemselves(t *testing.T) {
 	table := newFlowTable()
 	for i := range 100 {
-		table.admit(policies.FlowKey{ID: fmt.Sprint("junk-", i)}, "", 10)
+		table.admit(policies.FlowKey{ID: fmt.Sprint("junk-", i)}, "", few)
 	}
-	if key, _, _ := table.admit(policies.FlowKey{ID: "gold"}, "gold", 10); key.ID != "gold" {
+	if key := table.admit(policies.FlowKey{ID: "gold"}, "gold", few).flow; key.ID != "gold" {
 		t.Errorf("a flow with a setting of its own counts for %v", key)
 	}
 	for i := range 20 {
@@ -78,8 +81,64 @@ func TestConfiguredFlowsAreThemselves(t *testing.T) {
 		if i >= 10 {
 			want = "trial-*" // for which the same settings hold
 		}
-		if key, _, _ := table.admit(policies.FlowKey{ID: fmt.Sprint("trial-", i)}, "trial-*", 10); key.ID != want {
+		if key := table.admit(policies.FlowKey{ID: fmt.Sprint("trial-", i)}, "trial-*", few).flow; key.ID != want {
 			t.Errorf("number %d of a pattern counts for %v, want %s", i, key, want)
+		}
+	}
+}
+
+// TestNewcomersShareAFlow wants flows without a setting to share one until they have been
+// known for a while, and those beyond the bound for good.
+func TestNewcomersShareAFlow(t *testing.T) {
+	table := newFlowTable()
+	tenants := &Tenants{MaxFlows: 3, Newcomers: Newcomers{For: time.Minute}}
+	ages := func(d time.Duration) {
+		table.began = table.began.Add(-d)
+		for _, e := range table.flows {
+			e.first = e.first.Add(-d)
+		}
+	}
+	want := func(what, id, rule, flow, sharer string) {
+		t.Helper()
+		if a := table.admit(policies.FlowKey{ID: id}, rule, tenants); a.flow.ID != flow || a.sharer != sharer {
+			t.Errorf("%s: %q counts for %q as %q, want %q as %q", what, id, a.flow.ID, a.sharer, flow, sharer)
+		}
+	}
+	want("who was there when the replica began", "old", "", "old", "")
+	ages(61 * time.Second)
+	want("who came before", "old", "", "old", "")
+	want("who comes", "new", "", NewcomersFlow, "new")
+	want("a flow with a setting", "gold", "gold", "gold", "")
+	want("one beyond the bound", "more", "", NewcomersFlow, "more")
+	ages(59 * time.Second)
+	want("who came 59 s ago", "new", "", NewcomersFlow, "new")
+	ages(2 * time.Second)
+	want("who came 61 s ago", "new", "", "new", "")
+	want("one beyond the bound", "more", "", NewcomersFlow, "more")
+	tenants.Newcomers.For = 0
+	want("where they share nothing", "more", "", OverflowFlow, "")
+}
+
+// TestFreshIDsAreNamed wants a warning where many requests come under ids that were never
+// seen, and nothing is done about it.
+func TestFreshIDsAreNamed(t *testing.T) {
+	start := time.Now()
+	for _, tc := range []struct {
+		what           string
+		requests, part int
+		many           bool
+	}{
+		{"all fresh", 200, 1, true},
+		{"one in four", 800, 4, true},
+		{"one in six", 1200, 6, false},
+		{"few", 90, 1, false},
+	} {
+		f := &fresh{}
+		for i := range tc.requests {
+			f.count(start, i%tc.part == 0)
+		}
+		if _, _, many := f.count(start.Add(freshWindow), false); many != tc.many {
+			t.Errorf("%s: warned of: %v", tc.what, many)
 		}
 	}
 }
@@ -88,15 +147,15 @@ func TestConfiguredFlowsAreThemselves(t *testing.T) {
 func TestExpectedOutput(t *testing.T) {
 	table := newFlowTable()
 	key := policies.FlowKey{ID: "a"}
-	if _, _, known := table.admit(key, "", 10); known {
+	if table.admit(key, "", few).known {
 		t.Error("known before the first answer")
 	}
 	e := table.begin(key, "")
 	e.end(usageOf(100), time.Second)
 	e = table.begin(key, "")
 	e.end(usageOf(300), time.Second)
-	if _, output, known := table.admit(key, "", 10); !known || output != 200 {
-		t.Errorf("%d, %v after answers of 100 and 300 tokens", output, known)
+	if a := table.admit(key, "", few); !a.known || a.output != 200 {
+		t.Errorf("%d, %v after answers of 100 and 300 tokens", a.output, a.known)
 	}
 	in := &inbound{mostOutput: 50}
 	if in.expect(200); in.outputTokens != 50 {

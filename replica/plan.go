@@ -102,7 +102,14 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 			Client: given(w.Client), FirstByte: given(w.FirstByte), BetweenBytes: given(w.BetweenBytes), Request: given(w.Request),
 		}
 	}
-	return gateway.Tenants{Priority: priority, Timeouts: timeouts, Rule: plan.Flows.Rule, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows, CachedTokenWeight: plan.File.Weir.CachedTokenWeight}
+	newcomers := gateway.Newcomers{}
+	if d := plan.File.Weir.Newcomers.For; d != nil {
+		newcomers.For = time.Duration(*d)
+	}
+	return gateway.Tenants{
+		Priority: priority, Timeouts: timeouts, Rule: plan.Flows.Rule, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows,
+		CachedTokenWeight: plan.File.Weir.CachedTokenWeight, Newcomers: newcomers,
+	}
 }
 
 // openLedger opens the ledger that replicas share, or one in memory.

@@ -22,6 +22,7 @@ type flow struct {
 	waiting heap.Heap[*item] // not offered, by the ordering policy
 	offered []*item          // before the ledger, in the order of the offers
 	newest  *item            // of all its tickets, by arrival at this queue
+	turns   turns            // of those that share it
 	len     int              // of all its tickets
 	bytes   int64
 

@@ -65,9 +65,12 @@ func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, refused *Refusal
 func (s *Set) enqueue(f *flow, t Ticket) *item {
 	it := &item{Ticket: t, flow: f}
 	bd := f.band
-	if bd.scorer != nil {
+	switch {
+	case t.Sharer != "":
+		it.score = f.turns.score(t.Sharer)
+	case bd.scorer != nil:
 		it.score = finite(bd.scorer.Score(it))
-	} else if bd.line.insert(it) {
+	case bd.line.insert(it):
 		s.rescored(bd)
 	}
 	if bd.charger != nil {
@@ -117,7 +120,9 @@ func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
 	delete(s.items, it.ID)
 	s.ingresses[it.ID.Ingress].remove(it)
-	if f.band.scorer == nil {
+	if it.Sharer != "" {
+		f.turns.left(it.Sharer)
+	} else if f.band.scorer == nil {
 		f.band.line.remove(it)
 	}
 	f.band.picks.stuck = false
@@ -153,6 +158,7 @@ func (s *Set) remove(it *item, now time.Time) {
 func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 	if it := s.items[id]; it != nil {
 		it.flow.learn(counter)
+		it.served()
 		it.state = notStanding
 		s.remove(it, now)
 		s.went(it.flow)
@@ -163,6 +169,7 @@ func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 // in an outage.
 func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
 	if it := s.items[id]; it != nil {
+		it.served()
 		s.Remove(id, now)
 		s.went(it.flow)
 	}

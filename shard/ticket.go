@@ -13,6 +13,9 @@ import (
 type Ticket struct {
 	ID   policies.TicketID
 	Flow policies.FlowKey
+	// Sharer is who of those that share the flow it is of: they take turns within it,
+	// whatever the ordering policy says. Empty for a flow that is one's own.
+	Sharer string
 	// Bytes is the size of the request's body.
 	Bytes int64
 	// InputTokens is the estimated length of its prompt, OutputTokens the
@@ -70,6 +73,13 @@ func (it *item) TargetTTFT() time.Duration { return it.Ticket.TargetTTFT }
 func (it *item) ByteSize() int64           { return it.Ticket.Bytes }
 func (it *item) InputTokens() int64        { return it.Ticket.InputTokens }
 func (it *item) OutputTokens() int64       { return it.Ticket.OutputTokens }
+
+// served notes that it is the ticket's turn among those that share its flow.
+func (it *item) served() {
+	if it.Sharer != "" {
+		it.flow.turns.went(it.score)
+	}
+}
 
 // before is the order of a flow's tickets, and of a band's between equal ranks.
 func (it *item) before(other *item) bool {

@@ -13,6 +13,8 @@ type Request struct {
 	// Seq numbers the replica's requests over all its incarnations.
 	Seq  uint64
 	Flow policies.FlowKey
+	// Sharer is who of those that share the flow; see [shard.Ticket].
+	Sharer string
 	// Bytes is the size of the body; InputTokens and OutputTokens are the
 	// estimates that it is charged by until the real numbers are known.
 	Bytes, InputTokens, OutputTokens int64

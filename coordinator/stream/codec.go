@@ -29,7 +29,7 @@ func encode(m *coordinator.Message) *ticketpb.Message {
 	for i := range m.Queued {
 		t, q := &tickets[i], &m.Queued[i]
 		t.Seq, t.Flow, t.Priority = q.ID.Seq, q.Flow.ID, int64(q.Flow.Priority)
-		t.Bytes, t.InputTokens, t.OutputTokens = q.Bytes, q.InputTokens, q.OutputTokens
+		t.Sharer, t.Bytes, t.InputTokens, t.OutputTokens = q.Sharer, q.Bytes, q.InputTokens, q.OutputTokens
 		t.Arrival, t.Deadline, t.Waited, t.TargetTtft = nanos(q.Arrival), nanos(q.Deadline), q.Waited, int64(q.TargetTTFT)
 		w.Queued = append(w.Queued, t)
 	}
@@ -55,15 +55,18 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 		switch {
 		case len(t.GetFlow()) == 0 || len(t.GetFlow()) > maxFlow:
 			return m, fmt.Errorf("%w: a flow id of %d bytes, from 1 to %d are allowed", ErrMalformed, len(t.GetFlow()), maxFlow)
+		case len(t.GetSharer()) > maxFlow:
+			return m, fmt.Errorf("%w: a sharer's id of %d bytes, up to %d are allowed", ErrMalformed, len(t.GetSharer()), maxFlow)
 		case t.GetBytes() < 0 || t.GetInputTokens() < 0 || t.GetOutputTokens() < 0 || t.GetTargetTtft() < 0:
 			return m, fmt.Errorf("%w: a ticket of negative size or target", ErrMalformed)
 		case int64(priority) != t.GetPriority() || priority > maxPriority || priority < -maxPriority:
 			return m, fmt.Errorf("%w: priority %d", ErrMalformed, t.GetPriority())
 		}
 		m.Queued = append(m.Queued, shard.Ticket{
-			ID:    policies.TicketID{Ingress: from, Seq: t.GetSeq()},
-			Flow:  policies.FlowKey{ID: t.GetFlow(), Priority: priority},
-			Bytes: t.GetBytes(), InputTokens: t.GetInputTokens(), OutputTokens: t.GetOutputTokens(),
+			ID:     policies.TicketID{Ingress: from, Seq: t.GetSeq()},
+			Flow:   policies.FlowKey{ID: t.GetFlow(), Priority: priority},
+			Sharer: t.GetSharer(),
+			Bytes:  t.GetBytes(), InputTokens: t.GetInputTokens(), OutputTokens: t.GetOutputTokens(),
 			Arrival: fromNanos(t.GetArrival()), Deadline: fromNanos(t.GetDeadline()), Waited: t.GetWaited(),
 			TargetTTFT: time.Duration(t.GetTargetTtft()),
 		})

@@ -175,6 +175,7 @@ func (c *crowd) play(t *testing.T, perSecond int, lasts time.Duration) []letGo {
 
 // account is what became of a flow.
 type account struct {
+	got     int     // of its requests were let go
 	share   float64 // to a share of one of those that waited, each time that anything was let go
 	gap     int     // the most that others were let go between two of its own
 	rounds  float64 // the same, in rounds of the flows that waited
@@ -185,13 +186,13 @@ type account struct {
 // accountOf adds a flow up.
 func accountOf(flow string, grants []letGo) (a account) {
 	var fair float64
-	var got, since, most int
+	var since, most int
 	var waits []time.Duration
 	for _, g := range grants {
 		fair += 1 / float64(g.waiting)
 		since, most = since+1, max(most, g.waiting)
 		if g.flow == flow {
-			got++
+			a.got++
 			waits = append(waits, g.waited)
 			since, most = 0, 0
 			continue
@@ -207,8 +208,43 @@ func accountOf(flow string, grants []letGo) (a account) {
 	if len(waits) > 0 {
 		a.longest, a.p99 = waits[len(waits)-1], waits[len(waits)*99/100]
 	}
-	a.share = float64(got) / fair
+	a.share = float64(a.got) / fair
 	return a
+}
+
+// TestNewcomersShare has fresh ids come as TestFreshIDs does, where newcomers share one flow:
+// to each of the steady tenants they are one of three.
+func TestNewcomersShare(t *testing.T) {
+	file := configFile(t, "weir: {newcomers: {for: 1s}}\n")
+	for _, tc := range []struct{ replicas, perSecond int }{{1, 500}, {3, 500}, {1, 50}, {1, 100}, {3, 50}, {3, 100}} {
+		t.Run(fmt.Sprintf("%d replicas, %d a second", tc.replicas, tc.perSecond), func(t *testing.T) {
+			if testing.Short() {
+				t.Skip("skipped: takes 9 s")
+			}
+			if tc.perSecond != 500 || tc.replicas != 1 {
+				slow(t)
+			}
+			c := startCrowd(t, tc.replicas, "--config", file)
+			time.Sleep(time.Second) // it takes for known who comes before
+			grants := c.play(t, tc.perSecond, 6*time.Second)
+			all := 0
+			for _, g := range grants {
+				if g.flow != light {
+					all++
+				}
+			}
+			for _, flow := range steady {
+				a := accountOf(flow, grants)
+				part := float64(a.got) / float64(all)
+				t.Logf("%s: %.3f of what the light tenant leaves; longest wait %v", flow, part, a.longest.Round(time.Millisecond))
+				if part < 0.9/3 {
+					t.Errorf("%s got %.3f of what the light tenant leaves, want at least 0.9 of a third", flow, part)
+				}
+			}
+			a := accountOf(light, grants)
+			t.Logf("light: p99 wait %v, longest %v", a.p99.Round(time.Millisecond), a.longest.Round(time.Millisecond))
+		})
+	}
 }
 
 // TestFreshIDs has fresh ids, with one request each, come at a half, once and five times

@@ -695,7 +695,9 @@ type Ticket struct {
 	Deadline uint64 `protobuf:"fixed64,8,opt,name=deadline,proto3" json:"deadline,omitempty"`
 	Waited   bool   `protobuf:"varint,9,opt,name=waited,proto3" json:"waited,omitempty"`
 	// Nanoseconds; 0 for none.
-	TargetTtft    int64 `protobuf:"varint,10,opt,name=target_ttft,json=targetTtft,proto3" json:"target_ttft,omitempty"`
+	TargetTtft int64 `protobuf:"varint,10,opt,name=target_ttft,json=targetTtft,proto3" json:"target_ttft,omitempty"`
+	// Who of those that share the flow it is of. Since version 4.
+	Sharer        string `protobuf:"bytes,11,opt,name=sharer,proto3" json:"sharer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -800,6 +802,13 @@ func (x *Ticket) GetTargetTtft() int64 {
 	return 0
 }
 
+func (x *Ticket) GetSharer() string {
+	if x != nil {
+		return x.Sharer
+	}
+	return ""
+}
+
 var File_coordinator_stream_ticketpb_ticket_proto protoreflect.FileDescriptor
 
 const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
@@ -860,7 +869,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\x11max_loaded_models\x18\b \x01(\x03R\x0fmaxLoadedModels\"C\n" +
 	"\tPlacement\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x1a\n" +
-	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\x97\x02\n" +
+	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\xaf\x02\n" +
 	"\x06Ticket\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
@@ -873,7 +882,8 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\x06waited\x18\t \x01(\bR\x06waited\x12\x1f\n" +
 	"\vtarget_ttft\x18\n" +
 	" \x01(\x03R\n" +
-	"targetTtft2J\n" +
+	"targetTtft\x12\x16\n" +
+	"\x06sharer\x18\v \x01(\tR\x06sharer2J\n" +
 	"\aTickets\x12?\n" +
 	"\aConnect\x12\x17.weir.ticket.v1.Message\x1a\x17.weir.ticket.v1.Message(\x010\x01B6Z4github.com/weirflow/weir/coordinator/stream/ticketpbb\x06proto3"
 
