@@ -108,8 +108,8 @@ type fields struct {
 }
 
 // take takes in one member of the body.
-func (f *fields) take(name string, value []byte) {
-	switch name {
+func (f *fields) take(name, value []byte) {
+	switch string(name) {
 	case "model":
 		if value[0] != '"' {
 			f.fail(name, "must be a string")
@@ -124,7 +124,10 @@ func (f *fields) take(name string, value []byte) {
 		if len(value) > len(f.prompt) {
 			f.prompt = value
 		}
-		if several := elements(value); name == "prompt" && several > 1 && value[1] != '-' && (value[1] < '0' || value[1] > '9') {
+		if string(name) != "prompt" {
+			return
+		}
+		if several := elements(value); several > 1 && value[1] != '-' && (value[1] < '0' || value[1] > '9') {
 			f.prompts = int64(several) // texts, and not the tokens of one
 		}
 	case "previous_response_id", "conversation":
@@ -133,7 +136,7 @@ func (f *fields) take(name string, value []byte) {
 }
 
 // whole reads a whole number, however it is written: model servers take 5.0, 1e2 and "5".
-func (f *fields) whole(name string, value []byte) int64 {
+func (f *fields) whole(name, value []byte) int64 {
 	text := strings.Trim(string(value), `"`)
 	if text == "null" {
 		return 0
@@ -146,7 +149,7 @@ func (f *fields) whole(name string, value []byte) int64 {
 	return int64(min(max(n, 0), maxTokens))
 }
 
-func (f *fields) fail(name, text string) {
+func (f *fields) fail(name []byte, text string) {
 	if f.wrong == "" {
 		f.wrong = fmt.Sprintf("the request's %q %s", name, text)
 	}

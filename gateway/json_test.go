@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 )
 
@@ -9,12 +10,15 @@ import (
 func FuzzMembers(f *testing.F) {
 	for _, s := range []string{
 		`{}`, ` { "a" : 1 , "b":[1,{"c":"]"}],"\u0064\"":"\\\"}" } `, `{"a":1,"a":2}`, `{"a":true}`, `[]`, `"x"`, `{"a":{}}x`, `nul`, `{"a":-1e5}`, `{"A":1,"a":[[],{}]}`,
+		`{"a":"\u00e9 \\ud800 é and more than eight bytes","b\\n":0.5E+3}`, "{\"a\":\"a tab\tin it\"}", `{"a":01}`, `{"a":1,}`, `{,}`, `{"a":[1,]}`,
+		`{"a":"\x"}`, `{"a":tru}`, `{"a":"1234567`, `{"a" 1}`, "{}\x00", `{"a":[` + strings.Repeat("[", 9998) + strings.Repeat("]", 9998) + `]}`,
+		`{"a":[` + strings.Repeat("[", 9999) + strings.Repeat("]", 9999) + `]}`,
 	} {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		got := make(map[string]string)
-		err := members(data, func(name string, value []byte) { got[name] = string(value) })
+		err := members(data, func(name, value []byte) { got[string(name)] = string(value) })
 		want := make(map[string]json.RawMessage)
 		theirs := json.Unmarshal(data, &want)
 		if want == nil {
