@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/fairness"
@@ -155,6 +156,41 @@ func BenchmarkRoundRobin(b *testing.B) {
 func BenchmarkChurn(b *testing.B) {
 	c := newBench(b, fairness.RoundRobinType, 100)
 	hammer(b, c, 5000, func(op int64) policies.FlowKey { return policies.FlowKey{ID: strconv.FormatInt(op, 36)} })
+}
+
+// BenchmarkView is how long the loop is held to tell what there is to see of 10,000 flows,
+// of which 100 are new each time.
+func BenchmarkView(b *testing.B) {
+	c := newBench(b, fairness.RoundRobinType, 100)
+	serve := func(from, to int) {
+		for i := from; i < to; i++ {
+			r := &Request{Flow: policies.FlowKey{ID: fmt.Sprintf("flow-%d", i*7919%1_000_003)}}
+			if _, err := c.EnqueueAndWait(context.Background(), r); err != nil {
+				b.Fatal(err)
+			}
+			c.Release(r, Usage{})
+		}
+	}
+	flows := 10_000
+	serve(0, flows)
+	var held time.Duration
+	b.ReportAllocs()
+	for range b.N {
+		serve(flows, flows+100)
+		flows += 100
+		if err := c.inspect(context.Background(), func(k *core.Core, now time.Time) {
+			began := time.Now()
+			v := k.View(now)
+			held += time.Since(began)
+			if len(v.Flows) < 10_000 {
+				b.Errorf("%d flows", len(v.Flows))
+			}
+		}); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(held.Microseconds())/1000/float64(b.N), "ms-held")
+	b.ReportMetric(0, "ns/op")
 }
 
 // BenchmarkGate has 4,000 requests waiting behind a closed gate that opens.

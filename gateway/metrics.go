@@ -267,13 +267,14 @@ func (m *Metrics) forget(now time.Time) {
 // fairnessLag is, for each band, the largest distance of a waiting flow behind virtual
 // time. It stays within what a few requests cost.
 func fairnessLag(v core.View) map[int]float64 {
-	lags := make(map[int]float64)
+	lags, times := make(map[int]float64), make(map[int]float64)
 	for _, b := range v.Bands {
-		lags[b.Priority] = 0
-		for _, f := range v.Flows {
-			if f.Key.Priority == b.Priority && f.Requests > 0 && f.Counter > 0 {
-				lags[b.Priority] = max(lags[b.Priority], b.VirtualTime-f.Counter)
-			}
+		lags[b.Priority], times[b.Priority] = 0, b.VirtualTime
+	}
+	for i := range v.Flows {
+		f, priority := &v.Flows[i], v.Flows[i].Key.Priority
+		if vt, ok := times[priority]; ok && f.Requests > 0 && f.Counter > 0 {
+			lags[priority] = max(lags[priority], vt-f.Counter)
 		}
 	}
 	return lags

@@ -51,11 +51,11 @@ func flood(s *Set, from, count int, flow string, priority int) (refused, displac
 }
 
 func queued(s *Set, flow string) (n int64) {
-	s.Flows(func(v FlowView) {
+	for _, v := range s.Flows() {
 		if v.Key.ID == flow {
 			n += v.Requests
 		}
-	})
+	}
 	return n
 }
 

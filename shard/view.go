@@ -72,19 +72,31 @@ type FlowView struct {
 	AtLimit bool
 }
 
-// Flows calls visit for every flow known here: highest band first, then by id.
-func (s *Set) Flows(visit func(FlowView)) {
+// Flows returns every flow known here, those of the highest band first.
+func (s *Set) Flows() []FlowView {
+	n := 0
 	for _, bd := range s.bands {
-		for _, f := range bd.sorted() {
-			v := FlowView{Key: f.key, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, Limit: f.limit, AtLimit: f.full()}
-			if len(f.offered) > 0 {
-				v.Oldest = f.offered[0].Ticket.Arrival
-			} else if f.waiting.Len() > 0 {
-				v.Oldest = f.waiting.Min().Ticket.Arrival
+		n += len(bd.byID) + len(bd.fresh)
+	}
+	all := make([]FlowView, 0, n)
+	for _, bd := range s.bands {
+		for _, some := range [...][]*flow{bd.byID, bd.fresh} {
+			for _, f := range some {
+				all = append(all, f.view())
 			}
-			visit(v)
 		}
 	}
+	return all
+}
+
+func (f *flow) view() FlowView {
+	v := FlowView{Key: f.key, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, Limit: f.limit, AtLimit: f.full()}
+	if len(f.offered) > 0 {
+		v.Oldest = f.offered[0].Ticket.Arrival
+	} else if f.waiting.Len() > 0 {
+		v.Oldest = f.waiting.Min().Ticket.Arrival
+	}
+	return v
 }
 
 // Counters calls visit with every counter that the ledger told.

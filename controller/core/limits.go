@@ -64,7 +64,9 @@ func (l *limits) reconfigure(before shard.Config, inFlight map[policies.TicketID
 			l.inFlight[r.Flow]++
 		}
 	}
-	l.queues.set.Flows(func(f shard.FlowView) { differs(f.Key) })
+	for _, f := range l.queues.set.Flows() {
+		differs(f.Key)
+	}
 }
 
 // correct states a flow's requests in flight again: the ledger counts a grant among them

@@ -61,13 +61,12 @@ func (c *Core) View(now time.Time) View {
 		Now: c.exchange.clock.at(now), TurnTook: c.exchange.pace,
 		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
-		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart,
+		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart, Flows: c.queues.set.Flows(),
 		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total, ByFloat: c.float.total},
 	}
 	if !c.exchange.leased.IsZero() {
 		v.Answered = c.exchange.clock.at(c.exchange.leased)
 	}
-	c.queues.set.Flows(func(f shard.FlowView) { v.Flows = append(v.Flows, f) })
 	return v
 }
 
