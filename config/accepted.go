@@ -88,9 +88,34 @@ func (b *builder) declares(path, ref, kind string) (typ string, ok bool) {
 	if typ, ok := b.named[ref]; ok {
 		return typ, !b.unknown[ref]
 	}
-	if needless[ref] != "" || slices.Contains(b.registry.Types(), ref) {
+	if b.elsewhere() && kind != parser || needless[ref] != "" || slices.Contains(b.registry.Types(), ref) {
 		return ref, true
 	}
 	b.wrong(path, "no such %s is declared in plugins", kind)
 	return "", false
+}
+
+// theirs are the types by which today's EPPs choose endpoints, and that Weir does not have.
+var theirs = []string{
+	"active-request-scorer", "agent-identity", "always-disagg-multimodal-decider",
+	"always-disagg-pd-decider", "approx-prefix-cache-producer", "burst-prefix-cache-producer",
+	"by-label", "by-label-selector", "context-length-aware", "data-parallel-profile-handler",
+	"dcgm-data-source", "dcgm-extractor", "decode-filter", "destination-endpoint-served-verifier",
+	"disagg-headers-handler", "disagg-profile-handler", "disaggregatedset-rollout-screener",
+	"encode-filter", "endpoint-attribute-filter", "endpoint-attribute-scorer",
+	"endpoint-notification-source", "header-based-testing-filter", "header-label-affinity-scorer",
+	"header-profile-handler", "k8s-notification-source", "label-selector-filter", "latency-scorer",
+	"latency-slo-admitter", "mm-embeddings-cache-producer", "mm-embeddings-cache-scorer",
+	"models-data-extractor", "models-data-source", "multicluster-approx-prefix-cache-producer",
+	"multicluster-file-discovery", "multicluster-kv-cache-utilization-scorer",
+	"multicluster-metrics-data-source", "multicluster-metrics-extractor",
+	"multicluster-prefix-cache-scorer", "multicluster-queue-scorer",
+	"multicluster-session-affinity-filter", "no-hit-lru-scorer", "p2p-source-producer",
+	"pd-profile-handler", "precise-prefix-cache-producer", "precise-prefix-cache-scorer",
+	"predicted-latency-producer", "prefill-filter", "prefill-header-handler",
+	"prefix-based-pd-decider", "prefix-cache-affinity-filter", "probabilistic-admitter",
+	"request-attribute-reporter", "session-affinity-filter", "session-affinity-scorer",
+	"session-id-producer", "slo-headroom-tier-filter", "token-load-scorer", "token-producer",
+	"tokenizer", "topology-affinity-filter", "topology-affinity-scorer", "topology-extractor",
+	"utilization-filter",
 }

@@ -100,7 +100,9 @@ type builder struct {
 	unknown  map[string]bool   // plug-ins that were declared and could not be made
 	named    map[string]string // the types of those declared, by name
 
-	handler   bool                            // a profile handler is declared
+	handler   bool            // a profile handler is declared
+	left      map[string]bool // names of those that are for another picker
+	leftTypes []string
 	source    *endpoints.MetricsDataSource    // nil for none
 	extractor *endpoints.CoreMetricsExtractor // nil for none
 }
@@ -181,6 +183,7 @@ func (b *builder) plugins() {
 		}
 	}
 	b.set, b.unknown, b.named = policies.NewSet(b.registry), make(map[string]bool), make(map[string]string)
+	b.left = make(map[string]bool)
 	for i := range b.file.Plugins {
 		b.plugin(indexed("plugins", i), &b.file.Plugins[i])
 	}
@@ -196,6 +199,8 @@ func (b *builder) plugin(path string, p *Plugin) {
 	}
 	b.named[name] = p.Type
 	switch {
+	case b.leave(name, p.Type):
+		return
 	case needless[p.Type] != "":
 		b.passedOver(path, p.Type)
 		return

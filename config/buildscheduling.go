@@ -11,6 +11,12 @@ import (
 // scheduling builds the profile.
 func (b *builder) scheduling() {
 	f := b.file
+	if b.elsewhere() {
+		b.tellLeft()
+		f.SchedulingProfiles = b.defaultProfile() // for what comes by HTTP, and where no picker chooses
+		b.plan.Profile = b.profile("schedulingProfiles[0]", &f.SchedulingProfiles[0])
+		return
+	}
 	for i := range f.SchedulingProfiles {
 		if path := indexed("schedulingProfiles", i); f.SchedulingProfiles[i].Name == "" {
 			b.wrong(path, "name is missing; give the profile's name, such as default")

@@ -27,6 +27,8 @@ func refer[P any](b *builder, path, ref, kind string, lookup func(string) (P, er
 // there is of it.
 func (b *builder) unresolved(path, ref, kind string, names []string, err error) {
 	switch {
+	case b.left[ref]:
+		b.wrong(path, "is of type %s, which is no %s that Weir has; there are: %s", b.named[ref], kind, strings.Join(names, ", "))
 	case b.unknown[ref] && errors.Is(err, policies.ErrUnknownPlugin): // it was declared, and is known to be wrong
 	case errors.Is(err, policies.ErrUnknownPlugin):
 		b.wrong(path, "no such %s%s", kind, meant(ref, names))
@@ -72,6 +74,10 @@ func (b *builder) noType(path, typ string, types []string) {
 	what := "no such type"
 	if typ == "" {
 		what = "is missing"
+	}
+	if slices.Contains(theirs, typ) {
+		b.wrong(path, "Weir does not choose endpoints by it; a picker that does can: name yours by %s", b.called("weir.extProc.picker.addresses", path))
+		return
 	}
 	text := didYouMean(typ, types)
 	if text == "" && !b.listed {

@@ -47,7 +47,23 @@ type ExtProc struct {
 	Cert   string `yaml:"cert,omitempty" file:"yes" doc:"Certificate file of external processing; with its key it speaks TLS"`
 	Key    string `yaml:"key,omitempty" file:"yes" doc:"Key file of that certificate"`
 
+	Picker        Picker `yaml:"picker,omitempty" doc:"Another Endpoint Picker, which chooses the endpoints of what comes by external processing: Weir holds each request until it may go, and plays the exchange through to it"`
+	AdmissionOnly bool   `yaml:"admissionOnly,omitempty" doc:"Name no endpoint to Envoy: let requests go, once they may, wherever it sends them"`
+
 	Fallbacks int `yaml:"fallbacks,omitempty" doc:"Endpoints named beside the one picked, for Envoy's override_host policy; 0 by default, as clusters of type ORIGINAL_DST need it"`
+}
+
+// Picker is another Endpoint Picker.
+type Picker struct {
+	Addresses          []string  `yaml:"addresses,omitempty" doc:"Host and port of a picker, such as epp.default.svc:9002; requests are spread over those that are well"`
+	TLS                bool      `yaml:"tls,omitempty" doc:"Speak TLS to the pickers"`
+	CA                 string    `yaml:"ca,omitempty" file:"yes" doc:"File with the CA that signs the pickers' certificates; the system's by default"`
+	Cert               string    `yaml:"cert,omitempty" file:"yes" doc:"File of the certificate shown to the pickers, where they ask for one"`
+	Key                string    `yaml:"key,omitempty" file:"yes" doc:"Key file of that certificate"`
+	ServerName         string    `yaml:"serverName,omitempty" doc:"Name that the pickers' certificates must have; that of the address by default"`
+	InsecureSkipVerify bool      `yaml:"insecureSkipVerify,omitempty" doc:"Take the pickers' certificates unseen, as pickers that make their own need it"`
+	FailOpen           bool      `yaml:"failOpen,omitempty" doc:"Choose the endpoint here where no picker does, instead of answering 503"`
+	Timeout            *Duration `yaml:"timeout,omitempty" doc:"How long a picker may take until it answers; 5s by default"`
 }
 
 // Endpoint is a model server.

@@ -22,6 +22,7 @@ type phase int
 const (
 	awaitingRequest phase = iota
 	receivingRequest
+	granted // and to be played through to a picker
 	awaitingResponse
 	receivingResponse
 	done
@@ -29,7 +30,7 @@ const (
 
 // String says what the stream is doing.
 func (p phase) String() string {
-	return [...]string{"awaiting a request", "receiving a request", "awaiting the response", "receiving the response", "done"}[p]
+	return [...]string{"awaiting a request", "receiving a request", "granted", "awaiting the response", "receiving the response", "done"}[p]
 }
 
 // envoyStream drives a session by the messages that Envoy sends about one request and its
@@ -52,6 +53,9 @@ type envoyStream struct {
 	method    string
 	path      string
 	subset    map[string]bool       // of endpoints that may be picked; nil for all
+	delegated *delegated            // nil where this replica chooses
+	body      bool                  // the request has one
+	trailers  bool                  // it has trailers
 	others    []*endpoints.Endpoint // fallbacks that were named to Envoy
 	unreached string                // why no endpoint could be connected to; empty if one could
 	status    int
@@ -71,8 +75,9 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		}
 		x.subset = subsetOf(m)
 		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, func() { x.session.cancel(errStalled) })
+		x.keep(m)
 		if r.RequestHeaders.GetEndOfStream() {
-			return x.forward(false, false)
+			return x.forward()
 		}
 		return nil
 	case *extproc.ProcessingRequest_RequestBody:
@@ -82,27 +87,31 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		if err := x.session.add(r.RequestBody.GetBody()); err != nil {
 			return err
 		}
+		x.body = true
+		x.keep(m)
 		if r.RequestBody.GetEndOfStream() {
-			return x.forward(true, false)
+			return x.forward()
 		}
 		return nil
 	case *extproc.ProcessingRequest_RequestTrailers:
 		if x.phase != receivingRequest {
 			return unexpected("request trailers", x.phase)
 		}
-		return x.forward(true, true)
+		x.body, x.trailers = true, true
+		x.keep(m)
+		return x.forward()
 	case *extproc.ProcessingRequest_ResponseHeaders:
 		if x.phase != awaitingResponse {
 			return unexpected("response headers", x.phase)
 		}
 		x.served(m)
-		return x.respond(r.ResponseHeaders)
+		x.responded(r.ResponseHeaders)
+		return x.send(responseHeaders(&x.record), r.ResponseHeaders.GetEndOfStream())
 	case *extproc.ProcessingRequest_ResponseBody:
 		if x.phase != receivingResponse {
 			return unexpected("a response body", x.phase)
 		}
-		x.session.usage.take(r.ResponseBody.GetBody())
-		x.session.watch.expect(errAnswerStopped, x.session.timeouts.BetweenBytes)
+		x.streamed(r.ResponseBody.GetBody())
 		return x.pass(r.ResponseBody)
 	case *extproc.ProcessingRequest_ResponseTrailers:
 		if x.phase != receivingResponse {
@@ -167,8 +176,8 @@ func headersTooLarge(message string) *refusal {
 	return &refusal{status: http.StatusRequestHeaderFieldsTooLarge, code: "headers_too_large", message: message}
 }
 
-// forward waits until the request may go, picks its endpoint and lets it go.
-func (x *envoyStream) forward(body, trailers bool) error {
+// forward waits until the request may go, and lets it go.
+func (x *envoyStream) forward() error {
 	s := x.session
 	if !x.stalls.Stop() {
 		return s.ended()
@@ -179,26 +188,45 @@ func (x *envoyStream) forward(body, trailers bool) error {
 	if refused := s.wait(); refused != nil {
 		return refused
 	}
+	switch {
+	case x.delegated != nil:
+		x.phase = granted
+		return nil
+	case x.gateway.cfg.AdmissionOnly:
+		return x.release(letThrough(x.gateway.tenants.Load().Keys != nil))
+	}
+	return x.pick()
+}
+
+// pick chooses the request's endpoint and lets it go there.
+func (x *envoyStream) pick() error {
+	s := x.session
 	var ok bool
 	if x.others, ok = s.place(&endpoints.Query{Subset: x.subset}); !ok {
 		return noEndpoints()
 	}
+	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
+	return x.release(requestHeaders(x.record.id, destinations, x.gateway.tenants.Load().Keys != nil))
+}
+
+// release lets the request go with what Envoy is to do with its headers.
+func (x *envoyStream) release(headers *extproc.ProcessingResponse) error {
+	s := x.session
 	x.phase = awaitingResponse
 	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
-	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
-	if err := x.stream.Send(requestHeaders(x.record.id, destinations, x.gateway.tenants.Load().Keys != nil)); err != nil {
+	if err := x.stream.Send(headers); err != nil {
 		return err
 	}
-	if !body {
+	if !x.body {
 		return nil
 	}
-	for _, m := range requestBody(s.in.body, trailers) {
+	for _, m := range requestBody(s.in.body, x.trailers) {
 		if err := x.stream.Send(m); err != nil {
 			return err
 		}
 	}
 	s.dropBody() // Envoy has it
-	if trailers {
+	if x.trailers {
 		return x.stream.Send(requestTrailers())
 	}
 	return nil
@@ -210,6 +238,12 @@ func (x *envoyStream) forward(body, trailers bool) error {
 func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
+	if x.session.slot == nil {
+		if e := x.gateway.endpoints.At(address); e != nil {
+			x.session.placeAt(e)
+		}
+		return
+	}
 	if address == "" || address == x.session.slot.Address() {
 		return
 	}
@@ -225,8 +259,8 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 	}
 }
 
-// respond handles the response's headers.
-func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
+// responded takes in the response's headers.
+func (x *envoyStream) responded(h *extproc.HttpHeaders) {
 	x.phase = receivingResponse
 	x.session.begun.Store(true)
 	x.record.responded = time.Now()
@@ -243,7 +277,12 @@ func (x *envoyStream) respond(h *extproc.HttpHeaders) error {
 		x.session.unreached(errors.New(x.unreached))
 	}
 	x.session.respond(contentType, nil)
-	return x.send(responseHeaders(&x.record), h.GetEndOfStream())
+}
+
+// streamed takes in a part of the response's body.
+func (x *envoyStream) streamed(part []byte) {
+	x.session.usage.take(part)
+	x.session.watch.expect(errAnswerStopped, x.session.timeouts.BetweenBytes)
 }
 
 // pass answers a part of the response's body with itself.
@@ -268,6 +307,9 @@ func (x *envoyStream) send(m *extproc.ProcessingResponse, last bool) error {
 func (x *envoyStream) finish() {
 	if x.stalls != nil {
 		x.stalls.Stop()
+	}
+	if x.delegated != nil && x.delegated.early != nil {
+		x.delegated.early.End()
 	}
 	if x.session != nil {
 		x.session.end()

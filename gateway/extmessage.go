@@ -106,6 +106,15 @@ func requestHeaders(id string, destinations []*endpoints.Endpoint, dropKey bool)
 	}
 }
 
+// letThrough lets a request go wherever Envoy sends it.
+func letThrough(dropKey bool) *extproc.ProcessingResponse {
+	headers := &extproc.HeadersResponse{}
+	if dropKey {
+		dropKeys(headers)
+	}
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: headers}}
+}
+
 func streamed(body []byte, last bool) *extproc.BodyResponse {
 	return &extproc.BodyResponse{Response: &extproc.CommonResponse{BodyMutation: &extproc.BodyMutation{
 		Mutation: &extproc.BodyMutation_StreamedResponse{StreamedResponse: &extproc.StreamedBodyResponse{Body: body, EndOfStream: last}},

@@ -77,7 +77,10 @@ func (x *envoyStream) next(m *extproc.ProcessingRequest, err error) (over bool, 
 	case err != nil:
 		x.over = true
 	default:
-		if err = x.take(m); err != nil {
+		if err = x.take(m); err == nil && x.phase == granted {
+			err = x.relay()
+		}
+		if err != nil {
 			err = x.fail(err)
 		}
 	}

@@ -44,6 +44,12 @@ type Config struct {
 	Replica string
 	// AccessLog is the request log, which stays the caller's to close; nil for none.
 	AccessLog *accesslog.Log
+	// Delegation has another Endpoint Picker choose the endpoints of requests that come by
+	// external processing; nil for none.
+	Delegation *Delegation
+	// AdmissionOnly lets requests that come by external processing go wherever Envoy
+	// sends them: no endpoint is named.
+	AdmissionOnly bool
 	// Version is the build's, for operators.
 	Version string
 	// Logger gets what goes wrong; nothing by default.
@@ -88,6 +94,9 @@ func New(cfg Config) *Gateway {
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
+	}
+	if d := cfg.Delegation; d != nil && d.Timeout <= 0 {
+		d.Timeout = 5 * time.Second
 	}
 	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger)}
 	if cfg.Metrics != nil {

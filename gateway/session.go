@@ -229,6 +229,13 @@ func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bo
 	return others, true
 }
 
+// placeAt takes a slot at the endpoint that something else chose, in place of the one held.
+func (s *session) placeAt(e *endpoints.Endpoint) {
+	s.giveBack()
+	s.slot = e.Claim(s.in.inputTokens + s.in.outputTokens)
+	s.gateway.cfg.Controller.Place(&s.request, e.Address())
+}
+
 // moved notes that the request went to another endpoint than the one it was placed at,
 // which could not be reached.
 func (s *session) moved(to *endpoints.Endpoint, cause error) {
@@ -241,8 +248,10 @@ func (s *session) moved(to *endpoints.Endpoint, cause error) {
 
 // unreached notes that the request's endpoint could not be connected to.
 func (s *session) unreached(cause error) {
-	s.slot.Unreachable(cause)
-	s.slot = nil
+	if s.slot != nil {
+		s.slot.Unreachable(cause)
+		s.slot = nil
+	}
 }
 
 // respond begins the answer: it is read for usage, and charged as it comes. The body is

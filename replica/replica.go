@@ -137,6 +137,9 @@ func (r *replica) open(ctx context.Context) error {
 	r.accessLog = accesslog.New(os.Stdout, plan.AccessLog)
 	r.later(r.accessLog.Close)
 	gc.AccessLog = r.accessLog
+	if gc.Delegation, err = r.delegation(ctx); err != nil {
+		return err
+	}
 	r.gateway = gateway.New(gc)
 	r.later(r.gateway.Close)
 	metrics.WatchEndpoints(r.gateway.Endpoints())

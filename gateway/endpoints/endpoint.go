@@ -151,6 +151,10 @@ type Slot struct {
 	back atomic.Bool
 }
 
+// Claim takes a slot for a request that is expected to cost so many tokens, and that
+// something else than Take sends there.
+func (e *Endpoint) Claim(tokens int64) *Slot { return e.slot(tokens) }
+
 func (e *Endpoint) slot(tokens int64) *Slot {
 	if e.own.inFlight.Add(1) == 1 {
 		e.pool.awake(e)

@@ -208,6 +208,16 @@ func (p *Pool) update(specs []Spec) {
 // Endpoints returns all endpoints, usable or not, by their addresses.
 func (p *Pool) Endpoints() []*Endpoint { return *p.all.Load() }
 
+// At returns the endpoint of an address; nil if the pool has none there.
+func (p *Pool) At(address string) *Endpoint {
+	all := p.Endpoints()
+	i, found := slices.BinarySearchFunc(all, address, func(e *Endpoint, address string) int { return strings.Compare(e.address, address) })
+	if !found {
+		return nil
+	}
+	return all[i]
+}
+
 // Scrapes returns how many times this replica read an endpoint's metrics.
 func (p *Pool) Scrapes() uint64 { return p.scrapes.Load() }
 

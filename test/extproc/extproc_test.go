@@ -25,6 +25,7 @@ import (
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/saturation"
+	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -34,6 +35,7 @@ type bench struct {
 	conn       *grpc.ClientConn
 	controller *controller.Controller
 	gateway    *gateway.Gateway
+	delegation *gateway.Delegation // nil for none
 	servers    [2]*httptest.Server
 	release    chan struct{} // lets answers to "slow" go on
 }
@@ -68,6 +70,18 @@ func (b *bench) echo(w http.ResponseWriter, r *http.Request) {
 
 func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 	t.Helper()
+	return newBenchWith(t, limit, nil, options...)
+}
+
+// newBenchWith makes a bench whose gateway's configuration is changed before it is made.
+func newBenchWith(t *testing.T, limit int, change func(*gateway.Config), options ...controller.Option) *bench {
+	t.Helper()
+	return newBenchOn(t, memory.New(memory.Config{}), limit, change, options...)
+}
+
+// newBenchOn makes a bench on a ledger, which others may share.
+func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*gateway.Config), options ...controller.Option) *bench {
+	t.Helper()
 	b := &bench{release: make(chan struct{})}
 	var upstreams []string
 	for i := range b.servers {
@@ -79,7 +93,7 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.controller, err = controller.NewController(memory.New(memory.Config{}), append(options, controller.WithSaturationDetector(detector))...)
+	b.controller, err = controller.NewController(ledger, append(options, controller.WithSaturationDetector(detector))...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -88,10 +102,15 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := gateway.New(gateway.Config{
+	cfg := gateway.Config{
 		Controller: b.controller, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2,
 		Tenants: gateway.Tenants{Priority: func(_, objective string) (int, bool) { return map[string]int{"batch": -1, "user": 1}[objective], true }},
-	})
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	g := gateway.New(cfg)
+	b.delegation = cfg.Delegation
 	t.Cleanup(g.Close)
 	b.gateway, b.conn = g, dial(t, g)
 	b.Driver = New(b.conn)
