@@ -80,6 +80,9 @@ func (b *builder) store() {
 	if *s.Lease < Duration(100*time.Millisecond) || *s.Lease > Duration(time.Hour) {
 		b.wrong("weir.store.lease", "must be from 100ms to 1h")
 	}
+	if *s.KeepLost < *s.Lease || *s.KeepLost > Duration(24*time.Hour) {
+		b.wrong("weir.store.keepLost", "must be from the lease, %v, to 24h", time.Duration(*s.Lease))
+	}
 }
 
 func (b *builder) fleet() {

@@ -18,7 +18,7 @@ func newFile() *File {
 		MaxBody: 32 << 20, DrainTimeout: lasting(30 * time.Second), MaxFlows: 10_000,
 		Discovery: Discovery{DNSInterval: lasting(5 * time.Second)},
 		Metrics:   Metrics{Interval: lasting(50 * time.Millisecond), Server: "vllm"},
-		Store:     Store{Prefix: "weir:", OnOutage: "share", Lease: lasting(3 * time.Second)},
+		Store:     Store{Prefix: "weir:", OnOutage: "share", Lease: lasting(3 * time.Second), KeepLost: lasting(10 * time.Minute)},
 		Fleet:     Fleet{Name: "weir", Peer: "127.0.0.1:0"},
 	}
 	return f

@@ -36,6 +36,7 @@ var shared = []struct {
 	{"nc", "weir.newcomers", func(p *Plan) any { return p.File.Weir.Newcomers }},
 	{"ak", "weir.identity.apiKeys", (*Plan).keys},
 	{"le", "weir.store.lease", func(p *Plan) any { return p.File.Weir.Store.Lease }},
+	{"kl", "weir.store.keepLost", func(p *Plan) any { return p.File.Weir.Store.KeepLost }},
 	{"oo", "weir.store.onOutage", func(p *Plan) any { return p.File.Weir.Store.OnOutage }},
 }
 

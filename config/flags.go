@@ -89,6 +89,7 @@ var flags = []Flag{
 	{Name: "redis-prefix", Group: GroupLedger, Takes: "prefix", paths: []string{"weir.store.prefix"}},
 	{Name: "on-store-outage", Group: GroupLedger, Takes: "way", paths: []string{"weir.store.onOutage"}},
 	{Name: "lease", Group: GroupLedger, paths: []string{"weir.store.lease"}},
+	{Name: "keep-lost", Group: GroupLedger, paths: []string{"weir.store.keepLost"}},
 
 	{Name: "replica-id", Group: GroupFleet, Takes: "name", paths: []string{"weir.replica"}},
 	{Name: "fleet", Group: GroupFleet, Takes: "name", paths: []string{"weir.fleet.name"}},

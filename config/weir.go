@@ -104,7 +104,8 @@ type Store struct {
 	Key          string    `yaml:"key,omitempty" file:"yes" doc:"Key file of that certificate"`
 	CA           string    `yaml:"ca,omitempty" file:"yes" doc:"File with the CA that signs Redis's certificate; the system's by default"`
 	Prefix       string    `yaml:"prefix,omitempty" doc:"Start of every key in Redis"`
-	Lease        *Duration `yaml:"lease,omitempty" doc:"How long a replica that says nothing keeps its slots"`
+	Lease        *Duration `yaml:"lease,omitempty" doc:"How long a replica that says nothing keeps its place in the ledger"`
+	KeepLost     *Duration `yaml:"keepLost,omitempty" doc:"How long requests in flight stay counted at most of a replica that went silent without a sign that they ended, as a frozen machine does; twice as long as any took of late otherwise"`
 	OnOutage     string    `yaml:"onOutage,omitempty" oneof:"share|hold" doc:"While Redis is out of reach: share (go on within this replica's share of the limit) or hold"`
 }
 

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,7 @@ type driver struct {
 
 	// Of the loop alone.
 	state   core.LedgerState
+	lost    []string // replicas that were lost to the ledger
 	leaving await
 	retired await
 
@@ -152,6 +154,7 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 		reply, err := d.turn(ctx, ready.Turn)
 		d.core.TurnDone(now, reply, err)
 		d.noteTurn(err)
+		d.noteLost()
 	}
 	return now
 }
@@ -215,6 +218,29 @@ func (d *driver) noteTurn(err error) {
 	if (state == core.Connected || state == core.Slow) && d.sharing != nil {
 		d.sharing.registered()
 	}
+}
+
+// noteLost logs which replicas are lost to the ledger, once each, and which no longer.
+func (d *driver) noteLost() {
+	lost := d.core.Lost()
+	if len(lost)+len(d.lost) == 0 {
+		return
+	}
+	log := d.options.logger.With(zap.String("replica", d.options.replica))
+	known := make([]string, 0, len(lost))
+	for _, l := range lost {
+		known = append(known, l.Replica)
+		if !slices.Contains(d.lost, l.Replica) {
+			log.Warn("a replica went silent without a sign that its requests ended: they stay counted",
+				zap.String("lost", l.Replica), zap.Int64("in_flight", l.Held), zap.Duration("at_most", l.For))
+		}
+	}
+	for _, id := range d.lost {
+		if !slices.Contains(known, id) {
+			log.Info("the requests of a replica that went silent count no more: it is back, its process has ended, or they would have by now", zap.String("lost", id))
+		}
+	}
+	d.lost = known
 }
 
 // noteLoads keeps the others' loads where they can be looked up.

@@ -39,6 +39,7 @@ func (d *driver) received(now time.Time, e *event) { d.core.Receive(now, e.messa
 func (d *driver) turnDone(now time.Time, e *event) {
 	d.core.TurnDone(now, e.reply, e.err)
 	d.noteTurn(e.err)
+	d.noteLost()
 }
 
 // post hands the loop an event. Once the loop has been told to stop, a request is

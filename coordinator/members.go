@@ -48,6 +48,12 @@ type Apart struct {
 	Ledger Ledger
 }
 
+// Run is one run of a replica.
+type Run struct {
+	ID          string
+	Incarnation uint64
+}
+
 // Members is who lives, as one replica sees it. Views may differ between
 // replicas and from the truth: safety never depends on them.
 type Members struct {
@@ -56,6 +62,9 @@ type Members struct {
 	// Dead are those that ended without saying so, for as long as the ledger may
 	// still count them.
 	Dead []string
+	// Ended are runs whose processes are known to have ended, and their connections with
+	// them: the kernel closed those and takes none at their address.
+	Ended []Run
 	// Apart are those that live and use another ledger.
 	Apart []Apart
 }

@@ -126,6 +126,8 @@ func NewMetrics(pool string) *Metrics {
 	describe("flow_control_limit", "Requests that may be in flight over the fleet.")
 	describe("ledger_state", "1 for the state of this replica's connection to the ledger, 0 for all others.", "state")
 	describe("ledger_members", "Replicas that hold a lease in the ledger.")
+	describe("ledger_lost_replicas", "Replicas whose leases ended without a sign that their requests did, as when a machine freezes.")
+	describe("ledger_lost_in_flight", "Requests in flight that they count for still.")
 	describe("ledger_turns_total", "Turns with the ledger.")
 	describe("ledger_grants_total", "Requests that the ledger let this replica dispatch.")
 	describe("ledger_float_dispatches_total", "The part of them that were dispatched by float, without a question.")
@@ -357,6 +359,8 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		send("ledger_state", prometheus.GaugeValue, value, string(state))
 	}
 	send("ledger_members", prometheus.GaugeValue, float64(v.Totals.Members))
+	send("ledger_lost_replicas", prometheus.GaugeValue, float64(len(v.Lost)))
+	send("ledger_lost_in_flight", prometheus.GaugeValue, float64(v.LostInFlight()))
 	send("ledger_turns_total", prometheus.CounterValue, float64(turns))
 	send("ledger_grants_total", prometheus.CounterValue, float64(grants))
 	send("ledger_float_dispatches_total", prometheus.CounterValue, float64(v.Tallies.ByFloat))

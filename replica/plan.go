@@ -116,7 +116,7 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 // openLedger opens the ledger that replicas share, or one in memory.
 func openLedger(ctx context.Context, plan *config.Plan) (store.Ledger, error) {
 	w := &plan.File.Weir
-	timings := store.Timings{Lease: time.Duration(*w.Store.Lease)}
+	timings := store.Timings{Lease: time.Duration(*w.Store.Lease), KeepLost: time.Duration(*w.Store.KeepLost)}
 	if w.Store.Redis == "" {
 		return memory.New(memory.Config{Timings: timings}), nil
 	}

@@ -56,14 +56,16 @@ type Reply struct {
 	Loads []Load
 	// Bands has the fleet's figures for each priority the sender stated.
 	Bands []BandTotal
-	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands; permits that
-	// are not spent are not in flight.
+	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands. Permits that
+	// are not spent are not in flight; what lost replicas held is.
 	InFlight, Queued, QueuedBytes int64
 	// Lowest is the lowest priority at which anything is queued in the fleet; 0 if
 	// nothing is.
 	Lowest int
 	// Members is the number of replicas with a lease.
 	Members int
+	// Lost has the lost replicas, by their ids.
+	Lost []Lost
 
 	// Float is how many permits beyond its requests in flight the ledger counts for the
 	// sender as of the turn Applied: those it stated, and those that this turn gave it. Any
@@ -74,6 +76,24 @@ type Reply struct {
 	// turn, and say at once what ends.
 	FloatShare int64
 }
+
+// Lost is a replica that has no lease any more, while nothing shows that its requests
+// have ended at the model servers: it may have been stopped, or cut off. It has no offers
+// and gets no grants, but what it held stays counted, at the endpoints and in the limits
+// of flows as well. That ends when it registers again, when a statement says that its
+// process ended, or when LostFactor times the longest request that any replica stated
+// has passed since, or KeepLost at the most.
+type Lost struct {
+	Replica string
+	// Held is what it counts for.
+	Held int64
+	// For is for how much longer it counts at most.
+	For time.Duration
+}
+
+// LostFactor is how many times longer than any request of late one of a lost replica is
+// believed to take at most.
+const LostFactor = 2
 
 // BandTotal is one priority over the whole fleet.
 type BandTotal struct {

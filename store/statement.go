@@ -36,9 +36,16 @@ type Statement struct {
 	// included. A recovering ledger waits for that many.
 	Members int
 	// Dead names replicas the sender believes dead. One that every other member
-	// believes dead, and that has taken no turn for half a lease, is dropped
-	// before its lease ends.
+	// believes dead, and that has taken no turn for half a lease, is lost before its
+	// lease ends: see Lost.
 	Dead []string
+	// Ended names runs of replicas whose processes the sender knows to have ended, and
+	// their connections with them, so that their requests did, too. What a lost one held
+	// is free; one that has taken no turn for half a lease is dropped.
+	Ended []Run
+	// Longest is how long the longest took of the requests that the sender had in flight
+	// of late; 0 if none of them has ended.
+	Longest time.Duration
 
 	// Register is set on a statement that carries everything: all offers, all
 	// counters, V. It answers Status Register.
@@ -102,6 +109,12 @@ type Statement struct {
 	// Counters are the counters of the sender's flows as it last learnt them, at most
 	// MaxCounters; only with Register.
 	Counters []Counter
+}
+
+// Run is one run of a replica.
+type Run struct {
+	Replica     string
+	Incarnation uint64
 }
 
 // Band is a replica's statement about one priority.

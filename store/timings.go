@@ -5,10 +5,13 @@ import "time"
 // Timings are the times that every ledger works by. The zero value of a field stands for
 // its default.
 type Timings struct {
-	// Lease is how long a silent replica keeps its held requests and its offers;
-	// 3 s. Shorter frees the slots of a dead replica earlier and
-	// forgives shorter stalls.
+	// Lease is how long a silent replica keeps its offers and its place; 3 s. Shorter
+	// notices a dead replica earlier and forgives shorter stalls.
 	Lease time.Duration
+	// KeepLost is how long what a lost replica held stays counted at most; 10 minutes.
+	// Shorter gives out the slots of a machine that lost its power earlier, and of a
+	// frozen one while longer requests still run.
+	KeepLost time.Duration
 	// Recovery is how long a new generation waits at most for the members to
 	// register before it grants; 1 s.
 	Recovery time.Duration
@@ -34,6 +37,7 @@ func (t Timings) WithDefaults() Timings {
 		}
 	}
 	fill(&t.Lease, 3*time.Second)
+	fill(&t.KeepLost, 10*time.Minute)
 	fill(&t.Recovery, time.Second)
 	fill(&t.CounterKeep, 5*time.Minute)
 	if t.CountersKept == 0 {

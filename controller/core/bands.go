@@ -40,9 +40,15 @@ type bands struct {
 	queues *queues
 	// fleet returns how many replicas live, and how many of them have the ledger.
 	fleet func() (live, connected int)
+	// shares reports whether another replica may go on without the ledger.
+	shares func(id string) bool
 
 	pool   Pool
 	totals Totals
+
+	lostToLedger []store.Lost // as the ledger last told
+	lostAt       time.Time    // when that was
+	recovering   bool         // not all had registered then
 }
 
 // of returns the band of a priority, made on demand.
@@ -70,7 +76,8 @@ func (bs *bands) saturation() float64 {
 }
 
 // relimit works out the bands' limits. Replicas that lost the ledger dispatch
-// within their shares, so those who have it leave them theirs.
+// within their shares, so those who have it leave them theirs, as far as the ledger does
+// not count it for them.
 func (bs *bands) relimit(now time.Time) (changed bool) {
 	live, connected := bs.fleet()
 	var priorities []int
@@ -84,12 +91,44 @@ func (bs *bands) relimit(now time.Time) (changed bool) {
 		limit.Ceiling = bs.ceiling(ceilings[i])
 		limit.Limit = limit.Ceiling
 		if connected < live && limit.Ceiling > 0 {
-			limit.Limit = limit.Ceiling * int64(connected) / int64(live)
+			limit.Limit = limit.Ceiling*int64(connected)/int64(live) + bs.counted(limit.Ceiling/int64(live))
 		}
 		changed = changed || limit.Limit != before
 		i++
 	}
 	return changed
+}
+
+// counted is how much of the shares that others are left the ledger counts for them, since
+// they are lost to it. What counts no more within a lease is not relied on: by then all
+// state their limits without it.
+func (bs *bands) counted(share int64) (sum int64) {
+	for _, l := range bs.lostToLedger {
+		if l.For > bs.cfg.Timings.Lease && bs.shares(l.Replica) {
+			sum += min(l.Held, share)
+		}
+	}
+	return sum
+}
+
+// lostForLong are the replicas that are lost to the ledger, without those that it waits
+// for.
+func (bs *bands) lostForLong() []store.Lost {
+	if bs.recovering {
+		return nil
+	}
+	return bs.lostToLedger
+}
+
+// heldElsewhere is what the ledger last counted for replicas that are lost to it and take
+// no share in an outage.
+func (bs *bands) heldElsewhere(now time.Time) (sum int64) {
+	for _, l := range bs.lostToLedger {
+		if now.Sub(bs.lostAt) < l.For && !bs.shares(l.Replica) {
+			sum += l.Held
+		}
+	}
+	return sum
 }
 
 // ceiling is how many requests may be in flight where that part of the pool may be used:
@@ -139,7 +178,9 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	}
 	bs.queues.set.LearnOthers(r.Queued-mine, r.QueuedBytes-mineBytes)
 	bs.totals = Totals{InFlight: r.InFlight, Queued: r.Queued, QueuedBytes: r.QueuedBytes, Members: r.Members}
-	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != r.Members) && bs.relimit(now) {
+	lost := len(bs.lostToLedger) + len(r.Lost)
+	bs.lostToLedger, bs.lostAt, bs.recovering = append(bs.lostToLedger[:0], r.Lost...), now, r.Recovering
+	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != r.Members || lost > 0) && bs.relimit(now) {
 		bs.agenda.due = true
 	}
 }

@@ -159,11 +159,15 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		return s.join(t, a.words()[0], int64(a.int("limit", 1)))
 	case "members":
 		// These live beside this replica. The ledger has given them all a lease, but for
-		// strangers.
+		// strangers. The process of one that ended is known to have.
 		//
-		// members b c stranger:d
+		// members b c stranger:d ended:e
 		m := coordinator.Members{Live: []coordinator.Member{{ID: r.id, Incarnation: 1, Leaseholder: true}}}
 		for _, id := range a.words() {
+			if id, ended := strings.CutPrefix(id, "ended:"); ended {
+				m.Ended = append(m.Ended, coordinator.Run{ID: id, Incarnation: 1})
+				continue
+			}
 			id, stranger := strings.CutPrefix(id, "stranger:")
 			m.Live = append(m.Live, coordinator.Member{ID: id, Incarnation: 1, Leaseholder: !stranger})
 		}

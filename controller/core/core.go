@@ -26,6 +26,7 @@ type Core struct {
 	loads       loads
 	limits      limits
 	revocations revocations
+	durations   durations
 	settlements settlements
 	ownCharges  ownCharges
 	handover    handover // with the other replicas
@@ -45,10 +46,11 @@ func New(cfg Config) *Core {
 		jitter: rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)), register: mark{raised: true},
 	}
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
-	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members}
+	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members, shares: c.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands)
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
+	c.durations = durations{timings: &c.cfg.Timings}
 	c.settlements = settlements{agenda: &e.agenda, queues: &c.queues}
 	c.ownCharges = ownCharges{timings: &c.cfg.Timings, settlements: &c.settlements}
 	c.handover = handover{
@@ -61,7 +63,8 @@ func New(cfg Config) *Core {
 	// for what its messages do to them; the loads count the messages as unread; what room
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
-		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges, &c.float, &c.handover,
+		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges, &c.float,
+		&c.durations, &c.handover,
 	}
 	return c
 }
@@ -75,6 +78,12 @@ func (c *Core) members() (live, connected int) {
 		connected = min(connected, counted)
 	}
 	return live, connected
+}
+
+// shares reports whether another replica may go on without the ledger.
+func (c *Core) shares(id string) bool {
+	p := c.handover.fleet.byID[id]
+	return p != nil && p.live && p.holder
 }
 
 // read takes in one message of the ledger.
@@ -146,6 +155,7 @@ func (c *Core) spend(now time.Time, r *request) {
 // dispatch lets a request go.
 func (c *Core) dispatch(now time.Time, r *request) *Decision {
 	c.revocations.dispatched(now, r)
+	c.durations.began(now, r)
 	c.limits.count(r.Flow, 1)
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++
 	return c.requests.decide(r, Dispatched, nil)

@@ -33,6 +33,7 @@
 //	revocations  requests in flight that may be ended              │ participants: each says
 //	limits       flows with limits of their own                    │ its part in a statement
 //	inbox        the messages that the ledger leaves               │ and learns from the reply
+//	durations    how long requests take                            │
 //	loads        requests at each endpoint                         │
 //	buffer       what waits, against the fleet's caps for it       │
 //	bands        the pool, and what each priority may have of it   │

@@ -76,6 +76,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	}
 	delete(c.requests.inFlight, r.ID)
 	c.revocations.ended(r)
+	c.durations.ended(now, r)
 	c.limits.count(r.Flow, -1)
 	c.loads.depart(r)
 	if c.exchange.outage {

@@ -203,6 +203,9 @@ func (h *handover) state(_ time.Time, s *store.Statement) {
 	live, lost := h.fleet.members()
 	s.Members = max(h.bands.members(), live-lost)
 	s.Dead = append(s.Dead, h.fleet.dead...)
+	for _, run := range h.fleet.ended {
+		s.Ended = append(s.Ended, store.Run{Replica: run.ID, Incarnation: run.Incarnation})
+	}
 }
 
 func (h *handover) lost(now time.Time)     { h.rehome(now) }

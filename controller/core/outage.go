@@ -34,13 +34,15 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 	}
 }
 
-// share is this replica's part of a limit: an even one; where the limit
+// share is this replica's part of a limit, less what is in flight of replicas that take no
+// share: an even one; where the limit
 // does not divide, the first replicas by their ids get one more. It is nothing as long
 // as the others may not know that this replica held a lease.
 func (c *Core) share(now time.Time, limit int64) int64 {
 	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
 		return 0
 	}
+	limit = max(0, limit-c.bands.heldElsewhere(now))
 	sharing, before := c.handover.fleet.sharing()
 	members := int64(max(c.bands.members(), sharing)) // who started during the outage was never told
 	share := limit / members

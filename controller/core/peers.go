@@ -18,6 +18,7 @@ type peers struct {
 	byID    map[string]*peer // the others, also those that are not members and have a stream
 	sorted  []*peer          // by their ids
 	dead    []string
+	ended   []coordinator.Run
 	apart   []coordinator.Apart // who gossips and keeps another ledger
 	shards  *shard.Map
 	owners  []*peer // by shard
@@ -144,8 +145,12 @@ func (ps *peers) acknowledged(now time.Time, after time.Duration) bool {
 	return ps.self.holder && now.Sub(ps.attestedAt) >= after
 }
 
-// bury notes which replicas are believed dead: not this one, and none that lives.
+// bury notes which replicas are believed dead, and which runs have ended: not this one,
+// and none that lives.
 func (ps *peers) bury(m *coordinator.Members, live map[string]bool) {
+	ps.ended = slices.DeleteFunc(slices.Clone(m.Ended), func(run coordinator.Run) bool {
+		return run.ID == ps.self.id || live[run.ID] && ps.byID[run.ID].incarnation <= run.Incarnation
+	})
 	ps.dead = slices.DeleteFunc(slices.Clone(m.Dead), func(id string) bool { return id == ps.self.id || live[id] })
 }
 

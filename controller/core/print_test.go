@@ -104,6 +104,9 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 	if s.Register && s.Members > 1 {
 		fmt.Fprintf(out, " members %d", s.Members)
 	}
+	for _, run := range s.Ended {
+		fmt.Fprintf(out, " ended %s;", run.Replica)
+	}
 	for _, b := range s.Bands {
 		fmt.Fprintf(out, " band %d limit %d in flight %d queued %d;", b.Priority, b.Limit, b.InFlight, b.Queued)
 	}

@@ -63,6 +63,10 @@ type request struct {
 	policy  string
 	own     bool // this replica let it go in an outage, and the ledger does not hear of it
 
+	// durations: when it was dispatched, and its place among those in flight.
+	dispatched  time.Time
+	runningNode list.Node[*request]
+
 	// loads: where it counts, and with how many tokens.
 	endpoint string
 	tokens   int64

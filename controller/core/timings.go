@@ -13,8 +13,8 @@ import "time"
 //	an owner that stalls               PeerTimeout                                        0.5 s
 //	the ledger, connections refused    OutageAfter + MaxPause                             0.5 to 0.75 s
 //	the ledger, nothing answered       the same and a try more (the turn's timeout)       1 to 1.25 s
-//	a replica's slots                  half a Lease where all others state it dead, a     1.5 s, 3 s
-//	                                    Lease otherwise
+//	a replica's slots                  half a Lease where a peer saw its process end,     1.5 s, 10 min
+//	                                    KeepLost of the ledger at most otherwise
 //	a replica that only lost the       LostAfter until the others leave it its share,     0.2 s, 1 s
 //	 ledger                             OutageAfter until it takes it
 //
@@ -48,6 +48,10 @@ type Timings struct {
 	// FloatTurn is the least that a turn is taken to last when it is worked out how much
 	// float is needed: requests come in bursts.
 	FloatTurn time.Duration
+	// LongestKept is how long the longest of the requests that ended is remembered at
+	// least. What a lost replica held stays counted for as long as requests take; longer
+	// is safer where long requests are rare.
+	LongestKept time.Duration
 	// StaleAfter is how long a reply may take until what it says is no longer believed:
 	// it was this process that did not run. Half the lease.
 	StaleAfter time.Duration
@@ -104,6 +108,7 @@ type Timings struct {
 func DefaultTimings(lease time.Duration) Timings {
 	return Timings{
 		Lease: lease, IdleTurn: lease / 3, WaitingTurn: 25 * time.Millisecond, FreshFor: 3 * lease / 10, StaleAfter: lease / 2,
+		LongestKept: 5 * time.Minute,
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
 		CalmTurn: lease / 12, FloatUnstated: 32, FloatTurn: 25 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,

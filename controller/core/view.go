@@ -1,10 +1,12 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // View is the core as an operator sees it.
@@ -34,6 +36,9 @@ type View struct {
 	Shards *shard.Map
 	// Peers are the replicas this one knows, itself included, by their ids.
 	Peers []PeerView
+	// Lost are those whose leases ended without a sign that their requests did, as the
+	// ledger last told; what they held counts.
+	Lost []store.Lost
 	// Apart are replicas that gossip with this one and keep another ledger.
 	Apart []coordinator.Apart
 	// FailedPicks is how often a fairness policy failed to choose.
@@ -61,7 +66,7 @@ func (c *Core) View(now time.Time) View {
 		Now: c.exchange.clock.at(now), TurnTook: c.exchange.pace,
 		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
-		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart, Flows: c.queues.set.Flows(),
+		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart, Flows: c.queues.set.Flows(), Lost: slices.Clone(c.bands.lostForLong()),
 		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total, ByFloat: c.float.total},
 	}
 	if !c.exchange.leased.IsZero() {
@@ -85,9 +90,21 @@ func (c *Core) LedgerState() LedgerState { return c.exchange.state() }
 // Totals returns what the ledger last told of the fleet.
 func (c *Core) Totals() Totals { return c.bands.totals }
 
+// Lost are the replicas that are lost to the ledger, as it last told. It is valid until the
+// next event.
+func (c *Core) Lost() []store.Lost { return c.bands.lostForLong() }
+
 // InFlight returns how many requests the fleet has in flight, as last learnt.
 func (c *Core) InFlight() int64 {
 	return max(c.bands.totals.InFlight, int64(len(c.requests.inFlight)))
+}
+
+// LostInFlight is how many requests in flight are counted for lost replicas.
+func (v View) LostInFlight() (sum int64) {
+	for _, l := range v.Lost {
+		sum += l.Held
+	}
+	return sum
 }
 
 // Saturation is how full the pool is as the ledger counts, 1 being full; a pool

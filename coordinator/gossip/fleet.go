@@ -39,11 +39,22 @@ type Fleet struct {
 	settings  []coordinator.Setting
 	known     map[string]known     // who gossips
 	dead      map[string]time.Time // when they were noticed to be
+	ended     map[string]end       // the latest run whose process is known to have ended
 	suspected map[string]uint64    // incarnations that did not answer when their stream broke
 	refused   map[string]string
 	taken     error // another process has our id
 	dupes     chan error
 }
+
+// end is what is known of a run that has ended.
+type end struct {
+	incarnation uint64
+	at          time.Time
+}
+
+// rememberEnds is how long a run is named that has ended: as long as a ledger keeps what a
+// lost replica held, by default.
+const rememberEnds = 10 * time.Minute
 
 // known is a replica that gossips: what its metadata says, and its address for pings.
 // memberlist's own nodes may only be read inside its callbacks.
@@ -58,7 +69,7 @@ func New(cfg Config) (*Fleet, error) {
 	cfg = cfg.withDefaults()
 	f := &Fleet{
 		cfg: cfg, streams: cfg.Streams, ledger: cfg.Ledger, settings: cfg.Settings, changes: make(chan struct{}, 1), quit: make(chan struct{}),
-		known: make(map[string]known), dead: make(map[string]time.Time), suspected: make(map[string]uint64), refused: make(map[string]string),
+		known: make(map[string]known), dead: make(map[string]time.Time), ended: make(map[string]end), suspected: make(map[string]uint64), refused: make(map[string]string),
 		dupes: make(chan error, 1),
 	}
 	m, err := cfg.memberlist()
@@ -141,7 +152,7 @@ func (f *Fleet) duplicate(err error) {
 // Start implements coordinator.Fleet.
 func (f *Fleet) Start(h coordinator.Handler) {
 	f.handler = h
-	f.streams.Broken = f.suspect
+	f.streams.Broken, f.streams.Ended = f.suspect, f.noteEnd
 	f.streams.Start(h)
 	f.changed()
 	f.running.Go(f.follow)
@@ -263,6 +274,16 @@ func (f *Fleet) suspect(id string) {
 	f.changed()
 }
 
+// noteEnd notes that the process of a run has ended.
+func (f *Fleet) noteEnd(id string, incarnation uint64) {
+	f.mu.Lock()
+	if f.ended[id].incarnation <= incarnation {
+		f.ended[id] = end{incarnation, time.Now()}
+	}
+	f.mu.Unlock()
+	f.changed()
+}
+
 // follow reports changes to the handler.
 func (f *Fleet) follow() {
 	timer := time.NewTicker(time.Second)
@@ -277,7 +298,7 @@ func (f *Fleet) follow() {
 			f.recheck()
 		}
 		m := f.members()
-		if told && slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) && slices.Equal(m.Apart, last.Apart) {
+		if told && slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) && slices.Equal(m.Ended, last.Ended) && slices.Equal(m.Apart, last.Apart) {
 			continue
 		}
 		told = true
@@ -340,6 +361,14 @@ func (f *Fleet) members() coordinator.Members {
 		}
 		ms.Dead = append(ms.Dead, id)
 	}
+	for id, e := range f.ended {
+		if time.Since(e.at) > rememberEnds {
+			delete(f.ended, id)
+			continue
+		}
+		ms.Ended = append(ms.Ended, coordinator.Run{ID: id, Incarnation: e.incarnation})
+	}
+	slices.SortFunc(ms.Ended, func(a, b coordinator.Run) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(ms.Live, func(a, b coordinator.Member) int { return strings.Compare(a.ID, b.ID) })
 	slices.SortFunc(ms.Apart, func(a, b coordinator.Apart) int { return strings.Compare(a.ID, b.ID) })
 	slices.Sort(ms.Dead)

@@ -62,7 +62,7 @@ func firstWord(ctx context.Context, recv func() (*ticketpb.Message, error)) (*ti
 
 // run carries messages until the stream breaks. A newer stream with the same
 // replica takes the place of an older one.
-func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
+func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire, over *watched) error {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	c := &conn{
@@ -74,6 +74,7 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 		old.end(errors.New("a newer stream took its place"))
 	}
 	s.conns[c.peer] = c
+	m := s.members[c.peer]
 	s.mu.Unlock()
 	log := s.cfg.Logger.With(zap.String("peer", c.peer))
 	log.Info("ticket stream up")
@@ -93,6 +94,9 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire) error {
 	if current {
 		log.Info("ticket stream down", zap.Error(cause))
 		s.handler.StreamChanged(c.peer, false)
+		if m.Incarnation == c.incarnation && s.ctx.Err() == nil {
+			s.running.Go(func() { s.awaitEnd(m, over) })
+		}
 		s.Broken(c.peer)
 	}
 	return refused(cause)

@@ -16,7 +16,6 @@ import (
 	"time"
 
 	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/peer"
 
 	"github.com/weirflow/weir/coordinator"
 )
@@ -197,11 +196,7 @@ func (s *Streams) authenticate(ctx context.Context, replica string, incarnation 
 	if s.creds == nil {
 		return nil // nobody has to prove anything
 	}
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return errUnproven
-	}
-	info, ok := p.AuthInfo.(*identified)
+	info, ok := infoOf(ctx).AuthInfo.(*identified)
 	switch {
 	case !ok:
 		return errUnproven

@@ -10,6 +10,7 @@ import (
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
 
@@ -31,8 +32,10 @@ type Streams struct {
 	running sync.WaitGroup
 	creds   *peerCredentials // nil where no proof is needed
 	refused refusalLog
-	// Broken is called when a stream to a replica broke; set before Start.
+	// Broken is called when a stream to a replica broke, and Ended when it is proven that
+	// the process of a run has ended; set before Start.
 	Broken func(peer string)
+	Ended  func(peer string, incarnation uint64)
 
 	mu      sync.Mutex
 	ledger  string
@@ -52,7 +55,7 @@ type dial struct {
 func New(cfg Config) (*Streams, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Streams{
-		cfg: cfg.withDefaults(), ctx: ctx, cancel: cancel, Broken: func(string) {},
+		cfg: cfg.withDefaults(), ctx: ctx, cancel: cancel, Broken: func(string) {}, Ended: func(string, uint64) {},
 		ledger: cfg.Ledger, members: make(map[string]coordinator.Member), changed: make(chan struct{}),
 		conns: make(map[string]*conn), dials: make(map[string]*dial),
 	}
@@ -74,9 +77,11 @@ func (s *Streams) Start(h coordinator.Handler) {
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(4), grpc.ConnectionTimeout(handshake),
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: time.Second}),
 	}
+	var creds credentials.TransportCredentials = insecure.NewCredentials()
 	if s.creds != nil {
-		options = append(options, grpc.Creds(s.creds))
+		creds = s.creds
 	}
+	options = append(options, grpc.Creds(watching{creds}))
 	s.server = grpc.NewServer(options...)
 	ticketpb.RegisterTicketsServer(s.server, s)
 	s.running.Go(func() { _ = s.server.Serve(s.cfg.Listener) }) // returns when stopped
@@ -226,7 +231,7 @@ func (s *Streams) Connect(stream grpc.BidiStreamingServer[ticketpb.Message, tick
 	if err := stream.Send(s.hello(h.GetReplica())); err != nil {
 		return err
 	}
-	return s.run(stream.Context(), h, stream)
+	return s.run(stream.Context(), h, stream, infoOf(stream.Context()).conn)
 }
 
 // admit waits for a hello, and returns it if its sender may have a stream.
@@ -251,7 +256,7 @@ func (s *Streams) keepDialing(ctx context.Context, m coordinator.Member) {
 		creds = s.creds.to(m)
 	}
 	log := s.cfg.Logger.With(zap.String("peer", m.ID), zap.String("address", m.Address))
-	client, err := grpc.NewClient("passthrough:///"+m.Address, grpc.WithTransportCredentials(creds), grpc.WithNoProxy(),
+	client, err := grpc.NewClient("passthrough:///"+m.Address, grpc.WithTransportCredentials(watching{creds}), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
 		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: time.Second}))
 	if err != nil {
@@ -305,5 +310,5 @@ func (s *Streams) dialOnce(ctx context.Context, client *grpc.ClientConn, m coord
 	case h.GetIncarnation() != m.Incarnation:
 		return fmt.Errorf("replica %q runs anew, which gossip does not know yet", m.ID)
 	}
-	return s.run(ctx, h, stream)
+	return s.run(ctx, h, stream, infoOf(stream.Context()).conn)
 }

@@ -108,6 +108,9 @@ func (s *Server) mergeReplicas(parts []partOf[statePart]) []api.Replica {
 				r := of(a.ID)
 				r.Live, r.OtherLedger = true, &api.OtherLedger{Pool: a.Pool, Prefix: a.Prefix}
 			}
+			for _, l := range part.Lost { // gossip may have forgotten it
+				of(l.Replica).Lost = &api.Lost{InFlight: l.Held, Seconds: l.For.Seconds()}
+			}
 		}
 	}
 	list := make([]api.Replica, 0, len(all))

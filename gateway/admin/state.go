@@ -40,6 +40,7 @@ type statePart struct {
 	Shards     map[int][2]int64   `json:"shards"` // flows and what waits of them
 	Peers      []core.PeerView    `json:"peers"`
 	Apart      []apartPart        `json:"apart"`
+	Lost       []store.Lost       `json:"lost,omitempty"`
 	Endpoints  []endpoints.Status `json:"endpoints"`
 }
 
@@ -108,7 +109,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 		Version: s.cfg.Version, Started: s.started, Fingerprint: c.Fingerprint, Loaded: c.Loaded,
 		Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
 		Pool: v.Pool, Totals: v.Totals, Waiting: v.Waiting, InFlight: v.InFlight,
-		MapVersion: v.Shards.Version(), Peers: v.Peers, Shards: make(map[int][2]int64),
+		MapVersion: v.Shards.Version(), Peers: v.Peers, Lost: v.Lost, Shards: make(map[int][2]int64),
 		SpanMS: s.cfg.Traffic.Span().Milliseconds(),
 	}
 	total := s.cfg.Traffic.Totals()

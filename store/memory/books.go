@@ -273,8 +273,8 @@ func (bd *band) first() (*book, *offer) {
 	return nil, nil
 }
 
-// named returns the book of that name in the band of that priority, or nil.
-func named(bands []*band, priority int, policy string) *book {
+// bookNamed returns the book of that name in the band of that priority, or nil.
+func bookNamed(bands []*band, priority int, policy string) *book {
 	if bd := find(bands, priority); bd != nil {
 		return bd.named(policy)
 	}

@@ -2,36 +2,43 @@ package memory
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
-// begin starts a generation, in recovery: whatever the replicas stated is forgotten, and
-// the flows' counters are kept.
+// begin starts a generation, in recovery: whatever the replicas stated is forgotten, but
+// for what they held until they say so themselves, and the flows' counters are kept.
 func (l *Ledger) begin(now time.Time) {
-	for len(l.replicas) > 0 {
-		l.drop(l.replicas[0], now)
-	}
+	l.lose(slices.Clone(l.replicas), now)
 	l.offers = make(map[policies.TicketID]*offer)
 	l.generation = max(l.generation+1, uint64(now.UnixMicro()))
 	l.recovering, l.recovered, l.expected = true, now.Add(l.cfg.Recovery), 0
 }
 
-// expire drops every replica whose lease ran out.
+// expire takes the leases that ran out, and forgets the lost whose time is over.
 func (l *Ledger) expire(now time.Time) {
-	for _, r := range slices.Clone(l.replicas) {
+	var ended []*replica
+	for _, r := range l.replicas {
 		if !r.lease.After(now) {
-			l.drop(r, now)
+			ended = append(ended, r)
+		}
+	}
+	l.lose(ended, now)
+	for _, r := range slices.Clone(l.lost) {
+		if !r.until.After(now) {
+			l.free(r)
 		}
 	}
 }
 
 // replica returns the replica of that id if it has a lease, or nil.
-func (l *Ledger) replica(id string) *replica {
-	for _, r := range l.replicas {
+func (l *Ledger) replica(id string) *replica { return named(l.replicas, id) }
+
+// named returns the replica of that id, or nil.
+func named(replicas []*replica, id string) *replica {
+	for _, r := range replicas {
 		if r.id == id {
 			return r
 		}
@@ -44,24 +51,34 @@ func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *repl
 	if old != nil {
 		l.drop(old, now)
 	}
+	if lost := named(l.lost, s.Replica); lost != nil {
+		l.free(lost) // what it states now is the truth
+	}
 	r := &replica{id: s.Replica, incarnation: s.Incarnation, registered: s.Number, sent: s.ReadUpTo, seen: s.ReadUpTo}
 	if old != nil && old.incarnation == s.Incarnation {
 		r.batch = old.batch
 	}
-	at, _ := slices.BinarySearchFunc(l.replicas, r.id, func(other *replica, id string) int { return strings.Compare(other.id, id) })
-	l.replicas = slices.Insert(l.replicas, at, r)
+	insert(&l.replicas, r)
 	return r
 }
 
 // renew keeps the lease and the liveness the replica states of others.
 func (l *Ledger) renew(r *replica, s *store.Statement, now time.Time) {
 	r.last = s.Number
-	r.lease = now.Add(l.cfg.Lease)
+	r.lease, r.longest = now.Add(l.cfg.Lease), s.Longest
 	r.dead = append(r.dead[:0], s.Dead...)
 	l.expected = max(l.expected, s.Members)
+	for _, run := range s.Ended {
+		if ended := l.replica(run.Replica); ended != nil && ended != r && ended.incarnation <= run.Incarnation && l.silent(ended, now) {
+			l.drop(ended, now)
+		}
+		if lost := named(l.lost, run.Replica); lost != nil && lost.incarnation <= run.Incarnation {
+			l.free(lost)
+		}
+	}
 	for _, id := range s.Dead {
 		if dead := l.replica(id); dead != nil && dead != r && l.silent(dead, now) && l.statedDeadByAll(dead) {
-			l.drop(dead, now)
+			l.lose([]*replica{dead}, now)
 		}
 	}
 }
@@ -79,13 +96,19 @@ func (l *Ledger) statedDeadByAll(dead *replica) bool {
 	return true
 }
 
-// drop forgets a replica: its offers, what it held, and the charges of grants
-// it never read.
+// drop forgets a replica, and what it held.
 func (l *Ledger) drop(r *replica, now time.Time) {
+	l.end(r, now)
+	l.free(r)
+}
+
+// end ends a replica's lease: its offers go, and the charges of grants it never read go
+// back. What it held stays counted.
+func (l *Ledger) end(r *replica, now time.Time) {
 	for i := range r.unread {
 		m := &r.unread[i]
 		if m.Kind&store.Granted != 0 {
-			if b := named(l.bands, m.Priority, m.Policy); b != nil {
+			if b := bookNamed(l.bands, m.Priority, m.Policy); b != nil {
 				b.settle(m.Flow, -m.Charge, m.Counter, 0, now)
 			}
 		}
@@ -95,15 +118,10 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 	for i := range r.bands {
 		l.count(&r.bands[i], -1)
 	}
-	l.held -= r.held
-	l.float -= r.float
-	for id, n := range r.limited {
-		if m := l.limits[id]; m != nil {
-			m.held -= n
-		}
-	}
-	l.loads.drop(r)
-	r.bands, r.limited = nil, nil
+	l.float -= r.float // it may have spent them: what it held is in flight, for all that is known
+	r.float = 0
+	l.loads.end(r)
+	r.bands = nil
 	l.replicas = slices.DeleteFunc(l.replicas, func(other *replica) bool { return other == r })
 	l.relimit()
 }

@@ -21,11 +21,12 @@ type Ledger struct {
 	recovered  time.Time // when recovery ends at the latest
 	expected   int       // members to wait for
 
-	replicas []*replica // by id
+	replicas []*replica // with a lease, by id
+	lost     []*replica // without one, while what they held counts; by id
 	bands    []*band    // highest priority first
 	offers   map[policies.TicketID]*offer
 
-	held, queued, bytes int64     // over all replicas
+	held, queued, bytes int64     // over all replicas, held over the lost as well
 	float               int64     // the part of held that is not in flight
 	recalled            time.Time // when float was last recalled and had not been given since
 
@@ -54,6 +55,9 @@ func (l *Ledger) Wipe() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.begin(l.cfg.Clock())
+	for len(l.lost) > 0 {
+		l.free(l.lost[0])
+	}
 	l.bands = nil
 	clear(l.limits)
 }
@@ -106,7 +110,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	l.expire(now)
 
 	r := l.replica(s.Replica)
-	if r != nil && r.incarnation > s.Incarnation {
+	if lost := named(l.lost, s.Replica); r != nil && r.incarnation > s.Incarnation || lost != nil && lost.incarnation > s.Incarnation {
 		return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
 	}
 	if r != nil && r.incarnation == s.Incarnation {

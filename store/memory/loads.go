@@ -15,21 +15,27 @@ type endpoint struct {
 	name string
 	share
 	suggested int64 // when a grant was last suggested to go there: of equals, the earliest is next
-	replicas  int   // that state it
+	replicas  int   // with a lease that state it
 	index     int   // in loads.least
 }
 
 // share is what one replica has at an endpoint, or all.
 type share struct{ inFlight, tokens int64 }
 
-// loads are the endpoints' loads.
+// plus is the sum of two, or their difference.
+func (s share) plus(other share, sign int64) share {
+	return share{s.inFlight + sign*other.inFlight, s.tokens + sign*other.tokens}
+}
+
+// loads are the endpoints' loads, as far as a replica with a lease states them.
 type loads struct {
 	byName map[string]*endpoint
 	least  *heap.Heap[*endpoint]
+	lost   map[string]share // what lost replicas have at each; part of the endpoint's
 }
 
 func newLoads() loads {
-	return loads{byName: make(map[string]*endpoint), least: heap.New((*endpoint).before, func(e *endpoint) *int { return &e.index })}
+	return loads{byName: make(map[string]*endpoint), lost: make(map[string]share), least: heap.New((*endpoint).before, func(e *endpoint) *int { return &e.index })}
 }
 
 func (e *endpoint) before(other *endpoint) bool {
@@ -41,7 +47,7 @@ func (ls *loads) count(r *replica, name string, now share) {
 	before, known := r.loads[name]
 	e := ls.byName[name]
 	if e == nil {
-		e = &endpoint{name: name}
+		e = &endpoint{name: name, share: ls.lost[name]}
 		ls.byName[name] = e
 		ls.least.Push(e)
 	}
@@ -67,9 +73,14 @@ func (ls *loads) forget(r *replica, name string) {
 	e := ls.byName[name]
 	e.inFlight -= had.inFlight
 	e.tokens -= had.tokens
+	ls.unlist(e)
+}
+
+// unlist takes in that a replica lists the endpoint no more.
+func (ls *loads) unlist(e *endpoint) {
 	if e.replicas--; e.replicas == 0 {
 		ls.least.Remove(e)
-		delete(ls.byName, name)
+		delete(ls.byName, e.name)
 		return
 	}
 	ls.least.Fix(e)
@@ -122,11 +133,27 @@ func (ls *loads) suggest(r *replica, m *store.Message, now time.Time) {
 // store can count in fractions of a request.
 const wrap = 1 << 30
 
-// drop forgets a replica's loads.
-func (ls *loads) drop(r *replica) {
-	for name := range r.loads {
-		ls.forget(r, name)
+// end takes in that a replica's lease ended: it lists no endpoint, but what it had there
+// still counts.
+func (ls *loads) end(r *replica) {
+	for name, had := range r.loads {
+		ls.lost[name] = ls.lost[name].plus(had, 1)
+		ls.unlist(ls.byName[name])
 	}
+}
+
+// free stops counting what a replica without a lease had at endpoints.
+func (ls *loads) free(r *replica) {
+	for name, had := range r.loads {
+		if ls.lost[name] = ls.lost[name].plus(had, -1); ls.lost[name] == (share{}) {
+			delete(ls.lost, name)
+		}
+		if e := ls.byName[name]; e != nil {
+			e.share = e.plus(had, -1)
+			ls.least.Fix(e)
+		}
+	}
+	r.loads = nil
 }
 
 // totals lists all loads, the least first.

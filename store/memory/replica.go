@@ -14,6 +14,8 @@ type replica struct {
 	last        uint64 // the number of its last turn applied
 	batch       uint64 // the last batch of settlements applied
 	lease       time.Time
+	until       time.Time     // how long it counts at most, once it is lost
+	longest     time.Duration // as last stated
 	dead        []string
 
 	bands     []store.Band      // as last stated

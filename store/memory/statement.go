@@ -107,7 +107,7 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 	r.batch = s.Batch
 	for i := range s.Settlements {
 		st := &s.Settlements[i]
-		if b := named(l.bands, st.Priority, st.Policy); b != nil {
+		if b := bookNamed(l.bands, st.Priority, st.Policy); b != nil {
 			if st.Last > 0 {
 				b.spent(st, now)
 			} else {

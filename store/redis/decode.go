@@ -41,6 +41,10 @@ func (r *reader) integer(what string, v any) int64 {
 	return 0
 }
 
+func (r *reader) micros(what string, v any) time.Duration {
+	return time.Duration(r.integer(what, v)) * time.Microsecond
+}
+
 func (r *reader) number(what string, v any) float64 {
 	switch v := v.(type) {
 	case int64:

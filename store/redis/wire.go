@@ -9,20 +9,26 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "d86aa003"
+const ledgerFormat = "c7d23d1f"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 35+len(s.Dead)+7*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
+	args := make([]any, 0, 38+len(s.Dead)+2*len(s.Ended)+7*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
 	args = append(args, ledgerFormat)
-	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.Recovery.Microseconds(),
-		c.CounterKeep.Microseconds(), c.CountersKept, c.now)
+	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
+		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
 		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, s.Float, s.WantFloat,
-		flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders))
+		flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders),
+		s.Longest.Microseconds())
 	args = append(args, len(s.Dead))
 	for i := range s.Dead {
 		args = append(args, escape(s.Dead[i]))
+	}
+	args = append(args, len(s.Ended))
+	for i := range s.Ended {
+		m := &s.Ended[i]
+		args = append(args, escape(m.Replica), padded(m.Incarnation))
 	}
 	args = append(args, len(s.Bands))
 	for i := range s.Bands {
@@ -106,7 +112,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 19 {
+	if len(v) != 20 {
 		r.fail("reply", v)
 		return m
 	}
@@ -161,5 +167,17 @@ func (r *reader) reply(v []any) (m reply) {
 	}
 	m.loads = r.pairs("loads", v[17])
 	m.tokens = r.pairs("tokens", v[18])
+	for _, item := range r.list("lost", v[19]) {
+		f := r.list("lost", item)
+		if len(f) != 3 {
+			r.fail("lost", item)
+			break
+		}
+		m.Lost = append(m.Lost, store.Lost{
+			Replica: r.name("replica", f[0]),
+			Held:    r.integer("held", f[1]),
+			For:     r.micros("left", f[2]),
+		})
+	}
 	return m
 }

@@ -107,6 +107,7 @@ func normal(r *store.Reply) *store.Reply {
 	c.Revoke = append([]uint64{}, r.Revoke...)
 	c.Bands = append([]store.BandTotal{}, r.Bands...)
 	c.Loads = append([]store.Load{}, r.Loads...)
+	c.Lost = append([]store.Lost{}, r.Lost...)
 	return &c
 }
 
@@ -206,6 +207,10 @@ func (m *member) draw(h *history) *store.Statement {
 	if rapid.IntRange(0, 19).Draw(t, "suspects") == 0 {
 		s.Dead = []string{"r2"}
 	}
+	if rapid.IntRange(0, 9).Draw(t, "a process ended") == 0 {
+		s.Ended = []store.Run{{Replica: rapid.SampledFrom([]string{"r0", "r2"}).Draw(t, "of"), Incarnation: uint64(rapid.IntRange(0, 2).Draw(t, "run"))}}
+	}
+	s.Longest = time.Duration(rapid.SampledFrom([]int{0, 100, 2000}).Draw(t, "longest")) * time.Millisecond
 	s.Leave = rapid.IntRange(0, 29).Draw(t, "leaves") == 0
 	s.WantHolders = rapid.IntRange(0, 3).Draw(t, "asks for holders") == 0
 	for i := range s.Bands {

@@ -35,7 +35,9 @@ func leaseEnds(t *testing.T, l store.Ledger, clock *Clock) {
 	if r := b.turn(nil); r.Members != 1 {
 		t.Errorf("%d members after a's lease, want 1", r.Members)
 	}
-	want(t, "b after it: a's slot is free, a's offer gone", b.grants(), "g/1")
+	want(t, "b after it: a's slot still counts", b.grants(), "")
+	b.turn(ended("a", 1))
+	want(t, "a's process has ended: its slot is free, its offer gone", b.grants(), "g/1")
 	if r := a.turn(nil); r.Status != store.Register {
 		t.Errorf("status %v for a after its lease, want register", r.Status)
 	}
@@ -51,6 +53,7 @@ func unreadNotCharged(t *testing.T, l store.Ledger, clock *Clock) {
 	clock.Advance(Lease / 2)
 	b.turn(nil)
 	clock.Advance(Lease/2 + time.Millisecond)
+	b.turn(ended("a", 1))
 	b.turn(offers(b.offer(1, "f", 0)))
 	b.finish(1)
 	b.turn(nil)
@@ -111,6 +114,8 @@ func statedDead(t *testing.T, l store.Ledger, clock *Clock) {
 		t.Errorf("%d members when all others say so, want 2", r.Members)
 	}
 	a.turn(dead)
+	want(t, "its slot still counts: it may only have stopped", a.grants(), "")
+	a.turn(ended("c", 1))
 	want(t, "its slot is free", a.grants(), "g/1")
 }
 

@@ -11,16 +11,18 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// The lease and recovery of the ledgers under test.
+// The lease and recovery of the ledgers under test, and how long they keep what a lost
+// replica held.
 const (
 	Lease    = 3 * time.Second
 	Recovery = time.Second
+	KeepLost = time.Minute
 )
 
 // Timings returns the timings that a ledger under test must be made with. They
 // keep all counters: when exactly idle ones go is not part of the contract.
 func Timings() store.Timings {
-	return store.Timings{Lease: Lease, Recovery: Recovery, CounterKeep: time.Hour}
+	return store.Timings{Lease: Lease, KeepLost: KeepLost, Recovery: Recovery, CounterKeep: time.Hour}
 }
 
 // Factory makes an empty ledger of the timings above, whose clock is the given

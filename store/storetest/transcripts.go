@@ -31,6 +31,7 @@ import (
 //	       [float=1] [wants=2]       it keeps a permit, and has use for two
 //	       [batch=1]                 its settlements are those of a batch stated before
 //	       [times=1]                 so many turns, of which the last is printed
+//	       [longest=2s]              how long its requests took at most
 //	again a                          the last turn arrives once more
 //
 // Lines under turn are what it states beside what it has in flight:
@@ -44,6 +45,7 @@ import (
 //	load x 2, or load x gone
 //	sheddable 1 priority=-1 score=0
 //	dead b
+//	ended b
 func Transcripts(t *testing.T, folder string, factory Factory) {
 	datadriven.Walk(t, folder, func(t *testing.T, path string) {
 		clock := NewClock()
@@ -119,6 +121,15 @@ func (s *transcript) turn(t *testing.T, d *datadriven.TestData, p *party) string
 		st.Float, st.WantFloat = number(d, t, "float", 0), number(d, t, "wants", 0)
 		st.WantLoads, st.WantHolders = len(st.Loads) > 0 || d.HasArg("loads"), d.HasArg("holders")
 	})
+	if d.HasArg("longest") {
+		var text string
+		d.ScanArgs(t, "longest", &text)
+		longest, err := time.ParseDuration(text)
+		if err != nil {
+			d.Fatalf(t, "%v", err)
+		}
+		s.last.Longest = longest
+	}
 	if d.HasArg("batch") {
 		d.ScanArgs(t, "batch", &s.last.Batch)
 		p.batch = s.last.Batch
@@ -192,6 +203,9 @@ func printReply(out *strings.Builder, p *party, st *store.Statement, r *store.Re
 			fmt.Fprintf(out, " %s tokens", short(room.Tokens))
 		}
 		out.WriteString("\n")
+	}
+	for _, l := range r.Lost {
+		fmt.Fprintf(out, "lost: %s counts for %d, for %v at most\n", l.Replica, l.Held, l.For)
 	}
 	for _, l := range r.Loads {
 		fmt.Fprintf(out, "load of %s: %d\n", l.Endpoint, l.InFlight)
@@ -337,5 +351,7 @@ func (l *line) state(p *party, st *store.Statement) {
 		st.Sheddable = append(st.Sheddable, store.Sheddable{Seq: uint64(parse(about)), Priority: priority, Score: l.number("score", 0)})
 	case "dead":
 		st.Dead = append(st.Dead, about)
+	case "ended":
+		st.Ended = append(st.Ended, store.Run{Replica: about, Incarnation: 1})
 	}
 }

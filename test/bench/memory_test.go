@@ -25,7 +25,7 @@ func TestMillionFlows(t *testing.T) {
 	server := redistest.Start(t)
 	l, err := redis.Open(ctx, redis.Config{
 		URL: server.URL(), Timeout: 10 * time.Second,
-		Timings: store.Timings{CounterIdle: time.Second, CounterKeep: 2 * time.Second},
+		Timings: store.Timings{CounterKeep: 2 * time.Second},
 		KeyTTL:  3 * time.Second,
 	})
 	if err != nil {

@@ -17,6 +17,7 @@ type Fault string
 const (
 	Crash     Fault = "crash"      // a replica dies and comes back
 	Pause     Fault = "pause"      // a replica stops and goes on
+	Stop      Fault = "stop"       // a replica stops for longer than its lease
 	Wipe      Fault = "wipe"       // the ledger forgets everything
 	Rollback  Fault = "rollback"   // the ledger is as it was a while ago
 	Outage    Fault = "outage"     // the ledger is out of reach
@@ -28,7 +29,7 @@ const (
 	Strangers Fault = "strangers"  // who is no replica gossips
 )
 
-// Faults lists them all.
+// Faults lists those that happen to any fleet. Stop is for those whose requests take long.
 var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale, Strangers}
 
 // Break breaks the fleet on purpose, to prove that a check can fail.
@@ -76,8 +77,14 @@ func (f *fleet) plan(x Fault) {
 	case Pause:
 		begin = func() { f.dead++; n.pause(lasts) }
 		over("pause", func() { f.dead-- })
+	case Stop:
+		at += 2 * f.cfg.Service // how long requests take is known
+		lasts += lease
+		begin = func() { f.dead++; n.pause(lasts) }
+		over("stop", func() { f.dead-- })
 	case Wipe:
 		begin = func() {
+			f.forgetStopped()
 			f.ledger.Wipe()
 			clear(f.holders)
 		}
@@ -123,6 +130,28 @@ func (f *fleet) plan(x Fault) {
 		begin()
 		f.fault(x)
 	})
+}
+
+// forgetStopped notes which requests the ledger forgets for good, since their replica
+// cannot say that it has them.
+func (f *fleet) forgetStopped() {
+	for id := range f.flights {
+		if f.byID[id.Ingress].paused {
+			f.unknown[id] = true
+		}
+	}
+}
+
+// unknownFlights is how many requests are at the model servers that the ledger forgot.
+func (f *fleet) unknownFlights() (n int64) {
+	for id := range f.unknown {
+		if _, running := f.flights[id]; running {
+			n++
+		} else {
+			delete(f.unknown, id)
+		}
+	}
+	return n
 }
 
 // granted is how many grants the ledger may have given: also those that a paused

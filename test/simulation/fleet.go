@@ -91,6 +91,7 @@ type fleet struct {
 	severed    bool // messages were lost between two replicas for a while
 
 	flights map[policies.TicketID]string // at the model servers, by their endpoints
+	unknown map[policies.TicketID]bool   // those that a wiped ledger has not been told of
 	decided map[policies.TicketID]core.Outcome
 	service map[policies.FlowKey]float64 // grants for their weight
 	failed  error
@@ -143,7 +144,7 @@ func Run(cfg Config) (*Result, error) {
 	f := &fleet{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
-		holders: make(map[string]uint64), flights: make(map[policies.TicketID]string), decided: make(map[policies.TicketID]core.Outcome),
+		holders: make(map[string]uint64), flights: make(map[policies.TicketID]string), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
 		service: make(map[policies.FlowKey]float64), longest: cfg.longestWait(),
 	}
 	f.ledger = f.newLedger()

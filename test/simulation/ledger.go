@@ -32,7 +32,7 @@ func (f *fleet) record(s *store.Statement) {
 	c := *s
 	c.Dead, c.Bands, c.Withdrawn = slices.Clone(s.Dead), slices.Clone(s.Bands), slices.Clone(s.Withdrawn)
 	c.Offers, c.Settlements, c.Counters = slices.Clone(s.Offers), slices.Clone(s.Settlements), slices.Clone(s.Counters)
-	c.Loads = slices.Clone(s.Loads)
+	c.Loads, c.Ended = slices.Clone(s.Loads), slices.Clone(s.Ended)
 	f.history = append(f.history, applied{f.now, c})
 }
 

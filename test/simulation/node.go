@@ -25,6 +25,7 @@ type node struct {
 	core        *core.Core
 	incarnation uint64
 	seq         uint64
+	ended       uint64 // the run whose process ended last
 	alive       bool
 	ledgerCut   bool          // it cannot reach the ledger
 	offset      time.Duration // its clock is wrong by this
@@ -63,7 +64,7 @@ func (f *fleet) config(n *node) core.Config {
 	for _, flow := range f.cfg.Flows {
 		weights[flow.ID] = flow.Weight
 	}
-	timings := core.DefaultTimings(3 * time.Second)
+	timings := core.DefaultTimings(lease)
 	timings.FullPause, timings.PeerTimeout = f.cfg.FullPause, peerTimeout
 	return core.Config{
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
@@ -147,7 +148,7 @@ func (n *node) crash() {
 		return
 	}
 	f := n.fleet
-	n.alive = false
+	n.alive, n.ended = false, n.incarnation
 	n.deferred = nil
 	n.stopWakeups()
 	for id := range f.flights {
@@ -240,6 +241,8 @@ func (n *node) pump() {
 		})
 	}
 }
+
+const lease = 3 * time.Second
 
 const peerTimeout = 500 * time.Millisecond
 
@@ -335,6 +338,9 @@ func (n *node) members() {
 			})
 		} else if known {
 			m.Dead = append(m.Dead, other.id)
+			if other.ended > 0 && !n.fleet.cut[link{n.index, other.index}] { // the stream broke, and nobody listens
+				m.Ended = append(m.Ended, coordinator.Run{ID: other.id, Incarnation: other.ended})
+			}
 		}
 	}
 	for i := range n.fleet.strangers {

@@ -3,8 +3,10 @@ package simulation
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -149,6 +151,42 @@ func shortest(cfg Config, err error) error {
 		cfg.Replicas, cfg.Limit, cfg.Faults, cfg.Loss, cfg.MessageLoss, cfg.Cancel, cfg.Drift, err)
 }
 
+// TestStopped stops a replica for longer than its lease, with requests that take as long
+// and longer, beside other faults: what it has in flight counts all the while.
+func TestStopped(t *testing.T) {
+	seeds := uint64(200)
+	if testing.Short() {
+		seeds = 20
+	}
+	for seed := range seeds {
+		cfg := stopped(seed)
+		if _, err := Run(cfg); err != nil {
+			t.Error(shortest(cfg, err))
+		}
+	}
+}
+
+// stopped returns the run of a seed with a stopped replica.
+func stopped(seed uint64) Config {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	cfg := draw(seed)
+	cfg.Replicas = 2 + rng.IntN(3)
+	cfg.Limit = int64(cfg.Replicas + rng.IntN(5))
+	cfg.Service = time.Second << rng.IntN(4)
+	cfg.Length = 20*time.Second + 4*cfg.Service
+	cfg.Cancel, cfg.Drift = 0, false
+	cfg.Flows = nil
+	for i := range 3 {
+		cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
+	}
+	others := []Fault{Crash, Pause, Wipe, Rumour, Split, OneWay, Strangers}
+	cfg.Faults = []Fault{Stop}
+	for range rng.IntN(3) {
+		cfg.Faults = append(cfg.Faults, others[rng.IntN(len(others))])
+	}
+	return cfg
+}
+
 // TestSeedReplays runs a seed twice and compares what it measured.
 func TestSeedReplays(t *testing.T) {
 	cfg := draw(3)
@@ -204,6 +242,11 @@ func TestInvariantsCanBreak(t *testing.T) {
 				s.Bands[i].Limit++
 			}
 		}}, nil, 0},
+		{"capacity", Break{Statement: func(s *store.Statement) { // who stopped is taken for gone
+			for i := range 3 {
+				s.Ended = append(s.Ended, store.Run{Replica: nodeID(i), Incarnation: math.MaxUint64})
+			}
+		}}, []Fault{Stop}, 0},
 		{"one outcome", Break{Decision: func(d *core.Decision) bool { // a cancelled request is decided again
 			return d.Outcome != core.Dispatched
 		}}, nil, 0.2},
@@ -255,6 +298,9 @@ func TestInvariantsCanBreak(t *testing.T) {
 			if tc.invariant == "authority" { // there is float while not much is wanted
 				cfg.Limit = 12
 				cfg.Flows = append(cfg.Flows[2:], Flow{ID: "light", Weight: 1, Clients: 12, Light: true, Replicas: []int{0, 1, 2}})
+			}
+			if slices.Contains(tc.faults, Stop) {
+				cfg.Service, cfg.Length, cfg.Flows = 4*time.Second, 30*time.Second, cfg.Flows[:2]
 			}
 			if tc.invariant == "spread" {
 				cfg.Limit = 12 // so that a few requests make no difference

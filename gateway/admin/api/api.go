@@ -288,7 +288,10 @@ type Replica struct {
 	// OtherLedger is where its ledger is, if it keeps another one than the replica that was
 	// asked: they then share neither queues nor limits.
 	OtherLedger *OtherLedger `json:"other_ledger,omitempty"`
-	Shards      int          `json:"shards"`
+	// Lost is what it still counts for, if its lease in the ledger ended without a sign that
+	// its requests did.
+	Lost   *Lost `json:"lost,omitempty"`
+	Shards int   `json:"shards"`
 	// Waiting and InFlight are requests whose connections it holds, Queued what waits in
 	// its queues.
 	Waiting  int   `json:"waiting"`
@@ -298,6 +301,13 @@ type Replica struct {
 	// queues, TicketsHere requests of this one that wait in the other's.
 	TicketsThere int `json:"tickets_there"`
 	TicketsHere  int `json:"tickets_here"`
+}
+
+// Lost is what a lost replica counts for: so many requests in flight, and for how many more
+// seconds at most.
+type Lost struct {
+	InFlight int64   `json:"in_flight"`
+	Seconds  float64 `json:"seconds"`
 }
 
 // OtherLedger is where a replica says that its ledger is.

@@ -29,7 +29,7 @@ if recount or stated.number % 16 == 1 then
   for _, book in pairs(books) do
     for _, key in ipairs({ book.count, book.wait, book.idle }) do expire(key) end
   end
-  for _, key in ipairs({ root, base, LEASES, REPLICAS, BOOKS, BANDS, OFFERS, own_key(my_id), messages_key(my_id) }) do expire(key) end
+  for _, key in ipairs({ root, base, LEASES, REPLICAS, LOST, BOOKS, BANDS, OFFERS, own_key(my_id), messages_key(my_id) }) do expire(key) end
 end
 if stated.leave then
   drop(me)

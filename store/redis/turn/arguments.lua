@@ -6,33 +6,36 @@ local settings = {
   ttl = ARGV[2],
   publish = ARGV[3],
   lease = tonumber(ARGV[4]),
-  recovery = tonumber(ARGV[5]),
-  keep_for = tonumber(ARGV[6]),
-  counters_kept = tonumber(ARGV[7]),
-  now = ARGV[8],
+  keep_lost = tonumber(ARGV[5]),
+  recovery = tonumber(ARGV[6]),
+  keep_for = tonumber(ARGV[7]),
+  counters_kept = tonumber(ARGV[8]),
+  now = ARGV[9],
 }
 -- The statement.
 local stated = {
-  replica = ARGV[9],
-  incarnation = ARGV[10],
-  number = tonumber(ARGV[11]),
-  answered = tonumber(ARGV[12]),
-  generation = tonumber(ARGV[13]),
-  read_upto = tonumber(ARGV[14]),
-  members = tonumber(ARGV[15]),
-  register = ARGV[16] == '1',
-  full = ARGV[17] == '1',
-  alone = ARGV[18] == '1',
-  leave = ARGV[19] == '1',
-  batch = tonumber(ARGV[20]),
-  float = tonumber(ARGV[21]),
-  want_float = tonumber(ARGV[22]),
-  evicts = ARGV[23] == '1',
-  revoking = tonumber(ARGV[24]),
-  sheddable = ARGV[25],
-  wants_loads = ARGV[26] == '1',
-  wants_holders = ARGV[27] == '1',
+  replica = ARGV[10],
+  incarnation = ARGV[11],
+  number = tonumber(ARGV[12]),
+  answered = tonumber(ARGV[13]),
+  generation = tonumber(ARGV[14]),
+  read_upto = tonumber(ARGV[15]),
+  members = tonumber(ARGV[16]),
+  register = ARGV[17] == '1',
+  full = ARGV[18] == '1',
+  alone = ARGV[19] == '1',
+  leave = ARGV[20] == '1',
+  batch = tonumber(ARGV[21]),
+  float = tonumber(ARGV[22]),
+  want_float = tonumber(ARGV[23]),
+  evicts = ARGV[24] == '1',
+  revoking = tonumber(ARGV[25]),
+  sheddable = ARGV[26],
+  wants_loads = ARGV[27] == '1',
+  wants_holders = ARGV[28] == '1',
+  longest = tonumber(ARGV[29]),
   dead = {},
+  ended = {},
   bands = {},
   limited = {},
   loads = {},
@@ -42,12 +45,20 @@ local stated = {
   offers = {},
 }
 do
-  local at = 27
+  local at = 29
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
     stated.dead[i] = ARGV[at + i]
   end
   at = at + #stated.dead
+  at = at + 1
+  for i = 1, tonumber(ARGV[at]) do
+    stated.ended[i] = {
+      replica = ARGV[at + 1],
+      incarnation = ARGV[at + 2],
+    }
+    at = at + 2
+  end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
     stated.bands[i] = {

@@ -31,6 +31,7 @@ local OK, REGISTER = 0, 1
 local NO_OPINION, UNLIMITED = -1, 9007199254740992
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
 local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
+local LOST_FACTOR = 2
 local SENTINEL = '\31'        -- no name has a control character
 
 -- No integer and no number that the ledger keeps is that large; no flow is served as

@@ -9,6 +9,7 @@
 --   base                 hash  the fleet's state
 --   base:leases          zset  replicas by when their leases end
 --   base:replicas        hash  id -> record of every replica with a lease
+--   base:lost            hash  id -> record of every replica without one whose requests may be in flight still
 --   base:books           hash  book -> record
 --   base:bands           hash  priority -> record
 --   base:offers          hash  ticket -> record; granted ones until their owner has read so
@@ -28,6 +29,7 @@
 
 local LEASES = base .. ':leases'
 local REPLICAS = base .. ':replicas'
+local LOST = base .. ':lost'
 local BOOKS = base .. ':books'
 local BANDS = base .. ':bands'
 local OFFERS = base .. ':offers'

@@ -1,13 +1,13 @@
 -- Replicas that go, and generations that begin.
 
 local function forget_keys(id)
-  call('DEL', own_key(id), messages_key(id), limited_key(id))
+  call('DEL', own_key(id), messages_key(id))
   went[id] = nil
 end
 
--- Forget a replica: its offers, what it held, and the charges of grants it
--- never read.
-local function drop(r)
+-- End a replica's lease: its offers go, and the charges of grants it never read go
+-- back. What it held stays counted.
+local function end_lease(r)
   local unread = messages_to(r)
   for _, m in ipairs(unread) do
     if is_grant(m.kind) then
@@ -21,28 +21,62 @@ local function drop(r)
     local offer = offers[ticket]
     if offer and offer.owner == r.id and not offer.granted then remove(ticket, offer) end
   end
-  drop_limited(r)
-  drop_loads(r.id)
   forget_keys(r.id)
   call('HDEL', REPLICAS, r.id)
   call('ZREM', LEASES, r.id)
   replicas[r.id] = false
   recount = true
+  unlist_all(r.id)
 end
 
--- Forget those replicas, in the order of their ids: the sums that their charges
--- are taken off round alike wherever the same history is told.
-local function drop_all(ids)
+-- Stop counting what a replica without a lease held.
+local function free_held(id)
+  drop_limited(id)
+  drop_loads(id)
+  if not lost[id] then return end
+  call('HDEL', LOST, id)
+  lost[id], fleet.lost, recount = nil, fleet.lost - 1, true
+end
+
+-- Forget a replica, and what it held.
+local function drop(r)
+  end_lease(r)
+  free_held(r.id)
+end
+
+-- End the leases of those replicas without proof that their requests ended: a stopped
+-- process, or one that was cut off, may have them in flight still. What they held stays
+-- counted until there is evidence, or until so much time has passed that they cannot.
+-- It is done in the order of their ids: the sums that charges are taken off round alike
+-- wherever the same history is told.
+local function lose_all(ids)
+  local longest = 0
+  for _, r in pairs(every_replica()) do longest = math.max(longest, r and r.longest or 0) end
+  local ends = now + (longest > 0 and math.min(LOST_FACTOR * longest, settings.keep_lost) or settings.keep_lost)
   table.sort(ids)
   for _, id in ipairs(ids) do
-    if replica(id) then drop(replica(id)) else call('ZREM', LEASES, id) end
+    local r = replica(id)
+    if not r then
+      call('ZREM', LEASES, id)
+    else
+      local held = held_by(r)
+      end_lease(r)
+      if held == 0 then
+        free_held(id)
+      else
+        lost[id], fleet.lost = { incarnation = r.incarnation, held = held, ends = ends }, fleet.lost + 1
+        call('HSET', LOST, id, write_lost(lost[id]))
+        expire(LOST)
+      end
+    end
   end
 end
 
--- Begin a generation, in recovery: whatever the replicas stated is forgotten, and
--- what the flows were served stays on the books.
+-- Begin a generation, in recovery: whatever the replicas stated is forgotten, but for
+-- what they held until they say so themselves, and what the flows were served stays on
+-- the books.
 local function begin()
-  drop_all(call('HKEYS', REPLICAS))
+  lose_all(call('HKEYS', REPLICAS))
   save_books()
   for _, book in pairs(books) do
     for _, flow in ipairs(call('HKEYS', book.count)) do
@@ -57,6 +91,13 @@ local function begin()
   fleet.generation = math.max(fleet.generation + 1, now)
   fleet.recovering, fleet.recovered, fleet.expected = true, now + settings.recovery, 0
   replicas, recount = {}, true
+end
+
+-- Whether a replica has taken no turn for half its lease. A live one takes one every
+-- third: gossip may be cut where the ledger is not.
+local function is_silent(id)
+  local lease_end = id ~= my_id and tonumber(call('ZSCORE', LEASES, id) or nil)
+  return lease_end and lease_end - now <= settings.lease / 2
 end
 
 -- Whether every other replica believes this one dead.

@@ -76,15 +76,15 @@ local function count_limited(r, id, count)
   end
 end
 
-local function drop_limited(r)
-  for _, id in ipairs(call('HKEYS', limited_key(r.id))) do count_limited(r, id, 0) end
+local function drop_limited(holder)
+  for _, id in ipairs(call('HKEYS', limited_key(holder))) do count_limited({ id = holder }, id, 0) end
 end
 
 -- Add up anew what is in flight of flows with limits, once a second.
 function audit_limits()
   local held = {}
-  for id, r in pairs(every_replica()) do
-    local counts = r and call('HGETALL', limited_key(id)) or {}
+  for _, id in ipairs(holders()) do
+    local counts = call('HGETALL', limited_key(id))
     for i = 1, #counts, 2 do held[counts[i]] = (held[counts[i]] or 0) + tonumber(counts[i + 1]) end
     expire(limited_key(id))
   end

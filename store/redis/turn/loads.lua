@@ -1,5 +1,12 @@
 -- Loads of endpoints.
 
+-- What lost replicas have at an endpoint: it counts where another lists the endpoint.
+local function load_of_lost(endpoint)
+  local sum = 0
+  for id in pairs(lost) do sum = sum + tonumber(call('HGET', loads_key(id), endpoint) or 0) end
+  return sum
+end
+
 -- Set a replica's loads at endpoints, by name.
 local function count_loads(id, endpoints, counts)
   local key, written, new = loads_key(id), {}, false
@@ -8,6 +15,9 @@ local function count_loads(id, endpoints, counts)
     local count = counts[endpoint]
     before = before and tonumber(before)
     if before ~= count then
+      if not before and fleet.lost > 0 and not call('ZSCORE', LOAD, endpoint) then
+        call('ZADD', LOAD, exact(load_of_lost(endpoint)), endpoint)
+      end
       insert(written, endpoint)
       insert(written, exact(count))
       call('ZINCRBY', LOAD, exact(count - (before or 0)), endpoint)
@@ -37,36 +47,48 @@ local function count_tokens(id, endpoint, count)
   expire(TOKENS)
 end
 
--- Take an endpoint off a replica's list; one that no replica lists is gone.
+-- Forget what a replica has at an endpoint.
 local function forget_load(id, endpoint)
   local count = call('HGET', loads_key(id), endpoint)
   if not count then return end
   call('HDEL', loads_key(id), endpoint)
   count_tokens(id, endpoint, 0)
-  for other, r in pairs(every_replica()) do
-    if r and other ~= id and call('HEXISTS', loads_key(other), endpoint) == 1 then
-      call('ZINCRBY', LOAD, exact(-tonumber(count)), endpoint)
-      return
-    end
-  end
-  call('ZREM', LOAD, endpoint)
+  if call('ZSCORE', LOAD, endpoint) then call('ZINCRBY', LOAD, exact(-tonumber(count)), endpoint) end
 end
 
 local function drop_loads(id)
   for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do forget_load(id, endpoint) end
 end
 
+-- Take an endpoint off a replica's list; one that no replica lists is gone.
+local function unlist(id, endpoint)
+  for other, r in pairs(every_replica()) do
+    if r and other ~= id and call('HEXISTS', loads_key(other), endpoint) == 1 then return end
+  end
+  call('ZREM', LOAD, endpoint)
+end
+
+local function unlist_all(id)
+  for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do unlist(id, endpoint) end
+end
+
 -- Add the loads up anew, once a second.
 local function audit_loads()
   local before = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
   call('DEL', LOAD, TOKENS)
-  for id, r in pairs(every_replica()) do
-    local tokens = r and call('HGETALL', tokens_key(id)) or {}
+  for _, id in ipairs(holders()) do
+    local tokens = call('HGETALL', tokens_key(id))
     for i = 1, #tokens, 2 do call('HINCRBY', TOKENS, tokens[i], tokens[i + 1]) end
-    local loads = r and call('HGETALL', loads_key(id)) or {}
+    local loads = lost[id] and {} or call('HGETALL', loads_key(id))
     for i = 1, #loads, 2 do call('ZINCRBY', LOAD, loads[i + 1], loads[i]) end
     expire(loads_key(id))
     expire(tokens_key(id))
+  end
+  for id in pairs(lost) do
+    local loads = call('HGETALL', loads_key(id))
+    for i = 1, #loads, 2 do
+      if call('ZSCORE', LOAD, loads[i]) then call('ZINCRBY', LOAD, loads[i + 1], loads[i]) end
+    end
   end
   for i = 1, #before, 2 do
     if call('ZSCORE', LOAD, before[i]) then call('ZINCRBY', LOAD, exact(tonumber(before[i + 1]) % 1), before[i]) end

@@ -23,24 +23,39 @@ end
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.registered), exact(r.last), exact(r.batch), exact(r.sent),
     exact(r.read), exact(r.unread), exact(r.float), exact(r.want_float), flag(r.lent), r.dead, r.bands,
-    exact(r.revoking), r.sheddable }, FIELD)
+    exact(r.revoking), r.sheddable, exact(r.longest) }, FIELD)
 end
-local REPLICA_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local REPLICA_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_replica(s)
   local id, incarnation, registered, last, batch, sent, read, unread, float, want_float, lent, dead, bands,
-    revoking, sheddable = match(s, REPLICA_RECORD)
-  registered, last, batch, sent, read, unread, float, want_float, revoking =
+    revoking, sheddable, longest = match(s, REPLICA_RECORD)
+  registered, last, batch, sent, read, unread, float, want_float, revoking, longest =
     tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
-      tonumber(float), tonumber(want_float), tonumber(revoking)
+      tonumber(float), tonumber(want_float), tonumber(revoking), tonumber(longest)
   if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and registered and
     registered >= 0 and registered < LARGEST and last and last >= 0 and last < LARGEST and batch and
     batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and read and read >= 0 and
     read < LARGEST and unread and unread >= 0 and unread < LARGEST and float and float >= 0 and
     float < LARGEST and want_float and want_float >= 0 and want_float < LARGEST and revoking and
-    revoking >= 0 and revoking < LARGEST) then damaged('replica', s) end
+    revoking >= 0 and revoking < LARGEST and longest and longest >= 0 and
+    longest < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
     sent = sent, read = read, unread = unread, float = float, want_float = want_float, lent = lent == '1',
-    dead = dead, bands = bands, revoking = revoking, sheddable = sheddable }
+    dead = dead, bands = bands, revoking = revoking, sheddable = sheddable, longest = longest }
+end
+
+-- A lost replica, and until when what it held counts.
+local function write_lost(r)
+  return concat({ r.incarnation, exact(r.held), exact(r.ends) }, FIELD)
+end
+local LOST_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local function read_lost(s)
+  local incarnation, held, ends = match(s, LOST_RECORD)
+  held, ends =
+    tonumber(held), tonumber(ends)
+  if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and held and held >= 0 and
+    held < LARGEST and ends and ends >= 0 and ends < LARGEST) then damaged('lost', s) end
+  return { incarnation = incarnation, held = held, ends = ends }
 end
 
 -- A band's totals, of a replica or of the fleet.
@@ -144,13 +159,14 @@ end
 
 -- The fleet's state: its generation and its totals.
 local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
-  'held', 'queued', 'bytes', 'members', 'float', 'askers', 'lent', 'recalled', 'totals' }
+  'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'totals' }
 local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
   local changed = {}
   local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
     exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
-    exact(r.members), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled), r.totals }
+    exact(r.members), exact(r.lost), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled),
+    r.totals }
   for i, name in ipairs(STATE_FIELDS) do
     if texts[i] ~= loaded[i] then
       insert(changed, name)
@@ -163,27 +179,27 @@ end
 local function load_state()
   loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    float, askers, lent, recalled, totals =
+    lost, float, askers, lent, recalled, totals =
     loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
-      loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16]
+      loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17]
   if not generation and call('EXISTS', base) == 0 then return nil end
-  generation, recovered, expected, counted, audited, held, queued, bytes, members, float, askers, lent,
+  generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
     recalled =
     tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
-      tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(float), tonumber(askers),
-      tonumber(lent), tonumber(recalled)
+      tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
+      tonumber(askers), tonumber(lent), tonumber(recalled)
   if not (generation and generation >= 0 and generation < LARGEST and recovered and recovered >= 0 and
     recovered < LARGEST and expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and
     counted < LARGEST and audited and audited >= 0 and audited < LARGEST and held and held >= 0 and
     held < LARGEST and queued and queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and
-    bytes < LARGEST and members and members >= 0 and members < LARGEST and float and float >= 0 and
-    float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
-    lent < LARGEST and recalled and recalled >= 0 and
+    bytes < LARGEST and members and members >= 0 and members < LARGEST and lost and lost >= 0 and
+    lost < LARGEST and float and float >= 0 and float < LARGEST and askers and askers >= 0 and
+    askers < LARGEST and lent and lent >= 0 and lent < LARGEST and recalled and recalled >= 0 and
     recalled < LARGEST) then damaged('state', tostring(generation)) end
   return { generation = generation, recovering = recovering == '1', recovered = recovered,
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
-    queued = queued, bytes = bytes, members = members, float = float, askers = askers, lent = lent,
-    recalled = recalled, totals = totals }
+    queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
+    lent = lent, recalled = recalled, totals = totals }
 end
 
 -- The reply.
@@ -193,7 +209,9 @@ local function write_reply(r)
     b.in_flight, b.limit, exact(b.largest) } end
   local rooms = {}
   for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.priority, b.in_flight, exact(b.tokens) } end
+  local lost = {}
+  for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes,
     r.members, bands, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke, rooms, r.loads,
-    r.tokens }
+    r.tokens, lost }
 end

@@ -35,7 +35,7 @@ local function answer(status, r)
   local reply = {
     status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
     held = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {},
-    loads = {}, tokens = {},
+    loads = {}, tokens = {}, lost = {},
     float = r and r.float or 0, float_limit = 0, float_share = 0,
   }
   if not r then return reply end
@@ -52,6 +52,8 @@ local function answer(status, r)
     if band.queued > 0 and (not lowest or priority < lowest) then lowest = priority end
   end
   reply.lowest = lowest or 0
+  for id, l in pairs(lost) do insert(reply.lost, { replica = id, held = l.held, left = l.ends - now }) end
+  table.sort(reply.lost, function(a, b) return a.replica < b.replica end)
   reply.messages = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
   return reply
 end

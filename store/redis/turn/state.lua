@@ -9,7 +9,7 @@ local function expire(key) call('PEXPIRE', key, settings.ttl) end
 -- The fleet's state; its totals are of what its replicas state.
 local fleet = load_state() or {
   generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
-  held = 0, queued = 0, bytes = 0, members = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '',
+  held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '',
 }
 fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
@@ -53,6 +53,24 @@ local function every_replica()
   return replicas
 end
 
+-- Replicas without a lease whose requests may be in flight still, by id.
+local lost = {}
+if fleet.lost > 0 then
+  local flat = call('HGETALL', LOST)
+  for i = 1, #flat, 2 do lost[flat[i]] = read_lost(flat[i + 1]) end
+  if #flat / 2 ~= fleet.lost then damaged('lost', #flat / 2) end
+end
+
+-- The ids of all that hold something.
+local function holders()
+  local ids = {}
+  for id, r in pairs(every_replica()) do
+    if r then insert(ids, id) end
+  end
+  for id in pairs(lost) do insert(ids, id) end
+  return ids
+end
+
 -- What the replica stated of its bands; few turns ask it of others.
 local function bands_of(r)
   r.totals = r.totals or read_totals(r.bands)
@@ -87,6 +105,7 @@ end
 local function count_fleet()
   fleet.counted, fleet.members, fleet.held, fleet.queued, fleet.bytes, fleet.bands = now, 0, 0, 0, 0, {}
   fleet.float, fleet.askers, fleet.lent = 0, 0, 0
+  for _, r in pairs(lost) do fleet.held = fleet.held + r.held end
   for id, r in pairs(every_replica()) do
     if r then
       fleet.members = fleet.members + 1

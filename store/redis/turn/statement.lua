@@ -16,7 +16,10 @@ if #ended > 0 then
     if tonumber(ended[i + 1]) < now - 86400e6 then damaged('lease', ended[i]) end -- its key would be gone
     insert(ids, ended[i])
   end
-  drop_all(ids)
+  lose_all(ids)
+end
+for id, r in pairs(lost) do
+  if r.ends <= now then free_held(id) end
 end
 
 -- The turn ends here: everything is as it was stated before. What is forgotten with a
@@ -31,7 +34,8 @@ local function finish(status, r)
 end
 
 local me = replica(my_id)
-if me and me.incarnation > stated.incarnation then
+local past = lost[my_id]
+if me and me.incarnation > stated.incarnation or past and past.incarnation > stated.incarnation then
   finish()
   return redis.error_reply('SUPERSEDED a later process has taken the id')
 end
@@ -71,17 +75,16 @@ if stated.register and stated.alone and stated.generation == fleet.generation th
 end
 if stated.register then
   local applied = me and me.incarnation == stated.incarnation and me.batch or 0
-  if me then
-    drop(me)
-  else -- what is left of a record that was lost would be taken for this one's
-    drop_limited({ id = my_id })
-    drop_loads(my_id)
-    forget_keys(my_id)
-  end
+  if me then end_lease(me) end
+  -- What it states now is the truth, and what is left of a record that is not there would
+  -- be taken for this one's.
+  unlist_all(my_id)
+  free_held(my_id)
+  forget_keys(my_id)
   me = {
     id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
     sent = stated.read_upto, read = stated.read_upto, unread = 0, float = 0, want_float = 0, lent = false, dead = '',
-    bands = '', revoking = 0, sheddable = '',
+    bands = '', revoking = 0, sheddable = '', longest = 0,
   }
   replicas[my_id], unread, recount = me, {}, true
 elseif not known then
@@ -95,13 +98,16 @@ end
 me.last, me.dirty, me.dead = stated.number, true, concat(stated.dead, ITEM)
 call('ZADD', LEASES, exact(now + settings.lease), my_id)
 if stated.register then call('HSET', REPLICAS, my_id, write_replica(me)) end
-me.revoking, me.sheddable = stated.revoking, stated.sheddable
+me.revoking, me.sheddable, me.longest = stated.revoking, stated.sheddable, stated.longest
 fleet.expected = math.max(fleet.expected, stated.members)
+for _, run in ipairs(stated.ended) do
+  local r = is_silent(run.replica) and replica(run.replica)
+  if r and r.incarnation <= run.incarnation then drop(r) end
+  local gone = lost[run.replica]
+  if gone and gone.incarnation <= run.incarnation then free_held(run.replica) end
+end
 for _, id in ipairs(stated.dead) do
-  -- Whoever lives says something every third of its lease: gossip may be cut
-  -- where the ledger is not.
-  local lease_end = id ~= my_id and tonumber(call('ZSCORE', LEASES, id) or nil)
-  if lease_end and lease_end - now <= settings.lease / 2 and replica(id) and stated_dead_by_all(id) then drop(replica(id)) end
+  if is_silent(id) and replica(id) and stated_dead_by_all(id) then lose_all({ id }) end
 end
 
 count_in(me, -1)
@@ -171,6 +177,7 @@ end
 local endpoints, loads_at = {}, {}
 for _, st in ipairs(stated.loads) do
   if st.in_flight < 0 then
+    if call('HEXISTS', loads_key(my_id), st.endpoint) == 1 then unlist(my_id, st.endpoint) end
     forget_load(my_id, st.endpoint)
   else
     if not loads_at[st.endpoint] then insert(endpoints, st.endpoint) end
@@ -181,7 +188,10 @@ end
 count_loads(my_id, endpoints, loads_at)
 if stated.register or stated.full then
   for _, endpoint in ipairs(call('HKEYS', loads_key(my_id))) do
-    if not loads_at[endpoint] then forget_load(my_id, endpoint) end
+    if not loads_at[endpoint] then
+      unlist(my_id, endpoint)
+      forget_load(my_id, endpoint)
+    end
   end
 end
 if now - fleet.audited >= RECOUNT_AFTER or now < fleet.audited then

@@ -141,7 +141,7 @@ func unquoted(escape string) string {
 // types are the Go types of what is decoded.
 var types = map[string]reflect.Type{
 	"store.Message": reflect.TypeFor[store.Message](), "store.Wakeup": reflect.TypeFor[store.Wakeup](),
-	"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](),
+	"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](), "store.Lost": reflect.TypeFor[store.Lost](),
 	"reply": reflect.TypeFor[store.Reply](),
 }
 
@@ -149,7 +149,7 @@ var types = map[string]reflect.Type{
 func decoded(r *Record, f *Field, from string) string {
 	what := fmt.Sprintf("%q, %s", strings.ReplaceAll(f.Name, "_", " "), from)
 	call := map[Kind]string{
-		Name: "name", Int: "integer", Count: "integer", Float: "number", FloatText: "number", Flag: "flag",
+		Name: "name", Int: "integer", Count: "integer", Float: "number", FloatText: "number", Flag: "flag", Micros: "micros",
 		Ticket: "ticket", Padded: "integer", Pairs: "pairs",
 	}[f.Kind]
 	value := "r." + call + "(" + what + ")"

@@ -53,6 +53,7 @@ const Meaning = 1
 var Keys = []Key{
 	{"leases", "zset", "", "replicas by when their leases end"},
 	{"replicas", "hash", "", "id -> record of every replica with a lease"},
+	{"lost", "hash", "", "id -> record of every replica without one whose requests may be in flight still"},
 	{"books", "hash", "", "book -> record"},
 	{"bands", "hash", "", "priority -> record"},
 	{"offers", "hash", "", "ticket -> record; granted ones until their owner has read so"},
@@ -84,6 +85,7 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "queued", Kind: Count},
 	{Name: "bytes", Kind: Count},
 	{Name: "members", Kind: Count},
+	{Name: "lost", Kind: Count},
 	{Name: "float", Kind: Count},
 	{Name: "askers", Kind: Count},   // replicas that have use for float
 	{Name: "lent", Kind: Count},     // replicas that may have some
@@ -139,6 +141,14 @@ var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []
 	{Name: "bands", Kind: Items, Of: &Total},
 	{Name: "revoking", Kind: Count},
 	{Name: "sheddable", Kind: Items, Of: &Sheddable},
+	{Name: "longest", Kind: Count},
+}}
+
+// Lost is a replica whose lease ended without evidence that its requests did.
+var Lost = Record{Name: "lost", Doc: "A lost replica, and until when what it held counts.", Fields: []Field{
+	{Name: "incarnation", Kind: Padded},
+	{Name: "held", Kind: Count},
+	{Name: "ends", Kind: Count},
 }}
 
 // Book is a band's account under one policy.
@@ -191,13 +201,14 @@ var Wakeup = Record{Name: "wakeup", Go: "store.Wakeup", Doc: "What wakes a repli
 }}
 
 // Kept are the records that a ledger is kept in, by the key or field they are in.
-var Kept = []*Record{&Offer, &Replica, &Total, &Sheddable, &Book, &Band, &Limit, &Message, &Wakeup}
+var Kept = []*Record{&Offer, &Replica, &Lost, &Total, &Sheddable, &Book, &Band, &Limit, &Message, &Wakeup}
 
 // Settings are the ledger's, with every turn.
 var Settings = Record{Name: "settings", Go: "settings", Doc: "The ledger's settings.", Fields: []Field{
 	{Name: "ttl", Kind: Text, Go: "ttl"},         // of every key, in milliseconds
 	{Name: "publish", Kind: Text, Go: "publish"}, // PUBLISH, or SPUBLISH on a cluster
 	{Name: "lease", Kind: Micros, Go: "Lease"},
+	{Name: "keep_lost", Kind: Micros, Go: "KeepLost"},
 	{Name: "recovery", Kind: Micros, Go: "Recovery"},
 	{Name: "keep_for", Kind: Micros, Go: "CounterKeep"},
 	{Name: "counters_kept", Kind: Count, Go: "CountersKept"},
@@ -225,7 +236,12 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	{Name: "sheddable", Kind: Items, Go: "Sheddable", Of: &Sheddable},
 	{Name: "wants_loads", Kind: Flag, Go: "WantLoads"},
 	{Name: "wants_holders", Kind: Flag, Go: "WantHolders"},
+	{Name: "longest", Kind: Micros, Go: "Longest"},
 	{Name: "dead", Kind: List, Go: "Dead", Each: Name},
+	{Name: "ended", Kind: List, Go: "Ended", Of: &Record{Go: "store.Run", Fields: []Field{
+		{Name: "replica", Kind: Name, Go: "Replica"},
+		{Name: "incarnation", Kind: Padded, Go: "Incarnation"},
+	}}},
 	{Name: "bands", Kind: List, Go: "Bands", Of: &Record{Go: "store.Band", Fields: []Field{
 		{Name: "total", Kind: One, Of: &Total},
 		{Name: "policy", Kind: Name, Go: "Policy"},
@@ -311,4 +327,9 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	}}},
 	{Name: "loads", Kind: Pairs, Go: "loads"},
 	{Name: "tokens", Kind: Pairs, Go: "tokens"},
+	{Name: "lost", Kind: List, Go: "Lost", Of: &Record{Name: "lost_reply", Go: "store.Lost", Fields: []Field{
+		{Name: "replica", Kind: Name, Go: "Replica"},
+		{Name: "held", Kind: Int, Go: "Held"},
+		{Name: "left", Kind: Micros, Go: "For"},
+	}}},
 }}

@@ -1,0 +1,54 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/internal/list"
+	"github.com/weirflow/weir/store"
+)
+
+// durations is how long requests took of late: the ledger must know for how long those of
+// a replica that is lost may go on.
+type durations struct {
+	bystander
+	timings *Timings
+
+	running list.List[*request] // in flight, oldest first
+	longest [2]time.Duration    // of those that ended, in this period and in the one before
+	period  time.Time           // when this one began
+}
+
+func (d *durations) began(now time.Time, r *request) {
+	r.dispatched, r.runningNode.Value = now, r
+	d.running.PushBack(&r.runningNode)
+}
+
+func (d *durations) ended(now time.Time, r *request) {
+	r.runningNode.Remove()
+	d.turnOver(now)
+	d.longest[0] = max(d.longest[0], now.Sub(r.dispatched))
+}
+
+// turnOver begins a period when it is time.
+func (d *durations) turnOver(now time.Time) {
+	switch since := now.Sub(d.period); {
+	case since >= 2*d.timings.LongestKept:
+		d.longest, d.period = [2]time.Duration{}, now
+	case since >= d.timings.LongestKept:
+		d.longest, d.period = [2]time.Duration{0, d.longest[0]}, now
+	}
+}
+
+// The durations are a participant.
+
+// state says how long the longest took. As long as none has ended that is not known: those
+// in flight may have just begun.
+func (d *durations) state(now time.Time, s *store.Statement) {
+	d.turnOver(now)
+	if s.Longest = max(d.longest[0], d.longest[1]); s.Longest == 0 {
+		return
+	}
+	if oldest, any := d.running.Front(); any {
+		s.Longest = max(s.Longest, now.Sub(oldest.dispatched))
+	}
+}
