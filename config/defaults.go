@@ -14,7 +14,7 @@ func newFile() *File {
 	f.FlowControl.DefaultRequestTTL = lasting(time.Minute)
 	f.FlowControl.UsageLimitPolicyPluginRef = usagelimit.StaticType
 	f.Weir = Weir{
-		Pool: "default", Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9090", AccessLog: "off",
+		Pool: "default", Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9090", AccessLog: "off", MetricsNames: "weir",
 		MaxBody: 32 << 20, DrainTimeout: lasting(30 * time.Second), MaxFlows: 10_000,
 		Discovery: Discovery{DNSInterval: lasting(5 * time.Second)},
 		Metrics:   Metrics{Interval: lasting(50 * time.Millisecond), Server: "vllm"},

@@ -59,6 +59,7 @@ var flags = []Flag{
 	{Name: "tls-cert", Group: GroupRequests, paths: []string{"weir.tls.cert"}},
 	{Name: "tls-key", Group: GroupRequests, paths: []string{"weir.tls.key"}},
 	{Name: "access-log", Group: GroupRequests, Takes: "which", paths: []string{"weir.accessLog"}},
+	{Name: "metrics-names", Group: GroupRequests, Takes: "names", paths: []string{"weir.metricsNames"}},
 	{Name: "pprof", Group: GroupRequests, paths: []string{"weir.pprof"}},
 	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},
 	{Name: "memory-budget", Group: GroupRequests, paths: []string{"weir.memoryBudget"}},

@@ -9,6 +9,7 @@ type Weir struct {
 	Admin             string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging"`
 	AdminTokenFile    string      `yaml:"adminTokenFile,omitempty" file:"yes" doc:"File with the token that the address for operators asks for, but by probes; read at each request. None by default"`
 	AccessLog         string      `yaml:"accessLog,omitempty" doc:"Which requests get a line of JSON on standard output: off, refused, all, or sample:PART such as sample:0.01"`
+	MetricsNames      string      `yaml:"metricsNames,omitempty" oneof:"weir|llm-d|both" doc:"Names of the metrics of flow control: weir's, llm-d's (llm_d_epp_...), or both"`
 	PProf             bool        `yaml:"pprof,omitempty" doc:"Serve profiles of the process at the address for operators"`
 	TLS               TLS         `yaml:"tls,omitempty" doc:"TLS on the address for requests"`
 	ExtProc           ExtProc     `yaml:"extProc,omitempty" doc:"Envoy's external processing"`

@@ -263,7 +263,6 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 func (x *envoyStream) responded(h *extproc.HttpHeaders) {
 	x.phase = receivingResponse
 	x.session.begun.Store(true)
-	x.record.responded = time.Now()
 	contentType := ""
 	for _, header := range h.GetHeaders().GetHeaders() {
 		switch header.GetKey() {
@@ -276,7 +275,7 @@ func (x *envoyStream) responded(h *extproc.HttpHeaders) {
 	if x.unreached != "" {
 		x.session.unreached(errors.New(x.unreached))
 	}
-	x.session.respond(contentType, nil)
+	x.session.respond(x.status, contentType, nil)
 }
 
 // streamed takes in a part of the response's body.
@@ -298,7 +297,7 @@ func (x *envoyStream) pass(b *extproc.HttpBody) error {
 // send answers a part of the response; the last one ends the stream.
 func (x *envoyStream) send(m *extproc.ProcessingResponse, last bool) error {
 	if last {
-		x.phase, x.over = done, true
+		x.phase, x.over, x.session.whole = done, true, true
 	}
 	return x.stream.Send(m)
 }

@@ -100,7 +100,7 @@ func New(cfg Config) *Gateway {
 	}
 	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger)}
 	if cfg.Metrics != nil {
-		cfg.Metrics.budget, cfg.Metrics.log = g.budget, cfg.AccessLog
+		cfg.Metrics.budget, cfg.Metrics.log, cfg.Metrics.table = g.budget, cfg.AccessLog, g.flows
 	}
 	g.SetTenants(cfg.Tenants)
 	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others

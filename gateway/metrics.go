@@ -35,6 +35,8 @@ type Metrics struct {
 	overBounds  *prometheus.CounterVec
 	unknown     prometheus.Counter
 	fresh       prometheus.Counter
+	requests    *requestMetrics
+	config      *configMetrics
 	described   map[string]*prometheus.Desc
 
 	mu     sync.Mutex
@@ -46,6 +48,7 @@ type Metrics struct {
 	pool    *endpoints.Pool
 	budget  *budget
 	log     *accesslog.Log
+	table   *flowTable
 }
 
 type decisionKey struct {
@@ -63,7 +66,9 @@ type decision struct {
 func NewMetrics(pool string) *Metrics {
 	constant := prometheus.Labels{"inference_pool": pool}
 	m := &Metrics{
-		flows: make(map[string]time.Time),
+		flows:    make(map[string]time.Time),
+		requests: newRequestMetrics(constant),
+		config:   newConfigMetrics(constant),
 		answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_http_requests_total", ConstLabels: constant,
 			Help: "HTTP requests answered, by status. 499 is a client that went away before its answer.",
@@ -139,6 +144,7 @@ func NewMetrics(pool string) *Metrics {
 	describe("fleet_tickets_held", "Waiting requests of other replicas in the queues of this one.")
 	describe("fleet_shard_moves_total", "Changes of the map of shards to replicas.")
 	describe("access_log_lines_lost_total", "Lines of the request log that were not written, since its reader does not keep up.")
+	describe("requests_in_flight", "Requests in flight that came in by this replica, by their flow.", "fairness_id", "priority")
 	describe("memory_budget_bytes", "Memory that requests may take which are being read or wait at this replica.")
 	describe("memory_budget_used_bytes", "The part of it that they take.")
 	describe("endpoints", "Endpoints that can be used.")
@@ -154,13 +160,6 @@ func (m *Metrics) WatchEndpoints(p *endpoints.Pool) { m.pool = p }
 
 // Watch makes the metrics report the controller's state at every scrape.
 func (m *Metrics) Watch(c *controller.Controller) { m.watched = c }
-
-// answered counts an HTTP answer.
-func (m *Metrics) answered(code int) {
-	if m != nil {
-		m.answers.WithLabelValues(strconv.Itoa(code)).Inc()
-	}
-}
 
 // revoked counts a request that was revoked, before or after its answer began.
 func (m *Metrics) revoked(begun bool) {
@@ -254,6 +253,7 @@ func (m *Metrics) forget(now time.Time) {
 		if now.Sub(seen) >= labelIdle {
 			delete(m.flows, id)
 			m.waits.DeletePartialMatch(prometheus.Labels{"fairness_id": id})
+			m.requests.forget(id)
 		}
 	}
 	m.cached.Range(func(key, _ any) bool {
@@ -293,7 +293,7 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown, m.fresh}
+	return append(append(m.requests.collectors(), m.config.collectors()...), m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown, m.fresh)
 }
 
 // Collect implements prometheus.Collector.
@@ -311,6 +311,17 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	}
 	if m.log != nil {
 		send("access_log_lines_lost_total", prometheus.CounterValue, float64(m.log.Lost()))
+	}
+	if m.table != nil {
+		inFlight := make(map[policies.FlowKey]int64)
+		m.table.each(func(key policies.FlowKey, e flowEntry) {
+			if e.inFlight > 0 {
+				inFlight[policies.FlowKey{ID: m.flowLabel(key.ID), Priority: key.Priority}] += e.inFlight
+			}
+		})
+		for key, n := range inFlight {
+			send("requests_in_flight", prometheus.GaugeValue, float64(n), key.ID, strconv.Itoa(key.Priority))
+		}
 	}
 	if m.watched == nil {
 		return

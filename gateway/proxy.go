@@ -212,6 +212,9 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		var dial *net.OpError
 		if r.Context().Err() != nil || !errors.As(err, &dial) || dial.Op != "dial" {
+			if r.Context().Err() == nil {
+				s.gateway.cfg.Metrics.upstreamFailed(s.slot.Address(), brokeOff)
+			}
 			return nil, fmt.Errorf("model server %s: %w", s.slot.Address(), err)
 		}
 		s.unreached(err)
@@ -234,12 +237,11 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 		return nil, err
 	}
 	s.response = res.Body
-	s.record.responded = time.Now()
 	if res.StatusCode < http.StatusOK {
 		return nil, fmt.Errorf("answered with status %03d, which ends no request", res.StatusCode)
 	}
 	s.dropBody() // no other server will be asked
-	res.Body = &answerBody{session: s, ReadCloser: s.respond(res.Header.Get("Content-Type"), res.Body)}
+	res.Body = &answerBody{session: s, ReadCloser: s.respond(res.StatusCode, res.Header.Get("Content-Type"), res.Body)}
 	return res, nil
 }
 
@@ -256,8 +258,11 @@ func (b *answerBody) Read(p []byte) (int, error) {
 		b.session.watch.expect(errBetweenBytes, b.session.timeouts.BetweenBytes)
 	}
 	n, err := b.ReadCloser.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		b.session.broke = true
+	switch {
+	case errors.Is(err, io.EOF):
+		b.session.whole = true
+	case err != nil:
+		b.session.breakOff()
 	}
 	b.begun = b.begun || n > 0
 	b.session.watch.relax() // what the client takes its time for is not the server's fault

@@ -37,7 +37,6 @@ type record struct {
 
 	flow             policies.FlowKey // as it was queued, once that is known
 	objective, model string
-	declared         bool // the objective
 
 	enqueued  time.Time     // when it came to flow control; zero before
 	waited    time.Duration // in flow control, once that is over
@@ -47,6 +46,7 @@ type record struct {
 	endpoint  string
 	responded time.Time // when the model server's answer began; zero before
 	tokens    tokens
+	held      time.Duration // the slot, once it is given back
 
 	reason string // why the gateway ended it: a refusal's code
 }
@@ -145,7 +145,7 @@ const noticeable = 2 * time.Millisecond
 // over ends a request's record: with the status of its answer it goes to the metrics and,
 // if it is to be logged, to the request log.
 func (g *Gateway) over(r *record, status int) {
-	g.cfg.Metrics.answered(status)
+	g.cfg.Metrics.over(r, status)
 	if !g.cfg.AccessLog.Wants(r.reason != "") {
 		return
 	}

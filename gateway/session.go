@@ -45,7 +45,8 @@ type session struct {
 	usage      *usageReader
 	begun      atomic.Bool // the client has been answered something
 	failure    error       // why there is no answer to pass on
-	broke      bool        // the answer broke off
+	whole      bool        // the server's answer came to its end
+	broke      bool        // it broke off
 	stalled    bool        // the client takes nothing of it
 }
 
@@ -233,7 +234,8 @@ func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bo
 func (s *session) placeAt(e *endpoints.Endpoint) {
 	s.giveBack()
 	s.slot = e.Claim(s.in.inputTokens + s.in.outputTokens)
-	s.gateway.cfg.Controller.Place(&s.request, e.Address())
+	s.record.endpoint = e.Address()
+	s.gateway.cfg.Controller.Place(&s.request, s.record.endpoint)
 }
 
 // moved notes that the request went to another endpoint than the one it was placed at,
@@ -243,20 +245,37 @@ func (s *session) moved(to *endpoints.Endpoint, cause error) {
 	s.slot = first.Move(to)
 	s.record.endpoint = to.Address()
 	s.gateway.cfg.Controller.Place(&s.request, s.record.endpoint)
+	s.gateway.cfg.Metrics.upstreamFailed(first.Address(), unreachable)
 	first.Unreachable(cause)
 }
 
 // unreached notes that the request's endpoint could not be connected to.
 func (s *session) unreached(cause error) {
 	if s.slot != nil {
+		s.gateway.cfg.Metrics.upstreamFailed(s.slot.Address(), failureOf(cause))
 		s.slot.Unreachable(cause)
 		s.slot = nil
 	}
 }
 
+// failureOf is the kind of a failure for which an endpoint is to be left.
+func failureOf(cause error) string {
+	switch {
+	case errors.Is(cause, errFirstByte):
+		return noAnswer
+	case errors.Is(cause, errBetweenBytes):
+		return stalled
+	}
+	return unreachable
+}
+
 // respond begins the answer: it is read for usage, and charged as it comes. The body is
 // nil where Envoy passes it on.
-func (s *session) respond(contentType string, body io.ReadCloser) *usageReader {
+func (s *session) respond(status int, contentType string, body io.ReadCloser) *usageReader {
+	s.record.responded = time.Now()
+	if status >= 500 {
+		s.gateway.cfg.Metrics.upstreamFailed(s.record.endpoint, status5xx)
+	}
 	if s.slot != nil {
 		s.slot.Answered()
 	}
@@ -264,6 +283,15 @@ func (s *session) respond(contentType string, body io.ReadCloser) *usageReader {
 		s.gateway.cfg.Controller.Progress(&s.request, u)
 	})
 	return s.usage
+}
+
+// breakOff notes that the server's answer broke off, unless it is this side that ended it.
+func (s *session) breakOff() {
+	if s.broke || s.ctx.Err() != nil {
+		return
+	}
+	s.broke = true
+	s.gateway.cfg.Metrics.upstreamFailed(s.record.endpoint, brokeOff)
 }
 
 // over is the bound that the request went beyond, or nil.
@@ -311,7 +339,8 @@ func (s *session) end() {
 	if s.dispatched.IsZero() {
 		return
 	}
-	held := time.Since(s.dispatched)
+	held := max(time.Since(s.dispatched), 1)
+	s.record.held = held
 	usage := s.cost(over, held)
 	s.gateway.drain.learn(held)
 	s.entry.end(usage, held)
@@ -324,7 +353,7 @@ func (s *session) end() {
 // cutOff is why an answer that had begun broke off; empty if it did not.
 func (s *session) cutOff(over *bound) string {
 	switch {
-	case !s.begun.Load():
+	case !s.begun.Load() || s.whole && over == nil:
 		return ""
 	case over != nil:
 		return over.refusal.code

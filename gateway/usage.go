@@ -71,7 +71,7 @@ func (u *usageReader) usage() controller.Usage {
 
 // tokens are what a model server counted for a request, or what was counted for it.
 type tokens struct {
-	known           bool
+	known, streamed bool
 	in, cached, out int64
 	first           time.Time // when the answer's first part came; zero before
 }
@@ -79,7 +79,7 @@ type tokens struct {
 // tokens returns what there is to tell of the answer.
 func (u *usageReader) tokens() tokens {
 	used := u.usage()
-	return tokens{known: used.Known && u.in.counted, in: u.prompt, cached: u.cached, out: used.OutputTokens, first: u.first}
+	return tokens{known: used.Known && u.in.counted, streamed: u.stream, in: u.prompt, cached: u.cached, out: used.OutputTokens, first: u.first}
 }
 
 // Read implements io.Reader.

@@ -33,6 +33,7 @@ func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.
 func (r *reloader) reload() {
 	plan, warnings, err := r.load()
 	if err != nil {
+		r.figures.ConfigRefused()
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
 		r.console.Note(api.ConfigRefused, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
 		if plan, err = r.plan.WithKeys(); err != nil {
@@ -50,6 +51,7 @@ func (r *reloader) reload() {
 		r.log.Warn("configuration reloaded, but changes to addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
 	if err := r.controller.Reconfigure(policyOptions(plan)...); err != nil {
+		r.figures.ConfigRefused()
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
 		return
 	}

@@ -70,6 +70,7 @@ type replica struct {
 	log  *zap.Logger
 
 	metrics    *prometheus.Registry
+	figures    *gateway.Metrics
 	fleet      *gossip.Fleet // nil for a replica that does not gossip
 	controller *controller.Controller
 	objectives objectives.Table
@@ -109,6 +110,7 @@ func (r *replica) open(ctx context.Context) error {
 		return err
 	}
 	metrics := gateway.NewMetrics(cfg.Pool)
+	r.figures = metrics
 	r.traffic = traffic.NewLog()
 	r.metrics = prometheus.NewRegistry()
 	r.metrics.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(build.Read()))
@@ -158,7 +160,7 @@ func (r *replica) open(ctx context.Context) error {
 	return nil
 }
 
-// show makes a configuration the one that operators are told of.
+// show makes a configuration the one that operators and metrics are told of.
 func (r *replica) show(plan *config.Plan) error {
 	text, err := plan.Show()
 	if err != nil {
@@ -168,6 +170,7 @@ func (r *replica) show(plan *config.Plan) error {
 	if err != nil {
 		return err
 	}
+	r.figures.ConfigRead(print)
 	r.shown.Store(&admin.Configuration{
 		YAML: string(text), Files: plan.Files(), Loaded: time.Now(), Fingerprint: print, Weight: plan.Flows.Weight, Limit: plan.Flows.Limit,
 	})
@@ -222,7 +225,7 @@ func (r *replica) join(ctx context.Context, ledger store.Ledger, incarnation uin
 // cancel then tells.
 func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 	cfg := &r.plan.File.Weir
-	address := gateway.NewAdmin(r.gateway, r.metrics)
+	address := gateway.NewAdmin(r.gateway, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)))
 	address.Mount(r.console)
 	if cfg.PProf {
 		address.ServeProfiles()

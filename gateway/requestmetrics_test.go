@@ -1,0 +1,222 @@
+package gateway
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os/exec"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/policies"
+)
+
+// TestTokensByTenant wants the tokens counted for each tenant to be those that the model
+// servers say, for plain and streamed answers.
+func TestTokensByTenant(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		usage := `"usage":{"prompt_tokens":100,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":60}}`
+		if r.Header.Get("X-Stream") == "" {
+			_, _ = fmt.Fprintf(w, "{%s}", usage)
+			return
+		}
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 7 {
+			_, _ = fmt.Fprint(w, "data: {\"choices\":[]}\n\n")
+		}
+		_, _ = fmt.Fprintf(w, "data: {%s}\n\ndata: [DONE]\n\n", usage)
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 20, upstream.URL)
+	const each = 100
+	var all sync.WaitGroup
+	for i := range 2 * each {
+		all.Go(func() {
+			headers := []string{flowHeaders[0], []string{"a", "b"}[i%2]}
+			if i%4 < 2 {
+				headers = append(headers, "X-Stream", "yes")
+			}
+			r.post(t, "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"`+strings.Repeat("word ", 100)+`"}]}`, headers...)
+		})
+	}
+	all.Wait()
+	r.server.Close() // once all requests are over
+	for direction, tokens := range map[string]float64{"in": 100, "cached": 60, "out": 7} {
+		for _, flow := range []string{"a", "b"} {
+			if got := testutil.ToFloat64(r.metrics.requests.tokens.WithLabelValues(flow, "0", direction)); got != each*tokens {
+				t.Errorf("tenant %s, %s: %v tokens counted, the servers say %v", flow, direction, got, each*tokens)
+			}
+		}
+	}
+	if got := testutil.ToFloat64(r.metrics.requests.slots.WithLabelValues("a", "0")); got <= 0 {
+		t.Errorf("slots were held for %v s", got)
+	}
+	want := map[string]uint64{"first_token": 2 * each, "duration": 2 * each, "token_interval": each}
+	for name, n := range want {
+		if got := observations(t, r, "weir_request_"+name+"_seconds"); got != n {
+			t.Errorf("%s was observed %d times, want %d", name, got, n)
+		}
+	}
+}
+
+// observations counts those of a histogram.
+func observations(t *testing.T, r *rig, name string) (n uint64) {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.metrics)
+	families, err := registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				n += m.GetHistogram().GetSampleCount()
+			}
+		}
+	}
+	return n
+}
+
+// TestUpstreamErrors wants failures of a model server to be told apart.
+func TestUpstreamErrors(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or its end is not noticed
+		switch r.Header.Get("X-Fail") {
+		case "status":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "silence":
+			<-r.Context().Done()
+		case "middle":
+			_, _ = w.Write([]byte("{"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		default:
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	for _, c := range []struct{ fail, kind string }{{"status", "status_5xx"}, {"silence", "no_answer"}, {"middle", "broke_off"}, {"begin", "broke_off"}} {
+		r := newRigWith(t, 4, nil, bounded(Timeouts{FirstByte: 50 * time.Millisecond}), upstream.URL)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(chat))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Fail", c.fail)
+		if res, err := r.client.Do(req); err == nil {
+			_, _ = new(bytes.Buffer).ReadFrom(res.Body)
+			_ = res.Body.Close()
+		}
+		r.server.Close()
+		if n := testutil.ToFloat64(r.metrics.requests.upstream.WithLabelValues(strings.TrimPrefix(upstream.URL, "http://"), c.kind)); n != 1 || testutil.CollectAndCount(r.metrics.requests.upstream) != 1 {
+			t.Errorf("a server that fails by %s: %v of %s, %d kinds in all", c.fail, n, c.kind, testutil.CollectAndCount(r.metrics.requests.upstream))
+		}
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	address := l.Addr().String()
+	_ = l.Close()
+	r := newRig(t, 4, "http://"+address)
+	r.post(t, "/v1/chat/completions", chat)
+	r.server.Close()
+	if n := testutil.ToFloat64(r.metrics.requests.upstream.WithLabelValues(address, "unreachable")); n != 1 {
+		t.Errorf("a server that cannot be connected to: %v", n)
+	}
+	if n := testutil.ToFloat64(r.metrics.requests.refused.WithLabelValues("upstream_unreachable", "0")); n != 1 {
+		t.Errorf("its request was counted as refused %v times", n)
+	}
+}
+
+// TestRequestLabelsAreBounded wants what clients make up to fill no memory.
+func TestRequestLabelsAreBounded(t *testing.T) {
+	m := NewMetrics("p")
+	for i := range 3000 {
+		r := &record{arrived: time.Now(), flow: policies.FlowKey{ID: fmt.Sprint("flow-", i)}, model: fmt.Sprint("model-", i), held: 1}
+		r.tokens = tokens{known: true, in: 1, out: 1, first: time.Now()}
+		m.over(r, 200)
+		m.upstreamFailed(fmt.Sprint("server-", i), status5xx)
+	}
+	for name, c := range map[string]struct {
+		of   prometheus.Collector
+		most int
+	}{
+		"tokens": {m.requests.tokens, 3 * (maxFlowLabels + 1)}, "slots": {m.requests.slots, maxFlowLabels + 1},
+		"duration": {m.requests.duration, maxModelLabels + 1}, "errors": {m.requests.upstream, maxEndpointLabels + 1},
+	} {
+		if n := testutil.CollectAndCount(c.of); n != c.most {
+			t.Errorf("%s: %d series, want %d", name, n, c.most)
+		}
+	}
+	for id := range m.flows {
+		m.flows[id] = time.Now().Add(-labelIdle)
+	}
+	m.forgot = time.Time{}
+	m.over(&record{flow: policies.FlowKey{ID: "new"}, held: 1}, 200)
+	if n := testutil.CollectAndCount(m.requests.tokens); n != 6 {
+		t.Errorf("%d series of tokens once the flows are idle, want those of the new one and of the others", n)
+	}
+}
+
+// TestMetricNames wants metrics of flow control under the names that were asked for, and
+// each set of them to be one that Prometheus takes.
+func TestMetricNames(t *testing.T) {
+	r := newRig(t, 4, newModelServer(t))
+	r.post(t, "/v1/chat/completions", chat)
+	r.post(t, "/v1/chat/completions", "{")
+	r.server.Close()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(r.metrics)
+	for _, c := range []struct {
+		names    MetricNames
+		has, not []string
+	}{
+		{WeirNames, []string{"weir_flow_control_requests_total{"}, []string{"llm_d_epp_", "inference_extension_"}},
+		{
+			LLMDNames,
+			[]string{
+				`llm_d_epp_flow_control_requests_total{inference_pool="test",outcome="Dispatched",priority="0"} 1`,
+				`llm_d_epp_flow_control_pool_saturation{inference_pool="test",stage="effective"}`,
+				`llm_d_epp_flow_control_request_queue_duration_seconds_bucket{fairness_id="default-flow",`,
+				`inference_extension_scheduler_attempts_total{inference_pool="test",status="success"} 1`,
+				"weir_tokens_total{", "weir_flow_control_limit{",
+			},
+			[]string{"weir_flow_control_requests_total", "weir_flow_control_pool_saturation"},
+		},
+		{BothNames, []string{"weir_flow_control_requests_total{", "llm_d_epp_flow_control_requests_total{", "weir_flow_control_pool_saturation{"}, nil},
+	} {
+		page := httptest.NewRecorder()
+		promhttp.HandlerFor(Named(registry, c.names), promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		text := page.Body.String()
+		for _, want := range c.has {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %s is not there", c.names, want)
+			}
+		}
+		for _, gone := range c.not {
+			if strings.Contains(text, gone) {
+				t.Errorf("%s: %s is there", c.names, gone)
+			}
+		}
+		needs.Tool(t, "promtool")
+		check := exec.Command("promtool", "check", "metrics")
+		check.Stdin = strings.NewReader(text)
+		out, err := check.CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if !strings.HasSuffix(strings.TrimSpace(line), "should not contain abbreviated units") || !strings.HasPrefix(line, "llm_d_") { // it takes the d for days
+				t.Errorf("%s: %v: %s", c.names, err, line)
+			}
+		}
+	}
+}
