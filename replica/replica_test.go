@@ -310,6 +310,9 @@ func TestAdminToken(t *testing.T) {
 	}
 	check("/healthz", "", 200)
 	check("/readyz", "", 200)
+	check("/", "", 200) // a page without figures, which asks for the token
+	check("/console/app.js", "", 200)
+	check("/console/../v1/pool", "", 401)
 	check("/v1/pool", "", 401)
 	check("/metrics", "Bearer second", 401)
 	check("/metrics", "Basic first", 401)

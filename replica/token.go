@@ -6,13 +6,16 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"github.com/weirflow/weir/gateway/admin"
 )
 
 // guarded lets requests pass that carry the token that the file holds at the time, and
-// those of probes, which carry none. While the file holds none, nobody else passes.
+// those of probes and of a browser that loads the console's files, which carry none. While
+// the file holds none, nobody else passes.
 func guarded(tokenFile string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" {
+		if r.URL.Path == "/healthz" || r.URL.Path == "/readyz" || admin.IsConsole(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}

@@ -59,7 +59,7 @@ func TestClient(t *testing.T) {
 	if s, err := c.Config(ctx, api.Query{}); err != nil || s.YAML == "" || len(s.Replicas) != 2 {
 		t.Errorf("configuration: %v, %v", s, err)
 	}
-	m.Note(api.LedgerWiped, "ledger", "gone")
+	m.Note(api.LedgerWiped, api.Severe, "ledger", "gone")
 	if e, err := c.Events(ctx, api.Query{Kind: api.LedgerWiped}); err != nil || len(e.Events) != 1 || e.Events[0].Replicas[0] != "a" {
 		t.Errorf("events: %v, %v", e, err)
 	}

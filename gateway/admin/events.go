@@ -41,8 +41,8 @@ func (e *events) all() []api.Event {
 }
 
 // Note adds an event of this replica.
-func (s *Server) Note(kind, subject, text string) {
-	s.events.add(api.Event{At: time.Now(), Kind: kind, Subject: subject, Text: text, Replicas: []string{s.cfg.Replica}})
+func (s *Server) Note(kind, severity, subject, text string) {
+	s.events.add(api.Event{At: time.Now(), Kind: kind, Severity: severity, Subject: subject, Text: text, Replicas: []string{s.cfg.Replica}})
 }
 
 func (s *Server) eventList(ctx context.Context, q *query) (*api.Events, error) {
@@ -93,8 +93,8 @@ type seen struct {
 // happened is what lies between two looks.
 func happened(before, after *seen) []api.Event {
 	var all []api.Event
-	note := func(kind, subject, format string, args ...any) {
-		all = append(all, api.Event{Kind: kind, Subject: subject, Text: fmt.Sprintf(format, args...)})
+	note := func(kind, severity, subject, format string, args ...any) {
+		all = append(all, api.Event{Kind: kind, Severity: severity, Subject: subject, Text: fmt.Sprintf(format, args...)})
 	}
 	ledgerEvents(&before.view, &after.view, note)
 	peerEvents(&before.view, &after.view, note)
@@ -102,7 +102,7 @@ func happened(before, after *seen) []api.Event {
 	return all
 }
 
-type noting func(kind, subject, format string, args ...any)
+type noting func(kind, severity, subject, format string, args ...any)
 
 // ledgerWords say what a state of the ledger means.
 var ledgerWords = map[core.LedgerState]string{
@@ -113,18 +113,22 @@ var ledgerWords = map[core.LedgerState]string{
 	core.Superseded:  "has lost its id to another process",
 }
 
+var ledgerSeverity = map[core.LedgerState]string{
+	core.Registering: api.Info, core.Connected: api.Info, core.Slow: api.Warning, core.Outage: api.Severe, core.Superseded: api.Severe,
+}
+
 func ledgerEvents(before, after *core.View, note noting) {
 	if before.Ledger != after.Ledger {
-		note(api.LedgerState, after.Replica, "%s %s", after.Replica, ledgerWords[after.Ledger])
+		note(api.LedgerState, ledgerSeverity[after.Ledger], after.Replica, "%s %s", after.Replica, ledgerWords[after.Ledger])
 	}
 	if before.Generation != 0 && after.Generation != 0 && before.Generation != after.Generation {
-		note(api.LedgerWiped, "ledger", "the ledger had lost what it knew, and was told anew")
+		note(api.LedgerWiped, api.Severe, "ledger", "the ledger had lost what it knew, and was told anew")
 	}
 	if b, a := before.Pool.Limit, after.Pool.Limit; (b == 0) != (a == 0) && b < store.Unlimited && a < store.Unlimited {
 		if a == 0 {
-			note(api.LimitChanged, "pool", "the pool takes nothing: all endpoints are full, cannot be read or are gone")
+			note(api.LimitChanged, api.Severe, "pool", "the pool takes nothing: all endpoints are full, cannot be read or are gone")
 		} else {
-			note(api.LimitChanged, "pool", "the pool takes requests again")
+			note(api.LimitChanged, api.Info, "pool", "the pool takes requests again")
 		}
 	}
 }
@@ -140,9 +144,9 @@ func peerEvents(before, after *core.View, note noting) {
 		b, known := was[p.ID]
 		switch {
 		case p.Live && (!known || !b.Live):
-			note(api.ReplicaJoined, p.ID, "%s joined", p.ID)
+			note(api.ReplicaJoined, api.Info, p.ID, "%s joined", p.ID)
 		case p.Live && known && b.Incarnation != 0 && b.Incarnation != p.Incarnation:
-			note(api.ReplicaJoined, p.ID, "%s runs anew", p.ID)
+			note(api.ReplicaJoined, api.Info, p.ID, "%s runs anew", p.ID)
 		case !p.Live && b.Live:
 			gone(&b, &p, note)
 		}
@@ -157,9 +161,9 @@ func peerEvents(before, after *core.View, note noting) {
 // gone notes a replica that lives no longer.
 func gone(before, after *core.PeerView, note noting) {
 	if before.Leaving || after.Leaving {
-		note(api.ReplicaLeft, before.ID, "%s left", before.ID)
+		note(api.ReplicaLeft, api.Info, before.ID, "%s left", before.ID)
 	} else {
-		note(api.ReplicaLost, before.ID, "%s is lost", before.ID)
+		note(api.ReplicaLost, api.Severe, before.ID, "%s is lost", before.ID)
 	}
 }
 
@@ -173,16 +177,16 @@ func endpointEvents(before, after []endpoints.Status, note noting) {
 		delete(was, e.URL)
 		switch {
 		case !known:
-			note(api.EndpointJoined, e.Name, "%s joined the pool", e.Name)
+			note(api.EndpointJoined, api.Info, e.Name, "%s joined the pool", e.Name)
 		case b.Healthy && !e.Healthy:
-			note(api.EndpointEjected, e.Name, "%s cannot be reached, and gets nothing", e.Name)
+			note(api.EndpointEjected, api.Severe, e.Name, "%s cannot be reached, and gets nothing", e.Name)
 		case !b.Healthy && e.Healthy:
-			note(api.EndpointBack, e.Name, "%s can be reached again", e.Name)
+			note(api.EndpointBack, api.Info, e.Name, "%s can be reached again", e.Name)
 		}
 	}
 	for _, e := range before {
 		if _, left := was[e.URL]; left {
-			note(api.EndpointLeft, e.Name, "%s left the pool", e.Name)
+			note(api.EndpointLeft, api.Info, e.Name, "%s left the pool", e.Name)
 		}
 	}
 }

@@ -89,7 +89,7 @@ func (s *Server) watch(ctx context.Context) {
 			}
 			if before != nil {
 				for _, e := range happened(before, after) {
-					s.Note(e.Kind, e.Subject, e.Text)
+					s.Note(e.Kind, e.Severity, e.Subject, e.Text)
 				}
 			}
 			before = after

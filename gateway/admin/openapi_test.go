@@ -213,7 +213,7 @@ func TestOpenAPIHolds(t *testing.T) {
 		m.get(t, "/v1/pool", 200, &p)
 		return p.Queued == 1
 	})
-	m.Note(api.ConfigReloaded, "a", "for the list")
+	m.Note(api.ConfigReloaded, api.Info, "a", "for the list")
 	m.history.add(&api.Sample{At: time.Now(), QueuedByBand: map[string]int64{"0": 1}})
 	var doc object
 	if err := json.Unmarshal(openAPI, &doc); err != nil {

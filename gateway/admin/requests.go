@@ -109,6 +109,9 @@ func (s *Server) requests(ctx context.Context, q *query) (*api.Requests, error) 
 	return &api.Requests{Fleet: fleet, Page: p, Requests: some}, nil
 }
 
+// errIncomplete says that a replica that may know of a request did not answer.
+var errIncomplete = errors.New("not at the replicas that answered, and not all did: ask again")
+
 // request is one request, and why it waits.
 func (s *Server) request(ctx context.Context, q *query) (*api.RequestDetail, error) {
 	parts, fleet, err := gather[requestsPart](ctx, s, false, question{Ask: askRequests, ID: q.id})
@@ -124,9 +127,8 @@ func (s *Server) request(ctx context.Context, q *query) (*api.RequestDetail, err
 			return d, err
 		}
 	}
-	missing := ""
-	if n := len(fleet.Missing); n > 0 {
-		missing = fmt.Sprintf(", and %d did not answer", n)
+	if len(fleet.Missing) > 0 {
+		return nil, fmt.Errorf("request %q: %w", q.id, errIncomplete)
 	}
-	return nil, fmt.Errorf("request %q waits or runs at none of the replicas that answered (%s)%s: %w", q.id, strings.Join(fleet.Answered, ", "), missing, errNotFound)
+	return nil, fmt.Errorf("no replica has a request %q: it was answered, or never came: %w", q.id, errNotFound)
 }

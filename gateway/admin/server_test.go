@@ -274,6 +274,13 @@ func TestWhy(t *testing.T) {
 	if !strings.Contains(wrong.Message, `"nobody"`) {
 		t.Errorf("an unknown request: %s", wrong.Message)
 	}
+	f.mu.Lock()
+	f.silent["b"] = true
+	f.mu.Unlock()
+	f.replicas["a"].shared = shared{}
+	if f.replicas["a"].get(t, "/v1/requests/u", 503, &wrong); !strings.Contains(wrong.Message, "ask again") {
+		t.Errorf("a request of a replica that does not answer: %s", wrong.Message)
+	}
 }
 
 // TestBadQueries wants what is wrong with a query to be told.
@@ -329,4 +336,43 @@ func (parrot) AnswerWith(func(context.Context, []byte) ([]byte, error)) {}
 
 func (a parrot) Ask(context.Context, []byte) []coordinator.Answer {
 	return []coordinator.Answer{{Replica: "x", Body: []byte(a)}}
+}
+
+// TestConsoleFiles wants the console's files to be served by their types, under a policy
+// that lets nothing else in, and their scripts to make no markup of text.
+func TestConsoleFiles(t *testing.T) {
+	m := newFleet(t, 1, 1).replicas["a"]
+	files, err := consoleFiles.ReadDir("console")
+	if err != nil || len(files) < 5 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	paths := []string{"/"}
+	for _, f := range files {
+		paths = append(paths, "/console/"+f.Name())
+	}
+	for _, path := range paths {
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		h := w.Header()
+		if w.Code != 200 || h.Get("Content-Type") == "" || h.Get("Content-Security-Policy") != consolePolicy || h.Get("X-Content-Type-Options") != "nosniff" || !IsConsole(path) {
+			t.Errorf("%s: status %d, %v", path, w.Code, h)
+		}
+		for _, no := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "//cdn", "localStorage", "document.cookie", " style=\""} {
+			if strings.Contains(w.Body.String(), no) {
+				t.Errorf("%s has %s", path, no)
+			}
+		}
+	}
+	for _, path := range []string{"/console/", "/console/nothing.js", "/console/../server.go", "/console/x/y", "/favicon.ico"} {
+		w := httptest.NewRecorder()
+		m.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, nil))
+		if w.Code == 200 {
+			t.Errorf("%s is served", path)
+		}
+	}
+	for _, path := range []string{"/v1/pool", "/metrics", "/console/../v1/pool", "/console", "/console/", "//", "/console/a/b"} {
+		if IsConsole(path) {
+			t.Errorf("%s counts as one of the console's files", path)
+		}
+	}
 }

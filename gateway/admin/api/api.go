@@ -377,10 +377,19 @@ const (
 	LimitChanged    = "limit_changed"
 )
 
+// How bad an event is.
+const (
+	Info    = "info"
+	Warning = "warning"
+	Severe  = "error"
+)
+
 // Event is something that happened.
 type Event struct {
 	At   time.Time `json:"at"`
 	Kind string    `json:"kind"`
+	// Severity is info, warning or error.
+	Severity string `json:"severity"`
 	// Subject is the replica, endpoint or else that it is about, Text what happened, for
 	// people.
 	Subject string `json:"subject"`

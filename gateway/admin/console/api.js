@@ -1,0 +1,37 @@
+// Asks the replica that this page came from, and nobody else.
+
+// The token is kept for this tab, and only ever sent in a header.
+const kept = 'weir-admin-token';
+
+export class Unauthorized extends Error {}
+
+export function setToken(token) {
+  if (token) sessionStorage.setItem(kept, token);
+  else sessionStorage.removeItem(kept);
+}
+
+export const hasToken = () => sessionStorage.getItem(kept) !== null;
+
+// get asks for a path below /v1/ with parameters; those that are empty are left out.
+export async function get(path, parameters = {}, signal = undefined) {
+  const query = new URLSearchParams();
+  for (const [name, value] of Object.entries(parameters)) {
+    if (value !== undefined && value !== null && value !== '') query.set(name, value);
+  }
+  const text = query.toString();
+  const headers = {};
+  const token = sessionStorage.getItem(kept);
+  if (token) headers.Authorization = `Bearer ${token}`;
+  const answer = await fetch(`v1/${path}${text ? `?${text}` : ''}`, {
+    headers, signal, cache: 'no-store', credentials: 'omit', redirect: 'error',
+  });
+  if (answer.status === 401) throw new Unauthorized();
+  if (!answer.ok) {
+    let message = `status ${answer.status}`;
+    try { message = (await answer.json()).error || message; } catch { /* it is not of the API's */ }
+    const failed = new Error(message);
+    failed.status = answer.status;
+    throw failed;
+  }
+  return answer.json();
+}

@@ -1,0 +1,93 @@
+// The console: one view at a time, named by the address's fragment. A view is made once
+// when it is opened, and then changes what it shows.
+
+import { get, hasToken, setToken, Unauthorized } from './api.js';
+import { attr, el, pill, text } from './dom.js';
+import { duration } from './format.js';
+import { now } from './now.js';
+import { request, requests } from './requests.js';
+import { configuration, endpoints, replicas } from './fleet.js';
+import { tenant, tenants } from './tenants.js';
+
+const views = { now, tenants, tenant, requests, request, endpoints, replicas, configuration };
+const main = document.getElementById('main');
+const notice = document.getElementById('notice');
+const dialog = document.getElementById('token');
+const ledger = pill();
+document.getElementById('state').append(ledger.root);
+
+let current = null;
+
+// open shows the view that the address names.
+function open() {
+  const [name, ...rest] = location.hash.replace(/^#\//, '').split('/');
+  const make = views[name] ?? views.now;
+  current?.stop.abort();
+  const stop = new AbortController();
+  const view = make({
+    argument: rest.map(decodeURIComponent), get: (path, parameters) => get(path, parameters, stop.signal), refresh: () => poll(current),
+  });
+  current = { view, stop, timer: 0 };
+  main.replaceChildren(el('h1', {}, view.title), view.root);
+  document.title = `${view.title} – Weir`;
+  const section = { tenant: 'tenants', request: 'requests' }[name] ?? (views[name] ? name : 'now');
+  for (const a of document.querySelectorAll('nav a')) attr(a, 'aria-current', a.getAttribute('href') === `#/${section}` ? 'page' : null);
+  poll(current);
+}
+
+// poll asks for what a view shows, and again after a while for as long as it is open.
+async function poll(of) {
+  clearTimeout(of.timer);
+  if (of !== current) return;
+  if (!document.hidden && !dialog.open) {
+    try {
+      const [pool] = await Promise.all([get('pool', {}, of.stop.signal), of.view.load()]);
+      if (of !== current) return;
+      shown(pool);
+      attr(document.body, 'data-stale', null);
+    } catch (failed) {
+      if (of.stop.signal.aborted) return;
+      if (failed instanceof Unauthorized) { askToken(); return; }
+      say(failed.status ? failed.message : 'This replica does not answer. The figures are from before; asking again.');
+      if (!failed.status) attr(document.body, 'data-stale', true);
+    }
+  }
+  if (of === current) of.timer = setTimeout(() => poll(of), of.view.every ?? 2000);
+}
+
+const words = {
+  connected: ['Ledger connected', 'good'], slow: ['Ledger slow', 'warn'], registering: ['Registering', 'warn'],
+  outage: ['Ledger lost', 'bad'], superseded: ['Id taken', 'bad'],
+};
+
+// shown shows what concerns every view.
+function shown(pool) {
+  text(document.getElementById('pool'), pool.pool);
+  const [word, t] = words[pool.ledger.state] ?? [pool.ledger.state, 'warn'];
+  ledger.set(word, t);
+  attr(ledger.root, 'title', `An exchange with the ledger takes ${duration(pool.ledger.turn_ms)}`);
+  const { missing } = pool.fleet;
+  say(missing.length === 0 ? '' : `${missing.map((m) => m.replica).join(', ')} did not answer: the figures are without what ${missing.length === 1 ? 'it knows' : 'they know'}.`);
+}
+
+function say(words) {
+  notice.hidden = words === '';
+  text(notice, words);
+}
+
+function askToken() {
+  text(document.getElementById('token-text'), hasToken() ? 'That was not the right token.' : 'It is kept in this tab alone, until it is closed.');
+  setToken('');
+  if (!dialog.open) dialog.showModal();
+}
+
+dialog.addEventListener('close', () => {
+  const input = document.getElementById('token-input');
+  setToken(input.value.trim());
+  input.value = '';
+  poll(current);
+});
+dialog.addEventListener('cancel', (e) => e.preventDefault());
+document.addEventListener('visibilitychange', () => { if (!document.hidden && current) poll(current); });
+addEventListener('hashchange', () => { open(); main.focus({ preventScroll: true }); scrollTo(0, 0); });
+open();

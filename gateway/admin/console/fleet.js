@@ -1,0 +1,115 @@
+// Endpoints, replicas and the configuration.
+
+import { attr, card, el, pill, table, text, width } from './dom.js';
+import { count, duration, percent, since, time } from './format.js';
+
+// meter fills a cell with a bar and a value.
+function meter(part, words) {
+  return (td) => {
+    const bar = el('span', { class: 'fill' });
+    const value = el('span', { class: 'value' });
+    td.append(el('span', { class: 'share' }, el('span', { class: 'meter', 'aria-hidden': 'true' }, bar), value));
+    return (item) => {
+      width(bar, part(item) ?? 0);
+      text(value, words(item));
+    };
+  };
+}
+
+function state(of) {
+  return (td) => {
+    const p = pill();
+    td.append(p.root);
+    return (item) => p.set(...of(item));
+  };
+}
+
+export function endpoints({ get }) {
+  const scale = { top: 1 };
+  const list = table('Model servers', [
+    { key: 'name', label: 'Endpoint', cell: (e) => e.name },
+    { key: 'health', label: 'Health', make: state((e) => (e.healthy ? ['can be reached', 'good'] : [`ejected by ${e.ejected_by.join(', ')}`, 'bad'])) },
+    { key: 'load', label: 'In flight', wide: true, make: meter((e) => e.in_flight / scale.top, (e) => count(e.in_flight)) },
+    { key: 'running', label: 'It runs', number: true, cell: (e) => (e.running === undefined ? '–' : count(e.running)) },
+    { key: 'waiting', label: 'It queues', number: true, cell: (e) => (e.waiting === undefined ? '–' : count(e.waiting)) },
+    { key: 'kv', label: 'KV cache', wide: true, make: meter((e) => e.kv_cache_usage, (e) => (e.kv_cache_usage === undefined ? '–' : percent(e.kv_cache_usage))) },
+    { key: 'age', label: 'Read', number: true, minor: true, cell: (e) => (e.age_ms === undefined ? 'never' : `${duration(e.age_ms)} ago`) },
+    { key: 'url', label: 'Address', minor: true, cell: (e) => e.url },
+  ]);
+  const none = el('p', { class: 'empty' }, 'The pool has no endpoint.');
+  return {
+    title: 'Endpoints',
+    root: el('section', { class: 'card' }, list.root, none),
+    async load() {
+      const answer = await get('endpoints', { limit: 1000 });
+      scale.top = Math.max(1, ...answer.endpoints.map((e) => e.in_flight));
+      list.update(answer.endpoints, (e) => e.url);
+      none.hidden = answer.endpoints.length > 0;
+    },
+  };
+}
+
+function standing(r) {
+  if (r.other_ledger) return [`keeps another ledger: pool ${r.other_ledger.pool}`, 'bad'];
+  if (!r.live) return ['gone', 'bad'];
+  if (!r.answered) return ['does not answer', 'bad'];
+  if (r.leaving) return ['leaves', 'warn'];
+  if (r.ledger_state !== 'connected') return [`ledger: ${r.ledger_state}`, r.ledger_state === 'outage' ? 'bad' : 'warn'];
+  if (!r.reachable) return ['some cannot reach it', 'warn'];
+  return ['serves', 'good'];
+}
+
+export function replicas({ get }) {
+  const list = table('Replicas', [
+    { key: 'id', label: 'Replica', cell: (r) => r.id + (r.self ? ' (this page)' : '') },
+    { key: 'state', label: 'State', make: state(standing) },
+    { key: 'waiting', label: 'Its clients wait', number: true, cell: (r) => count(r.waiting) },
+    { key: 'in_flight', label: 'In flight', number: true, cell: (r) => count(r.in_flight) },
+    { key: 'queued', label: 'In its queues', number: true, cell: (r) => count(r.queued) },
+    { key: 'shards', label: 'Shards', number: true, cell: (r) => count(r.shards) },
+    { key: 'turn', label: 'Ledger takes', number: true, cell: (r) => (r.answered ? duration(r.turn_ms) : '–') },
+    { key: 'up', label: 'Up for', number: true, cell: (r) => (r.started ? since(r.started) : '–') },
+    { key: 'version', label: 'Version', minor: true, cell: (r) => r.version || '–' },
+    { key: 'print', label: 'Settings', minor: true, make: (td) => {
+      const words = el('span');
+      td.append(words);
+      return (r) => {
+        text(words, r.differs ? `differs in ${r.differs.join(', ')}` : r.fingerprint || '–');
+        attr(words, 'data-tone', r.differs ? 'warn' : null);
+      };
+    } },
+  ]);
+  return {
+    title: 'Replicas',
+    root: el('section', { class: 'card' }, list.root),
+    async load() {
+      const answer = await get('replicas', { limit: 1000 });
+      list.update(answer.replicas, (r) => r.id);
+    },
+  };
+}
+
+export function configuration({ get }) {
+  const of = el('p', { class: 'explains' });
+  const yaml = el('pre', { tabindex: 0, 'aria-label': 'The effective configuration' });
+  const list = table('Settings that should be the same everywhere', [
+    { key: 'replica', label: 'Replica', cell: (c) => c.replica },
+    { key: 'print', label: 'Fingerprint', cell: (c) => c.fingerprint || '–' },
+    { key: 'loaded', label: 'Read at', number: true, cell: (c) => time(c.loaded) },
+  ]);
+  const same = pill();
+  return {
+    title: 'Configuration',
+    root: el('div', { class: 'columns' }, card('Effective', of, yaml), card('Replicas', same.root, list.root)),
+    every: 5000,
+    async load() {
+      const answer = await get('config');
+      text(yaml, answer.yaml);
+      const files = answer.files.length ? `from ${answer.files.join(', ')}` : 'from flags and defaults alone';
+      text(of, `Of ${answer.fleet.replica}, ${files}, read at ${time(answer.loaded)}, with all defaults.`);
+      list.update(answer.replicas, (c) => c.replica);
+      const prints = new Set(answer.replicas.map((c) => c.fingerprint));
+      same.set(prints.size === 1 ? 'all have the same' : `${prints.size} different ones`, prints.size === 1 ? 'good' : 'warn');
+    },
+  };
+}

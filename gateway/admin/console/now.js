@@ -1,0 +1,107 @@
+// Now: the pool at a glance, and its last 15 minutes.
+
+import { Chart, Together, tones as severities } from './chart.js';
+import { attr, card, el, Keyed, table, text, width } from './dom.js';
+import { big, count, decimal, duration, limit, rate, time, waited } from './format.js';
+
+// figure is one large number with what belongs to it.
+function figure(label, bar = false) {
+  const value = el('strong');
+  const note = el('span', { class: 'note' });
+  const fill = el('span', { class: 'fill' });
+  const root = el('div', { class: 'figure' }, el('span', { class: 'label' }, label), value,
+    bar ? el('span', { class: 'meter', 'aria-hidden': 'true' }, fill) : null, note);
+  return {
+    root,
+    set(v, n, part, t) {
+      text(value, v);
+      text(note, n);
+      attr(root, 'data-tone', t ?? null);
+      if (bar) width(fill, part ?? 0);
+    },
+  };
+}
+
+const tones = ['a', 'b', 'c', 'd', 'e'];
+
+export function now({ get }) {
+  const used = figure('Slots in use', true);
+  const waiting = figure('Waiting');
+  const requests = figure('Requests a second');
+  const waits = figure('Wait, half within');
+  const refused = figure('Not served a second');
+  const endpoints = figure('Endpoints');
+  const together = new Together();
+  const slots = new Chart({ title: 'Slots in use', together, format: big, series: [
+    { label: 'in use', tone: 'a', area: true, of: (s) => s.in_flight }, { label: 'limit', tone: 'limit', dashed: true, of: (s) => s.limit },
+  ] });
+  const queue = new Chart({ title: 'Waiting by priority', together, format: big, stacked: true, series: [{ label: 'priority 0', tone: 'a', of: (s) => s.queued }] });
+  const flow = new Chart({ title: 'Requests a second', together, format: decimal, series: [
+    { label: 'to the pool', tone: 'a', area: true, of: (s) => s.requests_per_second }, { label: 'not served', tone: 'bad', of: (s) => s.refused_per_second },
+  ] });
+  const wait = new Chart({ title: 'Wait before the pool', together, format: duration, series: [
+    { label: 'half within', tone: 'a', of: (s) => s.wait_p50_ms }, { label: '99% within', tone: 'c', of: (s) => s.wait_p99_ms },
+  ] });
+  const bands = table('By priority, the highest first', [
+    { key: 'priority', label: 'Priority', cell: (b) => b.priority },
+    { key: 'in_flight', label: 'In flight', number: true, cell: (b) => `${count(b.in_flight)} of ${limit(b.limit)}` },
+    { key: 'queued', label: 'Waiting', number: true, cell: (b) => count(b.queued) },
+    { key: 'oldest', label: 'Longest wait', number: true, cell: (b) => (b.queued ? duration(b.oldest_ms) : '–') },
+    { key: 'rate', label: 'Requests/s', number: true, cell: (b) => rate(b.recent.dispatched_per_second) },
+    { key: 'half', label: 'Half within', number: true, cell: (b) => waited(b.recent, 'wait_p50_ms') },
+    { key: 'p99', label: '99% within', number: true, cell: (b) => waited(b.recent, 'wait_p99_ms') },
+    { key: 'flows', label: 'Flows', number: true, cell: (b) => count(b.flows) },
+    { key: 'policy', label: 'Fairness', cell: (b) => b.policy.replace(/^.*\((.*)\)/, '$1').replace(/-policy|-fairness/g, '') },
+  ]);
+  const list = el('ol', { class: 'events' });
+  const rows = new Keyed(list, () => {
+    const at = el('time');
+    const what = el('span');
+    const root = el('li', {}, at, what);
+    return { root, update(e) {
+      text(at, time(e.at));
+      attr(at, 'datetime', e.at);
+      text(what, e.text);
+      attr(root, 'data-tone', severities[e.severity]);
+      attr(root, 'title', `seen by ${e.replicas.join(', ')}`);
+    } };
+  });
+  const none = el('p', { class: 'empty' }, 'Nothing happened that is worth telling.');
+  const root = el('div', { class: 'now' },
+    el('section', { class: 'figures', 'aria-label': 'The pool now' }, ...[used, waiting, requests, waits, refused, endpoints].map((f) => f.root)),
+    el('div', { class: 'charts' }, slots.root, queue.root, flow.root, wait.root),
+    el('div', { class: 'columns' }, card('Priorities', bands.root), card('What happened', none, list)));
+
+  let samples = [];
+  return {
+    title: 'Now',
+    root,
+    every: 1500,
+    async load() {
+      const [pool, history, events] = await Promise.all([
+        get('pool'), get('history', { since: samples.at(-1)?.at }), get('events', { limit: 50 }),
+      ]);
+      const oldest = Math.max(0, ...pool.bands.map((b) => (b.queued ? b.oldest_ms : 0)));
+      const full = pool.limit !== null && pool.in_flight >= pool.limit;
+      used.set(pool.limit === null ? count(pool.in_flight) : `${count(pool.in_flight)} / ${count(pool.limit)}`,
+        pool.limit === null ? 'there is no limit' : full ? 'the pool is full' : `${count(pool.limit - pool.in_flight)} free`, pool.limit ? pool.in_flight / pool.limit : 0,
+        pool.limit === 0 ? 'bad' : null);
+      waiting.set(count(pool.queued), pool.queued ? `longest ${duration(oldest)}` : 'nobody waits');
+      requests.set(rate(pool.recent.dispatched_per_second), 'sent to the pool');
+      waits.set(waited(pool.recent, 'wait_p50_ms'), `99% within ${waited(pool.recent, 'wait_p99_ms')}`);
+      const bad = pool.recent.refused_per_second + pool.recent.evicted_per_second;
+      refused.set(rate(bad), bad ? 'refused, left or timed out' : 'everybody is served', null, bad > 0 ? 'warn' : null);
+      endpoints.set(count(pool.endpoints), pool.endpoints_ejected ? `${count(pool.endpoints_ejected)} ejected` : 'all can be reached', null, pool.endpoints === 0 ? 'bad' : pool.endpoints_ejected ? 'warn' : null);
+      bands.update(pool.bands, (b) => String(b.priority));
+      const start = Date.now() - 15 * 60 * 1000;
+      samples = [...samples, ...history.samples].filter((s) => new Date(s.at).getTime() > start);
+      const priorities = [...new Set(samples.flatMap((s) => Object.keys(s.queued_by_band ?? {})))].map(Number).sort((a, b) => b - a).slice(0, 5);
+      if (priorities.length) {
+        queue.setSeries(priorities.map((p, i) => ({ label: `priority ${p}`, tone: tones[i], of: (s) => s.queued_by_band?.[p] ?? 0 })));
+      }
+      for (const c of [slots, queue, flow, wait]) c.update(samples, events.events);
+      none.hidden = events.events.length > 0;
+      rows.update(events.events.slice(0, 12), (e) => `${e.at} ${e.text}`);
+    },
+  };
+}

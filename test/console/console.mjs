@@ -1,0 +1,185 @@
+// Looks at the console in Chromium, at three replicas under load, and prints what is wrong
+// with it, a line each; at the end "done". Its arguments are a JSON object: replicas, the
+// admin addresses of the three; guarded, the one that asks for a token, and the token;
+// hostile, the name of a tenant; shots, where pictures go, or empty.
+import { mkdirSync, readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import readline from 'node:readline';
+import { chromium } from 'playwright-core';
+
+const given = JSON.parse(process.argv[2]);
+const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+const wrong = (text) => console.log(`wrong: ${text}`);
+const check = (holds, text) => { if (!holds) wrong(text); };
+const views = ['now', 'tenants', 'requests', 'endpoints', 'replicas', 'configuration'];
+
+const browser = await chromium.launch({
+  executablePath: given.chromium, args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking'],
+});
+
+// visit opens a page that reports what must not be: errors, and requests to elsewhere.
+async function visit(address, width, colorScheme = 'light', height = 900) {
+  const context = await browser.newContext({ viewport: { width, height }, colorScheme, reducedMotion: 'reduce' });
+  const page = await context.newPage();
+  page.on('pageerror', (e) => wrong(`${width}: ${e.message}`));
+  page.on('dialog', (d) => { wrong(`a dialog: ${d.message()}`); d.dismiss(); });
+  page.on('request', (r) => check(r.url().startsWith(`${address}/`), `it asks ${r.url()}`));
+  page.on('console', (m) => check(m.type() !== 'error' || /401|404/.test(m.text()), `${width}: ${m.text()}`));
+  return { context, page };
+}
+
+async function open(page, address, view) {
+  await page.goto(`${address}/#/${view}`);
+  await page.waitForFunction(() => document.querySelector('#state .pill')?.textContent);
+}
+
+// Every view at every width, in both themes.
+async function looks() {
+  const all = [...views, `tenant/${encodeURIComponent(given.hostile)}/0`];
+  for (const [width, scheme, some] of [[390, 'light', all], [1280, 'dark', all], [2560, 'light', ['now', 'tenants']]]) {
+    const { context, page } = await visit(given.replicas[0], width, scheme);
+    for (const view of some) {
+      await open(page, given.replicas[0], view);
+      const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+      check(wide <= width, `${view} is ${wide} px wide at ${width}`);
+      if (width > 1280) continue;
+      await page.evaluate(axe);
+      const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+      for (const v of found.violations) {
+        check(v.impact !== 'serious' && v.impact !== 'critical', `${view} at ${width}, ${scheme}: ${v.id}: ${v.help}: ${v.nodes[0].html}`);
+      }
+    }
+    await context.close();
+  }
+}
+
+const figure = (page, label) => page.locator('.figure', { hasText: label }).locator('strong').innerText();
+
+// The same figures at each replica, and names as text.
+async function same() {
+  const seen = [];
+  for (const address of given.replicas) {
+    const { context, page } = await visit(address, 1280);
+    await open(page, address, 'now');
+    await page.waitForFunction(() => /^\d+ \/ \d+$/.test(document.querySelector('.figure strong')?.textContent));
+    const [used, limit] = (await figure(page, 'Slots in use')).split(' / ').map(Number);
+    const queued = Number((await figure(page, 'Waiting')).replaceAll(',', ''));
+    await open(page, address, 'tenants');
+    await page.getByRole('button', { name: 'Tenant' }).click();
+    await page.waitForFunction(() => document.querySelectorAll('tbody tr').length > 1 && document.querySelector('[data-column=id]').getAttribute('aria-sort') === 'ascending');
+    const names = await page.locator('tbody th').allInnerTexts();
+    seen.push({ used, limit, queued, names });
+    check(names.includes(given.hostile), `${given.hostile} is not among ${names}`);
+    check(await page.locator('main b, main img').count() === 0, 'a name became markup');
+    await context.close();
+  }
+  for (const s of seen) {
+    check(s.limit === seen[0].limit && s.used > 0 && s.used <= s.limit, `slots: ${JSON.stringify(seen)}`);
+    check(Math.abs(s.queued - seen[0].queued) <= s.limit, `waiting: ${JSON.stringify(seen)}`);
+    check(s.names.join(' ') === seen[0].names.join(' '), `tenants: ${JSON.stringify(seen)}`);
+  }
+}
+
+// What is under the cursor stays there, and the keyboard reaches everything.
+async function steady() {
+  const { context, page } = await visit(given.replicas[0], 1280);
+  await open(page, given.replicas[0], 'tenants');
+  await page.waitForSelector('tbody tr:nth-child(3)');
+  const row = page.locator('tbody tr').nth(2);
+  await row.hover();
+  await row.evaluate((e) => { e.marked = true; });
+  const before = await row.innerText();
+  await page.waitForFunction((was) => document.querySelectorAll('tbody tr')[2].innerText !== was, before, { timeout: 15000 });
+  check(await row.evaluate((e) => e.marked === true), 'the row under the cursor was made anew or moved');
+  await page.keyboard.press('Tab');
+  check(await page.evaluate(() => document.activeElement.textContent) === 'To the content', 'the first stop is not the way to the content');
+  const stops = new Set();
+  for (let i = 0; i < 40; i += 1) {
+    await page.keyboard.press('Tab');
+    stops.add(await page.evaluate(() => document.activeElement.id || document.activeElement.textContent));
+  }
+  for (const stop of ['Replicas', 'search', 'which', 'Weight', given.hostile]) check(stops.has(stop), `Tab does not reach ${stop}: ${[...stops]}`);
+  await context.close();
+}
+
+// newest is the id of a request that will wait for long.
+async function newest() {
+  const ask = async (page) => (await fetch(`${given.replicas[2]}/v1/requests?state=waiting&flow=slow&limit=1&${page}`)).json();
+  const { total } = await ask('');
+  return (await ask(`offset=${total - 1}`)).requests[0].id;
+}
+
+// The page of a request says what the API says.
+async function why() {
+  const { context, page } = await visit(given.replicas[1], 1280);
+  const id = await newest();
+  await open(page, given.replicas[1], 'requests');
+  await page.getByLabel('Why does this one wait?').fill(id);
+  const answered = page.waitForResponse((r) => r.url().endsWith(`/v1/requests/${id}`) && r.ok());
+  await page.getByRole('button', { name: 'Ask' }).click();
+  const answer = await (await answered).json();
+  await page.waitForFunction((place) => document.querySelector('.place')?.textContent.startsWith(`Place ${place} of`), answer.why.place.toLocaleString('en'), { polling: 20 });
+  const reason = await page.locator('.reason').innerText();
+  check(reason.toLowerCase() === `${answer.why.reason}.`.toLowerCase(), `the page says "${reason}", the API "${answer.why.reason}"`);
+  const elsewhere = await (await fetch(`${given.replicas[0]}/v1/requests/${id}`)).json();
+  check(elsewhere.why?.held_by === answer.why.held_by && elsewhere.why.place <= answer.why.place, `another replica says ${JSON.stringify(elsewhere)}, this one ${JSON.stringify(answer)}`);
+  await context.close();
+}
+
+// Where there is a token, it is asked for, and goes nowhere but into the header.
+async function token() {
+  const { context, page } = await visit(given.guarded, 390);
+  const leaks = [];
+  page.on('request', (r) => { if (r.url().includes(given.token)) leaks.push(r.url()); });
+  await page.goto(given.guarded);
+  await page.waitForSelector('dialog[open]');
+  await page.evaluate(axe);
+  await page.locator('#token-input').fill('not it');
+  await page.getByRole('button', { name: 'Open' }).click();
+  await page.getByText('That was not the right token.').waitFor();
+  await page.locator('#token-input').fill(given.token);
+  await page.getByRole('button', { name: 'Open' }).click();
+  await page.waitForFunction(() => document.querySelector('#state .pill')?.textContent && !document.querySelector('dialog').open);
+  check((await context.cookies()).length === 0, 'there is a cookie');
+  check(leaks.length === 0 && !page.url().includes(given.token), `the token is in an address: ${leaks}`);
+  check(await page.evaluate(() => localStorage.length) === 0, 'something is kept beyond the tab');
+  await context.close();
+}
+
+// A replica that is killed is an event, and a mark on the lines.
+async function killed() {
+  const { context, page } = await visit(given.replicas[0], 1280);
+  await open(page, given.replicas[0], 'now');
+  await page.waitForSelector('.events li');
+  console.log('kill');
+  for await (const line of readline.createInterface({ input: process.stdin })) if (line === 'killed') break;
+  const began = Date.now();
+  await page.locator('.events li', { hasText: 'is lost' }).waitFor({ timeout: 15000 });
+  console.log(`shown after ${Date.now() - began} ms`);
+  await page.waitForFunction(() => [...document.querySelectorAll('.marks [data-tone=bad] title')].some((e) => e.textContent.includes('is lost')), { timeout: 15000 });
+  await context.close();
+}
+
+// Pictures for the documentation.
+async function shots() {
+  mkdirSync(given.shots, { recursive: true });
+  for (const scheme of ['light', 'dark']) {
+    const { context, page } = await visit(given.replicas[0], 1280, scheme, 800);
+    for (const view of ['now', 'tenants', 'request']) {
+      await open(page, given.replicas[0], view === 'request' ? `request/${await newest()}` : view);
+      await page.waitForTimeout(1000);
+      await page.screenshot({ path: `${given.shots}/console-${view}-${scheme}.png` });
+    }
+    await context.close();
+  }
+}
+
+try {
+  if (given.shots) await shots();
+  else for (const part of [same, steady, why, token, looks, killed]) await part();
+} catch (e) {
+  wrong(e.stack);
+}
+await browser.close();
+console.log('done');
+process.exit(0);

@@ -1,0 +1,120 @@
+// Package console looks at the admin address's console in a real browser.
+package console
+
+import (
+	"bufio"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/test/processes"
+)
+
+func TestMain(m *testing.M) { processes.Main(m) }
+
+// hostile is the name of a tenant that would be markup, and end an attribute.
+const hostile = `<b>x</b>"'><img/src=x/onerror=alert(1)>`
+
+// chromium is the browser, by the names it goes by.
+func chromium(t *testing.T) string {
+	t.Helper()
+	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
+		if path, err := exec.LookPath(name); err == nil {
+			return path
+		}
+	}
+	needs.Tool(t, "chromium")
+	return ""
+}
+
+// TestConsole looks at the console at each of three replicas under load: at all widths, in
+// both themes, by keyboard, with a hostile tenant, with a token, and as one is killed.
+// WEIR_SCREENSHOTS names a folder to write pictures to instead.
+func TestConsole(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: it starts a browser, and installs an npm package")
+	}
+	browser := chromium(t)
+	for _, tool := range []string{"node", "npm"} {
+		needs.Tool(t, tool)
+	}
+	dir := t.TempDir()
+	for _, file := range []string{"console.mjs", "package.json"} {
+		data, err := os.ReadFile(file)
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, file), data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	install := exec.CommandContext(t.Context(), "npm", "install", "--no-audit", "--no-fund", "--prefer-offline", "--silent")
+	install.Dir = dir
+	if out, err := install.CombinedOutput(); err != nil {
+		needs.Lacking(t, "npm's registry cannot be reached: %s", out)
+	}
+
+	shots := os.Getenv("WEIR_SCREENSHOTS")
+	c := processes.StartCluster(t, 3)
+	secret := filepath.Join(dir, "token")
+	if err := os.WriteFile(secret, []byte("a secret"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	guarded := processes.Start(t, "guarded", c.Servers, "--max-concurrency", "1", "--admin-token-file", secret)
+	l, ctx := processes.StartLoad(t)
+	for i, r := range c.Replicas {
+		l.Tenant(ctx, "everywhere", 12, r)
+		l.Tenant(ctx, []string{"research", "support", "batch"}[i], 14, r)
+	}
+	l.Tenant(ctx, hostile, 2, c.Replicas[1])
+	l.Tenant(ctx, "slow", 700, c.Replicas[2]) // which has requests that wait for long
+	if shots != "" {
+		time.Sleep(3 * time.Minute) // so that there are lines to see
+	}
+
+	given, err := json.Marshal(map[string]any{
+		"chromium": browser, "replicas": []string{c.Replicas[0].Admin, c.Replicas[1].Admin, c.Replicas[2].Admin},
+		"guarded": guarded.Admin, "token": "a secret", "hostile": hostile, "shots": shots,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	script := exec.CommandContext(t.Context(), "node", "console.mjs", string(given))
+	script.Dir = dir
+	script.Stderr = os.Stderr
+	in, err := script.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := script.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := script.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := false
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		switch line := lines.Text(); {
+		case line == "kill":
+			c.Replicas[2].Kill()
+			if _, err := in.Write([]byte("killed\n")); err != nil {
+				t.Error(err)
+			}
+		case line == "done":
+			done = true
+		case strings.HasPrefix(line, "wrong: "):
+			t.Error(strings.TrimPrefix(line, "wrong: "))
+		default:
+			t.Log(line)
+		}
+	}
+	if err := script.Wait(); err != nil || !done {
+		t.Errorf("the browser's script ended early: %v", err)
+	}
+}
