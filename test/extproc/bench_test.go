@@ -1,6 +1,7 @@
 package extproc
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -12,10 +13,13 @@ import (
 	"time"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
@@ -130,6 +134,92 @@ func added(b *testing.B, client extproc.ExternalProcessorClient, body string) (t
 		return 0, err
 	}
 	if _, err := stream.Recv(); err != nil {
+		return 0, err
+	}
+	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
+		return 0, fmt.Errorf("the stream goes on: %w", err)
+	}
+	return took, nil
+}
+
+// BenchmarkBeforePicker is what Weir adds to a picker behind it: the same exchange with a plain
+// picker directly, and by Weir over a real Redis, unsaturated.
+func BenchmarkBeforePicker(b *testing.B) {
+	p := newOtherPicker(b, "127.0.0.1:0")
+	p.to, p.forgets = "127.0.0.1:1", true
+	conn, err := grpc.NewClient("passthrough:///"+p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // a benchmark
+	ledger, err := redis.Open(b.Context(), redis.Config{URL: redistest.Start(b).URL()})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ledger.Close() //nolint:errcheck // a benchmark
+	c, err := controller.NewController(ledger, controller.WithLimit(100_000))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer c.Close()
+	pickers, err := picker.New(picker.Config{Addresses: []string{p.address}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer pickers.Close()
+	if err := pickers.Await(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	source := endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")} // nothing listens there
+	g := gateway.New(gateway.Config{Controller: c, Endpoints: endpoints.Config{Source: source}, Delegation: &gateway.Delegation{Pickers: pickers}})
+	defer g.Close()
+	alone, behind := extproc.NewExternalProcessorClient(conn), extproc.NewExternalProcessorClient(dial(b, g))
+	body := strings.Replace(chat, "hi", strings.Repeat("x", 4000), 1)
+	for b.Loop() {
+		var waits [2][]time.Duration // in turn, so that both meet the same load of the machine
+		for range 2000 {
+			for i, client := range []extproc.ExternalProcessorClient{alone, behind} {
+				took, err := released(b, client, body)
+				if err != nil {
+					b.Fatal(err)
+				}
+				waits[i] = append(waits[i], took)
+			}
+		}
+		for i := range waits {
+			slices.Sort(waits[i])
+		}
+		half := len(waits[0]) / 2
+		b.ReportMetric(waits[0][half].Seconds()*1000, "alone-p50-ms")
+		b.ReportMetric(waits[1][half].Seconds()*1000, "behind-p50-ms")
+		b.ReportMetric((waits[1][half]-waits[0][half]).Seconds()*1000, "added-p50-ms")
+		b.ReportMetric((waits[1][half*19/10]-waits[0][half*19/10]).Seconds()*1000, "added-p95-ms")
+	}
+}
+
+// released times a request until all of it is answered, and ends its stream.
+func released(b *testing.B, client extproc.ExternalProcessorClient, body string) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	began := time.Now()
+	stream, err := client.Process(ctx)
+	if err != nil {
+		return 0, err
+	}
+	request := post(whole(body))
+	for _, m := range request.messages() {
+		if err := stream.Send(m); err != nil {
+			return 0, err
+		}
+	}
+	for range 2 { // headers and body
+		m, err := stream.Recv()
+		if err != nil || m.GetImmediateResponse() != nil {
+			return 0, fmt.Errorf("%v: %w", m, err)
+		}
+	}
+	took := time.Since(began)
+	if err := stream.CloseSend(); err != nil {
 		return 0, err
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {

@@ -42,6 +42,7 @@ type otherPicker struct {
 	mu      sync.Mutex
 	to      string                                                         // the endpoint it names
 	answers func(*extproc.ProcessingRequest) []*extproc.ProcessingResponse // instead of its own; nil for these
+	forgets bool                                                           // it records nothing
 	got     []*extproc.ProcessingRequest
 	said    []*extproc.ProcessingResponse
 	streams int
@@ -72,13 +73,17 @@ func (p *otherPicker) Process(stream extproc.ExternalProcessor_ProcessServer) er
 			return nil //nolint:nilerr // that is how streams end
 		}
 		p.mu.Lock()
-		p.got = append(p.got, proto.Clone(m).(*extproc.ProcessingRequest))
+		if !p.forgets {
+			p.got = append(p.got, proto.Clone(m).(*extproc.ProcessingRequest))
+		}
 		answer := p.answer
 		if p.answers != nil {
 			answer = p.answers
 		}
 		said := answer(m)
-		p.said = append(p.said, said...)
+		if !p.forgets {
+			p.said = append(p.said, said...)
+		}
 		p.mu.Unlock()
 		for _, a := range said {
 			if err := stream.Send(a); err != nil {

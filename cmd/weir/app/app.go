@@ -63,7 +63,7 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 		Version:       build.Read().Version,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newModelServer(), newVersion())
+	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newAdopt(registry), newModelServer(), newVersion())
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(usage)
 	root.InitDefaultHelpCmd()
