@@ -24,6 +24,9 @@ type QueueItemAccessor interface {
 	// OutputTokens is the expected length of the answer, in tokens. The charge
 	// made with it is settled once the real number is known.
 	OutputTokens() int64
+	// Held is how long the request has held its slot of the pool, or had when it ended;
+	// 0 while it waits.
+	Held() time.Duration
 }
 
 // FlowQueueAccessor is a policy's view of one flow's queue.

@@ -45,7 +45,7 @@ type CountingPolicy interface {
 	// Charge is what serving the item costs, finite and not negative. It is
 	// divided by the flow's weight and added to the flow's counter. It must
 	// follow from the item alone: it is asked again with the real numbers of
-	// tokens.
+	// tokens, and with the time that the request held its slot.
 	Charge(item QueueItemAccessor) float64
 }
 
@@ -105,6 +105,9 @@ type Account struct {
 	// HalfLife is the time in which what was served comes to count half; 0 for
 	// never.
 	HalfLife time.Duration
+	// ByTime is set where Charge follows from how long a request has held its slot: it is
+	// asked again while the time passes.
+	ByTime bool
 	// Unit is what charges count, parameters included, where one type of policy
 	// may count in several. Counters of different units are never compared, also
 	// while a rolling update has both.

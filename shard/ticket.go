@@ -28,6 +28,8 @@ type Ticket struct {
 	// TargetTTFT is how soon after its arrival its first token should come; 0 for no
 	// target.
 	TargetTTFT time.Duration
+	// Held is how long it has held its slot; 0 while it waits.
+	Held time.Duration
 	// Waited is set when the ticket waited in another queue before: its flow was
 	// not idle then.
 	Waited bool
@@ -73,6 +75,7 @@ func (it *item) TargetTTFT() time.Duration { return it.Ticket.TargetTTFT }
 func (it *item) ByteSize() int64           { return it.Ticket.Bytes }
 func (it *item) InputTokens() int64        { return it.Ticket.InputTokens }
 func (it *item) OutputTokens() int64       { return it.Ticket.OutputTokens }
+func (it *item) Held() time.Duration       { return it.Ticket.Held }
 
 // served notes that it is the ticket's turn among those that share its flow.
 func (it *item) served() {

@@ -29,6 +29,7 @@ type Core struct {
 	durations   durations
 	settlements settlements
 	ownCharges  ownCharges
+	holding     holding
 	handover    handover // with the other replicas
 
 	swept time.Time
@@ -52,6 +53,7 @@ func New(cfg Config) *Core {
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.durations = durations{timings: &c.cfg.Timings}
 	c.settlements = settlements{agenda: &e.agenda, queues: &c.queues}
+	c.holding = holding{cfg: &c.cfg, bands: &c.bands, charge: c.charge}
 	c.ownCharges = ownCharges{timings: &c.cfg.Timings, settlements: &c.settlements}
 	c.handover = handover{
 		cfg: &c.cfg, exchange: e, requests: &c.requests, queues: &c.queues, bands: &c.bands, fleet: newPeers(&c.cfg),
@@ -157,6 +159,7 @@ func (c *Core) dispatch(now time.Time, r *request) *Decision {
 	c.revocations.dispatched(now, r)
 	c.durations.began(now, r)
 	c.limits.count(r.Flow, 1)
+	c.holding.dispatched(now, r)
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++
 	return c.requests.decide(r, Dispatched, nil)
 }

@@ -27,6 +27,7 @@
 //	Core         the events; which parts hear of what; when to take a turn
 //	handover     tickets between replicas: who owns which flow, what was handed where
 //	exchange     the turn with the ledger: stated, answered, tried again; outages
+//	holding      what requests in flight are charged for the time they hold their slots
 //	float        what this replica may let go by itself            ┐
 //	ownCharges   what it charged by itself in an outage            │
 //	settlements  corrections of charges                            │

@@ -83,6 +83,9 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 		c.limits.room(now, r.Flow, 1, 1)
 	}
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight--
+	if c.holding.ended(now, r) && !usage.Known {
+		usage = Usage{InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, Known: true}
+	}
 	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
@@ -100,7 +103,12 @@ func (c *Core) recharge(r *request, usage Usage) {
 		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
 	}
 	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
-	charge := c.cfg.Shard.Charge(r.Ticket)
+	c.charge(r, c.cfg.Shard.Charge(r.Ticket), tokens)
+}
+
+// charge settles the difference between what a request was charged and what it costs, and
+// takes tokens of its flow's per minute.
+func (c *Core) charge(r *request, charge, tokens float64) {
 	delta := charge - r.charge
 	if delta == 0 && tokens == 0 {
 		return
@@ -207,6 +215,7 @@ func (c *Core) Leave() {
 // idle is forgotten.
 func (c *Core) Tick(now time.Time) {
 	c.expire(now)
+	c.holding.pass(now)
 	c.handover.watch(now)
 	if now.Sub(c.swept) >= c.cfg.Timings.RepeatEvery {
 		c.swept = now

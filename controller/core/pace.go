@@ -71,5 +71,5 @@ func (c *Core) next(now time.Time) time.Time {
 	if d := c.requests.deadlines; d.Len() > 0 {
 		next = earlier(next, d.Min().deadline)
 	}
-	return c.handover.next(next)
+	return c.handover.next(c.holding.next(next))
 }

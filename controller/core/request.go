@@ -58,10 +58,12 @@ type request struct {
 
 	// In flight: what it was charged, under which policy, and what that left its flow's
 	// counter at.
-	charge  float64
-	counter float64
-	policy  string
-	own     bool // this replica let it go in an outage, and the ledger does not hear of it
+	charge   float64
+	counter  float64
+	policy   string
+	began    time.Time           // when it was dispatched, if it is charged for the time since
+	heldNode list.Node[*request] // in holding.held, if so
+	own      bool                // this replica let it go in an outage, and the ledger does not hear of it
 
 	// durations: when it was dispatched, and its place among those in flight.
 	dispatched  time.Time

@@ -91,6 +91,10 @@ type Timings struct {
 	// that came in by many replicas got more than their share of it, and settling all of
 	// a long outage would starve them for as long afterwards.
 	OutageSettled time.Duration
+	// HeldCharged is how often requests in flight are charged for the time that they hold
+	// their slots, where the fairness policy charges by that. More often keeps counters
+	// closer to the truth, and costs a settlement for each of them.
+	HeldCharged time.Duration
 
 	// PeerTimeout is how long another replica may take to acknowledge tickets before this
 	// one queues them itself. Shorter bridges a stalled owner sooner, and more often
@@ -113,7 +117,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		CalmTurn: lease / 12, FloatUnstated: 32, FloatTurn: 25 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
-		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond,
+		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond, HeldCharged: 250 * time.Millisecond,
 		PeerTimeout: 500 * time.Millisecond, PeerWindow: 4, PeerKept: 10 * lease,
 	}
 }

@@ -21,6 +21,7 @@ func Registry() *policies.Registry {
 		fairness.GlobalStrictType:       policies.WithoutParameters(fairness.NewGlobalStrict),
 		fairness.VTCType:                fairness.VTCFactory,
 		fairness.LASType:                fairness.LASFactory,
+		fairness.SlotsType:              fairness.SlotsFactory,
 
 		ordering.FCFSType:             policies.WithoutParameters(ordering.NewFCFS),
 		ordering.EDFType:              policies.WithoutParameters(ordering.NewEDF),

@@ -6,6 +6,7 @@
 //	round robin             counting    1
 //	vtc                     counting    weighted tokens
 //	program-aware (las)     counting    weighted tokens, decaying
+//	slots                   counting    seconds of a slot
 //	global strict           ranking                        the request's score
 //
 // A counter that does not decay is lifted to the band's virtual time when its flow

@@ -18,6 +18,7 @@ type Item struct {
 	Input, Output int64
 	Until         time.Time     // the deadline
 	TTFT          time.Duration // the target
+	Holds         time.Duration // a slot, by now
 }
 
 // FlowKey implements policies.QueueItemAccessor.
@@ -40,6 +41,9 @@ func (i *Item) InputTokens() int64 { return i.Input }
 
 // OutputTokens implements policies.QueueItemAccessor.
 func (i *Item) OutputTokens() int64 { return i.Output }
+
+// Held implements policies.QueueItemAccessor.
+func (i *Item) Held() time.Duration { return i.Holds }
 
 // Flow is a queue to test with, first come first served. It implements
 // policies.FlowQueueAccessor.
