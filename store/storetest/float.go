@@ -193,3 +193,21 @@ func floatIsNotInFlight(t *testing.T, l store.Ledger, _ *Clock) {
 		t.Errorf("%v are revoked at a full pool, want one", r.Revoke)
 	}
 }
+
+// numbersOfManyDigits: where a flow that waits stands so low that its place takes more
+// digits than an integer has, a newcomer begins no lower, and what went by float passes it.
+func numbersOfManyDigits(t *testing.T, l store.Ledger, _ *Clock) {
+	a := newParty(t, l, "a", counting(0, 0))
+	a.turn(func(s *store.Statement) {
+		s.Settlements = []store.Settlement{{Flow: "f", Policy: "fair", Delta: -210408256387188330000000}}
+	})
+	newcomer := a.offer(2, "g", 0)
+	newcomer.Idle = true
+	a.turn(offers(a.offer(1, "f", 0), newcomer))
+	a.turn(func(s *store.Statement) {
+		s.Settlements = []store.Settlement{{Flow: "h", Policy: "fair", Delta: 2, Last: 1}}
+	})
+	a.bands[0].Limit = 2
+	a.turn(nil)
+	want(t, "the lowest first", a.grants(), "f/1 g/2")
+}

@@ -71,6 +71,7 @@ func Run(t *testing.T, factory Factory) {
 		{"FloatKeepsToTheLowestOpenLimit", floatKeepsToTheLowestOpenLimit},
 		{"FloatIsCharged", floatIsCharged},
 		{"FloatIsNotInFlight", floatIsNotInFlight},
+		{"NumbersOfManyDigits", numbersOfManyDigits},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()

@@ -212,10 +212,7 @@ local function spent(name, st)
   value = value + st.delta * book.scale
   local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
   local reached = value - st.last * book.scale
-  if lowest[1] and lowest[1] ~= SENTINEL then
-    local rank = match(lowest[2], '^-?%d+$') and lowest[2] .. '.' or lowest[2] -- not every Lua reads that many digits as an integer
-    reached = math.min(reached, tonumber(rank))
-  end
+  if lowest[1] and lowest[1] ~= SENTINEL then reached = math.min(reached, score_of(lowest[2])) end
   book.v, book.level, book.moved = math.max(book.v, reached), math.max(book.level, reached), true
   set_counter(book, st.flow, value)
   follow(book, st.delta * book.scale, value, st.weight)

@@ -50,6 +50,8 @@ local function exact(x)
   if x % 1 == 0 and x < 9e15 and x > -9e15 then return format('%d', x) end
   return format('%.17g', x)
 end
+-- A score, as Redis writes it: not every Lua reads that many digits as an integer.
+local function score_of(text) return tonumber(text) or tonumber(text .. '.0') end
 local function is_finite(x) return x and x > -FARTHEST and x < FARTHEST end
 local function flag(set) return set and '1' or '0' end
 

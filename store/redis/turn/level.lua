@@ -4,7 +4,7 @@
 -- The counter of a flow that the book does not know: no less than the lowest that waits.
 local function beginning(book)
   local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
-  if lowest[1] and lowest[1] ~= SENTINEL then return math.max(book.level, tonumber(lowest[2])) end
+  if lowest[1] and lowest[1] ~= SENTINEL then return math.max(book.level, score_of(lowest[2])) end
   return book.level
 end
 
