@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -19,10 +20,21 @@ import (
 // refresh is how often the summary so far is shown.
 const refresh = 500 * time.Millisecond
 
+// Audience is who watches a run. Its functions are called one at a time.
+type Audience struct {
+	// Show gets the figures so far, again and again.
+	Show func(*Summary)
+	// Console gets the console of the fleet that runs from now on.
+	Console func(http.Handler)
+	// Measured, if set, gets the summary once the measuring is over, and the fleet goes on
+	// over the shared ledger until the context ends. Otherwise it ends with the measuring.
+	Measured func(*Summary)
+}
+
 // Run runs the load over the shared ledger and then with the limit divided, or
-// over the shared ledger with chaos. It calls show with the figures so far while
-// it runs.
-func Run(ctx context.Context, cfg Config, show func(*Summary)) (*Summary, error) {
+// over the shared ledger with chaos. If ctx ends before all is measured, it returns the
+// summary so far beside ctx's error.
+func Run(ctx context.Context, cfg Config, audience Audience) (*Summary, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
 	}
@@ -45,21 +57,30 @@ func Run(ctx context.Context, cfg Config, show func(*Summary)) (*Summary, error)
 		defer l.Close() //nolint:errcheck // the run is over
 		ledgers[i], limits[i] = l, cfg.limit()
 	}
-	r := run{cfg: cfg, ledger: "shared", ledgers: ledgers, limits: limits, show: show}
+	r := run{cfg: cfg, ledger: "shared", ledgers: ledgers, limits: limits, audience: audience}
 	if cfg.Chaos {
 		r.wipe = func(ctx context.Context) error { return wipe(ctx, url, pool) }
-		return r.measure(ctx, cfg.Duration)
+		return r.measure(ctx, cfg.Duration, audience.Measured)
 	}
-	shared, err := r.measure(ctx, cfg.Duration/2)
+	shared, err := r.measure(ctx, cfg.Duration/2, nil)
 	if err != nil {
-		return nil, err
+		return shared, err
 	}
-	r.ledger = "divided"
-	for i := range ledgers {
-		ledgers[i] = memory.New(memory.Config{})
-		limits[i] = (cfg.limit() + i) / cfg.Replicas
+	divided := r
+	divided.ledger, divided.ledgers, divided.limits = "divided", make([]store.Ledger, cfg.Replicas), make([]int, cfg.Replicas)
+	for i := range divided.ledgers {
+		divided.ledgers[i] = memory.New(memory.Config{})
+		divided.limits[i] = (cfg.limit() + i) / cfg.Replicas
 	}
-	shared.Divided, err = r.measure(ctx, cfg.Duration/2)
+	if shared.Divided, err = divided.measure(ctx, cfg.Duration/2, nil); err != nil || audience.Measured == nil {
+		return shared, err
+	}
+	audience.Measured(shared)
+	r.audience.Show = func(*Summary) {}
+	_, err = r.measure(ctx, time.Second, func(*Summary) {})
+	if ctx.Err() != nil {
+		err = nil // as it should end
+	}
 	return shared, err
 }
 
@@ -82,37 +103,44 @@ func wipe(ctx context.Context, url, pool string) error {
 
 // run is the load over one fleet.
 type run struct {
-	cfg     Config
-	ledger  string
-	ledgers []store.Ledger
-	limits  []int
-	show    func(*Summary)
-	wipe    func(context.Context) error // for chaos
+	cfg      Config
+	ledger   string
+	ledgers  []store.Ledger
+	limits   []int
+	audience Audience
+	wipe     func(context.Context) error // for chaos
 }
 
-// measure runs the load for a time, and measures after a tenth of it to warm up.
-func (r *run) measure(ctx context.Context, length time.Duration) (*Summary, error) {
+// measure runs the load for a time, and measures after a tenth of it to warm up. With
+// after, it then calls that and goes on until ctx ends.
+func (r *run) measure(ctx context.Context, length time.Duration, after func(*Summary)) (*Summary, error) {
 	m := newMeter(r.cfg.Tenants)
 	f, err := startFleet(r.cfg, r.ledgers, r.limits, r.ledger == "shared", m)
 	if err != nil {
 		return nil, err
 	}
 	defer f.stop()
-	loading, cancel := context.WithTimeout(ctx, length)
-	defer cancel()
+	r.audience.Console(f.at(0).console)
+	loading, stopLoad := context.WithCancel(ctx)
 	loaded := make(chan struct{})
 	go func() {
 		defer close(loaded)
 		runLoad(loading, f, m)
 	}()
-	pause(loading, length/10)
+	defer func() {
+		stopLoad()
+		<-loaded
+	}()
+	measuring, cancel := context.WithTimeout(ctx, length)
+	defer cancel()
+	pause(measuring, length/10)
 	m.begin()
 	began := time.Now()
 	var timeline timeline
 	broken := make(chan error, 1)
 	if r.wipe != nil {
 		go func() {
-			broken <- f.chaos(ctx, m, length*9/10-50*time.Millisecond, r.wipe, timeline.add)
+			broken <- f.chaos(measuring, m, length*9/10-50*time.Millisecond, r.wipe, timeline.add)
 			cancel()
 		}()
 	} else {
@@ -125,17 +153,22 @@ func (r *run) measure(ctx context.Context, length time.Duration) (*Summary, erro
 	}
 	ticker := time.NewTicker(refresh)
 	defer ticker.Stop()
-	for loading.Err() == nil {
+	for measuring.Err() == nil {
 		select {
 		case <-ticker.C:
-			r.show(summarize())
-		case <-loading.Done():
+			r.audience.Show(summarize())
+		case <-measuring.Done():
 		}
 	}
 	err = <-broken
 	summary := summarize()
-	<-loaded
-	return summary, errors.Join(err, ctx.Err())
+	m.end()
+	if err := errors.Join(err, ctx.Err()); err != nil || after == nil {
+		return summary, err
+	}
+	after(summary)
+	<-ctx.Done()
+	return summary, nil
 }
 
 // timeline gathers phases; it is safe for concurrent use.

@@ -80,18 +80,19 @@ func startFleet(cfg Config, ledgers []store.Ledger, limits []int, withGossip boo
 func (f *fleet) options(i int) []controller.Option {
 	return []controller.Option{
 		controller.WithReplica(replicaID(i)),
-		controller.WithObserver(f.observer),
 		controller.WithSaturationDetector(fixedLimit(f.limits[i])),
 		controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin(fairness.RoundRobinType)}),
-		controller.WithWeights(func(k policies.FlowKey) float64 {
-			for _, t := range f.cfg.Tenants {
-				if t.ID == k.ID {
-					return t.Weight
-				}
-			}
-			return 1
-		}),
+		controller.WithWeights(f.weight),
 	}
+}
+
+func (f *fleet) weight(k policies.FlowKey) float64 {
+	for _, t := range f.cfg.Tenants {
+		if t.ID == k.ID {
+			return t.Weight
+		}
+	}
+	return 1
 }
 
 // living returns the replicas that run.

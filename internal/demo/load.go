@@ -128,6 +128,13 @@ func (m *meter) begin() {
 	m.running, m.last = true, time.Now()
 }
 
+// end ends the measuring: what comes after counts no more.
+func (m *meter) end() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.running = false
+}
+
 // runLoad keeps every tenant's clients going until ctx ends.
 func runLoad(ctx context.Context, f *fleet, m *meter) {
 	transport := &http.Transport{MaxIdleConnsPerHost: 1024}

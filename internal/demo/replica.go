@@ -16,7 +16,10 @@ import (
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/coordinator/stream"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
@@ -29,27 +32,32 @@ type replica struct {
 	server     *http.Server
 	url        string
 	streams    *stream.Streams
+	started    time.Time
 	gossip     string // its address; empty for a replica on its own
+
+	traffic *traffic.Log
+	console *admin.Server
 
 	severed atomic.Bool // it was killed: nothing it sends arrives any more
 }
 
 // startReplica starts a replica; with gossip, in the fleet of the others.
 func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *replica, err error) {
-	r := &replica{id: replicaID(i)}
+	r := &replica{id: replicaID(i), traffic: traffic.NewLog(), started: time.Now()}
 	defer func() {
 		if err != nil {
 			r.stop()
 		}
 	}()
 	incarnation := uint64(time.Now().UnixNano())
-	options := append(f.options(i), controller.WithIncarnation(incarnation))
+	options := append(f.options(i), controller.WithIncarnation(incarnation), controller.WithObserver(controller.Observers{f.observer, r.traffic}))
+	var others coordinator.Questions
 	if withGossip {
 		g, err := f.joinGossip(r, incarnation)
 		if err != nil {
 			return nil, err
 		}
-		r.gossip = g.Address()
+		r.gossip, others = g.Address(), g
 		options = append(options, controller.WithFleet(severableFleet{g, r}))
 	}
 	if r.controller, err = controller.NewController(severableLedger{ledger, r}, options...); err != nil {
@@ -59,7 +67,19 @@ func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *re
 	if err != nil {
 		return nil, err
 	}
-	r.gateway = gateway.New(gateway.Config{Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}})
+	r.gateway = gateway.New(gateway.Config{
+		Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}, Served: r.traffic.Served,
+	})
+	pool := "demo: one shared ledger"
+	if !withGossip {
+		pool = "demo: " + r.id + " on its own"
+	}
+	r.console = admin.New(admin.Config{
+		Replica: r.id, Pool: pool, Version: build.Read().Version, Gateway: r.gateway, Traffic: r.traffic, Fleet: others,
+		Configuration: func() admin.Configuration {
+			return admin.Configuration{YAML: "# the demo has none: see weir demo --help\n", Loaded: r.started, Fingerprint: "demo", Weight: f.weight}
+		},
+	})
 	r.server = &http.Server{Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second}
 	r.url, err = listenAndServe(r.server)
 	return r, err
@@ -98,6 +118,9 @@ func (f *fleet) joinGossip(r *replica, incarnation uint64) (*gossip.Fleet, error
 func (r *replica) stop() {
 	if r.server != nil {
 		_ = r.server.Close()
+	}
+	if r.console != nil {
+		r.console.Close()
 	}
 	if r.controller != nil {
 		r.controller.Close()

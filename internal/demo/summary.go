@@ -2,10 +2,7 @@ package demo
 
 import (
 	"cmp"
-	"fmt"
-	"io"
 	"slices"
-	"text/tabwriter"
 	"time"
 )
 
@@ -110,54 +107,4 @@ func percentile(sorted []time.Duration, p int) float64 {
 		return 0
 	}
 	return ms(sorted[(len(sorted)-1)*p/100])
-}
-
-// Print writes the summary as a table, in lines that a terminal of 80 columns holds.
-func (s *Summary) Print(w io.Writer) error {
-	title := "one shared ledger"
-	if s.Ledger == "divided" {
-		title = "each replica on its own, the limit divided"
-	}
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "%d replicas, %s, %.0f s\n", s.Replicas, title, s.Seconds)
-	fmt.Fprintf(t, "\ttenant\tweight\trequests\tshare\tfair share\twait p50\twait p99\t\n")
-	for _, f := range s.Flows {
-		fmt.Fprintf(t, "\t%s\t%g\t%d\t%.1f%%\t%.1f%%\t%.0f ms\t%.0f ms\t\n",
-			f.ID, f.Weight, f.Requests, 100*f.Share, 100*f.FairShare, f.WaitP50ms, f.WaitP99ms)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprintf(w, "  at most %d of %d in flight · Jain index %.3f (1 is even)\n"+
-		"  largest gap between two tenants %.0f requests · %.2f ledger turns a request\n",
-		s.InFlightPeak, s.Limit, s.JainIndex, s.MaxServiceGap, s.TurnsPerGrant)
-	if err != nil || len(s.Timeline) == 0 {
-		return err
-	}
-	return printTimeline(w, s.Timeline)
-}
-
-// printTimeline writes what happened and what it cost as a table.
-func printTimeline(w io.Writer, phases []Phase) error {
-	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "\nat\twhat happened\tsettled\tpause\treq/s\tJain\tpeak\tlost\tfailed\t\n")
-	for _, p := range phases {
-		settled := "not"
-		if p.SettledMs >= 0 {
-			settled = fmt.Sprintf("%.0f ms", p.SettledMs)
-		}
-		fmt.Fprintf(t, "%.0f s\t%s\t%s\t%.0f ms\t%.0f\t%.3f\t%d\t%d\t%d\t\n",
-			p.At, p.Event, settled, p.PauseMs, p.RequestsPerSecond, p.JainIndex, p.InFlightPeak, p.Lost, p.Failed)
-	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	_, err := fmt.Fprint(w, `
-settled  until all replicas agreed again, or had the ledger again
-pause    the longest time without a dispatch
-peak     the most requests in flight
-lost     requests whose connection was to the killed replica
-failed   all others that were not answered
-`)
-	return err
 }

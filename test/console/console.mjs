@@ -106,7 +106,7 @@ async function steady() {
 async function newest() {
   const ask = async (page) => (await fetch(`${given.replicas[2]}/v1/requests?state=waiting&flow=slow&limit=1&${page}`)).json();
   const { total } = await ask('');
-  return (await ask(`offset=${total - 1}`)).requests[0].id;
+  return (await ask(`offset=${Math.floor(total * 0.8)}`)).requests[0].id;
 }
 
 // The page of a request says what the API says.

@@ -38,6 +38,9 @@ func Main(registry *policies.Registry) {
 	goredis.SetLogger(silent{}) // a lost connection is logged once, as a change of the ledger's state
 	err := newRoot(registry).ExecuteContext(ctx)
 	stop()
+	if errors.Is(err, errInterrupted) {
+		os.Exit(130) // as shells say of a command that Ctrl-C ended
+	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, explain(err))
 		os.Exit(1)

@@ -1,16 +1,23 @@
 package app
 
 import (
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"github.com/weirflow/weir/internal/demo"
 )
+
+// errInterrupted says that a signal ended a command that had more to do.
+var errInterrupted = errors.New("interrupted")
 
 func newDemo() *cobra.Command {
 	cfg := demo.DefaultConfig()
@@ -21,7 +28,8 @@ func newDemo() *cobra.Command {
 		Short: "Run a fleet in this process and show how tenants share a pool",
 		Long: `Run replicas, simulated model servers and seven tenants with uneven load in this
 process, on loopback, twice: over one shared ledger, and with each replica on
-its own and the limit divided. The summary shows both.`,
+its own and the limit divided. The summary shows both. The console is that of
+the fleet; on a terminal the fleet then goes on until Ctrl-C.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if err := cfg.Validate(); err != nil {
 				return err
@@ -31,41 +39,33 @@ its own and the limit divided. The summary shows both.`,
 				return err
 			}
 			defer page.close()
-			out, progress := cmd.OutOrStdout(), cmd.ErrOrStderr()
-			live := !asJSON && isTerminal(os.Stdout)
+			s := &stage{out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), asJSON: asJSON, live: !asJSON && isTerminal(os.Stdout), width: widthOf(os.Stdout)}
 			how := "half of it with the limit divided"
 			if cfg.Chaos {
 				how = "with chaos"
 			}
-			fmt.Fprintf(progress, "%d replicas and %d model servers for %v, %s\nwatch it at %s\n",
+			fmt.Fprintf(s.progress, "%d replicas and %d model servers for %v, %s\nwatch it at %s\n",
 				cfg.Replicas, cfg.Servers, cfg.Duration, how, page.url)
-			lines := 0
-			summary, err := demo.Run(cmd.Context(), cfg, func(s *demo.Summary) {
-				page.show(s)
-				if live {
-					lines = redraw(out, s, lines)
+			audience := demo.Audience{Show: s.show, Console: page.show}
+			if s.live {
+				audience.Measured = func(summary *demo.Summary) {
+					s.err = s.end(summary)
+					fmt.Fprintf(s.progress, "\nThe fleet goes on at %s until Ctrl-C.\n", page.url)
 				}
-			})
-			if err != nil {
+			}
+			summary, err := demo.Run(cmd.Context(), cfg, audience)
+			switch {
+			case errors.Is(err, context.Canceled) && summary != nil:
+				fmt.Fprintln(s.progress, "Interrupted; what was measured so far:")
+				return errors.Join(errInterrupted, s.end(summary))
+			case errors.Is(err, context.Canceled):
+				return errInterrupted
+			case err != nil:
 				return fmt.Errorf("demo: %w", err)
+			case s.live:
+				return s.err // it was told
 			}
-			page.show(summary)
-			if live {
-				fmt.Fprintf(out, "\x1b[%dA\x1b[J", lines)
-			}
-			if asJSON {
-				e := json.NewEncoder(out)
-				e.SetIndent("", "  ")
-				return e.Encode(summary)
-			}
-			if err := summary.Print(out); err != nil {
-				return err
-			}
-			if summary.Divided == nil {
-				return nil
-			}
-			fmt.Fprintln(out)
-			return summary.Divided.Print(out)
+			return s.end(summary)
 		},
 	}
 	f := cmd.Flags()
@@ -74,36 +74,76 @@ its own and the limit divided. The summary shows both.`,
 	f.BoolVar(&cfg.Chaos, "chaos", false, "kill and restart a replica, cut the gossip and wipe the store meanwhile, instead of dividing the limit")
 	f.StringVar(&cfg.RedisURL, "redis", "", "URL of a Redis for the shared ledger; without it one is embedded")
 	f.BoolVar(&asJSON, "json", false, "print the summary as JSON")
-	f.StringVar(&admin, "admin", "127.0.0.1:9090", "address of the live page")
+	f.StringVar(&admin, "admin", "127.0.0.1:9090", "address of the console")
 	return cmd
 }
 
-// redraw replaces the table of the given number of lines by a new one.
-func redraw(out io.Writer, s *demo.Summary, lines int) int {
-	counted := &lineCounter{Writer: out}
-	if lines > 0 {
-		fmt.Fprintf(out, "\x1b[%dA\x1b[J", lines)
+// lineEvery is how often the figures are told where they cannot be drawn over.
+const lineEvery = 5 * time.Second
+
+// stage is where a demo's figures are shown.
+type stage struct {
+	out, progress io.Writer
+	asJSON, live  bool
+	width         int
+
+	lines int // of the table that is drawn
+	told  time.Time
+	err   error
+}
+
+// show shows the figures so far: as a table that is drawn over on a terminal, and as a
+// line now and then elsewhere.
+func (s *stage) show(summary *demo.Summary) {
+	if s.live {
+		s.clear()
+		var table strings.Builder
+		_ = summary.Print(&table, s.width) // to memory
+		s.lines = strings.Count(table.String(), "\n")
+		_, _ = io.WriteString(s.out, table.String())
+		return
 	}
-	_ = s.Print(counted) // to a terminal
-	return counted.lines
+	if time.Since(s.told) >= lineEvery {
+		s.told = time.Now()
+		fmt.Fprintln(s.progress, summary.Line())
+	}
 }
 
-// lineCounter counts the lines written through it.
-type lineCounter struct {
-	io.Writer
-	lines int
+// clear takes the table that was drawn off the terminal.
+func (s *stage) clear() {
+	if s.lines > 0 {
+		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", s.lines)
+		s.lines = 0
+	}
 }
 
-func (c *lineCounter) Write(p []byte) (int, error) {
-	for _, b := range p {
-		if b == '\n' {
-			c.lines++
+// end prints the summary.
+func (s *stage) end(summary *demo.Summary) error {
+	s.clear()
+	if s.asJSON {
+		e := json.NewEncoder(s.out)
+		e.SetIndent("", "  ")
+		return e.Encode(summary)
+	}
+	if err := summary.Print(s.out, s.width); err != nil {
+		return err
+	}
+	if summary.Divided != nil {
+		fmt.Fprintln(s.out)
+		if err := summary.Divided.Print(s.out, s.width); err != nil {
+			return err
 		}
 	}
-	return c.Writer.Write(p)
+	_, err := fmt.Fprintf(s.out, "\n%s\n", summary.Verdict(s.width))
+	return err
 }
 
-func isTerminal(f *os.File) bool {
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0 && os.Getenv("TERM") != "dumb"
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" }
+
+// widthOf is how wide what is printed may be.
+func widthOf(f *os.File) int {
+	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
+		return width
+	}
+	return 80
 }

@@ -1,25 +1,19 @@
 package app
 
 import (
-	_ "embed"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"sync/atomic"
 	"time"
 
 	"github.com/weirflow/weir/gateway/serving"
-	"github.com/weirflow/weir/internal/demo"
 )
 
-//go:embed page.html
-var pageHTML []byte
-
-// page is the demo's live page.
+// page serves the console of the demo's fleet that runs at the time.
 type page struct {
 	url    string
 	server *http.Server
-	last   atomic.Pointer[demo.Summary]
+	now    atomic.Pointer[http.Handler]
 }
 
 func startPage(address string) (*page, error) {
@@ -28,21 +22,21 @@ func startPage(address string) (*page, error) {
 		return nil, err
 	}
 	p := &page{url: "http://" + l.Addr().String() + "/"}
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		w.Header().Set("Content-Security-Policy", "default-src 'self' 'unsafe-inline'")
-		_, _ = w.Write(pageHTML)
-	})
-	mux.HandleFunc("GET /summary", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		_ = json.NewEncoder(w).Encode(p.last.Load())
-	})
-	p.server = &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second}
+	p.server = &http.Server{Handler: p, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = p.server.Serve(l) }() // ends with close
 	return p, nil
 }
 
-func (p *page) show(s *demo.Summary) { p.last.Store(s) }
+// ServeHTTP implements http.Handler.
+func (p *page) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if now := p.now.Load(); now != nil {
+		(*now).ServeHTTP(w, r)
+		return
+	}
+	http.Error(w, "the fleet starts", http.StatusServiceUnavailable)
+}
+
+// show has the page serve another console from now on.
+func (p *page) show(console http.Handler) { p.now.Store(&console) }
 
 func (p *page) close() { _ = p.server.Close() }
