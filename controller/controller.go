@@ -51,12 +51,11 @@ type Usage = core.Usage
 // Controller is the flow controller of one replica for one pool. Its methods
 // are safe for concurrent use.
 type Controller struct {
-	options   options
-	driver    driver
-	limiter   limiter
-	signals   signals
-	readings  atomic.Int32 // Readings
-	evictable sync.Map     // by number: the channels of requests that can be revoked
+	options  options
+	driver   driver
+	limiter  limiter
+	signals  signals
+	readings atomic.Int32 // Readings
 
 	nextSeq  atomic.Uint64
 	draining atomic.Bool
@@ -64,7 +63,6 @@ type Controller struct {
 	waiting  atomic.Int64 // those that are waiting
 	idle     chan struct{}
 	closed   sync.Once
-	eviction atomic.Pointer[core.Eviction]
 	choice   atomic.Bool // there is more than one endpoint, or tokens are counted
 }
 
@@ -79,8 +77,6 @@ func NewController(ledger store.Ledger, opts ...Option) (*Controller, error) {
 	c := &Controller{options: o, idle: make(chan struct{}, 1)}
 	c.nextSeq.Store(o.incarnation)
 	c.limiter = newLimiter(o.detector)
-	c.eviction.Store(o.eviction)
-	c.driver.revoke = c.revoke
 	pause := time.Millisecond
 	if store.IsInline(ledger) {
 		pause = 0 // a turn costs no round trip
@@ -112,10 +108,6 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 		return RejectedOther, ErrShuttingDown
 	}
 	r.seq = c.nextSeq.Add(1)
-	if e := c.eviction.Load(); e != nil && e.Filter.Evictable(r.Flow) {
-		r.revoked = make(chan struct{})
-		c.evictable.Store(r.seq, r.revoked)
-	}
 	if c.options.observer != nil {
 		r.enqueued = time.Now()
 	}
@@ -135,7 +127,6 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 	if outcome == Dispatched {
 		r.held.Store(true)
 	} else {
-		c.forget(r)
 		c.done()
 	}
 	c.decided(r, outcome)
@@ -146,23 +137,8 @@ func (c *Controller) EnqueueAndWait(ctx context.Context, r *Request) (Outcome, e
 // Only the first call for a request does anything.
 func (c *Controller) Release(r *Request, u Usage) {
 	if r.held.CompareAndSwap(true, false) {
-		c.forget(r)
 		c.driver.post(event{do: (*driver).released, seq: r.seq, usage: u})
 		c.done()
-	}
-}
-
-// forget drops a request that can be revoked no longer.
-func (c *Controller) forget(r *Request) {
-	if r.revoked != nil {
-		c.evictable.Delete(r.seq)
-	}
-}
-
-// revoke tells whoever made a request that it is to be ended.
-func (c *Controller) revoke(seq uint64) {
-	if revoked, ok := c.evictable.LoadAndDelete(seq); ok {
-		close(revoked.(chan struct{}))
 	}
 }
 
@@ -285,7 +261,6 @@ func (c *Controller) Reconfigure(opts ...Option) error {
 			n.open(now, d.core)
 		}
 	}})
-	c.eviction.Store(o.eviction)
 	return nil
 }
 

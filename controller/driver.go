@@ -18,7 +18,6 @@ import (
 // the core; where the ledger is outside the process, a second one takes the
 // turns, so that requests are taken in while a turn is under way.
 type driver struct {
-	revoke  func(seq uint64) // informs the caller of a revoked request
 	options *options
 	core    *core.Core
 	ledger  store.Ledger
@@ -36,10 +35,11 @@ type driver struct {
 	goroutines sync.WaitGroup
 
 	// Of the loop alone.
-	state   core.LedgerState
-	lost    []string // replicas that were lost to the ledger
-	leaving await
-	retired await
+	revocable map[uint64]chan struct{} // of requests in flight, by their numbers: closed to end them
+	state     core.LedgerState
+	lost      []string // replicas that were lost to the ledger
+	leaving   await
+	retired   await
 
 	superseded    chan struct{}
 	turns, grants atomic.Uint64
@@ -50,7 +50,7 @@ type driver struct {
 
 func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	ctx, cancelFunc := context.WithCancel(context.Background())
-	d.core, d.ledger, d.options = c, ledger, o
+	d.core, d.ledger, d.options, d.revocable = c, ledger, o, make(map[uint64]chan struct{})
 	d.kick, d.stopped, d.cancel = make(chan struct{}, 1), make(chan struct{}), cancelFunc
 	if !store.IsInline(ledger) {
 		d.statements = make(chan *store.Statement, 1)
@@ -162,10 +162,23 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 // decide wakes the callers whose waits ended.
 func (d *driver) decide(decisions []core.Decision) {
 	for i := range decisions {
+		r := decisions[i].Tag.(*Request)
 		if decisions[i].Outcome == Dispatched {
 			d.grants.Add(1)
 		}
-		decisions[i].Tag.(*Request).decide(&decisions[i])
+		if decisions[i].Revocable {
+			r.revoked = make(chan struct{})
+			d.revocable[r.seq] = r.revoked
+		}
+		r.decide(&decisions[i])
+	}
+}
+
+// revoke tells whoever made a request that it is to be ended.
+func (d *driver) revoke(seq uint64) {
+	if revoked, ok := d.revocable[seq]; ok {
+		delete(d.revocable, seq)
+		close(revoked)
 	}
 }
 

@@ -30,7 +30,10 @@ func (d *driver) cancelled(now time.Time, e *event) {
 	d.core.Cancel(now, e.seq, EvictedContextCancelled, e.err)
 }
 
-func (d *driver) released(now time.Time, e *event) { d.core.Release(now, e.seq, e.usage) }
+func (d *driver) released(now time.Time, e *event) {
+	delete(d.revocable, e.seq)
+	d.core.Release(now, e.seq, e.usage)
+}
 
 func (d *driver) progressed(_ time.Time, e *event) { d.core.Progress(e.seq, e.usage) }
 

@@ -54,3 +54,33 @@ func TestEviction(t *testing.T) {
 		c.Release(important, Usage{})
 	})
 }
+
+// TestEvictionByReload turns eviction on while a request waits: it can be revoked once it
+// was dispatched.
+func TestEvictionByReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newBench(t, fairness.RoundRobinType, 1)
+		first, batch := request("first"), &Request{Flow: policies.FlowKey{ID: "batch", Priority: -1}}
+		dispatch(t, c, first)
+		var held sync.WaitGroup
+		held.Go(func() {
+			dispatch(t, c, batch)
+			select {
+			case <-batch.Revoked():
+			case <-time.After(10 * time.Second):
+				t.Error("a request that waited when eviction was turned on is not told that it is revoked")
+			}
+			c.Release(batch, Usage{})
+		})
+		synctest.Wait()
+		if err := c.Reconfigure(WithEviction(eviction.NewSheddable("f"), eviction.NewPriorityThenTime("o"))); err != nil {
+			t.Fatal(err)
+		}
+		c.Release(first, Usage{})
+		synctest.Wait()
+		important := request("user")
+		dispatch(t, c, important)
+		c.Release(important, Usage{})
+		held.Wait()
+	})
+}

@@ -156,12 +156,14 @@ func (c *Core) spend(now time.Time, r *request) {
 
 // dispatch lets a request go.
 func (c *Core) dispatch(now time.Time, r *request) *Decision {
-	c.revocations.dispatched(now, r)
+	revocable := c.revocations.dispatched(now, r)
 	c.durations.began(now, r)
 	c.limits.count(r.Flow, 1)
 	c.holding.dispatched(now, r)
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++
-	return c.requests.decide(r, Dispatched, nil)
+	d := c.requests.decide(r, Dispatched, nil)
+	d.Revocable = revocable
+	return d
 }
 
 // evict ends a request's wait without dispatching it.

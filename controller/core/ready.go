@@ -63,6 +63,9 @@ type Decision struct {
 	// says that it went elsewhere.
 	Endpoint         string
 	EndpointInFlight int64
+	// Revocable is set if a dispatched request may be among the Revoked before it is
+	// released.
+	Revocable bool
 }
 
 // Move is a change of the shard map, for an operator.

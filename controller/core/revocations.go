@@ -38,12 +38,16 @@ func newRevocations(cfg *Config, a *agenda, c *clock, bs *bands, q *requests) re
 	}
 }
 
-// dispatched notes a request that was just dispatched, if it may be revoked.
-func (v *revocations) dispatched(now time.Time, r *request) {
-	if e := v.cfg.Eviction; e != nil && e.Filter.Evictable(r.Flow) {
-		r.revokeScore = e.Order.Score(r.Flow, v.clock.at(now))
-		v.sheddable.Push(r)
+// dispatched notes a request that was just dispatched, and reports whether it may be
+// revoked.
+func (v *revocations) dispatched(now time.Time, r *request) bool {
+	e := v.cfg.Eviction
+	if e == nil || !e.Filter.Evictable(r.Flow) {
+		return false
 	}
+	r.revokeScore = e.Order.Score(r.Flow, v.clock.at(now))
+	v.sheddable.Push(r)
+	return true
 }
 
 // ended forgets a request that is over.

@@ -57,8 +57,12 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 			return m, fmt.Errorf("%w: a flow id of %d bytes, from 1 to %d are allowed", ErrMalformed, len(t.GetFlow()), maxFlow)
 		case len(t.GetSharer()) > maxFlow:
 			return m, fmt.Errorf("%w: a sharer's id of %d bytes, up to %d are allowed", ErrMalformed, len(t.GetSharer()), maxFlow)
-		case t.GetBytes() < 0 || t.GetInputTokens() < 0 || t.GetOutputTokens() < 0 || t.GetTargetTtft() < 0:
-			return m, fmt.Errorf("%w: a ticket of negative size or target", ErrMalformed)
+		case !within(t.GetBytes()) || !within(t.GetInputTokens()) || !within(t.GetOutputTokens()) || !within(t.GetTargetTtft()):
+			return m, fmt.Errorf("%w: a ticket of %d bytes, %d and %d tokens, target %d; from 0 to 2^53 are allowed",
+				ErrMalformed, t.GetBytes(), t.GetInputTokens(), t.GetOutputTokens(), t.GetTargetTtft())
+		case t.GetArrival() > maxTime || t.GetDeadline() > maxTime:
+			return m, fmt.Errorf("%w: a ticket from %v to %v, beyond the year 2255",
+				ErrMalformed, fromNanos(t.GetArrival()), fromNanos(t.GetDeadline()))
 		case int64(priority) != t.GetPriority() || priority > maxPriority || priority < -maxPriority:
 			return m, fmt.Errorf("%w: priority %d", ErrMalformed, t.GetPriority())
 		}
@@ -74,8 +78,15 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 	return m, nil
 }
 
-// maxPriority bounds priorities, so that they mean the same everywhere.
-const maxPriority = 1 << 31
+// Bounds within which numbers mean the same everywhere, and can be added up: priorities;
+// whatever is counted; and times, in nanoseconds, which the ledger counts in microseconds.
+const (
+	maxPriority = 1 << 31
+	maxNumber   = 1 << 53
+	maxTime     = maxNumber * 1000
+)
+
+func within(n int64) bool { return n >= 0 && n <= maxNumber }
 
 func nanos(t time.Time) uint64 {
 	if t.IsZero() {

@@ -9,6 +9,8 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
+	"math"
 	"math/big"
 	"net"
 	"os"
@@ -301,6 +303,29 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestTicketBounds refuses what a ledger could not count with.
+func TestTicketBounds(t *testing.T) {
+	for what, spoil := range map[string]func(*ticketpb.Ticket){
+		"an arrival beyond what a ledger counts": func(q *ticketpb.Ticket) { q.Arrival = 1<<53*1000 + 1 },
+		"an arrival before 1970":                 func(q *ticketpb.Ticket) { q.Arrival = uint64(math.MaxUint64) },
+		"a deadline beyond what a ledger counts": func(q *ticketpb.Ticket) { q.Deadline = math.MaxInt64 },
+		"tokens whose sum overflows":             func(q *ticketpb.Ticket) { q.InputTokens, q.OutputTokens = math.MaxInt64/2+1, math.MaxInt64/2+1 },
+		"bytes whose sum overflows":              func(q *ticketpb.Ticket) { q.Bytes = math.MaxInt64 },
+		"a target beyond all arrivals":           func(q *ticketpb.Ticket) { q.TargetTtft = math.MaxInt64 },
+		"negative tokens":                        func(q *ticketpb.Ticket) { q.InputTokens = -1 },
+	} {
+		m := message("a", "b", 1)
+		w := encode(&m)
+		if _, err := decode(w, "a", 7, "b"); err != nil {
+			t.Fatal(err)
+		}
+		spoil(w.Queued[0])
+		if _, err := decode(w, "a", 7, "b"); !errors.Is(err, ErrMalformed) {
+			t.Errorf("%s was taken: %v", what, err)
+		}
+	}
+}
+
 // FuzzDecode feeds whatever bytes to the decoder; what it takes it gives back the
 // same.
 func FuzzDecode(f *testing.F) {
@@ -319,6 +344,11 @@ func FuzzDecode(f *testing.F) {
 		m, err := decode(&w, "a", 7, "b")
 		if err != nil {
 			return
+		}
+		for _, q := range m.Queued {
+			if q.InputTokens+q.OutputTokens < 0 || q.Bytes < 0 || q.Arrival.UnixMicro() > 1<<53 || !q.Arrival.IsZero() && q.Arrival.UnixMicro() < 0 {
+				t.Errorf("taken: %+v", q)
+			}
 		}
 		again, err := decode(encode(&m), "a", 7, "b")
 		if err != nil {
