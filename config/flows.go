@@ -72,9 +72,9 @@ func (fs *Flows) Weight(key policies.FlowKey) float64 {
 }
 
 // Limit returns a flow's own limits.
-func (fs *Flows) Limit(key policies.FlowKey) shard.Limit {
-	f := fs.find(key.ID)
-	if f == nil || key.ID == gateway.NewcomersFlow {
+func (fs *Flows) Limit(id string) shard.Limit {
+	f := fs.find(id)
+	if f == nil || id == gateway.NewcomersFlow {
 		return shard.Limit{}
 	}
 	return shard.Limit{MaxInFlight: f.MaxInFlight, TokensPerMinute: f.TokensPerMinute, Reject: f.OverLimit == "reject"}

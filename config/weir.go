@@ -148,7 +148,7 @@ type Flow struct {
 	Objectives  []string `yaml:"objectives,omitempty" doc:"Objectives that it may name; another one counts as none. Any by default"`
 	MaxPriority *int     `yaml:"maxPriority,omitempty" doc:"Highest priority of its requests, whatever they name; none by default"`
 
-	MaxInFlight     int64   `yaml:"maxInFlight,omitempty" doc:"Requests of one flow that may be in flight in the fleet; 0 or unset: no limit of its own"`
+	MaxInFlight     int64   `yaml:"maxInFlight,omitempty" doc:"Requests of one flow that may be in flight in the fleet, over its priorities together; 0 or unset: no limit of its own"`
 	TokensPerMinute float64 `yaml:"tokensPerMinute,omitempty" doc:"Tokens that one flow's requests may cost, prompts and answers; what is not used is saved up for a minute; 0 or unset: no limit"`
 	OverLimit       string  `yaml:"overLimit,omitempty" oneof:"wait|reject" doc:"What happens to what is over these limits: it waits unless reject is given"`
 }

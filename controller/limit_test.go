@@ -46,8 +46,8 @@ func pair(t *testing.T, opts ...Option) [2]*Controller {
 // it never has more, uses what it may, and takes no other flow's place.
 func TestMaxInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cs := pair(t, WithLimits(func(k policies.FlowKey) shard.Limit {
-			if k.ID == "limited" {
+		cs := pair(t, WithLimits(func(id string) shard.Limit {
+			if id == "limited" {
 				return shard.Limit{MaxInFlight: 3}
 			}
 			return shard.Limit{}
@@ -102,8 +102,8 @@ func TestMaxInFlight(t *testing.T) {
 // rejected.
 func TestTokensPerMinute(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cs := pair(t, WithTTL(0, 0), WithLimits(func(k policies.FlowKey) shard.Limit {
-			return shard.Limit{TokensPerMinute: 6000, Reject: k.ID == "rejected"}
+		cs := pair(t, WithTTL(0, 0), WithLimits(func(id string) shard.Limit {
+			return shard.Limit{TokensPerMinute: 6000, Reject: id == "rejected"}
 		}))
 		ask := func(n int, flow string) Outcome {
 			r := &Request{Flow: policies.FlowKey{ID: flow}, InputTokens: 50, OutputTokens: 50}
@@ -134,6 +134,44 @@ func TestTokensPerMinute(t *testing.T) {
 		}
 		if rejected < 50 || rejected > 62 {
 			t.Errorf("%d of 90 requests rejected at once, want about 60: 30 use a minute's tokens up", rejected)
+		}
+	})
+}
+
+// TestLimitOverPriorities has a flow that may have 3 requests in flight come by two replicas
+// at three priorities: it never has more, over all of them.
+func TestLimitOverPriorities(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		cs := pair(t, WithLimits(func(string) shard.Limit { return shard.Limit{MaxInFlight: 3} }))
+		ctx, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		var inFlight, most, served atomic.Int64
+		var clients sync.WaitGroup
+		for i := range 60 {
+			clients.Go(func() {
+				for ctx.Err() == nil {
+					r := request("limited")
+					r.Flow.Priority = 10 * (i % 3)
+					if _, err := cs[i%2].EnqueueAndWait(ctx, r); err != nil {
+						return
+					}
+					if n := inFlight.Add(1); n > most.Load() {
+						most.Store(n)
+					}
+					time.Sleep(100 * time.Millisecond)
+					inFlight.Add(-1)
+					served.Add(1)
+					cs[i%2].Release(r, Usage{})
+				}
+			})
+		}
+		clients.Wait()
+		t.Logf("at most %d in flight, %d served in 5 s", most.Load(), served.Load())
+		if most.Load() > 3 {
+			t.Errorf("%d in flight, 3 are allowed over all priorities", most.Load())
+		}
+		if served.Load() < 100 {
+			t.Errorf("%d served, want at least 100", served.Load())
 		}
 	})
 }

@@ -129,8 +129,9 @@ func WithWeights(weight func(policies.FlowKey) float64) Option {
 	return func(o *options) { o.shard.Weight = weight }
 }
 
-// WithLimits sets limits of flows' own, over the fleet; none by default.
-func WithLimits(limit func(policies.FlowKey) shard.Limit) Option {
+// WithLimits sets limits of flows' own, by their ids: over the fleet, and over all their
+// priorities together; none by default.
+func WithLimits(limit func(id string) shard.Limit) Option {
 	return func(o *options) { o.shard.Limit = limit }
 }
 

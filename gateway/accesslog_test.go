@@ -64,8 +64,8 @@ func rigWithLog(t *testing.T, limit int, options []controller.Option, upstreams 
 // TestRequestLog wants a line for each request, however it ended, with the name that its
 // answer had.
 func TestRequestLog(t *testing.T) {
-	r, lines := rigWithLog(t, 1, []controller.Option{controller.WithLimits(func(key policies.FlowKey) shard.Limit {
-		return shard.Limit{MaxInFlight: map[string]int64{"limited": 1}[key.ID], Reject: true}
+	r, lines := rigWithLog(t, 1, []controller.Option{controller.WithLimits(func(id string) shard.Limit {
+		return shard.Limit{MaxInFlight: map[string]int64{"limited": 1}[id], Reject: true}
 	})}, newModelServer(t))
 	want := make(map[string]logged)
 	send := func(path, body string, as logged, headers ...string) {

@@ -94,7 +94,7 @@ func (r *rig) waiting(t *testing.T, n int64) {
 // mended depends on it.
 func TestRefusalsSayWhy(t *testing.T) {
 	limit := func(l shard.Limit) []controller.Option {
-		return []controller.Option{controller.WithLimits(func(policies.FlowKey) shard.Limit { l.Reject = true; return l })}
+		return []controller.Option{controller.WithLimits(func(string) shard.Limit { l.Reject = true; return l })}
 	}
 	band := func(requests, bytes int64) []controller.Option {
 		return []controller.Option{controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr"), MaxRequests: requests, MaxBytes: bytes})}

@@ -19,8 +19,8 @@ type Config struct {
 	Band func(priority int) BandConfig
 	// Weight returns a flow's share, above zero; nil gives every flow 1.
 	Weight func(policies.FlowKey) float64
-	// Limit returns a flow's own limits; nil gives none.
-	Limit func(policies.FlowKey) Limit
+	// Limit returns a flow's own limits, by its id; nil gives none.
+	Limit func(id string) Limit
 	// OffersPerBand is how many tickets of a band are put before the ledger at
 	// most. More lets a turn grant more, and makes each turn more expensive.
 	OffersPerBand int

@@ -2,13 +2,12 @@ package shard
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weirflow/weir/policies"
 )
 
-// Limit is a limit of a flow's own. The zero value is none.
+// Limit is a limit of a flow's own, over its priorities together. The zero value is none.
 type Limit struct {
 	// MaxInFlight is how many of its requests may be in flight in the fleet; 0 for no
 	// limit.
@@ -22,12 +21,12 @@ type Limit struct {
 // Any reports whether there is a limit.
 func (l Limit) Any() bool { return l.MaxInFlight > 0 || l.TokensPerMinute > 0 }
 
-// LimitOf returns a flow's own limits.
-func (c Config) LimitOf(key policies.FlowKey) Limit {
+// LimitOf returns a flow's own limits, by its id.
+func (c Config) LimitOf(id string) Limit {
 	if c.Limit == nil {
 		return Limit{}
 	}
-	return c.Limit(key)
+	return c.Limit(id)
 }
 
 // aFew is how many tickets of a flow with a limit are offered as long as its room is not
@@ -42,23 +41,15 @@ func (f *flow) blocked() bool { return f.limited && len(f.offered) >= f.room }
 // HasLimited reports whether a flow that needs room has tickets here.
 func (s *Set) HasLimited() bool { return len(s.limited) > 0 }
 
-// Limited calls visit for the flows that need room and have tickets here, by their bands
-// and ids: those with limits of their own, and those that the ledger said are at one that
-// is not configured here.
-func (s *Set) Limited(visit func(key policies.FlowKey, l Limit)) {
-	keys := make([]policies.FlowKey, 0, len(s.limited))
+// Limited returns the ids of the flows that need room and have tickets here, in order: those
+// with limits of their own, and those that the ledger said are at one that is not configured
+// here.
+func (s *Set) Limited() (ids []string) {
 	for key := range s.limited {
-		keys = append(keys, key)
+		ids = append(ids, key.ID)
 	}
-	slices.SortFunc(keys, func(a, b policies.FlowKey) int {
-		if a.Priority != b.Priority {
-			return b.Priority - a.Priority
-		}
-		return strings.Compare(a.ID, b.ID)
-	})
-	for _, key := range keys {
-		visit(key, s.limited[key].limit)
-	}
+	slices.Sort(ids)
+	return slices.Compact(ids)
 }
 
 // ForgetRooms has every flow offer as if its room were not known: what the ledger last
@@ -75,14 +66,20 @@ func (s *Set) ForgetRooms() {
 	}
 }
 
-// Room passes on how many more requests of a flow may go, and how many tokens are left
-// for them. It returns the tickets that are to be rejected, if the flow's limit rejects
-// and there is no room; they are removed.
-func (s *Set) Room(key policies.FlowKey, requests int64, tokens float64, now time.Time) (rejected []Ticket) {
-	f := s.limited[key]
-	if f == nil {
-		return nil
+// Room passes on how many more requests of a flow, by its id, may go, and how many tokens
+// are left for them. It returns the tickets that are to be rejected, if the flow's limit
+// rejects and there is no room; they are removed.
+func (s *Set) Room(id string, requests int64, tokens float64, now time.Time) (rejected []Ticket) {
+	for _, bd := range s.bands {
+		if f := s.limited[policies.FlowKey{ID: id, Priority: bd.priority}]; f != nil {
+			rejected = append(rejected, s.roomAt(f, requests, tokens, now)...)
+		}
 	}
+	return rejected
+}
+
+// roomAt passes it on to the flow at one of its priorities.
+func (s *Set) roomAt(f *flow, requests int64, tokens float64, now time.Time) (rejected []Ticket) {
 	if !f.limit.Any() && requests > 0 && tokens > 0 {
 		s.unlimit(f)
 		f.band.rerank(f)

@@ -254,7 +254,7 @@ func (s *Set) band(priority int) *band {
 func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	f := bd.flows[key.ID]
 	if f == nil {
-		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key), limit: s.cfg.LimitOf(key), room: aFew}
+		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key), limit: s.cfg.LimitOf(key.ID), room: aFew}
 		f.limited = f.limit.Any()
 		f.waiting.Init((*item).before, itemIndex)
 		f.idleNode.Value = f

@@ -485,7 +485,7 @@ func TestAtLimitWaitsForRoom(t *testing.T) {
 	if offered := turn(); !slices.Equal(offered, []string{"other"}) || !s.HasLimited() {
 		t.Errorf("offered after the refusal: %v, want only the other flow's; asks for room: %v", offered, s.HasLimited())
 	}
-	s.Room(policies.FlowKey{ID: "refused"}, 1, 1, start)
+	s.Room("refused", 1, 1, start)
 	if offered := turn(); !slices.Equal(offered, []string{"refused"}) || s.HasLimited() {
 		t.Errorf("offered once there is room: %v, want what was refused; still asks for room: %v", offered, s.HasLimited())
 	}

@@ -130,8 +130,7 @@ const (
 
 // Room is what a flow with a limit of its own may still take, as of the turn.
 type Room struct {
-	Flow     string
-	Priority int
+	Flow string
 	// InFlight is how many more requests; 0 or less for none, Unlimited without a
 	// limit.
 	InFlight int64

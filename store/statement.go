@@ -160,10 +160,10 @@ type Sheddable struct {
 	Score    float64
 }
 
-// Limited is a replica's statement about a flow with a limit of its own.
+// Limited is a replica's statement about a flow with limits of its own, which hold over its
+// priorities together.
 type Limited struct {
-	Flow     string
-	Priority int
+	Flow string
 	// MaxInFlight is how many of its requests may be in flight in the fleet; 0 for
 	// no limit. TokensPerMinute is how many tokens its requests may cost in a minute
 	// of the ledger's clock; what is not used is kept for up to a minute; 0 for no

@@ -114,7 +114,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
 		c.exchange.agenda.due = true
 		c.loads.correct(m.Endpoint)
-		c.limits.correct(key)
+		c.limits.correct(key.ID)
 		if m.Charge != 0 {
 			c.settlements.settle(key, m.Policy, -m.Charge, m.Counter, 0)
 		}
@@ -158,7 +158,7 @@ func (c *Core) spend(now time.Time, r *request) {
 func (c *Core) dispatch(now time.Time, r *request) *Decision {
 	revocable := c.revocations.dispatched(now, r)
 	c.durations.began(now, r)
-	c.limits.count(r.Flow, 1)
+	c.limits.count(r.Flow.ID, 1)
 	c.holding.dispatched(now, r)
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++
 	d := c.requests.decide(r, Dispatched, nil)

@@ -27,7 +27,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 		c.requests.decide(r, RejectedNoEndpoints, ErrNoEndpoints)
 		return
 	}
-	r.limited = c.cfg.Shard.LimitOf(r.Flow).Any()
+	r.limited = c.cfg.Shard.LimitOf(r.Flow.ID).Any()
 	c.bands.of(now, q.Flow.Priority)
 	if c.float.takes(now, r) {
 		c.spend(now, r)
@@ -77,16 +77,16 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	delete(c.requests.inFlight, r.ID)
 	c.revocations.ended(r)
 	c.durations.ended(now, r)
-	c.limits.count(r.Flow, -1)
+	c.limits.count(r.Flow.ID, -1)
 	c.loads.depart(r)
 	if c.exchange.outage {
-		c.limits.room(now, r.Flow, 1, 1)
+		c.limits.room(now, r.Flow.ID, 1, 1)
 	}
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight--
 	if c.holding.ended(now, r) && !usage.Known {
 		usage = Usage{InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, Known: true}
 	}
-	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0) {
+	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
 	if r.limited { // others of its flow may wait for its place in the flow's limit
@@ -99,7 +99,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 // costs.
 func (c *Core) recharge(r *request, usage Usage) {
 	var tokens float64
-	if c.cfg.Shard.LimitOf(r.Flow).TokensPerMinute > 0 {
+	if c.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0 {
 		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
 	}
 	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens

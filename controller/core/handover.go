@@ -128,7 +128,7 @@ func (h *handover) reject(now time.Time, id policies.TicketID, why shard.Refusal
 	}
 	if r := h.requests.waiting[id]; r != nil {
 		h.finish(now, r)
-		why.Limit = h.cfg.Shard.LimitOf(r.Flow)
+		why.Limit = h.cfg.Shard.LimitOf(r.Flow.ID)
 		h.requests.decide(r, RejectedCapacity, &why)
 	}
 }

@@ -3,7 +3,6 @@ package core
 import (
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -11,7 +10,8 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// limits is about flows with limits of their own. The ledger enforces the limits; this
+// limits is about flows with limits of their own, by their ids: they hold over a flow's
+// priorities together. The ledger enforces the limits; this
 // replica states what it has in flight as an ingress, and asks as an owner how much room
 // there is for what waits here.
 type limits struct {
@@ -22,22 +22,22 @@ type limits struct {
 	// reject is called with a ticket whose flow has no room.
 	reject func(now time.Time, id policies.TicketID, why shard.Refusal)
 
-	inFlight map[policies.FlowKey]int64 // none of them 0
-	changed  map[policies.FlowKey]bool  // since they were last stated, limits and figures
-	carried  map[policies.FlowKey]bool  // changed before the turn under way, which states them
-	asked    int                        // where to continue asking for room
+	inFlight map[string]int64 // none of them 0
+	changed  map[string]bool  // since they were last stated, limits and figures
+	carried  map[string]bool  // changed before the turn under way, which states them
+	asked    int              // where to continue asking for room
 }
 
 func newLimits(cfg *Config, a *agenda, q *queues, reject func(time.Time, policies.TicketID, shard.Refusal)) limits {
 	return limits{
 		cfg: cfg, agenda: a, queues: q, reject: reject,
-		inFlight: make(map[policies.FlowKey]int64),
-		changed:  make(map[policies.FlowKey]bool), carried: make(map[policies.FlowKey]bool),
+		inFlight: make(map[string]int64),
+		changed:  make(map[string]bool), carried: make(map[string]bool),
 	}
 }
 
 // count notes that requests of a flow were dispatched or ended.
-func (l *limits) count(flow policies.FlowKey, delta int64) {
+func (l *limits) count(flow string, delta int64) {
 	if _, counted := l.inFlight[flow]; !counted && !l.cfg.Shard.LimitOf(flow).Any() {
 		return
 	}
@@ -53,36 +53,36 @@ func (l *limits) count(flow policies.FlowKey, delta int64) {
 // went before it included.
 func (l *limits) reconfigure(before shard.Config, inFlight map[policies.TicketID]*request) {
 	clear(l.inFlight)
-	differs := func(flow policies.FlowKey) {
+	differs := func(flow string) {
 		if before.LimitOf(flow) != l.cfg.Shard.LimitOf(flow) {
 			l.changed[flow] = true
 		}
 	}
 	for _, r := range inFlight {
-		differs(r.Flow)
-		if l.cfg.Shard.LimitOf(r.Flow).Any() {
-			l.inFlight[r.Flow]++
+		differs(r.Flow.ID)
+		if l.cfg.Shard.LimitOf(r.Flow.ID).Any() {
+			l.inFlight[r.Flow.ID]++
 		}
 	}
 	for _, f := range l.queues.set.Flows() {
-		differs(f.Key)
+		differs(f.Key.ID)
 	}
 }
 
 // correct states a flow's requests in flight again: the ledger counts a grant among them
 // that was returned.
-func (l *limits) correct(flow policies.FlowKey) { l.count(flow, 0) }
+func (l *limits) correct(flow string) { l.count(flow, 0) }
 
 // room passes on how many more requests of a flow may go, and how many tokens are left for
 // them. Where there is no room and the flow's limit rejects, whatever waits is rejected.
-func (l *limits) room(now time.Time, flow policies.FlowKey, requests int64, tokens float64) {
+func (l *limits) room(now time.Time, flow string, requests int64, tokens float64) {
 	for _, t := range l.queues.set.Room(flow, requests, tokens, now) {
 		l.reject(now, t.ID, l.overLimit(flow, requests, tokens))
 	}
 }
 
 // overLimit says which of its limits a flow is at that may have so much more.
-func (l *limits) overLimit(flow policies.FlowKey, requests int64, tokens float64) shard.Refusal {
+func (l *limits) overLimit(flow string, requests int64, tokens float64) shard.Refusal {
 	r := shard.Refusal{Cause: shard.FlowInFlight}
 	if requests > 0 {
 		r.Cause = shard.FlowTokens
@@ -95,7 +95,7 @@ func (l *limits) overLimit(flow policies.FlowKey, requests int64, tokens float64
 
 // openHere reports whether a flow may have another request in flight here in an outage:
 // within this replica's share of the flow's limit. Tokens are not counted then.
-func (l *limits) openHere(flow policies.FlowKey, members int) bool {
+func (l *limits) openHere(flow string, members int) bool {
 	limit := l.cfg.Shard.LimitOf(flow)
 	return limit.MaxInFlight == 0 || l.inFlight[flow] < max(1, limit.MaxInFlight/int64(members))
 }
@@ -107,18 +107,16 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 	if len(l.inFlight)+len(l.changed) == 0 && !l.queues.set.HasLimited() {
 		return
 	}
-	stated := make(map[policies.FlowKey]bool)
-	var waiting []policies.FlowKey
-	l.queues.set.Limited(func(key policies.FlowKey, _ shard.Limit) { waiting = append(waiting, key) })
+	stated := make(map[string]bool)
+	waiting := l.queues.set.Limited()
 	if s.Register || s.Full {
-		for key := range l.inFlight {
-			stated[key] = true
+		for flow := range l.inFlight {
+			stated[flow] = true
 		}
 	}
 	for i := range s.Offers { // the ledger must know of a limit before it grants
-		key := policies.FlowKey{ID: s.Offers[i].Flow, Priority: s.Offers[i].Priority}
-		if l.cfg.Shard.LimitOf(key).Any() {
-			stated[key] = true
+		if flow := s.Offers[i].Flow; l.cfg.Shard.LimitOf(flow).Any() {
+			stated[flow] = true
 		}
 	}
 	if n, most := len(waiting), l.cfg.Timings.RoomsPerTurn; n > most {
@@ -126,26 +124,19 @@ func (l *limits) state(_ time.Time, s *store.Statement) {
 		waiting = append(waiting[l.asked:], waiting[:l.asked]...)[:most]
 		l.asked += most
 	}
-	for key := range l.changed {
-		stated[key], l.carried[key] = true, true
+	for flow := range l.changed {
+		stated[flow], l.carried[flow] = true, true
 	}
 	clear(l.changed)
-	for _, key := range waiting {
-		stated[key] = true
+	for _, flow := range waiting {
+		stated[flow] = true
 	}
-	for key := range stated {
-		limit := l.cfg.Shard.LimitOf(key)
+	for _, flow := range slices.Sorted(maps.Keys(stated)) {
+		limit := l.cfg.Shard.LimitOf(flow)
 		s.Limited = append(s.Limited, store.Limited{
-			Flow: key.ID, Priority: key.Priority, MaxInFlight: limit.MaxInFlight, TokensPerMinute: limit.TokensPerMinute,
-			InFlight: l.inFlight[key],
+			Flow: flow, MaxInFlight: limit.MaxInFlight, TokensPerMinute: limit.TokensPerMinute, InFlight: l.inFlight[flow],
 		})
 	}
-	slices.SortFunc(s.Limited, func(a, b store.Limited) int {
-		if a.Priority != b.Priority {
-			return b.Priority - a.Priority
-		}
-		return strings.Compare(a.Flow, b.Flow)
-	})
 }
 
 // learn takes in what the flows stated may still take, once the grants were read.
@@ -153,7 +144,7 @@ func (l *limits) learn(now time.Time, _ *store.Statement, r *store.Reply) {
 	clear(l.carried)
 	for i := range r.Rooms {
 		room := &r.Rooms[i]
-		l.room(now, policies.FlowKey{ID: room.Flow, Priority: room.Priority}, room.InFlight, room.Tokens)
+		l.room(now, room.Flow, room.InFlight, room.Tokens)
 		l.agenda.touched = true
 	}
 }

@@ -35,7 +35,7 @@ func (c *Core) obstacle(r *request) Obstacle {
 		return LedgerLost
 	case ceiling >= 0 && ceiling < store.Unlimited && c.InFlight() >= ceiling:
 		return PoolFull
-	case c.cfg.Shard.LimitOf(r.Flow).Any():
+	case c.cfg.Shard.LimitOf(r.Flow.ID).Any():
 		return FlowLimit
 	}
 	return NoObstacle

@@ -18,8 +18,8 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		switch {
 		case r == nil: // another replica's, which does the same
 			c.queues.takeOut(t.ID, now)
-		case !c.limits.openHere(t.Flow, c.bands.members()):
-			c.limits.room(now, t.Flow, 0, 0)
+		case !c.limits.openHere(t.Flow.ID, c.bands.members()):
+			c.limits.room(now, t.Flow.ID, 0, 0)
 		default:
 			r.policy, r.charge, r.counter, r.own = b.Policy(), charge, b.VirtualTime(), true
 			if charge != 0 {

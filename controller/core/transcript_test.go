@@ -12,7 +12,6 @@ import (
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator"
-	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/usagelimit"
@@ -80,7 +79,7 @@ func (s *script) config(id string) core.Config {
 	cfg.Shard = shard.Config{
 		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
 		Band:  func(int) shard.BandConfig { return band },
-		Limit: func(key policies.FlowKey) shard.Limit { return limits[key.ID] },
+		Limit: func(id string) shard.Limit { return limits[id] },
 	}
 	return cfg
 }

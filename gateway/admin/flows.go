@@ -144,7 +144,7 @@ func (s *Server) mergeFlows(parts []partOf[flowsPart]) []*flow {
 			f.Weight = c.Weight(key)
 		}
 		if c.Limit != nil {
-			if l := c.Limit(key); l.Any() {
+			if l := c.Limit(key.ID); l.Any() {
 				f.Limit = &api.FlowLimit{MaxInFlight: l.MaxInFlight, TokensPerMinute: l.TokensPerMinute, Rejects: l.Reject}
 			}
 		}

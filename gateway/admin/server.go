@@ -47,7 +47,7 @@ type Configuration struct {
 	Fingerprint string
 	// Weight and Limit are those of flows; nil for 1, and for none.
 	Weight func(policies.FlowKey) float64
-	Limit  func(policies.FlowKey) shard.Limit
+	Limit  func(id string) shard.Limit
 }
 
 // Server is the handler of the API and the console.

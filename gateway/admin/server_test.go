@@ -218,8 +218,8 @@ func TestMissing(t *testing.T) {
 
 // TestWhy asks why requests wait, by their names and by their tickets.
 func TestWhy(t *testing.T) {
-	f := newFleet(t, 2, 1, controller.WithLimits(func(k policies.FlowKey) shard.Limit {
-		if k.ID == "bounded" {
+	f := newFleet(t, 2, 1, controller.WithLimits(func(id string) shard.Limit {
+		if id == "bounded" {
 			return shard.Limit{MaxInFlight: 1}
 		}
 		return shard.Limit{}

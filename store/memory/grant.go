@@ -18,7 +18,7 @@ func (l *Ledger) grant(now time.Time) {
 	for _, bd := range l.bands {
 		for bd.offers > 0 && l.held < bd.limit {
 			b, o := bd.first()
-			m := l.limits[flowID{bd.priority, o.Flow}]
+			m := l.limits[o.Flow]
 			if m != nil && !m.open(now) {
 				l.remove(o, now)
 				o.owner.post(store.AtLimit, o)
@@ -39,9 +39,9 @@ func (l *Ledger) grant(now time.Time) {
 				m.held++
 				m.spend(o.Tokens, now)
 				if ingress.limited == nil {
-					ingress.limited = make(map[flowID]int64)
+					ingress.limited = make(map[string]int64)
 				}
-				ingress.limited[flowID{bd.priority, o.Flow}]++
+				ingress.limited[o.Flow]++
 			}
 			if ingress == o.owner {
 				ingress.post(store.Granted|store.Taken, o)

@@ -31,7 +31,7 @@ type Ledger struct {
 	recalled            time.Time // when float was last recalled and had not been given since
 
 	wakeups map[string][]chan store.Wakeup
-	limits  map[flowID]*limit
+	limits  map[string]*limit
 	loads   loads
 	forgot  time.Time // when limits were last forgotten
 	shared  shared
@@ -40,7 +40,7 @@ type Ledger struct {
 // New returns an empty ledger, in recovery of its first generation: it grants once every
 // member has registered that the first replica knows of.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[flowID]*limit), loads: newLoads(), shared: newShared()}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[string]*limit), loads: newLoads(), shared: newShared()}
 }
 
 // Inline implements [store.Inline].

@@ -6,13 +6,7 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// flowID names a flow in all books of a band.
-type flowID struct {
-	priority int
-	id       string
-}
-
-// limit is the account of a flow with a limit of its own.
+// limit is the account of a flow with limits of its own, over its priorities.
 type limit struct {
 	max, held int64   // of requests in flight, and how many are; unread grants count
 	perMinute float64 // of tokens
@@ -40,9 +34,9 @@ func (m *limit) open(now time.Time) bool {
 // restrict takes in what a replica states of flows with limits of their own.
 func (l *Ledger) restrict(r *replica, s *store.Statement, now time.Time) {
 	if s.Register || s.Full {
-		stated := make(map[flowID]bool, len(s.Limited))
+		stated := make(map[string]bool, len(s.Limited))
 		for i := range s.Limited {
-			stated[flowID{s.Limited[i].Priority, s.Limited[i].Flow}] = true
+			stated[s.Limited[i].Flow] = true
 		}
 		for id := range r.limited {
 			if !stated[id] {
@@ -52,39 +46,38 @@ func (l *Ledger) restrict(r *replica, s *store.Statement, now time.Time) {
 	}
 	for i := range s.Limited {
 		st := &s.Limited[i]
-		id := flowID{st.Priority, st.Flow}
-		m := l.limits[id]
+		m := l.limits[st.Flow]
 		if m == nil {
 			m = &limit{perMinute: st.TokensPerMinute, level: st.TokensPerMinute, at: now}
-			l.limits[id] = m
+			l.limits[st.Flow] = m
 		}
 		if m.perMinute != st.TokensPerMinute {
 			m.spend(0, now)
 		}
 		m.max, m.perMinute, m.seen = st.MaxInFlight, st.TokensPerMinute, now
-		l.recountLimited(r, id, st.InFlight)
+		l.recountLimited(r, st.Flow, st.InFlight)
 	}
 }
 
 // recountLimited counts a flow's requests at a replica anew: those it states, and the
 // grants among its unread messages.
-func (l *Ledger) recountLimited(r *replica, id flowID, stated int64) {
+func (l *Ledger) recountLimited(r *replica, flow string, stated int64) {
 	for i := range r.unread {
-		if m := &r.unread[i]; m.Kind&store.Granted != 0 && m.Flow == id.id && m.Priority == id.priority {
+		if m := &r.unread[i]; m.Kind&store.Granted != 0 && m.Flow == flow {
 			stated++
 		}
 	}
-	if m := l.limits[id]; m != nil {
-		m.held += stated - r.limited[id]
+	if m := l.limits[flow]; m != nil {
+		m.held += stated - r.limited[flow]
 	}
 	if stated == 0 {
-		delete(r.limited, id)
+		delete(r.limited, flow)
 		return
 	}
 	if r.limited == nil {
-		r.limited = make(map[flowID]int64)
+		r.limited = make(map[string]int64)
 	}
-	r.limited[id] = stated
+	r.limited[flow] = stated
 }
 
 // rooms is what the stated flows may still take.
@@ -92,8 +85,8 @@ func (l *Ledger) rooms(reply *store.Reply, s *store.Statement, now time.Time) {
 	reply.Rooms = reply.Rooms[:0]
 	for i := range s.Limited {
 		st := &s.Limited[i]
-		room := store.Room{Flow: st.Flow, Priority: st.Priority, InFlight: store.Unlimited, Tokens: 1}
-		if m := l.limits[flowID{st.Priority, st.Flow}]; m != nil {
+		room := store.Room{Flow: st.Flow, InFlight: store.Unlimited, Tokens: 1}
+		if m := l.limits[st.Flow]; m != nil {
 			if m.max > 0 {
 				room.InFlight = m.max - m.held
 			}

@@ -21,7 +21,7 @@ type replica struct {
 	bands     []store.Band      // as last stated
 	sheddable []store.Sheddable // likewise
 	revoking  int64             // likewise
-	limited   map[flowID]int64  // requests in flight of flows with limits, unread grants included
+	limited   map[string]int64  // requests in flight of flows with limits, unread grants included
 	loads     map[string]share  // what is in flight at its endpoints, likewise
 	held      int64             // granted and not finished, unread grants and float included
 	float     int64             // permits that it may spend by itself

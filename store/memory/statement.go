@@ -114,7 +114,7 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 				b.settle(st.Flow, st.Delta, st.Counter, st.Weight, now)
 			}
 		}
-		if m := l.limits[flowID{st.Priority, st.Flow}]; m != nil {
+		if m := l.limits[st.Flow]; m != nil {
 			m.spend(st.Tokens, now)
 		}
 	}

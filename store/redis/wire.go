@@ -13,7 +13,7 @@ const ledgerFormat = "c7d23d1f"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 38+len(s.Dead)+2*len(s.Ended)+7*len(s.Bands)+5*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
+	args := make([]any, 0, 38+len(s.Dead)+2*len(s.Ended)+7*len(s.Bands)+4*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
@@ -39,7 +39,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	args = append(args, len(s.Limited))
 	for i := range s.Limited {
 		m := &s.Limited[i]
-		args = append(args, escape(m.Flow), m.Priority, m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
+		args = append(args, escape(m.Flow), m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
 	}
 	args = append(args, len(s.Loads))
 	for i := range s.Loads {
@@ -154,15 +154,14 @@ func (r *reader) reply(v []any) (m reply) {
 	}
 	for _, item := range r.list("rooms", v[16]) {
 		f := r.list("rooms", item)
-		if len(f) != 4 {
+		if len(f) != 3 {
 			r.fail("rooms", item)
 			break
 		}
 		m.Rooms = append(m.Rooms, store.Room{
 			Flow:     r.name("flow", f[0]),
-			Priority: int(r.integer("priority", f[1])),
-			InFlight: r.integer("in flight", f[2]),
-			Tokens:   r.number("tokens", f[3]),
+			InFlight: r.integer("in flight", f[1]),
+			Tokens:   r.number("tokens", f[2]),
 		})
 	}
 	m.loads = r.pairs("loads", v[17])

@@ -133,7 +133,7 @@ func (m *member) draw(h *history) *store.Statement {
 	for _, flow := range []string{"a", "b"} {
 		if s.Register || s.Full || rapid.Bool().Draw(t, "limited") {
 			s.Limited = append(s.Limited, store.Limited{
-				Flow: flow, Priority: 5, MaxInFlight: int64(rapid.IntRange(0, 3).Draw(t, "most")),
+				Flow: flow, MaxInFlight: int64(rapid.IntRange(0, 3).Draw(t, "most")),
 				TokensPerMinute: float64(rapid.SampledFrom([]int{0, 60, 6000}).Draw(t, "per minute")), InFlight: int64(rapid.IntRange(0, 2).Draw(t, "of it in flight")),
 			})
 		}

@@ -338,7 +338,7 @@ func (l *line) state(p *party, st *store.Statement) {
 		st.Counters = append(st.Counters, store.Counter{Flow: about, Priority: priority, Value: parse(l.about[1])})
 	case "limited":
 		st.Limited = append(st.Limited, store.Limited{
-			Flow: about, Priority: priority,
+			Flow:        about,
 			MaxInFlight: int64(l.number("most", 0)), TokensPerMinute: l.number("tokens", 0), InFlight: int64(l.number("in-flight", 0)),
 		})
 	case "load":

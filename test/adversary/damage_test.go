@@ -102,8 +102,8 @@ func startWorld(t *testing.T, url string) *world {
 		}
 		c, err := controller.NewController(l, controller.WithReplica(fmt.Sprint("r", i)), controller.WithTTL(0, 0),
 			controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}), controller.WithSaturationDetector(detector),
-			controller.WithLimits(func(key policies.FlowKey) shard.Limit {
-				if key.ID == "flow-0" {
+			controller.WithLimits(func(id string) shard.Limit {
+				if id == "flow-0" {
 					return shard.Limit{MaxInFlight: 2, TokensPerMinute: 1e9}
 				}
 				return shard.Limit{}

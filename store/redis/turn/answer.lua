@@ -5,9 +5,9 @@ local reply = answer(OK, me)
 reply.revoke = mine
 reply.float_limit, reply.float_share = float_limit or 0, float_share or 0
 for i, st in ipairs(stated.limited) do -- what these flows may still take
-  local m = limits[st.id]
+  local m = limits[st.flow]
   reply.rooms[i] = {
-    flow = st.flow, priority = st.priority,
+    flow = st.flow,
     in_flight = m.max > 0 and m.max - m.held or UNLIMITED,
     tokens = m.per_minute > 0 and left_of(m) or 1,
   }

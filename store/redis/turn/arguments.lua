@@ -76,12 +76,11 @@ do
   for i = 1, tonumber(ARGV[at]) do
     stated.limited[i] = {
       flow = ARGV[at + 1],
-      priority = tonumber(ARGV[at + 2]),
-      max = tonumber(ARGV[at + 3]),
-      per_minute = tonumber(ARGV[at + 4]),
-      in_flight = tonumber(ARGV[at + 5]),
+      max = tonumber(ARGV[at + 2]),
+      per_minute = tonumber(ARGV[at + 3]),
+      in_flight = tonumber(ARGV[at + 4]),
     }
-    at = at + 5
+    at = at + 4
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do

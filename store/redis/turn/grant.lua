@@ -17,8 +17,7 @@ local function serve(band, name, member)
   local offer = offer_of(ticket)
   local owner = offer and replica(offer.owner)
   if not owner or offer.granted then damaged('wait', member) end
-  local flow_id = exact(books[name].priority) .. ':' .. offer.flow
-  local limit = limit_of(flow_id)
+  local limit = limit_of(offer.flow)
   if limit and not is_open(limit) then
     remove(ticket, offer)
     post(owner, AT_LIMIT, ticket, offer)
@@ -45,9 +44,9 @@ local function serve(band, name, member)
   end
   if rank > book.v then book.v, book.moved = rank, true end
   if limit then
-    hold_limited(flow_id, 1)
+    hold_limited(offer.flow, 1)
     spend(limit, tonumber(offer.tokens))
-    if call('HINCRBY', limited_key(ingress.id), flow_id, '1') == 1 then expire(limited_key(ingress.id)) end
+    if call('HINCRBY', limited_key(ingress.id), offer.flow, '1') == 1 then expire(limited_key(ingress.id)) end
   end
   leave_book(offer, member)
   if ingress.id == owner.id then

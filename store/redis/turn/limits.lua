@@ -1,6 +1,6 @@
--- Flows with limits of their own.
+-- Flows with limits of their own, which hold over their priorities together.
 
-local limits = {} -- those looked at so far, by priority:flow; false where there is none
+local limits = {} -- those looked at so far, by their ids; false where there is none
 local any_limits  -- whether there are any, once that was looked at
 
 local audit_limits

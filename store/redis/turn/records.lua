@@ -208,7 +208,7 @@ local function write_reply(r)
   for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), exact(b.level), b.queued, b.bytes,
     b.in_flight, b.limit, exact(b.largest) } end
   local rooms = {}
-  for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.priority, b.in_flight, exact(b.tokens) } end
+  for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.in_flight, exact(b.tokens) } end
   local lost = {}
   for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes,

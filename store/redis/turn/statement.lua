@@ -118,10 +118,9 @@ me.unread, me.messages = 0, {}
 for _, m in ipairs(unread) do
   insert(me.messages, m.record)
   if is_grant(m.kind) then
-    local id = exact(m.priority) .. ':' .. m.flow
     me.unread = me.unread + 1
     suggested[m.endpoint] = (suggested[m.endpoint] or 0) + 1
-    unread_of[id] = (unread_of[id] or 0) + 1
+    unread_of[m.flow] = (unread_of[m.flow] or 0) + 1
   end
 end
 me.read = math.min(stated.read_upto, me.sent)
@@ -151,21 +150,20 @@ if recount then count_fleet() else count_in(me, 1) end
 -- Flows with limits of their own.
 local limited, ids = {}, {}
 for i, st in ipairs(stated.limited) do
-  st.id = exact(st.priority) .. ':' .. st.flow
-  ids[i] = st.id
+  ids[i] = st.flow
 end
 look_at_limits(ids)
 for _, st in ipairs(stated.limited) do
-  local m = limits[st.id]
+  local m = limits[st.flow]
   if not m then
     m = { max = st.max, per_minute = st.per_minute, level = st.per_minute, at = now, seen = now }
-    m.held = tonumber(call('HGET', HELD, st.id) or 0)
-    limits[st.id] = m
+    m.held = tonumber(call('HGET', HELD, st.flow) or 0)
+    limits[st.flow] = m
   end
   if m.per_minute ~= st.per_minute then spend(m, 0) end
   m.max, m.per_minute, m.seen, m.moved = st.max, st.per_minute, now, true
-  count_limited(me, st.id, st.in_flight + (unread_of[st.id] or 0))
-  limited[st.id] = true
+  count_limited(me, st.flow, st.in_flight + (unread_of[st.flow] or 0))
+  limited[st.flow] = true
 end
 if stated.register or stated.full then
   for _, id in ipairs(call('HKEYS', limited_key(my_id))) do
@@ -209,7 +207,7 @@ if stated.batch > me.batch then
   for _, st in ipairs(stated.settlements) do
     local book = book_name(exact(st.priority), st.policy)
     if st.last > 0 then spent(book, st) else settle(book, st.flow, st.delta, st.counter, st.weight) end
-    local m = limit_of(exact(st.priority) .. ':' .. st.flow)
+    local m = limit_of(st.flow)
     if m then spend(m, st.tokens) end
   end
 end

@@ -63,9 +63,9 @@ var Keys = []Key{
 	{"flow", "zset", "book and flow", "its offers in their order"},
 	{"count", "hash", "book", "flow -> counter"},
 	{"idle", "zset", "book", "flows without offers by when they became idle"},
-	{"limits", "hash", "", "priority:flow -> record of a flow with limits of its own"},
-	{"held", "hash", "", "priority:flow -> its requests in flight in the fleet, and"},
-	{"limited", "hash", "replica", "priority:flow -> those of the replica; unread grants count"},
+	{"limits", "hash", "", "flow -> record of one with limits of its own"},
+	{"held", "hash", "", "flow -> its requests in flight in the fleet, and"},
+	{"limited", "hash", "replica", "flow -> those of the replica; unread grants count"},
 	{"load", "zset", "", "endpoints by their requests in flight in the fleet, with when one was last suggested as the fraction"},
 	{"loads", "hash", "replica", "endpoint -> its requests in flight; unread grants count where they were suggested to go"},
 	{"tokens", "hash", "", "endpoint -> what its requests are expected to cost; where replicas say so"},
@@ -253,7 +253,6 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	}}},
 	{Name: "limited", Kind: List, Go: "Limited", Of: &Record{Go: "store.Limited", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
-		{Name: "priority", Kind: Int, Go: "Priority"},
 		{Name: "max", Kind: Count, Go: "MaxInFlight"},
 		{Name: "per_minute", Kind: Float, Go: "TokensPerMinute"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
@@ -321,7 +320,6 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
-		{Name: "priority", Kind: Int, Go: "Priority"},
 		{Name: "in_flight", Kind: Int, Go: "InFlight"},
 		{Name: "tokens", Kind: Float, Go: "Tokens"},
 	}}},
