@@ -1,7 +1,7 @@
 // Looks at the console in Chromium, at three replicas under load, and prints what is wrong
 // with it, a line each; at the end "done". Its arguments are a JSON object: replicas, the
 // admin addresses of the three; guarded, the one that asks for a token, and the token;
-// hostile, the name of a tenant; shots, where pictures go, or empty.
+// hostile, the name of a tenant; waiting, one whose requests wait; shots, where pictures go, or empty.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import readline from 'node:readline';
@@ -104,7 +104,7 @@ async function steady() {
 
 // newest is the id of a request that will wait for long.
 async function newest() {
-  const ask = async (page) => (await fetch(`${given.replicas[2]}/v1/requests?state=waiting&flow=slow&limit=1&${page}`)).json();
+  const ask = async (page) => (await fetch(`${given.replicas[2]}/v1/requests?state=waiting&flow=${given.waiting}&limit=1&${page}`)).json();
   const { total } = await ask('');
   return (await ask(`offset=${Math.floor(total * 0.8)}`)).requests[0].id;
 }

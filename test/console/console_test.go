@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -19,6 +21,14 @@ func TestMain(m *testing.M) { processes.Main(m) }
 
 // hostile is the name of a tenant that would be markup, and end an attribute.
 const hostile = `<b>x</b>"'><img/src=x/onerror=alert(1)>`
+
+// settings are those of the replicas.
+const settings = config.Empty + `weir:
+  flows:
+  - {id: research, weight: 2}
+  - {id: interactive, priority: 10}
+  - {id: acme, maxInFlight: 3}
+`
 
 // chromium is the browser, by the names it goes by.
 func chromium(t *testing.T) string {
@@ -60,7 +70,15 @@ func TestConsole(t *testing.T) {
 	}
 
 	shots := os.Getenv("WEIR_SCREENSHOTS")
-	c := processes.StartCluster(t, 3)
+	file := filepath.Join(dir, "weir.yaml")
+	if err := os.WriteFile(file, []byte(settings), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := &processes.Cluster{T: t, Redis: redistest.Start(t), Servers: processes.StartServers(t, 2, processes.Limit/2)}
+	for _, id := range []string{"replica-1", "replica-2", "replica-3"} {
+		c.Add(id, "--config", file)
+	}
+	c.Wait("everybody knows everybody", 10*time.Second, func() bool { return c.Agree(3) })
 	secret := filepath.Join(dir, "token")
 	if err := os.WriteFile(secret, []byte("a secret"), 0o600); err != nil {
 		t.Fatal(err)
@@ -69,17 +87,21 @@ func TestConsole(t *testing.T) {
 	l, ctx := processes.StartLoad(t)
 	for i, r := range c.Replicas {
 		l.Tenant(ctx, "everywhere", 12, r)
-		l.Tenant(ctx, []string{"research", "support", "batch"}[i], 14, r)
+		l.Tenant(ctx, []string{"research", "support", "acme"}[i], 14, r)
 	}
-	l.Tenant(ctx, hostile, 2, c.Replicas[1])
-	l.Tenant(ctx, "slow", 700, c.Replicas[2]) // which has requests that wait for long
+	l.Tenant(ctx, "interactive", 2, c.Replicas[0])
+	waiting := "everywhere" // whose requests are looked at
 	if shots != "" {
 		time.Sleep(3 * time.Minute) // so that there are lines to see
+	} else {
+		waiting = "slow"
+		l.Tenant(ctx, waiting, 700, c.Replicas[2])
+		l.Tenant(ctx, hostile, 2, c.Replicas[1])
 	}
 
 	given, err := json.Marshal(map[string]any{
 		"chromium": browser, "replicas": []string{c.Replicas[0].Admin, c.Replicas[1].Admin, c.Replicas[2].Admin},
-		"guarded": guarded.Admin, "token": "a secret", "hostile": hostile, "shots": shots,
+		"guarded": guarded.Admin, "token": "a secret", "hostile": hostile, "waiting": waiting, "shots": shots,
 	})
 	if err != nil {
 		t.Fatal(err)
