@@ -31,7 +31,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // fleet is replicas of one ledger, each with its server, whose questions go by calls.
 type fleet struct {
-	t        *testing.T
+	t        testing.TB
 	ledger   *memory.Ledger
 	replicas map[string]*member
 
@@ -74,7 +74,7 @@ func (l link) Ask(ctx context.Context, question []byte) (answers []coordinator.A
 }
 
 // newFleet starts replicas a, b, c and so on with a limit in flight together.
-func newFleet(t *testing.T, n, limit int, options ...controller.Option) *fleet {
+func newFleet(t testing.TB, n, limit int, options ...controller.Option) *fleet {
 	t.Helper()
 	f := &fleet{t: t, ledger: memory.New(memory.Config{}), replicas: make(map[string]*member), silent: make(map[string]bool)}
 	for i := range n {
