@@ -31,8 +31,12 @@ func (b *builder) featureGates() {
 var needless = map[string]string{
 	"openai-parser": parser, "anthropic-parser": parser, "vllmhttp-parser": parser, "passthrough-parser": parser,
 	"sglanghttp-parser": parser, "vertexai-parser": parser, "vllmgrpc-parser": parser,
+	"token-producer": counter, "tokenizer": counter,
 	"inflight-load-producer": "producer", "in-flight-load-producer": "producer",
 }
+
+// counter is what a plug-in is there that counts the tokens of prompts.
+const counter = "token producer"
 
 // parser is what a plug-in is there that reads requests.
 const parser = "parser"
@@ -45,6 +49,8 @@ func (b *builder) passedOver(path, typ string) {
 	switch {
 	case slices.Contains(uncounted, typ):
 		b.warn(path, "Weir forwards such requests without reading them: their tokens are estimated by their length")
+	case needless[typ] == counter:
+		b.warn(path, "Weir runs no tokenizer: it estimates a prompt's tokens by its length, and learns them from the answer")
 	default:
 		b.warn(path, "Weir needs no plug-in of type %s: it has no effect", typ)
 	}
@@ -97,25 +103,25 @@ func (b *builder) declares(path, ref, kind string) (typ string, ok bool) {
 
 // theirs are the types by which today's EPPs choose endpoints, and that Weir does not have.
 var theirs = []string{
-	"active-request-scorer", "agent-identity", "always-disagg-multimodal-decider",
-	"always-disagg-pd-decider", "approx-prefix-cache-producer", "burst-prefix-cache-producer",
-	"by-label", "by-label-selector", "context-length-aware", "data-parallel-profile-handler",
-	"dcgm-data-source", "dcgm-extractor", "decode-filter", "destination-endpoint-served-verifier",
+	"agent-identity", "always-disagg-multimodal-decider",
+	"always-disagg-pd-decider", "burst-prefix-cache-producer",
+	"by-label", "context-length-aware", "data-parallel-profile-handler",
+	"dcgm-data-source", "dcgm-extractor", "destination-endpoint-served-verifier",
 	"disagg-headers-handler", "disagg-profile-handler", "disaggregatedset-rollout-screener",
-	"encode-filter", "endpoint-attribute-filter", "endpoint-attribute-scorer",
+	"endpoint-attribute-filter", "endpoint-attribute-scorer",
 	"endpoint-notification-source", "header-based-testing-filter", "header-label-affinity-scorer",
-	"header-profile-handler", "k8s-notification-source", "label-selector-filter", "latency-scorer",
+	"header-profile-handler", "k8s-notification-source", "latency-scorer",
 	"latency-slo-admitter", "mm-embeddings-cache-producer", "mm-embeddings-cache-scorer",
 	"models-data-extractor", "models-data-source", "multicluster-approx-prefix-cache-producer",
 	"multicluster-file-discovery", "multicluster-kv-cache-utilization-scorer",
 	"multicluster-metrics-data-source", "multicluster-metrics-extractor",
 	"multicluster-prefix-cache-scorer", "multicluster-queue-scorer",
-	"multicluster-session-affinity-filter", "no-hit-lru-scorer", "p2p-source-producer",
+	"multicluster-session-affinity-filter", "p2p-source-producer",
 	"pd-profile-handler", "precise-prefix-cache-producer", "precise-prefix-cache-scorer",
-	"predicted-latency-producer", "prefill-filter", "prefill-header-handler",
-	"prefix-based-pd-decider", "prefix-cache-affinity-filter", "probabilistic-admitter",
+	"predicted-latency-producer", "prefill-header-handler",
+	"prefix-based-pd-decider", "probabilistic-admitter",
 	"request-attribute-reporter", "session-affinity-filter", "session-affinity-scorer",
-	"session-id-producer", "slo-headroom-tier-filter", "token-load-scorer", "token-producer",
-	"tokenizer", "topology-affinity-filter", "topology-affinity-scorer", "topology-extractor",
+	"session-id-producer", "slo-headroom-tier-filter",
+	"topology-affinity-filter", "topology-affinity-scorer", "topology-extractor",
 	"utilization-filter",
 }

@@ -103,6 +103,7 @@ type builder struct {
 	handler   bool            // a profile handler is declared
 	left      map[string]bool // names of those that are for another picker
 	leftTypes []string
+	producer  *scheduling.ApproxPrefix        // nil for none
 	source    *endpoints.MetricsDataSource    // nil for none
 	extractor *endpoints.CoreMetricsExtractor // nil for none
 }
@@ -246,6 +247,11 @@ func (b *builder) holds(path string, plugin policies.Plugin) {
 			second(endpoints.CoreMetricsExtractorType)
 		}
 		b.extractor = p
+	case *scheduling.ApproxPrefix:
+		if b.producer != nil {
+			second(scheduling.ApproxPrefixType)
+		}
+		b.producer = p
 	case scheduling.SingleProfile:
 		if b.handler {
 			second("profile handler")

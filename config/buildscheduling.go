@@ -1,7 +1,7 @@
 package config
 
 import (
-	"errors"
+	"slices"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
@@ -37,7 +37,7 @@ func (b *builder) declaredProfile() []Profile {
 	p := Profile{Name: "default"}
 	for _, plugin := range b.declared {
 		switch plugin.(type) {
-		case policies.EndpointScorer, policies.EndpointPicker:
+		case policies.EndpointFilter, policies.EndpointScorer, policies.EndpointPicker:
 			p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: plugin.TypedName().Name})
 		}
 	}
@@ -68,41 +68,12 @@ func (b *builder) defaultProfile() []Profile {
 }
 
 func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
-	prefix := false
+	if b.producer != nil {
+		indexing := b.producer.Prefixes()
+		profile.Prefixes = &indexing
+	}
 	for i := range p.Plugins {
-		ref, at := &p.Plugins[i], indexed(path+".plugins", i)
-		if b.choosesNothing(at, ref) {
-			continue
-		}
-		picker, err := b.set.Picker(ref.PluginRef)
-		switch {
-		case err == nil && profile.Picker != nil:
-			b.wrong(at, "is a second picker; keep one")
-		case err == nil:
-			if ref.Weight != nil {
-				b.warn(at+".weight", "a picker has no weight: it has no effect")
-			}
-			profile.Picker = picker
-		case errors.Is(err, policies.ErrWrongKind):
-			if ref.Weight == nil {
-				one := 1.0
-				ref.Weight = &one
-			}
-			if !(*ref.Weight >= 0 && *ref.Weight <= 1e6) {
-				b.wrong(at+".weight", "must be from 0 to 1000000")
-			}
-			scorer := refer(b, at+".pluginRef", ref.PluginRef, "scorer", b.set.Scorer)
-			if _, reads := scorer.(policies.PrefixReader); reads {
-				if prefix {
-					b.wrong(at, "is a second prefix-cache-scorer; keep one")
-				}
-				prefix = true
-			}
-			profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: scorer, Weight: *ref.Weight})
-		default:
-			names := append(namesOf[policies.EndpointScorer](b), namesOf[policies.EndpointPicker](b)...)
-			b.unresolved(at+".pluginRef", ref.PluginRef, "scorer or picker", names, err)
-		}
+		b.profilePlugin(indexed(path+".plugins", i), &p.Plugins[i], &profile)
 	}
 	if profile.Picker == nil {
 		p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: scheduling.MaxScoreType})
@@ -111,11 +82,71 @@ func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
 	return profile
 }
 
+// profilePlugin adds what a plug-in of a profile does to it.
+func (b *builder) profilePlugin(at string, ref *ProfilePlugin, profile *endpoints.Profile) {
+	if b.choosesNothing(at, ref) {
+		return
+	}
+	plugin, err := b.set.Named(ref.PluginRef)
+	if err != nil {
+		names := append(append(namesOf[policies.EndpointFilter](b), namesOf[policies.EndpointScorer](b)...), namesOf[policies.EndpointPicker](b)...)
+		b.unresolved(at+".pluginRef", ref.PluginRef, "filter, scorer or picker", names, err)
+		return
+	}
+	b.prefixProducer(at, plugin)
+	switch plugin := plugin.(type) {
+	case policies.EndpointPicker:
+		if profile.Picker != nil {
+			b.wrong(at, "is a second picker; keep one")
+		}
+		b.unweighted(at, ref, "a picker")
+		profile.Picker = plugin
+	case policies.EndpointFilter:
+		b.unweighted(at, ref, "a filter")
+		profile.Filters = append(profile.Filters, plugin)
+	default:
+		if ref.Weight == nil {
+			one := 1.0
+			ref.Weight = &one
+		}
+		if !(*ref.Weight >= 0 && *ref.Weight <= 1e6) {
+			b.wrong(at+".weight", "must be from 0 to 1000000")
+		}
+		scorer := refer(b, at+".pluginRef", ref.PluginRef, "filter, scorer or picker", b.set.Scorer)
+		if _, one := scorer.(*scheduling.PrefixCache); one {
+			if slices.ContainsFunc(profile.Scorers, func(s endpoints.Weighted) bool { _, two := s.EndpointScorer.(*scheduling.PrefixCache); return two }) {
+				b.wrong(at, "is a second prefix-cache-scorer; keep one")
+			}
+		}
+		profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: scorer, Weight: *ref.Weight})
+	}
+}
+
+// unweighted warns of the weight of what has none.
+func (b *builder) unweighted(at string, ref *ProfilePlugin, what string) {
+	if ref.Weight != nil {
+		b.warn(at+".weight", "%s has no weight: it has no effect", what)
+	}
+}
+
+// prefixProducer checks what a plug-in says of how prompts are remembered.
+func (b *builder) prefixProducer(at string, plugin policies.Plugin) {
+	c, ok := plugin.(policies.PrefixConsumer)
+	if !ok || c.PrefixProducer() == "" || b.unknown[c.PrefixProducer()] {
+		return
+	}
+	if typ, declared := b.named[c.PrefixProducer()]; declared && typ != scheduling.ApproxPrefixType || !declared && c.PrefixProducer() != scheduling.ApproxPrefixType {
+		b.wrong(at, "its prefixMatchInfoProducerName %q names no plug-in of type %s, which is the only one there is here", c.PrefixProducer(), scheduling.ApproxPrefixType)
+	}
+}
+
 // choosesNothing reports whether a plug-in of a profile is there for something else, which
 // it does when it is declared.
 func (b *builder) choosesNothing(at string, ref *ProfilePlugin) bool {
 	plugin, err := b.set.Named(ref.PluginRef)
 	_, handler := plugin.(scheduling.SingleProfile)
+	_, producer := plugin.(*scheduling.ApproxPrefix)
+	handler = handler || producer
 	if needless[b.named[ref.PluginRef]] == "" && needless[ref.PluginRef] == "" && (err != nil || !handler) {
 		return false
 	}

@@ -31,6 +31,7 @@ type options struct {
 	usageLimit                policies.UsageLimitPolicy
 	eviction                  *core.Eviction
 	ttl, noEndpointTTL        time.Duration
+	countTokens               bool
 	lease, waitingTurn        time.Duration
 	turnTimeout, outageAfter  time.Duration
 	onStoreOutage             core.StoreOutage
@@ -84,6 +85,10 @@ func WithEviction(f policies.EvictionFilter, order policies.EvictionOrder) Optio
 
 // WithoutEviction lets nothing be revoked, which is the default.
 func WithoutEviction() Option { return func(o *options) { o.eviction = nil } }
+
+// WithTokenCounts has tokens in flight counted for each endpoint over the fleet, also where
+// the detector does not ask for it.
+func WithTokenCounts(count bool) Option { return func(o *options) { o.countTokens = count } }
 
 // WithTTL sets how long a request may wait while the pool has endpoints, where its
 // band says nothing of its own, and while it has none; 60 s each by default, 0 for no limit. A negative second value
@@ -226,7 +231,7 @@ func (o *options) coreConfig(fullPause time.Duration) core.Config {
 		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
 		Timings: t, OnStoreOutage: o.onStoreOutage, Eviction: o.eviction, InFleet: o.fleet != nil,
 	}
-	cfg.CountTokens = policies.CountsTokens(o.detector)
+	cfg.CountTokens = o.countTokens || policies.CountsTokens(o.detector)
 	cfg.Shard.Band = o.band
 	return cfg
 }

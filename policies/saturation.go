@@ -49,12 +49,12 @@ type InFlightLimiter interface {
 	InFlightLimit(endpoints []EndpointAccessor) int
 }
 
-// TokenCounter is a SaturationDetector that may judge by tokens in flight; they are
-// only counted over the fleet when it does.
+// TokenCounter is a SaturationDetector, a filter or a scorer that may judge by tokens in
+// flight; they are only counted over the fleet when one does.
 type TokenCounter interface{ CountsTokens() bool }
 
 // CountsTokens reports whether a plug-in judges by tokens in flight.
-func CountsTokens(p SaturationDetector) bool {
+func CountsTokens(p any) bool {
 	c, ok := p.(TokenCounter)
 	return ok && c.CountsTokens()
 }

@@ -19,6 +19,25 @@ type EndpointScorer interface {
 	Score(request SchedulingRequest, endpoints []EndpointAccessor, scores []float64)
 }
 
+// EndpointFilter says which endpoints a request may go to. A profile's filters are asked
+// one after the other, each about what the one before it kept, and before its scorers.
+type EndpointFilter interface {
+	Plugin
+	// Keep sets keep[i] to whether the request may go to endpoints[i]. Where nothing is
+	// kept the request has no endpoint. It is safe for concurrent use.
+	Keep(request SchedulingRequest, endpoints []EndpointAccessor, keep []bool)
+}
+
+// Labelled is an endpoint with labels, as those are that filters and scorers get.
+type Labelled interface{ Labels() map[string]string }
+
+// PickObserver is a scorer that learns what was picked.
+type PickObserver interface {
+	// Picked is told that the request goes to endpoints[i], of those that were scored.
+	// It is safe for concurrent use.
+	Picked(request SchedulingRequest, endpoints []EndpointAccessor, i int)
+}
+
 // EndpointPicker chooses an endpoint by the scores.
 type EndpointPicker interface {
 	Plugin
@@ -31,9 +50,16 @@ type EndpointPicker interface {
 	Endpoints() int
 }
 
-// PrefixReader is a scorer that needs to know which prompts went where.
+// PrefixReader is a scorer or a filter that needs to know which prompts went where, and says
+// how they are remembered where nothing else does.
 type PrefixReader interface {
 	Prefixes() PrefixIndexing
+}
+
+// PrefixConsumer is a PrefixReader that may name what says how prompts are remembered.
+type PrefixConsumer interface {
+	// PrefixProducer is the name of that plug-in; empty for any.
+	PrefixProducer() string
 }
 
 // PrefixIndexing says how prompts are remembered.

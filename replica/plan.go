@@ -45,6 +45,7 @@ func policyOptions(plan *config.Plan) []controller.Option {
 		controller.WithTTL(time.Duration(*fc.DefaultRequestTTL), time.Duration(*fc.NoEndpointRequestTTL)),
 		controller.WithCapacity(int64(fc.MaxRequests), int64(fc.MaxBytes)),
 		controller.WithWeights(plan.Flows.Weight), controller.WithLimits(plan.Flows.Limit),
+		controller.WithTokenCounts(plan.Profile.CountsTokens()),
 		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
 	}
 	if e := plan.Eviction; e != nil {
@@ -82,8 +83,8 @@ func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Ta
 
 // readsMetrics reports whether anything needs the endpoints' own metrics.
 func readsMetrics(plan *config.Plan) bool {
-	return policies.ReadsMetrics(plan.Detector) || slices.ContainsFunc(plan.Profile.Scorers, func(s endpoints.Weighted) bool {
-		return policies.ReadsMetrics(s.EndpointScorer)
+	return policies.ReadsMetrics(plan.Detector) || slices.ContainsFunc(plan.Profile.Plugins(), func(p policies.Plugin) bool {
+		return policies.ReadsMetrics(p)
 	})
 }
 

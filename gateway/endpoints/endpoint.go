@@ -47,6 +47,9 @@ func (e *Endpoint) Name() string {
 	return e.address
 }
 
+// Labels implements policies.Labelled: its source's.
+func (e *Endpoint) Labels() map[string]string { return e.spec.Load().Labels }
+
 // InFlight implements policies.EndpointAccessor.
 func (e *Endpoint) InFlight() int {
 	return int(e.own.inFlight.Load() + e.pool.cfg.Others()[e.address].InFlight)

@@ -54,8 +54,44 @@ type Config struct {
 // Profile is how an endpoint is chosen: by the sum of the scores, each times its
 // weight.
 type Profile struct {
+	// Filters are asked one after the other, before the scorers.
+	Filters []policies.EndpointFilter
 	Scorers []Weighted
-	Picker  policies.EndpointPicker
+	// Prefixes says how prompts are remembered, if anything asks for that; nil for what the
+	// first that asks says itself.
+	Prefixes *policies.PrefixIndexing
+	Picker   policies.EndpointPicker
+}
+
+// Plugins are its filters and scorers.
+func (p *Profile) Plugins() []policies.Plugin {
+	all := make([]policies.Plugin, 0, len(p.Filters)+len(p.Scorers))
+	for _, f := range p.Filters {
+		all = append(all, f)
+	}
+	for _, s := range p.Scorers {
+		all = append(all, s.EndpointScorer)
+	}
+	return all
+}
+
+// CountsTokens reports whether one of them judges by tokens in flight.
+func (p *Profile) CountsTokens() bool {
+	return slices.ContainsFunc(p.Plugins(), func(plugin policies.Plugin) bool { return policies.CountsTokens(plugin) })
+}
+
+// prefixes is how prompts are to be remembered; nil if nothing asks for it.
+func (p *Profile) prefixes() *policies.PrefixIndexing {
+	for _, plugin := range p.Plugins() {
+		if reader, ok := plugin.(policies.PrefixReader); ok {
+			if p.Prefixes != nil {
+				return p.Prefixes
+			}
+			indexing := reader.Prefixes()
+			return &indexing
+		}
+	}
+	return nil
 }
 
 // Weighted is a scorer of a profile.
@@ -118,10 +154,8 @@ func New(cfg Config) *Pool {
 	p := &Pool{cfg: cfg, began: time.Now(), draw: rand.Float64, loads: make(map[string]*load)}
 	p.all.Store(&[]*Endpoint{})
 	p.ctx, p.stop = context.WithCancel(context.Background())
-	for _, s := range cfg.Profile.Scorers {
-		if reader, ok := s.EndpointScorer.(policies.PrefixReader); ok {
-			p.prefixes = newPrefixes(reader.Prefixes())
-		}
+	if indexing := cfg.Profile.prefixes(); indexing != nil {
+		p.prefixes = newPrefixes(*indexing)
 	}
 	if cfg.Fleet != nil {
 		p.board = newBoard(p)

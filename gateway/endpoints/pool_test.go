@@ -132,6 +132,48 @@ func TestLeastLoaded(t *testing.T) {
 
 // TestEjection takes an endpoint out when a connection fails, probes it, and lets one
 // request at a time try it until it answers.
+// odd is a filter by the length of names, and a scorer that hears what was picked.
+type odd struct {
+	policies.Named
+	picked []string
+}
+
+func (o *odd) Keep(_ policies.SchedulingRequest, endpoints []policies.EndpointAccessor, keep []bool) {
+	for i, e := range endpoints {
+		keep[i] = len(e.Address())%2 == 0 && e.(policies.Labelled).Labels()["no"] == ""
+	}
+}
+
+func (o *odd) Score(_ policies.SchedulingRequest, _ []policies.EndpointAccessor, scores []float64) {
+	clear(scores)
+}
+
+func (o *odd) Picked(_ policies.SchedulingRequest, endpoints []policies.EndpointAccessor, i int) {
+	o.picked = append(o.picked, endpoints[i].Address())
+}
+
+// TestFilters wants requests only where the filters keep endpoints, also for another try, and
+// the scorers to learn where they went.
+func TestFilters(t *testing.T) {
+	all := specs("a", "bb", "c", "dd") // of which a and c have an even address
+	all[2].Labels = map[string]string{"no": "thing"}
+	profile, o := LeastLoaded(), &odd{Named: policies.NewNamed("odd", "")}
+	profile.Filters, profile.Scorers = []policies.EndpointFilter{o}, append(profile.Scorers, Weighted{o, 1})
+	p := newPool(t, Config{Source: Static(all), Profile: profile})
+	for range 3 {
+		slot, others := p.Take(&Query{Fallbacks: 3})
+		if slot == nil || slot.Address() != "a:80" || len(others) > 0 {
+			t.Fatalf("%v, %v; want the one that is kept", slot, others)
+		}
+	}
+	if slot, _ := p.Take(&Query{Tried: []*Endpoint{p.At("a:80")}}); slot != nil {
+		t.Errorf("%s was picked, which the filter leaves out", slot.Address())
+	}
+	if !slices.Equal(o.picked, []string{"a:80", "a:80", "a:80"}) {
+		t.Errorf("the scorer heard of %v", o.picked)
+	}
+}
+
 func TestEjection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -40,7 +40,9 @@ func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	if len(s.endpoints) == 0 {
 		return nil, nil
 	}
-	first := s.pick()
+	i := s.pick()
+	s.picked(i)
+	first := s.endpoint(i)
 	slot := first.slot(q.Tokens)
 	if p.prefixes != nil {
 		fresh := p.prefixes.add(first.address, s.hashes)
@@ -49,7 +51,7 @@ func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	fallbacks := max(q.Fallbacks, p.cfg.Profile.Picker.Endpoints()-1)
 	var others []*Endpoint
 	for range min(fallbacks, len(s.endpoints)-1) {
-		others = append(others, s.pick())
+		others = append(others, s.endpoint(s.pick()))
 	}
 	return slot, others
 }
@@ -110,15 +112,34 @@ func (s *selection) candidates() {
 	if len(s.endpoints) == 0 {
 		s.endpoints = probing
 	}
-	s.score()
-}
-
-// score adds up the scores of the profile's scorers.
-func (s *selection) score() {
 	if x := s.pool.prefixes; x != nil {
 		s.hashes = x.hash(s.query.Model, s.query.Prompt)
 		s.cached = x.match(s.hashes)
 	}
+	s.filter()
+	s.score()
+}
+
+// filter leaves out what the profile's filters do.
+func (s *selection) filter() {
+	for _, f := range s.pool.cfg.Profile.Filters {
+		if len(s.endpoints) == 0 {
+			return
+		}
+		keep := make([]bool, len(s.endpoints))
+		f.Keep(s, s.endpoints, keep)
+		kept := s.endpoints[:0]
+		for i, e := range s.endpoints {
+			if keep[i] {
+				kept = append(kept, e)
+			}
+		}
+		s.endpoints = kept
+	}
+}
+
+// score adds up the scores of the profile's scorers.
+func (s *selection) score() {
 	s.scores = make([]float64, len(s.endpoints))
 	if len(s.endpoints) < 2 {
 		return
@@ -132,9 +153,20 @@ func (s *selection) score() {
 	}
 }
 
-// pick removes and returns the candidate that the picker chooses.
-func (s *selection) pick() *Endpoint {
+// pick removes the candidate that the picker chooses, and returns which it is.
+func (s *selection) pick() int {
 	i := s.pool.cfg.Profile.Picker.Pick(s.scores, s.pool.draw)
 	s.scores[i] = -1
-	return s.endpoints[i].(counted).Endpoint
+	return i
+}
+
+func (s *selection) endpoint(i int) *Endpoint { return s.endpoints[i].(counted).Endpoint }
+
+// picked tells the scorers that ask where the request goes.
+func (s *selection) picked(i int) {
+	for _, w := range s.pool.cfg.Profile.Scorers {
+		if o, ok := w.EndpointScorer.(policies.PickObserver); ok {
+			o.Picked(s, s.endpoints, i)
+		}
+	}
 }

@@ -9,7 +9,11 @@ type Endpoint struct {
 	Requests int
 	Tokens   int64
 	Reading  policies.EndpointMetrics
+	Marks    map[string]string
 }
+
+// Labels implements policies.Labelled.
+func (e Endpoint) Labels() map[string]string { return e.Marks }
 
 // Address implements policies.EndpointAccessor.
 func (e Endpoint) Address() string { return e.Name }

@@ -46,6 +46,9 @@ func TestBuiltins(t *testing.T) {
 			case policies.EndpointScorer:
 				ran["scorers"]++
 				policytest.Scorer(t, func() policies.EndpointScorer { return plugin().(policies.EndpointScorer) })
+			case policies.EndpointFilter:
+				ran["endpoint filters"]++
+				policytest.Filter(t, func() policies.EndpointFilter { return plugin().(policies.EndpointFilter) })
 			case policies.EndpointPicker:
 				ran["pickers"]++
 				policytest.Picker(t, func() policies.EndpointPicker { return plugin().(policies.EndpointPicker) })
@@ -56,14 +59,14 @@ func TestBuiltins(t *testing.T) {
 				ran["eviction orders"]++
 				policytest.EvictionOrder(t, func() policies.EvictionOrder { return plugin().(policies.EvictionOrder) })
 			default:
-				if typ != "single-profile-handler" {
+				if typ != "single-profile-handler" && typ != "approx-prefix-cache-producer" { // they decide nothing
 					t.Errorf("%s is of no kind that has a suite", typ)
 				}
 			}
 		})
 	}
 	for kind, n := range map[string]int{
-		"fairness": 5, "ordering": 4, "detectors": 2, "usage limits": 3, "scorers": 6, "pickers": 3, "filters": 2, "eviction orders": 2,
+		"fairness": 5, "ordering": 4, "detectors": 2, "usage limits": 3, "scorers": 9, "endpoint filters": 6, "pickers": 3, "filters": 2, "eviction orders": 2,
 	} {
 		if ran[kind] < n {
 			t.Errorf("%d of %s went through their suite, there are %d", ran[kind], kind, n)

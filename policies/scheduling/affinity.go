@@ -12,6 +12,9 @@ import (
 const (
 	PrefixCacheType  = "prefix-cache-scorer"
 	LoRAAffinityType = "lora-affinity-scorer"
+	// ApproxPrefixType is of the plug-in that says how prompts are remembered, where that
+	// is not said by a scorer.
+	ApproxPrefixType = "approx-prefix-cache-producer"
 )
 
 // bytesPerToken turns a block's size in tokens into bytes of text.
@@ -30,6 +33,11 @@ type PrefixCacheParameters struct {
 	// LRUCapacityPerServer is how many blocks an endpoint's cache is assumed to hold;
 	// 31250. More than it really holds sends requests to caches that have evicted them.
 	LRUCapacityPerServer int `json:"lruCapacityPerServer"`
+	// MaxPrefixTokensToMatch is the same in tokens; it holds if given.
+	MaxPrefixTokensToMatch int `json:"maxPrefixTokensToMatch"`
+	// PrefixMatchInfoProducerName names the approx-prefix-cache-producer, which says all of
+	// this instead.
+	PrefixMatchInfoProducerName string `json:"prefixMatchInfoProducerName"`
 	// HashBlockSize is an older name of blockSize. AutoTune is accepted and has no effect.
 	HashBlockSize int  `json:"hashBlockSize"`
 	AutoTune      bool `json:"autoTune"`
@@ -40,13 +48,31 @@ type PrefixCacheParameters struct {
 type PrefixCache struct {
 	policies.Named
 	indexing policies.PrefixIndexing
+	producer string
 }
 
 // PrefixCacheFactory is the factory of [PrefixCacheType].
 func PrefixCacheFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
-	p := PrefixCacheParameters{BlockSize: 64, MaxPrefixBlocksToMatch: 256, LRUCapacityPerServer: 31250}
-	if err := policies.DecodeParameters(parameters, &p); err != nil {
+	p, indexing, err := prefixParameters(parameters, defaultPrefixes())
+	if err != nil {
 		return nil, err
+	}
+	return &PrefixCache{policies.NewNamed(PrefixCacheType, name), indexing, p.PrefixMatchInfoProducerName}, nil
+}
+
+// defaultPrefixes is how prompts are remembered where nothing says it.
+func defaultPrefixes() policies.PrefixIndexing {
+	return policies.PrefixIndexing{BlockSize: 64, MaxBlocks: 256, PerEndpoint: 31250}
+}
+
+// maxPrefixBlocks bounds how many blocks of a prompt are compared.
+const maxPrefixBlocks = 4096
+
+// prefixParameters reads how prompts are remembered.
+func prefixParameters(parameters json.RawMessage, defaults policies.PrefixIndexing) (p PrefixCacheParameters, _ policies.PrefixIndexing, err error) {
+	p = PrefixCacheParameters{BlockSize: defaults.BlockSize, MaxPrefixBlocksToMatch: defaults.MaxBlocks, LRUCapacityPerServer: defaults.PerEndpoint}
+	if err := policies.DecodeParameters(parameters, &p); err != nil {
+		return p, defaults, err
 	}
 	if p.HashBlockSize != 0 {
 		p.BlockSize = p.HashBlockSize
@@ -54,18 +80,41 @@ func PrefixCacheFactory(name string, parameters json.RawMessage) (policies.Plugi
 	if p.BlockSizeTokens != 0 {
 		p.BlockSize = p.BlockSizeTokens * bytesPerToken
 	}
+	if p.MaxPrefixTokensToMatch > 0 && p.BlockSize > 0 {
+		p.MaxPrefixBlocksToMatch = min(max(1, p.MaxPrefixTokensToMatch*bytesPerToken/p.BlockSize), maxPrefixBlocks)
+	}
 	switch {
 	case p.BlockSize < 8 || p.BlockSize > 1<<16:
-		return nil, fmt.Errorf("%w: a block has %d bytes, it must have from 8 to 65536 (blockSize)", policies.ErrParameters, p.BlockSize)
-	case p.MaxPrefixBlocksToMatch < 1 || p.MaxPrefixBlocksToMatch > 4096:
-		return nil, fmt.Errorf("%w: maxPrefixBlocksToMatch is %d, it must be from 1 to 4096", policies.ErrParameters, p.MaxPrefixBlocksToMatch)
+		err = fmt.Errorf("%w: a block has %d bytes, it must have from 8 to 65536 (blockSize)", policies.ErrParameters, p.BlockSize)
+	case p.MaxPrefixBlocksToMatch < 1 || p.MaxPrefixBlocksToMatch > maxPrefixBlocks:
+		err = fmt.Errorf("%w: maxPrefixBlocksToMatch is %d, it must be from 1 to %d", policies.ErrParameters, p.MaxPrefixBlocksToMatch, maxPrefixBlocks)
 	case p.LRUCapacityPerServer < 1 || p.LRUCapacityPerServer > 10_000_000:
-		return nil, fmt.Errorf("%w: lruCapacityPerServer is %d, it must be from 1 to 10000000", policies.ErrParameters, p.LRUCapacityPerServer)
+		err = fmt.Errorf("%w: lruCapacityPerServer is %d, it must be from 1 to 10000000", policies.ErrParameters, p.LRUCapacityPerServer)
 	}
-	return &PrefixCache{policies.NewNamed(PrefixCacheType, name), policies.PrefixIndexing{
-		BlockSize: p.BlockSize, MaxBlocks: p.MaxPrefixBlocksToMatch, PerEndpoint: p.LRUCapacityPerServer,
-	}}, nil
+	return p, policies.PrefixIndexing{BlockSize: p.BlockSize, MaxBlocks: p.MaxPrefixBlocksToMatch, PerEndpoint: p.LRUCapacityPerServer}, err
 }
+
+// ApproxPrefix is the plug-in of [ApproxPrefixType].
+type ApproxPrefix struct {
+	policies.Named
+	indexing policies.PrefixIndexing
+}
+
+// ApproxPrefixFactory is the factory of [ApproxPrefixType]. It takes what the prefix-cache-scorer
+// does.
+func ApproxPrefixFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	_, indexing, err := prefixParameters(parameters, defaultPrefixes())
+	if err != nil {
+		return nil, err
+	}
+	return &ApproxPrefix{policies.NewNamed(ApproxPrefixType, name), indexing}, nil
+}
+
+// Prefixes implements [policies.PrefixReader].
+func (s *ApproxPrefix) Prefixes() policies.PrefixIndexing { return s.indexing }
+
+// PrefixProducer implements [policies.PrefixConsumer].
+func (s *PrefixCache) PrefixProducer() string { return s.producer }
 
 // Prefixes implements [policies.PrefixReader].
 func (s *PrefixCache) Prefixes() policies.PrefixIndexing { return s.indexing }
