@@ -100,6 +100,8 @@ func startPool(t *testing.T, service time.Duration) *stoppable {
 	}
 	p.Wait("everybody knows everybody", 10*time.Second, func() bool { return p.Agree(3) })
 	load, ctx := processes.StartLoad(t)
+	load.Tenant(ctx, "tenant-0", 4, p.Replicas[0])
+	p.Wait("the first replica has half of the slots", 5*time.Second, func() bool { return p.inFlight.Load() == p.limit/2 })
 	for i, r := range p.Replicas {
 		load.Tenant(ctx, fmt.Sprint("tenant-", i), 8, r)
 	}
