@@ -7,8 +7,8 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// durations is how long requests took of late: the ledger must know for how long those of
-// a replica that is lost may go on.
+// durations is how long requests took of late, or when any last ended: the ledger must know
+// for how long those of a replica that is lost may go on.
 type durations struct {
 	bystander
 	timings *Timings
@@ -25,18 +25,10 @@ func (d *durations) began(now time.Time, r *request) {
 
 func (d *durations) ended(now time.Time, r *request) {
 	r.runningNode.Remove()
-	d.turnOver(now)
-	d.longest[0] = max(d.longest[0], now.Sub(r.dispatched))
-}
-
-// turnOver begins a period when it is time.
-func (d *durations) turnOver(now time.Time) {
-	switch since := now.Sub(d.period); {
-	case since >= 2*d.timings.LongestKept:
-		d.longest, d.period = [2]time.Duration{}, now
-	case since >= d.timings.LongestKept:
+	if now.Sub(d.period) >= d.timings.LongestKept {
 		d.longest, d.period = [2]time.Duration{0, d.longest[0]}, now
 	}
+	d.longest[0] = max(d.longest[0], now.Sub(r.dispatched))
 }
 
 // The durations are a participant.
@@ -44,7 +36,6 @@ func (d *durations) turnOver(now time.Time) {
 // state says how long the longest took. As long as none has ended that is not known: those
 // in flight may have just begun.
 func (d *durations) state(now time.Time, s *store.Statement) {
-	d.turnOver(now)
 	if s.Longest = max(d.longest[0], d.longest[1]); s.Longest == 0 {
 		return
 	}

@@ -40,8 +40,9 @@ func TestLongest(t *testing.T) {
 		{"two run, and none has ended", 2 * time.Second, func() { c.Release(s.now, 1, core.Usage{}) }, 2 * time.Second},
 		{"one runs on", 3 * time.Second, func() { start(3) }, 5 * time.Second},
 		{"it has ended", time.Second, func() { c.Release(s.now, 2, core.Usage{}) }, 6 * time.Second},
-		{"a while later", kept, func() { c.Release(s.now, 3, core.Usage{}) }, kept + time.Second},
-		{"long after", 2 * kept, func() { start(4) }, 0},
+		{"long after, while nothing ran", 3 * kept, func() { start(4); c.Release(s.now, 3, core.Usage{}) }, 3*kept + time.Second},
+		{"a while later", kept, func() { start(5); c.Release(s.now, 4, core.Usage{}) }, 3*kept + time.Second},
+		{"another", kept, func() { c.Release(s.now, 5, core.Usage{}) }, kept},
 	} {
 		s.now = s.now.Add(step.after)
 		step.do()

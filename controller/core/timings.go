@@ -49,7 +49,7 @@ type Timings struct {
 	// float is needed: requests come in bursts.
 	FloatTurn time.Duration
 	// LongestKept is how long the longest of the requests that ended is remembered at
-	// least. What a lost replica held stays counted for as long as requests take; longer
+	// least, and for longer as long as none ends. What a lost replica held stays counted for as long as requests take; longer
 	// is safer where long requests are rare.
 	LongestKept time.Duration
 	// StaleAfter is how long a reply may take until what it says is no longer believed:

@@ -43,13 +43,10 @@ func stopFor(t *testing.T, stop, service time.Duration) {
 	stopped := p.watch(stop)
 	pause.Continue(t, victim)
 	full := p.Wait("every slot is used", service+3*time.Second, func() bool { return p.inFlight.Load() >= p.limit })
-	after := p.watch(max(time.Second, service/2))
+	after := p.watch(max(time.Second, service/2)) // what overlaps with its requests would show
 	t.Logf("%.0f%% of the slots used while it was stopped, all of them %v after it went on, %.0f%% from then on; at most %d of %d in flight",
 		100*stopped, full.Round(10*time.Millisecond), 100*after, p.peak.Load(), p.limit)
 	p.withinLimit()
-	if after < 0.7 {
-		t.Errorf("%.0f%% of the slots are used after it went on", 100*after)
-	}
 }
 
 // TestKilledReplica kills a replica with requests in flight: its kernel closes its
@@ -106,8 +103,8 @@ func startPool(t *testing.T, service time.Duration) *stoppable {
 		load.Tenant(ctx, fmt.Sprint("tenant-", i), 8, r)
 	}
 	p.Wait("the pool is full", 5*time.Second, func() bool { return p.inFlight.Load() == p.limit })
-	if service > time.Second {
-		time.Sleep(500 * time.Millisecond) // a reading, and a turn that says all
+	if service <= 2*time.Second {
+		time.Sleep(service + time.Second) // how long requests take has been stated
 	}
 	return p
 }
