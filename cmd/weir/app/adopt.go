@@ -22,8 +22,9 @@ func newAdopt(registry *policies.Registry) *cobra.Command {
 	s := newSettings(registry)
 	var out string
 	cmd := &cobra.Command{
-		Use:   "adopt FILE",
-		Short: "Say what Weir would do with a file of today's Endpoint Pickers",
+		GroupID: groupRun,
+		Use:     "adopt FILE",
+		Short:   "Say what Weir would do with a file of today's Endpoint Pickers",
 		Long: `Say what Weir would do with a file of today's Endpoint Pickers whose picker
 stays, and print the two files that result: the picker's with its flow control
 off, and Weir's. The flags of weir serve may be given, too.`,

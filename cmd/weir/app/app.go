@@ -42,8 +42,10 @@ func Main(registry *policies.Registry) {
 		os.Exit(130) // as shells say of a command that Ctrl-C ended
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, explain(err))
-		os.Exit(1)
+		if text := err.Error(); text != "" {
+			fmt.Fprintln(os.Stderr, explain(err))
+		}
+		os.Exit(exitCode(err))
 	}
 	os.Exit(0)
 }
@@ -66,7 +68,12 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 		Version:       build.Read().Version,
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(newDemo(), newServe(registry), newConfig(registry), newAdopt(registry), newModelServer(), newVersion())
+	root.AddGroup(
+		&cobra.Group{ID: groupRun, Title: "Run Weir"},
+		&cobra.Group{ID: groupLook, Title: "Look at a running fleet (--admin, " + adminVariable + ")"},
+	)
+	root.AddCommand(newServe(registry), newConfig(registry), newAdopt(registry), newDemo(), newModelServer())
+	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newWhy(), newVersion())
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(usage)
 	root.InitDefaultHelpCmd()
@@ -75,6 +82,12 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 	root.SetVersionTemplate(versionLine(build.Read()) + "\n")
 	return root
 }
+
+// The groups in which help lists the commands.
+const (
+	groupRun  = "run"
+	groupLook = "look"
+)
 
 // silent is a logger that says nothing.
 type silent struct{}

@@ -11,7 +11,8 @@ import (
 
 func newConfig(registry *policies.Registry) *cobra.Command {
 	cmd := &cobra.Command{
-		Use: "config", Short: "Check and print configuration files",
+		GroupID: groupRun,
+		Use:     "config", Short: "Check and print configuration files",
 	}
 	cmd.AddCommand(
 		newChecked(registry, "check FILE", "Say everything that is wrong with a file", func(cmd *cobra.Command, file string, _ *config.Plan) error {

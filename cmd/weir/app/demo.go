@@ -24,8 +24,9 @@ func newDemo() *cobra.Command {
 	var asJSON bool
 	var admin string
 	cmd := &cobra.Command{
-		Use:   "demo",
-		Short: "Run a fleet in this process and show how tenants share a pool",
+		GroupID: groupRun,
+		Use:     "demo",
+		Short:   "Run a fleet in this process and show how tenants share a pool",
 		Long: `Run replicas, simulated model servers and seven tenants with uneven load in this
 process, on loopback, twice: over one shared ledger, and with each replica on
 its own and the limit divided. The summary shows both. The console is that of

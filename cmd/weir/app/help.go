@@ -27,12 +27,15 @@ func help(cmd *cobra.Command, _ []string) {
 func usage(cmd *cobra.Command) error {
 	var out strings.Builder
 	if cmd.HasAvailableSubCommands() {
-		fmt.Fprintf(&out, "Usage:\n  %s COMMAND\n\nCommands:\n", cmd.CommandPath())
-		for _, c := range cmd.Commands() {
-			if c.IsAvailableCommand() {
-				fmt.Fprintf(&out, "  %-*s %s\n", c.NamePadding(), c.Name(), c.Short)
-			}
+		fmt.Fprintf(&out, "Usage:\n  %s COMMAND\n", cmd.CommandPath())
+		for _, group := range cmd.Groups() {
+			printCommands(&out, cmd, group.Title, group.ID)
 		}
+		title := "Commands"
+		if len(cmd.Groups()) > 0 {
+			title = "Other commands"
+		}
+		printCommands(&out, cmd, title, "")
 	} else {
 		fmt.Fprintf(&out, "Usage:\n  %s\n", cmd.UseLine())
 	}
@@ -45,6 +48,16 @@ func usage(cmd *cobra.Command) error {
 	}
 	_, err := fmt.Fprint(cmd.OutOrStderr(), out.String())
 	return err
+}
+
+// printCommands prints the commands of a group under a title.
+func printCommands(out *strings.Builder, cmd *cobra.Command, title, group string) {
+	fmt.Fprintf(out, "\n%s:\n", title)
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() && c.GroupID == group {
+			fmt.Fprintf(out, "  %-*s %s\n", c.NamePadding(), c.Name(), c.Short)
+		}
+	}
 }
 
 // printFlags prints the flags under the titles of their groups, those of none last.

@@ -16,8 +16,9 @@ func newModelServer() *cobra.Command {
 	cfg := modelserver.DefaultConfig()
 	var listen string
 	cmd := &cobra.Command{
-		Use:   "modelserver",
-		Short: "Run a simulated model server (OpenAI API, vLLM's metrics)",
+		GroupID: groupRun,
+		Use:     "modelserver",
+		Short:   "Run a simulated model server (OpenAI API, vLLM's metrics)",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := modelserver.New(cfg)
 			if err != nil {

@@ -22,8 +22,9 @@ type serveFlags struct {
 func newServe(registry *policies.Registry) *cobra.Command {
 	f := serveFlags{settings: newSettings(registry)}
 	cmd := &cobra.Command{
-		Use:   "serve",
-		Short: "Run a replica in front of model servers",
+		GroupID: groupRun,
+		Use:     "serve",
+		Short:   "Run a replica in front of model servers",
 		Long: `Run a replica in front of model servers, as a configuration file says, as flags
 say, or both: a flag that is given overrides the file. The file is read again on
 SIGHUP and when it changes.`,

@@ -1,0 +1,138 @@
+package app
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+)
+
+// listing is the flags of a command that prints a list.
+type listing struct {
+	operator
+	query    api.Query
+	priority int
+}
+
+func (l *listing) add(cmd *cobra.Command) {
+	l.operator.add(cmd)
+	cmd.Flags().StringVar(&l.query.Flow, "flow", "", "those of this flow")
+	cmd.Flags().IntVar(&l.priority, "priority", 0, "those of this priority")
+	cmd.Flags().IntVar(&l.query.Limit, "limit", 50, "how many at most")
+	must(cmd.RegisterFlagCompletionFunc("flow", l.flows))
+}
+
+// asked is the query as the flags say.
+func (l *listing) asked(cmd *cobra.Command) api.Query {
+	if cmd.Flags().Changed("priority") {
+		l.query.Priority = &l.priority
+	}
+	return l.query
+}
+
+// flows completes the ids of flows that the fleet knows.
+func (o *operator) flows(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	c, err := o.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	known, err := c.Flows(cmd.Context(), api.Query{Flow: typed, Limit: 100})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	ids := make([]string, 0, len(known.Flows))
+	for i := range known.Flows {
+		ids = append(ids, known.Flows[i].ID)
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// more says what of a list is not shown.
+func more(cmd *cobra.Command, page api.Page, shown int) {
+	if page.Total > shown {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%d of %d are shown; --limit shows more\n", shown, page.Total)
+	}
+}
+
+func newFlows() *cobra.Command {
+	var l listing
+	cmd := &cobra.Command{
+		Use: "flows", Short: "List the tenants: what each has in flight, waits for and gets",
+		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, ENTITLED what it should have.",
+		Example: "  weir flows\n  weir flows --sort -in_flight --limit 10\n  weir flows --flow team- --json",
+		GroupID: groupLook,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := l.client()
+			if err != nil {
+				return err
+			}
+			all, err := c.Flows(cmd.Context(), l.asked(cmd))
+			if err != nil {
+				return explained(c, err)
+			}
+			if l.asJSON {
+				return printJSON(cmd, all)
+			}
+			fmt.Fprint(cmd.OutOrStdout(), flowTable(all.Flows))
+			printed(cmd, missing(all.Fleet))
+			more(cmd, all.Page, len(all.Flows))
+			return nil
+		},
+	}
+	l.add(cmd)
+	cmd.Flags().StringVar(&l.query.Sort, "sort", "-queued", "order, such as -queued, -in_flight, id")
+	return cmd
+}
+
+// flowTable shows flows.
+func flowTable(flows []api.Flow) table {
+	t := table{{"FLOW", "PRIORITY", "WEIGHT", "WAITING", "OLDEST", "IN FLIGHT", "SHARE", "ENTITLED", "SENT/S", "REFUSED/S", "WAIT P99", "OWN LIMIT"}}
+	for i := range flows {
+		f := &flows[i]
+		limit := strings.TrimPrefix(ownLimit(f.Limit), " of ")
+		if f.AtLimit {
+			limit += ", reached"
+		}
+		t.add(f.ID, fmt.Sprint(f.Priority), fmt.Sprint(f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
+			percent(f.Share), percent(f.Entitled), perSecond(f.Recent.Dispatched), perSecond(f.Recent.Refused), milliseconds(f.Recent.WaitP99MS), limit)
+	}
+	return t
+}
+
+func newRequests() *cobra.Command {
+	var l listing
+	cmd := &cobra.Command{
+		Use: "requests", Short: "List the requests that wait or are in flight",
+		Long:    "Lists the requests of the whole fleet, the oldest first. Each is named by its x-request-id.",
+		Example: "  weir requests --state waiting\n  weir requests --flow team-a --json",
+		GroupID: groupLook,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := l.client()
+			if err != nil {
+				return err
+			}
+			all, err := c.Requests(cmd.Context(), l.asked(cmd))
+			if err != nil {
+				return explained(c, err)
+			}
+			if l.asJSON {
+				return printJSON(cmd, all)
+			}
+			t := table{{"REQUEST", "FLOW", "PRIORITY", "STATE", "AGE", "INGRESS", "OWNER", "MODEL SERVER"}}
+			for i := range all.Requests {
+				r := &all.Requests[i]
+				t.add(r.ID, r.Flow, fmt.Sprint(r.Priority), r.State, milliseconds(float64(r.AgeMS)), r.Ingress, r.Owner, r.Endpoint)
+			}
+			fmt.Fprint(cmd.OutOrStdout(), t)
+			printed(cmd, missing(all.Fleet))
+			more(cmd, all.Page, len(all.Requests))
+			return nil
+		},
+	}
+	l.add(cmd)
+	cmd.Flags().StringVar(&l.query.State, "state", "", "waiting or in_flight; both by default")
+	must(cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"waiting", "in_flight"}, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}

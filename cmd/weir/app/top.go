@@ -1,0 +1,137 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+)
+
+func newTop() *cobra.Command {
+	var (
+		o     operator
+		every time.Duration
+		once  bool
+	)
+	cmd := &cobra.Command{
+		Use: "top", Short: "Show the same as status, and the tenants, again and again",
+		Long:    "Shows the pool, its priorities, its replicas, what is wrong and the tenants that wait most, drawn anew at an interval; q or Ctrl-C ends it. Where the output is no terminal it is printed once.",
+		GroupID: groupLook,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.client()
+			if err != nil {
+				return err
+			}
+			if every < 100*time.Millisecond {
+				return fmt.Errorf("--every %v: must be at least 100ms", every)
+			}
+			out, live := cmd.OutOrStdout().(*os.File)
+			if once || o.asJSON || !live || !isTerminal(out) {
+				screen, err := topScreen(cmd.Context(), c)
+				switch {
+				case err != nil:
+					return explained(c, err)
+				case o.asJSON:
+					return printJSON(cmd, screen)
+				}
+				screen.print(cmd.OutOrStdout())
+				return nil
+			}
+			return topLive(cmd.Context(), out, c, every)
+		},
+	}
+	o.add(cmd)
+	cmd.Flags().DurationVar(&every, "every", time.Second, "how often it is drawn")
+	cmd.Flags().BoolVar(&once, "once", false, "print it once and end")
+	return cmd
+}
+
+// topView is what weir top shows, and its JSON.
+type topView struct {
+	*overview
+	Flows []api.Flow `json:"flows"`
+}
+
+// topScreen asks for all that weir top shows.
+func topScreen(ctx context.Context, c *api.Client) (*topView, error) {
+	v, err := look(ctx, c)
+	if err != nil {
+		return nil, err
+	}
+	flows, err := c.Flows(ctx, api.Query{Sort: "-queued", Limit: 50})
+	if err != nil {
+		return nil, err
+	}
+	return &topView{v, flows.Flows}, nil
+}
+
+func (v *topView) print(out io.Writer) {
+	v.overview.print(out)
+	fmt.Fprintf(out, "\n%s", flowTable(v.Flows))
+}
+
+// topLive draws until q is pressed or ctx ends. It leaves the terminal as it was.
+func topLive(ctx context.Context, out *os.File, c *api.Client, every time.Duration) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if before, err := term.MakeRaw(int(os.Stdin.Fd())); err == nil {
+		defer func() { _ = term.Restore(int(os.Stdin.Fd()), before) }() // nothing to be done about it
+		go func() {                                                     // ends with the process
+			for key := []byte{0}; ; {
+				if _, err := os.Stdin.Read(key); err != nil || key[0] == 'q' || key[0] == 3 { // Ctrl-C
+					cancel()
+					return
+				}
+			}
+		}()
+	}
+	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l")       // another screen, no cursor
+	defer fmt.Fprint(out, "\x1b[?25h\x1b[?1049l") // and back
+	for ticks := time.NewTicker(every); ; {
+		var text bytes.Buffer
+		if v, err := topScreen(ctx, c); err == nil {
+			v.print(&text)
+		} else if ctx.Err() == nil {
+			fmt.Fprintln(&text, explained(c, err))
+		}
+		if ctx.Err() == nil {
+			columns, rows, err := term.GetSize(int(out.Fd()))
+			if err != nil {
+				columns, rows = 80, 24
+			}
+			_, _ = io.WriteString(out, screenOf(text.String(), columns, rows)) // the next drawing mends it
+		}
+		select {
+		case <-ticks.C:
+		case <-ctx.Done():
+			ticks.Stop()
+			return nil
+		}
+	}
+}
+
+// screenOf is a text as it fills a terminal: what does not fit is left out, so that no line
+// wraps and nothing scrolls.
+func screenOf(text string, columns, rows int) string {
+	var out strings.Builder
+	out.WriteString("\x1b[H")
+	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
+	for i, line := range lines[:min(len(lines), rows)] {
+		if i > 0 {
+			out.WriteString("\r\n")
+		}
+		cut := []rune(line)
+		out.WriteString(string(cut[:min(len(cut), columns)]))
+		out.WriteString("\x1b[K")
+	}
+	out.WriteString("\x1b[J")
+	return out.String()
+}

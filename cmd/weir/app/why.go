@@ -1,0 +1,104 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+)
+
+func newWhy() *cobra.Command {
+	var o operator
+	cmd := &cobra.Command{
+		Use: "why REQUEST-ID|FLOW", Short: "Say why a request waits, or the oldest one of a flow",
+		Long:    "Says what holds a request, where it stands, what goes before it and about how long it will still wait. A request is named by its x-request-id; of a flow it is the one that has waited longest.\n\nIt ends with code 3 if there is no such request or flow.",
+		Example: "  weir why 5f1c9a52-8d6e-4f3a-9f7e-0c2b7c1d9e10\n  weir why team-a",
+		GroupID: groupLook,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return fmt.Errorf("%s: name one request, by its x-request-id, or one flow", cmd.CommandPath())
+			}
+			return nil
+		},
+		ValidArgsFunction: o.flows,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.client()
+			if err != nil {
+				return err
+			}
+			r, err := find(cmd.Context(), c, args[0])
+			switch {
+			case err != nil:
+				return explained(c, err)
+			case o.asJSON:
+				return printJSON(cmd, r)
+			}
+			say(cmd.OutOrStdout(), r)
+			printed(cmd, missing(r.Fleet))
+			return nil
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// find returns the request of that id, or the one of that flow that has waited longest.
+func find(ctx context.Context, c *api.Client, name string) (*api.RequestDetail, error) {
+	r, err := c.Request(ctx, name)
+	if !errors.Is(err, api.ErrNotFound) {
+		return r, err
+	}
+	waiting, err := c.Requests(ctx, api.Query{Flow: name, State: "waiting", Limit: 1000})
+	if err != nil {
+		return nil, err
+	}
+	if len(waiting.Requests) == 0 {
+		return nil, fmt.Errorf("%w: no request %q waits or is in flight, and nothing of a flow %q waits", api.ErrNotFound, name, name)
+	}
+	oldest := &waiting.Requests[0]
+	for i := range waiting.Requests {
+		if waiting.Requests[i].Arrived.Before(oldest.Arrived) {
+			oldest = &waiting.Requests[i]
+		}
+	}
+	return c.Request(ctx, oldest.Ticket)
+}
+
+// say says in words why a request waits.
+func say(out io.Writer, r *api.RequestDetail) {
+	age := milliseconds(float64(r.AgeMS))
+	if r.Why == nil {
+		at := ""
+		if r.Endpoint != "" {
+			at = " at " + r.Endpoint
+		}
+		fmt.Fprintln(out, plain(fmt.Sprintf("%s of %s came %s ago and is in flight%s; it came in by %s", r.ID, r.Flow, age, at, r.Ingress)))
+		return
+	}
+	w := r.Why
+	fmt.Fprintln(out, plain(fmt.Sprintf("%s of %s waits %s; place %d of %d at priority %d (%d of its own flow); %s",
+		r.ID, r.Flow, age, w.Place, w.InBand, r.Priority, w.PlaceInFlow, w.Reason)))
+	if w.ExpectedMS != nil {
+		fmt.Fprintf(out, "it goes in about %s, at the rate of late\n", strings.Replace(milliseconds(float64(*w.ExpectedMS)), "-", "no time", 1))
+	}
+	if len(w.Ahead) == 0 {
+		return
+	}
+	t := table{{"BEFORE IT", "PRIORITY", "REQUESTS"}}
+	for _, a := range w.Ahead[:min(len(w.Ahead), maxTenants)] {
+		name := a.Flow
+		if name == "" {
+			name = "(all flows)"
+		}
+		t.add(name, fmt.Sprint(a.Priority), fmt.Sprint(a.Requests))
+	}
+	fmt.Fprint(out, t)
+	if rest := w.AheadFlows - maxTenants; rest > 0 {
+		fmt.Fprintf(out, "and %d further flows\n", rest)
+	}
+}
