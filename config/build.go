@@ -27,6 +27,8 @@ type Plan struct {
 	// all others.
 	Bands             map[int]shard.BandConfig
 	Default, Negative shard.BandConfig
+	// Guaranteed is what priorities are guaranteed of the pool, from 0 to 1.
+	Guaranteed map[int]float64
 
 	// AccessLog says which requests are logged.
 	AccessLog  accesslog.Selection

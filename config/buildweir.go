@@ -54,6 +54,7 @@ func (b *builder) weir() {
 	b.store()
 	b.fleet()
 	b.flows()
+	b.shares()
 }
 
 func (b *builder) store() {

@@ -32,6 +32,7 @@ var shared = []struct {
 	{"ev", "flowControl.enableEviction", func(p *Plan) any { return p.File.FlowControl.EnableEviction }},
 	{"ob", "weir.objectives", func(p *Plan) any { return p.File.Weir.Objectives }},
 	{"fl", "weir.flows", func(p *Plan) any { return p.File.Weir.Flows }},
+	{"bs", "weir.bands", func(p *Plan) any { return p.File.Weir.Bands }},
 	{"mf", "weir.maxFlows", func(p *Plan) any { return p.File.Weir.MaxFlows }},
 	{"nc", "weir.newcomers", func(p *Plan) any { return p.File.Weir.Newcomers }},
 	{"ak", "weir.identity.apiKeys", (*Plan).keys},

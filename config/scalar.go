@@ -80,3 +80,25 @@ func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()
 
 // MarshalYAML implements yaml.Marshaler.
 func (d Duration) MarshalYAML() (any, error) { return d.String(), nil }
+
+// Share is a part of the pool, above 0 and at most 1, written as a percentage.
+type Share float64
+
+func (s *Share) parse(text string) error {
+	digits, ok := strings.CutSuffix(text, "%")
+	n, err := strconv.ParseFloat(strings.TrimSpace(digits), 64)
+	if !ok || err != nil || !(n > 0 && n <= 100) {
+		return errors.New("must be a percentage above 0% and at most 100%, such as 20%")
+	}
+	*s = Share(n / 100)
+	return nil
+}
+
+// String implements fmt.Stringer.
+func (s Share) String() string { return strconv.FormatFloat(float64(s)*100, 'f', -1, 64) + "%" }
+
+// MarshalJSON writes it as it is written in a file.
+func (s Share) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
+
+// MarshalYAML implements yaml.Marshaler.
+func (s Share) MarshalYAML() (any, error) { return s.String(), nil }

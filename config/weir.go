@@ -24,6 +24,7 @@ type Weir struct {
 	Fleet             Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
 	Objectives        []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
 	Flows             []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
+	Bands             []BandShare `yaml:"bands,omitempty" doc:"What priorities are guaranteed of the pool"`
 	MaxFlows          int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
 	CachedTokenWeight *float64    `yaml:"cachedTokenWeight,omitempty" doc:"What a prompt token costs that the server had in a cache, as a part of one that it had not; 0.1 by default"`
 	Identity          Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
@@ -151,6 +152,12 @@ type Flow struct {
 	MaxInFlight     int64   `yaml:"maxInFlight,omitempty" doc:"Requests of one flow that may be in flight in the fleet, over its priorities together; 0 or unset: no limit of its own"`
 	TokensPerMinute float64 `yaml:"tokensPerMinute,omitempty" doc:"Tokens that one flow's requests may cost, prompts and answers; what is not used is saved up for a minute; 0 or unset: no limit"`
 	OverLimit       string  `yaml:"overLimit,omitempty" oneof:"wait|reject" doc:"What happens to what is over these limits: it waits unless reject is given"`
+}
+
+// BandShare is a priority's part of the pool.
+type BandShare struct {
+	Priority   int   `yaml:"priority" doc:"The priority"`
+	Guaranteed Share `yaml:"guaranteed" doc:"What it gets of the pool at least while its requests wait, such as 20%, whatever higher priorities want: in slots times time"`
 }
 
 // Identity says how a request's flow is known.

@@ -30,6 +30,7 @@ type options struct {
 	detector                  policies.SaturationDetector
 	usageLimit                policies.UsageLimitPolicy
 	eviction                  *core.Eviction
+	guaranteed                func(int) float64
 	ttl, noEndpointTTL        time.Duration
 	countTokens               bool
 	lease, waitingTurn        time.Duration
@@ -74,6 +75,12 @@ func WithLimit(n int) Option { return func(o *options) { o.detector = fixed(n) }
 // WithUsageLimit sets how full the pool may get for each band; the whole pool
 // for all by default.
 func WithUsageLimit(p policies.UsageLimitPolicy) Option { return func(o *options) { o.usageLimit = p } }
+
+// WithGuarantees sets what priorities are guaranteed of the pool's slots while their
+// requests wait, from 0 to 1, together at most 1; nothing by default.
+func WithGuarantees(of func(priority int) float64) Option {
+	return func(o *options) { o.guaranteed = of }
+}
 
 // WithEviction lets requests in flight be revoked for a higher band that waits at a
 // full pool: those that the filter lets, in the given order, the fewest that make
@@ -228,7 +235,7 @@ func (o *options) coreConfig(fullPause time.Duration) core.Config {
 	t.WaitingTurn, t.FullPause, t.OutageAfter = o.waitingTurn, fullPause, o.outageAfter
 	cfg := core.Config{
 		Replica: o.replica, Incarnation: o.incarnation, Seed: o.incarnation,
-		Shard: o.shard, UsageLimit: o.usageLimit, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
+		Shard: o.shard, UsageLimit: o.usageLimit, Guaranteed: o.guaranteed, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
 		Timings: t, OnStoreOutage: o.onStoreOutage, Eviction: o.eviction, InFleet: o.fleet != nil,
 	}
 	cfg.CountTokens = o.countTokens || policies.CountsTokens(o.detector)

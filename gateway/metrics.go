@@ -127,6 +127,10 @@ func NewMetrics(pool string) *Metrics {
 	describe("flow_control_capacity_utilization_bytes", "How full the band's buffer is with bytes, over the fleet; 1 is full.", "priority")
 	describe("flow_control_global_capacity_utilization_requests", "How full the buffer of all bands is with requests, over the fleet; 0 without a cap.")
 	describe("flow_control_global_capacity_utilization_bytes", "How full the buffer of all bands is with bytes, over the fleet; 0 without a cap.")
+	describe("flow_control_guaranteed_slots", "Slots of the pool that a priority is guaranteed while its requests wait, over the fleet.", "priority")
+	describe("flow_control_guarantee_owed_slot_seconds", "What a priority should have had of its guarantee and did not, in slots times seconds, over the fleet; below 0 what it had too early.", "priority")
+	describe("flow_control_guarantee_slot_seconds_total", "What a priority with a guarantee had of the pool, in slots times seconds, over the fleet.", "priority")
+	describe("flow_control_below_guarantee_seconds_total", "For how long a priority's requests waited while it was owed its guarantee for more than 10 s, over the fleet.", "priority")
 	describe("flow_control_in_flight", "Requests in flight over the fleet, by the last reply of the ledger.")
 	describe("flow_control_limit", "Requests that may be in flight over the fleet.")
 	describe("ledger_state", "1 for the state of this replica's connection to the ledger, 0 for all others.", "state")
@@ -282,6 +286,20 @@ func fairnessLag(v core.View) map[int]float64 {
 	return lags
 }
 
+// sendShares reports what priorities are guaranteed, and what they have had of it.
+func (m *Metrics) sendShares(send func(string, prometheus.ValueType, float64, ...string), v core.View) {
+	for i := range v.Bands {
+		share, priority := &v.Bands[i].Share, strconv.Itoa(v.Bands[i].Priority)
+		if share.Slots == 0 {
+			continue
+		}
+		send("flow_control_guaranteed_slots", prometheus.GaugeValue, share.Slots, priority)
+		send("flow_control_guarantee_owed_slot_seconds", prometheus.GaugeValue, share.Owed, priority)
+		send("flow_control_guarantee_slot_seconds_total", prometheus.CounterValue, share.Got, priority)
+		send("flow_control_below_guarantee_seconds_total", prometheus.CounterValue, share.Below, priority)
+	}
+}
+
 // Describe implements prometheus.Collector.
 func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range m.collectors() {
@@ -341,6 +359,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		send("flow_control_capacity_utilization_requests", prometheus.GaugeValue, b.Fill.Requests, strconv.Itoa(b.Priority))
 		send("flow_control_capacity_utilization_bytes", prometheus.GaugeValue, b.Fill.Bytes, strconv.Itoa(b.Priority))
 	}
+	m.sendShares(send, v)
 	send("flow_control_global_capacity_utilization_requests", prometheus.GaugeValue, v.Fill.Requests)
 	send("flow_control_global_capacity_utilization_bytes", prometheus.GaugeValue, v.Fill.Bytes)
 	type queue struct{ requests, bytes int64 }

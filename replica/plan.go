@@ -42,6 +42,7 @@ func policyOptions(plan *config.Plan) []controller.Option {
 	options := []controller.Option{
 		controller.WithSaturationDetector(plan.Detector),
 		controller.WithUsageLimit(plan.UsageLimit),
+		controller.WithGuarantees(func(priority int) float64 { return plan.Guaranteed[priority] }),
 		controller.WithTTL(time.Duration(*fc.DefaultRequestTTL), time.Duration(*fc.NoEndpointRequestTTL)),
 		controller.WithCapacity(int64(fc.MaxRequests), int64(fc.MaxBytes)),
 		controller.WithWeights(plan.Flows.Weight), controller.WithLimits(plan.Flows.Limit),

@@ -45,16 +45,14 @@ func (s *Set) Thin() bool {
 	return false
 }
 
-// Best returns the best offered ticket of the highest band that has one, for a
-// replica that has to decide by itself.
-func (s *Set) Best() (Ticket, float64, bool) {
-	for _, bd := range s.bands {
-		if bd.offered.Len() > 0 {
-			it := slices.MinFunc(bd.offered.Items(), (*item).compareRank)
-			return it.Ticket, it.charge, true
-		}
-	}
-	return Ticket{}, 0, false
+// Waits reports whether the band has an offered ticket.
+func (b Band) Waits() bool { return b.b.offered.Len() > 0 }
+
+// Best returns the band's best offered ticket and its charge, for a replica that has to
+// decide by itself. The band must have one.
+func (b Band) Best() (Ticket, float64) {
+	it := slices.MinFunc(b.b.offered.Items(), (*item).compareRank)
+	return it.Ticket, it.charge
 }
 
 // FlowView is a flow as an operator sees it.

@@ -102,9 +102,13 @@ type BandTotal struct {
 	// that the book does not know.
 	VirtualTime, Level  float64
 	Queued, QueuedBytes int64
-	InFlight            int64
+	// InFlight counts requests that were granted, whether their ingresses have read so or
+	// not, and have not ended.
+	InFlight int64
 	// Limit is the band's limit: the least that a live replica states.
 	Limit int64
+	// Guaranteed, Owed, Got and Below are the band's account of its [Guarantee].
+	Guaranteed, Owed, Got, Below float64
 	// Largest is the most that a flow at another replica holds of the band's buffer,
 	// as that one stated; only if it was wanted.
 	Largest float64

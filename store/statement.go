@@ -131,6 +131,12 @@ type Band struct {
 	// Limit is how many requests of all bands may be in flight for this one to
 	// dispatch another. The least of what the live replicas state holds.
 	Limit int64
+	// Guaranteed is how many slots of the pool the band has on average at least while it
+	// waits; 0 for none. The least of what the live replicas state holds; one that has no
+	// opinion of the limit has none of this. It goes above the band's own limit, up to the
+	// highest that any band has. Owed is what the sender last learnt that the band is owed
+	// of it; only with Register.
+	Guaranteed, Owed float64
 	// InFlight is the number of granted requests the sender knows of.
 	InFlight int64
 	// Queued and QueuedBytes are what waits in the sender's queues.

@@ -79,7 +79,7 @@ func (bs *bands) saturation() float64 {
 // within their shares, so those who have it leave them theirs, as far as the ledger does
 // not count it for them.
 func (bs *bands) relimit(now time.Time) (changed bool) {
-	live, connected := bs.fleet()
+	live, _ := bs.fleet()
 	var priorities []int
 	for b := range bs.queues.set.Bands() {
 		priorities = append(priorities, b.Priority())
@@ -89,9 +89,9 @@ func (bs *bands) relimit(now time.Time) (changed bool) {
 	for b := range bs.queues.set.Bands() {
 		limit, before := b.Capacity(), b.Capacity().Limit
 		limit.Ceiling = bs.ceiling(ceilings[i])
-		limit.Limit = limit.Ceiling
-		if connected < live && limit.Ceiling > 0 {
-			limit.Limit = limit.Ceiling*int64(connected)/int64(live) + bs.counted(limit.Ceiling/int64(live))
+		limit.Limit = bs.left(limit.Ceiling)
+		if limit.Limit < limit.Ceiling {
+			limit.Limit += bs.counted(limit.Ceiling / int64(live))
 		}
 		changed = changed || limit.Limit != before
 		i++
@@ -129,6 +129,22 @@ func (bs *bands) heldElsewhere(now time.Time) (sum int64) {
 		}
 	}
 	return sum
+}
+
+// left is what of a limit is left to the replicas that have the ledger.
+func (bs *bands) left(limit int64) int64 {
+	if live, connected := bs.fleet(); connected < live && limit > 0 {
+		return limit * int64(connected) / int64(live)
+	}
+	return limit
+}
+
+// highest is the highest of the bands' ceilings.
+func (bs *bands) highest() (highest int64) {
+	for b := range bs.queues.set.Bands() {
+		highest = max(highest, b.Capacity().Ceiling)
+	}
+	return highest
 }
 
 // ceiling is how many requests may be in flight where that part of the pool may be used:
@@ -206,6 +222,9 @@ type BandView struct {
 	// InFlight, Queued and QueuedBytes are this replica's.
 	InFlight, Queued, QueuedBytes int64
 	VirtualTime                   float64
+	// Share is the account of what the band is guaranteed, over the fleet, as the ledger
+	// last told; zero where nothing is.
+	Share store.Guarantee
 	// Fill is how full the band's buffer is, over the fleet.
 	Fill shard.Fill
 }

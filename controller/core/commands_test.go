@@ -87,6 +87,12 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 			MaxInFlight: int64(a.int("inflight", 0)), TokensPerMinute: float64(a.int("tokens", 0)), Reject: d.HasArg("reject"),
 		}
 		r.core.Reconfigure(s.now, s.config(r.id))
+	case "guarantee":
+		// A priority is guaranteed a part of the pool.
+		//
+		// guarantee priority=-1 percent=50
+		s.guaranteed[a.int("priority", 0)] = float64(a.int("percent", 0)) / 100
+		r.core.Reconfigure(s.now, s.config(r.id))
 
 	// Time and the ledger.
 	case "advance":

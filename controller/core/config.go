@@ -26,6 +26,9 @@ type Config struct {
 	Incarnation uint64
 	// Shard configures the queues.
 	Shard shard.Config
+	// Guaranteed returns what a priority is guaranteed of the pool, from 0 to 1; nil
+	// guarantees nothing.
+	Guaranteed func(priority int) float64
 	// UsageLimit says how full the pool may get for each band.
 	UsageLimit policies.UsageLimitPolicy
 	// TTL is how long a request may wait while the pool has endpoints, where its band

@@ -21,6 +21,7 @@ type Core struct {
 	exchange    exchange // with the ledger
 	float       float
 	bands       bands
+	guarantees  guarantees
 	queues      queues // as owner
 	buffer      buffer
 	loads       loads
@@ -49,6 +50,7 @@ func New(cfg Config) *Core {
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
 	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members, shares: c.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands)
+	c.guarantees = newGuarantees(&c.cfg, &c.bands)
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.durations = durations{timings: &c.cfg.Timings}
@@ -65,8 +67,8 @@ func New(cfg Config) *Core {
 	// for what its messages do to them; the loads count the messages as unread; what room
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
-		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges, &c.float,
-		&c.durations, &c.handover,
+		&c.bands, &c.guarantees, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges,
+		&c.float, &c.durations, &c.handover,
 	}
 	return c
 }

@@ -37,6 +37,7 @@
 //	durations    how long requests take                            │
 //	loads        requests at each endpoint                         │
 //	buffer       what waits, against the fleet's caps for it       │
+//	guarantees   what priorities are guaranteed of the pool        │
 //	bands        the pool, and what each priority may have of it   │
 //	queues       the tickets that wait here, and their offers      ┘
 //	requests     the requests whose connections are here

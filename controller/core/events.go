@@ -148,7 +148,7 @@ func (c *Core) SetEndpoints(addresses []string) (counted bool) { return c.loads.
 // request that waits loses its place for it.
 func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	before := c.cfg.Shard
-	c.cfg.Shard, c.cfg.UsageLimit = cfg.Shard, cfg.UsageLimit
+	c.cfg.Shard, c.cfg.UsageLimit, c.cfg.Guaranteed = cfg.Shard, cfg.UsageLimit, cfg.Guaranteed
 	c.cfg.Eviction, c.cfg.CountTokens = cfg.Eviction, cfg.CountTokens
 	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
 	c.queues.reconfigure(now, cfg.Shard)

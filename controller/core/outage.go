@@ -9,11 +9,17 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		return
 	}
 	queued := c.queues.set
-	for t, charge, ok := queued.Best(); ok; t, charge, ok = queued.Best() {
-		b := c.bands.of(now, t.Flow.Priority)
-		if int64(len(c.requests.inFlight)) >= c.share(now, b.Capacity().Ceiling) {
+	all := c.share(now, c.bands.highest())
+	c.guarantees.pass(now, all)
+	for b, due, ok := c.guarantees.next(); ok; b, due, ok = c.guarantees.next() {
+		limit := all
+		if !due {
+			limit = c.share(now, b.Capacity().Ceiling)
+		}
+		if int64(len(c.requests.inFlight)) >= limit {
 			return
 		}
+		t, charge := b.Best()
 		r := c.requests.waiting[t.ID]
 		switch {
 		case r == nil: // another replica's, which does the same
@@ -27,6 +33,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 				c.ownCharges.add(now, r)
 			}
 			c.exchange.dispatchedAlone()
+			c.guarantees.granted(b, due)
 			c.handover.dispatched(now, r, false)
 			c.dispatch(now, r)
 		}

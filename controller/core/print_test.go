@@ -108,7 +108,14 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 		fmt.Fprintf(out, " ended %s;", run.Replica)
 	}
 	for _, b := range s.Bands {
-		fmt.Fprintf(out, " band %d limit %d in flight %d queued %d;", b.Priority, b.Limit, b.InFlight, b.Queued)
+		fmt.Fprintf(out, " band %d limit %d in flight %d queued %d", b.Priority, b.Limit, b.InFlight, b.Queued)
+		if b.Guaranteed > 0 {
+			fmt.Fprintf(out, " guaranteed %s", number(b.Guaranteed))
+		}
+		if b.Owed != 0 {
+			fmt.Fprintf(out, " owed %s", number(b.Owed))
+		}
+		out.WriteString(";")
 	}
 	if s.Float > 0 {
 		fmt.Fprintf(out, " float %d of %d;", s.Float, s.WantFloat)

@@ -36,6 +36,7 @@ type script struct {
 	now, began time.Time
 	cfg        core.Config
 	limits     map[string]shard.Limit // of flows, by their ids
+	guaranteed map[int]float64        // to priorities
 	band       shard.BandConfig       // of every priority
 	replicas   []*replica             // "me" is the first
 	network    []coordinator.Message  // between the replicas, oldest first
@@ -52,7 +53,7 @@ type replica struct {
 
 func newScript(t *testing.T) *script {
 	t.Helper()
-	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit)}
+	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit), guaranteed: make(map[int]float64)}
 	s.now = s.began
 	s.ledger = memory.New(memory.Config{Clock: func() time.Time { return s.now }})
 	static, err := usagelimit.NewStatic("static", 1)
@@ -76,6 +77,8 @@ func newScript(t *testing.T) *script {
 func (s *script) config(id string) core.Config {
 	cfg, band, limits := s.cfg, s.band, maps.Clone(s.limits)
 	cfg.Replica = id
+	guaranteed := maps.Clone(s.guaranteed)
+	cfg.Guaranteed = func(priority int) float64 { return guaranteed[priority] }
 	cfg.Shard = shard.Config{
 		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
 		Band:  func(int) shard.BandConfig { return band },

@@ -23,6 +23,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 			continue
 		}
 		total := store.BandTotal{Priority: bd.priority, Queued: bd.queued, QueuedBytes: bd.bytes, InFlight: bd.inFlight, Limit: bd.limit}
+		total.Guaranteed, total.Owed, total.Got, total.Below = bd.share.Slots, bd.share.Owed, bd.share.Got, bd.share.Below
 		if b := bd.named(s.Bands[i].Policy); b != nil {
 			total.VirtualTime, total.Level = b.v/b.scale, b.level/b.scale
 		}

@@ -14,7 +14,8 @@ type band struct {
 	limit    int64 // on requests in flight of all bands, for this one to go on
 	stated   bool  // by a live replica
 	offers   int
-	inFlight int64
+	inFlight int64           // granted and not finished, unread grants included
+	share    store.Guarantee // and what of the pool it is guaranteed
 	queued   int64
 	bytes    int64
 	books    []*book

@@ -15,6 +15,9 @@ func (l *Ledger) collect(now time.Time) {
 		l.forgetLimits(now)
 	}
 	for _, bd := range l.bands {
+		if bd.share.Slots == 0 {
+			bd.share = store.Guarantee{}
+		}
 		for _, b := range bd.books {
 			b.collect(now, l.cfg.Timings)
 		}

@@ -6,8 +6,8 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// grant gives out what capacity there is: the highest band first, in a band the
-// lowest rank, and no band below one that still waits.
+// grant gives out what capacity there is: band after band as next says, in a band the
+// lowest rank.
 func (l *Ledger) grant(now time.Time) {
 	if l.recovering {
 		if len(l.replicas) < l.expected && now.Before(l.recovered) {
@@ -15,44 +15,58 @@ func (l *Ledger) grant(now time.Time) {
 		}
 		l.recovering = false
 	}
-	for _, bd := range l.bands {
-		for bd.offers > 0 && l.held < bd.limit {
-			b, o := bd.first()
-			m := l.limits[o.Flow]
-			if m != nil && !m.open(now) {
-				l.remove(o, now)
-				o.owner.post(store.AtLimit, o)
-				continue
-			}
-			ingress := l.replica(o.Ticket.Ingress)
-			o.granted = true
-			if ingress == nil {
-				b.leave(o, now)
-				o.owner.post(store.Dropped, o)
-				continue
-			}
-			bd.next++
-			b.serve(o, now)
-			ingress.held++
-			l.held++
-			if m != nil {
-				m.held++
-				m.spend(o.Tokens, now)
-				if ingress.limited == nil {
-					ingress.limited = make(map[string]int64)
-				}
-				ingress.limited[o.Flow]++
-			}
-			if ingress == o.owner {
-				ingress.post(store.Granted|store.Taken, o)
-			} else {
-				ingress.post(store.Granted, o)
-				o.owner.post(store.Taken, o)
-			}
-			l.loads.suggest(ingress, &ingress.unread[len(ingress.unread)-1].Message, now)
-		}
-		if bd.offers > 0 {
-			return
-		}
+	for bd, due := l.next(); bd != nil && l.room(bd, due); bd, due = l.next() {
+		l.serve(bd, due, now)
 	}
+}
+
+// room reports whether the pool has room for another request of the band: under the band's
+// own limit, or, for one that is due to it, under the highest that any band has.
+func (l *Ledger) room(bd *band, due bool) bool { return l.roomBeside(bd, due, l.held) }
+
+// roomBeside is the same beside so many that are held.
+func (l *Ledger) roomBeside(bd *band, due bool, held int64) bool {
+	if due {
+		return held < l.highest
+	}
+	return held < bd.limit
+}
+
+// serve grants the band's first offer, or lets it go if that may not be.
+func (l *Ledger) serve(bd *band, due bool, now time.Time) {
+	b, o := bd.first()
+	m := l.limits[o.Flow]
+	if m != nil && !m.open(now) {
+		l.remove(o, now)
+		o.owner.post(store.AtLimit, o)
+		return
+	}
+	ingress := l.replica(o.Ticket.Ingress)
+	o.granted = true
+	if ingress == nil {
+		b.leave(o, now)
+		o.owner.post(store.Dropped, o)
+		return
+	}
+	bd.next++
+	b.serve(o, now)
+	bd.share.Granted(bd.inFlight, due)
+	l.hold(ingress, bd.priority, 1)
+	ingress.held++
+	l.held++
+	if m != nil {
+		m.held++
+		m.spend(o.Tokens, now)
+		if ingress.limited == nil {
+			ingress.limited = make(map[string]int64)
+		}
+		ingress.limited[o.Flow]++
+	}
+	if ingress == o.owner {
+		ingress.post(store.Granted|store.Taken, o)
+	} else {
+		ingress.post(store.Granted, o)
+		o.owner.post(store.Taken, o)
+	}
+	l.loads.suggest(ingress, &ingress.unread[len(ingress.unread)-1].Message, now)
 }

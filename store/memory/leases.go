@@ -120,6 +120,8 @@ func (l *Ledger) end(r *replica, now time.Time) {
 	}
 	l.float -= r.float // it may have spent them: what it held is in flight, for all that is known
 	r.float = 0
+	l.forgive(r)
+	l.release(r)
 	l.loads.end(r)
 	r.bands = nil
 	l.replicas = slices.DeleteFunc(l.replicas, func(other *replica) bool { return other == r })

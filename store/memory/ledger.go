@@ -29,6 +29,8 @@ type Ledger struct {
 	held, queued, bytes int64     // over all replicas, held over the lost as well
 	float               int64     // the part of held that is not in flight
 	recalled            time.Time // when float was last recalled and had not been given since
+	highest             int64     // of the bands' limits
+	passed              time.Time // until when the bands' shares are accounted for
 
 	wakeups map[string][]chan store.Wakeup
 	limits  map[string]*limit
@@ -107,6 +109,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 			b.rescale(now)
 		}
 	}
+	l.pass(now)
 	l.expire(now)
 
 	r := l.replica(s.Replica)

@@ -24,6 +24,7 @@ type replica struct {
 	limited   map[string]int64  // requests in flight of flows with limits, unread grants included
 	loads     map[string]share  // what is in flight at its endpoints, likewise
 	held      int64             // granted and not finished, unread grants and float included
+	holds     map[int]int64     // granted and not finished, unread grants included, by priority
 	float     int64             // permits that it may spend by itself
 	wantFloat int64             // as last stated
 	lent      bool              // its last reply had a share of the float

@@ -15,7 +15,6 @@ func (l *Ledger) count(s *store.Band, sign int64) {
 	if bd := find(l.bands, s.Priority); bd != nil {
 		bd.queued += sign * s.Queued
 		bd.bytes += sign * s.QueuedBytes
-		bd.inFlight += sign * s.InFlight
 	}
 }
 
@@ -26,11 +25,13 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	for i := range r.bands {
 		l.count(&r.bands[i], -1)
 		relimit = relimit || i < len(s.Bands) &&
-			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit || r.bands[i].Policy != s.Bands[i].Policy)
+			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit ||
+				r.bands[i].Guaranteed != s.Bands[i].Guaranteed || r.bands[i].Policy != s.Bands[i].Policy)
 	}
 	l.held -= r.held
 	l.float -= r.float
 	r.held, r.float, r.wantFloat = s.Float, s.Float, s.WantFloat
+	l.release(r)
 	r.bands = append(r.bands[:0], s.Bands...)
 	r.sheddable, r.revoking = append(r.sheddable[:0], s.Sheddable...), s.Revoking
 	for i := range r.bands {
@@ -38,6 +39,9 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 		bd := find(l.bands, st.Priority)
 		if bd == nil {
 			bd = &band{priority: st.Priority}
+			for _, other := range l.replicas {
+				bd.inFlight += other.holds[st.Priority]
+			}
 			l.bands = append(l.bands, bd)
 			slices.SortFunc(l.bands, func(a, b *band) int { return b.priority - a.priority })
 			relimit = true
@@ -51,13 +55,16 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 		if s.Register {
 			b.v = max(b.v, st.VirtualTime*b.scale)
 			b.level = max(b.level, st.Level*b.scale, b.v)
+			bd.restore(st)
 		}
 		l.count(st, +1)
 		r.held += st.InFlight
+		l.hold(r, st.Priority, st.InFlight)
 	}
 	for i := range r.unread {
-		if r.unread[i].Kind&store.Granted != 0 {
+		if m := &r.unread[i]; m.Kind&store.Granted != 0 {
 			r.held++
+			l.hold(r, m.Priority, 1)
 		}
 	}
 	l.held += r.held
@@ -67,11 +74,12 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	}
 }
 
-// relimit works out each band's limit, the least that a live replica states,
-// and which bands and books are stated at all.
+// relimit works out each band's limit and guarantee, the least that a live replica
+// states, and which bands and books are stated at all.
 func (l *Ledger) relimit() {
+	l.highest = store.NoOpinion
 	for _, bd := range l.bands {
-		bd.limit, bd.stated = store.NoOpinion, false
+		bd.limit, bd.share.Slots, bd.stated = store.NoOpinion, 0, false
 		for _, b := range bd.books {
 			b.stated = false
 		}
@@ -82,10 +90,17 @@ func (l *Ledger) relimit() {
 			bd := find(l.bands, st.Priority)
 			bd.stated = true
 			bd.book(st).stated = true
-			if st.Limit != store.NoOpinion && (bd.limit == store.NoOpinion || st.Limit < bd.limit) {
-				bd.limit = st.Limit
+			if st.Limit == store.NoOpinion {
+				continue
 			}
+			if bd.limit == store.NoOpinion {
+				bd.limit, bd.share.Slots = st.Limit, st.Guaranteed
+			}
+			bd.limit, bd.share.Slots = min(bd.limit, st.Limit), min(bd.share.Slots, st.Guaranteed)
 		}
+	}
+	for _, bd := range l.bands {
+		l.highest = max(l.highest, bd.limit)
 	}
 }
 

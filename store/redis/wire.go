@@ -9,11 +9,11 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "c7d23d1f"
+const ledgerFormat = "0c61dc2f"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 38+len(s.Dead)+2*len(s.Ended)+7*len(s.Bands)+4*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
+	args := make([]any, 0, 38+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
@@ -34,7 +34,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	for i := range s.Bands {
 		m := &s.Bands[i]
 		args = append(args, totalRecord(m), escape(m.Policy), flag(m.CountsService), flag(m.LiftsIdle),
-			m.HalfLife.Microseconds(), number(m.VirtualTime), number(m.Level))
+			m.HalfLife.Microseconds(), number(m.VirtualTime), number(m.Level), number(m.Owed))
 	}
 	args = append(args, len(s.Limited))
 	for i := range s.Limited {
@@ -71,8 +71,8 @@ func arguments(c *settings, s *store.Statement) []any {
 }
 
 func totalRecord(m *store.Band) string {
-	return strings.Join([]string{decimal(m.Priority), bookName(m), decimal(m.Limit), decimal(m.InFlight),
-		decimal(m.Queued), decimal(m.QueuedBytes), number(m.Largest)}, "\x1d")
+	return strings.Join([]string{decimal(m.Priority), bookName(m), decimal(m.Limit), number(m.Guaranteed),
+		decimal(m.InFlight), decimal(m.Queued), decimal(m.QueuedBytes), number(m.Largest)}, "\x1d")
 }
 
 func sheddableRecord(m *store.Sheddable) string {
@@ -127,7 +127,7 @@ func (r *reader) reply(v []any) (m reply) {
 	m.Members = int(r.integer("members", v[8]))
 	for _, item := range r.list("bands", v[9]) {
 		f := r.list("bands", item)
-		if len(f) != 8 {
+		if len(f) != 12 {
 			r.fail("bands", item)
 			break
 		}
@@ -140,6 +140,10 @@ func (r *reader) reply(v []any) (m reply) {
 			InFlight:    r.integer("in flight", f[5]),
 			Limit:       r.integer("limit", f[6]),
 			Largest:     r.number("largest", f[7]),
+			Guaranteed:  r.number("guaranteed", f[8]),
+			Owed:        r.number("owed", f[9]),
+			Got:         r.number("got", f[10]),
+			Below:       r.number("below", f[11]),
 		})
 	}
 	m.Lowest = int(r.integer("lowest", v[10]))

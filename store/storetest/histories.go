@@ -32,6 +32,7 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 			}},
 			standing: map[policies.TicketID]bool{},
 		})
+		h.parties[i].drawGuarantees(t)
 	}
 	for range rapid.IntRange(1, 60).Draw(t, "turns") {
 		h.step()
@@ -75,6 +76,8 @@ func (h *history) step() {
 		for i := range m.bands {
 			m.bands[i].InFlight = 0
 		}
+	case 3:
+		m.drawGuarantees(t)
 	case 2:
 		m.bands[1].Policy = rapid.SampledFrom([]string{"fair", "other"}).Draw(t, "policy")
 		m.full = true
@@ -201,6 +204,7 @@ func (m *member) draw(h *history) *store.Statement {
 		}}
 	}
 	if s.Register && rapid.Bool().Draw(t, "remembers") {
+		s.Bands[1].Owed = float64(rapid.IntRange(-3, 9).Draw(t, "owed"))
 		s.Bands[1].VirtualTime, s.Bands[1].Level = float64(rapid.IntRange(0, 5).Draw(t, "V")), float64(rapid.IntRange(0, 5).Draw(t, "level"))
 		s.Counters = []store.Counter{{Flow: "a", Priority: 0, Value: float64(rapid.IntRange(0, 9).Draw(t, "told"))}}
 	}
@@ -218,6 +222,13 @@ func (m *member) draw(h *history) *store.Statement {
 		s.Bands[i].Largest = float64(s.Bands[i].Queued) / 3
 	}
 	return s
+}
+
+// drawGuarantees makes up what the member's bands are guaranteed.
+func (m *member) drawGuarantees(t *rapid.T) {
+	for i := range m.bands {
+		m.bands[i].Guaranteed = rapid.SampledFrom([]float64{0, 0, 0.16, 1, 1.5}).Draw(t, "guaranteed")
+	}
 }
 
 // drawLoads makes up what the member states of its endpoints.

@@ -37,6 +37,7 @@ import (
 // Lines under turn are what it states beside what it has in flight:
 //
 //	band 0 fair limit=2 queued=3 largest=0.1  another limit from now on, or a band more
+//	band 0 guaranteed=1.5                     so many slots are guaranteed to it
 //	offer f/1 rank=0 charge=1 idle    ticket 1 of its own, of flow f; b:1 is b's
 //	withdraw 1
 //	settle f delta=4 counter=1 tokens=0 last=1
@@ -172,6 +173,9 @@ func printReply(out *strings.Builder, p *party, st *store.Statement, r *store.Re
 	fmt.Fprintf(out, ", %d with a lease", r.Members)
 	for _, b := range r.Bands {
 		fmt.Fprintf(out, ", V of %d at %s", b.Priority, short(b.VirtualTime))
+		if b.Guaranteed > 0 {
+			fmt.Fprintf(out, ", which is owed %s of %s slots", short(b.Owed), short(b.Guaranteed))
+		}
 		if b.Largest > 0 {
 			fmt.Fprintf(out, " and a flow elsewhere with %s of the buffer", short(b.Largest))
 		}
@@ -303,6 +307,7 @@ func (p *party) setBand(l line) {
 		b.CountsService, b.LiftsIdle = b.Policy != "strict", b.Policy != "strict"
 	}
 	b.Limit, b.Queued = int64(l.number("limit", float64(b.Limit))), int64(l.number("queued", float64(b.Queued)))
+	b.Guaranteed = l.number("guaranteed", b.Guaranteed)
 	b.VirtualTime, b.Largest = l.number("V", b.VirtualTime), l.number("largest", b.Largest)
 }
 

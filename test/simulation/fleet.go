@@ -31,6 +31,8 @@ type Config struct {
 	// Flows are always backlogged, but for the Light ones; each is fed at the
 	// replicas it names.
 	Flows []Flow
+	// Guaranteed is what priorities are guaranteed of the pool; their flows are not Light.
+	Guaranteed map[int]float64
 	// Faults happen once each, at times that the seed draws.
 	Faults []Fault
 	// Loss is the chance that a turn's request, its reply or a wake-up is lost,
@@ -90,7 +92,7 @@ type fleet struct {
 	rolledBack time.Time
 	severed    bool // messages were lost between two replicas for a while
 
-	flights map[policies.TicketID]string // at the model servers, by their endpoints
+	flights map[policies.TicketID]flight // at the model servers
 	unknown map[policies.TicketID]bool   // those that a wiped ledger has not been told of
 	decided map[policies.TicketID]core.Outcome
 	service map[policies.FlowKey]float64 // grants for their weight
@@ -98,12 +100,19 @@ type fleet struct {
 
 	peak, turns, moves, movedTickets int
 	permits                          int64 // seen, added up
-	gapSeen                          float64
+	gapSeen, lackSeen                float64
+	lacked                           map[int]float64 // slot-seconds by which priorities are short of their guarantees
 	waits                            []time.Duration
 	idleSince                        time.Time // capacity has been free since, while tickets wait
 	unevenSince                      time.Time // one endpoint has had many more requests than another since
 	looked                           time.Time
 	log                              []string
+}
+
+// flight is a request at a model server.
+type flight struct {
+	endpoint string
+	priority int
 }
 
 // event is something that happens at a time.
@@ -144,8 +153,8 @@ func Run(cfg Config) (*Result, error) {
 	f := &fleet{
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
-		holders: make(map[string]uint64), flights: make(map[policies.TicketID]string), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
-		service: make(map[policies.FlowKey]float64), longest: cfg.longestWait(),
+		holders: make(map[string]uint64), flights: make(map[policies.TicketID]flight), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
+		service: make(map[policies.FlowKey]float64), lacked: make(map[int]float64), longest: cfg.longestWait(),
 	}
 	f.ledger = f.newLedger()
 	for i := range cfg.Replicas {
@@ -177,6 +186,7 @@ func Run(cfg Config) (*Result, error) {
 		if e.at.After(end) {
 			break
 		}
+		f.accountGuarantees(e.at)
 		f.now = e.at
 		if e.what != "" {
 			f.log = append(f.log, fmt.Sprintf("%v %s", f.now.Sub(start), e.what))
@@ -259,7 +269,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		f.after(f.upTo(10*time.Millisecond), "", again)
 		return
 	}
-	f.flights[id] = n.place(id.Seq, d.Endpoint)
+	f.flights[id] = flight{n.place(id.Seq, d.Endpoint), key.Priority}
 	if !flow.Light {
 		f.service[key] += 1 / flow.Weight
 	}

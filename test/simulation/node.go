@@ -78,7 +78,7 @@ func (f *fleet) config(n *node) core.Config {
 				}
 			},
 		},
-		UsageLimit: static, TTL: time.Minute, NoEndpointTTL: time.Minute,
+		UsageLimit: static, Guaranteed: func(priority int) float64 { return f.cfg.Guaranteed[priority] }, TTL: time.Minute, NoEndpointTTL: time.Minute,
 		Timings: timings, InFleet: true,
 	}
 }
@@ -124,7 +124,7 @@ func (n *node) least() (least string) {
 	loads := maps.Clone(n.others)
 	for id, e := range n.fleet.flights {
 		if id.Ingress == n.id {
-			loads[e]++
+			loads[e.endpoint]++
 		}
 	}
 	for _, e := range endpoints {

@@ -52,6 +52,10 @@ func draw(seed uint64) Config {
 	cfg.Drift = rng.IntN(3) == 0
 	if rng.IntN(3) == 0 {
 		cfg.calm(rng)
+	} else if rng.IntN(2) == 0 {
+		cfg.Guaranteed = map[int]float64{-1: []float64{0.02, 0.1, 0.3, 0.5}[rng.IntN(4)]}
+		low := Flow{ID: "low", Priority: -1, Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{rng.IntN(cfg.Replicas)}}
+		cfg.Flows = append(cfg.Flows, low)
 	}
 	return cfg
 }
@@ -175,6 +179,7 @@ func stopped(seed uint64) Config {
 	cfg.Service = time.Second << rng.IntN(4)
 	cfg.Length = 20*time.Second + 4*cfg.Service
 	cfg.Cancel, cfg.Drift = 0, false
+	cfg.Guaranteed = nil // its requests would have to be short
 	cfg.Flows = nil
 	for i := range 3 {
 		cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
@@ -267,6 +272,11 @@ func TestInvariantsCanBreak(t *testing.T) {
 		{"priority", Break{Request: func(q *core.Request) { // the highest goes last
 			q.Flow.Priority = -q.Flow.Priority
 		}}, nil, 0},
+		{"guarantee", Break{Statement: func(s *store.Statement) { // a replica says nothing of what is guaranteed
+			for i := range s.Bands {
+				s.Bands[i].Guaranteed = 0
+			}
+		}}, nil, 0},
 		{"work conserving", Break{Statement: func(s *store.Statement) { // a replica claims what it has not
 			for i := range s.Bands {
 				s.Bands[i].InFlight++
@@ -301,6 +311,10 @@ func TestInvariantsCanBreak(t *testing.T) {
 			}
 			if slices.Contains(tc.faults, Stop) {
 				cfg.Service, cfg.Length, cfg.Flows = 4*time.Second, 30*time.Second, cfg.Flows[:2]
+			}
+			if tc.invariant == "guarantee" {
+				cfg.Guaranteed = map[int]float64{-1: 0.3}
+				cfg.Flows = append(cfg.Flows, Flow{ID: "low", Priority: -1, Weight: 1, Clients: 8, Replicas: []int{0, 2}})
 			}
 			if tc.invariant == "spread" {
 				cfg.Limit = 12 // so that a few requests make no difference

@@ -33,7 +33,7 @@ if recount or stated.number % 16 == 1 then
 end
 if stated.leave then
   drop(me)
-  fleet.counted = 0 -- the next turn adds up anew
+  count_fleet()
   save()
 end
 return write_reply(reply)

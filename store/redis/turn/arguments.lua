@@ -69,8 +69,9 @@ do
       half_life = tonumber(ARGV[at + 5]),
       v = tonumber(ARGV[at + 6]),
       level = tonumber(ARGV[at + 7]),
+      owed = tonumber(ARGV[at + 8]),
     }
-    at = at + 7
+    at = at + 8
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do

@@ -10,7 +10,7 @@
 --   state      what is loaded, totals         collect    forgetting
 --   decay      service that counts less       revoke     eviction
 --   books      flows and counters             float      permits that replicas spend by themselves
---                                             answer     the reply
+--   shares     which band goes next           answer     the reply
 --                                             mend       what is done about damage
 --
 -- What the ledger keeps may have been changed by others, evicted or cut short: it is
@@ -32,6 +32,7 @@ local NO_OPINION, UNLIMITED = -1, 9007199254740992
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
 local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
 local LOST_FACTOR = 2
+local MOST_OWED, BELOW_AFTER = 60, 10 -- seconds
 local SENTINEL = '\31'        -- no name has a control character
 
 -- No integer and no number that the ledger keeps is that large; no flow is served as

@@ -1,5 +1,7 @@
 -- What nobody uses is forgotten.
 
+order.forget_shares()
+
 local FORGOTTEN = '512' -- counters at most, every eighth turn: 64 a turn
 
 -- Forget a few counters that have been idle for long or are too many, the longest idle

@@ -1,18 +1,7 @@
--- Grant what capacity there is: the highest band first, in a band the lowest
--- rank, and no band below one that still waits.
+-- Grant what capacity there is: band after band as next_band says, in a band the lowest
+-- rank.
 
--- The band's next offer, from its books in turn: the book, the offer, and how
--- many books were passed over; nothing if none waits.
-local function next_of(band)
-  local n = #band.books
-  for skipped = 0, n - 1 do
-    local name = band.books[1 + (band.next_book + skipped) % n]
-    local member = call('ZRANGE', books[name].wait, '0', '0')[1]
-    if member and member ~= SENTINEL then return name, member, skipped end
-  end
-end
-
-local function serve(band, name, member)
+local function serve(band, name, member, due)
   local ticket = string.sub(member, 17)
   local offer = offer_of(ticket)
   local owner = offer and replica(offer.owner)
@@ -49,6 +38,7 @@ local function serve(band, name, member)
     if call('HINCRBY', limited_key(ingress.id), offer.flow, '1') == 1 then expire(limited_key(ingress.id)) end
   end
   leave_book(offer, member)
+  order.note_granted(book.priority, due)
   if ingress.id == owner.id then
     post(ingress, GRANTED + TAKEN, ticket, offer, counter, suggest(ingress.id))
   else
@@ -63,22 +53,17 @@ local function grant()
     if fleet.members < fleet.expected and now < fleet.recovered then return true end
     fleet.recovering = false
   end
-  local priorities = {}
-  for key in pairs(bands) do insert(priorities, tonumber(key)) end
-  table.sort(priorities, function(a, b) return a > b end)
-  for _, priority in ipairs(priorities) do
-    local key = exact(priority)
-    local band, total = bands[key], fleet.bands[priority]
-    local started = band.next_book
-    local name, member, skipped = next_of(band)
-    while member and total and fleet.held < total.limit do
-      band.next_book = band.next_book + skipped
-      serve(band, name, member)
-      name, member, skipped = next_of(band)
-    end
-    if band.next_book ~= started then save_band(key) end
-    if member then return true end
+  local moved = {}
+  local priority, due = order.next_band()
+  while priority and order.has_room(priority, due, fleet.held) do
+    local key, front = exact(priority), order.front_of(priority)
+    local band = bands[key]
+    band.next_book, moved[key] = band.next_book + front.skipped, true
+    serve(band, front.name, front.member, due)
+    order.look_again(priority)
+    priority, due = order.next_band()
   end
-  return false
+  for key in pairs(moved) do save_band(key) end
+  return priority ~= nil
 end
 local waiting = stated.leave or grant()

@@ -21,6 +21,7 @@ local function end_lease(r)
     local offer = offers[ticket]
     if offer and offer.owner == r.id and not offer.granted then remove(ticket, offer) end
   end
+  order.forgive(r)
   forget_keys(r.id)
   call('HDEL', REPLICAS, r.id)
   call('ZREM', LEASES, r.id)

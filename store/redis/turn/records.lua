@@ -22,13 +22,13 @@ end
 -- A replica with a lease.
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.registered), exact(r.last), exact(r.batch), exact(r.sent),
-    exact(r.read), exact(r.unread), exact(r.float), exact(r.want_float), flag(r.lent), r.dead, r.bands,
-    exact(r.revoking), r.sheddable, exact(r.longest) }, FIELD)
+    exact(r.read), exact(r.unread), r.granted, exact(r.float), exact(r.want_float), flag(r.lent), r.dead,
+    r.bands, exact(r.revoking), r.sheddable, exact(r.longest) }, FIELD)
 end
-local REPLICA_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local REPLICA_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_replica(s)
-  local id, incarnation, registered, last, batch, sent, read, unread, float, want_float, lent, dead, bands,
-    revoking, sheddable, longest = match(s, REPLICA_RECORD)
+  local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, dead,
+    bands, revoking, sheddable, longest = match(s, REPLICA_RECORD)
   registered, last, batch, sent, read, unread, float, want_float, revoking, longest =
     tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
       tonumber(float), tonumber(want_float), tonumber(revoking), tonumber(longest)
@@ -40,8 +40,9 @@ local function read_replica(s)
     revoking >= 0 and revoking < LARGEST and longest and longest >= 0 and
     longest < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
-    sent = sent, read = read, unread = unread, float = float, want_float = want_float, lent = lent == '1',
-    dead = dead, bands = bands, revoking = revoking, sheddable = sheddable, longest = longest }
+    sent = sent, read = read, unread = unread, granted = granted, float = float, want_float = want_float,
+    lent = lent == '1', dead = dead, bands = bands, revoking = revoking, sheddable = sheddable,
+    longest = longest }
 end
 
 -- A lost replica, and until when what it held counts.
@@ -60,21 +61,51 @@ end
 
 -- A band's totals, of a replica or of the fleet.
 local function write_total(r)
-  return concat({ exact(r.priority), r.book, exact(r.limit), exact(r.in_flight), exact(r.queued),
-    exact(r.bytes), exact(r.largest) }, PART)
+  return concat({ exact(r.priority), r.book, exact(r.limit), exact(r.guaranteed), exact(r.in_flight),
+    exact(r.queued), exact(r.bytes), exact(r.largest) }, PART)
 end
-local TOTAL_RECORD = '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$'
+local TOTAL_RECORD = '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$'
 local function read_total(s)
-  local priority, book, limit, in_flight, queued, bytes, largest = match(s, TOTAL_RECORD)
-  priority, limit, in_flight, queued, bytes, largest =
-    tonumber(priority), tonumber(limit), tonumber(in_flight), tonumber(queued), tonumber(bytes),
-      tonumber(largest)
+  local priority, book, limit, guaranteed, in_flight, queued, bytes, largest = match(s, TOTAL_RECORD)
+  priority, limit, guaranteed, in_flight, queued, bytes, largest =
+    tonumber(priority), tonumber(limit), tonumber(guaranteed), tonumber(in_flight), tonumber(queued),
+      tonumber(bytes), tonumber(largest)
   if not (priority and priority > -LARGEST and priority < LARGEST and limit and limit > -LARGEST and
-    limit < LARGEST and in_flight and in_flight >= 0 and in_flight < LARGEST and queued and queued >= 0 and
-    queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and largest and largest > -FARTHEST and
+    limit < LARGEST and guaranteed and guaranteed > -FARTHEST and guaranteed < FARTHEST and in_flight and
+    in_flight >= 0 and in_flight < LARGEST and queued and queued >= 0 and queued < LARGEST and bytes and
+    bytes >= 0 and bytes < LARGEST and largest and largest > -FARTHEST and
     largest < FARTHEST) then damaged('total', s) end
-  return { priority = priority, book = book, limit = limit, in_flight = in_flight, queued = queued,
-    bytes = bytes, largest = largest }
+  return { priority = priority, book = book, limit = limit, guaranteed = guaranteed, in_flight = in_flight,
+    queued = queued, bytes = bytes, largest = largest }
+end
+
+-- The account of what a band is guaranteed.
+local function write_share(r)
+  return concat({ exact(r.priority), exact(r.owed), flag(r.spare), exact(r.got), exact(r.below) }, FIELD)
+end
+local SHARE_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local function read_share(s)
+  local priority, owed, spare, got, below = match(s, SHARE_RECORD)
+  priority, owed, got, below =
+    tonumber(priority), tonumber(owed), tonumber(got), tonumber(below)
+  if not (priority and priority > -LARGEST and priority < LARGEST and owed and owed > -FARTHEST and
+    owed < FARTHEST and got and got > -FARTHEST and got < FARTHEST and below and below > -FARTHEST and
+    below < FARTHEST) then damaged('share', s) end
+  return { priority = priority, owed = owed, spare = spare == '1', got = got, below = below }
+end
+
+-- Requests of a band in messages that a replica has not read.
+local function write_granted(r)
+  return concat({ exact(r.priority), exact(r.requests) }, PART)
+end
+local GRANTED_RECORD = '^([^\29]*)\29([^\29]*)$'
+local function read_granted(s)
+  local priority, requests = match(s, GRANTED_RECORD)
+  priority, requests =
+    tonumber(priority), tonumber(requests)
+  if not (priority and priority > -LARGEST and priority < LARGEST and requests and requests >= 0 and
+    requests < LARGEST) then damaged('granted', s) end
+  return { priority = priority, requests = requests }
 end
 
 -- A request in flight that may be revoked.
@@ -159,14 +190,15 @@ end
 
 -- The fleet's state: its generation and its totals.
 local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
-  'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'totals' }
+  'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'totals', 'passed',
+  'shares' }
 local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
   local changed = {}
   local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
     exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
     exact(r.members), exact(r.lost), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled),
-    r.totals }
+    r.totals, exact(r.passed), r.shares }
   for i, name in ipairs(STATE_FIELDS) do
     if texts[i] ~= loaded[i] then
       insert(changed, name)
@@ -179,15 +211,16 @@ end
 local function load_state()
   loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    lost, float, askers, lent, recalled, totals =
+    lost, float, askers, lent, recalled, totals, passed, shares =
     loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
-      loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17]
+      loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17],
+      loaded[18], loaded[19]
   if not generation and call('EXISTS', base) == 0 then return nil end
   generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
-    recalled =
+    recalled, passed =
     tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
       tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
-      tonumber(askers), tonumber(lent), tonumber(recalled)
+      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(passed)
   if not (generation and generation >= 0 and generation < LARGEST and recovered and recovered >= 0 and
     recovered < LARGEST and expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and
     counted < LARGEST and audited and audited >= 0 and audited < LARGEST and held and held >= 0 and
@@ -195,18 +228,20 @@ local function load_state()
     bytes < LARGEST and members and members >= 0 and members < LARGEST and lost and lost >= 0 and
     lost < LARGEST and float and float >= 0 and float < LARGEST and askers and askers >= 0 and
     askers < LARGEST and lent and lent >= 0 and lent < LARGEST and recalled and recalled >= 0 and
-    recalled < LARGEST) then damaged('state', tostring(generation)) end
+    recalled < LARGEST and passed and passed >= 0 and
+    passed < LARGEST) then damaged('state', tostring(generation)) end
   return { generation = generation, recovering = recovering == '1', recovered = recovered,
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
     queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
-    lent = lent, recalled = recalled, totals = totals }
+    lent = lent, recalled = recalled, totals = totals, passed = passed, shares = shares }
 end
 
 -- The reply.
 local function write_reply(r)
   local bands = {}
   for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), exact(b.level), b.queued, b.bytes,
-    b.in_flight, b.limit, exact(b.largest) } end
+    b.in_flight, b.limit, exact(b.largest), exact(b.guaranteed), exact(b.owed), exact(b.got),
+    exact(b.below) } end
   local rooms = {}
   for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.in_flight, exact(b.tokens) } end
   local lost = {}

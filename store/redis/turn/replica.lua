@@ -14,6 +14,9 @@ local function post(r, kind, ticket, offer, counter, endpoint, load)
   if is_grant(kind) then
     r.unread = r.unread + 1
     fleet.held = fleet.held + 1
+    local granted, band = granted_to(r), fleet.bands[book.priority]
+    granted[book.priority] = (granted[book.priority] or 0) + 1
+    if band then band.in_flight = band.in_flight + 1 end
   end
 end
 

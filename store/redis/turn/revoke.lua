@@ -15,24 +15,38 @@ local function standing_in(name)
   return n
 end
 
--- Requests in flight to revoke: the first of the fleet's, by priority and score, for
--- the highest band that waits at a full pool.
-local function revoke()
-  local top
-  for key, band in pairs(bands) do
-    local priority = tonumber(key)
-    if (not top or priority > top) and next_of(band) then top = priority end
+-- Leave out victims that their bands are guaranteed, as if all that are being revoked
+-- already were theirs.
+local function beyond_shares(victims, revoking)
+  local kept, spared = {}, {}
+  for _, victim in ipairs(victims) do
+    local priority, band = victim.priority, fleet.bands[victim.priority]
+    spared[priority] = (spared[priority] or 0) + 1
+    if not (band and band.guaranteed > 0) or spared[priority] <= band.in_flight - revoking - math.ceil(band.guaranteed) then
+      insert(kept, victim)
+    end
   end
-  local total = top and fleet.bands[top]
-  if fleet.recovering or not total or total.limit <= 0 or fleet.held - fleet.float < total.limit then return {} end
-  local need, victims = 0, {}
-  for _, name in ipairs(bands[exact(top)].books) do need = need + standing_in(name) end
+  return kept
+end
+
+-- Requests in flight to revoke: the first of the fleet's, by priority and score, for the
+-- band that goes next at a full pool. A band keeps what it is guaranteed, and gets that
+-- from any other.
+local function revoke()
+  order.look_at_all_again()
+  local next_priority, due = order.next_band()
+  local band = next_priority and fleet.bands[next_priority]
+  if fleet.recovering or not band or order.has_room(next_priority, due, fleet.held - fleet.float) or order.highest_limit() <= 0 then return {} end
+  if not due and band.limit <= 0 then return {} end
+  local need, revoking, victims = 0, 0, {}
+  for _, name in ipairs(bands[exact(next_priority)].books) do need = need + standing_in(name) end
+  if due then need = math.min(need, order.room_of(band)) end
   for id, r in pairs(every_replica()) do
     if r then
-      need = need - r.revoking
+      revoking = revoking + r.revoking
       for _, item in ipairs(split(r.sheddable, ITEM)) do
         local victim = read_sheddable(item)
-        if victim.priority < top then
+        if victim.priority < next_priority or due and victim.priority ~= next_priority then
           victim.id = id
           insert(victims, victim)
         end
@@ -45,8 +59,9 @@ local function revoke()
     if a.seq ~= b.seq then return a.seq < b.seq end
     return a.id < b.id
   end)
+  victims = beyond_shares(victims, revoking)
   local mine = {}
-  for i = 1, math.min(need, #victims) do
+  for i = 1, math.min(need - revoking, #victims) do
     local v = victims[i]
     if v.id == my_id then
       insert(mine, v.seq)

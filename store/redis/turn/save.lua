@@ -18,6 +18,7 @@ local function save()
         end
         r.posted, r.recall = nil, false
       end
+      r.granted = write_all_granted(r)
       insert(records, id)
       insert(records, write_replica(r))
       r.dirty = false
@@ -27,6 +28,7 @@ local function save()
   local totals = {}
   for _, band in pairs(fleet.bands) do insert(totals, band) end
   fleet.totals = write_totals(totals)
+  order.save_shares()
   save_state(fleet)
 end
 
@@ -44,8 +46,10 @@ local function answer(status, r)
     local book, band = books[b.book], fleet.bands[b.priority]
     reply.bands[i] = {
       priority = b.priority, v = book and book.v / book.scale or 0, level = book and book.level / book.scale or 0, queued = band.queued, bytes = band.bytes,
-      in_flight = band.in_flight, limit = band.limit, largest = 0,
+      in_flight = band.in_flight, limit = band.limit, largest = 0, guaranteed = band.guaranteed,
     }
+    local account = order.account_of(b.priority)
+    reply.bands[i].owed, reply.bands[i].got, reply.bands[i].below = account.owed, account.got, account.below
   end
   local lowest
   for priority, band in pairs(fleet.bands) do

@@ -9,7 +9,8 @@ local function expire(key) call('PEXPIRE', key, settings.ttl) end
 -- The fleet's state; its totals are of what its replicas state.
 local fleet = load_state() or {
   generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
-  held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '',
+  held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '', passed = now,
+  shares = '',
 }
 fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
@@ -83,6 +84,24 @@ local function held_by(r)
   return held
 end
 
+-- How many grants a replica has not read, by priority.
+local function granted_to(r)
+  if not r.by_priority then
+    r.by_priority = {}
+    for _, item in ipairs(split(r.granted, ITEM)) do
+      local granted = read_granted(item)
+      r.by_priority[granted.priority] = granted.requests
+    end
+  end
+  return r.by_priority
+end
+
+local function write_all_granted(r)
+  local items = {}
+  for priority, n in pairs(granted_to(r)) do insert(items, write_granted({ priority = priority, requests = n })) end
+  return concat(items, ITEM)
+end
+
 -- Add what a replica states to the fleet's totals, or take it off.
 local function count_in(r, sign)
   fleet.held, fleet.float = fleet.held + sign * held_by(r), fleet.float + sign * r.float
@@ -91,17 +110,23 @@ local function count_in(r, sign)
   for _, b in ipairs(bands_of(r)) do
     local band = fleet.bands[b.priority]
     if not band then
-      band = { priority = b.priority, book = '', limit = NO_OPINION, in_flight = 0, queued = 0, bytes = 0, largest = 0 }
+      band = {
+        priority = b.priority, book = '', limit = NO_OPINION, guaranteed = 0, in_flight = 0, queued = 0, bytes = 0, largest = 0,
+      }
       fleet.bands[b.priority] = band
     end
     fleet.queued, fleet.bytes = fleet.queued + sign * b.queued, fleet.bytes + sign * b.bytes
     band.queued, band.bytes = band.queued + sign * b.queued, band.bytes + sign * b.bytes
     band.in_flight = band.in_flight + sign * b.in_flight
   end
+  for priority, n in pairs(granted_to(r)) do
+    local band = fleet.bands[priority]
+    if band then band.in_flight = band.in_flight + sign * n end
+  end
 end
 
--- Add the fleet's totals up anew. The least limit that a live replica states for
--- a band holds.
+-- Add the fleet's totals up anew. The least limit and guarantee that a live replica states
+-- for a band hold.
 local function count_fleet()
   fleet.counted, fleet.members, fleet.held, fleet.queued, fleet.bytes, fleet.bands = now, 0, 0, 0, 0, {}
   fleet.float, fleet.askers, fleet.lent = 0, 0, 0
@@ -112,7 +137,10 @@ local function count_fleet()
       count_in(r, 1)
       for _, b in ipairs(bands_of(r)) do
         local band = fleet.bands[b.priority]
-        if b.limit ~= NO_OPINION and (band.limit == NO_OPINION or b.limit < band.limit) then band.limit = b.limit end
+        if b.limit ~= NO_OPINION then
+          if band.limit == NO_OPINION then band.limit, band.guaranteed = b.limit, b.guaranteed end
+          band.limit, band.guaranteed = math.min(band.limit, b.limit), math.min(band.guaranteed, b.guaranteed)
+        end
       end
       call('ZADD', LEASES, 'NX', exact(now + settings.lease), id) -- heals a lease that was lost
     end

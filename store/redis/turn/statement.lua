@@ -83,7 +83,7 @@ if stated.register then
   forget_keys(my_id)
   me = {
     id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
-    sent = stated.read_upto, read = stated.read_upto, unread = 0, float = 0, want_float = 0, lent = false, dead = '',
+    sent = stated.read_upto, read = stated.read_upto, unread = 0, granted = '', float = 0, want_float = 0, lent = false, dead = '',
     bands = '', revoking = 0, sheddable = '', longest = 0,
   }
   replicas[my_id], unread, recount = me, {}, true
@@ -114,11 +114,12 @@ count_in(me, -1)
 
 -- The grants among the unread messages are counted anew.
 local suggested, unread_of = {}, {} -- by endpoint, and by flow
-me.unread, me.messages = 0, {}
+me.unread, me.by_priority, me.messages = 0, {}, {}
 for _, m in ipairs(unread) do
   insert(me.messages, m.record)
   if is_grant(m.kind) then
     me.unread = me.unread + 1
+    me.by_priority[m.priority] = (me.by_priority[m.priority] or 0) + 1
     suggested[m.endpoint] = (suggested[m.endpoint] or 0) + 1
     unread_of[m.flow] = (unread_of[m.flow] or 0) + 1
   end
@@ -138,10 +139,12 @@ for i, st in ipairs(stated.bands) do
   if stated.register then
     book.v = math.max(book.v, st.v * book.scale)
     book.level, book.moved = math.max(book.level, st.level * book.scale, book.v), true
+    order.restore(total.priority, st.owed)
   end
   my_book[total.priority] = total.book
   local b = before[i]
-  recount = recount or not b or b.priority ~= total.priority or b.limit ~= total.limit or b.book ~= total.book
+  recount = recount or not b or b.priority ~= total.priority or b.limit ~= total.limit or b.guaranteed ~= total.guaranteed or
+    b.book ~= total.book
 end
 me.bands = concat(records, ITEM)
 recount = recount or #before ~= #me.totals

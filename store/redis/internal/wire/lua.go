@@ -136,7 +136,7 @@ func argument(f *Field, text string) string {
 // separator is what stands between a record's fields: items of other records have
 // their own.
 func separator(r *Record) (name, escaped string) {
-	if r == &Total || r == &Sheddable {
+	if r == &Total || r == &Granted || r == &Sheddable {
 		return "PART", `\29`
 	}
 	return "FIELD", `\31`

@@ -91,6 +91,8 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "lent", Kind: Count},     // replicas that may have some
 	{Name: "recalled", Kind: Count}, // when it was, and had not been given since
 	{Name: "totals", Kind: Items, Of: &Total},
+	{Name: "passed", Kind: Count},
+	{Name: "shares", Kind: Items, Of: &Share},
 }}
 
 // Total is what a replica states of a band, and the fleet's total of it.
@@ -98,10 +100,27 @@ var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a 
 	{Name: "priority", Kind: Int, Go: "Priority"},
 	{Name: "book", Kind: Text, Go: "bookName($)"},
 	{Name: "limit", Kind: Int, Go: "Limit"},
+	{Name: "guaranteed", Kind: Float, Go: "Guaranteed"},
 	{Name: "in_flight", Kind: Count, Go: "InFlight"},
 	{Name: "queued", Kind: Count, Go: "Queued"},
 	{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
 	{Name: "largest", Kind: Float, Go: "Largest"},
+}}
+
+// Share is the account of what a band is guaranteed.
+var Share = Record{Name: "share", Doc: "The account of what a band is guaranteed.", Fields: []Field{
+	{Name: "priority", Kind: Int},
+	{Name: "owed", Kind: Float},
+	{Name: "spare", Kind: Flag},
+	{Name: "got", Kind: Float},
+	{Name: "below", Kind: Float},
+}}
+
+// Granted is how many requests of a band were granted to a replica in messages that it has
+// not read.
+var Granted = Record{Name: "granted", Doc: "Requests of a band in messages that a replica has not read.", Fields: []Field{
+	{Name: "priority", Kind: Int},
+	{Name: "requests", Kind: Count},
 }}
 
 // Sheddable is a request in flight that may be revoked.
@@ -134,6 +153,7 @@ var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []
 	{Name: "sent", Kind: Count},
 	{Name: "read", Kind: Count},
 	{Name: "unread", Kind: Count},
+	{Name: "granted", Kind: Items, Of: &Granted},
 	{Name: "float", Kind: Count},
 	{Name: "want_float", Kind: Count},
 	{Name: "lent", Kind: Flag},
@@ -201,7 +221,7 @@ var Wakeup = Record{Name: "wakeup", Go: "store.Wakeup", Doc: "What wakes a repli
 }}
 
 // Kept are the records that a ledger is kept in, by the key or field they are in.
-var Kept = []*Record{&Offer, &Replica, &Lost, &Total, &Sheddable, &Book, &Band, &Limit, &Message, &Wakeup}
+var Kept = []*Record{&Offer, &Replica, &Lost, &Total, &Share, &Granted, &Sheddable, &Book, &Band, &Limit, &Message, &Wakeup}
 
 // Settings are the ledger's, with every turn.
 var Settings = Record{Name: "settings", Go: "settings", Doc: "The ledger's settings.", Fields: []Field{
@@ -250,6 +270,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "half_life", Kind: Micros, Go: "HalfLife"},
 		{Name: "v", Kind: Float, Go: "VirtualTime"},
 		{Name: "level", Kind: Float, Go: "Level"},
+		{Name: "owed", Kind: Float, Go: "Owed"},
 	}}},
 	{Name: "limited", Kind: List, Go: "Limited", Of: &Record{Go: "store.Limited", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
@@ -311,6 +332,10 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
 		{Name: "limit", Kind: Int, Go: "Limit"},
 		{Name: "largest", Kind: Float, Go: "Largest"},
+		{Name: "guaranteed", Kind: Float, Go: "Guaranteed"},
+		{Name: "owed", Kind: Float, Go: "Owed"},
+		{Name: "got", Kind: Float, Go: "Got"},
+		{Name: "below", Kind: Float, Go: "Below"},
 	}}},
 	{Name: "lowest", Kind: Int, Go: "Lowest"},
 	{Name: "float", Kind: Count, Go: "Float"},

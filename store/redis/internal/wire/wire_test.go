@@ -36,7 +36,7 @@ func TestTableIsWhole(t *testing.T) {
 	elsewhere := map[string]string{ // fields that are not one field of the wire
 		"store.Reply.Now": "from now, in microseconds", "store.Reply.Loads": "from loads and tokens",
 		"store.Wakeup.Messages": "lines of their own",
-		"store.Band.Priority":   "in total", "store.Band.Limit": "in total", "store.Band.InFlight": "in total",
+		"store.Band.Priority":   "in total", "store.Band.Limit": "in total", "store.Band.InFlight": "in total", "store.Band.Guaranteed": "in total",
 		"store.Band.Queued": "in total", "store.Band.QueuedBytes": "in total", "store.Band.Largest": "in total",
 	}
 	whole := func(of reflect.Type, r *Record) {

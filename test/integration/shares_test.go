@@ -1,0 +1,138 @@
+package integration
+
+import (
+	"context"
+	"fmt"
+	"os/exec"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
+)
+
+// crowd is a pool of 8 slots, whose replicas share a Redis, under a flood of priority 10,
+// and a tenant batch of priority -10 that is guaranteed a part and comes in by the last
+// replica only. All requests take the same time.
+type crowd struct {
+	*testing.T
+	config   *configured
+	redis    *redistest.Server
+	load     *processes.Load
+	replicas []*processes.Replica
+}
+
+func startCrowd(t *testing.T, replicas int) *crowd {
+	t.Helper()
+	c := &crowd{T: t, config: newConfigured(t), redis: redistest.Start(t)}
+	c.guarantee("25%")
+	s := processes.StartServers(t, 1, 8)
+	for n := range replicas {
+		c.replicas = append(c.replicas, processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", fmt.Sprint("r", n), s, "--config", c.config.file, "--redis", c.redis.URL()))
+	}
+	c.load, _ = processes.StartLoad(t)
+	return c
+}
+
+// guarantee writes the configuration; running replicas read it again.
+func (c *crowd) guarantee(part string) {
+	c.config.write(`
+plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 8}}]
+flowControl:
+  saturationDetector: {pluginRef: concurrency-detector}
+  defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}
+weir:
+  flows: [{id: batch, priority: -10}, {id: flood, priority: 10}]
+  bands: [{priority: -10, guaranteed: ` + part + `}]
+`)
+}
+
+// start starts a tenant's clients at a replica until the returned function is called.
+func (c *crowd) start(tenant string, clients int, at *processes.Replica) context.CancelFunc {
+	ctx, stop := context.WithCancel(context.Background())
+	c.Cleanup(stop)
+	c.load.Tenant(ctx, tenant, clients, at)
+	return stop
+}
+
+// share measures for a while, and wants batch to have got a part of the pool between these.
+func (c *crowd) share(what string, d time.Duration, least, most float64) {
+	c.Helper()
+	tenants := []string{"batch", "flood"}
+	before := c.load.Count(tenants)
+	time.Sleep(d)
+	after := c.load.Count(tenants)
+	batch, flood := after[0]-before[0], after[1]-before[1]
+	part := float64(batch) / float64(batch+flood)
+	c.Logf("%s, %d replicas: %.1f%% of %.0f requests/s", what, len(c.replicas), 100*part, float64(batch+flood)/d.Seconds())
+	if part < least || part > most {
+		c.Errorf("%s: batch got %.1f%% of the pool, want from %.0f%% to %.0f%%", what, 100*part, 100*least, 100*most)
+	}
+}
+
+// TestGuarantee holds a low priority's guarantee against a flood of a high one, on three
+// processes over Redis: while it waits, when it comes back, when the guarantee is changed,
+// when the ledger is lost and when a replica is. Alone it has the whole pool.
+func TestGuarantee(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 25 s")
+	}
+	c := startCrowd(t, 3)
+	last := c.replicas[2]
+	c.start("flood", 20, c.replicas[0])
+	c.start("flood", 20, c.replicas[1])
+	endFlood := c.start("flood", 4, last)
+	stop := c.start("batch", 20, last)
+	time.Sleep(time.Second)
+	c.share("a flood of a higher priority", 3*time.Second, 0.23, 0.28)
+
+	stop()
+	time.Sleep(2 * time.Second)
+	served, began := c.load.Count([]string{"batch"})[0], time.Now()
+	c.start("batch", 20, last)
+	for c.load.Count([]string{"batch"})[0] < served+2 {
+		if time.Since(began) > 10*time.Second {
+			t.Fatal("back from idleness, batch is not served")
+		}
+		time.Sleep(time.Millisecond)
+	}
+	t.Logf("back from idleness, its second request is answered after %v", time.Since(began).Round(time.Millisecond))
+	c.share("back from idleness", 2*time.Second, 0.22, 0.29)
+
+	c.redis.Kill()
+	c.redis.Run()
+	time.Sleep(1500 * time.Millisecond)
+	c.share("after Redis started empty", 2*time.Second, 0.22, 0.29)
+
+	c.guarantee("2%") // of 8 slots: a sixth of one
+	time.Sleep(2 * time.Second)
+	c.share("a guarantee of 2%", 6*time.Second, 0.013, 0.035)
+	c.guarantee("25%")
+
+	c.replicas[0].Kill()
+	time.Sleep(3 * time.Second)
+	c.share("without the replica of half the flood", 2*time.Second, 0.22, 0.5) // its slots may still be missing
+
+	c.replicas[1].Kill()
+	endFlood()
+	time.Sleep(3 * time.Second)
+	c.share("alone", time.Second, 0.99, 1)
+}
+
+// TestGuaranteeOnOneReplica is the same on one, for comparison.
+func TestGuaranteeOnOneReplica(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 12 s")
+	}
+	c := startCrowd(t, 1)
+	stop := c.start("flood", 40, c.replicas[0])
+	c.start("batch", 20, c.replicas[0])
+	time.Sleep(time.Second)
+	c.share("a flood of a higher priority", 2*time.Second, 0.23, 0.28)
+	c.guarantee("2%")
+	time.Sleep(2 * time.Second)
+	c.share("a guarantee of 2%", 5*time.Second, 0.013, 0.035)
+	stop()
+	time.Sleep(500 * time.Millisecond)
+	c.share("alone", time.Second, 0.99, 1)
+}
