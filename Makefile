@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis soak soak-fleet adversary generate generate-check schema openapi notices proto scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -56,6 +56,12 @@ bench-redis: ## the fleet on a real Redis (needs redis-server)
 	go test ./test/bench -run '^$$' -bench 'Binding|Latency' -benchtime 10x
 	go test ./test/extproc -run '^$$' -bench Added -benchtime 20000x
 	go test ./test/bench -run '^$$' -bench TurnCost -benchtime 3000x
+	go test ./test/bench -run '^$$' -bench Unsaturated -benchtime 20000x
+
+BENCH ?= Unsaturated|Binding
+BENCHTIME ?= 10000x
+compare: ## the fleet of a commit and this one, in turn: make compare BASE=main~20 [BENCH=Unsaturated] (needs redis-server)
+	go run ./test/bench/compare -base "$(BASE)" -bench '$(BENCH)' -benchtime $(BENCHTIME)
 
 SEEDS ?= 10000
 soak: ## the simulation over many seeds: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one

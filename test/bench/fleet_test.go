@@ -18,8 +18,8 @@ type process struct {
 	out *json.Decoder
 }
 
-// processes starts n replicas that know each other.
-func processes(b *testing.B, n int) []*process {
+// startProcesses starts n replicas that know each other.
+func startProcesses(b *testing.B, n int) []*process {
 	b.Helper()
 	server := redistest.Start(b)
 	var all []*process
@@ -81,7 +81,7 @@ func (p *process) hear() (r report) {
 // each over 64 flows that all three have, so that two of three tickets go to
 // another process. It takes 10 s.
 func BenchmarkFleetGrants(b *testing.B) {
-	ps := processes(b, 3)
+	ps := startProcesses(b, 3)
 	for _, p := range ps {
 		p.say("grants")
 	}
@@ -100,7 +100,7 @@ func BenchmarkFleetGrants(b *testing.B) {
 // BenchmarkFleetLatency: one request at a time in a fleet of three processes, in
 // turn of a flow that is queued where it came in and of one that is not.
 func BenchmarkFleetLatency(b *testing.B) {
-	ps := processes(b, 3)
+	ps := startProcesses(b, 3)
 	ps[0].say("latency")
 	r := ps[0].hear()
 	at := func(waits []float64, percent int) float64 { return waits[len(waits)*percent/100] }
