@@ -31,6 +31,9 @@ func TestClient(t *testing.T) {
 		p, err := c.Pool(ctx, api.Query{})
 		return err == nil && p.InFlight == 1
 	})
+	if s, err := c.Shares(ctx, api.Query{}); err != nil || len(s.Shares) != 0 || len(s.Fleet.Answered) != 2 {
+		t.Errorf("shares where nothing is guaranteed: %+v, %v", s, err)
+	}
 	three, four := 3, 4
 	for priority, want := range map[*int]int{&three: 1, &four: 0} {
 		flows, err := c.Flows(ctx, api.Query{Flow: "T", Priority: priority, Sort: "-in_flight", Limit: 5})

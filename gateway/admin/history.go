@@ -99,6 +99,7 @@ func (s *Server) watch(ctx context.Context) {
 			if parts, fleet, err := gather[statePart](ctx, s, false, question{Ask: askState}); err == nil {
 				sample := sampler.sample(now, parts, len(fleet.Missing) == 0)
 				s.history.add(&sample)
+				s.had.add(now, accounts(parts))
 			}
 			if taken++; taken <= settling && s.cfg.Fleet != nil {
 				if parts, _, err := gather[[]api.Sample](ctx, s, false, question{Ask: askHistory}); err == nil {

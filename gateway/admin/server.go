@@ -57,6 +57,7 @@ type Server struct {
 	mux     *http.ServeMux
 	shared  shared
 	history history
+	had     had
 	events  events
 	stop    context.CancelFunc
 	stopped chan struct{}
@@ -125,6 +126,7 @@ func (s *Server) routes() []route {
 		{"/v1/", "What there is.", nil, s.index, api.Index{}},
 		{"/v1/openapi.json", "This API as an OpenAPI document.", nil, serveOpenAPI, nil},
 		{"/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}},
+		{"/v1/shares", "The priorities that are guaranteed a part of the pool, and what each had of it.", []string{"scope"}, answering(s.shares), api.Shares{}},
 		{"/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}},
 		{"/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}},
 		{"/v1/requests/{id}", "A request, and why it waits.", nil, answering(s.request), api.RequestDetail{}},

@@ -54,6 +54,8 @@ type bandPart struct {
 	Flows    int        `json:"flows"`
 	Oldest   time.Time  `json:"oldest"` // by the ledger's clock
 	Recent   countsPart `json:"recent"`
+	// Share is the account of what the priority is guaranteed, as the ledger last told here.
+	Share store.Guarantee `json:"share"`
 }
 
 // countsPart is figures of late.
@@ -141,6 +143,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 		from := &v.Bands[i]
 		b := band(from.Priority)
 		b.Policy, b.Limit, b.InFlight, b.Queued = from.Policy, from.Limit, from.InFlight, from.Queued
+		b.Share = from.Share
 	}
 	for i := range v.Flows {
 		f := &v.Flows[i]

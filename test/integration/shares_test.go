@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -85,6 +86,10 @@ func TestGuarantee(t *testing.T) {
 	stop := c.start("batch", 20, last)
 	time.Sleep(time.Second)
 	c.share("a flood of a higher priority", 3*time.Second, 0.23, 0.28)
+
+	if s, err := processes.Get[api.Shares](last, "/v1/shares"); err != nil || len(s.Shares) != 1 || s.Shares[0].Guaranteed != 2 || s.Shares[0].Priority != -10 {
+		t.Errorf("/v1/shares: %+v, %v; want 2 of 8 slots for priority -10", s.Shares, err)
+	}
 
 	stop()
 	time.Sleep(2 * time.Second)

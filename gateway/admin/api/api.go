@@ -95,6 +95,38 @@ type Recent struct {
 	WaitP99MS float64 `json:"wait_p99_ms"`
 }
 
+// Shares is the answer of /v1/shares: the priorities that are guaranteed a part of the pool.
+type Shares struct {
+	Fleet  Fleet   `json:"fleet"`
+	Shares []Share `json:"shares"`
+}
+
+// Share is what a priority is guaranteed, and what it had, over the fleet.
+type Share struct {
+	Priority int `json:"priority"`
+	// Guaranteed is how many slots of the pool it is guaranteed while it waits.
+	Guaranteed float64 `json:"guaranteed_slots"`
+	InFlight   int64   `json:"in_flight"`
+	Queued     int64   `json:"queued"`
+	// Owed is what it should have had of that and did not, in slots times seconds; below 0
+	// what it had too early.
+	Owed float64 `json:"owed_slot_seconds"`
+	// Had is what it had in the last 1, 5 and 60 minutes, as far as the replica that was
+	// asked has watched.
+	Had []Had `json:"had"`
+}
+
+// Had is what a priority had of the pool in a time.
+type Had struct {
+	// Minutes is the time that was meant, and SpanMS the one that it is of.
+	Minutes int   `json:"minutes"`
+	SpanMS  int64 `json:"span_ms"`
+	// Slots is how many it had on average, and BelowMS for how long it waited while it was
+	// owed more than ten seconds of its guarantee.
+	Slots   float64 `json:"slots"`
+	BelowMS int64   `json:"below_ms"`
+}
+
 // Flows is the answer of /v1/flows.
 type Flows struct {
 	Fleet Fleet `json:"fleet"`

@@ -89,6 +89,11 @@ func (c *Client) Pool(ctx context.Context, q Query) (*Pool, error) {
 	return get[Pool](ctx, c, "/v1/pool"+q.encode())
 }
 
+// Shares asks for /v1/shares.
+func (c *Client) Shares(ctx context.Context, q Query) (*Shares, error) {
+	return get[Shares](ctx, c, "/v1/shares"+q.encode())
+}
+
 // Flows asks for /v1/flows.
 func (c *Client) Flows(ctx context.Context, q Query) (*Flows, error) {
 	return get[Flows](ctx, c, "/v1/flows"+q.encode())
