@@ -72,7 +72,7 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 		&cobra.Group{ID: groupRun, Title: "Run Weir"},
 		&cobra.Group{ID: groupLook, Title: "Look at a running fleet (--admin, " + adminVariable + ")"},
 	)
-	root.AddCommand(newServe(registry), newConfig(registry), newAdopt(registry), newDemo(), newModelServer())
+	root.AddCommand(newServe(registry), newConfig(registry), newAdopt(registry), newKeys(), newDemo(), newModelServer())
 	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newWhy(), newVersion())
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(usage)
