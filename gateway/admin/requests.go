@@ -91,6 +91,9 @@ func ticketNamed(name string) (policies.TicketID, error) {
 
 // requests lists requests, the longest waiting first, and then those in flight.
 func (s *Server) requests(ctx context.Context, q *query) (*api.Requests, error) {
+	if q.state == "at_limit" {
+		return nil, fmt.Errorf("%w: state=at_limit is one of flows; of requests there are waiting and in_flight", errQuery)
+	}
 	parts, fleet, err := gather[requestsPart](ctx, s, q.replica, question{Ask: askRequests, Flow: q.flow, Priority: q.priority, State: q.state})
 	if err != nil {
 		return nil, err

@@ -251,6 +251,9 @@ func page[T any](q *query, all []T) ([]T, api.Page) {
 // errNotFound says that there is nothing of the name that was asked for.
 var errNotFound = errors.New("not found")
 
+// errQuery says that what was asked for does not go together.
+var errQuery = errors.New("a query that has no answer")
+
 // answering answers a request with what the function returns for it.
 func answering[T any](of func(context.Context, *query) (T, error)) func(http.ResponseWriter, *http.Request, []string) {
 	return func(w http.ResponseWriter, r *http.Request, parameters []string) {
@@ -263,6 +266,8 @@ func answering[T any](of func(context.Context, *query) (T, error)) func(http.Res
 		switch {
 		case errors.Is(err, errNotFound):
 			fail(w, http.StatusNotFound, err)
+		case errors.Is(err, errQuery):
+			fail(w, http.StatusBadRequest, err)
 		case err != nil:
 			fail(w, http.StatusServiceUnavailable, err)
 		default:

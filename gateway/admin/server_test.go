@@ -288,7 +288,7 @@ func TestBadQueries(t *testing.T) {
 	m := newFleet(t, 1, 1).replicas["a"]
 	for path, want := range map[string]string{
 		"/v1/flows?limit=0": "limit=0", "/v1/flows?limit=100000": "from 1 to 1000", "/v1/flows?sort=size": "sort=size", "/v1/flows?tenant=x": `"tenant"`,
-		"/v1/pool?scope=all": "scope=all", "/v1/requests?priority=high": "priority=high", "/v1/requests?state=done": "state=done", "/v1/history?since=now": "since=now",
+		"/v1/pool?scope=all": "scope=all", "/v1/requests?priority=high": "priority=high", "/v1/requests?state=done": "state=done", "/v1/requests?state=at_limit": "waiting and in_flight", "/v1/history?since=now": "since=now",
 		"/v1/flows?offset=-1": "offset=-1", "/v1/pool?%zz": "cannot be read",
 	} {
 		var e api.Error

@@ -3,10 +3,12 @@ package admin
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
+	"sync"
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
@@ -61,16 +63,21 @@ func (s *Server) why(ctx context.Context, r *api.Request) (*api.Why, error) {
 			place = p.Place
 		}
 	}
-	aheads, _, err := gather[aheadPart](ctx, s, false, question{Ask: askAhead, Flow: r.Flow, Priority: &r.Priority, Rank: place.Rank, Score: place.Score})
-	if err != nil {
-		return nil, err
-	}
-	states, fleet, err := gather[statePart](ctx, s, false, question{Ask: askState})
-	if err != nil {
-		return nil, err
-	}
-	flows, _, err := gather[flowsPart](ctx, s, false, question{Ask: askFlows})
-	if err != nil {
+	var (
+		aheads []partOf[aheadPart]
+		states []partOf[statePart]
+		flows  []partOf[flowsPart]
+		fleet  api.Fleet
+		failed [3]error
+		asking sync.WaitGroup
+	)
+	asking.Go(func() {
+		aheads, _, failed[0] = gather[aheadPart](ctx, s, false, question{Ask: askAhead, Flow: r.Flow, Priority: &r.Priority, Rank: place.Rank, Score: place.Score})
+	})
+	asking.Go(func() { states, fleet, failed[1] = gather[statePart](ctx, s, false, question{Ask: askState}) })
+	asking.Go(func() { flows, _, failed[2] = gather[flowsPart](ctx, s, false, question{Ask: askFlows}) })
+	asking.Wait()
+	if err := errors.Join(failed[:]...); err != nil {
 		return nil, err
 	}
 	e := &explaining{

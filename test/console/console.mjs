@@ -163,13 +163,12 @@ async function killed() {
 // Pictures for the documentation.
 async function shots() {
   mkdirSync(given.shots, { recursive: true });
-  for (const scheme of ['light', 'dark']) {
+  for (const [view, scheme] of [['now', 'light'], ['now', 'dark'], ['tenants', 'light'], ['request', 'light']]) {
     const { context, page } = await visit(given.replicas[0], 1280, scheme, 800);
-    for (const view of ['now', 'tenants', 'request']) {
-      await open(page, given.replicas[0], view === 'request' ? `request/${await newest()}` : view);
-      await page.waitForTimeout(1000);
-      await page.screenshot({ path: `${given.shots}/console-${view}-${scheme}.png` });
-    }
+    await open(page, given.replicas[0], view === 'request' ? `request/${await newest()}` : view);
+    await page.waitForSelector({ now: '.stroke[d]', tenants: 'tbody tr', request: '.ahead li' }[view]);
+    if (view !== 'request') await page.waitForTimeout(1000);
+    await page.screenshot({ path: `${given.shots}/console-${view}-${scheme}.png` });
     await context.close();
   }
 }

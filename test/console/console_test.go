@@ -92,7 +92,7 @@ func TestConsole(t *testing.T) {
 	l.Tenant(ctx, "interactive", 2, c.Replicas[0])
 	waiting := "everywhere" // whose requests are looked at
 	if shots != "" {
-		time.Sleep(3 * time.Minute) // so that there are lines to see
+		time.Sleep(2 * time.Minute) // so that there are lines to see
 	} else {
 		waiting = "slow"
 		l.Tenant(ctx, waiting, 700, c.Replicas[2])

@@ -41,11 +41,11 @@ the fleet; on a terminal the fleet then goes on until Ctrl-C.`,
 			}
 			defer page.close()
 			s := &stage{out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), asJSON: asJSON, live: !asJSON && isTerminal(os.Stdout), width: widthOf(os.Stdout)}
-			how := "half of it with the limit divided"
+			how := "half of the time the limit is divided"
 			if cfg.Chaos {
 				how = "with chaos"
 			}
-			fmt.Fprintf(s.progress, "%d replicas and %d model servers for %v, %s\nwatch it at %s\n",
+			fmt.Fprintf(s.progress, "%d replicas, %d model servers, %v\n%s\nwatch it at %s\n",
 				cfg.Replicas, cfg.Servers, cfg.Duration, how, page.url)
 			audience := demo.Audience{Show: s.show, Console: page.show}
 			if s.live {

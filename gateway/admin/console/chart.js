@@ -12,7 +12,7 @@ const margin = { left: 46, right: 10, top: 12, bottom: 24 };
 function nice(n) {
   if (!(n > 0)) return 1;
   const step = 10 ** Math.floor(Math.log10(n));
-  for (const m of [1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 8, 10]) if (m * step >= n) return m * step;
+  for (const m of [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10]) if (m * step >= n) return m * step;
   return 10 * step;
 }
 
@@ -31,8 +31,8 @@ export class Together {
 // Chart draws series {label, tone, area, of(sample)}; of returns a number, or null for
 // none. Stacked series lie on each other.
 export class Chart {
-  constructor({ title, series, format, stacked = false, together, marked = false }) {
-    Object.assign(this, { series, format, stacked, together, marked, samples: [], events: [], size: 0 });
+  constructor({ title, series, format, stacked = false, together }) {
+    Object.assign(this, { series, format, stacked, together, samples: [], events: [], size: 0 });
     this.grid = el('g', { class: 'grid' });
     this.marks = el('g', { class: 'marks' });
     this.lines = el('g');
@@ -152,19 +152,24 @@ export class Chart {
     this.grid.replaceChildren(...parts);
   }
 
+  // drawMarks marks what happened; what lies close together is one mark, as bad as the worst
+  // of it. What is no trouble has no line through the chart.
   drawMarks() {
-    const parts = [];
-    for (const e of this.events) {
-      const at = new Date(e.at).getTime();
-      if (at < this.end - this.span || at > this.end + 5000) continue;
-      const x = this.x(Math.min(at, this.end));
-      const mark = el('g', { 'data-tone': tones[e.severity] },
-        el('line', { x1: x, x2: x, y1: margin.top, y2: height - margin.bottom }),
-        el('polygon', { points: `${x - 4},${margin.top - 8} ${x + 4},${margin.top - 8} ${x},${margin.top - 1}` }),
-        el('title', {}, `${time(e.at)} ${e.text}`));
-      parts.push(mark);
+    const groups = [];
+    const sorted = this.events.map((e) => ({ ...e, time: new Date(e.at).getTime() })).sort((a, b) => a.time - b.time);
+    for (const e of sorted) {
+      if (e.time < this.end - this.span || e.time > this.end + 5000) continue;
+      const x = this.x(Math.min(e.time, this.end));
+      const last = groups.at(-1);
+      if (last && x - last.x < 9) {
+        last.words.push(`${time(e.at)} ${e.text}`);
+        last.worst = Math.max(last.worst, severities.indexOf(e.severity));
+      } else groups.push({ x, words: [`${time(e.at)} ${e.text}`], worst: severities.indexOf(e.severity) });
     }
-    this.marks.replaceChildren(...parts);
+    this.marks.replaceChildren(...groups.map(({ x, words, worst }) => el('g', { 'data-tone': tones[severities[worst]] },
+      worst > 0 ? el('line', { x1: x, x2: x, y1: margin.top, y2: height - margin.bottom }) : null,
+      el('polygon', { points: `${x - 4},${margin.top - 8} ${x + 4},${margin.top - 8} ${x},${margin.top - 1}` }),
+      el('title', {}, words.join('\n')))));
   }
 
   hover(e) {
@@ -201,4 +206,5 @@ export class Chart {
 }
 
 // tones are the colours of how bad an event is.
+const severities = ['info', 'warning', 'error'];
 export const tones = { info: 'good', warning: 'warn', error: 'bad' };

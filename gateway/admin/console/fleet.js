@@ -51,6 +51,7 @@ export function endpoints({ get }) {
 
 function standing(r) {
   if (r.other_ledger) return [`keeps another ledger: pool ${r.other_ledger.pool}`, 'bad'];
+  if (r.lost) return [`lost, with ${count(r.lost.in_flight)} that still count`, 'bad'];
   if (!r.live) return ['gone', 'bad'];
   if (!r.answered) return ['does not answer', 'bad'];
   if (r.leaving) return ['leaves', 'warn'];

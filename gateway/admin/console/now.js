@@ -87,7 +87,8 @@ export function now({ get }) {
         pool.limit === null ? 'there is no limit' : full ? 'the pool is full' : `${count(pool.limit - pool.in_flight)} free`, pool.limit ? pool.in_flight / pool.limit : 0,
         pool.limit === 0 ? 'bad' : null);
       waiting.set(count(pool.queued), pool.queued ? `longest ${duration(oldest)}` : 'nobody waits');
-      requests.set(rate(pool.recent.dispatched_per_second), 'sent to the pool');
+      const tokens = samples.at(-1)?.tokens_per_second ?? 0;
+      requests.set(rate(pool.recent.dispatched_per_second), tokens ? `${big(tokens)} tokens a second` : 'sent to the pool');
       waits.set(waited(pool.recent, 'wait_p50_ms'), `99% within ${waited(pool.recent, 'wait_p99_ms')}`);
       const bad = pool.recent.refused_per_second + pool.recent.evicted_per_second;
       refused.set(rate(bad), bad ? 'refused, left or timed out' : 'everybody is served', null, bad > 0 ? 'warn' : null);

@@ -112,7 +112,6 @@ export function tenants({ get, refresh }) {
 
 // tenant is one of them.
 export function tenant({ argument: [id, priority], get }) {
-  const scale = { top: 1 };
   const facts = el('dl', { class: 'facts' });
   const values = {};
   for (const [key, label] of [['share', 'Share'], ['entitled', 'Due'], ['in_flight', 'In flight'], ['queued', 'Waiting'], ['oldest', 'Longest wait'], ['p50', 'Half wait at most'],
@@ -145,7 +144,6 @@ export function tenant({ argument: [id, priority], get }) {
       gone.hidden = f !== undefined;
       facts.hidden = f === undefined;
       if (f) {
-        scale.top = 1;
         const show = {
           share: percent(f.share), entitled: percent(f.entitled), in_flight: count(f.in_flight), queued: count(f.queued), oldest: f.queued ? duration(f.oldest_ms) : '–',
           p50: waited(f.recent, 'wait_p50_ms'), p99: waited(f.recent, 'wait_p99_ms'), rate: rate(f.recent.dispatched_per_second),
