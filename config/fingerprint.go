@@ -30,6 +30,7 @@ var shared = []struct {
 	{"ul", "flowControl.usageLimitPolicyPluginRef", func(p *Plan) any { return p.plugin(p.File.FlowControl.UsageLimitPolicyPluginRef) }},
 	{"sd", "flowControl.saturationDetector", (*Plan).detector},
 	{"ev", "flowControl.enableEviction", func(p *Plan) any { return p.File.FlowControl.EnableEviction }},
+	{"sh", "weir.shadow", func(p *Plan) any { return p.File.Weir.Shadow }},
 	{"ob", "weir.objectives", func(p *Plan) any { return p.File.Weir.Objectives }},
 	{"fl", "weir.flows", func(p *Plan) any { return p.File.Weir.Flows }},
 	{"bs", "weir.bands", func(p *Plan) any { return p.File.Weir.Bands }},

@@ -16,6 +16,7 @@ type Weir struct {
 	Endpoints         []Endpoint  `yaml:"endpoints,omitempty" doc:"The model servers"`
 	Discovery         Discovery   `yaml:"discovery,omitempty" doc:"Where the model servers come from, instead of endpoints"`
 	Metrics           Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
+	Shadow            bool        `yaml:"shadow,omitempty" doc:"Hold and refuse nothing: play flow control beside what runs, and count what it would have done. A reload turns it off and on"`
 	MaxBody           Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body, in bytes"`
 	MemoryBudget      Quantity    `yaml:"memoryBudget,omitempty" doc:"Memory, in bytes, for requests that are being read or wait, beyond which the flow that holds most is refused; half of GOMEMLIMIT or of the control group's limit by default"`
 	Timeouts          Timeouts    `yaml:"timeouts,omitempty" doc:"How long a request may hold its slots"`

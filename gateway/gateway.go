@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller"
@@ -50,6 +51,9 @@ type Config struct {
 	// AdmissionOnly lets requests that come by external processing go wherever Envoy
 	// sends them: no endpoint is named.
 	AdmissionOnly bool
+	// Shadow holds and refuses nothing: flow control is played beside what runs. See
+	// SetShadow.
+	Shadow bool
 	// Version is the build's, for operators.
 	Version string
 	// Logger gets what goes wrong; nothing by default.
@@ -73,6 +77,7 @@ type Gateway struct {
 	flows     *flowTable
 	tenants   atomic.Pointer[Tenants]
 	readings  *readings
+	shadow    *shadow
 
 	undeclared undeclared
 	fresh      fresh
@@ -98,7 +103,8 @@ func New(cfg Config) *Gateway {
 	if d := cfg.Delegation; d != nil && d.Timeout <= 0 {
 		d.Timeout = 5 * time.Second
 	}
-	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger)}
+	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger), shadow: newShadow(cfg.Controller)}
+	g.shadow.set(cfg.Shadow)
 	if cfg.Metrics != nil {
 		cfg.Metrics.budget, cfg.Metrics.log, cfg.Metrics.table = g.budget, cfg.AccessLog, g.flows
 	}
@@ -120,8 +126,18 @@ func (g *Gateway) Observe() { g.endpoints.Notify() }
 // Endpoints returns the pool's endpoints.
 func (g *Gateway) Endpoints() *endpoints.Pool { return g.endpoints }
 
+// SetShadow has flow control only played from now on, or hold again.
+func (g *Gateway) SetShadow(on bool) { g.shadow.set(on) }
+
+// EndShadow ends what is played of requests that went at once, so that nothing waits for it.
+func (g *Gateway) EndShadow() { g.shadow.end() }
+
+// ShadowMetrics are what would have been done while flow control is only played.
+func (g *Gateway) ShadowMetrics() prometheus.Collector { return g.shadow }
+
 // Close ends the gateway's own goroutines and idle connections.
 func (g *Gateway) Close() {
+	g.shadow.end()
 	g.endpoints.Close()
 	g.proxy.transport.CloseIdleConnections()
 }

@@ -38,6 +38,7 @@ type session struct {
 	memory     *part // of the budget
 	in         inbound
 	request    controller.Request
+	played     *play     // beside a request that went at once; nil for none
 	dispatched time.Time // zero before it was
 	entry      *flowEntry
 	slot       *endpoints.Slot
@@ -163,7 +164,7 @@ func (s *session) dropBody() {
 
 // admit works out, once the body is there, what the request may cost.
 func (s *session) admit(method, path string) *refusal {
-	if refused := s.in.check(method, path); refused != nil {
+	if refused := s.in.check(method, path); refused != nil && !s.gateway.shadow.isOn() {
 		return refused
 	}
 	tenants := s.gateway.tenants.Load()
@@ -186,6 +187,10 @@ func (s *session) admit(method, path string) *refusal {
 // and its revocation ends it.
 func (s *session) wait() *refusal {
 	g := s.gateway
+	if g.shadow.isOn() {
+		s.goAtOnce()
+		return nil
+	}
 	stop := context.AfterFunc(g.readings.refusing(), func() { s.cancel(errBlind) })
 	defer stop()
 	s.record.enqueued = time.Now()
@@ -213,6 +218,17 @@ func (s *session) wait() *refusal {
 		}()
 	}
 	return nil
+}
+
+// goAtOnce lets the request go, and has its wait played beside it.
+func (s *session) goAtOnce() {
+	s.memory.keep()
+	s.watch.start(s)
+	s.dispatched, s.entry = time.Now(), s.gateway.flows.begin(s.request.Flow, s.gateway.tenants.Load().rule(s.flow.ID))
+	r := &s.request
+	s.played = s.gateway.shadow.begin(&controller.Request{
+		Flow: r.Flow, Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT,
+	})
 }
 
 // place takes a slot at an endpoint, in place of the one held, and returns others to
@@ -348,6 +364,7 @@ func (s *session) end() {
 		served(s.request.Flow, usage)
 	}
 	s.gateway.cfg.Controller.Release(&s.request, usage)
+	s.played.finish(usage, held)
 }
 
 // cutOff is why an answer that had begun broke off; empty if it did not.

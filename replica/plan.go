@@ -67,7 +67,7 @@ func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Ta
 		MaxBody: int64(w.MaxBody), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
 		Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics,
 	}
-	cfg.AdmissionOnly = w.ExtProc.AdmissionOnly
+	cfg.Shadow, cfg.AdmissionOnly = w.Shadow, w.ExtProc.AdmissionOnly
 	es := &cfg.Endpoints
 	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
 	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {

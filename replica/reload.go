@@ -57,6 +57,7 @@ func (r *reloader) reload() {
 	}
 	r.gateway.SetTenants(tenants(plan, &r.objectives))
 	r.accessLog.Select(plan.AccessLog)
+	r.gateway.SetShadow(plan.File.Weir.Shadow)
 	r.gateway.Observe()
 	if r.fleet != nil {
 		if settings, err := plan.Settings(); err == nil {
@@ -74,6 +75,7 @@ func (r *reloader) reload() {
 // needsRestart is the part that a running replica keeps.
 func needsRestart(p *config.Plan) (config.Weir, []config.Profile) {
 	w := p.File.Weir
+	w.Shadow = false
 	w.Objectives, w.Flows, w.Identity, w.MaxFlows, w.AccessLog = nil, nil, config.Identity{}, 0, ""
 	return w, p.File.SchedulingProfiles
 }

@@ -144,6 +144,7 @@ func (r *replica) open(ctx context.Context) error {
 	}
 	r.gateway = gateway.New(gc)
 	r.later(r.gateway.Close)
+	r.metrics.MustRegister(r.gateway.ShadowMetrics())
 	metrics.WatchEndpoints(r.gateway.Endpoints())
 	if err := r.show(plan); err != nil {
 		return err
@@ -239,6 +240,9 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 	r.later(func() { _ = adminServer.Close() })
 	drain := time.Duration(*cfg.DrainTimeout)
 	r.logServing()
+	if cfg.Shadow {
+		r.log.Warn("shadow: no request is held or refused; what flow control would have done is counted in weir_shadow_requests_total")
+	}
 	address.SetReady(true)
 	go func() { // ends with ctx
 		select {
@@ -248,6 +252,7 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 		}
 		address.SetReady(false)
 		r.log.Info("draining", zap.Duration("at_most", drain))
+		r.gateway.EndShadow()
 		r.controller.Retire()
 	}()
 	server := &http.Server{
