@@ -22,6 +22,7 @@ type phase int
 const (
 	awaitingRequest phase = iota
 	receivingRequest
+	waiting
 	granted // and to be played through to a picker
 	awaitingResponse
 	receivingResponse
@@ -30,7 +31,7 @@ const (
 
 // String says what the stream is doing.
 func (p phase) String() string {
-	return [...]string{"awaiting a request", "receiving a request", "granted", "awaiting the response", "receiving the response", "done"}[p]
+	return [...]string{"awaiting a request", "receiving a request", "waiting", "granted", "awaiting the response", "receiving the response", "done"}[p]
 }
 
 // envoyStream drives a session by the messages that Envoy sends about one request and its
@@ -77,7 +78,7 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, func() { x.session.cancel(errStalled) })
 		x.keep(m)
 		if r.RequestHeaders.GetEndOfStream() {
-			return x.forward()
+			x.phase = waiting
 		}
 		return nil
 	case *extproc.ProcessingRequest_RequestBody:
@@ -90,7 +91,7 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		x.body = true
 		x.keep(m)
 		if r.RequestBody.GetEndOfStream() {
-			return x.forward()
+			x.phase = waiting
 		}
 		return nil
 	case *extproc.ProcessingRequest_RequestTrailers:
@@ -99,7 +100,8 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		}
 		x.body, x.trailers = true, true
 		x.keep(m)
-		return x.forward()
+		x.phase = waiting
+		return nil
 	case *extproc.ProcessingRequest_ResponseHeaders:
 		if x.phase != awaitingResponse {
 			return unexpected("response headers", x.phase)

@@ -3,15 +3,19 @@ package gateway
 import (
 	"context"
 	"io"
+	"runtime"
+	"sync"
 	"testing"
 	"time"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -37,6 +41,52 @@ func (t *tape) Recv() (*extproc.ProcessingRequest, error) {
 	m := t.messages[0]
 	t.messages = t.messages[1:]
 	return m, nil
+}
+
+// TestWaitingTakesOneGoroutine wants a request that waits by external processing to have no
+// goroutine but its stream's own, whose stack is most of what it costs beside its body.
+func TestWaitingTakesOneGoroutine(t *testing.T) {
+	c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	source, err := endpoints.NewStatic("http://127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := New(Config{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	defer g.Close()
+	held := &controller.Request{Flow: policies.FlowKey{ID: "held"}}
+	if _, err := c.EnqueueAndWait(t.Context(), held); err != nil {
+		t.Fatal(err)
+	}
+	defer c.Release(held, controller.Usage{})
+	const n = 20
+	ctx, cancel := context.WithCancel(t.Context())
+	var streams sync.WaitGroup
+	before := runtime.NumGoroutine()
+	for range n {
+		p := &tape{ctx: ctx, messages: []*extproc.ProcessingRequest{
+			{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: []*core.HeaderValue{
+				{Key: ":method", RawValue: []byte("POST")}, {Key: ":path", RawValue: []byte("/v1/completions")},
+			}}}}},
+			{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(chat), EndOfStream: true}}},
+		}}
+		streams.Go(func() {
+			if err := NewExtProc(g).Process(p); err == nil {
+				t.Error("a stream whose client went away ended well")
+			}
+		})
+	}
+	for began := time.Now(); c.Waiting() < n || runtime.NumGoroutine() > before+n; time.Sleep(time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Errorf("%d of %d wait, with %d goroutines", c.Waiting(), n, runtime.NumGoroutine()-before)
+			break
+		}
+	}
+	cancel()
+	streams.Wait()
 }
 
 // FuzzEnvoyStream plays whatever messages in whatever order: each byte of the order is

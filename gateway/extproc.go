@@ -28,24 +28,45 @@ func NewExtProc(g *Gateway) *ExtProc { return &ExtProc{gateway: g} }
 // Register registers the service.
 func (p *ExtProc) Register(s *grpc.Server) { extproc.RegisterExternalProcessorServer(s, p) }
 
-// Process implements the service: one stream is one HTTP request. Its messages are taken by a
-// goroutine of their own, since the stream may have to end while none comes.
+// Process implements the service: one stream is one HTTP request.
 func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error {
 	x := &envoyStream{gateway: p.gateway, stream: stream, opened: make(chan struct{})}
+	if err := x.attend(); err != nil || x.over {
+		return err
+	}
+	err := x.forward()
+	if err == nil && x.phase == granted {
+		err = x.relay()
+	}
+	if err != nil {
+		err = x.fail(err)
+	}
+	if x.over {
+		x.finish()
+		return err
+	}
+	return x.attend()
+}
+
+// attend takes messages until the request is whole or the stream is over. A goroutine of its
+// own takes them, since the stream may have to end while none comes; there is none while the
+// request waits.
+func (x *envoyStream) attend() error {
 	served := make(chan error, 1)
 	go func() { served <- x.serve() }() // ends with the stream
-	silence := time.NewTimer(p.gateway.cfg.BodyTimeout)
-	defer silence.Stop()
-	select {
-	case err := <-served:
-		return err
-	case <-silence.C:
-		return x.interrupt(served, func() error {
-			p.gateway.cfg.Metrics.overBound(errStalled.name)
-			return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
-		})
-	case <-x.opened:
-		silence.Stop()
+	if x.session == nil {
+		silence := time.NewTimer(x.gateway.cfg.BodyTimeout)
+		defer silence.Stop()
+		select {
+		case err := <-served:
+			return err
+		case <-silence.C:
+			return x.interrupt(served, func() error {
+				x.gateway.cfg.Metrics.overBound(errStalled.name)
+				return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
+			})
+		case <-x.opened:
+		}
 	}
 	select {
 	case err := <-served:
@@ -55,18 +76,19 @@ func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error 
 	}
 }
 
-// serve takes the stream's messages until it is over.
+// serve takes messages, one after the other.
 func (x *envoyStream) serve() error {
 	for {
 		m, err := x.stream.Recv()
-		if over, err := x.next(m, err); over {
+		if last, err := x.next(m, err); last {
 			return err
 		}
 	}
 }
 
-// next takes what was received, and reports whether the stream is over with it.
-func (x *envoyStream) next(m *extproc.ProcessingRequest, err error) (over bool, _ error) {
+// next takes what was received, and reports whether the request is whole or the stream over
+// with it.
+func (x *envoyStream) next(m *extproc.ProcessingRequest, err error) (last bool, _ error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
@@ -77,17 +99,14 @@ func (x *envoyStream) next(m *extproc.ProcessingRequest, err error) (over bool, 
 	case err != nil:
 		x.over = true
 	default:
-		if err = x.take(m); err == nil && x.phase == granted {
-			err = x.relay()
-		}
-		if err != nil {
+		if err = x.take(m); err != nil {
 			err = x.fail(err)
 		}
 	}
 	if x.over {
 		x.finish()
 	}
-	return x.over, err
+	return x.over || x.phase == waiting, err
 }
 
 // interrupt ends the stream from outside, and returns with what; or with what it was served,
