@@ -95,7 +95,8 @@ func newSoak(t *testing.T, r *rand.Rand, lasts time.Duration) *soak {
 // start starts replica n, which joins by those that are there.
 func (s *soak) start(n int) {
 	url := strings.Replace(s.cluster.Redis.URL(), s.cluster.Redis.Address, s.ways[n].Address, 1)
-	s.replicas[n].Store(s.cluster.Add(fmt.Sprint("r", n+1), "--redis", url))
+	// Those that have a slot, and those that wait for one before a request of the longest ends.
+	s.replicas[n].Store(s.cluster.Add(fmt.Sprint("r", n+1), "--redis", url, "--drain-timeout", (4 * s.longest).String()))
 	s.alive[n].Store(true)
 }
 
