@@ -67,15 +67,15 @@ func TestQuestionsWithoutAnswer(t *testing.T) {
 	})
 	c := coordinator.Member{ID: "c", Incarnation: 1, Address: "127.0.0.1:1"}
 	a.SetMembers([]coordinator.Member{a.member(), b.member(), c})
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
 	began := time.Now()
 	answers := a.Ask(ctx, []byte("?"))
 	if len(answers) != 2 || !errors.Is(answers[0].Err, context.DeadlineExceeded) || !errors.Is(answers[1].Err, errNoStream) {
 		t.Errorf("answers %v, want one that timed out and one without a stream", answers)
 	}
-	if took := time.Since(began); took > 2*time.Second {
-		t.Errorf("it took %v, want 100 ms", took)
+	if took := time.Since(began); took > 10*time.Second {
+		t.Errorf("it took %v, want 1 s", took)
 	}
 	<-ended // the answer is not worked on any longer
 	old := &conn{version: asking - 1}

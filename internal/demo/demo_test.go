@@ -15,6 +15,9 @@ import (
 // TestInterrupted ends a run early: it has a console of the fleet from the begin on, and
 // the figures so far at the end.
 func TestInterrupted(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes 2 s, and a ledger that answers in time")
+	}
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
 	cfg := DefaultConfig()
