@@ -166,7 +166,7 @@ async function shots() {
   for (const [view, scheme] of [['now', 'light'], ['now', 'dark'], ['tenants', 'light'], ['request', 'light']]) {
     const { context, page } = await visit(given.replicas[0], 1280, scheme, 800);
     await open(page, given.replicas[0], view === 'request' ? `request/${await newest()}` : view);
-    await page.waitForSelector({ now: '.stroke[d]', tenants: 'tbody tr', request: '.ahead li' }[view]);
+    await page.waitForSelector({ now: '.stroke[d]', tenants: 'tbody tr', request: '.ahead li' }[view], { state: 'attached' });
     if (view !== 'request') await page.waitForTimeout(1000);
     await page.screenshot({ path: `${given.shots}/console-${view}-${scheme}.png` });
     await context.close();
