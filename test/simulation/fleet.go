@@ -42,6 +42,9 @@ type Config struct {
 	Drift bool
 	// Cancel is the chance that a client hangs up while it waits.
 	Cancel float64
+	// Fresh is how many requests come under ids that were never seen, one under each, for
+	// every request that the pool can take.
+	Fresh float64
 	// Break breaks the fleet on purpose.
 	Break Break
 }
@@ -56,6 +59,8 @@ type Flow struct {
 	// Light: its clients rest between requests, so that it wants less than its
 	// share.
 	Light bool
+	// Once: its client asks once.
+	Once bool
 	// Tide: they come all at once, every other second.
 	Tide bool
 }
@@ -97,6 +102,10 @@ type fleet struct {
 	decided map[policies.TicketID]core.Outcome
 	service map[policies.FlowKey]float64 // grants for their weight
 	failed  error
+
+	fresh int                          // ids that were made up
+	fair  float64                      // grants to one flow of those that waited, each time
+	had   map[policies.FlowKey]float64 // grants to those that always wait
 
 	peak, turns, moves, movedTickets int
 	permits                          int64 // seen, added up
@@ -176,6 +185,10 @@ func Run(cfg Config) (*Result, error) {
 				f.after(f.upTo(20*time.Millisecond), "", func() { f.client(flow, f.nodes[at]) })
 			}
 		}
+	}
+	f.had = make(map[policies.FlowKey]float64)
+	if cfg.Fresh > 0 {
+		f.after(warm, "", f.freshID)
 	}
 	for _, x := range cfg.Faults {
 		f.plan(x)
@@ -261,7 +274,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		rest = 100*time.Millisecond + f.upTo(200*time.Millisecond)
 	}
 	again := func() {
-		if n.core == k { // else its replica died, and the client came again then
+		if n.core == k && !flow.Once { // else its replica died, and the client came again then
 			f.client(flow, n)
 		}
 	}
@@ -270,6 +283,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		return
 	}
 	f.flights[id] = flight{n.place(id.Seq, d.Endpoint), key.Priority}
+	f.shared(&flow, key)
 	if !flow.Light {
 		f.service[key] += 1 / flow.Weight
 	}

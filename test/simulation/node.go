@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -70,7 +71,7 @@ func (f *fleet) config(n *node) core.Config {
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
 		Shard: shard.Config{
 			Shards: f.cfg.Shards, OffersPerBand: 32, Idle: time.Minute,
-			Weight: func(k policies.FlowKey) float64 { return weights[k.ID] },
+			Weight: func(k policies.FlowKey) float64 { return cmp.Or(weights[k.ID], 1) },
 			Band: func(int) shard.BandConfig {
 				return shard.BandConfig{
 					MaxRequests: 50000, MaxBytes: 1e9,
