@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"context"
 	"strconv"
 	"sync"
 	"time"
@@ -9,7 +8,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
@@ -268,164 +266,4 @@ func (m *Metrics) forget(now time.Time) {
 		}
 		return true
 	})
-}
-
-// fairnessLag is, for each band, the largest distance of a waiting flow behind virtual
-// time. It stays within what a few requests cost.
-func fairnessLag(v core.View) map[int]float64 {
-	lags, times := make(map[int]float64), make(map[int]float64)
-	for _, b := range v.Bands {
-		lags[b.Priority], times[b.Priority] = 0, b.VirtualTime
-	}
-	for i := range v.Flows {
-		f, priority := &v.Flows[i], v.Flows[i].Key.Priority
-		if vt, ok := times[priority]; ok && f.Requests > 0 && f.Counter > 0 {
-			lags[priority] = max(lags[priority], vt-f.Counter)
-		}
-	}
-	return lags
-}
-
-// sendShares reports what priorities are guaranteed, and what they have had of it.
-func (m *Metrics) sendShares(send func(string, prometheus.ValueType, float64, ...string), v core.View) {
-	for i := range v.Bands {
-		share, priority := &v.Bands[i].Share, strconv.Itoa(v.Bands[i].Priority)
-		if share.Slots == 0 {
-			continue
-		}
-		send("flow_control_guaranteed_slots", prometheus.GaugeValue, share.Slots, priority)
-		send("flow_control_guarantee_owed_slot_seconds", prometheus.GaugeValue, share.Owed, priority)
-		send("flow_control_guarantee_slot_seconds_total", prometheus.CounterValue, share.Got, priority)
-		send("flow_control_below_guarantee_seconds_total", prometheus.CounterValue, share.Below, priority)
-	}
-}
-
-// Describe implements prometheus.Collector.
-func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, c := range m.collectors() {
-		c.Describe(ch)
-	}
-	for _, d := range m.described {
-		ch <- d
-	}
-}
-
-func (m *Metrics) collectors() []prometheus.Collector {
-	return append(append(m.requests.collectors(), m.config.collectors()...), m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown, m.fresh)
-}
-
-// Collect implements prometheus.Collector.
-func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
-	for _, c := range m.collectors() {
-		c.Collect(ch)
-	}
-	send := func(name string, typ prometheus.ValueType, value float64, labels ...string) {
-		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
-	}
-	if m.budget != nil {
-		most, used := m.budget.figures()
-		send("memory_budget_bytes", prometheus.GaugeValue, float64(most))
-		send("memory_budget_used_bytes", prometheus.GaugeValue, float64(used))
-	}
-	if m.log != nil {
-		send("access_log_lines_lost_total", prometheus.CounterValue, float64(m.log.Lost()))
-	}
-	if m.table != nil {
-		inFlight := make(map[policies.FlowKey]int64)
-		m.table.each(func(key policies.FlowKey, e flowEntry) {
-			if e.inFlight > 0 {
-				inFlight[policies.FlowKey{ID: m.flowLabel(key.ID), Priority: key.Priority}] += e.inFlight
-			}
-		})
-		for key, n := range inFlight {
-			send("requests_in_flight", prometheus.GaugeValue, float64(n), key.ID, strconv.Itoa(key.Priority))
-		}
-	}
-	if m.watched == nil {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
-	defer cancel()
-	v, err := m.watched.View(ctx)
-	if err != nil {
-		return // it is closed: there is nothing to report
-	}
-	turns, grants := m.watched.Turns()
-	for priority, lag := range fairnessLag(v) {
-		send("flow_control_fairness_lag", prometheus.GaugeValue, lag, strconv.Itoa(priority))
-	}
-	for i := range v.Bands {
-		b := &v.Bands[i]
-		send("flow_control_capacity_utilization_requests", prometheus.GaugeValue, b.Fill.Requests, strconv.Itoa(b.Priority))
-		send("flow_control_capacity_utilization_bytes", prometheus.GaugeValue, b.Fill.Bytes, strconv.Itoa(b.Priority))
-	}
-	m.sendShares(send, v)
-	send("flow_control_global_capacity_utilization_requests", prometheus.GaugeValue, v.Fill.Requests)
-	send("flow_control_global_capacity_utilization_bytes", prometheus.GaugeValue, v.Fill.Bytes)
-	type queue struct{ requests, bytes int64 }
-	queues := make(map[policies.FlowKey]queue)
-	for _, f := range v.Flows {
-		key := policies.FlowKey{ID: m.flowLabel(f.Key.ID), Priority: f.Key.Priority}
-		q := queues[key]
-		queues[key] = queue{q.requests + f.Requests, q.bytes + f.Bytes}
-	}
-	for key, q := range queues {
-		send("flow_control_queue_size", prometheus.GaugeValue, float64(q.requests), key.ID, strconv.Itoa(key.Priority))
-		send("flow_control_queue_bytes", prometheus.GaugeValue, float64(q.bytes), key.ID, strconv.Itoa(key.Priority))
-	}
-	send("flow_control_pool_saturation", prometheus.GaugeValue, v.Saturation())
-	send("flow_control_stale_endpoints", prometheus.GaugeValue, float64(v.Pool.Stale))
-	send("flow_control_revocations_issued_total", prometheus.CounterValue, float64(v.Tallies.Revoked))
-	send("flow_control_pick_failures_total", prometheus.CounterValue, float64(v.FailedPicks))
-	send("flow_control_pending_reclaim", prometheus.GaugeValue, float64(v.Revoking))
-	send("flow_control_in_flight", prometheus.GaugeValue, float64(v.Totals.InFlight))
-	send("flow_control_limit", prometheus.GaugeValue, float64(v.Pool.Limit))
-	send("endpoints", prometheus.GaugeValue, float64(v.Pool.Endpoints))
-	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Slow, core.Outage, core.Superseded} {
-		value := 0.0
-		if state == v.Ledger {
-			value = 1
-		}
-		send("ledger_state", prometheus.GaugeValue, value, string(state))
-	}
-	send("ledger_members", prometheus.GaugeValue, float64(v.Totals.Members))
-	send("ledger_lost_replicas", prometheus.GaugeValue, float64(len(v.Lost)))
-	send("ledger_lost_in_flight", prometheus.GaugeValue, float64(v.LostInFlight()))
-	send("ledger_turns_total", prometheus.CounterValue, float64(turns))
-	send("ledger_grants_total", prometheus.CounterValue, float64(grants))
-	send("ledger_float_dispatches_total", prometheus.CounterValue, float64(v.Tallies.ByFloat))
-	send("ledger_float", prometheus.GaugeValue, float64(v.Permits))
-	live, reachable, owned, held := 0.0, 0.0, 0.0, 0.0
-	for _, p := range v.Peers {
-		if p.Live {
-			live++
-		}
-		if p.ID == v.Replica {
-			owned = float64(v.Shards.Owned(p.ID))
-			continue
-		}
-		if p.Reachable {
-			reachable++
-		}
-		held += float64(p.TicketsHere)
-	}
-	send("fleet_members", prometheus.GaugeValue, live)
-	send("fleet_reachable", prometheus.GaugeValue, reachable)
-	send("fleet_shards_owned", prometheus.GaugeValue, owned)
-	send("fleet_tickets_held", prometheus.GaugeValue, held)
-	send("fleet_tickets_forwarded_total", prometheus.CounterValue, float64(v.Tallies.Forwarded))
-	send("fleet_shard_moves_total", prometheus.CounterValue, float64(v.Tallies.Moves))
-	send("fleet_tickets_moved_total", prometheus.CounterValue, float64(v.Tallies.Moved))
-	if m.pool == nil {
-		return
-	}
-	send("endpoint_scrapes_total", prometheus.CounterValue, float64(m.pool.Scrapes()))
-	for _, e := range m.pool.Endpoints() {
-		s, healthy := e.Status(), 0.0
-		if s.Healthy {
-			healthy = 1
-		}
-		send("endpoint_in_flight", prometheus.GaugeValue, float64(s.InFlightHere), e.Address())
-		send("endpoint_healthy", prometheus.GaugeValue, healthy, e.Address())
-	}
 }

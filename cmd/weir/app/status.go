@@ -21,6 +21,9 @@ type overview struct {
 	Tenants []string `json:"tenants"`
 }
 
+// longEnough is of how much time, in milliseconds, shares say something.
+const longEnough = 20_000
+
 // maxTenants bounds the tenants of an overview.
 const maxTenants = 10
 
@@ -122,7 +125,7 @@ func (v *overview) judgeTenants(flows []api.Flow) {
 		case f.Queued == 0:
 		case f.AtLimit:
 			text = "is at its own limit" + ownLimit(f.Limit)
-		case f.Entitled > 0.01 && f.Share < f.Entitled/2:
+		case f.Recent.SpanMS >= longEnough && f.Entitled > 0.01 && f.Share < f.Entitled/2:
 			text = fmt.Sprintf("gets %s of its priority, and should get %s", percent(f.Share), percent(f.Entitled))
 		}
 		if text != "" && len(v.Tenants) < maxTenants {
