@@ -53,8 +53,9 @@ func TestChart(t *testing.T) {
 			"--set", "extProc.tlsSecret=tls,gossip.tlsSecret=peers",
 			"--set", "networkPolicy.from[0].podSelector.matchLabels.app=envoy,networkPolicy.metricsFrom[0].namespaceSelector.matchLabels.name=monitoring",
 		},
-		"external redis": {"--set", "endpoints={http://10.0.0.7:8000},redis.bundled=false,redis.url=rediss://redis.example:6379,redis.existingSecret=there,replicaCount=1"},
-		"by DNS":         {"--set", "endpointsDNS=vllm.models.svc:8000,http.enabled=false,networkPolicy.enabled=false,antiAffinity=none"},
+		"external redis":  {"--set", "endpoints={http://10.0.0.7:8000},redis.bundled=false,redis.url=rediss://redis.example:6379,redis.existingSecret=there,replicaCount=1"},
+		"picker and more": {"--values", "values.yaml"},
+		"by DNS":          {"--set", "endpointsDNS=vllm.models.svc:8000,http.enabled=false,networkPolicy.enabled=false,antiAffinity=none"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			manifests := run(t, "", helm, append([]string{"template", "w", chart, "--namespace", "prod", "--kubeconfig", kubeconfig, "--validate"}, args...)...)
@@ -62,11 +63,20 @@ func TestChart(t *testing.T) {
 			if n := strings.Count(out, "created (server dry run)"); n < 5 {
 				t.Errorf("%d objects taken:\n%s", n, out)
 			}
-			if open := strings.Contains(manifests, "- {port: 9090, protocol: TCP}"); open != (name == "all") {
+			if open := strings.Contains(manifests, "- {port: 9090, protocol: TCP}"); open != (name == "all" || name == "picker and more") {
 				t.Errorf("the network policy lets somebody reach the admin port: %v", open)
 			}
 			if limit := "{name: GOMEMLIMIT, value: 921MiB}"; !strings.Contains(manifests, limit) {
 				t.Errorf("no %s, which is nine tenths of the limit", limit)
+			}
+			for _, part := range []string{
+				"- epp.default.svc:9002", "adminTokenFile: /etc/weir/admin/token", "secret: {secretName: weir-admin}",
+				"apiKeys: /etc/weir/keys/keys.yaml", "secret: {secretName: weir-keys}", "- --shadow", "name: HTTPS_PROXY", "mountPath: /etc/ca",
+				"topologyKey: topology.kubernetes.io/zone", "kind: HorizontalPodAutoscaler", "kind: PodMonitor", "credentials: {name: weir-admin, key: token}",
+			} {
+				if there := strings.Contains(manifests, part); there != (name == "picker and more") {
+					t.Errorf("%s is made: %v", part, there)
+				}
 			}
 			config := regexp.MustCompile(`(?s)weir.yaml: \|\n(.*?)\n---`).FindStringSubmatch(manifests)
 			if config == nil {

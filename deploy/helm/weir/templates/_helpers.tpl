@@ -57,5 +57,6 @@ harder, the rest being for stacks and what is not Go's. Empty where there is no 
 {{- if and .Values.redis.bundled .Values.redis.url }}{{ fail "redis.url names a Redis that is there: set redis.bundled to false with it" }}{{ end }}
 {{- if not (or .Values.redis.bundled .Values.redis.url) }}{{ fail "replicas share a Redis: set redis.url, or redis.bundled to true" }}{{ end }}
 {{- if not (or .Values.extProc.enabled .Values.http.enabled) }}{{ fail "requests come in by ext_proc or HTTP: enable one of extProc and http" }}{{ end }}
-{{- if and .Values.serviceMonitor.enabled .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) }}{{ fail "Prometheus could not read the metrics: networkPolicy.metricsFrom names who may, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" }}{{ end }}
+{{- if and .Values.extProc.picker.addresses (not .Values.extProc.enabled) }}{{ fail "a picker chooses for ext_proc: set extProc.enabled to true with extProc.picker.addresses" }}{{ end }}
+{{- if and (or .Values.podMonitor.enabled .Values.serviceMonitor.enabled) .Values.networkPolicy.enabled (not .Values.networkPolicy.metricsFrom) }}{{ fail "Prometheus could not read the metrics: networkPolicy.metricsFrom names who may, such as [{namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}}]" }}{{ end }}
 {{- end }}
