@@ -28,7 +28,17 @@ function order.front_of(priority)
   return fronts[priority]
 end
 function order.look_again(priority) fronts[priority] = nil end
-function order.look_at_all_again() fronts = {} end
+
+local sorted -- the bands' priorities, the highest first; nil until they are asked for
+local function priorities()
+  if not sorted then
+    sorted = {}
+    for key in pairs(bands) do insert(sorted, tonumber(key)) end
+    table.sort(sorted, function(a, b) return a > b end)
+  end
+  return sorted
+end
+function order.look_at_all_again() fronts, sorted = {}, nil end
 
 local shares = {} -- accounts by priority, of bands that are guaranteed something
 for _, item in ipairs(split(fleet.shares, ITEM)) do
@@ -41,23 +51,6 @@ local function share_of(priority)
   return shares[priority]
 end
 
-function order.save_shares()
-  local items = {}
-  for _, share in pairs(shares) do insert(items, write_share(share)) end
-  fleet.shares = concat(items, ITEM)
-end
-
--- The bands' priorities, the highest first.
-local function priorities()
-  local list = {}
-  for key in pairs(bands) do insert(list, tonumber(key)) end
-  table.sort(list, function(a, b) return a > b end)
-  return list
-end
-
--- What a band is owed, has got, and for how long it was below, for the reply.
-function order.account_of(priority) return shares[priority] or { owed = 0, got = 0, below = 0 } end
-
 -- The bands that are guaranteed something.
 local function guaranteed()
   local list = {}
@@ -66,6 +59,16 @@ local function guaranteed()
   end
   return list
 end
+
+function order.save_shares()
+  local items = {}
+  for _, share in pairs(shares) do insert(items, write_share(share)) end
+  fleet.shares = concat(items, ITEM)
+  if #guaranteed() > 0 then fleet.passed = now end -- else there is nothing to account for
+end
+
+-- What a band is owed, has got, and for how long it was below, for the reply.
+function order.account_of(priority) return shares[priority] or { owed = 0, got = 0, below = 0 } end
 
 -- How many more requests are due to a band.
 function order.room_of(band)
@@ -141,10 +144,9 @@ local function pass(seconds)
     end
     if waits and share.owed > slots * BELOW_AFTER then share.below = share.below + seconds end
   end
-  fronts = {} -- the statement changes them
+  order.look_at_all_again() -- the statement changes them
 end
 pass(math.max(0, math.min(now - fleet.passed, settings.lease)) / 1000000)
-fleet.passed = now
 
 -- Take over what a registering replica knows that a band is owed, where nothing is known
 -- here.
