@@ -52,9 +52,9 @@ func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error 
 // own takes them, since the stream may have to end while none comes; there is none while the
 // request waits.
 func (x *envoyStream) attend() error {
-	served := make(chan error, 1)
+	served, opening := make(chan error, 1), x.session == nil
 	go func() { served <- x.serve() }() // ends with the stream
-	if x.session == nil {
+	if opening {
 		silence := time.NewTimer(x.gateway.cfg.BodyTimeout)
 		defer silence.Stop()
 		select {
