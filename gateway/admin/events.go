@@ -163,7 +163,7 @@ func gone(before, after *core.PeerView, note noting) {
 	if before.Leaving || after.Leaving {
 		note(api.ReplicaLeft, api.Info, before.ID, "%s left", before.ID)
 	} else {
-		note(api.ReplicaLost, api.Severe, before.ID, "%s is lost", before.ID)
+		note(api.ReplicaLost, api.Severe, before.ID, "%s is gone", before.ID)
 	}
 }
 

@@ -52,6 +52,9 @@ func TestHappened(t *testing.T) {
 				if e.Text == "" {
 					t.Errorf("%s says nothing", e.Kind)
 				}
+				if e.Kind == api.ReplicaLost && e.Text != "b is gone" { // lost is what the ledger calls one that may still run
+					t.Errorf("a replica that died: %q", e.Text)
+				}
 				got = append(got, e.Kind+" "+e.Subject+" "+e.Severity)
 			}
 			if strings.Join(got, ", ") != c.want {
@@ -66,7 +69,7 @@ func TestHappened(t *testing.T) {
 func TestEventsMerge(t *testing.T) {
 	now := time.Now()
 	lost := func(after time.Duration) api.Event {
-		return api.Event{At: now.Add(after), Kind: api.ReplicaLost, Subject: "c", Text: "c is lost"}
+		return api.Event{At: now.Add(after), Kind: api.ReplicaLost, Subject: "c", Text: "c is gone"}
 	}
 	merged := mergeEvents([]partOf[[]api.Event]{
 		{"a", []api.Event{lost(0), lost(time.Minute)}}, {"b", []api.Event{lost(time.Second), lost(time.Hour)}},

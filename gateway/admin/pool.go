@@ -78,6 +78,7 @@ func mergeBands(parts []partOf[statePart]) ([]api.Band, api.Recent) {
 		api.Band
 		limit  int64
 		counts traffic.Counts
+		ids    map[string]bool
 	}
 	bands := make(map[int]*merged)
 	var all traffic.Counts
@@ -89,14 +90,17 @@ func mergeBands(parts []partOf[statePart]) ([]api.Band, api.Recent) {
 			from := &part.Bands[j]
 			b := bands[from.Priority]
 			if b == nil {
-				b = &merged{Band: api.Band{Priority: from.Priority}, limit: store.NoOpinion}
+				b = &merged{Band: api.Band{Priority: from.Priority}, limit: store.NoOpinion, ids: make(map[string]bool)}
 				bands[from.Priority] = b
 			}
 			b.Policy = cmp.Or(b.Policy, from.Policy)
 			b.limit = max(b.limit, from.Limit)
 			b.InFlight += from.InFlight
 			b.Queued += from.Queued
-			b.Flows += from.Flows
+			for id := range slices.Chunk(from.FlowIDs, 8) {
+				b.ids[string(id)] = true
+			}
+			b.Flows = max(b.Flows, from.Flows, len(b.ids)) // the ids are not all of them past the bound
 			if !from.Oldest.IsZero() {
 				b.OldestMS = max(b.OldestMS, time.Since(from.Oldest).Milliseconds())
 			}

@@ -164,7 +164,7 @@ func TestFleetWide(t *testing.T) {
 		if *pool.Limit != 2 || pool.Saturation != 1 || len(pool.Fleet.Missing) != 0 || strings.Join(pool.Fleet.Answered, "") != "abc" || pool.Fleet.Replica != id {
 			t.Errorf("at %s: %+v", id, pool)
 		}
-		if len(pool.Bands) != 1 || pool.Bands[0].Queued != 7 || pool.Bands[0].InFlight != 2 {
+		if len(pool.Bands) != 1 || pool.Bands[0].Queued != 7 || pool.Bands[0].InFlight != 2 || pool.Bands[0].Flows != 2 {
 			t.Errorf("bands at %s: %+v", id, pool.Bands)
 		}
 		var flows api.Flows

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"context"
+	"hash/fnv"
+	"io"
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
@@ -46,14 +48,17 @@ type statePart struct {
 
 // bandPart is one priority at one replica.
 type bandPart struct {
-	Priority int        `json:"priority"`
-	Policy   string     `json:"policy"`
-	Limit    int64      `json:"limit"`
-	InFlight int64      `json:"in_flight"`
-	Queued   int64      `json:"queued"`
-	Flows    int        `json:"flows"`
-	Oldest   time.Time  `json:"oldest"` // by the ledger's clock
-	Recent   countsPart `json:"recent"`
+	Priority int    `json:"priority"`
+	Policy   string `json:"policy"`
+	Limit    int64  `json:"limit"`
+	InFlight int64  `json:"in_flight"`
+	Queued   int64  `json:"queued"`
+	Flows    int    `json:"flows"`
+	// FlowIDs tells which they are, up to a bound: 8 bytes each, a hash of the id. Replicas
+	// that owned a flow before go on to know it, so their counts cannot be added up.
+	FlowIDs []byte     `json:"flow_ids,omitempty"`
+	Oldest  time.Time  `json:"oldest"` // by the ledger's clock
+	Recent  countsPart `json:"recent"`
 	// Share is the account of what the priority is guaranteed, as the ledger last told here.
 	Share store.Guarantee `json:"share"`
 }
@@ -150,7 +155,11 @@ func (s *Server) stateOf(v *core.View) statePart {
 		at := p.Shards[f.Shard]
 		p.Shards[f.Shard] = [2]int64{at[0] + 1, at[1] + f.Requests}
 		b := band(f.Key.Priority)
-		b.Flows++
+		if b.Flows++; b.Flows <= maxFlowParts {
+			id := fnv.New64a()
+			_, _ = io.WriteString(id, f.Key.ID) // to memory
+			b.FlowIDs = id.Sum(b.FlowIDs)
+		}
 		if f.Requests > 0 && (b.Oldest.IsZero() || f.Oldest.Before(b.Oldest)) {
 			b.Oldest = f.Oldest
 		}

@@ -154,9 +154,9 @@ async function killed() {
   console.log('kill');
   for await (const line of readline.createInterface({ input: process.stdin })) if (line === 'killed') break;
   const began = Date.now();
-  await page.locator('.events li', { hasText: 'is lost' }).waitFor({ timeout: 15000 });
+  await page.locator('.events li', { hasText: 'is gone' }).waitFor({ timeout: 15000 });
   console.log(`shown after ${Date.now() - began} ms`);
-  await page.waitForFunction(() => [...document.querySelectorAll('.marks [data-tone=bad] title')].some((e) => e.textContent.includes('is lost')), { timeout: 15000 });
+  await page.waitForFunction(() => [...document.querySelectorAll('.marks [data-tone=bad] title')].some((e) => e.textContent.includes('is gone')), { timeout: 15000 });
   await context.close();
 }
 

@@ -103,12 +103,18 @@ func (v *overview) judge(endpoints []api.Endpoint) {
 			wrong("model server %s cannot be reached by %s", e.Name, strings.Join(e.EjectedBy, ", "))
 		}
 	}
+	named := make(map[string]bool) // as missing, before
+	for _, m := range v.Pool.Fleet.Missing {
+		named[m.Replica] = true
+	}
 	for i := range v.Replicas {
 		switch r := &v.Replicas[i]; {
 		case r.OtherLedger != nil:
 			wrong("replica %s keeps another ledger: pool %s, prefix %s", r.ID, r.OtherLedger.Pool, r.OtherLedger.Prefix)
 		case r.Lost != nil:
 			wrong("replica %s is lost: %d requests of it may still run, for %.0f s at most", r.ID, r.Lost.InFlight, r.Lost.Seconds)
+		case !r.Answered && !r.Leaving && !named[r.ID]:
+			wrong("replica %s does not answer", r.ID)
 		case len(r.Differs) > 0:
 			wrong("replica %s has other settings: %s", r.ID, strings.Join(r.Differs, ", "))
 		}
