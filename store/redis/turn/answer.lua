@@ -34,6 +34,7 @@ end
 if stated.leave then
   drop(me)
   count_fleet()
+  fleet.counted = 0 -- the books that it alone stated are forgotten by the next turn
   save()
 end
 return write_reply(reply)
