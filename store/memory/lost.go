@@ -15,14 +15,14 @@ func (l *Ledger) lose(replicas []*replica, now time.Time) {
 	if len(replicas) == 0 {
 		return
 	}
-	until := now.Add(l.lastOf(l.longest()))
+	longest := l.longest()
 	for _, r := range replicas {
 		l.end(r, now)
 		if r.held == 0 {
 			l.free(r)
 			continue
 		}
-		r.until = until
+		r.until = now.Add(l.lastOf(r, longest))
 		insert(&l.lost, r)
 	}
 }
@@ -35,9 +35,10 @@ func (l *Ledger) longest() (longest time.Duration) {
 	return longest
 }
 
-// lastOf is for how long a replica that is lost now counts, given the longest request.
-func (l *Ledger) lastOf(longest time.Duration) time.Duration {
-	if longest == 0 {
+// lastOf is for how long a replica that is lost now counts, given the longest request of
+// any. None of its own may have ended because they take longer than all others.
+func (l *Ledger) lastOf(r *replica, longest time.Duration) time.Duration {
+	if r.longest == 0 {
 		return l.cfg.KeepLost
 	}
 	return min(store.LostFactor*longest, l.cfg.KeepLost)

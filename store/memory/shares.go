@@ -59,6 +59,17 @@ func (l *Ledger) hold(r *replica, priority int, n int64) {
 	}
 }
 
+// byFloat returns the priorities in which a replica states more in flight than is counted
+// for it: it let requests go by itself, which nobody else wanted to go.
+func (r *replica) byFloat(s *store.Statement) (priorities []int) {
+	for i := range s.Bands {
+		if st := &s.Bands[i]; st.InFlight > r.holds[st.Priority] {
+			priorities = append(priorities, st.Priority)
+		}
+	}
+	return priorities
+}
+
 // forgive lets go of the debts of the bands in which a replica holds something whose record
 // ends: whether it really had it until now is not known.
 func (l *Ledger) forgive(r *replica) {

@@ -31,6 +31,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	l.held -= r.held
 	l.float -= r.float
 	r.held, r.float, r.wantFloat = s.Float, s.Float, s.WantFloat
+	byFloat := r.byFloat(s)
 	l.release(r)
 	r.bands = append(r.bands[:0], s.Bands...)
 	r.sheddable, r.revoking = append(r.sheddable[:0], s.Sheddable...), s.Revoking
@@ -71,6 +72,11 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	l.float += r.float
 	if relimit {
 		l.relimit()
+	}
+	for _, priority := range byFloat {
+		if bd := find(l.bands, priority); bd.share.Slots > 0 {
+			bd.share.Granted(bd.inFlight-1, false)
+		}
 	}
 }
 

@@ -95,6 +95,23 @@ func lostLongest(t *testing.T, l store.Ledger, clock *Clock) {
 	want(t, "it has taken twice as long as any", b.grants(), "g/1")
 }
 
+// lostBeforeAnyEnded: none of a's requests has ended, which may take longer than b's.
+func lostBeforeAnyEnded(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newParty(t, l, "a", counting(0, 1)), newParty(t, l, "b", counting(0, 1))
+	short := func(s *store.Statement) { s.Longest = time.Second }
+	a.turn(nil)
+	b.turn(short)
+	a.turn(offers(a.offer(1, "f", 0)))
+	a.turn(nil) // it reads the grant
+	clock.Advance(Lease / 2)
+	b.turn(short)
+	clock.Advance(Lease/2 + time.Millisecond)
+	r := b.turn(short)
+	if lost := []store.Lost{{Replica: "a", Held: 1, For: KeepLost}}; !slices.Equal(r.Lost, lost) {
+		t.Errorf("lost: %+v, want %+v", r.Lost, lost)
+	}
+}
+
 func lostInNewGeneration(t *testing.T, l store.Ledger, clock *Clock) {
 	_, b := loseA(t, l, clock)
 	b.answered, b.number = b.number+7, b.number+7 // as if the ledger had forgotten turns

@@ -179,3 +179,27 @@ func guaranteeRevokes(t *testing.T, l store.Ledger, _ *Clock) {
 	})
 	want(t, "revoked for the guarantee", strings.Trim(fmt.Sprint(waiting.Revoke), "[]"), "1")
 }
+
+// floatBecomesNoDebt: what a band let go by itself for ten minutes, while nobody else wanted
+// it, is not held against its guarantee when a higher band fills the pool.
+func floatBecomesNoDebt(t *testing.T, l store.Ledger, clock *Clock) {
+	r := newRivals(t, l, counting(10, 8), guaranteed(0, 8, 0.5))
+	for range 600 {
+		r.bands[1].InFlight = 6
+		r.turn(func(s *store.Statement) { s.WantFloat = 1 })
+		clock.Advance(time.Second)
+	}
+	var got int64
+	for range 120 {
+		r.bands[0].InFlight, r.bands[1].InFlight = 0, 0
+		r.turn(func(s *store.Statement) {
+			r.fill(10, 9)(s)
+			r.fill(0, 2)(s)
+		})
+		got += r.bands[1].InFlight
+		clock.Advance(time.Second)
+	}
+	if got < 50 {
+		t.Errorf("half a slot is guaranteed, and %d slot-seconds were had in 120 s", got)
+	}
+}

@@ -21,6 +21,8 @@ func Run(t *testing.T, factory Factory) {
 		{"GuaranteeBeforePriority", guaranteeBeforePriority},
 		{"GuaranteeIsNoCeiling", guaranteeIsNoCeiling},
 		{"GuaranteeBelowASlot", guaranteeBelowASlot},
+		{"FloatBecomesNoDebt", floatBecomesNoDebt},
+		{"LostBeforeAnyEnded", lostBeforeAnyEnded},
 		{"GuaranteeAboveTheCeiling", guaranteeAboveCeiling},
 		{"LeastStatedGuaranteeHolds", leastGuaranteeHolds},
 		{"GuaranteeSurvivesAWipe", guaranteeSurvives},

@@ -38,7 +38,7 @@ local function serve(band, name, member, due)
     if call('HINCRBY', limited_key(ingress.id), offer.flow, '1') == 1 then expire(limited_key(ingress.id)) end
   end
   leave_book(offer, member)
-  order.note_granted(book.priority, due)
+  order.note_granted(book.priority, due, fleet.bands[book.priority].in_flight)
   if ingress.id == owner.id then
     post(ingress, GRANTED + TAKEN, ticket, offer, counter, suggest(ingress.id))
   else

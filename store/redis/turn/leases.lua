@@ -53,7 +53,7 @@ end
 local function lose_all(ids)
   local longest = 0
   for _, r in pairs(every_replica()) do longest = math.max(longest, r and r.longest or 0) end
-  local ends = now + (longest > 0 and math.min(LOST_FACTOR * longest, settings.keep_lost) or settings.keep_lost)
+  local ends = now + math.min(LOST_FACTOR * longest, settings.keep_lost)
   table.sort(ids)
   for _, id in ipairs(ids) do
     local r = replica(id)
@@ -65,7 +65,9 @@ local function lose_all(ids)
       if held == 0 then
         free_held(id)
       else
-        lost[id], fleet.lost = { incarnation = r.incarnation, held = held, ends = ends }, fleet.lost + 1
+        -- None of its requests may have ended because they take longer than all others.
+        local last = r.longest > 0 and ends or now + settings.keep_lost
+        lost[id], fleet.lost = { incarnation = r.incarnation, held = held, ends = last }, fleet.lost + 1
         call('HSET', LOST, id, write_lost(lost[id]))
         expire(LOST)
       end

@@ -115,13 +115,13 @@ function order.has_room(priority, due, held)
   return fleet.bands[priority] and held < fleet.bands[priority].limit
 end
 
--- Take in that another request of a band goes.
-function order.note_granted(priority, due)
+-- Take in that another request of a band goes where that many are in flight.
+function order.note_granted(priority, due, in_flight)
   local band = fleet.bands[priority]
   if not (band and band.guaranteed > 0) then return end
   if due then
     share_of(priority).spare = false
-  elseif band.in_flight >= math.floor(band.guaranteed) then
+  elseif in_flight >= math.floor(band.guaranteed) then
     share_of(priority).spare = true
   end
 end
@@ -152,6 +152,24 @@ pass(math.max(0, math.min(now - fleet.passed, settings.lease)) / 1000000)
 -- here.
 function order.restore(priority, owed)
   if owed ~= 0 and share_of(priority).owed == 0 then share_of(priority).owed = owed end
+end
+
+-- Take in that a replica let requests go by itself, which nobody else wanted to go: it
+-- states more in flight in a band than was counted for it. The first call remembers what
+-- was counted, and the second, once all is counted anew, compares.
+function order.remember_counted(r)
+  order.counted = {}
+  for priority, n in pairs(granted_to(r)) do order.counted[priority] = n end
+  for _, b in ipairs(bands_of(r)) do
+    order.counted[b.priority] = (order.counted[b.priority] or 0) + b.in_flight
+  end
+end
+function order.note_by_float(totals)
+  for _, b in ipairs(totals) do
+    if b.in_flight > (order.counted[b.priority] or 0) then
+      order.note_granted(b.priority, false, fleet.bands[b.priority].in_flight - 1)
+    end
+  end
 end
 
 -- Let go of the debts of the bands in which a replica holds something whose record ends:

@@ -110,6 +110,7 @@ for _, id in ipairs(stated.dead) do
   if is_silent(id) and replica(id) and stated_dead_by_all(id) then lose_all({ id }) end
 end
 
+order.remember_counted(me)
 count_in(me, -1)
 
 -- The grants among the unread messages are counted anew.
@@ -149,6 +150,7 @@ end
 me.bands = concat(records, ITEM)
 recount = recount or #before ~= #me.totals
 if recount then count_fleet() else count_in(me, 1) end
+order.note_by_float(me.totals)
 
 -- Flows with limits of their own.
 local limited, ids = {}, {}
