@@ -102,6 +102,26 @@ async function steady() {
   await context.close();
 }
 
+// The labels of a chart's time, which have no seconds, stand where these minutes began.
+async function axis() {
+  const { context, page } = await visit(given.replicas[0], 1280);
+  await open(page, given.replicas[0], 'now');
+  const labels = await page.evaluate(async () => {
+    const { Chart, Together } = await import('/console/chart.js');
+    const chart = new Chart({ title: 'axis', together: new Together(), format: String, series: [{ label: 'x', tone: 'a', of: (s) => s.x }] });
+    document.querySelector('main').append(chart.root);
+    chart.resize();
+    const end = new Date(2026, 0, 2, 12, 0, 40).getTime();
+    chart.update([9, 6, 3, 0].map((back) => ({ at: end - back * 60000, x: 1 })), []);
+    return [...chart.grid.querySelectorAll('[text-anchor=middle]')].map((label) => {
+      const [hour, minute] = label.textContent.split(':');
+      return { text: label.textContent, off: Number(label.getAttribute('x')) - chart.x(new Date(2026, 0, 2, hour, minute).getTime()) };
+    });
+  });
+  check(labels.length > 3 && labels.every((l) => Math.abs(l.off) < 0.01), `the time axis: ${JSON.stringify(labels)}`);
+  await context.close();
+}
+
 // newest is the id of a request that will wait for long.
 async function newest() {
   const ask = async (page) => (await fetch(`${given.replicas[2]}/v1/requests?state=waiting&flow=${given.waiting}&limit=1&${page}`)).json();
@@ -176,7 +196,7 @@ async function shots() {
 
 try {
   if (given.shots) await shots();
-  else for (const part of [same, steady, why, token, looks, killed]) await part();
+  else for (const part of [same, steady, axis, why, token, looks, killed]) await part();
 } catch (e) {
   wrong(e.stack);
 }

@@ -40,7 +40,7 @@ the fleet; on a terminal the fleet then goes on until Ctrl-C.`,
 				return err
 			}
 			defer page.close()
-			s := &stage{out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), asJSON: asJSON, live: !asJSON && isTerminal(os.Stdout), width: widthOf(os.Stdout)}
+			s := &stage{out: cmd.OutOrStdout(), progress: cmd.ErrOrStderr(), asJSON: asJSON, live: !asJSON && isTerminal(os.Stdout), size: func() (int, int) { return sizeOf(os.Stdout) }}
 			how := "half of the time the limit is divided"
 			if cfg.Chaos {
 				how = "with chaos"
@@ -86,7 +86,7 @@ const lineEvery = 5 * time.Second
 type stage struct {
 	out, progress io.Writer
 	asJSON, live  bool
-	width         int
+	size          func() (columns, rows int) // of the terminal
 
 	lines int // of the table that is drawn
 	told  time.Time
@@ -98,10 +98,12 @@ type stage struct {
 func (s *stage) show(summary *demo.Summary) {
 	if s.live {
 		s.clear()
+		columns, rows := s.size()
 		var table strings.Builder
-		_ = summary.Print(&table, s.width) // to memory
-		s.lines = strings.Count(table.String(), "\n")
-		_, _ = io.WriteString(s.out, table.String())
+		_ = summary.Print(&table, columns)                // to memory
+		lines := fitting(table.String(), columns, rows-1) // the cursor stands on the last row
+		s.lines = len(lines)
+		_, _ = io.WriteString(s.out, strings.Join(lines, "\n")+"\n") // the next drawing mends it
 		return
 	}
 	if time.Since(s.told) >= lineEvery {
@@ -126,25 +128,26 @@ func (s *stage) end(summary *demo.Summary) error {
 		e.SetIndent("", "  ")
 		return e.Encode(summary)
 	}
-	if err := summary.Print(s.out, s.width); err != nil {
+	width, _ := s.size()
+	if err := summary.Print(s.out, width); err != nil {
 		return err
 	}
 	if summary.Divided != nil {
 		fmt.Fprintln(s.out)
-		if err := summary.Divided.Print(s.out, s.width); err != nil {
+		if err := summary.Divided.Print(s.out, width); err != nil {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(s.out, "\n%s\n", summary.Verdict(s.width))
+	_, err := fmt.Fprintf(s.out, "\n%s\n", summary.Verdict(width))
 	return err
 }
 
 func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) && os.Getenv("TERM") != "dumb" }
 
-// widthOf is how wide what is printed may be.
-func widthOf(f *os.File) int {
-	if width, _, err := term.GetSize(int(f.Fd())); err == nil && width > 0 {
-		return width
+// sizeOf is how large a terminal is; what is none counts as one of 80 columns and 24 rows.
+func sizeOf(f *os.File) (columns, rows int) {
+	if columns, rows, err := term.GetSize(int(f.Fd())); err == nil && columns > 0 && rows > 0 {
+		return columns, rows
 	}
-	return 80
+	return 80, 24
 }

@@ -103,10 +103,7 @@ func topLive(ctx context.Context, out *os.File, c *api.Client, every time.Durati
 			fmt.Fprintln(&text, explained(c, err))
 		}
 		if ctx.Err() == nil {
-			columns, rows, err := term.GetSize(int(out.Fd()))
-			if err != nil {
-				columns, rows = 80, 24
-			}
+			columns, rows := sizeOf(out)
 			_, _ = io.WriteString(out, screenOf(text.String(), columns, rows)) // the next drawing mends it
 		}
 		select {
@@ -118,20 +115,19 @@ func topLive(ctx context.Context, out *os.File, c *api.Client, every time.Durati
 	}
 }
 
-// screenOf is a text as it fills a terminal: what does not fit is left out, so that no line
-// wraps and nothing scrolls.
+// screenOf is a text as it fills a terminal.
 func screenOf(text string, columns, rows int) string {
-	var out strings.Builder
-	out.WriteString("\x1b[H")
+	return "\x1b[H" + strings.Join(fitting(text, columns, rows), "\x1b[K\r\n") + "\x1b[K\x1b[J"
+}
+
+// fitting is the lines of a text as they fit: what does not is left out, so that no line
+// wraps and nothing scrolls.
+func fitting(text string, columns, rows int) []string {
 	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	for i, line := range lines[:min(len(lines), rows)] {
-		if i > 0 {
-			out.WriteString("\r\n")
-		}
+	lines = lines[:min(len(lines), max(rows, 1))]
+	for i, line := range lines {
 		cut := []rune(line)
-		out.WriteString(string(cut[:min(len(cut), columns)]))
-		out.WriteString("\x1b[K")
+		lines[i] = string(cut[:min(len(cut), columns)])
 	}
-	out.WriteString("\x1b[J")
-	return out.String()
+	return lines
 }

@@ -144,9 +144,9 @@ export class Chart {
         el('text', { x: margin.left - 8, y: this.y(value) + 4, 'text-anchor': 'end' }, this.format(value)));
     }
     const minutes = this.span / 60000;
-    const every = Math.max(1, Math.round(minutes / (this.size < 420 ? 3 : 5)));
-    for (let back = every; back < minutes; back += every) {
-      const at = this.end - back * 60000;
+    const every = 60000 * Math.max(1, Math.round(minutes / (this.size < 420 ? 3 : 5)));
+    // On whole minutes, as the labels have no seconds; none that the right edge would cut.
+    for (let at = Math.ceil((this.end - this.span) / every) * every; this.x(at) < this.size - 18; at += every) {
       parts.push(el('text', { x: this.x(at), y: height - 6, 'text-anchor': 'middle' }, minute(at)));
     }
     this.grid.replaceChildren(...parts);
