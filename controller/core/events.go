@@ -86,10 +86,11 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	if c.holding.ended(now, r) && !usage.Known {
 		usage = Usage{InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, Known: true}
 	}
-	if usage.Known && (r.charge > 0 || c.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0) {
+	limit := c.cfg.Shard.LimitOf(r.Flow.ID)
+	if usage.Known && (r.charge > 0 || limit.TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
-	if r.limited { // others of its flow may wait for its place in the flow's limit
+	if limit.Any() { // others of its flow may wait for its place in the flow's limit
 		c.exchange.agenda.due = true
 	}
 	c.exchange.agenda.note()
@@ -153,6 +154,7 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
 	c.queues.reconfigure(now, cfg.Shard)
 	c.limits.reconfigure(before, c.requests.inFlight)
+	c.requests.relimit(func(flow string) bool { return cfg.Shard.LimitOf(flow).Any() })
 	c.bands.relimit(now)
 	c.rebudget(now)
 	c.exchange.agenda.due = true

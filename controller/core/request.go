@@ -45,7 +45,7 @@ type request struct {
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
 	obstacle      Obstacle // when it came
-	limited       bool     // its flow has limits of its own
+	limited       bool     // its flow has limits of its own, as long as it waits
 
 	// handover: where it waits. The invariants are written there.
 	home        *peer               // whose queue it waits in; nil once it does not wait

@@ -11,7 +11,8 @@ import (
 // requests is this replica as an ingress: the requests whose connections are here.
 //
 // Invariants: a request is in at most one of waiting and inFlight; it leaves waiting
-// with exactly one decision. It is among the deadlines while it waits and has one.
+// with exactly one decision. It is among the deadlines while it waits and has one. asking
+// counts those waiting that are not limited.
 type requests struct {
 	replica   string
 	waiting   map[policies.TicketID]*request
@@ -59,6 +60,16 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 		r.deadline = r.arrived.Add(ttl)
 		r.Deadline = r.Arrival.Add(ttl)
 		q.deadlines.Push(r)
+	}
+}
+
+// relimit has the waiting requests follow the limits of their flows, which are others now.
+func (q *requests) relimit(limited func(flow string) bool) {
+	q.asking = 0
+	for _, r := range q.waiting {
+		if r.limited = limited(r.Flow.ID); !r.limited {
+			q.asking++
+		}
 	}
 }
 
