@@ -24,11 +24,12 @@ type float struct {
 	requests *requests
 	bands    *bands
 
-	counted int64
-	share   int64         // how many permits may be kept; 0 for none, and none may be spent
-	limit   int64         // under which they were given: bands whose limit is lower ask
-	limits  map[int]int64 // the bands', as the ledger has them
-	given   int64         // permits after the last reply
+	counted  int64
+	share    int64         // how many permits may be kept; 0 for none, and none may be spent
+	recalled bool          // since the last statement began
+	limit    int64         // under which they were given: bands whose limit is lower ask
+	limits   map[int]int64 // the bands', as the ledger has them
+	given    int64         // permits after the last reply
 
 	arrivals int // since rate was last worked out
 	rate     float64
@@ -79,9 +80,10 @@ func (f *float) spend() {
 	f.exchange.agenda.note()
 }
 
-// recall ends spending until the next reply.
+// recall ends spending until a statement that begins from now on is answered: the reply to
+// one that is under way may have been given before.
 func (f *float) recall() {
-	f.share = 0
+	f.share, f.recalled = 0, true
 	f.exchange.agenda.calm = false
 }
 
@@ -131,12 +133,13 @@ func (f *float) state(now time.Time, s *store.Statement) {
 		s.Float = min(f.permits(now), s.WantFloat, f.share)
 	}
 	f.counted, f.unstated = int64(len(f.requests.inFlight))+s.Float, 0
+	f.recalled = false
 }
 
 // learn takes in what the ledger gave. Grants among the reply's messages have been counted
 // when they were read.
 func (f *float) learn(_ time.Time, s *store.Statement, r *store.Reply) {
-	if r.Applied != s.Number || s.Leave { // it answers for another turn
+	if r.Applied != s.Number || s.Leave || f.recalled { // it answers for another turn, or is out of date
 		f.recall()
 		return
 	}

@@ -1,0 +1,73 @@
+package core_test
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/ordering"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// TestRecallOvertakesReply has the ledger recall what it gave while its reply is on the way:
+// what the reply gives is not spent, and a turn that returns it follows at once.
+func TestRecallOvertakesReply(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ledger := memory.New(memory.Config{Clock: func() time.Time { return now }})
+	c := core.New(core.Config{
+		Replica: "me", Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
+		Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
+			return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
+		}},
+	})
+	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 10})
+	// exchange takes turns until there is nothing to say.
+	exchange := func() {
+		for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
+			reply, err := ledger.Turn(context.Background(), ready.Turn)
+			c.TurnDone(now, reply, err)
+		}
+	}
+	seq := uint64(0)
+	ask := func() {
+		seq++
+		c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
+	}
+	ask()
+	exchange()
+	for range 5 { // so many come that permits are of use
+		now = now.Add(100 * time.Millisecond)
+		c.Tick(now)
+		ask()
+		exchange()
+	}
+	ask()
+	if ready := c.Ready(now); len(ready.Decisions) != 1 {
+		t.Fatalf("%d requests went by a permit, want one", len(ready.Decisions))
+	}
+	now = now.Add(time.Second)
+	c.Tick(now)
+	ready := c.Ready(now)
+	if ready.Turn == nil {
+		t.Fatal("no turn after a second")
+	}
+	reply, err := ledger.Turn(context.Background(), ready.Turn)
+	if err != nil || reply.FloatShare == 0 {
+		t.Fatalf("the reply gives no permits: %+v, %v", reply, err)
+	}
+	c.Wake(now, &store.Wakeup{Incarnation: 1, Registered: 1, Recall: true})
+	c.TurnDone(now, reply, nil)
+	ask()
+	ready = c.Ready(now)
+	if len(ready.Decisions) != 0 {
+		t.Error("a request went by a permit that had been recalled")
+	}
+	if ready.Turn == nil || ready.Turn.Float != 0 {
+		t.Errorf("what was recalled is not returned at once: %+v", ready.Turn)
+	}
+}
