@@ -223,8 +223,8 @@ type Settlement struct {
 	Tokens   float64
 	// Weight is the flow's, by which Delta was divided; 0 if the level does not follow.
 	Weight float64
-	// Counter is the flow's counter after the grant that is settled. It is used if the
-	// ledger has forgotten the counter since.
+	// Counter is the flow's counter after the grant that is settled, the first if there are
+	// several. It is used if the ledger has forgotten the counter since.
 	Counter float64
 	// Last, above zero, says that Delta charges requests that were let go by float, and
 	// which charge the last of them had. The flow is lifted, and virtual time follows it, as

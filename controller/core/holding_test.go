@@ -3,6 +3,7 @@ package core_test
 import (
 	"context"
 	"math"
+	"strconv"
 	"testing"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -94,5 +96,71 @@ func TestSlotTimeIsShared(t *testing.T) {
 	}
 	if !settledEarly {
 		t.Error("nothing of a long request was charged before its end")
+	}
+}
+
+// TestHeldSlotsAreSettledTogether has requests of more flows than a batch takes hold their
+// slots through an outage, two of each: what is settled afterwards is no more than one
+// settlement for a flow, beside a batch that was under way, and comes to all of the time.
+func TestHeldSlotsAreSettledTogether(t *testing.T) {
+	const flows, outage = store.MaxSettlements + 76, 10 * time.Second
+	fair, err := fairness.NewSlots("slots", 0.5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Unix(1_800_000_000, 0)
+	ledger := memory.New(memory.Config{Clock: func() time.Time { return now }})
+	c := core.New(core.Config{
+		Replica: "me", Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
+		Shard: shard.Config{
+			Shards: 16, OffersPerBand: 2 * flows, Idle: time.Minute,
+			Band: func(int) shard.BandConfig {
+				return shard.BandConfig{MaxRequests: 2 * flows, MaxBytes: 1e9, Fairness: fair, Ordering: ordering.NewFCFS("fcfs")}
+			},
+		},
+	})
+	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 2 * flows})
+	for i := range 2 * flows {
+		c.Enqueue(now, core.Request{Seq: uint64(i), Flow: policies.FlowKey{ID: strconv.Itoa(i % flows)}})
+	}
+	dispatched, settlements, settled := 0, 0, 0.0
+	// run takes turns, which reach the ledger or do not, until there is nothing to say.
+	run := func(reachable bool) {
+		for {
+			ready := c.Ready(now)
+			dispatched += len(ready.Decisions)
+			if ready.Turn == nil {
+				return
+			}
+			if !reachable {
+				c.TurnDone(now, nil, store.ErrUnavailable)
+				continue
+			}
+			settlements += len(ready.Turn.Settlements)
+			for i := range ready.Turn.Settlements {
+				settled += ready.Turn.Settlements[i].Delta
+			}
+			reply, err := ledger.Turn(context.Background(), ready.Turn)
+			c.TurnDone(now, reply, err)
+		}
+	}
+	run(true)
+	if dispatched != 2*flows || settlements > 0 {
+		t.Fatalf("%d of %d dispatched, %d settlements before any time passed", dispatched, 2*flows, settlements)
+	}
+	for until := now.Add(outage); now.Before(until); {
+		now = now.Add(250 * time.Millisecond)
+		c.Tick(now)
+		run(false)
+	}
+	for range 10 { // it is tried again after a pause
+		now = now.Add(20 * time.Millisecond)
+		run(true)
+	}
+	if most := flows + store.MaxSettlements; settlements > most { // a batch was under way when the outage began
+		t.Errorf("%d settlements for %d flows, want at most %d", settlements, flows, most)
+	}
+	if want := 2 * flows * (outage.Seconds() - 0.5); math.Abs(settled-want) > 1 {
+		t.Errorf("%.1f slot-seconds were settled, want %.1f", settled, want)
 	}
 }

@@ -9,57 +9,102 @@ import (
 
 // settlements corrects charges whose real cost is known by now.
 //
-// Invariant: what is in a batch changes only once a statement with it was answered, so
-// that the ledger can tell one that it has applied from one that it has not.
+// Invariants: what is in a batch changes only once a statement with it was answered, so
+// that the ledger can tell one that it has applied from one that it has not. merging has a
+// place in pending for each of its keys, so that what is pending is bounded by the flows
+// and not by the requests, however long the ledger takes.
 type settlements struct {
 	bystander
 	agenda *agenda
 	queues *queues
 
-	pending []store.Settlement       // for the next batches
-	byFloat map[policies.FlowKey]int // where in pending a flow's charges by float are
-	batch   []store.Settlement       // under way, until it is answered
-	number  uint64                   // of the batch
+	pending []store.Settlement // for the next batches
+	merging map[mergeKey]int   // where in pending more of the same is added
+	batch   []store.Settlement // under way, until it is answered
+	number  uint64             // of the batch
 }
+
+// mergeKey is what settlements that become one have in common. The ledger's virtual time
+// does something else for what is charged, for what is refunded and for what went by float,
+// so these are kept apart.
+type mergeKey struct {
+	flow   policies.FlowKey
+	policy string
+	kind   settlementKind
+}
+
+type settlementKind uint8
+
+const (
+	refunded settlementKind = iota // or only tokens are settled
+	charged
+	byFloat
+)
 
 // settle corrects the charge of a grant that left the flow's counter where it says, and
 // what it took of the flow's tokens per minute.
 func (st *settlements) settle(flow policies.FlowKey, policy string, delta, counter, tokens float64) {
-	st.pending = append(st.pending, store.Settlement{
-		Flow: flow.ID, Priority: flow.Priority, Policy: policy, Delta: delta, Counter: counter, Tokens: tokens,
-		Weight: st.queues.set.Weight(flow),
-	})
+	kind := refunded
+	if delta > 0 {
+		kind = charged
+	}
+	p := st.merged(mergeKey{flow, policy, kind}, counter)
+	p.Delta += delta
+	p.Tokens += tokens
 	st.queues.set.Charged(flow, delta)
 	st.agenda.note()
 }
 
-// served charges a request that was let go by float. A flow's charges of one batch are one
-// settlement.
+// served charges a request that was let go by float.
 func (st *settlements) served(r *request) {
+	p := st.merged(mergeKey{r.Flow, r.policy, byFloat}, r.counter)
+	p.Delta += r.charge
+	p.Last = r.charge
 	st.queues.set.Charged(r.Flow, r.charge)
-	if at, ok := st.byFloat[r.Flow]; ok && st.pending[at].Policy == r.policy {
-		st.pending[at].Delta += r.charge
-		st.pending[at].Last = r.charge
-		return
+}
+
+// merged returns the pending settlement of that key. What the ledger falls back on if it
+// has forgotten the flow is what the first left its counter at, since the others are added
+// to that.
+func (st *settlements) merged(key mergeKey, counter float64) *store.Settlement {
+	at, ok := st.merging[key]
+	if !ok {
+		if st.merging == nil {
+			st.merging = make(map[mergeKey]int)
+		}
+		if key.kind == byFloat { // it lifts the flow, and would swallow what corrects it if that came before
+			delete(st.merging, mergeKey{key.flow, key.policy, refunded})
+			delete(st.merging, mergeKey{key.flow, key.policy, charged})
+		}
+		at = len(st.pending)
+		st.merging[key] = at
+		st.pending = append(st.pending, store.Settlement{
+			Flow: key.flow.ID, Priority: key.flow.Priority, Policy: key.policy, Counter: counter, Weight: st.queues.set.Weight(key.flow),
+		})
 	}
-	if st.byFloat == nil {
-		st.byFloat = make(map[policies.FlowKey]int)
+	return &st.pending[at]
+}
+
+// cut makes a batch of what has been pending for longest.
+func (st *settlements) cut() {
+	n := min(len(st.pending), store.MaxSettlements)
+	st.batch = append(st.batch, st.pending[:n]...)
+	st.pending = append(st.pending[:0], st.pending[n:]...)
+	for key, at := range st.merging {
+		if at < n {
+			delete(st.merging, key)
+		} else {
+			st.merging[key] = at - n
+		}
 	}
-	st.byFloat[r.Flow] = len(st.pending)
-	st.pending = append(st.pending, store.Settlement{
-		Flow: r.Flow.ID, Priority: r.Flow.Priority, Policy: r.policy, Delta: r.charge, Counter: r.counter, Last: r.charge,
-		Weight: st.queues.set.Weight(r.Flow),
-	})
+	st.number++
 }
 
 // The settlements are a participant.
 
 func (st *settlements) state(_ time.Time, s *store.Statement) {
-	if n := min(len(st.pending), store.MaxSettlements); len(st.batch) == 0 && n > 0 {
-		st.batch = append(st.batch, st.pending[:n]...)
-		st.pending = append(st.pending[:0], st.pending[n:]...)
-		clear(st.byFloat)
-		st.number++
+	if len(st.batch) == 0 && len(st.pending) > 0 {
+		st.cut()
 	}
 	s.Settlements, s.Batch = st.batch, st.number
 }
