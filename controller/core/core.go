@@ -49,7 +49,7 @@ func New(cfg Config) *Core {
 	}
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
 	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members, shares: c.shares}
-	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands)
+	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands, &c.loads, &c.durations)
 	c.guarantees = newGuarantees(&c.cfg, &c.bands)
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)

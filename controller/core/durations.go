@@ -16,6 +16,7 @@ type durations struct {
 	running list.List[*request] // in flight, oldest first
 	longest [2]time.Duration    // of those that ended, in this period and in the one before
 	period  time.Time           // when this one began
+	typical time.Duration       // of late; 0 before any ended
 }
 
 func (d *durations) began(now time.Time, r *request) {
@@ -28,7 +29,12 @@ func (d *durations) ended(now time.Time, r *request) {
 	if now.Sub(d.period) >= d.timings.LongestKept {
 		d.longest, d.period = [2]time.Duration{0, d.longest[0]}, now
 	}
-	d.longest[0] = max(d.longest[0], now.Sub(r.dispatched))
+	took := now.Sub(r.dispatched)
+	d.longest[0] = max(d.longest[0], took)
+	if d.typical == 0 {
+		d.typical = took
+	}
+	d.typical += (took - d.typical) / 16
 }
 
 // The durations are a participant.

@@ -23,6 +23,8 @@ type float struct {
 	exchange *exchange
 	requests *requests
 	bands    *bands
+	loads    *loads
+	took     *durations
 
 	counted  int64
 	share    int64         // how many permits may be kept; 0 for none, and none may be spent
@@ -39,8 +41,15 @@ type float struct {
 	total    uint64 // requests that were let go
 }
 
-func newFloat(cfg *Config, e *exchange, q *requests, bs *bands) float {
-	return float{cfg: cfg, exchange: e, requests: q, bands: bs, limits: make(map[int]int64)}
+func newFloat(cfg *Config, e *exchange, q *requests, bs *bands, l *loads, d *durations) float {
+	return float{cfg: cfg, exchange: e, requests: q, bands: bs, loads: l, took: d, limits: make(map[int]int64)}
+}
+
+// fits reports whether requests are of the kind to go by permits: where there is a choice of
+// endpoints, those that take long beside the age of what is known of the others' loads. A
+// grant brings the endpoint that has the least.
+func (f *float) fits() bool {
+	return len(f.loads.listed) == 0 || f.took.typical >= f.exchange.timings.FloatLeast
 }
 
 // permits is how many requests may be let go now, of bands that need not ask.
@@ -55,7 +64,7 @@ func (f *float) permits(now time.Time) int64 {
 // takes reports whether a request that arrives is let go by a permit. It overtakes nothing
 // that waits here.
 func (f *float) takes(now time.Time, r *request) bool {
-	if !r.limited {
+	if !r.limited && f.fits() {
 		f.arrivals++
 	}
 	return f.requests.asking == 0 && f.may(now, r)
@@ -66,7 +75,7 @@ func (f *float) takes(now time.Time, r *request) bool {
 // were served, since owners keep that for the ledger, and hear of what was granted only.
 func (f *float) may(now time.Time, r *request) bool {
 	b := f.bands.of(now, r.Flow.Priority)
-	if f.permits(now) == 0 || f.bands.pool.Endpoints == 0 || r.limited || b.Counts() && !b.Account().LiftsIdle {
+	if f.permits(now) == 0 || f.bands.pool.Endpoints == 0 || r.limited || !f.fits() || b.Counts() && !b.Account().LiftsIdle {
 		return false
 	}
 	known, ok := f.limits[r.Flow.Priority]

@@ -71,3 +71,44 @@ func TestRecallOvertakesReply(t *testing.T) {
 		t.Errorf("what was recalled is not returned at once: %+v", ready.Turn)
 	}
 }
+
+// TestShortRequestsAsk where there is a choice of endpoints, since a grant brings the one
+// with the least load; those that take long go by permits.
+func TestShortRequestsAsk(t *testing.T) {
+	for _, tc := range []struct {
+		takes     time.Duration
+		endpoints []string
+		byFloat   bool
+	}{
+		{50 * time.Millisecond, []string{"x", "y"}, false},
+		{50 * time.Millisecond, []string{"x"}, true},
+		{2 * time.Second, []string{"x", "y"}, true},
+	} {
+		now := time.Unix(1_800_000_000, 0)
+		ledger := memory.New(memory.Config{Clock: func() time.Time { return now }})
+		c := core.New(core.Config{
+			Replica: "me", Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
+			Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
+				return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
+			}},
+		})
+		c.SetPool(now, core.Pool{Endpoints: len(tc.endpoints), Limit: 10})
+		c.SetEndpoints(tc.endpoints)
+		exchange := func() {
+			for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
+				reply, err := ledger.Turn(context.Background(), ready.Turn)
+				c.TurnDone(now, reply, err)
+			}
+		}
+		for seq := uint64(1); seq < 40; seq++ {
+			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
+			exchange()
+			now = now.Add(tc.takes)
+			c.Release(now, seq, core.Usage{})
+			exchange()
+		}
+		if byFloat := c.View(now).Tallies.ByFloat > 0; byFloat != tc.byFloat {
+			t.Errorf("requests of %v at %d endpoints: by float %v, want %v", tc.takes, len(tc.endpoints), byFloat, tc.byFloat)
+		}
+	}
+}

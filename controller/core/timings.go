@@ -43,7 +43,10 @@ type Timings struct {
 	// nobody waits for: what ended, and what was let go by float. A turn is taken sooner when
 	// FloatUnstated requests were let go by float, or three quarters of it are spent. What others know
 	// of this replica's endpoints is so old.
-	CalmTurn      time.Duration
+	CalmTurn time.Duration
+	// FloatLeast is how long requests must take, of late and on average, to go by float where
+	// there is a choice of endpoints.
+	FloatLeast    time.Duration
 	FloatUnstated int
 	// FloatTurn is the least that a turn is taken to last when it is worked out how much
 	// float is needed: requests come in bursts.
@@ -114,7 +117,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		Lease: lease, IdleTurn: lease / 3, WaitingTurn: 25 * time.Millisecond, FreshFor: 3 * lease / 10, StaleAfter: lease / 2,
 		LongestKept: 5 * time.Minute,
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
-		CalmTurn: lease / 12, FloatUnstated: 32, FloatTurn: 25 * time.Millisecond,
+		CalmTurn: lease / 12, FloatLeast: lease / 3, FloatUnstated: 32, FloatTurn: 25 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
 		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond, HeldCharged: 250 * time.Millisecond,

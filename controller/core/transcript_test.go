@@ -64,10 +64,12 @@ func newScript(t *testing.T) *script {
 		MaxRequests: 6, MaxBytes: 1e9,
 		Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs"),
 	}
+	timings := core.DefaultTimings(3 * time.Second)
+	timings.FloatLeast = 0 // requests are short here
 	s.cfg = core.Config{
 		Incarnation: 1,
 		UsageLimit:  static, TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
-		Timings: core.DefaultTimings(3 * time.Second),
+		Timings: timings,
 	}
 	s.start(t, "me")
 	return s

@@ -55,6 +55,12 @@ func TestAdmin(t *testing.T) {
 		t.Logf("%s has waited for %d ms; place %d of %d: %s", d.ID, d.AgeMS, d.Why.Place, d.Why.InBand, d.Why.Reason)
 		return d.Ingress == "r1" && d.Why.Place >= 1 && d.Why.InBand >= d.Why.Place && d.Why.HeldBy == api.HeldByPool
 	})
+	for i, client := range clients[:2] { // each looks who is there once a second
+		c.Wait(c.Replicas[i].ID+" has seen all", 15*time.Second, func() bool {
+			h, err := client.History(ctx, api.Query{})
+			return err == nil && len(h.Samples) > 0
+		})
+	}
 	killed := time.Now()
 	c.Replicas[2].Kill()
 	for i, client := range clients[:2] {

@@ -66,6 +66,7 @@ func (f *fleet) config(n *node) core.Config {
 		weights[flow.ID] = flow.Weight
 	}
 	timings := core.DefaultTimings(lease)
+	timings.FloatLeast = 0 // requests are short here
 	timings.FullPause, timings.PeerTimeout = f.cfg.FullPause, peerTimeout
 	return core.Config{
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
