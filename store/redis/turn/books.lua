@@ -84,7 +84,7 @@ local function look_at_counters(book, flows)
   end
   for i, counter in ipairs(list_many('HMGET', book.count, unknown)) do
     local value = counter and tonumber(counter)
-    if counter and not (is_finite(value) and value < MOST * book.scale) then damaged('counter', counter) end
+    if counter and not (value and math.abs(value) < MOST * book.scale) then damaged('counter', counter) end
     book.counters[unknown[i]] = value
   end
 end

@@ -13,7 +13,7 @@ local function read_offer(s)
   local book, flow, rank, charge, weight, score, owner, tokens, granted = match(s, OFFER_RECORD)
   weight =
     tonumber(weight)
-  if not (is_finite(tonumber(rank)) and is_finite(tonumber(charge)) and weight and weight > -FARTHEST and
+  if not (is_finite(tonumber(rank)) and is_finite(tonumber(charge)) and weight and weight > -MOST and
     weight < FARTHEST and is_finite(tonumber(tokens))) then damaged('offer', s) end
   return { book = book, flow = flow, rank = rank, charge = charge, weight = weight, score = score,
     owner = owner, tokens = tokens, granted = granted == '1' }
@@ -71,9 +71,9 @@ local function read_total(s)
     tonumber(priority), tonumber(limit), tonumber(guaranteed), tonumber(in_flight), tonumber(queued),
       tonumber(bytes), tonumber(largest)
   if not (priority and priority > -LARGEST and priority < LARGEST and limit and limit > -LARGEST and
-    limit < LARGEST and guaranteed and guaranteed > -FARTHEST and guaranteed < FARTHEST and in_flight and
+    limit < LARGEST and guaranteed and guaranteed > -MOST and guaranteed < FARTHEST and in_flight and
     in_flight >= 0 and in_flight < LARGEST and queued and queued >= 0 and queued < LARGEST and bytes and
-    bytes >= 0 and bytes < LARGEST and largest and largest > -FARTHEST and
+    bytes >= 0 and bytes < LARGEST and largest and largest > -MOST and
     largest < FARTHEST) then damaged('total', s) end
   return { priority = priority, book = book, limit = limit, guaranteed = guaranteed, in_flight = in_flight,
     queued = queued, bytes = bytes, largest = largest }
@@ -88,8 +88,8 @@ local function read_share(s)
   local priority, owed, spare, got, below = match(s, SHARE_RECORD)
   priority, owed, got, below =
     tonumber(priority), tonumber(owed), tonumber(got), tonumber(below)
-  if not (priority and priority > -LARGEST and priority < LARGEST and owed and owed > -FARTHEST and
-    owed < FARTHEST and got and got > -FARTHEST and got < FARTHEST and below and below > -FARTHEST and
+  if not (priority and priority > -LARGEST and priority < LARGEST and owed and owed > -MOST and
+    owed < FARTHEST and got and got > -MOST and got < FARTHEST and below and below > -MOST and
     below < FARTHEST) then damaged('share', s) end
   return { priority = priority, owed = owed, spare = spare == '1', got = got, below = below }
 end
@@ -128,9 +128,9 @@ local function read_book(s)
   local v, level, weight, counts, lifts, priority, policy, half_life, origin = match(s, BOOK_RECORD)
   v, level, weight, priority, half_life, origin =
     tonumber(v), tonumber(level), tonumber(weight), tonumber(priority), tonumber(half_life), tonumber(origin)
-  if not (v and v > -FARTHEST and v < FARTHEST and level and level > -FARTHEST and level < FARTHEST and
-    weight and weight > -FARTHEST and weight < FARTHEST and priority and priority > -LARGEST and
-    priority < LARGEST and half_life and half_life >= 0 and half_life < LARGEST and origin and origin >= 0 and
+  if not (v and v > -MOST and v < FARTHEST and level and level > -MOST and level < FARTHEST and weight and
+    weight > -MOST and weight < FARTHEST and priority and priority > -LARGEST and priority < LARGEST and
+    half_life and half_life >= 0 and half_life < LARGEST and origin and origin >= 0 and
     origin < LARGEST) then damaged('book', s) end
   return { v = v, level = level, weight = weight, counts = counts == '1', lifts = lifts == '1',
     priority = priority, policy = policy, half_life = half_life, origin = origin }
@@ -158,8 +158,8 @@ local function read_limit(s)
   local max, per_minute, level, at, seen = match(s, LIMIT_RECORD)
   max, per_minute, level, at, seen =
     tonumber(max), tonumber(per_minute), tonumber(level), tonumber(at), tonumber(seen)
-  if not (max and max >= 0 and max < LARGEST and per_minute and per_minute > -FARTHEST and
-    per_minute < FARTHEST and level and level > -FARTHEST and level < FARTHEST and at and at >= 0 and
+  if not (max and max >= 0 and max < LARGEST and per_minute and per_minute > -MOST and
+    per_minute < FARTHEST and level and level > -MOST and level < FARTHEST and at and at >= 0 and
     at < LARGEST and seen and seen >= 0 and seen < LARGEST) then damaged('limit', s) end
   return { max = max, per_minute = per_minute, level = level, at = at, seen = seen }
 end
@@ -177,7 +177,7 @@ local function read_message(s)
     tonumber(number), tonumber(kind), tonumber(priority), tonumber(counter), tonumber(load)
   if not (number and number >= 0 and number < LARGEST and kind and kind >= 0 and kind < LARGEST and
     priority and priority > -LARGEST and priority < LARGEST and is_finite(tonumber(charge)) and counter and
-    counter > -FARTHEST and counter < FARTHEST and load and load >= 0 and
+    counter > -MOST and counter < FARTHEST and load and load >= 0 and
     load < LARGEST) then damaged('message', s) end
   return { number = number, kind = kind, ticket = ticket, priority = priority, policy = policy, flow = flow,
     charge = charge, counter = counter, endpoint = endpoint, load = load }

@@ -185,7 +185,7 @@ func (w *writer) parse(all []Field, otherwise string) {
 		case Int:
 			checks = append(checks, value, value+" > -LARGEST", value+" < LARGEST")
 		case Float:
-			checks = append(checks, value, value+" > -FARTHEST", value+" < FARTHEST")
+			checks = append(checks, value, value+" > -MOST", value+" < FARTHEST")
 		case Padded:
 			checks = append(checks, value, "#"+value+" == 20", "not match("+value+", '%D')")
 			continue

@@ -10,7 +10,7 @@ const (
 	Int                   // an integer
 	Count                 // an integer that is not negative
 	Micros                // a duration, in microseconds
-	Float                 // a finite number
+	Float                 // a finite number, not far below zero
 	FloatText             // one that the script copies more often than it reckons with it
 	Flag                  // 0 or 1
 	Ticket                // a ticket's id, in hexadecimal that sorts as the ids compare
