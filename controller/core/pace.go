@@ -54,6 +54,9 @@ func (c *Core) turnInterval() time.Duration {
 		return t.WaitingTurn
 	}
 	if c.exchange.agenda.later {
+		if !c.float.fits() {
+			return 0 // others choose endpoints by what they know of these loads
+		}
 		return min(t.CalmTurn, c.float.interval())
 	}
 	return c.float.interval()
