@@ -424,6 +424,7 @@ func TestPickerIsUnwell(t *testing.T) {
 			}
 		}
 	}
+	until("both are there", "") // not while one is still dialled
 	first.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	until("the first is unwell", b.server(1))
 	first.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
