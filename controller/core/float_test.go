@@ -14,25 +14,30 @@ import (
 	"github.com/weirflow/weir/store/memory"
 )
 
-// TestRecallOvertakesReply has the ledger recall what it gave while its reply is on the way:
-// what the reply gives is not spent, and a turn that returns it follows at once.
-func TestRecallOvertakesReply(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	ledger := memory.New(memory.Config{Clock: func() time.Time { return now }})
-	c := core.New(core.Config{
+// oneReplica is a core with a ledger of its own, both at that time, and what takes turns
+// until there is nothing to say.
+func oneReplica(now *time.Time) (c *core.Core, ledger *memory.Ledger, exchange func()) {
+	ledger = memory.New(memory.Config{Clock: func() time.Time { return *now }})
+	c = core.New(core.Config{
 		Replica: "me", Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
 		Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
 			return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
 		}},
 	})
-	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 10})
-	// exchange takes turns until there is nothing to say.
-	exchange := func() {
-		for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
+	return c, ledger, func() {
+		for ready := c.Ready(*now); ready.Turn != nil; ready = c.Ready(*now) {
 			reply, err := ledger.Turn(context.Background(), ready.Turn)
-			c.TurnDone(now, reply, err)
+			c.TurnDone(*now, reply, err)
 		}
 	}
+}
+
+// TestRecallOvertakesReply has the ledger recall what it gave while its reply is on the way:
+// what the reply gives is not spent, and a turn that returns it follows at once.
+func TestRecallOvertakesReply(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	c, ledger, exchange := oneReplica(&now)
+	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 10})
 	seq := uint64(0)
 	ask := func() {
 		seq++
@@ -85,21 +90,9 @@ func TestShortRequestsAsk(t *testing.T) {
 		{2 * time.Second, []string{"x", "y"}, true},
 	} {
 		now := time.Unix(1_800_000_000, 0)
-		ledger := memory.New(memory.Config{Clock: func() time.Time { return now }})
-		c := core.New(core.Config{
-			Replica: "me", Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
-			Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
-				return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
-			}},
-		})
+		c, _, exchange := oneReplica(&now)
 		c.SetPool(now, core.Pool{Endpoints: len(tc.endpoints), Limit: 10})
 		c.SetEndpoints(tc.endpoints)
-		exchange := func() {
-			for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
-				reply, err := ledger.Turn(context.Background(), ready.Turn)
-				c.TurnDone(now, reply, err)
-			}
-		}
 		for seq := uint64(1); seq < 40; seq++ {
 			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
 			exchange()
