@@ -54,7 +54,14 @@ type account struct {
 	mostUnder     float64 // u
 	mostOver      float64 // d
 	backlogged    bool
-	sinceTogether map[*account]*span // of the difference to another flow while both are backlogged
+	known         bool                   // to the ledger, which granted something: it began at the level before
+	sinceTogether map[*account]*together // with another flow
+}
+
+// together is a time in which two flows are backlogged.
+type together struct {
+	span              // of the difference in their service
+	newcomers [2]bool // which had been granted nothing when it began
 }
 
 type boundRun struct {
@@ -67,6 +74,7 @@ type boundRun struct {
 	byTicket map[uint64]*request
 	running  []*request
 	ended    []*request // and not settled
+	lead     float64    // of the level before virtual time, as last told
 	tickets  uint64
 	number   uint64
 	read     uint64
@@ -81,7 +89,7 @@ func play(t *rapid.T, free bool) string {
 	for i := range rapid.IntRange(2, 4).Draw(t, "flows") {
 		f := &account{
 			id: fmt.Sprint("flow-", i), weight: float64(rapid.IntRange(1, 4).Draw(t, "weight")), steady: i == 0, on: i == 0,
-			sinceTogether: make(map[*account]*span),
+			sinceTogether: make(map[*account]*together),
 		}
 		r.flows = append(r.flows, f)
 	}
@@ -159,6 +167,7 @@ func (r *boundRun) turn(offers []store.Offer) {
 		r.t.Fatalf("turn %d: %v, %v", r.number, reply, err)
 	}
 	r.gen = reply.Generation
+	r.lead = reply.Bands[0].Level - reply.Bands[0].VirtualTime
 	for i := range reply.Messages {
 		m := &reply.Messages[i]
 		r.read = m.Number
@@ -168,6 +177,7 @@ func (r *boundRun) turn(offers []store.Offer) {
 		r.running = append(r.running, q)
 		f.standing--
 		f.service += q.estimate
+		f.known = true
 		f.charge = max(f.charge, q.estimate)
 		f.under += max(0, q.real-q.estimate)
 		f.over += max(0, q.estimate-q.real)
@@ -181,6 +191,10 @@ func (r *boundRun) check() string {
 	for _, f := range r.flows {
 		f.backlogged = f.standing > 0
 	}
+	newcomer := r.mostLead()
+	if r.lead > newcomer+1e-9 {
+		return fmt.Sprintf("the level was %.3f before virtual time, the bound is %.3f", r.lead, newcomer)
+	}
 	for i, f := range r.flows {
 		for _, g := range r.flows[:i] {
 			if !f.backlogged || !g.backlogged {
@@ -189,15 +203,30 @@ func (r *boundRun) check() string {
 			}
 			apart := f.sinceTogether[g]
 			if apart == nil {
-				apart = &span{}
+				apart = &together{newcomers: [2]bool{!f.known, !g.known}}
 				f.sinceTogether[g] = apart
 			}
 			wide := apart.take(f.service - g.service)
 			bound := f.charge + f.mostUnder + f.mostOver + g.charge + g.mostUnder + g.mostOver
+			for _, began := range apart.newcomers {
+				if began {
+					bound += newcomer
+				}
+			}
 			if wide > bound+1e-9 {
 				return fmt.Sprintf("the service of %s and %s differed by %.3f while both were backlogged, the bound is %.3f", f.id, g.id, wide, bound)
 			}
 		}
 	}
 	return ""
+}
+
+// mostLead is n of the bound: how far before virtual time a flow may begin that the ledger
+// does not know.
+func (r *boundRun) mostLead() float64 {
+	m, u := 0.0, 0.0
+	for _, f := range r.flows {
+		m, u = max(m, f.charge), max(u, f.mostUnder)
+	}
+	return max(3*m, m+3*u)
 }
