@@ -2,12 +2,14 @@ package redis
 
 import (
 	"errors"
+	"fmt"
 	"math"
 	"strings"
 	"testing"
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/storetest"
 )
@@ -77,4 +79,37 @@ func TestUnreadableStatementIsRefused(t *testing.T) {
 	if again, err := l.Turn(t.Context(), fine); err != nil || again.Status != store.OK || again.Members != 1 {
 		t.Errorf("the other replica's next turn: %+v, %v", again, err)
 	}
+}
+
+// TestStrayOffer puts what is no offer among those of a flow that has none: an offer of
+// the flow is granted all the same, or the ledger begins anew, and never waits for ever.
+func TestStrayOffer(t *testing.T) {
+	for _, stray := range []string{"\x1f", "", "x", "\xff", strings.Repeat("9", 400)} {
+		for _, score := range []float64{-1e300, 0, 1e300} {
+			t.Run(fmt.Sprintf("%.4q at %g", stray, score), func(t *testing.T) { testStrayOffer(t, stray, score) })
+		}
+	}
+}
+
+func testStrayOffer(t *testing.T, stray string, score float64) {
+	server, clock := miniredis.RunT(t), storetest.NewClock()
+	l := open("redis://"+server.Addr())(t, clock.Now)
+	s := &store.Statement{Replica: "a", Incarnation: 1, Number: 1, Register: true, Members: 1, Bands: []store.Band{{Policy: "fair", CountsService: true, Limit: 1}}}
+	r, err := l.Turn(t.Context(), s)
+	if err != nil || r.Status != store.OK {
+		t.Fatal(r, err)
+	}
+	if _, err := server.ZAdd(baseOf(server, l)+":flow:0:4:fair:f", score, stray); err != nil {
+		t.Fatal(err)
+	}
+	s.Register, s.Generation = false, r.Generation
+	s.Offers = []store.Offer{{Ticket: policies.TicketID{Ingress: "a", Seq: 1}, Flow: "f", Charge: 1, Weight: 1, Idle: true}}
+	for s.Number < 3 { // it is offered, and repeated in full
+		s.Number, s.Answered, s.Full = s.Number+1, s.Number, s.Number == 2
+		r, err = l.Turn(t.Context(), s)
+		if errors.Is(err, store.ErrUnavailable) && strings.Contains(err.Error(), "begins anew") || err == nil && len(r.Messages) > 0 {
+			return
+		}
+	}
+	t.Errorf("the offer was not granted, and nothing was noticed: %v, %v", r, err)
 }

@@ -105,8 +105,12 @@ local function mark_idle(book, flow) call('ZADD', book.idle, exact(now), flow) e
 
 local function unmark_idle(book, flow) call('ZREM', book.idle, flow) end
 
--- The flow's first offer, or nil.
-local function head_of(book, flow) return call('ZRANGE', book.flow .. flow, '0', '0')[1] end
+-- The flow's first offer, or nil. Were it the sentinel, all that wait would seem to be none.
+local function head_of(book, flow)
+  local head = call('ZRANGE', book.flow .. flow, '0', '0')[1]
+  if head == SENTINEL then damaged('flow', flow) end
+  return head
+end
 
 -- Put the flow where its counter says; false if it has no offers.
 local function move(book, flow, counter)
