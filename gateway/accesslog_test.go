@@ -42,7 +42,7 @@ func rigWithLog(t *testing.T, limit int, options []controller.Option, upstreams 
 	var out bytes.Buffer
 	log := accesslog.New(&out, selection)
 	t.Cleanup(log.Close)
-	r = newRigWith(t, limit, options, func(c *Config) { c.AccessLog, c.Replica = log, "r1" }, upstreams...)
+	r = newRigWith(t, limit, options, func(c *rigConfig) { c.AccessLog, c.Replica = log, "r1" }, upstreams...)
 	return r, func() map[string]logged {
 		r.server.Close() // once all requests are over
 		log.Close()

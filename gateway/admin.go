@@ -10,9 +10,6 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-
-	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/policies"
 )
 
 // Admin is the handler of the admin address: probes, metrics, and what is mounted on it.
@@ -38,15 +35,15 @@ func (a *Admin) Mount(rest http.Handler) { a.mux.Handle("/", rest) }
 // SetReady says what /readyz answers.
 func (a *Admin) SetReady(ready bool) { a.ready.Store(ready) }
 
-// NewAdmin returns the admin handler of a gateway; metrics come from the
-// gatherer.
-func NewAdmin(g *Gateway, metrics prometheus.Gatherer) *Admin {
+// NewAdmin returns the admin handler of a process, which is healthy as long as responsive
+// returns in time, as [controller.Controller.Responsive] does; metrics come from the gatherer.
+func NewAdmin(responsive func(context.Context) error, metrics prometheus.Gatherer) *Admin {
 	mux := http.NewServeMux()
 	a := &Admin{Handler: mux, mux: mux, stuckAfter: 5 * time.Second}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
 		ctx, cancel := context.WithTimeout(r.Context(), a.stuckAfter)
 		defer cancel()
-		if err := g.cfg.Controller.Responsive(ctx); errors.Is(err, context.DeadlineExceeded) {
+		if err := responsive(ctx); errors.Is(err, context.DeadlineExceeded) {
 			answerText(w, http.StatusServiceUnavailable, "stuck: flow control takes nothing in")
 			return
 		}
@@ -68,20 +65,3 @@ func answerText(w http.ResponseWriter, status int, text string) {
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text + "\n"))
 }
-
-// FlowFigures are what the requests of a flow come to that came in by this replica.
-type FlowFigures struct {
-	InFlight int64
-	// ServedRequests have ended, and cost ServedTokens together.
-	ServedRequests, ServedTokens int64
-}
-
-// Flows calls visit for every flow that this replica remembers, in no order.
-func (g *Gateway) Flows(visit func(policies.FlowKey, FlowFigures)) {
-	g.flows.each(func(key policies.FlowKey, e flowEntry) {
-		visit(key, FlowFigures{InFlight: e.inFlight, ServedRequests: e.requests, ServedTokens: e.tokens})
-	})
-}
-
-// Controller returns the gateway's flow controller.
-func (g *Gateway) Controller() *controller.Controller { return g.cfg.Controller }

@@ -73,7 +73,9 @@ func BenchmarkChunk(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	g := New(Config{Controller: c, Endpoints: endpoints.Config{Source: endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")}}})
+	p := NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")}}})
+	defer p.Close()
+	g := New(Config{}, Only(p))
 	defer g.Close()
 	headers := func(pairs ...string) *extproc.HttpHeaders {
 		h := &core.HeaderMap{}
@@ -85,17 +87,17 @@ func BenchmarkChunk(b *testing.B) {
 	chunk := &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseBody{ResponseBody: &extproc.HttpBody{
 		Body: []byte(`data: {"id":"cmpl-1","object":"chat.completion.chunk","model":"m","choices":[{"index":0,"delta":{"content":"word "}}]}` + "\n\n"),
 	}}}
-	p := &tape{ctx: b.Context(), messages: []*extproc.ProcessingRequest{
+	tape := &tape{ctx: b.Context(), messages: []*extproc.ProcessingRequest{
 		{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: headers(":method", "POST", ":path", "/v1/completions")}},
 		{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(chat), EndOfStream: true}}},
 		{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: headers(":status", "200", "content-type", "text/event-stream")}},
 	}}
 	for range b.N {
-		p.messages = append(p.messages, chunk)
+		tape.messages = append(tape.messages, chunk)
 	}
 	b.ReportAllocs()
-	if err := NewExtProc(g).Process(p); err != nil || p.last.GetResponseBody() == nil {
-		b.Fatalf("%v, %v", err, p.last)
+	if err := NewExtProc(g).Process(tape); err != nil || tape.last.GetResponseBody() == nil {
+		b.Fatalf("%v, %v", err, tape.last)
 	}
 }
 

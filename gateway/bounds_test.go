@@ -17,8 +17,8 @@ import (
 )
 
 // bounded gives all requests of a rig the timeouts.
-func bounded(t Timeouts) func(*Config) {
-	return func(c *Config) { c.Tenants.Timeouts = func(string, string) Timeouts { return t } }
+func bounded(t Timeouts) func(*rigConfig) {
+	return func(c *rigConfig) { c.Tenants.Timeouts = func(string, string) Timeouts { return t } }
 }
 
 // over is how many requests went beyond a bound.
@@ -58,7 +58,7 @@ func TestClientsThatTakeNothing(t *testing.T) {
 	if n := r.over("client"); n != 2 {
 		t.Errorf("%v requests ended for their clients, want 2", n)
 	}
-	for _, e := range r.gateway.Endpoints().Endpoints() {
+	for _, e := range r.pool.Endpoints().Endpoints() {
 		if !e.Status().Healthy {
 			t.Error("the server is held to be at fault")
 		}
@@ -109,7 +109,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 			if n := r.over(c.bound); n != 1 {
 				t.Errorf("%v requests beyond the bound, want 1", n)
 			}
-			if healthy := r.gateway.Endpoints().Endpoints()[0].Status().Healthy; healthy != c.healthy {
+			if healthy := r.pool.Endpoints().Endpoints()[0].Status().Healthy; healthy != c.healthy {
 				t.Errorf("the server's health is %v", healthy)
 			}
 		})
@@ -155,7 +155,7 @@ func TestSilentStreams(t *testing.T) {
 		"a part of it":       {[]*extproc.ProcessingRequest{head, answer, part}, codes.OK, "between_bytes", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newRigWith(t, 1, nil, func(c *Config) {
+			r := newRigWith(t, 1, nil, func(c *rigConfig) {
 				bounded(Timeouts{FirstByte: 100 * time.Millisecond, BetweenBytes: 100 * time.Millisecond})(c)
 				c.BodyTimeout = 100 * time.Millisecond
 			}, newModelServer(t))
@@ -176,7 +176,7 @@ func TestSilentStreams(t *testing.T) {
 			if n := r.over(c.bound); n != 1 {
 				t.Errorf("%v requests beyond the bound, want 1", n)
 			}
-			if healthy := r.gateway.Endpoints().Endpoints()[0].Status().Healthy; healthy != c.healthy {
+			if healthy := r.pool.Endpoints().Endpoints()[0].Status().Healthy; healthy != c.healthy {
 				t.Errorf("the server's health is %v", healthy)
 			}
 		})

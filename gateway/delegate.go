@@ -310,7 +310,7 @@ func (x *envoyStream) back(m *extproc.ProcessingResponse) error {
 	case *extproc.ProcessingResponse_RequestHeaders:
 		x.named(destinations(m))
 		x.session.watch.expect(errFirstByte, x.session.timeouts.FirstByte)
-		if x.gateway.tenants.Load().Keys != nil {
+		if x.gateway.keyed() {
 			dropKeys(r.RequestHeaders)
 		}
 	}
@@ -339,7 +339,7 @@ func wholly(request []*extproc.ProcessingRequest, m *extproc.ProcessingResponse)
 func (x *envoyStream) named(addresses []string) {
 	var all []*endpoints.Endpoint
 	for _, a := range addresses {
-		if e := x.gateway.endpoints.At(a); e != nil {
+		if e := x.session.pool.endpoints.At(a); e != nil {
 			all = append(all, e)
 		}
 	}

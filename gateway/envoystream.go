@@ -195,7 +195,7 @@ func (x *envoyStream) forward() error {
 		x.phase = granted
 		return nil
 	case x.gateway.cfg.AdmissionOnly:
-		return x.release(letThrough(x.gateway.tenants.Load().Keys != nil))
+		return x.release(letThrough(x.gateway.keyed()))
 	}
 	return x.pick()
 }
@@ -208,7 +208,7 @@ func (x *envoyStream) pick() error {
 		return noEndpoints()
 	}
 	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
-	return x.release(requestHeaders(x.record.id, destinations, x.gateway.tenants.Load().Keys != nil))
+	return x.release(requestHeaders(x.record.id, destinations, x.gateway.keyed()))
 }
 
 // release lets the request go with what Envoy is to do with its headers.
@@ -241,7 +241,7 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
 	if x.session.slot == nil {
-		if e := x.gateway.endpoints.At(address); e != nil {
+		if e := x.session.pool.endpoints.At(address); e != nil {
 			x.session.placeAt(e)
 		}
 		return
@@ -253,7 +253,7 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 	if i < 0 {
 		return
 	}
-	x.gateway.cfg.Metrics.fellBack()
+	x.session.pool.cfg.Metrics.fellBack()
 	turned := fmt.Errorf("envoy turned to %s", address)
 	x.session.moved(x.others[i], turned)
 	for _, e := range x.others[:i] {

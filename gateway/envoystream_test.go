@@ -55,7 +55,9 @@ func TestWaitingTakesOneGoroutine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g := New(Config{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	p := NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	defer p.Close()
+	g := New(Config{}, Only(p))
 	defer g.Close()
 	held := &controller.Request{Flow: policies.FlowKey{ID: "held"}}
 	if _, err := c.EnqueueAndWait(t.Context(), held); err != nil {
@@ -101,7 +103,9 @@ func FuzzEnvoyStream(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	g := New(Config{Controller: c, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 16, BodyTimeout: time.Second})
+	p := NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	defer p.Close()
+	g := New(Config{MaxBody: 1 << 16, BodyTimeout: time.Second}, Only(p))
 	defer g.Close()
 	headers, err := proto.Marshal(&extproc.HttpHeaders{})
 	if err != nil {

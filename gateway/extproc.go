@@ -62,7 +62,7 @@ func (x *envoyStream) attend() error {
 			return err
 		case <-silence.C:
 			return x.interrupt(served, func() error {
-				x.gateway.cfg.Metrics.overBound(errStalled.name)
+				x.gateway.metricsOf(x.record.pool).overBound(errStalled.name)
 				return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
 			})
 		case <-x.opened:

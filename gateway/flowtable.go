@@ -83,7 +83,7 @@ func (t *flowTable) admit(key policies.FlowKey, rule string, tenants *Tenants) (
 	}
 	e.used = now
 	span := tenants.Newcomers.For
-	if rule == "" && tenants.Keys == nil && span > 0 && (over || t.newcomer(e, now, span)) {
+	if rule == "" && span > 0 && (over || t.newcomer(e, now, span)) {
 		a.sharer, a.flow.ID = key.ID, NewcomersFlow
 		e = t.entry(a.flow, rule, now)
 		e.used = now

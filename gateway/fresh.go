@@ -26,10 +26,7 @@ const (
 )
 
 // note counts a request, and warns where many ids are made up and nothing is done about it.
-func (f *fresh) note(cfg Config, t *Tenants, first bool) {
-	if t.Keys != nil {
-		return // who they are is not for clients to say
-	}
+func (f *fresh) note(cfg PoolConfig, t *Tenants, first bool) {
 	if first {
 		cfg.Metrics.freshFlow()
 	}

@@ -1,30 +1,21 @@
 package gateway
 
 import (
-	"context"
+	"crypto/sha256"
 	"net"
 	"net/http"
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
-	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/accesslog"
-	"github.com/weirflow/weir/gateway/endpoints"
-	"github.com/weirflow/weir/policies"
 )
 
-// Config describes a gateway.
+// Config describes a gateway: what holds for all its pools.
 type Config struct {
-	// Controller decides when a request may go.
-	Controller *controller.Controller
-	// Endpoints says which model servers there are and how one is chosen. New sets its
-	// Logger, Changed, Others and Waiting itself; leave them empty.
-	Endpoints endpoints.Config
-	// Tenants says whose a request is.
-	Tenants Tenants
+	// Keys are the flows by the SHA-256 of their API keys; see SetKeys.
+	Keys Keys
 	// MaxBody is the largest body accepted, in bytes; 32 MiB by default. Bodies of
 	// waiting requests are held in memory.
 	MaxBody int64
@@ -51,40 +42,28 @@ type Config struct {
 	// AdmissionOnly lets requests that come by external processing go wherever Envoy
 	// sends them: no endpoint is named.
 	AdmissionOnly bool
-	// Shadow holds and refuses nothing: flow control is played beside what runs. See
-	// SetShadow.
-	Shadow bool
-	// Version is the build's, for operators.
-	Version string
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
-	// Metrics counts answers; nil for none.
+	// Metrics counts the answers to requests that found no pool, and reports what the pools
+	// share; nil for none. Where there is one pool, it may be that one's.
 	Metrics *Metrics
-	// Served is called at the end of each request that was dispatched, with what it cost;
-	// nil for nothing. It must return at once.
-	Served func(policies.FlowKey, controller.Usage)
 }
 
-// Gateway is an http.Handler that forwards requests to the pool when flow
-// control lets them go. Close it after the server in front of it.
+// Keys are flows by the SHA-256 of their API keys.
+type Keys map[[sha256.Size]byte]string
+
+// Gateway is an http.Handler that forwards requests to the pools that they are for when
+// flow control lets them go. Close it after the server in front of it, and before its pools.
 type Gateway struct {
-	cfg       Config
-	endpoints *endpoints.Pool
-	proxy     *proxy
-	budget    *budget
-	pace      *pace
-	drain     drain
-	flows     *flowTable
-	tenants   atomic.Pointer[Tenants]
-	readings  *readings
-	shadow    *shadow
-
-	undeclared undeclared
-	fresh      fresh
+	cfg    Config
+	proxy  *proxy
+	budget *budget
+	keys   atomic.Pointer[Keys]
+	pools  atomic.Pointer[Pools]
 }
 
-// New returns a gateway for the pool.
-func New(cfg Config) *Gateway {
+// New returns a gateway before the pools.
+func New(cfg Config, pools *Pools) *Gateway {
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = 32 << 20
 	}
@@ -103,44 +82,29 @@ func New(cfg Config) *Gateway {
 	if d := cfg.Delegation; d != nil && d.Timeout <= 0 {
 		d.Timeout = 5 * time.Second
 	}
-	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget), pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger), shadow: newShadow(cfg.Controller)}
-	g.shadow.set(cfg.Shadow)
+	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget)}
 	if cfg.Metrics != nil {
-		cfg.Metrics.budget, cfg.Metrics.log, cfg.Metrics.table = g.budget, cfg.AccessLog, g.flows
+		cfg.Metrics.budget, cfg.Metrics.log = g.budget, cfg.AccessLog
 	}
-	g.SetTenants(cfg.Tenants)
-	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others
-	cfg.Endpoints.Waiting = func() bool { return cfg.Controller.Waiting() > 0 }
-	cfg.Endpoints.Changed = func(usable []policies.EndpointAccessor) {
-		g.readings.look(time.Now(), cfg.Controller.Readings())
-		cfg.Controller.Observe(context.Background(), usable)
-	}
-	g.endpoints = endpoints.New(cfg.Endpoints)
+	g.SetKeys(cfg.Keys)
+	g.SetPools(pools)
 	g.proxy = newProxy(g, &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})
 	return g
 }
 
-// Observe passes the endpoints to the controller now.
-func (g *Gateway) Observe() { g.endpoints.Notify() }
+// SetKeys replaces the API keys for requests from now on. With any, a request must carry one
+// as a bearer token, which is removed; its own header for the flow is ignored. nil trusts
+// the fairness header.
+func (g *Gateway) SetKeys(keys Keys) { g.keys.Store(&keys) }
 
-// Endpoints returns the pool's endpoints.
-func (g *Gateway) Endpoints() *endpoints.Pool { return g.endpoints }
+// keyed reports whether API keys say whose a request is.
+func (g *Gateway) keyed() bool { return *g.keys.Load() != nil }
 
-// SetShadow has flow control only played from now on, or hold again.
-func (g *Gateway) SetShadow(on bool) { g.shadow.set(on) }
+// SetPools replaces the pools for requests from now on. Those under way stay at theirs.
+func (g *Gateway) SetPools(pools *Pools) { g.pools.Store(pools) }
 
-// EndShadow ends what is played of requests that went at once, so that nothing waits for it.
-func (g *Gateway) EndShadow() { g.shadow.end() }
-
-// ShadowMetrics are what would have been done while flow control is only played.
-func (g *Gateway) ShadowMetrics() prometheus.Collector { return g.shadow }
-
-// Close ends the gateway's own goroutines and idle connections.
-func (g *Gateway) Close() {
-	g.shadow.end()
-	g.endpoints.Close()
-	g.proxy.transport.CloseIdleConnections()
-}
+// Close ends the gateway's idle connections.
+func (g *Gateway) Close() { g.proxy.transport.CloseIdleConnections() }
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.proxy.ServeHTTP(w, r) }

@@ -40,9 +40,16 @@ type rig struct {
 	admin   *Admin
 	metrics *Metrics
 	gateway *Gateway
+	pool    *Pool
 	control *controller.Controller
 	client  *http.Client
 	server  *httptest.Server
+}
+
+// rigConfig configures a rig's gateway and its one pool.
+type rigConfig struct {
+	Config
+	PoolConfig
 }
 
 func newRig(t testing.TB, limit int, upstreams ...string) *rig {
@@ -52,7 +59,7 @@ func newRig(t testing.TB, limit int, upstreams ...string) *rig {
 
 // newRigWith makes a rig with options of its controller and a gateway whose
 // configuration is changed before it is made; either may be nil.
-func newRigWith(t testing.TB, limit int, options []controller.Option, change func(*Config), upstreams ...string) *rig {
+func newRigWith(t testing.TB, limit int, options []controller.Option, change func(*rigConfig), upstreams ...string) *rig {
 	t.Helper()
 	detector, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
 	if err != nil {
@@ -73,26 +80,28 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{
-		Controller: r.control, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 16, Metrics: r.metrics,
+	cfg := rigConfig{Config{MaxBody: 1 << 16, Metrics: r.metrics}, PoolConfig{
+		Controller: r.control, Endpoints: endpoints.Config{Source: source}, Metrics: r.metrics,
 		Tenants: Tenants{Priority: func(_, objective string) (int, bool) {
 			priority, declared := map[string]int{"urgent": 10, "sheddable": -1}[objective]
 			return priority, declared
 		}},
-	}
+	}}
 	if change != nil {
 		change(&cfg)
 	}
-	r.gateway = New(cfg)
-	r.metrics.WatchEndpoints(r.gateway.Endpoints())
+	r.pool = NewPool(cfg.PoolConfig)
+	r.gateway = New(cfg.Config, Only(r.pool))
+	r.metrics.WatchEndpoints(r.pool.Endpoints())
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r.metrics)
-	r.admin = NewAdmin(r.gateway, registry)
+	r.admin = NewAdmin(r.control.Responsive, registry)
 	server := httptest.NewServer(r.gateway)
 	r.url, r.client, r.server = server.URL, server.Client(), server
 	t.Cleanup(func() {
 		server.Close()
 		r.gateway.Close()
+		r.pool.Close()
 		r.control.Close()
 	})
 	return r
@@ -167,7 +176,7 @@ func (r *rig) view(t testing.TB) core.View {
 // flows are the figures of all flows, by their ids.
 func (r *rig) flows() map[string]FlowFigures {
 	all := make(map[string]FlowFigures)
-	r.gateway.Flows(func(key policies.FlowKey, f FlowFigures) { all[key.ID] = f })
+	r.pool.Flows(func(key policies.FlowKey, f FlowFigures) { all[key.ID] = f })
 	return all
 }
 
@@ -435,7 +444,7 @@ func TestStuckIsNotHealthy(t *testing.T) {
 	detector := &blocking{policies.NewNamed("blocking", "blocking"), make(chan struct{})}
 	r := newRigWith(t, 1, []controller.Option{controller.WithSaturationDetector(detector)}, nil, newModelServer(t))
 	r.admin.stuckAfter = 50 * time.Millisecond
-	r.gateway.Observe()
+	r.pool.Observe()
 	healthz := func() int {
 		w := httptest.NewRecorder()
 		r.admin.ServeHTTP(w, httptest.NewRequestWithContext(context.Background(), http.MethodGet, "/healthz", nil))

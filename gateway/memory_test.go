@@ -45,8 +45,8 @@ func answerOn(t testing.TB, c net.Conn) (int, string) {
 
 // TestIdentityComesFirst wants a request without a known key to be refused before its body.
 func TestIdentityComesFirst(t *testing.T) {
-	r := newRigWith(t, 1, nil, func(c *Config) {
-		c.Tenants.Keys = map[[sha256.Size]byte]string{sha256.Sum256([]byte("secret")): "a"}
+	r := newRigWith(t, 1, nil, func(c *rigConfig) {
+		c.Keys = Keys{sha256.Sum256([]byte("secret")): "a"}
 	}, newModelServer(t))
 	c := r.begin(t, "POST /v1/completions HTTP/1.1\r\nHost: weir\r\nContent-Length: 60000\r\n\r\n{")
 	if code, body := answerOn(t, c); code != http.StatusUnauthorized {
@@ -57,7 +57,7 @@ func TestIdentityComesFirst(t *testing.T) {
 // TestBodiesGrowAsTheyCome wants announced bytes to cost nothing.
 func TestBodiesGrowAsTheyCome(t *testing.T) {
 	const n, announced = 20, 32 << 20
-	r := newRigWith(t, 1, nil, func(c *Config) { c.MaxBody, c.MemoryBudget = announced, 1<<30 }, newModelServer(t))
+	r := newRigWith(t, 1, nil, func(c *rigConfig) { c.MaxBody, c.MemoryBudget = announced, 1<<30 }, newModelServer(t))
 	for range n {
 		r.begin(t, fmt.Sprintf("POST /v1/completions HTTP/1.1\r\nHost: weir\r\nContent-Length: %d\r\n\r\n{", announced))
 	}
@@ -82,7 +82,7 @@ func TestBodiesGrowAsTheyCome(t *testing.T) {
 // TestMemoryIsShared wants a flow that fills the budget to be refused, and others to be
 // served at its cost.
 func TestMemoryIsShared(t *testing.T) {
-	r := newRigWith(t, 4, nil, func(c *Config) { c.MaxBody, c.MemoryBudget = 1<<20, 1<<20 }, newEcho(t, make(chan string, 3)))
+	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.MaxBody, c.MemoryBudget = 1<<20, 1<<20 }, newEcho(t, make(chan string, 3)))
 	part := strings.Repeat("x", 200<<10)
 	var greedy []net.Conn
 	for range 8 { // of which about 3 have room
@@ -136,7 +136,7 @@ func newEcho(t testing.TB, got chan<- string) string {
 func TestWholeBodies(t *testing.T) {
 	got := make(chan string, 1)
 	upstream := newEcho(t, got)
-	r := newRigWith(t, 1, nil, func(c *Config) { c.MaxBody = 10_000 }, upstream)
+	r := newRigWith(t, 1, nil, func(c *rigConfig) { c.MaxBody = 10_000 }, upstream)
 	for _, n := range []int{0, 1, 511, 4095, 4096, 4097, 8192, 9999, 10_000, 10_001} {
 		for _, chunked := range []bool{false, true} {
 			var body io.Reader = strings.NewReader(strings.Repeat("x", n))

@@ -213,7 +213,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		var dial *net.OpError
 		if r.Context().Err() != nil || !errors.As(err, &dial) || dial.Op != "dial" {
 			if r.Context().Err() == nil {
-				s.gateway.cfg.Metrics.upstreamFailed(s.slot.Address(), brokeOff)
+				s.pool.cfg.Metrics.upstreamFailed(s.slot.Address(), brokeOff)
 			}
 			return nil, fmt.Errorf("model server %s: %w", s.slot.Address(), err)
 		}

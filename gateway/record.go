@@ -35,6 +35,7 @@ type record struct {
 	warning      string // for WarningHeader
 	method, path string
 
+	pool             *Pool            // nil until it is known
 	flow             policies.FlowKey // as it was queued, once that is known
 	objective, model string
 
@@ -142,10 +143,18 @@ func appendMilliseconds(to []byte, d time.Duration) []byte {
 // noticeable is a wait that was for more than the ledger's answer.
 const noticeable = 2 * time.Millisecond
 
+// metricsOf are the metrics that count a request for the pool, which may be nil.
+func (g *Gateway) metricsOf(p *Pool) *Metrics {
+	if p == nil {
+		return g.cfg.Metrics
+	}
+	return p.cfg.Metrics
+}
+
 // over ends a request's record: with the status of its answer it goes to the metrics and,
 // if it is to be logged, to the request log.
 func (g *Gateway) over(r *record, status int) {
-	g.cfg.Metrics.over(r, status)
+	g.metricsOf(r.pool).over(r, status)
 	if !g.cfg.AccessLog.Wants(r.reason != "") {
 		return
 	}

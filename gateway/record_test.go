@@ -99,7 +99,7 @@ func TestEnvoyIsToldTheSame(t *testing.T) {
 // counted, and logged once.
 func TestUndeclaredObjectives(t *testing.T) {
 	logs, seen := observer.New(zap.WarnLevel)
-	r := newRigWith(t, 4, nil, func(c *Config) { c.Logger = zap.New(logs) }, newModelServer(t))
+	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.Config.Logger, c.PoolConfig.Logger = zap.New(logs), zap.New(logs) }, newModelServer(t))
 	const header = "x-llm-d-inference-objective"
 	for _, c := range []struct{ objective, warning string }{
 		{"urgent", ""},

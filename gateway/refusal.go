@@ -34,7 +34,7 @@ func (s *session) refuse(why error) *refusal {
 		return &refusal{
 			status: http.StatusTooManyRequests, code: "queue_timeout", reason: reasonTTL,
 			message: fmt.Sprintf("the request waited %s for capacity, as long as it may; try again later", rounded(s.record.waited)),
-			after:   s.gateway.drained(),
+			after:   s.pool.drained(),
 		}
 	case errors.Is(why, controller.ErrNoEndpoints):
 		return noEndpoints()
@@ -56,12 +56,12 @@ func (s *session) noRoom(why *controller.Refusal) *refusal {
 		return s.overLimit(why)
 	case shard.BandFull:
 		return &refusal{
-			status: http.StatusTooManyRequests, code: "band_full", reason: reasonSaturated, after: s.gateway.nextEnd(),
+			status: http.StatusTooManyRequests, code: "band_full", reason: reasonSaturated, after: s.pool.nextEnd(),
 			message: fmt.Sprintf("the queue of priority %d is full, and this tenant's requests are the largest part of it; try again later", priority),
 		}
 	case shard.BufferShare:
 		return &refusal{
-			status: http.StatusTooManyRequests, code: "queue_share", reason: reasonSaturated, after: s.gateway.nextEnd(),
+			status: http.StatusTooManyRequests, code: "queue_share", reason: reasonSaturated, after: s.pool.nextEnd(),
 			message: "the queue is full, and the request had to make room for a tenant with fewer requests in it; try again later",
 		}
 	case shard.TooLarge:
@@ -71,7 +71,7 @@ func (s *session) noRoom(why *controller.Refusal) *refusal {
 		}
 	default:
 		return &refusal{
-			status: http.StatusTooManyRequests, code: "queue_full", reason: reasonSaturated, after: s.gateway.nextEnd(),
+			status: http.StatusTooManyRequests, code: "queue_full", reason: reasonSaturated, after: s.pool.nextEnd(),
 			message: "the queue of all priorities is full, and this tenant's requests are the largest part of it; try again later",
 		}
 	}
@@ -85,7 +85,7 @@ func (s *session) overLimit(why *controller.Refusal) *refusal {
 			message: fmt.Sprintf("this tenant has spent its own limit of %s a minute; %s", counted(int64(why.Limit.TokensPerMinute), "token"), roomIn(why.After)),
 		}
 	}
-	after := max(why.After, s.gateway.flows.next(s.request.Flow, max(1, why.Limit.MaxInFlight)))
+	after := max(why.After, s.pool.flows.next(s.request.Flow, max(1, why.Limit.MaxInFlight)))
 	return &refusal{
 		status: http.StatusTooManyRequests, code: "flow_in_flight_limit", reason: reasonFlowLimit, after: after,
 		message: fmt.Sprintf("this tenant is at its own limit of %s in flight; %s", counted(why.Limit.MaxInFlight, "request"), roomIn(after)),
@@ -97,7 +97,7 @@ func (s *session) evicted() *refusal {
 	return &refusal{
 		status: http.StatusTooManyRequests, code: "evicted", reason: reasonEvicted,
 		message: "the request was ended to make room for one of higher priority; try again later",
-		after:   s.gateway.drained(),
+		after:   s.pool.drained(),
 	}
 }
 
@@ -120,15 +120,15 @@ func clientGone() *refusal {
 }
 
 // drained is in how long what waits in the fleet now will have been served.
-func (g *Gateway) drained() time.Duration {
-	inFlight, waiting := g.cfg.Controller.Load()
-	return g.drain.within(waiting+1, inFlight)
+func (p *Pool) drained() time.Duration {
+	inFlight, waiting := p.cfg.Controller.Load()
+	return p.drain.within(waiting+1, inFlight)
 }
 
 // nextEnd is in how long the fleet serves one more request.
-func (g *Gateway) nextEnd() time.Duration {
-	inFlight, _ := g.cfg.Controller.Load()
-	return g.drain.within(1, inFlight)
+func (p *Pool) nextEnd() time.Duration {
+	inFlight, _ := p.cfg.Controller.Load()
+	return p.drain.within(1, inFlight)
 }
 
 // counted is a number of things; without one where the limit is another replica's, which

@@ -28,11 +28,13 @@ var errRevoked = errors.New("revoked for a request of higher priority")
 // cause says why.
 type session struct {
 	gateway *Gateway
+	pool    *Pool // nil until it is known
 	record  *record
 	ctx     context.Context //nolint:containedctx // the session's life
 	cancel  context.CancelCauseFunc
 
 	flow       policies.FlowKey // as the request says; what it counts for is request.Flow
+	keyed      bool             // an API key said whose it is
 	timeouts   Timeouts
 	watch      watch
 	memory     *part // of the budget
@@ -54,23 +56,18 @@ type session struct {
 // open begins a session: it finds out whose request it is, before anything else of it is
 // read. The caller ends the session unless it was refused.
 func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session, *refusal) {
-	tenants := g.tenants.Load()
-	flow, declared, refused := tenants.identify(h)
+	id, refused := g.identify(h)
 	if refused != nil {
 		return nil, refused
 	}
-	if !declared {
-		g.cfg.Metrics.undeclared()
-		r.warn(g.undeclared.note(g.cfg.Logger, first(h, objectiveHeaders[:]), flow.Priority))
-	}
-	r.flow, r.objective = flow, first(h, objectiveHeaders[:])
-	s := &session{gateway: g, record: r, flow: flow, timeouts: defaultTimeouts}
-	if tenants.Timeouts != nil {
-		s.timeouts = tenants.Timeouts(flow.ID, r.objective).or(defaultTimeouts)
+	r.flow.ID, r.objective = id, first(h, objectiveHeaders[:])
+	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), timeouts: defaultTimeouts}
+	if only := g.pools.Load().only; only != nil {
+		s.enter(only)
 	}
 	s.request.TargetTTFT, s.request.TTL, s.request.Name = targetTTFT(h), shorterTTL(h), r.id
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	s.memory = g.budget.open(flow.ID, func() { s.cancel(errMemory) })
+	s.memory = g.budget.open(id, func() { s.cancel(errMemory) })
 	size := int64(sessionBytes)
 	for name, values := range h {
 		for _, value := range values {
@@ -82,6 +79,21 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 		return nil, refused
 	}
 	return s, nil
+}
+
+// enter takes in which pool the request is for, and so what holds for its flow there.
+func (s *session) enter(p *Pool) {
+	r, tenants := s.record, p.tenants.Load()
+	s.pool, r.pool = p, p
+	var undeclared bool
+	if s.flow.Priority, undeclared = tenants.priority(s.flow.ID, r.objective); undeclared {
+		p.cfg.Metrics.undeclared()
+		r.warn(p.undeclared.note(p.cfg.Logger, r.objective, s.flow.Priority))
+	}
+	r.flow = s.flow
+	if tenants.Timeouts != nil {
+		s.timeouts = tenants.Timeouts(s.flow.ID, r.objective).or(defaultTimeouts)
+	}
 }
 
 // sessionBytes is about what a request that waits takes beside its headers and its body:
@@ -164,16 +176,17 @@ func (s *session) dropBody() {
 
 // admit works out, once the body is there, what the request may cost.
 func (s *session) admit(method, path string) *refusal {
-	if refused := s.in.check(method, path); refused != nil && !s.gateway.shadow.isOn() {
+	p := s.pool
+	if refused := s.in.check(method, path); refused != nil && !p.shadow.isOn() {
 		return refused
 	}
-	tenants := s.gateway.tenants.Load()
+	tenants := p.tenants.Load()
 	s.in.cachedWeight = defaultCachedWeight
 	if tenants.CachedTokenWeight != nil {
 		s.in.cachedWeight = *tenants.CachedTokenWeight
 	}
-	flow := s.gateway.flows.admit(s.flow, tenants.rule(s.flow.ID), tenants)
-	s.gateway.fresh.note(s.gateway.cfg, tenants, flow.first)
+	flow := p.flows.admit(s.flow, s.rule(), tenants)
+	p.fresh.note(p.cfg, tenants, flow.first)
 	if flow.known {
 		s.in.expect(flow.output)
 	}
@@ -183,18 +196,21 @@ func (s *session) admit(method, path string) *refusal {
 	return nil
 }
 
+// rule is which setting holds for the request's flow.
+func (s *session) rule() string { return s.pool.tenants.Load().rule(s.flow.ID, s.keyed) }
+
 // wait waits until the request may go. From then on it holds a slot of the pool's limit,
 // and its revocation ends it.
 func (s *session) wait() *refusal {
-	g := s.gateway
-	if g.shadow.isOn() {
+	p := s.pool
+	if p.shadow.isOn() {
 		s.goAtOnce()
 		return nil
 	}
-	stop := context.AfterFunc(g.readings.refusing(), func() { s.cancel(errBlind) })
+	stop := context.AfterFunc(p.readings.refusing(), func() { s.cancel(errBlind) })
 	defer stop()
 	s.record.enqueued = time.Now()
-	_, err := g.cfg.Controller.EnqueueAndWait(s.ctx, &s.request)
+	_, err := p.cfg.Controller.EnqueueAndWait(s.ctx, &s.request)
 	s.record.waited = time.Since(s.record.enqueued)
 	s.record.owner, s.record.obstacle = s.request.Waited()
 	if err != nil {
@@ -206,12 +222,12 @@ func (s *session) wait() *refusal {
 	s.record.charge = s.request.Charge()
 	s.memory.keep()
 	s.watch.start(s)
-	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), g.flows.begin(s.request.Flow, g.tenants.Load().rule(s.flow.ID))
+	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), p.flows.begin(s.request.Flow, s.rule())
 	if revoked := s.request.Revoked(); revoked != nil {
 		go func() { // ends with ctx
 			select {
 			case <-revoked:
-				g.cfg.Metrics.revoked(s.begun.Load())
+				p.cfg.Metrics.revoked(s.begun.Load())
 				s.cancel(errRevoked)
 			case <-s.ctx.Done():
 			}
@@ -224,9 +240,9 @@ func (s *session) wait() *refusal {
 func (s *session) goAtOnce() {
 	s.memory.keep()
 	s.watch.start(s)
-	s.dispatched, s.entry = time.Now(), s.gateway.flows.begin(s.request.Flow, s.gateway.tenants.Load().rule(s.flow.ID))
+	s.dispatched, s.entry = time.Now(), s.pool.flows.begin(s.request.Flow, s.rule())
 	r := &s.request
-	s.played = s.gateway.shadow.begin(&controller.Request{
+	s.played = s.pool.shadow.begin(&controller.Request{
 		Flow: r.Flow, Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT,
 	})
 }
@@ -234,15 +250,15 @@ func (s *session) goAtOnce() {
 // place takes a slot at an endpoint, in place of the one held, and returns others to
 // turn to. It reports false, and holds none, if no endpoint can be used.
 func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bool) {
-	g := s.gateway
+	p := s.pool
 	q.Model, q.Prompt, q.Tokens = s.in.model, s.in.prompt, s.in.inputTokens+s.in.outputTokens
-	q.Least, q.Fallbacks = s.request.LeastLoaded(), g.cfg.Fallbacks
+	q.Least, q.Fallbacks = s.request.LeastLoaded(), s.gateway.cfg.Fallbacks
 	s.giveBack()
-	if s.slot, others = g.endpoints.Take(q); s.slot == nil {
+	if s.slot, others = p.endpoints.Take(q); s.slot == nil {
 		return nil, false
 	}
 	s.record.endpoint = s.slot.Address()
-	g.cfg.Controller.Place(&s.request, s.record.endpoint)
+	p.cfg.Controller.Place(&s.request, s.record.endpoint)
 	return others, true
 }
 
@@ -251,7 +267,7 @@ func (s *session) placeAt(e *endpoints.Endpoint) {
 	s.giveBack()
 	s.slot = e.Claim(s.in.inputTokens + s.in.outputTokens)
 	s.record.endpoint = e.Address()
-	s.gateway.cfg.Controller.Place(&s.request, s.record.endpoint)
+	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
 }
 
 // moved notes that the request went to another endpoint than the one it was placed at,
@@ -260,15 +276,15 @@ func (s *session) moved(to *endpoints.Endpoint, cause error) {
 	first := s.slot
 	s.slot = first.Move(to)
 	s.record.endpoint = to.Address()
-	s.gateway.cfg.Controller.Place(&s.request, s.record.endpoint)
-	s.gateway.cfg.Metrics.upstreamFailed(first.Address(), unreachable)
+	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
+	s.pool.cfg.Metrics.upstreamFailed(first.Address(), unreachable)
 	first.Unreachable(cause)
 }
 
 // unreached notes that the request's endpoint could not be connected to.
 func (s *session) unreached(cause error) {
 	if s.slot != nil {
-		s.gateway.cfg.Metrics.upstreamFailed(s.slot.Address(), failureOf(cause))
+		s.pool.cfg.Metrics.upstreamFailed(s.slot.Address(), failureOf(cause))
 		s.slot.Unreachable(cause)
 		s.slot = nil
 	}
@@ -290,13 +306,13 @@ func failureOf(cause error) string {
 func (s *session) respond(status int, contentType string, body io.ReadCloser) *usageReader {
 	s.record.responded = time.Now()
 	if status >= 500 {
-		s.gateway.cfg.Metrics.upstreamFailed(s.record.endpoint, status5xx)
+		s.pool.cfg.Metrics.upstreamFailed(s.record.endpoint, status5xx)
 	}
 	if s.slot != nil {
 		s.slot.Answered()
 	}
 	s.usage = newUsageReader(body, contentType, &s.in, func(u controller.Usage) {
-		s.gateway.cfg.Controller.Progress(&s.request, u)
+		s.pool.cfg.Controller.Progress(&s.request, u)
 	})
 	return s.usage
 }
@@ -307,7 +323,7 @@ func (s *session) breakOff() {
 		return
 	}
 	s.broke = true
-	s.gateway.cfg.Metrics.upstreamFailed(s.record.endpoint, brokeOff)
+	s.pool.cfg.Metrics.upstreamFailed(s.record.endpoint, brokeOff)
 }
 
 // over is the bound that the request went beyond, or nil.
@@ -338,7 +354,7 @@ func (s *session) end() {
 	s.watch.stop()
 	over := s.over()
 	if over != nil {
-		s.gateway.cfg.Metrics.overBound(over.name)
+		s.gateway.metricsOf(s.pool).overBound(over.name)
 	}
 	if s.record.reason == "" {
 		s.record.reason = s.cutOff(over)
@@ -358,12 +374,12 @@ func (s *session) end() {
 	held := max(time.Since(s.dispatched), 1)
 	s.record.held = held
 	usage := s.cost(over, held)
-	s.gateway.drain.learn(held)
+	s.pool.drain.learn(held)
 	s.entry.end(usage, held)
-	if served := s.gateway.cfg.Served; served != nil {
+	if served := s.pool.cfg.Served; served != nil {
 		served(s.request.Flow, usage)
 	}
-	s.gateway.cfg.Controller.Release(&s.request, usage)
+	s.pool.cfg.Controller.Release(&s.request, usage)
 	s.played.finish(usage, held)
 }
 
@@ -392,12 +408,12 @@ func (s *session) cost(over *bound, held time.Duration) controller.Usage {
 	}
 	switch {
 	case usage.Known && s.in.counted:
-		s.gateway.pace.learn(usage, held)
+		s.pool.pace.learn(usage, held)
 		return usage
 	case usage.Known && s.usage.reported || over != nil && over.endpoint:
 		return usage
 	}
-	price := s.gateway.pace.price(held)
+	price := s.pool.pace.price(held)
 	price.InputTokens = max(price.InputTokens, s.in.inputTokens)
 	if s.in.counted {
 		price.OutputTokens = max(price.OutputTokens, s.in.outputTokens)

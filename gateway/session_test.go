@@ -57,7 +57,7 @@ func (r *rig) nothingHeld(t testing.TB) {
 	t.Helper()
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		held := 0
-		for _, e := range r.gateway.Endpoints().Endpoints() {
+		for _, e := range r.pool.Endpoints().Endpoints() {
 			held += e.Status().InFlightHere
 		}
 		v, err := r.control.View(context.Background())

@@ -30,7 +30,7 @@ func TestShadow(t *testing.T) {
 		fmt.Fprint(w, `{"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
 	}))
 	t.Cleanup(server.Close)
-	r := newRigWith(t, 1, []controller.Option{controller.WithTTL(2*took+took/2, time.Minute)}, func(c *Config) { c.Shadow = true }, server.URL)
+	r := newRigWith(t, 1, []controller.Option{controller.WithTTL(2*took+took/2, time.Minute)}, func(c *rigConfig) { c.Shadow = true }, server.URL)
 	all := func() (ok int64) {
 		var count atomic.Int64
 		var running sync.WaitGroup
@@ -50,7 +50,7 @@ func TestShadow(t *testing.T) {
 	if res, _ := r.post(t, "/v1/completions", `not JSON`); res.StatusCode != http.StatusOK {
 		t.Errorf("a request that would be refused was answered %d", res.StatusCode)
 	}
-	s := r.gateway.shadow
+	s := r.pool.shadow
 	count := func(outcome string) float64 { return testutil.ToFloat64(s.outcomes.WithLabelValues("0", outcome)) }
 	for began := time.Now(); count("Dispatched")+count("EvictedTTL") < requests+1; time.Sleep(5 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
@@ -66,7 +66,7 @@ func TestShadow(t *testing.T) {
 		t.Errorf("%d are played in flight at a limit of 1, %v", v.Totals.InFlight, err)
 	}
 
-	r.gateway.SetShadow(false)
+	r.pool.SetShadow(false)
 	most.Store(0)
 	if ok := all(); ok == requests || most.Load() != 1 {
 		t.Errorf("once it holds, %d of %d were answered, %d at once; want one to be refused, and one at a time", ok, requests, most.Load())

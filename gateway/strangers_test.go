@@ -84,8 +84,8 @@ func TestWaysToSendAKey(t *testing.T) {
 	got := make(chan http.Header, 1)
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
 	t.Cleanup(upstream.Close)
-	r := newRigWith(t, 1, nil, func(c *Config) {
-		c.Tenants.Keys = map[[sha256.Size]byte]string{sha256.Sum256([]byte("secret")): "a"}
+	r := newRigWith(t, 1, nil, func(c *rigConfig) {
+		c.Keys = Keys{sha256.Sum256([]byte("secret")): "a"}
 	}, upstream.URL)
 	for _, c := range []struct {
 		name, value string

@@ -5,12 +5,10 @@ import (
 	"net/http"
 	"strings"
 	"time"
-
-	"github.com/weirflow/weir/policies"
 )
 
-// Tenants says whose a request is, and at which priority it goes. It must not be
-// changed once the gateway has it; SetTenants replaces it.
+// Tenants says at which priority a flow's requests go to a pool, and how long they may take.
+// It must not be changed once the pool has it; SetTenants replaces it.
 type Tenants struct {
 	// Priority returns the priority of a flow's request that names the objective,
 	// which may be empty, and whether anybody declared that one; nil gives all 0.
@@ -22,10 +20,6 @@ type Tenants struct {
 	// share, such as a pattern; empty, as for nil, if there is none. Flows with a setting
 	// are told apart however many others there are.
 	Rule func(flow string) string
-	// Keys are the flows by the SHA-256 of their API keys. With any, a request must
-	// carry one as a bearer token, which is removed; its own header for the flow is
-	// ignored. nil trusts the fairness header.
-	Keys map[[sha256.Size]byte]string
 	// CachedTokenWeight is the part of a prompt's token that one is charged which the server
 	// had in a cache; 0.1 by default.
 	CachedTokenWeight *float64
@@ -55,41 +49,35 @@ const (
 	defaultCachedWeight = 0.1
 )
 
-// SetTenants replaces the tenants for requests from now on.
-func (g *Gateway) SetTenants(t Tenants) {
-	if t.MaxFlows <= 0 {
-		t.MaxFlows = defaultMaxFlows
+// identify says which flow a request is of. An id from the header is untrusted input: it ends
+// up in logs, metrics and the ledger.
+func (g *Gateway) identify(h http.Header) (id string, refused *refusal) {
+	keys := *g.keys.Load()
+	if keys == nil {
+		return flowOf(h)
 	}
-	g.tenants.Store(&t)
+	token := keyOf(h)
+	id, known := keys[sha256.Sum256([]byte(token))]
+	if token == "" || !known {
+		return "", &refusal{
+			status: http.StatusUnauthorized, code: "invalid_api_key",
+			message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY, or as x-api-key",
+		}
+	}
+	for _, name := range keyHeaders {
+		h.Del(name)
+	}
+	return id, nil
 }
 
-// identify says whose request it is, and whether the objective that it names, if any, was
-// declared. An id from the header is untrusted input: it ends up
-// in logs, metrics and the ledger.
-func (t *Tenants) identify(h http.Header) (key policies.FlowKey, declared bool, refused *refusal) {
-	if t.Keys == nil {
-		if key.ID, refused = flowOf(h); refused != nil {
-			return key, false, refused
-		}
-	} else {
-		token := keyOf(h)
-		var known bool
-		if key.ID, known = t.Keys[sha256.Sum256([]byte(token))]; token == "" || !known {
-			return key, false, &refusal{
-				status: http.StatusUnauthorized, code: "invalid_api_key",
-				message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY, or as x-api-key",
-			}
-		}
-		for _, name := range keyHeaders {
-			h.Del(name)
-		}
-	}
+// priority is that of a flow's request that names the objective, which may be empty, and
+// whether nobody declared one that it names.
+func (t *Tenants) priority(flow, objective string) (priority int, undeclared bool) {
 	if t.Priority == nil {
-		return key, true, nil
+		return 0, false
 	}
-	objective := first(h, objectiveHeaders[:])
-	key.Priority, declared = t.Priority(key.ID, objective)
-	return key, declared || objective == "", nil
+	priority, declared := t.Priority(flow, objective)
+	return priority, !declared && objective != ""
 }
 
 // keyHeaders may carry a key: as OpenAI's clients send it, and as Anthropic's do.
@@ -105,9 +93,9 @@ func keyOf(h http.Header) string {
 }
 
 // rule is which setting holds for a flow. One that a key stands for has its own.
-func (t *Tenants) rule(flow string) string {
+func (t *Tenants) rule(flow string, keyed bool) string {
 	switch {
-	case t.Keys != nil:
+	case keyed:
 		return flow
 	case t.Rule != nil:
 		return t.Rule(flow)

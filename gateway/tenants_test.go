@@ -13,22 +13,19 @@ import (
 
 // TestAPIKeys wants the key alone to say whose a request is.
 func TestAPIKeys(t *testing.T) {
-	tenants := Tenants{
-		Keys:     map[[sha256.Size]byte]string{sha256.Sum256([]byte("secret")): "team-a"},
-		Priority: func(flow, _ string) (int, bool) { return map[string]int{"team-a": 7}[flow], true },
-	}
-	for authorization, want := range map[string]policies.FlowKey{
-		"Bearer secret": {ID: "team-a", Priority: 7}, "Bearer other": {}, "": {}, "secret": {}, "Basic secret": {},
+	g := New(Config{Keys: Keys{sha256.Sum256([]byte("secret")): "team-a"}}, nil)
+	for authorization, want := range map[string]string{
+		"Bearer secret": "team-a", "Bearer other": "", "": "", "secret": "", "Basic secret": "",
 	} {
 		h := http.Header{"Authorization": {authorization}, "X-Llm-D-Inference-Fairness-Id": {"somebody-else"}}
-		key, _, refused := tenants.identify(h)
+		id, refused := g.identify(h)
 		switch {
-		case want.ID == "":
+		case want == "":
 			if refused == nil || refused.status != http.StatusUnauthorized {
-				t.Errorf("%q: %v, %+v, want 401", authorization, key, refused)
+				t.Errorf("%q: %v, %+v, want 401", authorization, id, refused)
 			}
-		case refused != nil || key != want:
-			t.Errorf("%q: %v, %+v, want %v", authorization, key, refused, want)
+		case refused != nil || id != want:
+			t.Errorf("%q: %v, %+v, want %v", authorization, id, refused, want)
 		case h.Get("Authorization") != "":
 			t.Errorf("%q goes on to the model server", authorization)
 		}

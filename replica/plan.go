@@ -15,7 +15,6 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/objectives"
-	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
@@ -60,14 +59,20 @@ func policyOptions(plan *config.Plan) []controller.Option {
 	return options
 }
 
-func gatewayConfig(plan *config.Plan, c *controller.Controller, t *objectives.Table, log *zap.Logger, metrics *gateway.Metrics) gateway.Config {
+// gatewayConfig is what holds for all requests.
+func gatewayConfig(plan *config.Plan, log *zap.Logger) gateway.Config {
 	w := &plan.File.Weir
-	cfg := gateway.Config{
-		Replica: w.Replica, Version: build.Read().Version, Controller: c, Tenants: tenants(plan, t),
+	return gateway.Config{
+		Replica: w.Replica, Keys: plan.Keys,
 		MaxBody: int64(w.MaxBody), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
-		Fallbacks: w.ExtProc.Fallbacks, Logger: log, Metrics: metrics,
+		Fallbacks: w.ExtProc.Fallbacks, AdmissionOnly: w.ExtProc.AdmissionOnly, Logger: log,
 	}
-	cfg.Shadow, cfg.AdmissionOnly = w.Shadow, w.ExtProc.AdmissionOnly
+}
+
+// poolConfig is what holds for a pool's requests.
+func poolConfig(plan *config.Plan, t *objectives.Table) gateway.PoolConfig {
+	w := &plan.File.Weir
+	cfg := gateway.PoolConfig{Tenants: tenants(plan, t), Shadow: w.Shadow}
 	es := &cfg.Endpoints
 	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
 	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {
@@ -89,7 +94,7 @@ func readsMetrics(plan *config.Plan) bool {
 	})
 }
 
-// tenants says whose a request is, and its priority: as Kubernetes says of the objective
+// tenants says what a flow's requests may do, and their priority: as Kubernetes says of the objective
 // that it names, or else as the configuration does.
 func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 	priority := func(flow, objective string) (int, bool) { return plan.Flows.Priority(flow, objective, t.Priority) }
@@ -110,7 +115,7 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 		newcomers.For = time.Duration(*d)
 	}
 	return gateway.Tenants{
-		Priority: priority, Timeouts: timeouts, Rule: plan.Flows.Rule, Keys: plan.Keys, MaxFlows: plan.File.Weir.MaxFlows,
+		Priority: priority, Timeouts: timeouts, Rule: plan.Flows.Rule, MaxFlows: plan.File.Weir.MaxFlows,
 		CachedTokenWeight: plan.File.Weir.CachedTokenWeight, Newcomers: newcomers,
 	}
 }

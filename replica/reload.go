@@ -33,14 +33,15 @@ func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.
 func (r *reloader) reload() {
 	plan, warnings, err := r.load()
 	if err != nil {
-		r.figures.ConfigRefused()
+		r.pool.metrics.ConfigRefused()
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-		r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
+		r.pool.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
 		if plan, err = r.plan.WithKeys(); err != nil {
 			return // it is among the problems
 		}
 		r.plan = plan
-		r.gateway.SetTenants(tenants(plan, &r.objectives))
+		r.gateway.SetKeys(plan.Keys)
+		r.pool.setTenants(plan)
 		return
 	}
 	for _, w := range warnings {
@@ -50,15 +51,13 @@ func (r *reloader) reload() {
 	if after, now := needsRestart(plan); !reflect.DeepEqual(before, after) || !reflect.DeepEqual(profiles, now) {
 		r.log.Warn("configuration reloaded, but changes to addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
-	if err := r.controller.Reconfigure(policyOptions(plan)...); err != nil {
-		r.figures.ConfigRefused()
+	if err := r.pool.reconfigure(plan); err != nil {
+		r.pool.metrics.ConfigRefused()
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
 		return
 	}
-	r.gateway.SetTenants(tenants(plan, &r.objectives))
+	r.gateway.SetKeys(plan.Keys)
 	r.accessLog.Select(plan.AccessLog)
-	r.gateway.SetShadow(plan.File.Weir.Shadow)
-	r.gateway.Observe()
 	if r.fleet != nil {
 		if settings, err := plan.Settings(); err == nil {
 			r.fleet.SetSettings(settings)
@@ -68,7 +67,7 @@ func (r *reloader) reload() {
 	if err := r.show(plan); err != nil {
 		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))
 	}
-	r.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
+	r.pool.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
 	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
 }
 

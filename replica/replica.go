@@ -1,6 +1,8 @@
 // Package replica puts a replica together as its configuration says, and runs it:
 //
-//	ledger ──> fleet ──> controller ──> gateway ──> servers for requests, Envoy, operators
+//	        ┌ a pool's ledger ──> controller, model servers ┐
+//	fleet ──┤                                               ├──> gateway ──> servers for
+//	        └ ...                                           ┘    requests, Envoy, operators
 //	              a signal or a changed file ──> reload: policies, tenants, keys
 package replica
 
@@ -21,14 +23,11 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/config"
-	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/admin"
-	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/serving"
-	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/internal/watch"
 	"github.com/weirflow/weir/store"
@@ -52,7 +51,7 @@ func Run(ctx context.Context, load Load, log *zap.Logger) error {
 		log.Warn("configuration: " + w.String())
 	}
 	seen := watch.New(plan.Files())
-	r := &replica{load: load, plan: plan, log: log}
+	r := &replica{load: load, plan: plan, log: log, incarnation: uint64(time.Now().UnixNano()), metrics: prometheus.NewRegistry()}
 	defer r.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -69,15 +68,13 @@ type replica struct {
 	plan *config.Plan // at the start
 	log  *zap.Logger
 
+	incarnation uint64 // of this run
+
 	metrics    *prometheus.Registry
-	figures    *gateway.Metrics
 	fleet      *gossip.Fleet // nil for a replica that does not gossip
-	controller *controller.Controller
-	objectives objectives.Table
+	pool       *pool
 	gateway    *gateway.Gateway
 	accessLog  *accesslog.Log
-	traffic    *traffic.Log
-	console    *admin.Server
 	shown      atomic.Pointer[admin.Configuration] // that is in effect
 	requests   net.Listener
 	operators  net.Listener
@@ -100,64 +97,33 @@ func (r *replica) close() {
 // open makes the parts. What may fail because of a mistake comes before the other replicas
 // learn of this one.
 func (r *replica) open(ctx context.Context) error {
-	plan, cfg := r.plan, &r.plan.File.Weir
-	ledger, err := openLedger(ctx, plan)
-	if err != nil {
+	var err error
+	if r.pool, err = newPool(ctx, r.plan, r.log); err != nil {
 		return err
 	}
-	r.later(func() { _ = ledger.Close() }) // nothing is kept
+	r.later(r.pool.close)
 	if err := r.listen(); err != nil {
 		return err
 	}
-	metrics := gateway.NewMetrics(cfg.Pool)
-	r.figures = metrics
-	r.traffic = traffic.NewLog()
-	r.metrics = prometheus.NewRegistry()
-	r.metrics.MustRegister(metrics, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(build.Read()))
-	incarnation := uint64(time.Now().UnixNano())
-	options := append(controllerOptions(plan), policyOptions(plan)...)
-	options = append(options, controller.WithLogger(r.log), controller.WithObserver(controller.Observers{metrics, r.traffic}), controller.WithIncarnation(incarnation))
-	if err := r.join(ctx, ledger, incarnation); err != nil {
-		return err
-	}
-	if r.fleet != nil {
-		options = append(options, controller.WithFleet(r.fleet))
-	}
-	if r.controller, err = controller.NewController(ledger, options...); err != nil {
-		return err
-	}
-	r.later(r.controller.Close)
-	metrics.Watch(r.controller)
-	gc := gatewayConfig(plan, r.controller, &r.objectives, r.log, metrics)
-	gc.Served = r.traffic.Served
-	if gc.Endpoints.Source, err = endpointSource(plan, &r.objectives, r.log); err != nil {
-		return err
-	}
-	if r.fleet != nil {
-		gc.Endpoints.Fleet = r.fleet
-	}
-	r.accessLog = accesslog.New(os.Stdout, plan.AccessLog)
+	r.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(build.Read()))
+	r.accessLog = accesslog.New(os.Stdout, r.plan.AccessLog)
 	r.later(r.accessLog.Close)
-	gc.AccessLog = r.accessLog
-	if gc.Delegation, err = r.delegation(ctx); err != nil {
+	cfg := gatewayConfig(r.plan, r.log)
+	if cfg.Delegation, err = r.delegation(ctx); err != nil {
 		return err
 	}
-	r.gateway = gateway.New(gc)
+	cfg.AccessLog, cfg.Metrics = r.accessLog, r.pool.metrics
+	if err := r.show(r.plan); err != nil {
+		return err
+	}
+	if err := r.join(ctx); err != nil {
+		return err
+	}
+	if err := r.pool.start(r); err != nil {
+		return err
+	}
+	r.gateway = gateway.New(cfg, gateway.Only(r.pool.gateway))
 	r.later(r.gateway.Close)
-	r.metrics.MustRegister(r.gateway.ShadowMetrics())
-	metrics.WatchEndpoints(r.gateway.Endpoints())
-	if err := r.show(plan); err != nil {
-		return err
-	}
-	ac := admin.Config{
-		Replica: cfg.Replica, Pool: cfg.Pool, Version: build.Read().Version,
-		Gateway: r.gateway, Traffic: r.traffic, Configuration: func() admin.Configuration { return *r.shown.Load() },
-	}
-	if r.fleet != nil {
-		ac.Fleet = r.fleet
-	}
-	r.console = admin.New(ac)
-	r.later(r.console.Close)
 	return nil
 }
 
@@ -171,7 +137,7 @@ func (r *replica) show(plan *config.Plan) error {
 	if err != nil {
 		return err
 	}
-	r.figures.ConfigRead(print)
+	r.pool.metrics.ConfigRead(print)
 	r.shown.Store(&admin.Configuration{
 		YAML: string(text), Files: plan.Files(), Loaded: time.Now(), Fingerprint: print, Weight: plan.Flows.Weight, Limit: plan.Flows.Limit,
 	})
@@ -205,14 +171,14 @@ func (r *replica) listen() error {
 }
 
 // join makes this replica a member of its fleet, if it has one.
-func (r *replica) join(ctx context.Context, ledger store.Ledger, incarnation uint64) (err error) {
+func (r *replica) join(ctx context.Context) (err error) {
 	if r.plan.File.Weir.Fleet.Gossip == "" {
 		return nil
 	}
 	if err := exportMemberlist(r.metrics); err != nil {
 		return err
 	}
-	if r.fleet, err = openFleet(ctx, r.plan, ledger, incarnation, r.log); err != nil {
+	if r.fleet, err = openFleet(ctx, r.plan, r.pool.ledger, r.incarnation, r.log); err != nil {
 		return err
 	}
 	r.metrics.MustRegister(r.fleet.Metrics(r.plan.File.Weir.Pool))
@@ -226,8 +192,8 @@ func (r *replica) join(ctx context.Context, ledger store.Ledger, incarnation uin
 // cancel then tells.
 func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
 	cfg := &r.plan.File.Weir
-	address := gateway.NewAdmin(r.gateway, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)))
-	address.Mount(r.console)
+	address := gateway.NewAdmin(r.pool.controller.Responsive, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)))
+	address.Mount(r.pool.console)
 	if cfg.PProf {
 		address.ServeProfiles()
 	}
@@ -247,13 +213,12 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 	go func() { // ends with ctx
 		select {
 		case <-ctx.Done():
-		case <-r.controller.Superseded():
+		case <-r.pool.controller.Superseded():
 			cancel(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), store.ErrSuperseded))
 		}
 		address.SetReady(false)
 		r.log.Info("draining", zap.Duration("at_most", drain))
-		r.gateway.EndShadow()
-		r.controller.Retire()
+		r.pool.retire()
 	}()
 	server := &http.Server{
 		Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -267,7 +232,7 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 		r.processing.register(r.gateway, cfg.Pool)
 		beside = append(beside, r.processing)
 	}
-	err := serving.Until(ctx, drain, server, r.requests, r.controller.Drain, beside...)
+	err := serving.Until(ctx, drain, server, r.requests, r.pool.controller.Drain, beside...)
 	if cause := context.Cause(ctx); errors.Is(cause, store.ErrSuperseded) {
 		err = errors.Join(cause, err)
 	}
@@ -288,7 +253,7 @@ func (r *replica) logServing() {
 	info := build.Read()
 	fields := []zap.Field{
 		zap.String("version", info.Version), zap.String("revision", info.Revision), zap.String("replica", r.plan.File.Weir.Replica), zap.Stringer("listen", r.requests.Addr()), zap.Stringer("admin", r.operators.Addr()),
-		zap.Int("endpoints", len(r.gateway.Endpoints().Endpoints())),
+		zap.Int("endpoints", len(r.pool.gateway.Endpoints().Endpoints())),
 		zap.Stringer("fairness", r.plan.Default.Fairness.TypedName()), zap.Stringer("saturation_detector", r.plan.Detector.TypedName()),
 	}
 	if r.fleet != nil {

@@ -25,8 +25,8 @@ import (
 type Config struct {
 	// Replica is this replica's id, Pool the pool's name, Version the build's.
 	Replica, Pool, Version string
-	// Gateway and its controller are this replica's.
-	Gateway *gateway.Gateway
+	// Gateway has the pool, with its controller, at this replica.
+	Gateway *gateway.Pool
 	// Traffic is what went through the controller of late.
 	Traffic *traffic.Log
 	// Fleet asks the other replicas; nil for a replica without any.

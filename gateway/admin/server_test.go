@@ -92,7 +92,7 @@ func newFleet(t testing.TB, n, limit int, options ...controller.Option) *fleet {
 		if err != nil {
 			t.Fatal(err)
 		}
-		g := gateway.New(gateway.Config{Controller: m.control, Endpoints: endpoints.Config{Source: source, Replica: id}})
+		g := gateway.NewPool(gateway.PoolConfig{Controller: m.control, Endpoints: endpoints.Config{Source: source, Replica: id}})
 		m.Server = New(Config{
 			Replica: id, Pool: "test", Version: "v1", Gateway: g, Traffic: m.traffic, Fleet: link{f, id}, Patience: 5 * time.Second,
 			Configuration: func() Configuration {

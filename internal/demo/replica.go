@@ -28,6 +28,7 @@ import (
 type replica struct {
 	id         string
 	controller *controller.Controller
+	pool       *gateway.Pool
 	gateway    *gateway.Gateway
 	server     *http.Server
 	url        string
@@ -67,15 +68,16 @@ func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *re
 	if err != nil {
 		return nil, err
 	}
-	r.gateway = gateway.New(gateway.Config{
+	r.pool = gateway.NewPool(gateway.PoolConfig{
 		Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}, Served: r.traffic.Served,
 	})
-	pool := "demo: one shared ledger"
+	r.gateway = gateway.New(gateway.Config{}, gateway.Only(r.pool))
+	name := "demo: one shared ledger"
 	if !withGossip {
-		pool = "demo: " + r.id + " on its own"
+		name = "demo: " + r.id + " on its own"
 	}
 	r.console = admin.New(admin.Config{
-		Replica: r.id, Pool: pool, Version: build.Read().Version, Gateway: r.gateway, Traffic: r.traffic, Fleet: others,
+		Replica: r.id, Pool: name, Version: build.Read().Version, Gateway: r.pool, Traffic: r.traffic, Fleet: others,
 		Configuration: func() admin.Configuration {
 			return admin.Configuration{YAML: "# the demo has none: see weir demo --help\n", Loaded: r.started, Fingerprint: "demo", Weight: f.weight}
 		},
@@ -127,6 +129,7 @@ func (r *replica) stop() {
 	}
 	if r.gateway != nil {
 		r.gateway.Close()
+		r.pool.Close()
 	}
 }
 

@@ -69,7 +69,9 @@ func benchmarkAdded(b *testing.B, profile endpoints.Profile) {
 	for n := range 8 {
 		source = append(source, endpoints.At("", "http", "127.0.0.1", fmt.Sprint(n+1)))
 	}
-	g := gateway.New(gateway.Config{Controller: c, Endpoints: endpoints.Config{Source: source, Profile: profile}})
+	pool := gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source, Profile: profile}})
+	defer pool.Close()
+	g := gateway.New(gateway.Config{}, gateway.Only(pool))
 	defer g.Close()
 	client := extproc.NewExternalProcessorClient(dial(b, g))
 	if _, err := added(b, client, chat); err != nil { // the ledger grants once it has recovered
@@ -171,7 +173,9 @@ func BenchmarkBeforePicker(b *testing.B) {
 		b.Fatal(err)
 	}
 	source := endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")} // nothing listens there
-	g := gateway.New(gateway.Config{Controller: c, Endpoints: endpoints.Config{Source: source}, Delegation: &gateway.Delegation{Pickers: pickers}})
+	pool := gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	defer pool.Close()
+	g := gateway.New(gateway.Config{Delegation: &gateway.Delegation{Pickers: pickers}}, gateway.Only(pool))
 	defer g.Close()
 	alone, behind := extproc.NewExternalProcessorClient(conn), extproc.NewExternalProcessorClient(dial(b, g))
 	body := strings.Replace(chat, "hi", strings.Repeat("x", 4000), 1)

@@ -34,7 +34,7 @@ type bench struct {
 	*Driver
 	conn       *grpc.ClientConn
 	controller *controller.Controller
-	gateway    *gateway.Gateway
+	pool       *gateway.Pool
 	delegation *gateway.Delegation // nil for none
 	servers    [2]*httptest.Server
 	release    chan struct{} // lets answers to "slow" go on
@@ -73,14 +73,20 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 	return newBenchWith(t, limit, nil, options...)
 }
 
+// benchConfig configures a bench's gateway and its one pool.
+type benchConfig struct {
+	gateway.Config
+	gateway.PoolConfig
+}
+
 // newBenchWith makes a bench whose gateway's configuration is changed before it is made.
-func newBenchWith(t *testing.T, limit int, change func(*gateway.Config), options ...controller.Option) *bench {
+func newBenchWith(t *testing.T, limit int, change func(*benchConfig), options ...controller.Option) *bench {
 	t.Helper()
 	return newBenchOn(t, memory.New(memory.Config{}), limit, change, options...)
 }
 
 // newBenchOn makes a bench on a ledger, which others may share.
-func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*gateway.Config), options ...controller.Option) *bench {
+func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*benchConfig), options ...controller.Option) *bench {
 	t.Helper()
 	b := &bench{release: make(chan struct{})}
 	var upstreams []string
@@ -102,17 +108,19 @@ func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*gatew
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := gateway.Config{
-		Controller: b.controller, Endpoints: endpoints.Config{Source: source}, MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2,
+	cfg := benchConfig{gateway.Config{MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2}, gateway.PoolConfig{
+		Controller: b.controller, Endpoints: endpoints.Config{Source: source},
 		Tenants: gateway.Tenants{Priority: func(_, objective string) (int, bool) { return map[string]int{"batch": -1, "user": 1}[objective], true }},
-	}
+	}}
 	if change != nil {
 		change(&cfg)
 	}
-	g := gateway.New(cfg)
+	b.pool = gateway.NewPool(cfg.PoolConfig)
+	t.Cleanup(b.pool.Close)
+	g := gateway.New(cfg.Config, gateway.Only(b.pool))
 	b.delegation = cfg.Delegation
 	t.Cleanup(g.Close)
-	b.gateway, b.conn = g, dial(t, g)
+	b.conn = dial(t, g)
 	b.Driver = New(b.conn)
 	t.Cleanup(b.Close)
 	return b
@@ -275,7 +283,7 @@ func (b *bench) dead() (dead, alive string) {
 // ejected wants the dead one ejected and the other not.
 func (b *bench) ejected(t *testing.T, dead string) {
 	t.Helper()
-	for _, e := range b.gateway.Endpoints().Endpoints() {
+	for _, e := range b.pool.Endpoints().Endpoints() {
 		if s := e.Status(); s.Healthy != (e.Address() != dead) {
 			t.Errorf("%s is healthy: %v", e.Address(), s.Healthy)
 		}
@@ -305,7 +313,7 @@ func TestTurnedTo(t *testing.T) {
 	}
 	for began := time.Now(); ; time.Sleep(time.Millisecond) {
 		at := make(map[string]int)
-		for _, e := range b.gateway.Endpoints().Endpoints() {
+		for _, e := range b.pool.Endpoints().Endpoints() {
 			at[e.Address()] = e.InFlight()
 		}
 		if at[alive] == 2 && at[dead] == 0 {

@@ -154,7 +154,7 @@ func before(t *testing.T, limit int, failOpen bool, addresses ...string) *bench 
 	if err := pickers.Await(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	return newBenchWith(t, limit, func(c *gateway.Config) {
+	return newBenchWith(t, limit, func(c *benchConfig) {
 		c.BodyTimeout = time.Minute
 		c.Delegation = &gateway.Delegation{Pickers: pickers, FailOpen: failOpen, Timeout: time.Minute}
 	})
@@ -166,9 +166,9 @@ func (b *bench) server(i int) string { return strings.TrimPrefix(b.servers[i].UR
 // loads waits until the fleet counts so many requests at the i-th endpoint.
 func (b *bench) load(t *testing.T, i, want int) {
 	t.Helper()
-	for began := time.Now(); b.gateway.Endpoints().At(b.server(i)).InFlight() != want; time.Sleep(time.Millisecond) {
+	for began := time.Now(); b.pool.Endpoints().At(b.server(i)).InFlight() != want; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 5*time.Second {
-			t.Fatalf("%d requests are counted at endpoint %d, want %d", b.gateway.Endpoints().At(b.server(i)).InFlight(), i, want)
+			t.Fatalf("%d requests are counted at endpoint %d, want %d", b.pool.Endpoints().At(b.server(i)).InFlight(), i, want)
 		}
 	}
 }
@@ -487,7 +487,7 @@ func TestPickerComesBack(t *testing.T) {
 // TestAdmissionOnly wants requests to be let go without an endpoint, and with what the next
 // filter needs.
 func TestAdmissionOnly(t *testing.T) {
-	b := newBenchWith(t, 8, func(c *gateway.Config) { c.AdmissionOnly = true })
+	b := newBenchWith(t, 8, func(c *benchConfig) { c.AdmissionOnly = true })
 	stream, err := extproc.NewExternalProcessorClient(b.conn).Process(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -543,7 +543,7 @@ func TestPickerBehindThree(t *testing.T) {
 	}
 	var drivers []*Driver
 	for i := range 3 {
-		b := newBenchOn(t, ledger, limit, func(c *gateway.Config) {
+		b := newBenchOn(t, ledger, limit, func(c *benchConfig) {
 			source, err := endpoints.NewStatic(model.URL)
 			if err != nil {
 				t.Fatal(err)

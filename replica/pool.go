@@ -1,0 +1,113 @@
+package replica
+
+import (
+	"context"
+
+	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/internal/build"
+	"github.com/weirflow/weir/store"
+)
+
+// pool is a replica's part in one pool: the pool's ledger, the controller before it, its
+// model servers, and what operators are told of them.
+//
+//	newPool ──> start ──> reconfigure ... ──> drain ──> close
+type pool struct {
+	plan *config.Plan // in effect
+	log  *zap.Logger
+
+	ledger     store.Ledger
+	objectives objectives.Table
+	source     endpoints.Source
+	metrics    *gateway.Metrics
+	traffic    *traffic.Log
+	controller *controller.Controller
+	gateway    *gateway.Pool
+	console    *admin.Server
+}
+
+// newPool opens the pool's ledger. The other replicas learn of nothing yet.
+func newPool(ctx context.Context, plan *config.Plan, log *zap.Logger) (*pool, error) {
+	p := &pool{plan: plan, log: log, metrics: gateway.NewMetrics(plan.File.Weir.Pool), traffic: traffic.NewLog()}
+	var err error
+	if p.source, err = endpointSource(plan, &p.objectives, log); err != nil {
+		return nil, err
+	}
+	p.ledger, err = openLedger(ctx, plan)
+	return p, err
+}
+
+// start lets the pool take requests, as a part of the replica. A replica without a fleet
+// has none for it either.
+func (p *pool) start(r *replica) error {
+	options := append(controllerOptions(p.plan), policyOptions(p.plan)...)
+	options = append(options, controller.WithLogger(p.log), controller.WithObserver(controller.Observers{p.metrics, p.traffic}), controller.WithIncarnation(r.incarnation))
+	cfg := poolConfig(p.plan, &p.objectives)
+	if r.fleet != nil {
+		options = append(options, controller.WithFleet(r.fleet))
+		cfg.Endpoints.Fleet = r.fleet
+	}
+	var err error
+	if p.controller, err = controller.NewController(p.ledger, options...); err != nil {
+		return err
+	}
+	cfg.Controller, cfg.Endpoints.Source, cfg.Logger, cfg.Metrics, cfg.Served = p.controller, p.source, p.log, p.metrics, p.traffic.Served
+	p.gateway = gateway.NewPool(cfg)
+	p.metrics.Watch(p.controller)
+	p.metrics.WatchEndpoints(p.gateway.Endpoints())
+	r.metrics.MustRegister(p.metrics, p.gateway.ShadowMetrics())
+	ac := admin.Config{
+		Replica: p.plan.File.Weir.Replica, Pool: p.plan.File.Weir.Pool, Version: build.Read().Version,
+		Gateway: p.gateway, Traffic: p.traffic, Configuration: func() admin.Configuration { return *r.shown.Load() },
+	}
+	if r.fleet != nil {
+		ac.Fleet = r.fleet
+	}
+	p.console = admin.New(ac)
+	return nil
+}
+
+// reconfigure puts a changed plan into effect as far as it can be while the pool runs.
+func (p *pool) reconfigure(plan *config.Plan) error {
+	if err := p.controller.Reconfigure(policyOptions(plan)...); err != nil {
+		return err
+	}
+	p.setTenants(plan)
+	p.gateway.SetShadow(plan.File.Weir.Shadow)
+	p.gateway.Observe()
+	return nil
+}
+
+// setTenants puts the part of a changed plan into effect that is about tenants.
+func (p *pool) setTenants(plan *config.Plan) {
+	p.plan = plan
+	p.gateway.SetTenants(tenants(plan, &p.objectives))
+}
+
+// retire has other replicas queue the pool's requests from now on.
+func (p *pool) retire() {
+	p.gateway.EndShadow()
+	p.controller.Retire()
+}
+
+// close ends what there is of the pool.
+func (p *pool) close() {
+	if p.console != nil {
+		p.console.Close()
+	}
+	if p.gateway != nil {
+		p.gateway.Close()
+	}
+	if p.controller != nil {
+		p.controller.Close()
+	}
+	_ = p.ledger.Close() // nothing is kept
+}
