@@ -6,6 +6,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
@@ -50,6 +51,36 @@ func TestDamageBeginsAnEpoch(t *testing.T) {
 			s.Number = 3
 			if again, err := l.Turn(t.Context(), s); err != nil || again.Status != store.Register || again.Generation == r.Generation {
 				t.Errorf("the next turn: %+v, %v, want to register in another generation", again, err)
+			}
+		})
+	}
+}
+
+// TestLostBookBeginsAnEpoch deletes a key of a book: it is noticed within a second, whatever
+// has been written to it since.
+func TestLostBookBeginsAnEpoch(t *testing.T) {
+	for _, lost := range []string{"wait", "idle", "count"} {
+		t.Run(lost, func(t *testing.T) {
+			server, clock := miniredis.RunT(t), storetest.NewClock()
+			l := open("redis://"+server.Addr())(t, clock.Now)
+			s := &store.Statement{Replica: "a", Incarnation: 1, Number: 1, Register: true, Members: 1, Bands: []store.Band{{Policy: "fair", CountsService: true}}}
+			r, err := l.Turn(t.Context(), s)
+			if err != nil || r.Status != store.OK {
+				t.Fatal(r, err)
+			}
+			server.Del(baseOf(server, l) + ":" + lost + ":0:4:fair")
+			s.Register, s.Generation = false, r.Generation
+			s.Offers = []store.Offer{{Ticket: policies.TicketID{Ingress: "a", Seq: 1}, Flow: "f", Charge: 1, Weight: 1, Idle: true}}
+			for range 3 {
+				s.Number, s.Answered = s.Number+1, s.Number
+				if _, err = l.Turn(t.Context(), s); err != nil {
+					break
+				}
+				s.Offers = nil
+				clock.Advance(600 * time.Millisecond)
+			}
+			if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "begins anew") {
+				t.Errorf("a second later: %v, want an error that says that the ledger begins anew", err)
 			}
 		})
 	}

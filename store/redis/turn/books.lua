@@ -53,11 +53,9 @@ local function save_books()
   end
 end
 
--- Put the sentinels into a book's keys.
+-- Put the sentinels into a book's keys. It returns how many were not there.
 local function hold(book)
-  call('ZADD', book.wait, '+inf', SENTINEL)
-  call('ZADD', book.idle, '+inf', SENTINEL)
-  call('HSET', book.count, SENTINEL, '0')
+  return call('ZADD', book.wait, '+inf', SENTINEL) + call('ZADD', book.idle, '+inf', SENTINEL) + call('HSET', book.count, SENTINEL, '0')
 end
 
 -- Make the book of that name if there is none, as the replica states it.

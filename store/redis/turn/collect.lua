@@ -41,7 +41,7 @@ if recount then
   end
   for name, book in pairs(books) do
     if in_use[name] then
-      hold(book)
+      if hold(book) > 0 then damaged('book', name) end -- a key of it was lost
       if book.counts then weigh_anew(book) end
     elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
       books[name] = nil

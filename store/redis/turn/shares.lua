@@ -12,7 +12,8 @@ function next_of(band)
   for skipped = 0, n - 1 do
     local name = band.books[1 + (band.next_book + skipped) % n]
     local member = call('ZRANGE', books[name].wait, '0', '0')[1]
-    if member and member ~= SENTINEL then return name, member, skipped end
+    if not member then damaged('wait', name) end -- it was lost, with its sentinel
+    if member ~= SENTINEL then return name, member, skipped end
   end
 end
 
