@@ -23,6 +23,7 @@ func TestDamageBeginsAnEpoch(t *testing.T) {
 		{"replica", ":replicas", "a", "a\x1f-3"},
 		{"incarnation", ":replicas", "a", "a\x1fx" + strings.Repeat("\x1f0", 6) + "\x1f\x1f\x1f0\x1f"},
 		{"book", ":books", "0:4:fair", "inf"},
+		{"flag of a book", ":books", "0:4:fair", "0\x1f0\x1f0\x1fx\x1f0\x1f0\x1ffair\x1f0\x1f0"},
 		{"band", ":bands", "0", ""},
 		{"another type", ":leases", "", ""},
 	} {

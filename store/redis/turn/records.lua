@@ -14,7 +14,8 @@ local function read_offer(s)
   weight =
     tonumber(weight)
   if not (is_finite(tonumber(rank)) and is_finite(tonumber(charge)) and weight and weight > -MOST and
-    weight < FARTHEST and is_finite(tonumber(tokens))) then damaged('offer', s) end
+    weight < FARTHEST and is_finite(tonumber(tokens)) and
+    (granted == '0' or granted == '1')) then damaged('offer', s) end
   return { book = book, flow = flow, rank = rank, charge = charge, weight = weight, score = score,
     owner = owner, tokens = tokens, granted = granted == '1' }
 end
@@ -36,9 +37,9 @@ local function read_replica(s)
     registered >= 0 and registered < LARGEST and last and last >= 0 and last < LARGEST and batch and
     batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and read and read >= 0 and
     read < LARGEST and unread and unread >= 0 and unread < LARGEST and float and float >= 0 and
-    float < LARGEST and want_float and want_float >= 0 and want_float < LARGEST and revoking and
-    revoking >= 0 and revoking < LARGEST and longest and longest >= 0 and
-    longest < LARGEST) then damaged('replica', s) end
+    float < LARGEST and want_float and want_float >= 0 and want_float < LARGEST and
+    (lent == '0' or lent == '1') and revoking and revoking >= 0 and revoking < LARGEST and longest and
+    longest >= 0 and longest < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
     sent = sent, read = read, unread = unread, granted = granted, float = float, want_float = want_float,
     lent = lent == '1', dead = dead, bands = bands, revoking = revoking, sheddable = sheddable,
@@ -89,8 +90,8 @@ local function read_share(s)
   priority, owed, got, below =
     tonumber(priority), tonumber(owed), tonumber(got), tonumber(below)
   if not (priority and priority > -LARGEST and priority < LARGEST and owed and owed > -MOST and
-    owed < FARTHEST and got and got > -MOST and got < FARTHEST and below and below > -MOST and
-    below < FARTHEST) then damaged('share', s) end
+    owed < FARTHEST and (spare == '0' or spare == '1') and got and got > -MOST and got < FARTHEST and
+    below and below > -MOST and below < FARTHEST) then damaged('share', s) end
   return { priority = priority, owed = owed, spare = spare == '1', got = got, below = below }
 end
 
@@ -129,7 +130,8 @@ local function read_book(s)
   v, level, weight, priority, half_life, origin =
     tonumber(v), tonumber(level), tonumber(weight), tonumber(priority), tonumber(half_life), tonumber(origin)
   if not (v and v > -MOST and v < FARTHEST and level and level > -MOST and level < FARTHEST and weight and
-    weight > -MOST and weight < FARTHEST and priority and priority > -LARGEST and priority < LARGEST and
+    weight > -MOST and weight < FARTHEST and (counts == '0' or counts == '1') and
+    (lifts == '0' or lifts == '1') and priority and priority > -LARGEST and priority < LARGEST and
     half_life and half_life >= 0 and half_life < LARGEST and origin and origin >= 0 and
     origin < LARGEST) then damaged('book', s) end
   return { v = v, level = level, weight = weight, counts = counts == '1', lifts = lifts == '1',
@@ -221,14 +223,14 @@ local function load_state()
     tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
       tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
       tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(passed)
-  if not (generation and generation >= 0 and generation < LARGEST and recovered and recovered >= 0 and
-    recovered < LARGEST and expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and
-    counted < LARGEST and audited and audited >= 0 and audited < LARGEST and held and held >= 0 and
-    held < LARGEST and queued and queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and
-    bytes < LARGEST and members and members >= 0 and members < LARGEST and lost and lost >= 0 and
-    lost < LARGEST and float and float >= 0 and float < LARGEST and askers and askers >= 0 and
-    askers < LARGEST and lent and lent >= 0 and lent < LARGEST and recalled and recalled >= 0 and
-    recalled < LARGEST and passed and passed >= 0 and
+  if not (generation and generation >= 0 and generation < LARGEST and
+    (recovering == '0' or recovering == '1') and recovered and recovered >= 0 and recovered < LARGEST and
+    expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and counted < LARGEST and
+    audited and audited >= 0 and audited < LARGEST and held and held >= 0 and held < LARGEST and queued and
+    queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and members and
+    members >= 0 and members < LARGEST and lost and lost >= 0 and lost < LARGEST and float and float >= 0 and
+    float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
+    lent < LARGEST and recalled and recalled >= 0 and recalled < LARGEST and passed and passed >= 0 and
     passed < LARGEST) then damaged('state', tostring(generation)) end
   return { generation = generation, recovering = recovering == '1', recovered = recovered,
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,

@@ -189,6 +189,9 @@ func (w *writer) parse(all []Field, otherwise string) {
 		case Padded:
 			checks = append(checks, value, "#"+value+" == 20", "not match("+value+", '%D')")
 			continue
+		case Flag:
+			checks = append(checks, "("+value+" == '0' or "+value+" == '1')")
+			continue
 		case FloatText:
 			checks = append(checks, "is_finite(tonumber("+value+"))")
 			continue
