@@ -48,13 +48,17 @@ func flag(set bool) string {
 	return "0"
 }
 
-// number writes a number exactly. Not every Lua reads an exponent's sign, so that one is
-// only used where there is no other way.
+// number writes a number exactly, and without an exponent: not every Lua reads one behind a
+// single digit, nor more digits than an integer has without a point.
 func number(x float64) string {
 	if math.Abs(x) < 1e15 && x == math.Trunc(x) {
 		return strconv.FormatInt(int64(x), 10)
 	}
-	return strconv.FormatFloat(x, 'g', -1, 64)
+	text := strconv.FormatFloat(x, 'f', -1, 64)
+	if !strings.Contains(text, ".") && math.Abs(x) <= math.MaxFloat64 {
+		text += ".0"
+	}
+	return text
 }
 
 func decimal[T ~int | ~int64](x T) string { return strconv.FormatInt(int64(x), 10) }

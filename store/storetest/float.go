@@ -196,6 +196,25 @@ func floatIsNotInFlight(t *testing.T, l store.Ledger, _ *Clock) {
 
 // numbersOfManyDigits: where a flow that waits stands so low that its place takes more
 // digits than an integer has, a newcomer begins no lower, and what went by float passes it.
+// numbersOfOneDigit are written with an exponent where it is not taken care of, and without
+// a point.
+func numbersOfOneDigit(t *testing.T, l store.Ledger, _ *Clock) {
+	const small, large = 8e-05, 2e23
+	a, b := newParty(t, l, "a", counting(0, 1)), newParty(t, l, "b", counting(0, 1))
+	a.bands[0].Largest = small
+	a.turn(func(s *store.Statement) {
+		s.Settlements = []store.Settlement{{Flow: "f", Policy: "fair", Delta: large}}
+	})
+	r := b.turn(func(s *store.Statement) { s.WantHolders = true })
+	if len(r.Bands) != 1 || r.Bands[0].Largest != small {
+		t.Errorf("the bands are %+v, want one whose largest flow holds %g", r.Bands, small)
+	}
+	a.turn(offers(a.offer(1, "f", 0)))
+	if r := a.turn(nil); len(r.Messages) != 0 || a.grants() != "f/1" || r.Bands[0].VirtualTime != large {
+		t.Errorf("virtual time is %g once a flow was served at %g", r.Bands[0].VirtualTime, large)
+	}
+}
+
 func numbersOfManyDigits(t *testing.T, l store.Ledger, _ *Clock) {
 	a := newParty(t, l, "a", counting(0, 0))
 	a.turn(func(s *store.Statement) {

@@ -81,6 +81,7 @@ func Run(t *testing.T, factory Factory) {
 		{"FloatKeepsToTheLowestOpenLimit", floatKeepsToTheLowestOpenLimit},
 		{"FloatIsCharged", floatIsCharged},
 		{"FloatIsNotInFlight", floatIsNotInFlight},
+		{"NumbersOfOneDigit", numbersOfOneDigit},
 		{"NumbersOfManyDigits", numbersOfManyDigits},
 	} {
 		t.Run(c.name, func(t *testing.T) {
