@@ -83,7 +83,7 @@ func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, inca
 	}
 	streams, err := stream.New(stream.Config{
 		Listener: listener, Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, Key: key, TLS: peerTLS,
-		Ledger: kept.Identity, Logger: log,
+		Ledger: kept.Identity, WatchEnd: time.Duration(*w.Store.KeepLost), Logger: log,
 	})
 	if err != nil {
 		_ = listener.Close()

@@ -31,6 +31,10 @@ type Config struct {
 	// Redial is the longest pause between two tries to reach a replica; 1 s.
 	// Shorter reconnects sooner and costs more while a replica is away.
 	Redial time.Duration
+	// WatchEnd is how long proof that a process has ended is looked for after its stream
+	// broke; 10 minutes. As long as the ledger keeps what a lost replica held, so that it
+	// is found while it matters.
+	WatchEnd time.Duration
 	// Backlog is how many messages to one replica may wait to be sent before its
 	// stream is given up; 256. The cores have few on their way, so many mean that the
 	// other end takes none.
@@ -43,6 +47,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Redial == 0 {
 		c.Redial = time.Second
+	}
+	if c.WatchEnd == 0 {
+		c.WatchEnd = 10 * time.Minute
 	}
 	if c.Backlog == 0 {
 		c.Backlog = 256

@@ -93,21 +93,16 @@ func infoOf(ctx context.Context) *watchedInfo {
 	return &watchedInfo{conn: &watched{}}
 }
 
-const (
-	// watchEnd is how long an end is looked for after a stream broke: as long as a ledger
-	// keeps what a lost replica held, by default.
-	watchEnd = 10 * time.Minute
-	// connect is how long a connection may take, and heldFor how long one is held at most
-	// that nobody at the other end says anything on.
-	connect, heldFor = time.Second, time.Minute
-)
+// connect is how long a connection may take, and heldFor how long one is held at most
+// that nobody at the other end says anything on.
+const connect, heldFor = time.Second, time.Minute
 
 // awaitEnd looks for proof that the process of a run has ended whose stream broke, and
 // calls Ended. It gives up when the stream is up again or another run is known.
 func (s *Streams) awaitEnd(m coordinator.Member, over *watched) {
 	closed := false
 	pause := s.cfg.Redial / 64
-	for until := time.Now().Add(watchEnd); s.ctx.Err() == nil && time.Now().Before(until) && s.away(m); {
+	for until := time.Now().Add(s.cfg.WatchEnd); s.ctx.Err() == nil && time.Now().Before(until) && s.away(m); {
 		dialing, done := context.WithTimeout(s.ctx, connect)
 		conn, err := (&net.Dialer{}).DialContext(dialing, "tcp", m.Address)
 		done()
@@ -117,7 +112,7 @@ func (s *Streams) awaitEnd(m coordinator.Member, over *watched) {
 			s.Ended(m.ID, m.Incarnation)
 			return
 		case err == nil: // the kernel took it: if the process is stopped, it may be killed yet
-			closed = s.hold(conn) || closed
+			closed = s.hold(conn, until) || closed
 		}
 		select {
 		case <-time.After(pause):
@@ -135,13 +130,16 @@ func (s *Streams) away(m coordinator.Member) bool {
 	return s.conns[m.ID] == nil && (!known || now.Incarnation == m.Incarnation)
 }
 
-// hold waits until the other end of a connection says something or closes it, and reports
-// whether it closed it.
-func (s *Streams) hold(conn net.Conn) bool {
+// hold waits until the other end of a connection says something or closes it, until that
+// time at the latest, and reports whether it closed it.
+func (s *Streams) hold(conn net.Conn, until time.Time) bool {
 	defer conn.Close() //nolint:errcheck // nothing was written
 	stop := context.AfterFunc(s.ctx, func() { _ = conn.Close() })
 	defer stop()
-	if conn.SetReadDeadline(time.Now().Add(heldFor)) != nil {
+	if most := time.Now().Add(heldFor); most.Before(until) {
+		until = most
+	}
+	if conn.SetReadDeadline(until) != nil {
 		return false
 	}
 	c := &watched{Conn: conn}

@@ -95,3 +95,20 @@ func TestStoppedThenKilled(t *testing.T) {
 	_ = held.Close()
 	wait(t, "the end", ended)
 }
+
+// TestWatchedNoLonger has a process that takes connections and says nothing: it is not
+// watched for longer than what it held counts.
+func TestWatchedNoLonger(t *testing.T) {
+	a := start(t, "a", func(c *Config) { c.WatchEnd = 200 * time.Millisecond })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = l.Close() })
+	over := make(chan struct{}, 1)
+	go func() {
+		a.awaitEnd(coordinator.Member{ID: "b", Incarnation: 7, Address: l.Addr().String()}, &watched{})
+		over <- struct{}{}
+	}()
+	wait(t, "the end of watching", over)
+}
