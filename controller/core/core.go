@@ -133,10 +133,13 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 // arrived while the turn was under way, and more at a ledger that is far away. Nobody waits
 // for capacity, so their order is the one in which they came.
 func (c *Core) spendOnWaiting(now time.Time) {
-	if c.requests.asking == 0 || c.float.permits(now) == 0 {
+	if c.requests.asking == 0 {
 		return
 	}
-	for _, r := range c.requests.inOrder() {
+	for r := range c.requests.came.All() {
+		if c.float.permits(now) == 0 {
+			return
+		}
 		if c.float.may(now, r) {
 			c.handover.dispatched(now, r, false)
 			c.spend(now, r)
@@ -174,9 +177,9 @@ func (c *Core) evict(now time.Time, r *request, outcome Outcome, err error) {
 	c.requests.decide(r, outcome, err)
 }
 
-// evictAll ends every wait, in the order of the requests' numbers.
+// evictAll ends every wait, in the order in which the requests came.
 func (c *Core) evictAll(now time.Time, outcome Outcome, err error) {
-	for _, r := range c.requests.inOrder() {
+	for r := range c.requests.came.All() {
 		c.evict(now, r, outcome, err)
 	}
 }
@@ -198,7 +201,7 @@ func (c *Core) budget(r *request) time.Duration {
 
 // rebudget gives every waiting request the budget that counts now.
 func (c *Core) rebudget(now time.Time) {
-	for _, r := range c.requests.inOrder() {
+	for r := range c.requests.came.All() {
 		c.requests.wait(r, c.budget(r))
 	}
 	c.expire(now)

@@ -45,7 +45,7 @@ func (c *Core) Cancel(now time.Time, seq uint64, outcome Outcome, err error) {
 	}
 }
 
-// CancelAll evicts every waiting request, in the order of their numbers.
+// CancelAll evicts every waiting request, in the order in which they came.
 func (c *Core) CancelAll(now time.Time, outcome Outcome, err error) { c.evictAll(now, outcome, err) }
 
 // Place says to which endpoint a dispatched request went; one that is not counted is

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/coordinator"
@@ -61,8 +62,9 @@ func (h *handover) rehome(now time.Time) (moved int) {
 	if len(h.fleet.byID) == 0 {
 		return 0
 	}
-	for _, r := range h.requests.inOrder() {
-		if to := h.homeOf(r.Flow); to != r.home && !r.kept {
+	for _, r := range slices.Collect(h.requests.came.All()) {
+		waits := r.home != nil // else one that moved before it has taken its place in the buffer
+		if to := h.homeOf(r.Flow); waits && to != r.home && !r.kept {
 			h.move(now, r, to)
 			moved++
 		}

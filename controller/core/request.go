@@ -39,7 +39,8 @@ type request struct {
 	shard.Ticket
 	tag any
 
-	// requests: its time in the queue.
+	// requests: its place and its time among those that wait.
+	cameNode      list.Node[*request]
 	arrived       time.Time // by our own clock
 	ttl           time.Duration
 	deadline      time.Time // by our own clock; zero means never

@@ -1,21 +1,23 @@
 package core
 
 import (
-	"slices"
 	"time"
 
 	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 )
 
 // requests is this replica as an ingress: the requests whose connections are here.
 //
 // Invariants: a request is in at most one of waiting and inFlight; it leaves waiting
-// with exactly one decision. It is among the deadlines while it waits and has one. asking
-// counts those waiting that are not limited.
+// with exactly one decision. came has those in waiting in the order in which they came, so
+// that whatever is done to all of them is done in the same order every time. One is among
+// the deadlines while it waits and has one. asking counts those waiting that are not limited.
 type requests struct {
 	replica   string
 	waiting   map[policies.TicketID]*request
+	came      list.List[*request]
 	inFlight  map[policies.TicketID]*request
 	asking    int // those waiting whose flows have no limits of their own
 	deadlines *heap.Heap[*request]
@@ -37,23 +39,15 @@ func (q *requests) own(seq uint64) policies.TicketID {
 	return policies.TicketID{Ingress: q.replica, Seq: seq}
 }
 
-// inOrder returns the waiting requests in the order of their numbers, so that whatever
-// is done to all of them is done in the same order every time.
-func (q *requests) inOrder() []*request {
-	sorted := make([]*request, 0, len(q.waiting))
-	for _, r := range q.waiting {
-		sorted = append(sorted, r)
-	}
-	slices.SortFunc(sorted, func(a, b *request) int { return a.ID.Compare(b.ID) })
-	return sorted
-}
-
 // wait lets a request wait for so long since it arrived; 0 for no limit.
 func (q *requests) wait(r *request, ttl time.Duration) {
-	if q.waiting[r.ID] == nil && !r.limited {
-		q.asking++
+	if q.waiting[r.ID] == nil {
+		q.waiting[r.ID], r.cameNode.Value = r, r
+		q.came.PushBack(&r.cameNode)
+		if !r.limited {
+			q.asking++
+		}
 	}
-	q.waiting[r.ID] = r
 	q.deadlines.Remove(r)
 	r.deadline = time.Time{}
 	if ttl > 0 {
@@ -87,6 +81,7 @@ func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
 		q.asking--
 	}
 	delete(q.waiting, r.ID)
+	r.cameNode.Remove()
 	q.deadlines.Remove(r)
 	if outcome == Dispatched {
 		q.inFlight[r.ID] = r
