@@ -29,7 +29,7 @@ type float struct {
 	counted  int64
 	share    int64         // how many permits may be kept; 0 for none, and none may be spent
 	recalled bool          // since the last statement began
-	limit    int64         // under which they were given: bands whose limit is lower ask
+	limit    int64         // under which any were last given: bands whose limit is lower ask
 	limits   map[int]int64 // the bands', as the ledger has them
 	given    int64         // permits after the last reply
 
@@ -62,24 +62,35 @@ func (f *float) permits(now time.Time) int64 {
 }
 
 // takes reports whether a request that arrives is let go by a permit. It overtakes nothing
-// that waits here.
+// that waits here. Those that could go by one, if there were any, say how many are of use.
 func (f *float) takes(now time.Time, r *request) bool {
-	if !r.limited && f.fits() {
-		f.arrivals++
+	if !f.eligible(now, r) {
+		return false
 	}
+	f.arrivals++
 	return f.requests.asking == 0 && f.may(now, r)
 }
 
-// may reports whether a request may be let go by a permit. A flow with limits of its own
-// asks, since only the ledger counts it; and so does a band that remembers what idle flows
-// were served, since owners keep that for the ledger, and hear of what was granted only.
-func (f *float) may(now time.Time, r *request) bool {
+// eligible reports whether a request is of those that go by permits. A flow with limits of
+// its own asks, since only the ledger counts it; and so does a band that remembers what idle
+// flows were served, since owners keep that for the ledger, and hear of what was granted
+// only. So does a band whose limit is lower than the one under which permits are given.
+func (f *float) eligible(now time.Time, r *request) bool {
 	b := f.bands.of(now, r.Flow.Priority)
-	if f.permits(now) == 0 || f.bands.pool.Endpoints == 0 || r.limited || !f.fits() || b.Counts() && !b.Account().LiftsIdle {
+	if r.limited || !f.fits() || b.Counts() && !b.Account().LiftsIdle {
 		return false
 	}
-	known, ok := f.limits[r.Flow.Priority]
-	return ok && min(known, b.Capacity().Limit) >= f.limit
+	limit := b.Capacity().Limit
+	if known, ok := f.limits[r.Flow.Priority]; ok {
+		limit = min(limit, known)
+	}
+	return limit >= f.limit
+}
+
+// may reports whether a request may be let go by a permit now: the ledger must know its band.
+func (f *float) may(now time.Time, r *request) bool {
+	_, known := f.limits[r.Flow.Priority]
+	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r)
 }
 
 // spend notes that a request was let go by a permit.
@@ -153,7 +164,10 @@ func (f *float) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 		return
 	}
 	f.counted += r.Float - s.Float
-	f.share, f.limit, f.given = r.FloatShare, r.FloatLimit, r.Float
+	f.share, f.given = r.FloatShare, r.Float
+	if f.share > 0 {
+		f.limit = r.FloatLimit
+	}
 	clear(f.limits)
 	for i := range r.Bands {
 		f.limits[r.Bands[i].Priority] = r.Bands[i].Limit

@@ -15,13 +15,13 @@ import (
 )
 
 // oneReplica is a core with a ledger of its own, both at that time, and what takes turns
-// until there is nothing to say.
-func oneReplica(now *time.Time) (c *core.Core, ledger *memory.Ledger, exchange func()) {
+// until there is nothing to say. Its bands have that policy.
+func oneReplica(now *time.Time, policy policies.FairnessPolicy) (c *core.Core, ledger *memory.Ledger, exchange func()) {
 	ledger = memory.New(memory.Config{Clock: func() time.Time { return *now }})
 	c = core.New(core.Config{
 		Replica: "me", Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
 		Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
-			return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
+			return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: policy, Ordering: ordering.NewFCFS("fcfs")}
 		}},
 	})
 	return c, ledger, func() {
@@ -36,7 +36,7 @@ func oneReplica(now *time.Time) (c *core.Core, ledger *memory.Ledger, exchange f
 // what the reply gives is not spent, and a turn that returns it follows at once.
 func TestRecallOvertakesReply(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	c, ledger, exchange := oneReplica(&now)
+	c, ledger, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
 	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 10})
 	seq := uint64(0)
 	ask := func() {
@@ -90,7 +90,7 @@ func TestShortRequestsAsk(t *testing.T) {
 		{2 * time.Second, []string{"x", "y"}, true},
 	} {
 		now := time.Unix(1_800_000_000, 0)
-		c, _, exchange := oneReplica(&now)
+		c, _, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
 		c.SetPool(now, core.Pool{Endpoints: len(tc.endpoints), Limit: 10})
 		c.SetEndpoints(tc.endpoints)
 		for seq := uint64(1); seq < 40; seq++ {
@@ -102,6 +102,35 @@ func TestShortRequestsAsk(t *testing.T) {
 		}
 		if byFloat := c.View(now).Tallies.ByFloat > 0; byFloat != tc.byFloat {
 			t.Errorf("requests of %v at %d endpoints: by float %v, want %v", tc.takes, len(tc.endpoints), byFloat, tc.byFloat)
+		}
+	}
+}
+
+// TestPermitsAreOfUse: a replica keeps permits where its requests go by them, and none where
+// its band asks the ledger for each.
+func TestPermitsAreOfUse(t *testing.T) {
+	remembers, err := fairness.NewLAS("las", time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tc := range []struct {
+		policy policies.FairnessPolicy
+		some   bool
+	}{{fairness.NewRoundRobin("rr"), true}, {remembers, false}} {
+		now := time.Unix(1_800_000_000, 0)
+		c, ledger, exchange := oneReplica(&now, tc.policy)
+		c.SetPool(now, core.Pool{Endpoints: 1, Limit: 100})
+		for seq := uint64(1); seq < 40; seq++ {
+			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
+			exchange()
+			now = now.Add(20 * time.Millisecond)
+			c.Release(now, seq, core.Usage{})
+			exchange()
+		}
+		now = now.Add(250 * time.Millisecond) // what ended is said by then
+		exchange()
+		if held, _, _ := ledger.Held("me", 1); held > 0 != tc.some {
+			t.Errorf("%v: %d permits are kept while nothing is in flight, want some: %v", tc.policy.TypedName(), held, tc.some)
 		}
 	}
 }
