@@ -194,6 +194,9 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	}
 	bs.queues.set.LearnOthers(r.Queued-mine, r.QueuedBytes-mineBytes)
 	bs.totals = Totals{InFlight: r.InFlight, Queued: r.Queued, QueuedBytes: r.QueuedBytes, Members: r.Members}
+	if r.Recovering { // the others are there, and have not registered yet
+		bs.totals.Members = max(members, r.Members)
+	}
 	lost := len(bs.lostToLedger) + len(r.Lost)
 	bs.lostToLedger, bs.lostAt, bs.recovering = append(bs.lostToLedger[:0], r.Lost...), now, r.Recovering
 	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != r.Members || lost > 0) && bs.relimit(now) {

@@ -10,11 +10,18 @@ import (
 
 // begin starts a generation, in recovery: whatever the replicas stated is forgotten, but
 // for what they held until they say so themselves, and the flows' counters are kept.
+//
+// It waits for as many as had leases, and as a recovery that was under way waited for: those
+// who register first may not know of the others.
 func (l *Ledger) begin(now time.Time) {
+	expected := len(l.replicas)
+	if l.recovering {
+		expected = max(expected, l.expected)
+	}
 	l.lose(slices.Clone(l.replicas), now)
 	l.offers = make(map[policies.TicketID]*offer)
 	l.generation = max(l.generation+1, uint64(now.UnixMicro()))
-	l.recovering, l.recovered, l.expected = true, now.Add(l.cfg.Recovery), 0
+	l.recovering, l.recovered, l.expected = true, now.Add(l.cfg.Recovery), expected
 }
 
 // expire takes the leases that ran out, and forgets the lost whose time is over.

@@ -46,6 +46,29 @@ func recoveryWaits(t *testing.T, l store.Ledger, clock *Clock) {
 	want(t, "after it", a.grants(), "f/2")
 }
 
+// recoveryWaitsForLeases: a new generation waits for all that had a lease in the one before,
+// and one that begins in its recovery still does, whatever those know who register first.
+func recoveryWaitsForLeases(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newPair(t, l, 4)
+	a.turn(nil)
+	b.turn(nil)
+	b.bands[0].InFlight = 4
+	b.turn(nil)
+	a.members = 1
+	for n := range 2 {
+		a.number, a.answered = a.number+7, a.number+7 // as if the ledger had forgotten turns
+		a.turn(nil)
+		if r := a.turn(offers(a.offer(n, "f", 0))); !r.Recovering {
+			t.Errorf("generation %d does not wait for b", n+2)
+		}
+	}
+	want(t, "before b has said what it has", a.grants(), "")
+	b.turn(nil)
+	b.turn(nil)
+	a.turn(nil)
+	want(t, "the pool is full of what b has", a.grants(), "")
+}
+
 func allForgotten(t *testing.T, l store.Ledger, clock *Clock) {
 	a, b := newPair(t, l, 4)
 	a.turn(nil)

@@ -59,6 +59,7 @@ func Run(t *testing.T, factory Factory) {
 		{"IngressWithoutLease", ingressWithoutLease},
 		{"RolledBack", rolledBack},
 		{"RecoveryWaitsForMembers", recoveryWaits},
+		{"RecoveryWaitsForWhoHadALease", recoveryWaitsForLeases},
 		{"AllForgottenBeginsAnew", allForgotten},
 		{"AloneBeginsAnew", aloneBeginsAnew},
 		{"NewGenerationKeepsCounters", generationKeepsCounters},

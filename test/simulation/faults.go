@@ -27,9 +27,11 @@ const (
 	Rumour    Fault = "rumour"     // gossip takes a live replica for dead
 	Scale     Fault = "scale"      // a replica leaves in good order and comes back
 	Strangers Fault = "strangers"  // who is no replica gossips
+	Damage    Fault = "damage"     // what the ledger keeps is changed by others
 )
 
-// Faults lists those that happen to any fleet. Stop is for those whose requests take long.
+// Faults lists those that happen to any fleet. Stop is for those whose requests take long,
+// Damage for those that Config.Damage is given for.
 var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale, Strangers}
 
 // Break breaks the fleet on purpose, to prove that a check can fail.
@@ -88,6 +90,8 @@ func (f *fleet) plan(x Fault) {
 			f.ledger.Wipe()
 			clear(f.holders)
 		}
+	case Damage:
+		begin = func() { f.damage(); f.after(f.upTo(soon), "", f.damageAgain) }
 	case Rollback:
 		f.recording = true
 		back := f.upTo(2 * time.Second)
@@ -130,6 +134,23 @@ func (f *fleet) plan(x Fault) {
 		begin()
 		f.fault(x)
 	})
+}
+
+// damage damages what the ledger keeps.
+func (f *fleet) damage() {
+	f.forgetStopped()
+	f.log = append(f.log, fmt.Sprintf("%v %s", f.now.Sub(f.began), f.cfg.Damage(f.rng)))
+}
+
+// soon is so little time that a ledger which began anew may not have heard of all replicas.
+const soon = 15 * time.Millisecond
+
+// damageAgain does it every other time.
+func (f *fleet) damageAgain() {
+	if f.rng.IntN(2) == 0 {
+		f.damage()
+		f.fault(Damage)
+	}
 }
 
 // forgetStopped notes which requests the ledger forgets for good, since their replica

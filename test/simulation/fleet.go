@@ -10,7 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
-	"github.com/weirflow/weir/store/memory"
+	"github.com/weirflow/weir/store"
 )
 
 // Config describes a run.
@@ -45,8 +45,22 @@ type Config struct {
 	// Fresh is how many requests come under ids that were never seen, one under each, for
 	// every request that the pool can take.
 	Fresh float64
+	// Apart: the replicas do not gossip, and each knows of the others by the ledger alone.
+	Apart bool
+	// Ledger opens a ledger that goes by that clock; without it there is one in memory, which
+	// alone can be rolled back.
+	Ledger func(clock func() time.Time) Ledger
+	// Damage is what the fault of that name does to what the ledger keeps. It returns what
+	// it did.
+	Damage func(rng *rand.Rand) string
 	// Break breaks the fleet on purpose.
 	Break Break
+}
+
+// Ledger is one that may forget everything.
+type Ledger interface {
+	store.Ledger
+	Wipe()
 }
 
 // Flow is one tenant's traffic.
@@ -56,6 +70,8 @@ type Flow struct {
 	Weight   float64
 	Clients  int // that keep a request going, at each of its replicas
 	Replicas []int
+	// Most is how many of its requests may be in flight; 0 for no limit of its own.
+	Most int64
 	// Light: its clients rest between requests, so that it wants less than its
 	// share.
 	Light bool
@@ -73,7 +89,7 @@ type fleet struct {
 	now       time.Time
 	events    eventHeap
 	order     uint64
-	ledger    *memory.Ledger
+	ledger    Ledger
 	recording bool
 	history   []applied
 	replaying time.Time

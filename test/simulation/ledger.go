@@ -15,13 +15,17 @@ type applied struct {
 	statement store.Statement
 }
 
-func (f *fleet) newLedger() *memory.Ledger {
-	return memory.New(memory.Config{Clock: func() time.Time {
+func (f *fleet) newLedger() Ledger {
+	clock := func() time.Time {
 		if !f.replaying.IsZero() {
 			return f.replaying
 		}
 		return f.now
-	}})
+	}
+	if f.cfg.Ledger != nil {
+		return f.cfg.Ledger(clock)
+	}
+	return memory.New(memory.Config{Clock: clock})
 }
 
 // record keeps a turn for a rollback that is to come.

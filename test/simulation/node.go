@@ -61,9 +61,9 @@ func (f *fleet) config(n *node) core.Config {
 	if err != nil {
 		panic(err)
 	}
-	weights := make(map[string]float64)
+	weights, limits := make(map[string]float64), make(map[string]shard.Limit)
 	for _, flow := range f.cfg.Flows {
-		weights[flow.ID] = flow.Weight
+		weights[flow.ID], limits[flow.ID] = flow.Weight, shard.Limit{MaxInFlight: flow.Most}
 	}
 	timings := core.DefaultTimings(lease)
 	timings.FloatLeast = 0 // requests are short here
@@ -72,6 +72,7 @@ func (f *fleet) config(n *node) core.Config {
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
 		Shard: shard.Config{
 			Shards: f.cfg.Shards, OffersPerBand: 32, Idle: time.Minute,
+			Limit:  func(id string) shard.Limit { return limits[id] },
 			Weight: func(k policies.FlowKey) float64 { return cmp.Or(weights[k.ID], 1) },
 			Band: func(int) shard.BandConfig {
 				return shard.BandConfig{
@@ -81,7 +82,7 @@ func (f *fleet) config(n *node) core.Config {
 			},
 		},
 		UsageLimit: static, Guaranteed: func(priority int) float64 { return f.cfg.Guaranteed[priority] }, TTL: time.Minute, NoEndpointTTL: time.Minute,
-		Timings: timings, InFleet: true,
+		Timings: timings, InFleet: !f.cfg.Apart,
 	}
 }
 
@@ -98,8 +99,10 @@ func (n *node) start() {
 	n.core.SetEndpoints(endpoints)
 	n.listen()
 	n.registered, n.holders = false, make(map[string]uint64)
-	n.ask()
-	f.gossip(n.index, true)
+	if !f.cfg.Apart {
+		n.ask()
+		f.gossip(n.index, true)
+	}
 	n.pump()
 }
 

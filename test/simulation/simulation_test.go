@@ -87,21 +87,10 @@ func TestSeeds(t *testing.T) {
 	if testing.Short() {
 		seeds = 30
 	}
-	number := func(name string) (uint64, bool) {
-		s := os.Getenv(name)
-		if s == "" {
-			return 0, false
-		}
-		n, err := strconv.ParseUint(s, 10, 64)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		return n, true
-	}
-	if n, ok := number("WEIR_SEEDS"); ok {
+	if n, ok := number(t, "WEIR_SEEDS"); ok {
 		seeds = n
 	}
-	if n, ok := number("WEIR_SEED"); ok {
+	if n, ok := number(t, "WEIR_SEED"); ok {
 		first, seeds = n, 1
 	}
 	var wg sync.WaitGroup
@@ -120,6 +109,20 @@ func TestSeeds(t *testing.T) {
 	}
 	close(next)
 	wg.Wait()
+}
+
+// number is what a variable of the environment says.
+func number(t *testing.T, name string) (n uint64, given bool) {
+	t.Helper()
+	s := os.Getenv(name)
+	if s == "" {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(s, 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n, true
 }
 
 // shortest removes faults from a failing run for as long as it still fails, and returns

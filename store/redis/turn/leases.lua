@@ -26,7 +26,7 @@ local function end_lease(r)
   call('HDEL', REPLICAS, r.id)
   call('ZREM', LEASES, r.id)
   replicas[r.id] = false
-  recount = true
+  fleet.members, recount = fleet.members - 1, true
   unlist_all(r.id)
 end
 
@@ -78,7 +78,12 @@ end
 -- Begin a generation, in recovery: whatever the replicas stated is forgotten, but for
 -- what they held until they say so themselves, and what the flows were served stays on
 -- the books.
+--
+-- It waits for as many as had leases, and as a recovery that was under way waited for: those
+-- who register first may not know of the others.
 local function begin()
+  local expected = fleet.members
+  if fleet.recovering then expected = math.max(expected, fleet.expected) end
   lose_all(call('HKEYS', REPLICAS))
   save_books()
   for _, book in pairs(books) do
@@ -92,7 +97,7 @@ local function begin()
   call('DEL', LEASES, REPLICAS, OFFERS)
   offers, moved_offers, went = {}, {}, {}
   fleet.generation = math.max(fleet.generation + 1, now)
-  fleet.recovering, fleet.recovered, fleet.expected = true, now + settings.recovery, 0
+  fleet.recovering, fleet.recovered, fleet.expected = true, now + settings.recovery, expected
   replicas, recount = {}, true
 end
 
