@@ -18,7 +18,7 @@ func (l *Ledger) begin(now time.Time) {
 	if l.recovering {
 		expected = max(expected, l.expected)
 	}
-	l.lose(slices.Clone(l.replicas), now)
+	l.lose(slices.Clone(l.replicas), now, l.cfg.Recovery)
 	l.offers = make(map[policies.TicketID]*offer)
 	l.generation = max(l.generation+1, uint64(now.UnixMicro()))
 	l.recovering, l.recovered, l.expected = true, now.Add(l.cfg.Recovery), expected
@@ -32,7 +32,7 @@ func (l *Ledger) expire(now time.Time) {
 			ended = append(ended, r)
 		}
 	}
-	l.lose(ended, now)
+	l.lose(ended, now, 0)
 	for _, r := range slices.Clone(l.lost) {
 		if !r.until.After(now) {
 			l.free(r)
@@ -60,6 +60,7 @@ func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *repl
 	}
 	if lost := named(l.lost, s.Replica); lost != nil {
 		l.free(lost) // what it states now is the truth
+		old = lost
 	}
 	r := &replica{id: s.Replica, incarnation: s.Incarnation, registered: s.Number, sent: s.ReadUpTo, seen: s.ReadUpTo}
 	if old != nil && old.incarnation == s.Incarnation {
@@ -85,7 +86,7 @@ func (l *Ledger) renew(r *replica, s *store.Statement, now time.Time) {
 	}
 	for _, id := range s.Dead {
 		if dead := l.replica(id); dead != nil && dead != r && l.silent(dead, now) && l.statedDeadByAll(dead) {
-			l.lose([]*replica{dead}, now)
+			l.lose([]*replica{dead}, now, 0)
 		}
 	}
 }

@@ -10,19 +10,22 @@ import (
 
 // lose ends the leases of replicas without proof that their requests ended: a stopped
 // process, or one that was cut off, may have them in flight still. What they held stays
-// counted until there is evidence, or until so much time has passed that they cannot.
-func (l *Ledger) lose(replicas []*replica, now time.Time) {
+// counted until there is evidence, or until so much time has passed that they cannot, and
+// that begins once they can let no more go by what they were given before: meanwhile from
+// now. Which settlements of theirs were applied is known for as long: they may not have
+// heard.
+func (l *Ledger) lose(replicas []*replica, now time.Time, meanwhile time.Duration) {
 	if len(replicas) == 0 {
 		return
 	}
 	longest := l.longest()
 	for _, r := range replicas {
 		l.end(r, now)
-		if r.held == 0 {
+		if r.held == 0 && r.batch == 0 {
 			l.free(r)
 			continue
 		}
-		r.until = now.Add(l.lastOf(r, longest))
+		r.until = now.Add(meanwhile + l.lastOf(r, longest))
 		insert(&l.lost, r)
 	}
 }
@@ -38,7 +41,7 @@ func (l *Ledger) longest() (longest time.Duration) {
 // lastOf is for how long a replica that is lost now counts, given the longest request of
 // any. None of its own may have ended because they take longer than all others.
 func (l *Ledger) lastOf(r *replica, longest time.Duration) time.Duration {
-	if r.longest == 0 {
+	if r.longest == 0 || r.held == 0 {
 		return l.cfg.KeepLost
 	}
 	return min(store.LostFactor*longest, l.cfg.KeepLost)
@@ -59,6 +62,9 @@ func (l *Ledger) free(r *replica) {
 // nameLost fills in what the lost count for.
 func (l *Ledger) nameLost(reply *store.Reply, now time.Time) {
 	for _, r := range l.lost {
+		if r.held == 0 {
+			continue
+		}
 		reply.Lost = append(reply.Lost, store.Lost{Replica: r.id, Held: r.held, For: r.until.Sub(now)})
 	}
 }

@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -146,6 +148,54 @@ func settledOnce(t *testing.T, l store.Ledger, _ *Clock) {
 	reply := a.turn(offers(a.offer(3, "f", 0)))
 	if len(reply.Messages) == 0 || reply.Messages[len(reply.Messages)-1].Counter != 7 {
 		t.Errorf("the flow's counter after charges of 3 and one settlement of 4: %+v", reply.Messages)
+	}
+}
+
+// settledOnceOverALoss: a replica does not know whether a batch was applied, and its lease
+// ends, or a generation, before it can say so again.
+func settledOnceOverALoss(t *testing.T, l store.Ledger, clock *Clock) {
+	for n, forget := range []func(a, b *party){
+		func(_, b *party) {
+			for range 2 {
+				clock.Advance(Lease/2 + time.Millisecond)
+				b.turn(nil)
+			}
+		},
+		func(_, b *party) {
+			b.register = true
+			b.turn(func(s *store.Statement) { s.Alone = true })
+		},
+	} {
+		a, b := newParty(t, l, fmt.Sprint("a", n), counting(0, 1)), newParty(t, l, fmt.Sprint("b", n), counting(0, 1))
+		flow := fmt.Sprint("f", n)
+		b.turn(nil)
+		a.turn(offers(a.offer(1, flow, 0)))
+		a.finish(1)
+		s := a.statement(func(s *store.Statement) {
+			s.Settlements = []store.Settlement{{Flow: flow, Policy: "fair", Delta: 4, Counter: 1}}
+		})
+		if _, err := l.Turn(context.Background(), s); err != nil { // the reply is lost
+			t.Fatal(err)
+		}
+		forget(a, b)
+		if r := a.turn(nil); r.Status != store.Register {
+			t.Fatalf("status %v, want register", r.Status)
+		}
+		r := a.turn(func(again *store.Statement) {
+			again.Settlements, a.batch = s.Settlements, a.batch-1
+			again.Offers = []store.Offer{a.offer(2, flow, 0)}
+		})
+		if len(r.Lost) > 0 {
+			t.Errorf("lost: %+v, and nobody held anything", r.Lost)
+		}
+		b.turn(nil)
+		messages := append(slices.Clone(r.Messages), a.turn(nil).Messages...)
+		if len(messages) == 0 || messages[len(messages)-1].Counter != 6 {
+			t.Errorf("the flow's counter after charges of 2 and one settlement of 4: %+v", messages)
+		}
+		a.finish(1)
+		a.turn(func(s *store.Statement) { s.Leave = true })
+		b.turn(func(s *store.Statement) { s.Leave = true })
 	}
 }
 

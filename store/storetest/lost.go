@@ -126,6 +126,24 @@ func lostInNewGeneration(t *testing.T, l store.Ledger, clock *Clock) {
 	want(t, "its process has ended", b.grants(), "g/1")
 }
 
+// lostFloatInNewGeneration: until it hears of the new generation, a replica lets requests go
+// by float that it was given before, and these take as long as any.
+func lostFloatInNewGeneration(t *testing.T, l store.Ledger, clock *Clock) {
+	const longest = 100 * time.Millisecond
+	a, b := newPair(t, l, 4)
+	takes := func(s *store.Statement) { s.Longest = longest }
+	a.turn(takes)
+	b.turn(takes)
+	a.turn(func(s *store.Statement) { s.Longest, s.WantFloat = longest, 2 })
+	b.answered, b.number = b.number+7, b.number+7 // as if the ledger had forgotten turns
+	b.turn(takes)
+	clock.Advance(Recovery - time.Millisecond)
+	r := b.turn(takes)
+	if lost := []store.Lost{{Replica: "a", Held: 2, For: store.LostFactor*longest + time.Millisecond}}; !slices.Equal(r.Lost, lost) {
+		t.Errorf("lost: %+v, want %+v", r.Lost, lost)
+	}
+}
+
 func lostElsewhere(t *testing.T, l store.Ledger, clock *Clock) {
 	const x, y = "10.0.0.1:80", "10.0.0.2:80"
 	a, b := newParty(t, l, "a", counting(0, 9)), newParty(t, l, "b", counting(0, 9))

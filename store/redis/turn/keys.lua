@@ -9,7 +9,7 @@
 --   base                 hash  the fleet's state
 --   base:leases          zset  replicas by when their leases end
 --   base:replicas        hash  id -> record of every replica with a lease
---   base:lost            hash  id -> record of every replica without one whose requests may be in flight still
+--   base:lost            hash  id -> record of every replica without one that may come back, and whose requests may be in flight still
 --   base:books           hash  book -> record
 --   base:bands           hash  priority -> record
 --   base:offers          hash  ticket -> record; granted ones until their owner has read so

@@ -47,13 +47,16 @@ end
 
 -- End the leases of those replicas without proof that their requests ended: a stopped
 -- process, or one that was cut off, may have them in flight still. What they held stays
--- counted until there is evidence, or until so much time has passed that they cannot.
+-- counted until there is evidence, or until so much time has passed that they cannot, and
+-- that begins once they can let no more go by what they were given before: meanwhile from
+-- now. Which settlements of theirs were applied is known for as long: they may not have
+-- heard.
 -- It is done in the order of their ids: the sums that charges are taken off round alike
 -- wherever the same history is told.
-local function lose_all(ids)
+local function lose_all(ids, meanwhile)
   local longest = 0
   for _, r in pairs(every_replica()) do longest = math.max(longest, r and r.longest or 0) end
-  local ends = now + math.min(LOST_FACTOR * longest, settings.keep_lost)
+  local ends = now + meanwhile + math.min(LOST_FACTOR * longest, settings.keep_lost)
   table.sort(ids)
   for _, id in ipairs(ids) do
     local r = replica(id)
@@ -62,12 +65,12 @@ local function lose_all(ids)
     else
       local held = held_by(r)
       end_lease(r)
-      if held == 0 then
+      if held == 0 and r.batch == 0 then
         free_held(id)
       else
         -- None of its requests may have ended because they take longer than all others.
-        local last = r.longest > 0 and ends or now + settings.keep_lost
-        lost[id], fleet.lost = { incarnation = r.incarnation, held = held, ends = last }, fleet.lost + 1
+        local last = r.longest > 0 and held > 0 and ends or now + meanwhile + settings.keep_lost
+        lost[id], fleet.lost = { incarnation = r.incarnation, held = held, ends = last, batch = r.batch }, fleet.lost + 1
         call('HSET', LOST, id, write_lost(lost[id]))
         expire(LOST)
       end
@@ -84,7 +87,7 @@ end
 local function begin()
   local expected = fleet.members
   if fleet.recovering then expected = math.max(expected, fleet.expected) end
-  lose_all(call('HKEYS', REPLICAS))
+  lose_all(call('HKEYS', REPLICAS), settings.recovery)
   save_books()
   for _, book in pairs(books) do
     for _, flow in ipairs(call('HKEYS', book.count)) do

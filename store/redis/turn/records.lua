@@ -48,16 +48,17 @@ end
 
 -- A lost replica, and until when what it held counts.
 local function write_lost(r)
-  return concat({ r.incarnation, exact(r.held), exact(r.ends) }, FIELD)
+  return concat({ r.incarnation, exact(r.held), exact(r.ends), exact(r.batch) }, FIELD)
 end
-local LOST_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)$'
+local LOST_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_lost(s)
-  local incarnation, held, ends = match(s, LOST_RECORD)
-  held, ends =
-    tonumber(held), tonumber(ends)
+  local incarnation, held, ends, batch = match(s, LOST_RECORD)
+  held, ends, batch =
+    tonumber(held), tonumber(ends), tonumber(batch)
   if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and held and held >= 0 and
-    held < LARGEST and ends and ends >= 0 and ends < LARGEST) then damaged('lost', s) end
-  return { incarnation = incarnation, held = held, ends = ends }
+    held < LARGEST and ends and ends >= 0 and ends < LARGEST and batch and batch >= 0 and
+    batch < LARGEST) then damaged('lost', s) end
+  return { incarnation = incarnation, held = held, ends = ends, batch = batch }
 end
 
 -- A band's totals, of a replica or of the fleet.

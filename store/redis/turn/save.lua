@@ -56,7 +56,9 @@ local function answer(status, r)
     if band.queued > 0 and (not lowest or priority < lowest) then lowest = priority end
   end
   reply.lowest = lowest or 0
-  for id, l in pairs(lost) do insert(reply.lost, { replica = id, held = l.held, left = l.ends - now }) end
+  for id, l in pairs(lost) do
+    if l.held > 0 then insert(reply.lost, { replica = id, held = l.held, left = l.ends - now }) end
+  end
   table.sort(reply.lost, function(a, b) return a.replica < b.replica end)
   reply.messages = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
   return reply

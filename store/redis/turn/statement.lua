@@ -16,7 +16,7 @@ if #ended > 0 then
     if tonumber(ended[i + 1]) < now - 86400e6 then damaged('lease', ended[i]) end -- its key would be gone
     insert(ids, ended[i])
   end
-  lose_all(ids)
+  lose_all(ids, 0)
 end
 for id, r in pairs(lost) do
   if r.ends <= now then free_held(id) end
@@ -74,7 +74,8 @@ if stated.register and stated.alone and stated.generation == fleet.generation th
   me = nil
 end
 if stated.register then
-  local applied = me and me.incarnation == stated.incarnation and me.batch or 0
+  local before = me or lost[my_id]
+  local applied = before and before.incarnation == stated.incarnation and before.batch or 0
   if me then end_lease(me) end
   -- What it states now is the truth, and what is left of a record that is not there would
   -- be taken for this one's.
@@ -107,7 +108,7 @@ for _, run in ipairs(stated.ended) do
   if gone and gone.incarnation <= run.incarnation then free_held(run.replica) end
 end
 for _, id in ipairs(stated.dead) do
-  if is_silent(id) and replica(id) and stated_dead_by_all(id) then lose_all({ id }) end
+  if is_silent(id) and replica(id) and stated_dead_by_all(id) then lose_all({ id }, 0) end
 end
 
 order.remember_counted(me)

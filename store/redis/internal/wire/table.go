@@ -53,7 +53,7 @@ const Meaning = 1
 var Keys = []Key{
 	{"leases", "zset", "", "replicas by when their leases end"},
 	{"replicas", "hash", "", "id -> record of every replica with a lease"},
-	{"lost", "hash", "", "id -> record of every replica without one whose requests may be in flight still"},
+	{"lost", "hash", "", "id -> record of every replica without one that may come back, and whose requests may be in flight still"},
 	{"books", "hash", "", "book -> record"},
 	{"bands", "hash", "", "priority -> record"},
 	{"offers", "hash", "", "ticket -> record; granted ones until their owner has read so"},
@@ -169,6 +169,7 @@ var Lost = Record{Name: "lost", Doc: "A lost replica, and until when what it hel
 	{Name: "incarnation", Kind: Padded},
 	{Name: "held", Kind: Count},
 	{Name: "ends", Kind: Count},
+	{Name: "batch", Kind: Count}, // of settlements, the last one applied
 }}
 
 // Book is a band's account under one policy.
