@@ -21,6 +21,7 @@ type driver struct {
 	options *options
 	core    *core.Core
 	ledger  store.Ledger
+	clock   clock // of the loop alone
 
 	mu       sync.Mutex
 	inbox    []event
@@ -50,7 +51,7 @@ type driver struct {
 
 func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 	ctx, cancelFunc := context.WithCancel(context.Background())
-	d.core, d.ledger, d.options, d.revocable = c, ledger, o, make(map[uint64]chan struct{})
+	d.core, d.ledger, d.options, d.clock, d.revocable = c, ledger, o, clock{read: o.readClock, most: o.lease}, make(map[uint64]chan struct{})
 	d.kick, d.stopped, d.cancel = make(chan struct{}, 1), make(chan struct{}), cancelFunc
 	if !store.IsInline(ledger) {
 		d.statements = make(chan *store.Statement, 1)
@@ -80,7 +81,7 @@ func (d *driver) loop(ctx context.Context) {
 	defer timer.Stop()
 	var batch []event
 	for {
-		now := time.Now()
+		now := d.clock.now()
 		for i := range batch {
 			batch[i].do(d, now, &batch[i])
 		}
@@ -101,7 +102,7 @@ func (d *driver) loop(ctx context.Context) {
 			d.decide(d.core.Ready(now).Decisions)
 			return
 		}
-		timer.Reset(time.Until(next))
+		timer.Reset(next.Sub(d.clock.now()))
 		select {
 		case <-d.kick:
 		case <-timer.C:

@@ -39,6 +39,7 @@ type options struct {
 	shard                     shard.Config
 	defaultBand, negativeBand shard.BandConfig
 	bands                     map[int]shard.BandConfig
+	readClock                 func() (steady, wall time.Time) // in tests
 }
 
 // WithReplica names this replica; "weir" by default. The name must be unique
@@ -168,8 +169,9 @@ func newOptions(opts []Option) (options, error) {
 		ttl: time.Minute, noEndpointTTL: time.Minute,
 		lease: 3 * time.Second, waitingTurn: 25 * time.Millisecond,
 		turnTimeout: 500 * time.Millisecond, outageAfter: 500 * time.Millisecond,
-		shard: shard.Config{Shards: shard.Count, OffersPerBand: 32, Idle: 5 * time.Minute},
-		bands: make(map[int]shard.BandConfig),
+		shard:     shard.Config{Shards: shard.Count, OffersPerBand: 32, Idle: 5 * time.Minute},
+		bands:     make(map[int]shard.BandConfig),
+		readClock: readClock,
 	}
 	for _, opt := range opts {
 		opt(&o)
