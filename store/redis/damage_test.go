@@ -24,8 +24,9 @@ func TestDamageBeginsAnEpoch(t *testing.T) {
 		{"incarnation", ":replicas", "a", "a\x1fx" + strings.Repeat("\x1f0", 6) + "\x1f\x1f\x1f0\x1f"},
 		{"book", ":books", "0:4:fair", "inf"},
 		{"flag of a book", ":books", "0:4:fair", "0\x1f0\x1f0\x1fx\x1f0\x1f0\x1ffair\x1f0\x1f0"},
-		{"band", ":bands", "0", ""},
-		{"another type", ":leases", "", ""},
+		{"band", ":bands", "0", "x"},
+		{"another type", ":leases", "", "x"},
+		{"no replicas", ":replicas", "", ""},
 	} {
 		t.Run(c.what, func(t *testing.T) {
 			server, clock := miniredis.RunT(t), storetest.NewClock()
@@ -38,8 +39,12 @@ func TestDamageBeginsAnEpoch(t *testing.T) {
 			before := baseOf(server, l)
 			if c.field == "" {
 				server.Del(before + c.key)
-				_ = server.Set(before+c.key, "x")
-			} else {
+			}
+			switch {
+			case c.value == "":
+			case c.field == "":
+				_ = server.Set(before+c.key, c.value)
+			default:
 				server.HSet(before+c.key, c.field, c.value)
 			}
 			s.Number, s.Answered, s.Generation, s.Register = 2, 1, r.Generation, false

@@ -90,6 +90,7 @@ if stated.register then
   replicas[my_id], unread, recount = me, {}, true
 elseif not known then
   if stated.generation == fleet.generation and call('HLEN', REPLICAS) == 0 then
+    if call('ZCARD', LEASES) > 0 then damaged('replicas', 'none') end -- their loads are there yet
     begin() -- everyone was forgotten, and what they hold with them
   end
   return finish(REGISTER)
