@@ -9,7 +9,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "803ad4d0"
+const ledgerFormat = "af177e75"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {

@@ -219,6 +219,26 @@ func settlementMoves(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "f moved up again", a.grants(), "f/2")
 }
 
+// refundsDecay has a book whose numbers are far below zero in its own terms, and are not for
+// what service counts by then.
+func refundsDecay(t *testing.T, l store.Ledger, clock *Clock) {
+	band := counting(0, 1)
+	band.LiftsIdle, band.HalfLife = false, time.Second
+	a := newParty(t, l, "a", band)
+	a.turn(offers(a.offer(1, "waits", 0)))
+	a.turn(offers(a.offer(2, "waits", 1)))
+	for range 200 { // half-lives
+		clock.Advance(time.Second)
+		a.turn(nil)
+	}
+	a.turn(func(s *store.Statement) {
+		s.Settlements = []store.Settlement{{Flow: "f", Policy: "fair", Counter: 10, Delta: -3, Weight: 1, Last: 1}}
+	})
+	if r := a.turn(nil); r.Bands[0].Level >= 0 {
+		t.Errorf("the level is %g after a refund of 3, want less than 0", r.Bands[0].Level)
+	}
+}
+
 func serviceDecays(t *testing.T, l store.Ledger, clock *Clock) {
 	band := counting(0, 1)
 	band.LiftsIdle, band.HalfLife = false, time.Second

@@ -66,6 +66,7 @@ func Run(t *testing.T, factory Factory) {
 		{"AloneBeginsAnew", aloneBeginsAnew},
 		{"NewGenerationKeepsCounters", generationKeepsCounters},
 		{"ServiceDecays", serviceDecays},
+		{"RefundsDecay", refundsDecay},
 		{"RevokesJustEnough", revokes},
 		{"RegisteringRestoresTheBook", registeringRestores},
 		{"TwoPoliciesTakeTurns", twoPolicies},

@@ -166,7 +166,7 @@ func TestDamage(t *testing.T) {
 	if len(kinds) < 18 {
 		t.Fatalf("there are keys of these kinds only: %v", kinds)
 	}
-	first, seeds := uint64(1), uint64(6)
+	first, seeds := uint64(15), uint64(6)
 	if testing.Short() {
 		seeds = 2
 	}

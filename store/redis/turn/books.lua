@@ -12,7 +12,7 @@ local function lay_out(name, book)
   book.counters = {} -- those read or written so far; false where there is none
   book.unsaved = {}  -- flow -> counter, those of them to be written
   rescale(book)
-  if book.counts and math.max(book.v, book.level) > MOST * book.scale then damaged('book', name) end
+  if book.counts and math.max(math.abs(book.v), math.abs(book.level)) > MOST * book.scale then damaged('book', name) end
 end
 
 local flat = call('HGETALL', BOOKS)

@@ -130,11 +130,10 @@ local function read_book(s)
   local v, level, weight, counts, lifts, priority, policy, half_life, origin = match(s, BOOK_RECORD)
   v, level, weight, priority, half_life, origin =
     tonumber(v), tonumber(level), tonumber(weight), tonumber(priority), tonumber(half_life), tonumber(origin)
-  if not (v and v > -MOST and v < FARTHEST and level and level > -MOST and level < FARTHEST and weight and
-    weight > -MOST and weight < FARTHEST and (counts == '0' or counts == '1') and
-    (lifts == '0' or lifts == '1') and priority and priority > -LARGEST and priority < LARGEST and
-    half_life and half_life >= 0 and half_life < LARGEST and origin and origin >= 0 and
-    origin < LARGEST) then damaged('book', s) end
+  if not (is_finite(v) and is_finite(level) and weight and weight > -MOST and weight < FARTHEST and
+    (counts == '0' or counts == '1') and (lifts == '0' or lifts == '1') and priority and
+    priority > -LARGEST and priority < LARGEST and half_life and half_life >= 0 and half_life < LARGEST and
+    origin and origin >= 0 and origin < LARGEST) then damaged('book', s) end
   return { v = v, level = level, weight = weight, counts = counts == '1', lifts = lifts == '1',
     priority = priority, policy = policy, half_life = half_life, origin = origin }
 end

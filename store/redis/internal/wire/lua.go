@@ -186,6 +186,8 @@ func (w *writer) parse(all []Field, otherwise string) {
 			checks = append(checks, value, value+" > -LARGEST", value+" < LARGEST")
 		case Float:
 			checks = append(checks, value, value+" > -MOST", value+" < FARTHEST")
+		case Scaled:
+			checks = append(checks, "is_finite("+value+")")
 		case Padded:
 			checks = append(checks, value, "#"+value+" == 20", "not match("+value+", '%D')")
 			continue
@@ -223,7 +225,7 @@ func table(all []Field) []string {
 // asText is how the script writes a field of a record.
 func asText(f *Field, value string) string {
 	switch f.Kind {
-	case Int, Count, Float:
+	case Int, Count, Float, Scaled:
 		return "exact(" + value + ")"
 	case Flag:
 		return "flag(" + value + ")"

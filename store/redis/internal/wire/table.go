@@ -11,6 +11,7 @@ const (
 	Count                 // an integer that is not negative
 	Micros                // a duration, in microseconds
 	Float                 // a finite number, not far below zero
+	Scaled                // one in a book's own terms: how far it is from zero depends on the book's scale
 	FloatText             // one that the script copies more often than it reckons with it
 	Flag                  // 0 or 1
 	Ticket                // a ticket's id, in hexadecimal that sorts as the ids compare
@@ -174,8 +175,8 @@ var Lost = Record{Name: "lost", Doc: "A lost replica, and until when what it hel
 
 // Book is a band's account under one policy.
 var Book = Record{Name: "book", Doc: "A band's account under one policy.", Fields: []Field{
-	{Name: "v", Kind: Float},
-	{Name: "level", Kind: Float},  // where flows begin that it does not know
+	{Name: "v", Kind: Scaled},
+	{Name: "level", Kind: Scaled}, // where flows begin that it does not know
 	{Name: "weight", Kind: Float}, // of the flows that wait, together
 	{Name: "counts", Kind: Flag},
 	{Name: "lifts", Kind: Flag},
