@@ -16,6 +16,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -108,7 +109,10 @@ func startWorld(t *testing.T, url string) *world {
 		if err != nil {
 			t.Fatal(err)
 		}
+		// Who does not gossip cannot tell the others to leave it its share of the limit when
+		// its turns time out, as they do where the machine has no time for them.
 		c, err := controller.NewController(l, controller.WithReplica(fmt.Sprint("r", i)), controller.WithTTL(0, 0),
+			controller.WithStoreOutage(core.Hold, 500*time.Millisecond),
 			controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}), controller.WithSaturationDetector(detector),
 			controller.WithLimits(func(id string) shard.Limit {
 				if id == "flow-0" {
