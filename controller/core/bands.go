@@ -199,7 +199,7 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	}
 	lost := len(bs.lostToLedger) + len(r.Lost)
 	bs.lostToLedger, bs.lostAt, bs.recovering = append(bs.lostToLedger[:0], r.Lost...), now, r.Recovering
-	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != r.Members || lost > 0) && bs.relimit(now) {
+	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != bs.totals.Members || lost > 0) && bs.relimit(now) {
 		bs.agenda.due = true
 	}
 }

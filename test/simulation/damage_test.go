@@ -166,16 +166,7 @@ func TestDamage(t *testing.T) {
 	if len(kinds) < 18 {
 		t.Fatalf("there are keys of these kinds only: %v", kinds)
 	}
-	first, seeds := uint64(15), uint64(6)
-	if testing.Short() {
-		seeds = 2
-	}
-	if n, ok := number(t, "WEIR_SEEDS"); ok {
-		seeds = n
-	}
-	if n, ok := number(t, "WEIR_SEED"); ok {
-		first, seeds = n, 1
-	}
+	first, seeds := seedsOf(t, 15, 6, 2)
 	for seed := first; seed < first+seeds; seed++ {
 		kind := kinds[seed%uint64(len(kinds))]
 		run(damaged(seed), func(*onRedis) {}, func(l *onRedis, rng *rand.Rand) string {

@@ -81,18 +81,25 @@ func (c *Config) calm(rng *rand.Rand) {
 	}
 }
 
-// TestSeeds runs many seeds; WEIR_SEEDS says how many, WEIR_SEED runs one.
-func TestSeeds(t *testing.T) {
-	first, seeds := uint64(0), uint64(1000)
-	if testing.Short() {
-		seeds = 30
+// seedsOf returns which seeds a test runs: so many from the first on, few with -short, as
+// many as WEIR_SEEDS says, or the one that WEIR_SEED names.
+func seedsOf(t *testing.T, first, seeds, few uint64) (from, count uint64) {
+	t.Helper()
+	if n, ok := number(t, "WEIR_SEED"); ok {
+		return n, 1
 	}
 	if n, ok := number(t, "WEIR_SEEDS"); ok {
-		seeds = n
+		return first, n
 	}
-	if n, ok := number(t, "WEIR_SEED"); ok {
-		first, seeds = n, 1
+	if testing.Short() {
+		return first, few
 	}
+	return first, seeds
+}
+
+// TestSeeds runs many seeds; WEIR_SEEDS says how many, WEIR_SEED runs one.
+func TestSeeds(t *testing.T) {
+	first, seeds := seedsOf(t, 0, 1000, 30)
 	var wg sync.WaitGroup
 	next := make(chan uint64)
 	for range 2 {
