@@ -1,10 +1,10 @@
 package config
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -22,21 +22,45 @@ type Adoption struct {
 	Picker, Weir []byte
 	// Kept are the types of the plug-ins that only the picker keeps, sorted.
 	Kept []string
+	// Unnamed is set where nothing says who chooses endpoints: AssumedPicker stands in its
+	// place.
+	Unnamed bool
+	// Unlocated is set where nothing says where the model servers are; then Weir's file does
+	// not, either.
+	Unlocated bool
 }
 
-// Adopt splits a file. The options' flags say which picker there is and where endpoints come
-// from; the file that results for Weir names the picker, and the endpoints are left to flags.
-// The error, if any, is Problems.
+// AssumedPicker is the address of the picker where neither a file nor a flag has one.
+const AssumedPicker = "epp:9002"
+
+// Adopt splits a file. What the options' flags say is written into the file that results for
+// Weir. The error, if any, is Problems.
 func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
+	a := &Adoption{}
+	given := maps.Clone(o.Flags)
+	if given == nil {
+		given = make(map[string][]string)
+	}
+	if a.Unnamed = !namesChooser(data, given); a.Unnamed {
+		given["picker"] = []string{AssumedPicker}
+	}
+	o.Flags = given
 	plan, warnings, err := Parse(data, o)
+	var problems Problems
+	if errors.As(err, &problems) && slices.ContainsFunc(problems, func(p Problem) bool { return p.Path == "weir.endpoints" }) {
+		a.Unlocated = true
+		o.Flags = maps.Clone(given)
+		o.Flags["upstream"] = []string{"http://127.0.0.1:8000"} // to have all else judged
+		plan, warnings, err = Parse(data, o)
+	}
 	if err != nil {
 		return nil, warnings, err
 	}
+	a.Plan = plan
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, warnings, fmt.Errorf("read the file again: %w", err)
 	}
-	a := &Adoption{Plan: plan}
 	b := plan.from
 	types := make(map[string]bool)
 	flowControl := func(plugin *yaml.Node) bool { return b.isFlowControl(fieldOf(plugin, "type")) }
@@ -54,7 +78,7 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 		},
 	})
 	ours := filtered(root, map[string]func(*yaml.Node) *yaml.Node{
-		"schedulingProfiles": drop, "requestHandler": drop, "parser": drop, "featureGates": drop, "weir": drop,
+		"schedulingProfiles": drop, "requestHandler": drop, "parser": drop, "featureGates": drop,
 		"dataLayer": func(n *yaml.Node) *yaml.Node {
 			return nonEmpty(filtered(n, map[string]func(*yaml.Node) *yaml.Node{"sources": drop, "injectDefaults": drop, "crossReplica": drop, "peerDiscovery": drop}))
 		},
@@ -69,21 +93,75 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 		},
 	})
 	a.Kept = slices.Sorted(maps.Keys(types))
-	own := valueOf(root, "weir")
-	if own == nil {
-		own = &yaml.Node{}
-		if err := own.Encode(map[string]any{"extProc": map[string]any{
-			"listen": plan.File.Weir.ExtProc.Listen, "picker": map[string]any{"addresses": plan.File.Weir.ExtProc.Picker.Addresses},
-		}}); err != nil {
-			return nil, warnings, fmt.Errorf("write the picker's address: %w", err)
-		}
+	if err := b.writeFlags(ours, given); err != nil {
+		return nil, warnings, err
 	}
-	ours.Content = append(ours.Content, &yaml.Node{Kind: yaml.ScalarNode, Value: "weir"}, own)
 	if a.Picker, err = asText(theirs); err != nil {
 		return nil, warnings, err
 	}
 	a.Weir, err = asText(ours)
 	return a, warnings, err
+}
+
+// namesChooser reports whether a file or a flag says who chooses endpoints. A file that cannot
+// be read is for others to complain of.
+func namesChooser(data []byte, given map[string][]string) bool {
+	if given["picker"] != nil || given["admission-only"] != nil {
+		return true
+	}
+	var f struct {
+		Weir struct {
+			ExtProc struct {
+				Picker        struct{ Addresses []string }
+				AdmissionOnly bool `yaml:"admissionOnly"`
+			} `yaml:"extProc"`
+		}
+	}
+	_ = yaml.Unmarshal(data, &f)
+	return len(f.Weir.ExtProc.Picker.Addresses) > 0 || f.Weir.ExtProc.AdmissionOnly
+}
+
+// writeFlags writes what flags say into a file, in place of what that says.
+func (b *builder) writeFlags(file *yaml.Node, given map[string][]string) error {
+	paths := []string{"weir.extProc.listen"} // which a picker asks for
+	for _, f := range flags {
+		if given[f.Name] == nil {
+			continue
+		}
+		for _, path := range f.paths {
+			head, _, _ := strings.Cut(path, "[]")
+			if head == maxConcurrency {
+				paths = append(paths, "plugins", "flowControl.saturationDetector")
+				remove(file, "saturationDetector")
+			} else {
+				paths = append(paths, head)
+			}
+		}
+	}
+	if slices.ContainsFunc(paths, func(p string) bool { return slices.Contains(endpointPlaces, p) }) {
+		for _, place := range append(endpointPlaces, "weir.discovery.once", "dataLayer.discovery") {
+			remove(file, place)
+		}
+	}
+	for _, path := range paths {
+		_, value := fieldAt(reflect.ValueOf(b.file).Elem(), path)
+		if !value.IsValid() {
+			continue
+		}
+		written := &yaml.Node{}
+		if path == "plugins" { // the rest of them stand there already
+			value = value.Slice(value.Len()-1, value.Len())
+		}
+		if err := written.Encode(value.Interface()); err != nil {
+			return fmt.Errorf("write %s: %w", path, err)
+		}
+		if old := lookUp(file, path); path == "plugins" && old != nil {
+			old.Content = append(old.Content, written.Content...)
+		} else {
+			set(file, path, written)
+		}
+	}
+	return nil
 }
 
 // referred reports whether a profile refers to a plug-in, as it may to a detector, which is a
@@ -104,67 +182,4 @@ func referred(root, plugin *yaml.Node) bool {
 		}
 	}
 	return false
-}
-
-// filtered is a mapping whose fields of the names given become what is made of them; nil
-// leaves a field out.
-func filtered(n *yaml.Node, made map[string]func(*yaml.Node) *yaml.Node) *yaml.Node {
-	out := *n
-	out.Content = nil
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		value := n.Content[i+1]
-		if change := made[n.Content[i].Value]; change != nil {
-			value = change(value)
-		}
-		if value != nil {
-			out.Content = append(out.Content, n.Content[i], value)
-		}
-	}
-	return &out
-}
-
-func drop(*yaml.Node) *yaml.Node { return nil }
-
-// without is a list without some items; nil if none is left.
-func without(n *yaml.Node, item func(*yaml.Node) bool) *yaml.Node {
-	out := *n
-	out.Content = slices.DeleteFunc(slices.Clone(n.Content), item)
-	return nonEmpty(&out)
-}
-
-func nonEmpty(n *yaml.Node) *yaml.Node {
-	if len(n.Content) == 0 {
-		return nil
-	}
-	return n
-}
-
-// valueOf is a field of a mapping; nil if it has none of the name.
-func valueOf(n *yaml.Node, name string) *yaml.Node {
-	for n.Kind == yaml.AliasNode {
-		n = n.Alias
-	}
-	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
-		if n.Content[i].Value == name {
-			return n.Content[i+1]
-		}
-	}
-	return nil
-}
-
-func fieldOf(n *yaml.Node, name string) string {
-	if v := valueOf(n, name); v != nil {
-		return v.Value
-	}
-	return ""
-}
-
-func asText(n *yaml.Node) ([]byte, error) {
-	var out bytes.Buffer
-	e := yaml.NewEncoder(&out)
-	e.SetIndent(2)
-	if err := errors.Join(e.Encode(n), e.Close()); err != nil {
-		return nil, fmt.Errorf("write the file that results: %w", err)
-	}
-	return out.Bytes(), nil
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -75,5 +76,77 @@ func TestAdopt(t *testing.T) {
 		if gates, _ := theirs["featureGates"].([]any); slices.Contains(gates, any("flowControl")) {
 			t.Errorf("%s: the picker's flow control is on", file)
 		}
+	}
+}
+
+// TestAdoptKeepsWhatIsSaid wants what flags say, and what the file has of Weir's own, to be in
+// Weir's part, and what nobody said to be told.
+func TestAdoptKeepsWhatIsSaid(t *testing.T) {
+	const rest = `flowControl: {priorityBands: [{priority: 1, maxRequests: 7}]}
+`
+	for name, c := range map[string]struct {
+		own                string
+		flags              map[string][]string
+		wants              []string
+		unnamed, unlocated bool
+	}{
+		"flags beside a section": {
+			own: "weir: {pool: chat, extProc: {fallbacks: 1}}\n",
+			flags: map[string][]string{
+				"picker": {"a:1", "b:1"}, "picker-skip-verify": {"true"}, "redis": {"redis://r:6379"}, "inference-pool": {"ns/chat"},
+				"max-concurrency": {"9"}, "max-queued": {"50"}, "fairness": {"virtual-token-counter"},
+			},
+			wants: []string{
+				"pool: chat", "fallbacks: 1", "- a:1", "- b:1", "insecureSkipVerify: true", "redis://r:6379", "inferencePool: ns/chat",
+				"maxConcurrency: 9", "maxRequests: 50", "virtual-token-counter", "listen: 127.0.0.1:9002",
+			},
+		},
+		"a section with a picker": {
+			own: "weir: {extProc: {listen: \":9009\", picker: {addresses: [\"mine:9002\"]}}, endpoints: [{url: \"http://a:1\"}]}\n",
+			wants: []string{"mine:9002", ":9009", "http://a:1"},
+		},
+		"an endpoint by a flag": {
+			own: "weir: {extProc: {picker: {addresses: [\"mine:9002\"]}}, endpoints: [{url: \"http://a:1\"}]}\n",
+			flags: map[string][]string{"endpoints-dns": {"vllm:8000"}}, wants: []string{"dns: vllm:8000"},
+		},
+		"nothing": {wants: []string{config.AssumedPicker}, unnamed: true, unlocated: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := withServer()
+			o.Flags, o.IgnoreFiles = c.flags, true
+			a, _, err := config.Adopt([]byte(config.Empty+rest+c.own), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, want := range c.wants {
+				if !strings.Contains(string(a.Weir), want) {
+					t.Errorf("Weir's part does not say %q:\n%s", want, a.Weir)
+				}
+			}
+			if name == "an endpoint by a flag" && strings.Contains(string(a.Weir), "http://a:1") {
+				t.Errorf("Weir's part has endpoints in two places:\n%s", a.Weir)
+			}
+			if a.Unnamed != c.unnamed || a.Unlocated != c.unlocated {
+				t.Errorf("no picker is named: %v, no server: %v; want %v and %v", a.Unnamed, a.Unlocated, c.unnamed, c.unlocated)
+			}
+			if o.Flags = nil; c.unlocated {
+				o.Flags = withServer().Flags
+			}
+			ours, _, err := config.Parse(a.Weir, o)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, a.Weir)
+			}
+			before, err := a.Plan.Settings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			after, err := ours.Settings()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(before, after); diff != "" {
+				t.Errorf("Weir's part means something else: %s", diff)
+			}
+		})
 	}
 }

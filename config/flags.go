@@ -108,7 +108,7 @@ var flags = []Flag{
 	{Name: "ext-proc", Group: GroupEnvoy, Takes: "address", paths: []string{"weir.extProc.listen"}},
 	{Name: "ext-proc-cert", Group: GroupEnvoy, paths: []string{"weir.extProc.cert"}},
 	{Name: "ext-proc-key", Group: GroupEnvoy, paths: []string{"weir.extProc.key"}},
-	{Name: "picker", Group: GroupEnvoy, Takes: "address", Doc: "Address of another Endpoint Picker, such as epp.default.svc:9002, which chooses the endpoints of what comes by external processing", paths: []string{"weir.extProc.picker.addresses[]"}},
+	{Name: "picker", Group: GroupEnvoy, Takes: "address", Doc: "Address of another Endpoint Picker, such as epp.default.svc:9002, which chooses the endpoints of what comes by external processing; that is served at 127.0.0.1:9002 unless --ext-proc says where", paths: []string{"weir.extProc.picker.addresses[]"}},
 	{Name: "picker-tls", Group: GroupEnvoy, paths: []string{"weir.extProc.picker.tls"}},
 	{Name: "picker-ca", Group: GroupEnvoy, paths: []string{"weir.extProc.picker.ca"}},
 	{Name: "picker-skip-verify", Group: GroupEnvoy, paths: []string{"weir.extProc.picker.insecureSkipVerify"}},

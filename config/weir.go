@@ -46,7 +46,7 @@ type TLS struct {
 
 // ExtProc says where Envoy's external processing is served.
 type ExtProc struct {
-	Listen string `yaml:"listen,omitempty" doc:"Address for Envoy's external processing, such as 127.0.0.1:9002; none by default"`
+	Listen string `yaml:"listen,omitempty" doc:"Address for Envoy's external processing, such as 127.0.0.1:9002, which is the default with a picker or with admissionOnly; none otherwise"`
 	Cert   string `yaml:"cert,omitempty" file:"yes" doc:"Certificate file of external processing; with its key it speaks TLS"`
 	Key    string `yaml:"key,omitempty" file:"yes" doc:"Key file of that certificate"`
 

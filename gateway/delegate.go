@@ -2,11 +2,7 @@ package gateway
 
 import (
 	"errors"
-	"fmt"
-	"io"
 	"net/http"
-	"strings"
-	"sync"
 	"time"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
@@ -14,7 +10,6 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/picker"
 )
 
@@ -89,60 +84,6 @@ func (d *delegated) replay(body []byte) []*extproc.ProcessingRequest {
 	return append([]*extproc.ProcessingRequest(nil), d.kept...)
 }
 
-// relay takes the stream from the grant to its end.
-func (x *envoyStream) relay() error {
-	messages, stop := x.receive()
-	defer stop()
-	err := x.consult(messages)
-	for err == nil && !x.over { // by itself
-		select {
-		case m := <-messages:
-			if m.err != nil {
-				return x.left(m.err)
-			}
-			err = x.take(m.message)
-		case <-x.session.ctx.Done():
-			return x.session.ended()
-		}
-	}
-	return err
-}
-
-// left ends a stream that Envoy has ended.
-func (x *envoyStream) left(err error) error {
-	x.over = true
-	if errors.Is(err, io.EOF) {
-		return nil
-	}
-	return err
-}
-
-// received is what came from Envoy.
-type received struct {
-	message *extproc.ProcessingRequest
-	err     error
-}
-
-// receive receives in a goroutine of its own until stop, while what a picker says is waited
-// for, too.
-func (x *envoyStream) receive() (messages <-chan received, stop func()) {
-	in, stopped := make(chan received), make(chan struct{})
-	go func() { // ends with stop and with the stream
-		for {
-			m, err := x.stream.Recv()
-			select {
-			case in <- received{m, err}:
-			case <-stopped:
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	}()
-	return in, func() { close(stopped) }
-}
-
 // consult plays the exchange through to a picker. It returns nil with the stream not over
 // where this replica goes on by itself: no picker answered, or one was lost when the answer
 // had begun.
@@ -183,194 +124,6 @@ func pickerUnavailable() *refusal {
 	return &refusal{
 		status: http.StatusServiceUnavailable, code: "picker_unavailable", reason: "rejected-picker-unavailable",
 		message: "no Endpoint Picker chose a model server for the request; try again",
-	}
-}
-
-// answer is what came from a picker.
-type answer struct {
-	message *extproc.ProcessingResponse
-	err     error
-}
-
-// play plays the exchange through one stream of a picker until it is over, or errLost.
-func (x *envoyStream) play(stream *picker.Stream, messages <-chan received) error {
-	d, s := x.delegated, x.session
-	send, answers, end := converse(stream)
-	defer end() // the body is the session's
-	d.pending, x.phase = d.replay(s.in.body), awaitingResponse
-	slow := time.NewTimer(x.gateway.cfg.Delegation.Timeout)
-	defer slow.Stop()
-	for !x.over {
-		var out chan<- *extproc.ProcessingRequest // one goes out before more comes in
-		var next *extproc.ProcessingRequest
-		in := messages
-		if len(d.pending) > 0 {
-			out, next, in = send, d.pending[0], nil
-		}
-		select {
-		case out <- next:
-			d.pending = d.pending[1:]
-		case m := <-in:
-			if m.err != nil {
-				_ = stream.CloseSend()
-				return x.left(m.err)
-			}
-			if err := x.onward(m.message); err != nil {
-				return err
-			}
-		case a := <-answers:
-			if a.err != nil {
-				return fmt.Errorf("%w: %w", errLost, a.err)
-			}
-			slow.Stop()
-			if err := x.back(a.message); err != nil {
-				return err
-			}
-		case <-slow.C:
-			return fmt.Errorf("%w: it says nothing", errLost)
-		case <-s.ctx.Done():
-			return s.ended()
-		}
-	}
-	return nil
-}
-
-// converse sends and receives in goroutines of their own, so that neither waits for the
-// other. After end, they have ended.
-func converse(stream *picker.Stream) (send chan<- *extproc.ProcessingRequest, answers <-chan answer, end func()) {
-	out, in, stop := make(chan *extproc.ProcessingRequest), make(chan answer), make(chan struct{})
-	var both sync.WaitGroup
-	both.Go(func() {
-		for {
-			m, err := stream.Recv()
-			select {
-			case in <- answer{m, err}:
-			case <-stop:
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	})
-	both.Go(func() {
-		for {
-			select {
-			case m := <-out:
-				if stream.Send(m) != nil {
-					return // why is received
-				}
-			case <-stop:
-				return
-			}
-		}
-	})
-	return out, in, func() {
-		close(stop)
-		stream.End()
-		both.Wait()
-	}
-}
-
-// onward takes in a part of the response on its way to the picker.
-func (x *envoyStream) onward(m *extproc.ProcessingRequest) error {
-	switch r := m.GetRequest().(type) {
-	case *extproc.ProcessingRequest_ResponseHeaders:
-		if x.phase != awaitingResponse {
-			return unexpected("response headers", x.phase)
-		}
-		x.served(m)
-		x.responded(r.ResponseHeaders)
-	case *extproc.ProcessingRequest_ResponseBody:
-		if x.phase != receivingResponse {
-			return unexpected("a response body", x.phase)
-		}
-		x.streamed(r.ResponseBody.GetBody())
-	case *extproc.ProcessingRequest_ResponseTrailers:
-		if x.phase != receivingResponse {
-			return unexpected("response trailers", x.phase)
-		}
-	default:
-		return unexpected("a part of the request", x.phase)
-	}
-	x.delegated.response.sent(m)
-	x.delegated.pending = append(x.delegated.pending, m)
-	return nil
-}
-
-// back takes in an answer of the picker on its way to Envoy, which gets it as it is. Only API
-// keys are taken out of the request, if Weir knows tenants by them.
-func (x *envoyStream) back(m *extproc.ProcessingResponse) error {
-	d := x.delegated
-	d.answered = true
-	last := d.response.returned(m)
-	switch r := m.GetResponse().(type) {
-	case *extproc.ProcessingResponse_ImmediateResponse:
-		x.status, last = int(r.ImmediateResponse.GetStatus().GetCode()), true
-	case *extproc.ProcessingResponse_RequestHeaders:
-		x.named(destinations(m))
-		x.session.watch.expect(errFirstByte, x.session.timeouts.FirstByte)
-		if x.gateway.keyed() {
-			dropKeys(r.RequestHeaders)
-		}
-	}
-	if d.whole = d.whole || wholly(d.kept, m); d.whole && len(d.pending) == 0 {
-		x.session.dropBody() // no other picker is asked
-		d.kept = nil
-	}
-	return x.send(m, last)
-}
-
-// wholly reports whether an answer is the last to a request.
-func wholly(request []*extproc.ProcessingRequest, m *extproc.ProcessingResponse) bool {
-	switch r := m.GetResponse().(type) {
-	case *extproc.ProcessingResponse_RequestHeaders:
-		return len(request) == 1
-	case *extproc.ProcessingResponse_RequestBody:
-		return r.RequestBody.GetResponse().GetBodyMutation().GetStreamedResponse().GetEndOfStream()
-	case *extproc.ProcessingResponse_RequestTrailers:
-		return true
-	}
-	return false
-}
-
-// named takes up the endpoints that a picker named, the first of which the request goes to.
-// One that the pool does not have counts for the pool alone.
-func (x *envoyStream) named(addresses []string) {
-	var all []*endpoints.Endpoint
-	for _, a := range addresses {
-		if e := x.session.pool.endpoints.At(a); e != nil {
-			all = append(all, e)
-		}
-	}
-	if len(all) == 0 || x.session.slot != nil {
-		return
-	}
-	x.session.placeAt(all[0])
-	x.others = all[1:]
-}
-
-// destinations are the endpoints that an answer names, in a header or in metadata.
-func destinations(m *extproc.ProcessingResponse) []string {
-	to := m.GetDynamicMetadata().GetFields()[destinationMeta].GetStructValue().GetFields()[destinationKey].GetStringValue()
-	for _, h := range m.GetRequestHeaders().GetResponse().GetHeaderMutation().GetSetHeaders() {
-		if strings.EqualFold(h.GetHeader().GetKey(), destinationKey) {
-			to = valueOf(h.GetHeader())
-		}
-	}
-	return strings.FieldsFunc(to, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-// dropKeys has Envoy take API keys out of the request, whatever the picker does with it.
-func dropKeys(h *extproc.HeadersResponse) {
-	if h.Response == nil {
-		h.Response = &extproc.CommonResponse{}
-	}
-	if h.Response.HeaderMutation == nil {
-		h.Response.HeaderMutation = &extproc.HeaderMutation{}
-	}
-	for _, name := range keyHeaders {
-		h.Response.HeaderMutation.RemoveHeaders = append(h.Response.HeaderMutation.RemoveHeaders, strings.ToLower(name))
 	}
 }
 

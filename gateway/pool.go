@@ -88,6 +88,9 @@ func (p *Pool) Endpoints() *endpoints.Pool { return p.endpoints }
 // Controller returns the pool's flow controller.
 func (p *Pool) Controller() *controller.Controller { return p.cfg.Controller }
 
+// Shadow reports whether flow control is only played.
+func (p *Pool) Shadow() bool { return p.shadow.isOn() }
+
 // SetShadow has flow control only played from now on, or hold again.
 func (p *Pool) SetShadow(on bool) { p.shadow.set(on) }
 

@@ -62,6 +62,15 @@ weir: {extProc: {listen: "127.0.0.1:0", picker: {addresses: ["`+behind.processin
 	if err := behind.stop(); err != nil {
 		t.Fatal(err)
 	}
+	within(t, 5*time.Second, "why the picker cannot be used", func() bool {
+		all := front.logs.FilterMessage("a picker cannot be used").All()
+		if len(all) == 0 {
+			return false
+		}
+		fields := all[0].ContextMap()
+		why, _ := fields["error"].(string)
+		return fields["picker"] == behind.processing() && strings.Contains(why, "refused")
+	})
 	within(t, 5*time.Second, "503 without a picker", func() bool {
 		res, err := ask()
 		return err == nil && res.Status == http.StatusServiceUnavailable

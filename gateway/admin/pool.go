@@ -36,6 +36,7 @@ func mergePool(parts []partOf[statePart], whole bool) *api.Pool {
 	for i := range parts {
 		part := &parts[i].part
 		limit = max(limit, part.Pool.Limit)
+		p.Shadow = p.Shadow || part.Shadow
 		p.Endpoints = max(p.Endpoints, part.Pool.Endpoints)
 		here += int64(part.InFlight)
 		p.Queued += int64(part.Waiting)

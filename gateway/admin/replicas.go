@@ -139,7 +139,7 @@ func answered(r *api.Replica, part *statePart) {
 	started := part.Started
 	r.Answered, r.Started, r.Version, r.Incarnation = true, &started, part.Version, part.Incarnation
 	r.LedgerState, r.TurnMS, r.Fingerprint = string(part.Ledger), part.TurnMS, part.Fingerprint
-	r.Waiting, r.InFlight = part.Waiting, part.InFlight
+	r.Waiting, r.InFlight, r.Shadow = part.Waiting, part.InFlight, part.Shadow
 	for i := range part.Bands {
 		r.Queued += part.Bands[i].Queued
 	}

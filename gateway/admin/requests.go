@@ -47,7 +47,9 @@ func (s *Server) requestsPart(ctx context.Context, q *question) (requestsPart, e
 	}
 	part := requestsPart{All: all, Requests: make([]api.Request, 0, len(some))}
 	for i := range some {
-		part.Requests = append(part.Requests, requestOf(&some[i], v.Now))
+		r := requestOf(&some[i], v.Now)
+		r.Shadow = s.cfg.Gateway.Shadow()
+		part.Requests = append(part.Requests, r)
 	}
 	return part, nil
 }

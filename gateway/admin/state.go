@@ -21,6 +21,7 @@ type statePart struct {
 	Fingerprint string    `json:"fingerprint"`
 	Loaded      time.Time `json:"loaded"`
 
+	Shadow     bool             `json:"shadow,omitempty"`
 	Ledger     core.LedgerState `json:"ledger"`
 	Generation uint64           `json:"generation"`
 	// Answered is when the last turn was that was answered, by the ledger's clock.
@@ -114,7 +115,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 	c := s.cfg.Configuration()
 	p := statePart{
 		Version: s.cfg.Version, Started: s.started, Fingerprint: c.Fingerprint, Loaded: c.Loaded,
-		Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
+		Shadow: s.cfg.Gateway.Shadow(), Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
 		Pool: v.Pool, Totals: v.Totals, Waiting: v.Waiting, InFlight: v.InFlight,
 		MapVersion: v.Shards.Version(), Peers: v.Peers, Lost: v.Lost, Shards: make(map[int][2]int64),
 		SpanMS: s.cfg.Traffic.Span().Milliseconds(),

@@ -20,10 +20,13 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	_ "google.golang.org/grpc/health" // checks the health of what a service config says
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
 )
 
 // ErrNone says that no picker can be used.
@@ -110,9 +113,10 @@ func (p *Pickers) Close() {
 	p.runs.Wait()
 }
 
-// watch says when the picker can be used, and when not.
+// watch says when the picker can be used, and when not and why.
 func (p *picker) watch(ctx context.Context, log *zap.Logger) {
-	usable := true // so that one that cannot be used from the start is told
+	log = log.With(zap.String("picker", p.address))
+	usable, met := true, false // so that one that cannot be used from the start is told
 	for {
 		state := p.conn.GetState()
 		switch {
@@ -120,15 +124,29 @@ func (p *picker) watch(ctx context.Context, log *zap.Logger) {
 			p.conn.Connect()
 		case state == connectivity.TransientFailure && usable:
 			usable = false
-			log.Warn("a picker cannot be used", zap.String("picker", p.address))
+			log.Warn("a picker cannot be used", zap.Error(p.check(ctx)))
 		case state == connectivity.Ready && !usable:
 			usable = true
-			log.Info("a picker can be used again", zap.String("picker", p.address))
+			log.Info("a picker can be used again")
+		}
+		if state == connectivity.Ready && !met {
+			met = true
+			if status.Code(p.check(ctx)) == codes.Unimplemented {
+				log.Info("a picker serves no gRPC health checks: it is used for as long as it is connected")
+			}
 		}
 		if !p.conn.WaitForStateChange(ctx, state) {
 			return
 		}
 	}
+}
+
+// check asks the picker how it is, and so finds out why it cannot be asked.
+func (p *picker) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := grpc_health_v1.NewHealthClient(p.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+	return err
 }
 
 func (p *picker) usable() bool { return p.conn.GetState() == connectivity.Ready }

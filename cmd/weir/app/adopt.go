@@ -44,27 +44,12 @@ off, and Weir's. The flags of weir serve may be given, too.`,
 	return cmd
 }
 
-// stand-ins for what a file need not say yet.
-const (
-	assumedPicker = "epp:9002"
-	assumedServer = "http://127.0.0.1:8000"
-)
-
 func (s *settings) adopt(cmd *cobra.Command, file, out string) error {
 	data, err := os.ReadFile(file)
 	if err != nil {
 		return err
 	}
-	if s.flags["picker"] == nil {
-		s.flags["picker"] = []string{assumedPicker}
-	}
 	a, warnings, err := config.Adopt(data, config.Options{Registry: s.registry, Flags: s.flags, IgnoreFiles: true})
-	located := true
-	if err != nil && strings.Contains(err.Error(), "weir.endpoints") {
-		located = false
-		s.flags["upstream"] = []string{assumedServer}
-		a, warnings, err = config.Adopt(data, config.Options{Registry: s.registry, Flags: s.flags, IgnoreFiles: true})
-	}
 	if err != nil {
 		var problems config.Problems
 		if errors.As(err, &problems) {
@@ -75,7 +60,7 @@ func (s *settings) adopt(cmd *cobra.Command, file, out string) error {
 		return err
 	}
 	w := cmd.OutOrStdout()
-	report(w, a, located)
+	report(w, a)
 	for _, warning := range warnings {
 		if warning.Path != "plugins" { // which names what the picker keeps, as above
 			fmt.Fprintf(w, "# note: %s\n", warning)
@@ -99,7 +84,7 @@ func (s *settings) adopt(cmd *cobra.Command, file, out string) error {
 }
 
 // report says what Weir does, in comments.
-func report(w io.Writer, a *config.Adoption, located bool) {
+func report(w io.Writer, a *config.Adoption) {
 	fc := &a.Plan.File.FlowControl
 	fmt.Fprintf(w, "# Weir holds requests until the pool has room by the %s.\n", a.Plan.Detector.TypedName().Type)
 	fmt.Fprintf(w, "# In all %s and %s may wait.\n", most(int64(fc.MaxRequests), "requests"), most(int64(fc.MaxBytes), "bytes"))
@@ -114,7 +99,10 @@ func report(w io.Writer, a *config.Adoption, located bool) {
 	if len(a.Kept) > 0 {
 		fmt.Fprintf(w, "# The picker keeps: %s.\n", strings.Join(a.Kept, ", "))
 	}
-	if !located {
+	if a.Unnamed {
+		fmt.Fprintf(w, "# No picker is named: put its address in the place of %s in weir.yaml, or give it by --picker.\n", config.AssumedPicker)
+	}
+	if a.Unlocated {
 		fmt.Fprintln(w, "# Say where the model servers are, such as by weir serve --inference-pool NAMESPACE/NAME.")
 	}
 }

@@ -44,6 +44,12 @@ flowControl: {priorityBands: [{priority: 7, maxRequests: 3, fairnessPolicyRef: f
 			t.Errorf("it does not say %q:\n%s", want, out)
 		}
 	}
+	if strings.Contains(out, "No picker is named") {
+		t.Errorf("the picker that was named is not seen:\n%s", out)
+	}
+	if out, err := run("adopt", file); err != nil || !strings.Contains(out, "# No picker is named: put its address in the place of epp:9002") {
+		t.Errorf("a picker was made up without a word: %v\n%s", err, out)
+	}
 	if out, err := run("adopt", file, "--upstream", "http://127.0.0.1:8000", "--out", dir); err != nil || strings.Contains(out, "---") {
 		t.Errorf("%v: %s", err, out)
 	}

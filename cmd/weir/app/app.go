@@ -18,12 +18,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
 	"syscall"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
+	"google.golang.org/grpc/grpclog"
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/internal/build"
@@ -36,6 +38,9 @@ import (
 func Main(registry *policies.Registry) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	goredis.SetLogger(silent{}) // a lost connection is logged once, as a change of the ledger's state
+	if os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL") == "" {
+		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // what matters of streams and pickers Weir logs itself
+	}
 	err := newRoot(registry).ExecuteContext(ctx)
 	stop()
 	if errors.Is(err, errInterrupted) {

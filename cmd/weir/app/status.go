@@ -168,6 +168,10 @@ func (v *overview) print(out io.Writer) {
 	fmt.Fprintf(out, "Ledger %s, %d replicas, turns of %s; %d model servers, %d out of reach\n",
 		p.Ledger.State, p.Ledger.Members, milliseconds(p.Ledger.TurnMS), p.Endpoints, p.EndpointsEjected)
 
+	if p.Shadow {
+		fmt.Fprintln(out, "Shadow: requests go at once and none is refused; what is shown is what flow control would do with them")
+	}
+
 	bands := table{{"PRIORITY", "FLOWS", "IN FLIGHT", "LIMIT", "WAITING", "OLDEST", "SENT/S", "WAIT P50", "P99", "POLICY"}}
 	for i := range p.Bands {
 		b := &p.Bands[i]
@@ -181,6 +185,9 @@ func (v *overview) print(out io.Writer) {
 		up, ledger := "-", r.LedgerState
 		if r.Started != nil {
 			up = time.Since(*r.Started).Round(time.Second).String()
+		}
+		if r.Shadow {
+			ledger += ", shadow"
 		}
 		if !r.Answered {
 			ledger = "no answer"

@@ -1,7 +1,9 @@
 package app
 
 import (
+	"bytes"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/weirflow/weir/gateway/admin/api"
@@ -26,5 +28,21 @@ func TestSilentIsTrouble(t *testing.T) {
 	}
 	if !slices.Equal(v.Trouble, want) {
 		t.Errorf("trouble: %q, want %q", v.Trouble, want)
+	}
+}
+
+// TestShadowIsSeen wants whoever looks at a fleet to see that nothing is held.
+func TestShadowIsSeen(t *testing.T) {
+	for _, on := range []bool{true, false} {
+		var status, why bytes.Buffer
+		v := overview{Pool: &api.Pool{Shadow: on, Endpoints: 1}, Replicas: []api.Replica{{ID: "a", Answered: true, LedgerState: "connected", Shadow: on}}}
+		v.print(&status)
+		say(&why, &api.RequestDetail{Request: api.Request{ID: "1", Flow: "a", Shadow: on}, Why: &api.Why{Reason: "the pool is full"}})
+		if got := strings.Contains(status.String(), "Shadow: requests go at once") && strings.Contains(status.String(), "connected, shadow"); got != on {
+			t.Errorf("shadow %v, and weir status says:\n%s", on, status.String())
+		}
+		if got := strings.HasPrefix(why.String(), "shadow: the request went at once"); got != on {
+			t.Errorf("shadow %v, and weir why says:\n%s", on, why.String())
+		}
 	}
 }

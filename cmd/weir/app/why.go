@@ -72,6 +72,9 @@ func find(ctx context.Context, c *api.Client, name string) (*api.RequestDetail, 
 // say says in words why a request waits.
 func say(out io.Writer, r *api.RequestDetail) {
 	age := milliseconds(float64(r.AgeMS))
+	if r.Shadow {
+		fmt.Fprintln(out, "shadow: the request went at once; this is what flow control would do with it")
+	}
 	if r.Why == nil {
 		at := ""
 		if r.Endpoint != "" {

@@ -40,6 +40,9 @@ type Pool struct {
 	Pool  string `json:"pool"`
 	// Replica is the one that was asked.
 	Replica string `json:"replica"`
+	// Shadow says that a replica holds and refuses nothing: the figures are of flow control as
+	// it is played there beside what runs.
+	Shadow bool `json:"shadow"`
 	// Limit is how many requests the pool takes in flight; null for no limit.
 	Limit *int64 `json:"limit"`
 	// InFlight and Queued are over the fleet: what the ledger counts, and what waits.
@@ -183,6 +186,9 @@ type Request struct {
 	Priority int    `json:"priority"`
 	// State is waiting or in_flight.
 	State string `json:"state"`
+	// Shadow says that the request went at once: its state is what flow control would have
+	// made of it.
+	Shadow bool `json:"shadow,omitempty"`
 	// Arrived is when it came in, by the ledger's clock, AgeMS ago; Deadline when its wait
 	// ends at the latest.
 	Arrived      time.Time  `json:"arrived"`
@@ -309,6 +315,8 @@ type Replica struct {
 	// Answered is set if it answered itself; of others there is only what is known here.
 	Answered   bool `json:"answered"`
 	Leaving    bool `json:"leaving,omitempty"`
+	// Shadow is set if it holds and refuses nothing, and only plays flow control.
+	Shadow     bool `json:"shadow,omitempty"`
 	LedgerLost bool `json:"ledger_lost,omitempty"`
 	// LedgerState is how it stands with the ledger, TurnMS how long its exchanges take.
 	LedgerState string  `json:"ledger_state,omitempty"`

@@ -14,7 +14,8 @@ const main = document.getElementById('main');
 const notice = document.getElementById('notice');
 const dialog = document.getElementById('token');
 const ledger = pill();
-document.getElementById('state').append(ledger.root);
+const shadow = pill();
+document.getElementById('state').append(shadow.root, ledger.root);
 
 let current = null;
 
@@ -66,6 +67,8 @@ function shown(pool) {
   const [word, t] = words[pool.ledger.state] ?? [pool.ledger.state, 'warn'];
   ledger.set(word, t);
   attr(ledger.root, 'title', `An exchange with the ledger takes ${duration(pool.ledger.turn_ms)}`);
+  shadow.set(pool.shadow ? 'Shadow: nothing is held' : '', 'warn');
+  attr(shadow.root, 'title', pool.shadow ? 'Requests go at once and none is refused. What is shown is what flow control would do with them.' : null);
   const { missing } = pool.fleet;
   say(missing.length === 0 ? '' : `${missing.map((m) => m.replica).join(', ')} did not answer: the figures are without what ${missing.length === 1 ? 'it knows' : 'they know'}.`);
 }

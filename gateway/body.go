@@ -1,0 +1,84 @@
+package gateway
+
+import (
+	"errors"
+	"io"
+)
+
+// sessionBytes is about what a request that waits takes beside its headers and its body:
+// the connection's buffers and its goroutines, and what flow control keeps.
+const sessionBytes = 24 << 10
+
+// read reads the body, of which so many bytes are expected; below 0 if that is not known.
+// What it does not fail with a refusal for is the reader's own error.
+func (s *session) read(r io.Reader, expected int64) error {
+	var end [1]byte
+	for {
+		into := end[:]
+		if int64(len(s.in.body)) != expected {
+			if err := s.reserve(1, expected); err != nil {
+				return err
+			}
+			into = s.in.body[len(s.in.body):cap(s.in.body)]
+		}
+		n, err := r.Read(into)
+		s.in.body = append(s.in.body, into[:n]...) // where it is already
+		switch {
+		case int64(len(s.in.body)) > s.gateway.cfg.MaxBody:
+			return tooLarge(s.gateway.cfg.MaxBody)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+	}
+}
+
+// add takes in a part of the body.
+func (s *session) add(part []byte) error {
+	if int64(len(s.in.body)+len(part)) > s.gateway.cfg.MaxBody {
+		return tooLarge(s.gateway.cfg.MaxBody)
+	}
+	if err := s.reserve(len(part), -1); err != nil {
+		return err
+	}
+	s.in.body = append(s.in.body, part...)
+	return nil
+}
+
+// take takes so many bytes of the budget.
+func (s *session) take(bytes int64) *refusal {
+	err := s.memory.take(s.ctx, bytes)
+	if err == nil {
+		return nil
+	}
+	s.cancel(err)
+	return s.ended()
+}
+
+// reserve makes room for more bytes of the body. Room grows as bytes come, and not by
+// what is announced.
+func (s *session) reserve(more int, expected int64) error {
+	have, need := cap(s.in.body), len(s.in.body)+more
+	if need <= have {
+		return nil
+	}
+	size := max(need, 2*have, 4<<10)
+	if int64(need) <= expected {
+		size = min(size, int(expected))
+	}
+	if refused := s.take(int64(size - have)); refused != nil {
+		return refused
+	}
+	body := make([]byte, len(s.in.body), size)
+	copy(body, s.in.body)
+	s.in.body = body
+	return nil
+}
+
+// dropBody forgets the body, which is not needed any more.
+func (s *session) dropBody() {
+	size := int64(cap(s.in.body))
+	s.in.drop()
+	s.memory.giveBack(size)
+}
