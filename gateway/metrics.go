@@ -229,6 +229,9 @@ func (m *Metrics) TurnTaken(took time.Duration, err error) {
 
 // flowLabel bounds the flow label's values.
 func (m *Metrics) flowLabel(id string) string {
+	if m == nil {
+		return otherFlow
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	now := time.Now()

@@ -55,7 +55,7 @@ func NewPool(cfg PoolConfig) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	p := &Pool{cfg: cfg, pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger), shadow: newShadow(cfg.Controller)}
+	p := &Pool{cfg: cfg, pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger), shadow: newShadow(cfg.Controller, cfg.Metrics.flowLabel)}
 	p.shadow.set(cfg.Shadow)
 	if cfg.Metrics != nil {
 		cfg.Metrics.table = p.flows
@@ -93,6 +93,9 @@ func (p *Pool) Shadow() bool { return p.shadow.isOn() }
 
 // SetShadow has flow control only played from now on, or hold again.
 func (p *Pool) SetShadow(on bool) { p.shadow.set(on) }
+
+// ShadowReport is what flow control would have done while it was last only played.
+func (p *Pool) ShadowReport() ShadowReport { return p.shadow.reported() }
 
 // EndShadow ends what is played of requests that went at once, so that nothing waits for it.
 func (p *Pool) EndShadow() { p.shadow.end() }

@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"context"
+	"maps"
 	"strconv"
 	"sync"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/policies"
 )
 
 // shadow plays flow control beside what runs. Requests go at once; each is put before the
@@ -22,20 +24,22 @@ type shadow struct {
 	ctx     context.Context //nolint:containedctx // what is played ends with it
 	stop    context.CancelFunc
 	playing sync.WaitGroup
+	report  ShadowReport // of the time for which it is or last was on
 
+	label    func(flow string) string // bounds the label of flows
 	state    prometheus.Gauge
 	outcomes *prometheus.CounterVec
 	waits    *prometheus.HistogramVec
 }
 
-func newShadow(c *controller.Controller) *shadow {
+func newShadow(c *controller.Controller, label func(flow string) string) *shadow {
 	constant := prometheus.Labels{"shadow": "true"}
 	s := &shadow{
-		controller: c,
-		state:      prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_shadow", Help: "1 while nothing is held or refused, and what would have been done is counted instead."}),
+		controller: c, label: label,
+		state: prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_shadow", Help: "1 while nothing is held or refused, and what would have been done is counted instead."}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_shadow_requests_total", ConstLabels: constant, Help: "Requests that went at once, by what flow control would have done with them.",
-		}, []string{"priority", "outcome"}),
+		}, []string{"fairness_id", "priority", "outcome"}),
 		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "weir_shadow_wait_seconds", ConstLabels: constant, Help: "Time that flow control would have held requests that went at once.",
 			Buckets: []float64{.0005, .001, .005, .01, .05, .1, .5, 1, 5, 10, 30, 60},
@@ -53,7 +57,11 @@ func (s *shadow) set(on bool) {
 		return
 	}
 	s.stop()
-	s.on = on
+	if s.on = on; on {
+		s.report = ShadowReport{Since: time.Now()}
+	} else {
+		s.report.Until = time.Now()
+	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.state.Set(map[bool]float64{true: 1}[on])
 }
@@ -73,8 +81,33 @@ func (s *shadow) isOn() bool {
 	return s.on
 }
 
+// reported is the report until now.
+func (s *shadow) reported() ShadowReport {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.report
+	if r.On, r.Flows = s.on, maps.Clone(r.Flows); r.On {
+		r.Until = time.Now()
+	}
+	return r
+}
+
+// note changes a flow's figures, while what is played still counts.
+func (s *shadow) note(ctx context.Context, flow policies.FlowKey, change func(*ShadowFigures)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if ctx.Err() == nil {
+		s.report.of(flow, change)
+	}
+}
+
 // play is what is played of one request.
-type play struct{ ended chan outturn }
+type play struct {
+	shadow *shadow
+	ctx    context.Context //nolint:containedctx // what is played ends with it
+	flow   policies.FlowKey
+	ended  chan outturn
+}
 
 // outturn is how a request ended that went at once.
 type outturn struct {
@@ -89,29 +122,33 @@ func (s *shadow) begin(r *controller.Request) *play {
 	if s.ctx.Err() != nil {
 		return nil
 	}
-	ctx, p := s.ctx, &play{ended: make(chan outturn, 1)}
-	s.playing.Go(func() { s.run(ctx, r, p) })
+	p := &play{shadow: s, ctx: s.ctx, flow: r.Flow, ended: make(chan outturn, 1)}
+	s.report.of(r.Flow, func(f *ShadowFigures) { f.Requests++ })
+	s.playing.Go(func() { p.run(r) })
 	return p
 }
 
 // finish tells how the request ended.
 func (p *play) finish(usage controller.Usage, held time.Duration) {
 	if p != nil {
+		p.shadow.note(p.ctx, p.flow, func(f *ShadowFigures) { f.Held += held })
 		p.ended <- outturn{usage, held}
 	}
 }
 
-// run plays one request to its end.
-func (s *shadow) run(ctx context.Context, r *controller.Request, p *play) {
-	began := time.Now()
+// run plays the request to its end.
+func (p *play) run(r *controller.Request) {
+	s, ctx, began := p.shadow, p.ctx, time.Now()
 	outcome, _ := s.controller.EnqueueAndWait(ctx, r) //nolint:errcheck // the outcome says it
 	granted := time.Now()
 	if ctx.Err() != nil && outcome != controller.Dispatched {
 		return // nothing was decided
 	}
-	labels := []string{strconv.Itoa(r.Flow.Priority), outcome.String()}
-	s.outcomes.WithLabelValues(labels...).Inc()
-	s.waits.WithLabelValues(labels...).Observe(granted.Sub(began).Seconds())
+	waited := granted.Sub(began)
+	priority := strconv.Itoa(r.Flow.Priority)
+	s.outcomes.WithLabelValues(s.label(r.Flow.ID), priority, outcome.String()).Inc()
+	s.waits.WithLabelValues(priority, outcome.String()).Observe(waited.Seconds())
+	s.note(ctx, p.flow, func(f *ShadowFigures) { f.decided(outcome, waited) })
 	if outcome != controller.Dispatched {
 		return
 	}
@@ -119,6 +156,7 @@ func (s *shadow) run(ctx context.Context, r *controller.Request, p *play) {
 	defer func() { s.controller.Release(r, e.usage) }()
 	select {
 	case e = <-p.ended:
+		s.note(ctx, p.flow, func(f *ShadowFigures) { f.Granted += e.held })
 	case <-r.Revoked():
 		return
 	case <-ctx.Done():

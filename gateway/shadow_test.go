@@ -3,8 +3,10 @@ package gateway
 import (
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -13,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/policies"
 )
 
 // TestShadow wants every request to go at once while flow control is only played, what it
@@ -51,7 +54,9 @@ func TestShadow(t *testing.T) {
 		t.Errorf("a request that would be refused was answered %d", res.StatusCode)
 	}
 	s := r.pool.shadow
-	count := func(outcome string) float64 { return testutil.ToFloat64(s.outcomes.WithLabelValues("0", outcome)) }
+	count := func(outcome string) float64 {
+		return testutil.ToFloat64(s.outcomes.WithLabelValues("default-flow", "0", outcome))
+	}
 	for began := time.Now(); count("Dispatched")+count("EvictedTTL") < requests+1; time.Sleep(5 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
 			t.Fatal("not every request was played")
@@ -73,5 +78,94 @@ func TestShadow(t *testing.T) {
 	}
 	if res, _ := r.post(t, "/v1/completions", `not JSON`); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a request that is refused was answered %d", res.StatusCode)
+	}
+}
+
+// TestShadowForetells wants the report of what flow control would do to be what it then does
+// with the same load: each tenant's share, refusals and waits.
+func TestShadowForetells(t *testing.T) {
+	const took, limit, lasting = 50 * time.Millisecond, 8, 2 * time.Second
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		time.Sleep(took)
+		fmt.Fprint(w, `{"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
+	}))
+	t.Cleanup(server.Close)
+	r := newRigWith(t, limit, []controller.Option{controller.WithTTL(time.Minute, time.Minute), controller.WithCapacity(30, 0)},
+		func(c *rigConfig) { c.Shadow = true }, server.URL)
+	every := map[string]time.Duration{"greedy": 6 * time.Millisecond, "modest": 25 * time.Millisecond, "small": 50 * time.Millisecond} // twice what the pool takes
+	type got struct {
+		served, refused int
+		waited          time.Duration
+	}
+	load := func() map[string]*got {
+		var mu sync.Mutex
+		all := make(map[string]*got)
+		var running sync.WaitGroup
+		began := time.Now()
+		for id, gap := range every {
+			all[id] = &got{}
+			running.Go(func() {
+				for next := began; next.Sub(began) < lasting; next = next.Add(gap) {
+					time.Sleep(time.Until(next))
+					running.Go(func() {
+						res, _ := r.post(t, "/v1/completions", `{"model":"m","prompt":"x"}`, "x-llm-d-inference-fairness-id", id)
+						mu.Lock()
+						defer mu.Unlock()
+						if res.StatusCode != http.StatusOK {
+							all[id].refused++
+							return
+						}
+						all[id].served++
+						ms, _ := strconv.Atoi(res.Header.Get(QueueDurationHeader)) // there is none in shadow
+						all[id].waited += time.Duration(ms) * time.Millisecond
+					})
+				}
+			})
+		}
+		running.Wait()
+		return all
+	}
+	for id, g := range load() {
+		if g.refused > 0 {
+			t.Fatalf("%d requests of %s were refused in shadow", g.refused, id)
+		}
+	}
+	decided := func(f ShadowFigures) int64 { return f.Dispatched + f.Refused + f.Evicted }
+	var report ShadowReport
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		report = r.pool.ShadowReport()
+		left := int64(0)
+		for _, f := range report.Flows {
+			left += f.Requests - decided(f)
+		}
+		if left == 0 {
+			break
+		}
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("%d requests are still played", left)
+		}
+	}
+	r.pool.SetShadow(false)
+	then := load()
+	var foretold, served, foretoldTime float64
+	for id := range every {
+		f := report.Flows[policies.FlowKey{ID: id}]
+		foretold += float64(f.Dispatched)
+		foretoldTime += f.Granted.Seconds()
+		served += float64(then[id].served)
+	}
+	for id, g := range then {
+		f := report.Flows[policies.FlowKey{ID: id}]
+		refused := [2]float64{float64(f.Refused+f.Evicted) / float64(decided(f)), float64(g.refused) / float64(g.refused+g.served)}
+		share := [3]float64{float64(f.Dispatched) / foretold, float64(g.served) / served, f.Granted.Seconds() / foretoldTime}
+		wait := [2]time.Duration{f.Waited / time.Duration(max(f.Dispatched, 1)), g.waited / time.Duration(max(g.served, 1))}
+		t.Logf("%s: share %.3f foretold (%.3f of the time), %.3f then; refused %.3f, %.3f; mean wait %v, %v", id, share[0], share[2], share[1], refused[0], refused[1], wait[0], wait[1])
+		if math.Abs(share[0]-share[1]) > 0.05 || math.Abs(share[2]-share[1]) > 0.05 || math.Abs(refused[0]-refused[1]) > 0.05 {
+			t.Errorf("%s: the report is off by more than 5%%", id)
+		}
+		if off := (wait[0] - wait[1]).Abs(); off > wait[1]/20+20*time.Millisecond {
+			t.Errorf("%s: waits are off by %v", id, off)
+		}
 	}
 }

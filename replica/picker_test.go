@@ -69,7 +69,7 @@ weir: {extProc: {listen: "127.0.0.1:0", picker: {addresses: ["`+behind.processin
 		}
 		fields := all[0].ContextMap()
 		why, _ := fields["error"].(string)
-		return fields["picker"] == behind.processing() && strings.Contains(why, "refused")
+		return fields["picker"] == behind.processing() && (strings.Contains(why, "NOT_SERVING") || strings.Contains(why, "refused"))
 	})
 	within(t, 5*time.Second, "503 without a picker", func() bool {
 		res, err := ask()

@@ -38,7 +38,7 @@ func TestShadowIsReloaded(t *testing.T) {
 	if code := r.ask(t, "any"); code != http.StatusOK {
 		t.Errorf("a request was answered %d", code)
 	}
-	within(t, 5*time.Second, "a request is played", says(`weir_shadow_requests_total{outcome="Dispatched",priority="0",shadow="true"} 1`))
+	within(t, 5*time.Second, "a request is played", says(`weir_shadow_requests_total{fairness_id="default-flow",outcome="Dispatched",priority="0",shadow="true"} 1`))
 	with("false")
 	within(t, 5*time.Second, "it holds", says("\nweir_shadow 0\n"))
 	if !at("/v1/pool", `"shadow": false`)() {

@@ -23,6 +23,7 @@ const (
 	askAhead    = "ahead"    // aheadPart
 	askEvents   = "events"   // []api.Event
 	askHistory  = "history"  // []api.Sample
+	askShadow   = "shadow"   // shadowPart
 )
 
 // question is what one replica asks another.
@@ -69,6 +70,8 @@ func (s *Server) part(ctx context.Context, q *question) (any, error) {
 		return s.events.all(), nil
 	case askHistory:
 		return s.history.all(), nil
+	case askShadow:
+		return s.shadowPart(), nil
 	}
 	return nil, fmt.Errorf("%w: %q", errUnknownQuestion, q.Ask)
 }

@@ -128,6 +128,7 @@ func (s *Server) routes() []route {
 		{"/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}},
 		{"/v1/shares", "The priorities that are guaranteed a part of the pool, and what each had of it.", []string{"scope"}, answering(s.shares), api.Shares{}},
 		{"/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}},
+		{"/v1/shadow", "What flow control would have done, or would do, while it is only played beside what runs.", append([]string{"flow", "priority"}, paged...), answering(s.shadow), api.Shadow{}},
 		{"/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}},
 		{"/v1/requests/{id}", "A request, and why it waits.", nil, answering(s.request), api.RequestDetail{}},
 		{"/v1/endpoints", "The model servers, their load and their health.", paged, answering(s.endpoints), api.Endpoints{}},

@@ -78,7 +78,7 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 		&cobra.Group{ID: groupLook, Title: "Look at a running fleet (--admin, " + adminVariable + ")"},
 	)
 	root.AddCommand(newServe(registry), newConfig(registry), newAdopt(registry), newKeys(), newDemo(), newModelServer())
-	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newWhy(), newVersion())
+	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newWhy(), newShadow(), newVersion())
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(usage)
 	root.InitDefaultHelpCmd()

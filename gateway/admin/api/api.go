@@ -313,8 +313,8 @@ type Replica struct {
 	Live      bool `json:"live"`
 	Reachable bool `json:"reachable"`
 	// Answered is set if it answered itself; of others there is only what is known here.
-	Answered   bool `json:"answered"`
-	Leaving    bool `json:"leaving,omitempty"`
+	Answered bool `json:"answered"`
+	Leaving  bool `json:"leaving,omitempty"`
 	// Shadow is set if it holds and refuses nothing, and only plays flow control.
 	Shadow     bool `json:"shadow,omitempty"`
 	LedgerLost bool `json:"ledger_lost,omitempty"`

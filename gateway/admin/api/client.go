@@ -99,6 +99,11 @@ func (c *Client) Flows(ctx context.Context, q Query) (*Flows, error) {
 	return get[Flows](ctx, c, "/v1/flows"+q.encode())
 }
 
+// Shadow asks for /v1/shadow.
+func (c *Client) Shadow(ctx context.Context, q Query) (*Shadow, error) {
+	return get[Shadow](ctx, c, "/v1/shadow"+q.encode())
+}
+
 // Requests asks for /v1/requests.
 func (c *Client) Requests(ctx context.Context, q Query) (*Requests, error) {
 	return get[Requests](ctx, c, "/v1/requests"+q.encode())

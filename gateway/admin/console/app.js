@@ -7,15 +7,16 @@ import { duration } from './format.js';
 import { now } from './now.js';
 import { request, requests } from './requests.js';
 import { configuration, endpoints, replicas } from './fleet.js';
+import { shadow } from './shadow.js';
 import { tenant, tenants } from './tenants.js';
 
-const views = { now, tenants, tenant, requests, request, endpoints, replicas, configuration };
+const views = { now, tenants, tenant, requests, request, endpoints, replicas, configuration, shadow };
 const main = document.getElementById('main');
 const notice = document.getElementById('notice');
 const dialog = document.getElementById('token');
 const ledger = pill();
-const shadow = pill();
-document.getElementById('state').append(shadow.root, ledger.root);
+const played = pill();
+document.getElementById('state').append(el('a', { href: '#/shadow' }, played.root), ledger.root);
 
 let current = null;
 
@@ -67,8 +68,8 @@ function shown(pool) {
   const [word, t] = words[pool.ledger.state] ?? [pool.ledger.state, 'warn'];
   ledger.set(word, t);
   attr(ledger.root, 'title', `An exchange with the ledger takes ${duration(pool.ledger.turn_ms)}`);
-  shadow.set(pool.shadow ? 'Shadow: nothing is held' : '', 'warn');
-  attr(shadow.root, 'title', pool.shadow ? 'Requests go at once and none is refused. What is shown is what flow control would do with them.' : null);
+  played.set(pool.shadow ? 'Shadow: nothing is held' : '', 'warn');
+  attr(played.root, 'title', pool.shadow ? 'Requests go at once and none is refused. What is shown is what flow control would do with them.' : null);
   const { missing } = pool.fleet;
   say(missing.length === 0 ? '' : `${missing.map((m) => m.replica).join(', ')} did not answer: the figures are without what ${missing.length === 1 ? 'it knows' : 'they know'}.`);
 }
