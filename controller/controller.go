@@ -42,6 +42,7 @@ var (
 	ErrNoEndpoints      = core.ErrNoEndpoints
 	ErrTTLExpired       = core.ErrTTLExpired
 	ErrContextCancelled = core.ErrContextCancelled
+	ErrEvicted          = core.ErrEvicted
 	ErrShuttingDown     = core.ErrShuttingDown
 )
 

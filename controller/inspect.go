@@ -74,6 +74,40 @@ func (c *Controller) Requests(ctx context.Context, match func(*RequestView) bool
 	return f.some, f.all, nil
 }
 
+// Evict ends those requests whose connections are here that match accepts, and returns
+// them: those that wait, and those in flight of a priority below 0. It also returns those
+// that it leaves alone. The function is called on the controller's loop, and must return
+// at once.
+func (c *Controller) Evict(ctx context.Context, match func(*RequestView) bool) (ended, left []RequestView, err error) {
+	type found struct{ ended, left []RequestView }
+	f := new(found)
+	err = c.inspect(ctx, func(k *core.Core, now time.Time) {
+		k.Requests(func(v core.RequestView) bool {
+			r, of := RequestView{RequestView: v}, v.Tag.(*Request)
+			if r.Name = of.Name; !match(&r) {
+				return true
+			}
+			if v.InFlight && (v.Flow.Priority >= 0 || of.End == nil) {
+				f.left = append(f.left, r)
+			} else {
+				f.ended = append(f.ended, r)
+			}
+			return true
+		})
+		for i := range f.ended {
+			if r := f.ended[i].Tag.(*Request); f.ended[i].InFlight {
+				r.End(ErrEvicted)
+			} else {
+				k.Cancel(now, r.seq, EvictedOther, ErrEvicted)
+			}
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return f.ended, f.left, nil
+}
+
 // PlaceOf returns where a waiting request stands in the queues here, by its ticket, and
 // whether it waits here at all.
 func (c *Controller) PlaceOf(ctx context.Context, id policies.TicketID) (shard.Place, bool, error) {

@@ -31,6 +31,9 @@ type Request struct {
 	// TargetTTFT is how soon its first token should come, for an ordering by it; 0
 	// for no target.
 	TargetTTFT time.Duration
+	// End ends the request once it was dispatched, for the reason given, so that it is
+	// released soon; nil for one that nobody can end.
+	End func(cause error)
 
 	seq      uint64
 	held     atomic.Bool

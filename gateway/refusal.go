@@ -40,6 +40,8 @@ func (s *session) refuse(why error) *refusal {
 		return noEndpoints()
 	case errors.Is(why, controller.ErrContextCancelled):
 		return clientGone()
+	case errors.Is(why, controller.ErrEvicted):
+		return evictedByOperator()
 	default:
 		return &refusal{
 			status: http.StatusServiceUnavailable, code: "shutting_down", reason: reasonEnding,
@@ -98,6 +100,14 @@ func (s *session) evicted() *refusal {
 		status: http.StatusTooManyRequests, code: "evicted", reason: reasonEvicted,
 		message: "the request was ended to make room for one of higher priority; try again later",
 		after:   s.pool.drained(),
+	}
+}
+
+// evictedByOperator is the answer to a request that an operator ended before its answer began.
+func evictedByOperator() *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, code: "evicted_by_operator", reason: reasonEvicted,
+		message: "an operator of the gateway ended the request",
 	}
 }
 

@@ -67,6 +67,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 	}
 	s.request.TargetTTFT, s.request.TTL, s.request.Name = targetTTFT(h), shorterTTL(h), r.id
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s.request.End = s.cancel
 	s.memory = g.budget.open(id, func() { s.cancel(errMemory) })
 	size := int64(sessionBytes)
 	for name, values := range h {
@@ -265,6 +266,8 @@ func (s *session) ended() *refusal {
 	switch cause := context.Cause(s.ctx); {
 	case errors.Is(cause, errRevoked):
 		return s.evicted()
+	case errors.Is(cause, controller.ErrEvicted):
+		return evictedByOperator()
 	case errors.Is(cause, errBlind):
 		return unreadable()
 	}

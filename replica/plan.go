@@ -15,6 +15,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
@@ -35,8 +36,9 @@ func controllerOptions(plan *config.Plan) []controller.Option {
 	}
 }
 
-// policyOptions are options that a reload may change.
-func policyOptions(plan *config.Plan) []controller.Option {
+// policyOptions are options that a reload may change, with what operators set over what the
+// configuration says.
+func policyOptions(plan *config.Plan, set *overrides.Set) []controller.Option {
 	fc := &plan.File.FlowControl
 	options := []controller.Option{
 		controller.WithSaturationDetector(plan.Detector),
@@ -44,7 +46,7 @@ func policyOptions(plan *config.Plan) []controller.Option {
 		controller.WithGuarantees(func(priority int) float64 { return plan.Guaranteed[priority] }),
 		controller.WithTTL(time.Duration(*fc.DefaultRequestTTL), time.Duration(*fc.NoEndpointRequestTTL)),
 		controller.WithCapacity(int64(fc.MaxRequests), int64(fc.MaxBytes)),
-		controller.WithWeights(plan.Flows.Weight), controller.WithLimits(plan.Flows.Limit),
+		controller.WithWeights(set.Weight(plan.Flows.Weight)), controller.WithLimits(set.Limit(plan.Flows.Limit)),
 		controller.WithTokenCounts(plan.Profile.CountsTokens()),
 		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
 	}
@@ -120,8 +122,14 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 	}
 }
 
+// ledger is what a replica needs of one.
+type ledger interface {
+	store.Ledger
+	store.Overriding
+}
+
 // openLedger opens the ledger that replicas share, or one in memory.
-func openLedger(ctx context.Context, plan *config.Plan) (store.Ledger, error) {
+func openLedger(ctx context.Context, plan *config.Plan) (ledger, error) {
 	w := &plan.File.Weir
 	timings := store.Timings{Lease: time.Duration(*w.Store.Lease), KeepLost: time.Duration(*w.Store.KeepLost)}
 	if w.Store.Redis == "" {

@@ -2,6 +2,8 @@ package replica
 
 import (
 	"context"
+	"sync"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -9,11 +11,12 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/admin"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
-	"github.com/weirflow/weir/store"
 )
 
 // pool is a replica's part in one pool: the pool's ledger, the controller before it, its
@@ -21,10 +24,15 @@ import (
 //
 //	newPool ──> start ──> reconfigure ... ──> drain ──> close
 type pool struct {
-	plan *config.Plan // in effect
-	log  *zap.Logger
+	log *zap.Logger
 
-	ledger     store.Ledger
+	mu   sync.Mutex   // of changes to what is in effect
+	plan *config.Plan // in effect, with the overrides over it
+
+	ledger     ledger
+	overrides  *overrides.Table
+	following  sync.WaitGroup
+	unfollow   context.CancelFunc
 	objectives objectives.Table
 	source     endpoints.Source
 	metrics    *gateway.Metrics
@@ -42,13 +50,19 @@ func newPool(ctx context.Context, plan *config.Plan, log *zap.Logger) (*pool, er
 		return nil, err
 	}
 	p.ledger, err = openLedger(ctx, plan)
+	p.overrides = overrides.New(overrides.Config{
+		Ledger: p.ledger, Changed: p.override, Logger: log,
+		Noted: func(of overrides.Subject, text string) {
+			p.console.Note(api.OverrideSet, api.Info, of.Flow+of.Endpoint, text)
+		},
+	})
 	return p, err
 }
 
 // start lets the pool take requests, as a part of the replica. A replica without a fleet
 // has none for it either.
 func (p *pool) start(r *replica) error {
-	options := append(controllerOptions(p.plan), policyOptions(p.plan)...)
+	options := append(controllerOptions(p.plan), policyOptions(p.plan, nil)...)
 	options = append(options, controller.WithLogger(p.log), controller.WithObserver(controller.Observers{p.metrics, p.traffic}), controller.WithIncarnation(r.incarnation))
 	cfg := poolConfig(p.plan, &p.objectives)
 	if r.fleet != nil {
@@ -66,18 +80,54 @@ func (p *pool) start(r *replica) error {
 	r.metrics.MustRegister(p.metrics, p.gateway.ShadowMetrics())
 	ac := admin.Config{
 		Replica: p.plan.File.Weir.Replica, Pool: p.plan.File.Weir.Pool, Version: build.Read().Version,
-		Gateway: p.gateway, Traffic: p.traffic, Configuration: func() admin.Configuration { return *r.shown.Load() },
+		Gateway: p.gateway, Traffic: p.traffic, Overrides: p.overrides, Guarded: p.plan.File.Weir.AdminTokenFile != "", Logger: p.log,
+		Configuration: func() admin.Configuration {
+			c, set := *r.shown.Load(), p.overrides.Set()
+			c.Weight, c.Limit = set.Weight(c.Weight), set.Limit(c.Limit)
+			return c
+		},
 	}
 	if r.fleet != nil {
 		ac.Fleet = r.fleet
 	}
 	p.console = admin.New(ac)
+	p.follow()
 	return nil
+}
+
+// firstLook is how long a replica that starts waits for what operators set.
+const firstLook = 2 * time.Second
+
+// follow finds out what operators set for a time, and follows it until the pool is closed.
+func (p *pool) follow() {
+	ctx, cancel := context.WithTimeout(context.Background(), firstLook)
+	defer cancel()
+	_ = p.overrides.Look(ctx) // it is logged, and tried again
+	following, unfollow := context.WithCancel(context.Background())
+	p.unfollow = unfollow
+	p.following.Go(func() { p.overrides.Run(following) })
+}
+
+// override puts what operators set into effect.
+func (p *pool) override(set *overrides.Set) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if err := p.controller.Reconfigure(policyOptions(p.plan, set)...); err != nil {
+		p.log.Error("what an operator set has no effect", zap.Error(err))
+		return
+	}
+	p.gateway.Endpoints().Drain(set.Drained())
 }
 
 // reconfigure puts a changed plan into effect as far as it can be while the pool runs.
 func (p *pool) reconfigure(plan *config.Plan) error {
-	if err := p.controller.Reconfigure(policyOptions(plan)...); err != nil {
+	p.mu.Lock()
+	err := p.controller.Reconfigure(policyOptions(plan, p.overrides.Set())...)
+	if err == nil {
+		p.plan = plan
+	}
+	p.mu.Unlock()
+	if err != nil {
 		return err
 	}
 	p.setTenants(plan)
@@ -88,7 +138,9 @@ func (p *pool) reconfigure(plan *config.Plan) error {
 
 // setTenants puts the part of a changed plan into effect that is about tenants.
 func (p *pool) setTenants(plan *config.Plan) {
+	p.mu.Lock()
 	p.plan = plan
+	p.mu.Unlock()
 	p.gateway.SetTenants(tenants(plan, &p.objectives))
 }
 
@@ -100,6 +152,10 @@ func (p *pool) retire() {
 
 // close ends what there is of the pool.
 func (p *pool) close() {
+	if p.unfollow != nil {
+		p.unfollow()
+		p.following.Wait()
+	}
 	if p.console != nil {
 		p.console.Close()
 	}

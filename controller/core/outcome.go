@@ -56,5 +56,6 @@ var (
 	ErrNoEndpoints      = errors.New("the pool has no endpoints")
 	ErrTTLExpired       = errors.New("waited too long for capacity")
 	ErrContextCancelled = errors.New("the client went away while waiting")
+	ErrEvicted          = errors.New("an operator ended the request")
 	ErrShuttingDown     = errors.New("the flow controller is shutting down")
 )

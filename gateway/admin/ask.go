@@ -24,6 +24,9 @@ const (
 	askEvents   = "events"   // []api.Event
 	askHistory  = "history"  // []api.Sample
 	askShadow   = "shadow"   // shadowPart
+	askEvict    = "evict"    // evictPart
+	// askOverrides is answered by []api.Override.
+	askOverrides = "overrides"
 )
 
 // question is what one replica asks another.
@@ -36,6 +39,8 @@ type question struct {
 	State    string  `json:"state,omitempty"`
 	Rank     float64 `json:"rank,omitempty"`
 	Score    float64 `json:"score,omitempty"`
+	// Unique makes it a question of its own, whose answer is of a time after it was asked.
+	Unique string `json:"unique,omitempty"`
 }
 
 var errUnknownQuestion = errors.New("a question that this version does not know")
@@ -72,6 +77,10 @@ func (s *Server) part(ctx context.Context, q *question) (any, error) {
 		return s.history.all(), nil
 	case askShadow:
 		return s.shadowPart(), nil
+	case askEvict:
+		return s.evictPart(ctx, q)
+	case askOverrides:
+		return s.overridesPart(ctx, q)
 	}
 	return nil, fmt.Errorf("%w: %q", errUnknownQuestion, q.Ask)
 }

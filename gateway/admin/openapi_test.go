@@ -27,7 +27,9 @@ func document(t *testing.T) object {
 	t.Helper()
 	d := &describer{words: words(t), schemas: object{}}
 	paths := object{}
-	for _, r := range (&Server{}).routes() {
+	routes := (&Server{}).routes()
+	for i := range routes {
+		r := &routes[i]
 		var parameters []any
 		if strings.Contains(r.path, "{id}") {
 			parameters = append(parameters, object{
@@ -44,22 +46,28 @@ func document(t *testing.T) object {
 			schema = d.of(reflect.TypeOf(r.of))
 		}
 		failed := object{"description": "What is wrong.", "content": object{"application/json": object{"schema": d.of(reflect.TypeFor[api.Error]())}}}
-		get := object{
+		of := object{
 			"summary": r.summary,
 			"responses": object{
 				"200": object{"description": "The answer.", "content": object{"application/json": object{"schema": schema}}}, "default": failed,
 			},
 		}
 		if parameters != nil {
-			get["parameters"] = parameters
+			of["parameters"] = parameters
 		}
-		paths[r.path] = object{"get": get}
+		if r.takes != nil {
+			of["requestBody"] = object{"required": true, "content": object{"application/json": object{"schema": d.of(reflect.TypeOf(r.takes))}}}
+		}
+		if paths[r.path] == nil {
+			paths[r.path] = object{}
+		}
+		paths[r.path].(object)[strings.ToLower(r.method())] = of
 	}
 	return object{
 		"openapi": "3.1.0",
 		"info": object{
 			"title": "Weir's admin API", "version": "1",
-			"description": "Answers are of the whole fleet, at whichever replica they are asked for; scope=replica asks one alone. Live replicas that do not answer in time are named in fleet.missing. Lists come in pages. Times are in RFC 3339, durations in milliseconds.",
+			"description": "Answers are of the whole fleet, at whichever replica they are asked for; scope=replica asks one alone. Live replicas that do not answer in time are named in fleet.missing. Lists come in pages. What changes something needs the admin token. Times are in RFC 3339, durations in milliseconds.",
 		},
 		"paths":      paths,
 		"components": object{"schemas": d.schemas},
@@ -81,6 +89,7 @@ func parameterSchemas() map[string]parameter {
 		"priority": {"Those of that priority.", object{"type": "integer"}},
 		"state":    {"Those that wait, or are in flight, or are at a limit of their own.", enum("waiting", "in_flight", "at_limit")},
 		"sort":     {"The order; turned round after a minus sign. Without it: the highest priority first.", enum(slices.Concat(flowOrders(), descending(flowOrders()))...)},
+		"endpoint": {"Of an endpoint: its name, address or URL.", object{"type": "string"}},
 		"kind":     {"Those of that kind.", object{"type": "string"}},
 		"since":    {"Those after that time.", object{"type": "string", "format": "date-time"}},
 	}
@@ -234,9 +243,11 @@ func TestOpenAPIHolds(t *testing.T) {
 			}
 		}
 	}
-	for _, r := range m.routes() {
-		if doc["paths"].(object)[r.path] == nil {
-			t.Errorf("%s is answered and not in the document", r.path)
+	routes := m.routes()
+	for i := range routes {
+		r := &routes[i]
+		if methods, _ := doc["paths"].(object)[r.path].(object); methods[strings.ToLower(r.method())] == nil {
+			t.Errorf("%s %s is answered and not in the document", r.method(), r.path)
 		}
 	}
 	if problems := check(object{"replica": 1.0}, object{"$ref": "#/components/schemas/Index"}, schemas, "x"); len(problems) != 3 {

@@ -29,6 +29,7 @@ func (s *Server) endpoints(ctx context.Context, q *query) (*api.Endpoints, error
 			}
 			here[from.URL] += from.InFlightHere
 			e.InFlight = max(e.InFlight, from.InFlight)
+			e.Drained = e.Drained || from.Drained
 			if own {
 				e.InFlightHere = from.InFlightHere
 			}

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"cmp"
 	"context"
 	_ "embed"
 	"encoding/json"
@@ -13,12 +14,16 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // Config is what a Server tells of.
@@ -33,6 +38,13 @@ type Config struct {
 	Fleet coordinator.Questions
 	// Configuration returns the effective one.
 	Configuration func() Configuration
+	// Overrides are what operators set for a time; nil where nothing can be.
+	Overrides *overrides.Table
+	// Guarded says that nobody gets here without the admin token: otherwise nothing can be
+	// changed.
+	Guarded bool
+	// Logger gets who changed what; nothing by default.
+	Logger *zap.Logger
 	// Patience is how long the others' answers are waited for; 200 ms by default.
 	Patience time.Duration
 }
@@ -68,18 +80,21 @@ func New(cfg Config) *Server {
 	if cfg.Patience <= 0 {
 		cfg.Patience = 200 * time.Millisecond
 	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
 	if cfg.Configuration == nil {
 		cfg.Configuration = func() Configuration { return Configuration{} }
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{cfg: cfg, started: time.Now(), mux: http.NewServeMux(), stop: cancel, stopped: make(chan struct{})}
 	for _, r := range s.routes() {
-		s.mux.HandleFunc("GET "+r.pattern(), func(w http.ResponseWriter, q *http.Request) { r.answer(w, q, r.parameters) })
+		s.mux.HandleFunc(r.method()+" "+r.pattern(), func(w http.ResponseWriter, q *http.Request) { r.answer(w, q, r.parameters) })
 	}
 	s.mux.HandleFunc("/v1/", func(w http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			fail(w, http.StatusMethodNotAllowed, fmt.Errorf("%s is not answered here: GET is", r.Method))
+		if allowed := s.allowed(r); len(allowed) > 0 && r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", strings.Join(allowed, ", "))
+			fail(w, http.StatusMethodNotAllowed, fmt.Errorf("%s is not answered here; what is: %s", r.Method, strings.Join(allowed, ", ")))
 			return
 		}
 		fail(w, http.StatusNotFound, fmt.Errorf("there is no %s; /v1/ lists what there is", r.URL.Path))
@@ -101,6 +116,18 @@ func (s *Server) Close() {
 // ServeHTTP implements http.Handler.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) { s.mux.ServeHTTP(w, r) }
 
+// allowed are the methods that a request's path is answered with.
+func (s *Server) allowed(r *http.Request) (methods []string) {
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodDelete} {
+		other := r.Clone(r.Context())
+		other.Method = method
+		if _, pattern := s.mux.Handler(other); strings.HasPrefix(pattern, method+" /v1/") {
+			methods = append(methods, method)
+		}
+	}
+	return methods
+}
+
 // route is one path of the API.
 type route struct {
 	path, summary string
@@ -108,7 +135,13 @@ type route struct {
 	answer        func(w http.ResponseWriter, r *http.Request, parameters []string)
 	// of is a value of the type that it answers with; nil for whatever.
 	of any
+	// acts is the method of a path that changes something, and takes a value of the type of
+	// its body; nil for none.
+	acts  string
+	takes any
 }
+
+func (r *route) method() string { return cmp.Or(r.acts, http.MethodGet) }
 
 // pattern is the path as a pattern that matches it alone.
 func (r *route) pattern() string {
@@ -121,29 +154,36 @@ func (r *route) pattern() string {
 // The parameters of lists.
 var paged = []string{"scope", "limit", "offset"}
 
-func (s *Server) routes() []route {
+func (s *Server) routes() []route { return append(s.looks(), s.actions()...) }
+
+// looks are the paths that change nothing.
+func (s *Server) looks() []route {
+	look := func(path, summary string, parameters []string, answer func(http.ResponseWriter, *http.Request, []string), of any) route {
+		return route{path: path, summary: summary, parameters: parameters, answer: answer, of: of}
+	}
 	return []route{
-		{"/v1/", "What there is.", nil, s.index, api.Index{}},
-		{"/v1/openapi.json", "This API as an OpenAPI document.", nil, serveOpenAPI, nil},
-		{"/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}},
-		{"/v1/shares", "The priorities that are guaranteed a part of the pool, and what each had of it.", []string{"scope"}, answering(s.shares), api.Shares{}},
-		{"/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}},
-		{"/v1/shadow", "What flow control would have done, or would do, while it is only played beside what runs.", append([]string{"flow", "priority"}, paged...), answering(s.shadow), api.Shadow{}},
-		{"/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}},
-		{"/v1/requests/{id}", "A request, and why it waits.", nil, answering(s.request), api.RequestDetail{}},
-		{"/v1/endpoints", "The model servers, their load and their health.", paged, answering(s.endpoints), api.Endpoints{}},
-		{"/v1/replicas", "The replicas of the fleet.", paged, answering(s.replicas), api.Replicas{}},
-		{"/v1/shards", "Which replica queues the flows of which shard.", []string{"scope"}, answering(s.shards), api.Shards{}},
-		{"/v1/config", "The effective configuration of this replica, and the others' fingerprints.", []string{"scope"}, answering(s.config), api.Config{}},
-		{"/v1/events", "What happened of late, the latest first.", append([]string{"kind"}, paged...), answering(s.eventList), api.Events{}},
-		{"/v1/history", "The last 15 minutes of the fleet, as this replica has kept them.", []string{"since"}, answering(s.historyOf), api.History{}},
+		look("/v1/", "What there is.", nil, s.index, api.Index{}),
+		look("/v1/openapi.json", "This API as an OpenAPI document.", nil, serveOpenAPI, nil),
+		look("/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}),
+		look("/v1/shares", "The priorities that are guaranteed a part of the pool, and what each had of it.", []string{"scope"}, answering(s.shares), api.Shares{}),
+		look("/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}),
+		look("/v1/shadow", "What flow control would have done, or would do, while it is only played beside what runs.", append([]string{"flow", "priority"}, paged...), answering(s.shadow), api.Shadow{}),
+		look("/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}),
+		look("/v1/requests/{id}", "A request, and why it waits.", nil, answering(s.request), api.RequestDetail{}),
+		look("/v1/endpoints", "The model servers, their load and their health.", paged, answering(s.endpoints), api.Endpoints{}),
+		look("/v1/replicas", "The replicas of the fleet.", paged, answering(s.replicas), api.Replicas{}),
+		look("/v1/shards", "Which replica queues the flows of which shard.", []string{"scope"}, answering(s.shards), api.Shards{}),
+		look("/v1/config", "The effective configuration of this replica, and the others' fingerprints.", []string{"scope"}, answering(s.config), api.Config{}),
+		look("/v1/events", "What happened of late, the latest first.", append([]string{"kind"}, paged...), answering(s.eventList), api.Events{}),
+		look("/v1/overrides", "What operators set for a time: flows' weights and limits, and drained endpoints.", []string{"scope"}, answering(s.overrides), api.Overrides{}),
+		look("/v1/history", "The last 15 minutes of the fleet, as this replica has kept them.", []string{"since"}, answering(s.historyOf), api.History{}),
 	}
 }
 
 func (s *Server) index(w http.ResponseWriter, _ *http.Request, _ []string) {
 	i := api.Index{Version: s.cfg.Version, Replica: s.cfg.Replica}
 	for _, r := range s.routes() {
-		i.Paths = append(i.Paths, api.IndexPath{Path: r.path, Summary: r.summary})
+		i.Paths = append(i.Paths, api.IndexPath{Method: r.method(), Path: r.path, Summary: r.summary})
 	}
 	answer(w, i)
 }
@@ -165,6 +205,7 @@ type query struct {
 	state    string
 	sort     string
 	kind     string
+	endpoint string
 	since    time.Time
 	limit    int
 	offset   int
@@ -218,6 +259,8 @@ func (q *query) set(name, value string) error {
 		q.flow = value
 	case "kind":
 		q.kind = value
+	case "endpoint":
+		q.endpoint = value
 	case "since":
 		if q.since, err = time.Parse(time.RFC3339Nano, value); err != nil {
 			err = fmt.Errorf("since=%s: it must be a time such as 2026-01-31T12:00:00Z", value)
@@ -264,16 +307,23 @@ func answering[T any](of func(context.Context, *query) (T, error)) func(http.Res
 			return
 		}
 		v, err := of(r.Context(), q)
-		switch {
-		case errors.Is(err, errNotFound):
-			fail(w, http.StatusNotFound, err)
-		case errors.Is(err, errQuery):
-			fail(w, http.StatusBadRequest, err)
-		case err != nil:
-			fail(w, http.StatusServiceUnavailable, err)
-		default:
-			answer(w, v)
-		}
+		respond(w, v, err)
+	}
+}
+
+// respond answers with a value, or with what is wrong.
+func respond(w http.ResponseWriter, v any, err error) {
+	switch {
+	case errors.Is(err, errNotFound):
+		fail(w, http.StatusNotFound, err)
+	case errors.Is(err, errQuery), errors.Is(err, overrides.ErrInvalid):
+		fail(w, http.StatusBadRequest, err)
+	case errors.Is(err, errConflict), errors.Is(err, store.ErrOverrides):
+		fail(w, http.StatusConflict, err)
+	case err != nil:
+		fail(w, http.StatusServiceUnavailable, err)
+	default:
+		answer(w, v)
 	}
 }
 

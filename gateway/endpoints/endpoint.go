@@ -47,6 +47,12 @@ func (e *Endpoint) Name() string {
 	return e.address
 }
 
+// Drained reports whether an operator has nothing more sent there.
+func (e *Endpoint) Drained() bool { return (*e.pool.drained.Load())[e.address] }
+
+// usable reports whether requests may be sent there.
+func (e *Endpoint) usable() bool { return e.health.usable() && !e.Drained() }
+
 // Labels implements policies.Labelled: its source's.
 func (e *Endpoint) Labels() map[string]string { return e.spec.Load().Labels }
 
@@ -120,6 +126,8 @@ type Status struct {
 	URL     string            `json:"url"`
 	Labels  map[string]string `json:"labels,omitempty"`
 	Healthy bool              `json:"healthy"`
+	// Drained says that an operator has nothing more sent there.
+	Drained bool `json:"drained,omitempty"`
 	// InFlight is the fleet's, InFlightHere this replica's.
 	InFlight     int `json:"in_flight"`
 	InFlightHere int `json:"in_flight_here"`
@@ -134,7 +142,7 @@ type Status struct {
 // Status returns what there is to see.
 func (e *Endpoint) Status() Status {
 	s := Status{
-		Name: e.Name(), URL: e.URL().String(), Labels: e.spec.Load().Labels, Healthy: e.health.usable(),
+		Name: e.Name(), URL: e.URL().String(), Labels: e.spec.Load().Labels, Healthy: e.health.usable(), Drained: e.Drained(),
 		InFlight: e.InFlight(), InFlightHere: int(e.own.inFlight.Load()),
 	}
 	if m := e.reading.Load(); m != nil {

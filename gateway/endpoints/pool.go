@@ -122,6 +122,7 @@ type Pool struct {
 	scrapes  atomic.Uint64
 	draw     func() float64
 	rotate   atomic.Uint64
+	drained  atomic.Pointer[map[string]bool] // the addresses that are sent nothing
 
 	mu      sync.Mutex // of changes to all, and of loads
 	all     atomic.Pointer[[]*Endpoint]
@@ -153,6 +154,7 @@ func New(cfg Config) *Pool {
 	}
 	p := &Pool{cfg: cfg, began: time.Now(), draw: rand.Float64, loads: make(map[string]*load)}
 	p.all.Store(&[]*Endpoint{})
+	p.drained.Store(&map[string]bool{})
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	if indexing := cfg.Profile.prefixes(); indexing != nil {
 		p.prefixes = newPrefixes(*indexing)
@@ -252,6 +254,13 @@ func (p *Pool) At(address string) *Endpoint {
 	return all[i]
 }
 
+// Drain has nothing more sent to the endpoints of these addresses, and to all others again.
+// What is in flight there ends by itself. The map is not to be changed.
+func (p *Pool) Drain(addresses map[string]bool) {
+	p.drained.Store(&addresses)
+	p.Notify()
+}
+
 // Scrapes returns how many times this replica read an endpoint's metrics.
 func (p *Pool) Scrapes() uint64 { return p.scrapes.Load() }
 
@@ -277,7 +286,7 @@ func (p *Pool) Notify() {
 	all := p.Endpoints()
 	usable := make([]policies.EndpointAccessor, 0, len(all))
 	for _, e := range all {
-		if e.health.usable() {
+		if e.usable() {
 			usable = append(usable, e)
 		}
 	}
@@ -309,7 +318,7 @@ func (p *Pool) observe() {
 // readSince reports whether every endpoint that can be used was read since then.
 func (p *Pool) readSince(then time.Time) bool {
 	for _, e := range p.Endpoints() {
-		if e.health.usable() && !e.Metrics().ReadAt.After(then) {
+		if e.usable() && !e.Metrics().ReadAt.After(then) {
 			return false
 		}
 	}

@@ -90,7 +90,7 @@ func (s *selection) candidates() {
 	var probing []policies.EndpointAccessor // half open, and busy with a request
 	for i := range all {
 		e := all[(start+i)%len(all)]
-		if !e.health.usable() || !s.query.may(e) {
+		if !e.usable() || !s.query.may(e) {
 			continue
 		}
 		own := e.own.inFlight.Load()

@@ -9,10 +9,11 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// shared is what the ledger keeps for [store.Shared].
+// shared is what the ledger keeps for [store.Shared] and [store.Overriding].
 type shared struct {
 	identity     string
 	leaseholders map[string]leaseholder
+	overrides    map[string]override // by name
 }
 
 type leaseholder struct {
@@ -21,7 +22,7 @@ type leaseholder struct {
 }
 
 func newShared() shared {
-	return shared{identity: rand.Text(), leaseholders: make(map[string]leaseholder)}
+	return shared{identity: rand.Text(), leaseholders: make(map[string]leaseholder), overrides: make(map[string]override)}
 }
 
 // Identity implements [store.Shared]: it is the object's own.

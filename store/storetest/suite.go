@@ -79,6 +79,7 @@ func Run(t *testing.T, factory Factory) {
 		{"LoadsOfTheDeadGo", loadsOfTheDead},
 		{"TokensCount", tokensCount},
 		{"LeaseholdersAreNamed", leaseholders},
+		{"OverridesAreKept", overrides},
 		{"FloatIsShared", floatIsShared},
 		{"FloatIsRecalled", floatIsRecalled},
 		{"FloatIsStatedAbsolutely", floatIsStatedAbsolutely},

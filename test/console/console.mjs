@@ -142,8 +142,8 @@ async function why() {
   const reason = await page.locator('.reason').innerText();
   check(reason.toLowerCase() === `${answer.why.reason}.`.toLowerCase(), `the page says "${reason}", the API "${answer.why.reason}"`);
   const elsewhere = await (await fetch(`${given.replicas[0]}/v1/requests/${id}`)).json();
-  // What holds it may be another from one moment to the next; its place only comes nearer.
-  check(elsewhere.owner === answer.owner && elsewhere.why?.place <= answer.why.place, `another replica says ${JSON.stringify(elsewhere)}, this one ${JSON.stringify(answer)}`);
+  // What holds it may be another from one moment to the next, and its place changes as others come and go.
+  check(elsewhere.owner === answer.owner && Math.abs(elsewhere.why?.place - answer.why.place) <= 24, `another replica says ${JSON.stringify(elsewhere)}, this one ${JSON.stringify(answer)}`);
   await context.close();
 }
 
@@ -164,6 +164,42 @@ async function token() {
   check((await context.cookies()).length === 0, 'there is a cookie');
   check(leaks.length === 0 && !page.url().includes(given.token), `the token is in an address: ${leaks}`);
   check(await page.evaluate(() => localStorage.length) === 0, 'something is kept beyond the tab');
+  await context.close();
+}
+
+// With the token things are set for a time, and taken back, where they are seen.
+async function acts() {
+  const { context, page } = await visit(given.guarded, 390);
+  page.removeAllListeners('dialog');
+  page.on('dialog', (d) => d.accept());
+  await page.addInitScript((token) => sessionStorage.setItem('weir-admin-token', token), given.token);
+  const fine = async (view) => {
+    await page.evaluate(axe);
+    const found = await page.evaluate(() => globalThis.axe.run({ resultTypes: ['violations'] }));
+    for (const v of found.violations) check(v.impact !== 'serious' && v.impact !== 'critical', `${view} with actions: ${v.id}: ${v.help}: ${v.nodes[0].html}`);
+    const wide = await page.evaluate(() => document.documentElement.scrollWidth);
+    check(wide <= 390, `${view} with actions is ${wide} px wide`);
+  };
+  await open(page, given.guarded, `tenant/${encodeURIComponent(given.hostile)}/0`);
+  await page.getByLabel('Weight').fill('3');
+  await page.getByLabel('Why').fill(given.hostile);
+  await fine('tenant');
+  await page.getByRole('button', { name: 'Set', exact: true }).click();
+  await page.getByText(/^weight 3, until /).waitFor();
+  await open(page, given.guarded, 'endpoints');
+  await page.getByRole('button', { name: 'Drain for an hour' }).first().click();
+  await page.getByText('drained: is sent nothing more').first().waitFor();
+  await fine('endpoints');
+  await open(page, given.guarded, 'configuration');
+  await page.getByText('weight 3').waitFor();
+  await fine('configuration');
+  for (const left of [1, 0]) {
+    await page.getByRole('button', { name: 'Take it back' }).first().click();
+    await page.waitForFunction((n) => [...document.querySelectorAll('button')].filter((b) => b.textContent === 'Take it back' && b.checkVisibility()).length === n, left);
+  }
+  await page.getByText('Nothing: all is as configured.').waitFor();
+  const left = await (await fetch(`${given.guarded}/v1/overrides`, { headers: { Authorization: `Bearer ${given.token}` } })).json();
+  check(left.overrides.length === 0, `still set: ${JSON.stringify(left)}`);
   await context.close();
 }
 
@@ -196,7 +232,7 @@ async function shots() {
 
 try {
   if (given.shots) await shots();
-  else for (const part of [same, steady, axis, why, token, looks, killed]) await part();
+  else for (const part of [same, steady, axis, why, token, acts, looks, killed]) await part();
 } catch (e) {
   wrong(e.stack);
 }

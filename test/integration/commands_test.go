@@ -6,7 +6,9 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -78,6 +80,9 @@ func TestCommands(t *testing.T) {
 		{[]string{"why", "first"}, 0, []string{"first of acme", "is in flight"}},
 		{[]string{"why", "nobody"}, 3, []string{`no request "nobody" waits`}},
 		{[]string{"why"}, 1, []string{"name one request"}},
+		{[]string{"overrides"}, 0, []string{"nothing is set"}},
+		{[]string{"set", "flow", "acme", "--weight", "2", "--for", "1m"}, 1, []string{"status 403", "--admin-token-file"}},
+		{[]string{"set", "flow", "acme", "--for", "1m"}, 1, []string{"weight max-in-flight tokens-per-minute"}},
 		{[]string{"status", "--admin", "127.0.0.1:1"}, 4, []string{"no replica answers at the admin address 127.0.0.1:1 (--admin, WEIR_ADMIN)"}},
 	} {
 		out, code := weir(c.args...)
@@ -88,6 +93,32 @@ func TestCommands(t *testing.T) {
 			if !strings.Contains(out, want) {
 				t.Errorf("weir %s does not say %q:\n%s", strings.Join(c.args, " "), want, out)
 			}
+		}
+	}
+	token := filepath.Join(t.TempDir(), "token")
+	if err := os.WriteFile(token, []byte("a token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	guarded := processes.Start(t, "guarded", &processes.Servers{URLs: []string{upstream.URL}}, "--max-concurrency", "1", "--admin-token-file", token)
+	for _, c := range []struct {
+		command string
+		code    int
+		says    string
+	}{
+		{"set flow acme --weight 3 --max-in-flight 5 --for 10m --why hurry", 0, "flow acme  weight 3, limit 5 in flight"},
+		{"set endpoint nowhere --drain --for 1m", 3, "there are: " + strings.TrimPrefix(upstream.URL, "http://")},
+		{"set endpoint " + upstream.URL + " --drain --for 1m", 0, "drained"},
+		{"overrides", 0, "hurry"},
+		{"unset flow acme", 0, "endpoint 127.0.0.1:"},
+		{"unset flow acme", 3, "nothing is set"},
+		{"unset endpoint " + upstream.URL, 0, "nothing is set: all is as configured"},
+		{"evict nobody", 3, "no replica has a request"},
+		{"set flow acme --weight -1 --for 10m", 1, "weight -1: it must be above 0"},
+		{"set flow acme --weight 1 --for 1000h", 1, "it must be from 1s to 168h0m0s"},
+	} {
+		out, code := weir(append(strings.Fields(c.command), "--admin", guarded.Admin, "--admin-token-file", token)...)
+		if code != c.code || !strings.Contains(out, c.says) {
+			t.Errorf("weir %s: code %d, want %d and %q:\n%s", c.command, code, c.code, c.says, out)
 		}
 	}
 	var status struct {

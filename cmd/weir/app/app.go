@@ -76,9 +76,11 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 	root.AddGroup(
 		&cobra.Group{ID: groupRun, Title: "Run Weir"},
 		&cobra.Group{ID: groupLook, Title: "Look at a running fleet (--admin, " + adminVariable + ")"},
+		&cobra.Group{ID: groupAct, Title: "Change a running fleet, with its admin token (" + tokenVariable + ")"},
 	)
 	root.AddCommand(newServe(registry), newConfig(registry), newAdopt(registry), newKeys(), newDemo(), newModelServer())
-	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newWhy(), newShadow(), newVersion())
+	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newWhy(), newShadow(), newOverrides(), newVersion())
+	root.AddCommand(newSet(), newUnset(), newEvict())
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(usage)
 	root.InitDefaultHelpCmd()
@@ -92,6 +94,7 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 const (
 	groupRun  = "run"
 	groupLook = "look"
+	groupAct  = "act"
 )
 
 // silent is a logger that says nothing.

@@ -49,6 +49,25 @@ func (o *operator) flows(cmd *cobra.Command, _ []string, typed string) ([]string
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
 
+// endpoints completes the names of model servers.
+func (o *operator) endpoints(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	c, err := o.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	known, err := c.Endpoints(cmd.Context(), api.Query{Limit: 1000})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var names []string
+	for i := range known.Endpoints {
+		if name := known.Endpoints[i].Name; strings.HasPrefix(name, typed) {
+			names = append(names, name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
 // more says what of a list is not shown.
 func more(cmd *cobra.Command, page api.Page, shown int) {
 	if page.Total > shown {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -144,15 +145,53 @@ func (c *Client) History(ctx context.Context, q Query) (*History, error) {
 	return get[History](ctx, c, "/v1/history"+q.encode())
 }
 
+// Overrides asks for /v1/overrides: what operators set for a time.
+func (c *Client) Overrides(ctx context.Context, q Query) (*Overrides, error) {
+	return get[Overrides](ctx, c, "/v1/overrides"+q.encode())
+}
+
+// SetOverride sets a flow's weight or limits, or drains an endpoint, for a time, and returns
+// all that is set.
+func (c *Client) SetOverride(ctx context.Context, o *SetOverride) (*Overrides, error) {
+	return ask[Overrides](ctx, c, http.MethodPost, "/v1/overrides", o)
+}
+
+// TakeBack takes back what was set of a flow, or of an endpoint, and returns what else is.
+func (c *Client) TakeBack(ctx context.Context, flow, endpoint string) (*Overrides, error) {
+	q := url.Values{"flow": {flow}}
+	if endpoint != "" {
+		q = url.Values{"endpoint": {endpoint}}
+	}
+	return ask[Overrides](ctx, c, http.MethodDelete, "/v1/overrides?"+q.Encode(), nil)
+}
+
+// Evict ends a request that waits, or one in flight of a priority below 0.
+func (c *Client) Evict(ctx context.Context, id string) (*Evicted, error) {
+	return ask[Evicted](ctx, c, http.MethodDelete, "/v1/requests/"+url.PathEscape(id), nil)
+}
+
 // maxBody bounds an answer, in bytes.
 const maxBody = 64 << 20
 
 func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
+	return ask[T](ctx, c, http.MethodGet, path, nil)
+}
+
+// ask makes a request, with a body if there is one.
+func ask[T any](ctx context.Context, c *Client, method, path string, body any) (*T, error) {
 	address := strings.TrimSuffix(c.Address, "/")
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
 	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, address+path, nil)
+	var text io.Reader = http.NoBody
+	if body != nil {
+		data, err := json.Marshal(body)
+		if err != nil {
+			return nil, fmt.Errorf("ask the replica: %w", err)
+		}
+		text = bytes.NewReader(data)
+	}
+	r, err := http.NewRequestWithContext(ctx, method, address+path, text)
 	if err != nil {
 		return nil, fmt.Errorf("admin address %q: %w", c.Address, err)
 	}
@@ -168,15 +207,15 @@ func get[T any](ctx context.Context, c *Client, path string) (*T, error) {
 		return nil, fmt.Errorf("ask the replica: %w", err)
 	}
 	defer res.Body.Close() //nolint:errcheck // it is read to the end, or not needed
-	body, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
+	answer, err := io.ReadAll(io.LimitReader(res.Body, maxBody))
 	if err != nil {
 		return nil, fmt.Errorf("read the answer of %s: %w", c.Address, err)
 	}
 	if res.StatusCode != http.StatusOK {
-		return nil, c.failed(res.StatusCode, body)
+		return nil, c.failed(res.StatusCode, answer)
 	}
 	v := new(T)
-	if err := json.Unmarshal(body, v); err != nil {
+	if err := json.Unmarshal(answer, v); err != nil {
 		return nil, fmt.Errorf("%s does not answer as a replica's admin address: %w", c.Address, err)
 	}
 	return v, nil

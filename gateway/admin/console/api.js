@@ -19,11 +19,17 @@ export async function get(path, parameters = {}, signal = undefined) {
     if (value !== undefined && value !== null && value !== '') query.set(name, value);
   }
   const text = query.toString();
+  return ask('GET', `${path}${text ? `?${text}` : ''}`, undefined, signal);
+}
+
+// ask makes a request below /v1/, with a body if there is one.
+export async function ask(method, path, body = undefined, signal = undefined) {
   const headers = {};
   const token = sessionStorage.getItem(kept);
   if (token) headers.Authorization = `Bearer ${token}`;
-  const answer = await fetch(`v1/${path}${text ? `?${text}` : ''}`, {
-    headers, signal, cache: 'no-store', credentials: 'omit', redirect: 'error',
+  if (body !== undefined) headers['Content-Type'] = 'application/json';
+  const answer = await fetch(`v1/${path}`, {
+    method, headers, signal, body: body === undefined ? undefined : JSON.stringify(body), cache: 'no-store', credentials: 'omit', redirect: 'error',
   });
   if (answer.status === 401) throw new Unauthorized();
   if (!answer.ok) {

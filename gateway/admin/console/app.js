@@ -1,7 +1,7 @@
 // The console: one view at a time, named by the address's fragment. A view is made once
 // when it is opened, and then changes what it shows.
 
-import { get, hasToken, setToken, Unauthorized } from './api.js';
+import { ask, get, hasToken, setToken, Unauthorized } from './api.js';
 import { attr, el, pill, text } from './dom.js';
 import { duration } from './format.js';
 import { now } from './now.js';
@@ -27,13 +27,24 @@ function open() {
   current?.stop.abort();
   const stop = new AbortController();
   const view = make({
-    argument: rest.map(decodeURIComponent), get: (path, parameters) => get(path, parameters, stop.signal), refresh: () => poll(current),
+    argument: rest.map(decodeURIComponent), get: (path, parameters) => get(path, parameters, stop.signal), refresh: () => poll(current), act,
   });
   current = { view, stop, timer: 0 };
   main.replaceChildren(el('h1', {}, view.title), view.root);
   document.title = `${view.title} – Weir`;
   const section = { tenant: 'tenants', request: 'requests' }[name] ?? (views[name] ? name : 'now');
   for (const a of document.querySelectorAll('nav a')) attr(a, 'aria-current', a.getAttribute('href') === `#/${section}` ? 'page' : null);
+  poll(current);
+}
+
+// act changes something, and shows what came of it.
+async function act(method, path, body) {
+  try {
+    await ask(method, path, body);
+  } catch (failed) {
+    if (failed instanceof Unauthorized) askToken();
+    throw failed;
+  }
   poll(current);
 }
 

@@ -1,5 +1,6 @@
 // Endpoints, replicas and the configuration.
 
+import { changes, doing } from './actions.js';
 import { attr, card, el, pill, table, text, width } from './dom.js';
 import { count, duration, percent, since, time } from './format.js';
 
@@ -24,26 +25,43 @@ function state(of) {
   };
 }
 
-export function endpoints({ get }) {
+// standsAt says how an endpoint is.
+function standsAt(e) {
+  if (!e.healthy) return [`ejected by ${e.ejected_by.join(', ')}`, 'bad'];
+  return e.drained ? ['drained: is sent nothing more', 'warn'] : ['can be reached', 'good'];
+}
+
+export function endpoints({ get, act }) {
   const scale = { top: 1 };
   const list = table('Model servers', [
     { key: 'name', label: 'Endpoint', cell: (e) => e.name },
-    { key: 'health', label: 'Health', make: state((e) => (e.healthy ? ['can be reached', 'good'] : [`ejected by ${e.ejected_by.join(', ')}`, 'bad'])) },
+    { key: 'health', label: 'Health', make: state(standsAt) },
     { key: 'load', label: 'In flight', wide: true, make: meter((e) => e.in_flight / scale.top, (e) => count(e.in_flight)) },
     { key: 'running', label: 'It runs', number: true, cell: (e) => (e.running === undefined ? '–' : count(e.running)) },
     { key: 'waiting', label: 'It queues', number: true, cell: (e) => (e.waiting === undefined ? '–' : count(e.waiting)) },
     { key: 'kv', label: 'KV cache', wide: true, make: meter((e) => e.kv_cache_usage, (e) => (e.kv_cache_usage === undefined ? '–' : percent(e.kv_cache_usage))) },
     { key: 'age', label: 'Read', number: true, minor: true, cell: (e) => (e.age_ms === undefined ? 'never' : `${duration(e.age_ms)} ago`) },
     { key: 'url', label: 'Address', minor: true, cell: (e) => e.url },
+    { key: 'act', label: 'Action', make: (td, e) => {
+      const drain = doing('Drain for an hour', async () => {
+        if (confirm(`Send nothing more to ${e.name} for an hour?`)) await act('POST', 'overrides', { endpoint: e.url, drain: true, for: '1h' });
+      });
+      const back = doing('Send to it again', () => act('DELETE', `overrides?${new URLSearchParams({ endpoint: e.url })}`));
+      td.append(drain.root, back.root);
+      return (now) => {
+        drain.root.hidden = !now.may_act || now.drained === true;
+        back.root.hidden = !now.may_act || now.drained !== true;
+      };
+    } },
   ]);
   const none = el('p', { class: 'empty' }, 'The pool has no endpoint.');
   return {
     title: 'Endpoints',
     root: el('section', { class: 'card' }, list.root, none),
     async load() {
-      const answer = await get('endpoints', { limit: 1000 });
+      const [answer, set] = await Promise.all([get('endpoints', { limit: 1000 }), get('overrides')]);
       scale.top = Math.max(1, ...answer.endpoints.map((e) => e.in_flight));
-      list.update(answer.endpoints, (e) => e.url);
+      list.update(answer.endpoints.map((e) => ({ ...e, may_act: set.may_act })), (e) => e.url);
       none.hidden = answer.endpoints.length > 0;
     },
   };
@@ -90,7 +108,8 @@ export function replicas({ get }) {
   };
 }
 
-export function configuration({ get }) {
+export function configuration({ get, act }) {
+  const set = changes(act);
   const of = el('p', { class: 'explains' });
   const yaml = el('pre', { tabindex: 0, 'aria-label': 'The effective configuration' });
   const list = table('Settings that should be the same everywhere', [
@@ -101,10 +120,11 @@ export function configuration({ get }) {
   const same = pill();
   return {
     title: 'Configuration',
-    root: el('div', { class: 'columns' }, card('Effective', of, yaml), card('Replicas', same.root, list.root)),
+    root: el('div', { class: 'columns' }, card('Effective', of, yaml), el('div', { class: 'detail' }, set.root, card('Replicas', same.root, list.root))),
     every: 5000,
     async load() {
-      const answer = await get('config');
+      const [answer, overrides] = await Promise.all([get('config'), get('overrides')]);
+      set.update(overrides);
       text(yaml, answer.yaml);
       const files = answer.files.length ? `from ${answer.files.join(', ')}` : 'from flags and defaults alone';
       text(of, `Of ${answer.fleet.replica}, ${files}, read at ${time(answer.loaded)}, with all defaults.`);

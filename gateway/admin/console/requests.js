@@ -1,5 +1,6 @@
 // Requests: what waits and is in flight; and one of them: why it waits.
 
+import { doing } from './actions.js';
 import { attr, card, el, Keyed, pill, table, text, width } from './dom.js';
 import { big, bytes, count, duration, own, time } from './format.js';
 import { flowLink } from './tenants.js';
@@ -48,7 +49,11 @@ export function requests({ get, refresh }) {
 }
 
 // request says why one waits.
-export function request({ argument: [id], get }) {
+export function request({ argument: [id], get, act }) {
+  const end = doing('End this request', async () => {
+    if (confirm('End this request? Its client is answered that an operator did.')) await act('DELETE', `requests/${encodeURIComponent(id)}`);
+  });
+  end.root.hidden = true;
   const held = pill();
   const reason = el('p', { class: 'reason' });
   const where = el('p', { class: 'place' });
@@ -79,22 +84,25 @@ export function request({ argument: [id], get }) {
   const ahead = card('Ahead of it', nothing, list, more);
   return {
     title: 'Request',
-    root: el('div', { class: 'detail' }, el('section', { class: 'card why' }, el('p', { class: 'id' }, id), held.root, reason, where, facts), ahead),
+    root: el('div', { class: 'detail' }, el('section', { class: 'card why' }, el('p', { class: 'id' }, id), held.root, reason, where, facts, end.root), ahead),
     every: 1000,
     async load() {
       let r;
+      let overrides;
       try {
-        r = await get(`requests/${encodeURIComponent(id)}`);
+        [r, overrides] = await Promise.all([get(`requests/${encodeURIComponent(id)}`), get('overrides')]);
       } catch (failed) {
         if (failed.status !== 404) throw failed;
         held.set('ended', 'none');
         text(reason, 'No replica has it any more: it was answered, or its client went away.');
         text(where, '');
         ahead.hidden = true;
+        end.root.hidden = true;
         facts.hidden = !known;
         return;
       }
       known = true;
+      end.root.hidden = !overrides.may_act || (r.state === 'in_flight' && r.priority >= 0);
       text(tenant, r.flow);
       attr(tenant, 'href', flowLink(r.flow, r.priority));
       const show = {

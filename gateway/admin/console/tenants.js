@@ -1,5 +1,6 @@
 // Tenants: what each gets against what it should have; and one of them.
 
+import { limits } from './actions.js';
 import { attr, card, el, table, text, width } from './dom.js';
 import { big, count, decimal, duration, own, percent, rate, waited } from './format.js';
 
@@ -111,7 +112,8 @@ export function tenants({ get, refresh }) {
 }
 
 // tenant is one of them.
-export function tenant({ argument: [id, priority], get }) {
+export function tenant({ argument: [id, priority], get, act }) {
+  const set = limits(id, act);
   const facts = el('dl', { class: 'facts' });
   const values = {};
   for (const [key, label] of [['share', 'Share'], ['entitled', 'Due'], ['in_flight', 'In flight'], ['queued', 'Waiting'], ['oldest', 'Longest wait'], ['p50', 'Half wait at most'],
@@ -136,10 +138,13 @@ export function tenant({ argument: [id, priority], get }) {
   const nothing = el('p', { class: 'empty' }, 'Nothing waits and nothing is in flight.');
   return {
     title: id ?? 'Tenant',
-    root: el('div', { class: 'detail' }, card(`At priority ${priority}`, facts, gone), card('Requests', waiting.root, nothing)),
+    root: el('div', { class: 'detail' }, card(`At priority ${priority}`, facts, gone), set.root, card('Requests', waiting.root, nothing)),
     every: 2000,
     async load() {
-      const [answer, requests] = await Promise.all([get('flows', { flow: id, priority, limit: 1000 }), get('requests', { flow: id, priority, limit: 50 })]);
+      const [answer, requests, overrides] = await Promise.all([
+        get('flows', { flow: id, priority, limit: 1000 }), get('requests', { flow: id, priority, limit: 50 }), get('overrides'),
+      ]);
+      set.update(overrides);
       const f = answer.flows.find((x) => x.id === id);
       gone.hidden = f !== undefined;
       facts.hidden = f === undefined;

@@ -1,0 +1,244 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+)
+
+// named has a command take one name of something.
+func named(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return fmt.Errorf("%s: name one %s", cmd.CommandPath(), what)
+		}
+		return nil
+	}
+}
+
+func newSet() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "set", Short: "Set weights and limits, or drain a model server, for a time",
+		Long:    "Changes something at all replicas for a time, after which it is as configured again. The ledger keeps it, so that it holds over restarts. weir overrides lists what is set, and weir unset takes it back.",
+		GroupID: groupAct,
+	}
+	cmd.AddCommand(newSetFlow(), newSetEndpoint())
+	return cmd
+}
+
+// override is the flags of a command that sets something.
+type override struct {
+	operator
+	api.SetOverride
+	holds time.Duration
+}
+
+func (s *override) add(cmd *cobra.Command) {
+	s.operator.add(cmd)
+	cmd.Flags().DurationVar(&s.holds, "for", 0, "how long it holds, such as 10m or 2h; a week at most")
+	cmd.Flags().StringVar(&s.Why, "why", "", "what others read beside it")
+	must(cmd.MarkFlagRequired("for"))
+}
+
+// run sets it, and lists what is set now.
+func (s *override) run(cmd *cobra.Command) error {
+	s.For = s.holds.String()
+	return s.change(cmd, func(ctx context.Context, c *api.Client) (*api.Overrides, error) {
+		return c.SetOverride(ctx, &s.SetOverride)
+	})
+}
+
+// change changes what is set, and lists it.
+func (o *operator) change(cmd *cobra.Command, change func(context.Context, *api.Client) (*api.Overrides, error)) error {
+	c, err := o.client()
+	if err != nil {
+		return err
+	}
+	all, err := change(cmd.Context(), c)
+	if err != nil {
+		return explained(c, err)
+	}
+	if o.asJSON {
+		return printJSON(cmd, all)
+	}
+	printOverrides(cmd.OutOrStdout(), all.Overrides, time.Now())
+	printed(cmd, missing(all.Fleet))
+	return nil
+}
+
+func newSetFlow() *cobra.Command {
+	var (
+		s        override
+		weight   float64
+		inFlight int64
+		tokens   float64
+	)
+	cmd := &cobra.Command{
+		Use: "flow NAME", Short: "Change a tenant's weight or limits for a time",
+		Long:    "Changes a flow's weight or limits at all its priorities and all replicas, for a time. What is not given stays as configured. It replaces what was set of the flow before.",
+		Example: "  weir set flow team-a --weight 3 --for 10m\n  weir set flow team-b --max-in-flight 5 --for 2h --why 'runaway batch job'",
+		Args:    named("flow"), ValidArgsFunction: s.flows,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.Flow = args[0]
+			given := cmd.Flags().Changed
+			if given("weight") {
+				s.Weight = &weight
+			}
+			if given("max-in-flight") {
+				s.MaxInFlight = &inFlight
+			}
+			if given("tokens-per-minute") {
+				s.TokensPerMinute = &tokens
+			}
+			return s.run(cmd)
+		},
+	}
+	cmd.Flags().Float64Var(&weight, "weight", 1, "its share beside other flows")
+	cmd.Flags().Int64Var(&inFlight, "max-in-flight", 0, "how many of its requests may be in flight; 0 for no limit")
+	cmd.Flags().Float64Var(&tokens, "tokens-per-minute", 0, "how many tokens its requests may cost a minute; 0 for no limit")
+	s.add(cmd)
+	cmd.MarkFlagsOneRequired("weight", "max-in-flight", "tokens-per-minute")
+	return cmd
+}
+
+func newSetEndpoint() *cobra.Command {
+	var s override
+	cmd := &cobra.Command{
+		Use: "endpoint NAME", Short: "Drain a model server for a time",
+		Long:    "Has no replica send anything more to a model server, for a time. What is in flight there ends by itself. It is named by its name, address or URL.",
+		Example: "  weir set endpoint vllm-0 --drain --for 1h --why 'driver update'",
+		Args:    named("model server"), ValidArgsFunction: s.endpoints,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			s.Endpoint = args[0]
+			return s.run(cmd)
+		},
+	}
+	cmd.Flags().BoolVar(&s.Drain, "drain", false, "send nothing more there")
+	s.add(cmd)
+	must(cmd.MarkFlagRequired("drain"))
+	return cmd
+}
+
+func newUnset() *cobra.Command {
+	cmd := &cobra.Command{
+		Use: "unset", Short: "Take back what was set for a time",
+		Long:    "Takes back what weir set has set: it is as configured again at once.",
+		GroupID: groupAct,
+	}
+	var flow, endpoint operator
+	ofFlow := &cobra.Command{
+		Use: "flow NAME", Short: "Give a tenant its configured weight and limits back",
+		Example: "  weir unset flow team-a", Args: named("flow"), ValidArgsFunction: flow.flows,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return flow.change(cmd, func(ctx context.Context, c *api.Client) (*api.Overrides, error) { return c.TakeBack(ctx, args[0], "") })
+		},
+	}
+	ofEndpoint := &cobra.Command{
+		Use: "endpoint NAME", Short: "Send requests to a drained model server again",
+		Example: "  weir unset endpoint vllm-0", Args: named("model server"), ValidArgsFunction: endpoint.endpoints,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return endpoint.change(cmd, func(ctx context.Context, c *api.Client) (*api.Overrides, error) { return c.TakeBack(ctx, "", args[0]) })
+		},
+	}
+	flow.add(ofFlow)
+	endpoint.add(ofEndpoint)
+	cmd.AddCommand(ofFlow, ofEndpoint)
+	return cmd
+}
+
+func newOverrides() *cobra.Command {
+	var o operator
+	cmd := &cobra.Command{
+		Use: "overrides", Short: "List what weir set has set for a time",
+		Long:    "Lists the flows' weights and limits that operators set for a time, and the model servers that are drained.",
+		GroupID: groupLook,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return o.change(cmd, func(ctx context.Context, c *api.Client) (*api.Overrides, error) { return c.Overrides(ctx, api.Query{}) })
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
+
+// printOverrides shows what is set.
+func printOverrides(out io.Writer, all []api.Override, now time.Time) {
+	if len(all) == 0 {
+		fmt.Fprintln(out, "nothing is set: all is as configured")
+		return
+	}
+	t := table{{"OF", "SET", "LEFT", "WHY"}}
+	for i := range all {
+		o := &all[i]
+		of, set := "flow "+o.Flow, []string{}
+		if o.Endpoint != "" {
+			of = "endpoint " + o.Endpoint
+		}
+		if o.Weight != nil {
+			set = append(set, fmt.Sprintf("weight %v", *o.Weight))
+		}
+		if o.MaxInFlight != nil || o.TokensPerMinute != nil {
+			set = append(set, limitSet(o))
+		}
+		if o.Drain {
+			set = append(set, "drained")
+		}
+		t.add(of, strings.Join(set, ", "), milliseconds(float64(o.Until.Sub(now).Milliseconds())), o.Why)
+	}
+	fmt.Fprint(out, t)
+}
+
+// limitSet is a limit that was set, in words.
+func limitSet(o *api.Override) string {
+	var parts []string
+	if n := o.MaxInFlight; n != nil {
+		parts = append(parts, fmt.Sprintf("limit %d in flight", *n))
+		if *n == 0 {
+			parts[0] = "no limit in flight"
+		}
+	}
+	if n := o.TokensPerMinute; n != nil {
+		text := fmt.Sprintf("limit %.0f tokens/min", *n)
+		if *n == 0 {
+			text = "no limit of tokens"
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func newEvict() *cobra.Command {
+	var o operator
+	cmd := &cobra.Command{
+		Use: "evict REQUEST-ID", Short: "End a request that waits, or a sheddable one in flight",
+		Long:    "Ends a request that waits, or one in flight of a priority below 0, at whichever replica its connection is. It is named by its x-request-id, or by its ticket. Its client is answered 503 if its answer has not begun.\n\nIt ends with code 3 if there is no such request.",
+		Example: "  weir evict 5f1c9a52-8d6e-4f3a-9f7e-0c2b7c1d9e10",
+		GroupID: groupAct, Args: named("request"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := o.client()
+			if err != nil {
+				return err
+			}
+			gone, err := c.Evict(cmd.Context(), args[0])
+			switch {
+			case err != nil:
+				return explained(c, err)
+			case o.asJSON:
+				return printJSON(cmd, gone)
+			}
+			for i := range gone.Requests {
+				r := &gone.Requests[i]
+				fmt.Fprintln(cmd.OutOrStdout(), plain(fmt.Sprintf("ended: %s of %s, priority %d, which was %s", r.ID, r.Flow, r.Priority, strings.ReplaceAll(r.State, "_", " "))))
+			}
+			printed(cmd, missing(gone.Fleet))
+			return nil
+		},
+	}
+	o.add(cmd)
+	return cmd
+}
