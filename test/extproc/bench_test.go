@@ -147,9 +147,9 @@ func added(b *testing.B, client extproc.ExternalProcessorClient, body string) (t
 // BenchmarkBeforePicker is what Weir adds to a picker behind it: the same exchange with a plain
 // picker directly, and by Weir over a real Redis, unsaturated.
 func BenchmarkBeforePicker(b *testing.B) {
-	p := newOtherPicker(b, "127.0.0.1:0")
-	p.to, p.forgets = "127.0.0.1:1", true
-	conn, err := grpc.NewClient("passthrough:///"+p.address, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	p := StartPicker(b, "127.0.0.1:0")
+	p.To, p.Forgets = []string{"127.0.0.1:1"}, true
+	conn, err := grpc.NewClient("passthrough:///"+p.Address, grpc.WithTransportCredentials(insecure.NewCredentials()))
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -164,7 +164,7 @@ func BenchmarkBeforePicker(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	pickers, err := picker.New(picker.Config{Addresses: []string{p.address}})
+	pickers, err := picker.New(picker.Config{Addresses: []string{p.Address}})
 	if err != nil {
 		b.Fatal(err)
 	}

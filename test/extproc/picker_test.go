@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -17,11 +16,8 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/proto"
-	"google.golang.org/protobuf/types/known/durationpb"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/controller"
@@ -30,118 +26,6 @@ import (
 	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/store/memory"
 )
-
-// otherPicker is an Endpoint Picker that knows nothing of Weir: a plain server of external
-// processing, which records what it gets and says.
-type otherPicker struct {
-	extproc.UnimplementedExternalProcessorServer
-	address string
-	server  *grpc.Server
-	health  *health.Server
-
-	mu      sync.Mutex
-	to      string                                                         // the endpoint it names
-	answers func(*extproc.ProcessingRequest) []*extproc.ProcessingResponse // instead of its own; nil for these
-	forgets bool                                                           // it records nothing
-	got     []*extproc.ProcessingRequest
-	said    []*extproc.ProcessingResponse
-	streams int
-}
-
-func newOtherPicker(t testing.TB, address string) *otherPicker {
-	t.Helper()
-	l, err := net.Listen("tcp", address)
-	if err != nil {
-		t.Fatal(err)
-	}
-	p := &otherPicker{address: l.Addr().String(), server: grpc.NewServer(), health: health.NewServer()}
-	extproc.RegisterExternalProcessorServer(p.server, p)
-	grpc_health_v1.RegisterHealthServer(p.server, p.health)
-	go func() { _ = p.server.Serve(l) }() // ends with Stop
-	t.Cleanup(p.server.Stop)
-	return p
-}
-
-// Process implements the service.
-func (p *otherPicker) Process(stream extproc.ExternalProcessor_ProcessServer) error {
-	p.mu.Lock()
-	p.streams++
-	p.mu.Unlock()
-	for {
-		m, err := stream.Recv()
-		if err != nil {
-			return nil //nolint:nilerr // that is how streams end
-		}
-		p.mu.Lock()
-		if !p.forgets {
-			p.got = append(p.got, proto.Clone(m).(*extproc.ProcessingRequest))
-		}
-		answer := p.answer
-		if p.answers != nil {
-			answer = p.answers
-		}
-		said := answer(m)
-		if !p.forgets {
-			p.said = append(p.said, said...)
-		}
-		p.mu.Unlock()
-		for _, a := range said {
-			if err := stream.Send(a); err != nil {
-				return err
-			}
-		}
-	}
-}
-
-// answer changes the request and the response, and names the endpoint; what it says has
-// more in it than Weir knows of.
-func (p *otherPicker) answer(m *extproc.ProcessingRequest) []*extproc.ProcessingResponse {
-	set := func(key, value string) *core.HeaderValueOption {
-		return &core.HeaderValueOption{Header: &core.HeaderValue{Key: key, RawValue: []byte(value)}, AppendAction: core.HeaderValueOption_ADD_IF_ABSENT}
-	}
-	one := &extproc.ProcessingResponse{}
-	switch r := m.GetRequest().(type) {
-	case *extproc.ProcessingRequest_RequestHeaders:
-		one.Response = &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
-			HeaderMutation: &extproc.HeaderMutation{
-				SetHeaders:    []*core.HeaderValueOption{set(Destination, p.to), set("x-prefiller-host-port", "10.9.9.9:1"), {Header: &core.HeaderValue{Key: "x-old", Value: "\x00\xff"[:1]}}},
-				RemoveHeaders: []string{"x-secret"},
-			},
-			ClearRouteCache: true,
-		}}}
-		one.DynamicMetadata = &structpb.Struct{Fields: map[string]*structpb.Value{
-			"envoy.lb": structpb.NewStructValue(&structpb.Struct{Fields: map[string]*structpb.Value{Destination: structpb.NewStringValue(p.to), "scores": structpb.NewNumberValue(0.125)}}),
-			"team":     structpb.NewStringValue("own"),
-		}}
-		one.OverrideMessageTimeout = durationpb.New(7 * time.Second)
-	case *extproc.ProcessingRequest_RequestBody:
-		one.Response = &extproc.ProcessingResponse_RequestBody{RequestBody: streamedBody(r.RequestBody.GetBody(), r.RequestBody.GetEndOfStream())}
-	case *extproc.ProcessingRequest_RequestTrailers:
-		one.Response = &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{HeaderMutation: &extproc.HeaderMutation{SetHeaders: []*core.HeaderValueOption{set("x-checked", "yes")}}}}
-	case *extproc.ProcessingRequest_ResponseHeaders:
-		one.Response = &extproc.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
-			HeaderMutation: &extproc.HeaderMutation{SetHeaders: []*core.HeaderValueOption{set("x-went-into-resp-headers", "true")}},
-		}}}
-	case *extproc.ProcessingRequest_ResponseBody:
-		one.Response = &extproc.ProcessingResponse_ResponseBody{ResponseBody: streamedBody(r.ResponseBody.GetBody(), r.ResponseBody.GetEndOfStream())}
-	case *extproc.ProcessingRequest_ResponseTrailers:
-		one.Response = &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}
-	}
-	return []*extproc.ProcessingResponse{one}
-}
-
-func streamedBody(body []byte, last bool) *extproc.BodyResponse {
-	return &extproc.BodyResponse{Response: &extproc.CommonResponse{BodyMutation: &extproc.BodyMutation{
-		Mutation: &extproc.BodyMutation_StreamedResponse{StreamedResponse: &extproc.StreamedBodyResponse{Body: body, EndOfStream: last}},
-	}}}
-}
-
-// set changes what the picker does.
-func (p *otherPicker) set(change func(*otherPicker)) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	change(p)
-}
 
 // before is a bench whose requests go through the pickers at the addresses.
 func before(t *testing.T, limit int, failOpen bool, addresses ...string) *bench {
@@ -176,9 +60,9 @@ func (b *bench) load(t *testing.T, i, want int) {
 // TestPickerSeesAll wants a picker to get, message by message, what Envoy sends, and Envoy
 // what the picker says, to the byte.
 func TestPickerSeesAll(t *testing.T) {
-	p := newOtherPicker(t, "127.0.0.1:0")
-	b := before(t, 8, false, p.address)
-	p.to = b.server(1)
+	p := StartPicker(t, "127.0.0.1:0")
+	b := before(t, 8, false, p.Address)
+	p.To = []string{b.server(1)}
 	request := post([][]byte{[]byte(chat[:10]), {}, []byte(chat[10:])}, "x-llm-d-inference-fairness-id", "a", "x-secret", "s")
 	request.Trailers = true
 	sent := request.messages()
@@ -226,15 +110,15 @@ func TestPickerSeesAll(t *testing.T) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if len(p.got) != len(want) || len(p.said) != len(answers) {
-		t.Fatalf("the picker got %d messages and said %d, want %d and %d", len(p.got), len(p.said), len(want), len(answers))
+	if len(p.Got) != len(want) || len(p.Said) != len(answers) {
+		t.Fatalf("the picker got %d messages and said %d, want %d and %d", len(p.Got), len(p.Said), len(want), len(answers))
 	}
 	for i := range want {
-		if !proto.Equal(p.got[i], want[i]) {
-			t.Errorf("message %d: the picker got\n%v, Envoy sent\n%v", i, p.got[i], want[i])
+		if !proto.Equal(p.Got[i], want[i]) {
+			t.Errorf("message %d: the picker got\n%v, Envoy sent\n%v", i, p.Got[i], want[i])
 		}
-		if text, said := marshal(t, answers[i]), marshal(t, p.said[i]); !bytes.Equal(text, said) {
-			t.Errorf("answer %d: Envoy got\n%v, the picker said\n%v", i, answers[i], p.said[i])
+		if text, said := marshal(t, answers[i]), marshal(t, p.Said[i]); !bytes.Equal(text, said) {
+			t.Errorf("answer %d: Envoy got\n%v, the picker said\n%v", i, answers[i], p.Said[i])
 		}
 	}
 	b.load(t, 1, 0)
@@ -253,13 +137,13 @@ func marshal(t *testing.T, m proto.Message) []byte {
 // TestPickersOrderings sends requests in all the ways that Envoy may, by a plain picker and
 // by Weir itself as one.
 func TestPickersOrderings(t *testing.T) {
-	plain := newOtherPicker(t, "127.0.0.1:0")
+	plain := StartPicker(t, "127.0.0.1:0")
 	weir := newBench(t, 100)
 	weirAddress := weir.conn.Target()[len("passthrough:///"):]
-	for name, address := range map[string]string{"plain": plain.address, "weir": weirAddress} {
+	for name, address := range map[string]string{"plain": plain.Address, "weir": weirAddress} {
 		t.Run(name, func(t *testing.T) {
 			b := before(t, 8, false, address)
-			plain.set(func(p *otherPicker) { p.to = b.server(0) })
+			plain.Set(func(p *Picker) { p.To = []string{b.server(0)} })
 			long := strings.Replace(chat, "hi", strings.Repeat("x", 300_000), 1)
 			var chunks [][]byte
 			for part := range slices.Chunk([]byte(long), 60_000) {
@@ -285,10 +169,10 @@ func TestPickersOrderings(t *testing.T) {
 // TestPickerRefuses wants an answer that the picker gives itself to be the client's, and the
 // slot back.
 func TestPickerRefuses(t *testing.T) {
-	p := newOtherPicker(t, "127.0.0.1:0")
-	b := before(t, 1, true, p.address)
-	p.set(func(p *otherPicker) {
-		p.answers = func(m *extproc.ProcessingRequest) []*extproc.ProcessingResponse {
+	p := StartPicker(t, "127.0.0.1:0")
+	b := before(t, 1, true, p.Address)
+	p.Set(func(p *Picker) {
+		p.Answers = func(m *extproc.ProcessingRequest) []*extproc.ProcessingResponse {
 			if !m.GetRequestBody().GetEndOfStream() {
 				return nil
 			}
@@ -308,9 +192,9 @@ func TestPickerRefuses(t *testing.T) {
 
 // TestPickerHolds wants a request to reach the picker only once the pool has room for it.
 func TestPickerHolds(t *testing.T) {
-	p := newOtherPicker(t, "127.0.0.1:0")
-	b := before(t, 1, false, p.address) // for each of two servers
-	p.to = b.server(0)
+	p := StartPicker(t, "127.0.0.1:0")
+	b := before(t, 1, false, p.Address) // for each of two servers
+	p.To = []string{b.server(0)}
 	var running sync.WaitGroup
 	for range 5 {
 		running.Go(func() {
@@ -336,13 +220,13 @@ func TestPickerHolds(t *testing.T) {
 	waiting(3)
 	b.load(t, 0, 2)
 	for began, streams := time.Now(), 0; streams != 5; time.Sleep(time.Millisecond) {
-		if p.set(func(p *otherPicker) { streams = p.streams }); time.Since(began) > 5*time.Second {
+		if p.Set(func(p *Picker) { streams = p.Streams }); time.Since(began) > 5*time.Second {
 			t.Fatalf("%d streams are open at the picker for five requests", streams)
 		}
 	}
-	p.set(func(p *otherPicker) {
+	p.Set(func(p *Picker) {
 		headers := 0
-		for _, m := range p.got {
+		for _, m := range p.Got {
 			if m.GetRequestHeaders() != nil {
 				headers++
 			}
@@ -359,9 +243,9 @@ func TestPickerHolds(t *testing.T) {
 // TestPickerKilled kills one of two pickers: requests go by the other, and answers that have
 // begun go on.
 func TestPickerKilled(t *testing.T) {
-	first, second := newOtherPicker(t, "127.0.0.1:0"), newOtherPicker(t, "127.0.0.1:0")
-	b := before(t, 8, false, first.address, second.address)
-	first.to, second.to = b.server(0), b.server(0)
+	first, second := StartPicker(t, "127.0.0.1:0"), StartPicker(t, "127.0.0.1:0")
+	b := before(t, 8, false, first.Address, second.Address)
+	first.To, second.To = []string{b.server(0)}, []string{b.server(0)}
 	var running sync.WaitGroup
 	for range 4 { // two at each
 		running.Go(func() {
@@ -371,11 +255,11 @@ func TestPickerKilled(t *testing.T) {
 			}
 		})
 	}
-	for _, p := range []*otherPicker{first, second} {
+	for _, p := range []*Picker{first, second} {
 		for began := time.Now(); ; time.Sleep(time.Millisecond) {
 			begun := 0
-			p.set(func(p *otherPicker) {
-				for _, m := range p.said {
+			p.Set(func(p *Picker) {
+				for _, m := range p.Said {
 					if m.GetResponseHeaders() != nil {
 						begun++
 					}
@@ -389,7 +273,7 @@ func TestPickerKilled(t *testing.T) {
 			}
 		}
 	}
-	first.server.Stop()
+	first.Server.Stop()
 	close(b.release)
 	running.Wait()
 	for range 20 {
@@ -402,9 +286,9 @@ func TestPickerKilled(t *testing.T) {
 
 // TestPickerIsUnwell takes a picker out of use that says so by its health, and has it back.
 func TestPickerIsUnwell(t *testing.T) {
-	first, second := newOtherPicker(t, "127.0.0.1:0"), newOtherPicker(t, "127.0.0.1:0")
-	b := before(t, 8, false, first.address, second.address)
-	first.to, second.to = b.server(0), b.server(1)
+	first, second := StartPicker(t, "127.0.0.1:0"), StartPicker(t, "127.0.0.1:0")
+	b := before(t, 8, false, first.Address, second.Address)
+	first.To, second.To = []string{b.server(0)}, []string{b.server(1)}
 	until := func(what, want string) {
 		t.Helper()
 		for began := time.Now(); ; {
@@ -425,11 +309,11 @@ func TestPickerIsUnwell(t *testing.T) {
 		}
 	}
 	until("both are there", "") // not while one is still dialled
-	first.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	first.Health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	until("the first is unwell", b.server(1))
-	first.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
+	first.Health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
 	until("both are well", "")
-	second.health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+	second.Health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
 	until("the second is unwell", b.server(0))
 }
 
@@ -437,17 +321,17 @@ func TestPickerIsUnwell(t *testing.T) {
 // where that was asked for.
 func TestNoPicker(t *testing.T) {
 	for _, failOpen := range []bool{false, true} {
-		for what, fails := range map[string]func(*otherPicker){
-			"gone": func(p *otherPicker) { p.server.Stop() },
-			"silent": func(p *otherPicker) {
-				p.answers = func(*extproc.ProcessingRequest) []*extproc.ProcessingResponse { return nil }
+		for what, fails := range map[string]func(*Picker){
+			"gone": func(p *Picker) { p.Server.Stop() },
+			"silent": func(p *Picker) {
+				p.Answers = func(*extproc.ProcessingRequest) []*extproc.ProcessingResponse { return nil }
 			},
 		} {
 			t.Run(fmt.Sprintf("%s, fail open %v", what, failOpen), func(t *testing.T) {
-				p := newOtherPicker(t, "127.0.0.1:0")
-				b := before(t, 8, failOpen, p.address)
+				p := StartPicker(t, "127.0.0.1:0")
+				b := before(t, 8, failOpen, p.Address)
 				b.delegation.Timeout = 50 * time.Millisecond
-				p.set(fails)
+				p.Set(fails)
 				res, err := b.Do(t.Context(), post(whole(chat)))
 				switch {
 				case err != nil:
@@ -465,14 +349,14 @@ func TestNoPicker(t *testing.T) {
 
 // TestPickerComesBack wants a picker that was restarted to be asked again.
 func TestPickerComesBack(t *testing.T) {
-	p := newOtherPicker(t, "127.0.0.1:0")
-	b := before(t, 8, false, p.address)
-	p.server.Stop()
+	p := StartPicker(t, "127.0.0.1:0")
+	b := before(t, 8, false, p.Address)
+	p.Server.Stop()
 	if res, err := b.Do(t.Context(), post(whole(chat))); err != nil || res.Status != http.StatusServiceUnavailable {
 		t.Fatalf("without a picker: %+v, %v", res, err)
 	}
-	again := newOtherPicker(t, p.address)
-	again.to = b.server(1)
+	again := StartPicker(t, p.Address)
+	again.To = []string{b.server(1)}
 	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
 		res, err := b.Do(t.Context(), post(whole(chat)))
 		if err == nil && res.Status == http.StatusOK {
@@ -518,7 +402,7 @@ func TestAdmissionOnly(t *testing.T) {
 // servers never have more than the limit, and reach it.
 func TestPickerBehindThree(t *testing.T) {
 	const limit, requests = 12, 120
-	p := newOtherPicker(t, "127.0.0.1:0")
+	p := StartPicker(t, "127.0.0.1:0")
 	ledger := memory.New(memory.Config{})
 	var now, most atomic.Int64
 	full := make(chan struct{}) // closed once the server is
@@ -532,8 +416,8 @@ func TestPickerBehindThree(t *testing.T) {
 		fmt.Fprint(w, `{"usage":{"prompt_tokens":3,"completion_tokens":5}}`)
 	}))
 	t.Cleanup(model.Close)
-	p.to = strings.TrimPrefix(model.URL, "http://")
-	pickers, err := picker.New(picker.Config{Addresses: []string{p.address}})
+	p.To = []string{strings.TrimPrefix(model.URL, "http://")}
+	pickers, err := picker.New(picker.Config{Addresses: []string{p.Address}})
 	if err != nil {
 		t.Fatal(err)
 	}
