@@ -45,13 +45,18 @@ type Plan struct {
 	Flows Flows
 	Keys  map[[sha256.Size]byte]string
 
+	// Pools are the plans of the pools: this one itself where there is one. Models says which
+	// of several a request is for.
+	Pools  []*Plan
+	Models Models
+
 	from *builder
 }
 
 // Name names a setting for an error, as it was given: by its flag, or by the file's line
 // and the field.
 func (p *Plan) Name(path string) string {
-	d := decoder{name: p.from.name}
+	d := decoder{name: p.from.name, overlay: p.from.overlay}
 	d.failAt(p.from.at(path), path, "")
 	return d.problems[0].where()
 }
@@ -78,8 +83,23 @@ func (p *Plan) WithKeys() (*Plan, error) {
 	if len(b.problems) > 0 {
 		return nil, b.problems.sorted(b.name)
 	}
+	b.plan.Pools = nil
+	for _, pool := range p.Pools {
+		if pool == p {
+			b.plan.Pools = append(b.plan.Pools, &b.plan)
+			continue
+		}
+		pool, err := pool.WithKeys()
+		if err != nil {
+			return nil, err
+		}
+		b.plan.Pools = append(b.plan.Pools, pool)
+	}
 	return &b.plan, nil
 }
+
+// Several reports whether the file has pools of their own, though it may be one.
+func (p *Plan) Several() bool { return len(p.File.Weir.Pools) > 0 }
 
 // Eviction is the policies of eviction.
 type Eviction struct {
@@ -119,10 +139,13 @@ func (b *builder) at(path string) place {
 	if flag := flagOf(path); flag != "" && b.fileless() {
 		return place{flag: flag}
 	}
+	if b.overlay.alone(path) {
+		return b.overlay.at
+	}
 	for path != "" {
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
 		if at, ok := b.places[path]; ok {
-			return place{flag: at.flag, line: at.line}
+			return place{flag: at.flag, line: at.line, own: at.own}
 		}
 	}
 	return place{}
@@ -142,6 +165,9 @@ func (b *builder) called(other, path string) string {
 	if flag := flagOf(other); flag != "" && b.at(path).flag != "" {
 		return flag
 	}
+	if b.at(other).own {
+		return b.overlay.shown(other)
+	}
 	return other
 }
 
@@ -150,7 +176,7 @@ func (b *builder) wrong(path, format string, args ...any) {
 }
 
 func (b *builder) warn(path, format string, args ...any) {
-	d := decoder{name: b.name}
+	d := decoder{name: b.name, overlay: b.overlay}
 	d.failAt(b.at(path), path, format, args...)
 	b.warnings = append(b.warnings, d.problems...)
 }

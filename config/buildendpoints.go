@@ -25,6 +25,9 @@ func (b *builder) endpoints() {
 	slices.Sort(given)
 	switch len(given) {
 	case 0:
+		if b.overlay == nil && b.several() {
+			break // its pools have theirs
+		}
 		const path = "weir.endpoints"
 		b.wrong(path, "name at least one model server, such as http://127.0.0.1:8000, or where they come from: %s, %s or %s",
 			b.called("weir.discovery.file", path), b.called("weir.discovery.dns", path), b.called("weir.discovery.inferencePool", path))

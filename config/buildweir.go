@@ -18,6 +18,7 @@ func (b *builder) weir() {
 	b.address("weir.listen", w.Listen)
 	b.address("weir.admin", w.Admin)
 	b.needed("weir.pool", w.Pool)
+	b.oneOrSeveral()
 	b.delegation(&w.ExtProc)
 	if w.ExtProc.Listen != "" {
 		b.address("weir.extProc.listen", w.ExtProc.Listen)

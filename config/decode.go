@@ -33,6 +33,8 @@ type decoder struct {
 	problems Problems
 	places   map[string]place // by path
 	nodes    int
+	document *yaml.Node
+	overlay  *overlay // that paths are of; nil for none
 }
 
 // failAt reports a problem of what stands at a place.
@@ -40,6 +42,9 @@ func (d *decoder) failAt(at place, path, format string, args ...any) {
 	p := Problem{Path: path, Flag: at.flag, Text: fmt.Sprintf(format, args...)}
 	if at.flag == "" {
 		p.File, p.Line = d.name, at.line
+	}
+	if at.own {
+		p.Path = d.overlay.shown(path)
 	}
 	if at.value != "" && !d.secret {
 		p.Value = at.shown()
@@ -72,7 +77,16 @@ func (d *decoder) decode(data []byte, into any) {
 	if err := documents.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
 		d.fail(0, "", "the file has more than one document, or ends in something else than YAML")
 	}
-	d.value(node.Content[0], "", reflect.ValueOf(into).Elem())
+	d.document = node.Content[0]
+	d.value(d.document, "", reflect.ValueOf(into).Elem())
+}
+
+// forget forgets that a path was given, and what is below it.
+func (d *decoder) forget(path string) {
+	maps.DeleteFunc(d.places, func(p string, _ place) bool {
+		rest, below := strings.CutPrefix(p, path)
+		return below && (rest == "" || rest[0] == '.' || rest[0] == '[')
+	})
 }
 
 // syntax reports what the YAML parser says, with its line where it names one.
@@ -98,6 +112,9 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {
 			d.fail(n.Line, path, "the file has more than %d values", maxNodes)
 		}
 		return
+	}
+	if d.overlay != nil && (into.Kind() == reflect.Pointer || into.Kind() == reflect.Slice) {
+		d.forget(path) // it takes the place of what was read before
 	}
 	d.places[path] = d.placeOf(n)
 	if n.Kind == yaml.ScalarNode && n.Tag == "!!null" {
@@ -161,7 +178,7 @@ func (d *decoder) sequence(n *yaml.Node, path string, into reflect.Value) {
 
 // placeOf is the place of a node in its file.
 func (d *decoder) placeOf(n *yaml.Node) place {
-	at := place{flag: d.flag, line: n.Line}
+	at := place{flag: d.flag, line: n.Line, own: d.overlay != nil && d.flag == ""}
 	if n.Kind == yaml.ScalarNode {
 		at.value = n.Value
 	}

@@ -239,18 +239,20 @@ func (b *builder) forgetPlaces(given map[string][]string) {
 		_, ok := given[f.Name]
 		named = named || ok && slices.ContainsFunc(endpointPlaces, func(p string) bool { return flagOf(p) == "--"+f.Name })
 	}
-	if !named {
-		return
+	if named {
+		b.dropPlaces()
 	}
+}
+
+// dropPlaces drops what the file says of where endpoints come from.
+func (b *builder) dropPlaces() {
 	w := &b.file.Weir
 	w.Endpoints, w.Discovery.File, w.Discovery.Once, w.Discovery.DNS, w.Discovery.InferencePool = nil, "", false, "", ""
 	if b.file.DataLayer != nil {
 		b.file.DataLayer.Discovery = nil
 	}
-	for path := range b.places {
-		if slices.ContainsFunc(endpointPlaces, func(p string) bool { return strings.HasPrefix(path, p) }) {
-			delete(b.places, path)
-		}
+	for _, path := range endpointPlaces {
+		b.forget(path)
 	}
 }
 

@@ -14,14 +14,19 @@ type Flows struct {
 	objectives map[string]int
 	timeouts   map[string]Timeouts // by objective
 	exact      map[string]*Flow
-	patterns   []pattern
+	patterns   []flowPattern
 	newcomers  float64 // weight of all newcomers together
 }
 
-// pattern is a flow's id in which * stands for anything, split there.
-type pattern struct {
-	parts []string
-	flow  *Flow
+// pattern is a name in which * stands for anything, split there.
+type pattern struct{ parts []string }
+
+func newPattern(text string) pattern { return pattern{strings.Split(text, "*")} }
+
+// flowPattern is a pattern of flows' ids.
+type flowPattern struct {
+	pattern
+	flow *Flow
 }
 
 func newFlows(w *Weir) Flows {
@@ -35,7 +40,7 @@ func newFlows(w *Weir) Flows {
 	for i := range w.Flows {
 		f := &w.Flows[i]
 		if strings.Contains(f.ID, "*") {
-			fs.patterns = append(fs.patterns, pattern{strings.Split(f.ID, "*"), f})
+			fs.patterns = append(fs.patterns, flowPattern{newPattern(f.ID), f})
 		} else if fs.exact[f.ID] == nil && fs.match(f.ID) == nil {
 			fs.exact[f.ID] = f
 		}

@@ -87,6 +87,7 @@ func (b *builder) finish(o Options) (*Plan, Problems, error) {
 		b.override(o.Flags)
 		b.file.complete()
 		b.build()
+		b.pools(o)
 	}
 	if len(b.problems) > 0 {
 		return nil, b.warnings.sorted(b.name), b.problems.sorted(b.name)

@@ -33,15 +33,20 @@ func (p *Plan) Show() ([]byte, error) {
 	return shown.Print()
 }
 
-// Fingerprint is the same for replicas whose [Plan.Settings] are.
+// Fingerprint is the same for replicas whose [Plan.Settings] are, of all their pools.
 func (p *Plan) Fingerprint() (string, error) {
-	settings, err := p.Settings()
-	if err != nil {
-		return "", err
-	}
 	sum := sha256.New()
-	for _, s := range settings {
-		fmt.Fprintln(sum, s.Key, s.Print)
+	for _, pool := range p.Pools {
+		if p.Several() {
+			fmt.Fprintln(sum, pool.File.Weir.Pool)
+		}
+		settings, err := pool.Settings()
+		if err != nil {
+			return "", err
+		}
+		for _, s := range settings {
+			fmt.Fprintln(sum, s.Key, s.Print)
+		}
 	}
 	return hex.EncodeToString(sum.Sum(nil)[:4]), nil
 }

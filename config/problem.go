@@ -82,7 +82,12 @@ func (ps Problems) sorted(file string) Problems {
 	slices.SortStableFunc(ps, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Line, b.Line))
 	})
-	return slices.CompactFunc(ps, func(a, b Problem) bool { return a.String() == b.String() }) // a flag may set two fields
+	seen := make(map[string]bool) // a flag may set two fields, and what is wrong for all pools is wrong for each
+	return slices.DeleteFunc(ps, func(p Problem) bool {
+		again := seen[p.String()]
+		seen[p.String()] = true
+		return again
+	})
 }
 
 // place is where a value was given.
@@ -90,6 +95,7 @@ type place struct {
 	flag  string // by this one, such as --listen
 	line  int    // or on this line of the file
 	value string // as it was written, if it is one word
+	own   bool   // in a pool's part of the file
 }
 
 // shown is the value for a message: quoted, and cut if it is long.

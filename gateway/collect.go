@@ -52,7 +52,15 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 }
 
 func (m *Metrics) collectors() []prometheus.Collector {
-	return append(append(m.requests.collectors(), m.config.collectors()...), m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown, m.fresh)
+	var all []prometheus.Collector
+	if m.ofProcess {
+		all = m.config.collectors()
+	}
+	if !m.ofPool {
+		return append(all, m.answers, m.overBounds, m.requests.refused)
+	}
+	all = append(all, m.requests.collectors()...)
+	return append(all, m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown, m.fresh)
 }
 
 // Collect implements prometheus.Collector.

@@ -77,7 +77,7 @@ func (in *inbound) check(method, path string) *refusal {
 		return badRequest("malformed_json", f.wrong)
 	}
 	if f.model == "" {
-		return badRequest("model_required", `the request names no model; add "model" to its body`)
+		return modelRequired()
 	}
 	in.model, in.prompt = f.model, f.prompt
 	in.inputTokens = int64(max(1, len(f.prompt)/bytesPerToken))

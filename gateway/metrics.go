@@ -23,6 +23,9 @@ const otherFlow = "other"
 // Metrics is a replica's Prometheus metrics. It implements controller.Observer
 // and prometheus.Collector; a nil Metrics counts nothing.
 type Metrics struct {
+	// Which it has: of the process, and of a pool.
+	ofProcess, ofPool bool
+
 	answers     *prometheus.CounterVec
 	outcomes    *prometheus.CounterVec
 	waits       *prometheus.HistogramVec
@@ -60,8 +63,29 @@ type decision struct {
 	wait  prometheus.Observer
 }
 
-// NewMetrics returns the metrics of a replica for the named pool.
+// NewMetrics returns the metrics of a replica of one pool, which has the name.
 func NewMetrics(pool string) *Metrics {
+	m := newMetrics(pool)
+	m.ofProcess, m.ofPool = true, true
+	return m
+}
+
+// NewPoolMetrics returns those of one pool of a replica that has several.
+func NewPoolMetrics(pool string) *Metrics {
+	m := newMetrics(pool)
+	m.ofPool = true
+	return m
+}
+
+// NewProcessMetrics returns those that are no pool's, of a replica that has several: they
+// count the requests that found none, too.
+func NewProcessMetrics() *Metrics {
+	m := newMetrics("")
+	m.ofProcess = true
+	return m
+}
+
+func newMetrics(pool string) *Metrics {
 	constant := prometheus.Labels{"inference_pool": pool}
 	m := &Metrics{
 		flows:    make(map[string]time.Time),

@@ -95,6 +95,11 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	}
 	defer s.end() // also when the copying panics
 	w.session = s
+	if answered, refused := p.gateway.pools.Load().answerModels(w, r); refused != nil {
+		return refused
+	} else if answered {
+		return nil
+	}
 	if err := p.readBody(s, w, r); err != nil {
 		return err
 	}

@@ -99,8 +99,12 @@ func (s *session) enter(p *Pool) {
 
 // admit works out, once the body is there, what the request may cost.
 func (s *session) admit(method, path string) *refusal {
+	refused := s.in.check(method, path)
+	if s.pool == nil && refused == nil {
+		refused = s.find()
+	}
 	p := s.pool
-	if refused := s.in.check(method, path); refused != nil && !p.shadow.isOn() {
+	if refused != nil && (p == nil || !p.shadow.isOn()) {
 		return refused
 	}
 	tenants := p.tenants.Load()

@@ -51,10 +51,14 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 }
 
 // register says what is served.
-func (s *extProc) register(g *gateway.Gateway, pool string) {
+func (s *extProc) register(g *gateway.Gateway, pools []*pool) {
 	gateway.NewExtProc(g).Register(s.server)
 	grpc_health_v1.RegisterHealthServer(s.server, s.health)
-	for _, service := range []string{"", "envoy.service.ext_proc.v3.ExternalProcessor", pool} {
+	services := []string{"", "envoy.service.ext_proc.v3.ExternalProcessor"}
+	for _, p := range pools {
+		services = append(services, p.name)
+	}
+	for _, service := range services {
 		s.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
 }

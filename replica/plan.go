@@ -1,8 +1,6 @@
 package replica
 
 import (
-	"context"
-	"fmt"
 	"os"
 	"slices"
 	"time"
@@ -17,9 +15,6 @@ import (
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/policies"
-	"github.com/weirflow/weir/store"
-	"github.com/weirflow/weir/store/memory"
-	"github.com/weirflow/weir/store/redis"
 )
 
 // controllerOptions are options that cannot change while a controller runs.
@@ -120,29 +115,4 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 		Priority: priority, Timeouts: timeouts, Rule: plan.Flows.Rule, MaxFlows: plan.File.Weir.MaxFlows,
 		CachedTokenWeight: plan.File.Weir.CachedTokenWeight, Newcomers: newcomers,
 	}
-}
-
-// ledger is what a replica needs of one.
-type ledger interface {
-	store.Ledger
-	store.Overriding
-}
-
-// openLedger opens the ledger that replicas share, or one in memory.
-func openLedger(ctx context.Context, plan *config.Plan) (ledger, error) {
-	w := &plan.File.Weir
-	timings := store.Timings{Lease: time.Duration(*w.Store.Lease), KeepLost: time.Duration(*w.Store.KeepLost)}
-	if w.Store.Redis == "" {
-		return memory.New(memory.Config{Timings: timings}), nil
-	}
-	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
-	defer cancel()
-	l, err := redis.Open(opening, redis.Config{
-		URL: w.Store.Redis, PasswordFile: w.Store.PasswordFile, CertFile: w.Store.Cert, KeyFile: w.Store.Key, CAFile: w.Store.CA,
-		Prefix: w.Store.Prefix, Pool: w.Pool, Timings: timings,
-	})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
-	}
-	return l, nil
 }

@@ -2,9 +2,11 @@ package replica
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/config"
@@ -17,6 +19,7 @@ import (
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
+	"github.com/weirflow/weir/store"
 )
 
 // pool is a replica's part in one pool: the pool's ledger, the controller before it, its
@@ -24,7 +27,8 @@ import (
 //
 //	newPool ──> start ──> reconfigure ... ──> drain ──> close
 type pool struct {
-	log *zap.Logger
+	name string
+	log  *zap.Logger
 
 	mu   sync.Mutex   // of changes to what is in effect
 	plan *config.Plan // in effect, with the overrides over it
@@ -40,18 +44,27 @@ type pool struct {
 	controller *controller.Controller
 	gateway    *gateway.Pool
 	console    *admin.Server
+	closing    chan struct{} // closed when it begins to be
+	ended      chan struct{} // closed once a pool is that left the plan
 }
 
 // newPool opens the pool's ledger. The other replicas learn of nothing yet.
-func newPool(ctx context.Context, plan *config.Plan, log *zap.Logger) (*pool, error) {
-	p := &pool{plan: plan, log: log, metrics: gateway.NewMetrics(plan.File.Weir.Pool), traffic: traffic.NewLog()}
+func (r *replica) newPool(ctx context.Context, plan *config.Plan) (*pool, error) {
+	name := plan.File.Weir.Pool
+	p := &pool{name: name, plan: plan, log: r.log, metrics: gateway.NewMetrics(name), traffic: traffic.NewLog(), closing: make(chan struct{}), ended: make(chan struct{})}
+	if r.plan.Several() {
+		p.log = r.log.With(zap.String("pool", name))
+		p.metrics = gateway.NewPoolMetrics(name)
+	}
 	var err error
-	if p.source, err = endpointSource(plan, &p.objectives, log); err != nil {
+	if p.source, err = endpointSource(plan, &p.objectives, p.log); err != nil {
 		return nil, err
 	}
-	p.ledger, err = openLedger(ctx, plan)
+	if p.ledger, err = r.ledgers.open(ctx, plan); err != nil {
+		return nil, err
+	}
 	p.overrides = overrides.New(overrides.Config{
-		Ledger: p.ledger, Changed: p.override, Logger: log,
+		Ledger: p.ledger, Changed: p.override, Logger: p.log,
 		Noted: func(of overrides.Subject, text string) {
 			p.console.Note(api.OverrideSet, api.Info, of.Flow+of.Endpoint, text)
 		},
@@ -61,7 +74,7 @@ func newPool(ctx context.Context, plan *config.Plan, log *zap.Logger) (*pool, er
 
 // start lets the pool take requests, as a part of the replica. A replica without a fleet
 // has none for it either.
-func (p *pool) start(r *replica) error {
+func (r *replica) start(p *pool) error {
 	options := append(controllerOptions(p.plan), policyOptions(p.plan, nil)...)
 	options = append(options, controller.WithLogger(p.log), controller.WithObserver(controller.Observers{p.metrics, p.traffic}), controller.WithIncarnation(r.incarnation))
 	cfg := poolConfig(p.plan, &p.objectives)
@@ -77,22 +90,49 @@ func (p *pool) start(r *replica) error {
 	p.gateway = gateway.NewPool(cfg)
 	p.metrics.Watch(p.controller)
 	p.metrics.WatchEndpoints(p.gateway.Endpoints())
-	r.metrics.MustRegister(p.metrics, p.gateway.ShadowMetrics())
+	for _, c := range p.collectors(r) {
+		if err := c.to.Register(c.Collector); err != nil {
+			return fmt.Errorf("pool %q: its metrics: %w", p.name, err)
+		}
+	}
 	ac := admin.Config{
-		Replica: p.plan.File.Weir.Replica, Pool: p.plan.File.Weir.Pool, Version: build.Read().Version,
+		Replica: p.plan.File.Weir.Replica, Pool: p.name, Version: build.Read().Version,
 		Gateway: p.gateway, Traffic: p.traffic, Overrides: p.overrides, Guarded: p.plan.File.Weir.AdminTokenFile != "", Logger: p.log,
 		Configuration: func() admin.Configuration {
 			c, set := *r.shown.Load(), p.overrides.Set()
-			c.Weight, c.Limit = set.Weight(c.Weight), set.Limit(c.Limit)
+			p.mu.Lock()
+			flows := &p.plan.Flows
+			p.mu.Unlock()
+			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
 			return c
 		},
 	}
-	if r.fleet != nil {
-		ac.Fleet = r.fleet
-	}
-	p.console = admin.New(ac)
+	p.console = r.console.Add(ac)
 	p.follow()
+	go func() { // ends with the pool
+		select {
+		case <-p.controller.Superseded():
+			r.cancel(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), store.ErrSuperseded))
+		case <-p.closing:
+		}
+	}()
 	return nil
+}
+
+// registered is a collector of metrics and where it is registered.
+type registered struct {
+	prometheus.Collector
+	to prometheus.Registerer
+}
+
+// collectors are those of the pool's metrics. Where there are several pools, each of their
+// series says whose it is.
+func (p *pool) collectors(r *replica) []registered {
+	shadow := registered{p.gateway.ShadowMetrics(), r.metrics}
+	if r.plan.Several() {
+		shadow.to = prometheus.WrapRegistererWith(prometheus.Labels{"inference_pool": p.name}, r.metrics)
+	}
+	return []registered{{p.metrics, r.metrics}, shadow}
 }
 
 // firstLook is how long a replica that starts waits for what operators set.
@@ -151,16 +191,20 @@ func (p *pool) retire() {
 }
 
 // close ends what there is of the pool.
-func (p *pool) close() {
+func (p *pool) close(r *replica) {
+	close(p.closing)
 	if p.unfollow != nil {
 		p.unfollow()
 		p.following.Wait()
 	}
 	if p.console != nil {
-		p.console.Close()
+		r.console.Remove(p.console)
 	}
 	if p.gateway != nil {
 		p.gateway.Close()
+		for _, c := range p.collectors(r) {
+			c.to.Unregister(c.Collector)
+		}
 	}
 	if p.controller != nil {
 		p.controller.Close()

@@ -24,35 +24,34 @@ type reloader struct {
 
 // run reloads when a file has changed and when hangup receives, until ctx ends.
 func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.Signal) {
-	watch.Run(ctx, seen, lookEvery, func() []string { return r.plan.Files() }, hangup, r.reload)
+	watch.Run(ctx, seen, lookEvery, func() []string { return r.plan.Files() }, hangup, func() { r.reload(ctx) })
 }
 
 // reload reads the configuration again. One with problems has no effect, but for the
 // API keys: a key that is taken out of its file must not hold because something else is
 // wrong.
-func (r *reloader) reload() {
+func (r *reloader) reload(ctx context.Context) {
 	plan, warnings, err := r.load()
 	if err != nil {
-		r.pool.metrics.ConfigRefused()
+		r.figures.ConfigRefused()
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-		r.pool.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
+		r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
 		if plan, err = r.plan.WithKeys(); err != nil {
 			return // it is among the problems
 		}
 		r.plan = plan
 		r.gateway.SetKeys(plan.Keys)
-		r.pool.setTenants(plan)
+		r.setTenants(plan)
 		return
 	}
 	for _, w := range warnings {
 		r.log.Warn("configuration: " + w.String())
 	}
-	before, profiles := needsRestart(r.plan)
-	if after, now := needsRestart(plan); !reflect.DeepEqual(before, after) || !reflect.DeepEqual(profiles, now) {
+	if r.restartNeeded(plan) {
 		r.log.Warn("configuration reloaded, but changes to addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
-	if err := r.pool.reconfigure(plan); err != nil {
-		r.pool.metrics.ConfigRefused()
+	if err := r.change(ctx, plan); err != nil {
+		r.figures.ConfigRefused()
 		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
 		return
 	}
@@ -67,14 +66,35 @@ func (r *reloader) reload() {
 	if err := r.show(plan); err != nil {
 		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))
 	}
-	r.pool.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
+	r.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
 	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
+}
+
+// restartNeeded reports whether something changed that a running replica keeps. Pools that
+// come and go are not.
+func (r *reloader) restartNeeded(plan *config.Plan) bool {
+	differ := func(before, after *config.Plan) bool {
+		was, profiles := needsRestart(before)
+		is, now := needsRestart(after)
+		return !reflect.DeepEqual(was, is) || !reflect.DeepEqual(profiles, now)
+	}
+	if differ(r.plan, plan) || r.plan.Several() != plan.Several() {
+		return true
+	}
+	for _, before := range r.plan.Pools {
+		for _, after := range plan.Pools {
+			if before.File.Weir.Pool == after.File.Weir.Pool && differ(before, after) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // needsRestart is the part that a running replica keeps.
 func needsRestart(p *config.Plan) (config.Weir, []config.Profile) {
 	w := p.File.Weir
-	w.Shadow = false
+	w.Shadow, w.Pools = false, nil
 	w.Objectives, w.Flows, w.Identity, w.MaxFlows, w.AccessLog = nil, nil, config.Identity{}, 0, ""
 	return w, p.File.SchedulingProfiles
 }

@@ -23,6 +23,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
@@ -51,15 +52,15 @@ func Run(ctx context.Context, load Load, log *zap.Logger) error {
 		log.Warn("configuration: " + w.String())
 	}
 	seen := watch.New(plan.Files())
-	r := &replica{load: load, plan: plan, log: log, incarnation: uint64(time.Now().UnixNano()), metrics: prometheus.NewRegistry()}
-	defer r.close()
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	r := &replica{load: load, plan: plan, log: log, cancel: cancel, incarnation: uint64(time.Now().UnixNano()), metrics: prometheus.NewRegistry()}
+	defer r.close()
 	if err := r.open(ctx); err != nil {
 		return err
 	}
 	go (&reloader{r, plan}).run(ctx, seen, hangup) // ends with ctx
-	return r.serve(ctx, cancel)
+	return r.serve(ctx)
 }
 
 // replica is what a running one consists of.
@@ -67,12 +68,17 @@ type replica struct {
 	load Load
 	plan *config.Plan // at the start
 	log  *zap.Logger
+	// cancel ends the replica.
+	cancel context.CancelCauseFunc
 
 	incarnation uint64 // of this run
 
 	metrics    *prometheus.Registry
-	fleet      *gossip.Fleet // nil for a replica that does not gossip
-	pool       *pool
+	figures    *gateway.Metrics // that are no pool's
+	fleet      *gossip.Fleet    // nil for a replica that does not gossip
+	ledgers    *ledgers
+	pools      pools
+	console    *admin.Directory
 	gateway    *gateway.Gateway
 	accessLog  *accesslog.Log
 	shown      atomic.Pointer[admin.Configuration] // that is in effect
@@ -98,10 +104,13 @@ func (r *replica) close() {
 // learn of this one.
 func (r *replica) open(ctx context.Context) error {
 	var err error
-	if r.pool, err = newPool(ctx, r.plan, r.log); err != nil {
+	if r.ledgers, err = newLedgers(r.plan); err != nil {
 		return err
 	}
-	r.later(r.pool.close)
+	r.later(r.ledgers.close)
+	if err := r.openPools(ctx); err != nil {
+		return err
+	}
 	if err := r.listen(); err != nil {
 		return err
 	}
@@ -112,17 +121,30 @@ func (r *replica) open(ctx context.Context) error {
 	if cfg.Delegation, err = r.delegation(ctx); err != nil {
 		return err
 	}
-	cfg.AccessLog, cfg.Metrics = r.accessLog, r.pool.metrics
+	if r.plan.Several() {
+		r.figures = gateway.NewProcessMetrics()
+		r.metrics.MustRegister(r.figures)
+	} else {
+		r.figures = r.pools.all()[0].metrics
+	}
+	cfg.AccessLog, cfg.Metrics = r.accessLog, r.figures
 	if err := r.show(r.plan); err != nil {
 		return err
 	}
 	if err := r.join(ctx); err != nil {
 		return err
 	}
-	if err := r.pool.start(r); err != nil {
-		return err
+	var others coordinator.Questions // none
+	if r.fleet != nil {
+		others = r.fleet
 	}
-	r.gateway = gateway.New(cfg, gateway.Only(r.pool.gateway))
+	r.console = admin.NewDirectory(r.plan.Several(), others)
+	for _, p := range r.pools.all() {
+		if err := r.start(p); err != nil {
+			return err
+		}
+	}
+	r.gateway = gateway.New(cfg, r.route(r.plan))
 	r.later(r.gateway.Close)
 	return nil
 }
@@ -137,9 +159,9 @@ func (r *replica) show(plan *config.Plan) error {
 	if err != nil {
 		return err
 	}
-	r.pool.metrics.ConfigRead(print)
+	r.figures.ConfigRead(print)
 	r.shown.Store(&admin.Configuration{
-		YAML: string(text), Files: plan.Files(), Loaded: time.Now(), Fingerprint: print, Weight: plan.Flows.Weight, Limit: plan.Flows.Limit,
+		YAML: string(text), Files: plan.Files(), Loaded: time.Now(), Fingerprint: print,
 	})
 	return nil
 }
@@ -178,7 +200,7 @@ func (r *replica) join(ctx context.Context) (err error) {
 	if err := exportMemberlist(r.metrics); err != nil {
 		return err
 	}
-	if r.fleet, err = openFleet(ctx, r.plan, r.pool.ledger, r.incarnation, r.log); err != nil {
+	if r.fleet, err = openFleet(ctx, r.plan, r.pools.all()[0].ledger, r.incarnation, r.log); err != nil {
 		return err
 	}
 	r.metrics.MustRegister(r.fleet.Metrics(r.plan.File.Weir.Pool))
@@ -188,12 +210,11 @@ func (r *replica) join(ctx context.Context) (err error) {
 	return nil
 }
 
-// serve serves until ctx ends or another process takes this replica's place, which
-// cancel then tells.
-func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) error {
+// serve serves until ctx ends.
+func (r *replica) serve(ctx context.Context) error {
 	cfg := &r.plan.File.Weir
-	address := gateway.NewAdmin(r.pool.controller.Responsive, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)))
-	address.Mount(r.pool.console)
+	address := gateway.NewAdmin(r.responsive, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)))
+	address.Mount(r.console)
 	if cfg.PProf {
 		address.ServeProfiles()
 	}
@@ -211,14 +232,10 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 	}
 	address.SetReady(true)
 	go func() { // ends with ctx
-		select {
-		case <-ctx.Done():
-		case <-r.pool.controller.Superseded():
-			cancel(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), store.ErrSuperseded))
-		}
+		<-ctx.Done()
 		address.SetReady(false)
 		r.log.Info("draining", zap.Duration("at_most", drain))
-		r.pool.retire()
+		r.retirePools()
 	}()
 	server := &http.Server{
 		Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
@@ -229,10 +246,10 @@ func (r *replica) serve(ctx context.Context, cancel context.CancelCauseFunc) err
 	}
 	var beside []serving.Service
 	if r.processing != nil {
-		r.processing.register(r.gateway, cfg.Pool)
+		r.processing.register(r.gateway, r.pools.all())
 		beside = append(beside, r.processing)
 	}
-	err := serving.Until(ctx, drain, server, r.requests, r.pool.controller.Drain, beside...)
+	err := serving.Until(ctx, drain, server, r.requests, r.drainPools, beside...)
 	if cause := context.Cause(ctx); errors.Is(cause, store.ErrSuperseded) {
 		err = errors.Join(cause, err)
 	}
@@ -250,11 +267,18 @@ func buildInfo(info build.Info) prometheus.Collector {
 }
 
 func (r *replica) logServing() {
-	info := build.Read()
+	info, endpoints := build.Read(), 0
+	for _, p := range r.pools.all() {
+		endpoints += len(p.gateway.Endpoints().Endpoints())
+	}
 	fields := []zap.Field{
 		zap.String("version", info.Version), zap.String("revision", info.Revision), zap.String("replica", r.plan.File.Weir.Replica), zap.Stringer("listen", r.requests.Addr()), zap.Stringer("admin", r.operators.Addr()),
-		zap.Int("endpoints", len(r.pool.gateway.Endpoints().Endpoints())),
-		zap.Stringer("fairness", r.plan.Default.Fairness.TypedName()), zap.Stringer("saturation_detector", r.plan.Detector.TypedName()),
+		zap.Int("endpoints", endpoints),
+	}
+	if r.plan.Several() {
+		fields = append(fields, zap.Int("pools", len(r.plan.Pools)))
+	} else {
+		fields = append(fields, zap.Stringer("fairness", r.plan.Default.Fairness.TypedName()), zap.Stringer("saturation_detector", r.plan.Detector.TypedName()))
 	}
 	if r.fleet != nil {
 		fields = append(fields, zap.String("gossip", r.fleet.Address()))

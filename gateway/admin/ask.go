@@ -32,6 +32,8 @@ const (
 // question is what one replica asks another.
 type question struct {
 	Ask string `json:"ask"`
+	// Pool is its name, where replicas have several.
+	Pool string `json:"pool,omitempty"`
 	// Of requests and flows.
 	ID       string  `json:"id,omitempty"`
 	Flow     string  `json:"flow,omitempty"`
@@ -104,6 +106,9 @@ func gather[T any](ctx context.Context, s *Server, alone bool, q question) ([]pa
 	parts := []partOf[T]{{s.cfg.Replica, own.(T)}}
 	if alone || s.cfg.Fleet == nil {
 		return parts, fleet, nil
+	}
+	if s.cfg.directory != nil && s.cfg.directory.several {
+		q.Pool = s.cfg.Pool
 	}
 	text, err := json.Marshal(q)
 	if err != nil {

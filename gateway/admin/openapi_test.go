@@ -82,6 +82,7 @@ type parameter struct {
 func parameterSchemas() map[string]parameter {
 	enum := func(values ...string) object { return object{"type": "string", "enum": values} }
 	return map[string]parameter{
+		"pool":     {"The pool that is meant, where the replica has several; /v1/pools has their names.", object{"type": "string"}},
 		"scope":    {"Of the whole fleet, or of the replica that is asked alone.", enum("fleet", "replica")},
 		"limit":    {"How many a page has at most.", object{"type": "integer", "minimum": 1, "maximum": maxPage, "default": defaultPage}},
 		"offset":   {"How many to leave out at the begin.", object{"type": "integer", "minimum": 0, "default": 0}},

@@ -47,6 +47,8 @@ type Config struct {
 	Logger *zap.Logger
 	// Patience is how long the others' answers are waited for; 200 ms by default.
 	Patience time.Duration
+
+	directory *Directory // of all pools; nil for this one alone
 }
 
 // Configuration is a replica's effective one.
@@ -100,7 +102,7 @@ func New(cfg Config) *Server {
 		fail(w, http.StatusNotFound, fmt.Errorf("there is no %s; /v1/ lists what there is", r.URL.Path))
 	})
 	s.serveConsole()
-	if cfg.Fleet != nil {
+	if cfg.Fleet != nil && cfg.directory == nil {
 		cfg.Fleet.AnswerWith(s.reply)
 	}
 	go s.watch(ctx)
@@ -154,7 +156,14 @@ func (r *route) pattern() string {
 // The parameters of lists.
 var paged = []string{"scope", "limit", "offset"}
 
-func (s *Server) routes() []route { return append(s.looks(), s.actions()...) }
+// routes are the paths of the API, each of which takes the name of the pool, too.
+func (s *Server) routes() []route {
+	all := append(s.looks(), s.actions()...)
+	for i := range all {
+		all[i].parameters = append(slices.Clip(all[i].parameters), "pool")
+	}
+	return all
+}
 
 // looks are the paths that change nothing.
 func (s *Server) looks() []route {
@@ -164,6 +173,7 @@ func (s *Server) looks() []route {
 	return []route{
 		look("/v1/", "What there is.", nil, s.index, api.Index{}),
 		look("/v1/openapi.json", "This API as an OpenAPI document.", nil, serveOpenAPI, nil),
+		look("/v1/pools", "The pools of this replica, and what it knows of each.", nil, answering(s.pools), api.Pools{}),
 		look("/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}),
 		look("/v1/shares", "The priorities that are guaranteed a part of the pool, and what each had of it.", []string{"scope"}, answering(s.shares), api.Shares{}),
 		look("/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}),

@@ -19,33 +19,69 @@ type Ledger struct {
 	root    string                 // of the pool's keys
 	publish string                 // the command that wakes
 	script  *goredis.Script
+	owned   bool // the client is this ledger's alone
 }
 
-// Open connects to Redis and checks that it can keep a ledger. An error names
-// what to change.
-func Open(ctx context.Context, cfg Config) (*Ledger, error) {
+// Server is a Redis that keeps the ledgers of several pools. It is safe for concurrent use.
+type Server struct {
+	cfg    Config
+	client goredis.UniversalClient
+	at     string // addresses, for errors
+}
+
+// Connect connects to Redis when that is first needed.
+func Connect(cfg Config) (*Server, error) {
 	cfg = cfg.withDefaults()
 	options, err := cfg.options()
 	if err != nil {
 		return nil, err
 	}
+	return &Server{cfg: cfg, client: goredis.NewUniversalClient(options), at: strings.Join(options.Addrs, ",")}, nil
+}
+
+// Close ends the connections, once the ledgers are closed.
+func (s *Server) Close() error { return s.client.Close() }
+
+// Open checks that Redis can keep the pool's ledger. An error names what to change.
+func (s *Server) Open(ctx context.Context, pool string) (*Ledger, error) {
 	l := &Ledger{
-		cfg: cfg, client: goredis.NewUniversalClient(options), publish: "PUBLISH",
-		root:   cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(cfg.Pool) + "}",
+		cfg: s.cfg, client: s.client, publish: "PUBLISH",
+		root:   s.cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(pool) + "}",
 		script: goredis.NewScript(turn.text),
 	}
+	l.cfg.Pool = pool
 	if l.cluster, _ = l.client.(*goredis.ClusterClient); l.cluster != nil {
 		l.publish = "SPUBLISH"
 	}
 	if err := l.check(ctx); err != nil {
-		_ = l.client.Close()
-		return nil, fmt.Errorf("redis at %s: %w", strings.Join(options.Addrs, ","), err)
+		return nil, fmt.Errorf("redis at %s: %w", s.at, err)
 	}
 	return l, nil
 }
 
+// Open connects to Redis and checks that it can keep the ledger of the configuration's pool.
+// An error names what to change.
+func Open(ctx context.Context, cfg Config) (*Ledger, error) {
+	s, err := Connect(cfg)
+	if err != nil {
+		return nil, err
+	}
+	l, err := s.Open(ctx, s.cfg.Pool)
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	l.owned = true
+	return l, nil
+}
+
 // Close implements [store.Ledger].
-func (l *Ledger) Close() error { return l.client.Close() }
+func (l *Ledger) Close() error {
+	if !l.owned {
+		return nil // other pools may use the connections
+	}
+	return l.client.Close()
+}
 
 // Turn implements [store.Ledger].
 func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {

@@ -34,6 +34,26 @@ type Page struct {
 	Next   *int `json:"next,omitempty"`
 }
 
+// Pools answers /v1/pools.
+type Pools struct {
+	Replica string `json:"replica"`
+	// Pools are by their names.
+	Pools []PoolSummary `json:"pools"`
+}
+
+// PoolSummary is what a replica knows of a pool by itself.
+type PoolSummary struct {
+	Name string `json:"name"`
+	// Limit is how many requests may be in flight; null for no limit.
+	Limit    *int64 `json:"limit"`
+	InFlight int64  `json:"in_flight"`
+	// Queued is what came in by this replica and waits.
+	Queued      int64   `json:"queued"`
+	Saturation  float64 `json:"saturation"`
+	Endpoints   int     `json:"endpoints"`
+	LedgerState string  `json:"ledger_state"`
+}
+
 // Pool is the answer of /v1/pool.
 type Pool struct {
 	Fleet Fleet  `json:"fleet"`

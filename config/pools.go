@@ -1,0 +1,244 @@
+package config
+
+import (
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Pool is one of several pools of a process. A field's at tag says which field of the file it
+// stands for; for what a pool does not give, that one holds.
+type Pool struct {
+	Name      string     `yaml:"name" at:"weir.pool" doc:"Name of the pool; replicas share a ledger for each name"`
+	Models    []string   `yaml:"models,omitempty" doc:"Models that are for this pool, by all names under which its servers know them; * in one stands for anything, and a name without comes before those with it"`
+	Endpoints []Endpoint `yaml:"endpoints,omitempty" at:"weir.endpoints" doc:"Its model servers"`
+	Discovery `yaml:",inline" at:"weir.discovery"`
+
+	FlowControl        *FlowControl `yaml:"flowControl,omitempty" at:"flowControl" doc:"What differs from flowControl of all pools"`
+	SchedulingProfiles []Profile    `yaml:"schedulingProfiles,omitempty" at:"schedulingProfiles" doc:"Which endpoint a request goes to; one profile"`
+	Metrics            *Metrics     `yaml:"metrics,omitempty" at:"weir.metrics" doc:"What differs from weir.metrics"`
+	Shadow             bool         `yaml:"shadow,omitempty" at:"weir.shadow" doc:"Hold and refuse nothing of this pool's"`
+	Timeouts           *Timeouts    `yaml:"timeouts,omitempty" at:"weir.timeouts" doc:"What differs from weir.timeouts"`
+	Objectives         []Objective  `yaml:"objectives,omitempty" at:"weir.objectives" doc:"Priorities by the name that the objective header carries, instead of weir.objectives"`
+	Flows              []Flow       `yaml:"flows,omitempty" at:"weir.flows" doc:"Settings of flows, instead of weir.flows"`
+	Bands              []BandShare  `yaml:"bands,omitempty" at:"weir.bands" doc:"What priorities are guaranteed of this pool, instead of weir.bands"`
+	MaxFlows           int          `yaml:"maxFlows,omitempty" at:"weir.maxFlows" doc:"Flows of a priority that are told apart, instead of weir.maxFlows"`
+	Newcomers          *Newcomers   `yaml:"newcomers,omitempty" at:"weir.newcomers" doc:"What differs from weir.newcomers"`
+}
+
+// standsFor are the fields of the file that those of a pool stand for, by the pool's.
+func standsFor() map[string]string {
+	all, t := make(map[string]string), reflect.TypeFor[Pool]()
+	for name, f := range fieldsOf(t) {
+		at := f.Tag.Get("at")
+		if len(f.Index) > 1 {
+			at = join(t.Field(f.Index[0]).Tag.Get("at"), name)
+		}
+		if at != "" {
+			all[name] = at
+		}
+	}
+	return all
+}
+
+// overlay is a pool's part of a file over what the file says for all pools. It is nil for the
+// file as it is.
+type overlay struct {
+	path   string            // the pool's, such as weir.pools[2]
+	at     place             // where it begins
+	fields map[string]string // a pool's fields by those of the file that they stand for
+}
+
+// shown is a path as it is written in the pool's part.
+func (o *overlay) shown(path string) string {
+	for stands, field := range o.fields {
+		if rest, ok := strings.CutPrefix(path, stands); ok && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			return o.path + "." + field + rest
+		}
+	}
+	return path
+}
+
+// alone reports whether a path is of what no pool shares with others: its name, and where its
+// endpoints come from.
+func (o *overlay) alone(path string) bool {
+	return o != nil && (path == "weir.pool" || slices.Contains(endpointPlaces, path))
+}
+
+// several reports whether the file has pools of their own.
+func (b *builder) several() bool { return b.given("weir.pools") }
+
+// pools builds the plans of the pools, each by the file with the pool's part over it.
+func (b *builder) pools(o Options) {
+	b.plan.Pools = []*Plan{&b.plan}
+	if !b.several() {
+		return
+	}
+	pools := b.file.Weir.Pools
+	if len(pools) == 0 && len(b.problems) == 0 {
+		b.wrong("weir.pools", "is empty; name at least one pool, or leave it out")
+	}
+	b.plan.Pools = nil
+	names, models := make(map[string]bool), make(map[string]string)
+	for i := range pools {
+		path := indexed("weir.pools", i)
+		b.poolName(path+".name", pools[i].Name, names)
+		for k, model := range pools[i].Models {
+			b.model(indexed(path+".models", k), model, pools[i].Name, models)
+		}
+		p := b.forPool(i, path, o)
+		b.problems, b.warnings = append(b.problems, p.problems...), append(b.warnings, p.warnings...)
+		b.plan.Pools = append(b.plan.Pools, &p.plan)
+		pools[i].fill(p.file)
+	}
+	b.plan.Models = newModels(pools)
+	b.plan.File.Weir.Pool = "" // there is not one
+}
+
+func (b *builder) poolName(path, name string, names map[string]bool) {
+	switch {
+	case name == "" || len(name) > 128 || strings.ContainsAny(name, " \t\n{}"):
+		b.wrong(path, "must have 1 to 128 characters, without spaces and braces")
+	case names[name]:
+		b.wrong(path, "a pool of this name is listed above")
+	}
+	names[name] = true
+}
+
+func (b *builder) model(path, model, pool string, models map[string]string) {
+	switch of, twice := models[model]; {
+	case model == "":
+		b.wrong(path, "is empty; give the name of a model")
+	case twice && of == pool:
+		b.wrong(path, "is listed above")
+	case twice:
+		b.wrong(path, "is a model of pool %q, too: requests for it can go to one pool only", of)
+	}
+	models[model] = pool
+}
+
+// oneOrSeveral refuses what is for a process of one pool where there are several.
+func (b *builder) oneOrSeveral() {
+	if !b.several() || b.overlay != nil {
+		return
+	}
+	for _, path := range append([]string{"weir.pool"}, endpointPlaces...) {
+		b.without(path, "weir.pools says this for each pool; leave it out")
+	}
+	for _, path := range []string{"dataLayer.discovery", "weir.extProc.picker", "weir.fleet.gossip"} {
+		b.without(path, "this is for one pool, and weir.pools has several; leave it out")
+	}
+}
+
+// without refuses a field, or the first of its items or fields that was given.
+func (b *builder) without(path, why string) {
+	for _, p := range []string{path, path + "[0].url", path + ".addresses[0]"} {
+		if b.given(p) {
+			b.wrong(p, "%s", why)
+			return
+		}
+	}
+}
+
+// forPool builds the plan of one pool.
+func (b *builder) forPool(i int, path string, o Options) *builder {
+	p := newBuilder(b.name, o)
+	p.places = make(map[string]place)
+	file := reflect.ValueOf(p.file).Elem()
+	p.value(filtered(b.document, map[string]func(*yaml.Node) *yaml.Node{
+		"weir": func(n *yaml.Node) *yaml.Node {
+			return filtered(resolved(n), map[string]func(*yaml.Node) *yaml.Node{"pools": drop})
+		},
+	}), "", file)
+	p.dropPlaces() // whoever gave them for all was told
+	p.forget("weir.pool")
+	node := resolved(resolved(valueOf(valueOf(b.document, "weir"), "pools")).Content[i])
+	fields := standsFor()
+	p.overlay = &overlay{path: path, at: place{line: node.Line, own: true}, fields: make(map[string]string)}
+	for field, stands := range fields {
+		p.overlay.fields[stands] = field
+	}
+	for k := 0; k+1 < len(node.Content); k += 2 {
+		name, value := node.Content[k].Value, node.Content[k+1]
+		stands := fields[name]
+		if stands == "" {
+			continue // the file was read as it is, and problems found
+		}
+		field, into := fieldAt(file, stands)
+		p.value(value, stands, into)
+		p.restrict(field, stands)
+	}
+	p.override(o.Flags)
+	p.file.complete()
+	p.build()
+	return p
+}
+
+// fill says in the pool's part all that holds for it.
+func (p *Pool) fill(file *File) {
+	fields, into, from := fieldsOf(reflect.TypeFor[Pool]()), reflect.ValueOf(p).Elem(), reflect.ValueOf(file).Elem()
+	for name, stands := range standsFor() {
+		_, value := fieldAt(from, stands)
+		field := into.FieldByIndex(fields[name].Index)
+		switch {
+		case field.Kind() == value.Kind():
+			field.Set(value)
+		case value.IsValid() && !value.IsZero():
+			field.Set(value.Addr())
+		}
+	}
+}
+
+// resolved is what a node stands for.
+func resolved(n *yaml.Node) *yaml.Node {
+	for n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n
+}
+
+// Models says which pool a request is for by the model that it names. It does not change,
+// and is safe for concurrent use.
+type Models struct {
+	exact    map[string]string
+	patterns []modelPattern
+}
+
+type modelPattern struct {
+	pattern
+	pool string
+}
+
+func newModels(pools []Pool) Models {
+	m := Models{exact: make(map[string]string)}
+	for i := range pools {
+		for _, model := range pools[i].Models {
+			if strings.Contains(model, "*") {
+				m.patterns = append(m.patterns, modelPattern{newPattern(model), pools[i].Name})
+			} else {
+				m.exact[model] = pools[i].Name
+			}
+		}
+	}
+	return m
+}
+
+// Pool returns the name of the pool that a model is for. A name that was given without * comes
+// first, and of several with it the first.
+func (m *Models) Pool(model string) (pool string, known bool) {
+	if pool, known = m.exact[model]; known {
+		return pool, true
+	}
+	for i := range m.patterns {
+		if m.patterns[i].matches(model) {
+			return m.patterns[i].pool, true
+		}
+	}
+	return "", false
+}
+
+// Names returns the models that were given without *, sorted.
+func (m *Models) Names() []string { return slices.Sorted(maps.Keys(m.exact)) }

@@ -1,0 +1,147 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/gateway/admin/api"
+)
+
+// Directory is the handler of the API and the console of all pools of a replica, each of
+// which has a Server: the parameter pool says which one is asked. Pools may come and go. It is
+// safe for concurrent use.
+type Directory struct {
+	several bool
+	fleet   coordinator.Questions // nil for a replica without others
+
+	mu      sync.RWMutex
+	servers map[string]*Server
+}
+
+// NewDirectory returns a directory without pools. One pool need not be named, unless the
+// replica is one for several.
+func NewDirectory(several bool, fleet coordinator.Questions) *Directory {
+	d := &Directory{several: several, fleet: fleet, servers: make(map[string]*Server)}
+	if fleet != nil {
+		fleet.AnswerWith(d.reply)
+	}
+	return d
+}
+
+// Add begins to tell of a pool.
+func (d *Directory) Add(cfg Config) *Server {
+	cfg.Fleet, cfg.directory = d.fleet, d
+	s := New(cfg)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.servers[cfg.Pool] = s
+	return s
+}
+
+// Remove ends the server of a pool that is gone.
+func (d *Directory) Remove(s *Server) {
+	d.mu.Lock()
+	if d.servers[s.cfg.Pool] == s {
+		delete(d.servers, s.cfg.Pool)
+	}
+	d.mu.Unlock()
+	s.Close()
+}
+
+// Note notes an event of all pools.
+func (d *Directory) Note(kind, severity, subject, text string) {
+	for _, s := range d.all() {
+		s.Note(kind, severity, subject, text)
+	}
+}
+
+// all are the servers, by their pools' names.
+func (d *Directory) all() []*Server {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	all := make([]*Server, 0, len(d.servers))
+	for _, name := range slices.Sorted(maps.Keys(d.servers)) {
+		all = append(all, d.servers[name])
+	}
+	return all
+}
+
+// errWhich says that a question names no pool where there are several.
+var errWhich = errors.New("which pool is meant? Add pool=NAME")
+
+// of is the server of the pool; an empty name is that of the only one.
+func (d *Directory) of(name string) (*Server, error) {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	if s := d.servers[name]; s != nil {
+		return s, nil
+	}
+	names := strings.Join(slices.Sorted(maps.Keys(d.servers)), ", ")
+	switch {
+	case name != "":
+		return nil, fmt.Errorf("%w: there is no pool %q; there are: %s", errNotFound, name, names)
+	case len(d.servers) == 1:
+		for _, s := range d.servers {
+			return s, nil
+		}
+	}
+	return nil, fmt.Errorf("%w; there are: %s", errWhich, names)
+}
+
+// ServeHTTP implements http.Handler.
+func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	s, err := d.of(r.URL.Query().Get("pool"))
+	if errors.Is(err, errWhich) && (!strings.HasPrefix(r.URL.Path, "/v1/") || r.URL.Path == "/v1/" || r.URL.Path == "/v1/pools" || r.URL.Path == "/v1/openapi.json") {
+		if all := d.all(); len(all) > 0 { // they all answer the same
+			s, err = all[0], nil
+		}
+	}
+	switch {
+	case err == nil:
+		s.ServeHTTP(w, r)
+	case errors.Is(err, errNotFound):
+		fail(w, http.StatusNotFound, err)
+	default:
+		fail(w, http.StatusBadRequest, err)
+	}
+}
+
+// reply answers another replica's question.
+func (d *Directory) reply(ctx context.Context, text []byte) ([]byte, error) {
+	var q question
+	if err := json.Unmarshal(text, &q); err != nil {
+		return nil, fmt.Errorf("read a question: %w", err)
+	}
+	s, err := d.of(q.Pool)
+	if err != nil {
+		return nil, err
+	}
+	return s.reply(ctx, text)
+}
+
+// pools lists the pools of this replica, with what it knows of each itself.
+func (s *Server) pools(ctx context.Context, _ *query) (*api.Pools, error) {
+	all := []*Server{s}
+	if s.cfg.directory != nil {
+		all = s.cfg.directory.all()
+	}
+	list := &api.Pools{Replica: s.cfg.Replica, Pools: []api.PoolSummary{}}
+	for _, of := range all {
+		p, err := of.pool(ctx, &query{replica: true})
+		if err != nil {
+			continue // it is just ending
+		}
+		list.Pools = append(list.Pools, api.PoolSummary{
+			Name: p.Pool, Limit: p.Limit, InFlight: p.InFlight, Queued: p.Queued, Saturation: p.Saturation, Endpoints: p.Endpoints, LedgerState: p.Ledger.State,
+		})
+	}
+	return list, nil
+}

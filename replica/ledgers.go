@@ -1,0 +1,63 @@
+package replica
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+	"github.com/weirflow/weir/store/redis"
+)
+
+// ledgers are where the pools' ledgers are: in one Redis, or in this process's memory.
+type ledgers struct {
+	server *redis.Server // nil for memory
+}
+
+func newLedgers(plan *config.Plan) (*ledgers, error) {
+	w := &plan.File.Weir
+	if w.Store.Redis == "" {
+		return &ledgers{}, nil
+	}
+	s, err := redis.Connect(redis.Config{
+		URL: w.Store.Redis, PasswordFile: w.Store.PasswordFile, CertFile: w.Store.Cert, KeyFile: w.Store.Key, CAFile: w.Store.CA,
+		Prefix: w.Store.Prefix, Timings: timings(plan),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
+	}
+	return &ledgers{s}, nil
+}
+
+func timings(plan *config.Plan) store.Timings {
+	s := &plan.File.Weir.Store
+	return store.Timings{Lease: time.Duration(*s.Lease), KeepLost: time.Duration(*s.KeepLost)}
+}
+
+// ledger is what a replica needs of one.
+type ledger interface {
+	store.Ledger
+	store.Overriding
+}
+
+// open opens a pool's ledger.
+func (l *ledgers) open(ctx context.Context, plan *config.Plan) (ledger, error) {
+	if l.server == nil {
+		return memory.New(memory.Config{Timings: timings(plan)}), nil
+	}
+	opening, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	ledger, err := l.server.Open(opening, plan.File.Weir.Pool)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
+	}
+	return ledger, nil
+}
+
+func (l *ledgers) close() {
+	if l.server != nil {
+		_ = l.server.Close() // nothing is kept
+	}
+}
