@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -74,7 +74,7 @@ soak-fleet: ## five replicas under faults for a time, on real processes: make so
 adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
 	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m
 
-generate: schema openapi notices proto ## all generated files (proto needs protoc)
+generate: schema openapi notices proto chart-files ## all generated files (proto needs protoc)
 	go generate ./...
 
 # generate writes what is current; if that changes anything, it was not.
@@ -98,6 +98,10 @@ proto: ## the ticket stream's generated code (needs protoc)
 	mkdir -p bin && go build -o bin/ google.golang.org/protobuf/cmd/protoc-gen-go google.golang.org/grpc/cmd/protoc-gen-go-grpc
 	PATH="$(CURDIR)/bin:$$PATH" protoc --go_out=. --go_opt=paths=source_relative \
 		--go-grpc_out=. --go-grpc_opt=paths=source_relative $(PROTO)
+
+chart-files: ## the chart's copies of alerts and dashboard
+	cp deploy/prometheus/alerts.yaml deploy/helm/weir/files/alerts.yaml
+	cp deploy/grafana/weir.json deploy/helm/weir/files/dashboard.json
 
 scale: ## the table of fleets from 3 to 100 replicas in docs/measurements.md, simulated
 	WEIR_SCALE=1 go test ./test/simulation -run TestScale -v -timeout 30m

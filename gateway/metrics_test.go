@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -79,6 +80,63 @@ func TestAlerts(t *testing.T) {
 	wantExported(t, string(rules), 10)
 }
 
+// TestChartsCopies wants the chart's copies of alerts and dashboard, which cannot be anywhere
+// else, to be those that are tested. make generate makes them so.
+func TestChartsCopies(t *testing.T) {
+	for copied, of := range map[string]string{"alerts.yaml": "prometheus/alerts.yaml", "dashboard.json": "grafana/weir.json"} {
+		want, err := os.ReadFile("../deploy/" + of)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile("../deploy/helm/weir/files/" + copied)
+		if err != nil || !bytes.Equal(got, want) {
+			t.Errorf("deploy/helm/weir/files/%s is not deploy/%s (%v): make generate copies it", copied, of, err)
+		}
+	}
+}
+
+// TestAutoscaling wants what autoscalers are told to ask for to be there, and to be queries.
+func TestAutoscaling(t *testing.T) {
+	var rules []rule
+	for _, name := range []string{"keda.yaml", "hpa.yaml"} {
+		text, err := os.ReadFile("../deploy/autoscaling/" + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := regexp.MustCompile(`(?m)(?:query|metricsQuery): >-\n((?:[# ]+(?:sum|\+).*\n)+)`).FindStringSubmatch(string(text))
+		if found == nil {
+			t.Fatalf("%s asks for nothing", name)
+		}
+		query := strings.Join(strings.Fields(strings.ReplaceAll(found[1], "#", "")), " ")
+		wantExported(t, query, 2)
+		rules = append(rules, rule{fmt.Sprint("rule", len(rules)), query})
+	}
+	wantQueries(t, rules)
+}
+
+// rule is a query as promtool reads it.
+type rule struct {
+	Record string `json:"record"`
+	Expr   string `json:"expr"`
+}
+
+// wantQueries has promtool read queries, as rules.
+func wantQueries(t *testing.T, rules []rule) {
+	t.Helper()
+	needs.Tool(t, "promtool")
+	file := filepath.Join(t.TempDir(), "rules.yaml") // JSON is YAML
+	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "queries", "rules": rules}}})
+	if err == nil {
+		err = os.WriteFile(file, groups, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("promtool", "check", "rules", file).CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+}
+
 // TestDashboard wants the dashboard's queries to ask for what there is, and to be
 // queries: promtool reads them as rules.
 func TestDashboard(t *testing.T) {
@@ -96,10 +154,6 @@ func TestDashboard(t *testing.T) {
 	if err := json.Unmarshal(text, &dashboard); err != nil {
 		t.Fatal(err)
 	}
-	type rule struct {
-		Record string `json:"record"`
-		Expr   string `json:"expr"`
-	}
 	var rules []rule
 	for _, panel := range dashboard.Panels {
 		if panel.Type != "row" && len(panel.Targets) == 0 {
@@ -113,16 +167,5 @@ func TestDashboard(t *testing.T) {
 	if len(rules) < 25 {
 		t.Errorf("%d queries found", len(rules))
 	}
-	needs.Tool(t, "promtool")
-	file := filepath.Join(t.TempDir(), "rules.yaml") // JSON is YAML
-	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "dashboard", "rules": rules}}})
-	if err == nil {
-		err = os.WriteFile(file, groups, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("promtool", "check", "rules", file).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
+	wantQueries(t, rules)
 }

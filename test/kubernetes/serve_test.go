@@ -72,7 +72,7 @@ func TestChart(t *testing.T) {
 			for _, part := range []string{
 				"- epp.default.svc:9002", "adminTokenFile: /etc/weir/admin/token", "secret: {secretName: weir-admin}",
 				"apiKeys: /etc/weir/keys/keys.yaml", "secret: {secretName: weir-keys}", "- --shadow", "name: HTTPS_PROXY", "mountPath: /etc/ca",
-				"topologyKey: topology.kubernetes.io/zone", "kind: HorizontalPodAutoscaler", "kind: PodMonitor", "credentials: {name: weir-admin, key: token}",
+				"topologyKey: topology.kubernetes.io/zone", "kind: HorizontalPodAutoscaler", "kind: PodMonitor", "kind: PrometheusRule", "release: prometheus", "alert: WeirLedgerOutOfReach", "summary: '{{ $labels.instance }} does not reach Redis'", "grafana_dashboard: \"1\"", "grafana_folder: Inference", "credentials: {name: weir-admin, key: token}",
 			} {
 				if there := strings.Contains(manifests, part); there != (name == "picker and more") {
 					t.Errorf("%s is made: %v", part, there)
