@@ -98,6 +98,14 @@ func (p *Plan) WithKeys() (*Plan, error) {
 	return &b.plan, nil
 }
 
+// SetReplica sets the replica's id, for the process and all its pools.
+func (p *Plan) SetReplica(id string) {
+	p.File.Weir.Replica = id
+	for _, pool := range p.Pools {
+		pool.File.Weir.Replica = id
+	}
+}
+
 // Several reports whether the file has pools of their own, though it may be one.
 func (p *Plan) Several() bool { return len(p.File.Weir.Pools) > 0 }
 

@@ -89,6 +89,9 @@ func (b *builder) pools(o Options) {
 		for k, model := range pools[i].Models {
 			b.model(indexed(path+".models", k), model, pools[i].Name, models)
 		}
+		if x := &b.file.Weir.ExtProc; len(pools[i].Models) == 0 && x.PoolHeader == "" && x.PoolAttribute == "" {
+			b.wrong(path, "no request can be for it: give models, or for what comes by Envoy weir.extProc.poolHeader or poolAttribute")
+		}
 		p := b.forPool(i, path, o)
 		b.problems, b.warnings = append(b.problems, p.problems...), append(b.warnings, p.warnings...)
 		b.plan.Pools = append(b.plan.Pools, &p.plan)
@@ -122,6 +125,11 @@ func (b *builder) model(path, model, pool string, models map[string]string) {
 
 // oneOrSeveral refuses what is for a process of one pool where there are several.
 func (b *builder) oneOrSeveral() {
+	for _, path := range []string{"weir.extProc.poolHeader", "weir.extProc.poolAttribute"} {
+		if b.given(path) && !b.several() && b.overlay == nil {
+			b.wrong(path, "there is one pool; weir.pools has several")
+		}
+	}
 	if !b.several() || b.overlay != nil {
 		return
 	}

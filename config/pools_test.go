@@ -63,6 +63,9 @@ func TestPoolsInherit(t *testing.T) {
 	if names := strings.Join(plan.Models.Names(), " "); names != "llama-3 llama-guard qwen" {
 		t.Errorf("the models are %s", names)
 	}
+	if plan.SetReplica("r"); plan.File.Weir.Replica+llama.File.Weir.Replica+qwen.File.Weir.Replica != "rrr" {
+		t.Error("the pools are not of the replica")
+	}
 	text, err := plan.Print()
 	if err != nil {
 		t.Fatal(err)
@@ -92,6 +95,8 @@ func TestPoolsProblems(t *testing.T) {
 		{"maxFlows: 3", "maxFlows: -3", `line 22: weir.pools[1].maxFlows "-3": must be from 1`},
 		{"name: qwen", `name: "a b"`, `line 17: weir.pools[1].name "a b": must have 1 to 128 characters`},
 		{"maxRequests: 70", "maxRequests: -70", `line 8: flowControl.maxRequests "-70": must not be negative`},
+		{"    models: [qwen, llama-guard]\n", "", `line 17: weir.pools[1]: no request can be for it: give models`},
+		{"  pools:", "  extProc: {picker: {addresses: [\"a:1\"]}}\n  pools:", `line 13: weir.extProc.picker: this is for one pool`},
 		{"  pools:", "  pool: one\n  pools:", `line 13: weir.pool "one": weir.pools says this for each pool; leave it out`},
 		{"  pools:", "  endpoints: [{url: http://127.0.0.1:2}]\n  pools:", `line 13: weir.endpoints: weir.pools says this for each pool; leave it out`},
 	} {

@@ -54,6 +54,9 @@ type ExtProc struct {
 	Picker        Picker `yaml:"picker,omitempty" doc:"Another Endpoint Picker, which chooses the endpoints of what comes by external processing: Weir holds each request until it may go, and plays the exchange through to it"`
 	AdmissionOnly bool   `yaml:"admissionOnly,omitempty" doc:"Name no endpoint to Envoy: let requests go, once they may, wherever it sends them"`
 
+	PoolHeader    string `yaml:"poolHeader,omitempty" doc:"Header whose value names the pool of a request, where there are several: Envoy must set it, whatever clients send. Without a value the model names it"`
+	PoolAttribute string `yaml:"poolAttribute,omitempty" doc:"Attribute that Envoy sends with a request and whose value names its pool, such as xds.route_name; the header comes first"`
+
 	Fallbacks int `yaml:"fallbacks,omitempty" doc:"Endpoints named beside the one picked, for Envoy's override_host policy; 0 by default, as clusters of type ORIGINAL_DST need it"`
 }
 

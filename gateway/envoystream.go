@@ -74,6 +74,11 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		if err := x.open(r.RequestHeaders.GetHeaders()); err != nil {
 			return err
 		}
+		if name := poolOf(m, &x.gateway.cfg); name != "" && x.session.pool == nil {
+			if refused := x.session.enterNamed(name); refused != nil {
+				return refused
+			}
+		}
 		x.subset = subsetOf(m)
 		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, func() { x.session.cancel(errStalled) })
 		x.keep(m)

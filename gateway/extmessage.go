@@ -47,6 +47,27 @@ func subsetOf(m *extproc.ProcessingRequest) map[string]bool {
 	return subset
 }
 
+// poolOf is the name of the pool that a request is for, as Envoy says it in the header or the
+// attribute that it is to be in; empty if it does not.
+func poolOf(m *extproc.ProcessingRequest, cfg *Config) (name string) {
+	if cfg.PoolHeader != "" {
+		for _, h := range m.GetRequestHeaders().GetHeaders().GetHeaders() {
+			if strings.EqualFold(h.GetKey(), cfg.PoolHeader) {
+				name = valueOf(h) // the last one is Envoy's
+			}
+		}
+	}
+	if name != "" || cfg.PoolAttribute == "" {
+		return name
+	}
+	for _, attributes := range m.GetAttributes() {
+		if v := attributes.GetFields()[cfg.PoolAttribute].GetStringValue(); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
 // servedBy is the endpoint that answered, as Envoy's load balancer reports with the
 // response; empty if it does not.
 func servedBy(m *extproc.ProcessingRequest) string {

@@ -42,6 +42,10 @@ type Config struct {
 	// AdmissionOnly lets requests that come by external processing go wherever Envoy
 	// sends them: no endpoint is named.
 	AdmissionOnly bool
+	// PoolHeader and PoolAttribute name the pool of a request that comes by external
+	// processing, where there are several: a header that Envoy sets, and an attribute that it
+	// sends; empty for neither. The header comes first, and without a value the model says it.
+	PoolHeader, PoolAttribute string
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
 	// Metrics counts the answers to requests that found no pool, and reports what the pools

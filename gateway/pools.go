@@ -54,6 +54,19 @@ func (s *session) find() *refusal {
 	return noSuchModel(model)
 }
 
+// enterNamed has the session's request be for the pool of that name.
+func (s *session) enterNamed(name string) *refusal {
+	p := s.gateway.pools.Load().named[name]
+	if p == nil {
+		return &refusal{
+			status: http.StatusNotFound, code: "pool_not_found",
+			message: fmt.Sprintf("this gateway has no pool %.128q", name),
+		}
+	}
+	s.enter(p)
+	return nil
+}
+
 func modelRequired() *refusal {
 	return badRequest("model_required", `the request names no model; add "model" to its body`)
 }

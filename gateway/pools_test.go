@@ -9,7 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/prometheus/client_golang/prometheus/testutil"
+	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
@@ -20,6 +23,15 @@ import (
 // a server that answers with the pool's name.
 func newPools(t *testing.T) (url string, figures *Metrics, pools map[string]*Pool) {
 	t.Helper()
+	g, figures, pools := newPoolsWith(t, Config{})
+	server := httptest.NewServer(g)
+	t.Cleanup(server.Close)
+	return server.URL, figures, pools
+}
+
+// newPoolsWith is newPools for a gateway of that configuration.
+func newPoolsWith(t *testing.T, cfg Config) (g *Gateway, figures *Metrics, pools map[string]*Pool) {
+	t.Helper()
 	pools, figures = make(map[string]*Pool), NewProcessMetrics()
 	for _, name := range []string{"llama", "qwen"} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -27,7 +39,8 @@ func newPools(t *testing.T) (url string, figures *Metrics, pools map[string]*Poo
 			fmt.Fprint(w, name)
 		}))
 		t.Cleanup(server.Close)
-		c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(4))
+		metrics := NewPoolMetrics(name)
+		c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(4), controller.WithObserver(metrics))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -36,20 +49,17 @@ func newPools(t *testing.T) (url string, figures *Metrics, pools map[string]*Poo
 		if err != nil {
 			t.Fatal(err)
 		}
-		pools[name] = NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}, Metrics: NewPoolMetrics(name)})
+		pools[name] = NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}, Metrics: metrics})
 		t.Cleanup(pools[name].Close)
 	}
 	of := func(model string) (string, bool) {
 		pool, _, _ := strings.Cut(model, "-")
 		return pool, pools[pool] != nil
 	}
-	g := New(Config{Metrics: figures}, ByModel(pools, of, []string{"qwen-2", "llama-3"}))
-	server := httptest.NewServer(g)
-	t.Cleanup(func() {
-		server.Close()
-		g.Close()
-	})
-	return server.URL, figures, pools
+	cfg.Metrics = figures
+	g = New(cfg, ByModel(pools, of, []string{"qwen-2", "llama-3"}))
+	t.Cleanup(g.Close)
+	return g, figures, pools
 }
 
 // TestPoolByModel wants each request to go to the pool of its model, whichever kind of body
@@ -126,5 +136,51 @@ func TestModels(t *testing.T) {
 	var failed struct{ Error struct{ Code string } }
 	if code := get("/v1/models/gpt", &failed); code != 404 || failed.Error.Code != "model_not_found" {
 		t.Errorf("%d %+v", code, failed)
+	}
+}
+
+// TestPoolByEnvoy wants a request to go to the pool that Envoy names, by a header or else by an
+// attribute, and to that of its model where it names none.
+func TestPoolByEnvoy(t *testing.T) {
+	g, _, pools := newPoolsWith(t, Config{PoolHeader: "X-Pool", PoolAttribute: "xds.route_name"})
+	for _, c := range []struct{ header, attribute, model, want string }{
+		{"", "", "llama-3", "llama"},
+		{"qwen", "", "llama-3", "qwen"},
+		{"qwen", "llama", "llama-3", "qwen"},
+		{"", "qwen", "llama-3", "qwen"},
+		{"", "qwen", "unknown", "qwen"},
+		{"", "", "unknown", "model_not_found"},
+		{"phi", "", "llama-3", "pool_not_found"},
+	} {
+		headers := []*core.HeaderValue{{Key: ":method", RawValue: []byte("POST")}, {Key: ":path", RawValue: []byte("/v1/completions")}}
+		if c.header != "" {
+			headers = append(headers, &core.HeaderValue{Key: "x-pool", RawValue: []byte("forged")}, &core.HeaderValue{Key: "x-pool", RawValue: []byte(c.header)})
+		}
+		first := &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: headers}}}}
+		if c.attribute != "" {
+			attributes, err := structpb.NewStruct(map[string]any{"xds.route_name": c.attribute})
+			if err != nil {
+				t.Fatal(err)
+			}
+			first.Attributes = map[string]*structpb.Struct{"envoy.filters.http.ext_proc": attributes}
+		}
+		stream := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{first, {Request: &extproc.ProcessingRequest_RequestBody{
+			RequestBody: &extproc.HttpBody{Body: []byte(`{"model":"` + c.model + `","prompt":"hi"}`), EndOfStream: true},
+		}}}}
+		_ = NewExtProc(g).Process(stream) // the tape ends before the answer
+		got := ""
+		if stream.last.GetImmediateResponse() != nil {
+			got = string(stream.last.GetImmediateResponse().GetBody())
+		}
+		for name, p := range pools {
+			if testutil.ToFloat64(p.cfg.Metrics.outcomes.WithLabelValues("Dispatched", "0")) > 0 {
+				got += name
+			}
+			p.cfg.Metrics.outcomes.Reset()
+			p.cfg.Metrics.cached.Clear()
+		}
+		if !strings.Contains(got, c.want) {
+			t.Errorf("header %q, attribute %q, model %s: %s, want %s", c.header, c.attribute, c.model, got, c.want)
+		}
 	}
 }

@@ -62,7 +62,7 @@ func gatewayConfig(plan *config.Plan, log *zap.Logger) gateway.Config {
 	return gateway.Config{
 		Replica: w.Replica, Keys: plan.Keys,
 		MaxBody: int64(w.MaxBody), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
-		Fallbacks: w.ExtProc.Fallbacks, AdmissionOnly: w.ExtProc.AdmissionOnly, Logger: log,
+		Fallbacks: w.ExtProc.Fallbacks, AdmissionOnly: w.ExtProc.AdmissionOnly, PoolHeader: w.ExtProc.PoolHeader, PoolAttribute: w.ExtProc.PoolAttribute, Logger: log,
 	}
 }
 

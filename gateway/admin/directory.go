@@ -75,7 +75,7 @@ func (d *Directory) all() []*Server {
 }
 
 // errWhich says that a question names no pool where there are several.
-var errWhich = errors.New("which pool is meant? Add pool=NAME")
+var errWhich = errors.New("which pool is meant? Add pool=NAME, or --pool NAME to a command")
 
 // of is the server of the pool; an empty name is that of the only one.
 func (d *Directory) of(name string) (*Server, error) {

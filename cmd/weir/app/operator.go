@@ -60,6 +60,7 @@ const (
 // operator is how a command asks a replica.
 type operator struct {
 	admin, tokenFile string
+	pool             string
 	asJSON           bool
 }
 
@@ -67,6 +68,8 @@ type operator struct {
 func (o *operator) add(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&o.admin, "admin", "", "admin address of any replica: host:port or a URL; or "+adminVariable+", or 127.0.0.1:9090")
 	cmd.Flags().StringVar(&o.tokenFile, "admin-token-file", "", "file with the admin token; or the token itself in "+tokenVariable)
+	cmd.Flags().StringVar(&o.pool, "pool", "", "the pool that is asked about, where the replica has several; see weir pools")
+	must(cmd.RegisterFlagCompletionFunc("pool", o.pools))
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print the answer as JSON")
 	must(cmd.RegisterFlagCompletionFunc("admin", cobra.NoFileCompletions))
 }
@@ -82,7 +85,7 @@ func (o *operator) client() (*api.Client, error) {
 		token = strings.TrimSpace(string(data))
 	}
 	return &api.Client{
-		Address: cmp.Or(o.admin, os.Getenv(adminVariable), "127.0.0.1:9090"), Token: token,
+		Address: cmp.Or(o.admin, os.Getenv(adminVariable), "127.0.0.1:9090"), Token: token, Of: o.pool,
 		HTTP: &http.Client{Timeout: 10 * time.Second},
 	}, nil
 }

@@ -31,8 +31,8 @@ func (s *settings) load() (*config.Plan, config.Problems, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	if w := &plan.File.Weir; w.Replica == "" {
-		w.Replica = defaultReplica()
+	if plan.File.Weir.Replica == "" {
+		plan.SetReplica(defaultReplica())
 	}
 	return plan, warnings, nil
 }

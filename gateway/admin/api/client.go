@@ -20,6 +20,8 @@ type Client struct {
 	Address string
 	// Token is the admin token; empty for none.
 	Token string
+	// Of is the name of the pool that is asked about; empty where the replica has one.
+	Of string
 	// HTTP makes the requests; nil for http.DefaultClient.
 	HTTP *http.Client
 }
@@ -84,6 +86,13 @@ var (
 	// ErrRefused: the replica answered with another error, which the text has.
 	ErrRefused = errors.New("the replica refuses")
 )
+
+// Pools asks for /v1/pools.
+func (c *Client) Pools(ctx context.Context) (*Pools, error) {
+	all := *c
+	all.Of = ""
+	return get[Pools](ctx, &all, "/v1/pools")
+}
 
 // Pool asks for /v1/pool.
 func (c *Client) Pool(ctx context.Context, q Query) (*Pool, error) {
@@ -182,6 +191,13 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 	address := strings.TrimSuffix(c.Address, "/")
 	if !strings.Contains(address, "://") {
 		address = "http://" + address
+	}
+	if c.Of != "" {
+		mark := "?"
+		if strings.Contains(path, "?") {
+			mark = "&"
+		}
+		path += mark + "pool=" + url.QueryEscape(c.Of)
 	}
 	var text io.Reader = http.NoBody
 	if body != nil {

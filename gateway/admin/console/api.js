@@ -12,6 +12,16 @@ export function setToken(token) {
 
 export const hasToken = () => sessionStorage.getItem(kept) !== null;
 
+// The pool that is asked about, where the replica has several; it is kept for this tab, too.
+const keptPool = 'weir-pool';
+
+export const pool = () => sessionStorage.getItem(keptPool) ?? '';
+
+export function setPool(name) {
+  if (name) sessionStorage.setItem(keptPool, name);
+  else sessionStorage.removeItem(keptPool);
+}
+
 // get asks for a path below /v1/ with parameters; those that are empty are left out.
 export async function get(path, parameters = {}, signal = undefined) {
   const query = new URLSearchParams();
@@ -25,6 +35,7 @@ export async function get(path, parameters = {}, signal = undefined) {
 // ask makes a request below /v1/, with a body if there is one.
 export async function ask(method, path, body = undefined, signal = undefined) {
   const headers = {};
+  if (pool() && path !== 'pools') path += `${path.includes('?') ? '&' : '?'}pool=${encodeURIComponent(pool())}`;
   const token = sessionStorage.getItem(kept);
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers['Content-Type'] = 'application/json';

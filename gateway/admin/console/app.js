@@ -1,7 +1,7 @@
 // The console: one view at a time, named by the address's fragment. A view is made once
 // when it is opened, and then changes what it shows.
 
-import { ask, get, hasToken, setToken, Unauthorized } from './api.js';
+import { ask, get, hasToken, pool as asked, setPool, setToken, Unauthorized } from './api.js';
 import { attr, el, pill, text } from './dom.js';
 import { duration } from './format.js';
 import { now } from './now.js';
@@ -13,6 +13,7 @@ import { tenant, tenants } from './tenants.js';
 const views = { now, tenants, tenant, requests, request, endpoints, replicas, configuration, shadow };
 const main = document.getElementById('main');
 const notice = document.getElementById('notice');
+const chooser = document.getElementById('pools');
 const dialog = document.getElementById('token');
 const ledger = pill();
 const played = pill();
@@ -54,6 +55,7 @@ async function poll(of) {
   if (of !== current) return;
   if (!document.hidden && !dialog.open) {
     try {
+      await choose(of.stop.signal);
       const [pool] = await Promise.all([get('pool', {}, of.stop.signal), of.view.load()]);
       if (of !== current) return;
       shown(pool);
@@ -67,6 +69,22 @@ async function poll(of) {
   }
   if (of === current) of.timer = setTimeout(() => poll(of), of.view.every ?? 2000);
 }
+
+// choose offers the pools, where there are several, and keeps to one that there is.
+async function choose(signal) {
+  const { pools } = await get('pools', {}, signal);
+  const names = pools.map((p) => p.name);
+  attr(chooser, 'hidden', names.length < 2);
+  attr(document.getElementById('pool'), 'hidden', names.length > 1);
+  if (names.length < 2) { setPool(''); return; }
+  if (!names.includes(asked())) setPool(names[0]);
+  if ([...chooser.options].map((o) => o.value).join('\n') !== names.join('\n')) {
+    chooser.replaceChildren(...names.map((name) => { const o = el('option', { value: name }); text(o, name); return o; }));
+  }
+  if (document.activeElement !== chooser) chooser.value = asked();
+}
+
+chooser.addEventListener('change', () => { setPool(chooser.value); open(); });
 
 const words = {
   connected: ['Ledger connected', 'good'], slow: ['Ledger slow', 'warn'], registering: ['Registering', 'warn'],
