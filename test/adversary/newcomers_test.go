@@ -129,8 +129,9 @@ var steady = []string{"steady-0", "steady-1"}
 const light = "light"
 
 // play has the steady tenants and the light one go on for a while, then fresh ids come for
-// so long at so many a second, and returns what was let go meanwhile.
-func (c *crowd) play(t *testing.T, perSecond int, lasts time.Duration) []letGo {
+// so long at so many a second. It returns what was let go before they came, and what
+// meanwhile.
+func (c *crowd) play(t *testing.T, perSecond int, lasts time.Duration) (quiet, crowded []letGo) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	var clients sync.WaitGroup
@@ -170,7 +171,7 @@ func (c *crowd) play(t *testing.T, perSecond int, lasts time.Duration) []letGo {
 	time.Sleep(lasts)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.Clone(c.grants[before:])
+	return slices.Clone(c.grants[:before]), slices.Clone(c.grants[before:])
 }
 
 // account is what became of a flow.
@@ -213,7 +214,7 @@ func accountOf(flow string, grants []letGo) (a account) {
 }
 
 // TestNewcomersShare has fresh ids come as TestFreshIDs does, where newcomers share one flow:
-// to each of the steady tenants they are one of three.
+// to each of the steady tenants they are one of three, and it waits at most twice as long.
 func TestNewcomersShare(t *testing.T) {
 	file := configFile(t, "weir: {newcomers: {for: 1s}}\n")
 	for _, tc := range []struct{ replicas, perSecond int }{{1, 500}, {3, 500}, {1, 50}, {1, 100}, {3, 50}, {3, 100}} {
@@ -226,7 +227,7 @@ func TestNewcomersShare(t *testing.T) {
 			}
 			c := startCrowd(t, tc.replicas, "--config", file)
 			time.Sleep(time.Second) // it takes for known who comes before
-			grants := c.play(t, tc.perSecond, 6*time.Second)
+			quiet, grants := c.play(t, tc.perSecond, 6*time.Second)
 			all := 0
 			for _, g := range grants {
 				if g.flow != light {
@@ -236,7 +237,12 @@ func TestNewcomersShare(t *testing.T) {
 			for _, flow := range steady {
 				a := accountOf(flow, grants)
 				part := float64(a.got) / float64(all)
-				t.Logf("%s: %.3f of what the light tenant leaves; longest wait %v", flow, part, a.longest.Round(time.Millisecond))
+				alone := accountOf(flow, quiet).longest
+				t.Logf("%s: %.3f of what the light tenant leaves; longest wait %v, %v before",
+					flow, part, a.longest.Round(time.Millisecond), alone.Round(time.Millisecond))
+				if a.longest > 2*alone {
+					t.Errorf("%s waited for %v, want at most twice the %v that it waited before newcomers came", flow, a.longest, alone)
+				}
 				if part < 0.9/3 {
 					t.Errorf("%s got %.3f of what the light tenant leaves, want at least 0.9 of a third", flow, part)
 				}
@@ -260,7 +266,7 @@ func TestFreshIDs(t *testing.T) {
 			if tc.perSecond != 100 || tc.replicas != 1 {
 				slow(t)
 			}
-			grants := startCrowd(t, tc.replicas).play(t, tc.perSecond, 6*time.Second)
+			_, grants := startCrowd(t, tc.replicas).play(t, tc.perSecond, 6*time.Second)
 			for _, flow := range steady {
 				a := accountOf(flow, grants)
 				t.Logf("%s: %.2f of one flow's share, at most %d others between two of its own, %.2f rounds; longest wait %v",
