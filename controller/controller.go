@@ -186,7 +186,7 @@ func (c *Controller) decided(r *Request, outcome Outcome) {
 	if !r.enqueued.IsZero() {
 		waited = time.Since(r.enqueued)
 	}
-	c.options.observer.Decided(r.Flow, outcome, waited)
+	c.options.observer.Decided(r.Flow, outcome, waited, r.Trace)
 }
 
 // done counts a request out, and tells a drain when the last one is.

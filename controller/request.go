@@ -20,6 +20,8 @@ type Request struct {
 	Sharer string
 	// Name is what its client knows it by, for operators; empty for none.
 	Name string
+	// Trace is the id of the trace that it is a part of, for observers; empty for none.
+	Trace string
 	// Bytes is the size of its body; it counts against the caps in bytes.
 	Bytes int64
 	// InputTokens and OutputTokens are estimates of the prompt and the answer,
@@ -46,6 +48,7 @@ type Request struct {
 	owner    string
 	obstacle Obstacle
 	charge   float64
+	byFloat  bool
 }
 
 // Revoked returns a channel that is closed when the request was dispatched and is to
@@ -56,6 +59,9 @@ func (r *Request) Revoked() <-chan struct{} { return r.revoked }
 // Waited returns in which replica's queue the request waited last, and what stood in its
 // way when it came. It is for operators; call it once EnqueueAndWait has returned.
 func (r *Request) Waited() (owner string, obstacle Obstacle) { return r.owner, r.obstacle }
+
+// ByFloat reports whether a dispatched request went without a question to the ledger.
+func (r *Request) ByFloat() bool { return r.byFloat }
 
 // Charge is what a dispatched request was charged, in the unit of its band's policy.
 func (r *Request) Charge() float64 { return r.charge }
@@ -78,7 +84,7 @@ func (r *Request) ask() core.Request {
 // else happens.
 func (r *Request) decide(d *core.Decision) {
 	r.outcome, r.err, r.least = d.Outcome, d.Err, store.Load{Endpoint: d.Endpoint, InFlight: d.EndpointInFlight}
-	r.owner, r.obstacle, r.charge = d.Owner, d.Obstacle, d.Charge
+	r.owner, r.obstacle, r.charge, r.byFloat = d.Owner, d.Obstacle, d.Charge, d.ByFloat
 	r.decided <- struct{}{}
 }
 

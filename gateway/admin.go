@@ -36,8 +36,9 @@ func (a *Admin) Mount(rest http.Handler) { a.mux.Handle("/", rest) }
 func (a *Admin) SetReady(ready bool) { a.ready.Store(ready) }
 
 // NewAdmin returns the admin handler of a process, which is healthy as long as responsive
-// returns in time, as [controller.Controller.Responsive] does; metrics come from the gatherer.
-func NewAdmin(responsive func(context.Context) error, metrics prometheus.Gatherer) *Admin {
+// returns in time, as [controller.Controller.Responsive] does; metrics come from the gatherer. With
+// exemplars, they are also served in the OpenMetrics format, which has them.
+func NewAdmin(responsive func(context.Context) error, metrics prometheus.Gatherer, exemplars bool) *Admin {
 	mux := http.NewServeMux()
 	a := &Admin{Handler: mux, mux: mux, stuckAfter: 5 * time.Second}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
@@ -56,7 +57,7 @@ func NewAdmin(responsive func(context.Context) error, metrics prometheus.Gathere
 		}
 		answerText(w, http.StatusServiceUnavailable, "not ready: starting or draining")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{EnableOpenMetrics: exemplars}))
 	return a
 }
 

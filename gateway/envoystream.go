@@ -156,7 +156,7 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 			header.Add(h.GetKey(), value)
 		}
 	}
-	x.record.begin(x.method, x.path, header)
+	x.record.begin(x.method, x.path, header, x.gateway.cfg.Tracing)
 	if x.path != "" {
 		if refused := checkPath(x.path); refused != nil {
 			return refused
@@ -220,6 +220,9 @@ func (x *envoyStream) pick() error {
 func (x *envoyStream) release(headers *extproc.ProcessingResponse) error {
 	s := x.session
 	x.phase = awaitingResponse
+	if spans := x.record.spans; spans != nil {
+		spans.Upstream(x.record.endpoint, func(name, value string) { setHeader(headers, name, value) })
+	}
 	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
 	if err := x.stream.Send(headers); err != nil {
 		return err

@@ -136,6 +136,18 @@ func letThrough(dropKey bool) *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: headers}}
 }
 
+// setHeader has Envoy set one more of the request's headers.
+func setHeader(m *extproc.ProcessingResponse, name, value string) {
+	of := m.GetRequestHeaders()
+	if of.Response == nil {
+		of.Response = &extproc.CommonResponse{}
+	}
+	if of.Response.HeaderMutation == nil {
+		of.Response.HeaderMutation = &extproc.HeaderMutation{}
+	}
+	of.Response.HeaderMutation.SetHeaders = append(of.Response.HeaderMutation.SetHeaders, header(strings.ToLower(name), value))
+}
+
 func streamed(body []byte, last bool) *extproc.BodyResponse {
 	return &extproc.BodyResponse{Response: &extproc.CommonResponse{BodyMutation: &extproc.BodyMutation{
 		Mutation: &extproc.BodyMutation_StreamedResponse{StreamedResponse: &extproc.StreamedBodyResponse{Body: body, EndOfStream: last}},

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/tracing"
 )
 
 // Config describes a gateway: what holds for all its pools.
@@ -34,6 +35,8 @@ type Config struct {
 	Fallbacks int
 	// Replica is this one's id, for the request log.
 	Replica string
+	// Tracing makes traces of requests; nil for none.
+	Tracing *tracing.Tracing
 	// AccessLog is the request log, which stays the caller's to close; nil for none.
 	AccessLog *accesslog.Log
 	// Delegation has another Endpoint Picker choose the endpoints of requests that come by

@@ -95,7 +95,7 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	r.metrics.WatchEndpoints(r.pool.Endpoints())
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(r.metrics)
-	r.admin = NewAdmin(r.control.Responsive, registry)
+	r.admin = NewAdmin(r.control.Responsive, registry, false)
 	server := httptest.NewServer(r.gateway)
 	r.url, r.client, r.server = server.URL, server.Client(), server
 	t.Cleanup(func() {
@@ -476,7 +476,7 @@ func TestStuckIsNotHealthy(t *testing.T) {
 func TestFlowLabelsAreBounded(t *testing.T) {
 	m := NewMetrics("test")
 	for i := range maxFlowLabels + 500 {
-		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, controller.Dispatched, time.Millisecond)
+		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, controller.Dispatched, time.Millisecond, "")
 	}
 	if n := testutil.CollectAndCount(m.waits); n != maxFlowLabels+1 {
 		t.Errorf("%d flow labels, want %d and one for the rest", n, maxFlowLabels)

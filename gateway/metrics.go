@@ -228,7 +228,7 @@ func (m *Metrics) undeclared() {
 }
 
 // Decided implements controller.Observer.
-func (m *Metrics) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration) {
+func (m *Metrics) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration, trace string) {
 	flow.ID = m.flowLabel(flow.ID)
 	key := decisionKey{flow, outcome}
 	d, ok := m.cached.Load(key)
@@ -240,7 +240,7 @@ func (m *Metrics) Decided(flow policies.FlowKey, outcome controller.Outcome, wai
 		})
 	}
 	d.(decision).count.Inc()
-	d.(decision).wait.Observe(waited.Seconds())
+	observe(d.(decision).wait, waited.Seconds(), trace)
 }
 
 // TurnTaken implements controller.Observer.

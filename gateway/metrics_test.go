@@ -26,7 +26,7 @@ import (
 func TestFlowLabelsAreCollected(t *testing.T) {
 	m := NewMetrics("pool")
 	for n := range 1500 {
-		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", n)}, controller.Dispatched, time.Millisecond)
+		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", n)}, controller.Dispatched, time.Millisecond, "")
 	}
 	if n := testutil.CollectAndCount(m.waits); n != maxFlowLabels+1 {
 		t.Errorf("%d series for 1500 flows, want %d and one for the others", n, maxFlowLabels)
@@ -35,11 +35,11 @@ func TestFlowLabelsAreCollected(t *testing.T) {
 		m.flows[id] = time.Now().Add(-labelIdle)
 	}
 	m.forgot = time.Time{}
-	m.Decided(policies.FlowKey{ID: "new"}, controller.Dispatched, time.Millisecond)
+	m.Decided(policies.FlowKey{ID: "new"}, controller.Dispatched, time.Millisecond, "")
 	if n := testutil.CollectAndCount(m.waits); n != 2 {
 		t.Errorf("%d series when all but one flow are idle, want the new one's and the others'", n)
 	}
-	m.Decided(policies.FlowKey{ID: "flow-1"}, controller.Dispatched, time.Millisecond)
+	m.Decided(policies.FlowKey{ID: "flow-1"}, controller.Dispatched, time.Millisecond, "")
 	if n := testutil.CollectAndCount(m.waits); n != 3 {
 		t.Errorf("%d series when an old flow is back", n)
 	}

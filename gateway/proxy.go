@@ -59,7 +59,7 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 // http.ErrAbortHandler, so that the client sees it break off too.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
-	answer.record.begin(r.Method, r.URL.Path, r.Header)
+	answer.record.begin(r.Method, r.URL.Path, r.Header, p.gateway.cfg.Tracing)
 	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
 	defer func() { p.gateway.over(&answer.record, answer.code) }()
 	err := p.serve(answer, r)
@@ -236,9 +236,13 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 		out.Body = s.in.reader()
 		out.GetBody = func() (io.ReadCloser, error) { return s.in.reader(), nil }
 	}
+	if spans := s.record.spans; spans != nil { // or its arguments would be allocated for nothing
+		spans.Upstream(s.slot.Address(), out.Header.Set)
+	}
 	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
 	res, err := p.transport.RoundTrip(out)
 	if err != nil {
+		s.record.spans.UpstreamFailed(err)
 		return nil, err
 	}
 	s.response = res.Body

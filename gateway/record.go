@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/tracing"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -32,7 +33,8 @@ const (
 type record struct {
 	arrived      time.Time
 	id, trace    string
-	warning      string // for WarningHeader
+	spans        *tracing.Request // nil without a trace
+	warning      string           // for WarningHeader
 	method, path string
 
 	pool             *Pool            // nil until it is known
@@ -44,6 +46,7 @@ type record struct {
 	owner     string
 	obstacle  controller.Obstacle
 	charge    float64
+	byFloat   bool
 	endpoint  string
 	responded time.Time // when the model server's answer began; zero before
 	tokens    tokens
@@ -58,8 +61,11 @@ const maxRequestID = 128
 // begin takes in a request that has just come, and names it: by its client's id if that can
 // go into logs and headers as it is, and else by a new one. The headers, which go on to the
 // model server, have it afterwards.
-func (r *record) begin(method, path string, h http.Header) {
+func (r *record) begin(method, path string, h http.Header, traces *tracing.Tracing) {
 	r.arrived, r.method, r.path, r.trace = time.Now(), method, path, traceOf(h)
+	if r.spans = traces.Begin(method, path, h, r.arrived); r.spans != nil {
+		r.trace = r.spans.ID()
+	}
 	r.id = h.Get(RequestIDHeader)
 	if isRequestID(r.id) && len(h[RequestIDHeader]) == 1 {
 		return
@@ -155,6 +161,9 @@ func (g *Gateway) metricsOf(p *Pool) *Metrics {
 // if it is to be logged, to the request log.
 func (g *Gateway) over(r *record, status int) {
 	g.metricsOf(r.pool).over(r, status)
+	if r.spans != nil {
+		r.endSpans(status)
+	}
 	if !g.cfg.AccessLog.Wants(r.reason != "") {
 		return
 	}
@@ -173,4 +182,17 @@ func (g *Gateway) over(r *record, status int) {
 		e.FirstToken = r.tokens.first.Sub(r.arrived)
 	}
 	g.cfg.AccessLog.Add(&e)
+}
+
+// endSpans ends the request's trace.
+func (r *record) endSpans(status int) {
+	s := tracing.Summary{
+		ID: r.id, Path: r.path, Model: r.model, Flow: r.flow.ID, Priority: r.flow.Priority, Objective: r.objective, Status: status, Reason: r.reason,
+		Enqueued: r.enqueued, Waited: r.waited, Dispatched: r.held > 0, Owner: r.owner, ByFloat: r.byFloat, Charge: r.charge,
+		Counted: r.tokens.known, TokensIn: r.tokens.in, TokensCached: r.tokens.cached, TokensOut: r.tokens.out, FirstToken: r.tokens.first,
+	}
+	if r.waited >= noticeable {
+		s.Obstacle = r.obstacle.String()
+	}
+	r.spans.End(&s)
 }

@@ -126,11 +126,21 @@ func (m *Metrics) over(r *record, status int) {
 	}
 	now := time.Now()
 	h := q.model(r.model, r.flow.Priority)
-	h.first.Observe(r.tokens.first.Sub(r.arrived).Seconds())
-	h.duration.Observe(now.Sub(r.arrived).Seconds())
+	trace := r.spans.Sampled()
+	observe(h.first, r.tokens.first.Sub(r.arrived).Seconds(), trace)
+	observe(h.duration, now.Sub(r.arrived).Seconds(), trace)
 	if r.tokens.streamed && r.tokens.out > 1 {
-		h.interval.Observe(now.Sub(r.tokens.first).Seconds() / float64(r.tokens.out-1))
+		observe(h.interval, now.Sub(r.tokens.first).Seconds()/float64(r.tokens.out-1), trace)
 	}
+}
+
+// observe adds to a histogram, with the trace as an exemplar if there is one.
+func observe(o prometheus.Observer, seconds float64, trace string) {
+	if e, ok := o.(prometheus.ExemplarObserver); ok && trace != "" {
+		e.ObserveWithExemplar(seconds, prometheus.Labels{"trace_id": trace})
+		return
+	}
+	o.Observe(seconds)
 }
 
 // upstreamFailed counts a failure of a model server.

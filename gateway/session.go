@@ -66,6 +66,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 		s.enter(only)
 	}
 	s.request.TargetTTFT, s.request.TTL, s.request.Name = targetTTFT(h), shorterTTL(h), r.id
+	s.request.Trace = r.spans.Sampled()
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.request.End = s.cancel
 	s.memory = g.budget.open(id, func() { s.cancel(errMemory) })
@@ -146,7 +147,7 @@ func (s *session) wait() *refusal {
 		}
 		return s.refuse(err)
 	}
-	s.record.charge = s.request.Charge()
+	s.record.charge, s.record.byFloat = s.request.Charge(), s.request.ByFloat()
 	s.memory.keep()
 	s.watch.start(s)
 	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), p.flows.begin(s.request.Flow, s.rule())

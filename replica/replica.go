@@ -29,6 +29,7 @@ import (
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/gateway/tracing"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/internal/watch"
 	"github.com/weirflow/weir/store"
@@ -81,6 +82,7 @@ type replica struct {
 	console    *admin.Directory
 	gateway    *gateway.Gateway
 	accessLog  *accesslog.Log
+	traced     bool                                // requests are
 	shown      atomic.Pointer[admin.Configuration] // that is in effect
 	requests   net.Listener
 	operators  net.Listener
@@ -121,6 +123,9 @@ func (r *replica) open(ctx context.Context) error {
 	if cfg.Delegation, err = r.delegation(ctx); err != nil {
 		return err
 	}
+	if cfg.Tracing, err = r.trace(ctx); err != nil {
+		return err
+	}
 	if r.plan.Several() {
 		r.figures = gateway.NewProcessMetrics()
 		r.metrics.MustRegister(r.figures)
@@ -147,6 +152,25 @@ func (r *replica) open(ctx context.Context) error {
 	r.gateway = gateway.New(cfg, r.route(r.plan))
 	r.later(r.gateway.Close)
 	return nil
+}
+
+// traceEnd is how long a replica that ends waits for its last traces to be taken.
+const traceEnd = 5 * time.Second
+
+// trace makes traces of requests, if the environment asks for it.
+func (r *replica) trace(ctx context.Context) (*tracing.Tracing, error) {
+	traces, err := tracing.FromEnvironment(ctx, r.plan.File.Weir.Replica, build.Read().Version, r.log)
+	if r.traced = traces != nil; !r.traced {
+		return nil, err
+	}
+	r.later(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), traceEnd)
+		defer cancel()
+		if err := traces.Close(ctx); err != nil {
+			r.log.Warn("the last traces are lost", zap.Error(err))
+		}
+	})
+	return traces, nil
 }
 
 // show makes a configuration the one that operators and metrics are told of.
@@ -213,7 +237,7 @@ func (r *replica) join(ctx context.Context) (err error) {
 // serve serves until ctx ends.
 func (r *replica) serve(ctx context.Context) error {
 	cfg := &r.plan.File.Weir
-	address := gateway.NewAdmin(r.responsive, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)))
+	address := gateway.NewAdmin(r.responsive, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)), r.traced)
 	address.Mount(r.console)
 	if cfg.PProf {
 		address.ServeProfiles()

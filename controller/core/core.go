@@ -156,7 +156,7 @@ func (c *Core) spend(now time.Time, r *request) {
 	}
 	c.float.spend()
 	c.loads.arrive(r, "")
-	c.dispatch(now, r)
+	c.dispatch(now, r).ByFloat = true
 }
 
 // dispatch lets a request go.

@@ -66,6 +66,8 @@ type Decision struct {
 	// Revocable is set if a dispatched request may be among the Revoked before it is
 	// released.
 	Revocable bool
+	// ByFloat is set if a dispatched request went by a permit of this replica's float.
+	ByFloat bool
 }
 
 // Move is a change of the shard map, for an operator.

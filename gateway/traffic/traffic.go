@@ -95,7 +95,7 @@ func (w window) of(period int64) Counts {
 }
 
 // Decided implements controller.Observer.
-func (l *Log) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration) {
+func (l *Log) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration, _ string) {
 	l.each(flow, func(c *Counts) { c.count(outcome, waited) })
 }
 

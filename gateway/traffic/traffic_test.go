@@ -15,9 +15,9 @@ func TestPeriods(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0).Truncate(Period)
 	l := newLog(func() time.Time { return now })
 	a := policies.FlowKey{ID: "a", Priority: 1}
-	l.Decided(a, controller.Dispatched, 10*time.Millisecond)
-	l.Decided(a, controller.RejectedCapacity, 0)
-	l.Decided(a, controller.EvictedTTL, time.Second)
+	l.Decided(a, controller.Dispatched, 10*time.Millisecond, "")
+	l.Decided(a, controller.RejectedCapacity, 0, "")
+	l.Decided(a, controller.EvictedTTL, time.Second, "")
 	l.Served(a, controller.Usage{InputTokens: 3, OutputTokens: 4})
 	get := func() (c Counts, flows int) {
 		l.Flows(func(key policies.FlowKey, of Counts) {
@@ -49,7 +49,7 @@ func TestPeriods(t *testing.T) {
 func TestFlowsAreBounded(t *testing.T) {
 	l := NewLog()
 	for i := range maxFlows + 10 {
-		l.Decided(policies.FlowKey{ID: string(rune(i)) + "x" + string(rune(i/256))}, controller.Dispatched, 0)
+		l.Decided(policies.FlowKey{ID: string(rune(i)) + "x" + string(rune(i/256))}, controller.Dispatched, 0, "")
 	}
 	flows := 0
 	l.Flows(func(policies.FlowKey, Counts) { flows++ })

@@ -42,7 +42,7 @@ func newMeter(tenants []Tenant) *meter {
 }
 
 // Decided implements controller.Observer.
-func (m *meter) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration) {
+func (m *meter) Decided(flow policies.FlowKey, outcome controller.Outcome, waited time.Duration, _ string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	t := m.tenants[flow.ID]
