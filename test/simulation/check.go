@@ -165,18 +165,31 @@ func (f *fleet) checkFairness() {
 	}
 }
 
-// accountGuarantees adds up what priorities that always wait lack of their guarantees, over
+// accountGuarantees adds up what priorities lack of their guarantees while they wait, over
 // the interval in which they lack most, until that time: in the slots that requests really
 // had, so that what a fault costs all is not held against it. To the ledger a slot is taken
 // from the grant until it hears of the end: a little longer than at the model servers, and
 // not for all alike.
 func (f *fleet) accountGuarantees(until time.Time) {
+	if len(f.cfg.Guaranteed) == 0 {
+		return
+	}
 	seconds := until.Sub(f.now).Seconds()
 	at := make(map[int]int)
 	for _, x := range f.flights {
 		at[x.priority]++
 	}
+	waits := make(map[int]bool)
+	for _, n := range f.nodes {
+		for _, w := range n.waiting {
+			waits[w.flow.Priority] = true
+		}
+	}
 	for priority, part := range f.cfg.Guaranteed {
+		if !waits[priority] {
+			f.lacked[priority] = 0
+			continue
+		}
 		f.lacked[priority] = max(0, f.lacked[priority]+(part*atServers*float64(len(f.flights))-float64(at[priority]))*seconds)
 	}
 }

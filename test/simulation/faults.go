@@ -86,7 +86,7 @@ func (f *fleet) plan(x Fault) {
 		over("stop", func() { f.dead-- })
 	case Wipe:
 		begin = func() {
-			f.forgetStopped()
+			f.forgetStopped(f.began)
 			f.ledger.Wipe()
 			clear(f.holders)
 		}
@@ -95,7 +95,11 @@ func (f *fleet) plan(x Fault) {
 	case Rollback:
 		f.recording = true
 		back := f.upTo(2 * time.Second)
-		begin = func() { f.rollBack(f.now.Add(-back)) }
+		begin = func() {
+			to := f.now.Add(-back)
+			f.forgetStopped(to)
+			f.rollBack(to)
+		}
 	case Outage:
 		begin = func() { f.down, f.before = true, f.granted() }
 		over("outage", func() { f.down = false })
@@ -138,7 +142,7 @@ func (f *fleet) plan(x Fault) {
 
 // damage damages what the ledger keeps.
 func (f *fleet) damage() {
-	f.forgetStopped()
+	f.forgetStopped(f.began)
 	f.log = append(f.log, fmt.Sprintf("%v %s", f.now.Sub(f.began), f.cfg.Damage(f.rng)))
 }
 
@@ -153,11 +157,11 @@ func (f *fleet) damageAgain() {
 	}
 }
 
-// forgetStopped notes which requests the ledger forgets for good, since their replica
-// cannot say that it has them.
-func (f *fleet) forgetStopped() {
-	for id := range f.flights {
-		if f.byID[id.Ingress].paused {
+// forgetStopped notes which requests that began since then the ledger forgets for good, since
+// their replica cannot say that it has them.
+func (f *fleet) forgetStopped(since time.Time) {
+	for id, x := range f.flights {
+		if f.byID[id.Ingress].paused && x.began.After(since) {
 			f.unknown[id] = true
 		}
 	}

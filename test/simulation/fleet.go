@@ -31,7 +31,7 @@ type Config struct {
 	// Flows are always backlogged, but for the Light ones; each is fed at the
 	// replicas it names.
 	Flows []Flow
-	// Guaranteed is what priorities are guaranteed of the pool; their flows are not Light.
+	// Guaranteed is what priorities are guaranteed of the pool while their requests wait.
 	Guaranteed map[int]float64
 	// Faults happen once each, at times that the seed draws.
 	Faults []Fault
@@ -138,6 +138,7 @@ type fleet struct {
 type flight struct {
 	endpoint string
 	priority int
+	began    time.Time
 }
 
 // event is something that happens at a time.
@@ -298,7 +299,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		f.after(f.upTo(10*time.Millisecond), "", again)
 		return
 	}
-	f.flights[id] = flight{n.place(id.Seq, d.Endpoint), key.Priority}
+	f.flights[id] = flight{n.place(id.Seq, d.Endpoint), key.Priority, f.now}
 	f.shared(&flow, key)
 	if !flow.Light {
 		f.service[key] += 1 / flow.Weight

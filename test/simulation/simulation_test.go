@@ -50,11 +50,14 @@ func draw(seed uint64) Config {
 		cfg.Cancel = 0.1
 	}
 	cfg.Drift = rng.IntN(3) == 0
-	if rng.IntN(3) == 0 {
+	calm := rng.IntN(3) == 0
+	if calm {
 		cfg.calm(rng)
-	} else if rng.IntN(2) == 0 {
+	}
+	if rng.IntN(2) == 0 {
 		cfg.Guaranteed = map[int]float64{-1: []float64{0.02, 0.1, 0.3, 0.5}[rng.IntN(4)]}
 		low := Flow{ID: "low", Priority: -1, Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{rng.IntN(cfg.Replicas)}}
+		low.Light, low.Tide = calm, calm // else it is never calm
 		cfg.Flows = append(cfg.Flows, low)
 	}
 	return cfg
@@ -194,7 +197,7 @@ func stopped(seed uint64) Config {
 	for i := range 3 {
 		cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
 	}
-	others := []Fault{Crash, Pause, Wipe, Rumour, Split, OneWay, Strangers}
+	others := []Fault{Crash, Pause, Wipe, Rollback, Rumour, Split, OneWay, Strangers}
 	cfg.Faults = []Fault{Stop}
 	for range rng.IntN(3) {
 		cfg.Faults = append(cfg.Faults, others[rng.IntN(len(others))])
