@@ -17,6 +17,9 @@ import (
 // already. One observation adds at most eight requests or a quarter to those in
 // flight, and never more than as many again, so that a single low reading lets no
 // flood in, however long the pool had been idle.
+//
+// Where endpoints read prompts or make answers alone, the pool is as full as the fuller of
+// the two stages, and its slots are at the endpoints that make answers.
 type limiter struct {
 	detector policies.SaturationDetector // nil: no limit
 	limit    int64
@@ -30,22 +33,32 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	if l.detector == nil {
 		return pool
 	}
-	pool.Saturation = plausible(l.detector.Saturation(ctx, now, endpoints))
+	holding := endpoints // requests in flight
+	if s, apart := stagesOf(endpoints); apart {
+		holding = s.decode
+		pool.Stages = core.Stages{Apart: true, Decode: plausible(l.detector.Saturation(ctx, now, s.decode))}
+		if len(s.prefill) > 0 { // else the others read prompts
+			pool.Stages.Prefill = plausible(l.detector.Saturation(ctx, now, s.prefill))
+		}
+		pool.Saturation = max(pool.Stages.Prefill, pool.Stages.Decode)
+	} else {
+		pool.Saturation = plausible(l.detector.Saturation(ctx, now, endpoints))
+	}
 	if counter, ok := l.detector.(policies.StaleCounter); ok {
 		pool.Stale = counter.Stale(now, endpoints)
 	}
 	if known, ok := l.detector.(policies.InFlightLimiter); ok {
-		pool.Limit = max(0, int64(known.InFlightLimit(endpoints)))
+		pool.Limit = max(0, int64(known.InFlightLimit(holding)))
 		return pool
 	}
 	s := pool.Saturation
 	switch {
 	case n == 0 && s < 1: // tells nothing about how many the pool takes
-		l.limit = max(l.limit, int64(len(endpoints)))
+		l.limit = max(l.limit, int64(len(holding)))
 	case s < 1:
-		most := max(n+max(min(n, 8), n/4), int64(len(endpoints)))
+		most := max(n+max(min(n, 8), n/4), int64(len(holding)))
 		if l.limit = most; s > 0 {
-			l.limit = max(int64(min(float64(n)/s, float64(most))), int64(len(endpoints)))
+			l.limit = max(int64(min(float64(n)/s, float64(most))), int64(len(holding)))
 		}
 	default:
 		l.limit = int64(float64(n) / s)

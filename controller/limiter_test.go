@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/policytest"
@@ -135,3 +136,51 @@ type twoKinds struct{ *fairness.RoundRobin }
 
 func (twoKinds) TypedName() policies.TypedName                                          { return policies.TypedName{Type: "two", Name: "two"} }
 func (twoKinds) Rank(policies.PriorityBandAccessor, policies.FlowQueueAccessor) float64 { return 0 }
+
+// TestStages wants a pool whose endpoints read prompts or make answers alone to be as full as
+// the fuller of the two, and to have its slots where answers are made.
+func TestStages(t *testing.T) {
+	endpoint := func(role string, waiting int) policies.EndpointAccessor {
+		e := policytest.Endpoint{Reading: policies.EndpointMetrics{ReadAt: time.Now(), Waiting: waiting}}
+		if role != "" {
+			e.Marks = map[string]string{policies.RoleLabel: role}
+		}
+		return e
+	}
+	prefill, decode, both, bare := endpoint("prefill", 10), endpoint("decode", 2), endpoint("prefill-decode", 5), endpoint("", 0)
+	readings, err := saturation.UtilizationFactory("d", []byte(`{"queueDepthThreshold": 10, "metricsStalenessThreshold": "1h"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slots, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: 3})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		endpoints  []policies.EndpointAccessor
+		stages     core.Stages
+		saturation float64
+		slots      int64
+	}{
+		"no roles":              {[]policies.EndpointAccessor{bare, bare}, core.Stages{}, 0, 6},
+		"one that does both":    {[]policies.EndpointAccessor{both}, core.Stages{}, 0.5, 3},
+		"those that answer":     {[]policies.EndpointAccessor{decode, bare}, core.Stages{}, 0.1, 6},
+		"apart":                 {[]policies.EndpointAccessor{prefill, decode, decode}, core.Stages{Apart: true, Prefill: 1, Decode: 0.2}, 1, 6},
+		"one for both":          {[]policies.EndpointAccessor{prefill, decode, both}, core.Stages{Apart: true, Prefill: 0.75, Decode: 0.35}, 0.75, 6},
+		"without a label":       {[]policies.EndpointAccessor{prefill, bare}, core.Stages{Apart: true, Prefill: 1, Decode: 0}, 1, 3},
+		"nobody answers":        {[]policies.EndpointAccessor{prefill}, core.Stages{Apart: true, Prefill: 1, Decode: 1}, 1, 0},
+		"encoders and the rest": {[]policies.EndpointAccessor{endpoint("encode", 50), decode}, core.Stages{Apart: true, Decode: 0.2}, 0.2, 3},
+		"an unknown role":       {[]policies.EndpointAccessor{endpoint("cook", 50), decode}, core.Stages{Apart: true, Decode: 0.2}, 0.2, 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLimiter(readings.(policies.SaturationDetector))
+			if p := l.observe(t.Context(), time.Now(), c.endpoints, 4); p.Stages != c.stages || math.Abs(p.Saturation-c.saturation) > 1e-9 {
+				t.Errorf("stages %+v, saturation %v; want %+v and %v", p.Stages, p.Saturation, c.stages, c.saturation)
+			}
+			l = newLimiter(slots)
+			if p := l.observe(t.Context(), time.Now(), c.endpoints, 0); p.Limit != c.slots {
+				t.Errorf("%d slots, want %d", p.Limit, c.slots)
+			}
+		})
+	}
+}

@@ -123,6 +123,10 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		send("flow_control_queue_bytes", prometheus.GaugeValue, float64(q.bytes), key.ID, strconv.Itoa(key.Priority))
 	}
 	send("flow_control_pool_saturation", prometheus.GaugeValue, v.Saturation())
+	if stages := v.Pool.Stages; stages.Apart {
+		send("flow_control_stage_saturation", prometheus.GaugeValue, stages.Prefill, string(policies.Prefill))
+		send("flow_control_stage_saturation", prometheus.GaugeValue, stages.Decode, string(policies.Decode))
+	}
 	send("flow_control_stale_endpoints", prometheus.GaugeValue, float64(v.Pool.Stale))
 	send("flow_control_revocations_issued_total", prometheus.CounterValue, float64(v.Tallies.Revoked))
 	send("flow_control_pick_failures_total", prometheus.CounterValue, float64(v.FailedPicks))

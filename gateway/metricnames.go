@@ -47,14 +47,19 @@ func Named(g prometheus.Gatherer, names MetricNames) prometheus.Gatherer {
 	}
 	return prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
 		families, err := g.Gather()
-		var all []*dto.MetricFamily
+		var all, stages []*dto.MetricFamily
+		for _, f := range families {
+			if f.GetName() == "weir_flow_control_stage_saturation" {
+				stages = append(stages, f)
+			}
+		}
 		for _, f := range families {
 			others, named := flowControlNames[f.GetName()]
 			if !named || names == BothNames {
 				all = append(all, f)
 			}
 			for _, name := range others {
-				all = append(all, renamed(f, name))
+				all = append(all, renamed(f, name, stages...))
 			}
 			if f.GetName() == "weir_flow_control_requests_total" {
 				all = append(all, decisions(f))
@@ -69,8 +74,8 @@ func Named(g prometheus.Gatherer, names MetricNames) prometheus.Gatherer {
 }
 
 // renamed is a family under another name. The saturation has the stage that means all of
-// them.
-func renamed(f *dto.MetricFamily, name string) *dto.MetricFamily {
+// them, and those of the stages beside it.
+func renamed(f *dto.MetricFamily, name string, stages ...*dto.MetricFamily) *dto.MetricFamily {
 	as := &dto.MetricFamily{Name: &name, Help: f.Help, Type: f.Type, Unit: f.Unit, Metric: f.GetMetric()}
 	if !strings.HasSuffix(name, "_pool_saturation") {
 		return as
@@ -80,6 +85,9 @@ func renamed(f *dto.MetricFamily, name string) *dto.MetricFamily {
 		staged := proto.Clone(m).(*dto.Metric)
 		staged.Label = append(staged.Label, &dto.LabelPair{Name: proto.String("stage"), Value: proto.String("effective")})
 		as.Metric = append(as.Metric, staged)
+	}
+	for _, s := range stages {
+		as.Metric = append(as.Metric, s.GetMetric()...)
 	}
 	return as
 }

@@ -140,6 +140,7 @@ func newMetrics(pool string) *Metrics {
 	describe("flow_control_queue_size", "Requests waiting in the queues of this replica, by whichever replica they came in.", "fairness_id", "priority")
 	describe("flow_control_queue_bytes", "Bytes of the requests waiting in the queues of this replica.", "fairness_id", "priority")
 	describe("flow_control_pool_saturation", "How full the pool is; 1 is full.")
+	describe("flow_control_stage_saturation", "How full the endpoints are that read prompts (prefill) or make answers (decode), where some do one alone; 1 is full.", "stage")
 	describe("flow_control_stale_endpoints", "Endpoints that count as full because the last reading of their metrics is too old.")
 	describe("flow_control_revocations_issued_total", "Requests in flight at this replica that were revoked for a higher priority.")
 	describe("flow_control_pending_reclaim", "Revoked requests that are still in flight at this replica.")

@@ -191,6 +191,7 @@ func (x *envoyStream) back(m *extproc.ProcessingResponse) error {
 		x.status, last = int(r.ImmediateResponse.GetStatus().GetCode()), true
 	case *extproc.ProcessingResponse_RequestHeaders:
 		x.named(destinations(m))
+		x.prefilled(m)
 		x.session.watch.expect(errFirstByte, x.session.timeouts.FirstByte)
 		if x.gateway.keyed() {
 			dropKeys(r.RequestHeaders)
@@ -232,15 +233,41 @@ func (x *envoyStream) named(addresses []string) {
 	x.others = all[1:]
 }
 
+// prefillKey is the header by which pickers name the endpoint that reads the prompt, where it
+// is another than the one that answers.
+const prefillKey = "x-prefiller-host-port"
+
+// prefilled counts the request at the endpoint that reads its prompt, until the answer begins.
+func (x *envoyStream) prefilled(m *extproc.ProcessingResponse) {
+	addresses := named(m, prefillKey)
+	if len(addresses) == 0 || x.session.prefill != nil {
+		return
+	}
+	if e := x.session.pool.endpoints.At(addresses[0]); e != nil {
+		x.session.prefill = e.Claim(x.session.in.inputTokens)
+	}
+}
+
 // destinations are the endpoints that an answer names, in a header or in metadata.
 func destinations(m *extproc.ProcessingResponse) []string {
-	to := m.GetDynamicMetadata().GetFields()[destinationMeta].GetStructValue().GetFields()[destinationKey].GetStringValue()
+	if to := named(m, destinationKey); len(to) > 0 {
+		return to
+	}
+	return addressesIn(m.GetDynamicMetadata().GetFields()[destinationMeta].GetStructValue().GetFields()[destinationKey].GetStringValue())
+}
+
+// named are the endpoints that an answer names in a header of the request.
+func named(m *extproc.ProcessingResponse, key string) []string {
 	for _, h := range m.GetRequestHeaders().GetResponse().GetHeaderMutation().GetSetHeaders() {
-		if strings.EqualFold(h.GetHeader().GetKey(), destinationKey) {
-			to = valueOf(h.GetHeader())
+		if strings.EqualFold(h.GetHeader().GetKey(), key) {
+			return addressesIn(valueOf(h.GetHeader()))
 		}
 	}
-	return strings.FieldsFunc(to, func(r rune) bool { return r == ',' || r == ' ' })
+	return nil
+}
+
+func addressesIn(list string) []string {
+	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
 }
 
 // dropKeys has Envoy take API keys out of the request, whatever the picker does with it.

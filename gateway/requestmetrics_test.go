@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os/exec"
 	"strings"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
 )
@@ -170,9 +172,17 @@ func TestRequestLabelsAreBounded(t *testing.T) {
 }
 
 // TestMetricNames wants metrics of flow control under the names that were asked for, and
-// each set of them to be one that Prometheus takes.
+// each set of them to be one that Prometheus takes. Of the two servers one only reads prompts.
 func TestMetricNames(t *testing.T) {
-	r := newRig(t, 4, newModelServer(t))
+	var source endpoints.Static
+	for _, role := range []string{"decode", "prefill"} {
+		u, err := url.Parse(newModelServer(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, endpoints.Spec{URL: u, Labels: map[string]string{policies.RoleLabel: role}})
+	}
+	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.Endpoints.Source = source })
 	r.post(t, "/v1/chat/completions", chat)
 	r.post(t, "/v1/chat/completions", "{")
 	r.server.Close()
@@ -182,12 +192,14 @@ func TestMetricNames(t *testing.T) {
 		names    MetricNames
 		has, not []string
 	}{
-		{WeirNames, []string{"weir_flow_control_requests_total{"}, []string{"llm_d_epp_", "inference_extension_"}},
+		{WeirNames, []string{"weir_flow_control_requests_total{", `weir_flow_control_limit{inference_pool="test"} 4`, `weir_flow_control_stage_saturation{inference_pool="test",stage="decode"}`}, []string{"llm_d_epp_", "inference_extension_"}},
 		{
 			LLMDNames,
 			[]string{
 				`llm_d_epp_flow_control_requests_total{inference_pool="test",outcome="Dispatched",priority="0"} 1`,
 				`llm_d_epp_flow_control_pool_saturation{inference_pool="test",stage="effective"}`,
+				`llm_d_epp_flow_control_pool_saturation{inference_pool="test",stage="prefill"}`,
+				`llm_d_epp_flow_control_pool_saturation{inference_pool="test",stage="decode"}`,
 				`llm_d_epp_flow_control_request_queue_duration_seconds_bucket{fairness_id="default-flow",`,
 				`inference_extension_scheduler_attempts_total{inference_pool="test",status="success"} 1`,
 				"weir_tokens_total{", "weir_flow_control_limit{",

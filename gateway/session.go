@@ -44,7 +44,8 @@ type session struct {
 	dispatched time.Time // zero before it was
 	entry      *flowEntry
 	slot       *endpoints.Slot
-	response   io.Closer // what the server still answers with; nil where Envoy holds it
+	prefill    *endpoints.Slot // where its prompt is read, if that is elsewhere
+	response   io.Closer       // what the server still answers with; nil where Envoy holds it
 	usage      *usageReader
 	begun      atomic.Bool // the client has been answered something
 	failure    error       // why there is no answer to pass on
@@ -236,6 +237,7 @@ func (s *session) respond(status int, contentType string, body io.ReadCloser) *u
 	if status >= 500 {
 		s.pool.cfg.Metrics.upstreamFailed(s.record.endpoint, status5xx)
 	}
+	s.promptRead()
 	if s.slot != nil {
 		s.slot.Answered()
 	}
@@ -298,6 +300,7 @@ func (s *session) end() {
 		s.unreached(over)
 	}
 	s.giveBack()
+	s.promptRead()
 	if s.dispatched.IsZero() {
 		return
 	}
@@ -349,6 +352,14 @@ func (s *session) cost(over *bound, held time.Duration) controller.Usage {
 		price.OutputTokens = max(price.OutputTokens, s.in.outputTokens)
 	}
 	return price
+}
+
+// promptRead returns the slot at the endpoint that reads the prompt, if one is held.
+func (s *session) promptRead() {
+	if s.prefill != nil {
+		s.prefill.Return()
+		s.prefill = nil
+	}
 }
 
 // giveBack returns the slot at an endpoint, if one is held.

@@ -20,8 +20,18 @@ type Pool struct {
 	Limit int64
 	// Saturation is how full they are, 1 being full.
 	Saturation float64
+	// Stages are how full they are by stage, where some serve one stage alone.
+	Stages Stages
 	// Stale is how many of them count as full because their readings are too old.
 	Stale int
+}
+
+// Stages is how full the stages of a pool are, 1 being full. The fullest is the pool's
+// saturation.
+type Stages struct {
+	// Apart is set if endpoints serve stages apart; nothing else is then.
+	Apart           bool
+	Prefill, Decode float64
 }
 
 // Totals is what the ledger last told of the fleet.

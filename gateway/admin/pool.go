@@ -9,6 +9,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
@@ -37,6 +38,11 @@ func mergePool(parts []partOf[statePart], whole bool) *api.Pool {
 		part := &parts[i].part
 		limit = max(limit, part.Pool.Limit)
 		p.Shadow = p.Shadow || part.Shadow
+		if stages := part.Pool.Stages; stages.Apart {
+			p.Stages = map[string]float64{
+				string(policies.Prefill): max(p.Stages[string(policies.Prefill)], stages.Prefill), string(policies.Decode): max(p.Stages[string(policies.Decode)], stages.Decode),
+			}
+		}
 		p.Endpoints = max(p.Endpoints, part.Pool.Endpoints)
 		here += int64(part.InFlight)
 		p.Queued += int64(part.Waiting)

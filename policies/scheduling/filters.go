@@ -19,17 +19,6 @@ const (
 	PrefixAffinityFilterType = "prefix-cache-affinity-filter"
 )
 
-// RoleLabel is the label of an endpoint that names the stages it serves.
-const RoleLabel = "llm-d.ai/role"
-
-// The values of [RoleLabel] that stand for several stages.
-const (
-	roleBoth                = "both" // an older name of the next
-	rolePrefillDecode       = "prefill-decode"
-	roleEncodePrefill       = "encode-prefill"
-	roleEncodePrefillDecode = "encode-prefill-decode"
-)
-
 // LabelFilter keeps endpoints by their labels.
 type LabelFilter struct {
 	policies.Named
@@ -39,36 +28,29 @@ type LabelFilter struct {
 // Keep implements [policies.EndpointFilter].
 func (f *LabelFilter) Keep(_ policies.SchedulingRequest, endpoints []policies.EndpointAccessor, keep []bool) {
 	for i, e := range endpoints {
-		var labels map[string]string
-		if l, ok := e.(policies.Labelled); ok {
-			labels = l.Labels()
-		}
-		keep[i] = f.keeps(labels)
+		keep[i] = f.keeps(policies.LabelsOf(e))
 	}
 }
 
-// byRole keeps endpoints of some roles.
-func byRole(typ, name string, unlabelled bool, roles ...string) *LabelFilter {
-	return &LabelFilter{policies.NewNamed(typ, name), func(labels map[string]string) bool {
-		role, given := labels[RoleLabel]
-		return given && slices.Contains(roles, role) || !given && unlabelled
-	}}
+// serving keeps endpoints that are there for a stage.
+func serving(typ, name string, stage policies.Stage) *LabelFilter {
+	return &LabelFilter{policies.NewNamed(typ, name), func(labels map[string]string) bool { return policies.Serves(labels, stage) }}
 }
 
 // NewDecodeFilter returns the filter of endpoints that generate; one whose label does not say
 // otherwise does.
 func NewDecodeFilter(name string) *LabelFilter {
-	return byRole(DecodeFilterType, name, true, "decode", rolePrefillDecode, roleBoth, roleEncodePrefillDecode)
+	return serving(DecodeFilterType, name, policies.Decode)
 }
 
 // NewPrefillFilter returns the filter of endpoints whose label says that they read prompts.
 func NewPrefillFilter(name string) *LabelFilter {
-	return byRole(PrefillFilterType, name, false, "prefill", roleEncodePrefill, rolePrefillDecode, roleBoth, roleEncodePrefillDecode)
+	return serving(PrefillFilterType, name, policies.Prefill)
 }
 
 // NewEncodeFilter returns the filter of endpoints whose label says that they encode.
 func NewEncodeFilter(name string) *LabelFilter {
-	return byRole(EncodeFilterType, name, false, "encode", roleEncodePrefill, roleEncodePrefillDecode)
+	return serving(EncodeFilterType, name, policies.Encode)
 }
 
 // LabelSelectorParameters are what the type takes: a label selector as Kubernetes has it.

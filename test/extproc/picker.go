@@ -25,6 +25,8 @@ type Picker struct {
 	mu sync.Mutex
 	// To are the endpoints that it names, one after the other.
 	To []string
+	// Prefill is the endpoint that it names for reading prompts.
+	Prefill string
 	// Answers are what it says instead of its own; nil for these.
 	Answers func(*extproc.ProcessingRequest) []*extproc.ProcessingResponse
 	// Forgets has it record nothing but how many streams it had.
@@ -54,7 +56,7 @@ func startPicker(t testing.TB, address string, checks *health.Server) *Picker {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Picker{Address: l.Addr().String(), Server: grpc.NewServer(), Health: checks}
+	p := &Picker{Address: l.Addr().String(), Server: grpc.NewServer(), Health: checks, Prefill: "10.9.9.9:1"}
 	extproc.RegisterExternalProcessorServer(p.Server, p)
 	if checks != nil {
 		grpc_health_v1.RegisterHealthServer(p.Server, checks)
@@ -119,7 +121,7 @@ func (p *Picker) Answer(m *extproc.ProcessingRequest) []*extproc.ProcessingRespo
 		}
 		one.Response = &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
 			HeaderMutation: &extproc.HeaderMutation{
-				SetHeaders:    []*core.HeaderValueOption{set(Destination, to), set("x-prefiller-host-port", "10.9.9.9:1"), {Header: &core.HeaderValue{Key: "x-old", RawValue: []byte("caf\xe9")}}},
+				SetHeaders:    []*core.HeaderValueOption{set(Destination, to), set("x-prefiller-host-port", p.Prefill), {Header: &core.HeaderValue{Key: "x-old", RawValue: []byte("caf\xe9")}}},
 				RemoveHeaders: []string{"x-secret"},
 			},
 			ClearRouteCache: true,

@@ -62,7 +62,7 @@ func (b *bench) load(t *testing.T, i, want int) {
 func TestPickerSeesAll(t *testing.T) {
 	p := StartPicker(t, "127.0.0.1:0")
 	b := before(t, 8, false, p.Address)
-	p.To = []string{b.server(1)}
+	p.To, p.Prefill = []string{b.server(1)}, b.server(0)
 	request := post([][]byte{[]byte(chat[:10]), {}, []byte(chat[10:])}, "x-llm-d-inference-fairness-id", "a", "x-secret", "s")
 	request.Trailers = true
 	sent := request.messages()
@@ -100,9 +100,9 @@ func TestPickerSeesAll(t *testing.T) {
 			}
 			answers = append(answers, a)
 		}
-		if i == 4 {
+		if i >= 4 && i < len(sent)-1 { // it is where its prompt is read until the answer begins
 			b.load(t, 1, 1)
-			b.load(t, 0, 0)
+			b.load(t, 0, map[bool]int{true: 1}[i == 4])
 		}
 	}
 	if _, err := stream.Recv(); err != io.EOF { //nolint:errorlint // gRPC promises it as it is

@@ -168,6 +168,9 @@ func (v *overview) print(out io.Writer) {
 	fmt.Fprintf(out, "Ledger %s, %d replicas, turns of %s; %d model servers, %d out of reach\n",
 		p.Ledger.State, p.Ledger.Members, milliseconds(p.Ledger.TurnMS), p.Endpoints, p.EndpointsEjected)
 
+	if p.Stages != nil {
+		fmt.Fprintf(out, "Stages: prefill %s full, decode %s full\n", percent(p.Stages["prefill"]), percent(p.Stages["decode"]))
+	}
 	if p.Shadow {
 		fmt.Fprintln(out, "Shadow: requests go at once and none is refused; what is shown is what flow control would do with them")
 	}

@@ -69,6 +69,9 @@ type Pool struct {
 	InFlight   int64   `json:"in_flight"`
 	Queued     int64   `json:"queued"`
 	Saturation float64 `json:"saturation"`
+	// Stages is how full the endpoints are that read prompts (prefill) or make answers
+	// (decode), 1 being full; absent where all do both.
+	Stages map[string]float64 `json:"stages,omitempty"`
 	// Endpoints can be used; EndpointsEjected cannot at the moment.
 	Endpoints        int    `json:"endpoints"`
 	EndpointsEjected int    `json:"endpoints_ejected"`
