@@ -136,7 +136,7 @@ func (b *builder) oneOrSeveral() {
 	for _, path := range append([]string{"weir.pool"}, endpointPlaces...) {
 		b.without(path, "weir.pools says this for each pool; leave it out")
 	}
-	for _, path := range []string{"dataLayer.discovery", "weir.extProc.picker", "weir.fleet.gossip"} {
+	for _, path := range []string{"dataLayer.discovery", "weir.extProc.picker"} {
 		b.without(path, "this is for one pool, and weir.pools has several; leave it out")
 	}
 }

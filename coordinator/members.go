@@ -32,15 +32,6 @@ type Ledger struct {
 	Pool, Prefix string
 }
 
-// Setting is a part of a replica's effective configuration that should be the same at all
-// replicas.
-type Setting struct {
-	// Key is short, and the same in all versions; Path is where it is set.
-	Key, Path string
-	// Print is its fingerprint.
-	Print string
-}
-
 // Apart is a replica that gossips with this one and uses another ledger. The two share
 // neither queues nor limit.
 type Apart struct {

@@ -7,7 +7,8 @@ import (
 // ProtocolVersion is what replicas speak with each other. A replica speaks with
 // its own version and the one before. Version 2 added observations; version 3 proof of
 // the fleet's key, the ledger's identity, and tickets that an owner hands back; version 4
-// questions of operators.
+// questions of operators. Processes with several pools have said since version 4 which pool
+// is meant; to others they are of another ledger.
 const ProtocolVersion = 4
 
 // Message is what one replica says to another. The first part is said by the
@@ -52,4 +53,23 @@ type Message struct {
 	Leaving bool
 	// LedgerLost is set when the ledger is out of the sender's reach.
 	LedgerLost bool
+
+	// Pool is which pool it is about, between processes that have several; empty where the
+	// fleet has one.
+	Pool string
+	// Serves says which pools the sender has, in a message with nothing else; ServesAll is
+	// set when it has no others.
+	Serves    []Serving
+	ServesAll bool
+}
+
+// Serving is what a replica says of a pool that it has.
+type Serving struct {
+	// Pool is its name, and Ledger the identity of its ledger; empty for unknown.
+	Pool, Ledger string
+	// Settings are fingerprints, as Prints writes them.
+	Settings string
+	// Leaving is set when the replica should own nothing of it any more, and Ended when it
+	// does not have the pool any more.
+	Leaving, Ended bool
 }

@@ -6,6 +6,8 @@ import "github.com/weirflow/weir/policies"
 // They may be lost: readings are soon followed by newer ones, and a lost placement costs a
 // cache hit.
 type Observations struct {
+	// Pool is as in a Message.
+	Pool       string
 	Readings   []Reading
 	Placements []Placement
 }

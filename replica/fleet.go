@@ -37,6 +37,60 @@ func exportMemberlist(registry prometheus.Registerer) error {
 	return nil
 }
 
+// severalLedgers is told as the ledger of a replica with several pools, so that one with a
+// single pool does not take it for a member. Which ledgers they are is told for each pool.
+const severalLedgers = "several"
+
+// ofSeveral is how many messages to a replica may wait where there are several pools.
+const ofSeveral = 4096
+
+// identified is a pool's ledger with its identity.
+func identified(ctx context.Context, plan *config.Plan, ledger store.Ledger) (coordinator.Ledger, error) {
+	kept := coordinator.Ledger{Pool: plan.File.Weir.Pool, Prefix: plan.File.Weir.Store.Prefix}
+	if shared, ok := ledger.(store.Shared); ok {
+		var err error
+		if kept.Identity, err = shared.Identity(ctx, ""); err != nil {
+			return kept, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
+		}
+	}
+	return kept, nil
+}
+
+// fleetPart is a part in the fleet: a process's, or that of one of its pools.
+type fleetPart interface {
+	coordinator.Fleet
+	coordinator.Broadcaster
+	SetSettings([]coordinator.Setting)
+}
+
+// partOf is the part in the fleet of a pool; nil for a replica without one.
+func (r *replica) partOf(ctx context.Context, p *pool) (fleetPart, error) {
+	switch {
+	case r.fleet == nil:
+		return nil, nil //nolint:nilnil // there is none
+	case r.parts == nil:
+		return r.fleet, nil
+	}
+	ledger, err := identified(ctx, p.plan, p.ledger)
+	if err != nil {
+		return nil, err
+	}
+	return r.parts.Pool(ledger), nil
+}
+
+// leaveFleet ends the process's part in the fleet where pools share it; a single one does so
+// itself.
+func (r *replica) leaveFleet() {
+	if r.parts == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	if err := r.fleet.Leave(ctx); err != nil {
+		r.log.Warn("the other replicas were not informed that this one leaves; they will notice", zap.Error(err))
+	}
+}
+
 // openFleet binds the addresses.
 func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, incarnation uint64, log *zap.Logger) (*gossip.Fleet, error) {
 	w, f := &plan.File.Weir, &plan.File.Weir.Fleet
@@ -53,15 +107,17 @@ func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, inca
 			return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.peerCert"), err)
 		}
 	}
-	kept := coordinator.Ledger{Pool: w.Pool, Prefix: w.Store.Prefix}
-	if shared, ok := ledger.(store.Shared); ok {
-		if kept.Identity, err = shared.Identity(ctx, ""); err != nil {
-			return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
+	kept := coordinator.Ledger{Pool: "(several)", Prefix: w.Store.Prefix, Identity: severalLedgers}
+	var settings []coordinator.Setting // each pool has its own
+	backlog := ofSeveral
+	if !plan.Several() {
+		backlog = 0
+		if kept, err = identified(ctx, plan, ledger); err != nil {
+			return nil, err
 		}
-	}
-	settings, err := plan.Settings()
-	if err != nil {
-		return nil, err
+		if settings, err = plan.Settings(); err != nil {
+			return nil, err
+		}
 	}
 	listener, err := serving.Listen(plan.Name("weir.fleet.peer"), f.Peer)
 	if err != nil {
@@ -83,7 +139,7 @@ func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, inca
 	}
 	streams, err := stream.New(stream.Config{
 		Listener: listener, Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, Key: key, TLS: peerTLS,
-		Ledger: kept.Identity, WatchEnd: time.Duration(*w.Store.KeepLost), Logger: log,
+		Ledger: kept.Identity, Backlog: backlog, WatchEnd: time.Duration(*w.Store.KeepLost), Logger: log,
 	})
 	if err != nil {
 		_ = listener.Close()

@@ -39,6 +39,7 @@ type pool struct {
 	unfollow   context.CancelFunc
 	objectives objectives.Table
 	source     endpoints.Source
+	fleet      fleetPart // nil for none
 	metrics    *gateway.Metrics
 	traffic    *traffic.Log
 	controller *controller.Controller
@@ -74,15 +75,21 @@ func (r *replica) newPool(ctx context.Context, plan *config.Plan) (*pool, error)
 
 // start lets the pool take requests, as a part of the replica. A replica without a fleet
 // has none for it either.
-func (r *replica) start(p *pool) error {
+func (r *replica) start(ctx context.Context, p *pool) error {
 	options := append(controllerOptions(p.plan), policyOptions(p.plan, nil)...)
 	options = append(options, controller.WithLogger(p.log), controller.WithObserver(controller.Observers{p.metrics, p.traffic}), controller.WithIncarnation(r.incarnation))
 	cfg := poolConfig(p.plan, &p.objectives)
-	if r.fleet != nil {
-		options = append(options, controller.WithFleet(r.fleet))
-		cfg.Endpoints.Fleet = r.fleet
-	}
 	var err error
+	if p.fleet, err = r.partOf(ctx, p); err != nil {
+		return err
+	}
+	if p.fleet != nil {
+		options = append(options, controller.WithFleet(p.fleet))
+		cfg.Endpoints.Fleet = p.fleet
+	}
+	if r.parts != nil {
+		p.tellSettings(p.plan)
+	}
 	if p.controller, err = controller.NewController(p.ledger, options...); err != nil {
 		return err
 	}
@@ -173,7 +180,18 @@ func (p *pool) reconfigure(plan *config.Plan) error {
 	p.setTenants(plan)
 	p.gateway.SetShadow(plan.File.Weir.Shadow)
 	p.gateway.Observe()
+	p.tellSettings(plan)
 	return nil
+}
+
+// tellSettings tells the other replicas what should be the same there.
+func (p *pool) tellSettings(plan *config.Plan) {
+	if p.fleet == nil {
+		return
+	}
+	if settings, err := plan.Settings(); err == nil {
+		p.fleet.SetSettings(settings)
+	}
 }
 
 // setTenants puts the part of a changed plan into effect that is about tenants.

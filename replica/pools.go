@@ -94,7 +94,7 @@ func (r *replica) change(ctx context.Context, plan *config.Plan) error {
 			return undo(err)
 		}
 		come[name] = p
-		if err := r.start(p); err != nil {
+		if err := r.start(ctx, p); err != nil {
 			return undo(err)
 		}
 	}
@@ -196,6 +196,9 @@ func (r *replica) retirePools() {
 	r.pools.mu.Lock()
 	r.pools.ending = true
 	r.pools.mu.Unlock()
+	if r.parts != nil {
+		r.fleet.Retire()
+	}
 	for _, p := range r.pools.all() {
 		p.retire()
 	}

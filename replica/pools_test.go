@@ -277,3 +277,75 @@ func TestPoolsComeAndGo(t *testing.T) {
 		t.Error("pools that come and go are said to need a restart")
 	}
 }
+
+// TestPoolsShareTheFleet has three replicas of two pools gossip: each pool has its limit and its
+// members, one of whom gives one of the pools up.
+func TestPoolsShareTheFleet(t *testing.T) {
+	llama, qwen := newServers(t), newServers(t)
+	dir, url := t.TempDir(), redistest.Start(t).URL()
+	both := poolFile(llama, qwen, "  store: {redis: "+url+"}\n")
+	var replicas []*running
+	var files []string
+	for i := range 3 {
+		files = append(files, filepath.Join(dir, fmt.Sprint(i, ".yaml")))
+		write(t, files[i], both)
+		flags := map[string]string{"upstream": "", "max-concurrency": "", "replica-id": fmt.Sprint("r", i), "gossip": "127.0.0.1:0"}
+		if i > 0 {
+			flags["join"] = replicas[0].gossip
+		}
+		replicas = append(replicas, start(t, files[i], flags))
+	}
+	members := func(r *running, pool string) int {
+		_, metrics := r.get(t, "/metrics")
+		for line := range strings.Lines(metrics) {
+			var n int
+			if _, err := fmt.Sscanf(line, `weir_fleet_reachable{inference_pool="`+pool+`"} %d`, &n); err == nil {
+				return n + 1
+			}
+		}
+		return 0
+	}
+	all := func(pool string, want ...int) func() bool {
+		return func() bool {
+			for i, n := range want {
+				if members(replicas[i], pool) != n {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	within(t, 15*time.Second, "all are members of llama", all("llama", 3, 3, 3))
+	within(t, 15*time.Second, "all are members of qwen", all("qwen", 3, 3, 3))
+	underLoad(t, replicas, llama, qwen)
+	forwarded := 0
+	for _, r := range replicas {
+		_, metrics := r.get(t, "/metrics")
+		for line := range strings.Lines(metrics) {
+			if strings.HasPrefix(line, `weir_fleet_tickets_forwarded_total{inference_pool="qwen"}`) && !strings.HasSuffix(line, " 0\n") {
+				forwarded++
+			}
+		}
+	}
+	if forwarded == 0 {
+		t.Error("no replica queued a request of qwen at its flow's owner")
+	}
+	if code, body := replicas[0].get(t, "/v1/replicas?pool=qwen"); code != http.StatusOK || strings.Count(body, `"answered": true`) != 3 {
+		t.Errorf("not all answer for qwen: %d %s", code, body)
+	}
+	write(t, files[2], both[:strings.Index(both, "  - name: qwen")]+"  store: {redis: "+url+"}\n")
+	within(t, 15*time.Second, "two are members of qwen", all("qwen", 2, 2, 0))
+	if !all("llama", 3, 3, 3)() {
+		t.Error("members of llama are lost where one gives qwen up")
+	}
+	for i, r := range replicas[:2] {
+		for flow := range 20 { // whose shards are anybody's
+			if code, body := r.post(t, "qwen-2", fmt.Sprint("flow-", flow)); code != http.StatusOK {
+				t.Errorf("replica %d: %d %s", i, code, body)
+			}
+		}
+	}
+	if code, _ := replicas[2].post(t, "qwen-2", "a"); code != http.StatusNotFound {
+		t.Errorf("the one that gave qwen up answers %d", code)
+	}
+}

@@ -57,11 +57,6 @@ func (r *reloader) reload(ctx context.Context) {
 	}
 	r.gateway.SetKeys(plan.Keys)
 	r.accessLog.Select(plan.AccessLog)
-	if r.fleet != nil {
-		if settings, err := plan.Settings(); err == nil {
-			r.fleet.SetSettings(settings)
-		}
-	}
 	r.plan = plan
 	if err := r.show(plan); err != nil {
 		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))

@@ -25,6 +25,7 @@ import (
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/coordinator/gossip"
+	parts "github.com/weirflow/weir/coordinator/pools"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/admin"
@@ -77,6 +78,7 @@ type replica struct {
 	metrics    *prometheus.Registry
 	figures    *gateway.Metrics // that are no pool's
 	fleet      *gossip.Fleet    // nil for a replica that does not gossip
+	parts      *parts.Pools     // that the pools share; nil for one pool
 	ledgers    *ledgers
 	pools      pools
 	console    *admin.Directory
@@ -110,6 +112,7 @@ func (r *replica) open(ctx context.Context) error {
 		return err
 	}
 	r.later(r.ledgers.close)
+	r.later(r.leaveFleet)
 	if err := r.openPools(ctx); err != nil {
 		return err
 	}
@@ -145,7 +148,7 @@ func (r *replica) open(ctx context.Context) error {
 	}
 	r.console = admin.NewDirectory(r.plan.Several(), others)
 	for _, p := range r.pools.all() {
-		if err := r.start(p); err != nil {
+		if err := r.start(ctx, p); err != nil {
 			return err
 		}
 	}
@@ -230,6 +233,9 @@ func (r *replica) join(ctx context.Context) (err error) {
 	r.metrics.MustRegister(r.fleet.Metrics(r.plan.File.Weir.Pool))
 	if _, err := r.fleet.Join(ctx); err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", r.plan.Name("weir.replica"), err), r.fleet.Leave(ctx))
+	}
+	if r.plan.Several() {
+		r.parts = parts.New(r.fleet, r.plan.File.Weir.Replica)
 	}
 	return nil
 }

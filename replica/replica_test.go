@@ -30,6 +30,7 @@ import (
 // running is a replica that runs in this process, in front of a server that answers
 // everything, and has no metrics.
 type running struct {
+	gossip     string // its address; empty for none
 	url, admin string
 	logs       *observer.ObservedLogs
 	stop       func() error // ends it and returns how it ended
@@ -71,6 +72,7 @@ func start(t *testing.T, file string, flags map[string]string) *running {
 		if all := logs.FilterMessage("serving").All(); len(all) > 0 {
 			fields := all[0].ContextMap()
 			r.url, r.admin = "http://"+fields["listen"].(string), "http://"+fields["admin"].(string)
+			r.gossip, _ = fields["gossip"].(string)
 			return r
 		}
 		select {

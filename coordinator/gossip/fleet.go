@@ -350,7 +350,7 @@ func (f *Fleet) members() coordinator.Members {
 		}
 		m := coordinator.Member{ID: id, Incarnation: k.Incarnation, Version: k.Build, Address: k.Address, Leaving: k.Leaving}
 		if id != f.cfg.Replica {
-			m.Differs = f.differs(&k.meta)
+			m.Differs = coordinator.Differing(f.settings, k.Settings)
 		}
 		ms.Live = append(ms.Live, m)
 	}

@@ -58,11 +58,7 @@ func (f *Fleet) meta() meta {
 		Build:  words(f.cfg.Build),
 		Ledger: f.ledger.Identity, Pool: words(f.ledger.Pool), Prefix: words(f.ledger.Prefix),
 	}
-	var prints []string
-	for _, s := range f.settings {
-		prints = append(prints, s.Key+"="+s.Print)
-	}
-	if m.Settings = strings.Join(prints, ","); len(m.Settings) > maxSettings {
+	if m.Settings = coordinator.Prints(f.settings); len(m.Settings) > maxSettings {
 		m.Settings = "" // they would not fit; the others compare nothing
 	}
 	return m
@@ -75,23 +71,6 @@ func words(text string) string { return strings.ToValidUTF8(text[:min(len(text),
 // does not say, as before protocol version 3, is believed to.
 func (f *Fleet) shares(m *meta) bool {
 	return m.Ledger == "" || f.ledger.Identity == "" || m.Ledger == f.ledger.Identity
-}
-
-// differs names the settings that are others' in metadata.
-func (f *Fleet) differs(m *meta) string {
-	theirs := make(map[string]string)
-	for setting := range strings.SplitSeq(m.Settings, ",") {
-		if key, print, ok := strings.Cut(setting, "="); ok {
-			theirs[key] = print
-		}
-	}
-	var paths []string
-	for _, s := range f.settings {
-		if print, told := theirs[s.Key]; told && print != s.Print {
-			paths = append(paths, s.Path)
-		}
-	}
-	return strings.Join(paths, ", ")
 }
 
 // read reads a member's metadata, and refuses a replica that this one cannot

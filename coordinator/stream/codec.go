@@ -20,7 +20,10 @@ func encode(m *coordinator.Message) *ticketpb.Message {
 	w := &ticketpb.Message{
 		ToIncarnation: m.ToIncarnation, Number: m.Number, Full: m.Full, Gone: m.Gone,
 		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, Unserved: m.Unserved, Declined: m.Declined,
-		Leaving: m.Leaving, LedgerLost: m.LedgerLost,
+		Leaving: m.Leaving, LedgerLost: m.LedgerLost, Pool: m.Pool, ServesAll: m.ServesAll,
+	}
+	for _, s := range m.Serves {
+		w.Serves = append(w.Serves, &ticketpb.Serving{Pool: s.Pool, Ledger: s.Ledger, Settings: s.Settings, Leaving: s.Leaving, Ended: s.Ended})
 	}
 	for _, why := range m.Refusals {
 		w.Refusals = append(w.Refusals, &ticketpb.Refusal{Cause: uint32(why.Cause), After: int64(why.After)})
@@ -42,7 +45,16 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 		From: from, Incarnation: incarnation, To: to,
 		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Full: w.GetFull(), Gone: w.GetGone(),
 		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
-		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(),
+		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(), Pool: w.GetPool(), ServesAll: w.GetServesAll(),
+	}
+	if len(w.GetPool()) > maxID || len(w.GetServes()) > maxPools {
+		return m, fmt.Errorf("%w: a pool's name of %d bytes, or %d pools; up to %d and %d are allowed", ErrMalformed, len(w.GetPool()), len(w.GetServes()), maxID, maxPools)
+	}
+	for _, s := range w.GetServes() {
+		if len(s.GetPool()) > maxID || len(s.GetLedger()) > maxID || len(s.GetSettings()) > maxFlow {
+			return m, fmt.Errorf("%w: a pool whose name, ledger or settings are too long", ErrMalformed)
+		}
+		m.Serves = append(m.Serves, coordinator.Serving{Pool: s.GetPool(), Ledger: s.GetLedger(), Settings: s.GetSettings(), Leaving: s.GetLeaving(), Ended: s.GetEnded()})
 	}
 	for _, why := range w.GetRefusals() {
 		m.Refusals = append(m.Refusals, shard.Refusal{Cause: shard.Cause(why.GetCause()), After: min(max(0, time.Duration(why.GetAfter())), time.Hour)})

@@ -37,7 +37,7 @@ type Config struct {
 	WatchEnd time.Duration
 	// Backlog is how many messages to one replica may wait to be sent before its
 	// stream is given up; 256. The cores have few on their way, so many mean that the
-	// other end takes none.
+	// other end takes none. Where there are several pools, each has a core.
 	Backlog int
 }
 
@@ -62,6 +62,8 @@ const (
 	maxMessage = 64 << 20
 	// maxID and maxFlow bound names, in bytes.
 	maxID, maxFlow = 128, 1024
+	// maxPools bounds the pools of a replica.
+	maxPools = 10_000
 	// handshake is how long a replica may take to say who it is.
 	handshake = 5 * time.Second
 	// acquaintance is how long a replica that gossip does not know yet is waited for: it

@@ -67,7 +67,7 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire, over *watc
 	defer end(nil)
 	c := &conn{
 		peer: h.GetReplica(), incarnation: h.GetIncarnation(), out: make(chan coordinator.Message, s.cfg.Backlog), ctx: ctx, end: end,
-		observed: make(chan coordinator.Observations, maxObserved), questions: newQuestions(), version: int(h.GetProtocolVersion()),
+		observed: make(chan coordinator.Observations, max(maxObserved, s.cfg.Backlog/64)), questions: newQuestions(), version: int(h.GetProtocolVersion()),
 	}
 	s.mu.Lock()
 	if old := s.conns[c.peer]; old != nil {
@@ -150,7 +150,9 @@ func (s *Streams) receive(h *ticketpb.Hello, c *conn, w wire) error {
 		}
 		if o := in.GetObservations(); o != nil {
 			if l := s.listen.Load(); l != nil {
-				(*l).Observed(decodeObservations(o, time.Now()))
+				seen := decodeObservations(o, time.Now())
+				seen.Pool = in.GetPool()
+				(*l).Observed(seen)
 			}
 			continue
 		}

@@ -37,7 +37,7 @@ func encodeObservations(o *coordinator.Observations) *ticketpb.Message {
 	for _, p := range o.Placements {
 		w.Placements = append(w.Placements, &ticketpb.Placement{Endpoint: p.Endpoint, Prefixes: p.Prefixes})
 	}
-	return &ticketpb.Message{Observations: w}
+	return &ticketpb.Message{Pool: o.Pool, Observations: w}
 }
 
 // decodeObservations takes observations off the wire. What is out of bounds is left

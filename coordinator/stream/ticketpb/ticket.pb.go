@@ -136,7 +136,12 @@ type Message struct {
 	Question *Question `protobuf:"bytes,16,opt,name=question,proto3" json:"question,omitempty"`
 	Answer   *Answer   `protobuf:"bytes,17,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Why, of each in rejected.
-	Refusals      []*Refusal `protobuf:"bytes,18,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	Refusals []*Refusal `protobuf:"bytes,18,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	// Of processes that have several pools: which one it is about. A message with serves or
+	// serves_all has nothing else.
+	Pool          string     `protobuf:"bytes,30,opt,name=pool,proto3" json:"pool,omitempty"`
+	Serves        []*Serving `protobuf:"bytes,31,rep,name=serves,proto3" json:"serves,omitempty"`
+	ServesAll     bool       `protobuf:"varint,32,opt,name=serves_all,json=servesAll,proto3" json:"serves_all,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -290,6 +295,104 @@ func (x *Message) GetRefusals() []*Refusal {
 	return nil
 }
 
+func (x *Message) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Message) GetServes() []*Serving {
+	if x != nil {
+		return x.Serves
+	}
+	return nil
+}
+
+func (x *Message) GetServesAll() bool {
+	if x != nil {
+		return x.ServesAll
+	}
+	return false
+}
+
+// Which pools the sender has; see coordinator.Serving.
+type Serving struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pool          string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Ledger        string                 `protobuf:"bytes,2,opt,name=ledger,proto3" json:"ledger,omitempty"`
+	Settings      string                 `protobuf:"bytes,3,opt,name=settings,proto3" json:"settings,omitempty"`
+	Leaving       bool                   `protobuf:"varint,4,opt,name=leaving,proto3" json:"leaving,omitempty"`
+	Ended         bool                   `protobuf:"varint,5,opt,name=ended,proto3" json:"ended,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Serving) Reset() {
+	*x = Serving{}
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Serving) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Serving) ProtoMessage() {}
+
+func (x *Serving) ProtoReflect() protoreflect.Message {
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Serving.ProtoReflect.Descriptor instead.
+func (*Serving) Descriptor() ([]byte, []int) {
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Serving) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *Serving) GetLedger() string {
+	if x != nil {
+		return x.Ledger
+	}
+	return ""
+}
+
+func (x *Serving) GetSettings() string {
+	if x != nil {
+		return x.Settings
+	}
+	return ""
+}
+
+func (x *Serving) GetLeaving() bool {
+	if x != nil {
+		return x.Leaving
+	}
+	return false
+}
+
+func (x *Serving) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
 // Why there was no room for a ticket; see shard.Refusal.
 type Refusal struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -302,7 +405,7 @@ type Refusal struct {
 
 func (x *Refusal) Reset() {
 	*x = Refusal{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -314,7 +417,7 @@ func (x *Refusal) String() string {
 func (*Refusal) ProtoMessage() {}
 
 func (x *Refusal) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[2]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -327,7 +430,7 @@ func (x *Refusal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Refusal.ProtoReflect.Descriptor instead.
 func (*Refusal) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{2}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *Refusal) GetCause() uint32 {
@@ -357,7 +460,7 @@ type Question struct {
 
 func (x *Question) Reset() {
 	*x = Question{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -369,7 +472,7 @@ func (x *Question) String() string {
 func (*Question) ProtoMessage() {}
 
 func (x *Question) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[3]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -382,7 +485,7 @@ func (x *Question) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Question.ProtoReflect.Descriptor instead.
 func (*Question) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{3}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Question) GetNumber() uint64 {
@@ -420,7 +523,7 @@ type Answer struct {
 
 func (x *Answer) Reset() {
 	*x = Answer{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -432,7 +535,7 @@ func (x *Answer) String() string {
 func (*Answer) ProtoMessage() {}
 
 func (x *Answer) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[4]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -445,7 +548,7 @@ func (x *Answer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Answer.ProtoReflect.Descriptor instead.
 func (*Answer) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{4}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Answer) GetNumber() uint64 {
@@ -487,7 +590,7 @@ type Observations struct {
 
 func (x *Observations) Reset() {
 	*x = Observations{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -499,7 +602,7 @@ func (x *Observations) String() string {
 func (*Observations) ProtoMessage() {}
 
 func (x *Observations) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[5]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -512,7 +615,7 @@ func (x *Observations) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Observations.ProtoReflect.Descriptor instead.
 func (*Observations) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{5}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Observations) GetReadings() []*Reading {
@@ -546,7 +649,7 @@ type Reading struct {
 
 func (x *Reading) Reset() {
 	*x = Reading{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +661,7 @@ func (x *Reading) String() string {
 func (*Reading) ProtoMessage() {}
 
 func (x *Reading) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[6]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +674,7 @@ func (x *Reading) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reading.ProtoReflect.Descriptor instead.
 func (*Reading) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{6}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Reading) GetEndpoint() string {
@@ -640,7 +743,7 @@ type Placement struct {
 
 func (x *Placement) Reset() {
 	*x = Placement{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -652,7 +755,7 @@ func (x *Placement) String() string {
 func (*Placement) ProtoMessage() {}
 
 func (x *Placement) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[7]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -665,7 +768,7 @@ func (x *Placement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Placement.ProtoReflect.Descriptor instead.
 func (*Placement) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{7}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Placement) GetEndpoint() string {
@@ -704,7 +807,7 @@ type Ticket struct {
 
 func (x *Ticket) Reset() {
 	*x = Ticket{}
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[8]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -716,7 +819,7 @@ func (x *Ticket) String() string {
 func (*Ticket) ProtoMessage() {}
 
 func (x *Ticket) ProtoReflect() protoreflect.Message {
-	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[8]
+	mi := &file_coordinator_stream_ticketpb_ticket_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -729,7 +832,7 @@ func (x *Ticket) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Ticket.ProtoReflect.Descriptor instead.
 func (*Ticket) Descriptor() ([]byte, []int) {
-	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{8}
+	return file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Ticket) GetSeq() uint64 {
@@ -820,7 +923,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\tR\x02to\x12\x16\n" +
-	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xfb\x04\n" +
+	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xdf\x05\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
@@ -840,7 +943,17 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\x124\n" +
 	"\bquestion\x18\x10 \x01(\v2\x18.weir.ticket.v1.QuestionR\bquestion\x12.\n" +
 	"\x06answer\x18\x11 \x01(\v2\x16.weir.ticket.v1.AnswerR\x06answer\x123\n" +
-	"\brefusals\x18\x12 \x03(\v2\x17.weir.ticket.v1.RefusalR\brefusalsJ\x04\b\x0f\x10\x10\"5\n" +
+	"\brefusals\x18\x12 \x03(\v2\x17.weir.ticket.v1.RefusalR\brefusals\x12\x12\n" +
+	"\x04pool\x18\x1e \x01(\tR\x04pool\x12/\n" +
+	"\x06serves\x18\x1f \x03(\v2\x17.weir.ticket.v1.ServingR\x06serves\x12\x1d\n" +
+	"\n" +
+	"serves_all\x18  \x01(\bR\tservesAllJ\x04\b\x0f\x10\x10\"\x81\x01\n" +
+	"\aServing\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
+	"\x06ledger\x18\x02 \x01(\tR\x06ledger\x12\x1a\n" +
+	"\bsettings\x18\x03 \x01(\tR\bsettings\x12\x18\n" +
+	"\aleaving\x18\x04 \x01(\bR\aleaving\x12\x14\n" +
+	"\x05ended\x18\x05 \x01(\bR\x05ended\"5\n" +
 	"\aRefusal\x12\x14\n" +
 	"\x05cause\x18\x01 \x01(\rR\x05cause\x12\x14\n" +
 	"\x05after\x18\x02 \x01(\x03R\x05after\"R\n" +
@@ -899,34 +1012,36 @@ func file_coordinator_stream_ticketpb_ticket_proto_rawDescGZIP() []byte {
 	return file_coordinator_stream_ticketpb_ticket_proto_rawDescData
 }
 
-var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 9)
+var file_coordinator_stream_ticketpb_ticket_proto_msgTypes = make([]protoimpl.MessageInfo, 10)
 var file_coordinator_stream_ticketpb_ticket_proto_goTypes = []any{
 	(*Hello)(nil),        // 0: weir.ticket.v1.Hello
 	(*Message)(nil),      // 1: weir.ticket.v1.Message
-	(*Refusal)(nil),      // 2: weir.ticket.v1.Refusal
-	(*Question)(nil),     // 3: weir.ticket.v1.Question
-	(*Answer)(nil),       // 4: weir.ticket.v1.Answer
-	(*Observations)(nil), // 5: weir.ticket.v1.Observations
-	(*Reading)(nil),      // 6: weir.ticket.v1.Reading
-	(*Placement)(nil),    // 7: weir.ticket.v1.Placement
-	(*Ticket)(nil),       // 8: weir.ticket.v1.Ticket
+	(*Serving)(nil),      // 2: weir.ticket.v1.Serving
+	(*Refusal)(nil),      // 3: weir.ticket.v1.Refusal
+	(*Question)(nil),     // 4: weir.ticket.v1.Question
+	(*Answer)(nil),       // 5: weir.ticket.v1.Answer
+	(*Observations)(nil), // 6: weir.ticket.v1.Observations
+	(*Reading)(nil),      // 7: weir.ticket.v1.Reading
+	(*Placement)(nil),    // 8: weir.ticket.v1.Placement
+	(*Ticket)(nil),       // 9: weir.ticket.v1.Ticket
 }
 var file_coordinator_stream_ticketpb_ticket_proto_depIdxs = []int32{
-	0, // 0: weir.ticket.v1.Message.hello:type_name -> weir.ticket.v1.Hello
-	8, // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
-	5, // 2: weir.ticket.v1.Message.observations:type_name -> weir.ticket.v1.Observations
-	3, // 3: weir.ticket.v1.Message.question:type_name -> weir.ticket.v1.Question
-	4, // 4: weir.ticket.v1.Message.answer:type_name -> weir.ticket.v1.Answer
-	2, // 5: weir.ticket.v1.Message.refusals:type_name -> weir.ticket.v1.Refusal
-	6, // 6: weir.ticket.v1.Observations.readings:type_name -> weir.ticket.v1.Reading
-	7, // 7: weir.ticket.v1.Observations.placements:type_name -> weir.ticket.v1.Placement
-	1, // 8: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
-	1, // 9: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
-	9, // [9:10] is the sub-list for method output_type
-	8, // [8:9] is the sub-list for method input_type
-	8, // [8:8] is the sub-list for extension type_name
-	8, // [8:8] is the sub-list for extension extendee
-	0, // [0:8] is the sub-list for field type_name
+	0,  // 0: weir.ticket.v1.Message.hello:type_name -> weir.ticket.v1.Hello
+	9,  // 1: weir.ticket.v1.Message.queued:type_name -> weir.ticket.v1.Ticket
+	6,  // 2: weir.ticket.v1.Message.observations:type_name -> weir.ticket.v1.Observations
+	4,  // 3: weir.ticket.v1.Message.question:type_name -> weir.ticket.v1.Question
+	5,  // 4: weir.ticket.v1.Message.answer:type_name -> weir.ticket.v1.Answer
+	3,  // 5: weir.ticket.v1.Message.refusals:type_name -> weir.ticket.v1.Refusal
+	2,  // 6: weir.ticket.v1.Message.serves:type_name -> weir.ticket.v1.Serving
+	7,  // 7: weir.ticket.v1.Observations.readings:type_name -> weir.ticket.v1.Reading
+	8,  // 8: weir.ticket.v1.Observations.placements:type_name -> weir.ticket.v1.Placement
+	1,  // 9: weir.ticket.v1.Tickets.Connect:input_type -> weir.ticket.v1.Message
+	1,  // 10: weir.ticket.v1.Tickets.Connect:output_type -> weir.ticket.v1.Message
+	10, // [10:11] is the sub-list for method output_type
+	9,  // [9:10] is the sub-list for method input_type
+	9,  // [9:9] is the sub-list for extension type_name
+	9,  // [9:9] is the sub-list for extension extendee
+	0,  // [0:9] is the sub-list for field type_name
 }
 
 func init() { file_coordinator_stream_ticketpb_ticket_proto_init() }
@@ -940,7 +1055,7 @@ func file_coordinator_stream_ticketpb_ticket_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_coordinator_stream_ticketpb_ticket_proto_rawDesc), len(file_coordinator_stream_ticketpb_ticket_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   9,
+			NumMessages:   10,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
