@@ -1,17 +1,20 @@
 package replica_test
 
 import (
-	"encoding/json"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/internal/modelserver"
 )
 
 // TestEngines wants the readings of engines other than vLLM, by a file of today's EPPs,
@@ -47,26 +50,9 @@ plugins:
 flowControl: {saturationDetector: {pluginRef: utilization-detector}}
 `, metrics.URL[strings.LastIndex(metrics.URL, ":")+1:], engine))
 			r := start(t, file, map[string]string{"max-concurrency": ""})
-			var status endpoints.Status
+			var status api.Endpoint
 			within(t, 5*time.Second, "a reading", func() bool {
-				res, err := http.Get(r.admin + "/v1/endpoints")
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer res.Body.Close() //nolint:errcheck // it was only read
-				text, err := io.ReadAll(res.Body)
-				if err != nil {
-					t.Fatal(err)
-				}
-				var all []endpoints.Status
-				if err := json.Unmarshal(text, &all); err != nil {
-					var named struct{ Endpoints []endpoints.Status }
-					if err := json.Unmarshal(text, &named); err != nil {
-						t.Fatalf("%s: %v", text, err)
-					}
-					all = named.Endpoints
-				}
-				if len(all) == 1 {
+				if all := r.endpoints(t); len(all) == 1 {
 					status = all[0]
 				}
 				return status.Waiting != nil
@@ -79,4 +65,77 @@ flowControl: {saturationDetector: {pluginRef: utilization-detector}}
 			}
 		})
 	}
+}
+
+// TestEngineIsNotFlooded puts servers before a load that they cannot take at once, each with
+// the metrics of another engine: by these the pool's limit keeps their queues short.
+func TestEngineIsNotFlooded(t *testing.T) {
+	const slots, queue, clients = 4, 4, 80
+	for _, engine := range modelserver.Engines() {
+		t.Run(engine, func(t *testing.T) {
+			t.Parallel()
+			var now, most atomic.Int64
+			cfg := modelserver.DefaultConfig()
+			cfg.Engine, cfg.MaxRunning, cfg.Step, cfg.StepPerSequence = engine, slots, 10*time.Millisecond, 0
+			cfg.InFlight = func(delta int) {
+				n := now.Add(int64(delta))
+				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
+				}
+			}
+			m, err := modelserver.New(cfg)
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := httptest.NewServer(m)
+			t.Cleanup(server.Close)
+			file := filepath.Join(t.TempDir(), "weir.yaml")
+			write(t, file, fmt.Sprintf(`
+apiVersion: llm-d.ai/v1
+kind: EndpointPickerConfig
+plugins:
+- {type: core-metrics-extractor, parameters: {defaultEngine: %s}}
+- {type: utilization-detector, parameters: {queueDepthThreshold: %d, metricsStalenessThreshold: 5s}}
+flowControl: {saturationDetector: {pluginRef: utilization-detector}}
+`, engine, queue))
+			r := start(t, file, map[string]string{"max-concurrency": "", "upstream": server.URL})
+			ctx, stop := context.WithCancel(t.Context())
+			var running sync.WaitGroup
+			for range clients {
+				running.Go(func() {
+					for ctx.Err() == nil {
+						req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/completions", strings.NewReader(`{"model":"m","prompt":"hi","max_tokens":20}`))
+						if err != nil {
+							return
+						}
+						if res, err := http.DefaultClient.Do(req); err == nil {
+							_, _ = io.Copy(io.Discard, res.Body)
+							_ = res.Body.Close()
+						}
+					}
+				})
+			}
+			defer running.Wait()
+			defer stop()
+			within(t, 10*time.Second, "it is busy, and read so", func() bool {
+				e := r.endpoints(t)
+				return len(e) == 1 && e[0].Running != nil && *e[0].Running == slots && *e[0].Waiting > 0 && *e[0].KVCacheUsage > 0
+			})
+			most.Store(0)
+			time.Sleep(time.Second)
+			t.Logf("at most %d in flight at a server of %d slots, with %d clients", most.Load(), slots, clients)
+			if n := most.Load(); n < slots || n > clients/2 { // undisturbed 8 to 16
+				t.Errorf("%d in flight; want %d at least, and its queue short", n, slots)
+			}
+		})
+	}
+}
+
+// endpoints are the replica's, as it tells of them.
+func (r *running) endpoints(t *testing.T) []api.Endpoint {
+	t.Helper()
+	all, err := (&api.Client{Address: r.admin}).Endpoints(t.Context(), api.Query{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all.Endpoints
 }

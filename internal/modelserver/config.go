@@ -3,6 +3,7 @@ package modelserver
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -10,6 +11,8 @@ import (
 type Config struct {
 	// Model is the name of the model it serves.
 	Model string
+	// Engine is whose names its metrics have: one of Engines; vLLM's by default.
+	Engine string
 	// MaxRunning is the number of sequences in a batch; more wait.
 	MaxRunning int
 	// Step is the time of one step with an empty batch, StepPerSequence what
@@ -31,7 +34,7 @@ type Config struct {
 // sequences.
 func DefaultConfig() Config {
 	return Config{
-		Model: "simulated", MaxRunning: 8,
+		Model: "simulated", Engine: "vllm", MaxRunning: 8,
 		Step: 6 * time.Millisecond, StepPerSequence: 500 * time.Microsecond, PrefillPerToken: 20 * time.Microsecond,
 		CacheTokens: 100_000, OutputTokens: 64,
 	}
@@ -43,6 +46,8 @@ func (c Config) Validate() error {
 	switch {
 	case c.Model == "":
 		return errors.New("--model: must not be empty")
+	case metricNames[c.Engine] == metrics{}:
+		return fmt.Errorf("--engine %q: must be one of %s", c.Engine, strings.Join(Engines(), ", "))
 	case c.MaxRunning < 1 || c.MaxRunning > 100_000:
 		return fmt.Errorf(`--max-running "%d": must be from 1 to 100000`, c.MaxRunning)
 	case c.Step <= 0:

@@ -203,15 +203,5 @@ func (s *Server) models(w http.ResponseWriter, _ *http.Request) {
 func (s *Server) metrics(w http.ResponseWriter, _ *http.Request) {
 	running, waiting, cache := s.engine.load()
 	w.Header().Set("Content-Type", "text/plain; version=0.0.4")
-	for _, m := range []struct {
-		name, help string
-		value      float64
-	}{
-		{"vllm:num_requests_running", "Sequences in the batch.", float64(running)},
-		{"vllm:num_requests_waiting", "Sequences waiting for the batch.", float64(waiting)},
-		{"vllm:kv_cache_usage_perc", "Share of the KV cache in use, from 0 to 1.", cache},
-	} {
-		_, _ = fmt.Fprintf(w, "# HELP %s %s\n# TYPE %s gauge\n%s{model_name=%q} %g\n",
-			m.name, m.help, m.name, m.name, s.engine.cfg.Model, m.value)
-	}
+	metricNames[s.engine.cfg.Engine].write(w, s.engine.cfg.Model, running, waiting, cache)
 }

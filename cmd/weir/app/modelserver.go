@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ func newModelServer() *cobra.Command {
 	cmd := &cobra.Command{
 		GroupID: groupRun,
 		Use:     "modelserver",
-		Short:   "Run a simulated model server (OpenAI API, vLLM's metrics)",
+		Short:   "Run a simulated model server (OpenAI API, an engine's metrics)",
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := modelserver.New(cfg)
 			if err != nil {
@@ -36,6 +37,8 @@ func newModelServer() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&listen, "listen", "127.0.0.1:8000", "address to serve on")
 	f.StringVar(&cfg.Model, "model", cfg.Model, "name of the model")
+	f.StringVar(&cfg.Engine, "engine", cfg.Engine, "whose names its metrics have: "+strings.Join(modelserver.Engines(), ", "))
+	must(cmd.RegisterFlagCompletionFunc("engine", cobra.FixedCompletions(modelserver.Engines(), cobra.ShellCompDirectiveNoFileComp)))
 	f.IntVar(&cfg.MaxRunning, "max-running", cfg.MaxRunning, "sequences in a batch")
 	f.DurationVar(&cfg.Step, "step", cfg.Step, "time of a step with an empty batch; each step makes a token a sequence")
 	f.DurationVar(&cfg.StepPerSequence, "step-per-sequence", cfg.StepPerSequence, "what each sequence adds to a step")
