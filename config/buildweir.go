@@ -192,6 +192,7 @@ func (b *builder) flows() {
 		}
 	}
 	b.plan.Flows = newFlows(w)
+	b.groups()
 	b.keys()
 	if w.MaxFlows < 1 || w.MaxFlows > 1_000_000 {
 		b.wrong("weir.maxFlows", "must be from 1 to 1000000")

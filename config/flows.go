@@ -15,7 +15,8 @@ type Flows struct {
 	timeouts   map[string]Timeouts // by objective
 	exact      map[string]*Flow
 	patterns   []flowPattern
-	newcomers  float64 // weight of all newcomers together
+	newcomers  float64                  // weight of all newcomers together
+	groups     map[string][]shard.Group // by name: the group, and those that it is in before it
 }
 
 // pattern is a name in which * stands for anything, split there.
@@ -31,6 +32,7 @@ type flowPattern struct {
 
 func newFlows(w *Weir) Flows {
 	fs := Flows{objectives: make(map[string]int), timeouts: newTimeouts(w), exact: make(map[string]*Flow), newcomers: 1}
+	fs.groups = newGroups(w.Groups)
 	if w.Newcomers.Weight != nil {
 		fs.newcomers = *w.Newcomers.Weight
 	}

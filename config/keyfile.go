@@ -17,6 +17,7 @@ import (
 type Key struct {
 	SHA256   string  `yaml:"sha256"`
 	Flow     string  `yaml:"flow"`
+	Group    string  `yaml:"group,omitempty"`
 	Weight   float64 `yaml:"weight,omitempty"`
 	Priority *int    `yaml:"priority,omitempty"`
 

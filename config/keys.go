@@ -31,6 +31,7 @@ func (b *builder) keys() {
 		}
 		b.plan.Keys[[sha256.Size]byte(sum)] = k.Flow
 		b.plan.Flows.set(k)
+		b.grouped(path, k.Flow, k.Group)
 	}
 	b.problems = append(b.problems, problems...)
 }
@@ -46,6 +47,9 @@ func (fs *Flows) set(k Key) {
 	}
 	if k.Weight > 0 {
 		f.Weight = k.Weight
+	}
+	if k.Group != "" {
+		f.Group = k.Group
 	}
 	if k.Objectives != nil {
 		f.Objectives = k.Objectives

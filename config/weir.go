@@ -27,6 +27,8 @@ type Weir struct {
 	Objectives        []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
 	Flows             []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
 	Bands             []BandShare `yaml:"bands,omitempty" doc:"What priorities are guaranteed of the pool"`
+	Groups            []Group     `yaml:"groups,omitempty" doc:"Groups of flows, which share a priority by their weights; a flow is in the one whose name its id begins with, before a slash, or that its setting names"`
+	StrictGroups      bool        `yaml:"strictGroups,omitempty" doc:"Have every flow in weir.flows and every API key be of a group"`
 	MaxFlows          int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
 	CachedTokenWeight *float64    `yaml:"cachedTokenWeight,omitempty" doc:"What a prompt token costs that the server had in a cache, as a part of one that it had not; 0.1 by default"`
 	Identity          Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`
@@ -149,6 +151,7 @@ type Objective struct {
 type Flow struct {
 	ID       string  `yaml:"id" doc:"A flow's id, or a pattern of ids in which * stands for anything"`
 	Weight   float64 `yaml:"weight,omitempty" doc:"Share for its policy; 1 by default"`
+	Group    string  `yaml:"group,omitempty" doc:"Name of its group, whatever its id"`
 	Priority *int    `yaml:"priority,omitempty" doc:"Priority of its requests that name no objective"`
 
 	Objectives  []string `yaml:"objectives,omitempty" doc:"Objectives that it may name; another one counts as none. Any by default"`
@@ -159,6 +162,12 @@ type Flow struct {
 	OverLimit       string  `yaml:"overLimit,omitempty" oneof:"wait|reject" doc:"What happens to what is over these limits: it waits unless reject is given"`
 }
 
+// Group is a group of flows, such as a tenant or a team of one.
+type Group struct {
+	Name   string  `yaml:"name" doc:"Its name, after those of the groups that it is in, with slashes between, such as acme/research"`
+	Weight float64 `yaml:"weight,omitempty" doc:"Share beside the groups that are in the same one, of those with requests that wait; 1 by default. Flows in none share one group of weight 1"`
+}
+
 // BandShare is a priority's part of the pool.
 type BandShare struct {
 	Priority   int   `yaml:"priority" doc:"The priority"`
@@ -167,5 +176,5 @@ type BandShare struct {
 
 // Identity says how a request's flow is known.
 type Identity struct {
-	APIKeys string `yaml:"apiKeys,omitempty" file:"yes" doc:"File of API keys: a YAML list of sha256 (hex), flow, weight, priority, objectives, maxPriority. The fairness header from outside is then dropped, and an unknown key gets 401"`
+	APIKeys string `yaml:"apiKeys,omitempty" file:"yes" doc:"File of API keys: a YAML list of sha256 (hex), flow, group, weight, priority, objectives, maxPriority. The fairness header from outside is then dropped, and an unknown key gets 401"`
 }

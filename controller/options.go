@@ -83,6 +83,13 @@ func WithGuarantees(of func(priority int) float64) Option {
 	return func(o *options) { o.guaranteed = of }
 }
 
+// WithGroups sets the groups that a flow is in, by its id, the outermost first: groups share
+// a band by their weights, and the flows of one what it gets, by the band's policy. Nil, the
+// default, is for none. Where there are groups, every flow must be in one.
+func WithGroups(of func(id string) []shard.Group) Option {
+	return func(o *options) { o.shard.Groups = of }
+}
+
 // WithEviction lets requests in flight be revoked for a higher band that waits at a
 // full pool: those that the filter lets, in the given order, the fewest that make
 // room. Nothing is revoked by default. Whoever made the request hears of it by

@@ -45,6 +45,11 @@ func policyOptions(plan *config.Plan, set *overrides.Set) []controller.Option {
 		controller.WithTokenCounts(plan.Profile.CountsTokens()),
 		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
 	}
+	if plan.Flows.HasGroups() {
+		options = append(options, controller.WithGroups(plan.Flows.Groups))
+	} else {
+		options = append(options, controller.WithGroups(nil))
+	}
 	if e := plan.Eviction; e != nil {
 		options = append(options, controller.WithEviction(e.Filter, e.Order))
 	} else {

@@ -111,6 +111,9 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 			flows := &p.plan.Flows
 			p.mu.Unlock()
 			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
+			if flows.HasGroups() {
+				c.Groups = flows.Groups
+			}
 			return c
 		},
 	}

@@ -1,10 +1,7 @@
 package shard
 
 import (
-	"iter"
 	"math"
-	"slices"
-	"strings"
 	"time"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -16,46 +13,34 @@ type band struct {
 	priority int
 	set      *Set
 	cfg      BandConfig
-	state    any
+	top      *group // of what is in no group
 	kind     policies.FairnessKind
 	charger  policies.CountingPolicy // of a counting band
 	ranker   policies.RankingPolicy  // of a ranking band
-	picks    picks                   // of a picking band
 	account  policies.Account
 	policy   string // the name of its book in the ledger
 	capacity Capacity
 	scorer   policies.Scorer // nil: the ordering policy only compares
 	line     line            // of tickets that are only compared
-	v, level float64         // virtual time, and where flows begin, as last learnt from the ledger
 
 	flows   map[string]*flow
-	byID    []*flow // in the order of their ids, without fresh
-	fresh   []*flow
 	unsure  []*flow           // flows whose offers may have other ranks now
-	view    standingView      // that the ranker is asked by
-	backlog *heap.Heap[*flow] // flows with tickets to offer, lowest rank on top
-	offered *heap.Heap[*item] // tickets before the ledger, the worst on top
+	untidy  []*group          // groups in which others than the best may be offered
 	holders *heap.Heap[*flow] // flows with tickets, the largest share on top
 
 	len, bytes int64
 	elsewhere  elsewhere
 	kept       amount // beyond its caps, since these were lowered
 	emptySince time.Time
+	forgot     bool // flows, which its groups still list
 }
 
 // newBand returns an empty band whose policy has that state.
 func newBand(s *Set, priority int, cfg BandConfig, state any) *band {
 	bd := &band{
-		priority: priority, set: s, cfg: cfg, state: state, account: policies.AccountOf(cfg.Fairness),
+		priority: priority, set: s, cfg: cfg, account: policies.AccountOf(cfg.Fairness),
 		line:  line{ordering: cfg.Ordering},
 		flows: make(map[string]*flow),
-		backlog: heap.New(func(a, b *flow) bool {
-			if a.rank != b.rank {
-				return a.rank < b.rank
-			}
-			return a.waiting.Min().before(b.waiting.Min())
-		}, func(f *flow) *int { return &f.backlogIndex }),
-		offered: heap.New(func(a, b *item) bool { return a.compareRank(b) > 0 }, func(it *item) *int { return &it.offerIndex }),
 		holders: heap.New(func(a, b *flow) bool {
 			if a.share != b.share {
 				return a.share > b.share
@@ -71,107 +56,62 @@ func newBand(s *Set, priority int, cfg BandConfig, state any) *band {
 	bd.charger, _ = cfg.Fairness.(policies.CountingPolicy)
 	bd.ranker, _ = cfg.Fairness.(policies.RankingPolicy)
 	bd.scorer, _ = cfg.Ordering.(policies.Scorer)
+	if s.cfg.Groups != nil {
+		bd.policy += " by groups"
+	}
+	bd.top = newGroup(bd, nil, Group{}, state)
 	return bd
 }
 
-// The band implements policies.PriorityBandAccessor.
-
-func (bd *band) Priority() int { return bd.priority }
-func (bd *band) State() any    { return bd.state }
-func (bd *band) Len() int      { return len(bd.flows) }
-
-func (bd *band) Flows() iter.Seq[policies.FlowQueueAccessor] {
-	return func(yield func(policies.FlowQueueAccessor) bool) {
-		for _, f := range bd.sorted() {
-			if !yield(f) {
-				return
-			}
-		}
-	}
-}
-
-// sorted returns the flows in the order of their ids; the slice is the band's own. A
-// few new flows since the last call are put in their places, many are sorted in.
+// sorted returns the flows in the order of their groups, and of their ids in these; it may
+// be the band's own slice.
 func (bd *band) sorted() []*flow {
-	byID := func(a, b *flow) int { return strings.Compare(a.key.ID, b.key.ID) }
-	if len(bd.fresh) > 8 {
-		bd.byID = append(bd.byID, bd.fresh...)
-		slices.SortFunc(bd.byID, byID)
-	} else {
-		for _, f := range bd.fresh {
-			at, _ := slices.BinarySearchFunc(bd.byID, f, byID)
-			bd.byID = slices.Insert(bd.byID, at, f)
-		}
+	if len(bd.top.groups) == 0 {
+		return bd.top.sorted()
 	}
-	clear(bd.fresh)
-	bd.fresh = bd.fresh[:0]
-	return bd.byID
+	all := make([]*flow, 0, len(bd.flows))
+	bd.top.each(func(g *group) { all = append(all, g.sorted()...) })
+	return all
 }
 
-// forget drops flows that are no longer the band's.
+// forget drops flows that are no longer the band's, and groups without flows.
 func (bd *band) forget() {
-	if len(bd.flows) < len(bd.byID)+len(bd.fresh) {
-		gone := func(f *flow) bool { return bd.flows[f.key.ID] != f }
-		bd.byID, bd.fresh = slices.DeleteFunc(bd.byID, gone), slices.DeleteFunc(bd.fresh, gone)
+	if bd.forgot {
+		bd.forgot = false
+		bd.top.forget()
 	}
 }
 
 // counts reports whether the band's flows go by their counters.
 func (bd *band) counts() bool { return bd.kind == policies.Counting }
 
-// returns is where the ledger puts a flow, at least, that comes back from idleness.
-func (bd *band) returns(f *flow) float64 {
-	if f.known {
-		return bd.v
-	}
-	return max(bd.v, bd.level)
-}
-
 // charge is what serving the ticket adds to a counter of a flow of that weight.
 func charge(p policies.CountingPolicy, it *item, weight float64) float64 {
 	return max(0, finite(p.Charge(it))) / weight
 }
 
-// passed handles an advance of V. A standing offer that ranks below V should have been
-// granted first; if it was not, its flow was served through another owner, whose tickets
-// arrived earlier. Such a flow is treated as being at V: otherwise it would keep its
-// places among the best offers, and flows that are really behind would not be offered.
-func (bd *band) passed() {
-	if !bd.counts() {
-		return
-	}
-	var behind []*flow
-	for _, it := range bd.offered.Items() {
-		if it.state == standing && it.key < bd.v && it == it.flow.offered[0] {
-			behind = append(behind, it.flow)
-		}
-	}
-	for _, f := range behind {
-		f.lift += bd.v - f.offered[0].key
-		f.derive()
-	}
-}
-
 // rerank puts the flow in its place among those with tickets to offer.
 func (bd *band) rerank(f *flow) {
+	g := f.group
+	defer g.placed()
 	if f.waiting.Len() == 0 || f.blocked() {
-		bd.backlog.Remove(f)
+		g.backlog.Remove(f)
 		return
 	}
 	switch bd.kind {
 	case policies.Counting:
 		f.rank = f.Counter()
 	case policies.Ranking:
-		f.rank = finite(bd.ranker.Rank(bd, f))
+		f.rank = finite(bd.ranker.Rank(g, f))
 		if n := len(f.offered); n > 0 {
 			f.rank = max(f.rank, f.offered[n-1].key)
 		}
 	case policies.Picking: // all the same
 	}
 	if f.backlogIndex == 0 {
-		bd.backlog.Push(f)
+		g.backlog.Push(f)
 	} else {
-		bd.backlog.Fix(f)
+		g.backlog.Fix(f)
 	}
 }
 
@@ -197,7 +137,7 @@ func (bd *band) rederive() {
 // rescored notes that the scores of the band's tickets are others now, in the same
 // order: what stands is to be said again.
 func (s *Set) rescored(bd *band) {
-	for _, it := range bd.offered.Items() {
+	for it := range bd.top.standing() {
 		s.change(it) // those taken back since the last turn are among the changed
 	}
 	if bd.kind != policies.Ranking {
@@ -226,21 +166,15 @@ func (bd *band) reshare(f *flow) {
 
 // refill offers the band's best tickets.
 func (s *Set) refill(bd *band) {
-	if bd.kind == policies.Picking {
-		s.refillByTurns(bd)
-		return
-	}
 	bd.rederive()
-	for bd.backlog.Len() > 0 {
-		f := bd.backlog.Min()
-		if bd.offered.Len() >= s.cfg.OffersPerBand {
-			worst := bd.offered.Min()
-			if f.rank > worst.key || f.rank == worst.key && !f.waiting.Min().before(worst) {
+	bd.tidy()
+	for top := bd.top; top.ready(); top.offerNext() {
+		if top.offers >= s.cfg.OffersPerBand {
+			if !top.improves() {
 				return
 			}
-			s.unoffer(worst)
+			s.unoffer(top.worst())
 		}
-		s.offer(f, f.rank)
 	}
 }
 
@@ -250,7 +184,7 @@ func (s *Set) offer(f *flow, key float64) {
 	it.offered, it.key = true, key
 	f.offered = append(f.offered, it)
 	f.pending += it.charge
-	f.band.offered.Push(it)
+	f.group.stands(it)
 	f.band.rerank(f)
 	s.change(it)
 }
@@ -258,17 +192,10 @@ func (s *Set) offer(f *flow, key float64) {
 // unoffer takes a ticket back into its flow's queue.
 func (s *Set) unoffer(it *item) {
 	it.offered = false
-	it.flow.band.offered.Remove(it)
+	it.flow.group.standsNoMore(it)
 	it.flow.waiting.Push(it)
 	it.flow.unoffered(it)
 	s.change(it)
-}
-
-// byRank returns the band's offers, lowest rank first.
-func (bd *band) byRank() []*item {
-	items := slices.Clone(bd.offered.Items())
-	slices.SortFunc(items, (*item).compareRank)
-	return items
 }
 
 // finite keeps a plug-in's arithmetic from spoiling an order.

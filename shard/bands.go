@@ -55,10 +55,10 @@ func (b Band) Counts() bool { return b.b.counts() }
 func (b Band) Account() policies.Account { return b.b.account }
 
 // VirtualTime is the band's, as last learnt from the ledger.
-func (b Band) VirtualTime() float64 { return b.b.v }
+func (b Band) VirtualTime() float64 { return b.b.top.v }
 
 // Level is where the band's flows begin that the ledger does not know, as last learnt.
-func (b Band) Level() float64 { return b.b.level }
+func (b Band) Level() float64 { return b.b.top.level }
 
 // Queued returns what waits here.
 func (b Band) Queued() (requests, bytes int64) { return b.b.len, b.b.bytes }

@@ -1,6 +1,8 @@
 package shard
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -19,6 +21,9 @@ type Config struct {
 	Band func(priority int) BandConfig
 	// Weight returns a flow's share, above zero; nil gives every flow 1.
 	Weight func(policies.FlowKey) float64
+	// Groups returns the groups that a flow is in, by its id, the outermost first; nil where
+	// there are none. Where there are, every flow is in one.
+	Groups func(id string) []Group
 	// Limit returns a flow's own limits, by its id; nil gives none.
 	Limit func(id string) Limit
 	// OffersPerBand is how many tickets of a band are put before the ledger at
@@ -27,6 +32,42 @@ type Config struct {
 	// Idle is how long a flow, and then a band, is remembered once empty.
 	Idle time.Duration
 }
+
+// Group is one of the groups that a flow is in.
+type Group struct {
+	// Path has the names of the groups that it is in, the outermost first, and its own,
+	// with slashes between them.
+	Path string
+	// Weight is its share among its like, above zero.
+	Weight float64
+}
+
+// GroupsOf returns the groups that a flow is in, in a band of that priority. Groups and flows
+// are never compared with each other: where flows go by a rank, those of a group are in one
+// of their own.
+func (c Config) GroupsOf(key policies.FlowKey) []Group {
+	if c.Groups == nil {
+		return nil
+	}
+	groups := c.Groups(key.ID)
+	if n := len(groups); n > 0 {
+		if _, counts := c.Band(key.Priority).Fairness.(policies.CountingPolicy); !counts && !strings.HasSuffix(groups[n-1].Path, Others) {
+			return append(slices.Clip(groups), Group{groups[n-1].Path + "/" + Others, 1})
+		}
+	}
+	return groups
+}
+
+// GroupOf returns the path of the innermost group of a flow; empty for none.
+func (c Config) GroupOf(key policies.FlowKey) string {
+	if groups := c.GroupsOf(key); len(groups) > 0 {
+		return groups[len(groups)-1].Path
+	}
+	return ""
+}
+
+// Others is the name of the group of all flows that are in no other at that place.
+const Others = "*"
 
 // BandConfig configures one band.
 type BandConfig struct {

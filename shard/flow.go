@@ -17,6 +17,7 @@ type flow struct {
 	key    policies.FlowKey
 	shard  int
 	band   *band
+	group  *group // where it is compared
 	weight float64
 
 	waiting heap.Heap[*item] // not offered, by the ordering policy
@@ -37,7 +38,7 @@ type flow struct {
 	pending float64 // the charges of offered
 	unsure  bool    // in band.unsure
 	idle    bool    // its next offer is the first since it was idle
-	rank    float64 // of its next offer; the key in band.backlog
+	rank    float64 // of its next offer; the key in group.backlog
 
 	backlogIndex int
 	share        float64 // of the band's buffer, for its weight
@@ -120,8 +121,8 @@ func (f *flow) derive() {
 		case policies.Counting:
 			key = f.Counter()
 		case policies.Ranking:
-			bd.view = standingView{f, i}
-			key = finite(bd.ranker.Rank(bd, &bd.view))
+			f.group.view = standingView{f, i}
+			key = finite(bd.ranker.Rank(f.group, &f.group.view))
 			if i > 0 {
 				key = max(key, f.offered[i-1].key) // in the order of the flow
 			}
@@ -129,7 +130,7 @@ func (f *flow) derive() {
 		}
 		if key != it.key {
 			it.key = key
-			bd.offered.Fix(it)
+			f.group.offered.Fix(it)
 			if !bd.counts() { // else the ledger's own counter says so
 				bd.set.change(it)
 			}

@@ -14,6 +14,10 @@ type Offer struct {
 	Score  float64
 	// Idle marks the first offer of a flow that was idle here.
 	Idle bool
+	// Group is the path of its group, and IdleGroups how many groups from that outwards
+	// were idle here.
+	Group      string
+	IdleGroups int
 	// Tokens is what it takes of its flow's limit on tokens.
 	Tokens float64
 }
@@ -67,10 +71,12 @@ func (s *Set) Repeat(offer func(Offer)) {
 	clear(s.changed)
 	s.changed = s.changed[:0]
 	for _, bd := range s.bands {
-		for _, it := range bd.byRank() {
-			offer(it.asOffer())
-			s.noteStated(it)
-		}
+		bd.top.each(func(g *group) {
+			for _, it := range g.byRank() {
+				offer(it.asOffer())
+				s.noteStated(it)
+			}
+		})
 	}
 }
 
@@ -118,7 +124,7 @@ func (it *item) asOffer() Offer {
 	f := it.flow
 	o := Offer{
 		Ticket: it.ID, Flow: it.Ticket.Flow, Charge: it.charge, Weight: f.weight, Score: it.score, Rank: it.key,
-		Idle: f.idle && f.offered[0] == it,
+		Idle: f.idle && f.offered[0] == it, Group: f.group.Path, IdleGroups: f.group.idleGroups(),
 	}
 	if f.limit.TokensPerMinute > 0 {
 		o.Tokens = float64(it.Ticket.InputTokens + it.Ticket.OutputTokens)

@@ -22,7 +22,7 @@ type FailedPick struct {
 	Err      error
 }
 
-// picks is the state of a band under a policy that only picks.
+// picks is the state of a band, or of a group in it, under a policy that only picks.
 type picks struct {
 	flow *flow   // that was picked and has not gone yet; nil for none
 	rank float64 // of the last pick
@@ -32,32 +32,27 @@ type picks struct {
 	failed bool // a first failure was reported
 }
 
-// refillByTurns offers the head of the flow whose turn it is, and picks that flow if
-// there is none. A pick is one turn after the last one that the band has seen, so that
-// the picks of all replicas take turns.
-func (s *Set) refillByTurns(bd *band) {
-	if f := bd.picks.flow; f != nil && len(f.offered) == 0 && f.backlogIndex == 0 {
-		bd.picks.flow = nil // it has no more, or may not go
+// offerPick offers the head of the flow whose turn it is, and picks that flow if there is
+// none. A pick is one turn after the last one that the group has seen, so that the picks of
+// all replicas take turns.
+func (s *Set) offerPick(g *group) {
+	if f := g.picks.flow; f != nil && len(f.offered) == 0 && f.backlogIndex == 0 {
+		g.picks.flow = nil // it has no more, or may not go
 	}
-	if bd.picks.flow == nil {
-		if bd.backlog.Len() == 0 || bd.picks.stuck {
-			return
-		}
-		f, err := bd.pick()
+	if g.picks.flow == nil {
+		f, err := g.pick()
 		if err != nil {
-			s.pickFailed(bd, err)
+			s.pickFailed(g, err)
 			return
 		}
-		bd.picks.flow, bd.picks.rank = f, max(bd.v, bd.picks.rank)+1
+		g.picks.flow, g.picks.rank = f, max(g.v, g.picks.rank)+1
 	}
-	if f := bd.picks.flow; len(f.offered) == 0 {
-		s.offer(f, bd.picks.rank)
-	}
+	s.offer(g.picks.flow, g.picks.rank)
 }
 
 // pick asks the policy. There is a flow that it can pick.
-func (bd *band) pick() (*flow, error) {
-	picked, err := bd.cfg.Fairness.Pick(context.Background(), bd)
+func (g *group) pick() (*flow, error) {
+	picked, err := g.band.cfg.Fairness.Pick(context.Background(), g)
 	if err != nil {
 		return nil, err
 	}
@@ -65,7 +60,7 @@ func (bd *band) pick() (*flow, error) {
 	switch {
 	case picked == nil, ours && f == nil:
 		return nil, errNoPick
-	case !ours, bd.flows[f.key.ID] != f:
+	case !ours, g.band.flows[f.key.ID] != f, f.group != g:
 		return nil, errForeignPick
 	case f.backlogIndex == 0:
 		return nil, fmt.Errorf("%w: %s", errEmptyPick, f.key)
@@ -74,22 +69,23 @@ func (bd *band) pick() (*flow, error) {
 }
 
 // pickFailed counts the failure, and reports the first of a band.
-func (s *Set) pickFailed(bd *band, err error) {
+func (s *Set) pickFailed(g *group, err error) {
 	s.failedPicks++
-	bd.picks.stuck = true
-	if !bd.picks.failed {
-		bd.picks.failed = true
-		s.failures = append(s.failures, FailedPick{bd.priority, bd.cfg.Fairness.TypedName(), err})
+	g.picks.stuck = true
+	g.placed()
+	if !g.picks.failed {
+		g.picks.failed = true
+		s.failures = append(s.failures, FailedPick{g.band.priority, g.band.cfg.Fairness.TypedName(), err})
 	}
 }
 
 // went notes that a ticket of the flow was dispatched: its turn is over. An offer that
 // took the ticket's place meanwhile has to wait for the next.
 func (s *Set) went(f *flow) {
-	if f.band.picks.flow != f {
+	if f.group.picks.flow != f {
 		return
 	}
-	f.band.picks.flow = nil
+	f.group.picks.flow = nil
 	for len(f.offered) > 0 {
 		s.unoffer(f.offered[len(f.offered)-1])
 	}

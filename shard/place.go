@@ -56,14 +56,16 @@ func (f *flow) full() bool { return f.limited && f.room == 0 && f.len > 0 }
 
 // Ahead calls visit for each flow of a band with how many of its tickets here go before one
 // of that rank and score, which is of the flow of that id, as far as is known now. A flow
-// that has no room under its own limit is ahead of nobody.
+// that has no room under its own limit is ahead of nobody, and neither is one of another
+// group: groups take turns, whatever is in them.
 func (s *Set) Ahead(priority int, id string, rank, score float64, visit func(key policies.FlowKey, tickets int)) {
 	bd := s.find(priority)
 	if bd == nil {
 		return
 	}
+	group := s.cfg.GroupOf(policies.FlowKey{ID: id, Priority: priority})
 	for _, f := range bd.sorted() {
-		if f.key.ID == id || f.len == 0 || f.full() {
+		if f.key.ID == id || f.len == 0 || f.full() || f.group.Path != group {
 			continue
 		}
 		if n := f.before(rank, score); n > 0 {

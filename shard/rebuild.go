@@ -20,17 +20,27 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 		bd := n.inherit(old)
 		bd.elsewhere, bd.emptySince = old.elsewhere, old.emptySince
 		bd.capacity = old.capacity
-		same := bd.cfg.Fairness.TypedName() == old.cfg.Fairness.TypedName() && bd.account == old.account && bd.kind == old.kind
+		same := bd.policy == old.policy && bd.account == old.account && bd.kind == old.kind
 		if same {
-			bd.v, bd.level, bd.picks.rank = old.v, old.level, old.picks.rank
+			bd.top.inherit(old.top)
 		}
 		for _, f := range old.sorted() {
 			to := n.flow(bd, f.key)
 			to.since = now
-			if same {
+			if same && to.group.Path == f.group.Path {
 				to.counter, to.known, to.own = f.counter, f.known, f.own
 			}
 		}
+		bd.top.each(func(g *group) {
+			if before := old.group(g.Path); before != nil && g.in != nil {
+				if policies.Same(bd.cfg.Fairness, old.cfg.Fairness) {
+					g.state = before.state
+				}
+				if same {
+					g.inherit(before)
+				}
+			}
+		})
 	}
 	for _, ingress := range slices.Sorted(maps.Keys(s.ingresses)) {
 		for it := range s.ingresses[ingress].tickets.All() {
@@ -48,11 +58,17 @@ func (s *Set) inherit(old *band) *band {
 	cfg := s.cfg.Band(old.priority)
 	var bd *band
 	if policies.Same(cfg.Fairness, old.cfg.Fairness) {
-		bd = newBand(s, old.priority, cfg, old.state)
-		bd.picks.failed = old.picks.failed
+		bd = newBand(s, old.priority, cfg, old.top.state)
+		bd.top.picks.failed = old.top.picks.failed
 	} else {
 		bd = newBand(s, old.priority, cfg, cfg.Fairness.NewState(context.Background()))
 	}
 	s.bands = append(s.bands, bd) // in the order of the old ones
 	return bd
+}
+
+// inherit takes over where a group of another configuration stood.
+func (g *group) inherit(before *group) {
+	g.v, g.level, g.picks.rank = before.v, before.level, before.picks.rank
+	g.counter, g.known, g.own = before.counter, before.known, before.own
 }

@@ -30,6 +30,7 @@ type Set struct {
 	idle       list.List[*flow] // empty flows, longest empty first
 	changed    []*item          // whose offer may differ from what was last stated
 	unanswered []*item          // whose change is in the turn under way
+	noted      []*group         // whose standing is to be asked for
 
 	failedPicks uint64
 	failures    []FailedPick // to be handed out
@@ -76,7 +77,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	if bd.charger != nil {
 		it.charge = charge(bd.charger, it, f.weight)
 	}
-	bd.picks.stuck = false
+	f.group.picks.stuck = false
 	if f.len == 0 {
 		if f.limited {
 			s.limited[f.key] = f
@@ -84,11 +85,12 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 		f.idleNode.Remove()
 		f.idle = bd.account.LiftsIdle && !t.Waited
 		if f.idle {
-			f.lift = max(0, bd.returns(f)-f.counter-f.own)
+			f.lift = max(0, f.group.returns(f.known)-f.counter-f.own)
 		}
 	}
 	s.items[t.ID] = it
 	s.fromIngress(it)
+	f.group.comes(t.Waited)
 	f.link(it)
 	bd.len++
 	bd.bytes += t.Bytes
@@ -125,7 +127,8 @@ func (s *Set) remove(it *item, now time.Time) {
 	} else if f.band.scorer == nil {
 		f.band.line.remove(it)
 	}
-	f.band.picks.stuck = false
+	f.group.picks.stuck = false
+	f.group.goes()
 	f.unlink(it)
 	f.band.len--
 	f.band.bytes -= it.Bytes
@@ -133,7 +136,7 @@ func (s *Set) remove(it *item, now time.Time) {
 	s.bytes -= it.Bytes
 	if it.offered {
 		it.offered = false
-		f.band.offered.Remove(it)
+		f.group.standsNoMore(it)
 		f.unoffered(it)
 		s.change(it)
 	} else {
@@ -158,6 +161,7 @@ func (s *Set) remove(it *item, now time.Time) {
 func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 	if it := s.items[id]; it != nil {
 		it.flow.learn(counter)
+		it.flow.group.charge(it.service())
 		it.served()
 		it.state = notStanding
 		s.remove(it, now)
@@ -184,26 +188,39 @@ func (s *Set) Dropped(id policies.TicketID, now time.Time) {
 	}
 }
 
-// Charged moves a flow's counter as the ledger will when the settlement arrives.
-func (s *Set) Charged(key policies.FlowKey, delta float64) {
-	if f := s.counted(key); f != nil {
+// Charged moves a flow's counter as the ledger will when the settlement arrives, and those
+// of its groups by so much service.
+func (s *Set) Charged(key policies.FlowKey, delta, service float64) {
+	f := s.known(key)
+	if f == nil {
+		return
+	}
+	if f.band.counts() {
 		f.counter += delta
 		f.derive()
 	}
+	f.group.charge(service)
 }
 
 // ChargedInOutage moves a flow's place for what this replica served in an outage, until
-// Rejoin.
-func (s *Set) ChargedInOutage(key policies.FlowKey, delta float64) {
-	if f := s.counted(key); f != nil {
-		f.own += delta
-		f.derive()
+// Rejoin, and those of its groups.
+func (s *Set) ChargedInOutage(key policies.FlowKey, delta, service float64) {
+	f := s.known(key)
+	if f == nil {
+		return
 	}
+	for g := range f.group.outwards() {
+		g.own += service / g.Weight
+	}
+	if f.band.counts() {
+		f.own += delta
+	}
+	f.derive()
 }
 
-// counted returns the flow of the key if its policy counts service, or nil.
-func (s *Set) counted(key policies.FlowKey) *flow {
-	if bd := s.find(key.Priority); bd != nil && bd.counts() {
+// known returns the flow of the key, or nil.
+func (s *Set) known(key policies.FlowKey) *flow {
+	if bd := s.find(key.Priority); bd != nil {
 		return bd.flows[key.ID]
 	}
 	return nil
@@ -218,6 +235,10 @@ func (s *Set) Rejoin() {
 				f.derive()
 			}
 		}
+		bd.top.each(func(g *group) {
+			g.own = 0
+			g.placed()
+		})
 	}
 }
 
@@ -225,13 +246,14 @@ func (s *Set) Rejoin() {
 // other replicas have queued. It must be called before Answered.
 func (s *Set) Learn(priority int, v, level float64, queued, bytes int64) {
 	if bd := s.find(priority); bd != nil {
-		bd.level = level
-		if v > bd.v {
-			bd.v = v
-			bd.passed()
-		}
+		bd.top.learn(v, level)
 		bd.elsewhere.amount = amount{max(0, queued), max(0, bytes)}
-		bd.picks.stuck = false
+		bd.top.each(func(g *group) {
+			if g.picks.stuck {
+				g.picks.stuck = false
+				g.placed()
+			}
+		})
 	}
 }
 
@@ -255,11 +277,12 @@ func (s *Set) flow(bd *band, key policies.FlowKey) *flow {
 	f := bd.flows[key.ID]
 	if f == nil {
 		f = &flow{key: key, shard: Of(key, s.cfg.Shards), band: bd, weight: s.cfg.weight(key), limit: s.cfg.LimitOf(key.ID), room: aFew}
+		f.group = bd.groupOf(key.ID)
 		f.limited = f.limit.Any()
 		f.waiting.Init((*item).before, itemIndex)
 		f.idleNode.Value = f
 		bd.flows[key.ID] = f
-		bd.fresh = append(bd.fresh, f)
+		f.group.fresh = append(f.group.fresh, f)
 		s.idle.PushBack(&f.idleNode)
 	}
 	return f
@@ -271,7 +294,7 @@ func (s *Set) Collect(now time.Time) {
 	for f, ok := s.idle.Front(); ok && now.Sub(f.since) >= s.cfg.Idle; f, ok = s.idle.Front() {
 		f.idleNode.Remove()
 		delete(f.band.flows, f.key.ID)
-		f.band.emptySince = now
+		f.band.emptySince, f.band.forgot = now, true
 	}
 	maps.DeleteFunc(s.ingresses, func(_ string, of *ingress) bool { return of.tickets.Empty() })
 	s.collectBands(now)

@@ -345,7 +345,7 @@ func TestAgainstLedgerModel(t *testing.T) {
 				}
 				want := 0
 				for _, bd := range s.bands {
-					want += bd.offered.Len()
+					want += bd.top.offers
 				}
 				arrived := rapid.Bool().Draw(t, "arrived")
 				if arrived {
@@ -457,7 +457,7 @@ func TestServedInOutageIsKept(t *testing.T) {
 	cfg.OffersPerBand = 1
 	s := New(cfg)
 	flood(s, 0, 1, "served", 0)
-	s.ChargedInOutage(policies.FlowKey{ID: "served"}, 5)
+	s.ChargedInOutage(policies.FlowKey{ID: "served"}, 5, 0)
 	flood(s, 1, 1, "other", 0)
 	s = s.Rebuilt(cfg, time.Time{})
 	s.Refill()

@@ -1,7 +1,6 @@
 package shard
 
 import (
-	"slices"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -38,7 +37,7 @@ func (s *Set) Thin() bool {
 				fresh++
 			}
 		}
-		if fresh > 0 && 2*(bd.offered.Len()-fresh) < s.cfg.OffersPerBand {
+		if fresh > 0 && 2*(bd.top.offers-fresh) < s.cfg.OffersPerBand {
 			return true
 		}
 	}
@@ -46,18 +45,19 @@ func (s *Set) Thin() bool {
 }
 
 // Waits reports whether the band has an offered ticket.
-func (b Band) Waits() bool { return b.b.offered.Len() > 0 }
+func (b Band) Waits() bool { return b.b.top.offers > 0 }
 
 // Best returns the band's best offered ticket and its charge, for a replica that has to
 // decide by itself. The band must have one.
 func (b Band) Best() (Ticket, float64) {
-	it := slices.MinFunc(b.b.offered.Items(), (*item).compareRank)
+	it := b.b.top.best()
 	return it.Ticket, it.charge
 }
 
 // FlowView is a flow as an operator sees it.
 type FlowView struct {
 	Key             policies.FlowKey
+	Group           string // the path of the group that it is in; empty for none
 	Shard           int
 	Weight          float64
 	Requests, Bytes int64
@@ -74,21 +74,23 @@ type FlowView struct {
 func (s *Set) Flows() []FlowView {
 	n := 0
 	for _, bd := range s.bands {
-		n += len(bd.byID) + len(bd.fresh)
+		n += len(bd.flows)
 	}
 	all := make([]FlowView, 0, n)
 	for _, bd := range s.bands {
-		for _, some := range [...][]*flow{bd.byID, bd.fresh} {
-			for _, f := range some {
-				all = append(all, f.view())
+		bd.top.each(func(g *group) {
+			for _, some := range [...][]*flow{g.byID, g.fresh} {
+				for _, f := range some {
+					all = append(all, f.view())
+				}
 			}
-		}
+		})
 	}
 	return all
 }
 
 func (f *flow) view() FlowView {
-	v := FlowView{Key: f.key, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, Limit: f.limit, AtLimit: f.full()}
+	v := FlowView{Key: f.key, Group: f.group.Path, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, Limit: f.limit, AtLimit: f.full()}
 	if len(f.offered) > 0 {
 		v.Oldest = f.offered[0].Ticket.Arrival
 	} else if f.waiting.Len() > 0 {
@@ -97,15 +99,16 @@ func (f *flow) view() FlowView {
 	return v
 }
 
-// Counters calls visit with every counter that the ledger told.
-func (s *Set) Counters(visit func(key policies.FlowKey, counter float64)) {
+// Counters calls visit with every counter that the ledger told, and the path of the flow's
+// group.
+func (s *Set) Counters(visit func(key policies.FlowKey, group string, counter float64)) {
 	for _, bd := range s.bands {
 		if !bd.counts() {
 			continue
 		}
 		for _, f := range bd.sorted() {
 			if f.known {
-				visit(f.key, f.counter)
+				visit(f.key, f.group.Path, f.counter)
 			}
 		}
 	}
@@ -119,6 +122,25 @@ func (c Config) Charge(t Ticket) float64 {
 		return 0
 	}
 	return charge(p, &item{Ticket: t}, c.weight(t.Flow))
+}
+
+// Service is what the groups of a flow are charged where that is charged so much: it does
+// not depend on what the flow weighs, and is 1 where the policy charges nothing.
+func (c Config) Service(key policies.FlowKey, charge float64) float64 {
+	if _, counts := c.Band(key.Priority).Fairness.(policies.CountingPolicy); !counts {
+		return 1
+	}
+	return charge * c.weight(key)
+}
+
+// VirtualTime is that of a group in a band, or of the band, as last learnt from the ledger.
+func (s *Set) VirtualTime(priority int, group string) float64 {
+	if bd := s.find(priority); bd != nil {
+		if g := bd.group(group); g != nil {
+			return g.v
+		}
+	}
+	return 0
 }
 
 // Weight returns a flow's share of its band.

@@ -56,6 +56,9 @@ type Reply struct {
 	Loads []Load
 	// Bands has the fleet's figures for each priority the sender stated.
 	Bands []BandTotal
+	// Groups has the standing of the statement's Groups, in their order, as of the end of
+	// the turn: Known is unset of one that the ledger has no counter of.
+	Groups []Group
 	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands. Permits that
 	// are not spent are not in flight; what lost replicas held is.
 	InFlight, Queued, QueuedBytes int64
@@ -149,12 +152,14 @@ type Message struct {
 	Number uint64
 	Kind   MessageKind
 	Ticket policies.TicketID
-	// Priority and Policy name the book, Flow the flow in it.
+	// Priority and Policy name the book, Group the group in it, Flow the flow in that.
 	Priority int
 	Policy   string
+	Group    string
 	Flow     string
-	// Charge is what the grant added to the flow's counter.
-	Charge float64
+	// Charge is what the grant added to the flow's counter, and Service what it was for the
+	// groups that the flow is in.
+	Charge, Service float64
 	// Counter is the flow's counter after it.
 	Counter float64
 	// Endpoint, with Granted, is the one with the least load at the time, and

@@ -15,7 +15,7 @@ const Unlimited = 1 << 53
 const NoOpinion = -1
 
 // Statement is what a replica states in a turn. A ledger applies it in this order:
-// messages read, bands, settlements, counters, withdrawals, offers; then it grants, and
+// messages read, bands, groups, settlements, counters, withdrawals, offers; then it grants, and
 // gives float.
 type Statement struct {
 	// Replica is the sender's id, unique in the fleet.
@@ -70,6 +70,11 @@ type Statement struct {
 	// each lets a request go without a question, and counts like one in flight. WantFloat
 	// is how many it would have in all; 0 while it has no use for any.
 	Float, WantFloat int64
+
+	// Groups has groups of flows that offers or settlements of this statement are in, and
+	// others whose standing the sender wants to know; a group comes after those that it is
+	// in. With Register they have what was last learnt of them.
+	Groups []Group
 
 	// Withdrawn names offers that no longer stand. They apply before Offers.
 	Withdrawn []policies.TicketID
@@ -148,6 +153,23 @@ type Band struct {
 	VirtualTime, Level float64
 }
 
+// Group is a replica's statement about a group of flows in a band. Groups of a group share
+// what it gets, as flows share a band: by their weights, among those that have flows that
+// wait. The flows of a group are compared with each other only, by the band's policy.
+type Group struct {
+	Priority int
+	// Path has the names of the groups that it is in, the outermost first, and its own,
+	// with slashes between them.
+	Path string
+	// Weight is its share; 0 stands for 1. The last that was stated holds.
+	Weight float64
+	// Counter is what the group was served in all, for its weight, and Known says that it
+	// was learnt; VirtualTime and Level are those of what is in it. Only with Register.
+	Counter            float64
+	Known              bool
+	VirtualTime, Level float64
+}
+
 // MaxSettlements is how many settlements a statement carries at most; the rest go with
 // the next.
 const MaxSettlements = 1024
@@ -209,6 +231,10 @@ type Offer struct {
 	Weight float64
 	// Idle marks the first ticket of a flow that the owner saw idle.
 	Idle bool
+	// Group is the path of the group that its flow is in; empty for none. IdleGroups is how
+	// many of the groups on that path, from the innermost, the owner saw idle.
+	Group      string
+	IdleGroups int
 	// Tokens is what it takes of its flow's tokens per minute.
 	Tokens float64
 }
@@ -221,6 +247,11 @@ type Settlement struct {
 	Policy   string
 	Delta    float64
 	Tokens   float64
+	// Group is the path of the group in which the flow was charged, and Service what the
+	// groups on that path are charged more or less: Delta times the flow's weight, or
+	// requests where the policy counts nothing.
+	Group   string
+	Service float64
 	// Weight is the flow's, by which Delta was divided; 0 if the level does not follow.
 	Weight float64
 	// Counter is the flow's counter after the grant that is settled, the first if there are
@@ -236,5 +267,6 @@ type Settlement struct {
 type Counter struct {
 	Flow     string
 	Priority int
+	Group    string // that the flow is in
 	Value    float64
 }

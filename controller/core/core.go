@@ -31,6 +31,7 @@ type Core struct {
 	settlements settlements
 	ownCharges  ownCharges
 	holding     holding
+	groups      groups
 	handover    handover // with the other replicas
 
 	swept time.Time
@@ -51,6 +52,7 @@ func New(cfg Config) *Core {
 	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members, shares: c.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands, &c.loads, &c.durations)
 	c.guarantees = newGuarantees(&c.cfg, &c.bands)
+	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.durations = durations{timings: &c.cfg.Timings}
@@ -68,7 +70,7 @@ func New(cfg Config) *Core {
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
 		&c.bands, &c.guarantees, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges,
-		&c.float, &c.durations, &c.handover,
+		&c.groups, &c.float, &c.durations, &c.handover,
 	}
 	return c
 }
@@ -117,12 +119,12 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		c.exchange.agenda.due = true
 		c.loads.correct(m.Endpoint)
 		c.limits.correct(key.ID)
-		if m.Charge != 0 {
-			c.settlements.settle(key, m.Policy, -m.Charge, m.Counter, 0)
+		if m.Charge != 0 || m.Service != 0 {
+			c.settlements.settle(account{key, m.Policy, m.Group}, -m.Charge, -m.Service, m.Counter, 0)
 		}
 		return
 	}
-	r.policy, r.charge, r.counter = m.Policy, m.Charge, m.Counter
+	r.policy, r.group, r.charge, r.counter = m.Policy, m.Group, m.Charge, m.Counter
 	c.loads.arrive(r, m.Endpoint)
 	c.handover.dispatched(now, r, true)
 	d := c.dispatch(now, r)
@@ -150,13 +152,23 @@ func (c *Core) spendOnWaiting(now time.Time) {
 // spend lets a request go by a permit of the float.
 func (c *Core) spend(now time.Time, r *request) {
 	b := c.bands.of(now, r.Flow.Priority)
-	r.policy, r.charge, r.counter = b.Policy(), c.cfg.Shard.Charge(r.Ticket), b.VirtualTime()
-	if r.charge > 0 {
-		c.settlements.served(r)
+	r.policy, r.group = b.Policy(), c.cfg.Shard.GroupOf(r.Flow)
+	r.charge, r.counter = c.cfg.Shard.Charge(r.Ticket), c.queues.set.VirtualTime(r.Flow.Priority, r.group)
+	if r.charge > 0 || r.group != "" {
+		c.settlements.served(r, c.service(r))
 	}
 	c.float.spend()
 	c.loads.arrive(r, "")
 	c.dispatch(now, r).ByFloat = true
+}
+
+// service is what a request is for the groups that its flow is in, as it is charged: it does
+// not depend on what the flow weighs, and is 1 where the policy charges nothing.
+func (c *Core) service(r *request) float64 {
+	if r.group == "" {
+		return 0
+	}
+	return c.cfg.Shard.Service(r.Flow, r.charge)
 }
 
 // dispatch lets a request go.

@@ -116,11 +116,19 @@ func (c *Core) charge(r *request, charge, tokens float64) {
 	}
 	switch {
 	case !r.own:
-		c.settlements.settle(r.Flow, r.policy, delta, r.counter, tokens)
+		c.settlements.settle(r.account(), delta, c.more(r, delta), r.counter, tokens)
 	case c.exchange.outage:
-		c.queues.set.ChargedInOutage(r.Flow, delta)
+		c.queues.set.ChargedInOutage(r.Flow, delta, c.more(r, delta))
 	}
 	r.charge, r.counter = charge, r.counter+delta
+}
+
+// more is what a charge of so much more is for the groups that the request's flow is in.
+func (c *Core) more(r *request, delta float64) float64 {
+	if r.group == "" || delta == 0 {
+		return 0
+	}
+	return c.cfg.Shard.Service(r.Flow, delta)
 }
 
 // The events of the pool and the configuration.

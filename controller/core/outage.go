@@ -27,10 +27,11 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		case !c.limits.openHere(t.Flow.ID, c.bands.members()):
 			c.limits.room(now, t.Flow.ID, 0, 0)
 		default:
-			r.policy, r.charge, r.counter, r.own = b.Policy(), charge, b.VirtualTime(), true
-			if charge != 0 {
-				queued.ChargedInOutage(t.Flow, charge)
-				c.ownCharges.add(now, r)
+			r.policy, r.group, r.charge, r.own = b.Policy(), c.cfg.Shard.GroupOf(t.Flow), charge, true
+			r.counter = queued.VirtualTime(t.Flow.Priority, r.group)
+			if service := c.service(r); charge != 0 || service != 0 {
+				queued.ChargedInOutage(t.Flow, charge, service)
+				c.ownCharges.add(now, r, service)
 			}
 			c.exchange.dispatchedAlone()
 			c.guarantees.granted(b, due)

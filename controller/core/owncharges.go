@@ -17,13 +17,15 @@ type ownCharge struct {
 	at      time.Time
 	request *request // knows what it has been charged since
 	counter float64  // the least that the flow's counter was at
+	charge  float64  // as it was then
+	service float64
 }
 
-func (o *ownCharges) add(now time.Time, r *request) {
+func (o *ownCharges) add(now time.Time, r *request, service float64) {
 	for len(o.made) > 0 && now.Sub(o.made[0].at) >= o.timings.OutageSettled {
 		o.made = o.made[1:]
 	}
-	o.made = append(o.made, ownCharge{at: now, request: r, counter: r.counter})
+	o.made = append(o.made, ownCharge{at: now, request: r, counter: r.counter, charge: r.charge, service: service})
 }
 
 // regained settles the last charges. What the others turn out to cost is not settled
@@ -32,7 +34,11 @@ func (o *ownCharges) regained(now time.Time) {
 	for _, charge := range o.made {
 		if r := charge.request; now.Sub(charge.at) < o.timings.OutageSettled {
 			r.own = false
-			o.settlements.settle(r.Flow, r.policy, r.charge, charge.counter, 0)
+			service := charge.service
+			if charge.charge > 0 {
+				service *= r.charge / charge.charge // it may have turned out to cost something else
+			}
+			o.settlements.settle(r.account(), r.charge, service, charge.counter, 0)
 		}
 	}
 	o.made = nil

@@ -70,6 +70,7 @@ func (q *queues) state(now time.Time, s *store.Statement) {
 		s.Offers = append(s.Offers, store.Offer{
 			Ticket: o.Ticket, Flow: o.Flow.ID, Priority: o.Flow.Priority,
 			Rank: o.Rank, Charge: o.Charge, Weight: o.Weight, Score: o.Score, Idle: o.Idle, Tokens: o.Tokens,
+			Group: o.Group, IdleGroups: o.IdleGroups,
 		})
 	}
 	if !s.Register && !s.Full {
@@ -89,8 +90,8 @@ func (q *queues) state(now time.Time, s *store.Statement) {
 // their tickets wait at another owner.
 func (q *queues) stateCounters(s *store.Statement) {
 	byBand := make(map[int][]store.Counter)
-	q.set.Counters(func(key policies.FlowKey, counter float64) {
-		byBand[key.Priority] = append(byBand[key.Priority], store.Counter{Flow: key.ID, Priority: key.Priority, Value: counter})
+	q.set.Counters(func(key policies.FlowKey, group string, counter float64) {
+		byBand[key.Priority] = append(byBand[key.Priority], store.Counter{Flow: key.ID, Priority: key.Priority, Group: group, Value: counter})
 	})
 	for i := range s.Bands {
 		counters := byBand[s.Bands[i].Priority]

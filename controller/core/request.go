@@ -57,11 +57,12 @@ type request struct {
 	betweenNode list.Node[*request] // in handover.between while there is a former one
 	kept        bool                // its owner handed it back: it stays here
 
-	// In flight: what it was charged, under which policy, and what that left its flow's
-	// counter at.
+	// In flight: what it was charged, under which policy and in which group, and what that
+	// left its flow's counter at.
 	charge   float64
 	counter  float64
 	policy   string
+	group    string
 	began    time.Time           // when it was dispatched, if it is charged for the time since
 	heldNode list.Node[*request] // in holding.held, if so
 	own      bool                // this replica let it go in an outage, and the ledger does not hear of it
@@ -78,3 +79,6 @@ type request struct {
 	revokeScore float64
 	revokeIndex int
 }
+
+// account is where it was charged.
+func (r *request) account() account { return account{r.Flow, r.policy, r.group} }

@@ -28,9 +28,14 @@ type settlements struct {
 // does something else for what is charged, for what is refunded and for what went by float,
 // so these are kept apart.
 type mergeKey struct {
-	flow   policies.FlowKey
-	policy string
-	kind   settlementKind
+	account
+	kind settlementKind
+}
+
+// account is where a flow was charged: under which policy, and in which group.
+type account struct {
+	flow          policies.FlowKey
+	policy, group string
 }
 
 type settlementKind uint8
@@ -41,26 +46,30 @@ const (
 	byFloat
 )
 
-// settle corrects the charge of a grant that left the flow's counter where it says, and
-// what it took of the flow's tokens per minute.
-func (st *settlements) settle(flow policies.FlowKey, policy string, delta, counter, tokens float64) {
+// settle corrects the charge of a grant that left the flow's counter where it says, what
+// that was for the flow's groups, and what it took of the flow's tokens per minute.
+func (st *settlements) settle(of account, delta, service, counter, tokens float64) {
 	kind := refunded
-	if delta > 0 {
+	if delta > 0 || service > 0 {
 		kind = charged
 	}
-	p := st.merged(mergeKey{flow, policy, kind}, counter)
+	p := st.merged(mergeKey{of, kind}, counter)
 	p.Delta += delta
+	p.Service += service
 	p.Tokens += tokens
-	st.queues.set.Charged(flow, delta)
+	st.queues.set.Charged(of.flow, delta, service)
 	st.agenda.note()
 }
 
 // served charges a request that was let go by float.
-func (st *settlements) served(r *request) {
-	p := st.merged(mergeKey{r.Flow, r.policy, byFloat}, r.counter)
+func (st *settlements) served(r *request, service float64) {
+	p := st.merged(mergeKey{r.account(), byFloat}, r.counter)
 	p.Delta += r.charge
-	p.Last = r.charge
-	st.queues.set.Charged(r.Flow, r.charge)
+	p.Service += service
+	if p.Last = r.charge; p.Last == 0 {
+		p.Last = service / p.Weight // only its groups are charged
+	}
+	st.queues.set.Charged(r.Flow, r.charge, service)
 }
 
 // merged returns the pending settlement of that key. What the ledger falls back on if it
@@ -73,13 +82,13 @@ func (st *settlements) merged(key mergeKey, counter float64) *store.Settlement {
 			st.merging = make(map[mergeKey]int)
 		}
 		if key.kind == byFloat { // it lifts the flow, and would swallow what corrects it if that came before
-			delete(st.merging, mergeKey{key.flow, key.policy, refunded})
-			delete(st.merging, mergeKey{key.flow, key.policy, charged})
+			delete(st.merging, mergeKey{key.account, refunded})
+			delete(st.merging, mergeKey{key.account, charged})
 		}
 		at = len(st.pending)
 		st.merging[key] = at
 		st.pending = append(st.pending, store.Settlement{
-			Flow: key.flow.ID, Priority: key.flow.Priority, Policy: key.policy, Counter: counter, Weight: st.queues.set.Weight(key.flow),
+			Flow: key.flow.ID, Priority: key.flow.Priority, Policy: key.policy, Group: key.group, Counter: counter, Weight: st.queues.set.Weight(key.flow),
 		})
 	}
 	return &st.pending[at]

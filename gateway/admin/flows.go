@@ -12,6 +12,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
 )
 
 // maxFlowParts bounds the flows of one replica's part.
@@ -83,6 +84,7 @@ func (s *Server) flowParts(ctx context.Context) (flowsPart, error) {
 // flow is a flow of the whole fleet.
 type flow struct {
 	api.Flow
+	groups []shard.Group // that it is in, the outermost first
 	counts traffic.Counts
 }
 
@@ -148,6 +150,10 @@ func (s *Server) mergeFlows(parts []partOf[flowsPart]) []*flow {
 				f.Limit = &api.FlowLimit{MaxInFlight: l.MaxInFlight, TokensPerMinute: l.TokensPerMinute, Rejects: l.Reject}
 			}
 		}
+		if c.Groups != nil {
+			f.groups = c.Groups(key.ID)
+			f.Group = f.groups[len(f.groups)-1].Path
+		}
 		f.Recent = recent(&f.counts, span)
 		all = append(all, f)
 	}
@@ -173,9 +179,10 @@ func (f *flow) take(from *flowPart, replica string) {
 }
 
 // share works out what each flow got of its band, and what it should have had: a flow that
-// nothing waits of got what it wanted; what these leave is the others', by their weights.
+// nothing waits of got what it wanted; what these leave is the others', by their weights and
+// those of their groups.
 func share(all []*flow, byTokens map[int]bool) {
-	type band struct{ served, content, weights float64 }
+	type band struct{ served, content float64 }
 	bands := make(map[int]*band)
 	served := func(f *flow) float64 {
 		if byTokens[f.Priority] {
@@ -191,12 +198,11 @@ func share(all []*flow, byTokens map[int]bool) {
 			bands[f.Priority] = b
 		}
 		b.served += served(f)
-		if hungry(f) {
-			b.weights += f.Weight
-		} else {
+		if !hungry(f) {
 			b.content += served(f)
 		}
 	}
+	part := parts(all, hungry)
 	for _, f := range all {
 		b := bands[f.Priority]
 		if b.served == 0 {
@@ -204,7 +210,7 @@ func share(all []*flow, byTokens map[int]bool) {
 		}
 		f.Share = served(f) / b.served
 		if f.Entitled = f.Share; hungry(f) {
-			f.Entitled = (b.served - b.content) / b.served * f.Weight / b.weights
+			f.Entitled = (b.served - b.content) / b.served * part(f)
 		}
 	}
 }

@@ -11,7 +11,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 	reply := &r.reply
 	*reply = store.Reply{
 		Generation: l.generation, Applied: r.last, Now: now, Recovering: l.recovering,
-		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads, Lost: reply.Lost[:0],
+		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads, Lost: reply.Lost[:0], Groups: reply.Groups[:0],
 		InFlight: l.held - l.float, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas), Float: r.float,
 	}
 	for i := range r.unread {

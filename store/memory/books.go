@@ -24,20 +24,29 @@ type band struct {
 
 // book is a band's account under one policy: V, and every active flow.
 type book struct {
+	node          // of the flows and groups that are in no group
 	band          *band
 	policy        string
 	stated        bool // by a live replica
 	countsService bool
 	liftsIdle     bool
 	halfLife      time.Duration
-	origin        int64   // the step at which one unit of service counted 1
-	scale         float64 // what it counts now
-	v             float64
-	level         float64 // where flows begin that the book does not know; see level.go
-	weight        float64 // of the flows that wait, together
-	flows         map[string]*flow
-	waiting       *heap.Heap[*flow] // flows with offers, the next to be served on top
-	idle          list.List[*flow]  // flows without offers, longest idle first
+	origin        int64            // the step at which one unit of service counted 1
+	scale         float64          // what it counts now
+	groups        map[string]*flow // by their paths
+}
+
+// node is where flows are compared, and groups of flows: the top of a book, or a group.
+type node struct {
+	book    *book
+	as      *flow   // the group, as it stands among its like; nil at the top
+	share   float64 // the group's weight, as last stated
+	v       float64
+	level   float64 // where flows begin that are not known here; see level.go
+	weight  float64 // of what waits, together
+	flows   map[string]*flow
+	waiting *heap.Heap[*flow] // what has offers, the next to be served on top
+	idle    list.List[*flow]  // flows that have none, longest idle first
 }
 
 // flow is one flow's counter and standing offers.
@@ -45,16 +54,21 @@ type book struct {
 // Under a policy that counts service, the flow's counter is its rank: moving
 // the counter (a charge, a settlement, a grant given back) moves the flow, and
 // the ranks that owners state only seed a counter the book does not have.
+//
+// A group of flows stands among its like as a flow does; its offers are those of what is in
+// it, and it goes by its counter under every policy. See groups.go.
 type flow struct {
-	id      string
-	book    *book
+	id      string // or the group's path
+	in      *node  // where it is compared
+	group   *node  // nil for a flow
+	known   bool   // of a group: it has a counter
 	counter float64
 	offers  heap.Heap[*offer]
-	index   int     // in book.waiting
+	index   int     // in in.waiting
 	weight  float64 // while it waits
 
 	since    time.Time        // when it last had an offer or a settlement
-	idleNode list.Node[*flow] // in book.idle while it has no offer
+	idleNode list.Node[*flow] // in in.idle while it has no offer
 }
 
 // offer is a ticket before the ledger; granted ones are kept until the owner
@@ -69,21 +83,38 @@ type offer struct {
 }
 
 func newBook(bd *band, s *store.Band) *book {
-	return &book{
+	b := &book{
 		band: bd, policy: s.Policy, countsService: s.CountsService, liftsIdle: s.LiftsIdle, halfLife: s.HalfLife, scale: 1,
-		flows: make(map[string]*flow),
-		waiting: heap.New(func(a, b *flow) bool {
-			if ra, rb := a.rank(), b.rank(); ra != rb {
-				return ra < rb
-			}
-			return a.offers.Min().before(b.offers.Min())
-		}, func(f *flow) *int { return &f.index }),
+		groups: make(map[string]*flow),
+	}
+	b.node = *newNode(b)
+	return b
+}
+
+func newNode(b *book) *node {
+	return &node{
+		book: b, share: 1, flows: make(map[string]*flow),
+		waiting: heap.New((*flow).before, func(f *flow) *int { return &f.index }),
 	}
 }
 
-// rank is the place of the flow's first offer in the band; it has one.
+// before is the order in which flows and groups are served.
+func (f *flow) before(other *flow) bool {
+	if a, b := f.rank(), other.rank(); a != b {
+		return a < b
+	}
+	switch {
+	case f.group == nil && other.group == nil:
+		return f.offers.Min().before(other.offers.Min())
+	case f.group != nil && other.group != nil:
+		return f.id < other.id
+	}
+	return f.group != nil
+}
+
+// rank is the place of the flow's first offer, or the group's; it has one.
 func (f *flow) rank() float64 {
-	if f.book.countsService {
+	if f.group != nil || f.in.book.countsService {
 		return f.counter
 	}
 	return f.offers.Min().Rank
@@ -114,131 +145,167 @@ func (o *offer) beforeByRank(p *offer) bool {
 }
 
 // flow returns the flow of that id, made with the given counter if it is new.
-func (b *book) flow(id string, counter float64, now time.Time) *flow {
-	f, known := b.flows[id]
+func (n *node) flow(id string, counter float64, now time.Time) *flow {
+	f, known := n.flows[id]
 	if !known {
-		f = &flow{id: id, book: b, counter: counter * b.scale, since: now}
+		f = &flow{id: id, in: n, counter: counter * n.book.scale, since: now}
 		f.idleNode.Value = f
 		less := (*offer).before
-		if !b.countsService {
+		if !n.book.countsService {
 			less = (*offer).beforeByRank
 		}
 		f.offers.Init(less, func(o *offer) *int { return &o.index })
-		b.flows[id] = f
-		b.idle.PushBack(&f.idleNode)
+		n.flows[id] = f
+		n.idle.PushBack(&f.idleNode)
 	}
 	return f
 }
 
 // stand puts an offer before the book.
-func (b *book) stand(o *offer, now time.Time) {
-	_, known := b.flows[o.Flow]
-	f := b.flow(o.Flow, o.Rank, now)
-	switch {
-	case !o.Idle || f.offers.Len() > 0 || !b.countsService || !b.liftsIdle:
-	case known:
-		// Back from idleness, in the eyes of the whole fleet: what it did not
-		// use while it was away is gone.
-		f.counter = max(f.counter, b.v)
-	default:
-		f.counter = max(f.counter, b.beginning())
+func (n *node) stand(o *offer, now time.Time) {
+	_, known := n.flows[o.Flow]
+	f, began := n.flow(o.Flow, o.Rank, now), n.waiting.Len() == 0
+	if o.Idle && f.offers.Len() == 0 {
+		f.lift(known)
 	}
 	o.flow = f
 	f.offers.Push(o)
-	f.weigh(o.weight())
-	b.band.offers++
+	if n.book.countsService {
+		f.weigh(o.weight())
+	}
+	n.book.band.offers++
 	if f.offers.Len() == 1 {
 		f.idleNode.Remove()
-		b.waiting.Push(f)
+		n.waiting.Push(f)
 	} else {
-		b.waiting.Fix(f)
+		n.waiting.Fix(f)
+	}
+	if began {
+		n.begin(o.IdleGroups)
+	}
+}
+
+// lift raises the counter of a flow that is back from idleness, in the eyes of the whole
+// fleet: what it did not use while it was away is gone.
+func (f *flow) lift(known bool) {
+	switch n := f.in; {
+	case !n.book.countsService || !n.book.liftsIdle:
+	case known:
+		f.counter = max(f.counter, n.v)
+	default:
+		f.counter = max(f.counter, n.beginning())
 	}
 }
 
 // leave takes an offer away from the book.
-func (b *book) leave(o *offer, now time.Time) {
+func (n *node) leave(o *offer, now time.Time) {
 	f := o.flow
 	f.offers.Remove(o)
-	b.band.offers--
+	n.book.band.offers--
 	if f.offers.Len() > 0 {
-		b.waiting.Fix(f)
+		n.waiting.Fix(f)
 		return
 	}
-	b.waiting.Remove(f)
-	f.unweigh()
-	f.since = now
-	b.idle.PushBack(&f.idleNode)
+	f.rest(now)
 }
 
-// serve takes the book's first offer and charges its flow.
-func (b *book) serve(o *offer, now time.Time) {
+// serve takes the first offer and charges its flow, and the groups that it is in.
+func (n *node) serve(o *offer, now time.Time) {
 	f := o.flow
-	b.v = max(b.v, f.rank())
-	if b.countsService {
-		b.level = max(b.level, f.counter)
-		f.counter += o.Charge * b.scale
-		b.follow(o.Charge*b.scale, f.counter, f.weight)
+	n.v = max(n.v, f.rank())
+	if n.book.countsService {
+		n.level = max(n.level, f.counter)
+		f.counter += o.Charge * n.book.scale
+		n.follow(o.Charge*n.book.scale, f.counter, f.weight)
 	}
-	b.leave(o, now)
+	n.serveGroups(o.service())
+	n.leave(o, now)
 }
 
-// settle adds delta to the counter of a flow of that weight; a counter that was collected
-// starts from what the settled grant left. Without a weight the level stays where it is.
-func (b *book) settle(id string, delta, counter, weight float64, now time.Time) {
-	if !b.countsService {
-		return
+// settle corrects what a flow was charged; a counter that was collected starts from what
+// the settled grant left. If it follows, the level moves with it.
+func (n *node) settle(st *store.Settlement, follows bool, now time.Time) {
+	if n.book.countsService {
+		f := n.flow(st.Flow, st.Counter, now)
+		f.correct(st.Delta*n.book.scale, st.Weight, follows && st.Weight > 0)
+		f.settled(now)
 	}
-	f := b.flow(id, counter, now)
-	delta *= b.scale
+	n.settleGroups(st.Service, follows && st.Weight > 0)
+}
+
+// correct moves a counter, and the level with it if that follows.
+func (f *flow) correct(delta, weight float64, follows bool) {
 	f.counter += delta
-	if weight > 0 && delta > 0 {
-		b.follow(delta, f.counter, weight)
-	} else if weight > 0 {
-		b.refund(delta, f.counter, weight)
+	switch {
+	case !follows:
+	case delta > 0:
+		f.in.follow(delta, f.counter, weight)
+	default:
+		f.in.refund(delta, f.counter, weight)
 	}
-	f.settled(now)
 }
 
 // spent charges a flow for what was let go by float, as if it had been granted; but V
 // passes no flow that waits, since that was not asked.
-func (b *book) spent(st *store.Settlement, now time.Time) {
-	if !b.countsService {
-		return
+func (n *node) spent(st *store.Settlement, now time.Time) {
+	if n.book.countsService {
+		_, known := n.flows[st.Flow]
+		f := n.flow(st.Flow, st.Counter, now)
+		if f.offers.Len() == 0 {
+			f.lift(known)
+		}
+		f.charge(st.Delta*n.book.scale, st.Last*n.book.scale, st.Weight)
+		f.settled(now)
 	}
-	_, known := b.flows[st.Flow]
-	f := b.flow(st.Flow, st.Counter, now)
-	switch {
-	case !b.liftsIdle || f.offers.Len() > 0:
-	case known:
-		f.counter = max(f.counter, b.v)
-	default:
-		f.counter = max(f.counter, b.beginning())
+	n.spendGroups(st.Service, st.Last*st.Weight, now)
+}
+
+// charge adds to a counter what was let go by float, of which the last was so much.
+func (f *flow) charge(charge, last, weight float64) {
+	n := f.in
+	reached := f.counter + charge - last
+	if n.waiting.Len() > 0 {
+		reached = min(reached, n.waiting.Min().rank())
 	}
-	reached := f.counter + st.Delta*b.scale - st.Last*b.scale
-	if b.waiting.Len() > 0 {
-		reached = min(reached, b.waiting.Min().rank())
-	}
-	f.counter += st.Delta * b.scale
-	b.v, b.level = max(b.v, reached), max(b.level, reached)
-	b.follow(st.Delta*b.scale, f.counter, st.Weight)
-	f.settled(now)
+	f.counter += charge
+	n.v, n.level = max(n.v, reached), max(n.level, reached)
+	n.follow(charge, f.counter, weight)
 }
 
 // settled puts the flow in its place after a settlement.
 func (f *flow) settled(now time.Time) {
 	f.moved()
-	if f.offers.Len() > 0 {
+	if f.waits() {
 		return
 	}
 	f.since = now
-	f.idleNode.Remove()
-	f.book.idle.PushBack(&f.idleNode)
+	if f.group == nil {
+		f.idleNode.Remove()
+		f.in.idle.PushBack(&f.idleNode)
+	}
+}
+
+// waits reports whether an offer of the flow stands, or of the group.
+func (f *flow) waits() bool { return f.index > 0 }
+
+// rest notes that nothing of the flow stands any more, or of the group.
+func (f *flow) rest(now time.Time) {
+	n := f.in
+	n.waiting.Remove(f)
+	f.unweigh()
+	f.since = now
+	if f.group == nil {
+		n.idle.PushBack(&f.idleNode)
+	}
+	if n.as != nil && n.waiting.Len() == 0 {
+		n.as.rest(now)
+	}
 }
 
 // moved puts the flow in its place after its counter changed.
 func (f *flow) moved() {
-	if f.offers.Len() > 0 {
-		f.book.waiting.Fix(f)
+	if f.waits() {
+		f.in.waiting.Fix(f)
 	}
 }
 
@@ -262,22 +329,30 @@ func (bd *band) named(policy string) *book {
 	return nil
 }
 
-// first returns the offer that goes next, from the books in turn, or nil.
-func (bd *band) first() (*book, *offer) {
+// first returns the offer that goes next, from the books in turn, and where it is
+// compared; nil if none waits.
+func (bd *band) first() (*node, *offer) {
 	for range bd.books {
-		b := bd.books[bd.next%len(bd.books)]
-		if b.waiting.Len() > 0 {
-			return b, b.waiting.Min().offers.Min()
+		n := &bd.books[bd.next%len(bd.books)].node
+		for n.waiting.Len() > 0 {
+			f := n.waiting.Min()
+			if f.group == nil {
+				return n, f.offers.Min()
+			}
+			n = f.group
 		}
 		bd.next++
 	}
 	return nil, nil
 }
 
-// bookNamed returns the book of that name in the band of that priority, or nil.
-func bookNamed(bands []*band, priority int, policy string) *book {
+// nodeNamed returns the group of that path in the book of that name, or the book's top, or
+// nil.
+func nodeNamed(bands []*band, priority int, policy, group string) *node {
 	if bd := find(bands, priority); bd != nil {
-		return bd.named(policy)
+		if b := bd.named(policy); b != nil {
+			return b.known(group)
+		}
 	}
 	return nil
 }

@@ -10,7 +10,8 @@ import (
 // collect forgets what nobody uses: idle counters, then books and bands that no
 // replica states any more.
 func (l *Ledger) collect(now time.Time) {
-	if now.Sub(l.forgot) >= time.Second {
+	everything := now.Sub(l.forgot) >= time.Second
+	if everything {
 		l.forgot = now
 		l.forgetLimits(now)
 	}
@@ -20,6 +21,12 @@ func (l *Ledger) collect(now time.Time) {
 		}
 		for _, b := range bd.books {
 			b.collect(now, l.cfg.Timings)
+			if everything {
+				b.forgetGroups(now, l.cfg.CounterKeep)
+				for _, f := range b.groups {
+					f.group.collect(now, l.cfg.Timings)
+				}
+			}
 		}
 		before := len(bd.books)
 		bd.books = slices.DeleteFunc(bd.books, (*book).forgettable)
@@ -33,18 +40,23 @@ func (l *Ledger) collect(now time.Time) {
 // collect forgets a few counters that have been idle for long or are too many, the
 // longest idle first: the book's size follows the flows in use lately and never the flows
 // ever seen.
-func (b *book) collect(now time.Time, t store.Timings) {
+func (n *node) collect(now time.Time, t store.Timings) {
 	for range store.ForgottenATurn {
-		f, ok := b.idle.Front()
-		if !ok || b.countsService && now.Sub(f.since) < t.CounterKeep && len(b.flows)-b.waiting.Len() <= t.CountersKept {
+		f, ok := n.idle.Front()
+		if !ok || n.book.countsService && now.Sub(f.since) < t.CounterKeep && len(n.flows)-n.waiting.Len() <= t.CountersKept {
 			return
 		}
 		f.idleNode.Remove()
-		delete(b.flows, f.id)
+		delete(n.flows, f.id)
 	}
 }
 
 // forgettable reports whether the book holds nothing that a replica would miss.
 func (b *book) forgettable() bool {
+	for _, g := range b.groups {
+		if g.known {
+			return false
+		}
+	}
 	return !b.stated && (len(b.flows) == 0 || !b.countsService && b.waiting.Len() == 0)
 }

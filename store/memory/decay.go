@@ -41,9 +41,18 @@ func (b *book) rescale(now time.Time) {
 		return
 	}
 	back := 1 / b.scale
-	for _, f := range b.flows {
+	b.node.rebase(back)
+	for _, f := range b.groups {
+		f.counter *= back
+		f.group.rebase(back)
+	}
+	b.origin, b.scale = b.origin+k, 1
+}
+
+// rebase brings back what is counted in a node.
+func (n *node) rebase(back float64) {
+	for _, f := range n.flows {
 		f.counter *= back
 	}
-	b.v, b.level = b.v*back, b.level*back
-	b.origin, b.scale = b.origin+k, 1
+	n.v, n.level = n.v*back, n.level*back
 }

@@ -34,7 +34,7 @@ func (l *Ledger) roomBeside(bd *band, due bool, held int64) bool {
 
 // serve grants the band's first offer, or lets it go if that may not be.
 func (l *Ledger) serve(bd *band, due bool, now time.Time) {
-	b, o := bd.first()
+	n, o := bd.first()
 	m := l.limits[o.Flow]
 	if m != nil && !m.open(now) {
 		l.remove(o, now)
@@ -44,12 +44,12 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 	ingress := l.replica(o.Ticket.Ingress)
 	o.granted = true
 	if ingress == nil {
-		b.leave(o, now)
+		n.leave(o, now)
 		o.owner.post(store.Dropped, o)
 		return
 	}
 	bd.next++
-	b.serve(o, now)
+	n.serve(o, now)
 	bd.share.Granted(bd.inFlight, due)
 	l.hold(ingress, bd.priority, 1)
 	ingress.held++

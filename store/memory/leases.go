@@ -116,8 +116,8 @@ func (l *Ledger) end(r *replica, now time.Time) {
 	for i := range r.unread {
 		m := &r.unread[i]
 		if m.Kind&store.Granted != 0 {
-			if b := bookNamed(l.bands, m.Priority, m.Policy); b != nil {
-				b.settle(m.Flow, -m.Charge, m.Counter, 0, now)
+			if n := nodeNamed(l.bands, m.Priority, m.Policy, m.Group); n != nil {
+				n.settle(&store.Settlement{Flow: m.Flow, Delta: -m.Charge, Service: -m.Service, Counter: m.Counter}, false, now)
 			}
 		}
 		r.forget(l, m)

@@ -148,6 +148,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	l.replace(r, s, now)
 	l.restrict(r, s, now)
 	l.loads.replace(r, s)
+	l.regroup(r, s, now)
 	l.settle(r, s, now)
 	l.recount(r, s, now)
 	for _, id := range s.Withdrawn {
@@ -160,6 +161,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	l.collect(now)
 	reply := l.answer(r, s, now)
 	l.rooms(reply, s, now)
+	l.groups(reply, r, s)
 	if reply.Loads = reply.Loads[:0]; s.WantLoads {
 		reply.Loads = l.loads.totals(reply.Loads)
 	}

@@ -29,40 +29,40 @@ package memory
 // above V + 3m.
 
 // beginning is the counter of a flow that the book does not know.
-func (b *book) beginning() float64 {
-	if b.waiting.Len() > 0 {
-		return max(b.level, b.waiting.Min().rank())
+func (n *node) beginning() float64 {
+	if n.waiting.Len() > 0 {
+		return max(n.level, n.waiting.Min().rank())
 	}
-	return b.level
+	return n.level
 }
 
 // follow moves the level for what a flow of that weight was charged, which left its
 // counter where it is.
-func (b *book) follow(charge, counter, weight float64) {
-	if counter+charge >= b.level && b.weight > 0 {
-		b.level += charge * weight / max(b.weight, weight)
+func (n *node) follow(charge, counter, weight float64) {
+	if counter+charge >= n.level && n.weight > 0 {
+		n.level += charge * weight / max(n.weight, weight)
 	}
 }
 
 // refund moves the level back for a correction (below zero) of what the level has followed,
 // as far as the flow's counter, and V: newcomers that are charged too much at first begin
 // one behind the other all the same.
-func (b *book) refund(delta, counter, weight float64) {
-	if b.weight > 0 {
-		b.level = min(b.level, max(b.level+delta*weight/max(b.weight, weight), counter, b.v))
+func (n *node) refund(delta, counter, weight float64) {
+	if n.weight > 0 {
+		n.level = min(n.level, max(n.level+delta*weight/max(n.weight, weight), counter, n.v))
 	}
 }
 
 // weigh takes over the weight of a flow that waits, as it was last stated.
 func (f *flow) weigh(weight float64) {
-	f.book.weight += weight - f.weight
+	f.in.weight += weight - f.weight
 	f.weight = weight
 }
 
 // unweigh notes that the flow waits no more.
 func (f *flow) unweigh() {
 	f.weigh(0)
-	if f.book.waiting.Len() == 0 {
-		f.book.weight = 0 // whatever rounding left
+	if f.in.waiting.Len() == 0 {
+		f.in.weight = 0 // whatever rounding left
 	}
 }

@@ -19,7 +19,7 @@ func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
 
 // remove removes a standing offer.
 func (l *Ledger) remove(o *offer, now time.Time) {
-	o.flow.book.leave(o, now)
+	o.flow.in.leave(o, now)
 	delete(l.offers, o.Ticket)
 }
 
@@ -52,7 +52,7 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 			case o.owner != r: // a newer owner's offer replaces the older one's
 				o.owner.post(store.Dropped, o)
 			default:
-				st.Idle = false // it was lifted when it was first offered, if it needed to be
+				st.Idle, st.IdleGroups = false, 0 // it was lifted when it was first offered, if it needed to be
 			}
 			l.remove(o, now)
 		}
@@ -62,7 +62,7 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 		}
 		o := &offer{Offer: st, owner: r, stamp: s.Number}
 		l.offers[o.Ticket] = o
-		b.stand(o, now)
+		b.group(o.Group, now).stand(o, now)
 	}
 	if s.Register || s.Full {
 		l.removeOffers(now, func(o *offer) bool { return o.owner == r && o.stamp != s.Number })

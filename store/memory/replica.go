@@ -45,12 +45,16 @@ type message struct {
 // post leaves a message for the replica.
 func (r *replica) post(kind store.MessageKind, o *offer) {
 	r.sent++
+	n := o.flow.in
 	m := message{Message: store.Message{
-		Number: r.sent, Kind: kind, Ticket: o.Ticket, Priority: o.Priority, Policy: o.flow.book.policy,
+		Number: r.sent, Kind: kind, Ticket: o.Ticket, Priority: o.Priority, Policy: n.book.policy, Group: n.path(),
 		Flow: o.Flow, Charge: o.Charge,
 	}}
-	if kind != store.Dropped && kind != store.AtLimit && o.flow.book.countsService {
-		m.Counter = o.flow.counter / o.flow.book.scale
+	if n.as != nil {
+		m.Service = o.service()
+	}
+	if kind != store.Dropped && kind != store.AtLimit && n.book.countsService {
+		m.Counter = o.flow.counter / n.book.scale
 	}
 	if kind&(store.Taken|store.Dropped|store.AtLimit) != 0 {
 		m.offer = o

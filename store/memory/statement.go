@@ -128,11 +128,11 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 	r.batch = s.Batch
 	for i := range s.Settlements {
 		st := &s.Settlements[i]
-		if b := bookNamed(l.bands, st.Priority, st.Policy); b != nil {
+		if n := nodeNamed(l.bands, st.Priority, st.Policy, st.Group); n != nil {
 			if st.Last > 0 {
-				b.spent(st, now)
+				n.spent(st, now)
 			} else {
-				b.settle(st.Flow, st.Delta, st.Counter, st.Weight, now)
+				n.settle(st, true, now)
 			}
 		}
 		if m := l.limits[st.Flow]; m != nil {
@@ -149,7 +149,7 @@ func (l *Ledger) recount(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Counters {
 		c := &s.Counters[i]
 		if b := l.bookOf(r, c.Priority); b != nil && b.countsService {
-			f := b.flow(c.Flow, c.Value, now)
+			f := b.group(c.Group, now).flow(c.Flow, c.Value, now)
 			if value := c.Value * b.scale; f.counter < value {
 				f.counter = value
 				f.moved()

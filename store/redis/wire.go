@@ -9,11 +9,11 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "af177e75"
+const ledgerFormat = "e3f46c68"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 38+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+3*len(s.Loads)+8*len(s.Settlements)+3*len(s.Counters)+len(s.Withdrawn)+9*len(s.Offers))
+	args := make([]any, 0, 39+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+7*len(s.Groups)+3*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+11*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
@@ -41,6 +41,12 @@ func arguments(c *settings, s *store.Statement) []any {
 		m := &s.Limited[i]
 		args = append(args, escape(m.Flow), m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
 	}
+	args = append(args, len(s.Groups))
+	for i := range s.Groups {
+		m := &s.Groups[i]
+		args = append(args, m.Priority, escape(m.Path), number(m.Weight), flag(m.Known), number(m.Counter),
+			number(m.VirtualTime), number(m.Level))
+	}
 	args = append(args, len(s.Loads))
 	for i := range s.Loads {
 		m := &s.Loads[i]
@@ -49,13 +55,13 @@ func arguments(c *settings, s *store.Statement) []any {
 	args = append(args, len(s.Settlements))
 	for i := range s.Settlements {
 		m := &s.Settlements[i]
-		args = append(args, escape(m.Flow), m.Priority, escape(m.Policy), number(m.Delta), number(m.Counter),
-			number(m.Tokens), number(m.Weight), number(m.Last))
+		args = append(args, escape(m.Flow), m.Priority, escape(m.Policy), escape(m.Group), number(m.Service),
+			number(m.Delta), number(m.Counter), number(m.Tokens), number(m.Weight), number(m.Last))
 	}
 	args = append(args, len(s.Counters))
 	for i := range s.Counters {
 		m := &s.Counters[i]
-		args = append(args, escape(m.Flow), m.Priority, number(m.Value))
+		args = append(args, escape(m.Flow), m.Priority, escape(m.Group), number(m.Value))
 	}
 	args = append(args, len(s.Withdrawn))
 	for i := range s.Withdrawn {
@@ -65,7 +71,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	for i := range s.Offers {
 		m := &s.Offers[i]
 		args = append(args, ticketKey(m.Ticket), escape(m.Flow), m.Priority, number(m.Rank), number(m.Charge),
-			number(m.Weight), scoreKey(m.Score), flag(m.Idle), number(m.Tokens))
+			number(m.Weight), scoreKey(m.Score), flag(m.Idle), number(m.Tokens), escape(m.Group), m.IdleGroups)
 	}
 	return args
 }
@@ -81,7 +87,7 @@ func sheddableRecord(m *store.Sheddable) string {
 
 func (r *reader) message(record string) (m store.Message) {
 	f := strings.Split(record, "\x1f")
-	if len(f) != 10 {
+	if len(f) != 12 {
 		r.fail("message", record)
 		return m
 	}
@@ -90,11 +96,13 @@ func (r *reader) message(record string) (m store.Message) {
 	m.Ticket = r.ticket("ticket", f[2])
 	m.Priority = int(r.integer("priority", f[3]))
 	m.Policy = r.name("policy", f[4])
-	m.Flow = r.name("flow", f[5])
-	m.Charge = r.number("charge", f[6])
-	m.Counter = r.number("counter", f[7])
-	m.Endpoint = r.name("endpoint", f[8])
-	m.EndpointInFlight = r.integer("load", f[9])
+	m.Group = r.name("group", f[5])
+	m.Flow = r.name("flow", f[6])
+	m.Charge = r.number("charge", f[7])
+	m.Service = r.number("service", f[8])
+	m.Counter = r.number("counter", f[9])
+	m.Endpoint = r.name("endpoint", f[10])
+	m.EndpointInFlight = r.integer("load", f[11])
 	return m
 }
 
@@ -112,7 +120,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 20 {
+	if len(v) != 21 {
 		r.fail("reply", v)
 		return m
 	}
@@ -146,17 +154,33 @@ func (r *reader) reply(v []any) (m reply) {
 			Below:       r.number("below", f[11]),
 		})
 	}
-	m.Lowest = int(r.integer("lowest", v[10]))
-	m.Float = r.integer("float", v[11])
-	m.FloatLimit = r.integer("float limit", v[12])
-	m.FloatShare = r.integer("float share", v[13])
-	for _, item := range r.list("messages", v[14]) {
+	for _, item := range r.list("groups", v[10]) {
+		f := r.list("groups", item)
+		if len(f) != 7 {
+			r.fail("groups", item)
+			break
+		}
+		m.Groups = append(m.Groups, store.Group{
+			Priority:    int(r.integer("priority", f[0])),
+			Path:        r.name("path", f[1]),
+			Weight:      r.number("share", f[2]),
+			Known:       r.flag("known", f[3]),
+			Counter:     r.number("counter", f[4]),
+			VirtualTime: r.number("v", f[5]),
+			Level:       r.number("level", f[6]),
+		})
+	}
+	m.Lowest = int(r.integer("lowest", v[11]))
+	m.Float = r.integer("float", v[12])
+	m.FloatLimit = r.integer("float limit", v[13])
+	m.FloatShare = r.integer("float share", v[14])
+	for _, item := range r.list("messages", v[15]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[15]) {
+	for _, item := range r.list("revoke", v[16]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[16]) {
+	for _, item := range r.list("rooms", v[17]) {
 		f := r.list("rooms", item)
 		if len(f) != 3 {
 			r.fail("rooms", item)
@@ -168,9 +192,9 @@ func (r *reader) reply(v []any) (m reply) {
 			Tokens:   r.number("tokens", f[2]),
 		})
 	}
-	m.loads = r.pairs("loads", v[17])
-	m.tokens = r.pairs("tokens", v[18])
-	for _, item := range r.list("lost", v[19]) {
+	m.loads = r.pairs("loads", v[18])
+	m.tokens = r.pairs("tokens", v[19])
+	for _, item := range r.list("lost", v[20]) {
 		f := r.list("lost", item)
 		if len(f) != 3 {
 			r.fail("lost", item)

@@ -42,6 +42,9 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 // weights are what the flows of a history weigh; 0 is stated of the others.
 var weights = map[string]float64{"a": 2, "b": 0.5, "c%": 3}
 
+// groups are those that a history's flows are in, which are also in none.
+var groups = []string{"x", "x/y", "x/y%", "z"}
+
 type history struct {
 	t       *rapid.T
 	clock   *Clock
@@ -110,6 +113,7 @@ func normal(r *store.Reply) *store.Reply {
 	c.Revoke = append([]uint64{}, r.Revoke...)
 	c.Bands = append([]store.BandTotal{}, r.Bands...)
 	c.Loads = append([]store.Load{}, r.Loads...)
+	c.Groups = append([]store.Group{}, r.Groups...)
 	c.Lost = append([]store.Lost{}, r.Lost...)
 	return &c
 }
@@ -146,6 +150,7 @@ func (m *member) draw(h *history) *store.Statement {
 	}
 	s.WantFloat = s.Float + int64(rapid.IntRange(0, 3).Draw(t, "float wanted"))
 	m.drawLoads(s, t)
+	m.drawGroups(s, t)
 	m.number++
 	s.Number = m.number
 	if m.register || m.full {
@@ -164,6 +169,9 @@ func (m *member) draw(h *history) *store.Statement {
 			Rank:     float64(rapid.IntRange(0, 8).Draw(t, "rank")), Charge: float64(rapid.IntRange(1, 3).Draw(t, "charge")) / 3,
 			Score: float64(rapid.IntRange(-3, 30).Draw(t, "score")), Idle: rapid.Bool().Draw(t, "idle"),
 			Tokens: float64(rapid.SampledFrom([]int{0, 0, 1, 45}).Draw(t, "tokens")) / 3,
+		}
+		if rapid.Bool().Draw(t, "in a group") {
+			o.Group, o.IdleGroups = rapid.SampledFrom(groups).Draw(t, "group"), rapid.IntRange(0, 2).Draw(t, "idle groups")
 		}
 		o.Weight = weights[o.Flow]
 		if len(m.order) > 0 && rapid.IntRange(0, 9).Draw(t, "moved") == 0 { // another owner's ticket
@@ -201,12 +209,18 @@ func (m *member) draw(h *history) *store.Statement {
 			Tokens: float64(rapid.IntRange(-40, 40).Draw(t, "settled tokens")) / 3,
 			Weight: float64(rapid.IntRange(0, 2).Draw(t, "settled for a weight")),
 			Last:   float64(rapid.IntRange(0, 2).Draw(t, "by float")),
+			Group:  rapid.SampledFrom(append(groups, "", "unknown")).Draw(t, "settled in"), Service: float64(rapid.IntRange(-2, 4).Draw(t, "service")),
 		}}
+		if st := &s.Settlements[0]; st.Last > 0 {
+			st.Service = max(0, st.Service) // what went is not taken back so
+		}
 	}
 	if s.Register && rapid.Bool().Draw(t, "remembers") {
 		s.Bands[1].Owed = float64(rapid.IntRange(-3, 9).Draw(t, "owed"))
 		s.Bands[1].VirtualTime, s.Bands[1].Level = float64(rapid.IntRange(0, 5).Draw(t, "V")), float64(rapid.IntRange(0, 5).Draw(t, "level"))
-		s.Counters = []store.Counter{{Flow: "a", Priority: 0, Value: float64(rapid.IntRange(0, 9).Draw(t, "told"))}}
+		s.Counters = []store.Counter{{
+			Flow: "a", Priority: 0, Value: float64(rapid.IntRange(0, 9).Draw(t, "told")), Group: rapid.SampledFrom([]string{"", "x"}).Draw(t, "told in"),
+		}}
 	}
 	if rapid.IntRange(0, 19).Draw(t, "suspects") == 0 {
 		s.Dead = []string{"r2"}
@@ -228,6 +242,23 @@ func (m *member) draw(h *history) *store.Statement {
 func (m *member) drawGuarantees(t *rapid.T) {
 	for i := range m.bands {
 		m.bands[i].Guaranteed = rapid.SampledFrom([]float64{0, 0, 0.16, 1, 1.5}).Draw(t, "guaranteed")
+	}
+}
+
+// drawGroups makes up what the member states of groups.
+func (m *member) drawGroups(s *store.Statement, t *rapid.T) {
+	for _, path := range groups {
+		if !rapid.Bool().Draw(t, "states the group") {
+			continue
+		}
+		g := store.Group{
+			Priority: rapid.SampledFrom([]int{5, 0, -1}).Draw(t, "at"), Path: path, Weight: rapid.SampledFrom([]float64{0, 1, 2, 0.5}).Draw(t, "group's weight"),
+		}
+		if s.Register {
+			g.Known, g.Counter = rapid.Bool().Draw(t, "known"), float64(rapid.IntRange(0, 9).Draw(t, "served"))
+			g.VirtualTime, g.Level = float64(rapid.IntRange(0, 5).Draw(t, "V in it")), float64(rapid.IntRange(0, 5).Draw(t, "level in it"))
+		}
+		s.Groups = append(s.Groups, g)
 	}
 }
 

@@ -161,7 +161,7 @@ func (f *fleet) checkFairness() {
 	gap, a, b := f.gap()
 	f.gapSeen = max(f.gapSeen, gap)
 	if gap > f.gapBound()+1e-6 { // sums of thirds are not exact
-		f.fail("fairness and continuity", "flow %v is %.1f requests ahead of flow %v", a, gap, b)
+		f.fail("fairness and continuity", "%v is %.1f requests ahead of %v", a, gap, b)
 	}
 }
 
@@ -224,41 +224,6 @@ func (f *fleet) lackBound(priority int) float64 {
 		bound += 2 * (1 + slots) * peerTimeout.Seconds()
 	}
 	return bound
-}
-
-// gap is the largest difference of service between two backlogged flows of a
-// band since the last disturbance.
-func (f *fleet) gap() (gap float64, most, least policies.FlowKey) {
-	type extreme struct {
-		most, least policies.FlowKey
-		high, low   float64
-		known       bool
-	}
-	bands := make(map[int]*extreme)
-	for i := range f.cfg.Flows {
-		flow := &f.cfg.Flows[i]
-		if flow.Light {
-			continue
-		}
-		key := policies.FlowKey{ID: flow.ID, Priority: flow.Priority}
-		got := f.service[key]
-		e := bands[flow.Priority]
-		if e == nil {
-			e = &extreme{}
-			bands[flow.Priority] = e
-		}
-		if !e.known || got > e.high {
-			e.high, e.most = got, key
-		}
-		if !e.known || got < e.low {
-			e.low, e.least = got, key
-		}
-		e.known = true
-		if e.high-e.low > gap {
-			gap, most, least = e.high-e.low, e.most, e.least
-		}
-	}
-	return gap, most, least
 }
 
 // gapBound is one maximal charge of each of the two flows, and the grants that may be on
@@ -348,16 +313,12 @@ func (f *fleet) checkWaits() {
 // longestWait is twice the time until a request's turn comes when it is the last
 // of its flow's, and some more.
 func (c *Config) longestWait() (longest time.Duration) {
-	var weights float64
-	for i := range c.Flows {
-		weights += c.Flows[i].Weight
-	}
 	rest := 1.0
 	for _, part := range c.Guaranteed {
 		rest -= part
 	}
 	for i := range c.Flows {
-		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) * weights / c.Flows[i].Weight / rest
+		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) / c.part(&c.Flows[i]) / rest
 		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service)))
 	}
 	if c.Drift { // a replica learns of its clock's error from the ledger's first answer

@@ -33,6 +33,9 @@ type Config struct {
 	Flows []Flow
 	// Guaranteed is what priorities are guaranteed of the pool while their requests wait.
 	Guaranteed map[int]float64
+	// Groups has the weights of groups that share a band, by their paths; a group comes with
+	// those that it is in. Where there are any, all flows are in one.
+	Groups map[string]float64
 	// Faults happen once each, at times that the seed draws.
 	Faults []Fault
 	// Loss is the chance that a turn's request, its reply or a wake-up is lost,
@@ -66,6 +69,7 @@ type Ledger interface {
 // Flow is one tenant's traffic.
 type Flow struct {
 	ID       string
+	Group    string // the path of its group, where there are groups
 	Priority int
 	Weight   float64
 	Clients  int // that keep a request going, at each of its replicas
@@ -107,7 +111,8 @@ type fleet struct {
 	before     int64 // requests in flight when that began
 	dead       int   // replicas that are down or paused
 	light      map[policies.FlowKey]bool
-	longest    time.Duration // that a request may wait
+	backlogs   map[class]bool // the classes that always wait
+	longest    time.Duration  // that a request may wait
 	faulty     time.Time
 	disturbed  time.Time
 	rolledBack time.Time
@@ -116,7 +121,7 @@ type fleet struct {
 	flights map[policies.TicketID]flight // at the model servers
 	unknown map[policies.TicketID]bool   // those that a wiped ledger has not been told of
 	decided map[policies.TicketID]core.Outcome
-	service map[policies.FlowKey]float64 // grants for their weight
+	service map[class]float64 // grants for their weight
 	failed  error
 
 	fresh int                          // ids that were made up
@@ -180,7 +185,7 @@ func Run(cfg Config) (*Result, error) {
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
 		holders: make(map[string]uint64), flights: make(map[policies.TicketID]flight), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
-		service: make(map[policies.FlowKey]float64), lacked: make(map[int]float64), longest: cfg.longestWait(),
+		service: make(map[class]float64), lacked: make(map[int]float64), longest: cfg.longestWait(),
 	}
 	f.ledger = f.newLedger()
 	for i := range cfg.Replicas {
@@ -194,6 +199,7 @@ func Run(cfg Config) (*Result, error) {
 	for _, n := range f.nodes {
 		n.start()
 	}
+	f.backlogs = cfg.backlogged()
 	f.light = make(map[policies.FlowKey]bool)
 	for _, flow := range cfg.Flows {
 		f.light[policies.FlowKey{ID: flow.ID, Priority: flow.Priority}] = flow.Light && !flow.Tide
@@ -301,9 +307,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 	}
 	f.flights[id] = flight{n.place(id.Seq, d.Endpoint), key.Priority, f.now}
 	f.shared(&flow, key)
-	if !flow.Light {
-		f.service[key] += 1 / flow.Weight
-	}
+	f.serve(&flow, key)
 	f.after(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5), "", func() {
 		if _, running := f.flights[id]; !running {
 			return // its replica died, and with it its connection

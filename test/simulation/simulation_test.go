@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -60,7 +61,19 @@ func draw(seed uint64) Config {
 		low.Light, low.Tide = calm, calm // else it is never calm
 		cfg.Flows = append(cfg.Flows, low)
 	}
+	cfg.group(rand.New(rand.NewPCG(seed, 2)))
 	return cfg
+}
+
+// group puts the flows of every third fleet into groups.
+func (c *Config) group(rng *rand.Rand) {
+	if rng.IntN(3) > 0 {
+		return
+	}
+	c.Groups = map[string]float64{"a": float64(1 + rng.IntN(3)), "a/x": 1, "a/y": float64(1 + rng.IntN(2)), "b": 1, shard.Others: 1}
+	for i := range c.Flows {
+		c.Flows[i].Group = []string{"a/x", "a/y", "b", shard.Others}[rng.IntN(4)]
+	}
 }
 
 // calm gives the fleet more than its flows need, but for every other second.
@@ -282,6 +295,13 @@ func TestInvariantsCanBreak(t *testing.T) {
 				}
 			}
 		}}, nil, 0},
+		{"fairness", Break{Statement: func(s *store.Statement) { // a group is charged for half of its requests
+			for i := range s.Groups {
+				if s.Groups[i].Path == "two" {
+					s.Groups[i].Weight = 2
+				}
+			}
+		}}, nil, 0},
 		{"priority", Break{Request: func(q *core.Request) { // the highest goes last
 			q.Flow.Priority = -q.Flow.Priority
 		}}, nil, 0},
@@ -328,6 +348,11 @@ func TestInvariantsCanBreak(t *testing.T) {
 			if tc.invariant == "guarantee" {
 				cfg.Guaranteed = map[int]float64{-1: 0.3}
 				cfg.Flows = append(cfg.Flows, Flow{ID: "low", Priority: -1, Weight: 1, Clients: 8, Replicas: []int{0, 2}})
+			}
+			if tc.invariant == "fairness" {
+				cfg.Groups = map[string]float64{"one": 1, "two": 1, shard.Others: 1}
+				cfg.Flows = slices.Clone(cfg.Flows)
+				cfg.Flows[0].Group, cfg.Flows[1].Group, cfg.Flows[2].Group = "one", "two", shard.Others
 			}
 			if tc.invariant == "spread" {
 				cfg.Limit = 12 // so that a few requests make no difference

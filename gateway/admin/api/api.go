@@ -165,8 +165,10 @@ type Flow struct {
 	ID       string  `json:"id"`
 	Priority int     `json:"priority"`
 	Weight   float64 `json:"weight"`
-	Queued   int64   `json:"queued"`
-	InFlight int64   `json:"in_flight"`
+	// Group is the path of the group that it is in; empty where there are none.
+	Group    string `json:"group,omitempty"`
+	Queued   int64  `json:"queued"`
+	InFlight int64  `json:"in_flight"`
 	// OldestMS is how long the one that goes next has waited.
 	OldestMS       int64 `json:"oldest_ms"`
 	ServedRequests int64 `json:"served_requests"`

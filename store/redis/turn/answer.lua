@@ -12,6 +12,7 @@ for i, st in ipairs(stated.limited) do -- what these flows may still take
     tokens = m.per_minute > 0 and left_of(m) or 1,
   }
 end
+for i, st in ipairs(stated.groups) do reply.groups[i] = groups.standing(st) end
 if stated.wants_loads then
   reply.loads = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
   reply.tokens = call('HGETALL', TOKENS)
@@ -26,7 +27,7 @@ if stated.wants_holders then
   end
 end
 if recount or stated.number % 16 == 1 then
-  for _, book in pairs(books) do
+  for _, book in ipairs(groups.all()) do
     for _, key in ipairs({ book.count, book.wait, book.idle }) do expire(key) end
   end
   for _, key in ipairs({ root, base, LEASES, REPLICAS, LOST, BOOKS, BANDS, OFFERS, own_key(my_id), messages_key(my_id) }) do expire(key) end

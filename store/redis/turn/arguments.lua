@@ -38,6 +38,7 @@ local stated = {
   ended = {},
   bands = {},
   limited = {},
+  groups = {},
   loads = {},
   settlements = {},
   counters = {},
@@ -85,6 +86,19 @@ do
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
+    stated.groups[i] = {
+      priority = tonumber(ARGV[at + 1]),
+      path = ARGV[at + 2],
+      share = tonumber(ARGV[at + 3]),
+      known = ARGV[at + 4] == '1',
+      counter = tonumber(ARGV[at + 5]),
+      v = tonumber(ARGV[at + 6]),
+      level = tonumber(ARGV[at + 7]),
+    }
+    at = at + 7
+  end
+  at = at + 1
+  for i = 1, tonumber(ARGV[at]) do
     stated.loads[i] = {
       endpoint = ARGV[at + 1],
       in_flight = tonumber(ARGV[at + 2]),
@@ -98,22 +112,25 @@ do
       flow = ARGV[at + 1],
       priority = tonumber(ARGV[at + 2]),
       policy = ARGV[at + 3],
-      delta = tonumber(ARGV[at + 4]),
-      counter = tonumber(ARGV[at + 5]),
-      tokens = tonumber(ARGV[at + 6]),
-      weight = tonumber(ARGV[at + 7]),
-      last = tonumber(ARGV[at + 8]),
+      group = ARGV[at + 4],
+      service = tonumber(ARGV[at + 5]),
+      delta = tonumber(ARGV[at + 6]),
+      counter = tonumber(ARGV[at + 7]),
+      tokens = tonumber(ARGV[at + 8]),
+      weight = tonumber(ARGV[at + 9]),
+      last = tonumber(ARGV[at + 10]),
     }
-    at = at + 8
+    at = at + 10
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
     stated.counters[i] = {
       flow = ARGV[at + 1],
       priority = tonumber(ARGV[at + 2]),
-      value = tonumber(ARGV[at + 3]),
+      group = ARGV[at + 3],
+      value = tonumber(ARGV[at + 4]),
     }
-    at = at + 3
+    at = at + 4
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
@@ -132,7 +149,9 @@ do
       score = ARGV[at + 7],
       idle = ARGV[at + 8] == '1',
       tokens = ARGV[at + 9],
+      group = ARGV[at + 10],
+      idle_groups = tonumber(ARGV[at + 11]),
     }
-    at = at + 9
+    at = at + 11
   end
 end

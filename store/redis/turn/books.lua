@@ -1,17 +1,21 @@
 -- Books: flows, counters, offers.
 
 local books = {} -- by name
+local groups = {} -- what is done with groups in them; see groups.lua
 local bands = {} -- by priority, as text: the names of its books, and which is next
 
 local function book_name(priority, policy) return priority .. ':' .. #policy .. ':' .. policy end
 
--- What a turn keeps of a book beside its record.
+-- The book of that name, or the group in one.
+local function book_at(name) return books[name] or groups.node(name) end
+
+-- What a turn keeps of a book, or of a group in one, beside its record.
 local function lay_out(name, book)
-  book.wait, book.idle, book.count = wait_key(name), idle_key(name), count_key(name)
+  book.name, book.wait, book.idle, book.count = name, wait_key(name), idle_key(name), count_key(name)
   book.flow = flow_keys(name)
   book.counters = {} -- those read or written so far; false where there is none
   book.unsaved = {}  -- flow -> counter, those of them to be written
-  rescale(book)
+  if not book.parent then rescale(book) end
   if book.counts and math.max(math.abs(book.v), math.abs(book.level)) > MOST * book.scale then damaged('book', name) end
 end
 
@@ -36,11 +40,23 @@ if unlisted ~= 0 then damaged('bands', unlisted) end
 local function save_band(key)
   call('HSET', BANDS, key, write_band({ next_book = bands[key].next_book, books = concat(bands[key].books, ITEM) }))
 end
-local function save_book(name) call('HSET', BOOKS, name, write_book(books[name])) end
+-- Put the sentinels into a book's keys. It returns how many were not there.
+local function hold(book)
+  return call('ZADD', book.wait, '+inf', SENTINEL) + call('ZADD', book.idle, '+inf', SENTINEL) +
+    call('HSET', book.count, SENTINEL, book.parent and write_group(book) or '0')
+end
+
+local function save_book(book)
+  if book.parent then
+    call('HSET', book.count, SENTINEL, write_group(book))
+  else
+    call('HSET', BOOKS, book.name, write_book(book))
+  end
+end
 
 -- Write what changed in the books.
 local function save_books()
-  for name, book in pairs(books) do
+  for _, book in ipairs(groups.all()) do
     local counters = {}
     for flow, counter in pairs(book.unsaved) do
       insert(counters, flow)
@@ -48,14 +64,9 @@ local function save_books()
     end
     call_many('HSET', book.count, counters)
     book.unsaved = {}
-    if book.moved then save_book(name) end
+    if book.moved then save_book(book) end
     book.moved = false
   end
-end
-
--- Put the sentinels into a book's keys. It returns how many were not there.
-local function hold(book)
-  return call('ZADD', book.wait, '+inf', SENTINEL) + call('ZADD', book.idle, '+inf', SENTINEL) + call('HSET', book.count, SENTINEL, '0')
 end
 
 -- Make the book of that name if there is none, as the replica states it.
@@ -66,7 +77,7 @@ local function open_book(name, priority, st)
     v = 0, level = 0, weight = 0, counts = st.counts, lifts = st.lifts, priority = priority, policy = st.policy, half_life = st.half_life, origin = 0,
   }
   lay_out(name, books[name])
-  save_book(name)
+  save_book(books[name])
   hold(books[name])
   bands[key] = bands[key] or { next_book = 0, books = {} }
   insert(bands[key].books, name)
@@ -118,42 +129,54 @@ local function move(book, flow, counter)
   return true
 end
 
--- Bring a book's counters back once its scale has grown large.
-local function rebase(book)
-  local back = 1 / book.scale
+-- Bring the counters of a book back, or of a group in one, once its scale has grown large.
+local function rebase(book, back)
   local counts = call('HGETALL', book.count)
   for i = 1, #counts, 2 do
     if counts[i] ~= SENTINEL then
       local counter = tonumber(counts[i + 1]) * back
       set_counter(book, counts[i], counter)
-      move(book, counts[i], counter)
+      local group = groups.inside(book, counts[i])
+      if group then groups.place(group, counter) else move(book, counts[i], counter) end
     end
   end
-  book.v, book.level, book.origin, book.moved = book.v * back, book.level * back, book.origin + book.steps, true
-  rescale(book)
+  for _, group in ipairs(groups.list(book)) do rebase(group, back) end
+  book.v, book.level, book.moved = book.v * back, book.level * back, true
 end
-for _, book in pairs(books) do
-  if book.half_life > 0 and book.steps >= REBASE_AFTER then rebase(book) end
+function groups.rebase_all()
+  for _, book in pairs(books) do
+    if book.half_life > 0 and book.steps >= REBASE_AFTER then
+      rebase(book, 1 / book.scale)
+      book.origin = book.origin + book.steps
+      rescale(book)
+      groups.rescale()
+    end
+  end
 end
 
 -- Take an offer away from its book.
 local function leave_book(offer, member)
   call('ZREM', wait_key(offer.book), member)
-  local book = books[offer.book]
-  if not (book and book.counts) then return end
-  call('ZREM', book.flow .. offer.flow, member)
-  local counter = counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale
-  if not move(book, offer.flow, counter) then
-    weigh(book, -offer.weight)
-    mark_idle(book, offer.flow)
+  local book = book_at(offer.book)
+  if not book then return end
+  if book.counts then
+    call('ZREM', book.flow .. offer.flow, member)
+    local counter = counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale
+    if not move(book, offer.flow, counter) then
+      weigh(book, -offer.weight)
+      mark_idle(book, offer.flow)
+    end
   end
+  if groups.is_empty(book) then groups.rest(book) end
 end
 
 -- Put an offer before its book.
 local function stand(offer, member, idle)
-  local book = books[offer.book]
+  local book = book_at(offer.book)
+  local began = groups.is_empty(book)
   if not book.counts then
     call('ZADD', book.wait, offer.rank, member)
+    if began then groups.begin(book, offer.idle_groups) end
     return
   end
   local key = book.flow .. offer.flow
@@ -177,6 +200,7 @@ local function stand(offer, member, idle)
     call('ZREM', book.wait, head)
   end
   call('ZADD', book.wait, exact(counter), member)
+  if began then groups.begin(book, offer.idle_groups) end
 end
 
 -- Put a flow in its place after a settlement.
@@ -187,36 +211,36 @@ local function settled(book, flow, counter)
   end
 end
 
--- Add delta to the counter of a flow of that weight; one that was collected starts from
--- what the settled grant left. Without a weight the level stays where it is.
-local function settle(name, flow, delta, counter, weight)
-  local book = books[name]
-  if not (book and book.counts) then return end
-  local moved = delta * book.scale
-  local value = (counter_of(book, flow) or counter * book.scale) + moved
-  set_counter(book, flow, value)
-  if weight > 0 and moved > 0 then
-    follow(book, moved, value, weight)
-  elseif weight > 0 then
-    refund(book, moved, value, weight)
+-- Correct what a flow was charged; one that was collected starts from what the settled
+-- grant left. If it follows, the level moves with it.
+local function settle(name, st, follows)
+  local book = book_at(name)
+  if not book then return end
+  follows = follows and st.weight > 0
+  if book.counts then
+    local moved = st.delta * book.scale
+    local value = (counter_of(book, st.flow) or st.counter * book.scale) + moved
+    set_counter(book, st.flow, value)
+    if follows then correct(book, moved, value, st.weight) end
+    settled(book, st.flow, value)
   end
-  settled(book, flow, value)
+  groups.settle(book, st.service, follows)
 end
 
 -- Charge a flow for what was let go by float, as if it had been granted; but V passes no
 -- flow that waits, since that was not asked.
 local function spent(name, st)
-  local book = books[name]
-  if not (book and book.counts) then return end
-  local before = counter_of(book, st.flow)
-  local value = before or st.counter * book.scale
-  if book.lifts and not head_of(book, st.flow) then value = math.max(value, before and book.v or beginning(book)) end
-  value = value + st.delta * book.scale
-  local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
-  local reached = value - st.last * book.scale
-  if lowest[1] and lowest[1] ~= SENTINEL then reached = math.min(reached, score_of(lowest[2])) end
-  book.v, book.level, book.moved = math.max(book.v, reached), math.max(book.level, reached), true
-  set_counter(book, st.flow, value)
-  follow(book, st.delta * book.scale, value, st.weight)
-  settled(book, st.flow, value)
+  local book = book_at(name)
+  if not book then return end
+  if book.counts then
+    local before = counter_of(book, st.flow)
+    local value = before or st.counter * book.scale
+    if book.lifts and not head_of(book, st.flow) then value = math.max(value, before and book.v or beginning(book)) end
+    value = value + st.delta * book.scale
+    set_counter(book, st.flow, value)
+    reach(book, value - st.last * book.scale)
+    follow(book, st.delta * book.scale, value, st.weight)
+    settled(book, st.flow, value)
+  end
+  groups.spend(book, st.service, st.last * st.weight)
 end

@@ -10,6 +10,7 @@
 --   state      what is loaded, totals         collect    forgetting
 --   decay      service that counts less       revoke     eviction
 --   books      flows and counters             float      permits that replicas spend by themselves
+--   groups     groups of flows
 --   shares     which band goes next           answer     the reply
 --                                             mend       what is done about damage
 --

@@ -7,14 +7,18 @@ local FORGOTTEN = '512' -- counters at most, every eighth turn: 64 a turn
 -- Forget a few counters that have been idle for long or are too many, the longest idle
 -- first.
 save_books()
-for _, book in pairs(books) do
-  if book.counts and (recount or stated.number % 8 == 0) then
+for _, book in ipairs(groups.all()) do
+  if recount or stated.number % 8 == 0 then
     local gone = call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', FORGOTTEN)
     local over = call('ZCARD', book.idle) - 1 - settings.counters_kept
     if #gone == 0 and over > 0 then
       gone = call('ZRANGE', book.idle, '0', exact(math.min(over, tonumber(FORGOTTEN)) - 1))
     end
-    for _, flow in ipairs(gone) do forget_counter(book, flow) end
+    for _, flow in ipairs(gone) do
+      forget_counter(book, flow)
+      local group = groups.inside(book, flow)
+      if group then groups.forget(group) end
+    end
     if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
   end
 end
@@ -23,6 +27,7 @@ end
 local function weigh_anew(book)
   local first, sum = {}, 0
   for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
+    if groups.inside(book, member) then return end -- what groups weigh is known exactly
     if member ~= SENTINEL then insert(first, string.sub(member, 17)) end
   end
   look_at_offers(first)
@@ -44,6 +49,7 @@ if recount then
       if hold(book) > 0 then damaged('book', name) end -- a key of it was lost
       if book.counts then weigh_anew(book) end
     elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
+      for _, group in ipairs(groups.list(book)) do groups.forget(group) end
       books[name] = nil
       call('DEL', book.count, book.wait, book.idle)
       call('HDEL', BOOKS, name)

@@ -22,7 +22,7 @@ local function serve(band, name, member, due)
     return
   end
   band.next_book = band.next_book + 1
-  local book, rank, counter = books[name], tonumber(offer.rank), nil
+  local book, rank, counter = book_at(name), tonumber(offer.rank), nil
   if book.counts then
     rank = counter_of(book, offer.flow) or rank * book.scale
     local charge = tonumber(offer.charge) * book.scale
@@ -32,6 +32,7 @@ local function serve(band, name, member, due)
     follow(book, charge, counter, offer.weight)
   end
   if rank > book.v then book.v, book.moved = rank, true end
+  groups.serve(book, groups.service(book, offer))
   if limit then
     hold_limited(offer.flow, 1)
     spend(limit, tonumber(offer.tokens))

@@ -11,7 +11,8 @@ local function end_lease(r)
   local unread = messages_to(r)
   for _, m in ipairs(unread) do
     if is_grant(m.kind) then
-      settle(book_name(exact(m.priority), m.policy), m.flow, -tonumber(m.charge), m.counter, 0)
+      local back = { flow = m.flow, delta = -tonumber(m.charge), service = -m.service, counter = m.counter, weight = 0 }
+      settle(groups.name(book_name(exact(m.priority), m.policy), m.group), back, false)
     end
   end
   forget(r, unread)
@@ -89,14 +90,7 @@ local function begin()
   if fleet.recovering then expected = math.max(expected, fleet.expected) end
   lose_all(call('HKEYS', REPLICAS), settings.recovery)
   save_books()
-  for _, book in pairs(books) do
-    for _, flow in ipairs(call('HKEYS', book.count)) do
-      if flow ~= SENTINEL and call('DEL', book.flow .. flow) == 1 then mark_idle(book, flow) end
-    end
-    call('DEL', book.wait)
-    hold(book)
-    book.weight, book.moved = 0, true
-  end
+  for _, book in pairs(books) do groups.clear(book) end
   call('DEL', LEASES, REPLICAS, OFFERS)
   offers, moved_offers, went = {}, {}, {}
   fleet.generation = math.max(fleet.generation + 1, now)

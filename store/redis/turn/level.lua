@@ -24,6 +24,18 @@ local function refund(book, delta, counter, weight)
   if back < book.level then book.level, book.moved = back, true end
 end
 
+-- Move the level for a correction.
+local function correct(book, moved, value, weight)
+  if moved > 0 then follow(book, moved, value, weight) else refund(book, moved, value, weight) end
+end
+
+-- Have V and the level reach so far, but V passes no flow that waits.
+local function reach(book, reached)
+  local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
+  if lowest[1] and lowest[1] ~= SENTINEL then reached = math.min(reached, score_of(lowest[2])) end
+  book.v, book.level, book.moved = math.max(book.v, reached), math.max(book.level, reached), true
+end
+
 -- Count a flow's weight among those that wait, or no more. What rounding leaves, and a
 -- weight that changed meanwhile, are put right once a second; see collect.
 local function weigh(book, weight) book.weight, book.moved = book.weight + weight, true end

@@ -8,9 +8,9 @@ local function write_offer(r)
   return concat({ r.book, r.flow, r.rank, r.charge, exact(r.weight), r.score, r.owner, r.tokens,
     flag(r.granted) }, FIELD)
 end
-local OFFER_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_offer(s)
-  local book, flow, rank, charge, weight, score, owner, tokens, granted = match(s, OFFER_RECORD)
+  local book, flow, rank, charge, weight, score, owner, tokens, granted =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   weight =
     tonumber(weight)
   if not (is_finite(tonumber(rank)) and is_finite(tonumber(charge)) and weight and weight > -MOST and
@@ -26,10 +26,10 @@ local function write_replica(r)
     exact(r.read), exact(r.unread), r.granted, exact(r.float), exact(r.want_float), flag(r.lent), r.dead,
     r.bands, exact(r.revoking), r.sheddable, exact(r.longest) }, FIELD)
 end
-local REPLICA_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_replica(s)
   local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, dead,
-    bands, revoking, sheddable, longest = match(s, REPLICA_RECORD)
+    bands, revoking, sheddable, longest =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   registered, last, batch, sent, read, unread, float, want_float, revoking, longest =
     tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
       tonumber(float), tonumber(want_float), tonumber(revoking), tonumber(longest)
@@ -50,9 +50,9 @@ end
 local function write_lost(r)
   return concat({ r.incarnation, exact(r.held), exact(r.ends), exact(r.batch) }, FIELD)
 end
-local LOST_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_lost(s)
-  local incarnation, held, ends, batch = match(s, LOST_RECORD)
+  local incarnation, held, ends, batch =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   held, ends, batch =
     tonumber(held), tonumber(ends), tonumber(batch)
   if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and held and held >= 0 and
@@ -66,9 +66,9 @@ local function write_total(r)
   return concat({ exact(r.priority), r.book, exact(r.limit), exact(r.guaranteed), exact(r.in_flight),
     exact(r.queued), exact(r.bytes), exact(r.largest) }, PART)
 end
-local TOTAL_RECORD = '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$'
 local function read_total(s)
-  local priority, book, limit, guaranteed, in_flight, queued, bytes, largest = match(s, TOTAL_RECORD)
+  local priority, book, limit, guaranteed, in_flight, queued, bytes, largest =
+    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
   priority, limit, guaranteed, in_flight, queued, bytes, largest =
     tonumber(priority), tonumber(limit), tonumber(guaranteed), tonumber(in_flight), tonumber(queued),
       tonumber(bytes), tonumber(largest)
@@ -85,9 +85,9 @@ end
 local function write_share(r)
   return concat({ exact(r.priority), exact(r.owed), flag(r.spare), exact(r.got), exact(r.below) }, FIELD)
 end
-local SHARE_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_share(s)
-  local priority, owed, spare, got, below = match(s, SHARE_RECORD)
+  local priority, owed, spare, got, below =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   priority, owed, got, below =
     tonumber(priority), tonumber(owed), tonumber(got), tonumber(below)
   if not (priority and priority > -LARGEST and priority < LARGEST and owed and owed > -MOST and
@@ -100,9 +100,9 @@ end
 local function write_granted(r)
   return concat({ exact(r.priority), exact(r.requests) }, PART)
 end
-local GRANTED_RECORD = '^([^\29]*)\29([^\29]*)$'
 local function read_granted(s)
-  local priority, requests = match(s, GRANTED_RECORD)
+  local priority, requests =
+    match(s, '^([^\29]*)\29([^\29]*)$')
   priority, requests =
     tonumber(priority), tonumber(requests)
   if not (priority and priority > -LARGEST and priority < LARGEST and requests and requests >= 0 and
@@ -111,9 +111,9 @@ local function read_granted(s)
 end
 
 -- A request in flight that may be revoked.
-local SHEDDABLE_RECORD = '^([^\29]*)\29([^\29]*)\29([^\29]*)$'
 local function read_sheddable(s)
-  local priority, score, seq = match(s, SHEDDABLE_RECORD)
+  local priority, score, seq =
+    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)$')
   priority =
     tonumber(priority)
   if not (priority and priority > -LARGEST and priority < LARGEST) then damaged('sheddable', s) end
@@ -125,9 +125,9 @@ local function write_book(r)
   return concat({ exact(r.v), exact(r.level), exact(r.weight), flag(r.counts), flag(r.lifts),
     exact(r.priority), r.policy, exact(r.half_life), exact(r.origin) }, FIELD)
 end
-local BOOK_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_book(s)
-  local v, level, weight, counts, lifts, priority, policy, half_life, origin = match(s, BOOK_RECORD)
+  local v, level, weight, counts, lifts, priority, policy, half_life, origin =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   v, level, weight, priority, half_life, origin =
     tonumber(v), tonumber(level), tonumber(weight), tonumber(priority), tonumber(half_life), tonumber(origin)
   if not (is_finite(v) and is_finite(level) and weight and weight > -MOST and weight < FARTHEST and
@@ -138,13 +138,27 @@ local function read_book(s)
     priority = priority, policy = policy, half_life = half_life, origin = origin }
 end
 
+-- A group of flows in a book.
+local function write_group(r)
+  return concat({ exact(r.v), exact(r.level), exact(r.weight), exact(r.share) }, FIELD)
+end
+local function read_group(s)
+  local v, level, weight, share =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  v, level, weight, share =
+    tonumber(v), tonumber(level), tonumber(weight), tonumber(share)
+  if not (is_finite(v) and is_finite(level) and weight and weight > -MOST and weight < FARTHEST and share and
+    share > -MOST and share < FARTHEST) then damaged('group', s) end
+  return { v = v, level = level, weight = weight, share = share }
+end
+
 -- A priority's books, and which of them is next.
 local function write_band(r)
   return concat({ exact(r.next_book), r.books }, FIELD)
 end
-local BAND_RECORD = '^([^\31]*)\31([^\31]*)$'
 local function read_band(s)
-  local next_book, books = match(s, BAND_RECORD)
+  local next_book, books =
+    match(s, '^([^\31]*)\31([^\31]*)$')
   next_book =
     tonumber(next_book)
   if not (next_book and next_book >= 0 and next_book < LARGEST) then damaged('band', s) end
@@ -155,9 +169,9 @@ end
 local function write_limit(r)
   return concat({ exact(r.max), exact(r.per_minute), exact(r.level), exact(r.at), exact(r.seen) }, FIELD)
 end
-local LIMIT_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_limit(s)
-  local max, per_minute, level, at, seen = match(s, LIMIT_RECORD)
+  local max, per_minute, level, at, seen =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   max, per_minute, level, at, seen =
     tonumber(max), tonumber(per_minute), tonumber(level), tonumber(at), tonumber(seen)
   if not (max and max >= 0 and max < LARGEST and per_minute and per_minute > -MOST and
@@ -168,21 +182,20 @@ end
 
 -- A message to a replica.
 local function write_message(r)
-  return concat({ exact(r.number), exact(r.kind), r.ticket, exact(r.priority), r.policy, r.flow, r.charge,
-    exact(r.counter), r.endpoint, exact(r.load) }, FIELD)
+  return concat({ exact(r.number), exact(r.kind), r.ticket, exact(r.priority), r.policy, r.group, r.flow,
+    r.charge, exact(r.service), exact(r.counter), r.endpoint, exact(r.load) }, FIELD)
 end
-local MESSAGE_RECORD = '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$'
 local function read_message(s)
-  local number, kind, ticket, priority, policy, flow, charge, counter, endpoint,
-    load = match(s, MESSAGE_RECORD)
-  number, kind, priority, counter, load =
-    tonumber(number), tonumber(kind), tonumber(priority), tonumber(counter), tonumber(load)
+  local number, kind, ticket, priority, policy, group, flow, charge, service, counter, endpoint, load =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  number, kind, priority, service, counter, load =
+    tonumber(number), tonumber(kind), tonumber(priority), tonumber(service), tonumber(counter), tonumber(load)
   if not (number and number >= 0 and number < LARGEST and kind and kind >= 0 and kind < LARGEST and
-    priority and priority > -LARGEST and priority < LARGEST and is_finite(tonumber(charge)) and counter and
-    counter > -MOST and counter < FARTHEST and load and load >= 0 and
-    load < LARGEST) then damaged('message', s) end
-  return { number = number, kind = kind, ticket = ticket, priority = priority, policy = policy, flow = flow,
-    charge = charge, counter = counter, endpoint = endpoint, load = load }
+    priority and priority > -LARGEST and priority < LARGEST and is_finite(tonumber(charge)) and service and
+    service > -MOST and service < FARTHEST and counter and counter > -MOST and counter < FARTHEST and load and
+    load >= 0 and load < LARGEST) then damaged('message', s) end
+  return { number = number, kind = kind, ticket = ticket, priority = priority, policy = policy, group = group,
+    flow = flow, charge = charge, service = service, counter = counter, endpoint = endpoint, load = load }
 end
 
 -- What wakes a replica, before its messages.
@@ -244,11 +257,14 @@ local function write_reply(r)
   for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), exact(b.level), b.queued, b.bytes,
     b.in_flight, b.limit, exact(b.largest), exact(b.guaranteed), exact(b.owed), exact(b.got),
     exact(b.below) } end
+  local groups = {}
+  for i, b in ipairs(r.groups) do groups[i] = { b.priority, b.path, exact(b.share), b.known and 1 or 0,
+    exact(b.counter), exact(b.v), exact(b.level) } end
   local rooms = {}
   for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.in_flight, exact(b.tokens) } end
   local lost = {}
   for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes,
-    r.members, bands, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke, rooms, r.loads,
-    r.tokens, lost }
+    r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke, rooms,
+    r.loads, r.tokens, lost }
 end

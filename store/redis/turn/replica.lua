@@ -6,10 +6,10 @@ local function is_grant(kind) return kind == GRANTED or kind == GRANTED + TAKEN 
 local function post(r, kind, ticket, offer, counter, endpoint, load)
   r.sent = r.sent + 1
   r.dirty, r.posted = true, r.posted or {}
-  local book = books[offer.book]
+  local book = book_at(offer.book)
   insert(r.posted, write_message({
-    number = r.sent, kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, flow = offer.flow,
-    charge = offer.charge, counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
+    number = r.sent, kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, group = book.path or '',
+    flow = offer.flow, charge = offer.charge, service = groups.service(book, offer), counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
   }))
   if is_grant(kind) then
     r.unread = r.unread + 1

@@ -2,11 +2,16 @@
 
 -- How many offers stand in a book.
 local function standing_in(name)
-  local book, first, n = books[name], {}, 0
+  local book, first, n = book_at(name), {}, 0
   for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
-    if member ~= SENTINEL then insert(first, string.sub(member, 17)) end
+    local group = groups.inside(book, member)
+    if group then
+      n = n + standing_in(group.name)
+    elseif member ~= SENTINEL then
+      insert(first, string.sub(member, 17))
+    end
   end
-  if not book.counts then return #first end
+  if not book.counts then return n + #first end
   look_at_offers(first)
   for _, ticket in ipairs(first) do
     local offer = offers[ticket]

@@ -36,7 +36,7 @@ end
 local function answer(status, r)
   local reply = {
     status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
-    held = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {},
+    held = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
     loads = {}, tokens = {}, lost = {},
     float = r and r.float or 0, float_limit = 0, float_share = 0,
   }

@@ -5,15 +5,22 @@ local order = {}
 local next_of
 do
 
--- The band's next offer, from its books in turn: the book, the offer, and how
--- many books were passed over; nothing if none waits.
+-- The band's next offer, from its books in turn: the name of the book or group, the offer,
+-- and how many books were passed over; nothing if none waits.
 function next_of(band)
   local n = #band.books
   for skipped = 0, n - 1 do
-    local name = band.books[1 + (band.next_book + skipped) % n]
-    local member = call('ZRANGE', books[name].wait, '0', '0')[1]
-    if not member then damaged('wait', name) end -- it was lost, with its sentinel
-    if member ~= SENTINEL then return name, member, skipped end
+    local book = books[band.books[1 + (band.next_book + skipped) % n]]
+    local member = groups.first_of(book)
+    if member ~= SENTINEL then
+      local group = groups.inside(book, member)
+      while group do
+        book, member = group, groups.first_of(group)
+        if member == SENTINEL then damaged('group', book.name) end
+        group = groups.inside(book, member)
+      end
+      return book.name, member, skipped
+    end
   end
 end
 

@@ -154,6 +154,12 @@ recount = recount or #before ~= #me.totals
 if recount then count_fleet() else count_in(me, 1) end
 order.note_by_float(me.totals)
 
+-- Groups.
+for _, st in ipairs(stated.groups) do
+  st.node = my_book[st.priority] and groups.open(my_book[st.priority], st.path)
+  if st.node and st.node.parent then groups.take(st.node, st) end
+end
+
 -- Flows with limits of their own.
 local limited, ids = {}, {}
 for i, st in ipairs(stated.limited) do
@@ -212,8 +218,8 @@ end
 if stated.batch > me.batch then
   me.batch = stated.batch
   for _, st in ipairs(stated.settlements) do
-    local book = book_name(exact(st.priority), st.policy)
-    if st.last > 0 then spent(book, st) else settle(book, st.flow, st.delta, st.counter, st.weight) end
+    local name = groups.name(book_name(exact(st.priority), st.policy), st.group)
+    if st.last > 0 then spent(name, st) else settle(name, st, true) end
     local m = limit_of(st.flow)
     if m then spend(m, st.tokens) end
   end
@@ -221,7 +227,7 @@ end
 
 -- Counters that a registering replica last learnt.
 for _, st in ipairs(stated.counters) do
-  local book = books[my_book[st.priority]]
+  local book = my_book[st.priority] and groups.open(my_book[st.priority], st.group)
   if book and book.counts then
     local counter, value = counter_of(book, st.flow), st.value * book.scale
     if not counter or counter < value then
@@ -242,6 +248,7 @@ end
 local tickets, flows, repeated, came = {}, {}, {}, {}
 for i, st in ipairs(stated.offers) do
   st.book, st.owner, st.granted = my_book[st.priority], my_id, false
+  if st.book and st.group ~= '' then st.book = groups.open(st.book, st.group).name end
   if st.weight <= 0 then st.weight = 1 end
   tickets[i], repeated[st.ticket] = st.ticket, true
   if st.book then
@@ -251,16 +258,16 @@ for i, st in ipairs(stated.offers) do
 end
 look_at_offers(tickets)
 for name, of in pairs(flows) do
-  if books[name].counts then look_at_counters(books[name], of) end
+  if book_at(name).counts then look_at_counters(book_at(name), of) end
 end
 for i, ticket in ipairs(tickets) do
   local st, offer = stated.offers[i], offers[ticket]
   if offer and offer.granted then
-    if offer.owner ~= my_id then post(me, TAKEN, ticket, offer, counter_of(books[offer.book], offer.flow)) end
+    if offer.owner ~= my_id then post(me, TAKEN, ticket, offer, counter_of(book_at(offer.book), offer.flow)) end
   else
     if offer then
       if offer.owner == my_id then
-        st.idle = false -- it stood before: it was lifted then, or had not to be
+        st.idle, st.idle_groups = false, 0 -- it stood before: it was lifted then, or had not to be
       elseif replica(offer.owner) then
         post(replica(offer.owner), DROPPED, ticket, offer)
       end

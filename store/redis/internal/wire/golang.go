@@ -142,7 +142,8 @@ func unquoted(escape string) string {
 var types = map[string]reflect.Type{
 	"store.Message": reflect.TypeFor[store.Message](), "store.Wakeup": reflect.TypeFor[store.Wakeup](),
 	"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](), "store.Lost": reflect.TypeFor[store.Lost](),
-	"reply": reflect.TypeFor[store.Reply](),
+	"store.Group": reflect.TypeFor[store.Group](),
+	"reply":       reflect.TypeFor[store.Reply](),
 }
 
 // decoded is how Go reads a field.

@@ -164,9 +164,9 @@ func (w *writer) record(r *Record) {
 		names[i] = r.Fields[i].Name
 	}
 	pattern := strings.TrimSuffix(strings.Repeat("([^"+escaped+"]*)"+escaped, len(names)), escaped)
-	w.line("local %s_RECORD = '^%s$'", strings.ToUpper(r.Name), pattern)
 	w.line("local function read_%s(s)", r.Name)
-	w.wrapped("  local ", names, fmt.Sprintf(" = match(s, %s)", strings.ToUpper(r.Name)+"_RECORD"))
+	w.wrapped("  local ", names, " =")
+	w.line("    match(s, '^%s$')", pattern)
 	w.parse(r.Fields, fmt.Sprintf("damaged('%s', s)", r.Name))
 	w.wrapped("  return { ", table(r.Fields), " }")
 	w.line("end")

@@ -60,9 +60,9 @@ var Keys = []Key{
 	{"offers", "hash", "", "ticket -> record; granted ones until their owner has read so"},
 	{"own", "set", "replica", "the tickets that stand in its name"},
 	{"messages", "list", "replica", "records of messages that it has not read"},
-	{"wait", "zset", "book", "the first offer of every waiting flow by its rank, or every offer where service is not counted"},
+	{"wait", "zset", "book", "the first offer of every waiting flow by its rank, or every offer where service is not counted; its groups that wait"},
 	{"flow", "zset", "book and flow", "its offers in their order"},
-	{"count", "hash", "book", "flow -> counter"},
+	{"count", "hash", "book", "flow or group -> counter; of a group, its record in the sentinel's place"},
 	{"idle", "zset", "book", "flows without offers by when they became idle"},
 	{"limits", "hash", "", "flow -> record of one with limits of its own"},
 	{"held", "hash", "", "flow -> its requests in flight in the fleet, and"},
@@ -186,6 +186,15 @@ var Book = Record{Name: "book", Doc: "A band's account under one policy.", Field
 	{Name: "origin", Kind: Count},
 }}
 
+// Group is what is kept of a group of flows beside its counter, which is where it is
+// compared: in the place of the sentinel among the counters of its flows.
+var Group = Record{Name: "group", Doc: "A group of flows in a book.", Fields: []Field{
+	{Name: "v", Kind: Scaled},
+	{Name: "level", Kind: Scaled},
+	{Name: "weight", Kind: Float}, // of what waits in it, together
+	{Name: "share", Kind: Float},  // its own
+}}
+
 // Band is a priority's books, and which of them is next.
 var Band = Record{Name: "band", Doc: "A priority's books, and which of them is next.", Fields: []Field{
 	{Name: "next_book", Kind: Count},
@@ -208,8 +217,10 @@ var Message = Record{Name: "message", Go: "store.Message", Doc: "A message to a 
 	{Name: "ticket", Kind: Ticket, Go: "Ticket"},
 	{Name: "priority", Kind: Int, Go: "Priority"},
 	{Name: "policy", Kind: Name, Go: "Policy"},
+	{Name: "group", Kind: Name, Go: "Group"},
 	{Name: "flow", Kind: Name, Go: "Flow"},
 	{Name: "charge", Kind: FloatText, Go: "Charge"},
+	{Name: "service", Kind: Float, Go: "Service"},
 	{Name: "counter", Kind: Float, Go: "Counter"},
 	{Name: "endpoint", Kind: Name, Go: "Endpoint"},
 	{Name: "load", Kind: Count, Go: "EndpointInFlight"},
@@ -223,7 +234,7 @@ var Wakeup = Record{Name: "wakeup", Go: "store.Wakeup", Doc: "What wakes a repli
 }}
 
 // Kept are the records that a ledger is kept in, by the key or field they are in.
-var Kept = []*Record{&Offer, &Replica, &Lost, &Total, &Share, &Granted, &Sheddable, &Book, &Band, &Limit, &Message, &Wakeup}
+var Kept = []*Record{&Offer, &Replica, &Lost, &Total, &Share, &Granted, &Sheddable, &Book, &Group, &Band, &Limit, &Message, &Wakeup}
 
 // Settings are the ledger's, with every turn.
 var Settings = Record{Name: "settings", Go: "settings", Doc: "The ledger's settings.", Fields: []Field{
@@ -280,6 +291,15 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "per_minute", Kind: Float, Go: "TokensPerMinute"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
 	}}},
+	{Name: "groups", Kind: List, Go: "Groups", Of: &Record{Go: "store.Group", Fields: []Field{
+		{Name: "priority", Kind: Int, Go: "Priority"},
+		{Name: "path", Kind: Name, Go: "Path"},
+		{Name: "share", Kind: Float, Go: "Weight"},
+		{Name: "known", Kind: Flag, Go: "Known"},
+		{Name: "counter", Kind: Float, Go: "Counter"},
+		{Name: "v", Kind: Float, Go: "VirtualTime"},
+		{Name: "level", Kind: Float, Go: "Level"},
+	}}},
 	{Name: "loads", Kind: List, Go: "Loads", Of: &Record{Go: "store.Load", Fields: []Field{
 		{Name: "endpoint", Kind: Name, Go: "Endpoint"},
 		{Name: "in_flight", Kind: Int, Go: "InFlight"},
@@ -289,6 +309,8 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "flow", Kind: Name, Go: "Flow"},
 		{Name: "priority", Kind: Int, Go: "Priority"},
 		{Name: "policy", Kind: Name, Go: "Policy"},
+		{Name: "group", Kind: Name, Go: "Group"},
+		{Name: "service", Kind: Float, Go: "Service"},
 		{Name: "delta", Kind: Float, Go: "Delta"},
 		{Name: "counter", Kind: Float, Go: "Counter"},
 		{Name: "tokens", Kind: Float, Go: "Tokens"},
@@ -298,6 +320,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	{Name: "counters", Kind: List, Go: "Counters", Of: &Record{Go: "store.Counter", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
 		{Name: "priority", Kind: Int, Go: "Priority"},
+		{Name: "group", Kind: Name, Go: "Group"},
 		{Name: "value", Kind: Float, Go: "Value"},
 	}}},
 	{Name: "withdrawn", Kind: List, Go: "Withdrawn", Each: Ticket},
@@ -311,6 +334,8 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "score", Kind: Score, Go: "Score"},
 		{Name: "idle", Kind: Flag, Go: "Idle"},
 		{Name: "tokens", Kind: FloatText, Go: "Tokens"},
+		{Name: "group", Kind: Name, Go: "Group"},
+		{Name: "idle_groups", Kind: Count, Go: "IdleGroups"},
 	}}},
 }}
 
@@ -338,6 +363,15 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 		{Name: "owed", Kind: Float, Go: "Owed"},
 		{Name: "got", Kind: Float, Go: "Got"},
 		{Name: "below", Kind: Float, Go: "Below"},
+	}}},
+	{Name: "groups", Kind: List, Go: "Groups", Of: &Record{Name: "group_reply", Go: "store.Group", Fields: []Field{
+		{Name: "priority", Kind: Int, Go: "Priority"},
+		{Name: "path", Kind: Name, Go: "Path"},
+		{Name: "share", Kind: Float, Go: "Weight"},
+		{Name: "known", Kind: Flag, Go: "Known"},
+		{Name: "counter", Kind: Float, Go: "Counter"},
+		{Name: "v", Kind: Float, Go: "VirtualTime"},
+		{Name: "level", Kind: Float, Go: "Level"},
 	}}},
 	{Name: "lowest", Kind: Int, Go: "Lowest"},
 	{Name: "float", Kind: Count, Go: "Float"},

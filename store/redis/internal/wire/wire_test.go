@@ -57,7 +57,7 @@ func TestTableIsWhole(t *testing.T) {
 		"store.Load": reflect.TypeFor[store.Load](), "store.Settlement": reflect.TypeFor[store.Settlement](),
 		"store.Counter": reflect.TypeFor[store.Counter](), "store.Offer": reflect.TypeFor[store.Offer](),
 		"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](),
-		"store.Run": reflect.TypeFor[store.Run](), "store.Lost": reflect.TypeFor[store.Lost](),
+		"store.Run": reflect.TypeFor[store.Run](), "store.Lost": reflect.TypeFor[store.Lost](), "store.Group": reflect.TypeFor[store.Group](),
 	}
 	lists := func(r *Record) {
 		for i := range r.Fields {

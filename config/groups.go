@@ -1,0 +1,141 @@
+package config
+
+import (
+	"strings"
+
+	"github.com/weirflow/weir/shard"
+)
+
+// maxDepth is how many groups may be in each other.
+const maxDepth = 4
+
+// newGroups returns each group with those that it is in before it. Flows that are in a group
+// directly which has others in it share one beside those; see [shard.Others].
+func newGroups(all []Group) map[string][]shard.Group {
+	weights, parents := make(map[string]float64), make(map[string]bool)
+	for _, g := range all {
+		weights[g.Name] = g.Weight
+		if at := strings.LastIndexByte(g.Name, '/'); at > 0 {
+			parents[g.Name[:at]] = true
+		}
+	}
+	groups := make(map[string][]shard.Group)
+	for name := range weights {
+		var path []shard.Group
+		for i := range name {
+			if name[i] == '/' {
+				path = append(path, shard.Group{Path: name[:i], Weight: weightOr1(weights[name[:i]])})
+			}
+		}
+		path = append(path, shard.Group{Path: name, Weight: weightOr1(weights[name])})
+		if parents[name] {
+			path = append(path, shard.Group{Path: name + "/" + shard.Others, Weight: 1})
+		}
+		groups[name] = path
+	}
+	return groups
+}
+
+func weightOr1(w float64) float64 {
+	if w > 0 {
+		return w
+	}
+	return 1
+}
+
+// Groups returns the groups that a flow is in, the outermost first: the one that its setting
+// names, or the innermost whose name its id begins with, before a slash. Flows in none share
+// one.
+func (fs *Flows) Groups(id string) []shard.Group {
+	if f := fs.find(id); f != nil && f.Group != "" {
+		if groups := fs.groups[f.Group]; groups != nil {
+			return groups
+		}
+	}
+	if groups := fs.groups[fs.groupOf(id)]; groups != nil {
+		return groups
+	}
+	return []shard.Group{{Path: shard.Others, Weight: 1}}
+}
+
+// groupOf is the name of the innermost group that a flow's id begins with; empty for none.
+func (fs *Flows) groupOf(id string) string {
+	for name := id; name != ""; {
+		if fs.groups[name] != nil {
+			return name
+		}
+		at := strings.LastIndexByte(name, '/')
+		if at < 0 {
+			break
+		}
+		name = name[:at]
+	}
+	return ""
+}
+
+// HasGroups reports whether there are groups.
+func (fs *Flows) HasGroups() bool { return len(fs.groups) > 0 }
+
+// groups checks the groups, and which flows are said to be in them.
+func (b *builder) groups() {
+	w := &b.file.Weir
+	listed := make(map[string]bool)
+	for i := range w.Groups {
+		g := &w.Groups[i]
+		path := indexed("weir.groups", i)
+		if !b.given(path + ".weight") {
+			g.Weight = 1
+		}
+		if !(g.Weight > 0 && g.Weight <= 1e6) {
+			b.wrong(path+".weight", "must be above 0 and at most 1000000")
+		}
+		if problem := badGroup(g.Name); problem != "" {
+			b.wrong(path+".name", "%s", problem)
+		} else if listed[g.Name] {
+			b.wrong(path+".name", "the group is listed above")
+		}
+		listed[g.Name] = true
+	}
+	for i := range w.Groups {
+		name := w.Groups[i].Name
+		if at := strings.LastIndexByte(name, '/'); at > 0 && !listed[name[:at]] && badGroup(name) == "" {
+			b.wrong(indexed("weir.groups", i)+".name", "is in a group that is not listed: list %q, too", name[:at])
+		}
+	}
+	for i := range w.Flows {
+		if f := &w.Flows[i]; f.ID != "" {
+			b.grouped(indexed("weir.flows", i)+".group", f.ID, f.Group)
+		}
+	}
+	if w.StrictGroups && len(w.Groups) == 0 {
+		b.wrong("weir.strictGroups", "needs weir.groups")
+	}
+}
+
+// grouped checks the group that a flow's setting names, or that its id does.
+func (b *builder) grouped(path, id, group string) {
+	fs := &b.plan.Flows
+	switch {
+	case group != "" && fs.groups[group] == nil:
+		b.wrong(path, "%q is no group; list it under weir.groups", group)
+	case group == "" && b.file.Weir.StrictGroups && !strings.Contains(id, "*") && fs.groupOf(id) == "" && len(fs.groups) > 0:
+		b.wrong(strings.TrimSuffix(path, ".group"), "the flow %q is in no group, and weir.strictGroups wants one; name its group", id)
+	}
+}
+
+// badGroup says what is wrong with a group's name.
+func badGroup(name string) string {
+	names := strings.Split(name, "/")
+	if len(names) > maxDepth {
+		return "names more than 4 groups in each other"
+	}
+	for _, n := range names {
+		switch {
+		case n == "":
+			return "must have a name before, between and after the slashes"
+		case strings.ContainsFunc(n, func(c rune) bool { return c <= ' ' || c > '~' || c == '*' }):
+			return "may hold printable ASCII characters only, without spaces and *"
+		}
+	}
+	return ""
+}

@@ -1,0 +1,27 @@
+package admin
+
+import (
+	"testing"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/shard"
+)
+
+// TestPartsOfGroups has flows of nested groups wait, and one that does not.
+func TestPartsOfGroups(t *testing.T) {
+	acme, other := shard.Group{Path: "acme", Weight: 3}, shard.Group{Path: shard.Others, Weight: 1}
+	research, product := shard.Group{Path: "acme/research", Weight: 1}, shard.Group{Path: "acme/product", Weight: 2}
+	idle := shard.Group{Path: "idle", Weight: 100}
+	of := func(id string, weight float64, queued int64, groups ...shard.Group) *flow {
+		return &flow{Flow: api.Flow{ID: id, Weight: weight, Queued: queued, Group: groups[len(groups)-1].Path}, groups: groups}
+	}
+	all := []*flow{
+		of("r", 1, 1, acme, research), of("p1", 1, 1, acme, product), of("p2", 3, 1, acme, product), of("o", 5, 1, other), of("i", 1, 0, idle),
+	}
+	part := parts(all, func(f *flow) bool { return f.Queued > 0 })
+	for i, want := range []float64{0.25, 0.125, 0.375, 0.25} {
+		if got := part(all[i]); got != want {
+			t.Errorf("%s has %g of the band, want %g", all[i].ID, got, want)
+		}
+	}
+}

@@ -1,0 +1,506 @@
+package shard
+
+import (
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/policies"
+)
+
+// group is where flows of a band are compared by its policy, or groups by what they were
+// served: the band's top, or a group in it. It has flows or groups, and not both.
+//
+// Like a flow's, its rank is derived: what was last learnt from the ledger that it was
+// served, and what its standing offers will cost. So the tickets that the ledger would grant
+// first are found from the top: in each group what has the lowest rank, O(depth · log n).
+//
+// Invariants: offers counts the offers in it, and pending is what they cost. Of the groups
+// in it those are in backlog's place that have a ticket to offer, and those in offered's
+// that have an offer.
+type group struct {
+	Group
+	band   *band
+	in     *group // nil at the top
+	groups map[string]*group
+	state  any // of the policy
+
+	byID    []*flow // in the order of their ids, without fresh
+	fresh   []*flow
+	view    standingView      // that the ranker is asked by
+	backlog *heap.Heap[*flow] // flows with tickets to offer, lowest rank on top
+	offered *heap.Heap[*item] // tickets before the ledger, the worst on top
+	picks   picks             // of a picking band
+
+	next  *heap.Heap[*group] // groups with tickets to offer, lowest rank on top
+	stood *heap.Heap[*group] // groups with offers, the worst of these on top
+
+	v, level float64 // virtual time, and where flows begin, as last learnt from the ledger
+	counter  float64 // of what it was served, for its weight, as last learnt
+	known    bool    // something was
+	lift     float64 // what the ledger is expected to add for the idle time
+	own      float64 // what this replica served in an outage
+	idle     bool    // its next offer is the first since it was idle
+	tickets  int
+	offers   int
+	pending  float64 // what the offers cost, in units of service
+	rank     float64 // of its next offer; the key in in.next
+	last     float64 // of its worst one; the key in in.stood
+
+	nextIndex, stoodIndex int
+	untidy                bool // in band.untidy
+	noted                 bool // in Set.noted
+}
+
+func newGroup(bd *band, in *group, g Group, state any) *group {
+	return &group{
+		Group: g, band: bd, in: in, state: state,
+		backlog: heap.New(func(a, b *flow) bool {
+			if a.rank != b.rank {
+				return a.rank < b.rank
+			}
+			return a.waiting.Min().before(b.waiting.Min())
+		}, func(f *flow) *int { return &f.backlogIndex }),
+		offered: heap.New(func(a, b *item) bool { return a.compareRank(b) > 0 }, func(it *item) *int { return &it.offerIndex }),
+	}
+}
+
+// inner returns the group of that path in it, made if it is new.
+func (g *group) inner(of Group) *group {
+	inner := g.groups[of.Path]
+	if inner == nil {
+		if g.groups == nil {
+			g.groups = make(map[string]*group)
+			g.next = heap.New(func(a, b *group) bool {
+				if a.rank != b.rank {
+					return a.rank < b.rank
+				}
+				return a.Path < b.Path
+			}, func(g *group) *int { return &g.nextIndex })
+			g.stood = heap.New(func(a, b *group) bool {
+				if a.last != b.last {
+					return a.last > b.last
+				}
+				return a.Path > b.Path
+			}, func(g *group) *int { return &g.stoodIndex })
+		}
+		inner = newGroup(g.band, g, of, g.band.cfg.Fairness.NewState(context.Background()))
+		g.groups[of.Path] = inner
+	}
+	return inner
+}
+
+// groupOf returns the group that a flow is in.
+func (bd *band) groupOf(id string) *group {
+	g := bd.top
+	for _, of := range bd.set.cfg.GroupsOf(policies.FlowKey{ID: id, Priority: bd.priority}) {
+		g = g.inner(of)
+	}
+	return g
+}
+
+// group returns the group of that path, or nil.
+func (bd *band) group(path string) *group {
+	g, from := bd.top, 0
+	for g != nil && from < len(path) {
+		if at := strings.IndexByte(path[from:], '/'); at >= 0 {
+			from += at
+		} else {
+			from = len(path)
+		}
+		g = g.groups[path[:from]]
+		from++
+	}
+	return g
+}
+
+// each calls visit with the group and those in it, in the order of their paths.
+func (g *group) each(visit func(*group)) {
+	visit(g)
+	if len(g.groups) == 0 {
+		return
+	}
+	paths := make([]string, 0, len(g.groups))
+	for path := range g.groups {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	for _, path := range paths {
+		g.groups[path].each(visit)
+	}
+}
+
+// outwards are the group and those that it is in, without the top.
+func (g *group) outwards() iter.Seq[*group] {
+	return func(yield func(*group) bool) {
+		for ; g.in != nil; g = g.in {
+			if !yield(g) {
+				return
+			}
+		}
+	}
+}
+
+// The group implements policies.PriorityBandAccessor: to the policy a group is a band of its
+// own.
+
+func (g *group) Priority() int { return g.band.priority }
+func (g *group) State() any    { return g.state }
+func (g *group) Len() int {
+	if g.in == nil && len(g.groups) == 0 {
+		return len(g.band.flows)
+	}
+	return len(g.sorted())
+}
+
+func (g *group) Flows() iter.Seq[policies.FlowQueueAccessor] {
+	return func(yield func(policies.FlowQueueAccessor) bool) {
+		for _, f := range g.sorted() {
+			if !yield(f) {
+				return
+			}
+		}
+	}
+}
+
+// sorted returns the flows in the order of their ids; the slice is the group's own. A
+// few new flows since the last call are put in their places, many are sorted in.
+func (g *group) sorted() []*flow {
+	byID := func(a, b *flow) int { return strings.Compare(a.key.ID, b.key.ID) }
+	if len(g.fresh) > 8 {
+		g.byID = append(g.byID, g.fresh...)
+		slices.SortFunc(g.byID, byID)
+	} else {
+		for _, f := range g.fresh {
+			at, _ := slices.BinarySearchFunc(g.byID, f, byID)
+			g.byID = slices.Insert(g.byID, at, f)
+		}
+	}
+	clear(g.fresh)
+	g.fresh = g.fresh[:0]
+	return g.byID
+}
+
+// forget drops flows that are no longer the band's, and groups that have none.
+func (g *group) forget() {
+	gone := func(f *flow) bool { return g.band.flows[f.key.ID] != f }
+	g.byID, g.fresh = slices.DeleteFunc(g.byID, gone), slices.DeleteFunc(g.fresh, gone)
+	for path, inner := range g.groups {
+		inner.forget()
+		if len(inner.byID)+len(inner.fresh)+len(inner.groups) == 0 && !inner.untidy && !inner.noted {
+			delete(g.groups, path)
+		}
+	}
+}
+
+// returns is where the ledger puts a flow or a group, at least, that comes back from
+// idleness.
+func (g *group) returns(known bool) float64 {
+	if known {
+		return g.v
+	}
+	return max(g.v, g.level)
+}
+
+// service is what serving the ticket is for the groups of its flow, whatever that weighs.
+func (it *item) service() float64 {
+	if it.flow.band.counts() {
+		return it.charge * it.flow.weight
+	}
+	return 1
+}
+
+// served is what it was served in all, as far as is known.
+func (g *group) served() float64 { return g.counter + g.own + g.lift }
+
+// charge takes in that a ticket was served in the group.
+func (g *group) charge(service float64) {
+	for g := range g.outwards() {
+		g.counter += service / g.Weight
+		g.band.set.note(g)
+	}
+	g.placed()
+}
+
+// comes notes that a ticket waits in the group; it waited elsewhere before, or not.
+func (g *group) comes(waited bool) {
+	for g := range g.outwards() {
+		if g.tickets == 0 {
+			g.idle = !waited
+			if g.idle {
+				g.lift = max(0, g.in.returns(g.known)-g.counter-g.own)
+			}
+			g.band.set.note(g)
+		}
+		g.tickets++
+	}
+}
+
+// goes notes that one does so no more.
+func (g *group) goes() {
+	for g := range g.outwards() {
+		g.tickets--
+	}
+}
+
+// stands notes that the ticket stands before the ledger.
+func (g *group) stands(it *item) {
+	g.offered.Push(it)
+	g.stand(1, it.service())
+}
+
+// standsNoMore notes that it does so no more.
+func (g *group) standsNoMore(it *item) {
+	g.offered.Remove(it)
+	g.stand(-1, -it.service())
+}
+
+func (g *group) stand(n int, service float64) {
+	for ; g != nil; g = g.in {
+		g.offers += n
+		if g.pending += service; g.offers == 0 {
+			g.pending = 0 // whatever rounding left
+		}
+	}
+}
+
+// placed puts the group in its place among its like, and those that it is in.
+func (g *group) placed() {
+	for g := range g.outwards() {
+		g.rank = g.served() + g.pending/g.Weight
+		put(g.in.next, g, g.nextIndex, g.ready())
+		g.last = g.served() // what its rank would be without the worst of its offers, exactly
+		if g.offers > 1 {
+			g.last = g.served() + (g.pending-g.worst().service())/g.Weight
+		}
+		put(g.in.stood, g, g.stoodIndex, g.offers > 0)
+		if !g.untidy {
+			g.untidy = true
+			g.band.untidy = append(g.band.untidy, g)
+		}
+	}
+}
+
+// put puts a group where it belongs in a heap, or takes it out.
+func put(h *heap.Heap[*group], g *group, index int, belongs bool) {
+	switch {
+	case !belongs:
+		h.Remove(g)
+	case index == 0:
+		h.Push(g)
+	default:
+		h.Fix(g)
+	}
+}
+
+// ready reports whether there is a ticket to offer.
+func (g *group) ready() bool {
+	switch {
+	case len(g.groups) > 0 && g.next.Len() > 0:
+		return true
+	case g.band.kind == policies.Picking:
+		return g.offered.Len() == 0 && g.backlog.Len() > 0 && !g.picks.stuck
+	}
+	return g.backlog.Len() > 0
+}
+
+// offerNext offers the ticket that comes next in the group.
+func (g *group) offerNext() {
+	for len(g.groups) > 0 && g.next.Len() > 0 {
+		g = g.next.Min()
+	}
+	if g.band.kind == policies.Picking {
+		g.band.set.offerPick(g)
+		return
+	}
+	f := g.backlog.Min()
+	g.band.set.offer(f, f.rank)
+}
+
+// worst is the last of the group's offers in their order; it has one.
+func (g *group) worst() *item {
+	for len(g.groups) > 0 && g.stood.Len() > 0 {
+		g = g.stood.Min()
+	}
+	return g.offered.Min()
+}
+
+// best is the first of them.
+func (g *group) best() *item {
+	for len(g.groups) > 0 && g.stood.Len() > 0 {
+		g = slices.MinFunc(g.stood.Items(), func(a, b *group) int {
+			if a.served() != b.served() {
+				if a.served() < b.served() {
+					return -1
+				}
+				return 1
+			}
+			return strings.Compare(a.Path, b.Path)
+		})
+	}
+	return slices.MinFunc(g.offered.Items(), (*item).compareRank)
+}
+
+// improves reports whether the next ticket of the group goes before the worst one that is
+// offered.
+func (g *group) improves() bool {
+	if len(g.groups) > 0 {
+		return g.next.Len() > 0 && g.stood.Len() > 0 && g.next.Min().rank < g.stood.Min().last
+	}
+	if g.band.kind == policies.Picking || g.backlog.Len() == 0 || g.offered.Len() == 0 {
+		return false
+	}
+	f, worst := g.backlog.Min(), g.offered.Min()
+	return f.rank < worst.key || f.rank == worst.key && f.waiting.Min().before(worst)
+}
+
+// tidy has the best tickets offered of each group, however many of them are.
+func (bd *band) tidy() {
+	for len(bd.untidy) > 0 {
+		g := bd.untidy[len(bd.untidy)-1]
+		bd.untidy = bd.untidy[:len(bd.untidy)-1]
+		g.untidy = false
+		for g.improves() {
+			bd.set.unoffer(g.worst())
+			g.offerNext()
+		}
+	}
+}
+
+// standing are the offers in the group.
+func (g *group) standing() iter.Seq[*item] {
+	return func(yield func(*item) bool) {
+		g.each(func(g *group) {
+			for _, it := range g.offered.Items() {
+				if !yield(it) {
+					return
+				}
+			}
+		})
+	}
+}
+
+// byRank returns the group's own offers, lowest rank first.
+func (g *group) byRank() []*item {
+	items := slices.Clone(g.offered.Items())
+	slices.SortFunc(items, (*item).compareRank)
+	return items
+}
+
+// learn takes over V and the level, as the ledger knows them.
+func (g *group) learn(v, level float64) {
+	g.level = level
+	if v > g.v {
+		g.v = v
+		g.passed()
+	}
+}
+
+// passed handles an advance of V. A standing offer that ranks below V should have been
+// granted first; if it was not, its flow was served through another owner, whose tickets
+// arrived earlier. Such a flow is treated as being at V: otherwise it would keep its
+// places among the best offers, and flows that are really behind would not be offered. The
+// same goes for a group.
+func (g *group) passed() {
+	for _, inner := range g.groups {
+		if inner.offers > 0 && inner.served() < g.v {
+			inner.lift += g.v - inner.served()
+			inner.placed()
+		}
+	}
+	if !g.band.counts() {
+		return
+	}
+	var behind []*flow
+	for _, it := range g.offered.Items() {
+		if it.state == standing && it.key < g.v && it == it.flow.offered[0] {
+			behind = append(behind, it.flow)
+		}
+	}
+	for _, f := range behind {
+		f.lift += g.v - f.offered[0].key
+		f.derive()
+	}
+}
+
+// idleGroups is how many groups from here outwards are idle as far as the ledger has heard.
+func (g *group) idleGroups() (n int) {
+	for g := range g.outwards() {
+		if !g.idle {
+			break
+		}
+		n++
+	}
+	return n
+}
+
+// GroupStanding is what is known of a group of flows; see store.Group.
+type GroupStanding struct {
+	Group
+	Priority           int
+	Counter            float64
+	Known              bool
+	VirtualTime, Level float64
+}
+
+// note has the group stated to the ledger, which tells how it stands.
+func (s *Set) note(g *group) {
+	if !g.noted {
+		g.noted = true
+		s.noted = append(s.noted, g)
+	}
+}
+
+// Noted hands over the groups whose standing is not known any more, or all that have
+// tickets or that something is known of. They must be named again if that is not answered.
+func (s *Set) Noted(all bool) (list []GroupStanding) {
+	if all {
+		for _, bd := range s.bands {
+			bd.top.each(func(g *group) {
+				if g.in != nil && (g.tickets > 0 || g.known) {
+					s.note(g)
+				}
+			})
+		}
+	}
+	for _, g := range s.noted {
+		g.noted = false
+		list = append(list, g.standsAt())
+	}
+	clear(s.noted)
+	s.noted = s.noted[:0]
+	return list
+}
+
+// Standing returns what is known of a group; nothing but its weight if it is not known.
+func (s *Set) Standing(priority int, of Group) GroupStanding {
+	if bd := s.find(priority); bd != nil {
+		if g := bd.group(of.Path); g != nil {
+			return g.standsAt()
+		}
+	}
+	return GroupStanding{Group: of, Priority: priority}
+}
+
+func (g *group) standsAt() GroupStanding {
+	return GroupStanding{Group: g.Group, Priority: g.band.priority, Counter: g.counter, Known: g.known, VirtualTime: g.v, Level: g.level}
+}
+
+// LearnGroup passes on how a group stands, as the ledger told.
+func (s *Set) LearnGroup(to GroupStanding) {
+	bd := s.find(to.Priority)
+	if bd == nil {
+		return
+	}
+	g := bd.group(to.Path)
+	if g == nil || g.in == nil {
+		return
+	}
+	if to.Known {
+		g.counter, g.known, g.lift, g.idle = to.Counter, true, 0, false
+	}
+	g.learn(to.VirtualTime, to.Level)
+	g.placed()
+}

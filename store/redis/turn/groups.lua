@@ -1,0 +1,219 @@
+-- Groups of flows. See store/memory/groups.go.
+--
+-- A group is kept as a book is, under the book's name with the group's path after a slash.
+-- Where it is compared, the mark and the path stand for it: among the counters, the idle,
+-- and those that wait.
+
+do
+
+local MARK = '\28'
+local nodes = {} -- groups looked at so far, by name
+
+-- The group of that name; nil where there is none, unless it is to be made.
+function groups.node(name, make)
+  if nodes[name] then return nodes[name] end
+  local head, size = match(name, '^(%-?%d+:(%d+):)')
+  local top = head and string.sub(name, 1, #head + tonumber(size))
+  local book, path = books[top], top and string.sub(name, #top + 2)
+  if not book or path == '' then return nil end
+  local record = call('HGET', count_key(name), SENTINEL)
+  if not (record or make) then return nil end
+  local node = record and read_group(record) or { v = 0, level = 0, weight = 0, share = 1 }
+  if node.share <= 0 then damaged('group', record) end
+  local outer = match(path, '^(.*)/[^/]*$')
+  node.top, node.path, node.id = top, path, MARK .. path
+  node.parent = outer and groups.node(top .. '/' .. outer, true) or book
+  node.counts, node.lifts, node.priority, node.policy, node.scale = book.counts, book.lifts, book.priority, book.policy, book.scale
+  lay_out(name, node)
+  nodes[name] = node
+  if not record then
+    hold(node)
+    mark_idle(node.parent, node.id)
+  end
+  if not record or stated.full then
+    for _, key in ipairs({ node.count, node.wait, node.idle }) do expire(key) end
+  end
+  return node
+end
+
+-- The group of that path in a book, made if there is none, or the book.
+function groups.open(book, path) return path == '' and books[book] or groups.node(book .. '/' .. path, true) end
+function groups.name(book, path) return path == '' and book or book .. '/' .. path end
+
+-- The group that an id stands for in a book, or in another group; nil for a flow's.
+function groups.inside(book, id)
+  if string.byte(id) ~= 28 then return nil end
+  return groups.node((book.top or book.name) .. '/' .. string.sub(id, 2), true)
+end
+
+-- The groups in a book, or in another group.
+function groups.list(book)
+  local list = {}
+  for _, key in ipairs({ book.wait, book.idle }) do
+    for _, id in ipairs(call('ZRANGE', key, '0', '-1')) do
+      local group = groups.inside(book, id)
+      if group then insert(list, group) end
+    end
+  end
+  return list
+end
+
+-- Forget a group of which nothing waits, and all that is in it.
+function groups.forget(node)
+  for _, group in ipairs(groups.list(node)) do groups.forget(group) end
+  call('DEL', node.count, node.wait, node.idle)
+  nodes[node.name] = nil
+end
+
+-- All books, and the groups looked at.
+function groups.all()
+  local list = {}
+  for _, book in pairs(books) do insert(list, book) end
+  for _, node in pairs(nodes) do insert(list, node) end
+  return list
+end
+function groups.rescale()
+  for _, node in pairs(nodes) do node.scale = books[node.top].scale end
+end
+
+-- What is first of all that waits in a book or a group, or the sentinel.
+function groups.first_of(book)
+  local member = call('ZRANGE', book.wait, '0', '0')[1]
+  if not member then damaged('wait', book.name) end -- it was lost, with its sentinel
+  return member
+end
+
+-- Whether nothing waits in a group; never for a book.
+function groups.is_empty(node) return node.parent and call('ZCARD', node.wait) < 2 end
+
+-- Put a group in its place if it waits.
+function groups.place(node, counter) call('ZADD', node.parent.wait, 'XX', exact(counter), node.id) end
+
+-- Put a group among its like when the first of its flows comes to wait; that many of the
+-- groups from here outwards were idle in the eyes of the owner.
+function groups.begin(node, idle)
+  local parent, before = node.parent, counter_of(node.parent, node.id)
+  local counter = before or beginning(parent)
+  if before and idle > 0 then counter = math.max(counter, parent.v) end
+  if counter ~= before then set_counter(parent, node.id, counter) end
+  unmark_idle(parent, node.id)
+  local began = groups.is_empty(parent)
+  call('ZADD', parent.wait, exact(counter), node.id)
+  weigh(parent, node.share)
+  if began then groups.begin(parent, idle - 1) end
+end
+
+-- Note that nothing of a group stands any more.
+function groups.rest(node)
+  local parent = node.parent
+  call('ZREM', parent.wait, node.id)
+  weigh(parent, -node.share)
+  mark_idle(parent, node.id)
+  if call('ZCARD', parent.wait) < 2 then
+    parent.weight = 0 -- whatever rounding left
+    if parent.parent then groups.rest(parent) end
+  end
+end
+
+-- What a grant of the offer is for the groups that its flow is in.
+function groups.service(book, offer)
+  if not book.parent then return 0 end
+  return book.counts and tonumber(offer.charge) * offer.weight or 1
+end
+
+-- Charge the groups from here outwards, which wait, for a grant.
+function groups.serve(node, service)
+  while node.parent do
+    local parent = node.parent
+    local rank, charge = counter_of(parent, node.id), service * node.scale / node.share
+    if not rank then damaged('group', node.name) end
+    if rank > parent.v then parent.v, parent.moved = rank, true end
+    if rank > parent.level then parent.level, parent.moved = rank, true end
+    set_counter(parent, node.id, rank + charge)
+    follow(parent, charge, rank + charge, node.share)
+    groups.place(node, rank + charge)
+    node = parent
+  end
+end
+
+-- Correct what the groups from here outwards were charged, as far as it is known.
+function groups.settle(node, service, follows)
+  while node.parent do
+    local parent = node.parent
+    local before = counter_of(parent, node.id)
+    if before then
+      local moved = service * node.scale / node.share
+      set_counter(parent, node.id, before + moved)
+      if follows then correct(parent, moved, before + moved, node.share) end
+      groups.place(node, before + moved)
+    end
+    node = parent
+  end
+end
+
+-- Charge the groups from here outwards for what was let go by float, of which the last was
+-- so much.
+function groups.spend(node, service, last)
+  while node.parent do
+    local parent = node.parent
+    local before, charge = counter_of(parent, node.id), service * node.scale / node.share
+    local value = before or beginning(parent)
+    local waits = call('ZSCORE', parent.wait, node.id)
+    if before and not waits then value = math.max(value, parent.v) end
+    value = value + charge
+    set_counter(parent, node.id, value)
+    reach(parent, value - last * node.scale / node.share)
+    follow(parent, charge, value, node.share)
+    if waits then groups.place(node, value) else mark_idle(parent, node.id) end
+    node = parent
+  end
+end
+
+-- Take in what a replica states of a group.
+function groups.take(node, st)
+  local parent, share = node.parent, st.share > 0 and st.share < FARTHEST and st.share or 1
+  if share ~= node.share then
+    if call('ZSCORE', parent.wait, node.id) then weigh(parent, share - node.share) end
+    node.share, node.moved = share, true
+  end
+  if not stated.register then return end
+  node.v = math.max(node.v, st.v * node.scale)
+  node.level, node.moved = math.max(node.level, st.level * node.scale, node.v), true
+  local counter, before = st.counter * node.scale, counter_of(parent, node.id)
+  if st.known and not (before and before >= counter) then
+    set_counter(parent, node.id, counter)
+    groups.place(node, counter)
+    if not before then mark_idle(parent, node.id) end
+  end
+end
+
+-- How a stated group stands.
+function groups.standing(st)
+  local node = st.node
+  if not (node and node.parent) then
+    return { priority = st.priority, path = st.path, share = 1, known = false, counter = 0, v = 0, level = 0 }
+  end
+  local counter = counter_of(node.parent, node.id)
+  return {
+    priority = st.priority, path = st.path, share = node.share, known = counter ~= nil, counter = (counter or 0) / node.scale,
+    v = node.v / node.scale, level = node.level / node.scale,
+  }
+end
+
+-- Have nothing wait in a book, nor in the groups in it.
+function groups.clear(book)
+  for _, group in ipairs(groups.list(book)) do
+    if call('ZSCORE', book.wait, group.id) then mark_idle(book, group.id) end
+    groups.clear(group)
+  end
+  for _, flow in ipairs(call('HKEYS', book.count)) do
+    if flow ~= SENTINEL and call('DEL', book.flow .. flow) == 1 then mark_idle(book, flow) end
+  end
+  call('DEL', book.wait)
+  hold(book)
+  book.weight, book.moved = 0, true
+end
+
+groups.rebase_all()
+
+end
