@@ -4,7 +4,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -27,11 +26,15 @@ type flowEntry struct {
 	first            time.Time // when its first request came
 	inFlight         int64
 	requests, tokens int64
+	sums             tokenSums
 	output           float64 // running mean of its answers, in tokens
 	measured         int64   // answers that it was made of, up to meanOf
 	held             float64 // running mean of how long its requests hold their slots, in seconds
 	used             time.Time
 }
+
+// tokenSums is tokens as model servers counted them.
+type tokenSums struct{ in, cached, out int64 }
 
 // meanOf is how many answers the running mean covers.
 const meanOf = 32
@@ -137,13 +140,15 @@ func (t *flowTable) forget(shared ruleKey) {
 }
 
 // end counts a request out.
-func (e *flowEntry) end(u controller.Usage, held time.Duration) {
+func (e *flowEntry) end(s *Served) {
+	u, held := s.Charged, s.Held
 	e.table.mu.Lock()
 	defer e.table.mu.Unlock()
 	e.inFlight--
 	e.requests++
 	e.held += (held.Seconds() - e.held) / float64(min(e.requests, meanOf))
 	e.tokens += u.InputTokens + u.OutputTokens
+	e.sums.in, e.sums.cached, e.sums.out = e.sums.in+s.TokensIn, e.sums.cached+s.TokensCached, e.sums.out+s.TokensOut
 	if u.Known {
 		e.measured = min(e.measured+1, meanOf)
 		e.output += (float64(u.OutputTokens) - e.output) / float64(e.measured)

@@ -31,7 +31,18 @@ type PoolConfig struct {
 	Metrics *Metrics
 	// Served is called at the end of each request that was dispatched, with what it cost;
 	// nil for nothing. It must return at once.
-	Served func(policies.FlowKey, controller.Usage)
+	Served func(policies.FlowKey, Served)
+}
+
+// Served is what a request cost that is over.
+type Served struct {
+	// Charged is by which it was settled, and Held how long it held its slot.
+	Charged controller.Usage
+	Held    time.Duration
+	// Counted says that the model server said what it cost: a prompt of TokensIn, of which
+	// TokensCached were in a cache, and an answer of TokensOut. Otherwise they are 0.
+	Counted                           bool
+	TokensIn, TokensCached, TokensOut int64
 }
 
 // Pool is one pool of a gateway: its model servers, the controller before them, and what is
@@ -108,12 +119,17 @@ type FlowFigures struct {
 	InFlight int64
 	// ServedRequests have ended, and cost ServedTokens together.
 	ServedRequests, ServedTokens int64
+	// TokensIn, TokensCached and TokensOut are what model servers counted for them.
+	TokensIn, TokensCached, TokensOut int64
 }
 
 // Flows calls visit for every flow that this replica remembers, in no order.
 func (p *Pool) Flows(visit func(policies.FlowKey, FlowFigures)) {
 	p.flows.each(func(key policies.FlowKey, e flowEntry) {
-		visit(key, FlowFigures{InFlight: e.inFlight, ServedRequests: e.requests, ServedTokens: e.tokens})
+		visit(key, FlowFigures{
+			InFlight: e.inFlight, ServedRequests: e.requests, ServedTokens: e.tokens,
+			TokensIn: e.sums.in, TokensCached: e.sums.cached, TokensOut: e.sums.out,
+		})
 	})
 }
 

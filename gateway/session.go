@@ -308,9 +308,13 @@ func (s *session) end() {
 	s.record.held = held
 	usage := s.cost(over, held)
 	s.pool.drain.learn(held)
-	s.entry.end(usage, held)
-	if served := s.pool.cfg.Served; served != nil {
-		served(s.request.Flow, usage)
+	served := Served{Charged: usage, Held: held}
+	if t := &s.record.tokens; t.known {
+		served.Counted, served.TokensIn, served.TokensCached, served.TokensOut = true, t.in, t.cached, t.out
+	}
+	s.entry.end(&served)
+	if tell := s.pool.cfg.Served; tell != nil {
+		tell(s.request.Flow, served)
 	}
 	s.pool.cfg.Controller.Release(&s.request, usage)
 	s.played.finish(usage, held)

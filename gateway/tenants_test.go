@@ -148,9 +148,9 @@ func TestExpectedOutput(t *testing.T) {
 		t.Error("known before the first answer")
 	}
 	e := table.begin(key, "")
-	e.end(usageOf(100), time.Second)
+	e.end(&Served{Charged: usageOf(100), Held: time.Second})
 	e = table.begin(key, "")
-	e.end(usageOf(300), time.Second)
+	e.end(&Served{Charged: usageOf(300), Held: time.Second})
 	if a := table.admit(key, "", few); !a.known || a.output != 200 {
 		t.Errorf("%d, %v after answers of 100 and 300 tokens", a.output, a.known)
 	}

@@ -40,6 +40,7 @@ func timings(plan *config.Plan) store.Timings {
 type ledger interface {
 	store.Ledger
 	store.Overriding
+	store.Metering
 }
 
 // open opens a pool's ledger.

@@ -15,10 +15,12 @@ import (
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
@@ -35,6 +37,7 @@ type pool struct {
 
 	ledger     ledger
 	overrides  *overrides.Table
+	meter      *metering.Meter
 	following  sync.WaitGroup
 	unfollow   context.CancelFunc
 	objectives objectives.Table
@@ -70,6 +73,7 @@ func (r *replica) newPool(ctx context.Context, plan *config.Plan) (*pool, error)
 			p.console.Note(api.OverrideSet, api.Info, of.Flow+of.Endpoint, text)
 		},
 	})
+	p.meter = metering.New(metering.Config{Ledger: p.ledger, Replica: plan.File.Weir.Replica, Incarnation: r.incarnation, Logger: p.log})
 	return p, err
 }
 
@@ -93,7 +97,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 	if p.controller, err = controller.NewController(p.ledger, options...); err != nil {
 		return err
 	}
-	cfg.Controller, cfg.Endpoints.Source, cfg.Logger, cfg.Metrics, cfg.Served = p.controller, p.source, p.log, p.metrics, p.traffic.Served
+	cfg.Controller, cfg.Endpoints.Source, cfg.Logger, cfg.Metrics, cfg.Served = p.controller, p.source, p.log, p.metrics, p.served
 	p.gateway = gateway.NewPool(cfg)
 	p.metrics.Watch(p.controller)
 	p.metrics.WatchEndpoints(p.gateway.Endpoints())
@@ -104,7 +108,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 	}
 	ac := admin.Config{
 		Replica: p.plan.File.Weir.Replica, Pool: p.name, Version: build.Read().Version,
-		Gateway: p.gateway, Traffic: p.traffic, Overrides: p.overrides, Guarded: p.plan.File.Weir.AdminTokenFile != "", Logger: p.log,
+		Gateway: p.gateway, Traffic: p.traffic, Overrides: p.overrides, Meter: p.meter, Ledger: p.ledger, Guarded: p.plan.File.Weir.AdminTokenFile != "", Logger: p.log,
 		Configuration: func() admin.Configuration {
 			c, set := *r.shown.Load(), p.overrides.Set()
 			p.mu.Lock()
@@ -145,6 +149,15 @@ func (p *pool) collectors(r *replica) []registered {
 	return []registered{{p.metrics, r.metrics}, shadow}
 }
 
+// served notes what a request cost that is over.
+func (p *pool) served(flow policies.FlowKey, s gateway.Served) {
+	p.traffic.Served(flow, s.Charged)
+	p.meter.Count(&store.Usage{
+		Flow: flow.ID, Requests: 1, TokensIn: s.TokensIn, TokensCached: s.TokensCached, TokensOut: s.TokensOut,
+		Charged: s.Charged.InputTokens + s.Charged.OutputTokens, Held: s.Held,
+	})
+}
+
 // firstLook is how long a replica that starts waits for what operators set.
 const firstLook = 2 * time.Second
 
@@ -156,6 +169,7 @@ func (p *pool) follow() {
 	following, unfollow := context.WithCancel(context.Background())
 	p.unfollow = unfollow
 	p.following.Go(func() { p.overrides.Run(following) })
+	p.following.Go(func() { p.meter.Run(following) })
 }
 
 // override puts what operators set into effect.

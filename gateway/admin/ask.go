@@ -25,6 +25,7 @@ const (
 	askHistory  = "history"  // []api.Sample
 	askShadow   = "shadow"   // shadowPart
 	askEvict    = "evict"    // evictPart
+	askMetered  = "metered"  // bool
 	// askOverrides is answered by []api.Override.
 	askOverrides = "overrides"
 )
@@ -81,6 +82,8 @@ func (s *Server) part(ctx context.Context, q *question) (any, error) {
 		return s.shadowPart(), nil
 	case askEvict:
 		return s.evictPart(ctx, q)
+	case askMetered:
+		return s.metered(ctx)
 	case askOverrides:
 		return s.overridesPart(ctx, q)
 	}

@@ -37,6 +37,9 @@ type flowPart struct {
 	InFlight int64      `json:"f,omitempty"`
 	Requests int64      `json:"r,omitempty"`
 	Tokens   int64      `json:"t,omitempty"`
+	In       int64      `json:"ti,omitempty"`
+	Cached   int64      `json:"tc,omitempty"`
+	Out      int64      `json:"to,omitempty"`
 	Recent   countsPart `json:"n,omitzero"`
 }
 
@@ -66,6 +69,7 @@ func (s *Server) flowParts(ctx context.Context) (flowsPart, error) {
 	s.cfg.Gateway.Flows(func(key policies.FlowKey, f gateway.FlowFigures) {
 		p := of(key)
 		p.InFlight, p.Requests, p.Tokens = f.InFlight, f.ServedRequests, f.ServedTokens
+		p.In, p.Cached, p.Out = f.TokensIn, f.TokensCached, f.TokensOut
 	})
 	s.cfg.Traffic.Flows(func(key policies.FlowKey, c traffic.Counts) { of(key).Recent = countsOf(&c) })
 	part := flowsPart{SpanMS: s.cfg.Traffic.Span().Milliseconds(), Policies: make(map[int]string)}
@@ -167,6 +171,9 @@ func (f *flow) take(from *flowPart, replica string) {
 	f.InFlight += max(0, from.InFlight)
 	f.ServedRequests += max(0, from.Requests)
 	f.ServedTokens += max(0, from.Tokens)
+	f.TokensIn += max(0, from.In)
+	f.TokensCached += max(0, from.Cached)
+	f.TokensOut += max(0, from.Out)
 	f.OldestMS = max(f.OldestMS, from.Oldest)
 	f.AtLimit = f.AtLimit || from.AtLimit
 	if from.Owned && (f.Owner == "" || from.Queued > 0) {

@@ -19,6 +19,7 @@ import (
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
@@ -40,6 +41,10 @@ type Config struct {
 	Configuration func() Configuration
 	// Overrides are what operators set for a time; nil where nothing can be.
 	Overrides *overrides.Table
+	// Meter counts what flows use here, and Ledger keeps what all replicas counted; nil where
+	// nothing is kept.
+	Meter  *metering.Meter
+	Ledger store.Metering
 	// Guarded says that nobody gets here without the admin token: otherwise nothing can be
 	// changed.
 	Guarded bool
@@ -187,6 +192,7 @@ func (s *Server) looks() []route {
 		look("/v1/shards", "Which replica queues the flows of which shard.", []string{"scope"}, answering(s.shards), api.Shards{}),
 		look("/v1/config", "The effective configuration of this replica, and the others' fingerprints.", []string{"scope"}, answering(s.config), api.Config{}),
 		look("/v1/events", "What happened of late, the latest first.", append([]string{"kind"}, paged...), answering(s.eventList), api.Events{}),
+		look("/v1/usage", "What flows used, by the hour, of the last 35 days.", []string{"by", "flow", "from", "to", "limit", "offset"}, answering(s.usage), api.UsageList{}),
 		look("/v1/overrides", "What operators set for a time: flows' weights and limits, and drained endpoints.", []string{"scope"}, answering(s.overrides), api.Overrides{}),
 		look("/v1/history", "The last 15 minutes of the fleet, as this replica has kept them.", []string{"since"}, answering(s.historyOf), api.History{}),
 	}
@@ -219,6 +225,8 @@ type query struct {
 	kind     string
 	endpoint string
 	since    time.Time
+	by       string
+	from, to time.Time
 	limit    int
 	offset   int
 }
@@ -273,10 +281,14 @@ func (q *query) set(name, value string) error {
 		q.kind = value
 	case "endpoint":
 		q.endpoint = value
+	case "by":
+		q.by, err = value, oneOf("flow", "hour", "flow,hour")
+	case "from":
+		q.from, err = timeOf(name, value)
+	case "to":
+		q.to, err = timeOf(name, value)
 	case "since":
-		if q.since, err = time.Parse(time.RFC3339Nano, value); err != nil {
-			err = fmt.Errorf("since=%s: it must be a time such as 2026-01-31T12:00:00Z", value)
-		}
+		q.since, err = timeOf(name, value)
 	case "state":
 		q.state, err = value, oneOf("waiting", "in_flight", "at_limit")
 	case "sort":
@@ -291,6 +303,15 @@ func (q *query) set(name, value string) error {
 		q.offset, err = number(0, 1<<31)
 	}
 	return err
+}
+
+// timeOf reads a time.
+func timeOf(name, value string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, value)
+	if err != nil {
+		return t, fmt.Errorf("%s=%s: it must be a time such as 2026-01-31T12:00:00Z", name, value)
+	}
+	return t, nil
 }
 
 // page cuts a list to the page that was asked for.

@@ -20,6 +20,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -95,6 +96,7 @@ func newFleet(t testing.TB, n, limit int, options ...controller.Option) *fleet {
 		g := gateway.NewPool(gateway.PoolConfig{Controller: m.control, Endpoints: endpoints.Config{Source: source, Replica: id}})
 		m.Server = New(Config{
 			Replica: id, Pool: "test", Version: "v1", Gateway: g, Traffic: m.traffic, Fleet: link{f, id}, Patience: 5 * time.Second,
+			Ledger: f.ledger, Meter: metering.New(metering.Config{Ledger: f.ledger, Replica: id}),
 			Configuration: func() Configuration {
 				return Configuration{YAML: "weir: {}\n", Fingerprint: "f", Weight: func(k policies.FlowKey) float64 {
 					if k.ID == "heavy" {

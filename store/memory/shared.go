@@ -9,11 +9,13 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// shared is what the ledger keeps for [store.Shared] and [store.Overriding].
+// shared is what the ledger keeps for [store.Shared], [store.Overriding] and
+// [store.Metering].
 type shared struct {
 	identity     string
 	leaseholders map[string]leaseholder
-	overrides    map[string]override // by name
+	overrides    map[string]override  // by name
+	usage        map[int64]*hourOfUse // by when the hour began
 }
 
 type leaseholder struct {
@@ -22,7 +24,7 @@ type leaseholder struct {
 }
 
 func newShared() shared {
-	return shared{identity: rand.Text(), leaseholders: make(map[string]leaseholder), overrides: make(map[string]override)}
+	return shared{identity: rand.Text(), leaseholders: make(map[string]leaseholder), overrides: make(map[string]override), usage: make(map[int64]*hourOfUse)}
 }
 
 // Identity implements [store.Shared]: it is the object's own.

@@ -89,6 +89,7 @@ func Run(t *testing.T, factory Factory) {
 		{"TokensCount", tokensCount},
 		{"LeaseholdersAreNamed", leaseholders},
 		{"OverridesAreKept", overrides},
+		{"UsageIsAddedUp", metering},
 		{"FloatIsShared", floatIsShared},
 		{"FloatIsRecalled", floatIsRecalled},
 		{"FloatIsStatedAbsolutely", floatIsStatedAbsolutely},

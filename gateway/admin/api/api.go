@@ -173,6 +173,11 @@ type Flow struct {
 	OldestMS       int64 `json:"oldest_ms"`
 	ServedRequests int64 `json:"served_requests"`
 	ServedTokens   int64 `json:"served_tokens"`
+	// TokensIn, TokensCached and TokensOut are what model servers counted of them: prompts,
+	// the part of them that was in a cache, and answers. /v1/usage has them over time.
+	TokensIn     int64 `json:"tokens_in"`
+	TokensCached int64 `json:"tokens_cached"`
+	TokensOut    int64 `json:"tokens_out"`
 	// Counter is its service as the ledger counts it, in the unit of the band's policy.
 	Counter float64 `json:"counter"`
 	// Share is its part of what its band dispatched of late, and Entitled what it should
@@ -426,6 +431,37 @@ type Events struct {
 	Fleet Fleet `json:"fleet"`
 	Page
 	Events []Event `json:"events"`
+}
+
+// UsageList is the answer of /v1/usage: what flows used, by the hour.
+type UsageList struct {
+	Fleet Fleet `json:"fleet"`
+	// From and To are when the first hour that it is of begins, and the last one ends.
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	Page
+	// Usage is by flow, by hour or by both; Sum is of the whole list.
+	Usage []Usage `json:"usage"`
+	Sum   Usage   `json:"sum"`
+}
+
+// Usage is what was used.
+type Usage struct {
+	// Flow is whose it is, and Hour when the hour began; absent where it is of all.
+	Flow string     `json:"flow,omitempty"`
+	Hour *time.Time `json:"hour,omitempty"`
+	// Requests are those that went to the pool and have ended.
+	Requests int64 `json:"requests"`
+	// TokensIn, TokensCached and TokensOut are what model servers counted: prompts, the part
+	// of them that was in a cache, and answers.
+	TokensIn     int64 `json:"tokens_in"`
+	TokensCached int64 `json:"tokens_cached"`
+	TokensOut    int64 `json:"tokens_out"`
+	// Charged is the tokens that were charged in the end: cached ones count for less, and
+	// what no server counted by its size and its time.
+	Charged int64 `json:"charged_tokens"`
+	// SlotSeconds is for how long requests held slots of the pool.
+	SlotSeconds float64 `json:"slot_seconds"`
 }
 
 // Overrides is the answer of /v1/overrides: what operators set for a time.

@@ -38,6 +38,9 @@ type Query struct {
 	State    string
 	Sort     string
 	Kind     string
+	// By says what usage is told by: flow, hour or flow,hour; From and To of which time.
+	By       string
+	From, To time.Time
 	// Since leaves out of the history what is not after it.
 	Since time.Time
 	// Limit is how many are wanted at most, 0 for the replica's default, and Offset how many
@@ -61,6 +64,13 @@ func (q *Query) encode() string {
 	set("kind", q.Kind)
 	if q.Priority != nil {
 		set("priority", strconv.Itoa(*q.Priority))
+	}
+	set("by", q.By)
+	if !q.From.IsZero() {
+		set("from", q.From.Format(time.RFC3339Nano))
+	}
+	if !q.To.IsZero() {
+		set("to", q.To.Format(time.RFC3339Nano))
 	}
 	if !q.Since.IsZero() {
 		set("since", q.Since.Format(time.RFC3339Nano))
@@ -152,6 +162,11 @@ func (c *Client) Events(ctx context.Context, q Query) (*Events, error) {
 // History asks for /v1/history.
 func (c *Client) History(ctx context.Context, q Query) (*History, error) {
 	return get[History](ctx, c, "/v1/history"+q.encode())
+}
+
+// Usage asks for /v1/usage: what flows used, by the hour.
+func (c *Client) Usage(ctx context.Context, q Query) (*UsageList, error) {
+	return get[UsageList](ctx, c, "/v1/usage"+q.encode())
 }
 
 // Overrides asks for /v1/overrides: what operators set for a time.

@@ -117,7 +117,7 @@ export function tenant({ argument: [id, priority], get, act }) {
   const facts = el('dl', { class: 'facts' });
   const values = {};
   for (const [key, label] of [['share', 'Share'], ['entitled', 'Due'], ['in_flight', 'In flight'], ['queued', 'Waiting'], ['oldest', 'Longest wait'], ['p50', 'Half wait at most'],
-    ['p99', '99% wait at most'], ['rate', 'Requests a second'], ['refused', 'Not served a second'], ['served', 'Served requests'], ['tokens', 'Served tokens'],
+    ['p99', '99% wait at most'], ['rate', 'Requests a second'], ['refused', 'Not served a second'], ['served', 'Served requests'], ['tokens', 'Served tokens'], ['tokens_in', 'Prompts, tokens'], ['tokens_cached', 'Of these cached'], ['tokens_out', 'Answers, tokens'],
     ['weight', 'Weight'], ['limit', 'Own limit'], ['owner', 'Queued at']]) {
     values[key] = el('dd');
     facts.append(el('div', {}, el('dt', {}, label), values[key]));
@@ -153,6 +153,7 @@ export function tenant({ argument: [id, priority], get, act }) {
           share: percent(f.share), entitled: percent(f.entitled), in_flight: count(f.in_flight), queued: count(f.queued), oldest: f.queued ? duration(f.oldest_ms) : '–',
           p50: waited(f.recent, 'wait_p50_ms'), p99: waited(f.recent, 'wait_p99_ms'), rate: rate(f.recent.dispatched_per_second),
           refused: rate(f.recent.refused_per_second + f.recent.evicted_per_second), served: count(f.served_requests), tokens: count(f.served_tokens),
+          tokens_in: count(f.tokens_in), tokens_cached: count(f.tokens_cached), tokens_out: count(f.tokens_out),
           weight: decimal(f.weight), limit: own(f.limit) ? `${own(f.limit)}${f.at_limit ? ' – reached' : ''}` : 'none', owner: f.owner || '–',
         };
         for (const [key, value] of Object.entries(show)) text(values[key], value);

@@ -1,0 +1,95 @@
+package app
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+)
+
+func newUsage() *cobra.Command {
+	var (
+		o    operator
+		q    api.Query
+		last time.Duration
+		from string
+		to   string
+	)
+	cmd := &cobra.Command{
+		Use: "usage", Short: "Show what tenants used, of the last 35 days",
+		Long:    "Shows how many requests and tokens tenants used, over the whole fleet, in whole hours: the last day if nothing else is asked for. IN are tokens of prompts, CACHED the part of them that was in a cache, OUT those of answers, as model servers counted them; CHARGED is by what they were charged, SLOT TIME for how long their requests held slots.",
+		Example: "  weir usage --last 168h\n  weir usage --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n  weir usage --flow team-a --by hour",
+		GroupID: groupLook,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := o.client()
+			if err != nil {
+				return err
+			}
+			if q.From, q.To, err = spanOf(last, from, to, time.Now()); err != nil {
+				return err
+			}
+			all, err := c.Usage(cmd.Context(), q)
+			if err != nil {
+				return explained(c, err)
+			}
+			if o.asJSON {
+				return printJSON(cmd, all)
+			}
+			t := table{{"HOUR", "FLOW", "REQUESTS", "IN", "CACHED", "OUT", "CHARGED", "SLOT TIME"}}
+			add := func(name string, u *api.Usage) {
+				hour := "-"
+				if u.Hour != nil {
+					hour = u.Hour.Format("2006-01-02 15h")
+				}
+				t.add(hour, name, strconv.FormatInt(u.Requests, 10), strconv.FormatInt(u.TokensIn, 10), strconv.FormatInt(u.TokensCached, 10),
+					strconv.FormatInt(u.TokensOut, 10), strconv.FormatInt(u.Charged, 10), milliseconds(1000*u.SlotSeconds))
+			}
+			for i := range all.Usage {
+				name := all.Usage[i].Flow
+				if name == "" {
+					name = "(all)"
+				}
+				add(name, &all.Usage[i])
+			}
+			add("(sum)", &all.Sum)
+			fmt.Fprint(cmd.OutOrStdout(), t)
+			printed(cmd, missing(all.Fleet))
+			more(cmd, all.Page, len(all.Usage))
+			return nil
+		},
+	}
+	o.add(cmd)
+	cmd.Flags().StringVar(&q.By, "by", "flow", "what is added up: flow, hour or flow,hour")
+	cmd.Flags().StringVar(&q.Flow, "flow", "", "of this flow alone")
+	cmd.Flags().DurationVar(&last, "last", 24*time.Hour, "of the last hours")
+	cmd.Flags().StringVar(&from, "from", "", "from a time on, such as 2026-11-01T00:00:00Z")
+	cmd.Flags().StringVar(&to, "to", "", "until a time")
+	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many lines at most")
+	cmd.MarkFlagsMutuallyExclusive("last", "from")
+	must(cmd.RegisterFlagCompletionFunc("flow", o.flows))
+	must(cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"flow", "hour", "flow,hour"}, cobra.ShellCompDirectiveNoFileComp)))
+	return cmd
+}
+
+// errSpan says that a time cannot be read.
+var errSpan = errors.New("it must be a time such as 2026-11-01T00:00:00Z")
+
+// spanOf is the time that flags say.
+func spanOf(last time.Duration, from, to string, now time.Time) (begin, end time.Time, err error) {
+	if end = now; to != "" {
+		if end, err = time.Parse(time.RFC3339, to); err != nil {
+			return begin, end, fmt.Errorf("--to %s: %w", to, errSpan)
+		}
+	}
+	if from == "" {
+		return end.Add(-last), end, nil
+	}
+	if begin, err = time.Parse(time.RFC3339, from); err != nil {
+		return begin, end, fmt.Errorf("--from %s: %w", from, errSpan)
+	}
+	return begin, end, nil
+}

@@ -1,0 +1,108 @@
+package admin
+
+import (
+	"cmp"
+	"context"
+	"crypto/rand"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/store"
+)
+
+// errNoUsage says that nobody keeps what is used.
+var errNoUsage = errors.New("no ledger keeps what tenants use here")
+
+// reading bounds how long the ledger may take for what was used.
+const reading = 5 * time.Second
+
+// metered hands over what was counted here until now, so that it is in the ledger.
+func (s *Server) metered(ctx context.Context) (bool, error) {
+	if s.cfg.Meter == nil {
+		return false, nil
+	}
+	return true, s.cfg.Meter.HandOver(ctx)
+}
+
+// usage adds up what flows used, by the hours of a time.
+func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
+	if s.cfg.Ledger == nil {
+		return nil, errNoUsage
+	}
+	_, fleet, err := gather[bool](ctx, s, false, question{Ask: askMetered, Unique: rand.Text()})
+	if err != nil {
+		return nil, err
+	}
+	from, to := q.span(time.Now().UTC())
+	byFlow, byHour := q.by != "hour", strings.HasSuffix(q.by, "hour")
+	type key struct {
+		flow string
+		hour int64
+	}
+	used, sum := make(map[key]*store.Usage), store.Usage{}
+	ctx, cancel := context.WithTimeout(ctx, reading)
+	defer cancel()
+	err = s.cfg.Ledger.Usage(ctx, from, to, func(hour time.Time, u store.Usage) {
+		if q.flow != "" && u.Flow != q.flow {
+			return
+		}
+		var k key
+		if byFlow {
+			k.flow = u.Flow
+		}
+		if byHour {
+			k.hour = hour.Unix()
+		}
+		if used[k] == nil {
+			used[k] = &store.Usage{}
+		}
+		used[k].Add(&u)
+		sum.Add(&u)
+	})
+	if err != nil {
+		return nil, err
+	}
+	all := make([]api.Usage, 0, len(used))
+	for k, u := range used {
+		one := usageOf(u)
+		if one.Flow = k.flow; byHour {
+			hour := time.Unix(k.hour, 0).UTC()
+			one.Hour = &hour
+		}
+		all = append(all, one)
+	}
+	slices.SortFunc(all, func(a, b api.Usage) int {
+		if a.Hour != nil && !a.Hour.Equal(*b.Hour) {
+			return a.Hour.Compare(*b.Hour)
+		}
+		return cmp.Or(cmp.Compare(b.Charged, a.Charged), strings.Compare(a.Flow, b.Flow))
+	})
+	some, p := page(q, all)
+	return &api.UsageList{Fleet: fleet, From: from, To: to, Page: p, Usage: some, Sum: usageOf(&sum)}, nil
+}
+
+// span is the time that is asked about, in whole hours: the last day by default, and no more
+// than is kept.
+func (q *query) span(now time.Time) (from, to time.Time) {
+	from, to = q.from.UTC(), q.to.UTC()
+	if q.to.IsZero() || to.After(now) {
+		to = now
+	}
+	if q.from.IsZero() {
+		from = to.Add(-24 * time.Hour)
+	}
+	if oldest := now.Add(-store.UsageKept); from.Before(oldest) {
+		from = oldest
+	}
+	return from.Truncate(time.Hour), to.Add(time.Hour - 1).Truncate(time.Hour)
+}
+
+func usageOf(u *store.Usage) api.Usage {
+	return api.Usage{
+		Requests: u.Requests, TokensIn: u.TokensIn, TokensCached: u.TokensCached, TokensOut: u.TokensOut,
+		Charged: u.Charged, SlotSeconds: u.Held.Seconds(),
+	}
+}

@@ -1,0 +1,58 @@
+package metering_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/gateway/metering"
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// lossy is a ledger whose answers are lost as long as told.
+type lossy struct {
+	*memory.Ledger
+	lost bool
+}
+
+func (l *lossy) AddUsage(ctx context.Context, b *store.UsageBatch) error {
+	if err := l.Ledger.AddUsage(ctx, b); err != nil || !l.lost {
+		return err
+	}
+	return store.ErrUnavailable
+}
+
+// TestNothingIsCountedTwice loses answers, and hours pass meanwhile.
+func TestNothingIsCountedTwice(t *testing.T) {
+	now := time.Date(2026, 11, 1, 10, 59, 59, 0, time.UTC)
+	clock := func() time.Time { return now }
+	l := &lossy{Ledger: memory.New(memory.Config{Clock: clock})}
+	m := metering.New(metering.Config{Ledger: l, Replica: "r", Incarnation: 1, Clock: clock})
+	count := func() { m.Count(&store.Usage{Flow: "a", Requests: 1, TokensIn: 10}) }
+
+	l.lost = true
+	count()
+	for range 3 {
+		if err := m.HandOver(t.Context()); !errors.Is(err, store.ErrUnavailable) {
+			t.Fatalf("handed over to a ledger that does not answer: %v", err)
+		}
+	}
+	count()
+	now = now.Add(2 * time.Second) // in the next hour
+	count()
+	l.lost = false
+	if err := m.HandOver(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[int]int64)
+	if err := l.Usage(t.Context(), now.Add(-2*time.Hour), now.Add(time.Hour), func(hour time.Time, u store.Usage) {
+		got[hour.Hour()] += u.TokensIn
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got[10] != 20 || got[11] != 10 || len(got) != 2 {
+		t.Errorf("tokens by hour are %v, want 20 at 10 and 10 at 11", got)
+	}
+}
