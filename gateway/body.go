@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"encoding/json"
 	"errors"
 	"io"
 )
@@ -81,4 +82,39 @@ func (s *session) dropBody() {
 	size := int64(cap(s.in.body))
 	s.in.drop()
 	s.memory.giveBack(size)
+}
+
+// rename has the body ask for the model that the request's header names.
+func (s *session) rename() *refusal {
+	body := withModel(s.in.body, s.rewrite)
+	if more := int64(cap(body) - cap(s.in.body)); more > 0 {
+		if refused := s.take(more); refused != nil {
+			return refused
+		}
+	} else {
+		s.memory.giveBack(-more)
+	}
+	s.in.body = body
+	return nil
+}
+
+// withModel is a JSON object with another model, and else to the byte as it was; what is no
+// object stays as it is.
+func withModel(body []byte, model string) []byte {
+	name, err := json.Marshal(model)
+	if err != nil {
+		return body
+	}
+	out, from := make([]byte, 0, len(body)+len(name)), 0
+	err = members(body, func(field, value []byte) {
+		if string(field) == "model" {
+			at := cap(body) - cap(value) // which is a part of the body
+			out = append(append(out, body[from:at]...), name...)
+			from = at + len(value)
+		}
+	})
+	if err != nil {
+		return body
+	}
+	return append(out, body[from:]...)
 }

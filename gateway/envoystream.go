@@ -53,6 +53,7 @@ type envoyStream struct {
 
 	method    string
 	path      string
+	rewrite   string                // the model that the picker is to ask for
 	subset    map[string]bool       // of endpoints that may be picked; nil for all
 	delegated *delegated            // nil where this replica chooses
 	body      bool                  // the request has one
@@ -166,6 +167,9 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 	if refused != nil {
 		return refused
 	}
+	if x.gateway.cfg.Delegation != nil || x.gateway.cfg.AdmissionOnly {
+		x.rewrite, s.rewrite = s.rewrite, "" // it is for whoever chooses the endpoint
+	}
 	x.session = s
 	close(x.opened)
 	return nil
@@ -213,7 +217,17 @@ func (x *envoyStream) pick() error {
 		return noEndpoints()
 	}
 	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
-	return x.release(requestHeaders(x.record.id, destinations, x.gateway.keyed()))
+	headers := requestHeaders(x.record.id, destinations, x.gateway.keyed())
+	if x.rewrite != "" && isModelPath(x.method, x.path) { // the picker failed
+		s.rewrite = x.rewrite
+		if refused := s.rename(); refused != nil {
+			return refused
+		}
+	}
+	if s.rewrite != "" && x.body && !x.trailers {
+		setHeader(headers, "content-length", strconv.Itoa(len(s.in.body)))
+	}
+	return x.release(headers)
 }
 
 // release lets the request go with what Envoy is to do with its headers.

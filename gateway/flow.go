@@ -13,6 +13,7 @@ import (
 var (
 	flowHeaders      = [...]string{"X-Llm-D-Inference-Fairness-Id", "X-Gateway-Inference-Fairness-Id"}
 	objectiveHeaders = [...]string{"X-Llm-D-Inference-Objective", "X-Gateway-Inference-Objective"}
+	rewriteHeaders   = [...]string{"X-Llm-D-Model-Name-Rewrite", "X-Gateway-Model-Name-Rewrite"}
 	ttftHeaders      = [...]string{"X-Llm-D-Slo-Ttft-Ms", "X-Slo-Ttft-Ms"}
 )
 
@@ -21,7 +22,7 @@ const ttlHeader = "X-Llm-D-Inference-Ttl"
 
 // controlHeaders are all that are addressed to flow control.
 func controlHeaders() []string {
-	return slices.Concat(flowHeaders[:], objectiveHeaders[:], ttftHeaders[:], []string{ttlHeader})
+	return slices.Concat(flowHeaders[:], objectiveHeaders[:], rewriteHeaders[:], ttftHeaders[:], []string{ttlHeader})
 }
 
 // DefaultFlow is the flow of requests that name none.

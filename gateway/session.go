@@ -35,6 +35,7 @@ type session struct {
 
 	flow       policies.FlowKey // as the request says; what it counts for is request.Flow
 	keyed      bool             // an API key said whose it is
+	rewrite    string           // the model to ask for instead of the one in the body, where this replica chooses the endpoint; empty for none
 	timeouts   Timeouts
 	watch      watch
 	memory     *part // of the budget
@@ -62,7 +63,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 		return nil, refused
 	}
 	r.flow.ID, r.objective = id, first(h, objectiveHeaders[:])
-	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), timeouts: defaultTimeouts}
+	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: first(h, rewriteHeaders[:]), timeouts: defaultTimeouts}
 	if only := g.pools.Load().only; only != nil {
 		s.enter(only)
 	}
@@ -101,6 +102,11 @@ func (s *session) enter(p *Pool) {
 
 // admit works out, once the body is there, what the request may cost.
 func (s *session) admit(method, path string) *refusal {
+	if s.rewrite != "" && isModelPath(method, path) {
+		if refused := s.rename(); refused != nil {
+			return refused
+		}
+	}
 	refused := s.in.check(method, path)
 	if s.pool == nil && refused == nil {
 		refused = s.find()

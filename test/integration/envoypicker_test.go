@@ -247,3 +247,32 @@ func listed(h http.Header) string {
 	slices.Sort(lines)
 	return strings.Join(lines, "\n")
 }
+
+// TestEnvoyRewritesModels has a request name another model in a header, by Envoy and a replica
+// that chooses itself: the server is asked for that one.
+func TestEnvoyRewritesModels(t *testing.T) {
+	asked := make(chan string, 1)
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		asked <- fmt.Sprintf("%s %q", body, r.Header.Get("X-Llm-D-Model-Name-Rewrite"))
+	}))
+	t.Cleanup(server.Close)
+	weir := processes.Start(t, "r1", &processes.Servers{URLs: []string{server.URL}}, "--max-concurrency", "8", "--ext-proc", "127.0.0.1:0")
+	url, _ := startEnvoy(t, []string{weir.ExtProc})
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/completions", strings.NewReader(`{"model":"a","prompt":"hi"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.Header.Set("X-Llm-D-Model-Name-Rewrite", "a-much-longer-name")
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("status %d", res.StatusCode)
+	}
+	if got, want := <-asked, `{"model":"a-much-longer-name","prompt":"hi"} ""`; got != want {
+		t.Errorf("the server got %s, want %s", got, want)
+	}
+}
