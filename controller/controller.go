@@ -64,7 +64,7 @@ type Controller struct {
 	waiting  atomic.Int64 // those that are waiting
 	idle     chan struct{}
 	closed   sync.Once
-	choice   atomic.Bool // there is more than one endpoint, or tokens are counted
+	counted  atomic.Int32 // core.Counted: how requests at endpoints are
 }
 
 // NewController starts a flow controller on the ledger, which stays the
@@ -148,10 +148,31 @@ func (c *Controller) Waiting() int { return int(c.waiting.Load()) }
 
 // Place says to which endpoint a dispatched request went, by its address.
 func (c *Controller) Place(r *Request, endpoint string) {
-	if r.held.Load() && endpoint != r.least.Endpoint && c.choice.Load() {
+	if r.held.Load() && endpoint != r.least.Endpoint && core.Counted(c.counted.Load()) != core.NotCounted {
 		r.least.Endpoint = endpoint
 		seq := r.seq
 		c.driver.post(event{do: func(d *driver, _ time.Time, _ *event) { d.core.Place(seq, endpoint) }})
+	}
+}
+
+// MayPlace asks whether a dispatched request may go to an endpoint, by its address, and
+// counts it there if so. It may where endpoints have no limits of their own, and to the one
+// that LeastLoaded names; elsewhere if the ledger left this replica room.
+func (c *Controller) MayPlace(r *Request, endpoint string) bool {
+	if core.Counted(c.counted.Load()) != core.Bounded || endpoint == r.least.Endpoint {
+		c.Place(r, endpoint)
+		return true
+	}
+	may := make(chan bool, 1)
+	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) { may <- d.core.MayPlace(now, r.seq, endpoint) }})
+	select {
+	case ok := <-may:
+		if ok {
+			r.least.Endpoint = endpoint
+		}
+		return ok
+	case <-c.driver.stopped:
+		return true // nobody counts any more
 	}
 }
 
@@ -224,14 +245,8 @@ func (c *Controller) Turns() (turns, grants uint64) {
 // many requests they take in flight. Call it when they change, and for a
 // detector that reads metrics whenever there are new readings.
 func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointAccessor) {
-	addresses := make([]string, 0, len(endpoints))
-	for _, e := range endpoints {
-		if a := e.Address(); a != "" {
-			addresses = append(addresses, a)
-		}
-	}
 	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) {
-		c.choice.Store(d.core.SetEndpoints(addresses))
+		c.counted.Store(int32(d.core.SetEndpoints(c.limiter.bounds(endpoints))))
 		pool := c.limiter.observe(ctx, now, endpoints, d.core.InFlight())
 		c.readings.Store(int32(c.limiter.readings(pool, endpoints)))
 		d.core.SetPool(now, pool)

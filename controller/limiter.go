@@ -67,6 +67,27 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	return pool
 }
 
+// bounds returns the endpoints that have addresses. If the detector says what each takes, and
+// all have addresses, it returns those that requests have their slots at, with that.
+func (l *limiter) bounds(endpoints []policies.EndpointAccessor) []core.Endpoint {
+	limiter, bounds := l.detector.(policies.EndpointLimiter)
+	if s, apart := stagesOf(endpoints); apart && bounds {
+		endpoints = s.decode
+	}
+	bounded := make([]core.Endpoint, 0, len(endpoints))
+	for _, e := range endpoints {
+		if a := e.Address(); a != "" {
+			bounded = append(bounded, core.Endpoint{Address: a})
+		}
+	}
+	if bounds && len(bounded) == len(endpoints) {
+		for i, e := range endpoints {
+			bounded[i].Capacity = int64(max(1, limiter.EndpointLimit(e)))
+		}
+	}
+	return bounded
+}
+
 // plausible is a detector's answer as a finite number that is not negative. One that is
 // not a number counts as full: other replicas are not to suffer from it.
 func plausible(saturation float64) float64 {

@@ -56,6 +56,33 @@ func TestLimitFollowsSaturation(t *testing.T) {
 	}
 }
 
+// TestEndpointsAreBounded where the detector says what each takes, and all have addresses.
+func TestEndpointsAreBounded(t *testing.T) {
+	d, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: 3, Headroom: 0.5})
+	if err != nil {
+		t.Fatal(err)
+	}
+	two := []policies.EndpointAccessor{policytest.Endpoint{Name: "x"}, policytest.Endpoint{Name: "y"}}
+	l := newLimiter(d)
+	if got := l.bounds(two); len(got) != 2 || got[0] != (core.Endpoint{Address: "x", Capacity: 4}) || got[1].Capacity != 4 {
+		t.Errorf("%v, want x and y that take four each", got)
+	}
+	if p := l.observe(t.Context(), time.Now(), two, 0); p.Limit != 8 {
+		t.Errorf("limit %d, want what the two take", p.Limit)
+	}
+	if got := l.bounds(append(two[:2:2], policytest.Endpoint{})); len(got) != 2 || got[0].Capacity != 0 {
+		t.Errorf("with one that has no address: %v, want no bounds", got)
+	}
+	reads := policytest.Endpoint{Name: "z", Marks: map[string]string{policies.RoleLabel: "prefill"}}
+	if got := l.bounds(append(two[:2:2], reads)); len(got) != 2 || got[1].Address != "y" || got[1].Capacity != 4 {
+		t.Errorf("with one that reads prompts: %v, want those that make answers", got)
+	}
+	l = newLimiter(&gauge{})
+	if got := l.bounds(two); got[0].Capacity != 0 {
+		t.Errorf("under a detector that does not say: %v, want no bounds", got)
+	}
+}
+
 // TestLimitOfOddReadings has detectors answer what is no saturation, or no limit: the pool
 // is finite all the same, and takes no more where it is not known how full it is.
 func TestLimitOfOddReadings(t *testing.T) {

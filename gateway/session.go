@@ -188,6 +188,7 @@ func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bo
 	p := s.pool
 	q.Model, q.Prompt, q.Tokens = s.in.model, s.in.prompt, s.in.inputTokens+s.in.outputTokens
 	q.Least, q.Fallbacks = s.request.LeastLoaded(), s.gateway.cfg.Fallbacks
+	q.May = func(address string) bool { return p.cfg.Controller.MayPlace(&s.request, address) }
 	s.giveBack()
 	if s.slot, others = p.endpoints.Take(q); s.slot == nil {
 		return nil, false

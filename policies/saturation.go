@@ -49,6 +49,15 @@ type InFlightLimiter interface {
 	InFlightLimit(endpoints []EndpointAccessor) int
 }
 
+// EndpointLimiter is an InFlightLimiter whose limit is the sum of what its endpoints take.
+// Each then has no more in flight, over the fleet, and a replica that reaches a part of them
+// bounds itself only.
+type EndpointLimiter interface {
+	InFlightLimiter
+	// EndpointLimit returns how many requests an endpoint takes in flight; at least 1.
+	EndpointLimit(endpoint EndpointAccessor) int
+}
+
 // TokenCounter is a SaturationDetector, a filter or a scorer that may judge by tokens in
 // flight; they are only counted over the fleet when one does.
 type TokenCounter interface{ CountsTokens() bool }

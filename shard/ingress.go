@@ -12,6 +12,7 @@ type ingress struct {
 	tickets list.List[*item]
 	len     int
 	bytes   int64
+	aside   map[*band]*aside // while it is short of room
 }
 
 func (i *ingress) add(it *item) {
@@ -50,13 +51,17 @@ func (s *Set) Held(ingress string) (tickets int, bytes int64) {
 }
 
 // fromIngress notes which ingress the item came from.
-func (s *Set) fromIngress(it *item) {
+func (s *Set) fromIngress(it *item) *ingress {
 	of := s.ingresses[it.ID.Ingress]
 	if of == nil {
 		of = &ingress{}
+		if s.short[it.ID.Ingress] {
+			of.aside = make(map[*band]*aside)
+		}
 		s.ingresses[it.ID.Ingress] = of
 	}
 	of.add(it)
+	return of
 }
 
 // Knows reports whether there is a band of the priority.

@@ -65,7 +65,7 @@ func (s *Set) Ahead(priority int, id string, rank, score float64, visit func(key
 	}
 	group := s.cfg.GroupOf(policies.FlowKey{ID: id, Priority: priority})
 	for _, f := range bd.sorted() {
-		if f.key.ID == id || f.len == 0 || f.full() || f.group.Path != group {
+		if f.key.ID == id || len(f.offered)+f.waiting.Len() == 0 || f.full() || f.group.Path != group {
 			continue
 		}
 		if n := f.before(rank, score); n > 0 {

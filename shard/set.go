@@ -19,6 +19,7 @@ type Set struct {
 	items map[policies.TicketID]*item
 	// ingresses has the tickets of each ingress, in the order they came.
 	ingresses map[string]*ingress
+	short     map[string]bool // those that are short of room
 
 	limited map[policies.FlowKey]*flow // flows that need room and have tickets
 
@@ -89,13 +90,18 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 		}
 	}
 	s.items[t.ID] = it
-	s.fromIngress(it)
+	of := s.fromIngress(it)
 	f.group.comes(t.Waited)
 	f.link(it)
 	bd.len++
 	bd.bytes += t.Bytes
 	s.len++
 	s.bytes += t.Bytes
+	if of.aside != nil && !of.takes(it, s.few()) {
+		of.setAside(it)
+		bd.reshare(f)
+		return it
+	}
 	// A ticket that goes before one already offered takes its place.
 	for n := len(f.offered); n > 0 && it.before(f.offered[n-1]); n = len(f.offered) {
 		s.unoffer(f.offered[n-1])
@@ -121,7 +127,8 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
 	delete(s.items, it.ID)
-	s.ingresses[it.ID.Ingress].remove(it)
+	of := s.ingresses[it.ID.Ingress]
+	of.remove(it)
 	if it.Sharer != "" {
 		f.turns.left(it.Sharer)
 	} else if f.band.scorer == nil {
@@ -140,12 +147,15 @@ func (s *Set) remove(it *item, now time.Time) {
 		f.unoffered(it)
 		s.change(it)
 	} else {
-		f.waiting.Remove(it)
+		if !it.aside {
+			f.waiting.Remove(it)
+		}
 		f.band.rerank(f)
 		if it.state != notStanding {
 			s.change(it)
 		}
 	}
+	of.went(it)
 	f.band.doubt(f)
 	f.band.reshare(f)
 	if f.len == 0 {

@@ -52,7 +52,8 @@ type item struct {
 	score  float64
 
 	byIngress  list.Node[*item] // in Set.ingresses
-	index      int              // in flow.waiting while it is not offered
+	index      int              // in flow.waiting while it is not offered, or among those that are set aside
+	aside      bool             // it is among these
 	prev, next *item
 
 	offered    bool

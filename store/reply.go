@@ -54,6 +54,16 @@ type Reply struct {
 	// Loads has the load of every endpoint that a replica states, unread grants
 	// included, the least first; only if it was wanted.
 	Loads []Load
+	// Permits has, for each of the statement's Loads that has or wants permits, how many
+	// requests beyond those in flight the ledger counts there for the sender, as of the
+	// turn Applied.
+	Permits []Permit
+	// Capacity is the sum of the capacities of all endpoints that a replica with a lease
+	// sends requests to; 0 if no capacities are known.
+	Capacity int64
+	// Short names ingresses that lately reached no endpoint with room while others did:
+	// offers of theirs stand, and are passed over. An owner makes a few at a time.
+	Short []string
 	// Bands has the fleet's figures for each priority the sender stated.
 	Bands []BandTotal
 	// Groups has the standing of the statement's Groups, in their order, as of the end of
@@ -135,6 +145,16 @@ const (
 	AtLimit
 )
 
+// Permit is how many requests a replica may have at an endpoint beyond those in flight
+// there.
+type Permit struct {
+	Endpoint string
+	Permits  int64
+}
+
+// ShortFor is for how long an ingress is called short of room after it last was.
+const ShortFor = time.Second
+
 // Room is what a flow with a limit of its own may still take, as of the turn.
 type Room struct {
 	Flow string
@@ -162,10 +182,11 @@ type Message struct {
 	Charge, Service float64
 	// Counter is the flow's counter after it.
 	Counter float64
-	// Endpoint, with Granted, is the one with the least load at the time, and
-	// EndpointInFlight that load: no endpoint had less. The grant counts there until
+	// Endpoint, with Granted, is the one with the least load at the time of those that the
+	// ingress states and that have room, and EndpointInFlight that load: none of them had
+	// less. The grant counts there until
 	// the ingress, having read it, states the endpoint's load, which it does in the
-	// turn that says so. Empty if no endpoints are known.
+	// turn that says so. Empty if the ingress states none.
 	Endpoint         string
 	EndpointInFlight int64
 }

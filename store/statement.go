@@ -99,6 +99,10 @@ type Statement struct {
 	// WantLoads asks for the fleet's.
 	Loads     []Load
 	WantLoads bool
+	// Capacity is the sum of capacities of which the limits and guarantees of Bands are
+	// parts; 0 if these do not follow the endpoints' capacities. Where that sum is another
+	// one over the fleet, the ledger takes them for the same parts of it.
+	Capacity int64
 
 	// WantHolders asks what other replicas' largest flows hold of the buffer; see
 	// Band.Largest.
@@ -202,7 +206,7 @@ type Limited struct {
 	InFlight int64
 }
 
-// Load is how many granted requests there are at an endpoint.
+// Load is how many granted requests there are at an endpoint, and how many there may be.
 type Load struct {
 	// Endpoint is its address, the same at all replicas.
 	Endpoint string
@@ -211,10 +215,22 @@ type Load struct {
 	// Tokens is what they are expected to cost, prompts and answers; 0 where nothing
 	// needs it. Unread grants have none.
 	Tokens int64
+	// Capacity is how many of the fleet's requests may be in flight there; 0 for no limit.
+	// The least that live replicas state holds. Closed says that the sender has requests
+	// there and sends no more.
+	Capacity int64
+	// Permits is how many more than InFlight the sender may have there and keeps: they
+	// count there. Wanted is how many it would have in all; 0 while it has no use for any.
+	// A reply has the permits of all replicas.
+	Permits, Wanted int64
 }
 
 // Gone is the load of an endpoint that a replica no longer has.
 const Gone = -1
+
+// Closed is the capacity of an endpoint that a replica sends no more requests to. It says
+// nothing of what the endpoint takes of others.
+const Closed = -1
 
 // Offer puts a ticket before the ledger.
 type Offer struct {

@@ -55,6 +55,10 @@ type bands struct {
 
 	pool   Pool
 	totals Totals
+	// bounded reports whether the limit is the sum of what endpoints take. capacity is that
+	// sum over the fleet, as the ledger last told; 0 for not known.
+	bounded  func() bool
+	capacity int64
 
 	lostToLedger []store.Lost // as the ledger last told
 	lostAt       time.Time    // when that was
@@ -70,8 +74,17 @@ func (bs *bands) of(now time.Time, priority int) shard.Band {
 	return b
 }
 
+// limit is how many requests the pool takes: what its endpoints do, also those that only
+// other replicas reach, or what was said of it otherwise.
+func (bs *bands) limit() int64 {
+	if bs.capacity > 0 && bs.bounded() {
+		return bs.capacity
+	}
+	return bs.pool.Limit
+}
+
 // full reports whether the pool was full when the ledger last told.
-func (bs *bands) full() bool { return bs.totals.InFlight >= bs.pool.Limit }
+func (bs *bands) full() bool { return bs.totals.InFlight >= bs.limit() }
 
 // members is how many replicas the ledger last counted.
 func (bs *bands) members() int { return max(1, bs.totals.Members) }
@@ -79,10 +92,11 @@ func (bs *bands) members() int { return max(1, bs.totals.Members) }
 // saturation is how full the pool is: as the ledger counts where the limit is
 // known, and as the detector last said otherwise.
 func (bs *bands) saturation() float64 {
-	if bs.pool.Limit <= 0 || bs.pool.Limit >= store.Unlimited {
+	limit := bs.limit()
+	if limit <= 0 || limit >= store.Unlimited {
 		return bs.pool.Saturation
 	}
-	return float64(bs.totals.InFlight) / float64(bs.pool.Limit)
+	return float64(bs.totals.InFlight) / float64(limit)
 }
 
 // relimit works out the bands' limits. Replicas that lost the ledger dispatch
@@ -161,12 +175,12 @@ func (bs *bands) highest() (highest int64) {
 // from 0 to [store.Unlimited], or [store.NoOpinion], whatever the policy answered.
 func (bs *bands) ceiling(part float64) int64 {
 	switch {
-	case bs.pool.Endpoints == 0:
+	case bs.pool.Endpoints == 0, bs.bounded() && bs.pool.Limit == 0: // none, or none with slots
 		return store.NoOpinion
-	case bs.pool.Limit >= store.Unlimited:
+	case bs.limit() >= store.Unlimited:
 		return store.Unlimited
 	default:
-		limit := float64(bs.pool.Limit)*part + 1e-9
+		limit := float64(bs.limit())*part + 1e-9
 		if math.IsNaN(limit) {
 			return 0 // nothing is known of how many
 		}
@@ -177,6 +191,9 @@ func (bs *bands) ceiling(part float64) int64 {
 // The bands are a participant.
 
 func (bs *bands) state(_ time.Time, s *store.Statement) {
+	if bs.bounded() && bs.pool.Endpoints > 0 {
+		s.Capacity = bs.limit()
+	}
 	for b := range bs.queues.set.Bands() {
 		queued, bytes := b.Queued()
 		s.Bands = append(s.Bands, store.Band{
@@ -207,9 +224,13 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	if r.Recovering { // the others are there, and have not registered yet
 		bs.totals.Members = max(members, r.Members)
 	}
+	known := r.Capacity == bs.capacity || r.Capacity == 0
+	if !known {
+		bs.capacity = r.Capacity
+	}
 	lost := len(bs.lostToLedger) + len(r.Lost)
 	bs.lostToLedger, bs.lostAt, bs.recovering = append(bs.lostToLedger[:0], r.Lost...), now, r.Recovering
-	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != bs.totals.Members || lost > 0) && bs.relimit(now) {
+	if (policies.FollowsSaturation(bs.cfg.UsageLimit) || members != bs.totals.Members || lost > 0 || !known) && bs.relimit(now) {
 		bs.agenda.due = true
 	}
 }

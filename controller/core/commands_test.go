@@ -68,10 +68,10 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		// pool [endpoints=1] [limit=1]
 		r.core.SetPool(s.now, core.Pool{Endpoints: a.int("endpoints", 1), Limit: int64(a.int("limit", 1))})
 	case "endpoints":
-		// A request may go to these endpoints.
+		// A request may go to these endpoints, which take so many.
 		//
-		// endpoints x y z
-		r.core.SetEndpoints(a.words())
+		// endpoints x y=2 z
+		r.core.SetEndpoints(a.endpoints())
 	case "reconfigure":
 		// The configuration changes: the fairness policy, the cap of waiting
 		// requests of a band, whether negative bands may be revoked.
@@ -298,6 +298,19 @@ func (a args) words() (words []string) {
 		}
 	}
 	return words
+}
+
+func (a args) endpoints() (list []core.Endpoint) {
+	for _, arg := range a.d.CmdArgs {
+		if arg.Key != "at" {
+			e := core.Endpoint{Address: arg.Key}
+			if len(arg.Vals) > 0 {
+				e.Capacity = int64(a.int(arg.Key, 0))
+			}
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 func (a args) usage() core.Usage {

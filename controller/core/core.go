@@ -54,6 +54,8 @@ func New(cfg Config) *Core {
 	c.guarantees = newGuarantees(&c.cfg, &c.bands)
 	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}
 	c.loads = newLoads(&c.cfg, &e.agenda)
+	c.loads.spends, c.loads.wants = c.float.spends, c.float.wantsAt
+	c.bands.bounded = func() bool { return c.loads.bounded }
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.durations = durations{timings: &c.cfg.Timings}
 	c.settlements = settlements{agenda: &e.agenda, queues: &c.queues}
@@ -113,6 +115,7 @@ func (c *Core) read(now time.Time, m *store.Message) {
 // request went away meanwhile.
 func (c *Core) granted(now time.Time, m *store.Message) {
 	c.float.counted++
+	c.loads.granted(m.Endpoint)
 	r := c.requests.waiting[m.Ticket]
 	if r == nil {
 		key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
@@ -158,8 +161,14 @@ func (c *Core) spend(now time.Time, r *request) {
 		c.settlements.served(r, c.service(r))
 	}
 	c.float.spend()
-	c.loads.arrive(r, "")
-	c.dispatch(now, r).ByFloat = true
+	var endpoint string
+	if c.loads.bounded {
+		endpoint = c.loads.open(now)
+	}
+	load := c.loads.load(endpoint)
+	c.loads.arrive(r, endpoint)
+	d := c.dispatch(now, r)
+	d.ByFloat, d.Endpoint, d.EndpointInFlight = true, endpoint, load
 }
 
 // service is what a request is for the groups that its flow is in, as it is charged: it does

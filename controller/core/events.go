@@ -56,6 +56,34 @@ func (c *Core) Place(seq uint64, endpoint string) {
 	}
 }
 
+// MayPlace reports whether a dispatched request may go to an endpoint, where it counts from
+// then on: it was granted for that one, or the ledger left room there for this replica.
+func (c *Core) MayPlace(now time.Time, seq uint64, endpoint string) bool {
+	r := c.requests.inFlight[c.requests.own(seq)]
+	if r == nil {
+		return false
+	}
+	if c.loads.bounded && r.endpoint != endpoint && !c.mayHave(now, endpoint) {
+		return false
+	}
+	c.loads.move(r, endpoint)
+	return true
+}
+
+// mayHave reports whether an endpoint may have another of this replica's requests.
+func (c *Core) mayHave(now time.Time, endpoint string) bool {
+	capacity, listed := c.loads.listed[endpoint]
+	switch {
+	case !listed:
+		return false
+	case capacity == 0:
+		return true
+	case c.exchange.outage:
+		return c.loads.here[endpoint].requests < c.shareAt(now, endpoint, capacity)
+	}
+	return c.float.spends(now) && c.loads.permits(endpoint) > 0
+}
+
 // Progress settles what a dispatched request has cost so far where that is more
 // than it was charged, so that a flow of long answers pays while they stream.
 func (c *Core) Progress(seq uint64, usage Usage) {
@@ -147,10 +175,10 @@ func (c *Core) SetPool(now time.Time, p Pool) {
 	}
 }
 
-// SetEndpoints says which endpoints a request may go to, by their addresses, and
-// reports whether they are counted. One endpoint is no choice and is not, unless tokens
-// are.
-func (c *Core) SetEndpoints(addresses []string) (counted bool) { return c.loads.list(addresses) }
+// SetEndpoints says which endpoints a request may go to, and returns how requests there are
+// counted. At one endpoint without a limit they are not, unless tokens are. Where they have
+// limits, the pool's limit is their sum over all replicas' endpoints.
+func (c *Core) SetEndpoints(endpoints []Endpoint) Counted { return c.loads.list(endpoints) }
 
 // Reconfigure changes the bands, the weights, the caps, the flows' limits, the usage limit
 // and the budgets of waiting. What else differs in the configuration is ignored. No

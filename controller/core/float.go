@@ -33,9 +33,8 @@ type float struct {
 	limits   map[int]int64 // the bands', as the ledger has them
 	given    int64         // permits after the last reply
 
-	arrivals int // since rate was last worked out
-	rate     float64
-	rated    time.Time
+	free rate // of those that go by permits, if there are any
+	all  rate // of all
 
 	unstated int    // requests that were let go since the last statement
 	total    uint64 // requests that were let go
@@ -49,13 +48,18 @@ func newFloat(cfg *Config, e *exchange, q *requests, bs *bands, l *loads, d *dur
 // endpoints, those that take long beside the age of what is known of the others' loads. A
 // grant brings the endpoint that has the least.
 func (f *float) fits() bool {
-	return len(f.loads.listed) == 0 || f.took.typical >= f.exchange.timings.FloatLeast
+	return len(f.loads.listed) <= 1 || f.took.typical >= f.exchange.timings.FloatLeast
+}
+
+// spends reports whether permits may be spent now.
+func (f *float) spends(now time.Time) bool {
+	e := f.exchange
+	return f.share > 0 && !e.register.raised && !e.leave.raised && now.Sub(e.leased) <= e.timings.FreshFor
 }
 
 // permits is how many requests may be let go now, of bands that need not ask.
 func (f *float) permits(now time.Time) int64 {
-	e := f.exchange
-	if f.share == 0 || e.register.raised || e.leave.raised || now.Sub(e.leased) > e.timings.FreshFor {
+	if !f.spends(now) {
 		return 0
 	}
 	return max(0, f.counted-int64(len(f.requests.inFlight)))
@@ -64,10 +68,11 @@ func (f *float) permits(now time.Time) int64 {
 // takes reports whether a request that arrives is let go by a permit. It overtakes nothing
 // that waits here. Those that could go by one, if there were any, say how many are of use.
 func (f *float) takes(now time.Time, r *request) bool {
+	f.all.arrivals++
 	if !f.eligible(now, r) {
 		return false
 	}
-	f.arrivals++
+	f.free.arrivals++
 	return f.requests.asking == 0 && f.may(now, r)
 }
 
@@ -90,7 +95,7 @@ func (f *float) eligible(now time.Time, r *request) bool {
 // may reports whether a request may be let go by a permit now: the ledger must know its band.
 func (f *float) may(now time.Time, r *request) bool {
 	_, known := f.limits[r.Flow.Priority]
-	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r)
+	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r) && (!f.loads.bounded || f.loads.open(now) != "")
 }
 
 // spend notes that a request was let go by a permit.
@@ -126,17 +131,33 @@ func (f *float) interval() time.Duration {
 }
 
 // wants is how many permits this replica has use for: what arrives in two turns, and one.
-func (f *float) wants(now time.Time) int64 {
-	if passed := now.Sub(f.rated); passed > 0 {
-		s := passed.Seconds()
-		f.rate += min(1, s) * (float64(f.arrivals)/s - f.rate)
-		f.arrivals, f.rated = 0, now
-	}
-	if f.rate < leastRate {
+func (f *float) wants(now time.Time) int64 { return f.ofUse(f.free.perSecond(now)) }
+
+// wantsAt is how many it has use for at an endpoint: also requests that ask may go there.
+func (f *float) wantsAt(now time.Time) int64 { return f.ofUse(f.all.perSecond(now)) }
+
+func (f *float) ofUse(perSecond float64) int64 {
+	if perSecond < leastRate {
 		return 0
 	}
 	turn := max(f.exchange.pace, f.exchange.timings.FloatTurn)
-	return 1 + int64(math.Ceil(f.rate*2*turn.Seconds()))
+	return 1 + int64(math.Ceil(perSecond*2*turn.Seconds()))
+}
+
+// rate is how many requests arrive.
+type rate struct {
+	arrivals int // since it was last worked out
+	last     float64
+	at       time.Time
+}
+
+func (r *rate) perSecond(now time.Time) float64 {
+	if passed := now.Sub(r.at); passed > 0 {
+		s := passed.Seconds()
+		r.last += min(1, s) * (float64(r.arrivals)/s - r.last)
+		r.arrivals, r.at = 0, now
+	}
+	return r.last
 }
 
 // leastRate is how many requests a second must arrive for permits to be of use: one in
@@ -174,7 +195,7 @@ func (f *float) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 	}
 	a := &f.exchange.agenda
 	if a.calm = f.share > 0; !a.calm {
-		a.due = a.due || a.later || r.Float > 0
+		a.due = a.due || a.later || r.Float > 0 || f.loads.keeps()
 	}
 }
 

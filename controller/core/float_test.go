@@ -82,12 +82,15 @@ func TestRecallOvertakesReply(t *testing.T) {
 func TestShortRequestsAsk(t *testing.T) {
 	for _, tc := range []struct {
 		takes     time.Duration
-		endpoints []string
+		endpoints []core.Endpoint
 		byFloat   bool
 	}{
-		{50 * time.Millisecond, []string{"x", "y"}, false},
-		{50 * time.Millisecond, []string{"x"}, true},
-		{2 * time.Second, []string{"x", "y"}, true},
+		{50 * time.Millisecond, []core.Endpoint{{Address: "x"}, {Address: "y"}}, false},
+		{50 * time.Millisecond, []core.Endpoint{{Address: "x"}}, true},
+		{50 * time.Millisecond, []core.Endpoint{{Address: "x", Capacity: 10}}, true},
+		{50 * time.Millisecond, []core.Endpoint{{Address: "x", Capacity: 5}, {Address: "y", Capacity: 5}}, false},
+		{2 * time.Second, []core.Endpoint{{Address: "x"}, {Address: "y"}}, true},
+		{2 * time.Second, []core.Endpoint{{Address: "x", Capacity: 5}, {Address: "y", Capacity: 5}}, true},
 	} {
 		now := time.Unix(1_800_000_000, 0)
 		c, _, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))

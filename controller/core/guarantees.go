@@ -88,7 +88,7 @@ func (g *guarantees) granted(b shard.Band, due bool) {
 func (g *guarantees) state(_ time.Time, st *store.Statement) {
 	for i := range st.Bands {
 		b := &st.Bands[i]
-		b.Guaranteed = g.slots(b.Priority, g.bands.left(g.bands.pool.Limit))
+		b.Guaranteed = g.slots(b.Priority, g.bands.left(g.bands.limit()))
 		if st.Register {
 			b.Owed = g.ledgers[b.Priority].Owed
 		}

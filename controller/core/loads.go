@@ -12,19 +12,30 @@ import (
 // loads counts requests at the endpoints: this replica's, which it states, and those of
 // the others, which it learns from the ledger. A granted request counts at the endpoint
 // that the ledger suggests until its ingress states where it went.
+//
+// Where endpoints are bounded, the ledger grants for one that has room, and this replica
+// sends a request elsewhere, or lets one go by itself, only by a permit there. Invariant, as
+// of the float: requests in flight at an endpoint + permits <= what the ledger counts there
+// for this replica, as long as its lease is young, but for requests that had to go there.
 type loads struct {
 	bystander
 	cfg    *Config
 	agenda *agenda
+	// spends reports whether permits may be spent, and wants is how many are of use.
+	spends func(now time.Time) bool
+	wants  func(now time.Time) int64
 
-	listed   map[string]bool // the pool's endpoints, if it has a choice of them
-	here     map[string]load // this replica's requests at each
-	changed  map[string]bool // since they were stated
-	carried  map[string]bool // stated by the turn under way
-	answered map[string]load // what the ledger counts in its totals
-	stated   time.Time       // when all were last stated
-	asked    time.Time       // when the others' were last asked for
-	others   []store.Load    // to be handed out, nil if they are not new
+	listed   map[string]int64 // the pool's endpoints by what they take, 0 for no limit, if they are counted
+	bounded  bool             // they have limits
+	counted  map[string]int64 // the least that the ledger counts for this replica at each
+	nearby   map[string]int64 // requests of the others at each, as last learnt
+	here     map[string]load  // this replica's requests at each
+	changed  map[string]bool  // since they were stated
+	carried  map[string]bool  // stated by the turn under way
+	answered map[string]load  // what the ledger counts in its totals
+	stated   time.Time        // when all were last stated
+	asked    time.Time        // when the others' were last asked for
+	others   []store.Load     // to be handed out, nil if they are not new
 }
 
 // load is how many requests there are, and what they are expected to cost.
@@ -33,32 +44,110 @@ type load struct{ requests, tokens int64 }
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
-		listed: map[string]bool{}, here: map[string]load{}, answered: map[string]load{},
+		listed: map[string]int64{}, counted: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, answered: map[string]load{},
 		changed: map[string]bool{}, carried: map[string]bool{},
 	}
 }
 
-// list says which endpoints a request may go to, by their addresses, and reports whether
-// they are counted. One endpoint is no choice and is not, unless tokens are.
-func (l *loads) list(addresses []string) (counted bool) {
-	listed := make(map[string]bool, len(addresses))
-	if len(addresses) > 1 || l.cfg.CountTokens {
-		for _, address := range addresses {
-			listed[address] = true
+// Endpoint is a model server that requests may go to.
+type Endpoint struct {
+	Address string
+	// Capacity is how many of the fleet's requests may be in flight there; 0 for no limit.
+	Capacity int64
+}
+
+// Counted says how requests at endpoints are counted.
+type Counted int
+
+// How they are.
+const (
+	// NotCounted: they are not.
+	NotCounted Counted = iota
+	// ForChoice: so that the one with the least can be chosen.
+	ForChoice
+	// Bounded: none may have more than it takes.
+	Bounded
+)
+
+// list says which endpoints a request may go to, and returns how requests there are counted.
+// At one endpoint without a limit they are not, unless tokens are.
+func (l *loads) list(endpoints []Endpoint) Counted {
+	listed := make(map[string]int64, len(endpoints))
+	bounded := slices.ContainsFunc(endpoints, func(e Endpoint) bool { return e.Capacity > 0 })
+	if len(endpoints) > 1 || l.cfg.CountTokens || bounded {
+		for _, e := range endpoints {
+			listed[e.Address] = e.Capacity
 		}
 	}
-	if maps.Equal(listed, l.listed) {
-		return len(listed) > 0
-	}
-	for _, list := range []map[string]bool{listed, l.listed} {
-		for address := range list {
-			if listed[address] != l.listed[address] {
-				l.changed[address] = true
+	if !maps.Equal(listed, l.listed) {
+		for _, list := range []map[string]int64{listed, l.listed} {
+			for address := range list {
+				before, was := l.listed[address]
+				if now, is := listed[address]; now != before || is != was {
+					l.changed[address] = true
+				}
 			}
 		}
+		l.listed, l.agenda.due = listed, true
 	}
-	l.listed, l.agenda.due = listed, true
-	return len(listed) > 0
+	if len(endpoints) > 0 { // else what it has in flight is at endpoints as they were
+		l.bounded = bounded
+	}
+	switch {
+	case bounded:
+		return Bounded
+	case len(listed) > 0:
+		return ForChoice
+	}
+	return NotCounted
+}
+
+// permits is how many more requests may be at an endpoint than there are.
+func (l *loads) permits(endpoint string) int64 {
+	return max(0, l.counted[endpoint]-l.here[endpoint].requests)
+}
+
+// open returns the endpoint with the least load, as far as is known, of those with a permit
+// to spend; empty if there is none.
+func (l *loads) open(now time.Time) string {
+	if !l.spends(now) {
+		return ""
+	}
+	return l.least(func(endpoint string) bool { return l.permits(endpoint) > 0 })
+}
+
+// least returns the endpoint with the least load, as far as is known, of those that may have
+// another request; empty if there is none.
+func (l *loads) least(may func(endpoint string) bool) (least string) {
+	for endpoint := range l.listed {
+		if !may(endpoint) {
+			continue
+		}
+		if more := l.load(endpoint) - l.load(least); least == "" || more < 0 || more == 0 && endpoint < least {
+			least = endpoint
+		}
+	}
+	return least
+}
+
+// load is how many requests there are at an endpoint, as far as is known.
+func (l *loads) load(endpoint string) int64 { return l.nearby[endpoint] + l.here[endpoint].requests }
+
+// granted counts a grant that the ledger counts at an endpoint.
+func (l *loads) granted(endpoint string) {
+	if l.bounded && endpoint != "" {
+		l.counted[endpoint]++
+	}
+}
+
+// keeps reports whether there is a permit, to be spent or not.
+func (l *loads) keeps() bool {
+	for endpoint := range l.counted {
+		if l.permits(endpoint) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // arrive counts a request at an endpoint, if it is named.
@@ -75,7 +164,7 @@ func (l *loads) depart(r *request) { l.add(r.endpoint, load{-1, -r.tokens}) }
 
 // move counts a request where it went; an endpoint that is not counted is ignored.
 func (l *loads) move(r *request, endpoint string) {
-	if r.endpoint != endpoint && l.listed[endpoint] {
+	if _, listed := l.listed[endpoint]; listed && r.endpoint != endpoint {
 		l.depart(r)
 		l.arrive(r, endpoint)
 	}
@@ -108,6 +197,7 @@ func (l *loads) take() (others []store.Load) {
 
 // state states what changed, and everything from time to time.
 func (l *loads) state(now time.Time, s *store.Statement) {
+	l.returnPermits(now, s)
 	if len(l.listed) == 0 && len(l.changed) == 0 {
 		return
 	}
@@ -120,19 +210,52 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 			l.changed[endpoint] = true
 		}
 	}
-	if s.WantLoads = len(l.listed) > 0 && now.Sub(l.asked) >= l.cfg.Timings.LoadsEvery; s.WantLoads {
+	want := int64(0)
+	if l.bounded {
+		want = l.wants(now)
+	}
+	if s.WantLoads = (len(l.listed) > 1 || l.cfg.CountTokens) && now.Sub(l.asked) >= l.cfg.Timings.LoadsEvery; s.WantLoads {
 		l.asked = now
 	}
 	l.changed, l.carried = l.carried, l.changed
 	for endpoint := range l.carried {
 		here := l.here[endpoint]
 		l.answered[endpoint] = here
-		if here.requests == 0 && !l.listed[endpoint] {
-			here.requests = store.Gone
+		st := store.Load{Endpoint: endpoint, InFlight: here.requests, Tokens: here.tokens}
+		capacity, listed := l.listed[endpoint]
+		switch {
+		case here.requests == 0 && !listed:
+			st.InFlight = store.Gone
+			delete(l.counted, endpoint)
+		case l.bounded && !listed:
+			st.Capacity, l.counted[endpoint] = store.Closed, here.requests
+		case l.bounded:
+			st.Capacity, st.Wanted = capacity, want
+			if l.spends(now) {
+				st.Permits = min(l.permits(endpoint), want)
+			}
+			l.counted[endpoint] = here.requests + st.Permits
+		default:
+			delete(l.counted, endpoint)
 		}
-		s.Loads = append(s.Loads, store.Load{Endpoint: endpoint, InFlight: here.requests, Tokens: here.tokens})
+		s.Loads = append(s.Loads, st)
 	}
 	slices.SortFunc(s.Loads, func(a, b store.Load) int { return strings.Compare(a.Endpoint, b.Endpoint) })
+}
+
+// returnPermits has those stated that may not be spent any more: they are returned.
+func (l *loads) returnPermits(now time.Time, s *store.Statement) {
+	if s.Register {
+		clear(l.counted)
+	}
+	if len(l.counted) == 0 || l.spends(now) {
+		return
+	}
+	for endpoint := range l.counted {
+		if l.permits(endpoint) > 0 {
+			l.changed[endpoint] = true
+		}
+	}
 }
 
 // unanswered has what was stated stated again.
@@ -145,6 +268,7 @@ func (l *loads) unanswered() {
 // read yet: they count where the ledger suggests.
 func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 	clear(l.carried)
+	l.given(s, r)
 	for i := range s.Loads {
 		if stated := &s.Loads[i]; stated.InFlight == store.Gone {
 			delete(l.answered, stated.Endpoint)
@@ -160,13 +284,32 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 		}
 	}
 	l.others = make([]store.Load, 0, len(r.Loads))
+	clear(l.nearby)
 	for _, total := range r.Loads {
 		ours := l.answered[total.Endpoint]
 		total.InFlight = max(0, total.InFlight-ours.requests-unread[total.Endpoint])
 		total.Tokens = max(0, total.Tokens-ours.tokens)
 		l.others = append(l.others, total)
+		l.nearby[total.Endpoint] = total.InFlight
+	}
+}
+
+// given takes in which permits the ledger gave.
+func (l *loads) given(s *store.Statement, r *store.Reply) {
+	if r.Applied != s.Number {
+		return // it answers for another turn
+	}
+	kept := make(map[string]int64, len(s.Loads))
+	for i := range s.Loads {
+		kept[s.Loads[i].Endpoint] = s.Loads[i].Permits
+	}
+	for _, p := range r.Permits {
+		l.counted[p.Endpoint] += p.Permits - kept[p.Endpoint]
 	}
 }
 
 // lost forgets the others' loads: they are not known in an outage.
-func (l *loads) lost(time.Time) { l.others = []store.Load{} }
+func (l *loads) lost(time.Time) {
+	l.others = []store.Load{}
+	clear(l.nearby)
+}

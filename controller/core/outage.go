@@ -1,6 +1,9 @@
 package core
 
-import "time"
+import (
+	"hash/fnv"
+	"time"
+)
 
 // dispatchOwnShare decides by itself, within this replica's share of the limit:
 // the limit over the number of members when the ledger was lost.
@@ -19,6 +22,12 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		if int64(len(c.requests.inFlight)) >= limit {
 			return
 		}
+		var endpoint string
+		if c.loads.bounded {
+			if endpoint = c.loads.least(func(e string) bool { return c.mayHave(now, e) }); endpoint == "" {
+				return
+			}
+		}
 		t, charge := b.Best()
 		r := c.requests.waiting[t.ID]
 		switch {
@@ -36,7 +45,10 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 			c.exchange.dispatchedAlone()
 			c.guarantees.granted(b, due)
 			c.handover.dispatched(now, r, false)
-			c.dispatch(now, r)
+			load := c.loads.load(endpoint)
+			c.loads.arrive(r, endpoint)
+			d := c.dispatch(now, r)
+			d.Endpoint, d.EndpointInFlight = endpoint, load
 		}
 		queued.Refill()
 	}
@@ -50,11 +62,36 @@ func (c *Core) share(now time.Time, limit int64) int64 {
 	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
 		return 0
 	}
-	limit = max(0, limit-c.bands.heldElsewhere(now))
+	elsewhere := c.bands.heldElsewhere(now)
+	if c.loads.bounded && elsewhere == 0 && limit >= c.bands.limit() { // what is left of each endpoint adds up
+		sum := int64(0)
+		for endpoint, capacity := range c.loads.listed {
+			sum += c.shareAt(now, endpoint, capacity)
+		}
+		return sum
+	}
+	limit = max(0, limit-elsewhere)
 	sharing, before := c.handover.fleet.sharing()
 	members := int64(max(c.bands.members(), sharing)) // who started during the outage was never told
 	share := limit / members
 	if int64(sharing) == members && int64(before) < limit%members {
+		share++
+	}
+	return share
+}
+
+// shareAt is this replica's part of what an endpoint takes. Where that does not divide, the
+// first replicas get one more, counted from another one for each endpoint.
+func (c *Core) shareAt(now time.Time, endpoint string, capacity int64) int64 {
+	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
+		return 0
+	}
+	sharing, before := c.handover.fleet.sharing()
+	members := int64(max(c.bands.members(), sharing))
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(endpoint)) // it cannot fail
+	share := capacity / members
+	if int64(sharing) == members && (int64(before)+int64(h.Sum32()))%members < capacity%members {
 		share++
 	}
 	return share

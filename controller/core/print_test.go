@@ -160,6 +160,14 @@ func loads(all []store.Load) string {
 	var out strings.Builder
 	for _, l := range all {
 		fmt.Fprintf(&out, " %s=%d", l.Endpoint, l.InFlight)
+		if l.Permits > 0 {
+			fmt.Fprintf(&out, "+%d", l.Permits)
+		}
+		if l.Capacity == store.Closed {
+			out.WriteString("/closed")
+		} else if l.Capacity > 0 {
+			fmt.Fprintf(&out, "/%d", l.Capacity)
+		}
 	}
 	return out.String()
 }

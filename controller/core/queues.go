@@ -103,13 +103,17 @@ func (q *queues) stateCounters(s *store.Statement) {
 	}
 }
 
-func (q *queues) learn(_ time.Time, _ *store.Statement, _ *store.Reply) {
+func (q *queues) learn(_ time.Time, _ *store.Statement, r *store.Reply) {
 	q.set.Answered()
+	q.set.Short(r.Short)
 	q.full.answered()
 	q.agenda.due = q.agenda.due || q.full.raised
 }
 
 func (q *queues) unanswered() { q.set.Failed() }
+
+// lost forgets which ingresses are short of room: the ledger does not say any more.
+func (q *queues) lost(time.Time) { q.set.Short(nil) }
 
 // regained puts the flows back at the counters last learnt from the ledger.
 func (q *queues) regained(time.Time) { q.set.Rejoin() }

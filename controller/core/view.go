@@ -72,6 +72,7 @@ func (c *Core) View(now time.Time) View {
 	if !c.exchange.leased.IsZero() {
 		v.Answered = c.exchange.clock.at(c.exchange.leased)
 	}
+	v.Pool.Limit = c.bands.limit()
 	for i := range v.Bands {
 		v.Bands[i].Share = c.guarantees.ledgers[v.Bands[i].Priority]
 	}

@@ -130,6 +130,49 @@ func TestLeastLoaded(t *testing.T) {
 	}
 }
 
+// alphabetical is a scorer that likes addresses early in the alphabet.
+type alphabetical struct{ policies.Named }
+
+func (alphabetical) Score(_ policies.SchedulingRequest, endpoints []policies.EndpointAccessor, scores []float64) {
+	for i, e := range endpoints {
+		scores[i] = 1 / float64(e.Address()[0])
+	}
+}
+
+// TestOnlyWhereThereIsRoom has a request go where it suits best if it may, and else to the
+// endpoint that it was granted for, or, where that is none to choose from, to another.
+func TestOnlyWhereThereIsRoom(t *testing.T) {
+	profile := LeastLoaded()
+	profile.Scorers = []Weighted{{alphabetical{policies.NewNamed("alphabetical", "")}, 1}}
+	p := newPool(t, Config{Source: Static(specs("a", "b", "c")), Profile: profile})
+	for _, c := range []struct {
+		may, granted, tried, want string
+		asked                     string
+	}{
+		{may: "a:80", granted: "c:80", want: "a:80", asked: "a:80"},
+		{may: "", granted: "c:80", want: "c:80", asked: "a:80"},
+		{may: "c:80", granted: "a:80", tried: "a:80", want: "c:80", asked: "b:80 c:80"},
+		{may: "", granted: "a:80", tried: "a:80", want: "b:80", asked: "b:80 c:80"},
+	} {
+		var asked []string
+		q := &Query{Least: store.Load{Endpoint: c.granted}, Fallbacks: 2, May: func(address string) bool {
+			asked = append(asked, address)
+			return address == c.may
+		}}
+		if c.tried != "" {
+			q.Tried = []*Endpoint{p.At(c.tried)}
+		}
+		slot, others := p.Take(q)
+		if slot.Address() != c.want || strings.Join(asked, " ") != c.asked {
+			t.Errorf("%+v: went to %s, asked %v", c, slot.Address(), asked)
+		}
+		if len(others) != 2-len(q.Tried) || slices.Contains(others, slot.Endpoint) {
+			t.Errorf("%+v: named to turn to: %v", c, others)
+		}
+		slot.Return()
+	}
+}
+
 // TestEjection takes an endpoint out when a connection fails, probes it, and lets one
 // request at a time try it until it answers.
 // odd is a filter by the length of names, and a scorer that hears what was picked.

@@ -25,6 +25,10 @@ type Query struct {
 	Least store.Load
 	// Fallbacks is how many more endpoints to return.
 	Fallbacks int
+	// May is asked whether the request may go to the endpoint that suits it best; if it may
+	// not, it goes to Least. It goes to others that it may where Least is none of those to
+	// choose from, and where it wants if it may go to none. Nil for always.
+	May func(address string) bool
 }
 
 // may reports whether the request may go to an endpoint.
@@ -40,7 +44,7 @@ func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	if len(s.endpoints) == 0 {
 		return nil, nil
 	}
-	i := s.pick()
+	i := s.choose()
 	s.picked(i)
 	first := s.endpoint(i)
 	slot := first.slot(q.Tokens)
@@ -151,6 +155,27 @@ func (s *selection) score() {
 			s.scores[i] += w.Weight * one[i]
 		}
 	}
+}
+
+// choose removes the candidate that the request goes to, and returns which it is.
+func (s *selection) choose() int {
+	scores := slices.Clone(s.scores)
+	first := s.pick()
+	if s.query.May == nil || s.query.May(s.endpoint(first).address) {
+		return first
+	}
+	chosen := slices.IndexFunc(s.endpoints, func(e policies.EndpointAccessor) bool { return e.Address() == s.query.Least.Endpoint })
+	for n := 1; chosen < 0 && n < len(s.endpoints); n++ {
+		if i := s.pick(); s.query.May(s.endpoint(i).address) {
+			chosen = i
+		}
+	}
+	if chosen < 0 {
+		chosen = first
+	}
+	copy(s.scores, scores)
+	s.scores[chosen] = -1
+	return chosen
 }
 
 // pick removes the candidate that the picker chooses, and returns which it is.

@@ -94,7 +94,12 @@ func NewConcurrency(name string, params ConcurrencyParameters) (*Concurrency, er
 
 // InFlightLimit implements [policies.InFlightLimiter].
 func (d *Concurrency) InFlightLimit(endpoints []policies.EndpointAccessor) int {
-	return int(float64(len(endpoints)*d.params.MaxConcurrency) * (1 + d.params.Headroom))
+	return len(endpoints) * d.EndpointLimit(nil)
+}
+
+// EndpointLimit implements [policies.EndpointLimiter]. It is the same for all.
+func (d *Concurrency) EndpointLimit(policies.EndpointAccessor) int {
+	return int(float64(d.params.MaxConcurrency) * (1 + d.params.Headroom))
 }
 
 // Saturation implements [policies.SaturationDetector].

@@ -12,6 +12,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 	*reply = store.Reply{
 		Generation: l.generation, Applied: r.last, Now: now, Recovering: l.recovering,
 		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads, Lost: reply.Lost[:0], Groups: reply.Groups[:0],
+		Permits: reply.Permits[:0], Short: reply.Short[:0],
 		InFlight: l.held - l.float, Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas), Float: r.float,
 	}
 	for i := range r.unread {
@@ -35,6 +36,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 		}
 	}
 	l.nameLost(reply, now)
+	l.nameShort(reply, now)
 	return reply
 }
 

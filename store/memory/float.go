@@ -19,7 +19,7 @@ const recallEvery = 25 * time.Millisecond
 
 // lend gives the replica permits to spend by itself, or has those who may have some return
 // them: as long as an offer stands, they are for it.
-func (l *Ledger) lend(r *replica, reply *store.Reply, now time.Time) {
+func (l *Ledger) lend(r *replica, s *store.Statement, reply *store.Reply, now time.Time) {
 	r.lent = false
 	limit, wanted := l.openLimit()
 	if wanted {
@@ -47,20 +47,20 @@ func (l *Ledger) lend(r *replica, reply *store.Reply, now time.Time) {
 	l.held += give
 	r.lent, l.recalled = true, time.Time{}
 	reply.Float, reply.FloatLimit, reply.FloatShare = r.float, limit, share
+	l.permit(r, s)
 }
 
 // openLimit is the least limit of the bands that have room, 0 if none has; and whether
-// what is given as float is wanted back: an offer stands, or a limit fell below it.
+// what is given as float is wanted back: an offer waits for it, or a limit fell below it.
 func (l *Ledger) openLimit() (least int64, wanted bool) {
 	highest := int64(store.NoOpinion)
 	for _, bd := range l.bands {
-		wanted = wanted || bd.offers > 0
 		highest = max(highest, bd.limit)
 		if bd.limit > l.held && (least == 0 || bd.limit < least) {
 			least = bd.limit
 		}
 	}
-	return least, wanted || l.held > highest
+	return least, l.waits || l.held > highest
 }
 
 // recall wakes those who may have float, or ends that they did not state.

@@ -1,23 +1,31 @@
 package memory
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/store"
 )
 
 // grant gives out what capacity there is: band after band as next says, in a band the
-// lowest rank.
+// lowest rank. Offers whose ingresses reach no endpoint with room are passed over.
 func (l *Ledger) grant(now time.Time) {
+	l.waits = slices.ContainsFunc(l.bands, func(bd *band) bool { return bd.offers > 0 })
 	if l.recovering {
 		if len(l.replicas) < l.expected && now.Before(l.recovered) {
 			return
 		}
 		l.recovering = false
 	}
-	for bd, due := l.next(); bd != nil && l.room(bd, due); bd, due = l.next() {
+	l.waits = false
+	for bd, due := l.next(); bd != nil; bd, due = l.next() {
+		if !l.room(bd, due) {
+			l.waits = true
+			break
+		}
 		l.serve(bd, due, now)
 	}
+	l.standAgain(now)
 }
 
 // room reports whether the pool has room for another request of the band: under the band's
@@ -42,12 +50,19 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 		return
 	}
 	ingress := l.replica(o.Ticket.Ingress)
-	o.granted = true
 	if ingress == nil {
+		o.granted = true
 		n.leave(o, now)
 		o.owner.post(store.Dropped, o)
 		return
 	}
+	endpoint, full, byPermits := l.loads.choose(ingress)
+	if full {
+		l.waits = l.waits || byPermits
+		l.passOver(o, now)
+		return
+	}
+	o.granted = true
 	bd.next++
 	n.serve(o, now)
 	bd.share.Granted(bd.inFlight, due)
@@ -68,5 +83,7 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 		ingress.post(store.Granted, o)
 		o.owner.post(store.Taken, o)
 	}
-	l.loads.suggest(ingress, &ingress.unread[len(ingress.unread)-1].Message, now)
+	if endpoint != nil {
+		l.loads.suggest(ingress, endpoint, &ingress.unread[len(ingress.unread)-1].Message, now)
+	}
 }

@@ -32,6 +32,10 @@ type Ledger struct {
 	highest             int64     // of the bands' limits
 	passed              time.Time // until when the bands' shares are accounted for
 
+	waits bool                 // an offer stands for want of capacity, or of what is kept as float
+	over  []*offer             // offers that are passed over
+	short map[string]time.Time // ingresses that reached no endpoint with room, and when last
+
 	wakeups map[string][]chan store.Wakeup
 	limits  map[string]*limit
 	loads   loads
@@ -42,7 +46,7 @@ type Ledger struct {
 // New returns an empty ledger, in recovery of its first generation: it grants once every
 // member has registered that the first replica knows of.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[string]*limit), loads: newLoads(), shared: newShared()}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[string]*limit), loads: newLoads(), short: make(map[string]time.Time), shared: newShared()}
 }
 
 // Inline implements [store.Inline].
@@ -62,6 +66,7 @@ func (l *Ledger) Wipe() {
 	}
 	l.bands = nil
 	clear(l.limits)
+	clear(l.short)
 }
 
 // Held returns what the ledger counts for a run of a replica, requests in flight and float,
@@ -147,7 +152,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	l.renew(r, s, now)
 	l.replace(r, s, now)
 	l.restrict(r, s, now)
-	l.loads.replace(r, s)
+	if capacity := l.loads.capacity; l.loads.replace(r, s) != capacity {
+		l.relimit()
+	}
 	l.regroup(r, s, now)
 	l.settle(r, s, now)
 	l.recount(r, s, now)
@@ -162,9 +169,6 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	reply := l.answer(r, s, now)
 	l.rooms(reply, s, now)
 	l.groups(reply, r, s)
-	if reply.Loads = reply.Loads[:0]; s.WantLoads {
-		reply.Loads = l.loads.totals(reply.Loads)
-	}
 	if s.WantHolders {
 		l.holders(reply, r)
 	}
@@ -173,7 +177,11 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		reply.Revoke = l.revoke(r)
 	}
 	if reply.FloatShare = 0; !s.Leave {
-		l.lend(r, reply, now)
+		l.lend(r, s, reply, now)
+	}
+	l.namePermits(reply, r, s)
+	if reply.Loads = reply.Loads[:0]; s.WantLoads {
+		reply.Loads = l.loads.totals(reply.Loads)
 	}
 	r.seen = r.sent // by the reply
 	if s.Leave {

@@ -19,10 +19,11 @@ type replica struct {
 	dead        []string
 
 	bands     []store.Band      // as last stated
+	capacity  int64             // of which their limits are parts, likewise
 	sheddable []store.Sheddable // likewise
 	revoking  int64             // likewise
 	limited   map[string]int64  // requests in flight of flows with limits, unread grants included
-	loads     map[string]share  // what is in flight at its endpoints, likewise
+	loads     map[string]place  // what is in flight at its endpoints, likewise
 	held      int64             // granted and not finished, unread grants and float included
 	holds     map[int]int64     // granted and not finished, unread grants included, by priority
 	float     int64             // permits that it may spend by itself

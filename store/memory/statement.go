@@ -21,7 +21,7 @@ func (l *Ledger) count(s *store.Band, sign int64) {
 // replace replaces what was known of the replica by what it states of itself. Whatever
 // had drifted is right again after it.
 func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
-	relimit := len(r.bands) != len(s.Bands)
+	relimit := len(r.bands) != len(s.Bands) || r.capacity != s.Capacity
 	for i := range r.bands {
 		l.count(&r.bands[i], -1)
 		relimit = relimit || i < len(s.Bands) &&
@@ -33,7 +33,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	r.held, r.float, r.wantFloat = s.Float, s.Float, s.WantFloat
 	byFloat := r.byFloat(s)
 	l.release(r)
-	r.bands = append(r.bands[:0], s.Bands...)
+	r.bands, r.capacity = append(r.bands[:0], s.Bands...), s.Capacity
 	r.sheddable, r.revoking = append(r.sheddable[:0], s.Sheddable...), s.Revoking
 	for i := range r.bands {
 		st := &r.bands[i]
@@ -99,10 +99,11 @@ func (l *Ledger) relimit() {
 			if st.Limit == store.NoOpinion {
 				continue
 			}
+			limit, guaranteed := l.loads.limitOf(st.Limit, r.capacity), l.loads.ofFleet(st.Guaranteed, r.capacity)
 			if bd.limit == store.NoOpinion {
-				bd.limit, bd.share.Slots = st.Limit, st.Guaranteed
+				bd.limit, bd.share.Slots = limit, guaranteed
 			}
-			bd.limit, bd.share.Slots = min(bd.limit, st.Limit), min(bd.share.Slots, st.Guaranteed)
+			bd.limit, bd.share.Slots = min(bd.limit, limit), min(bd.share.Slots, guaranteed)
 		}
 	}
 	for _, bd := range l.bands {

@@ -109,8 +109,15 @@ func (r *reader) pairs(what string, v any) []pair {
 // reply is what the script answers, before it is made a [store.Reply].
 type reply struct {
 	store.Reply
-	now           int64  // in microseconds
-	loads, tokens []pair // of endpoints
+	now           int64   // in microseconds
+	loads, tokens []pair  // of endpoints
+	places        []place // what they take, and the permits there
+}
+
+// place is what an endpoint takes.
+type place struct {
+	Endpoint          string
+	Capacity, Permits int64
 }
 
 // decode reads what the script answered.
@@ -125,8 +132,16 @@ func decode(result []any) (*store.Reply, error) {
 	for _, t := range m.tokens {
 		tokens[t.name] = int64(t.value)
 	}
+	places := make(map[string]*place, len(m.places))
+	for i := range m.places {
+		places[m.places[i].Endpoint] = &m.places[i]
+	}
 	for _, l := range m.loads { // the fraction says when it was last suggested
-		m.Loads = append(m.Loads, store.Load{Endpoint: l.name, InFlight: int64(l.value), Tokens: tokens[l.name]})
+		load := store.Load{Endpoint: l.name, InFlight: int64(l.value), Tokens: tokens[l.name]}
+		if p := places[l.name]; p != nil {
+			load.Capacity, load.Permits = p.Capacity, p.Permits
+		}
+		m.Loads = append(m.Loads, load)
 	}
 	slices.SortFunc(m.Loads, func(a, b store.Load) int {
 		return cmp.Or(cmp.Compare(a.InFlight, b.InFlight), cmp.Compare(a.Endpoint, b.Endpoint))

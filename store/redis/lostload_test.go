@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -14,7 +15,7 @@ import (
 // TestLostLoads deletes what the ledger keeps of endpoints' loads, or spoils it: it is
 // right again a second later, and every key has its time to live.
 func TestLostLoads(t *testing.T) {
-	for _, spoil := range []string{":load", ":tokens", ":loads:a", ":loads:b"} {
+	for _, spoil := range []string{":load", ":tokens", ":loads:a", ":loads:b", ":places:a", ":places:b"} {
 		t.Run(spoil, func(t *testing.T) {
 			server, clock := miniredis.RunT(t), storetest.NewClock()
 			l := open("redis://"+server.Addr())(t, clock.Now)
@@ -28,14 +29,18 @@ func TestLostLoads(t *testing.T) {
 					t.Fatalf("%v, %v", r, err)
 				}
 				generation = r.Generation
-				return fmt.Sprint(r.Loads)
+				var loads []string
+				for _, l := range r.Loads {
+					loads = append(loads, fmt.Sprintf("%s %d of %d, %d tokens, %d permits", l.Endpoint, l.InFlight, l.Capacity, l.Tokens, l.Permits))
+				}
+				return strings.Join(loads, "; ")
 			}
 			state := func(s *store.Statement) {
-				s.Loads = []store.Load{{Endpoint: "x", InFlight: 2, Tokens: 7}, {Endpoint: "y"}}
+				s.Loads = []store.Load{{Endpoint: "x", InFlight: 2, Tokens: 7, Capacity: 9, Permits: 1}, {Endpoint: "y"}}
 			}
 			register := func(s *store.Statement) { s.Register, s.Answered = true, 0; state(s) }
 			turn("a", 1, register)
-			const want = "[{y 0 0} {x 4 14}]"
+			const want = "y 0 of 0, 0 tokens, 0 permits; x 4 of 9, 14 tokens, 2 permits"
 			if got := turn("b", 1, register); got != want {
 				t.Fatalf("loads %s, want %s", got, want)
 			}

@@ -9,18 +9,18 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "e3f46c68"
+const ledgerFormat = "d869ee64"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 39+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+7*len(s.Groups)+3*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+11*len(s.Offers))
+	args := make([]any, 0, 40+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+11*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
 		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, s.Float, s.WantFloat,
 		flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders),
-		s.Longest.Microseconds())
+		s.Longest.Microseconds(), s.Capacity)
 	args = append(args, len(s.Dead))
 	for i := range s.Dead {
 		args = append(args, escape(s.Dead[i]))
@@ -50,7 +50,7 @@ func arguments(c *settings, s *store.Statement) []any {
 	args = append(args, len(s.Loads))
 	for i := range s.Loads {
 		m := &s.Loads[i]
-		args = append(args, escape(m.Endpoint), m.InFlight, m.Tokens)
+		args = append(args, escape(m.Endpoint), m.InFlight, m.Tokens, m.Capacity, m.Permits, m.Wanted)
 	}
 	args = append(args, len(s.Settlements))
 	for i := range s.Settlements {
@@ -120,7 +120,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 21 {
+	if len(v) != 25 {
 		r.fail("reply", v)
 		return m
 	}
@@ -194,7 +194,34 @@ func (r *reader) reply(v []any) (m reply) {
 	}
 	m.loads = r.pairs("loads", v[18])
 	m.tokens = r.pairs("tokens", v[19])
-	for _, item := range r.list("lost", v[20]) {
+	for _, item := range r.list("places", v[20]) {
+		f := r.list("places", item)
+		if len(f) != 3 {
+			r.fail("places", item)
+			break
+		}
+		m.places = append(m.places, place{
+			Endpoint: r.name("endpoint", f[0]),
+			Capacity: r.integer("capacity", f[1]),
+			Permits:  r.integer("permits", f[2]),
+		})
+	}
+	for _, item := range r.list("permits", v[21]) {
+		f := r.list("permits", item)
+		if len(f) != 2 {
+			r.fail("permits", item)
+			break
+		}
+		m.Permits = append(m.Permits, store.Permit{
+			Endpoint: r.name("endpoint", f[0]),
+			Permits:  r.integer("permits", f[1]),
+		})
+	}
+	m.Capacity = r.integer("capacity", v[22])
+	for _, item := range r.list("short", v[23]) {
+		m.Short = append(m.Short, r.name("short", item))
+	}
+	for _, item := range r.list("lost", v[24]) {
 		f := r.list("lost", item)
 		if len(f) != 3 {
 			r.fail("lost", item)

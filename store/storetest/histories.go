@@ -22,6 +22,7 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 	decaying := counting(0, 0)
 	decaying.HalfLife = rapid.SampledFrom([]time.Duration{0, 40 * time.Millisecond, 4 * time.Millisecond}).Draw(t, "half-life")
 	decaying.LiftsIdle = decaying.HalfLife == 0
+	bounded := rapid.IntRange(0, 2).Draw(t, "capacities") > 0
 	for i := range 3 {
 		limit := rapid.SampledFrom(limits).Draw(t, "limit")
 		decaying.Limit = limit
@@ -30,7 +31,7 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 				counting(5, limit), decaying,
 				{Priority: -1, Policy: "strict", Limit: limit},
 			}},
-			standing: map[policies.TicketID]bool{},
+			standing: map[policies.TicketID]bool{}, bounded: bounded && rapid.IntRange(0, 5).Draw(t, "by endpoint") > 0,
 		})
 		h.parties[i].drawGuarantees(t)
 	}
@@ -61,6 +62,7 @@ type member struct {
 	order    []store.Offer // every offer it made that may stand
 	flying   []store.Message
 	float    int64
+	bounded  bool // it states what its endpoints take
 }
 
 // step draws one turn.
@@ -115,6 +117,7 @@ func normal(r *store.Reply) *store.Reply {
 	c.Loads = append([]store.Load{}, r.Loads...)
 	c.Groups = append([]store.Group{}, r.Groups...)
 	c.Lost = append([]store.Lost{}, r.Lost...)
+	c.Permits, c.Short = append([]store.Permit{}, r.Permits...), append([]string{}, r.Short...)
 	return &c
 }
 
@@ -265,12 +268,20 @@ func (m *member) drawGroups(s *store.Statement, t *rapid.T) {
 // drawLoads makes up what the member states of its endpoints.
 func (m *member) drawLoads(s *store.Statement, t *rapid.T) {
 	s.WantLoads = true
+	if m.bounded {
+		s.Capacity = rapid.SampledFrom([]int64{0, 3, 4, 18}).Draw(t, "capacity of all")
+	}
 	for _, endpoint := range []string{"10.0.0.1:80", "10.0.0.2:80", "c%"} {
 		if s.Register || s.Full || rapid.IntRange(0, 3).Draw(t, "load") == 0 {
 			if n := int64(rapid.IntRange(store.Gone, 3).Draw(t, "at it")); n >= 0 || !s.Register {
 				load := store.Load{Endpoint: endpoint, InFlight: n}
 				if n > 0 {
 					load.Tokens = int64(rapid.IntRange(0, 2).Draw(t, "tokens"))
+				}
+				if m.bounded && n >= 0 {
+					load.Capacity = rapid.SampledFrom([]int64{0, store.Closed, 1, 2, 2, 9, 9}).Draw(t, "capacity")
+					load.Permits = int64(rapid.IntRange(0, 2).Draw(t, "permits"))
+					load.Wanted = load.Permits + int64(rapid.IntRange(0, 3).Draw(t, "permits wanted"))
 				}
 				s.Loads = append(s.Loads, load)
 			}

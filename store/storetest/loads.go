@@ -62,7 +62,7 @@ func suggestsLeast(t *testing.T, l store.Ledger, _ *Clock) {
 func loadsStated(t *testing.T, l store.Ledger, _ *Clock) {
 	a, b := newPair(t, l, 10)
 	a.turn(func(s *store.Statement) { s.Loads = at("x", 1, "y", 1) })
-	b.turn(func(s *store.Statement) { s.Loads = at("x", 1) })
+	b.turn(func(s *store.Statement) { s.Loads = at("x", 1, "y", 0) })
 	offer := a.offer(1, "f", 0)
 	offer.Ticket.Ingress = "b" // a is granted nothing: b has it in an unread message
 	a.turn(func(s *store.Statement) { s.Offers = []store.Offer{offer} })

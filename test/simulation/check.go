@@ -70,6 +70,7 @@ func (c *Config) idleAtMost() time.Duration {
 // check checks what must hold after every event.
 func (f *fleet) check() error {
 	f.checkCapacity()
+	f.checkEndpoints()
 	f.checkAuthority()
 	f.checkProgress()
 	f.checkSpread()
@@ -91,7 +92,7 @@ func (f *fleet) quiet() bool {
 
 // well is like quiet, but disregards faults that must not affect fairness.
 func (f *fleet) well() bool {
-	return f.now.Sub(f.began) >= warm && f.dead == 0 && !f.down && f.cutOff == 0 && (f.disturbed.IsZero() || f.now.Sub(f.disturbed) >= settled)
+	return f.now.Sub(f.began) >= warm && f.dead == 0 && f.astray == 0 && !f.down && f.cutOff == 0 && (f.disturbed.IsZero() || f.now.Sub(f.disturbed) >= settled)
 }
 
 // checkCapacity: never more at the model servers than the limit, also those of replicas
@@ -100,7 +101,32 @@ func (f *fleet) well() bool {
 // outage began runs out.
 func (f *fleet) checkCapacity() {
 	f.peak = max(f.peak, len(f.flights))
-	limit := f.cfg.Limit
+	if limit := f.cfg.Limit + f.allowed(); int64(len(f.flights)) > limit {
+		f.fail("capacity", "%d requests at the model servers, the limit is %d", len(f.flights), f.cfg.Limit)
+	}
+}
+
+// checkEndpoints: never more at an endpoint than it takes, with the same allowances, and one
+// more: what a replica takes by itself that is cut off from the ledger, the others leave it
+// of the pool, but not at each endpoint.
+func (f *fleet) checkEndpoints() {
+	if !f.cfg.Bounded {
+		return
+	}
+	allowed := f.allowed()
+	if f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled {
+		allowed = f.cfg.Limit
+	}
+	at := make(map[string]int64)
+	for _, x := range f.flights {
+		if at[x.endpoint]++; at[x.endpoint] > f.cfg.takes(x.endpoint)+allowed {
+			f.fail("endpoint", "%d requests at endpoint %q, which takes %d", at[x.endpoint], x.endpoint, f.cfg.takes(x.endpoint))
+		}
+	}
+}
+
+// allowed is by how many requests limits may be passed at the time.
+func (f *fleet) allowed() (limit int64) {
 	if cut := f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled; cut && (f.cfg.gossipErrs() || f.cfg.MessageLoss > 0) {
 		// A replica that is cut off from the ledger, where the others have not heard
 		// so, goes on within its last share.
@@ -115,10 +141,7 @@ func (f *fleet) checkCapacity() {
 		// replica's next turn.
 		limit += f.cfg.Limit
 	}
-	limit += f.unknownFlights() // a ledger that lost its memory hears of them when their replica goes on
-	if int64(len(f.flights)) > limit {
-		f.fail("capacity", "%d requests at the model servers, the limit is %d", len(f.flights), f.cfg.Limit)
-	}
+	return limit + f.unknownFlights() // a ledger that lost its memory hears of them when their replica goes on
 }
 
 // authority is how long after a turn a replica lets requests go without another, by its
@@ -246,7 +269,9 @@ func (f *fleet) gapBound() float64 {
 func (f *fleet) checkProgress() {
 	waiting := 0
 	for _, n := range f.nodes {
-		waiting += len(n.waiting)
+		if n.alive && f.roomFor(n) {
+			waiting += len(n.waiting)
+		}
 	}
 	// In a large pool some slots are always free: those whose requests end during one
 	// turn, which waits for the turns of all other replicas.
@@ -264,6 +289,15 @@ func (f *fleet) checkProgress() {
 	}
 }
 
+// roomFor reports whether a replica reaches an endpoint that takes another request.
+func (f *fleet) roomFor(n *node) bool {
+	at := make(map[string]int64)
+	for _, x := range f.flights {
+		at[x.endpoint]++
+	}
+	return !f.cfg.Bounded || slices.ContainsFunc(n.reach, func(e string) bool { return at[e] < f.cfg.takes(e) })
+}
+
 // checkSpread: requests spread over the endpoints, whichever replicas they are at. A few
 // are sent elsewhere on purpose.
 func (f *fleet) checkSpread() {
@@ -275,7 +309,7 @@ func (f *fleet) checkSpread() {
 	for _, e := range endpoints {
 		least, most = min(least, at[e]), max(most, at[e])
 	}
-	if !f.quiet() || !f.well() || most-least <= max(2, f.cfg.Replicas) { // each spreads its own
+	if !f.quiet() || !f.well() || f.cfg.Bounded || most-least <= max(2, f.cfg.Replicas) { // each spreads its own
 		f.unevenSince = time.Time{}
 		return
 	}
@@ -289,7 +323,7 @@ func (f *fleet) checkSpread() {
 
 // checkWaits: every request's turn comes, and a higher band's before the others'.
 func (f *fleet) checkWaits() {
-	if !f.quiet() || f.cutOff > 0 {
+	if !f.quiet() || f.cutOff > 0 || f.astray > 0 {
 		return
 	}
 	since := f.faulty

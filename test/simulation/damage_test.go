@@ -182,7 +182,7 @@ func damaged(seed uint64) Config {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	cfg := Config{
 		Seed: seed, Replicas: 2 + rng.IntN(3), Shards: 32, Limit: int64(4 + rng.IntN(5)), Length: 7 * time.Second,
-		Service: 50 * time.Millisecond << rng.IntN(4), Apart: rng.IntN(2) == 0, Faults: []Fault{Damage},
+		Service: 50 * time.Millisecond << rng.IntN(4), Apart: rng.IntN(2) == 0, Faults: []Fault{Damage}, Bounded: true,
 	}
 	for i := range 3 {
 		cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})

@@ -28,6 +28,7 @@ const (
 	Scale     Fault = "scale"      // a replica leaves in good order and comes back
 	Strangers Fault = "strangers"  // who is no replica gossips
 	Damage    Fault = "damage"     // what the ledger keeps is changed by others
+	Astray    Fault = "astray"     // a replica reaches one endpoint of those it did
 )
 
 // Faults lists those that happen to any fleet. Stop is for those whose requests take long,
@@ -120,6 +121,18 @@ func (f *fleet) plan(x Fault) {
 		more := 1 + f.rng.IntN(30)
 		begin = func() { f.gossipOf(more) }
 		over("strangers", func() { f.gossipOf(-more) })
+	case Astray:
+		all, one := n.reach, n.reach[f.rng.IntN(len(n.reach))]
+		begin = func() {
+			f.astray++
+			n.do(n.core, func() { n.reaches([]string{one}); n.pump() })
+			n.reach = []string{one}
+		}
+		over("straying", func() {
+			f.astray--
+			n.reach = all
+			n.do(n.core, func() { n.reaches(all); n.pump() })
+		})
 	case Scale:
 		if len(f.nodes) < 2 {
 			return

@@ -56,6 +56,10 @@ type Config struct {
 	// Damage is what the fault of that name does to what the ledger keeps. It returns what
 	// it did.
 	Damage func(rng *rand.Rand) string
+	// Bounded: each endpoint takes a part of Limit, and no more; Limit is at least 3. Reach
+	// names those that a replica reaches, by its number; nil for all.
+	Bounded bool
+	Reach   map[int][]string
 	// Break breaks the fleet on purpose.
 	Break Break
 }
@@ -110,6 +114,7 @@ type fleet struct {
 	healed     int   // replicas that could not and can again
 	before     int64 // requests in flight when that began
 	dead       int   // replicas that are down or paused
+	astray     int   // replicas that do not reach all endpoints
 	light      map[policies.FlowKey]bool
 	backlogs   map[class]bool // the classes that always wait
 	longest    time.Duration  // that a request may wait
@@ -189,7 +194,11 @@ func Run(cfg Config) (*Result, error) {
 	}
 	f.ledger = f.newLedger()
 	for i := range cfg.Replicas {
-		n := &node{fleet: f, index: i, id: nodeID(i)}
+		n := &node{fleet: f, index: i, id: nodeID(i), reach: endpoints}
+		if some := cfg.Reach[i]; some != nil {
+			n.reach = some
+			f.astray++
+		}
 		if cfg.Drift {
 			n.offset, n.drift = f.upTo(4*time.Second)-2*time.Second, (f.rng.Float64()-0.5)/50
 		}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
@@ -42,6 +43,7 @@ type node struct {
 	view        map[int]bool      // who lives, as it last learnt from gossip
 	waiting     map[uint64]waitingSince
 	others      map[string]int64 // requests of other replicas at each endpoint, as it last learnt
+	reach       []string         // the endpoints that it reaches
 }
 
 type waitingSince struct {
@@ -95,8 +97,7 @@ func (n *node) start() {
 	n.alive, n.paused, n.tick = true, false, time.Time{}
 	n.streams, n.view, n.waiting = make(map[int]bool), make(map[int]bool), make(map[uint64]waitingSince)
 	n.others = make(map[string]int64)
-	n.core.SetPool(n.now(), core.Pool{Endpoints: len(endpoints), Limit: f.cfg.Limit})
-	n.core.SetEndpoints(endpoints)
+	n.reaches(n.reach)
 	n.listen()
 	n.registered, n.holders = false, make(map[string]uint64)
 	if !f.cfg.Apart {
@@ -109,10 +110,47 @@ func (n *node) start() {
 // endpoints are the model servers.
 var endpoints = []string{"x", "y", "z"}
 
+// takes is how many requests an endpoint takes, if they are bounded.
+func (c *Config) takes(endpoint string) int64 {
+	n, i := int64(len(endpoints)), int64(slices.Index(endpoints, endpoint))
+	takes := c.Limit / n
+	if i < c.Limit%n {
+		takes++
+	}
+	return takes
+}
+
+// reaches takes in which endpoints the replica reaches from now on.
+func (n *node) reaches(some []string) {
+	c := &n.fleet.cfg
+	n.reach = some
+	limit := c.Limit
+	var list []core.Endpoint
+	if c.Bounded {
+		limit = 0
+	}
+	for _, e := range some {
+		if !c.Bounded {
+			list = append(list, core.Endpoint{Address: e})
+			continue
+		}
+		list = append(list, core.Endpoint{Address: e, Capacity: c.takes(e)})
+		limit += c.takes(e)
+	}
+	n.core.SetPool(n.now(), core.Pool{Endpoints: len(list), Limit: limit})
+	n.core.SetEndpoints(list)
+}
+
 // place sends a dispatched request to an endpoint: mostly to the one that the ledger
 // suggests, or to the one with the least load as far as is known here.
 func (n *node) place(seq uint64, suggested string) string {
 	to := suggested
+	if n.fleet.cfg.Bounded {
+		if favourite := n.reach[0]; n.fleet.rng.IntN(2) == 0 && n.core.MayPlace(n.now(), seq, favourite) {
+			return favourite
+		}
+		return to
+	}
 	if to == "" {
 		to = n.least()
 	}

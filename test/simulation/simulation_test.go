@@ -61,6 +61,14 @@ func draw(seed uint64) Config {
 		low.Light, low.Tide = calm, calm // else it is never calm
 		cfg.Flows = append(cfg.Flows, low)
 	}
+	if cfg.Bounded = rng.IntN(2) == 0 && cfg.Limit >= 3; cfg.Bounded {
+		switch rng.IntN(3) {
+		case 0:
+			cfg.Faults = append(cfg.Faults, Astray)
+		case 1:
+			cfg.Reach = map[int][]string{rng.IntN(cfg.Replicas): endpoints[:1+rng.IntN(2)]}
+		}
+	}
 	cfg.group(rand.New(rand.NewPCG(seed, 2)))
 	return cfg
 }
@@ -278,6 +286,18 @@ func TestInvariantsCanBreak(t *testing.T) {
 				s.Ended = append(s.Ended, store.Run{Replica: nodeID(i), Incarnation: math.MaxUint64})
 			}
 		}}, []Fault{Stop}, 0},
+		{"endpoint", Break{Statement: func(s *store.Statement) { // one endpoint seems to be empty
+			for i := range s.Loads {
+				if s.Loads[i].Endpoint == "x" {
+					s.Loads[i].InFlight = min(s.Loads[i].InFlight, 0)
+				}
+			}
+		}}, nil, 0},
+		{"endpoint", Break{Reply: func(r *store.Reply) { // a replica takes more permits than it was given
+			for i := range r.Permits {
+				r.Permits[i].Permits += 4
+			}
+		}}, nil, 0},
 		{"one outcome", Break{Decision: func(d *core.Decision) bool { // a cancelled request is decided again
 			return d.Outcome != core.Dispatched
 		}}, nil, 0.2},
@@ -341,6 +361,10 @@ func TestInvariantsCanBreak(t *testing.T) {
 			if tc.invariant == "authority" { // there is float while not much is wanted
 				cfg.Limit = 12
 				cfg.Flows = append(cfg.Flows[2:], Flow{ID: "light", Weight: 1, Clients: 12, Light: true, Replicas: []int{0, 1, 2}})
+			}
+			if cfg.Bounded = tc.invariant == "endpoint"; cfg.Bounded && tc.broken.Reply != nil { // there are permits while not much is wanted
+				cfg.Limit = 12
+				cfg.Flows = []Flow{{ID: "light", Weight: 1, Clients: 10, Light: true, Replicas: []int{0, 1, 2}}}
 			}
 			if slices.Contains(tc.faults, Stop) {
 				cfg.Service, cfg.Length, cfg.Flows = 4*time.Second, 30*time.Second, cfg.Flows[:2]

@@ -16,7 +16,9 @@ for i, st in ipairs(stated.groups) do reply.groups[i] = groups.standing(st) end
 if stated.wants_loads then
   reply.loads = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
   reply.tokens = call('HGETALL', TOKENS)
+  reply.places = places.listed()
 end
+reply.permits = places.permits_of(my_id, stated.loads)
 if stated.wants_holders then
   for id, r in pairs(every_replica()) do
     for _, b in ipairs(r and id ~= my_id and bands_of(r) or {}) do

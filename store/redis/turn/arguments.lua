@@ -34,6 +34,7 @@ local stated = {
   wants_loads = ARGV[27] == '1',
   wants_holders = ARGV[28] == '1',
   longest = tonumber(ARGV[29]),
+  capacity = tonumber(ARGV[30]),
   dead = {},
   ended = {},
   bands = {},
@@ -46,7 +47,7 @@ local stated = {
   offers = {},
 }
 do
-  local at = 29
+  local at = 30
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
     stated.dead[i] = ARGV[at + i]
@@ -103,8 +104,11 @@ do
       endpoint = ARGV[at + 1],
       in_flight = tonumber(ARGV[at + 2]),
       tokens = tonumber(ARGV[at + 3]),
+      capacity = tonumber(ARGV[at + 4]),
+      permits = tonumber(ARGV[at + 5]),
+      wanted = tonumber(ARGV[at + 6]),
     }
-    at = at + 3
+    at = at + 6
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do

@@ -3,7 +3,8 @@
 -- order; those that store/memory has, too, say the same in the same words.
 --
 --   calls      Redis' commands, numbers       offers, replica, limits, loads
---   arguments  settings and statement         leases     replicas that go, generations
+--   arguments  settings and statement         places     what endpoints take
+--                                             leases     replicas that go, generations
 --   root       format, epoch                  save       what a turn writes
 --   keys       what is kept where             statement  what the replica states
 --   records    how it is written, the reply   grant      what capacity there is

@@ -42,6 +42,7 @@ local function lend()
   local give = math.max(0, math.min(math.min(me.want_float, share) - me.float, half - fleet.float))
   me.float, me.lent = me.float + give, true
   fleet.held, fleet.float, fleet.lent, fleet.recalled = fleet.held + give, fleet.float + give, fleet.lent + 1, 0
+  places.permit(my_id, stated.loads, FLOAT_PART)
   return limit, share
 end
 local float_limit, float_share

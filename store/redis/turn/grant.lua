@@ -12,8 +12,15 @@ local function serve(band, name, member, due)
     post(owner, AT_LIMIT, ticket, offer)
     return
   end
-  stands_no_more(offer.owner, ticket)
   local ingress = replica(string.sub(ticket, 18))
+  local place, full, by_permits
+  if ingress then place, full, by_permits = places.choose(ingress.id) end
+  if full then
+    places.wanted = places.wanted or by_permits
+    places.pass_over(offer, member, ingress.id)
+    return
+  end
+  stands_no_more(offer.owner, ticket)
   offer.granted = true
   set_offer(ticket, offer)
   if not ingress then
@@ -41,14 +48,14 @@ local function serve(band, name, member, due)
   leave_book(offer, member)
   order.note_granted(book.priority, due, fleet.bands[book.priority].in_flight)
   if ingress.id == owner.id then
-    post(ingress, GRANTED + TAKEN, ticket, offer, counter, suggest(ingress.id))
+    post(ingress, GRANTED + TAKEN, ticket, offer, counter, places.suggest(ingress.id, place))
   else
-    post(ingress, GRANTED, ticket, offer, counter, suggest(ingress.id))
+    post(ingress, GRANTED, ticket, offer, counter, places.suggest(ingress.id, place))
     post(owner, TAKEN, ticket, offer, counter)
   end
 end
 
--- Whether an offer still stands.
+-- Whether an offer waits for capacity, or for what is kept as float.
 local function grant()
   if fleet.recovering then
     if fleet.members < fleet.expected and now < fleet.recovered then return true end
@@ -65,6 +72,7 @@ local function grant()
     priority, due = order.next_band()
   end
   for key in pairs(moved) do save_band(key) end
-  return priority ~= nil
+  places.stand_again()
+  return priority ~= nil or places.wanted
 end
 local waiting = stated.leave or grant()

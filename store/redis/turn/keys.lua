@@ -26,6 +26,8 @@
 --   base:loads:ID        hash  endpoint -> its requests in flight; unread grants count where they were suggested to go
 --   base:tokens          hash  endpoint -> what its requests are expected to cost; where replicas say so
 --   base:tokens:ID       hash  endpoint -> the same of its own
+--   base:places          hash  endpoint -> how many requests it takes, and the permits that replicas have there
+--   base:places:ID       hash  endpoint -> what it states of these
 
 local LEASES = base .. ':leases'
 local REPLICAS = base .. ':replicas'
@@ -46,3 +48,5 @@ local LOAD = base .. ':load'
 local function loads_key(id) return base .. ':loads:' .. id end
 local TOKENS = base .. ':tokens'
 local function tokens_key(id) return base .. ':tokens:' .. id end
+local PLACES = base .. ':places'
+local function places_key(id) return base .. ':places:' .. id end

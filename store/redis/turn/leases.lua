@@ -28,6 +28,7 @@ local function end_lease(r)
   call('ZREM', LEASES, r.id)
   replicas[r.id] = false
   fleet.members, recount = fleet.members - 1, true
+  places.leave(r.id)
   unlist_all(r.id)
 end
 

@@ -96,16 +96,3 @@ local function audit_loads()
   expire(LOAD)
   expire(TOKENS)
 end
-
--- The endpoint with the least load, of equals the one that was suggested longest
--- ago, and that load. The grant counts there.
-local WRAP = 1073741824 -- microseconds that a fraction of a request stands for at most
-local function suggest(id)
-  local least = call('ZRANGE', LOAD, '0', '0', 'WITHSCORES')
-  if not least[1] then return '', 0 end
-  local load = math.floor(tonumber(least[2]))
-  if not (load >= 0 and load < LARGEST) then damaged('load', least[2]) end
-  call('ZADD', LOAD, exact(load + 1 + now % WRAP / WRAP), least[1])
-  if call('HINCRBY', loads_key(id), least[1], '1') == 1 then expire(loads_key(id)) end
-  return least[1], load
-end

@@ -24,26 +24,27 @@ end
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.registered), exact(r.last), exact(r.batch), exact(r.sent),
     exact(r.read), exact(r.unread), r.granted, exact(r.float), exact(r.want_float), flag(r.lent), r.dead,
-    r.bands, exact(r.revoking), r.sheddable, exact(r.longest) }, FIELD)
+    r.bands, exact(r.revoking), r.sheddable, exact(r.longest), exact(r.capacity) }, FIELD)
 end
 local function read_replica(s)
   local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, dead,
-    bands, revoking, sheddable, longest =
-    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
-  registered, last, batch, sent, read, unread, float, want_float, revoking, longest =
+    bands, revoking, sheddable, longest, capacity =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  registered, last, batch, sent, read, unread, float, want_float, revoking, longest, capacity =
     tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
-      tonumber(float), tonumber(want_float), tonumber(revoking), tonumber(longest)
+      tonumber(float), tonumber(want_float), tonumber(revoking), tonumber(longest), tonumber(capacity)
   if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and registered and
     registered >= 0 and registered < LARGEST and last and last >= 0 and last < LARGEST and batch and
     batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and read and read >= 0 and
     read < LARGEST and unread and unread >= 0 and unread < LARGEST and float and float >= 0 and
     float < LARGEST and want_float and want_float >= 0 and want_float < LARGEST and
     (lent == '0' or lent == '1') and revoking and revoking >= 0 and revoking < LARGEST and longest and
-    longest >= 0 and longest < LARGEST) then damaged('replica', s) end
+    longest >= 0 and longest < LARGEST and capacity and capacity >= 0 and
+    capacity < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
     sent = sent, read = read, unread = unread, granted = granted, float = float, want_float = want_float,
     lent = lent == '1', dead = dead, bands = bands, revoking = revoking, sheddable = sheddable,
-    longest = longest }
+    longest = longest, capacity = capacity }
 end
 
 -- A lost replica, and until when what it held counts.
@@ -94,6 +95,33 @@ local function read_share(s)
     owed < FARTHEST and (spare == '0' or spare == '1') and got and got > -MOST and got < FARTHEST and
     below and below > -MOST and below < FARTHEST) then damaged('share', s) end
   return { priority = priority, owed = owed, spare = spare == '1', got = got, below = below }
+end
+
+-- What an endpoint takes, and the permits there, of a replica or of the fleet.
+local function write_place(r)
+  return concat({ exact(r.capacity), exact(r.permits) }, FIELD)
+end
+local function read_place(s)
+  local capacity, permits =
+    match(s, '^([^\31]*)\31([^\31]*)$')
+  capacity, permits =
+    tonumber(capacity), tonumber(permits)
+  if not (capacity and capacity > -LARGEST and capacity < LARGEST and permits and permits >= 0 and
+    permits < LARGEST) then damaged('place', s) end
+  return { capacity = capacity, permits = permits }
+end
+
+-- An ingress that reached no endpoint with room, and when that was.
+local function write_short(r)
+  return concat({ r.ingress, exact(r.at) }, FIELD)
+end
+local function read_short(s)
+  local ingress, at =
+    match(s, '^([^\31]*)\31([^\31]*)$')
+  at =
+    tonumber(at)
+  if not (at and at >= 0 and at < LARGEST) then damaged('short', s) end
+  return { ingress = ingress, at = at }
 end
 
 -- Requests of a band in messages that a replica has not read.
@@ -206,14 +234,14 @@ end
 -- The fleet's state: its generation and its totals.
 local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
   'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'totals', 'passed',
-  'shares' }
+  'shares', 'bounded', 'capacity', 'short' }
 local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
   local changed = {}
   local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
     exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
     exact(r.members), exact(r.lost), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled),
-    r.totals, exact(r.passed), r.shares }
+    r.totals, exact(r.passed), r.shares, flag(r.bounded), exact(r.capacity), r.short }
   for i, name in ipairs(STATE_FIELDS) do
     if texts[i] ~= loaded[i] then
       insert(changed, name)
@@ -226,16 +254,16 @@ end
 local function load_state()
   loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    lost, float, askers, lent, recalled, totals, passed, shares =
+    lost, float, askers, lent, recalled, totals, passed, shares, bounded, capacity, short =
     loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
       loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17],
-      loaded[18], loaded[19]
+      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22]
   if not generation and call('EXISTS', base) == 0 then return nil end
   generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
-    recalled, passed =
+    recalled, passed, capacity =
     tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
       tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
-      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(passed)
+      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(passed), tonumber(capacity)
   if not (generation and generation >= 0 and generation < LARGEST and
     (recovering == '0' or recovering == '1') and recovered and recovered >= 0 and recovered < LARGEST and
     expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and counted < LARGEST and
@@ -244,11 +272,13 @@ local function load_state()
     members >= 0 and members < LARGEST and lost and lost >= 0 and lost < LARGEST and float and float >= 0 and
     float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
     lent < LARGEST and recalled and recalled >= 0 and recalled < LARGEST and passed and passed >= 0 and
-    passed < LARGEST) then damaged('state', tostring(generation)) end
+    passed < LARGEST and (bounded == '0' or bounded == '1') and capacity and capacity >= 0 and
+    capacity < LARGEST) then damaged('state', tostring(generation)) end
   return { generation = generation, recovering = recovering == '1', recovered = recovered,
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
     queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
-    lent = lent, recalled = recalled, totals = totals, passed = passed, shares = shares }
+    lent = lent, recalled = recalled, totals = totals, passed = passed, shares = shares,
+    bounded = bounded == '1', capacity = capacity, short = short }
 end
 
 -- The reply.
@@ -262,9 +292,13 @@ local function write_reply(r)
     exact(b.counter), exact(b.v), exact(b.level) } end
   local rooms = {}
   for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.in_flight, exact(b.tokens) } end
+  local places = {}
+  for i, b in ipairs(r.places) do places[i] = { b.endpoint, b.capacity, b.permits } end
+  local permits = {}
+  for i, b in ipairs(r.permits) do permits[i] = { b.endpoint, b.permits } end
   local lost = {}
   for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes,
     r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke, rooms,
-    r.loads, r.tokens, lost }
+    r.loads, r.tokens, places, permits, r.capacity, r.short, lost }
 end

@@ -3,6 +3,8 @@
 -- Write what changed, and wake the others that got messages, with these.
 local function save()
   save_limits()
+  places.save()
+  places.save_short()
   save_offers()
   save_books()
   local records = {}
@@ -37,7 +39,7 @@ local function answer(status, r)
   local reply = {
     status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
     held = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
-    loads = {}, tokens = {}, lost = {},
+    loads = {}, tokens = {}, lost = {}, places = {}, permits = {}, short = {}, capacity = 0,
     float = r and r.float or 0, float_limit = 0, float_share = 0,
   }
   if not r then return reply end
@@ -56,6 +58,7 @@ local function answer(status, r)
     if band.queued > 0 and (not lowest or priority < lowest) then lowest = priority end
   end
   reply.lowest = lowest or 0
+  reply.short, reply.capacity = places.name_short(), fleet.capacity
   for id, l in pairs(lost) do
     if l.held > 0 then insert(reply.lost, { replica = id, held = l.held, left = l.ends - now }) end
   end

@@ -10,7 +10,7 @@ local function expire(key) call('PEXPIRE', key, settings.ttl) end
 local fleet = load_state() or {
   generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
   held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '', passed = now,
-  shares = '',
+  shares = '', bounded = false, capacity = 0, short = '',
 }
 fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
@@ -125,8 +125,32 @@ local function count_in(r, sign)
   end
 end
 
--- Add the fleet's totals up anew. The least limit and guarantee that a live replica states
--- for a band hold.
+local places = { CLOSED = -1, over = {} } -- what endpoints take; see places.lua
+
+-- What a replica states as a part of so much capacity, as the same part of all that the
+-- endpoints have.
+function places.of_fleet(part, of)
+  if of == 0 or fleet.capacity == 0 or fleet.capacity == of then return part end
+  return part * fleet.capacity / of
+end
+
+-- Work out the bands' limits and guarantees: the least that a live replica states holds.
+function places.relimit()
+  for _, band in pairs(fleet.bands) do band.limit, band.guaranteed = NO_OPINION, 0 end
+  for _, r in pairs(every_replica()) do
+    for _, b in ipairs(r and bands_of(r) or {}) do
+      local band, limit = fleet.bands[b.priority], b.limit
+      if limit ~= NO_OPINION then
+        local guaranteed = places.of_fleet(b.guaranteed, r.capacity)
+        if limit < UNLIMITED then limit = math.floor(places.of_fleet(limit, r.capacity)) end
+        if band.limit == NO_OPINION then band.limit, band.guaranteed = limit, guaranteed end
+        band.limit, band.guaranteed = math.min(band.limit, limit), math.min(band.guaranteed, guaranteed)
+      end
+    end
+  end
+end
+
+-- Add the fleet's totals up anew.
 local function count_fleet()
   fleet.counted, fleet.members, fleet.held, fleet.queued, fleet.bytes, fleet.bands = now, 0, 0, 0, 0, {}
   fleet.float, fleet.askers, fleet.lent = 0, 0, 0
@@ -135,16 +159,10 @@ local function count_fleet()
     if r then
       fleet.members = fleet.members + 1
       count_in(r, 1)
-      for _, b in ipairs(bands_of(r)) do
-        local band = fleet.bands[b.priority]
-        if b.limit ~= NO_OPINION then
-          if band.limit == NO_OPINION then band.limit, band.guaranteed = b.limit, b.guaranteed end
-          band.limit, band.guaranteed = math.min(band.limit, b.limit), math.min(band.guaranteed, b.guaranteed)
-        end
-      end
       call('ZADD', LEASES, 'NX', exact(now + settings.lease), id) -- heals a lease that was lost
     end
   end
+  places.relimit()
   if call('ZCARD', LEASES) ~= fleet.members then damaged('leases', fleet.members) end
   for _, id in ipairs(call('ZRANGEBYSCORE', LEASES, '(' .. exact(now + settings.lease), '+inf')) do
     call('ZADD', LEASES, exact(now + settings.lease), id) -- no lease is longer

@@ -79,13 +79,14 @@ if stated.register then
   if me then end_lease(me) end
   -- What it states now is the truth, and what is left of a record that is not there would
   -- be taken for this one's.
+  places.leave(my_id)
   unlist_all(my_id)
   free_held(my_id)
   forget_keys(my_id)
   me = {
     id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
     sent = stated.read_upto, read = stated.read_upto, unread = 0, granted = '', float = 0, want_float = 0, lent = false, dead = '',
-    bands = '', revoking = 0, sheddable = '', longest = 0,
+    bands = '', revoking = 0, sheddable = '', longest = 0, capacity = 0,
   }
   replicas[my_id], unread, recount = me, {}, true
 elseif not known then
@@ -150,7 +151,8 @@ for i, st in ipairs(stated.bands) do
     b.book ~= total.book
 end
 me.bands = concat(records, ITEM)
-recount = recount or #before ~= #me.totals
+recount = recount or me.capacity ~= stated.capacity or #before ~= #me.totals
+me.capacity = stated.capacity
 if recount then count_fleet() else count_in(me, 1) end
 order.note_by_float(me.totals)
 
@@ -185,33 +187,43 @@ if stated.register or stated.full then
 end
 
 -- The replica's endpoints.
+do
 local endpoints, loads_at = {}, {}
+local capacity_before = fleet.capacity
+local function list_endpoint(endpoint, in_flight, tokens, capacity, permits)
+  if not loads_at[endpoint] then insert(endpoints, endpoint) end
+  loads_at[endpoint] = in_flight + (suggested[endpoint] or 0)
+  count_tokens(my_id, endpoint, tokens)
+  places.state(my_id, endpoint, capacity, permits)
+end
+-- One that it has no more stays on its list while a grant to go there is unread.
+local function unlist_endpoint(endpoint)
+  if suggested[endpoint] then return list_endpoint(endpoint, 0, 0, places.CLOSED, 0) end
+  if call('HEXISTS', loads_key(my_id), endpoint) == 1 then unlist(my_id, endpoint) end
+  forget_load(my_id, endpoint)
+  places.state(my_id, endpoint, 0, 0)
+end
 for _, st in ipairs(stated.loads) do
-  if st.in_flight < 0 then
-    if call('HEXISTS', loads_key(my_id), st.endpoint) == 1 then unlist(my_id, st.endpoint) end
-    forget_load(my_id, st.endpoint)
-  else
-    if not loads_at[st.endpoint] then insert(endpoints, st.endpoint) end
-    loads_at[st.endpoint] = st.in_flight + (suggested[st.endpoint] or 0)
-    count_tokens(my_id, st.endpoint, st.tokens)
+  if st.in_flight < 0 then unlist_endpoint(st.endpoint) else list_endpoint(st.endpoint, st.in_flight, st.tokens, st.capacity, st.permits) end
+end
+if stated.register or stated.full then
+  local repeated = {}
+  for _, st in ipairs(stated.loads) do repeated[st.endpoint] = true end
+  for _, endpoint in ipairs(call('HKEYS', loads_key(my_id))) do
+    if not repeated[endpoint] then unlist_endpoint(endpoint) end
   end
 end
 count_loads(my_id, endpoints, loads_at)
-if stated.register or stated.full then
-  for _, endpoint in ipairs(call('HKEYS', loads_key(my_id))) do
-    if not loads_at[endpoint] then
-      unlist(my_id, endpoint)
-      forget_load(my_id, endpoint)
-    end
-  end
-end
 if now - fleet.audited >= RECOUNT_AFTER or now < fleet.audited then
   audit_loads()
+  places.audit()
   if call('EXISTS', LIMITS, HELD) > 0 then
     audit_limits()
     forget_limits()
   end
   fleet.audited = now
+end
+if fleet.capacity ~= capacity_before then places.relimit() end
 end
 
 -- Settlements, once a batch.

@@ -142,8 +142,8 @@ func unquoted(escape string) string {
 var types = map[string]reflect.Type{
 	"store.Message": reflect.TypeFor[store.Message](), "store.Wakeup": reflect.TypeFor[store.Wakeup](),
 	"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](), "store.Lost": reflect.TypeFor[store.Lost](),
-	"store.Group": reflect.TypeFor[store.Group](),
-	"reply":       reflect.TypeFor[store.Reply](),
+	"store.Group": reflect.TypeFor[store.Group](), "store.Permit": reflect.TypeFor[store.Permit](),
+	"reply": reflect.TypeFor[store.Reply](),
 }
 
 // decoded is how Go reads a field.
@@ -151,13 +151,14 @@ func decoded(r *Record, f *Field, from string) string {
 	what := fmt.Sprintf("%q, %s", strings.ReplaceAll(f.Name, "_", " "), from)
 	call := map[Kind]string{
 		Name: "name", Int: "integer", Count: "integer", Float: "number", FloatText: "number", Flag: "flag", Micros: "micros",
-		Ticket: "ticket", Padded: "integer", Pairs: "pairs",
+		Ticket: "ticket", Padded: "integer", Hex: "hex", Pairs: "pairs",
 	}[f.Kind]
 	value := "r." + call + "(" + what + ")"
-	if call != "integer" {
+	of := types[r.Go]
+	if call != "integer" || of == nil {
 		return value
 	}
-	if field, known := types[r.Go].FieldByName(f.Go); known && field.Type.Kind() != reflect.Int64 {
+	if field, known := of.FieldByName(f.Go); known && field.Type.Kind() != reflect.Int64 {
 		return field.Type.String() + "(" + value + ")"
 	}
 	return value
@@ -203,7 +204,7 @@ func (w *writer) decodeReply() {
 			w.line("}")
 		case f.Kind == Items:
 			w.line("for _, item := range r.list(%q, %s) {", f.Name, from)
-			w.line("m.%s = append(m.%s, r.hex(%q, item))", f.Go, f.Go, f.Name)
+			w.line("m.%s = append(m.%s, %s)", f.Go, f.Go, decoded(&Reply, &Field{Name: f.Name, Kind: f.Each}, "item"))
 			w.line("}")
 		default:
 			w.line("m.%s = %s", f.Go, decoded(&Reply, f, from))

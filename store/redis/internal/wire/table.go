@@ -71,6 +71,8 @@ var Keys = []Key{
 	{"loads", "hash", "replica", "endpoint -> its requests in flight; unread grants count where they were suggested to go"},
 	{"tokens", "hash", "", "endpoint -> what its requests are expected to cost; where replicas say so"},
 	{"tokens", "hash", "replica", "endpoint -> the same of its own"},
+	{"places", "hash", "", "endpoint -> how many requests it takes, and the permits that replicas have there"},
+	{"places", "hash", "replica", "endpoint -> what it states of these"},
 }
 
 // State is what the ledger keeps of the whole fleet, fields of the hash at the base.
@@ -94,6 +96,9 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "totals", Kind: Items, Of: &Total},
 	{Name: "passed", Kind: Count},
 	{Name: "shares", Kind: Items, Of: &Share},
+	{Name: "bounded", Kind: Flag},   // replicas state capacities of endpoints
+	{Name: "capacity", Kind: Count}, // the sum of these
+	{Name: "short", Kind: Items, Of: &Short},
 }}
 
 // Total is what a replica states of a band, and the fleet's total of it.
@@ -115,6 +120,18 @@ var Share = Record{Name: "share", Doc: "The account of what a band is guaranteed
 	{Name: "spare", Kind: Flag},
 	{Name: "got", Kind: Float},
 	{Name: "below", Kind: Float},
+}}
+
+// Place is what an endpoint takes.
+var Place = Record{Name: "place", Doc: "What an endpoint takes, and the permits there, of a replica or of the fleet.", Fields: []Field{
+	{Name: "capacity", Kind: Int},
+	{Name: "permits", Kind: Count},
+}}
+
+// Short is an ingress that reached no endpoint with room, and when it last did.
+var Short = Record{Name: "short", Doc: "An ingress that reached no endpoint with room, and when that was.", Fields: []Field{
+	{Name: "ingress", Kind: Name},
+	{Name: "at", Kind: Count},
 }}
 
 // Granted is how many requests of a band were granted to a replica in messages that it has
@@ -163,6 +180,7 @@ var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []
 	{Name: "revoking", Kind: Count},
 	{Name: "sheddable", Kind: Items, Of: &Sheddable},
 	{Name: "longest", Kind: Count},
+	{Name: "capacity", Kind: Count}, // of which its limits are parts
 }}
 
 // Lost is a replica whose lease ended without evidence that its requests did.
@@ -234,7 +252,7 @@ var Wakeup = Record{Name: "wakeup", Go: "store.Wakeup", Doc: "What wakes a repli
 }}
 
 // Kept are the records that a ledger is kept in, by the key or field they are in.
-var Kept = []*Record{&Offer, &Replica, &Lost, &Total, &Share, &Granted, &Sheddable, &Book, &Group, &Band, &Limit, &Message, &Wakeup}
+var Kept = []*Record{&Offer, &Replica, &Lost, &Total, &Share, &Place, &Short, &Granted, &Sheddable, &Book, &Group, &Band, &Limit, &Message, &Wakeup}
 
 // Settings are the ledger's, with every turn.
 var Settings = Record{Name: "settings", Go: "settings", Doc: "The ledger's settings.", Fields: []Field{
@@ -270,6 +288,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	{Name: "wants_loads", Kind: Flag, Go: "WantLoads"},
 	{Name: "wants_holders", Kind: Flag, Go: "WantHolders"},
 	{Name: "longest", Kind: Micros, Go: "Longest"},
+	{Name: "capacity", Kind: Count, Go: "Capacity"},
 	{Name: "dead", Kind: List, Go: "Dead", Each: Name},
 	{Name: "ended", Kind: List, Go: "Ended", Of: &Record{Go: "store.Run", Fields: []Field{
 		{Name: "replica", Kind: Name, Go: "Replica"},
@@ -304,6 +323,9 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "endpoint", Kind: Name, Go: "Endpoint"},
 		{Name: "in_flight", Kind: Int, Go: "InFlight"},
 		{Name: "tokens", Kind: Count, Go: "Tokens"},
+		{Name: "capacity", Kind: Int, Go: "Capacity"},
+		{Name: "permits", Kind: Count, Go: "Permits"},
+		{Name: "wanted", Kind: Count, Go: "Wanted"},
 	}}},
 	{Name: "settlements", Kind: List, Go: "Settlements", Of: &Record{Go: "store.Settlement", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
@@ -386,6 +408,17 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	}}},
 	{Name: "loads", Kind: Pairs, Go: "loads"},
 	{Name: "tokens", Kind: Pairs, Go: "tokens"},
+	{Name: "places", Kind: List, Go: "places", Of: &Record{Name: "place_reply", Go: "place", Fields: []Field{
+		{Name: "endpoint", Kind: Name, Go: "Endpoint"},
+		{Name: "capacity", Kind: Count, Go: "Capacity"},
+		{Name: "permits", Kind: Count, Go: "Permits"},
+	}}},
+	{Name: "permits", Kind: List, Go: "Permits", Of: &Record{Name: "permit_reply", Go: "store.Permit", Fields: []Field{
+		{Name: "endpoint", Kind: Name, Go: "Endpoint"},
+		{Name: "permits", Kind: Count, Go: "Permits"},
+	}}},
+	{Name: "capacity", Kind: Count, Go: "Capacity"},
+	{Name: "short", Kind: Items, Go: "Short", Each: Name},
 	{Name: "lost", Kind: List, Go: "Lost", Of: &Record{Name: "lost_reply", Go: "store.Lost", Fields: []Field{
 		{Name: "replica", Kind: Name, Go: "Replica"},
 		{Name: "held", Kind: Int, Go: "Held"},

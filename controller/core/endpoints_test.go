@@ -1,0 +1,148 @@
+package core_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/policies/ordering"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// TestMovesByPermits has a granted request go elsewhere while the ledger left this replica
+// room there, and no longer.
+func TestMovesByPermits(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	c, ledger, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
+	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 8})
+	c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 4}, {Address: "y", Capacity: 4}})
+	at := map[string]int{}
+	seq := uint64(0)
+	dispatch := func() {
+		seq++
+		c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
+		for ready := c.Ready(now); ; ready = c.Ready(now) {
+			for i := range ready.Decisions {
+				at[ready.Decisions[i].Endpoint]++
+			}
+			if ready.Turn == nil {
+				return
+			}
+			reply, err := ledger.Turn(context.Background(), ready.Turn)
+			c.TurnDone(now, reply, err)
+		}
+	}
+	dispatch()
+	if at["x"] != 1 {
+		t.Fatalf("the first request was granted for %v, want x", at)
+	}
+	if c.MayPlace(now, 1, "y") {
+		t.Error("it may go elsewhere before the ledger left room there")
+	}
+	for range 3 {
+		now = now.Add(100 * time.Millisecond)
+		c.Tick(now)
+		dispatch()
+		exchange()
+	}
+	if at["x"] != 2 || at["y"] != 2 {
+		t.Fatalf("four requests went to %v", at)
+	}
+	if !c.MayPlace(now, 1, "y") { // x 1, y 3
+		t.Error("it may not go elsewhere though the ledger left room there")
+	}
+	if c.MayPlace(now, 2, "z") {
+		t.Error("it may go to an endpoint that the pool does not have")
+	}
+	now = now.Add(2 * time.Second) // nothing was asked for so long
+	if c.MayPlace(now, 1, "x") {
+		t.Error("it may go by a permit that is out of date")
+	}
+	c.Tick(now)
+	exchange()
+	for range 6 {
+		dispatch()
+	}
+	if at["x"]+at["y"] != 8 || c.InFlight() != 8 {
+		t.Fatalf("ten requests went to %v, want eight dispatched", at)
+	}
+	if c.MayPlace(now, 1, "x") || c.MayPlace(now, 2, "x") {
+		t.Error("a request may go to an endpoint that is full")
+	}
+	c.Place(1, "x") // it had to
+	exchange()
+	if c.InFlight() != 8 {
+		t.Errorf("%d in flight after a request went elsewhere, want 8", c.InFlight())
+	}
+}
+
+// TestOutageSharesEndpoints takes the ledger from three replicas: together they have no more
+// at an endpoint than it takes, and all of it.
+func TestOutageSharesEndpoints(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	ledger := memory.New(memory.Config{Clock: func() time.Time { return now }})
+	var cores []*core.Core
+	var members coordinator.Members
+	for i := range 3 {
+		members.Live = append(members.Live, coordinator.Member{ID: fmt.Sprint("r", i), Incarnation: 1, Leaseholder: true})
+	}
+	for i := range 3 {
+		c := core.New(core.Config{
+			Replica: fmt.Sprint("r", i), Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
+			Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
+				return shard.BandConfig{MaxRequests: 100, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
+			}},
+		})
+		c.SetPool(now, core.Pool{Endpoints: 3, Limit: 13})
+		c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 4}, {Address: "y", Capacity: 4}, {Address: "z", Capacity: 5}})
+		cores = append(cores, c)
+	}
+	pass := func(d time.Duration, lost bool) {
+		for range 3 {
+			now = now.Add(d / 3)
+			for _, c := range cores {
+				c.SetMembers(now, members)
+				c.Tick(now)
+				for ready, n := c.Ready(now), 0; ready.Turn != nil && n < 5; ready, n = c.Ready(now), n+1 {
+					if lost {
+						c.TurnDone(now, nil, errors.New("lost"))
+						continue
+					}
+					reply, err := ledger.Turn(context.Background(), ready.Turn)
+					c.TurnDone(now, reply, err)
+				}
+			}
+		}
+	}
+	pass(3*time.Second, false) // all know of each other that they hold leases
+	pass(time.Second, true)
+	at := map[string]int{}
+	for i, c := range cores {
+		if c.LedgerState() != core.Outage {
+			t.Fatalf("r%d is %s", i, c.LedgerState())
+		}
+		for seq := range 20 {
+			c.Enqueue(now, core.Request{Seq: uint64(seq + 1), Flow: policies.FlowKey{ID: fmt.Sprint("of-", i)}})
+		}
+		ready := c.Ready(now)
+		for n := range ready.Decisions {
+			d := &ready.Decisions[n]
+			at[d.Endpoint]++
+			for _, elsewhere := range []string{"x", "y", "z"} {
+				if elsewhere != d.Endpoint && n == len(ready.Decisions)-1 && c.MayPlace(now, d.Ticket.Seq, elsewhere) {
+					t.Errorf("at r%d a request may go to %s beyond its share", i, elsewhere)
+				}
+			}
+		}
+	}
+	if at["x"] != 4 || at["y"] != 4 || at["z"] != 5 {
+		t.Errorf("three replicas without the ledger have %v at the endpoints, want 4, 4 and 5", at)
+	}
+}

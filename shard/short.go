@@ -1,0 +1,169 @@
+package shard
+
+import (
+	"cmp"
+	"slices"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/policies"
+)
+
+// Tickets whose ingress is short of room, since it reaches few endpoints, would fill the
+// places among a band's offers while the ledger passes them over. So a few of them are
+// offered at a time, which keep the ingress's place among the others, and the rest are set
+// aside: they are in no flow's waiting until one of the few has gone.
+
+// aside is the tickets of an ingress in a band that are set aside, by their flows.
+type aside struct {
+	flows map[*flow]*heap.Heap[*item]
+	loose int // those that are not
+}
+
+// few is how many tickets of a band are not set aside.
+func (s *Set) few() int { return max(aFew, s.cfg.OffersPerBand/8) }
+
+// Short passes on which ingresses are short of room.
+func (s *Set) Short(ids []string) {
+	if len(ids) == 0 && len(s.short) == 0 {
+		return
+	}
+	now := make(map[string]bool, len(ids))
+	for _, id := range ids {
+		now[id] = true
+	}
+	before := s.short
+	s.short = now
+	for _, id := range ids {
+		if of := s.ingresses[id]; of != nil && !before[id] {
+			s.limit(of)
+		}
+	}
+	for id := range before {
+		if of := s.ingresses[id]; of != nil && !now[id] {
+			of.unlimit()
+		}
+	}
+}
+
+// limit sets an ingress's tickets aside but for the best few of each band.
+func (s *Set) limit(of *ingress) {
+	of.aside = make(map[*band]*aside)
+	var all []*item
+	for it := range of.tickets.All() {
+		all = append(all, it)
+	}
+	slices.SortStableFunc(all, func(a, b *item) int { // those that are offered first, the best of them first
+		switch {
+		case a.offered && b.offered:
+			return a.compareRank(b)
+		case a.offered:
+			return -1
+		case b.offered:
+			return 1
+		}
+		return cmp.Or(cmp.Compare(a.flow.Counter(), b.flow.Counter()), cmp.Compare(a.score, b.score), a.ID.Compare(b.ID))
+	})
+	for _, it := range all {
+		if of.takes(it, s.few()) {
+			continue
+		}
+		if it.offered {
+			s.unoffer(it)
+		}
+		it.flow.waiting.Remove(it)
+		of.setAside(it)
+		it.flow.band.rerank(it.flow)
+	}
+}
+
+// unlimit takes all back that was set aside.
+func (i *ingress) unlimit() {
+	for _, a := range i.aside {
+		for f, items := range a.flows {
+			for items.Len() > 0 {
+				it := items.Pop()
+				it.aside = false
+				f.waiting.Push(it)
+			}
+			f.band.rerank(f)
+		}
+	}
+	i.aside = nil
+}
+
+// takes reports whether a ticket is one of so few that are not set aside, and counts it.
+func (i *ingress) takes(it *item, few int) bool {
+	a := i.aside[it.flow.band]
+	if a == nil {
+		a = &aside{flows: make(map[*flow]*heap.Heap[*item])}
+		i.aside[it.flow.band] = a
+	}
+	if a.loose >= few {
+		return false
+	}
+	a.loose++
+	return true
+}
+
+func (i *ingress) setAside(it *item) {
+	it.aside = true
+	flows := i.aside[it.flow.band].flows
+	if flows[it.flow] == nil {
+		flows[it.flow] = heap.New((*item).before, itemIndex)
+	}
+	flows[it.flow].Push(it)
+}
+
+// went takes in that a ticket is there no more. One that was set aside takes the place of
+// one that was not: of the flow that has been served least.
+func (i *ingress) went(it *item) {
+	a := i.aside[it.flow.band]
+	if a == nil {
+		return
+	}
+	if it.aside {
+		a.take(it)
+		return
+	}
+	a.loose--
+	var next *flow
+	for f, items := range a.flows {
+		if next == nil || f.goesBefore(items.Min(), next, a.flows[next].Min()) {
+			next = f
+		}
+	}
+	if next == nil {
+		return
+	}
+	first := a.flows[next].Min()
+	a.take(first)
+	a.loose++
+	next.waiting.Push(first)
+	next.band.rerank(next)
+}
+
+// take takes a ticket from those that are set aside.
+func (a *aside) take(it *item) {
+	items := a.flows[it.flow]
+	items.Remove(it)
+	it.aside = false
+	if items.Len() == 0 {
+		delete(a.flows, it.flow)
+	}
+}
+
+// goesBefore reports whether a ticket of the flow goes before one of another's, as groups are
+// compared where they are not in the same.
+func (f *flow) goesBefore(it *item, other *flow, others *item) bool {
+	mine, theirs := slices.Collect(f.group.outwards()), slices.Collect(other.group.outwards())
+	for i, j := len(mine)-1, len(theirs)-1; i >= 0 && j >= 0; i, j = i-1, j-1 { // the outermost is last
+		if a, b := mine[i], theirs[j]; a != b {
+			a, b := a.served()+a.pending/a.Weight, b.served()+b.pending/b.Weight
+			return a < b || a == b && mine[i].Path < theirs[j].Path
+		}
+	}
+	if f.band.kind == policies.Counting && f.Counter() != other.Counter() {
+		return f.Counter() < other.Counter()
+	}
+	return it.before(others)
+}

@@ -1,0 +1,144 @@
+package shard
+
+import (
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// offeredOf refills and takes the offers as stated; it counts those that stand by ingress.
+func offeredOf(s *Set) map[string]int {
+	s.Refill()
+	s.Changes(func(Offer) {}, func(policies.TicketID) {})
+	s.Answered()
+	stand := make(map[string]int)
+	for _, it := range s.items {
+		if it.offered {
+			stand[it.ID.Ingress]++
+		}
+	}
+	return stand
+}
+
+// from returns ticket n of a flow that came in by an ingress.
+func from(ingress string, n int, flow string) Ticket {
+	t := ticket(n, flow, 0)
+	t.ID.Ingress = ingress
+	return t
+}
+
+// TestShort has a few tickets offered of an ingress that is short of room, those of the flow
+// served least first, and the other ingresses' in the places it leaves.
+func TestShort(t *testing.T) {
+	cfg := testConfig(1000)
+	cfg.OffersPerBand = 32
+	s := New(cfg)
+	for n := range 40 {
+		if _, err := s.Add(from("few", n, "a"), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stand := offeredOf(s); stand["few"] != 32 {
+		t.Fatalf("%v stand, want all places", stand)
+	}
+	s.Short([]string{"few"})
+	for n := range 40 {
+		if _, err := s.Add(from("all", 100+n, "b"), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := s.Add(from("few", 200, "c"), start); err != nil {
+		t.Fatal(err)
+	}
+	if stand := offeredOf(s); stand["few"] != 4 || stand["all"] != 28 {
+		t.Fatalf("%v stand, want 4 of the one that is short and 28 of the other", stand)
+	}
+	s.Taken(policies.TicketID{Ingress: "few", Seq: 0}, 1, start)
+	if it := s.items[policies.TicketID{Ingress: "few", Seq: 200}]; it.aside {
+		t.Error("the flow that was served least does not take the place that is free")
+	}
+	if place, ok := s.Place(policies.TicketID{Ingress: "few", Seq: 39}); !ok || place.Ahead == 0 {
+		t.Errorf("the place of a ticket that is set aside: %+v, %v", place, ok)
+	}
+	s.Short(nil)
+	if stand := offeredOf(s); stand["few"]+stand["all"] != 32 || stand["few"] < 10 {
+		t.Errorf("%v stand once nobody is short, want a fair part of 32", stand)
+	}
+}
+
+// TestShortLosesNobody draws what happens to tickets while ingresses are short of room and
+// not: none is lost, and no more than a few of theirs stand.
+func TestShortLosesNobody(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		cfg := testConfig(1000)
+		cfg.OffersPerBand = rapid.SampledFrom([]int{4, 32, 64}).Draw(rt, "offers")
+		s := New(cfg)
+		short := map[string]bool{}
+		present := map[policies.TicketID]bool{}
+		pick := func() (policies.TicketID, bool) {
+			for n := range 400 {
+				for _, ingress := range []string{"x", "y"} {
+					if id := (policies.TicketID{Ingress: ingress, Seq: uint64(n)}); present[id] && rapid.IntRange(0, 3).Draw(rt, "this") == 0 {
+						return id, true
+					}
+				}
+			}
+			return policies.TicketID{}, false
+		}
+		for n := range rapid.IntRange(1, 200).Draw(rt, "steps") {
+			switch rapid.IntRange(0, 7).Draw(rt, "what") {
+			case 0:
+				var ids []string
+				for _, ingress := range []string{"x", "y"} {
+					if short[ingress] = rapid.Bool().Draw(rt, "short"); short[ingress] {
+						ids = append(ids, ingress)
+					}
+				}
+				s.Short(ids)
+			case 1:
+				if id, ok := pick(); ok {
+					s.Remove(id, start)
+					delete(present, id)
+				}
+			case 2:
+				if id, ok := pick(); ok && s.items[id].offered {
+					s.Taken(id, float64(n), start)
+					delete(present, id)
+				}
+			case 3:
+				s = s.Rebuilt(cfg, start)
+				clear(short)
+			default:
+				it := from(rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "ingress"), n, fmt.Sprint(rapid.IntRange(0, 3).Draw(rt, "flow")))
+				if _, err := s.Add(it, start); err != nil {
+					rt.Fatal(err)
+				}
+				present[it.ID] = true
+			}
+			stand := offeredOf(s)
+			for ingress, is := range short {
+				if is && stand[ingress] > s.few() {
+					rt.Fatalf("%d of %s stand, which is short", stand[ingress], ingress)
+				}
+			}
+			if len(s.items) != len(present) {
+				rt.Fatalf("%d tickets are there, want %d", len(s.items), len(present))
+			}
+		}
+		for range len(present) { // whoever is short or not: each turn of one comes
+			s.Refill()
+			bd, _ := s.Band(0)
+			if !bd.Waits() {
+				rt.Fatalf("%d tickets wait, and none is offered", len(s.items))
+			}
+			best, _ := bd.Best()
+			s.Dispatched(best.ID, start)
+		}
+		if len(s.items) != 0 {
+			rt.Fatalf("%d tickets are left", len(s.items))
+		}
+	})
+}

@@ -1,0 +1,230 @@
+package storetest
+
+import (
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// takes lists loads of endpoints that take so many, as endpoint, number and capacity in
+// turn.
+func takes(loads ...any) (list []store.Load) {
+	for i := 0; i < len(loads); i += 3 {
+		list = append(list, store.Load{Endpoint: loads[i].(string), InFlight: int64(loads[i+1].(int)), Capacity: int64(loads[i+2].(int))})
+	}
+	return list
+}
+
+// reaching is an edit by which a party states what its endpoints take, and limits that are
+// as much.
+func reaching(loads []store.Load) func(*store.Statement) {
+	return func(s *store.Statement) {
+		s.Loads, s.Capacity = loads, 0
+		for _, l := range loads {
+			s.Capacity += max(0, l.Capacity)
+		}
+		for i := range s.Bands {
+			s.Bands[i].Limit = s.Capacity
+		}
+	}
+}
+
+// newReaching is two parties: a reaches x, which takes two, and b reaches y, too, which
+// takes three.
+func newReaching(t *testing.T, l store.Ledger) (a, b *party) {
+	t.Helper()
+	a, b = newPair(t, l, 2)
+	b.bands[0].Limit = 5
+	a.turn(reaching(takes("x", 0, 2)))
+	b.turn(reaching(takes("x", 0, 2, "y", 0, 3)))
+	return a, b
+}
+
+// ofCapacity is an edit that says of which capacity the party's limits are parts.
+func ofCapacity(n int64, edits ...func(*store.Statement)) func(*store.Statement) {
+	return func(s *store.Statement) {
+		s.Capacity = n
+		for _, edit := range edits {
+			edit(s)
+		}
+	}
+}
+
+// many is offers of a flow's tickets of those numbers.
+func (p *party) many(flow string, from, to int) (list []store.Offer) {
+	for n := from; n <= to; n++ {
+		list = append(list, p.offer(n, flow, 0))
+	}
+	return list
+}
+
+// reachBoundsOneself: a replica that reaches one endpoint of two has requests there and
+// leaves the rest to others, which get all of it.
+func reachBoundsOneself(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newReaching(t, l)
+	r := a.turn(ofCapacity(2, offers(a.many("f", 1, 4)...)))
+	want(t, "a is granted", a.grants(), "f/1 f/2")
+	want(t, "where it reaches", suggested(r), "x=0 x=1")
+	if r.Capacity != 5 || r.Bands[0].Limit != 5 || len(r.Short) != 1 || r.Short[0] != "a" {
+		t.Errorf("capacity %d, limit %d, short %v; want 5, 5, [a]", r.Capacity, r.Bands[0].Limit, r.Short)
+	}
+	r = b.turn(ofCapacity(5, offers(b.many("g", 1, 4)...)))
+	want(t, "b is granted what is left", b.grants(), "g/1 g/2 g/3")
+	want(t, "at y", suggested(r), "y=0 y=1 y=2")
+	b.finish(1)
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("y", 2, 3) })
+	want(t, "y has room, and a does not reach it", b.grants(), "g/4")
+	want(t, "a", a.grants(), "")
+	a.finish(1)
+	r = a.turn(func(s *store.Statement) { s.Capacity, s.Loads = 2, takes("x", 1, 2) })
+	want(t, "x has room", a.grants(), "f/3")
+	want(t, "at x", suggested(r), "x=1")
+	clock.Advance(store.ShortFor)
+	if r = b.turn(ofCapacity(5)); len(r.Short) != 0 {
+		t.Errorf("a second later %v are short: the pool is full", r.Short)
+	}
+}
+
+// passedOverKeepTheirPlace: an offer that is passed over is the next for the first endpoint
+// with room that its ingress reaches, as its flow has got less than others.
+func passedOverKeepTheirPlace(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newReaching(t, l)
+	b.turn(ofCapacity(5, offers(b.many("g", 1, 8)...)))
+	want(t, "b has it all", b.grants(), "g/1 g/2 g/3 g/4 g/5")
+	a.turn(ofCapacity(2, offers(a.many("f", 1, 2)...)))
+	b.finish(1)
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("y", 2, 3) })
+	want(t, "a's is passed over at y", b.grants(), "g/6")
+	b.finish(1)
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("x", 1, 2, "y", 3, 3) })
+	want(t, "and goes first at x", b.grants(), "")
+	r := a.turn(ofCapacity(2))
+	want(t, "a", a.grants(), "f/1")
+	want(t, "at x", suggested(r), "x=1")
+}
+
+// leastCapacityHolds: what an endpoint takes is the least that those state who send requests
+// there, while they do.
+func leastCapacityHolds(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newReaching(t, l)
+	capacities := func(r *store.Reply) (x, y, sum int64) {
+		for _, load := range r.Loads {
+			switch load.Endpoint {
+			case "x":
+				x = load.Capacity
+			case "y":
+				y = load.Capacity
+			}
+		}
+		return x, y, r.Capacity
+	}
+	check := func(what string, r *store.Reply, x, y int64) {
+		t.Helper()
+		gotX, gotY, sum := capacities(r)
+		if gotX != x || gotY != y || sum != x+y || r.Bands[0].Limit != x+y {
+			t.Errorf("%s: x takes %d, y %d, all %d, limit %d; want %d, %d", what, gotX, gotY, sum, r.Bands[0].Limit, x, y)
+		}
+	}
+	state := func(loads []store.Load) func(*store.Statement) {
+		return func(s *store.Statement) {
+			reaching(loads)(s)
+			s.WantLoads = true
+		}
+	}
+	check("a says less", a.turn(state(takes("x", 0, 1))), 1, 3)
+	check("a sends no more", a.turn(func(s *store.Statement) {
+		s.Loads, s.WantLoads, s.Bands[0].Limit = takes("x", 0, store.Closed), true, store.NoOpinion
+	}), 2, 3)
+	check("a does again", a.turn(state(takes("x", 0, 1))), 1, 3)
+	clock.Advance(Lease - time.Millisecond)
+	b.turn(nil)
+	clock.Advance(2 * time.Millisecond)
+	check("a's lease has ended", b.turn(func(s *store.Statement) { s.WantLoads, s.Capacity = true, 5 }), 2, 3)
+}
+
+// partsOfTheFleet: limits and guarantees that are parts of what one replica's endpoints take
+// hold for the same parts of all.
+func partsOfTheFleet(t *testing.T, l store.Ledger, _ *Clock) {
+	a := newParty(t, l, "a", counting(1, 2), counting(0, 1))
+	b := newParty(t, l, "b", counting(1, 6), counting(0, 3))
+	a.bands[1].Guaranteed, b.bands[1].Guaranteed = 0.5, 1.5
+	a.turn(func(s *store.Statement) { s.Loads, s.Capacity = takes("x", 0, 2), 2 })
+	r := b.turn(func(s *store.Statement) { s.Loads, s.Capacity = takes("x", 0, 2, "y", 0, 4), 6 })
+	if r.Bands[0].Limit != 6 || r.Bands[1].Limit != 3 || r.Bands[1].Guaranteed != 1.5 {
+		t.Errorf("limits %d and %d, guaranteed %v; want 6, 3, 1.5", r.Bands[0].Limit, r.Bands[1].Limit, r.Bands[1].Guaranteed)
+	}
+	r = b.turn(func(s *store.Statement) { s.Loads, s.Capacity = takes("y", store.Gone, 0), 6 })
+	if r.Bands[0].Limit != 2 || r.Bands[1].Limit != 1 || r.Bands[1].Guaranteed != 0.5 {
+		t.Errorf("once y is gone: limits %d and %d, guaranteed %v; want 2, 1, 0.5", r.Bands[0].Limit, r.Bands[1].Limit, r.Bands[1].Guaranteed)
+	}
+}
+
+// wanting is an edit that keeps and wants permits at x, and float.
+func wanting(inFlight, capacity, permits, wanted int64) func(*store.Statement) {
+	return func(s *store.Statement) {
+		s.Loads = []store.Load{{Endpoint: "x", InFlight: inFlight, Capacity: capacity, Permits: permits, Wanted: wanted}}
+		s.WantFloat, s.WantLoads = wanted, true
+	}
+}
+
+func wantPermits(t *testing.T, what string, r *store.Reply, permits, ofAll int64) {
+	t.Helper()
+	if len(r.Permits) != 1 || r.Permits[0].Permits != permits || len(r.Loads) != 1 || r.Loads[0].Permits != ofAll {
+		t.Errorf("%s: permits %v, loads %v; want %d, and %d in all", what, r.Permits, r.Loads, permits, ofAll)
+	}
+}
+
+// permitsCountThere: permits at an endpoint are given of what is free there, and count there
+// until they are returned; whoever waits for them has them recalled.
+func permitsCountThere(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newParty(t, l, "a", counting(0, 16)), newParty(t, l, "b", counting(0, 16))
+	a.turn(nil)
+	b.turn(nil)
+	wantPermits(t, "a", a.turn(ofCapacity(8, wanting(0, 8, 0, 9))), 2, 2)
+	wantPermits(t, "b", b.turn(ofCapacity(8, wanting(0, 8, 0, 1))), 1, 3)
+	wantPermits(t, "a keeps one", a.turn(ofCapacity(8, wanting(1, 8, 1, 1))), 1, 2)
+	a.bands[0].InFlight = 1
+	r := b.turn(ofCapacity(8, wanting(0, 8, 0, 0), offers(b.many("g", 1, 7)...)))
+	want(t, "b is granted what is neither in flight nor given", b.grants(), "g/1 g/2 g/3 g/4 g/5 g/6")
+	if r.FloatShare != 0 {
+		t.Errorf("b may keep %d permits while an offer waits for what a keeps", r.FloatShare)
+	}
+	wantPermits(t, "a returns it", a.turn(ofCapacity(8, wanting(1, 8, 0, 1))), 0, 0)
+	b.turn(ofCapacity(8))
+	want(t, "b gets it", b.grants(), "g/7")
+	clock.Advance(time.Millisecond)
+}
+
+// permitsOfTheLost: what a replica without a lease had as permits may be in flight.
+func permitsOfTheLost(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newParty(t, l, "a", counting(0, 16)), newParty(t, l, "b", counting(0, 16))
+	a.turn(nil)
+	b.turn(nil)
+	a.bands[0].InFlight = 1
+	wantPermits(t, "a", a.turn(ofCapacity(8, wanting(1, 8, 0, 9))), 1, 1)
+	clock.Advance(Lease - time.Millisecond)
+	b.turn(ofCapacity(8, wanting(0, 8, 0, 0)))
+	clock.Advance(2 * time.Millisecond)
+	r := b.turn(ofCapacity(8, wanting(0, 8, 0, 0)))
+	if len(r.Loads) != 1 || r.Loads[0].InFlight != 2 || r.Loads[0].Permits != 0 {
+		t.Errorf("after a's lease: %+v; want two in flight", r.Loads)
+	}
+	b.turn(func(s *store.Statement) { s.Ended, s.Capacity = []store.Run{{Replica: "a", Incarnation: 1}}, 8 })
+	r = b.turn(ofCapacity(8, wanting(0, 8, 0, 0)))
+	if len(r.Loads) != 1 || r.Loads[0].InFlight != 0 {
+		t.Errorf("after a's process: %+v; want none in flight", r.Loads)
+	}
+}
+
+// unreadStayCounted: a grant to go to an endpoint that its ingress takes off its list before
+// it has read it counts there.
+func unreadStayCounted(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newReaching(t, l)
+	offer := b.offer(1, "f", 0)
+	offer.Ticket.Ingress = "a"
+	b.turn(ofCapacity(5, offers(offer))) // a has it in an unread message
+	a.turn(func(s *store.Statement) { s.Loads, s.Capacity = []store.Load{{Endpoint: "x", InFlight: store.Gone}}, 2 })
+	r := b.turn(func(s *store.Statement) { s.WantLoads, s.Capacity = true, 5 })
+	want(t, "with the unread grant", told(r), "y=0 x=1")
+}
