@@ -42,7 +42,7 @@ func flowOf(h http.Header) (string, *refusal) {
 	}
 	for _, c := range []byte(id) {
 		if c <= ' ' || c > '~' {
-			return "", badRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only", flowHeaders[0]))
+			return "", badRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only, and no spaces", flowHeaders[0]))
 		}
 	}
 	return id, nil

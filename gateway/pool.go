@@ -32,6 +32,9 @@ type PoolConfig struct {
 	// Served is called at the end of each request that was dispatched, with what it cost;
 	// nil for nothing. It must return at once.
 	Served func(policies.FlowKey, Served)
+	// Refused is called at the end of each request that the gateway ended itself, with the
+	// code of its answer; nil for nothing. It must return at once.
+	Refused func(code string)
 }
 
 // Served is what a request cost that is over.

@@ -164,6 +164,9 @@ func (g *Gateway) over(r *record, status int) {
 	if r.spans != nil {
 		r.endSpans(status)
 	}
+	if r.reason != "" {
+		g.refused(r)
+	}
 	if !g.cfg.AccessLog.Wants(r.reason != "") {
 		return
 	}
@@ -182,6 +185,18 @@ func (g *Gateway) over(r *record, status int) {
 		e.FirstToken = r.tokens.first.Sub(r.arrived)
 	}
 	g.cfg.AccessLog.Add(&e)
+}
+
+// refused tells the request's pool that the gateway ended it itself; the only one of a
+// request that came to none.
+func (g *Gateway) refused(r *record) {
+	p := r.pool
+	if p == nil {
+		p = g.pools.Load().only
+	}
+	if p != nil && p.cfg.Refused != nil {
+		p.cfg.Refused(r.reason)
+	}
 }
 
 // endSpans ends the request's trace.

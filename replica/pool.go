@@ -98,6 +98,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 		return err
 	}
 	cfg.Controller, cfg.Endpoints.Source, cfg.Logger, cfg.Metrics, cfg.Served = p.controller, p.source, p.log, p.metrics, p.served
+	cfg.Refused = p.traffic.Refused
 	p.gateway = gateway.NewPool(cfg)
 	p.metrics.Watch(p.controller)
 	p.metrics.WatchEndpoints(p.gateway.Endpoints())

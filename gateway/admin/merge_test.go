@@ -2,6 +2,7 @@ package admin
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,5 +178,32 @@ func TestPoolOfMany(t *testing.T) {
 		if p.InFlight != c.inFlight || p.Queued != c.queued || p.Ledger.State != string(c.state) || *p.Limit != 10 || p.Saturation != float64(c.inFlight)/10 {
 			t.Errorf("%s: %+v", c.name, p)
 		}
+	}
+}
+
+// TestShardsFlowsAreTheOwners wants the flows of a shard that moved to be counted once.
+func TestShardsFlowsAreTheOwners(t *testing.T) {
+	parts := []partOf[statePart]{
+		{"a", statePart{Shards: map[int][2]int64{0: {5, 1}, 1: {2, 0}, 7: {1, 1}}}},
+		{"b", statePart{Shards: map[int][2]int64{0: {3, 4}, 1: {4, 0}}}},
+	}
+	shards := []api.Shard{{Shard: 0, Owner: "b"}, {Shard: 1, Owner: "gone"}}
+	countShards(shards, parts, []string{"a", "b"})
+	if s := shards[0]; s.Flows != 3 || s.Queued != 5 {
+		t.Errorf("the shard is %+v, want the owner's 3 flows and what waits at both", s)
+	}
+	if s := shards[1]; s.Flows != 4 {
+		t.Errorf("the shard whose owner does not answer is %+v, want the most that another knows, 4 flows", s)
+	}
+}
+
+// TestRefusalsAreAddedUp adds up what two replicas refused.
+func TestRefusalsAreAddedUp(t *testing.T) {
+	all := mergeRefusals([]partOf[statePart]{
+		{"a", statePart{SpanMS: 10_000, Refusals: map[string]uint64{"queue_full": 20, "bad_path": 5}}},
+		{"b", statePart{SpanMS: 10_000, Refusals: map[string]uint64{"queue_full": 20}}},
+	})
+	if want := []api.Refusal{{Code: "queue_full", PerSecond: 4}, {Code: "bad_path", PerSecond: 0.5}}; !slices.Equal(all, want) {
+		t.Errorf("%v, want %v", all, want)
 	}
 }

@@ -76,7 +76,33 @@ func mergePool(parts []partOf[statePart], whole bool) *api.Pool {
 		p.Saturation = float64(p.InFlight) / float64(limit)
 	}
 	p.Bands, p.Recent = mergeBands(parts)
+	p.Refusals = mergeRefusals(parts)
 	return p
+}
+
+// maxCodes bounds the codes of refusals that are told.
+const maxCodes = 100
+
+// mergeRefusals adds up what the replicas refused, the most first.
+func mergeRefusals(parts []partOf[statePart]) []api.Refusal {
+	counts := make(map[string]uint64)
+	span := time.Second
+	for i := range parts {
+		span = max(span, time.Duration(parts[i].part.SpanMS)*time.Millisecond)
+		for code, n := range parts[i].part.Refusals {
+			if _, known := counts[code]; known || len(counts) < maxCodes {
+				counts[code] += n
+			}
+		}
+	}
+	all := make([]api.Refusal, 0, len(counts))
+	for code, n := range counts {
+		all = append(all, api.Refusal{Code: code, PerSecond: float64(n) / span.Seconds()})
+	}
+	slices.SortFunc(all, func(a, b api.Refusal) int {
+		return cmp.Or(cmp.Compare(b.PerSecond, a.PerSecond), cmp.Compare(a.Code, b.Code))
+	})
+	return all
 }
 
 // mergeBands adds the replicas' bands up, highest priority first.

@@ -168,15 +168,25 @@ func (s *Server) shards(ctx context.Context, q *query) (*api.Shards, error) {
 			}
 		}
 	}
+	countShards(a.Shards, parts, fleet.Answered)
+	return a, nil
+}
+
+// countShards fills in what is in the shards' queues. The flows are those that the owner
+// knows: who owned a shard before remembers its flows for a while.
+func countShards(shards []api.Shard, parts []partOf[statePart], answered []string) {
 	for i := range parts {
 		for n, queue := range parts[i].part.Shards {
-			if n >= 0 && n < len(a.Shards) {
-				a.Shards[n].Flows += int(queue[0])
-				a.Shards[n].Queued += queue[1]
+			if n < 0 || n >= len(shards) {
+				continue
+			}
+			shard := &shards[n]
+			shard.Queued += queue[1]
+			if flows := int(queue[0]); parts[i].replica == shard.Owner || !slices.Contains(answered, shard.Owner) && flows > shard.Flows {
+				shard.Flows = flows
 			}
 		}
 	}
-	return a, nil
 }
 
 func (s *Server) config(ctx context.Context, q *query) (*api.Config, error) {

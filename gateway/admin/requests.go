@@ -45,10 +45,17 @@ func (s *Server) requestsPart(ctx context.Context, q *question) (requestsPart, e
 	if err != nil {
 		return requestsPart{}, err
 	}
+	only := ""
+	if all := s.cfg.Gateway.Endpoints().Endpoints(); len(all) == 1 {
+		only = all[0].Address()
+	}
 	part := requestsPart{All: all, Requests: make([]api.Request, 0, len(some))}
 	for i := range some {
 		r := requestOf(&some[i], v.Now)
 		r.Shadow = s.cfg.Gateway.Shadow()
+		if r.Endpoint == "" && some[i].InFlight {
+			r.Endpoint = only // nobody notes where there is no choice
+		}
 		part.Requests = append(part.Requests, r)
 	}
 	return part, nil

@@ -35,6 +35,8 @@ type statePart struct {
 	Bands    []bandPart `json:"bands"`
 	// Counted is since it started.
 	Counted countsPart `json:"counted"`
+	// Refusals are requests of late that the gateway ended itself, by the code of its answer.
+	Refusals map[string]uint64 `json:"refusals,omitempty"`
 	// SpanMS is how much time the bands' figures of late are of.
 	SpanMS int64 `json:"span_ms"`
 
@@ -118,7 +120,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 		Shadow: s.cfg.Gateway.Shadow(), Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
 		Pool: v.Pool, Totals: v.Totals, Waiting: v.Waiting, InFlight: v.InFlight,
 		MapVersion: v.Shards.Version(), Peers: v.Peers, Lost: v.Lost, Shards: make(map[int][2]int64),
-		SpanMS: s.cfg.Traffic.Span().Milliseconds(),
+		SpanMS: s.cfg.Traffic.Span().Milliseconds(), Refusals: s.cfg.Traffic.Refusals(),
 	}
 	total := s.cfg.Traffic.Totals()
 	p.Counted = countsOf(&total)

@@ -59,6 +59,58 @@ type Log struct {
 	bands map[int]*window
 	flows map[policies.FlowKey]*window
 	swept int64
+	// refusals are requests that the gateway ended itself, by the code of the answer.
+	refusals map[string]*refusals
+}
+
+// refusals are how many there were in the current period and the one before.
+type refusals struct {
+	period      int64
+	now, before uint64
+}
+
+// at moves the numbers to a period.
+func (r *refusals) at(period int64) *refusals {
+	switch period - r.period {
+	case 0:
+	case 1:
+		r.before, r.now = r.now, 0
+	default:
+		r.before, r.now = 0, 0
+	}
+	r.period = period
+	return r
+}
+
+// maxRefusals bounds the codes that are told apart.
+const maxRefusals = 100
+
+// Refused notes a request that the gateway ended itself, by the code of its answer.
+func (l *Log) Refused(code string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.refusals[code]
+	if r == nil {
+		if len(l.refusals) >= maxRefusals {
+			return
+		}
+		r = &refusals{}
+		l.refusals[code] = r
+	}
+	r.at(l.period()).now++
+}
+
+// Refusals returns how many requests the gateway ended itself of late, by code.
+func (l *Log) Refusals() map[string]uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	period, all := l.period(), make(map[string]uint64)
+	for code, r := range l.refusals {
+		if r.at(period); r.now+r.before > 0 {
+			all[code] = r.now + r.before
+		}
+	}
+	return all
 }
 
 // window is the figures of the current period and the one before.
@@ -71,7 +123,7 @@ type window struct {
 func NewLog() *Log { return newLog(time.Now) }
 
 func newLog(now func() time.Time) *Log {
-	return &Log{now: now, begun: now(), bands: make(map[int]*window), flows: make(map[policies.FlowKey]*window)}
+	return &Log{now: now, begun: now(), bands: make(map[int]*window), flows: make(map[policies.FlowKey]*window), refusals: make(map[string]*refusals)}
 }
 
 // at moves the window to a period.

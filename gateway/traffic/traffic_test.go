@@ -96,3 +96,25 @@ func TestQuantiles(t *testing.T) {
 		t.Errorf("%d more, want 1", d.Count())
 	}
 }
+
+// TestRefusals tells what was refused of late, and no longer.
+func TestRefusals(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	l := newLog(func() time.Time { return now })
+	l.Refused("bad_path")
+	now = now.Add(Period)
+	l.Refused("queue_full")
+	if got := l.Refusals(); len(got) != 2 || got["bad_path"] != 1 || got["queue_full"] != 1 {
+		t.Errorf("of late: %v", got)
+	}
+	now = now.Add(Period)
+	if got := l.Refusals(); len(got) != 1 || got["queue_full"] != 1 {
+		t.Errorf("a period later: %v", got)
+	}
+	for i := range 2 * maxRefusals {
+		l.Refused(string(rune('a' + i)))
+	}
+	if got := l.Refusals(); len(got) > maxRefusals {
+		t.Errorf("%d codes are told apart", len(got))
+	}
+}

@@ -70,7 +70,7 @@ func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *re
 		return nil, err
 	}
 	r.pool = gateway.NewPool(gateway.PoolConfig{
-		Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}, Served: func(flow policies.FlowKey, s gateway.Served) { r.traffic.Served(flow, s.Charged) },
+		Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}, Refused: r.traffic.Refused, Served: func(flow policies.FlowKey, s gateway.Served) { r.traffic.Served(flow, s.Charged) },
 	})
 	r.gateway = gateway.New(gateway.Config{}, gateway.Only(r.pool))
 	name := "demo: one shared ledger"

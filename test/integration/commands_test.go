@@ -75,6 +75,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"top", "--once"}, 0, []string{"2 waiting", "acme"}},
 		{[]string{"flows"}, 0, []string{"acme"}},
 		{[]string{"requests", "--state", "waiting"}, 0, []string{"second", "third"}},
+		{[]string{"requests", "--state", "in_flight"}, 0, []string{"first", strings.TrimPrefix(upstream.URL, "http://")}},
 		{[]string{"why", "third"}, 0, []string{"third of acme waits", "place 2 of 2 at priority 0", "in flight"}},
 		{[]string{"why", "acme"}, 0, []string{"second of acme waits", "place 1 of 2"}},
 		{[]string{"why", "first"}, 0, []string{"first of acme", "is in flight"}},

@@ -76,10 +76,13 @@ func more(cmd *cobra.Command, page api.Page, shown int) {
 }
 
 func newFlows() *cobra.Command {
-	var l listing
+	var (
+		l     listing
+		every *bool
+	)
 	cmd := &cobra.Command{
 		Use: "flows", Short: "List the tenants: what each has in flight, waits for and gets",
-		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, ENTITLED what it should have.",
+		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, DUE what it should have. With --wide there are also the tokens that model servers counted.",
 		Example: "  weir flows\n  weir flows --sort -in_flight --limit 10\n  weir flows --flow team- --json",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -94,20 +97,21 @@ func newFlows() *cobra.Command {
 			if l.asJSON {
 				return printJSON(cmd, all)
 			}
-			fmt.Fprint(cmd.OutOrStdout(), flowTable(all.Flows))
+			fmt.Fprint(cmd.OutOrStdout(), flowTable(all.Flows, columnsOf(cmd, *every)))
 			printed(cmd, missing(all.Fleet))
 			more(cmd, all.Page, len(all.Flows))
 			return nil
 		},
 	}
 	l.add(cmd)
+	every = wide(cmd)
 	cmd.Flags().StringVar(&l.query.Sort, "sort", "-queued", "order, such as -queued, -in_flight, id")
 	return cmd
 }
 
-// flowTable shows flows.
-func flowTable(flows []api.Flow) table {
-	t := table{{"FLOW", "PRIORITY", "WEIGHT", "WAITING", "OLDEST", "IN FLIGHT", "SHARE", "ENTITLED", "SENT/S", "REFUSED/S", "WAIT P99", "OWN LIMIT"}}
+// flowTable shows flows, as wide as there are columns; 0 for all that there is.
+func flowTable(flows []api.Flow, columns int) table {
+	t := table{{"FLOW", "PRIORITY", "WEIGHT", "WAITING", "OLDEST", "IN FLIGHT", "SHARE", "DUE", "SENT/S", "REFUSED/S", "WAIT P99", "TOKENS IN", "CACHED", "OUT", "OWN LIMIT"}}
 	for i := range flows {
 		f := &flows[i]
 		limit := strings.TrimPrefix(ownLimit(f.Limit), " of ")
@@ -115,13 +119,17 @@ func flowTable(flows []api.Flow) table {
 			limit += ", reached"
 		}
 		t.add(f.ID, fmt.Sprint(f.Priority), fmt.Sprint(f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
-			percent(f.Share), percent(f.Entitled), perSecond(f.Recent.Dispatched), perSecond(f.Recent.Refused), milliseconds(f.Recent.WaitP99MS), limit)
+			percent(f.Share), percent(f.Entitled), perSecond(f.Recent.Dispatched), perSecond(f.Recent.Refused), milliseconds(f.Recent.WaitP99MS),
+			fmt.Sprint(f.TokensIn), fmt.Sprint(f.TokensCached), fmt.Sprint(f.TokensOut), limit)
 	}
-	return t
+	return t.within(columns, "CACHED", "TOKENS IN", "OUT", "OLDEST", "WEIGHT", "REFUSED/S", "OWN LIMIT", "SENT/S", "PRIORITY", "WAIT P99")
 }
 
 func newRequests() *cobra.Command {
-	var l listing
+	var (
+		l     listing
+		every *bool
+	)
 	cmd := &cobra.Command{
 		Use: "requests", Short: "List the requests that wait or are in flight",
 		Long:    "Lists the requests of the whole fleet, the oldest first. Each is named by its x-request-id.",
@@ -144,13 +152,14 @@ func newRequests() *cobra.Command {
 				r := &all.Requests[i]
 				t.add(r.ID, r.Flow, fmt.Sprint(r.Priority), r.State, milliseconds(float64(r.AgeMS)), r.Ingress, r.Owner, r.Endpoint)
 			}
-			fmt.Fprint(cmd.OutOrStdout(), t)
+			fmt.Fprint(cmd.OutOrStdout(), t.within(columnsOf(cmd, *every), "OWNER", "INGRESS", "PRIORITY", "MODEL SERVER", "AGE", "STATE"))
 			printed(cmd, missing(all.Fleet))
 			more(cmd, all.Page, len(all.Requests))
 			return nil
 		},
 	}
 	l.add(cmd)
+	every = wide(cmd)
 	cmd.Flags().StringVar(&l.query.State, "state", "", "waiting or in_flight; both by default")
 	must(cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"waiting", "in_flight"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd

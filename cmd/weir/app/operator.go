@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
@@ -136,6 +138,52 @@ func (t table) String() string {
 		lines[i] = strings.TrimRight(lines[i], " ")
 	}
 	return strings.Join(lines, "\n")
+}
+
+// within returns the table without those of the optional columns, by their titles and in
+// this order, that must go for it to be so wide at most; 0 for any width.
+func (t table) within(columns int, optional ...string) table {
+	for _, title := range optional {
+		if columns <= 0 || t.width() <= columns {
+			break
+		}
+		at := slices.Index(t[0], title)
+		if at < 0 {
+			continue
+		}
+		narrower := make(table, len(t))
+		for i, row := range t {
+			narrower[i] = slices.Delete(slices.Clone(row), at, at+1)
+		}
+		t = narrower
+	}
+	return t
+}
+
+// width is that of its widest line.
+func (t table) width() (width int) {
+	for line := range strings.Lines(t.String()) {
+		width = max(width, utf8.RuneCountInString(strings.TrimSuffix(line, "\n")))
+	}
+	return width
+}
+
+// columnsOf is how wide tables are to be: as the terminal, 80 where there is none, and 0
+// for as wide as they are.
+func columnsOf(cmd *cobra.Command, wide bool) int {
+	if wide {
+		return 0
+	}
+	if out, ok := cmd.OutOrStdout().(*os.File); ok && isTerminal(out) {
+		width, _ := sizeOf(out)
+		return width
+	}
+	return columns
+}
+
+// wide gives a command the flag by which its tables have all their columns.
+func wide(cmd *cobra.Command) *bool {
+	return cmd.Flags().Bool("wide", false, "all columns, however wide the table gets")
 }
 
 // plain is a text that moves no cursor: names come from clients.

@@ -24,11 +24,17 @@ type overview struct {
 // longEnough is of how much time, in milliseconds, shares say something.
 const longEnough = 20_000
 
+// maxCauses bounds the reasons for refusals in an overview.
+const maxCauses = 8
+
 // maxTenants bounds the tenants of an overview.
 const maxTenants = 10
 
 func newStatus() *cobra.Command {
-	var o operator
+	var (
+		o     operator
+		every *bool
+	)
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the pool, its priorities, its replicas and what is wrong",
 		Long:    "Shows on one screen how the pool does, over the whole fleet: its limit and what is in flight, what waits at each priority, the replicas, and what is wrong.\n\nIt ends with code 2 if something is wrong with the fleet, and 4 if no replica answers.",
@@ -46,7 +52,7 @@ func newStatus() *cobra.Command {
 			case o.asJSON:
 				err = printJSON(cmd, v)
 			default:
-				v.print(cmd.OutOrStdout())
+				v.print(cmd.OutOrStdout(), columnsOf(cmd, *every))
 			}
 			if err == nil && len(v.Trouble) > 0 {
 				return &exitError{code: exitTrouble}
@@ -55,6 +61,7 @@ func newStatus() *cobra.Command {
 		},
 	}
 	o.add(cmd)
+	every = wide(cmd)
 	return cmd
 }
 
@@ -155,8 +162,8 @@ func ownLimit(l *api.FlowLimit) string {
 	return " of " + strings.Join(parts, " and ")
 }
 
-// print prints the overview for people.
-func (v *overview) print(out io.Writer) {
+// print prints the overview for people, its tables as wide as there are columns.
+func (v *overview) print(out io.Writer, columns int) {
 	p := v.Pool
 	use := ""
 	if p.Limit != nil && *p.Limit > 0 {
@@ -181,7 +188,7 @@ func (v *overview) print(out io.Writer) {
 		bands.add(fmt.Sprint(b.Priority), fmt.Sprint(b.Flows), fmt.Sprint(b.InFlight), limited(b.Limit), fmt.Sprint(b.Queued),
 			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), b.Policy)
 	}
-	fmt.Fprintf(out, "\n%s", bands)
+	fmt.Fprintf(out, "\n%s", bands.within(columns, "POLICY", "FLOWS", "OLDEST", "LIMIT"))
 	replicas := table{{"REPLICA", "VERSION", "UP", "LEDGER", "TURN", "WAITING", "IN FLIGHT", "QUEUED HERE", "SHARDS"}}
 	for i := range v.Replicas {
 		r := &v.Replicas[i]
@@ -197,7 +204,14 @@ func (v *overview) print(out io.Writer) {
 		}
 		replicas.add(r.ID, r.Version, up, ledger, milliseconds(r.TurnMS), fmt.Sprint(r.Waiting), fmt.Sprint(r.InFlight), fmt.Sprint(r.Queued), fmt.Sprint(r.Shards))
 	}
-	fmt.Fprintf(out, "\n%s", replicas)
+	fmt.Fprintf(out, "\n%s", replicas.within(columns, "SHARDS", "QUEUED HERE", "VERSION", "UP", "TURN"))
+	if len(p.Refusals) > 0 {
+		causes := make([]string, 0, maxCauses)
+		for _, r := range p.Refusals[:min(len(p.Refusals), maxCauses)] {
+			causes = append(causes, plain(r.Code)+" "+perSecond(r.PerSecond))
+		}
+		fmt.Fprintf(out, "\n%s\n", wrapped("Ended by the gateway, a second: "+strings.Join(causes, ", ")))
+	}
 	for _, part := range []struct {
 		title string
 		lines []string

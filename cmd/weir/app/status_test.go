@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/weirflow/weir/gateway/admin/api"
 )
@@ -36,7 +37,7 @@ func TestShadowIsSeen(t *testing.T) {
 	for _, on := range []bool{true, false} {
 		var status, why bytes.Buffer
 		v := overview{Pool: &api.Pool{Shadow: on, Endpoints: 1}, Replicas: []api.Replica{{ID: "a", Answered: true, LedgerState: "connected", Shadow: on}}}
-		v.print(&status)
+		v.print(&status, 0)
 		say(&why, &api.RequestDetail{Request: api.Request{ID: "1", Flow: "a", Shadow: on}, Why: &api.Why{Reason: "the pool is full"}})
 		if got := strings.Contains(status.String(), "Shadow: requests go at once") && strings.Contains(status.String(), "connected, shadow"); got != on {
 			t.Errorf("shadow %v, and weir status says:\n%s", on, status.String())
@@ -44,5 +45,44 @@ func TestShadowIsSeen(t *testing.T) {
 		if got := strings.HasPrefix(why.String(), "shadow: the request went at once"); got != on {
 			t.Errorf("shadow %v, and weir why says:\n%s", on, why.String())
 		}
+	}
+}
+
+// TestTablesFit wants tables to be no wider than the terminal by leaving columns out, and
+// the first ones to stay.
+func TestTablesFit(t *testing.T) {
+	flows := []api.Flow{{
+		ID: "a-tenant-of-some-name", Priority: -10, Weight: 2.5, Queued: 12345, OldestMS: 61_000, InFlight: 1234, Share: 0.33, Entitled: 0.5,
+		TokensIn: 123_456_789, TokensCached: 12_345, TokensOut: 99_999_999, AtLimit: true, Limit: &api.FlowLimit{MaxInFlight: 1234, TokensPerMinute: 100_000},
+		Recent: api.Recent{Dispatched: 1234.5, Refused: 0.1, WaitP99MS: 12_345},
+	}}
+	for _, columns := range []int{60, 80, 120} {
+		narrow := flowTable(flows, columns)
+		if w := narrow.width(); w > columns {
+			t.Errorf("%d columns wide, where there are %d:\n%s", w, columns, narrow)
+		}
+		for i, title := range []string{"FLOW", "WAITING", "IN FLIGHT"} {
+			if !slices.Contains(narrow[0], title) {
+				t.Errorf("without column %d, %s, at %d columns", i, title, columns)
+			}
+		}
+	}
+	if all := flowTable(flows, 0); len(all[0]) != 15 || all.width() <= 120 {
+		t.Errorf("all columns are %v", all[0])
+	}
+	pool := &api.Pool{
+		Endpoints: 1, Ledger: api.Ledger{State: "connected"}, Bands: []api.Band{{Priority: 100, Policy: "round-robin-fairness-policy (round-robin-fairness-policy)", InFlight: 12345, Queued: 12345, OldestMS: 61_000}},
+		Refusals: []api.Refusal{{Code: "queue_full", PerSecond: 3.25}, {Code: "bad_flow_id", PerSecond: 1}},
+	}
+	v := overview{Pool: pool, Replicas: []api.Replica{{ID: "weir-0.weir.default", Version: "v1.2.3-45-gdeadbeef", LedgerState: "connected", Answered: true}}}
+	var out bytes.Buffer
+	v.print(&out, 80)
+	for line := range strings.Lines(out.String()) {
+		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+			t.Errorf("%d columns: %s", n, line)
+		}
+	}
+	if !strings.Contains(out.String(), "Ended by the gateway, a second: queue_full 3.2, bad_flow_id 1.0") {
+		t.Errorf("no reasons for refusals:\n%s", out.String())
 	}
 }

@@ -42,7 +42,7 @@ func newTop() *cobra.Command {
 				case o.asJSON:
 					return printJSON(cmd, screen)
 				}
-				screen.print(cmd.OutOrStdout())
+				screen.print(cmd.OutOrStdout(), columnsOf(cmd, false))
 				return nil
 			}
 			return topLive(cmd.Context(), out, c, every)
@@ -73,9 +73,9 @@ func topScreen(ctx context.Context, c *api.Client) (*topView, error) {
 	return &topView{v, flows.Flows}, nil
 }
 
-func (v *topView) print(out io.Writer) {
-	v.overview.print(out)
-	fmt.Fprintf(out, "\n%s", flowTable(v.Flows))
+func (v *topView) print(out io.Writer, columns int) {
+	v.overview.print(out, columns)
+	fmt.Fprintf(out, "\n%s", flowTable(v.Flows, columns))
 }
 
 // topLive draws until q is pressed or ctx ends. It leaves the terminal as it was.
@@ -98,7 +98,8 @@ func topLive(ctx context.Context, out *os.File, c *api.Client, every time.Durati
 	for ticks := time.NewTicker(every); ; {
 		var text bytes.Buffer
 		if v, err := topScreen(ctx, c); err == nil {
-			v.print(&text)
+			columns, _ := sizeOf(out)
+			v.print(&text, columns)
 		} else if ctx.Err() == nil {
 			fmt.Fprintln(&text, explained(c, err))
 		}

@@ -79,6 +79,15 @@ type Pool struct {
 	Bands            []Band `json:"bands"`
 	// Recent is of late, over all priorities.
 	Recent Recent `json:"recent"`
+	// Refusals are requests of late that the gateway ended itself, in flow control and
+	// outside of it, by the code of its answer, the most first.
+	Refusals []Refusal `json:"refusals"`
+}
+
+// Refusal is how many requests the gateway ended itself for one reason.
+type Refusal struct {
+	Code      string  `json:"code"`
+	PerSecond float64 `json:"per_second"`
 }
 
 // Ledger is how the replicas stand with the ledger.

@@ -88,10 +88,12 @@ export function now({ get }) {
         pool.limit === 0 ? 'bad' : null);
       waiting.set(count(pool.queued), pool.queued ? `longest ${duration(oldest)}` : 'nobody waits');
       const tokens = samples.at(-1)?.tokens_per_second ?? 0;
-      requests.set(rate(pool.recent.dispatched_per_second), tokens ? `${big(tokens)} tokens a second` : 'sent to the pool');
+      // The same as the line's last point: of the last seconds, where pool.recent is of up to a minute.
+      requests.set(rate(history.samples.at(-1)?.requests_per_second ?? samples.at(-1)?.requests_per_second ?? pool.recent.dispatched_per_second), tokens ? `${big(tokens)} tokens a second` : 'sent to the pool');
       waits.set(waited(pool.recent, 'wait_p50_ms'), `99% within ${waited(pool.recent, 'wait_p99_ms')}`);
       const bad = pool.recent.refused_per_second + pool.recent.evicted_per_second;
-      refused.set(rate(bad), bad ? 'refused, left or timed out' : 'everybody is served', null, bad > 0 ? 'warn' : null);
+      const causes = pool.refusals.slice(0, 2).map((r) => `${r.code.replaceAll('_', ' ')} ${rate(r.per_second)}`).join(', ');
+      refused.set(rate(bad), causes || (bad ? 'left or timed out' : 'everybody is served'), null, bad > 0 || causes ? 'warn' : null);
       endpoints.set(count(pool.endpoints), pool.endpoints_ejected ? `${count(pool.endpoints_ejected)} ejected` : 'all can be reached', null, pool.endpoints === 0 ? 'bad' : pool.endpoints_ejected ? 'warn' : null);
       bands.update(pool.bands, (b) => String(b.priority));
       const start = Date.now() - 15 * 60 * 1000;
