@@ -120,7 +120,7 @@ var theirs = []string{
 	"pd-profile-handler", "precise-prefix-cache-producer", "precise-prefix-cache-scorer",
 	"predicted-latency-producer", "prefill-header-handler",
 	"prefix-based-pd-decider", "probabilistic-admitter",
-	"request-attribute-reporter", "session-affinity-filter", "session-affinity-scorer",
+	"request-attribute-reporter", "session-affinity-filter",
 	"session-id-producer", "slo-headroom-tier-filter",
 	"topology-affinity-filter", "topology-affinity-scorer", "topology-extractor",
 	"utilization-filter",

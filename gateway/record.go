@@ -22,6 +22,9 @@ const (
 	// QueueDurationHeader is how many milliseconds the request waited in flow control. An
 	// answer to one that never came so far does not have it.
 	QueueDurationHeader = "X-Llm-D-Flow-Queue-Duration-Ms"
+	// SessionHeader is what a client gives to go where an earlier request went, as the answer
+	// to that told it; it is there where the session-affinity-scorer chooses.
+	SessionHeader = "X-Session-Token"
 	// WarningHeader says what of the request was passed over.
 	WarningHeader = "X-Weir-Warning"
 
@@ -35,6 +38,7 @@ type record struct {
 	id, trace    string
 	spans        *tracing.Request // nil without a trace
 	warning      string           // for WarningHeader
+	session      string           // for SessionHeader
 	method, path string
 
 	pool             *Pool            // nil until it is known
@@ -128,6 +132,9 @@ func (r *record) headers(set func(name, value string), add func(name, value stri
 	set(RequestIDHeader, r.id)
 	if r.warning != "" {
 		set(WarningHeader, r.warning)
+	}
+	if r.session != "" {
+		set(SessionHeader, r.session)
 	}
 	if r.enqueued.IsZero() {
 		return

@@ -35,6 +35,7 @@ type session struct {
 
 	flow       policies.FlowKey // as the request says; what it counts for is request.Flow
 	keyed      bool             // an API key said whose it is
+	before     string           // what its client gave to go where an earlier request went
 	rewrite    string           // the model to ask for instead of the one in the body, where this replica chooses the endpoint; empty for none
 	timeouts   Timeouts
 	watch      watch
@@ -63,7 +64,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 		return nil, refused
 	}
 	r.flow.ID, r.objective = id, first(h, objectiveHeaders[:])
-	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: first(h, rewriteHeaders[:]), timeouts: defaultTimeouts}
+	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: first(h, rewriteHeaders[:]), before: h.Get(SessionHeader), timeouts: defaultTimeouts}
 	if only := g.pools.Load().only; only != nil {
 		s.enter(only)
 	}
@@ -187,14 +188,14 @@ func (s *session) goAtOnce() {
 func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bool) {
 	p := s.pool
 	q.Model, q.Prompt, q.Tokens = s.in.model, s.in.prompt, s.in.inputTokens+s.in.outputTokens
+	q.Session = s.before
 	q.Least, q.Fallbacks = s.request.LeastLoaded(), s.gateway.cfg.Fallbacks
 	q.May = func(address string) bool { return p.cfg.Controller.MayPlace(&s.request, address) }
 	s.giveBack()
 	if s.slot, others = p.endpoints.Take(q); s.slot == nil {
 		return nil, false
 	}
-	s.record.endpoint = s.slot.Address()
-	p.cfg.Controller.Place(&s.request, s.record.endpoint)
+	s.placed(s.slot.Endpoint)
 	return others, true
 }
 
@@ -206,13 +207,19 @@ func (s *session) placeAt(e *endpoints.Endpoint) {
 	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
 }
 
+// placed notes where the request goes that this replica chose an endpoint for.
+func (s *session) placed(at *endpoints.Endpoint) {
+	s.record.endpoint = at.Address()
+	s.record.session = s.pool.cfg.Endpoints.Profile.SessionOf(s.record.endpoint)
+	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
+}
+
 // moved notes that the request went to another endpoint than the one it was placed at,
 // which could not be reached.
 func (s *session) moved(to *endpoints.Endpoint, cause error) {
 	first := s.slot
 	s.slot = first.Move(to)
-	s.record.endpoint = to.Address()
-	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
+	s.placed(to)
 	s.pool.cfg.Metrics.upstreamFailed(first.Address(), unreachable)
 	first.Unreachable(cause)
 }

@@ -8,6 +8,15 @@ type SchedulingRequest interface {
 	// have in its prefix cache, from 0 to 1. It is known if a scorer of the profile is
 	// a [PrefixReader].
 	Cached(address string) float64
+	// Session is what the answer to an earlier request told its client to give, to go where
+	// that went; empty for none. See [SessionKeeper].
+	Session() string
+}
+
+// SessionKeeper is a scorer that has clients come back to an endpoint.
+type SessionKeeper interface {
+	// SessionOf is what a client is told to give that the endpoint of that address answered.
+	SessionOf(address string) string
 }
 
 // EndpointScorer says how well endpoints suit a request. A scheduling profile adds up what

@@ -75,6 +75,17 @@ func (p *Profile) Plugins() []policies.Plugin {
 	return all
 }
 
+// SessionOf is what the client of a request is told to give to come back to the endpoint of that
+// address; empty where the profile does not go by that.
+func (p *Profile) SessionOf(address string) string {
+	for _, s := range p.Scorers {
+		if k, ok := s.EndpointScorer.(policies.SessionKeeper); ok {
+			return k.SessionOf(address)
+		}
+	}
+	return ""
+}
+
 // CountsTokens reports whether one of them judges by tokens in flight.
 func (p *Profile) CountsTokens() bool {
 	return slices.ContainsFunc(p.Plugins(), func(plugin policies.Plugin) bool { return policies.CountsTokens(plugin) })

@@ -23,6 +23,8 @@ type Query struct {
 	// Least is the least loaded endpoint, as the ledger counted at the grant: no
 	// endpoint had fewer requests in flight. It is empty if the ledger counts none.
 	Least store.Load
+	// Session is what its client gave to go where an earlier request went; empty for none.
+	Session string
 	// Fallbacks is how many more endpoints to return.
 	Fallbacks int
 	// May is asked whether the request may go to the endpoint that suits it best; if it may
@@ -75,6 +77,9 @@ func (s *selection) Model() string { return s.query.Model }
 
 // Cached implements policies.SchedulingRequest.
 func (s *selection) Cached(address string) float64 { return s.cached[address] }
+
+// Session implements policies.SchedulingRequest.
+func (s *selection) Session() string { return s.query.Session }
 
 // counted is an endpoint with a minimum number of requests in flight.
 type counted struct {

@@ -46,6 +46,7 @@ func Registry() *policies.Registry {
 		scheduling.ActiveRequestType:        scheduling.ActiveRequestFactory,
 		scheduling.TokenLoadType:            scheduling.TokenLoadFactory,
 		scheduling.NoHitLRUType:             scheduling.NoHitLRUFactory,
+		scheduling.SessionAffinityType:      policies.WithoutParameters(scheduling.NewSessionAffinity),
 		scheduling.DecodeFilterType:         policies.WithoutParameters(scheduling.NewDecodeFilter),
 		scheduling.PrefillFilterType:        policies.WithoutParameters(scheduling.NewPrefillFilter),
 		scheduling.EncodeFilterType:         policies.WithoutParameters(scheduling.NewEncodeFilter),

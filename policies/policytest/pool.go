@@ -183,6 +183,9 @@ func (asked) Model() string { return "model" }
 
 func (asked) Cached(address string) float64 { return float64(len(address)%2) / 2 }
 
+// Session implements policies.SchedulingRequest.
+func (asked) Session() string { return "before" }
+
 // draws returns endpoints of every kind.
 func draws(draw *rand.Rand) []policies.EndpointAccessor {
 	es := make([]policies.EndpointAccessor, 1+draw.IntN(5))

@@ -18,10 +18,14 @@ import (
 type request struct {
 	model  string
 	cached map[string]float64
+
+	session string
 }
 
 func (r request) Model() string                 { return r.model }
 func (r request) Cached(address string) float64 { return r.cached[address] }
+
+func (r request) Session() string { return r.session }
 
 func TestScorers(t *testing.T) {
 	endpoints := []policies.EndpointAccessor{
@@ -34,7 +38,7 @@ func TestScorers(t *testing.T) {
 		}},
 		policytest.Endpoint{Name: "roomy", Requests: 4, Reading: policies.EndpointMetrics{Waiting: 4, MaxLoadedModels: 4}},
 	}
-	r := request{"a", map[string]float64{"half": 0.25, "busy": 1}}
+	r := request{"a", map[string]float64{"half": 0.25, "busy": 1}, ""}
 	prefix, err := scheduling.PrefixCacheFactory("p", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -80,6 +80,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"why", "acme"}, 0, []string{"second of acme waits", "place 1 of 2"}},
 		{[]string{"why", "first"}, 0, []string{"first of acme", "is in flight"}},
 		{[]string{"why", "nobody"}, 3, []string{`no request "nobody" waits`}},
+		{[]string{"shadow", "report"}, 3, []string{"no replica has played flow control"}},
 		{[]string{"why"}, 1, []string{"name one request"}},
 		{[]string{"overrides"}, 0, []string{"nothing is set"}},
 		{[]string{"set", "flow", "acme", "--weight", "2", "--for", "1m"}, 1, []string{"status 403", "--admin-token-file"}},

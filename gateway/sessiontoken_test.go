@@ -1,0 +1,42 @@
+package gateway
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/policies/scheduling"
+)
+
+// TestClientComesBack wants a client that gives what an earlier answer told it to be served by
+// the same server, and one that gives nothing by all of them.
+func TestClientComesBack(t *testing.T) {
+	var servers []string
+	for n := range 4 {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, n) }))
+		t.Cleanup(server.Close)
+		servers = append(servers, server.URL)
+	}
+	r := newRigWith(t, 4, nil, func(c *rigConfig) {
+		c.Endpoints.Profile = endpoints.LeastLoaded()
+		c.Endpoints.Profile.Scorers = []endpoints.Weighted{{EndpointScorer: scheduling.NewSessionAffinity("s"), Weight: 1}}
+	}, servers...)
+	seen := make(map[string]bool)
+	res, first := r.post(t, "/v1/completions", chat)
+	token := res.Header.Get(SessionHeader)
+	if token == "" {
+		t.Fatal("the answer does not say what to give")
+	}
+	for range 20 {
+		if _, again := r.post(t, "/v1/completions", chat, SessionHeader, token); again != first {
+			t.Fatalf("a client of server %s came to %s", first, again)
+		}
+		_, any := r.post(t, "/v1/completions", chat)
+		seen[any] = true
+	}
+	if len(seen) < 2 {
+		t.Errorf("those without a session all came to %v", seen)
+	}
+}
