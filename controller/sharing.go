@@ -123,11 +123,14 @@ func (s *sharing) refresh(ctx context.Context) {
 
 // ask attests this replica's lease and asks who has held one, as far as that is not known.
 func (s *sharing) ask(ctx context.Context) {
-	ctx, done := context.WithTimeout(ctx, s.timeout)
-	defer done()
 	s.mu.Lock()
 	attest, unknown := s.holds && !s.attested, s.unknown()
 	s.mu.Unlock()
+	if !attest && !unknown {
+		return
+	}
+	ctx, done := context.WithTimeout(ctx, s.timeout)
+	defer done()
 	if attest && s.ledger.Attest(ctx, s.replica, s.incarnation) == nil {
 		s.mu.Lock()
 		s.attested = true

@@ -39,14 +39,42 @@ func (s *pools) all() []*pool {
 func (r *replica) openPools(ctx context.Context) error {
 	r.pools.named, r.pools.going = make(map[string]*pool), make(map[string]*pool)
 	r.later(r.closePools)
-	for _, plan := range r.plan.Pools {
+	return each(r.plan.Pools, func(plan *config.Plan) error {
 		p, err := r.newPool(ctx, plan)
 		if err != nil {
 			return err
 		}
+		r.pools.mu.Lock()
+		defer r.pools.mu.Unlock()
 		r.pools.named[p.name] = p
+		return nil
+	})
+}
+
+// startPools lets the pools take requests.
+func (r *replica) startPools(ctx context.Context) error {
+	return each(r.pools.all(), func(p *pool) error { return r.start(ctx, p) })
+}
+
+// atOnce is how many pools are opened or started at a time: most of it is waiting for Redis.
+const atOnce = 16
+
+// each does something with all of a list, several at a time, and returns the first error.
+func each[T any](list []T, do func(T) error) error {
+	places, failed := make(chan struct{}, atOnce), make(chan error, len(list))
+	var running sync.WaitGroup
+	for _, one := range list {
+		places <- struct{}{}
+		running.Go(func() {
+			defer func() { <-places }()
+			if err := do(one); err != nil {
+				failed <- err
+			}
+		})
 	}
-	return nil
+	running.Wait()
+	close(failed)
+	return <-failed // nil if there is none
 }
 
 // route has requests go to the pools that there are, by their models as the plan says.

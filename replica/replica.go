@@ -147,10 +147,8 @@ func (r *replica) open(ctx context.Context) error {
 		others = r.fleet
 	}
 	r.console = admin.NewDirectory(r.plan.Several(), others)
-	for _, p := range r.pools.all() {
-		if err := r.start(ctx, p); err != nil {
-			return err
-		}
+	if err := r.startPools(ctx); err != nil {
+		return err
 	}
 	r.gateway = gateway.New(cfg, r.route(r.plan))
 	r.later(r.gateway.Close)

@@ -27,45 +27,70 @@ const (
 type board struct {
 	pool *Pool
 	live atomic.Pointer[[]string]
+	// changed receives when there is something to be sent, or to be sent earlier.
+	changed chan struct{}
 
 	mu      sync.Mutex
 	pending coordinator.Observations
 	placed  int
-	news    bool // something of it is new
+	news    bool      // something of it is new
+	at      time.Time // when it is to be sent; zero while that is not known
 }
 
 func newBoard(p *Pool) *board {
-	b := &board{pool: p}
+	b := &board{pool: p, changed: make(chan struct{}, 1)}
 	b.live.Store(&[]string{p.cfg.Replica})
 	return b
 }
 
-// run sends the other replicas what is new.
+// run sends the other replicas what is new. While there is nothing to be sent it sleeps.
 func (b *board) run(ctx context.Context) {
-	ticker := time.NewTicker(broadcastEvery)
-	defer ticker.Stop()
-	for sent := time.Now(); ; {
-		var now time.Time
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	sent := time.Now()
+	for {
 		select {
 		case <-ctx.Done():
 			return
-		case now = <-ticker.C:
+		case <-b.changed:
+		case now := <-timer.C:
+			if o := b.take(now); len(o.Readings)+len(o.Placements) > 0 {
+				b.pool.cfg.Fleet.Broadcast(o)
+				sent = now
+			}
 		}
-		if o := b.take(now.Sub(sent) >= repeatEvery); len(o.Readings)+len(o.Placements) > 0 {
-			b.pool.cfg.Fleet.Broadcast(o)
-			sent = now
+		if at := b.next(time.Now(), sent); !at.IsZero() {
+			timer.Reset(time.Until(at))
 		}
 	}
 }
 
-// take returns what is to be sent: nothing as long as there is nothing new, unless it is
-// time for what is as before.
-func (b *board) take(all bool) (o coordinator.Observations) {
+// next is when what is there is to be sent: soon if it is new, and else not too often. It is
+// zero if there is nothing.
+func (b *board) next(now, sent time.Time) time.Time {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.news || all {
+	switch {
+	case len(b.pending.Readings)+len(b.pending.Placements) == 0:
+		b.at = time.Time{}
+	case b.at.IsZero():
+		b.at = sent.Add(repeatEvery)
+		fallthrough
+	default:
+		if soon := now.Add(broadcastEvery); b.news && b.at.After(soon) {
+			b.at = soon
+		}
+	}
+	return b.at
+}
+
+// take returns what is to be sent by now.
+func (b *board) take(now time.Time) (o coordinator.Observations) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.at.IsZero() && !now.Before(b.at) {
 		o = b.pending
-		b.pending, b.placed, b.news = coordinator.Observations{}, 0, false
+		b.pending, b.placed, b.news, b.at = coordinator.Observations{}, 0, false, time.Time{}
 	}
 	return o
 }
@@ -78,7 +103,7 @@ func (b *board) read(r coordinator.Reading, news bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.pending.Readings = append(b.pending.Readings, r)
-	b.news = b.news || news
+	b.note(news)
 }
 
 // place notes prefixes that are new at an endpoint.
@@ -88,9 +113,22 @@ func (b *board) place(endpoint string, prefixes []uint64) {
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.news = true
 	if b.placed += len(prefixes); b.placed <= maxPlaced {
 		b.pending.Placements = append(b.pending.Placements, coordinator.Placement{Endpoint: endpoint, Prefixes: prefixes})
+	}
+	b.note(true)
+}
+
+// note notes that there is something to be sent, and wakes run if it is the first, or the first
+// that is new. The lock is held.
+func (b *board) note(news bool) {
+	if !b.at.IsZero() && (b.news || !news) {
+		return // it is to be sent already
+	}
+	b.news = b.news || news
+	select {
+	case b.changed <- struct{}{}:
+	default:
 	}
 }
 

@@ -141,6 +141,7 @@ type Pool struct {
 	ctx     context.Context  //nolint:containedctx // the goroutines' life
 	stop    context.CancelFunc
 	running sync.WaitGroup
+	stirred chan struct{} // receives when something begins to go on at an endpoint
 }
 
 // New returns a pool that follows its source. Close must be called to stop it.
@@ -163,7 +164,7 @@ func New(cfg Config) *Pool {
 	if cfg.Profile.Picker == nil {
 		cfg.Profile = LeastLoaded()
 	}
-	p := &Pool{cfg: cfg, began: time.Now(), draw: rand.Float64, loads: make(map[string]*load)}
+	p := &Pool{cfg: cfg, began: time.Now(), draw: rand.Float64, loads: make(map[string]*load), stirred: make(chan struct{}, 1)}
 	p.all.Store(&[]*Endpoint{})
 	p.drained.Store(&map[string]bool{})
 	p.ctx, p.stop = context.WithCancel(context.Background())
@@ -283,6 +284,10 @@ func (p *Pool) time(since *atomic.Int64) time.Time { return p.began.Add(time.Dur
 // awake has an endpoint read at once where something begins to go on: its last reading may
 // be from a time of rest.
 func (p *Pool) awake(e *Endpoint) {
+	select {
+	case p.stirred <- struct{}{}:
+	default:
+	}
 	if p.scraper == nil || time.Since(e.lastRead()) < p.cfg.Interval {
 		return
 	}
@@ -307,21 +312,40 @@ func (p *Pool) Notify() {
 // patience is how many intervals of Observe are waited for missing readings.
 const patience = 4
 
-// observe calls Changed regularly. It waits for a new reading of each endpoint: the
-// effect of a limit that was raised must be seen before it is raised again.
+// restObserve is how often Changed is called while nothing goes on.
+const restObserve = 250 * time.Millisecond
+
+// resting reports whether nothing goes on at any endpoint and nobody waits, as far as is known
+// here.
+func (p *Pool) resting() bool {
+	return !p.cfg.Waiting() && !slices.ContainsFunc(p.Endpoints(), func(e *Endpoint) bool { return !e.resting() })
+}
+
+// observe calls Changed regularly, and less often at rest. It waits for a new reading of each
+// endpoint: the effect of a limit that was raised must be seen before it is raised again.
 func (p *Pool) observe() {
-	ticker := time.NewTicker(p.cfg.Observe)
-	defer ticker.Stop()
-	last := time.Now()
+	timer := time.NewTimer(p.cfg.Observe)
+	defer timer.Stop()
+	last, rested := time.Now(), false
 	for {
 		select {
 		case <-p.ctx.Done():
 			return
-		case now := <-ticker.C:
+		case <-p.stirred:
+			if rested {
+				rested = false
+				timer.Reset(p.cfg.Observe)
+			}
+		case now := <-timer.C:
 			if p.cfg.Scrape == nil || p.readSince(last) || now.Sub(last) >= patience*p.cfg.Observe {
 				p.Notify()
 				last = now
 			}
+			pause := p.cfg.Observe
+			if rested = p.resting(); rested {
+				pause = max(pause, restObserve)
+			}
+			timer.Reset(pause)
 		}
 	}
 }

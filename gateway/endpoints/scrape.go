@@ -30,6 +30,9 @@ const (
 	takeOver = 300 * time.Millisecond
 	// restEvery is how often an endpoint is read at which nothing goes on.
 	restEvery = 2 * time.Second
+	// restLook is how often the endpoints are looked at while nothing goes on at any of them
+	// and nobody waits. A request that is sent to one has it read at once.
+	restLook = 100 * time.Millisecond
 	// looks is in how many parts the endpoints are looked at, one after the other in an
 	// interval, so that they are not all read at the same moment.
 	looks = 4
@@ -63,21 +66,39 @@ func newScraper(p *Pool) *scraper {
 // run reads until the pool is closed.
 func (s *scraper) run() {
 	defer s.client.CloseIdleConnections()
-	ticker := time.NewTicker(s.pool.cfg.Interval / looks)
-	defer ticker.Stop()
 	for range looks {
 		s.look(time.Now())
 	}
+	timer := time.NewTimer(s.pool.cfg.Interval / looks)
+	defer timer.Stop()
 	for {
 		select {
 		case <-s.pool.ctx.Done():
 			return
 		case e := <-s.wanted:
 			s.begin(e, time.Now())
-		case now := <-ticker.C:
+			timer.Reset(s.pool.cfg.Interval / looks)
+		case now := <-timer.C:
+			if s.rest(now) {
+				timer.Reset(max(restLook, s.pool.cfg.Interval))
+				continue
+			}
 			s.look(now)
+			timer.Reset(s.pool.cfg.Interval / looks)
 		}
 	}
+}
+
+// rest looks at all endpoints at once if nothing goes on at any of them and nobody waits, and
+// reports whether it is so.
+func (s *scraper) rest(now time.Time) bool {
+	if !s.pool.resting() {
+		return false
+	}
+	for range looks {
+		s.look(now)
+	}
+	return true
 }
 
 // look begins the readings that are due in a part of the endpoints.

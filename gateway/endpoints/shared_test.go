@@ -73,7 +73,8 @@ func TestPrefixes(t *testing.T) {
 	first, _ := pools[0].Take(&Query{Model: "m", Prompt: prompt})
 	flush := func() {
 		for _, p := range pools {
-			p.cfg.Fleet.Broadcast(p.board.take(true))
+			p.board.next(time.Now(), time.Time{}) // it is due
+			p.cfg.Fleet.Broadcast(p.board.take(time.Now()))
 		}
 	}
 	flush()
