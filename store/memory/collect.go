@@ -54,7 +54,7 @@ func (n *node) collect(now time.Time, t store.Timings) {
 // forgettable reports whether the book holds nothing that a replica would miss.
 func (b *book) forgettable() bool {
 	for _, g := range b.groups {
-		if g.known {
+		if g.known && g.in == &b.node {
 			return false
 		}
 	}
