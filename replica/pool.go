@@ -113,8 +113,9 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 		Configuration: func() admin.Configuration {
 			c, set := *r.shown.Load(), p.overrides.Set()
 			p.mu.Lock()
-			flows := &p.plan.Flows
+			flows, guaranteed := &p.plan.Flows, p.plan.Guaranteed
 			p.mu.Unlock()
+			c.Guaranteed = guaranteed
 			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
 			if flows.HasGroups() {
 				c.Groups = flows.Groups

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/weirflow/weir/gateway/admin/api"
@@ -23,5 +24,22 @@ func TestPartsOfGroups(t *testing.T) {
 		if got := part(all[i]); got != want {
 			t.Errorf("%s has %g of the band, want %g", all[i].ID, got, want)
 		}
+	}
+}
+
+// TestGroupShares adds up flows of nested groups at two priorities.
+func TestGroupShares(t *testing.T) {
+	acme, research := shard.Group{Path: "acme", Weight: 3}, shard.Group{Path: "acme/research", Weight: 1}
+	of := func(priority int, share, entitled float64, groups ...shard.Group) *flow {
+		return &flow{Flow: api.Flow{Priority: priority, Queued: 1, InFlight: 2, Share: share, Entitled: entitled}, groups: groups}
+	}
+	got := groupShares([]*flow{of(0, 0.25, 0.5, acme, research), of(0, 0.5, 0.25, acme), of(7, 1, 1, acme), of(0, 0.25, 0.25)})
+	want := []api.GroupShare{
+		{Group: "acme", Priority: 7, Weight: 3, InFlight: 2, Queued: 1, Flows: 1, Share: 1, Entitled: 1},
+		{Group: "acme", Weight: 3, InFlight: 4, Queued: 2, Flows: 2, Share: 0.75, Entitled: 0.75},
+		{Group: "acme/research", Weight: 1, InFlight: 2, Queued: 1, Flows: 1, Share: 0.25, Entitled: 0.5},
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
 	}
 }

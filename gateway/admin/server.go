@@ -66,6 +66,8 @@ type Configuration struct {
 	Fingerprint string
 	// Weight and Limit are those of flows; nil for 1, and for none.
 	Weight func(policies.FlowKey) float64
+	// Guaranteed is what priorities are guaranteed of the pool, from 0 to 1.
+	Guaranteed map[int]float64
 	// Groups are those that a flow is in, by its id; nil for none.
 	Groups func(id string) []shard.Group
 	Limit  func(id string) shard.Limit

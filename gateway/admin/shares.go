@@ -16,9 +16,13 @@ func (s *Server) shares(ctx context.Context, q *query) (*api.Shares, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}}
+	flows, _, err := gather[flowsPart](ctx, s, q.replica, question{Ask: askFlows})
+	if err != nil {
+		return nil, err
+	}
+	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}, Groups: groupShares(s.mergeFlows(flows))}
 	now := time.Now()
-	for priority, account := range accounts(parts) {
+	for priority, account := range guarantees(parts, s.cfg.Configuration().Guaranteed) {
 		share := api.Share{Priority: priority, Guaranteed: account.Slots, Owed: account.Owed, Had: s.had.of(priority, now, account)}
 		for i := range parts {
 			for _, b := range parts[i].part.Bands {
@@ -31,6 +35,56 @@ func (s *Server) shares(ctx context.Context, q *query) (*api.Shares, error) {
 	}
 	slices.SortFunc(answer.Shares, func(a, b api.Share) int { return cmp.Compare(b.Priority, a.Priority) })
 	return answer, nil
+}
+
+// guarantees are the accounts of all that is guaranteed, also of priorities that nobody has
+// asked for yet.
+func guarantees(parts []partOf[statePart], guaranteed map[int]float64) map[int]store.Guarantee {
+	all := accounts(parts)
+	for priority, part := range guaranteed {
+		if _, known := all[priority]; !known {
+			all[priority] = store.Guarantee{Slots: part * float64(limitOf(parts))}
+		}
+	}
+	return all
+}
+
+// limitOf is how many requests the pool takes; 0 if that is not known, or for no limit.
+func limitOf(parts []partOf[statePart]) (limit int64) {
+	for i := range parts {
+		limit = max(limit, parts[i].part.Pool.Limit)
+	}
+	if limit >= store.Unlimited {
+		return 0
+	}
+	return limit
+}
+
+// groupShares adds up what the flows of each group have, the highest priority first.
+func groupShares(flows []*flow) []api.GroupShare {
+	type at struct {
+		priority int
+		group    string
+	}
+	by, all := make(map[at]*api.GroupShare), []api.GroupShare{}
+	for _, f := range flows {
+		for _, g := range f.groups {
+			to := by[at{f.Priority, g.Path}]
+			if to == nil {
+				to = &api.GroupShare{Group: g.Path, Priority: f.Priority, Weight: g.Weight}
+				by[at{f.Priority, g.Path}] = to
+			}
+			to.InFlight, to.Queued, to.Flows = to.InFlight+f.InFlight, to.Queued+f.Queued, to.Flows+1
+			to.Share, to.Entitled = to.Share+f.Share, to.Entitled+f.Entitled
+		}
+	}
+	for _, g := range by {
+		all = append(all, *g)
+	}
+	slices.SortFunc(all, func(a, b api.GroupShare) int {
+		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Group, b.Group))
+	})
+	return all
 }
 
 // accounts are those of the priorities that are guaranteed something, by the replica that

@@ -6,6 +6,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/store"
 )
@@ -57,5 +58,40 @@ func TestAccounts(t *testing.T) {
 	want := map[int]store.Guarantee{0: {Slots: 1, Got: 6}, -1: {Slots: 2, Got: 7}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestGuaranteesNobodyAskedFor lists a priority that is guaranteed something, and had no
+// request yet.
+func TestGuaranteesNobodyAskedFor(t *testing.T) {
+	parts := []partOf[statePart]{{part: statePart{
+		Pool: core.Pool{Limit: 8}, Bands: []bandPart{{Priority: 3, Share: store.Guarantee{Slots: 2, Owed: 1}}},
+	}}}
+	got := guarantees(parts, map[int]float64{3: 0.5, -1: 0.25})
+	want := map[int]store.Guarantee{3: {Slots: 2, Owed: 1}, -1: {Slots: 2}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestWhySaysHowTheGuaranteeStands explains requests of priorities with a guarantee and
+// without.
+func TestWhySaysHowTheGuaranteeStands(t *testing.T) {
+	states := []partOf[statePart]{{part: statePart{Bands: []bandPart{
+		{Priority: 1, Share: store.Guarantee{Slots: 2.5, Owed: 1}},
+		{Priority: 2, Share: store.Guarantee{Slots: 2, Owed: -1}},
+		{Priority: 3, Share: store.Guarantee{Slots: 1}},
+	}}}}
+	pool := &api.Pool{Bands: []api.Band{{Priority: 1, InFlight: 1}, {Priority: 2, InFlight: 1}, {Priority: 3, InFlight: 4}, {Priority: 4, InFlight: 1}}}
+	for priority, want := range map[int]string{
+		1: "; its priority has 1 of the 2.5 slots that it is guaranteed, and gets the next that ends",
+		2: "; its priority has 1 of the 2 slots that it is guaranteed, after it had more",
+		3: "; its priority has 4 slots, and is guaranteed 1",
+		4: "",
+	} {
+		e := &explaining{request: &api.Request{Priority: priority}, pool: pool, states: states}
+		if got := e.guaranteeWords(); got != want {
+			t.Errorf("priority %d: %q, want %q", priority, got, want)
+		}
 	}
 }

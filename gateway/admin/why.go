@@ -208,14 +208,30 @@ func (e *explaining) hold() {
 	case e.place.AtLimit:
 		hold(api.HeldByFlow, "%s is at its own limit%s", strconv.Quote(e.request.Flow), e.limitWords())
 	case higher > 0:
-		hold(api.HeldByPriority, "%d requests of higher priorities wait and go first", higher)
+		hold(api.HeldByPriority, "%d requests of higher priorities wait and go first%s", higher, e.guaranteeWords())
 	case p.Limit != nil && p.InFlight >= *p.Limit:
-		hold(api.HeldByPool, "the pool is full: %d of %d in flight", p.InFlight, *p.Limit)
+		hold(api.HeldByPool, "the pool is full: %d of %d in flight%s", p.InFlight, *p.Limit, e.guaranteeWords())
 	case band.Limit != nil && inUse >= *band.Limit:
 		hold(api.HeldByBand, "priority %d may use %d of the pool's slots, and %d are in use", band.Priority, *band.Limit, inUse)
 	default:
 		hold(api.HeldByNothing, "nothing holds it: it goes with the next exchange with the ledger")
 	}
+}
+
+// guaranteeWords says how the request's priority stands with what it is guaranteed; nothing
+// where it is not.
+func (e *explaining) guaranteeWords() string {
+	account, guaranteed := accounts(e.states)[e.request.Priority]
+	has := float64(e.band().InFlight)
+	switch {
+	case !guaranteed:
+		return ""
+	case has < account.Slots && account.Owed >= 0:
+		return fmt.Sprintf("; its priority has %g of the %.4g slots that it is guaranteed, and gets the next that ends", has, account.Slots)
+	case has < account.Slots:
+		return fmt.Sprintf("; its priority has %g of the %.4g slots that it is guaranteed, after it had more", has, account.Slots)
+	}
+	return fmt.Sprintf("; its priority has %g slots, and is guaranteed %.4g", has, account.Slots)
 }
 
 // limitWords says what the flow's own limit is.

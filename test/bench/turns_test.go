@@ -15,17 +15,18 @@ type turns struct {
 	tb        testing.TB
 	ledger    store.Ledger
 	statement store.Statement
+	groups    int
 	next      uint64
 	oldest    uint64
 }
 
-func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows int) *turns {
+func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows, groups int) *turns {
 	b.Helper()
 	for i := 1; i < replicas; i++ {
 		other := &turns{tb: b, ledger: l, statement: statement(fmt.Sprint("other", i))}
 		other.take()
 	}
-	t := &turns{tb: b, ledger: l, statement: statement("me")}
+	t := &turns{tb: b, ledger: l, statement: statement("me"), groups: groups}
 	t.take()
 	for i := 0; i < flows; i += 500 { // flows that come, are served once, and go
 		t.statement.Bands[0].Limit = store.Unlimited
@@ -51,9 +52,18 @@ func statement(id string) store.Statement {
 
 func (t *turns) offer(flow string) {
 	t.next++
-	t.statement.Offers = append(t.statement.Offers, store.Offer{
+	o := store.Offer{
 		Ticket: policies.TicketID{Ingress: t.statement.Replica, Seq: t.next}, Flow: flow, Charge: 1, Score: float64(t.next), Idle: true,
-	})
+	}
+	if t.groups > 0 { // three levels
+		n := int(t.next) % t.groups
+		outer, middle := fmt.Sprint("a", n%10), fmt.Sprint("b", n/10%10)
+		o.Group, o.IdleGroups = fmt.Sprint(outer, "/", middle, "/c", n/100), 3
+		for _, path := range []string{outer, outer + "/" + middle, o.Group} {
+			t.statement.Groups = append(t.statement.Groups, store.Group{Path: path, Weight: 1})
+		}
+	}
+	t.statement.Offers = append(t.statement.Offers, o)
 }
 
 // take takes a turn with what was gathered.
@@ -68,7 +78,7 @@ func (t *turns) take() {
 		s.ReadUpTo = m.Number
 	}
 	s.Register, s.Answered, s.Generation = false, s.Number, reply.Generation
-	s.Offers, s.Withdrawn = s.Offers[:0], s.Withdrawn[:0]
+	s.Offers, s.Withdrawn, s.Groups = s.Offers[:0], s.Withdrawn[:0], s.Groups[:0]
 }
 
 // turn replaces the oldest offer by a new one.

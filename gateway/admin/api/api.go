@@ -130,10 +130,29 @@ type Recent struct {
 	WaitP99MS float64 `json:"wait_p99_ms"`
 }
 
-// Shares is the answer of /v1/shares: the priorities that are guaranteed a part of the pool.
+// Shares is the answer of /v1/shares: the priorities that are guaranteed a part of the pool,
+// and the groups that share a priority.
 type Shares struct {
-	Fleet  Fleet   `json:"fleet"`
-	Shares []Share `json:"shares"`
+	Fleet  Fleet        `json:"fleet"`
+	Shares []Share      `json:"shares"`
+	Groups []GroupShare `json:"groups"`
+}
+
+// GroupShare is what a group of flows has of a priority, over the fleet: one that had
+// requests of late.
+type GroupShare struct {
+	// Group is its path: the names of the groups that it is in, the outermost first, and its
+	// own. That of * is shared by all flows that are in no other group there.
+	Group    string  `json:"group"`
+	Priority int     `json:"priority"`
+	Weight   float64 `json:"weight"`
+	InFlight int64   `json:"in_flight"`
+	Queued   int64   `json:"queued"`
+	Flows    int     `json:"flows"`
+	// Share is its part of what the priority dispatched of late, and Entitled what it should
+	// have: what is left by flows that want less than their share, by the weights.
+	Share    float64 `json:"share"`
+	Entitled float64 `json:"entitled"`
 }
 
 // Share is what a priority is guaranteed, and what it had, over the fleet.
