@@ -148,11 +148,39 @@ func TestDashboard(t *testing.T) {
 		Panels []struct {
 			Title   string
 			Type    string
+			GridPos struct{ X, Y, W, H int }
 			Targets []struct{ Expr string }
+		}
+		Templating struct {
+			List []struct {
+				Name  string
+				Query json.RawMessage
+			}
 		}
 	}
 	if err := json.Unmarshal(text, &dashboard); err != nil {
 		t.Fatal(err)
+	}
+	for _, v := range dashboard.Templating.List {
+		if v.Name == "datasource" {
+			continue
+		}
+		wantExported(t, string(v.Query), 1)
+		if uses := strings.Count(string(text), "$"+v.Name+`\"`); uses < 5 {
+			t.Errorf("the variable %s is used in %d queries", v.Name, uses)
+		}
+	}
+	taken := make(map[[2]int]string) // places on the board
+	for _, panel := range dashboard.Panels {
+		for x := range panel.GridPos.W {
+			for y := range panel.GridPos.H {
+				at := [2]int{panel.GridPos.X + x, panel.GridPos.Y + y}
+				if other := taken[at]; other != "" || at[0] >= 24 {
+					t.Errorf("panel %q is over %q, or the edge", panel.Title, other)
+				}
+				taken[at] = panel.Title
+			}
+		}
 	}
 	var rules []rule
 	for _, panel := range dashboard.Panels {
