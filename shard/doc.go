@@ -1,8 +1,9 @@
 // Package shard holds the queues of the registry shards that a replica owns.
 //
 //	Set ── bands (by priority)
-//	        └─ flows, a heap by the rank of their best ticket
-//	             └─ tickets, a heap by the ordering policy
+//	        └─ groups, as deep as is configured; none by default
+//	             └─ flows, a heap by the rank of their best ticket
+//	                  └─ tickets, a heap by the ordering policy
 //
 // Its flows are merged per band, so that the best of all owned shards is found
 // in O(log flows); a flow remembers which shard it belongs to, for handing over.

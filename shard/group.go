@@ -143,58 +143,6 @@ func (g *group) outwards() iter.Seq[*group] {
 	}
 }
 
-// The group implements policies.PriorityBandAccessor: to the policy a group is a band of its
-// own.
-
-func (g *group) Priority() int { return g.band.priority }
-func (g *group) State() any    { return g.state }
-func (g *group) Len() int {
-	if g.in == nil && len(g.groups) == 0 {
-		return len(g.band.flows)
-	}
-	return len(g.sorted())
-}
-
-func (g *group) Flows() iter.Seq[policies.FlowQueueAccessor] {
-	return func(yield func(policies.FlowQueueAccessor) bool) {
-		for _, f := range g.sorted() {
-			if !yield(f) {
-				return
-			}
-		}
-	}
-}
-
-// sorted returns the flows in the order of their ids; the slice is the group's own. A
-// few new flows since the last call are put in their places, many are sorted in.
-func (g *group) sorted() []*flow {
-	byID := func(a, b *flow) int { return strings.Compare(a.key.ID, b.key.ID) }
-	if len(g.fresh) > 8 {
-		g.byID = append(g.byID, g.fresh...)
-		slices.SortFunc(g.byID, byID)
-	} else {
-		for _, f := range g.fresh {
-			at, _ := slices.BinarySearchFunc(g.byID, f, byID)
-			g.byID = slices.Insert(g.byID, at, f)
-		}
-	}
-	clear(g.fresh)
-	g.fresh = g.fresh[:0]
-	return g.byID
-}
-
-// forget drops flows that are no longer the band's, and groups that have none.
-func (g *group) forget() {
-	gone := func(f *flow) bool { return g.band.flows[f.key.ID] != f }
-	g.byID, g.fresh = slices.DeleteFunc(g.byID, gone), slices.DeleteFunc(g.fresh, gone)
-	for path, inner := range g.groups {
-		inner.forget()
-		if len(inner.byID)+len(inner.fresh)+len(inner.groups) == 0 && !inner.untidy && !inner.noted {
-			delete(g.groups, path)
-		}
-	}
-}
-
 // returns is where the ledger puts a flow or a group, at least, that comes back from
 // idleness.
 func (g *group) returns(known bool) float64 {
@@ -389,42 +337,6 @@ func (g *group) byRank() []*item {
 	return items
 }
 
-// learn takes over V and the level, as the ledger knows them.
-func (g *group) learn(v, level float64) {
-	g.level = level
-	if v > g.v {
-		g.v = v
-		g.passed()
-	}
-}
-
-// passed handles an advance of V. A standing offer that ranks below V should have been
-// granted first; if it was not, its flow was served through another owner, whose tickets
-// arrived earlier. Such a flow is treated as being at V: otherwise it would keep its
-// places among the best offers, and flows that are really behind would not be offered. The
-// same goes for a group.
-func (g *group) passed() {
-	for _, inner := range g.groups {
-		if inner.offers > 0 && inner.served() < g.v {
-			inner.lift += g.v - inner.served()
-			inner.placed()
-		}
-	}
-	if !g.band.counts() {
-		return
-	}
-	var behind []*flow
-	for _, it := range g.offered.Items() {
-		if it.state == standing && it.key < g.v && it == it.flow.offered[0] {
-			behind = append(behind, it.flow)
-		}
-	}
-	for _, f := range behind {
-		f.lift += g.v - f.offered[0].key
-		f.derive()
-	}
-}
-
 // idleGroups is how many groups from here outwards are idle as far as the ledger has heard.
 func (g *group) idleGroups() (n int) {
 	for g := range g.outwards() {
@@ -434,73 +346,4 @@ func (g *group) idleGroups() (n int) {
 		n++
 	}
 	return n
-}
-
-// GroupStanding is what is known of a group of flows; see store.Group.
-type GroupStanding struct {
-	Group
-	Priority           int
-	Counter            float64
-	Known              bool
-	VirtualTime, Level float64
-}
-
-// note has the group stated to the ledger, which tells how it stands.
-func (s *Set) note(g *group) {
-	if !g.noted {
-		g.noted = true
-		s.noted = append(s.noted, g)
-	}
-}
-
-// Noted hands over the groups whose standing is not known any more, or all that have
-// tickets or that something is known of. They must be named again if that is not answered.
-func (s *Set) Noted(all bool) (list []GroupStanding) {
-	if all {
-		for _, bd := range s.bands {
-			bd.top.each(func(g *group) {
-				if g.in != nil && (g.tickets > 0 || g.known) {
-					s.note(g)
-				}
-			})
-		}
-	}
-	for _, g := range s.noted {
-		g.noted = false
-		list = append(list, g.standsAt())
-	}
-	clear(s.noted)
-	s.noted = s.noted[:0]
-	return list
-}
-
-// Standing returns what is known of a group; nothing but its weight if it is not known.
-func (s *Set) Standing(priority int, of Group) GroupStanding {
-	if bd := s.find(priority); bd != nil {
-		if g := bd.group(of.Path); g != nil {
-			return g.standsAt()
-		}
-	}
-	return GroupStanding{Group: of, Priority: priority}
-}
-
-func (g *group) standsAt() GroupStanding {
-	return GroupStanding{Group: g.Group, Priority: g.band.priority, Counter: g.counter, Known: g.known, VirtualTime: g.v, Level: g.level}
-}
-
-// LearnGroup passes on how a group stands, as the ledger told.
-func (s *Set) LearnGroup(to GroupStanding) {
-	bd := s.find(to.Priority)
-	if bd == nil {
-		return
-	}
-	g := bd.group(to.Path)
-	if g == nil || g.in == nil {
-		return
-	}
-	if to.Known {
-		g.counter, g.known, g.lift, g.idle = to.Counter, true, 0, false
-	}
-	g.learn(to.VirtualTime, to.Level)
-	g.placed()
 }
