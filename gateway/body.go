@@ -84,37 +84,46 @@ func (s *session) dropBody() {
 	s.memory.giveBack(size)
 }
 
-// rename has the body ask for the model that the request's header names.
+// rename has the body ask for the model that the request's header names. Both bodies are
+// there for a moment, and both are taken of the budget.
 func (s *session) rename() *refusal {
-	body := withModel(s.in.body, s.rewrite)
-	if more := int64(cap(body) - cap(s.in.body)); more > 0 {
-		if refused := s.take(more); refused != nil {
-			return refused
-		}
-	} else {
-		s.memory.giveBack(-more)
+	body := s.in.body
+	from, to, times := modelAt(body)
+	switch {
+	case times == 0:
+		return nil // it is refused for that by check
+	case times > 1:
+		return badRequest("malformed_json", `the request names its "model" more than once; with the header `+rewriteHeaders[0]+" it may do so once")
 	}
-	s.in.body = body
+	name, err := json.Marshal(s.rewrite)
+	if err != nil {
+		return badRewrite()
+	}
+	size := int64(len(body) - (to - from) + len(name))
+	if size > s.gateway.cfg.MaxBody {
+		return tooLarge(s.gateway.cfg.MaxBody)
+	}
+	if refused := s.take(size); refused != nil {
+		return refused
+	}
+	renamed := append(append(append(make([]byte, 0, size), body[:from]...), name...), body[to:]...)
+	s.in.body, s.in.prompt = renamed, nil // the prompt was a part of the other one
+	s.memory.giveBack(int64(cap(body)))
 	return nil
 }
 
-// withModel is a JSON object with another model, and else to the byte as it was; what is no
-// object stays as it is.
-func withModel(body []byte, model string) []byte {
-	name, err := json.Marshal(model)
-	if err != nil {
-		return body
-	}
-	out, from := make([]byte, 0, len(body)+len(name)), 0
-	err = members(body, func(field, value []byte) {
+// modelAt is where in a JSON object the text of its model is, and how many times it is there:
+// not at all in what is no object.
+func modelAt(body []byte) (from, to, times int) {
+	err := members(body, func(field, value []byte) {
 		if string(field) == "model" {
-			at := cap(body) - cap(value) // which is a part of the body
-			out = append(append(out, body[from:at]...), name...)
-			from = at + len(value)
+			from = cap(body) - cap(value) // which is a part of the body
+			to = from + len(value)
+			times++
 		}
 	})
 	if err != nil {
-		return body
+		return 0, 0, 0
 	}
-	return append(out, body[from:]...)
+	return from, to, times
 }

@@ -5,23 +5,72 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"runtime"
+	"strings"
 	"testing"
+
+	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 )
 
-// TestWithModel puts another model into bodies, which are the same else.
-func TestWithModel(t *testing.T) {
+// TestModelAt finds the text of the model in bodies.
+func TestModelAt(t *testing.T) {
 	for body, want := range map[string]string{
-		`{"model":"a","prompt":"model"}`:                          `{"model":"b\"c","prompt":"model"}`,
-		`{ "prompt" : {"model":"a"}, "mo\u0064el" : "a" , "n":1}`: `{ "prompt" : {"model":"a"}, "mo\u0064el" : "b\"c" , "n":1}`,
-		`{"model":"a","model":"x"}`:                               `{"model":"b\"c","model":"b\"c"}`,
-		`{"prompt":"a"}`:                                          `{"prompt":"a"}`,
-		`{"model":"a"`:                                            `{"model":"a"`,
-		`[]`:                                                      `[]`,
-		``:                                                        ``,
+		`{"model":"a","prompt":"model"}`:                          `"a" 1`,
+		`{ "prompt" : {"model":"a"}, "mo\u0064el" : "b" , "n":1}`: `"b" 1`,
+		`{"model":"a","model":"x"}`:                               `"x" 2`,
+		`{"prompt":"a"}`:                                          ` 0`,
+		`{"model":"a"`:                                            ` 0`,
+		`[]`:                                                      ` 0`,
+		``:                                                        ` 0`,
 	} {
-		if got := string(withModel([]byte(body), `b"c`)); got != want {
-			t.Errorf("%s became %s, want %s", body, got, want)
+		from, to, times := modelAt([]byte(body))
+		if got := fmt.Sprintf("%s %d", body[from:to], times); got != want {
+			t.Errorf("%s has %s, want %s", body, got, want)
 		}
+	}
+}
+
+// TestRenamingIsBounded wants neither a long name nor a body that names its model many times
+// to have the gateway take more memory than the body may have, by HTTP and by Envoy.
+func TestRenamingIsBounded(t *testing.T) {
+	const most = 128 << 10
+	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.MaxBody = most }, newModelServer(t))
+	many := `{"prompt":"hi"` + strings.Repeat(`,"model":"a"`, 10_000) + `}`
+	full := `{"model":"a","prompt":"` + strings.Repeat("x", most-40) + `"}`
+	for name, c := range map[string]struct{ model, body, want string }{
+		"a long name":         {strings.Repeat("x", 60_000), many, "bad_model_rewrite"},
+		"what is no text":     {"\xff", chat, "bad_model_rewrite"},
+		"many models":         {strings.Repeat("x", 512), many, "malformed_json"},
+		"beyond the longest":  {strings.Repeat("x", 512), full, "body_too_large"},
+		"within all of these": {strings.Repeat("x", 512), chat, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			res, got := r.post(t, "/v1/completions", c.body, rewriteHeaders[0], c.model)
+			if (res.StatusCode == http.StatusOK) != (c.want == "") || !strings.Contains(got, c.want) {
+				t.Errorf("%d %.200s, want %s", res.StatusCode, got, c.want)
+			}
+			stream := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{
+				{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: []*core.HeaderValue{
+					{Key: ":method", Value: "POST"}, {Key: ":path", Value: "/v1/completions"}, {Key: strings.ToLower(rewriteHeaders[0]), RawValue: []byte(c.model)},
+				}}}}},
+				{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(c.body), EndOfStream: true}}},
+			}}
+			var before, after runtime.MemStats
+			runtime.ReadMemStats(&before)
+			_ = NewExtProc(r.gateway).Process(stream) // the tape ends before the answer
+			runtime.ReadMemStats(&after)
+			if took := after.TotalAlloc - before.TotalAlloc; took > 16*most {
+				t.Errorf("%d kB were allocated", took>>10)
+			}
+			if got := string(stream.last.GetImmediateResponse().GetBody()); !strings.Contains(got, c.want) || (got == "") != (c.want == "") {
+				t.Errorf("Envoy is answered %.200q, want %s", got, c.want)
+			}
+		})
+	}
+	r.nothingHeld(t)
+	if _, n := r.gateway.budget.figures(); n != 0 {
+		t.Errorf("%d bytes are still taken", n)
 	}
 }
 

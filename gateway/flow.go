@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Request headers, each with its older alias.
@@ -28,8 +29,11 @@ func controlHeaders() []string {
 // DefaultFlow is the flow of requests that name none.
 const DefaultFlow = "default-flow"
 
-// maxFlowID bounds the length of a flow's id, in bytes.
-const maxFlowID = 256
+// Bounds on names that come in headers and forms, in bytes.
+const (
+	maxFlowID    = 256
+	maxModelName = 512
+)
 
 // flowOf reads the flow's id from the header.
 func flowOf(h http.Header) (string, *refusal) {
@@ -46,6 +50,19 @@ func flowOf(h http.Header) (string, *refusal) {
 		}
 	}
 	return id, nil
+}
+
+// rewriteOf reads the model to ask for instead of the one in the body; empty for none.
+func rewriteOf(h http.Header) (string, *refusal) {
+	model := first(h, rewriteHeaders[:])
+	if len(model) > maxModelName || !utf8.ValidString(model) {
+		return "", badRewrite()
+	}
+	return model, nil
+}
+
+func badRewrite() *refusal {
+	return badRequest("bad_model_rewrite", fmt.Sprintf("the header %s must be a model's name, of up to %d bytes of UTF-8", rewriteHeaders[0], maxModelName))
 }
 
 // targetTTFT reads how soon the request's first token should come; 0 if it does not say,

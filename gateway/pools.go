@@ -108,11 +108,8 @@ func modelOf(body []byte) string {
 	}
 }
 
-// Bounds on forms, in bytes.
-const (
-	maxBoundary  = 70 // as the standard has it
-	maxModelName = 512
-)
+// maxBoundary bounds the boundary of a form, in bytes, as the standard has it.
+const maxBoundary = 70
 
 // model is a model as OpenAI's API tells of it.
 type model struct {

@@ -64,7 +64,11 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 		return nil, refused
 	}
 	r.flow.ID, r.objective = id, first(h, objectiveHeaders[:])
-	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: first(h, rewriteHeaders[:]), before: h.Get(SessionHeader), timeouts: defaultTimeouts}
+	rewrite, refused := rewriteOf(h)
+	if refused != nil {
+		return nil, refused
+	}
+	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: rewrite, before: h.Get(SessionHeader), timeouts: defaultTimeouts}
 	if only := g.pools.Load().only; only != nil {
 		s.enter(only)
 	}
