@@ -8,6 +8,7 @@ package metering
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"slices"
 	"strings"
@@ -36,7 +37,8 @@ type Config struct {
 
 // Meter counts. It is safe for concurrent use.
 type Meter struct {
-	cfg Config
+	cfg    Config
+	writer string // to the ledger, which takes each of its numbers once: no other meter's
 
 	mu    sync.Mutex
 	hours map[int64]map[string]*store.Usage // by the time the hour began, and by flow
@@ -58,7 +60,10 @@ func New(cfg Config) *Meter {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	return &Meter{cfg: cfg, hours: make(map[int64]map[string]*store.Usage)}
+	return &Meter{
+		cfg: cfg, writer: fmt.Sprintf("%s %d %s", cfg.Replica, cfg.Incarnation, rand.Text()[:8]),
+		hours: make(map[int64]map[string]*store.Usage),
+	}
 }
 
 // Count adds what a request used that has just ended.
@@ -141,7 +146,7 @@ func (m *Meter) next() *store.UsageBatch {
 		}
 	}
 	m.number++
-	b := &store.UsageBatch{Hour: time.Unix(oldest, 0).UTC(), Writer: fmt.Sprintf("%s %d", m.cfg.Replica, m.cfg.Incarnation), Number: m.number}
+	b := &store.UsageBatch{Hour: time.Unix(oldest, 0).UTC(), Writer: m.writer, Number: m.number}
 	for _, u := range m.hours[oldest] {
 		b.Flows = append(b.Flows, *u)
 	}

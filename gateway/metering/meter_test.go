@@ -56,3 +56,25 @@ func TestNothingIsCountedTwice(t *testing.T) {
 		t.Errorf("tokens by hour are %v, want 20 at 10 and 10 at 11", got)
 	}
 }
+
+// TestNothingIsLost has a pool leave a replica and come back: what its next meter counts is
+// added to what the one before did.
+func TestNothingIsLost(t *testing.T) {
+	l := memory.New(memory.Config{})
+	for range 2 {
+		m := metering.New(metering.Config{Ledger: l, Replica: "r", Incarnation: 1})
+		m.Count(&store.Usage{Flow: "a", Requests: 1})
+		if err := m.HandOver(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var requests int64
+	if err := l.Usage(t.Context(), time.Now().Add(-2*time.Hour), time.Now().Add(time.Hour), func(_ time.Time, u store.Usage) {
+		requests += u.Requests
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if requests != 2 {
+		t.Errorf("%d requests are counted, want 2", requests)
+	}
+}
