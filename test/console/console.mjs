@@ -30,7 +30,7 @@ async function visit(address, width, colorScheme = 'light', height = 900) {
 
 async function open(page, address, view) {
   await page.goto(`${address}/#/${view}`);
-  await page.waitForFunction(() => document.querySelector('#state .pill')?.textContent);
+  await page.waitForFunction(() => [...document.querySelectorAll('#state .pill')].some((p) => p.textContent));
 }
 
 // Every view at every width, in both themes.
@@ -160,7 +160,7 @@ async function token() {
   await page.getByText('That was not the right token.').waitFor();
   await page.locator('#token-input').fill(given.token);
   await page.getByRole('button', { name: 'Open' }).click();
-  await page.waitForFunction(() => document.querySelector('#state .pill')?.textContent && !document.querySelector('dialog').open);
+  await page.waitForFunction(() => [...document.querySelectorAll('#state .pill')].some((p) => p.textContent) && !document.querySelector('dialog').open);
   check((await context.cookies()).length === 0, 'there is a cookie');
   check(leaks.length === 0 && !page.url().includes(given.token), `the token is in an address: ${leaks}`);
   check(await page.evaluate(() => localStorage.length) === 0, 'something is kept beyond the tab');
