@@ -157,7 +157,7 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 			header.Add(h.GetKey(), value)
 		}
 	}
-	x.record.begin(x.method, x.path, header, x.gateway.cfg.Tracing)
+	x.gateway.begin(&x.record, x.method, x.path, header)
 	if x.path != "" {
 		if refused := checkPath(x.path); refused != nil {
 			return refused

@@ -43,7 +43,7 @@ func (s *session) find() *refusal {
 	if model == "" {
 		return modelRequired()
 	}
-	s.record.model = model
+	s.record.model = told(model)
 	pools := s.gateway.pools.Load()
 	if name, known := pools.of(model); known {
 		if p := pools.named[name]; p != nil {

@@ -59,7 +59,7 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 // http.ErrAbortHandler, so that the client sees it break off too.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
-	answer.record.begin(r.Method, r.URL.Path, r.Header, p.gateway.cfg.Tracing)
+	p.gateway.begin(&answer.record, r.Method, r.URL.Path, r.Header)
 	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
 	defer func() { p.gateway.over(&answer.record, answer.code) }()
 	err := p.serve(answer, r)

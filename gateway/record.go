@@ -39,11 +39,12 @@ type record struct {
 	spans        *tracing.Request // nil without a trace
 	warning      string           // for WarningHeader
 	session      string           // for SessionHeader
-	method, path string
+	method, path string           // as told
 
-	pool             *Pool            // nil until it is known
-	flow             policies.FlowKey // as it was queued, once that is known
-	objective, model string
+	pool      *Pool            // nil until it is known
+	flow      policies.FlowKey // as it was queued, once that is known
+	objective string           // whole, since priorities go by it
+	model     string           // as told
 
 	enqueued  time.Time     // when it came to flow control; zero before
 	waited    time.Duration // in flow control, once that is over
@@ -59,17 +60,23 @@ type record struct {
 	reason string // why the gateway ended it: a refusal's code
 }
 
-// maxRequestID bounds the length of a client's id for its request, in bytes.
-const maxRequestID = 128
+// Bounds on what clients make up, in bytes.
+const (
+	maxRequestID = 128
+	maxTold      = 256 // of a text in logs, traces and metrics
+)
+
+// told is a client's text as it goes into logs, traces and metrics: cut, and valid UTF-8,
+// without which a collector refuses all that comes with it.
+func told(text string) string {
+	return strings.ToValidUTF8(text[:min(len(text), maxTold)], "\ufffd")
+}
 
 // begin takes in a request that has just come, and names it: by its client's id if that can
 // go into logs and headers as it is, and else by a new one. The headers, which go on to the
 // model server, have it afterwards.
-func (r *record) begin(method, path string, h http.Header, traces *tracing.Tracing) {
-	r.arrived, r.method, r.path, r.trace = time.Now(), method, path, traceOf(h)
-	if r.spans = traces.Begin(method, path, h, r.arrived); r.spans != nil {
-		r.trace = r.spans.ID()
-	}
+func (r *record) begin(method, path string, h http.Header) {
+	r.arrived, r.method, r.path, r.trace = time.Now(), told(method), told(path), traceOf(h)
 	r.id = h.Get(RequestIDHeader)
 	if isRequestID(r.id) && len(h[RequestIDHeader]) == 1 {
 		return
@@ -79,6 +86,16 @@ func (r *record) begin(method, path string, h http.Header, traces *tracing.Traci
 	}
 	r.id = newRequestID()
 	h[RequestIDHeader] = []string{r.id}
+}
+
+// follow begins the request's trace, unless it has begun: as a part of its caller's, if the
+// headers, which may be nil, name one.
+func (r *record) follow(traces *tracing.Tracing, h http.Header) {
+	if traces == nil || r.spans != nil {
+		return
+	}
+	r.spans = traces.Begin(r.method, r.path, h, r.arrived)
+	r.trace = r.spans.ID()
 }
 
 func isRequestID(id string) bool {
@@ -164,9 +181,20 @@ func (g *Gateway) metricsOf(p *Pool) *Metrics {
 	return p.cfg.Metrics
 }
 
+// begin takes in a request that has just come. Where API keys say whose it is, the trace that
+// it says it is a part of counts once its key is known, and not at all for a stranger: it
+// decides what is kept.
+func (g *Gateway) begin(r *record, method, path string, h http.Header) {
+	r.begin(method, path, h)
+	if !g.keyed() {
+		r.follow(g.cfg.Tracing, h)
+	}
+}
+
 // over ends a request's record: with the status of its answer it goes to the metrics and,
 // if it is to be logged, to the request log.
 func (g *Gateway) over(r *record, status int) {
+	r.follow(g.cfg.Tracing, nil) // of a stranger
 	g.metricsOf(r.pool).over(r, status)
 	if r.spans != nil {
 		r.endSpans(status)
@@ -179,7 +207,7 @@ func (g *Gateway) over(r *record, status int) {
 	}
 	e := accesslog.Entry{
 		Arrived: r.arrived, Duration: time.Since(r.arrived), ID: r.id, Trace: r.trace,
-		Tenant: r.flow.ID, Priority: r.flow.Priority, Objective: r.objective, Model: r.model, Method: r.method, Path: r.path,
+		Tenant: r.flow.ID, Priority: r.flow.Priority, Objective: told(r.objective), Model: r.model, Method: r.method, Path: r.path,
 		Replica: g.cfg.Replica, Owner: r.owner, Endpoint: r.endpoint,
 		Queued: !r.enqueued.IsZero(), Waited: r.waited,
 		Counted: r.tokens.known, TokensIn: r.tokens.in, TokensCached: r.tokens.cached, TokensOut: r.tokens.out,
@@ -209,7 +237,7 @@ func (g *Gateway) refused(r *record) {
 // endSpans ends the request's trace.
 func (r *record) endSpans(status int) {
 	s := tracing.Summary{
-		ID: r.id, Path: r.path, Model: r.model, Flow: r.flow.ID, Priority: r.flow.Priority, Objective: r.objective, Status: status, Reason: r.reason,
+		ID: r.id, Path: r.path, Model: r.model, Flow: r.flow.ID, Priority: r.flow.Priority, Objective: told(r.objective), Status: status, Reason: r.reason,
 		Enqueued: r.enqueued, Waited: r.waited, Dispatched: r.held > 0, Owner: r.owner, ByFloat: r.byFloat, Charge: r.charge,
 		Counted: r.tokens.known, TokensIn: r.tokens.in, TokensCached: r.tokens.cached, TokensOut: r.tokens.out, FirstToken: r.tokens.first,
 	}

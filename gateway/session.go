@@ -63,6 +63,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 	if refused != nil {
 		return nil, refused
 	}
+	r.follow(g.cfg.Tracing, h)
 	r.flow.ID, r.objective = id, first(h, objectiveHeaders[:])
 	rewrite, refused := rewriteOf(h)
 	if refused != nil {
@@ -131,7 +132,7 @@ func (s *session) admit(method, path string) *refusal {
 		s.in.expect(flow.output)
 	}
 	s.request.Flow, s.request.Sharer, s.request.Bytes = flow.flow, flow.sharer, int64(len(s.in.body))
-	s.request.Name, s.record.flow, s.record.model = s.record.id, flow.flow, s.in.model
+	s.request.Name, s.record.flow, s.record.model = s.record.id, flow.flow, told(s.in.model)
 	s.request.InputTokens, s.request.OutputTokens = s.in.inputTokens, s.in.outputTokens
 	return nil
 }

@@ -28,14 +28,27 @@ var operations = map[string]string{
 	"/v1/completions": "text_completion", "/v1/embeddings": "embeddings",
 }
 
+// methods are those of HTTP. Others are whatever clients make up: the conventions have them be
+// otherMethod, in spans whose name begins with otherName.
+var methods = map[string]bool{
+	http.MethodGet: true, http.MethodHead: true, http.MethodPost: true, http.MethodPut: true, http.MethodPatch: true,
+	http.MethodDelete: true, http.MethodConnect: true, http.MethodOptions: true, http.MethodTrace: true,
+}
+
+const otherMethod, otherName = "_OTHER", "HTTP"
+
 // Begin begins the trace of a request that came in with the headers at the time: as a part
-// of its caller's, if they name one.
+// of its caller's, if they name one. The path, as the texts of a Summary, is valid UTF-8 and
+// bounded by its caller.
 func (t *Tracing) Begin(method, path string, h http.Header, at time.Time) *Request {
 	if t == nil {
 		return nil
 	}
 	ctx := t.propagator.Extract(context.Background(), propagation.HeaderCarrier(h))
 	name := method
+	if !methods[method] {
+		method, name = otherMethod, otherName
+	}
 	if operations[path] != "" { // others are whatever clients make up
 		name += " " + path
 	}
