@@ -17,7 +17,8 @@ const chooser = document.getElementById('pools');
 const dialog = document.getElementById('token');
 const ledger = pill();
 const played = pill();
-document.getElementById('state').append(el('a', { href: '#/shadow' }, played.root), ledger.root);
+const toShadow = el('a', { href: '#/shadow', hidden: true }, played.root);
+document.getElementById('state').append(toShadow, ledger.root);
 
 let current = null;
 
@@ -97,6 +98,7 @@ function shown(pool) {
   const [word, t] = words[pool.ledger.state] ?? [pool.ledger.state, 'warn'];
   ledger.set(word, t);
   attr(ledger.root, 'title', `An exchange with the ledger takes ${duration(pool.ledger.turn_ms)}`);
+  attr(toShadow, 'hidden', !pool.shadow); // a link without words is none
   played.set(pool.shadow ? 'Shadow: nothing is held' : '', 'warn');
   attr(played.root, 'title', pool.shadow ? 'Requests go at once and none is refused. What is shown is what flow control would do with them.' : null);
   const { missing } = pool.fleet;
