@@ -14,7 +14,6 @@ import (
 // knows of them. Its part comes after the bands': whether all offers are stated is known
 // from then on.
 type queues struct {
-	bystander
 	set     *shard.Set
 	agenda  *agenda
 	timings *Timings
