@@ -91,14 +91,14 @@ func (s *Server) override(ctx context.Context, a *action) (any, error) {
 	if err := s.cfg.Overrides.Put(ctx, of, settings, holds); err != nil {
 		return nil, err
 	}
-	s.acted("an operator set something for a time", a, zap.String("flow", of.Flow), zap.String("endpoint", of.Endpoint), zap.Any("set", settings), zap.Duration("for", holds))
+	s.acted("an operator set something for a time", a.from, zap.String("flow", of.Flow), zap.String("endpoint", of.Endpoint), zap.Any("set", settings), zap.Duration("for", holds))
 	return s.applied(ctx)
 }
 
 // takeBack takes back what was set.
 func (s *Server) takeBack(ctx context.Context, a *action) (any, error) {
 	of, err := s.subject(a.flow, a.endpoint)
-	if err != nil && a.endpoint != "" {
+	if errors.Is(err, errNotFound) {
 		of, err = overrides.Subject{Endpoint: a.endpoint}, nil // the endpoint may be gone
 	}
 	if err != nil {
@@ -110,7 +110,7 @@ func (s *Server) takeBack(ctx context.Context, a *action) (any, error) {
 	case err != nil:
 		return nil, err
 	}
-	s.acted("an operator took back what was set for a time", a, zap.String("flow", of.Flow), zap.String("endpoint", of.Endpoint))
+	s.acted("an operator took back what was set for a time", a.from, zap.String("flow", of.Flow), zap.String("endpoint", of.Endpoint))
 	return s.applied(ctx)
 }
 
@@ -133,8 +133,8 @@ func (s *Server) subject(flow, endpoint string) (overrides.Subject, error) {
 }
 
 // acted logs what was changed, and by whom as far as is known.
-func (s *Server) acted(what string, a *action, fields ...zap.Field) {
-	s.cfg.Logger.Info(what, append(fields, zap.String("from", a.from))...)
+func (s *Server) acted(what, from string, fields ...zap.Field) {
+	s.cfg.Logger.Info(what, append(fields, zap.String("from", from))...)
 }
 
 // applied has all replicas look at what is set now, and lists it.
@@ -203,26 +203,37 @@ func mergeOverrides(parts []partOf[[]api.Override]) []api.Override {
 	return all
 }
 
-// evictPart is which requests one replica ended, and which it did not, as they may not be.
+// evictPart is which requests one replica ended, and which it did not, as they may not be. In
+// shadow nothing is ended: Played is how many it has that went at once, beside which they are
+// only played.
 type evictPart struct {
-	Ended []api.Request `json:"ended"`
-	Left  []api.Request `json:"left"`
+	Ended  []api.Request `json:"ended"`
+	Left   []api.Request `json:"left"`
+	Played int           `json:"played,omitempty"`
 }
 
-// evictPart ends the requests of an id whose connections are here.
-func (s *Server) evictPart(ctx context.Context, q *question) (evictPart, error) {
+// evictPart ends the requests of an id whose connections are here. It is the one that tells of
+// it: whoever asked may have stopped waiting for the answer.
+func (s *Server) evictPart(ctx context.Context, q *question) (part evictPart, _ error) {
 	if q.ID == "" {
-		return evictPart{}, fmt.Errorf("%w: no request is named", errUnknownQuestion)
+		return part, fmt.Errorf("%w: no request is named", errUnknownQuestion)
 	}
 	c := s.cfg.Gateway.Controller()
 	v, err := c.View(ctx)
 	if err != nil {
-		return evictPart{}, err
+		return part, err
 	}
-	ended, left, err := c.Evict(ctx, func(r *controller.RequestView) bool { return r.Name == q.ID || ticketName(r.ID) == q.ID })
-	part := evictPart{}
+	match := func(r *controller.RequestView) bool { return r.Name == q.ID || ticketName(r.ID) == q.ID }
+	if s.cfg.Gateway.Shadow() {
+		_, part.Played, err = c.Requests(ctx, match, 0)
+		return part, err
+	}
+	ended, left, err := c.Evict(context.WithoutCancel(ctx), match)
 	for i := range ended {
-		part.Ended = append(part.Ended, requestOf(&ended[i], v.Now))
+		r := requestOf(&ended[i], v.Now)
+		part.Ended = append(part.Ended, r)
+		s.acted("an operator ended a request", q.From, zap.String("request", r.ID), zap.String("ticket", r.Ticket), zap.String("flow", r.Flow), zap.Int("priority", r.Priority), zap.String("state", r.State))
+		s.Note(api.RequestEvicted, api.Info, r.Flow, fmt.Sprintf("an operator ended a request of %s, priority %d, that was %s: %s", r.Flow, r.Priority, strings.ReplaceAll(r.State, "_", " "), r.ID))
 	}
 	for i := range left {
 		part.Left = append(part.Left, requestOf(&left[i], v.Now))
@@ -232,24 +243,22 @@ func (s *Server) evictPart(ctx context.Context, q *question) (evictPart, error) 
 
 // evict ends a request, wherever its connection is.
 func (s *Server) evict(ctx context.Context, a *action) (any, error) {
-	parts, fleet, err := gather[evictPart](ctx, s, false, question{Ask: askEvict, ID: a.id, Unique: rand.Text()})
+	parts, fleet, err := gather[evictPart](ctx, s, false, question{Ask: askEvict, ID: a.id, From: a.from, Unique: rand.Text()})
 	if err != nil {
 		return nil, err
 	}
 	answer := &api.Evicted{Fleet: fleet, Requests: []api.Request{}}
-	left := 0
+	left, played := 0, 0
 	for i := range parts {
 		answer.Requests = append(answer.Requests, parts[i].part.Ended...)
 		left += len(parts[i].part.Left)
-	}
-	for i := range answer.Requests {
-		r := &answer.Requests[i]
-		s.acted("an operator ended a request", a, zap.String("request", r.ID), zap.String("ticket", r.Ticket), zap.String("flow", r.Flow), zap.Int("priority", r.Priority), zap.String("state", r.State))
-		s.Note(api.RequestEvicted, api.Info, r.Flow, fmt.Sprintf("an operator ended a request of %s, priority %d, that was %s: %s", r.Flow, r.Priority, strings.ReplaceAll(r.State, "_", " "), r.ID))
+		played += parts[i].part.Played
 	}
 	switch {
 	case len(answer.Requests) > 0:
 		return answer, nil
+	case played > 0:
+		return nil, fmt.Errorf("%w: flow control is only played (weir.shadow), and request %q went at once; nothing here can end it", errConflict, a.id)
 	case left > 0:
 		return nil, fmt.Errorf("%w: request %q is in flight, and its priority is not below 0", errConflict, a.id)
 	case len(fleet.Missing) > 0:

@@ -42,6 +42,8 @@ type question struct {
 	State    string  `json:"state,omitempty"`
 	Rank     float64 `json:"rank,omitempty"`
 	Score    float64 `json:"score,omitempty"`
+	// From is who asked first to have something done: an address.
+	From string `json:"from,omitempty"`
 	// Unique makes it a question of its own, whose answer is of a time after it was asked.
 	Unique string `json:"unique,omitempty"`
 }

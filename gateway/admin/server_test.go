@@ -38,6 +38,7 @@ type fleet struct {
 
 	mu     sync.Mutex
 	silent map[string]bool
+	late   map[string]bool // they do what they are asked, and their answers do not come in time
 }
 
 type member struct {
@@ -57,6 +58,7 @@ func (l link) AnswerWith(func(context.Context, []byte) ([]byte, error)) {}
 func (l link) Ask(ctx context.Context, question []byte) (answers []coordinator.Answer) {
 	l.fleet.mu.Lock()
 	replicas, quiet := maps.Clone(l.fleet.replicas), maps.Clone(l.fleet.silent)
+	late := maps.Clone(l.fleet.late)
 	l.fleet.mu.Unlock()
 	for id, m := range replicas {
 		if id == l.id {
@@ -68,6 +70,9 @@ func (l link) Ask(ctx context.Context, question []byte) (answers []coordinator.A
 			a.Err = errors.New("it does not answer")
 		} else {
 			a.Body, a.Err = m.reply(ctx, question)
+		}
+		if late[id] {
+			a.Body, a.Err = nil, context.DeadlineExceeded
 		}
 		answers = append(answers, a)
 	}
