@@ -98,17 +98,27 @@ type partOf[T any] struct {
 	part    T
 }
 
+// errNoPart says that a replica has no part in an answer, which is one without it, too: it
+// is missing.
+var errNoPart = errors.New("it has no part in this")
+
 // gather has this replica and, unless it is asked alone, all others answer a question.
-// The parts come by the replicas' ids.
+// The parts come by the replicas' ids. Without this one's there is no answer, unless the
+// reason is errNoPart.
 func gather[T any](ctx context.Context, s *Server, alone bool, q question) ([]partOf[T], api.Fleet, error) {
-	fleet := api.Fleet{Replica: s.cfg.Replica, Answered: []string{s.cfg.Replica}, Missing: []api.Missing{}}
+	fleet := api.Fleet{Replica: s.cfg.Replica, Answered: []string{}, Missing: []api.Missing{}}
 	ctx, cancel := context.WithTimeout(ctx, s.cfg.Patience)
 	defer cancel()
-	own, err := s.part(ctx, &q)
-	if err != nil {
+	var parts []partOf[T]
+	switch own, err := s.part(ctx, &q); {
+	case err == nil:
+		fleet.Answered = append(fleet.Answered, s.cfg.Replica)
+		parts = append(parts, partOf[T]{s.cfg.Replica, own.(T)})
+	case errors.Is(err, errNoPart):
+		fleet.Missing = append(fleet.Missing, api.Missing{Replica: s.cfg.Replica, Why: err.Error()})
+	default:
 		return nil, fleet, err
 	}
-	parts := []partOf[T]{{s.cfg.Replica, own.(T)}}
 	if alone || s.cfg.Fleet == nil {
 		return parts, fleet, nil
 	}

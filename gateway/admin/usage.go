@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -19,12 +20,16 @@ var errNoUsage = errors.New("no ledger keeps what tenants use here")
 // reading bounds how long the ledger may take for what was used.
 const reading = 5 * time.Second
 
-// metered hands over what was counted here until now, so that it is in the ledger.
+// metered hands over what was counted here until now, so that it is in the ledger. A ledger
+// that is slower than others' answers are waited for can still be read.
 func (s *Server) metered(ctx context.Context) (bool, error) {
 	if s.cfg.Meter == nil {
 		return false, nil
 	}
-	return true, s.cfg.Meter.HandOver(ctx)
+	if err := s.cfg.Meter.HandOver(ctx); err != nil {
+		return false, fmt.Errorf("%w: what it counted last did not get to the ledger: %w", errNoPart, err)
+	}
+	return true, nil
 }
 
 // usage adds up what flows used, by the hours of a time.
