@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -187,11 +188,21 @@ func headersTooLarge(message string) *refusal {
 	return &refusal{status: http.StatusRequestHeaderFieldsTooLarge, code: "headers_too_large", message: message}
 }
 
-// forward waits until the request may go, and lets it go.
+// forward waits until the request may go, and lets it go. A question for the models is
+// answered at once, where Envoy names no pool.
 func (x *envoyStream) forward() error {
 	s := x.session
 	if !x.stalls.Stop() {
 		return s.ended()
+	}
+	if s.pool == nil {
+		path, _ := url.PathUnescape(x.path) // checkPath has found that it can be
+		if models, asked, refused := x.gateway.pools.Load().answerModels(x.method, path); refused != nil {
+			return refused
+		} else if asked {
+			x.phase, x.over, x.status = done, true, http.StatusOK
+			return x.stream.Send(immediately(&x.record, x.status, http.Header{"Content-Type": {"application/json"}}, models, "models"))
+		}
 	}
 	if refused := s.admit(x.method, x.path); refused != nil {
 		return refused

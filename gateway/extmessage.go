@@ -1,6 +1,7 @@
 package gateway
 
 import (
+	"net/http"
 	"strconv"
 	"strings"
 
@@ -192,9 +193,14 @@ func responseTrailers() *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}}
 }
 
-// immediate is an answer that Envoy gives without asking an endpoint.
+// immediate is a refusal that Envoy answers with, without asking an endpoint.
 func immediate(told *record, r *refusal) *extproc.ProcessingResponse {
 	headers, body := r.answer()
+	return immediately(told, r.status, headers, body, r.code)
+}
+
+// immediately is an answer that Envoy gives without asking an endpoint; the code is for its log.
+func immediately(told *record, status int, headers http.Header, body []byte, code string) *extproc.ProcessingResponse {
 	set := recorded(told)
 	for _, name := range []string{"Content-Type", RefusedByHeader, DroppedReasonHeader, "Retry-After"} {
 		if value := headers.Get(name); value != "" {
@@ -202,7 +208,7 @@ func immediate(told *record, r *refusal) *extproc.ProcessingResponse {
 		}
 	}
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ImmediateResponse{ImmediateResponse: &extproc.ImmediateResponse{
-		Status: &typev3.HttpStatus{Code: typev3.StatusCode(r.status)}, Headers: &extproc.HeaderMutation{SetHeaders: set},
-		Body: body, Details: "weir_" + strconv.Itoa(r.status) + "_" + r.code,
+		Status: &typev3.HttpStatus{Code: typev3.StatusCode(status)}, Headers: &extproc.HeaderMutation{SetHeaders: set},
+		Body: body, Details: "weir_" + strconv.Itoa(status) + "_" + code,
 	}}}
 }

@@ -122,34 +122,32 @@ type model struct {
 // modelsPath lists the models.
 const modelsPath = "/v1/models"
 
-// answerModels answers a question for the models of all pools, and reports whether it was
-// one. Where there is one pool, its servers know better.
-func (p *Pools) answerModels(w http.ResponseWriter, r *http.Request) (answered bool, _ *refusal) {
-	rest, ok := strings.CutPrefix(r.URL.Path, modelsPath)
-	if p.only != nil || !ok || rest != "" && rest[0] != '/' || r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return false, nil
+// answerModels answers a question for the models of all pools, in JSON, and reports whether it
+// was one. Where there is one pool, its servers know better.
+func (p *Pools) answerModels(method, path string) (body []byte, asked bool, _ *refusal) {
+	rest, ok := strings.CutPrefix(path, modelsPath)
+	if p.only != nil || !ok || rest != "" && rest[0] != '/' || method != http.MethodGet && method != http.MethodHead {
+		return nil, false, nil
 	}
-	id := strings.Trim(rest, "/")
-	if id == "" {
+	var answer any
+	if id := strings.Trim(rest, "/"); id == "" {
 		all := make([]model, 0, len(p.models))
 		for _, name := range p.models {
 			all = append(all, p.model(name))
 		}
-		answerJSON(w, map[string]any{"object": "list", "data": all})
-		return true, nil
+		answer = map[string]any{"object": "list", "data": all}
+	} else if _, known := slices.BinarySearch(p.models, id); known {
+		answer = p.model(id)
+	} else {
+		return nil, true, noSuchModel(id)
 	}
-	if _, known := slices.BinarySearch(p.models, id); !known {
-		return true, noSuchModel(id)
+	body, err := json.Marshal(answer)
+	if err != nil {
+		panic(err) // strings and numbers always marshal
 	}
-	answerJSON(w, p.model(id))
-	return true, nil
+	return body, true, nil
 }
 
 func (p *Pools) model(name string) model {
 	return model{ID: name, Object: "model", Created: p.since.Unix(), OwnedBy: "weir"}
-}
-
-func answerJSON(w http.ResponseWriter, v any) {
-	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(v) // the client may be gone
 }

@@ -139,6 +139,45 @@ func TestModels(t *testing.T) {
 	}
 }
 
+// TestModelsByEnvoy wants a question for the models to be answered also where Envoy asks, unless
+// it names a pool, whose servers know better.
+func TestModelsByEnvoy(t *testing.T) {
+	g, figures, pools := newPoolsWith(t, Config{PoolHeader: "x-pool"})
+	for _, c := range []struct {
+		method, path, pool string
+		status             int
+		want               string
+	}{
+		{"GET", "/v1/models?limit=2", "", 200, `"data":[{"id":"llama-3","object":"model",`},
+		{"HEAD", "/v1/models", "", 200, `"llama-3"`},
+		{"GET", "/v1/models/qwen%2D2", "", 200, `{"id":"qwen-2","object":"model",`},
+		{"GET", "/v1/models/gpt", "", 404, "model_not_found"},
+		{"POST", "/v1/models", "", 400, "model_required"},
+		{"GET", "/v1/models", "qwen", 0, ""},
+	} {
+		headers := []*core.HeaderValue{{Key: ":method", Value: c.method}, {Key: ":path", Value: c.path}, {Key: "x-pool", Value: c.pool}}
+		stream := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{{Request: &extproc.ProcessingRequest_RequestHeaders{
+			RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: headers}, EndOfStream: true},
+		}}}}
+		if err := NewExtProc(g).Process(stream); err != nil {
+			t.Fatal(err)
+		}
+		at := stream.last.GetImmediateResponse()
+		if int(at.GetStatus().GetCode()) != c.status || !strings.Contains(string(at.GetBody()), c.want) {
+			t.Errorf("%s %s, pool %q: %v %s, want %d %s", c.method, c.path, c.pool, at.GetStatus(), at.GetBody(), c.status, c.want)
+		}
+		if set := fmt.Sprint(at.GetHeaders().GetSetHeaders()); c.status != 0 && (!strings.Contains(set, "content-type") || !strings.Contains(set, "x-request-id")) {
+			t.Errorf("%s %s: the answer has the headers %s", c.method, c.path, set)
+		}
+	}
+	if n := testutil.ToFloat64(figures.answers.WithLabelValues("200")); n != 3 {
+		t.Errorf("%v answers of 200 are counted, want 3", n)
+	}
+	if n := testutil.ToFloat64(pools["qwen"].cfg.Metrics.outcomes.WithLabelValues("Dispatched", "0")); n != 1 {
+		t.Errorf("%v requests went to the pool that Envoy named, want 1", n)
+	}
+}
+
 // TestPoolByEnvoy wants a request to go to the pool that Envoy names, by a header or else by an
 // attribute, and to that of its model where it names none.
 func TestPoolByEnvoy(t *testing.T) {

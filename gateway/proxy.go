@@ -95,9 +95,11 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	}
 	defer s.end() // also when the copying panics
 	w.session = s
-	if answered, refused := p.gateway.pools.Load().answerModels(w, r); refused != nil {
+	if models, asked, refused := p.gateway.pools.Load().answerModels(r.Method, r.URL.Path); refused != nil {
 		return refused
-	} else if answered {
+	} else if asked {
+		w.Header().Set("Content-Type", "application/json")
+		_, _ = w.Write(models) // the client may be gone
 		return nil
 	}
 	if err := p.readBody(s, w, r); err != nil {
