@@ -67,6 +67,12 @@ type Controller struct {
 	counted  atomic.Int32 // core.Counted: how requests at endpoints are
 }
 
+// Check reports what is wrong with options: what NewController and Reconfigure would say.
+func Check(opts ...Option) error {
+	_, err := newOptions(opts)
+	return err
+}
+
 // NewController starts a flow controller on the ledger, which stays the
 // caller's to close. It knows of no endpoints until Observe is called, unless it
 // was given WithLimit. Close must be called to stop it.

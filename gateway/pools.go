@@ -26,6 +26,7 @@ type Pools struct {
 func Only(p *Pool) *Pools { return &Pools{only: p} }
 
 // ByModel has each request go to the pool that its model is for, by the name that of returns.
+// A pool that is nil is not open yet: its requests are refused until it is.
 // The models are those that clients are told of.
 func ByModel(named map[string]*Pool, of func(model string) (pool string, known bool), models []string) *Pools {
 	models = slices.Clone(models)
@@ -46,9 +47,8 @@ func (s *session) find() *refusal {
 	s.record.model = told(model)
 	pools := s.gateway.pools.Load()
 	if name, known := pools.of(model); known {
-		if p := pools.named[name]; p != nil {
-			s.enter(p)
-			return nil
+		if p, known := pools.named[name]; known {
+			return s.enterOpen(p)
 		}
 	}
 	return noSuchModel(model)
@@ -56,11 +56,22 @@ func (s *session) find() *refusal {
 
 // enterNamed has the session's request be for the pool of that name.
 func (s *session) enterNamed(name string) *refusal {
-	p := s.gateway.pools.Load().named[name]
-	if p == nil {
+	p, known := s.gateway.pools.Load().named[name]
+	if !known {
 		return &refusal{
 			status: http.StatusNotFound, code: "pool_not_found",
 			message: fmt.Sprintf("this gateway has no pool %.128q", name),
+		}
+	}
+	return s.enterOpen(p)
+}
+
+// enterOpen has the session's request be for a pool, if that is open.
+func (s *session) enterOpen(p *Pool) *refusal {
+	if p == nil {
+		return &refusal{
+			status: http.StatusServiceUnavailable, code: "pool_not_open", reason: reasonNoEndpoints, after: time.Second,
+			message: "the pool that the request is for is not open yet; try again",
 		}
 	}
 	s.enter(p)

@@ -23,6 +23,7 @@ type extProc struct {
 	listener net.Listener
 	server   *grpc.Server
 	health   *health.Server
+	named    map[string]bool // the pools that health checks are told of
 }
 
 // newExtProc binds the address.
@@ -51,16 +52,28 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 }
 
 // register says what is served.
-func (s *extProc) register(g *gateway.Gateway, pools []*pool) {
+func (s *extProc) register(g *gateway.Gateway) {
 	gateway.NewExtProc(g).Register(s.server)
 	grpc_health_v1.RegisterHealthServer(s.server, s.health)
-	services := []string{"", "envoy.service.ext_proc.v3.ExternalProcessor"}
-	for _, p := range pools {
-		services = append(services, p.name)
-	}
-	for _, service := range services {
+	for _, service := range []string{"", "envoy.service.ext_proc.v3.ExternalProcessor"} {
 		s.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
 	}
+}
+
+// follow has health checks that ask for a pool by its name be told whether there is one. It
+// must not be called twice at a time.
+func (s *extProc) follow(pools []*pool) {
+	named := make(map[string]bool)
+	for _, p := range pools {
+		named[p.name] = true
+		s.health.SetServingStatus(p.name, grpc_health_v1.HealthCheckResponse_SERVING)
+	}
+	for name := range s.named {
+		if !named[name] {
+			s.health.SetServingStatus(name, grpc_health_v1.HealthCheckResponse_NOT_SERVING)
+		}
+	}
+	s.named = named
 }
 
 // Serve serves until it is stopped.

@@ -185,22 +185,20 @@ func (p *pool) override(set *overrides.Set) {
 	p.gateway.Endpoints().Drain(set.Drained())
 }
 
-// reconfigure puts a changed plan into effect as far as it can be while the pool runs.
-func (p *pool) reconfigure(plan *config.Plan) error {
+// reconfigure puts a changed plan into effect that was checked, as far as it can be while the
+// pool runs.
+func (p *pool) reconfigure(plan *config.Plan) {
 	p.mu.Lock()
+	p.plan = plan
 	err := p.controller.Reconfigure(policyOptions(plan, p.overrides.Set())...)
-	if err == nil {
-		p.plan = plan
-	}
 	p.mu.Unlock()
 	if err != nil {
-		return err
+		p.log.Error("a part of the changed configuration has no effect", zap.Error(err))
 	}
 	p.setTenants(plan)
 	p.gateway.SetShadow(plan.File.Weir.Shadow)
 	p.gateway.Observe()
 	p.tellSettings(plan)
-	return nil
 }
 
 // tellSettings tells the other replicas what should be the same there.

@@ -24,45 +24,54 @@ type reloader struct {
 
 // run reloads when a file has changed and when hangup receives, until ctx ends.
 func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.Signal) {
-	watch.Run(ctx, seen, lookEvery, func() []string { return r.plan.Files() }, hangup, func() { r.reload(ctx) })
+	watch.Run(ctx, seen, lookEvery, func() []string { return r.plan.Files() }, hangup, r.reload)
 }
 
-// reload reads the configuration again. One with problems has no effect, but for the
-// API keys: a key that is taken out of its file must not hold because something else is
-// wrong.
-func (r *reloader) reload(ctx context.Context) {
+// reload reads the configuration again. It is put into effect as a whole, or not at all.
+func (r *reloader) reload() {
 	plan, warnings, err := r.load()
+	if err == nil {
+		err = r.check(plan)
+	}
 	if err != nil {
-		r.figures.ConfigRefused()
-		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-		r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
-		if plan, err = r.plan.WithKeys(); err != nil {
-			return // it is among the problems
-		}
-		r.plan = plan
-		r.gateway.SetKeys(plan.Keys)
-		r.setTenants(plan)
+		r.refuse(err)
 		return
 	}
 	for _, w := range warnings {
 		r.log.Warn("configuration: " + w.String())
 	}
 	if r.restartNeeded(plan) {
-		r.log.Warn("configuration reloaded, but changes to addresses, endpoints, scheduling, metrics, store and fleet need a restart")
-	}
-	if err := r.change(ctx, plan); err != nil {
-		r.figures.ConfigRefused()
-		r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-		return
+		r.log.Warn("configuration reloaded, but changes to the pool's name, addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
 	r.gateway.SetKeys(plan.Keys)
+	r.change(plan)
 	r.accessLog.Select(plan.AccessLog)
 	r.plan = plan
+	r.shows(plan)
+	r.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
+	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
+}
+
+// refuse leaves the configuration as it is, but for the API keys: a key that is taken out of
+// its file must not hold because something else is wrong.
+func (r *reloader) refuse(err error) {
+	r.figures.ConfigRefused()
+	r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
+	r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
+	plan, err := r.plan.WithKeys()
+	if err != nil {
+		return // it is among the problems
+	}
+	r.plan = plan
+	r.gateway.SetKeys(plan.Keys)
+	r.setTenants(plan)
+}
+
+// shows is show while the replica runs.
+func (r *replica) shows(plan *config.Plan) {
 	if err := r.show(plan); err != nil {
 		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))
 	}
-	r.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
-	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
 }
 
 // restartNeeded reports whether something changed that a running replica keeps. Pools that
@@ -73,7 +82,7 @@ func (r *reloader) restartNeeded(plan *config.Plan) bool {
 		is, now := needsRestart(after)
 		return !reflect.DeepEqual(was, is) || !reflect.DeepEqual(profiles, now)
 	}
-	if differ(r.plan, plan) || r.plan.Several() != plan.Several() {
+	if differ(r.plan, plan) {
 		return true
 	}
 	for _, before := range r.plan.Pools {

@@ -150,8 +150,9 @@ func (r *replica) open(ctx context.Context) error {
 	if err := r.startPools(ctx); err != nil {
 		return err
 	}
-	r.gateway = gateway.New(cfg, r.route(r.plan))
+	r.gateway = gateway.New(cfg, r.route())
 	r.later(r.gateway.Close)
+	r.later(r.keepOpening())
 	return nil
 }
 
@@ -274,7 +275,7 @@ func (r *replica) serve(ctx context.Context) error {
 	}
 	var beside []serving.Service
 	if r.processing != nil {
-		r.processing.register(r.gateway, r.pools.all())
+		r.processing.register(r.gateway)
 		beside = append(beside, r.processing)
 	}
 	err := serving.Until(ctx, drain, server, r.requests, r.drainPools, beside...)

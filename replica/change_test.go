@@ -1,0 +1,141 @@
+package replica_test
+
+import (
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	"google.golang.org/grpc/health/grpc_health_v1"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/internal/redistest"
+)
+
+// says reports whether what the admin address answers has all that is wanted.
+func (r *running) says(t *testing.T, path string, want ...string) bool {
+	t.Helper()
+	_, body := r.get(t, path)
+	for _, part := range want {
+		if !strings.Contains(body, part) {
+			return false
+		}
+	}
+	return true
+}
+
+// TestKeysWaitForNothing takes a key out while a pool that is put back waits for the one of
+// its name to end.
+func TestKeysWaitForNothing(t *testing.T) {
+	llama, qwen := newServers(t), newServers(t)
+	dir := t.TempDir()
+	file, keys := filepath.Join(dir, "weir.yaml"), filepath.Join(dir, "keys.yaml")
+	both := poolFile(llama, qwen, "  identity: {apiKeys: "+keys+"}\n")
+	without := both[:strings.Index(both, "  - name: qwen")] + "  identity: {apiKeys: " + keys + "}\n"
+	write(t, keys, keyOf("one", "a")+keyOf("two", "b"))
+	write(t, file, both)
+	r := start(t, file, several)
+	ask := func(key, model string) int {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/completions", strings.NewReader(`{"model":"`+model+`","prompt":"hi"}`))
+		if err != nil {
+			return 0
+		}
+		req.Header.Set("Authorization", "Bearer "+key)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return 0
+		}
+		_ = res.Body.Close()
+		return res.StatusCode
+	}
+	qwen.held.Store(int64(time.Minute))
+	go ask("two", "qwen-2")
+	within(t, 5*time.Second, "one is at qwen", func() bool { return qwen.inFlight.Load() == 1 })
+	write(t, file, without)
+	within(t, 5*time.Second, "qwen goes", func() bool { return r.logs.FilterMessageSnippet("the pool leaves").Len() > 0 })
+	write(t, file, both)
+	write(t, keys, keyOf("two", "b"))
+	within(t, 3*time.Second, "a deleted key is refused", func() bool { return ask("one", "llama-3") == http.StatusUnauthorized })
+	if code := ask("two", "qwen-2"); code != http.StatusServiceUnavailable || qwen.inFlight.Load() != 1 {
+		t.Errorf("while the pool before it ends, one that is put back answers %d", code)
+	}
+}
+
+// TestOnlyPoolIsReloaded changes a limit together with the name of the only pool.
+func TestOnlyPoolIsReloaded(t *testing.T) {
+	llama := newServers(t)
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	text := func(pool, limit string) string {
+		return config.Empty + "plugins: [{type: concurrency-detector, parameters: {maxConcurrency: " + limit + "}}]\n" +
+			"flowControl: {saturationDetector: {pluginRef: concurrency-detector}}\nweir: {pool: " + pool + "}\n"
+	}
+	write(t, file, text("first", "4"))
+	r := start(t, file, map[string]string{"max-concurrency": "", "upstream": llama.URL})
+	within(t, 5*time.Second, "the limit is 4", func() bool { return r.says(t, "/v1/pool", `"limit": 4`) })
+	write(t, file, text("second", "5"))
+	within(t, 5*time.Second, "the limit is 5", func() bool { return r.says(t, "/v1/pool", `"limit": 5`) })
+	if r.logs.FilterMessageSnippet("need a restart").Len() != 1 {
+		t.Error("another name is not said to need a restart")
+	}
+}
+
+// TestFormIsKept refuses to go from several pools to one.
+func TestFormIsKept(t *testing.T) {
+	llama, qwen := newServers(t), newServers(t)
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	write(t, file, poolFile(llama, qwen, ""))
+	r := start(t, file, several)
+	write(t, file, config.Empty+"weir: {endpoints: [{url: "+llama.URL+"}]}\n")
+	within(t, 5*time.Second, "one pool is refused", func() bool {
+		return r.says(t, "/metrics", `weir_config_last_reload_successful{inference_pool=""} 0`) &&
+			r.says(t, "/v1/events?pool=llama", "config_refused", "from one pool to several, or back, needs a restart")
+	})
+	if code, _ := r.post(t, "llama-3", "a"); code != http.StatusOK {
+		t.Errorf("afterwards a request is answered %d", code)
+	}
+}
+
+// TestPoolComesOnceRedisIsBack adds a pool and changes another while Redis is away. What
+// Envoy's health checks are told follows.
+func TestPoolComesOnceRedisIsBack(t *testing.T) {
+	llama, qwen := newServers(t), newServers(t)
+	redis := redistest.Start(t)
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	both := poolFile(llama, qwen, "  store: {redis: "+redis.URL()+"}\n")
+	write(t, file, both[:strings.Index(both, "  - name: qwen")]+"  store: {redis: "+redis.URL()+"}\n")
+	r := start(t, file, map[string]string{"upstream": "", "max-concurrency": "", "ext-proc": "127.0.0.1:0"})
+	conn, err := grpc.NewClient(r.logs.FilterMessage("serving").All()[0].ContextMap()["ext_proc"].(string), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // a test
+	serves := func(pool string) bool {
+		res, err := grpc_health_v1.NewHealthClient(conn).Check(t.Context(), &grpc_health_v1.HealthCheckRequest{Service: pool})
+		return err == nil && res.GetStatus() == grpc_health_v1.HealthCheckResponse_SERVING
+	}
+	within(t, 5*time.Second, "llama is known", func() bool { return r.says(t, "/v1/pool?pool=llama", `"limit": 4`) })
+	redis.Kill()
+	write(t, file, strings.Replace(both, "name: llama,", "name: llama, shadow: true,", 1))
+	within(t, 10*time.Second, "llama is changed", func() bool { return r.says(t, "/metrics", `weir_shadow{inference_pool="llama"} 1`) })
+	within(t, 20*time.Second, "qwen is said not to open", func() bool { return r.says(t, "/v1/events?pool=llama", `pool \"qwen\" could not be opened`) })
+	if code, body := r.post(t, "qwen-2", "a"); code != http.StatusServiceUnavailable || !strings.Contains(body, "pool_not_open") {
+		t.Errorf("meanwhile a request of qwen is answered %d %s", code, body)
+	}
+	if serves("qwen") || !serves("llama") {
+		t.Error("health checks are not told that llama alone serves")
+	}
+	redis.Run()
+	within(t, 20*time.Second, "qwen comes", func() bool {
+		code, _ := r.post(t, "qwen-2", "a")
+		return code == http.StatusOK && serves("qwen")
+	})
+	within(t, 5*time.Second, "all is in effect", func() bool {
+		return r.says(t, "/metrics", `weir_config_last_reload_successful{inference_pool=""} 1`)
+	})
+	write(t, file, strings.Replace(both, "name: qwen", "name: qwen-b", 1))
+	within(t, 10*time.Second, "another takes its place", func() bool { return serves("qwen-b") && !serves("qwen") })
+}
