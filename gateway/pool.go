@@ -62,6 +62,7 @@ type Pool struct {
 
 	undeclared undeclared
 	fresh      fresh
+	attendance attendance
 }
 
 // NewPool returns a pool. Close it after the gateway.

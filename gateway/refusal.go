@@ -111,6 +111,14 @@ func evictedByOperator() *refusal {
 	}
 }
 
+// poolGivenUp is the answer to a request that had not ended when its pool was given up.
+func poolGivenUp() *refusal {
+	return &refusal{
+		status: http.StatusServiceUnavailable, code: "shutting_down", reason: reasonEnding,
+		message: "this replica gives up the request's pool; try again",
+	}
+}
+
 func noEndpoints() *refusal {
 	return &refusal{
 		status: http.StatusServiceUnavailable, code: "no_endpoints", reason: reasonNoEndpoints,

@@ -70,12 +70,12 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 		return nil, refused
 	}
 	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: rewrite, before: h.Get(SessionHeader), timeouts: defaultTimeouts}
+	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if only := g.pools.Load().only; only != nil {
 		s.enter(only)
 	}
 	s.request.TargetTTFT, s.request.TTL, s.request.Name = targetTTFT(h), shorterTTL(h), r.id
 	s.request.Trace = r.spans.Sampled()
-	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	s.request.End = s.cancel
 	s.memory = g.budget.open(id, func() { s.cancel(errMemory) })
 	size := int64(sessionBytes)
@@ -95,6 +95,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 func (s *session) enter(p *Pool) {
 	r, tenants := s.record, p.tenants.Load()
 	s.pool, r.pool = p, p
+	p.attendance.enter(s)
 	var undeclared bool
 	if s.flow.Priority, undeclared = tenants.priority(s.flow.ID, r.objective); undeclared {
 		p.cfg.Metrics.undeclared()
@@ -296,12 +297,17 @@ func (s *session) ended() *refusal {
 		return evictedByOperator()
 	case errors.Is(cause, errBlind):
 		return unreadable()
+	case errors.Is(cause, errCut):
+		return poolGivenUp()
 	}
 	return clientGone()
 }
 
 // end gives back whatever the session holds and settles what the request cost.
 func (s *session) end() {
+	if s.pool != nil {
+		defer s.pool.attendance.leave(s)
+	}
 	s.watch.stop()
 	over := s.over()
 	if over != nil {

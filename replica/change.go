@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -141,9 +140,7 @@ const openAgain = 2 * time.Second
 
 // keepOpening opens the pools that come by a reload, until the returned function is called.
 func (r *replica) keepOpening() (stop func()) {
-	ctx, cancel := context.WithCancel(context.Background())
-	var opening sync.WaitGroup
-	opening.Go(func() {
+	return during(func(ctx context.Context) {
 		again := time.NewTimer(0)
 		defer again.Stop()
 		for {
@@ -158,10 +155,6 @@ func (r *replica) keepOpening() (stop func()) {
 			}
 		}
 	})
-	return func() {
-		cancel()
-		opening.Wait()
-	}
 }
 
 // bring opens a pool that came by a reload.

@@ -139,3 +139,58 @@ func TestPoolComesOnceRedisIsBack(t *testing.T) {
 	write(t, file, strings.Replace(both, "name: qwen", "name: qwen-b", 1))
 	within(t, 10*time.Second, "another takes its place", func() bool { return serves("qwen-b") && !serves("qwen") })
 }
+
+// TestPoolEndsItsRequests takes out a pool with a request that would not end: it is cut off,
+// and what it used is counted.
+func TestPoolEndsItsRequests(t *testing.T) {
+	llama, qwen := newServers(t), newServers(t)
+	store := "  store: {redis: " + redistest.Start(t).URL() + "}\n"
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	both := poolFile(llama, qwen, store)
+	write(t, file, both)
+	r := start(t, file, map[string]string{"upstream": "", "max-concurrency": "", "drain-timeout": "1s"})
+	qwen.held.Store(int64(time.Hour))
+	answered := make(chan string, 1)
+	go func() {
+		code, body := r.post(t, "qwen-2", "a")
+		answered <- fmt.Sprint(code, " ", body)
+	}()
+	within(t, 5*time.Second, "one is at qwen", func() bool { return qwen.inFlight.Load() == 1 })
+	write(t, file, both[:strings.Index(both, "  - name: qwen")]+store)
+	gone := func() bool { return r.logs.FilterMessage("the pool is gone").Len() > 0 }
+	within(t, 20*time.Second, "the pool is gone", gone)
+	select {
+	case a := <-answered:
+		if !strings.HasPrefix(a, "503 ") || !strings.Contains(a, "shutting_down") {
+			t.Errorf("the request was answered %s", a)
+		}
+	case <-time.After(5 * time.Second):
+		t.Fatal("the request outlives its pool")
+	}
+	write(t, file, both)
+	within(t, 20*time.Second, "its usage is counted", func() bool { return r.says(t, "/v1/usage?pool=qwen", `"flow": "a"`) })
+}
+
+// TestShadowPoolAwaitsItsRequests takes out a pool in shadow while a request is in flight.
+func TestShadowPoolAwaitsItsRequests(t *testing.T) {
+	llama, qwen := newServers(t), newServers(t)
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	both := strings.Replace(poolFile(llama, qwen, ""), "- name: qwen", "- name: qwen\n    shadow: true", 1)
+	write(t, file, both)
+	r := start(t, file, map[string]string{"upstream": "", "max-concurrency": "", "drain-timeout": "30s"})
+	qwen.held.Store(int64(4 * time.Second))
+	answered := make(chan int, 1)
+	go func() {
+		code, _ := r.post(t, "qwen-2", "a")
+		answered <- code
+	}()
+	within(t, 5*time.Second, "one is at qwen", func() bool { return qwen.inFlight.Load() == 1 })
+	write(t, file, both[:strings.Index(both, "  - name: qwen")])
+	within(t, 20*time.Second, "the pool is gone", func() bool { return r.logs.FilterMessage("the pool is gone").Len() > 0 })
+	if qwen.inFlight.Load() != 0 {
+		t.Error("the pool is gone, and its request in flight")
+	}
+	if code := <-answered; code != http.StatusOK {
+		t.Errorf("the request was answered %d", code)
+	}
+}

@@ -38,8 +38,8 @@ type pool struct {
 	ledger     ledger
 	overrides  *overrides.Table
 	meter      *metering.Meter
-	following  sync.WaitGroup
-	unfollow   context.CancelFunc
+	unfollow   func() // what operators set, and waits
+	handOver   func() // what is left of the usage, and waits
 	objectives objectives.Table
 	source     endpoints.Source
 	fleet      fleetPart // nil for none
@@ -168,10 +168,18 @@ func (p *pool) follow() {
 	ctx, cancel := context.WithTimeout(context.Background(), firstLook)
 	defer cancel()
 	_ = p.overrides.Look(ctx) // it is logged, and tried again
-	following, unfollow := context.WithCancel(context.Background())
-	p.unfollow = unfollow
-	p.following.Go(func() { p.overrides.Run(following) })
-	p.following.Go(func() { p.meter.Run(following) })
+	p.unfollow, p.handOver = during(p.overrides.Run), during(p.meter.Run)
+}
+
+// during runs something until the returned function is called, which waits for its end.
+func during(run func(context.Context)) (end func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { run(ctx) })
+	return func() {
+		cancel()
+		running.Wait()
+	}
 }
 
 // override puts what operators set into effect.
@@ -225,17 +233,27 @@ func (p *pool) retire() {
 	p.controller.Retire()
 }
 
-// close ends what there is of the pool.
+// cutOff is how long requests may take to end that are cut off: as long as a client may take
+// nothing of what is there for it.
+const cutOff = time.Minute
+
+// close ends what there is of the pool. Until its requests have ended it keeps its lease: they
+// use slots. What they used is handed over at the very end.
 func (p *pool) close(r *replica) {
 	close(p.closing)
 	if p.unfollow != nil {
 		p.unfollow()
-		p.following.Wait()
 	}
 	if p.console != nil {
 		r.console.Remove(p.console)
 	}
 	if p.gateway != nil {
+		ctx, cancel := context.WithTimeout(context.Background(), cutOff)
+		defer cancel()
+		p.gateway.Cut()
+		if err := p.gateway.Await(ctx); err != nil {
+			p.log.Warn("requests that were cut off do not end", zap.Error(err))
+		}
 		p.gateway.Close()
 		for _, c := range p.collectors(r) {
 			c.to.Unregister(c.Collector)
@@ -243,6 +261,9 @@ func (p *pool) close(r *replica) {
 	}
 	if p.controller != nil {
 		p.controller.Close()
+	}
+	if p.handOver != nil {
+		p.handOver()
 	}
 	_ = p.ledger.Close() // nothing is kept
 }

@@ -82,14 +82,18 @@ func each[T any](list []T, do func(T) error) error {
 	return <-failed // nil if there is none
 }
 
-// end ends a pool once its requests have ended, or after the drain time.
+// end ends a pool once its requests have ended, or after the drain time ends them.
 func (r *replica) end(p *pool) {
 	drain := time.Duration(*r.plan.File.Weir.DrainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	p.gateway.EndShadow()
-	if err := p.controller.Drain(ctx); err != nil {
-		p.log.Warn("the pool's requests were cut off", zap.Duration("after", drain), zap.Error(err))
+	err := p.controller.Drain(ctx)
+	if err == nil {
+		err = p.gateway.Await(ctx) // in shadow they go without the controller's leave
+	}
+	if err != nil {
+		p.log.Warn("the pool's requests are cut off", zap.Duration("after", drain), zap.Error(err))
 	}
 	p.close(r)
 	r.pools.mu.Lock()
