@@ -13,13 +13,16 @@ import (
 	"github.com/weirflow/weir/coordinator"
 )
 
+// sharedField is a field that is compared between replicas.
+type sharedField struct {
+	key, path string
+	value     func(*Plan) any
+}
+
 // shared are the fields by which replicas decide for the one pool, and that should
 // therefore say the same at all of them. Keys are gossiped: they are short, and never
 // used again for another field.
-var shared = []struct {
-	key, path string
-	value     func(*Plan) any
-}{
+var shared = []sharedField{
 	{"mr", "flowControl.maxRequests", func(p *Plan) any { return p.File.FlowControl.MaxRequests }},
 	{"mb", "flowControl.maxBytes", func(p *Plan) any { return p.File.FlowControl.MaxBytes }},
 	{"tt", "flowControl.defaultRequestTTL", func(p *Plan) any { return p.File.FlowControl.DefaultRequestTTL }},
@@ -34,7 +37,9 @@ var shared = []struct {
 	{"ob", "weir.objectives", func(p *Plan) any { return p.File.Weir.Objectives }},
 	{"fl", "weir.flows", func(p *Plan) any { return p.File.Weir.Flows }},
 	{"bs", "weir.bands", func(p *Plan) any { return p.File.Weir.Bands }},
+	{"gr", "weir.groups", func(p *Plan) any { return p.File.Weir.Groups }},
 	{"mf", "weir.maxFlows", func(p *Plan) any { return p.File.Weir.MaxFlows }},
+	{"cw", "weir.cachedTokenWeight", func(p *Plan) any { return p.File.Weir.CachedTokenWeight }},
 	{"nc", "weir.newcomers", func(p *Plan) any { return p.File.Weir.Newcomers }},
 	{"ak", "weir.identity.apiKeys", (*Plan).keys},
 	{"le", "weir.store.lease", func(p *Plan) any { return p.File.Weir.Store.Lease }},

@@ -1,6 +1,9 @@
 package config
 
 import (
+	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/weirflow/weir/policies/builtin"
@@ -44,6 +47,7 @@ func TestSettings(t *testing.T) {
 				"flowControl: {saturationDetector: {pluginRef: a}, defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}}\nweir: {flows: [{id: x, weight: 2}]}\n",
 			[]string{"flowControl.defaultPriorityBand", "flowControl.defaultNegativePriorityBand", "weir.flows"},
 		},
+		"groups":    {base + "weir: {groups: [{name: acme, weight: 2}]}\n", []string{"weir.groups"}},
 		"addresses": {base + "weir: {listen: \"127.0.0.1:1\", replica: x}\n", nil},
 	} {
 		before, after := of(base), of(tc.file)
@@ -69,5 +73,31 @@ flowControl: {defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-poli
 	}
 	if _, err := plan.Settings(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEveryFieldIsSharedOrNot wants a decision for every field of what a pool decides by:
+// whether it should be the same at all replicas.
+func TestEveryFieldIsSharedOrNot(t *testing.T) {
+	own := make(map[string]bool)
+	for _, path := range []string{
+		"weir.replica", "weir.listen", "weir.admin", "weir.adminTokenFile", "weir.accessLog",
+		"weir.metricsNames", "weir.pprof", "weir.tls", "weir.extProc", "weir.maxBody", "weir.memoryBudget",
+		"weir.drainTimeout", "weir.fleet", // a process's own
+		"weir.pool", "weir.pools", // replicas of another pool are no members
+		"weir.endpoints", "weir.discovery", "weir.metrics", // may be told or found in other ways
+		"weir.timeouts",     // hold for requests by the replica that they come by
+		"weir.strictGroups", // checks a file
+	} {
+		own[path] = true
+	}
+	for section, of := range map[string]reflect.Type{"flowControl": reflect.TypeFor[FlowControl](), "weir": reflect.TypeFor[Weir]()} {
+		for name := range fieldsOf(of) {
+			path := section + "." + name
+			compared := slices.ContainsFunc(shared, func(s sharedField) bool { return s.path == path || strings.HasPrefix(s.path, path+".") })
+			if own[path] == compared {
+				t.Errorf("%s: compared between replicas: %v, said to be a replica's own: %v", path, compared, own[path])
+			}
+		}
 	}
 }

@@ -76,6 +76,11 @@ func TestOnlyPoolIsReloaded(t *testing.T) {
 	write(t, file, text("first", "4"))
 	r := start(t, file, map[string]string{"max-concurrency": "", "upstream": llama.URL})
 	within(t, 5*time.Second, "the limit is 4", func() bool { return r.says(t, "/v1/pool", `"limit": 4`) })
+	write(t, file, strings.Replace(text("first", "4"), "pool: first", "pool: first, groups: [{name: acme, weight: 2}], bands: [{priority: 1, guaranteed: 20%}], timeouts: {client: 20s}", 1))
+	within(t, 5*time.Second, "groups are reloaded", func() bool { return r.logs.FilterMessage("configuration reloaded").Len() == 1 })
+	if r.logs.FilterMessageSnippet("need a restart").Len() > 0 {
+		t.Error("groups are said to need a restart")
+	}
 	write(t, file, text("second", "5"))
 	within(t, 5*time.Second, "the limit is 5", func() bool { return r.says(t, "/v1/pool", `"limit": 5`) })
 	if r.logs.FilterMessageSnippet("need a restart").Len() != 1 {

@@ -98,7 +98,8 @@ func (r *reloader) restartNeeded(plan *config.Plan) bool {
 // needsRestart is the part that a running replica keeps.
 func needsRestart(p *config.Plan) (config.Weir, []config.Profile) {
 	w := p.File.Weir
-	w.Shadow, w.Pools = false, nil
-	w.Objectives, w.Flows, w.Identity, w.MaxFlows, w.AccessLog = nil, nil, config.Identity{}, 0, ""
+	w.Shadow, w.Pools, w.AccessLog = false, nil, ""
+	w.Objectives, w.Flows, w.Identity, w.MaxFlows, w.CachedTokenWeight = nil, nil, config.Identity{}, 0, nil
+	w.Groups, w.StrictGroups, w.Bands, w.Newcomers, w.Timeouts = nil, false, nil, config.Newcomers{}, config.Timeouts{}
 	return w, p.File.SchedulingProfiles
 }
