@@ -26,7 +26,7 @@ type Endpoint struct {
 	tried    atomic.Int64 // when this replica last began to read it
 	heard    atomic.Int64 // when another replica's reading last came, or the endpoint joined
 	scraping atomic.Bool  // it is being read
-	unread   atomic.Bool  // it could not be
+	misses   atomic.Int32 // how often in a row it could not be
 	failed   string       // why; only for who scrapes
 }
 
@@ -98,7 +98,7 @@ func (e *Endpoint) take(m *policies.EndpointMetrics) (news bool) {
 // resting reports whether nothing goes on at the endpoint, as far as is known here.
 func (e *Endpoint) resting() bool {
 	m := e.reading.Load()
-	return m != nil && m.Running == 0 && m.Waiting == 0 && !e.unread.Load() && e.InFlight() == 0
+	return m != nil && m.Running == 0 && m.Waiting == 0 && e.misses.Load() == 0 && e.InFlight() == 0
 }
 
 // holds notes that the reading holds.

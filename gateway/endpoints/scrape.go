@@ -30,6 +30,9 @@ const (
 	takeOver = 300 * time.Millisecond
 	// restEvery is how often an endpoint is read at which nothing goes on.
 	restEvery = 2 * time.Second
+	// unreadEvery is how often at least an endpoint is tried that cannot be read, while
+	// nothing is in flight there and nobody waits; at first it is at every interval.
+	unreadEvery = time.Second
 	// restLook is how often the endpoints are looked at while nothing goes on at any of them
 	// and nobody waits. A request that is sent to one has it read at once.
 	restLook = 100 * time.Millisecond
@@ -123,8 +126,11 @@ func (s *scraper) pressed() bool { return s.waited > 1 }
 // rest is held to be good until the next is due.
 func (s *scraper) due(e *Endpoint, now time.Time) bool {
 	every, resting := s.pool.cfg.Interval, !s.pressed() && e.resting()
-	if resting {
+	switch misses := e.misses.Load(); {
+	case resting:
 		every = max(every, restEvery)
+	case misses > 1 && !s.pressed() && e.InFlight() == 0:
+		every = max(every, min(unreadEvery, every<<min(misses-1, 10)))
 	}
 	read := now.Sub(e.lastRead())
 	if resting && read < every+s.pool.late() {
@@ -169,10 +175,13 @@ func (s *scraper) scrape(e *Endpoint) {
 	p.scrapes.Add(1)
 	names := p.names(e)
 	m, err := s.read(p.ctx, e.metricsURL(), newMetricsReader(&names))
-	e.unread.Store(err != nil)
+	if err != nil {
+		e.misses.Add(1)
+	}
 	switch {
 	case p.ctx.Err() != nil:
 	case err == nil:
+		e.misses.Store(0)
 		p.board.read(coordinator.Reading{Endpoint: e.address, EndpointMetrics: *m}, e.take(m))
 		e.failed = ""
 	case err.Error() != e.failed:

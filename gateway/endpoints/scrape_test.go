@@ -17,30 +17,34 @@ func TestPace(t *testing.T) {
 	const interval = 50 * time.Millisecond
 	idle, busy := policies.EndpointMetrics{}, policies.EndpointMetrics{Running: 1}
 	for name, c := range map[string]struct {
-		reading      policies.EndpointMetrics
-		own, others  int64
-		waits, fails bool
-		every        time.Duration
+		reading     policies.EndpointMetrics
+		own, others int64
+		waits       bool
+		misses      int32
+		every       time.Duration
 	}{
-		"at rest":             {idle, 0, 0, false, false, restEvery},
-		"its own clients":     {busy, 0, 0, false, false, interval},
-		"a request of ours":   {idle, 1, 0, false, false, interval},
-		"another replica's":   {idle, 0, 1, false, false, interval},
-		"a request waits":     {idle, 0, 0, true, false, interval},
-		"it cannot be read":   {idle, 0, 0, false, true, interval},
-		"it is full and idle": {policies.EndpointMetrics{KVCacheUsage: 1}, 0, 0, false, false, restEvery},
+		"at rest":             {idle, 0, 0, false, 0, restEvery},
+		"its own clients":     {busy, 0, 0, false, 0, interval},
+		"a request of ours":   {idle, 1, 0, false, 0, interval},
+		"another replica's":   {idle, 0, 1, false, 0, interval},
+		"a request waits":     {idle, 0, 0, true, 0, interval},
+		"it cannot be read":   {idle, 0, 0, false, 1, interval},
+		"it never can be":     {idle, 0, 0, false, 100, unreadEvery},
+		"and a request waits": {idle, 0, 0, true, 100, interval},
+		"and one is there":    {idle, 1, 0, false, 100, interval},
+		"it is full and idle": {policies.EndpointMetrics{KVCacheUsage: 1}, 0, 0, false, 0, restEvery},
 	} {
 		others := map[string]store.Load{"a:80": {InFlight: c.others}}
 		p := newPool(t, Config{Source: Static(specs("a")), Interval: interval, Others: func() map[string]store.Load { return others }})
 		e, s := p.find("a:80"), &scraper{pool: p}
 		e.own.inFlight.Store(c.own)
-		e.unread.Store(c.fails)
 		if c.waits {
 			s.waited = 2
 		}
 		if !s.due(e, time.Now()) {
 			t.Errorf("%s: a new endpoint is not due", name)
 		}
+		e.misses.Store(c.misses)
 		c.reading.ReadAt = time.Now()
 		e.take(&c.reading)
 		e.tried.Store(p.since(c.reading.ReadAt))
