@@ -19,10 +19,11 @@ func (e *endpoint) room() int64 {
 
 // choose returns the endpoint with the least load of those that an ingress states and that
 // have room; nil if it states none. If all that it states are full, the second value is set,
-// and the third if they would not be but for permits.
+// and the third if they would not be but for permits. Where capacity is by endpoint, one that
+// states none has no room at all.
 func (ls *loads) choose(r *replica) (least *endpoint, full, byPermits bool) {
 	if len(r.loads) == 0 {
-		return nil, false, false
+		return nil, ls.capacity > 0, false
 	}
 	takes := func(e *endpoint) bool {
 		return ls.capacity == 0 || r.loads[e.name].capacity != store.Closed && e.room() > 0

@@ -86,6 +86,31 @@ func reachBoundsOneself(t *testing.T, l store.Ledger, clock *Clock) {
 	}
 }
 
+// withoutEndpoints: a replica that lists no endpoint where others do is granted nothing, and
+// takes nothing from them; its offers stand for when it lists one.
+func withoutEndpoints(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newReaching(t, l)
+	r := a.turn(func(s *store.Statement) {
+		s.Loads = []store.Load{{Endpoint: "x", InFlight: store.Gone}}
+		s.Bands[0].Limit = store.NoOpinion
+		s.Offers = a.many("f", 1, 9)
+	})
+	want(t, "a, which reaches nothing, is granted", a.grants(), "")
+	if len(r.Short) != 1 || r.Short[0] != "a" {
+		t.Errorf("short are %v; want [a]", r.Short)
+	}
+	b.turn(ofCapacity(5, offers(b.many("g", 1, 6)...)))
+	want(t, "b is granted all", b.grants(), "g/1 g/2 g/3 g/4 g/5")
+	b.finish(1)
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("x", 1, 2, "y", 3, 3) })
+	want(t, "and goes on", b.grants(), "g/6")
+	b.finish(1)
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("x", 0, 2) })
+	want(t, "x has room, and a does not reach it", a.grants(), "")
+	a.turn(reaching(takes("x", 0, 2)))
+	want(t, "a has an endpoint again", a.grants(), "f/1")
+}
+
 // passedOverKeepTheirPlace: an offer that is passed over is the next for the first endpoint
 // with room that its ingress reaches, as its flow has got less than others.
 func passedOverKeepTheirPlace(t *testing.T, l store.Ledger, _ *Clock) {

@@ -88,6 +88,7 @@ func Run(t *testing.T, factory Factory) {
 		{"LoadsOfTheDeadGo", loadsOfTheDead},
 		{"TokensCount", tokensCount},
 		{"ReachBoundsOneself", reachBoundsOneself},
+		{"WithoutEndpointsNothingIsGranted", withoutEndpoints},
 		{"PassedOverKeepTheirPlace", passedOverKeepTheirPlace},
 		{"LeastCapacityHolds", leastCapacityHolds},
 		{"PartsOfTheFleet", partsOfTheFleet},

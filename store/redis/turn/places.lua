@@ -138,7 +138,8 @@ end
 
 -- The endpoint with the least load of those that an ingress lists and that have room, as a
 -- place in the list of all; nil if it lists none. If all that it lists are full, the second
--- value is set, and the third if they would not be but for permits.
+-- value is set, and the third if they would not be but for permits. Where capacity is by
+-- endpoint, one that lists none has no room at all.
 function places.choose(id)
   if not fleet.bounded or fleet.capacity == 0 then
     ranked = by_load('0')
@@ -153,7 +154,6 @@ function places.choose(id)
     reached[id] = {}
     for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do reached[id][endpoint] = true end
   end
-  if not next(reached[id]) then return nil end
   local by_permits = false
   for i, at in ipairs(ranked) do
     if reached[id][at.endpoint] and places.at(id, at.endpoint).capacity ~= places.CLOSED then
