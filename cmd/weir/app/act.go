@@ -99,7 +99,7 @@ func newSetFlow() *cobra.Command {
 			return s.run(cmd)
 		},
 	}
-	cmd.Flags().Float64Var(&weight, "weight", 1, "its share beside other flows")
+	cmd.Flags().Float64Var(&weight, "weight", 0, "its share beside other flows; what is configured by default")
 	cmd.Flags().Int64Var(&inFlight, "max-in-flight", 0, "how many of its requests may be in flight; 0 for no limit")
 	cmd.Flags().Float64Var(&tokens, "tokens-per-minute", 0, "how many tokens its requests may cost a minute; 0 for no limit")
 	s.add(cmd)

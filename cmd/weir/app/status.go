@@ -126,6 +126,15 @@ func (v *overview) judge(endpoints []api.Endpoint) {
 			wrong("replica %s has other settings: %s", r.ID, strings.Join(r.Differs, ", "))
 		}
 	}
+	known := 0
+	for i := range v.Replicas {
+		if v.Replicas[i].OtherLedger == nil {
+			known++
+		}
+	}
+	if counted := v.Pool.Ledger.Members; counted > known {
+		wrong("the ledger counts %d replicas and this one knows %d, which is all that is shown here: each needs --join with the addresses of others", counted, known)
+	}
 }
 
 // judgeTenants finds those that wait for a limit of their own, or get much less than their

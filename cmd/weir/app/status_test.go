@@ -32,6 +32,21 @@ func TestSilentIsTrouble(t *testing.T) {
 	}
 }
 
+// TestUnknownReplicasAreTrouble wants a part of a fleet that does not know the rest of it to
+// say so.
+func TestUnknownReplicasAreTrouble(t *testing.T) {
+	for counted, want := range map[int]int{2: 0, 3: 1} {
+		v := overview{Pool: &api.Pool{Endpoints: 1, Ledger: api.Ledger{State: "connected", Members: counted}}, Replicas: []api.Replica{
+			{ID: "a", Answered: true}, {ID: "b", Answered: true}, {ID: "c", Answered: true, OtherLedger: &api.OtherLedger{Pool: "other"}},
+		}}
+		v.judge(nil)
+		said := slices.IndexFunc(v.Trouble, func(s string) bool { return strings.Contains(s, "the ledger counts 3 replicas and this one knows 2") }) >= 0
+		if said != (want == 1) {
+			t.Errorf("of %d replicas in the ledger: %q", counted, v.Trouble)
+		}
+	}
+}
+
 // TestShadowIsSeen wants whoever looks at a fleet to see that nothing is held.
 func TestShadowIsSeen(t *testing.T) {
 	for _, on := range []bool{true, false} {
