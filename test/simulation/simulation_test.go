@@ -123,7 +123,7 @@ func seedsOf(t *testing.T, first, seeds, few uint64) (from, count uint64) {
 
 // TestSeeds runs many seeds; WEIR_SEEDS says how many, WEIR_SEED runs one.
 func TestSeeds(t *testing.T) {
-	first, seeds := seedsOf(t, 0, 1000, 30)
+	first, seeds := seedsOf(t, 0, 400, 30)
 	var wg sync.WaitGroup
 	next := make(chan uint64)
 	for range 2 {
@@ -210,6 +210,7 @@ func stopped(seed uint64) Config {
 	cfg := draw(seed)
 	cfg.Replicas = 2 + rng.IntN(3)
 	cfg.Limit = int64(cfg.Replicas + rng.IntN(5))
+	cfg.Bounded = cfg.Bounded && cfg.Limit >= 3
 	cfg.Service = time.Second << rng.IntN(4)
 	cfg.Length = 20*time.Second + 4*cfg.Service
 	cfg.Cancel, cfg.Drift = 0, false
