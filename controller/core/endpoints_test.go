@@ -83,6 +83,44 @@ func TestMovesByPermits(t *testing.T) {
 	}
 }
 
+// TestEndsReturnPermits has many requests come and go: their ends are no permits beyond those
+// that the ledger gave, and what is free stays free for whoever asks.
+func TestEndsReturnPermits(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 16})
+	c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
+	most, seq := int64(0), uint64(0)
+	exchange := func() {
+		for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
+			for _, l := range ready.Turn.Loads {
+				most = max(most, l.Permits)
+			}
+			reply, err := ledger.Turn(context.Background(), ready.Turn)
+			c.TurnDone(now, reply, err)
+		}
+	}
+	for range 100 {
+		for range 6 {
+			seq++
+			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
+		}
+		exchange()
+		if c.InFlight() != 6 {
+			t.Fatalf("%d of 6 requests in flight at a pool that takes 16", c.InFlight())
+		}
+		now = now.Add(20 * time.Millisecond)
+		c.Tick(now)
+		for i := range uint64(6) {
+			c.Release(now, seq-i, core.Usage{})
+		}
+		exchange()
+	}
+	if most != 4 {
+		t.Errorf("%d permits are kept at an endpoint that takes 8, want 4", most)
+	}
+}
+
 // TestOutageSharesEndpoints takes the ledger from three replicas: together they have no more
 // at an endpoint than it takes, and all of it.
 func TestOutageSharesEndpoints(t *testing.T) {

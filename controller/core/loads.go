@@ -28,6 +28,7 @@ type loads struct {
 	listed   map[string]int64 // the pool's endpoints by what they take, 0 for no limit, if they are counted
 	bounded  bool             // they have limits
 	counted  map[string]int64 // the least that the ledger counts for this replica at each
+	share    map[string]int64 // how many permits may be kept at each: what the ledger last gave
 	nearby   map[string]int64 // requests of the others at each, as last learnt
 	here     map[string]load  // this replica's requests at each
 	changed  map[string]bool  // since they were stated
@@ -44,7 +45,7 @@ type load struct{ requests, tokens int64 }
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
-		listed: map[string]int64{}, counted: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, answered: map[string]load{},
+		listed: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, answered: map[string]load{},
 		changed: map[string]bool{}, carried: map[string]bool{},
 	}
 }
@@ -227,12 +228,13 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 		case here.requests == 0 && !listed:
 			st.InFlight = store.Gone
 			delete(l.counted, endpoint)
+			delete(l.share, endpoint)
 		case l.bounded && !listed:
 			st.Capacity, l.counted[endpoint] = store.Closed, here.requests
 		case l.bounded:
 			st.Capacity, st.Wanted = capacity, want
 			if l.spends(now) {
-				st.Permits = min(l.permits(endpoint), want)
+				st.Permits = min(l.permits(endpoint), want, l.share[endpoint])
 			}
 			l.counted[endpoint] = here.requests + st.Permits
 		default:
@@ -247,6 +249,7 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 func (l *loads) returnPermits(now time.Time, s *store.Statement) {
 	if s.Register {
 		clear(l.counted)
+		clear(l.share)
 	}
 	if len(l.counted) == 0 || l.spends(now) {
 		return
@@ -304,6 +307,7 @@ func (l *loads) given(s *store.Statement, r *store.Reply) {
 		kept[s.Loads[i].Endpoint] = s.Loads[i].Permits
 	}
 	for _, p := range r.Permits {
+		l.share[p.Endpoint] = p.Permits
 		l.counted[p.Endpoint] += p.Permits - kept[p.Endpoint]
 	}
 }
