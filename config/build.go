@@ -180,7 +180,9 @@ func (b *builder) called(other, path string) string {
 }
 
 func (b *builder) wrong(path, format string, args ...any) {
-	b.failAt(b.at(path), path, format, args...)
+	if at := b.at(path); !at.unread {
+		b.failAt(at, path, format, args...)
+	}
 }
 
 func (b *builder) warn(path, format string, args ...any) {
@@ -346,6 +348,7 @@ func (b *builder) bands() {
 		if !b.given(path + ".priority") {
 			b.wrong(path, "priority is missing; give the band's number")
 		}
+		b.priority(path+".priority", p.Priority)
 		if _, twice := own[p.Priority]; twice {
 			b.wrong(path+".priority", "the band of this priority is listed above")
 		}

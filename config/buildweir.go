@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store/redis"
 )
 
@@ -153,8 +154,7 @@ func (b *builder) flows() {
 		path := indexed("weir.objectives", i)
 		if o.Name == "" {
 			b.wrong(path+".name", "is missing; give what the objective header says")
-		}
-		if objectives[o.Name] {
+		} else if objectives[o.Name] {
 			b.wrong(path+".name", "is listed above")
 		}
 		objectives[o.Name] = true
@@ -205,12 +205,8 @@ func (b *builder) flows() {
 	}
 }
 
-// maxPriority bounds priorities, so that they mean the same in every replica and
-// in the ledger.
-const maxPriority = 1 << 31
-
 func (b *builder) priority(path string, p int) {
-	if p < -maxPriority || p > maxPriority {
-		b.wrong(path, "must be from %d to %d", -maxPriority, maxPriority)
+	if p < policies.MinPriority || p > policies.MaxPriority {
+		b.wrong(path, "must be a 32-bit number: from %d to %d", policies.MinPriority, policies.MaxPriority)
 	}
 }

@@ -188,8 +188,10 @@ func (d *decoder) placeOf(n *yaml.Node) place {
 // restrict reports a value that is none of those that a field may have.
 func (d *decoder) restrict(field reflect.StructField, path string) {
 	at, given := d.places[path]
-	if values := oneOf(field); given && values != nil && !slices.Contains(values, at.value) {
+	if values := oneOf(field); given && values != nil && !at.unread && !slices.Contains(values, at.value) {
 		d.failAt(at, path, "must be %s%s", alternatives(values), didYouMean(at.value, values))
+		at.unread = true
+		d.places[path] = at
 	}
 }
 
@@ -221,6 +223,15 @@ func alternatives(values []string) string {
 	return strings.Join(values[:last], ", ") + " or " + values[last]
 }
 
+// unread reports a word that is not what is needed there. It is told once: a value that could
+// not be read is not out of range as well.
+func (d *decoder) unread(n *yaml.Node, path, format string, args ...any) {
+	at := d.placeOf(n)
+	d.failAt(at, path, format, args...)
+	at.unread = true
+	d.places[path] = at
+}
+
 // word reads a scalar.
 func (d *decoder) word(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.ScalarNode {
@@ -229,7 +240,7 @@ func (d *decoder) word(n *yaml.Node, path string, into reflect.Value) {
 	}
 	if s, ok := into.Addr().Interface().(scalar); ok {
 		if err := s.parse(n.Value); err != nil {
-			d.failAt(d.placeOf(n), path, "%v", err)
+			d.unread(n, path, "%v", err)
 		}
 		return
 	}
@@ -239,19 +250,19 @@ func (d *decoder) word(n *yaml.Node, path string, into reflect.Value) {
 	case reflect.Bool:
 		b, err := strconv.ParseBool(n.Value)
 		if err != nil {
-			d.failAt(d.placeOf(n), path, "must be true or false")
+			d.unread(n, path, "must be true or false")
 		}
 		into.SetBool(b)
 	case reflect.Int, reflect.Int64:
 		i, err := strconv.ParseInt(n.Value, 10, 64)
 		if err != nil {
-			d.failAt(d.placeOf(n), path, wholeNumber)
+			d.unread(n, path, wholeNumber)
 		}
 		into.SetInt(i)
 	case reflect.Float64:
 		x, err := strconv.ParseFloat(n.Value, 64)
 		if err != nil {
-			d.failAt(d.placeOf(n), path, "must be a number")
+			d.unread(n, path, "must be a number")
 		}
 		into.SetFloat(x)
 	default:

@@ -118,8 +118,12 @@ func (b *builder) grouped(path, id, group string) {
 	switch {
 	case group != "" && fs.groups[group] == nil:
 		b.wrong(path, "%q is no group; list it under weir.groups", group)
-	case group == "" && b.file.Weir.StrictGroups && !strings.Contains(id, "*") && fs.groupOf(id) == "" && len(fs.groups) > 0:
-		b.wrong(strings.TrimSuffix(path, ".group"), "the flow %q is in no group, and weir.strictGroups wants one; name its group", id)
+	case group == "" && b.file.Weir.StrictGroups && fs.groupOf(id) == "" && len(fs.groups) > 0:
+		what := "the flow %q is"
+		if strings.Contains(id, "*") {
+			what = "flows like %q are"
+		}
+		b.wrong(strings.TrimSuffix(path, ".group"), what+" in no group, and weir.strictGroups wants one; name its group", id)
 	}
 }
 

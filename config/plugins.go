@@ -33,7 +33,7 @@ func (b *builder) unresolved(path, ref, kind string, names []string, err error) 
 	case errors.Is(err, policies.ErrUnknownPlugin):
 		b.wrong(path, "no such %s%s", kind, meant(ref, names))
 	case errors.Is(err, policies.ErrWrongKind):
-		b.wrong(path, "is not a %s; there are: %s", kind, strings.Join(names, ", "))
+		b.wrong(path, "is no %s; there are: %s", kind, strings.Join(names, ", "))
 	default:
 		b.wrong(path, "%v", err)
 	}

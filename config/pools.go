@@ -26,7 +26,7 @@ type Pool struct {
 	Flows              []Flow       `yaml:"flows,omitempty" at:"weir.flows" doc:"Settings of flows, instead of weir.flows"`
 	Bands              []BandShare  `yaml:"bands,omitempty" at:"weir.bands" doc:"What priorities are guaranteed of this pool, instead of weir.bands"`
 	Groups             []Group      `yaml:"groups,omitempty" at:"weir.groups" doc:"Groups of flows, instead of weir.groups"`
-	StrictGroups       bool         `yaml:"strictGroups,omitempty" at:"weir.strictGroups" doc:"Have every flow in flows and every API key be of a group"`
+	StrictGroups       bool         `yaml:"strictGroups,omitempty" at:"weir.strictGroups" doc:"Have every flow and pattern in flows, and every API key, be of a group"`
 	MaxFlows           int          `yaml:"maxFlows,omitempty" at:"weir.maxFlows" doc:"Flows of a priority that are told apart, instead of weir.maxFlows"`
 	Newcomers          *Newcomers   `yaml:"newcomers,omitempty" at:"weir.newcomers" doc:"What differs from weir.newcomers"`
 }

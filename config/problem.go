@@ -96,6 +96,8 @@ type place struct {
 	line  int    // or on this line of the file
 	value string // as it was written, if it is one word
 	own   bool   // in a pool's part of the file
+
+	unread bool // it could not be read, which has been told
 }
 
 // shown is the value for a message: quoted, and cut if it is long.

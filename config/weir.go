@@ -28,7 +28,7 @@ type Weir struct {
 	Flows             []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
 	Bands             []BandShare `yaml:"bands,omitempty" doc:"What priorities are guaranteed of the pool"`
 	Groups            []Group     `yaml:"groups,omitempty" doc:"Groups of flows, which share a priority by their weights; a flow is in the one whose name its id begins with, before a slash, or that its setting names"`
-	StrictGroups      bool        `yaml:"strictGroups,omitempty" doc:"Have every flow in weir.flows and every API key be of a group"`
+	StrictGroups      bool        `yaml:"strictGroups,omitempty" doc:"Have every flow and pattern in weir.flows, and every API key, be of a group"`
 	MaxFlows          int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
 	CachedTokenWeight *float64    `yaml:"cachedTokenWeight,omitempty" doc:"What a prompt token costs that the server had in a cache, as a part of one that it had not; 0.1 by default"`
 	Identity          Identity    `yaml:"identity,omitempty" doc:"How a request's flow is known"`

@@ -2,7 +2,15 @@ package policies
 
 import (
 	"cmp"
+	"math"
 	"strconv"
+)
+
+// Priorities go from MinPriority to MaxPriority, the range of a 32-bit number, so that they
+// mean the same in every replica, in the ledger and in Kubernetes.
+const (
+	MinPriority = math.MinInt32
+	MaxPriority = math.MaxInt32
 )
 
 // FlowKey names a flow: the traffic of one tenant at one priority.

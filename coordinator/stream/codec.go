@@ -75,7 +75,7 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 		case t.GetArrival() > maxTime || t.GetDeadline() > maxTime:
 			return m, fmt.Errorf("%w: a ticket from %v to %v, beyond the year 2255",
 				ErrMalformed, fromNanos(t.GetArrival()), fromNanos(t.GetDeadline()))
-		case int64(priority) != t.GetPriority() || priority > maxPriority || priority < -maxPriority:
+		case int64(priority) != t.GetPriority() || priority > policies.MaxPriority || priority < policies.MinPriority:
 			return m, fmt.Errorf("%w: priority %d", ErrMalformed, t.GetPriority())
 		}
 		m.Queued = append(m.Queued, shard.Ticket{
@@ -90,12 +90,11 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 	return m, nil
 }
 
-// Bounds within which numbers mean the same everywhere, and can be added up: priorities;
-// whatever is counted; and times, in nanoseconds, which the ledger counts in microseconds.
+// Bounds within which numbers mean the same everywhere, and can be added up: whatever is
+// counted; and times, in nanoseconds, which the ledger counts in microseconds.
 const (
-	maxPriority = 1 << 31
-	maxNumber   = 1 << 53
-	maxTime     = maxNumber * 1000
+	maxNumber = 1 << 53
+	maxTime   = maxNumber * 1000
 )
 
 func within(n int64) bool { return n >= 0 && n <= maxNumber }

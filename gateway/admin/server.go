@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
 	"net/url"
 	"slices"
@@ -297,12 +298,12 @@ func (q *query) set(name, value string) error {
 		q.sort, err = value, oneOf(slices.Concat(flowOrders(), descending(flowOrders()))...)
 	case "priority":
 		var n int
-		n, err = number(-1<<31, 1<<31)
+		n, err = number(policies.MinPriority, policies.MaxPriority)
 		q.priority = &n
 	case "limit":
 		q.limit, err = number(1, maxPage)
 	case "offset":
-		q.offset, err = number(0, 1<<31)
+		q.offset, err = number(0, math.MaxInt32)
 	}
 	return err
 }

@@ -56,7 +56,7 @@ func TestBadFlags(t *testing.T) {
 		{append(good, "--max-concurrency", "many"), `--max-concurrency "many": must be a whole number`},
 		{append(good, "--fairness", "round-robin"), `--fairness "round-robin": no such fairness policy; did you mean "round-robin-fairness-policy"?`},
 		{append(good, "--fairness", "nobody"), `--fairness "nobody": no such fairness policy; there are: global-strict-fairness-policy, `},
-		{append(good, "--fairness", "fcfs-ordering-policy"), `--fairness "fcfs-ordering-policy": is not a fairness policy; there are: global-`},
+		{append(good, "--fairness", "fcfs-ordering-policy"), `--fairness "fcfs-ordering-policy": is no fairness policy; there are: global-`},
 		{append(good, "--request-ttl", "-1s"), `--request-ttl "-1s": must not be negative`},
 		{append(good, "--request-ttl", "60"), `--request-ttl "60": must be a time with its unit, such as 60s`},
 		{append(good, "--max-body", "0"), `--max-body "0": must be from 1 to 1Gi`},

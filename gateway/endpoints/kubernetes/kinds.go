@@ -11,6 +11,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/weirflow/weir/policies"
 )
 
 // The kinds that are looked at, as the API server names them.
@@ -138,10 +140,6 @@ type objective struct {
 	priority int
 }
 
-// maxPriority bounds priorities, so that they mean the same in every replica and in
-// the ledger.
-const maxPriority = 1 << 31
-
 func readObjective(u *unstructured.Unstructured) (objective, error) {
 	var o struct {
 		Spec struct {
@@ -154,7 +152,7 @@ func readObjective(u *unstructured.Unstructured) (objective, error) {
 	if err := readFields(u, &o); err != nil {
 		return objective{}, err
 	}
-	return objective{pool: o.Spec.PoolRef.Name, priority: int(max(min(o.Spec.Priority, maxPriority), -maxPriority))}, nil
+	return objective{pool: o.Spec.PoolRef.Name, priority: int(max(min(o.Spec.Priority, policies.MaxPriority), policies.MinPriority))}, nil
 }
 
 // readFields reads those fields of an object that o has. A field of another type than

@@ -167,9 +167,9 @@ func TestObjectives(t *testing.T) {
 	api.put(llmdPath, "batch", `{"spec":{"priority":-1}}`)
 	api.put(llmdPath, "urgent", `{"spec":{"priority":11}}`)
 	api.put(llmdPath, "usual", `{}`)
-	f.until(f.objectives, "objectives: the newer group's where both have one", "batch=-1 highest=2147483648 urgent=11 usual=0")
+	f.until(f.objectives, "objectives: the newer group's where both have one", "batch=-1 highest=2147483647 urgent=11 usual=0")
 	api.remove(llmdPath, "urgent")
-	f.until(f.objectives, "the newer is gone", "batch=-1 highest=2147483648 urgent=10 usual=0")
+	f.until(f.objectives, "the newer is gone", "batch=-1 highest=2147483647 urgent=10 usual=0")
 }
 
 // TestUnreadableObjects are named in the log, and are never read as something else.
