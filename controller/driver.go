@@ -214,6 +214,7 @@ func (d *driver) noteTurn(err error) {
 	if state == d.state {
 		return
 	}
+	before := d.state
 	d.state = state
 	log := d.options.logger.With(zap.String("replica", d.options.replica), zap.String("ledger", string(state)))
 	switch {
@@ -224,6 +225,8 @@ func (d *driver) noteTurn(err error) {
 		log.Warn("ledger out of reach, going on within this replica's share of the limit", zap.Error(err))
 	case state == core.Slow:
 		log.Warn("the ledger is slow: turns take long on average, and requests wait for them")
+	case state == core.Connected && before == core.Slow:
+		log.Info("the ledger is quick again")
 	case state == core.Connected:
 		log.Info("connected to the ledger")
 	default:

@@ -21,9 +21,6 @@ import (
 	"github.com/weirflow/weir/gateway/overrides"
 )
 
-// errConflict says that something cannot be done as things are.
-var errConflict = errors.New("this cannot be done")
-
 // maxAct bounds the body of a request that changes something, in bytes.
 const maxAct = 16 << 10
 
@@ -77,11 +74,11 @@ func (s *Server) override(ctx context.Context, a *action) (any, error) {
 	d := json.NewDecoder(bytes.NewReader(a.body))
 	d.DisallowUnknownFields()
 	if err := d.Decode(&set); err != nil {
-		return nil, fmt.Errorf("%w: %w", errQuery, err)
+		return nil, saying(errQuery, "what is to be set cannot be read: %v", err)
 	}
 	holds, err := time.ParseDuration(set.For)
 	if err != nil {
-		return nil, fmt.Errorf("%w: for %q: it must be a time such as 90s, 10m or 1h30m", errQuery, set.For)
+		return nil, saying(errQuery, "for %q: it must be a time such as 90s, 10m or 1h30m", set.For)
 	}
 	of, err := s.subject(set.Flow, set.Endpoint)
 	if err != nil {
@@ -106,7 +103,7 @@ func (s *Server) takeBack(ctx context.Context, a *action) (any, error) {
 	}
 	switch err := s.cfg.Overrides.Clear(ctx, of); {
 	case errors.Is(err, overrides.ErrNothingSet):
-		return nil, fmt.Errorf("%w of %q: %w", err, of.Flow+of.Endpoint, errNotFound)
+		return nil, saying(errNotFound, "nothing is set of %q", of.Flow+of.Endpoint)
 	case err != nil:
 		return nil, err
 	}
@@ -117,7 +114,7 @@ func (s *Server) takeBack(ctx context.Context, a *action) (any, error) {
 // subject finds what is named: a flow by its id, or an endpoint by its name, address or URL.
 func (s *Server) subject(flow, endpoint string) (overrides.Subject, error) {
 	if (flow == "") == (endpoint == "") {
-		return overrides.Subject{}, fmt.Errorf("%w: name one flow or one endpoint", errQuery)
+		return overrides.Subject{}, saying(errQuery, "name one flow or one endpoint")
 	}
 	if endpoint == "" {
 		return overrides.Subject{Flow: flow}, nil
@@ -129,7 +126,7 @@ func (s *Server) subject(flow, endpoint string) (overrides.Subject, error) {
 		}
 		names = append(names, e.Name())
 	}
-	return overrides.Subject{}, fmt.Errorf("endpoint %q: %w; there are: %s", endpoint, errNotFound, strings.Join(names[:min(len(names), 20)], ", "))
+	return overrides.Subject{}, saying(errNotFound, "no endpoint is %q; there are: %s", endpoint, strings.Join(names[:min(len(names), 20)], ", "))
 }
 
 // acted logs what was changed, and by whom as far as is known.
@@ -258,11 +255,11 @@ func (s *Server) evict(ctx context.Context, a *action) (any, error) {
 	case len(answer.Requests) > 0:
 		return answer, nil
 	case played > 0:
-		return nil, fmt.Errorf("%w: flow control is only played (weir.shadow), and request %q went at once; nothing here can end it", errConflict, a.id)
+		return nil, saying(errConflict, "flow control is only played (weir.shadow), and request %q went at once; nothing here can end it", a.id)
 	case left > 0:
-		return nil, fmt.Errorf("%w: request %q is in flight, and its priority is not below 0", errConflict, a.id)
+		return nil, saying(errConflict, "request %q is in flight, and its priority is not below 0", a.id)
 	case len(fleet.Missing) > 0:
 		return nil, fmt.Errorf("request %q: %w", a.id, errIncomplete)
 	}
-	return nil, fmt.Errorf("no replica has a request %q: it was answered, or never came: %w", a.id, errNotFound)
+	return nil, saying(errNotFound, "no replica has a request %q: it was answered, or never came", a.id)
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -47,7 +48,7 @@ func TestClient(t *testing.T) {
 	if r, err := c.Requests(ctx, api.Query{Offset: 1}); err != nil || len(r.Requests) != 0 || r.Total != 1 || r.Offset != 1 {
 		t.Errorf("the second request: %+v, %v", r, err)
 	}
-	if _, err := c.Request(ctx, "other"); !errors.Is(err, api.ErrNotFound) {
+	if _, err := c.Request(ctx, "other"); !errors.Is(err, api.ErrNotFound) || err.Error() != `no replica has a request "other": it was answered, or never came` {
 		t.Errorf("an unknown request: %v", err)
 	}
 	if e, err := c.Endpoints(ctx, api.Query{Replica: true}); err != nil || len(e.Endpoints) != 1 {
@@ -78,5 +79,45 @@ func TestClient(t *testing.T) {
 	c.Token = "guess"
 	if _, err := c.Pool(ctx, api.Query{}); !errors.Is(err, api.ErrToken) {
 		t.Errorf("a wrong token: %v", err)
+	}
+}
+
+// TestClientTellsFailuresApart wants what a replica cannot answer now to be no refusal, and what
+// is no replica to be called so.
+func TestClientTellsFailuresApart(t *testing.T) {
+	for _, c := range []struct {
+		status int
+		body   string
+		want   error
+		says   string
+	}{
+		{http.StatusServiceUnavailable, `{"error": "ask again"}`, api.ErrUnavailable, "the replica cannot answer: ask again"},
+		{http.StatusGatewayTimeout, `{"error": "not in time"}`, api.ErrUnavailable, "the replica cannot answer: not in time"},
+		{http.StatusConflict, `{"error": "not now"}`, api.ErrRefused, "the replica refuses with status 409: not now"},
+		{http.StatusNotFound, `{"error": "there is no pool"}`, api.ErrNotFound, "there is no pool"},
+		{http.StatusNotFound, "404 page not found", nil, "does not answer as a replica's admin address: status 404"},
+		{http.StatusBadGateway, "<html>", nil, "does not answer as a replica's admin address: status 502"},
+	} {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(c.status)
+			_, _ = w.Write([]byte(c.body))
+		}))
+		_, err := (&api.Client{Address: server.URL, HTTP: server.Client()}).Pool(t.Context(), api.Query{})
+		server.Client().CloseIdleConnections()
+		server.Close()
+		if err == nil || !strings.HasSuffix(err.Error(), c.says) || c.want != nil && !errors.Is(err, c.want) || c.want == nil && (errors.Is(err, api.ErrNotFound) || errors.Is(err, api.ErrRefused)) {
+			t.Errorf("status %d, %s: %v", c.status, c.body, err)
+		}
+	}
+}
+
+// TestLateAnswers wants a replica that does not find its own part in time to say so by a status
+// of its own.
+func TestLateAnswers(t *testing.T) {
+	m := newFleet(t, 1, 1).replicas["a"]
+	m.cfg.Patience = time.Nanosecond
+	var late api.Error
+	if m.get(t, "/v1/pool", http.StatusGatewayTimeout, &late); !strings.Contains(late.Message, "did not come in time") {
+		t.Errorf("%q", late.Message)
 	}
 }

@@ -87,7 +87,7 @@ func (d *Directory) of(name string) (*Server, error) {
 	names := strings.Join(slices.Sorted(maps.Keys(d.servers)), ", ")
 	switch {
 	case name != "":
-		return nil, fmt.Errorf("%w: there is no pool %q; there are: %s", errNotFound, name, names)
+		return nil, saying(errNotFound, "there is no pool %q; there are: %s", name, names)
 	case len(d.servers) == 1:
 		for _, s := range d.servers {
 			return s, nil

@@ -101,7 +101,7 @@ func ticketNamed(name string) (policies.TicketID, error) {
 // requests lists requests, the longest waiting first, and then those in flight.
 func (s *Server) requests(ctx context.Context, q *query) (*api.Requests, error) {
 	if q.state == "at_limit" {
-		return nil, fmt.Errorf("%w: state=at_limit is one of flows; of requests there are waiting and in_flight", errQuery)
+		return nil, saying(errQuery, "state=at_limit is one of flows; of requests there are waiting and in_flight")
 	}
 	parts, fleet, err := gather[requestsPart](ctx, s, q.replica, question{Ask: askRequests, Flow: q.flow, Priority: q.priority, State: q.state})
 	if err != nil {
@@ -142,5 +142,5 @@ func (s *Server) request(ctx context.Context, q *query) (*api.RequestDetail, err
 	if len(fleet.Missing) > 0 {
 		return nil, fmt.Errorf("request %q: %w", q.id, errIncomplete)
 	}
-	return nil, fmt.Errorf("no replica has a request %q: it was answered, or never came: %w", q.id, errNotFound)
+	return nil, saying(errNotFound, "no replica has a request %q: it was answered, or never came", q.id)
 }

@@ -328,11 +328,30 @@ func page[T any](q *query, all []T) ([]T, api.Page) {
 	return append([]T{}, all[from:to]...), p
 }
 
-// errNotFound says that there is nothing of the name that was asked for.
-var errNotFound = errors.New("not found")
+// The kinds of errors that have a status of their own. They are told in the words of what
+// happened; see saying.
+var (
+	// errNotFound says that there is nothing of the name that was asked for.
+	errNotFound = errors.New("not found")
+	// errQuery says that what was asked for does not go together.
+	errQuery = errors.New("a query that has no answer")
+	// errConflict says that something cannot be done as things are.
+	errConflict = errors.New("this cannot be done")
+)
 
-// errQuery says that what was asked for does not go together.
-var errQuery = errors.New("a query that has no answer")
+// said is an error of a kind, in words that need none of the kind's.
+type said struct {
+	kind error
+	text string
+}
+
+func (e *said) Error() string { return e.text }
+func (e *said) Unwrap() error { return e.kind }
+
+// saying returns an error of a kind in words of its own.
+func saying(kind error, format string, args ...any) error {
+	return &said{kind, fmt.Sprintf(format, args...)}
+}
 
 // answering answers a request with what the function returns for it.
 func answering[T any](of func(context.Context, *query) (T, error)) func(http.ResponseWriter, *http.Request, []string) {
@@ -356,6 +375,8 @@ func respond(w http.ResponseWriter, v any, err error) {
 		fail(w, http.StatusBadRequest, err)
 	case errors.Is(err, errConflict), errors.Is(err, store.ErrOverrides):
 		fail(w, http.StatusConflict, err)
+	case errors.Is(err, context.DeadlineExceeded):
+		fail(w, http.StatusGatewayTimeout, fmt.Errorf("the answer did not come in time: %w", err))
 	case err != nil:
 		fail(w, http.StatusServiceUnavailable, err)
 	default:

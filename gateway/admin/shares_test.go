@@ -1,11 +1,15 @@
 package admin
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/store"
@@ -79,19 +83,56 @@ func TestGuaranteesNobodyAskedFor(t *testing.T) {
 func TestWhySaysHowTheGuaranteeStands(t *testing.T) {
 	states := []partOf[statePart]{{part: statePart{Bands: []bandPart{
 		{Priority: 1, Share: store.Guarantee{Slots: 2.5, Owed: 1}},
-		{Priority: 2, Share: store.Guarantee{Slots: 2, Owed: -1}},
+		{Priority: 2, Share: store.Guarantee{Slots: 2.5, Owed: -1}},
 		{Priority: 3, Share: store.Guarantee{Slots: 1}},
+		{Priority: 5, Share: store.Guarantee{Slots: 1, Owed: 3}},
 	}}}}
-	pool := &api.Pool{Bands: []api.Band{{Priority: 1, InFlight: 1}, {Priority: 2, InFlight: 1}, {Priority: 3, InFlight: 4}, {Priority: 4, InFlight: 1}}}
+	pool := &api.Pool{Bands: []api.Band{{Priority: 1, InFlight: 1}, {Priority: 2, InFlight: 2}, {Priority: 3, InFlight: 4}, {Priority: 4, InFlight: 1}, {Priority: 5, InFlight: 1}}}
 	for priority, want := range map[int]string{
-		1: "; its priority has 1 of the 2.5 slots that it is guaranteed, and gets the next that ends",
-		2: "; its priority has 1 of the 2 slots that it is guaranteed, after it had more",
+		1: "; its priority has 1 of the 2.5 slots that it is guaranteed, and is due the next that ends",
+		2: "; its priority has 2 of the 2.5 slots that it is guaranteed, after it had more",
 		3: "; its priority has 4 slots, and is guaranteed 1",
 		4: "",
+		5: "; its priority has 1 in flight, is guaranteed 1 slots, had less before and is due the next that ends",
 	} {
-		e := &explaining{request: &api.Request{Priority: priority}, pool: pool, states: states}
+		e := &explaining{request: &api.Request{Priority: priority}, pool: pool, accounts: accounts(states)}
 		if got := e.guaranteeWords(); got != want {
 			t.Errorf("priority %d: %q, want %q", priority, got, want)
 		}
+	}
+}
+
+// TestWhyOfTheGuaranteed asks why requests wait in a pool that higher priorities fill, where a
+// low one is guaranteed a slot: that is due to it, and the answers must agree on it.
+func TestWhyOfTheGuaranteed(t *testing.T) {
+	f := newFleet(t, 1, 2, controller.WithGuarantees(func(priority int) float64 { return map[int]float64{-1: 0.5}[priority] }))
+	m := f.replicas["a"]
+	holds := func(inFlight, queued int64) {
+		t.Helper()
+		eventually(t, fmt.Sprint(inFlight, " in flight, ", queued, " waiting"), func() bool {
+			var p api.Pool
+			m.get(t, "/v1/pool", 200, &p)
+			return p.InFlight == inFlight && p.Queued == queued
+		})
+	}
+	for i := range 2 {
+		f.begin("a", "high", "", 5)
+		holds(int64(i+1), 0)
+	}
+	f.begin("a", "high", "high", 5)
+	holds(2, 1)
+	f.begin("a", "low", "low", -1)
+	holds(2, 2)
+	var low, high api.RequestDetail
+	eventually(t, "the ledger says what is due", func() bool {
+		m.get(t, "/v1/requests/low", 200, &low)
+		return strings.Contains(low.Why.Reason, "is due the next that ends")
+	})
+	if low.Why.HeldBy != api.HeldByPool || strings.Contains(low.Why.Reason, "go first") || len(low.Why.Ahead) != 0 {
+		t.Errorf("of the one that goes next: %+v", low.Why)
+	}
+	m.get(t, "/v1/requests/high", 200, &high)
+	if want := []api.Ahead{{Priority: -1, Requests: 1}}; high.Why.HeldBy != api.HeldByPool || !slices.Equal(high.Why.Ahead, want) {
+		t.Errorf("of the one that goes after it: %+v", high.Why)
 	}
 }

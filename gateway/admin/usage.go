@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,9 +12,6 @@ import (
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/store"
 )
-
-// errNoUsage says that nobody keeps what is used.
-var errNoUsage = errors.New("no ledger keeps what tenants use here")
 
 // reading bounds how long the ledger may take for what was used.
 const reading = 5 * time.Second
@@ -35,7 +31,7 @@ func (s *Server) metered(ctx context.Context) (bool, error) {
 // usage adds up what flows used, by the hours of a time.
 func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 	if s.cfg.Ledger == nil {
-		return nil, errNoUsage
+		return nil, saying(errConflict, "no ledger keeps what tenants use here")
 	}
 	_, fleet, err := gather[bool](ctx, s, false, question{Ask: askMetered, Unique: rand.Text()})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // maxAhead bounds the flows that are listed ahead of a request.
@@ -81,7 +82,7 @@ func (s *Server) why(ctx context.Context, r *api.Request) (*api.Why, error) {
 		return nil, err
 	}
 	e := &explaining{
-		request: r, place: place, pool: mergePool(states, len(fleet.Missing) == 0), own: findFlow(s.mergeFlows(flows), r), states: states,
+		request: r, place: place, pool: mergePool(states, len(fleet.Missing) == 0), own: findFlow(s.mergeFlows(flows), r), states: states, accounts: accounts(states),
 	}
 	e.why = api.Why{PlaceInFlow: place.Ahead + 1, Limit: e.own.Limit, InFlight: e.own.InFlight}
 	e.lineUp(aheads)
@@ -107,10 +108,14 @@ type explaining struct {
 	pool    *api.Pool
 	own     *flow
 	states  []partOf[statePart]
-	why     api.Why
+	// accounts are those of the priorities that are guaranteed something.
+	accounts map[int]store.Guarantee
+	why      api.Why
 }
 
-// lineUp works out what is ahead: in the request's band by flow, and above it by band.
+// lineUp works out what is ahead: in the request's band by flow; and of other bands those
+// above it, and below it what their guarantees have go first. Before one that is due itself
+// there is only its own band.
 func (e *explaining) lineUp(parts []partOf[aheadPart]) {
 	byFlow := map[string]int{e.request.Flow: e.place.Ahead}
 	for i := range parts {
@@ -131,13 +136,17 @@ func (e *explaining) lineUp(parts []partOf[aheadPart]) {
 		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Flow, b.Flow))
 	})
 	ahead = ahead[:min(len(ahead), maxAhead)]
-	above := []api.Ahead{}
+	above, due := []api.Ahead{}, e.due(e.request.Priority) > 0
 	for _, b := range e.pool.Bands {
+		first := b.Queued // before it, of the other priority
+		if b.Priority < e.request.Priority {
+			first = min(first, e.due(b.Priority))
+		}
 		switch {
-		case b.Priority > e.request.Priority && b.Queued > 0:
-			above = append(above, api.Ahead{Priority: b.Priority, Requests: int(b.Queued)})
 		case b.Priority == e.request.Priority:
 			e.why.InBand = int(b.Queued)
+		case first > 0 && !due:
+			above = append(above, api.Ahead{Priority: b.Priority, Requests: int(first)})
 		}
 	}
 	e.why.InBand = max(e.why.InBand, e.why.Place)
@@ -154,7 +163,7 @@ const steady = 5
 func (e *explaining) expect() {
 	rate, place := e.own.Recent.Dispatched, e.why.PlaceInFlow
 	if e.own.counts.Dispatched < steady {
-		rate, place = e.band().Recent.Dispatched, e.why.Place
+		rate, place = e.bandOf(e.request.Priority).Recent.Dispatched, e.why.Place
 	}
 	if rate <= 0 {
 		return
@@ -163,14 +172,14 @@ func (e *explaining) expect() {
 	e.why.ExpectedMS = &wait
 }
 
-// band is the request's.
-func (e *explaining) band() api.Band {
+// bandOf is the band of a priority, or an empty one.
+func (e *explaining) bandOf(priority int) api.Band {
 	for _, b := range e.pool.Bands {
-		if b.Priority == e.request.Priority {
+		if b.Priority == priority {
 			return b
 		}
 	}
-	return api.Band{Priority: e.request.Priority}
+	return api.Band{Priority: priority}
 }
 
 // ownState is the state of the replica that holds the request's connection, by which it
@@ -186,7 +195,7 @@ func (e *explaining) ownState() core.LedgerState {
 
 // hold finds what holds the request, from what holds everything to what holds it alone.
 func (e *explaining) hold() {
-	band, p := e.band(), e.pool
+	band, p := e.bandOf(e.request.Priority), e.pool
 	hold := func(by, format string, args ...any) { e.why.HeldBy, e.why.Reason = by, fmt.Sprintf(format, args...) }
 	higher := 0
 	for _, b := range p.Bands {
@@ -207,7 +216,7 @@ func (e *explaining) hold() {
 		hold(api.HeldByLedger, "%s has no ledger at the moment (%s)", e.request.Ingress, state)
 	case e.place.AtLimit:
 		hold(api.HeldByFlow, "%s is at its own limit%s", strconv.Quote(e.request.Flow), e.limitWords())
-	case higher > 0:
+	case higher > 0 && e.due(e.request.Priority) == 0:
 		hold(api.HeldByPriority, "%d requests of higher priorities wait and go first%s", higher, e.guaranteeWords())
 	case p.Limit != nil && p.InFlight >= *p.Limit:
 		hold(api.HeldByPool, "the pool is full: %d of %d in flight%s", p.InFlight, *p.Limit, e.guaranteeWords())
@@ -218,20 +227,31 @@ func (e *explaining) hold() {
 	}
 }
 
+// due is how many requests of a priority are due to it, by what it is guaranteed.
+func (e *explaining) due(priority int) int64 {
+	account, guaranteed := e.accounts[priority]
+	if !guaranteed {
+		return 0
+	}
+	return account.Room(e.bandOf(priority).InFlight)
+}
+
 // guaranteeWords says how the request's priority stands with what it is guaranteed; nothing
 // where it is not.
 func (e *explaining) guaranteeWords() string {
-	account, guaranteed := accounts(e.states)[e.request.Priority]
-	has := float64(e.band().InFlight)
+	account, guaranteed := e.accounts[e.request.Priority]
+	has := e.bandOf(e.request.Priority).InFlight
 	switch {
 	case !guaranteed:
 		return ""
-	case has < account.Slots && account.Owed >= 0:
-		return fmt.Sprintf("; its priority has %g of the %.4g slots that it is guaranteed, and gets the next that ends", has, account.Slots)
-	case has < account.Slots:
-		return fmt.Sprintf("; its priority has %g of the %.4g slots that it is guaranteed, after it had more", has, account.Slots)
+	case e.due(e.request.Priority) > 0 && float64(has) < account.Slots:
+		return fmt.Sprintf("; its priority has %d of the %.4g slots that it is guaranteed, and is due the next that ends", has, account.Slots)
+	case e.due(e.request.Priority) > 0:
+		return fmt.Sprintf("; its priority has %d in flight, is guaranteed %.4g slots, had less before and is due the next that ends", has, account.Slots)
+	case float64(has) < account.Slots:
+		return fmt.Sprintf("; its priority has %d of the %.4g slots that it is guaranteed, after it had more", has, account.Slots)
 	}
-	return fmt.Sprintf("; its priority has %g slots, and is guaranteed %.4g", has, account.Slots)
+	return fmt.Sprintf("; its priority has %d slots, and is guaranteed %.4g", has, account.Slots)
 }
 
 // limitWords says what the flow's own limit is.

@@ -24,7 +24,7 @@ import (
 const (
 	exitTrouble     = 2 // the fleet has trouble, which was printed
 	exitNotFound    = 3 // there is nothing of that name
-	exitUnreachable = 4 // no replica answers at the admin address
+	exitUnreachable = 4 // no replica answers, or it cannot now
 )
 
 // exitError is an error with the code that the process ends by.
@@ -94,13 +94,16 @@ func (o *operator) client() (*api.Client, error) {
 
 // explained adds to an error of a client what to do about it, and the exit code.
 func explained(c *api.Client, err error) error {
+	var told *exitError
 	switch {
-	case err == nil, errors.Is(err, context.Canceled):
+	case err == nil, errors.Is(err, context.Canceled), errors.As(err, &told):
 		return err
 	case errors.Is(err, api.ErrToken):
 		return fmt.Errorf("%w: give --admin-token-file or %s", err, tokenVariable)
 	case errors.Is(err, api.ErrNotFound):
 		return &exitError{exitNotFound, err}
+	case errors.Is(err, api.ErrUnavailable):
+		return &exitError{exitUnreachable, err}
 	case errors.Is(err, api.ErrRefused):
 		return err
 	}

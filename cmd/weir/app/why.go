@@ -58,7 +58,7 @@ func find(ctx context.Context, c *api.Client, name string) (*api.RequestDetail, 
 		return nil, err
 	}
 	if len(waiting.Requests) == 0 {
-		return nil, fmt.Errorf("%w: no request %q waits or is in flight, and nothing of a flow %q waits", api.ErrNotFound, name, name)
+		return nil, &exitError{exitNotFound, fmt.Errorf("no request %q waits or is in flight, and nothing of a flow %q waits", name, name)}
 	}
 	oldest := &waiting.Requests[0]
 	for i := range waiting.Requests {

@@ -93,9 +93,20 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrToken: the replica asks for a token, or for another one.
 	ErrToken = errors.New("the admin token is missing or wrong")
+	// ErrUnavailable: the replica could not find the answer now, or not in time.
+	ErrUnavailable = errors.New("the replica cannot answer")
 	// ErrRefused: the replica answered with another error, which the text has.
 	ErrRefused = errors.New("the replica refuses")
 )
+
+// notFound is ErrNotFound in the replica's words, which say what is not there.
+type notFound string
+
+// Error implements error.
+func (e notFound) Error() string { return string(e) }
+
+// Is makes it ErrNotFound.
+func (notFound) Is(target error) bool { return target == ErrNotFound }
 
 // Pools asks for /v1/pools.
 func (c *Client) Pools(ctx context.Context) (*Pools, error) {
@@ -253,17 +264,19 @@ func ask[T any](ctx context.Context, c *Client, method, path string, body any) (
 }
 
 func (c *Client) failed(status int, body []byte) error {
+	if status == http.StatusUnauthorized {
+		return fmt.Errorf("%s: %w", c.Address, ErrToken)
+	}
 	var e Error
-	text := strings.TrimSpace(string(body[:min(len(body), 512)]))
-	if json.Unmarshal(body, &e) == nil && e.Message != "" {
-		text = e.Message
+	if json.Unmarshal(body, &e) != nil || e.Message == "" {
+		return fmt.Errorf("%s does not answer as a replica's admin address: status %d", c.Address, status)
 	}
 	switch status {
-	case http.StatusUnauthorized:
-		return fmt.Errorf("%s: %w", c.Address, ErrToken)
 	case http.StatusNotFound:
-		return fmt.Errorf("%w: %s", ErrNotFound, text)
+		return notFound(e.Message)
+	case http.StatusServiceUnavailable, http.StatusGatewayTimeout:
+		return fmt.Errorf("%w: %s", ErrUnavailable, e.Message)
 	default:
-		return fmt.Errorf("%w with status %d: %s", ErrRefused, status, text)
+		return fmt.Errorf("%w with status %d: %s", ErrRefused, status, e.Message)
 	}
 }

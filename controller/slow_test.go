@@ -1,0 +1,55 @@
+package controller
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/memory"
+)
+
+// slowLedger takes a while for each turn.
+type slowLedger struct {
+	store.Ledger
+	took atomic.Int64
+}
+
+func (l *slowLedger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
+	time.Sleep(time.Duration(l.took.Load()))
+	return l.Ledger.Turn(ctx, s)
+}
+
+// TestSlowLedgerIsLogged wants an operator to hear that the ledger is slow, and that it is quick
+// again: the replica was connected all the time.
+func TestSlowLedgerIsLogged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard, logs := observer.New(zap.InfoLevel)
+		l := &slowLedger{Ledger: memory.New(memory.Config{})}
+		c, err := NewController(l, WithLimit(4), WithLogger(zap.New(heard)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for _, took := range []time.Duration{0, 300 * time.Millisecond, 0} {
+			l.took.Store(int64(took))
+			time.Sleep(30 * time.Second)
+		}
+		var said []string
+		for _, e := range logs.All() {
+			if _, of := e.ContextMap()["ledger"]; of {
+				said = append(said, e.Message)
+			}
+		}
+		want := []string{"connected to the ledger", "the ledger is slow: turns take long on average, and requests wait for them", "the ledger is quick again"}
+		if !slices.Equal(said, want) {
+			t.Errorf("logged %q, want %q", said, want)
+		}
+	})
+}
