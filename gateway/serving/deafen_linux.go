@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 )
@@ -12,21 +13,42 @@ import (
 // accepted before it is closed: closing would reset them. Clients that connect meanwhile
 // try again, and are refused then.
 func deafen(l net.Listener) error {
-	tcp, ok := l.(*net.TCPListener)
-	if !ok {
-		return nil
-	}
-	raw, err := tcp.SyscallConn()
+	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K} // lets no byte of a packet pass
+	err := control(l, func(fd int) error {
+		return unix.SetsockoptSockFprog(fd, unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing})
+	})
 	if err != nil {
 		return fmt.Errorf("deafen %s: %w", l.Addr(), err)
 	}
-	nothing := unix.SockFilter{Code: unix.BPF_RET | unix.BPF_K} // lets no byte of a packet pass
-	var refused error
-	err = raw.Control(func(fd uintptr) {
-		refused = unix.SetsockoptSockFprog(int(fd), unix.SOL_SOCKET, unix.SO_ATTACH_FILTER, &unix.SockFprog{Len: 1, Filter: &nothing})
-	})
-	if err := errors.Join(err, refused); err != nil {
-		return fmt.Errorf("deafen %s: %w", l.Addr(), err)
-	}
 	return nil
+}
+
+// arrived reports whether something has arrived that is not taken yet: connections at a
+// listener, or bytes on a connection.
+func arrived(at any) bool {
+	something := false
+	err := control(at, func(fd int) error {
+		look := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor fits
+		n, err := unix.Poll(look, 0)
+		something = n > 0 && look[0].Revents&unix.POLLIN != 0
+		return err //nolint:wrapcheck // only whether it failed counts
+	})
+	return err == nil && something
+}
+
+// control runs f with the descriptor of a listener or a connection.
+func control(at any, f func(fd int) error) error {
+	if secure, ok := at.(interface{ NetConn() net.Conn }); ok { // TLS
+		at = secure.NetConn()
+	}
+	c, ok := at.(syscall.Conn)
+	if !ok {
+		return fmt.Errorf("%T has no descriptor: %w", at, errors.ErrUnsupported)
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err //nolint:wrapcheck // callers say of what
+	}
+	var failed error
+	return errors.Join(raw.Control(func(fd uintptr) { failed = f(int(fd)) }), failed) //nolint:gosec // a descriptor fits
 }

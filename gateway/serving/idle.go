@@ -29,12 +29,13 @@ func (c *idleConns) note(conn net.Conn, state http.ConnState) {
 	}
 }
 
-// close closes those that have been idle for that long, and returns how many are left.
+// close closes those that have been idle for that long, and returns how many are left. A
+// connection on which a request has arrived that the server has not read yet is not idle.
 func (c *idleConns) close(idle time.Duration) (left int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn, since := range c.since {
-		if time.Since(since) >= idle {
+		if time.Since(since) >= idle && !arrived(conn) {
 			_ = conn.Close() // note removes it
 			delete(c.since, conn)
 		}

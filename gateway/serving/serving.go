@@ -99,9 +99,12 @@ func serve(server *http.Server, l net.Listener) error {
 // and idle connections.
 func endConnections(l net.Listener, idle *idleConns, drain time.Duration) {
 	time.Sleep(min(lastAnswers, drain/4))
-	_ = deafen(l)                     // at worst a connection is reset
+	_ = deafen(l)                     // where that is not supported, what comes in the moment of closing is reset
 	time.Sleep(50 * time.Millisecond) // the server accepts those that came before
-	_ = l.Close()                     // clients that come now are refused and try another replica
+	for began := time.Now(); arrived(l) && time.Since(began) < drain/4; {
+		time.Sleep(time.Millisecond)
+	}
+	_ = l.Close() // clients that come now are refused and try another replica
 	for began := time.Now(); idle.close(quiet) > 0 && time.Since(began) < min(2*quiet, drain/4); {
 		time.Sleep(quiet / 20)
 	}
