@@ -38,6 +38,7 @@ type flow struct {
 	pending float64 // the charges of offered
 	unsure  bool    // in band.unsure
 	idle    bool    // its next offer is the first since it was idle
+	moved   bool    // the group is another since the configuration changed, or its policy
 	rank    float64 // of its next offer; the key in group.backlog
 
 	backlogIndex int

@@ -43,6 +43,7 @@ type group struct {
 	lift     float64 // what the ledger is expected to add for the idle time
 	own      float64 // what this replica served in an outage
 	idle     bool    // its next offer is the first since it was idle
+	waited   bool    // it had tickets when the configuration changed, which are still to come
 	tickets  int
 	offers   int
 	pending  float64 // what the offers cost, in units of service
@@ -176,7 +177,7 @@ func (g *group) charge(service float64) {
 func (g *group) comes(waited bool) {
 	for g := range g.outwards() {
 		if g.tickets == 0 {
-			g.idle = !waited
+			g.idle, g.waited = !waited && !g.waited, false
 			if g.idle {
 				g.lift = max(0, g.in.returns(g.known)-g.counter-g.own)
 			}

@@ -29,6 +29,8 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 			to.since = now
 			if same && to.group.Path == f.group.Path {
 				to.counter, to.known, to.own = f.counter, f.known, f.own
+			} else {
+				to.moved = true
 			}
 		}
 		bd.top.each(func(g *group) {
@@ -38,6 +40,7 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 				}
 				if same {
 					g.inherit(before)
+					g.waited = before.tickets > 0
 				}
 			}
 		})

@@ -84,14 +84,15 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 			s.limited[f.key] = f
 		}
 		f.idleNode.Remove()
-		f.idle = bd.account.LiftsIdle && !t.Waited
+		f.idle = bd.account.LiftsIdle && (!t.Waited || f.moved)
 		if f.idle {
 			f.lift = max(0, f.group.returns(f.known)-f.counter-f.own)
 		}
 	}
 	s.items[t.ID] = it
 	of := s.fromIngress(it)
-	f.group.comes(t.Waited)
+	f.group.comes(t.Waited && !f.moved)
+	f.moved = false
 	f.link(it)
 	bd.len++
 	bd.bytes += t.Bytes

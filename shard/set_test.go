@@ -450,6 +450,34 @@ func TestLoweredCapKeepsWhatWaits(t *testing.T) {
 	}
 }
 
+// TestMovedFlowIsNewToItsGroup moves a flow that waits to a group that has been served a lot:
+// it begins where that group stands, and the group goes on where it stood.
+func TestMovedFlowIsNewToItsGroup(t *testing.T) {
+	in := map[string]string{"moved": "old", "other": "new"}
+	cfg := testConfig(100)
+	cfg.Groups = func(id string) []Group { return []Group{{in[id], 1}} }
+	s := New(cfg)
+	flood(s, 0, 1, "moved", 0)
+	flood(s, 1, 1, "other", 0)
+	s.LearnGroup(GroupStanding{Group: Group{Path: "new"}, Counter: 50, Known: true, VirtualTime: 40, Level: 45})
+	s.Refill()
+	s.Changes(func(Offer) {}, func(policies.TicketID) {})
+	s.Answered()
+	in["moved"] = "new"
+	s = s.Rebuilt(cfg, time.Time{})
+	s.Refill()
+	s.Repeat(func(o Offer) {
+		if moved := o.Flow.ID == "moved"; o.Group != "new" || o.Idle != moved || o.IdleGroups != 0 {
+			t.Errorf("offered as %+v; want only the flow that moved to be new there", o)
+		}
+	})
+	for _, f := range s.bands[0].sorted() {
+		if want := map[string]float64{"moved": 45}[f.key.ID]; f.lift != want {
+			t.Errorf("%s is lifted by %g, want %g", f.key.ID, f.lift, want)
+		}
+	}
+}
+
 // TestServedInOutageIsKept changes the configuration in an outage: who was served most in
 // it is still behind.
 func TestServedInOutageIsKept(t *testing.T) {

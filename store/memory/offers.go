@@ -42,6 +42,7 @@ func (l *Ledger) removeOffers(now time.Time, match func(*offer) bool) {
 func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Offers {
 		st := s.Offers[i]
+		b := l.bookOf(r, st.Priority)
 		if o := l.offers[st.Ticket]; o != nil {
 			switch {
 			case o.granted && o.owner == r:
@@ -51,12 +52,11 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 				continue
 			case o.owner != r: // a newer owner's offer replaces the older one's
 				o.owner.post(store.Dropped, o)
-			default:
-				st.Idle, st.IdleGroups = false, 0 // it was lifted when it was first offered, if it needed to be
+			case o.flow.in.book == b && o.Group == st.Group:
+				st.Idle, st.IdleGroups = false, 0 // it was lifted when it was first offered here, if it needed to be
 			}
 			l.remove(o, now)
 		}
-		b := l.bookOf(r, st.Priority)
 		if b == nil {
 			continue // a band it did not state
 		}

@@ -208,3 +208,21 @@ func floatIsChargedToGroups(t *testing.T, l store.Ledger, _ *Clock) {
 		t.Errorf("3 requests of a group of weight 2: %+v, V is %g", g, reply.Bands[0].VirtualTime)
 	}
 }
+
+// flowMovesToAnotherGroup has a flow that waits be in another group from some time on, whose
+// flows have been served a lot.
+func flowMovesToAnotherGroup(t *testing.T, l store.Ledger, _ *Clock) {
+	ts := newTenants(t, l, counting(0, 1), "old=1", "new=1")
+	ts.state(ts.wait("new:a", 100, 1))
+	ts.serve(60)
+	ts.state(ts.wait("old:m", 1, 1, 1))
+	first := ts.tickets
+	ts.state(func(s *store.Statement) {
+		o := ts.offer(first, "m", 0)
+		o.Group, o.Idle = "new", true
+		s.Offers = append(s.Offers, o)
+	}, ts.wait("new:m", 29, 1))
+	if got := ts.serve(20); got["m"] < 9 || got["m"] > 11 {
+		t.Errorf("of two flows of a group, one of which came from another, 20 requests went as %v", got)
+	}
+}

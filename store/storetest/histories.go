@@ -106,6 +106,15 @@ func (h *history) step() {
 	}
 }
 
+// restate draws what is stated otherwise of an offer that stands.
+func (m *member) restate(t *rapid.T, o *store.Offer) {
+	switch rapid.IntRange(0, 9).Draw(t, "restated") {
+	case 0:
+		o.Group = rapid.SampledFrom(append(groups, "")).Draw(t, "other group")
+		o.Idle, o.IdleGroups = rapid.Bool().Draw(t, "idle there"), rapid.IntRange(0, 2).Draw(t, "idle groups there")
+	}
+}
+
 // normal makes replies comparable.
 func normal(r *store.Reply) *store.Reply {
 	c := *r
@@ -157,9 +166,11 @@ func (m *member) draw(h *history) *store.Statement {
 	m.number++
 	s.Number = m.number
 	if m.register || m.full {
-		for _, o := range m.order {
+		for i := range m.order {
+			o := &m.order[i]
 			if m.standing[o.Ticket] {
-				s.Offers = append(s.Offers, o)
+				m.restate(t, o)
+				s.Offers = append(s.Offers, *o)
 			}
 		}
 	}

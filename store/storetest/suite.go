@@ -37,6 +37,7 @@ func Run(t *testing.T, factory Factory) {
 		{"UnreadGrantsOfGroupsGoBack", unreadGrantsOfGroupsGoBack},
 		{"RegisteringRestoresGroups", registeringRestoresGroups},
 		{"FloatIsChargedToGroups", floatIsChargedToGroups},
+		{"FlowMovesToAnotherGroup", flowMovesToAnotherGroup},
 		{"FlowsShareOverOwners", flowsShareOverOwners},
 		{"WeightsCount", weightsCount},
 		{"IdleFlowIsLifted", idleFlowIsLifted},

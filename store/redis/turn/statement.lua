@@ -278,10 +278,10 @@ for i, ticket in ipairs(tickets) do
     if offer.owner ~= my_id then post(me, TAKEN, ticket, offer, counter_of(book_at(offer.book), offer.flow)) end
   else
     if offer then
-      if offer.owner == my_id then
-        st.idle, st.idle_groups = false, 0 -- it stood before: it was lifted then, or had not to be
-      elseif replica(offer.owner) then
-        post(replica(offer.owner), DROPPED, ticket, offer)
+      if offer.owner ~= my_id then
+        if replica(offer.owner) then post(replica(offer.owner), DROPPED, ticket, offer) end
+      elseif offer.book == st.book then
+        st.idle, st.idle_groups = false, 0 -- it stood here before: it was lifted then, or had not to be
       end
       remove(ticket, offer)
     end
