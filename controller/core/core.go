@@ -128,6 +128,9 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		return
 	}
 	r.policy, r.group, r.charge, r.counter = m.Policy, m.Group, m.Charge, m.Counter
+	if r.group != "" {
+		r.service = m.Service
+	}
 	c.loads.arrive(r, m.Endpoint)
 	c.handover.dispatched(now, r, true)
 	d := c.dispatch(now, r)
@@ -158,7 +161,8 @@ func (c *Core) spend(now time.Time, r *request) {
 	r.policy, r.group = b.Policy(), c.cfg.Shard.GroupOf(r.Flow)
 	r.charge, r.counter = c.cfg.Shard.Charge(r.Ticket), c.queues.set.VirtualTime(r.Flow.Priority, r.group)
 	if r.charge > 0 || r.group != "" {
-		c.settlements.served(r, c.service(r))
+		r.service = c.service(r, r.charge)
+		c.settlements.served(r, r.service)
 	}
 	c.float.spend()
 	var endpoint string
@@ -171,13 +175,13 @@ func (c *Core) spend(now time.Time, r *request) {
 	d.ByFloat, d.Endpoint, d.EndpointInFlight = true, endpoint, load
 }
 
-// service is what a request is for the groups that its flow is in, as it is charged: it does
-// not depend on what the flow weighs, and is 1 where the policy charges nothing.
-func (c *Core) service(r *request) float64 {
+// service is what a request is for the groups that its flow is in, where it is charged so
+// much: it does not depend on what the flow weighs, and is 1 where the policy charges nothing.
+func (c *Core) service(r *request, charge float64) float64 {
 	if r.group == "" {
 		return 0
 	}
-	return c.cfg.Shard.Service(r.Flow, r.charge)
+	return c.cfg.Shard.Service(r.Flow, charge)
 }
 
 // dispatch lets a request go.

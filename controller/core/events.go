@@ -138,25 +138,20 @@ func (c *Core) recharge(r *request, usage Usage) {
 // charge settles the difference between what a request was charged and what it costs, and
 // takes tokens of its flow's per minute.
 func (c *Core) charge(r *request, charge, tokens float64) {
-	delta := charge - r.charge
-	if delta == 0 && tokens == 0 {
+	// The flow may weigh something else now than when it was charged: what its groups are
+	// charged goes by what it weighed each time.
+	service := c.service(r, charge)
+	delta, more := charge-r.charge, service-r.service
+	if delta == 0 && more == 0 && tokens == 0 {
 		return
 	}
 	switch {
 	case !r.own:
-		c.settlements.settle(r.account(), delta, c.more(r, delta), r.counter, tokens)
+		c.settlements.settle(r.account(), delta, more, r.counter, tokens)
 	case c.exchange.outage:
-		c.queues.set.ChargedInOutage(r.Flow, delta, c.more(r, delta))
+		c.queues.set.ChargedInOutage(r.Flow, delta, more)
 	}
-	r.charge, r.counter = charge, r.counter+delta
-}
-
-// more is what a charge of so much more is for the groups that the request's flow is in.
-func (c *Core) more(r *request, delta float64) float64 {
-	if r.group == "" || delta == 0 {
-		return 0
-	}
-	return c.cfg.Shard.Service(r.Flow, delta)
+	r.charge, r.service, r.counter = charge, service, r.counter+delta
 }
 
 // The events of the pool and the configuration.

@@ -38,9 +38,10 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		default:
 			r.policy, r.group, r.charge, r.own = b.Policy(), c.cfg.Shard.GroupOf(t.Flow), charge, true
 			r.counter = queued.VirtualTime(t.Flow.Priority, r.group)
-			if service := c.service(r); charge != 0 || service != 0 {
-				queued.ChargedInOutage(t.Flow, charge, service)
-				c.ownCharges.add(now, r, service)
+			r.service = c.service(r, charge)
+			if charge != 0 || r.service != 0 {
+				queued.ChargedInOutage(t.Flow, charge, r.service)
+				c.ownCharges.add(now, r)
 			}
 			c.exchange.dispatchedAlone()
 			c.guarantees.granted(b, due)

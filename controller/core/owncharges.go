@@ -17,15 +17,13 @@ type ownCharge struct {
 	at      time.Time
 	request *request // knows what it has been charged since
 	counter float64  // the least that the flow's counter was at
-	charge  float64  // as it was then
-	service float64
 }
 
-func (o *ownCharges) add(now time.Time, r *request, service float64) {
+func (o *ownCharges) add(now time.Time, r *request) {
 	for len(o.made) > 0 && now.Sub(o.made[0].at) >= o.timings.OutageSettled {
 		o.made = o.made[1:]
 	}
-	o.made = append(o.made, ownCharge{at: now, request: r, counter: r.counter, charge: r.charge, service: service})
+	o.made = append(o.made, ownCharge{at: now, request: r, counter: r.counter})
 }
 
 // regained settles the last charges. What the others turn out to cost is not settled
@@ -34,11 +32,7 @@ func (o *ownCharges) regained(now time.Time) {
 	for _, charge := range o.made {
 		if r := charge.request; now.Sub(charge.at) < o.timings.OutageSettled {
 			r.own = false
-			service := charge.service
-			if charge.charge > 0 {
-				service *= r.charge / charge.charge // it may have turned out to cost something else
-			}
-			o.settlements.settle(r.account(), r.charge, service, charge.counter, 0)
+			o.settlements.settle(r.account(), r.charge, r.service, charge.counter, 0)
 		}
 	}
 	o.made = nil

@@ -57,9 +57,10 @@ type request struct {
 	betweenNode list.Node[*request] // in handover.between while there is a former one
 	kept        bool                // its owner handed it back: it stays here
 
-	// In flight: what it was charged, under which policy and in which group, and what that
-	// left its flow's counter at.
+	// In flight: what it was charged and what that was for its flow's groups, under which
+	// policy and in which group, and what that left its flow's counter at.
 	charge   float64
+	service  float64
 	counter  float64
 	policy   string
 	group    string
