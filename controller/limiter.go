@@ -3,6 +3,7 @@ package controller
 import (
 	"context"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
@@ -68,7 +69,8 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 }
 
 // bounds returns the endpoints that have addresses. If the detector says what each takes, and
-// all have addresses, it returns those that requests have their slots at, with that.
+// all have addresses, it returns those that requests have their slots at, with that. More
+// than a ledger counts is no limit, of any: the pool's would not be their sum.
 func (l *limiter) bounds(endpoints []policies.EndpointAccessor) []core.Endpoint {
 	limiter, bounds := l.detector.(policies.EndpointLimiter)
 	if s, apart := stagesOf(endpoints); apart && bounds {
@@ -83,6 +85,11 @@ func (l *limiter) bounds(endpoints []policies.EndpointAccessor) []core.Endpoint 
 	if bounds && len(bounded) == len(endpoints) {
 		for i, e := range endpoints {
 			bounded[i].Capacity = int64(max(1, limiter.EndpointLimit(e)))
+		}
+		if slices.ContainsFunc(bounded, func(e core.Endpoint) bool { return e.Capacity > store.MaxCapacity }) {
+			for i := range bounded {
+				bounded[i].Capacity = 0
+			}
 		}
 	}
 	return bounded

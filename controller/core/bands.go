@@ -192,7 +192,7 @@ func (bs *bands) ceiling(part float64) int64 {
 
 func (bs *bands) state(_ time.Time, s *store.Statement) {
 	if bs.bounded() && bs.pool.Endpoints > 0 {
-		s.Capacity = bs.limit()
+		s.Capacity = min(bs.limit(), store.Unlimited)
 	}
 	for b := range bs.queues.set.Bands() {
 		queued, bytes := b.Queued()

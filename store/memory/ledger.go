@@ -103,6 +103,9 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
+	if err := s.Implausible(); err != nil {
+		return nil, err
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.cfg.Clock()

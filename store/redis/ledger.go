@@ -85,6 +85,9 @@ func (l *Ledger) Close() error {
 
 // Turn implements [store.Ledger].
 func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
+	if err := s.Implausible(); err != nil {
+		return nil, err
+	}
 	result, err := l.script.Run(ctx, l.client, []string{l.root}, arguments(l.settings(), s)...).Slice()
 	switch {
 	case goredis.HasErrorPrefix(err, "SUPERSEDED"):

@@ -1,6 +1,8 @@
 package storetest
 
 import (
+	"errors"
+	"math"
 	"testing"
 	"time"
 
@@ -166,6 +168,38 @@ func leastCapacityHolds(t *testing.T, l store.Ledger, clock *Clock) {
 	b.turn(nil)
 	clock.Advance(2 * time.Millisecond)
 	check("a's lease has ended", b.turn(func(s *store.Statement) { s.WantLoads, s.Capacity = true, 5 }), 2, 3)
+}
+
+// implausible: a replica that states what cannot be is refused, and the ledger goes on for
+// the others in the same generation.
+func implausible(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newReaching(t, l)
+	generation := a.generation
+	for what, edit := range map[string]func(*store.Statement){
+		"a capacity below zero":       func(s *store.Statement) { s.Capacity = -1 },
+		"a capacity too large":        func(s *store.Statement) { s.Capacity = math.MaxInt64 },
+		"float below zero":            func(s *store.Statement) { s.Float = -1 },
+		"float wanted below zero":     func(s *store.Statement) { s.WantFloat = -1 },
+		"revoking below zero":         func(s *store.Statement) { s.Revoking = -1 },
+		"an endpoint's below zero":    func(s *store.Statement) { s.Loads = takes("x", 0, -5) },
+		"an endpoint's too large":     func(s *store.Statement) { s.Loads = takes("x", 0, math.MaxInt64) },
+		"a load too large":            func(s *store.Statement) { s.Loads = takes("x", 1<<60, 2) },
+		"permits below zero":          func(s *store.Statement) { s.Loads = []store.Load{{Endpoint: "x", Permits: -5}} },
+		"permits wanted, below zero":  func(s *store.Statement) { s.Loads = []store.Load{{Endpoint: "x", Wanted: -5}} },
+		"tokens expected, below zero": func(s *store.Statement) { s.Loads = []store.Load{{Endpoint: "x", Tokens: -5}} },
+	} {
+		if r, err := l.Turn(t.Context(), b.statement(edit)); !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("%s: %+v, %v; want it refused", what, r, err)
+		}
+	}
+	r := a.turn(ofCapacity(2))
+	if r.Generation != generation || r.Capacity != 5 {
+		t.Errorf("generation %d, capacity %d; want %d, 5 as before", r.Generation, r.Capacity, generation)
+	}
+	most := int64(store.MaxCapacity)
+	if r = b.turn(reaching([]store.Load{{Endpoint: "x", Capacity: most}, {Endpoint: "y", Capacity: most}})); r.Capacity != most+2 {
+		t.Errorf("with the largest: capacity %d, want %d", r.Capacity, most+2)
+	}
 }
 
 // partsOfTheFleet: limits and guarantees that are parts of what one replica's endpoints take

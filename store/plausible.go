@@ -1,0 +1,37 @@
+package store
+
+import "fmt"
+
+// MaxCapacity is the largest capacity of an endpoint that a replica states, and the most
+// requests that it counts there or keeps as float. The sums over a fleet count exactly.
+const MaxCapacity = 1 << 32
+
+// Implausible returns an error if the statement has figures that cannot be. A ledger refuses
+// it before anything of it is taken in: not the ledger is damaged, and the other replicas
+// keep theirs.
+func (s *Statement) Implausible() error {
+	for _, n := range []struct {
+		what               string
+		is, least, highest int64
+	}{
+		{"capacity", s.Capacity, 0, Unlimited},
+		{"float", s.Float, 0, MaxCapacity},
+		{"float wanted", s.WantFloat, 0, MaxCapacity},
+		{"requests being revoked", s.Revoking, 0, MaxCapacity},
+	} {
+		if n.is < n.least || n.is > n.highest {
+			return fmt.Errorf("%w: replica %q states %d as its %s; it must be from %d to %d", ErrUnavailable, s.Replica, n.is, n.what, n.least, n.highest)
+		}
+	}
+	for i := range s.Loads {
+		if l := &s.Loads[i]; !l.plausible() {
+			return fmt.Errorf("%w: replica %q states of endpoint %q what cannot be: %+v; no figure may be above %d", ErrUnavailable, s.Replica, l.Endpoint, *l, int64(MaxCapacity))
+		}
+	}
+	return nil
+}
+
+func (l *Load) plausible() bool {
+	return l.InFlight >= Gone && l.Capacity >= Closed && l.Permits >= 0 && l.Wanted >= 0 && l.Tokens >= 0 &&
+		max(l.InFlight, l.Capacity, l.Permits, l.Wanted) <= MaxCapacity && l.Tokens <= Unlimited
+}
