@@ -72,6 +72,10 @@ type Reply struct {
 	// InFlight, Queued and QueuedBytes are totals over the fleet and all bands. Permits that
 	// are not spent are not in flight; what lost replicas held is.
 	InFlight, Queued, QueuedBytes int64
+	// OutOfUse is how many of InFlight are at endpoints that no replica with a lease sends
+	// requests to any more, where capacities are known. They take no room: limits are of the
+	// endpoints that are in use.
+	OutOfUse int64
 	// Lowest is the lowest priority at which anything is queued in the fleet; 0 if
 	// nothing is.
 	Lowest int

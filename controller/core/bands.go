@@ -37,8 +37,14 @@ type Stages struct {
 // Totals is what the ledger last told of the fleet.
 type Totals struct {
 	InFlight, Queued, QueuedBytes int64
-	Members                       int
+	// OutOfUse are those in flight at endpoints that no replica sends requests to any more;
+	// the pool's limit has nothing of these.
+	OutOfUse int64
+	Members  int
 }
+
+// occupied is how many of the slots of the pool's limit are taken.
+func (t *Totals) occupied() int64 { return max(0, t.InFlight-t.OutOfUse) }
 
 // bands is the pool and what may be in flight in it: in all, and for each priority. The
 // bands themselves are the queues'.
@@ -84,7 +90,7 @@ func (bs *bands) limit() int64 {
 }
 
 // full reports whether the pool was full when the ledger last told.
-func (bs *bands) full() bool { return bs.totals.InFlight >= bs.limit() }
+func (bs *bands) full() bool { return bs.totals.occupied() >= bs.limit() }
 
 // members is how many replicas the ledger last counted.
 func (bs *bands) members() int { return max(1, bs.totals.Members) }
@@ -96,7 +102,7 @@ func (bs *bands) saturation() float64 {
 	if limit <= 0 || limit >= store.Unlimited {
 		return bs.pool.Saturation
 	}
-	return float64(bs.totals.InFlight) / float64(limit)
+	return float64(bs.totals.occupied()) / float64(limit)
 }
 
 // relimit works out the bands' limits. Replicas that lost the ledger dispatch
@@ -220,7 +226,7 @@ func (bs *bands) learn(now time.Time, s *store.Statement, r *store.Reply) {
 		bs.queues.set.Learn(total.Priority, total.VirtualTime, total.Level, total.Queued-stated.Queued, total.QueuedBytes-stated.QueuedBytes)
 	}
 	bs.queues.set.LearnOthers(r.Queued-mine, r.QueuedBytes-mineBytes)
-	bs.totals = Totals{InFlight: r.InFlight, Queued: r.Queued, QueuedBytes: r.QueuedBytes, Members: r.Members}
+	bs.totals = Totals{InFlight: r.InFlight, OutOfUse: r.OutOfUse, Queued: r.Queued, QueuedBytes: r.QueuedBytes, Members: r.Members}
 	if r.Recovering { // the others are there, and have not registered yet
 		bs.totals.Members = max(members, r.Members)
 	}

@@ -184,3 +184,60 @@ func TestOutageSharesEndpoints(t *testing.T) {
 		t.Errorf("three replicas without the ledger have %v at the endpoints, want 4, 4 and 5", at)
 	}
 }
+
+// TestDrainedLeavesTheRest drains one endpoint of two while both are full: the other goes on
+// with all that it takes, with the ledger and without it.
+func TestDrainedLeavesTheRest(t *testing.T) {
+	for _, lost := range []bool{false, true} {
+		now := time.Unix(1_800_000_000, 0)
+		c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		at := map[string][]uint64{} // what is in flight
+		pass := func(d time.Duration, lost bool) {
+			for range 10 {
+				now = now.Add(d / 10)
+				c.SetMembers(now, coordinator.Members{Live: []coordinator.Member{{ID: "me", Incarnation: 1, Leaseholder: true}}})
+				c.Tick(now)
+				for range 5 {
+					ready := c.Ready(now)
+					for i := range ready.Decisions {
+						d := &ready.Decisions[i]
+						at[d.Endpoint] = append(at[d.Endpoint], d.Ticket.Seq)
+					}
+					if ready.Turn == nil {
+						break
+					}
+					if lost {
+						c.TurnDone(now, nil, errors.New("lost"))
+						continue
+					}
+					reply, err := ledger.Turn(context.Background(), ready.Turn)
+					c.TurnDone(now, reply, err)
+				}
+			}
+		}
+		x := core.Endpoint{Address: "x", Capacity: 4}
+		c.SetPool(now, core.Pool{Endpoints: 2, Limit: 7})
+		c.SetEndpoints([]core.Endpoint{x, {Address: "y", Capacity: 3}})
+		for seq := range uint64(9) {
+			c.Enqueue(now, core.Request{Seq: seq + 1, Flow: policies.FlowKey{ID: "a"}})
+		}
+		pass(3*time.Second, false)
+		if len(at["x"]) != 4 || len(at["y"]) != 3 {
+			t.Fatalf("of nine requests %v are in flight, want 4 at x and 3 at y", at)
+		}
+		c.SetPool(now, core.Pool{Endpoints: 1, Limit: 4})
+		c.SetEndpoints([]core.Endpoint{x})
+		pass(time.Second, lost)
+		if full := c.View(now).Saturation(); full != 1 && !lost {
+			t.Errorf("with x full and y drained the pool is %g full", full)
+		}
+		for _, seq := range at["x"] {
+			c.Release(now, seq, core.Usage{})
+		}
+		at["x"] = nil
+		pass(time.Second, lost)
+		if len(at["x"]) != 2 || len(at["y"]) != 3 {
+			t.Errorf("without the ledger: %v; the two that waited are not at x, which is free: %v", lost, at)
+		}
+	}
+}

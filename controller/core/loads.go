@@ -134,6 +134,17 @@ func (l *loads) least(may func(endpoint string) bool) (least string) {
 // load is how many requests there are at an endpoint, as far as is known.
 func (l *loads) load(endpoint string) int64 { return l.nearby[endpoint] + l.here[endpoint].requests }
 
+// outOfUse is how many of this replica's requests are at endpoints that get no more. The
+// limit has nothing of these.
+func (l *loads) outOfUse() (sum int64) {
+	for endpoint, here := range l.here {
+		if _, listed := l.listed[endpoint]; l.bounded && !listed {
+			sum += here.requests
+		}
+	}
+	return sum
+}
+
 // granted counts a grant that the ledger counts at an endpoint.
 func (l *loads) granted(endpoint string) {
 	if l.bounded && endpoint != "" {

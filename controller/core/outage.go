@@ -12,14 +12,14 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 		return
 	}
 	queued := c.queues.set
-	all := c.share(now, c.bands.highest())
+	all, outOfUse := c.share(now, c.bands.highest()), c.loads.outOfUse()
 	c.guarantees.pass(now, all)
 	for b, due, ok := c.guarantees.next(); ok; b, due, ok = c.guarantees.next() {
 		limit := all
 		if !due {
 			limit = c.share(now, b.Capacity().Ceiling)
 		}
-		if int64(len(c.requests.inFlight)) >= limit {
+		if int64(len(c.requests.inFlight))-outOfUse >= limit {
 			return
 		}
 		var endpoint string

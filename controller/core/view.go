@@ -118,5 +118,5 @@ func (v View) Saturation() float64 {
 	if v.Pool.Endpoints == 0 || v.Pool.Limit <= 0 {
 		return 1
 	}
-	return float64(v.Totals.InFlight) / float64(v.Pool.Limit)
+	return float64(v.Totals.occupied()) / float64(v.Pool.Limit)
 }

@@ -26,7 +26,7 @@ func (l *Ledger) lend(r *replica, s *store.Statement, reply *store.Reply, now ti
 		l.recall(now)
 		return
 	}
-	free := limit - (l.held - l.float)
+	free := limit - (l.occupied() - l.float)
 	if l.recovering || free <= 0 || free*freePart < limit {
 		return
 	}
@@ -53,14 +53,14 @@ func (l *Ledger) lend(r *replica, s *store.Statement, reply *store.Reply, now ti
 // openLimit is the least limit of the bands that have room, 0 if none has; and whether
 // what is given as float is wanted back: an offer waits for it, or a limit fell below it.
 func (l *Ledger) openLimit() (least int64, wanted bool) {
-	highest := int64(store.NoOpinion)
+	highest, occupied := int64(store.NoOpinion), l.occupied()
 	for _, bd := range l.bands {
 		highest = max(highest, bd.limit)
-		if bd.limit > l.held && (least == 0 || bd.limit < least) {
+		if bd.limit > occupied && (least == 0 || bd.limit < least) {
 			least = bd.limit
 		}
 	}
-	return least, l.waits || l.held > highest
+	return least, l.waits || occupied > highest
 }
 
 // recall wakes those who may have float, or ends that they did not state.

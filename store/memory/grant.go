@@ -30,15 +30,19 @@ func (l *Ledger) grant(now time.Time) {
 
 // room reports whether the pool has room for another request of the band: under the band's
 // own limit, or, for one that is due to it, under the highest that any band has.
-func (l *Ledger) room(bd *band, due bool) bool { return l.roomBeside(bd, due, l.held) }
+func (l *Ledger) room(bd *band, due bool) bool { return l.roomBeside(bd, due, l.occupied()) }
 
-// roomBeside is the same beside so many that are held.
-func (l *Ledger) roomBeside(bd *band, due bool, held int64) bool {
+// roomBeside is the same beside so many that are there.
+func (l *Ledger) roomBeside(bd *band, due bool, occupied int64) bool {
 	if due {
-		return held < l.highest
+		return occupied < l.highest
 	}
-	return held < bd.limit
+	return occupied < bd.limit
 }
+
+// occupied is what is taken of the limits: what is held, but for requests at endpoints that
+// are out of use, of which the limits have nothing. All float is of the others.
+func (l *Ledger) occupied() int64 { return max(l.float, l.held-l.outOfUse) }
 
 // serve grants the band's first offer, or lets it go if that may not be.
 func (l *Ledger) serve(bd *band, due bool, now time.Time) {

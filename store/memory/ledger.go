@@ -28,6 +28,7 @@ type Ledger struct {
 
 	held, queued, bytes int64     // over all replicas, held over the lost as well
 	float               int64     // the part of held that is not in flight
+	outOfUse            int64     // the part that is at endpoints that take no more, as of the turn under way
 	recalled            time.Time // when float was last recalled and had not been given since
 	highest             int64     // of the bands' limits
 	passed              time.Time // until when the bands' shares are accounted for
@@ -158,6 +159,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if capacity := l.loads.capacity; l.loads.replace(r, s) != capacity {
 		l.relimit()
 	}
+	l.outOfUse = l.loads.outOfUse()
 	l.regroup(r, s, now)
 	l.settle(r, s, now)
 	l.recount(r, s, now)

@@ -18,6 +18,7 @@ type endpoint struct {
 	stated    map[string]int64 // capacities, by the replicas with a lease that state one
 	suggested int64            // when a grant was last suggested to go there: of equals, the earliest is next
 	replicas  int              // with a lease that state it
+	closed    int              // those of them that send no more requests there
 	index     int              // in loads.least
 }
 
@@ -42,6 +43,7 @@ type loads struct {
 	least    *heap.Heap[*endpoint]
 	lost     map[string]share // what lost replicas have at each; part of the endpoint's
 	capacity int64            // the sum of the endpoints'
+	closed   int              // the sum of the endpoints', likewise
 }
 
 func newLoads() loads {
@@ -71,8 +73,39 @@ func (ls *loads) count(r *replica, name string, now place) {
 	e.share = e.plus(now.share, 1).plus(before.share, -1)
 	if now.capacity != before.capacity {
 		ls.bound(e, r.id, now.capacity)
+		ls.close(e, before, -1)
+		ls.close(e, now, 1)
 	}
 	ls.least.Fix(e)
+}
+
+// close counts that a replica sends no more requests to an endpoint, or no longer.
+func (ls *loads) close(e *endpoint, p place, n int) {
+	if p.capacity == store.Closed {
+		e.closed += n
+		ls.closed += n
+	}
+}
+
+// outOfUse is how many requests are in flight at endpoints that no replica with a lease
+// sends requests to any more.
+func (ls *loads) outOfUse() (sum int64) {
+	if ls.capacity == 0 {
+		return 0 // limits are of something else
+	}
+	if ls.closed > 0 {
+		for _, e := range ls.byName {
+			if e.closed == e.replicas {
+				sum += e.inFlight
+			}
+		}
+	}
+	for name, had := range ls.lost {
+		if ls.byName[name] == nil {
+			sum += had.inFlight
+		}
+	}
+	return sum
 }
 
 // bound takes in what a replica states that an endpoint takes.
@@ -102,6 +135,7 @@ func (ls *loads) forget(r *replica, name string) {
 	delete(r.loads, name)
 	e := ls.byName[name]
 	e.share = e.plus(had.share, -1)
+	ls.close(e, had, -1)
 	ls.unlist(e, r)
 }
 

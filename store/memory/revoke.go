@@ -22,7 +22,7 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 		return nil
 	}
 	bd, due := l.next()
-	if bd == nil || l.roomBeside(bd, due, l.held-l.float) || l.highest <= 0 || !due && bd.limit <= 0 {
+	if bd == nil || l.roomBeside(bd, due, l.occupied()-l.float) || l.highest <= 0 || !due && bd.limit <= 0 {
 		return nil
 	}
 	need := int64(bd.offers)

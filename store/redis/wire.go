@@ -9,7 +9,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "d869ee64"
+const ledgerFormat = "7c55be48"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
@@ -120,7 +120,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 25 {
+	if len(v) != 26 {
 		r.fail("reply", v)
 		return m
 	}
@@ -130,10 +130,11 @@ func (r *reader) reply(v []any) (m reply) {
 	m.now = r.integer("now", v[3])
 	m.Recovering = r.flag("recovering", v[4])
 	m.InFlight = r.integer("held", v[5])
-	m.Queued = r.integer("queued", v[6])
-	m.QueuedBytes = r.integer("bytes", v[7])
-	m.Members = int(r.integer("members", v[8]))
-	for _, item := range r.list("bands", v[9]) {
+	m.OutOfUse = r.integer("out of use", v[6])
+	m.Queued = r.integer("queued", v[7])
+	m.QueuedBytes = r.integer("bytes", v[8])
+	m.Members = int(r.integer("members", v[9]))
+	for _, item := range r.list("bands", v[10]) {
 		f := r.list("bands", item)
 		if len(f) != 12 {
 			r.fail("bands", item)
@@ -154,7 +155,7 @@ func (r *reader) reply(v []any) (m reply) {
 			Below:       r.number("below", f[11]),
 		})
 	}
-	for _, item := range r.list("groups", v[10]) {
+	for _, item := range r.list("groups", v[11]) {
 		f := r.list("groups", item)
 		if len(f) != 7 {
 			r.fail("groups", item)
@@ -170,17 +171,17 @@ func (r *reader) reply(v []any) (m reply) {
 			Level:       r.number("level", f[6]),
 		})
 	}
-	m.Lowest = int(r.integer("lowest", v[11]))
-	m.Float = r.integer("float", v[12])
-	m.FloatLimit = r.integer("float limit", v[13])
-	m.FloatShare = r.integer("float share", v[14])
-	for _, item := range r.list("messages", v[15]) {
+	m.Lowest = int(r.integer("lowest", v[12]))
+	m.Float = r.integer("float", v[13])
+	m.FloatLimit = r.integer("float limit", v[14])
+	m.FloatShare = r.integer("float share", v[15])
+	for _, item := range r.list("messages", v[16]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[16]) {
+	for _, item := range r.list("revoke", v[17]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[17]) {
+	for _, item := range r.list("rooms", v[18]) {
 		f := r.list("rooms", item)
 		if len(f) != 3 {
 			r.fail("rooms", item)
@@ -192,9 +193,9 @@ func (r *reader) reply(v []any) (m reply) {
 			Tokens:   r.number("tokens", f[2]),
 		})
 	}
-	m.loads = r.pairs("loads", v[18])
-	m.tokens = r.pairs("tokens", v[19])
-	for _, item := range r.list("places", v[20]) {
+	m.loads = r.pairs("loads", v[19])
+	m.tokens = r.pairs("tokens", v[20])
+	for _, item := range r.list("places", v[21]) {
 		f := r.list("places", item)
 		if len(f) != 3 {
 			r.fail("places", item)
@@ -206,7 +207,7 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[2]),
 		})
 	}
-	for _, item := range r.list("permits", v[21]) {
+	for _, item := range r.list("permits", v[22]) {
 		f := r.list("permits", item)
 		if len(f) != 2 {
 			r.fail("permits", item)
@@ -217,11 +218,11 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[1]),
 		})
 	}
-	m.Capacity = r.integer("capacity", v[22])
-	for _, item := range r.list("short", v[23]) {
+	m.Capacity = r.integer("capacity", v[23])
+	for _, item := range r.list("short", v[24]) {
 		m.Short = append(m.Short, r.name("short", item))
 	}
-	for _, item := range r.list("lost", v[24]) {
+	for _, item := range r.list("lost", v[25]) {
 		f := r.list("lost", item)
 		if len(f) != 3 {
 			r.fail("lost", item)

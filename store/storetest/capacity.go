@@ -170,6 +170,52 @@ func leastCapacityHolds(t *testing.T, l store.Ledger, clock *Clock) {
 	check("a's lease has ended", b.turn(func(s *store.Statement) { s.WantLoads, s.Capacity = true, 5 }), 2, 3)
 }
 
+// drainedLeavesTheRest: what is in flight at an endpoint that no replica sends requests to
+// any more, as its limits have nothing of it, takes no room at the others.
+func drainedLeavesTheRest(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newReaching(t, l)
+	a.turn(ofCapacity(2, offers(a.many("f", 1, 2)...)))
+	b.turn(ofCapacity(5, offers(b.many("g", 1, 9)...)))
+	want(t, "x has a's, and y b's", a.grants()+", "+b.grants(), "f/1 f/2, g/1 g/2 g/3")
+	drained := store.Load{Endpoint: "y", InFlight: 3, Capacity: store.Closed}
+	b.bands[0].Limit = 2
+	b.turn(func(s *store.Statement) { s.Loads, s.Capacity = []store.Load{drained}, 2 })
+	a.finish(2)
+	r := a.turn(func(s *store.Statement) { s.Loads, s.Capacity, s.WantFloat = takes("x", 0, 2), 2, 8 })
+	if r.InFlight != 5 || r.OutOfUse != 3 {
+		t.Errorf("%d in flight, %d of them out of use; want 5, 3: b's two have been granted", r.InFlight, r.OutOfUse)
+	}
+	b.turn(ofCapacity(2))
+	want(t, "b is granted all of x", b.grants(), "g/4 g/5")
+	b.finish(2)
+	b.turn(func(s *store.Statement) {
+		s.Loads, s.Capacity = append(takes("x", 0, 2), drained), 2
+		for n := 6; n <= 9; n++ {
+			s.Withdrawn = append(s.Withdrawn, b.ticket(n))
+		}
+	})
+	r = a.turn(func(s *store.Statement) { s.Capacity, s.WantFloat = 2, 8 })
+	if r.Float != 1 {
+		t.Errorf("%d permits while x is free, want half of it", r.Float)
+	}
+	a.turn(func(s *store.Statement) { s.Capacity = 2 })
+	b.turn(func(s *store.Statement) { s.Loads, s.Capacity = takes("y", 3, 3), 5; s.Bands[0].Limit = 5 })
+	b.bands[0].Limit = 5
+	b.turn(ofCapacity(5, offers(b.many("g", 10, 19)...)))
+	want(t, "y counts again", b.grants(), "g/10 g/11")
+
+	b.bands[0].Limit = 2
+	drained.InFlight = 3
+	b.turn(func(s *store.Statement) { s.Loads, s.Capacity = []store.Load{drained}, 2 })
+	clock.Advance(Lease - time.Millisecond)
+	a.turn(ofCapacity(2))
+	clock.Advance(2 * time.Millisecond)
+	r = a.turn(ofCapacity(2))
+	if len(r.Lost) != 1 || r.Lost[0].Held != 5 || r.OutOfUse != 3 {
+		t.Errorf("b is lost: %+v, %d out of use; want 3 of 5: nobody lists y", r.Lost, r.OutOfUse)
+	}
+}
+
 // implausible: a replica that states what cannot be is refused, and the ledger goes on for
 // the others in the same generation.
 func implausible(t *testing.T, l store.Ledger, _ *Clock) {

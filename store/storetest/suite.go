@@ -92,6 +92,7 @@ func Run(t *testing.T, factory Factory) {
 		{"WithoutEndpointsNothingIsGranted", withoutEndpoints},
 		{"PassedOverKeepTheirPlace", passedOverKeepTheirPlace},
 		{"LeastCapacityHolds", leastCapacityHolds},
+		{"DrainedLeavesTheRest", drainedLeavesTheRest},
 		{"ImplausibleIsRefused", implausible},
 		{"PartsOfTheFleet", partsOfTheFleet},
 		{"PermitsCountThere", permitsCountThere},

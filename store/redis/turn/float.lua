@@ -10,12 +10,12 @@ local RECALL_EVERY = 25000
 -- The least limit of the bands that have room, nil if none has; and whether what is given
 -- as float is wanted back: an offer stands, or a limit fell below it.
 local function open_limit()
-  local least, highest = nil, NO_OPINION
+  local least, highest, occupied = nil, NO_OPINION, places.occupied()
   for _, band in pairs(fleet.bands) do
     highest = math.max(highest, band.limit)
-    if band.limit > fleet.held and (not least or band.limit < least) then least = band.limit end
+    if band.limit > occupied and (not least or band.limit < least) then least = band.limit end
   end
-  return least, waiting or fleet.held > highest
+  return least, waiting or occupied > highest
 end
 
 -- Wake those who may have float, or ends that they did not state.
@@ -34,7 +34,7 @@ end
 local function lend()
   local limit, wanted = open_limit()
   if wanted then return recall_float() end
-  local free = (limit or 0) - (fleet.held - fleet.float)
+  local free = (limit or 0) - (places.occupied() - fleet.float)
   if fleet.recovering or free <= 0 or free * FREE_PART < limit then return end
   local half = math.floor(free / FLOAT_PART)
   local share = math.floor(half / math.max(1, fleet.askers))

@@ -63,7 +63,7 @@ local function grant()
   end
   local moved = {}
   local priority, due = order.next_band()
-  while priority and order.has_room(priority, due, fleet.held) do
+  while priority and order.has_room(priority, due, places.occupied()) do
     local key, front = exact(priority), order.front_of(priority)
     local band = bands[key]
     band.next_book, moved[key] = band.next_book + front.skipped, true

@@ -7,6 +7,7 @@ local of_all, ranked -- of the fleet; the endpoints by their loads
 local of, reached, listed = {}, {}, {} -- by replica
 local changed, moved = {}, {}          -- what is to be written
 local NONE = { capacity = 0, permits = 0 }
+local closed -- endpoints that some replica sends no more requests to, a set; nil until it is asked for
 
 local function read_all(key)
   local records, list = {}, fleet.bounded and call('HGETALL', key) or {}
@@ -32,12 +33,28 @@ end
 -- What a replica has at an endpoint, as it states it.
 function places.at(id, endpoint) return places_of(id)[endpoint] or NONE end
 
+local function closed_somewhere()
+  if not closed then
+    closed = {}
+    for _, endpoint in ipairs(split(fleet.closed, ITEM)) do closed[endpoint] = true end
+  end
+  return closed
+end
+function places.save_closed()
+  if not closed then return end
+  local list = {}
+  for endpoint in pairs(closed) do insert(list, endpoint) end
+  fleet.closed = concat(list, ITEM)
+end
+
 -- Work out what an endpoint takes: the least that a live replica states.
 local function bound(endpoint, place)
   local least = 0
+  closed_somewhere()[endpoint] = nil
   for id, r in pairs(every_replica()) do
     local says = r and places.at(id, endpoint).capacity or 0
     if says > 0 and (least == 0 or says < least) then least = says end
+    if says == places.CLOSED then closed[endpoint] = true end
   end
   fleet.capacity, place.capacity = fleet.capacity + least - place.capacity, least
 end
@@ -94,12 +111,13 @@ function places.audit()
   if not fleet.bounded then return end
   places.save()
   call('DEL', PLACES)
-  of_all = {}
+  of_all, closed = {}, {}
   for id, r in pairs(every_replica()) do
     for endpoint, place in pairs(r and places_of(id) or {}) do
       local sum = of_all[endpoint] or { capacity = 0, permits = 0 }
       of_all[endpoint], moved[endpoint] = sum, true
       sum.permits = sum.permits + place.permits
+      if place.capacity == places.CLOSED then closed[endpoint] = true end
       if place.capacity > 0 and (sum.capacity == 0 or place.capacity < sum.capacity) then sum.capacity = place.capacity end
     end
     expire(places_key(id))
@@ -135,6 +153,38 @@ local function lists(id, endpoint)
   if listed[id][endpoint] == nil then listed[id][endpoint] = call('HEXISTS', loads_key(id), endpoint) == 1 end
   return listed[id][endpoint]
 end
+
+-- How many requests are in flight at endpoints that no replica with a lease sends requests to
+-- any more.
+local function is_closed(id, endpoint)
+  if of[id] then return places.at(id, endpoint).capacity == places.CLOSED end
+  local record = call('HGET', places_key(id), endpoint)
+  return record and read_place(record).capacity == places.CLOSED
+end
+local function is_in_use(endpoint)
+  for id, r in pairs(every_replica()) do
+    if r and not is_closed(id, endpoint) and lists(id, endpoint) then return true end
+  end
+end
+local out_of_use -- once that was added up
+function places.out_of_use()
+  if out_of_use or fleet.capacity == 0 then return out_of_use or 0 end
+  out_of_use = 0
+  for endpoint in pairs(closed_somewhere()) do
+    if not is_in_use(endpoint) then out_of_use = out_of_use + math.floor(tonumber(call('ZSCORE', LOAD, endpoint) or 0)) end
+  end
+  for id in pairs(lost) do
+    local loads = call('HGETALL', loads_key(id))
+    for i = 1, #loads, 2 do
+      if not call('ZSCORE', LOAD, loads[i]) then out_of_use = out_of_use + tonumber(loads[i + 1]) end
+    end
+  end
+  return out_of_use
+end
+
+-- What is taken of the limits: what is held, but for these requests, of which the limits have
+-- nothing. All float is of the others.
+function places.occupied() return math.max(fleet.float, fleet.held - places.out_of_use()) end
 
 -- The endpoint with the least load of those that an ingress lists and that have room, as a
 -- place in the list of all; nil if it lists none. If all that it lists are full, the second

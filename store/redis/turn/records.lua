@@ -234,14 +234,14 @@ end
 -- The fleet's state: its generation and its totals.
 local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
   'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'totals', 'passed',
-  'shares', 'bounded', 'capacity', 'short' }
+  'shares', 'bounded', 'capacity', 'short', 'closed' }
 local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
   local changed = {}
   local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
     exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
     exact(r.members), exact(r.lost), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled),
-    r.totals, exact(r.passed), r.shares, flag(r.bounded), exact(r.capacity), r.short }
+    r.totals, exact(r.passed), r.shares, flag(r.bounded), exact(r.capacity), r.short, r.closed }
   for i, name in ipairs(STATE_FIELDS) do
     if texts[i] ~= loaded[i] then
       insert(changed, name)
@@ -254,10 +254,10 @@ end
 local function load_state()
   loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    lost, float, askers, lent, recalled, totals, passed, shares, bounded, capacity, short =
+    lost, float, askers, lent, recalled, totals, passed, shares, bounded, capacity, short, closed =
     loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
       loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17],
-      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22]
+      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22], loaded[23]
   if not generation and call('EXISTS', base) == 0 then return nil end
   generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
     recalled, passed, capacity =
@@ -278,7 +278,7 @@ local function load_state()
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
     queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
     lent = lent, recalled = recalled, totals = totals, passed = passed, shares = shares,
-    bounded = bounded == '1', capacity = capacity, short = short }
+    bounded = bounded == '1', capacity = capacity, short = short, closed = closed }
 end
 
 -- The reply.
@@ -298,7 +298,7 @@ local function write_reply(r)
   for i, b in ipairs(r.permits) do permits[i] = { b.endpoint, b.permits } end
   local lost = {}
   for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
-  return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.queued, r.bytes,
-    r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke, rooms,
-    r.loads, r.tokens, places, permits, r.capacity, r.short, lost }
+  return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.out_of_use, r.queued,
+    r.bytes, r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke,
+    rooms, r.loads, r.tokens, places, permits, r.capacity, r.short, lost }
 end

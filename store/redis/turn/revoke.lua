@@ -41,7 +41,7 @@ local function revoke()
   order.look_at_all_again()
   local next_priority, due = order.next_band()
   local band = next_priority and fleet.bands[next_priority]
-  if fleet.recovering or not band or order.has_room(next_priority, due, fleet.held - fleet.float) or order.highest_limit() <= 0 then return {} end
+  if fleet.recovering or not band or order.has_room(next_priority, due, places.occupied() - fleet.float) or order.highest_limit() <= 0 then return {} end
   if not due and band.limit <= 0 then return {} end
   local need, revoking, victims = 0, 0, {}
   for _, name in ipairs(bands[exact(next_priority)].books) do need = need + standing_in(name) end

@@ -5,6 +5,7 @@ local function save()
   save_limits()
   places.save()
   places.save_short()
+  places.save_closed()
   save_offers()
   save_books()
   local records = {}
@@ -38,12 +39,13 @@ end
 local function answer(status, r)
   local reply = {
     status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
-    held = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
+    held = 0, out_of_use = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
     loads = {}, tokens = {}, lost = {}, places = {}, permits = {}, short = {}, capacity = 0,
     float = r and r.float or 0, float_limit = 0, float_share = 0,
   }
   if not r then return reply end
   reply.held, reply.queued, reply.bytes = fleet.held - fleet.float, fleet.queued, fleet.bytes
+  reply.out_of_use = places.out_of_use()
   for i, b in ipairs(bands_of(r)) do
     local book, band = books[b.book], fleet.bands[b.priority]
     reply.bands[i] = {

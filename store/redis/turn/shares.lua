@@ -118,9 +118,9 @@ function order.highest_limit()
   for _, band in pairs(fleet.bands) do highest = math.max(highest, band.limit) end
   return highest
 end
-function order.has_room(priority, due, held)
-  if due then return held < order.highest_limit() end
-  return fleet.bands[priority] and held < fleet.bands[priority].limit
+function order.has_room(priority, due, occupied)
+  if due then return occupied < order.highest_limit() end
+  return fleet.bands[priority] and occupied < fleet.bands[priority].limit
 end
 
 -- Take in that another request of a band goes where that many are in flight.

@@ -99,6 +99,7 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "bounded", Kind: Flag},   // replicas state capacities of endpoints
 	{Name: "capacity", Kind: Count}, // the sum of these
 	{Name: "short", Kind: Items, Of: &Short},
+	{Name: "closed", Kind: Items, Each: Name}, // endpoints that some replica sends no more requests to
 }}
 
 // Total is what a replica states of a band, and the fleet's total of it.
@@ -369,6 +370,7 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "now", Kind: Count, Go: "now"},
 	{Name: "recovering", Kind: Flag, Go: "Recovering"},
 	{Name: "held", Kind: Count, Go: "InFlight"},
+	{Name: "out_of_use", Kind: Count, Go: "OutOfUse"},
 	{Name: "queued", Kind: Count, Go: "Queued"},
 	{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
 	{Name: "members", Kind: Count, Go: "Members"},
