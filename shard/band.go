@@ -167,13 +167,21 @@ func (bd *band) reshare(f *flow) {
 // refill offers the band's best tickets.
 func (s *Set) refill(bd *band) {
 	bd.rederive()
+	s.exchange(bd)
 	bd.tidy()
-	for top := bd.top; top.ready(); top.offerNext() {
-		if top.offers >= s.cfg.OffersPerBand {
+	top := bd.top
+	for top.offers > s.places(bd) { // some are not short of room any more
+		s.unoffer(top.worst())
+	}
+	for top.ready() {
+		if top.offers >= s.places(bd) {
 			if !top.improves() {
 				return
 			}
 			s.unoffer(top.worst())
+		}
+		if top.offers < s.places(bd) { // else a place went with it
+			top.offerNext()
 		}
 	}
 }

@@ -96,11 +96,12 @@ func (s *Set) roomAt(f *flow, requests int64, tokens float64, now time.Time) (re
 	if f.room > 0 || !f.limit.Reject {
 		return nil
 	}
-	for f.waiting.Len() > 0 {
-		it := f.waiting.Min()
+	for f.newest != nil { // none of them is offered
+		it := f.newest
 		s.remove(it, now)
 		rejected = append(rejected, it.Ticket)
 	}
+	slices.Reverse(rejected)
 	return rejected
 }
 

@@ -34,10 +34,7 @@ func (s *Set) Place(id policies.TicketID) (Place, bool) {
 			before += other.charge
 		}
 	}
-	for _, other := range f.offered {
-		count(other)
-	}
-	for _, other := range f.waiting.Items() {
+	for other := f.newest; other != nil; other = other.prev {
 		count(other)
 	}
 	switch f.band.kind {

@@ -99,7 +99,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	s.len++
 	s.bytes += t.Bytes
 	if of.aside != nil && !of.takes(it, s.few()) {
-		of.setAside(it)
+		of.aside[bd].setAside(it)
 		bd.reshare(f)
 		return it
 	}
@@ -156,7 +156,7 @@ func (s *Set) remove(it *item, now time.Time) {
 			s.change(it)
 		}
 	}
-	of.went(it)
+	of.went(it, s.few())
 	f.band.doubt(f)
 	f.band.reshare(f)
 	if f.len == 0 {

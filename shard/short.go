@@ -2,6 +2,7 @@ package shard
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -10,13 +11,14 @@ import (
 
 // Tickets whose ingress is short of room, since it reaches few endpoints, would fill the
 // places among a band's offers while the ledger passes them over. So a few of them are
-// offered at a time, which keep the ingress's place among the others, and the rest are set
-// aside: they are in no flow's waiting until one of the few has gone.
+// offered at a time, beside the places that others have, and keep the ingress's place among
+// these. The rest are set aside: they are in no flow's waiting until one of the few has gone,
+// or has to wait since its flow may offer no more.
 
 // aside is the tickets of an ingress in a band that are set aside, by their flows.
 type aside struct {
 	flows map[*flow]*heap.Heap[*item]
-	loose int // those that are not
+	loose []*item // those that are not
 }
 
 // few is how many tickets of a band are not set aside.
@@ -71,7 +73,7 @@ func (s *Set) limit(of *ingress) {
 			s.unoffer(it)
 		}
 		it.flow.waiting.Remove(it)
-		of.setAside(it)
+		of.aside[it.flow.band].setAside(it)
 		it.flow.band.rerank(it.flow)
 	}
 }
@@ -98,48 +100,116 @@ func (i *ingress) takes(it *item, few int) bool {
 		a = &aside{flows: make(map[*flow]*heap.Heap[*item])}
 		i.aside[it.flow.band] = a
 	}
-	if a.loose >= few {
+	if len(a.loose) >= few || !it.offered && !a.mayOffer(it.flow) {
 		return false
 	}
-	a.loose++
+	a.loose = append(a.loose, it)
 	return true
 }
 
-func (i *ingress) setAside(it *item) {
+// setAside sets a ticket aside that is nowhere else.
+func (a *aside) setAside(it *item) {
 	it.aside = true
-	flows := i.aside[it.flow.band].flows
-	if flows[it.flow] == nil {
-		flows[it.flow] = heap.New((*item).before, itemIndex)
+	if a.flows[it.flow] == nil {
+		a.flows[it.flow] = heap.New((*item).before, itemIndex)
 	}
-	flows[it.flow].Push(it)
+	a.flows[it.flow].Push(it)
 }
 
-// went takes in that a ticket is there no more. One that was set aside takes the place of
-// one that was not: of the flow that has been served least.
-func (i *ingress) went(it *item) {
+// went takes in that a ticket is there no more.
+func (i *ingress) went(it *item, few int) {
 	a := i.aside[it.flow.band]
-	if a == nil {
-		return
-	}
-	if it.aside {
+	switch {
+	case a == nil:
+	case it.aside:
 		a.take(it)
-		return
+	default:
+		a.loose = slices.DeleteFunc(a.loose, func(other *item) bool { return other == it })
+		a.fill(few)
 	}
-	a.loose--
-	var next *flow
+}
+
+// fill has tickets that were set aside take the places that are free among so few.
+func (a *aside) fill(few int) {
+	for len(a.loose) < few {
+		next := a.next()
+		if next == nil {
+			return
+		}
+		first := a.flows[next].Min()
+		a.take(first)
+		a.loose = append(a.loose, first)
+		next.waiting.Push(first)
+		next.band.rerank(next)
+	}
+}
+
+// next returns the flow that has been served least of those that may offer another of the
+// tickets that are set aside, or nil.
+func (a *aside) next() (next *flow) {
 	for f, items := range a.flows {
-		if next == nil || f.goesBefore(items.Min(), next, a.flows[next].Min()) {
+		if a.mayOffer(f) && (next == nil || f.goesBefore(items.Min(), next, a.flows[next].Min())) {
 			next = f
 		}
 	}
-	if next == nil {
-		return
+	return next
+}
+
+// mayOffer reports whether the flow has room for another ticket beside those that are offered,
+// and those of the few that wait to be.
+func (a *aside) mayOffer(f *flow) bool {
+	if !f.limited {
+		return true
 	}
-	first := a.flows[next].Min()
-	a.take(first)
-	a.loose++
-	next.waiting.Push(first)
-	next.band.rerank(next)
+	n := len(f.offered)
+	for _, it := range a.loose {
+		if it.flow == f && !it.offered {
+			n++
+		}
+	}
+	return n < f.room
+}
+
+// exchange has tickets of flows that may offer no more give up their places among the few of
+// their ingress.
+func (s *Set) exchange(bd *band) {
+	for _, id := range slices.Sorted(maps.Keys(s.short)) {
+		of := s.ingresses[id]
+		if of == nil || of.aside[bd] == nil {
+			continue
+		}
+		a := of.aside[bd]
+		loose := a.loose
+		a.loose = nil
+		for _, it := range loose {
+			if it.offered || a.mayOffer(it.flow) {
+				a.loose = append(a.loose, it)
+				continue
+			}
+			it.flow.waiting.Remove(it)
+			a.setAside(it)
+			bd.rerank(it.flow)
+		}
+		a.fill(s.few())
+	}
+}
+
+// places is how many tickets of the band are offered: those of ingresses that are short of
+// room take none of the others' places.
+func (s *Set) places(bd *band) int {
+	n := s.cfg.OffersPerBand
+	for id := range s.short {
+		of := s.ingresses[id]
+		if of == nil || of.aside[bd] == nil {
+			continue
+		}
+		for _, it := range of.aside[bd].loose {
+			if it.offered {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 // take takes a ticket from those that are set aside.

@@ -53,8 +53,8 @@ func TestShort(t *testing.T) {
 	if _, err := s.Add(from("few", 200, "c"), start); err != nil {
 		t.Fatal(err)
 	}
-	if stand := offeredOf(s); stand["few"] != 4 || stand["all"] != 28 {
-		t.Fatalf("%v stand, want 4 of the one that is short and 28 of the other", stand)
+	if stand := offeredOf(s); stand["few"] != 4 || stand["all"] != 32 {
+		t.Fatalf("%v stand, want 4 of the one that is short and 32 of the other", stand)
 	}
 	s.Taken(policies.TicketID{Ingress: "few", Seq: 0}, 1, start)
 	if it := s.items[policies.TicketID{Ingress: "few", Seq: 200}]; it.aside {
@@ -69,12 +69,110 @@ func TestShort(t *testing.T) {
 	}
 }
 
+// TestManyShort has so many ingresses short of room that the few tickets of each would take
+// all places: they take none of the others'.
+func TestManyShort(t *testing.T) {
+	cfg := testConfig(1000)
+	cfg.OffersPerBand = 32
+	s := New(cfg)
+	var short []string
+	for i := range 20 {
+		short = append(short, fmt.Sprint("few-", i))
+		for n := range 10 {
+			if _, err := s.Add(from(short[i], n, "a"), start); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	offeredOf(s)
+	s.Short(short)
+	for n := range 40 {
+		if _, err := s.Add(from("all", 100+n, "a"), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if stand := offeredOf(s); stand["all"] != 32 || stand["few-0"] != 4 || stand["few-19"] != 4 {
+		t.Fatalf("%v stand, want 32 of the one that is not short and 4 of each other", stand)
+	}
+}
+
+// TestShortOfAFlowAtItsLimit has a flow that may offer nothing, or less than a few: its
+// tickets take no place among the few of an ingress that is short of room.
+func TestShortOfAFlowAtItsLimit(t *testing.T) {
+	for room := range int64(3) {
+		cfg := testConfig(1000)
+		cfg.OffersPerBand = 32
+		cfg.Limit = func(id string) Limit {
+			if id == "limited" {
+				return Limit{MaxInFlight: 1}
+			}
+			return Limit{}
+		}
+		s := New(cfg)
+		for n := range 10 {
+			for i, flow := range []string{"limited", "free"} {
+				if _, err := s.Add(from("few", 100*i+n, flow), start); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		s.Room("limited", room, 1, start)
+		s.Short([]string{"few"})
+		stand := func() (limited, free int) {
+			offeredOf(s)
+			for _, it := range s.items {
+				switch {
+				case it.offered && it.flow.key.ID == "limited":
+					limited++
+				case it.offered:
+					free++
+				}
+			}
+			return limited, free
+		}
+		if limited, free := stand(); limited != int(room) || free != 4-int(room) {
+			t.Errorf("with room for %d of the one flow, %d of it stand and %d of the other, want all of 4 places taken", room, limited, free)
+		}
+		s.Room("limited", 10, 1, start)
+		for n := range 4 {
+			s.Taken(policies.TicketID{Ingress: "few", Seq: uint64(100 + n)}, float64(10+n), start)
+		}
+		if limited, _ := stand(); limited != 4 {
+			t.Errorf("once there is room again, %d of it stand, want 4: the other was served more", limited)
+		}
+	}
+}
+
+// TestRejectsWhatIsSetAside refuses all tickets of a flow at its limit, also those of an
+// ingress that is short of room.
+func TestRejectsWhatIsSetAside(t *testing.T) {
+	cfg := testConfig(1000)
+	cfg.Limit = func(string) Limit { return Limit{MaxInFlight: 1, Reject: true} }
+	s := New(cfg)
+	s.Short([]string{"few"})
+	for n := range 10 {
+		if _, err := s.Add(from("few", n, "a"), start); err != nil {
+			t.Fatal(err)
+		}
+	}
+	offeredOf(s)
+	if rejected := s.Room("a", 0, 1, start); len(rejected) != 10 || s.Len() != 0 {
+		t.Errorf("%d of ten were rejected, %d are left", len(rejected), s.Len())
+	}
+}
+
 // TestShortLosesNobody draws what happens to tickets while ingresses are short of room and
 // not: none is lost, and no more than a few of theirs stand.
 func TestShortLosesNobody(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		cfg := testConfig(1000)
 		cfg.OffersPerBand = rapid.SampledFrom([]int{4, 32, 64}).Draw(rt, "offers")
+		cfg.Limit = func(id string) Limit {
+			if id == "0" {
+				return Limit{MaxInFlight: 9}
+			}
+			return Limit{}
+		}
 		s := New(cfg)
 		short := map[string]bool{}
 		present := map[policies.TicketID]bool{}
@@ -89,7 +187,7 @@ func TestShortLosesNobody(t *testing.T) {
 			return policies.TicketID{}, false
 		}
 		for n := range rapid.IntRange(1, 200).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 7).Draw(rt, "what") {
+			switch rapid.IntRange(0, 8).Draw(rt, "what") {
 			case 0:
 				var ids []string
 				for _, ingress := range []string{"x", "y"} {
@@ -111,6 +209,8 @@ func TestShortLosesNobody(t *testing.T) {
 			case 3:
 				s = s.Rebuilt(cfg, start)
 				clear(short)
+			case 4:
+				s.Room("0", int64(rapid.IntRange(0, 5).Draw(rt, "room")), 1, start)
 			default:
 				it := from(rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "ingress"), n, fmt.Sprint(rapid.IntRange(0, 3).Draw(rt, "flow")))
 				if _, err := s.Add(it, start); err != nil {
@@ -129,6 +229,7 @@ func TestShortLosesNobody(t *testing.T) {
 			}
 		}
 		for range len(present) { // whoever is short or not: each turn of one comes
+			s.Room("0", 1, 1, start)
 			s.Refill()
 			bd, _ := s.Band(0)
 			if !bd.Waits() {
