@@ -20,12 +20,13 @@ type Timings struct {
 	// in docs/fairness.md. Longer remembers light flows and debts longer, and costs
 	// memory.
 	CounterKeep time.Duration
-	// CountersKept is of how many such flows at most in a book; 16,384. The longest idle
-	// are forgotten first.
+	// CountersKept is of how many such flows at most where they are compared: in a book, and
+	// in each of its groups, where a group that is in it counts as one; 16,384. The longest
+	// idle are forgotten first, and with a group what is in it.
 	CountersKept int
 }
 
-// ForgottenATurn is how many counters of a book a turn forgets at most. It is more than a
+// ForgottenATurn is how many counters of a book, or of a group in one, a turn forgets at most. It is more than a
 // turn can add for long: as many as an owner offers, and some settlements.
 const ForgottenATurn = 64
 

@@ -46,7 +46,8 @@ type node struct {
 	weight  float64 // of what waits, together
 	flows   map[string]*flow
 	waiting *heap.Heap[*flow] // what has offers, the next to be served on top
-	idle    list.List[*flow]  // flows that have none, longest idle first
+	idle    list.List[*flow]  // what has none, longest idle first
+	groups  int               // those that are in it
 }
 
 // flow is one flow's counter and standing offers.
@@ -68,7 +69,7 @@ type flow struct {
 	weight  float64 // while it waits
 
 	since    time.Time        // when it last had an offer or a settlement
-	idleNode list.Node[*flow] // in in.idle while it has no offer
+	idleNode list.Node[*flow] // in in.idle while nothing of it stands
 }
 
 // offer is a ticket before the ledger; granted ones are kept until the owner
@@ -279,10 +280,8 @@ func (f *flow) settled(now time.Time) {
 		return
 	}
 	f.since = now
-	if f.group == nil {
-		f.idleNode.Remove()
-		f.in.idle.PushBack(&f.idleNode)
-	}
+	f.idleNode.Remove()
+	f.in.idle.PushBack(&f.idleNode)
 }
 
 // waits reports whether an offer of the flow stands, or of the group.
@@ -294,9 +293,7 @@ func (f *flow) rest(now time.Time) {
 	n.waiting.Remove(f)
 	f.unweigh()
 	f.since = now
-	if f.group == nil {
-		n.idle.PushBack(&f.idleNode)
-	}
+	n.idle.PushBack(&f.idleNode)
 	if n.as != nil && n.waiting.Len() == 0 {
 		n.as.rest(now)
 	}

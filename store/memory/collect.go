@@ -22,7 +22,6 @@ func (l *Ledger) collect(now time.Time) {
 		for _, b := range bd.books {
 			b.collect(now, l.cfg.Timings)
 			if everything {
-				b.forgetGroups(now, l.cfg.CounterKeep)
 				for _, f := range b.groups {
 					f.group.collect(now, l.cfg.Timings)
 				}
@@ -38,18 +37,26 @@ func (l *Ledger) collect(now time.Time) {
 }
 
 // collect forgets a few counters that have been idle for long or are too many, the
-// longest idle first: the book's size follows the flows in use lately and never the flows
-// ever seen.
+// longest idle first, and with a group's all that is in it: what is kept follows the flows in
+// use lately and never the flows ever seen. A flow has none where service is not counted.
 func (n *node) collect(now time.Time, t store.Timings) {
 	for range store.ForgottenATurn {
 		f, ok := n.idle.Front()
-		if !ok || n.book.countsService && now.Sub(f.since) < t.CounterKeep && len(n.flows)-n.waiting.Len() <= t.CountersKept {
+		counts := ok && (f.group != nil || n.book.countsService)
+		if !ok || counts && now.Sub(f.since) < t.CounterKeep && n.resting() <= t.CountersKept {
 			return
 		}
 		f.idleNode.Remove()
-		delete(n.flows, f.id)
+		if f.group != nil {
+			f.group.forget()
+		} else {
+			delete(n.flows, f.id)
+		}
 	}
 }
+
+// resting is how many flows and groups nothing stands of.
+func (n *node) resting() int { return len(n.flows) + n.groups - n.waiting.Len() }
 
 // forgettable reports whether the book holds nothing that a replica would miss.
 func (b *book) forgettable() bool {

@@ -27,8 +27,10 @@ func (b *book) group(path string, now time.Time) *node {
 	}
 	parent, _ := cutLast(path)
 	f := &flow{id: path, in: b.group(parent, now), group: newNode(b), since: now}
-	f.group.as = f
+	f.group.as, f.idleNode.Value = f, f
 	b.groups[path] = f
+	f.in.groups++
+	f.in.idle.PushBack(&f.idleNode)
 	return f.group
 }
 
@@ -74,6 +76,7 @@ func (n *node) begin(idle int) {
 		g.counter = max(g.counter, in.v)
 	}
 	began := in.waiting.Len() == 0
+	g.idleNode.Remove()
 	in.waiting.Push(g)
 	g.weigh(n.share)
 	if began {
@@ -140,9 +143,6 @@ func (l *Ledger) regroup(r *replica, s *store.Statement, now time.Time) {
 		if n.as == nil {
 			continue
 		}
-		for g := n.as; g != nil; g = g.in.as {
-			g.since = now
-		}
 		n.reweigh(st.Weight)
 		if !s.Register {
 			continue
@@ -185,8 +185,10 @@ func (l *Ledger) groups(reply *store.Reply, r *replica, s *store.Statement) {
 	}
 }
 
-// forgetGroups forgets groups that have been idle for so long: all that is in one has been
+// forget forgets a group of which nothing waits, and all that is in it: that has been idle
 // for as long.
-func (b *book) forgetGroups(now time.Time, keep time.Duration) {
-	maps.DeleteFunc(b.groups, func(_ string, g *flow) bool { return !g.waits() && now.Sub(g.since) >= keep })
+func (n *node) forget() {
+	g := n.as
+	g.in.groups--
+	maps.DeleteFunc(n.book.groups, func(path string, _ *flow) bool { return path == g.id || strings.HasPrefix(path, g.id+"/") })
 }

@@ -25,3 +25,11 @@ func TestNewcomers(t *testing.T) {
 }
 
 func TestTranscripts(t *testing.T) { storetest.Transcripts(t, "../testdata", newForTest) }
+
+func TestForgets(t *testing.T) {
+	storetest.Forgets(t, func(timings store.Timings) storetest.Factory {
+		return func(_ testing.TB, clock func() time.Time) store.Ledger {
+			return New(Config{Timings: timings, Clock: clock})
+		}
+	})
+}

@@ -53,7 +53,7 @@ func (c Config) withDefaults() Config {
 		c.Timeout = 500 * time.Millisecond
 	}
 	if c.KeyTTL == 0 {
-		c.KeyTTL = max(10*time.Minute, 10*c.Lease)
+		c.KeyTTL = max(10*time.Minute, 10*c.Lease, 2*c.CounterKeep)
 	}
 	if c.Pool == "" {
 		c.Pool = "default"

@@ -92,6 +92,58 @@ func TestLostBookBeginsAnEpoch(t *testing.T) {
 	}
 }
 
+// TestLostGroupBeginsAnEpoch deletes a key of a group, in which something waits or not: it is
+// noticed when the group is next in use, and all offers are repeated.
+func TestLostGroupBeginsAnEpoch(t *testing.T) {
+	for _, group := range []string{"g", "g/h"} {
+		for _, lost := range []string{"wait", "idle", "count"} {
+			for _, waits := range []bool{false, true} {
+				t.Run(fmt.Sprintf("%s of %s, waits %v", lost, group, waits), func(t *testing.T) {
+					server, clock := miniredis.RunT(t), storetest.NewClock()
+					l := open("redis://"+server.Addr())(t, clock.Now)
+					s := &store.Statement{Replica: "a", Incarnation: 1, Number: 1, Register: true, Members: 1, Bands: []store.Band{{Policy: "fair", CountsService: true}}}
+					turn := func(n uint64) error {
+						t.Helper()
+						s.Offers = nil
+						if n > 0 {
+							s.Offers = []store.Offer{{Ticket: policies.TicketID{Ingress: "a", Seq: n}, Flow: "f", Charge: 1, Weight: 1, Idle: true, Group: group, IdleGroups: 1}}
+						}
+						r, err := l.Turn(t.Context(), s)
+						if err == nil && r.Status != store.OK {
+							t.Fatal(r)
+						}
+						if err == nil {
+							s.Register, s.Generation = false, r.Generation
+						}
+						s.Number, s.Answered, s.Withdrawn, s.Full = s.Number+1, s.Number, nil, false
+						return err
+					}
+					if err := errors.Join(turn(0), turn(1)); err != nil {
+						t.Fatal(err)
+					}
+					if !waits {
+						s.Withdrawn = []policies.TicketID{{Ingress: "a", Seq: 1}}
+						if err := turn(0); err != nil {
+							t.Fatal(err)
+						}
+					}
+					if !server.Del(baseOf(server, l) + ":" + lost + ":0:4:fair/" + group) {
+						t.Fatal("there is no such key")
+					}
+					err := turn(2)
+					if err == nil {
+						s.Full = true
+						err = turn(2)
+					}
+					if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "begins anew") {
+						t.Errorf("once it is used: %v, want an error that says that the ledger begins anew", err)
+					}
+				})
+			}
+		}
+	}
+}
+
 // TestUnreadableStatementIsRefused has a replica state what cannot be: it is refused, and
 // the ledger goes on for the others.
 func TestUnreadableStatementIsRefused(t *testing.T) {

@@ -18,11 +18,13 @@ import (
 )
 
 // open returns a factory of ledgers on one server, each a pool of its own.
-func open(url string) storetest.Factory {
+func open(url string) storetest.Factory { return openWith(url, storetest.Timings()) }
+
+func openWith(url string, timings store.Timings) storetest.Factory {
 	var pools atomic.Int64
 	return func(tb testing.TB, clock func() time.Time) store.Ledger {
 		l, err := Open(context.Background(), Config{
-			URL: url, Pool: fmt.Sprint("test-", pools.Add(1)), Timings: storetest.Timings(), Clock: clock,
+			URL: url, Pool: fmt.Sprint("test-", pools.Add(1)), Timings: timings, Clock: clock,
 			Timeout: 10 * time.Second,
 		})
 		if err != nil {
@@ -92,6 +94,12 @@ func TestSameAsMemory(t *testing.T) {
 func TestInvariants(t *testing.T) {
 	factory := open("redis://" + miniredis.RunT(t).Addr())
 	rapid.Check(t, func(rt *rapid.T) { storetest.Invariants(rt, factory(t, storetest.NewClock().Now)) })
+}
+
+func TestForgets(t *testing.T) {
+	storetest.Forgets(t, func(timings store.Timings) storetest.Factory {
+		return openWith("redis://"+miniredis.RunT(t).Addr(), timings)
+	})
 }
 
 // TestIdentityComesBack wants a ledger that lost its identity to take the one that its

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
@@ -224,5 +225,52 @@ func flowMovesToAnotherGroup(t *testing.T, l store.Ledger, _ *Clock) {
 	}, ts.wait("new:m", 29, 1))
 	if got := ts.serve(20); got["m"] < 9 || got["m"] > 11 {
 		t.Errorf("of two flows of a group, one of which came from another, 20 requests went as %v", got)
+	}
+}
+
+// weightsAreSetAnew gives a flow that waits another weight: a second later at the most the
+// level moves by what waits then, in a group as elsewhere; and what has been is forgotten as
+// soon as nothing waits.
+func weightsAreSetAnew(t *testing.T, l store.Ledger, clock *Clock) {
+	for priority, group := range []string{"", "g", "g/h"} {
+		ts := newTenants(t, l, counting(priority, 0), "g=1", "g/h=1")
+		ts.id = fmt.Sprint("replica-", priority)
+		level := func(r *store.Reply) float64 {
+			for _, g := range r.Groups {
+				if g.Path == group {
+					return g.Level
+				}
+			}
+			return r.Bands[0].Level
+		}
+		restate := func(weight float64) *store.Reply {
+			return ts.state(func(s *store.Statement) {
+				s.Full = true
+				for n := 1; n <= 3; n++ {
+					o := ts.offer(n, "a", 0)
+					if o.Group, o.Weight = group, weight; n == 3 {
+						o.Flow, o.Weight = "b", 1
+					}
+					s.Offers = append(s.Offers, o)
+				}
+			})
+		}
+		restate(1)
+		restate(3)
+		clock.Advance(time.Second)
+		ts.state()
+		ts.bands[0].Limit = 1
+		if got := level(ts.state()); got != 0.75 {
+			t.Errorf("in group %q: of weights 3 and 1 the first was granted, the level is %g, want 0.75", group, got)
+		}
+		ts.state(func(s *store.Statement) { s.Withdrawn = []policies.TicketID{ts.ticket(2), ts.ticket(3)} })
+		before := level(ts.state())
+		ts.finish(1)
+		ts.tickets = 3
+		after := level(ts.state(ts.wait(group+":c", 1, 1, 1), ts.wait(group+":d", 1, 1, 1))) - before
+		if after != 0.5 {
+			t.Errorf("in group %q: of weights 1 and 1 the first was granted, the level moved by %g, want 0.5", group, after)
+		}
+		ts.turn(func(s *store.Statement) { s.Leave = true })
 	}
 }

@@ -38,6 +38,7 @@ func Run(t *testing.T, factory Factory) {
 		{"RegisteringRestoresGroups", registeringRestoresGroups},
 		{"FloatIsChargedToGroups", floatIsChargedToGroups},
 		{"FlowMovesToAnotherGroup", flowMovesToAnotherGroup},
+		{"WeightsAreSetAnew", weightsAreSetAnew},
 		{"FlowsShareOverOwners", flowsShareOverOwners},
 		{"WeightsCount", weightsCount},
 		{"IdleFlowIsLifted", idleFlowIsLifted},

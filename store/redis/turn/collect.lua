@@ -8,7 +8,7 @@ local FORGOTTEN = '512' -- counters at most, every eighth turn: 64 a turn
 -- first.
 save_books()
 for _, book in ipairs(groups.all()) do
-  if recount or stated.number % 8 == 0 then
+  if recount or stated.full or stated.number % 8 == 0 then
     local gone = call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', FORGOTTEN)
     local over = call('ZCARD', book.idle) - 1 - settings.counters_kept
     if #gone == 0 and over > 0 then
@@ -16,19 +16,23 @@ for _, book in ipairs(groups.all()) do
     end
     for _, flow in ipairs(gone) do
       forget_counter(book, flow)
-      local group = groups.inside(book, flow)
-      if group then groups.forget(group) end
+      if string.byte(flow) == 28 then groups.forget(book, flow) end
     end
     if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
   end
 end
 
--- Add up anew what the flows weigh that wait.
+-- Add up anew what weighs that waits in a book, and in the groups in it.
 local function weigh_anew(book)
   local first, sum = {}, 0
   for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
-    if groups.inside(book, member) then return end -- what groups weigh is known exactly
-    if member ~= SENTINEL then insert(first, string.sub(member, 17)) end
+    local group = groups.inside(book, member)
+    if group then
+      weigh_anew(group)
+      sum = sum + group.share
+    elseif book.counts and member ~= SENTINEL then
+      insert(first, string.sub(member, 17))
+    end
   end
   look_at_offers(first)
   for _, ticket in ipairs(first) do sum = sum + (offers[ticket] and offers[ticket].weight or 0) end
@@ -47,9 +51,9 @@ if recount then
   for name, book in pairs(books) do
     if in_use[name] then
       if hold(book) > 0 then damaged('book', name) end -- a key of it was lost
-      if book.counts then weigh_anew(book) end
+      weigh_anew(book)
     elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
-      for _, group in ipairs(groups.list(book)) do groups.forget(group) end
+      for _, group in ipairs(groups.list(book)) do groups.forget(book, group.id) end
       books[name] = nil
       call('DEL', book.count, book.wait, book.idle)
       call('HDEL', BOOKS, name)

@@ -9,6 +9,23 @@ do
 local MARK = '\28'
 local nodes = {} -- groups looked at so far, by name
 
+-- Whether a group is known where it is compared. One that has been idle for as long as a
+-- counter is kept is not: its keys may have gone before they were forgotten.
+local function is_known(parent, id)
+  local idle_since = tonumber(call('ZSCORE', parent.idle, id) or nil)
+  return idle_since and now - idle_since < settings.keep_for or call('ZSCORE', parent.wait, id)
+end
+
+-- Renew the TTLs of a group's keys, which are longer than a counter is kept.
+local function keep(node)
+  for _, key in ipairs({ node.count, node.wait, node.idle }) do expire(key) end
+end
+
+local function mark_group_idle(node)
+  mark_idle(node.parent, node.id)
+  keep(node)
+end
+
 -- The group of that name; nil where there is none, unless it is to be made.
 function groups.node(name, make)
   if nodes[name] then return nodes[name] end
@@ -16,22 +33,24 @@ function groups.node(name, make)
   local top = head and string.sub(name, 1, #head + tonumber(size))
   local book, path = books[top], top and string.sub(name, #top + 2)
   if not book or path == '' then return nil end
+  local outer = match(path, '^(.*)/[^/]*$')
+  local parent = book
+  if outer then parent = groups.node(top .. '/' .. outer, make) end
   local record = call('HGET', count_key(name), SENTINEL)
+  if not record and parent and is_known(parent, MARK .. path) or record and not parent then damaged('group', name) end
   if not (record or make) then return nil end
   local node = record and read_group(record) or { v = 0, level = 0, weight = 0, share = 1 }
   if node.share <= 0 then damaged('group', record) end
-  local outer = match(path, '^(.*)/[^/]*$')
-  node.top, node.path, node.id = top, path, MARK .. path
-  node.parent = outer and groups.node(top .. '/' .. outer, true) or book
+  node.top, node.path, node.id, node.parent = top, path, MARK .. path, parent
   node.counts, node.lifts, node.priority, node.policy, node.scale = book.counts, book.lifts, book.priority, book.policy, book.scale
   lay_out(name, node)
   nodes[name] = node
   if not record then
     hold(node)
-    mark_idle(node.parent, node.id)
-  end
-  if not record or stated.full then
-    for _, key in ipairs({ node.count, node.wait, node.idle }) do expire(key) end
+    mark_group_idle(node)
+  elseif recount or stated.full then
+    if hold(node) > 0 then damaged('group', name) end -- a key of it was lost
+    keep(node)
   end
   return node
 end
@@ -58,11 +77,15 @@ function groups.list(book)
   return list
 end
 
--- Forget a group of which nothing waits, and all that is in it.
-function groups.forget(node)
-  for _, group in ipairs(groups.list(node)) do groups.forget(group) end
-  call('DEL', node.count, node.wait, node.idle)
-  nodes[node.name] = nil
+-- Forget a group in a book, or in another group, and all that is in it. Nothing waits there,
+-- and its keys may have gone.
+function groups.forget(book, id)
+  local name = (book.top or book.name) .. '/' .. string.sub(id, 2)
+  for _, inner in ipairs(call('ZRANGE', idle_key(name), '0', '-1')) do
+    if string.byte(inner) == 28 then groups.forget(book, inner) end
+  end
+  call('DEL', count_key(name), wait_key(name), idle_key(name))
+  nodes[name] = nil
 end
 
 -- All books, and the groups looked at.
@@ -84,7 +107,12 @@ function groups.first_of(book)
 end
 
 -- Whether nothing waits in a group; never for a book.
-function groups.is_empty(node) return node.parent and call('ZCARD', node.wait) < 2 end
+function groups.is_empty(node)
+  if not node.parent then return false end
+  local waiting = call('ZCARD', node.wait)
+  if waiting == 0 then damaged('wait', node.name) end -- it was lost, with its sentinel
+  return waiting < 2
+end
 
 -- Put a group in its place if it waits.
 function groups.place(node, counter) call('ZADD', node.parent.wait, 'XX', exact(counter), node.id) end
@@ -108,7 +136,8 @@ function groups.rest(node)
   local parent = node.parent
   call('ZREM', parent.wait, node.id)
   weigh(parent, -node.share)
-  mark_idle(parent, node.id)
+  mark_group_idle(node)
+  node.weight, node.moved = 0, true -- whatever rounding left, and weights that changed meanwhile
   if call('ZCARD', parent.wait) < 2 then
     parent.weight = 0 -- whatever rounding left
     if parent.parent then groups.rest(parent) end
@@ -164,7 +193,7 @@ function groups.spend(node, service, last)
     set_counter(parent, node.id, value)
     reach(parent, value - last * node.scale / node.share)
     follow(parent, charge, value, node.share)
-    if waits then groups.place(node, value) else mark_idle(parent, node.id) end
+    if waits then groups.place(node, value) else mark_group_idle(node) end
     node = parent
   end
 end
@@ -183,7 +212,7 @@ function groups.take(node, st)
   if st.known and not (before and before >= counter) then
     set_counter(parent, node.id, counter)
     groups.place(node, counter)
-    if not before then mark_idle(parent, node.id) end
+    if not before then mark_group_idle(node) end
   end
 end
 

@@ -1,0 +1,101 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// Forgets has a ledger forget what is idle: after the time that counters are kept, and the
+// longest idle where there are too many, flows and groups alike, wherever these are compared.
+// It is not in [Run], since the ledgers there keep all counters.
+func Forgets(t *testing.T, of func(store.Timings) Factory) {
+	timings := Timings()
+	timings.CounterKeep, timings.CountersKept = 20*time.Second, 3
+	for _, in := range []string{"", "outer"} {
+		for _, kind := range []string{"flow", "group"} {
+			for passed, want := range map[time.Duration]string{time.Second: "3 4 5", 21 * time.Second: ""} {
+				t.Run(fmt.Sprintf("%ss in %q after %v", kind, in, passed), func(t *testing.T) {
+					clock := NewClock()
+					f := forgetting{newParty(t, of(timings)(t, clock.Now), "a", counting(0, 0)), in, kind}
+					for n := range 6 {
+						f.spend(n)
+						clock.Advance(time.Millisecond)
+					}
+					for range passed / time.Second {
+						clock.Advance(time.Second)
+						f.turn(f.group(in))
+					}
+					if got := f.known(); got != want {
+						t.Errorf("known are %q, want %q", got, want)
+					}
+				})
+			}
+		}
+	}
+}
+
+// forgetting is a replica whose flows or groups are numbered, in a group or at the top.
+type forgetting struct {
+	*party
+	in, kind string
+}
+
+// path is the group in which a flow of that number is.
+func (f *forgetting) path(n int) string {
+	if f.kind == "group" {
+		return strings.TrimPrefix(fmt.Sprint(f.in, "/", n), "/")
+	}
+	return f.in
+}
+
+// group is an edit that states a group.
+func (f *forgetting) group(path string) func(*store.Statement) {
+	return func(s *store.Statement) {
+		if path != "" {
+			s.Groups = append(s.Groups, store.Group{Path: path})
+		}
+	}
+}
+
+// spend lets a request of that number go by float.
+func (f *forgetting) spend(n int) {
+	f.turn(func(s *store.Statement) {
+		f.group(f.path(n))(s)
+		s.Settlements = []store.Settlement{{Flow: fmt.Sprint(n), Policy: "fair", Group: f.path(n), Delta: 1, Service: 1, Weight: 1, Last: 1}}
+	})
+}
+
+// known lists the numbers of which the ledger has a counter: another flow begins at the rank
+// that its offer states.
+func (f *forgetting) known() string {
+	const stated = 100
+	var list []string
+	if f.kind == "group" {
+		for n := range 6 { // one that is asked for is made, and counts as idle; the oldest come last
+			if f.turn(f.group(f.path(5 - n))).Groups[0].Known {
+				list = append(list, fmt.Sprint(5-n))
+			}
+		}
+		slices.Sort(list)
+		return strings.Join(list, " ")
+	}
+	f.bands[0].Limit = 6
+	for _, m := range f.turn(func(s *store.Statement) {
+		for n := range 6 {
+			o := f.offer(n, fmt.Sprint(n), stated)
+			o.Group = f.in
+			s.Offers = append(s.Offers, o)
+		}
+	}).Messages {
+		if m.Counter < stated {
+			list = append(list, m.Flow)
+		}
+	}
+	slices.Sort(list)
+	return strings.Join(list, " ")
+}
