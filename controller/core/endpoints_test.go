@@ -13,6 +13,7 @@ import (
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -118,6 +119,41 @@ func TestEndsReturnPermits(t *testing.T) {
 	}
 	if most != 4 {
 		t.Errorf("%d permits are kept at an endpoint that takes 8, want 4", most)
+	}
+}
+
+// TestEndsAreStatedWhereRoomIsShort has a replica say at once what ends while another is short
+// of room at its endpoints, though the pool is far from full.
+func TestEndsAreStatedWhereRoomIsShort(t *testing.T) {
+	for _, short := range []bool{false, true} {
+		now := time.Unix(1_800_000_000, 0)
+		c, ledger, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		c.SetPool(now, core.Pool{Endpoints: 2, Limit: 16})
+		c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
+		exchange()
+		other := &store.Statement{Replica: "other", Incarnation: 1, Register: true, Bands: []store.Band{{Policy: "rr", Limit: 1}}}
+		if other.Loads = []store.Load{{Endpoint: "z", Capacity: 1}}; short {
+			other.Offers = []store.Offer{{Ticket: policies.TicketID{Ingress: "other", Seq: 2}, Flow: "b"}}
+			other.Loads[0].InFlight = 1
+		}
+		other.Number, other.Capacity = 1, 1
+		for seq := range uint64(2) { // they take long, so that there is no hurry otherwise
+			c.Enqueue(now, core.Request{Seq: seq + 1, Flow: policies.FlowKey{ID: "a"}})
+			exchange()
+			now = now.Add(2 * time.Second)
+			c.Tick(now)
+			exchange()
+			if seq == 0 {
+				c.Release(now, 1, core.Usage{})
+				if _, err := ledger.Turn(context.Background(), other); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		c.Release(now, 2, core.Usage{})
+		if said := c.Ready(now).Turn != nil; said != short {
+			t.Errorf("another is short: %v, and the end of a request is said at once: %v", short, said)
+		}
 	}
 }
 

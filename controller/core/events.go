@@ -118,7 +118,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	if usage.Known && (r.charge > 0 || limit.TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
-	if limit.Any() { // others of its flow may wait for its place in the flow's limit
+	if limit.Any() || c.loads.scarce { // others may wait for its place in the flow's limit, or at its endpoint
 		c.exchange.agenda.due = true
 	}
 	c.exchange.agenda.note()

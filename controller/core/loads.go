@@ -27,6 +27,7 @@ type loads struct {
 
 	listed   map[string]int64 // the pool's endpoints by what they take, 0 for no limit, if they are counted
 	bounded  bool             // they have limits
+	scarce   bool             // a replica waits for a slot at one, as last learnt
 	counted  map[string]int64 // the least that the ledger counts for this replica at each
 	share    map[string]int64 // how many permits may be kept at each: what the ledger last gave
 	nearby   map[string]int64 // requests of the others at each, as last learnt
@@ -282,6 +283,7 @@ func (l *loads) unanswered() {
 // read yet: they count where the ledger suggests.
 func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 	clear(l.carried)
+	l.scarce = len(r.Short) > 0
 	l.given(s, r)
 	for i := range s.Loads {
 		if stated := &s.Loads[i]; stated.InFlight == store.Gone {
@@ -325,6 +327,6 @@ func (l *loads) given(s *store.Statement, r *store.Reply) {
 
 // lost forgets the others' loads: they are not known in an outage.
 func (l *loads) lost(time.Time) {
-	l.others = []store.Load{}
+	l.others, l.scarce = []store.Load{}, false
 	clear(l.nearby)
 }

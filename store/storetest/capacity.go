@@ -170,6 +170,36 @@ func leastCapacityHolds(t *testing.T, l store.Ledger, clock *Clock) {
 	check("a's lease has ended", b.turn(func(s *store.Statement) { s.WantLoads, s.Capacity = true, 5 }), 2, 3)
 }
 
+// shortRecallsEnds: when an ingress comes to be short of room, others hear of it at once: they
+// may keep ends to themselves at the endpoints that it reaches. As long as it is short, replies
+// say so.
+func shortRecallsEnds(t *testing.T, l store.Ledger, clock *Clock) {
+	a, b := newReaching(t, l)
+	wakeups := l.Wakeups(t.Context(), "b")
+	b.turn(ofCapacity(5, offers(b.many("g", 1, 2)...)))
+	b.finish(2)
+	if r := b.turn(func(s *store.Statement) { s.Loads, s.Capacity, s.WantFloat = takes("x", 2, 2, "y", 0, 3), 5, 4 }); r.FloatShare == 0 {
+		t.Fatal("b is given no float") // so it may say later what ends
+	}
+	r := a.turn(ofCapacity(2, offers(a.many("f", 1, 1)...)))
+	want(t, "x is full", a.grants(), "")
+	if len(r.Short) != 1 {
+		t.Fatalf("short are %v, want a", r.Short)
+	}
+	select {
+	case w := <-wakeups:
+		if !w.Recall {
+			t.Errorf("b is woken by %+v, want a recall", w)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("b is not woken")
+	}
+	clock.Advance(30 * time.Millisecond)
+	if r = b.turn(func(s *store.Statement) { s.Capacity, s.WantFloat = 5, 4 }); len(r.Short) != 1 || r.FloatShare == 0 {
+		t.Errorf("short are %v, float %d; want a, and that b has float all the same", r.Short, r.FloatShare)
+	}
+}
+
 // drainedLeavesTheRest: what is in flight at an endpoint that no replica sends requests to
 // any more, as its limits have nothing of it, takes no room at the others.
 func drainedLeavesTheRest(t *testing.T, l store.Ledger, clock *Clock) {

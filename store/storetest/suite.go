@@ -93,6 +93,7 @@ func Run(t *testing.T, factory Factory) {
 		{"WithoutEndpointsNothingIsGranted", withoutEndpoints},
 		{"PassedOverKeepTheirPlace", passedOverKeepTheirPlace},
 		{"LeastCapacityHolds", leastCapacityHolds},
+		{"ShortRecallsEnds", shortRecallsEnds},
 		{"DrainedLeavesTheRest", drainedLeavesTheRest},
 		{"ImplausibleIsRefused", implausible},
 		{"PartsOfTheFleet", partsOfTheFleet},

@@ -250,6 +250,7 @@ function places.pass_over(offer, member, ingress)
   leave_book(offer, member)
   offer.idle_groups = 0 -- it was lifted when it was first offered, if it needed to be
   insert(places.over, { offer = offer, member = member })
+  if not short()[ingress] then places.wanted = true end -- whoever does not hear of it by a reply may keep what ended to itself
   short()[ingress] = now
 end
 
