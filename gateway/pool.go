@@ -120,6 +120,7 @@ func (p *Pool) ShadowMetrics() prometheus.Collector { return p.shadow }
 
 // FlowFigures are what the requests of a flow come to that came in by this replica.
 type FlowFigures struct {
+	// InFlight hold slots; those that flow control plays, while it is only played.
 	InFlight int64
 	// ServedRequests have ended, and cost ServedTokens together.
 	ServedRequests, ServedTokens int64
@@ -130,8 +131,12 @@ type FlowFigures struct {
 // Flows calls visit for every flow that this replica remembers, in no order.
 func (p *Pool) Flows(visit func(policies.FlowKey, FlowFigures)) {
 	p.flows.each(func(key policies.FlowKey, e flowEntry) {
+		inFlight := e.inFlight
+		if slots, played := p.shadow.held(key); played {
+			inFlight = slots
+		}
 		visit(key, FlowFigures{
-			InFlight: e.inFlight, ServedRequests: e.requests, ServedTokens: e.tokens,
+			InFlight: inFlight, ServedRequests: e.requests, ServedTokens: e.tokens,
 			TokensIn: e.sums.in, TokensCached: e.sums.cached, TokensOut: e.sums.out,
 		})
 	})

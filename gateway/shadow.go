@@ -24,7 +24,8 @@ type shadow struct {
 	ctx     context.Context //nolint:containedctx // what is played ends with it
 	stop    context.CancelFunc
 	playing sync.WaitGroup
-	report  ShadowReport // of the time for which it is or last was on
+	report  ShadowReport               // of the time for which it is or last was on
+	holds   map[policies.FlowKey]int64 // how many slots each flow's requests have as played
 
 	label    func(flow string) string // bounds the label of flows
 	state    prometheus.Gauge
@@ -35,7 +36,7 @@ type shadow struct {
 func newShadow(c *controller.Controller, label func(flow string) string) *shadow {
 	constant := prometheus.Labels{"shadow": "true"}
 	s := &shadow{
-		controller: c, label: label,
+		controller: c, label: label, holds: make(map[policies.FlowKey]int64),
 		state: prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_shadow", Help: "1 while nothing is held or refused, and what would have been done is counted instead."}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "weir_shadow_requests_total", ConstLabels: constant, Help: "Requests that went at once, by what flow control would have done with them.",
@@ -46,24 +47,43 @@ func newShadow(c *controller.Controller, label func(flow string) string) *shadow
 		}, []string{"priority", "outcome"}),
 	}
 	s.ctx, s.stop = context.WithCancel(context.Background())
+	s.stop()
 	return s
 }
 
-// set turns it on or off. What is played ends when it is turned off.
+// set turns it on or off. What is played has ended when it is off.
 func (s *shadow) set(on bool) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.on == on {
-		return
-	}
-	s.stop()
-	if s.on = on; on {
+	changed := s.on != on
+	switch s.on = on; {
+	case changed && on:
 		s.report = ShadowReport{Since: time.Now()}
-	} else {
+		s.ctx, s.stop = context.WithCancel(context.Background())
+	case changed:
 		s.report.Until = time.Now()
+		s.stop()
 	}
-	s.ctx, s.stop = context.WithCancel(context.Background())
 	s.state.Set(map[bool]float64{true: 1}[on])
+	s.mu.Unlock()
+	if changed && !on {
+		s.playing.Wait()
+	}
+}
+
+// held is how many slots a flow's requests have as played, and whether they only do.
+func (s *shadow) held(flow policies.FlowKey) (slots int64, played bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.holds[flow], s.on
+}
+
+// hold notes that a flow's request got a slot, as played, or gave it back.
+func (s *shadow) hold(flow policies.FlowKey, change int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.holds[flow] += change; s.holds[flow] == 0 {
+		delete(s.holds, flow)
+	}
 }
 
 // end ends what is played, and plays no more; requests still go at once if it is on.
@@ -153,7 +173,11 @@ func (p *play) run(r *controller.Request) {
 		return
 	}
 	var e outturn
-	defer func() { s.controller.Release(r, e.usage) }()
+	s.hold(p.flow, 1)
+	defer func() {
+		s.hold(p.flow, -1)
+		s.controller.Release(r, e.usage)
+	}()
 	select {
 	case e = <-p.ended:
 		s.note(ctx, p.flow, func(f *ShadowFigures) { f.Granted += e.held })

@@ -66,12 +66,28 @@ func TestShadow(t *testing.T) {
 	if count("Dispatched") < 3 || count("EvictedTTL") < 1 {
 		t.Errorf("%v would have gone and %v been refused; want at least 3 and 1", count("Dispatched"), count("EvictedTTL"))
 	}
+	sent := make(chan int64)
+	go func() { sent <- all() }()
+	for played := int64(-1); played != 1; time.Sleep(time.Millisecond) { // of four that are in flight
+		if r.pool.Flows(func(_ policies.FlowKey, f FlowFigures) { played = f.InFlight }); played > 1 {
+			t.Fatalf("%d in flight as played, at a limit of 1", played)
+		}
+	}
+	<-sent
 	v, err := r.control.View(t.Context())
 	if err != nil || v.Totals.InFlight > 1 {
 		t.Errorf("%d are played in flight at a limit of 1, %v", v.Totals.InFlight, err)
 	}
 
 	r.pool.SetShadow(false)
+	r.pool.Flows(func(key policies.FlowKey, f FlowFigures) {
+		if f.InFlight != 0 {
+			t.Errorf("%v has %d in flight, where none is", key, f.InFlight)
+		}
+	})
+	if v, err := r.control.View(t.Context()); err != nil || v.InFlight != 0 || v.Waiting != 0 {
+		t.Errorf("once nothing is played, %d are in flight and %d wait, %v", v.InFlight, v.Waiting, err)
+	}
 	most.Store(0)
 	if ok := all(); ok == requests || most.Load() != 1 {
 		t.Errorf("once it holds, %d of %d were answered, %d at once; want one to be refused, and one at a time", ok, requests, most.Load())

@@ -204,7 +204,9 @@ func (p *pool) reconfigure(plan *config.Plan) {
 		p.log.Error("a part of the changed configuration has no effect", zap.Error(err))
 	}
 	p.setTenants(plan)
-	p.gateway.SetShadow(plan.File.Weir.Shadow)
+	if shadow := plan.File.Weir.Shadow; shadow != p.gateway.Shadow() { // what was played says nothing of what is held
+		p.traffic.Restart(func() { p.gateway.SetShadow(shadow) })
+	}
 	p.gateway.Observe()
 	p.tellSettings(plan)
 }

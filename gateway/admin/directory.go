@@ -99,7 +99,8 @@ func (d *Directory) of(name string) (*Server, error) {
 // ServeHTTP implements http.Handler.
 func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s, err := d.of(r.URL.Query().Get("pool"))
-	if errors.Is(err, errWhich) && (!strings.HasPrefix(r.URL.Path, "/v1/") || r.URL.Path == "/v1/" || r.URL.Path == "/v1/pools" || r.URL.Path == "/v1/openapi.json") {
+	console := !strings.HasPrefix(r.URL.Path, "/v1/") // it says itself that a pool of its address is gone
+	if console || errors.Is(err, errWhich) && (r.URL.Path == "/v1/" || r.URL.Path == "/v1/pools" || r.URL.Path == "/v1/openapi.json") {
 		if all := d.all(); len(all) > 0 { // they all answer the same
 			s, err = all[0], nil
 		}

@@ -111,7 +111,8 @@ func (s *Server) flows(ctx context.Context, q *query) (*api.Flows, error) {
 // takesFlow reports whether a flow is among those asked for.
 func (q *query) takesFlow(f *api.Flow) bool {
 	switch {
-	case q.flow != "" && !strings.Contains(strings.ToLower(f.ID), strings.ToLower(q.flow)),
+	case q.group != "" && !within(f.Group, q.group),
+		q.flow != "" && !strings.Contains(strings.ToLower(f.ID), strings.ToLower(q.flow)),
 		q.priority != nil && f.Priority != *q.priority,
 		q.state == "waiting" && f.Queued == 0,
 		q.state == "in_flight" && f.InFlight == 0,
@@ -119,6 +120,12 @@ func (q *query) takesFlow(f *api.Flow) bool {
 		return false
 	}
 	return true
+}
+
+// within reports whether a group, by its path, is that of another path or in it.
+func within(group, path string) bool {
+	rest, below := strings.CutPrefix(group, path)
+	return below && (rest == "" || rest[0] == '/')
 }
 
 // mergeFlows makes one list of the replicas' parts, with each flow's share.
@@ -156,7 +163,7 @@ func (s *Server) mergeFlows(parts []partOf[flowsPart]) []*flow {
 		}
 		if c.Groups != nil {
 			f.groups = c.Groups(key.ID)
-			f.Group = f.groups[len(f.groups)-1].Path
+			f.Group = groupOf(f.groups)
 		}
 		f.Recent = recent(&f.counts, span)
 		all = append(all, f)
@@ -164,6 +171,9 @@ func (s *Server) mergeFlows(parts []partOf[flowsPart]) []*flow {
 	share(all, byTokens)
 	return all
 }
+
+// groupOf is the path of the innermost of a flow's groups.
+func groupOf(groups []shard.Group) string { return groups[len(groups)-1].Path }
 
 // take adds one replica's part.
 func (f *flow) take(from *flowPart, replica string) {

@@ -186,7 +186,7 @@ func (s *Server) looks() []route {
 		look("/v1/pools", "The pools of this replica, and what it knows of each.", nil, answering(s.pools), api.Pools{}),
 		look("/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}),
 		look("/v1/shares", "The priorities that are guaranteed a part of the pool, and what each had of it.", []string{"scope"}, answering(s.shares), api.Shares{}),
-		look("/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}),
+		look("/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "group", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}),
 		look("/v1/shadow", "What flow control would have done, or would do, while it is only played beside what runs.", append([]string{"flow", "priority"}, paged...), answering(s.shadow), api.Shadow{}),
 		look("/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}),
 		look("/v1/requests/{id}", "A request, and why it waits.", nil, answering(s.request), api.RequestDetail{}),
@@ -195,7 +195,7 @@ func (s *Server) looks() []route {
 		look("/v1/shards", "Which replica queues the flows of which shard.", []string{"scope"}, answering(s.shards), api.Shards{}),
 		look("/v1/config", "The effective configuration of this replica, and the others' fingerprints.", []string{"scope"}, answering(s.config), api.Config{}),
 		look("/v1/events", "What happened of late, the latest first.", append([]string{"kind"}, paged...), answering(s.eventList), api.Events{}),
-		look("/v1/usage", "What flows used, by the hour, of the last 35 days.", []string{"by", "flow", "from", "to", "limit", "offset"}, answering(s.usage), api.UsageList{}),
+		look("/v1/usage", "What flows and groups used, by the hour, of the last 35 days.", []string{"by", "flow", "group", "from", "to", "limit", "offset"}, answering(s.usage), api.UsageList{}),
 		look("/v1/overrides", "What operators set for a time: flows' weights and limits, and drained endpoints.", []string{"scope"}, answering(s.overrides), api.Overrides{}),
 		look("/v1/history", "The last 15 minutes of the fleet, as this replica has kept them.", []string{"since"}, answering(s.historyOf), api.History{}),
 	}
@@ -222,6 +222,7 @@ type query struct {
 	id       string // of the path
 	replica  bool   // of this replica alone
 	flow     string // a part of a flow's id
+	group    string // its path
 	priority *int
 	state    string
 	sort     string
@@ -280,12 +281,14 @@ func (q *query) set(name, value string) error {
 		q.replica = value == "replica"
 	case "flow":
 		q.flow = value
+	case "group":
+		q.group = value
 	case "kind":
 		q.kind = value
 	case "endpoint":
 		q.endpoint = value
 	case "by":
-		q.by, err = value, oneOf("flow", "hour", "flow,hour")
+		q.by, err = value, oneOf(usageBy...)
 	case "from":
 		q.from, err = timeOf(name, value)
 	case "to":

@@ -28,6 +28,12 @@ func (s *Server) metered(ctx context.Context) (bool, error) {
 	return true, nil
 }
 
+// usageBy is by what usage can be added up.
+var usageBy = []string{"flow", "group", "hour", "flow,hour", "group,hour"}
+
+// byGroup reports whether that is by groups.
+func byGroup(by string) bool { return strings.HasPrefix(by, "group") }
+
 // usage adds up what flows used, by the hours of a time.
 func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 	if s.cfg.Ledger == nil {
@@ -38,21 +44,32 @@ func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 		return nil, err
 	}
 	from, to := q.span(time.Now().UTC())
-	byFlow, byHour := q.by != "hour", strings.HasSuffix(q.by, "hour")
+	groups := s.cfg.Configuration().Groups
+	if groups == nil && (q.group != "" || byGroup(q.by)) {
+		return nil, saying(errQuery, "there are no groups here: list them under weir.groups")
+	}
+	byFlow, byGroup, byHour := strings.HasPrefix(cmp.Or(q.by, "flow"), "flow"), byGroup(q.by), strings.HasSuffix(q.by, "hour")
 	type key struct {
-		flow string
-		hour int64
+		flow, group string
+		hour        int64
 	}
 	used, sum := make(map[key]*store.Usage), store.Usage{}
 	ctx, cancel := context.WithTimeout(ctx, reading)
 	defer cancel()
 	err = s.cfg.Ledger.Usage(ctx, from, to, func(hour time.Time, u store.Usage) {
-		if q.flow != "" && u.Flow != q.flow {
+		group := ""
+		if groups != nil {
+			group = groupOf(groups(u.Flow))
+		}
+		if q.flow != "" && u.Flow != q.flow || q.group != "" && !within(group, q.group) {
 			return
 		}
 		var k key
 		if byFlow {
 			k.flow = u.Flow
+		}
+		if byFlow || byGroup {
+			k.group = group
 		}
 		if byHour {
 			k.hour = hour.Unix()
@@ -69,7 +86,7 @@ func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 	all := make([]api.Usage, 0, len(used))
 	for k, u := range used {
 		one := usageOf(u)
-		if one.Flow = k.flow; byHour {
+		if one.Flow, one.Group = k.flow, k.group; byHour {
 			hour := time.Unix(k.hour, 0).UTC()
 			one.Hour = &hour
 		}
@@ -79,7 +96,7 @@ func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 		if a.Hour != nil && !a.Hour.Equal(*b.Hour) {
 			return a.Hour.Compare(*b.Hour)
 		}
-		return cmp.Or(cmp.Compare(b.Charged, a.Charged), strings.Compare(a.Flow, b.Flow))
+		return cmp.Or(cmp.Compare(b.Charged, a.Charged), strings.Compare(a.Group, b.Group), strings.Compare(a.Flow, b.Flow))
 	})
 	some, p := page(q, all)
 	return &api.UsageList{Fleet: fleet, From: from, To: to, Page: p, Usage: some, Sum: usageOf(&sum)}, nil

@@ -54,6 +54,7 @@ type Log struct {
 	now func() time.Time
 
 	mu    sync.Mutex
+	aside bool // nothing counts
 	begun time.Time
 	total Counts // since the start
 	bands map[int]*window
@@ -156,10 +157,27 @@ func (l *Log) Served(flow policies.FlowKey, u controller.Usage) {
 	l.each(flow, func(c *Counts) { c.Tokens += uint64(max(0, u.InputTokens+u.OutputTokens)) })
 }
 
+// Restart forgets what went through of late, as what comes from now on is of another kind.
+// What is decided while change makes it so is of neither.
+func (l *Log) Restart(change func()) {
+	l.mu.Lock()
+	l.aside = true
+	l.mu.Unlock()
+	change()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.aside, l.begun = false, l.now()
+	clear(l.bands)
+	clear(l.flows)
+}
+
 // each calls change with all that a flow's requests count for.
 func (l *Log) each(flow policies.FlowKey, change func(*Counts)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.aside {
+		return
+	}
 	period := l.period()
 	change(&l.total)
 	b := l.bands[flow.Priority]
@@ -210,6 +228,8 @@ func (l *Log) Totals() Counts {
 
 // Span is how long the figures of Bands and Flows reach back now.
 func (l *Log) Span() time.Duration {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	now := l.now()
 	return min(now.Sub(l.begun), Period+time.Duration(now.UnixNano()%int64(Period)))
 }

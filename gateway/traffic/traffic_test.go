@@ -45,6 +45,32 @@ func TestPeriods(t *testing.T) {
 	}
 }
 
+// TestRestart wants figures of before to be gone, those of meanwhile to be nowhere, and the sums
+// since the start to stay.
+func TestRestart(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0).Truncate(Period)
+	l := newLog(func() time.Time { return now })
+	a := policies.FlowKey{ID: "a", Priority: 1}
+	l.Decided(a, controller.Dispatched, 10*time.Millisecond, "")
+	now = now.Add(Period)
+	l.Restart(func() { l.Decided(a, controller.EvictedContextCancelled, time.Second, "") })
+	now = now.Add(time.Second)
+	l.Decided(a, controller.RejectedCapacity, 0, "")
+	l.Flows(func(_ policies.FlowKey, c Counts) {
+		if c.Dispatched != 0 || c.Evicted != 0 || c.Refused != 1 {
+			t.Errorf("of late: %+v", c)
+		}
+	})
+	l.Bands(func(_ int, c Counts) {
+		if c.Dispatched != 0 || c.Refused != 1 {
+			t.Errorf("of the priority: %+v", c)
+		}
+	})
+	if c := l.Totals(); c.Dispatched != 1 || c.Evicted != 0 || c.Refused != 1 || l.Span() != time.Second {
+		t.Errorf("in all: %+v; of late is %v", c, l.Span())
+	}
+}
+
 // TestFlowsAreBounded wants flows beyond the bound to count by their priority alone.
 func TestFlowsAreBounded(t *testing.T) {
 	l := NewLog()

@@ -1,6 +1,7 @@
 // Looks at the console in Chromium, at three replicas under load, and prints what is wrong
 // with it, a line each; at the end "done". Its arguments are a JSON object: replicas, the
-// admin addresses of the three; guarded, the one that asks for a token, and the token;
+// admin addresses of the three; several, the one of a replica with the pools llama and qwen;
+// shadow, one that only plays flow control; guarded, the one that asks for a token, and the token;
 // hostile, the name of a tenant; waiting, one whose requests wait; shots, where pictures go, or empty.
 import { mkdirSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -99,6 +100,49 @@ async function steady() {
     stops.add(await page.evaluate(() => document.activeElement.id || document.activeElement.textContent));
   }
   for (const stop of ['Replicas', 'search', 'which', 'Weight', given.hostile]) check(stops.has(stop), `Tab does not reach ${stop}: ${[...stops]}`);
+  await context.close();
+}
+
+// Tenants are found by the group that they are in.
+async function groups() {
+  const { context, page } = await visit(given.replicas[0], 1280);
+  await open(page, given.replicas[0], 'tenants');
+  await page.waitForSelector('tbody tr:nth-child(3)');
+  await page.locator('#group').selectOption('labs');
+  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1);
+  const row = await page.locator('tbody tr').innerText();
+  check(row.includes('research') && row.includes('labs'), `of the group labs: ${row}`);
+  await context.close();
+}
+
+// While flow control is only played, nothing is said not to be served.
+async function shadow() {
+  const { context, page } = await visit(given.shadow, 390);
+  await open(page, given.shadow, 'now');
+  await page.getByText('Shadow: nothing is held').waitFor();
+  const told = await page.evaluate(() => [...document.querySelectorAll('.figure .label')].map((e) => e.textContent + getComputedStyle(e, '::after').content.replaceAll('"', '').replace('none', '')));
+  check(told.includes('Not served a second, as played') && told.includes('Requests a second'), `in shadow: ${told}`);
+  const lines = await page.locator('.legend dt').allInnerTexts();
+  check(lines.includes('not, as played') && !lines.includes('not served'), `lines in shadow: ${lines}`);
+  check(await page.getByText('everybody would be served').count() === 1, 'in shadow somebody is said to be served by flow control');
+  await context.close();
+}
+
+// The pool that is looked at is in the page's address, and one that there is not is told of.
+async function pools() {
+  const { context, page } = await visit(given.several, 390);
+  const shows = (name) => page.waitForFunction((n) => document.getElementById('pools').value === n && new URLSearchParams(location.search).get('pool') === n, name);
+  await open(page, given.several, 'now');
+  await shows('llama');
+  await page.getByLabel('Pool', { exact: true }).selectOption('qwen');
+  await shows('qwen');
+  await page.reload();
+  await shows('qwen');
+  await page.getByRole('link', { name: 'Endpoints' }).click();
+  await page.getByText('http://127.0.0.1:2').waitFor();
+  check(page.url().includes('pool=qwen') && page.url().endsWith('#/endpoints'), `the address is ${page.url()}`);
+  await page.goto(`${given.several}/?pool=gone#/now`);
+  await page.getByText('There is no pool gone here; this is llama.').waitFor();
   await context.close();
 }
 
@@ -232,7 +276,7 @@ async function shots() {
 
 try {
   if (given.shots) await shots();
-  else for (const part of [same, steady, axis, why, token, acts, looks, killed]) await part();
+  else for (const part of [same, steady, groups, shadow, pools, axis, why, token, acts, looks, killed]) await part();
 } catch (e) {
   wrong(e.stack);
 }

@@ -24,10 +24,21 @@ const hostile = `<b>x</b>"'><img/src=x/onerror=alert(1)>`
 
 // settings are those of the replicas.
 const settings = config.Empty + `weir:
+  groups:
+  - {name: labs, weight: 2}
+  - {name: product, weight: 3}
   flows:
-  - {id: research, weight: 2}
+  - {id: research, group: labs}
+  - {id: support, group: product}
   - {id: interactive, priority: 10}
-  - {id: acme, maxInFlight: 3}
+  - {id: acme, maxInFlight: 3, group: product}
+`
+
+// pools are the settings of a replica with two.
+const pools = config.Empty + `weir:
+  pools:
+  - {name: llama, models: [llama], endpoints: [{url: "http://127.0.0.1:1"}]}
+  - {name: qwen, models: [qwen], endpoints: [{url: "http://127.0.0.1:2"}]}
 `
 
 // chromium is the browser, by the names it goes by.
@@ -84,6 +95,12 @@ func TestConsole(t *testing.T) {
 		t.Fatal(err)
 	}
 	guarded := processes.Start(t, "guarded", c.Servers, "--max-concurrency", "1", "--admin-token-file", secret)
+	shadow := processes.Start(t, "shadow", c.Servers, "--max-concurrency", "1", "--shadow")
+	both := filepath.Join(dir, "pools.yaml")
+	if err := os.WriteFile(both, []byte(pools), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	several := processes.Start(t, "several", &processes.Servers{}, "--config", both)
 	l, ctx := processes.StartLoad(t)
 	for i, r := range c.Replicas {
 		l.Tenant(ctx, "everywhere", 12, r)
@@ -101,7 +118,7 @@ func TestConsole(t *testing.T) {
 
 	given, err := json.Marshal(map[string]any{
 		"chromium": browser, "replicas": []string{c.Replicas[0].Admin, c.Replicas[1].Admin, c.Replicas[2].Admin},
-		"guarded": guarded.Admin, "token": "a secret", "hostile": hostile, "waiting": waiting, "shots": shots,
+		"several": several.Admin, "shadow": shadow.Admin, "guarded": guarded.Admin, "token": "a secret", "hostile": hostile, "waiting": waiting, "shots": shots,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/internal/suggest"
 )
 
 // named has a command take one name of something.
@@ -54,6 +56,30 @@ func (s *override) run(cmd *cobra.Command) error {
 	})
 }
 
+// unknown says that a flow that something was set of has had no request, and which may have been
+// meant; empty for one that has.
+func unknown(ctx context.Context, c *api.Client, flow string) string {
+	known, err := c.Flows(ctx, api.Query{Limit: 1000})
+	if err != nil || known.Total > len(known.Flows) && !slices.ContainsFunc(known.Flows, func(f api.Flow) bool { return f.ID == flow }) {
+		known, err = c.Flows(ctx, api.Query{Flow: flow, Limit: 1000})
+	}
+	if err != nil {
+		return "" // what was set is set
+	}
+	ids := make([]string, 0, len(known.Flows))
+	for i := range known.Flows {
+		ids = append(ids, known.Flows[i].ID)
+	}
+	if slices.Contains(ids, flow) {
+		return ""
+	}
+	text := fmt.Sprintf("no request of flow %q has come of late: what is set holds once one does", flow)
+	if meant := suggest.Closest(flow, ids); meant != "" {
+		text += fmt.Sprintf("; did you mean %q?", meant)
+	}
+	return text
+}
+
 // change changes what is set, and lists it.
 func (o *operator) change(cmd *cobra.Command, change func(context.Context, *api.Client) (*api.Overrides, error)) error {
 	c, err := o.client()
@@ -96,7 +122,17 @@ func newSetFlow() *cobra.Command {
 			if given("tokens-per-minute") {
 				s.TokensPerMinute = &tokens
 			}
-			return s.run(cmd)
+			if err := s.run(cmd); err != nil {
+				return err
+			}
+			c, err := s.client()
+			if err != nil {
+				return err
+			}
+			if text := unknown(cmd.Context(), c, s.Flow); text != "" {
+				printed(cmd, []string{plain(text)})
+			}
+			return nil
 		},
 	}
 	cmd.Flags().Float64Var(&weight, "weight", 0, "its share beside other flows; what is configured by default")

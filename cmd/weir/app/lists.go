@@ -2,6 +2,7 @@ package app
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +23,25 @@ func (l *listing) add(cmd *cobra.Command) {
 	cmd.Flags().IntVar(&l.priority, "priority", 0, "those of this priority")
 	cmd.Flags().IntVar(&l.query.Limit, "limit", 50, "how many at most")
 	must(cmd.RegisterFlagCompletionFunc("flow", l.flows))
+}
+
+// groups completes the paths of groups that have flows.
+func (o *operator) groups(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
+	c, err := o.client()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	known, err := c.Shares(cmd.Context(), api.Query{})
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var paths []string
+	for i := range known.Groups {
+		if path := known.Groups[i].Group; strings.HasPrefix(path, typed) && !slices.Contains(paths, path) {
+			paths = append(paths, path)
+		}
+	}
+	return paths, cobra.ShellCompDirectiveNoFileComp
 }
 
 // asked is the query as the flags say.
@@ -83,7 +103,7 @@ func newFlows() *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "flows", Short: "List the tenants: what each has in flight, waits for and gets",
 		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, DUE what it should have. With --wide there are also the tokens that model servers counted.",
-		Example: "  weir flows\n  weir flows --sort -in_flight --limit 10\n  weir flows --flow team- --json",
+		Example: "  weir flows\n  weir flows --sort -in_flight --limit 10\n  weir flows --group acme\n  weir flows --flow team- --json",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := l.client()
@@ -104,25 +124,42 @@ func newFlows() *cobra.Command {
 		},
 	}
 	l.add(cmd)
-	every = wide(cmd)
+	every = allColumns(cmd)
+	cmd.Flags().StringVar(&l.query.Group, "group", "", "those in this group, by its path, or in one that is in it")
+	must(cmd.RegisterFlagCompletionFunc("group", l.groups))
 	cmd.Flags().StringVar(&l.query.Sort, "sort", "-queued", "order, such as -queued, -in_flight, id")
 	return cmd
 }
 
 // flowTable shows flows, as wide as there are columns; 0 for all that there is.
 func flowTable(flows []api.Flow, columns int) table {
-	t := table{{"FLOW", "PRIORITY", "WEIGHT", "WAITING", "OLDEST", "IN FLIGHT", "SHARE", "DUE", "SENT/S", "REFUSED/S", "WAIT P99", "TOKENS IN", "CACHED", "OUT", "OWN LIMIT"}}
+	t := table{{"FLOW", "GROUP", "PRIORITY", "WEIGHT", "WAITING", "OLDEST", "IN FLIGHT", "SHARE", "DUE", "SENT/S", "REFUSED/S", "WAIT P99", "TOKENS IN", "CACHED", "OUT", "OWN LIMIT"}}
+	grouped := false
 	for i := range flows {
 		f := &flows[i]
 		limit := strings.TrimPrefix(ownLimit(f.Limit), " of ")
 		if f.AtLimit {
 			limit += ", reached"
 		}
-		t.add(f.ID, fmt.Sprint(f.Priority), fmt.Sprint(f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
+		grouped = grouped || f.Group != ""
+		t.add(f.ID, f.Group, fmt.Sprint(f.Priority), fmt.Sprint(f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
 			percent(f.Share), percent(f.Entitled), perSecond(f.Recent.Dispatched), perSecond(f.Recent.Refused), milliseconds(f.Recent.WaitP99MS),
 			fmt.Sprint(f.TokensIn), fmt.Sprint(f.TokensCached), fmt.Sprint(f.TokensOut), limit)
 	}
-	return t.within(columns, "CACHED", "TOKENS IN", "OUT", "OLDEST", "WEIGHT", "REFUSED/S", "OWN LIMIT", "SENT/S", "PRIORITY", "WAIT P99")
+	if !grouped {
+		t = t.without("GROUP")
+	}
+	return t.within(columns, "CACHED", "TOKENS IN", "OUT", "OLDEST", "WEIGHT", "REFUSED/S", "OWN LIMIT", "SENT/S", "PRIORITY", "GROUP", "WAIT P99")
+}
+
+// groupTable shows groups of flows, as wide as there are columns.
+func groupTable(groups []api.GroupShare, columns int) table {
+	t := table{{"GROUP", "PRIORITY", "WEIGHT", "FLOWS", "IN FLIGHT", "WAITING", "SHARE", "DUE"}}
+	for i := range groups {
+		g := &groups[i]
+		t.add(g.Group, fmt.Sprint(g.Priority), fmt.Sprint(g.Weight), fmt.Sprint(g.Flows), fmt.Sprint(g.InFlight), fmt.Sprint(g.Queued), percent(g.Share), percent(g.Entitled))
+	}
+	return t.within(columns, "FLOWS", "WEIGHT")
 }
 
 func newRequests() *cobra.Command {
@@ -159,7 +196,7 @@ func newRequests() *cobra.Command {
 		},
 	}
 	l.add(cmd)
-	every = wide(cmd)
+	every = allColumns(cmd)
 	cmd.Flags().StringVar(&l.query.State, "state", "", "waiting or in_flight; both by default")
 	must(cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"waiting", "in_flight"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd

@@ -150,17 +150,22 @@ func (t table) within(columns int, optional ...string) table {
 		if columns <= 0 || t.width() <= columns {
 			break
 		}
-		at := slices.Index(t[0], title)
-		if at < 0 {
-			continue
-		}
-		narrower := make(table, len(t))
-		for i, row := range t {
-			narrower[i] = slices.Delete(slices.Clone(row), at, at+1)
-		}
-		t = narrower
+		t = t.without(title)
 	}
 	return t
+}
+
+// without returns the table without a column, by its title.
+func (t table) without(title string) table {
+	at := slices.Index(t[0], title)
+	if at < 0 {
+		return t
+	}
+	narrower := make(table, len(t))
+	for i, row := range t {
+		narrower[i] = slices.Delete(slices.Clone(row), at, at+1)
+	}
+	return narrower
 }
 
 // width is that of its widest line.
@@ -184,8 +189,8 @@ func columnsOf(cmd *cobra.Command, wide bool) int {
 	return columns
 }
 
-// wide gives a command the flag by which its tables have all their columns.
-func wide(cmd *cobra.Command) *bool {
+// allColumns gives a command the flag by which its tables have all their columns.
+func allColumns(cmd *cobra.Command) *bool {
 	return cmd.Flags().Bool("wide", false, "all columns, however wide the table gets")
 }
 

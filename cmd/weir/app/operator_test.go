@@ -8,7 +8,23 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
+
+// admin is an admin address that answers by path; what is not among the answers is an empty
+// object.
+func admin(t *testing.T, answers map[string]string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if answers[r.URL.Path] == "" {
+			fmt.Fprint(w, "{}")
+			return
+		}
+		fmt.Fprint(w, answers[r.URL.Path])
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
 
 // TestExitCodes wants scripts to tell from the code whether to ask again, or for something else.
 func TestExitCodes(t *testing.T) {
@@ -41,5 +57,67 @@ func TestExitCodes(t *testing.T) {
 	_, err := run(t, 10*time.Second, "status", "--admin", silent.URL)
 	if exitCode(err) != exitUnreachable || !strings.Contains(err.Error(), "no replica answers at the admin address "+silent.URL) || errors.Unwrap(err) == nil {
 		t.Errorf("code %d: %v", exitCode(err), err)
+	}
+}
+
+// TestGroupsAreSeen wants groups to be where their flows are, and nothing of them where there
+// are none.
+func TestGroupsAreSeen(t *testing.T) {
+	const group = `, "group": "acme/research"`
+	answers := func(group string) map[string]string {
+		shares := ""
+		if group != "" {
+			shares = `{"group": "acme/research", "weight": 2, "in_flight": 3, "queued": 4, "flows": 1, "share": 0.25, "entitled": 0.5}`
+		}
+		return map[string]string{
+			"/v1/pool": `{"endpoints": 1, "ledger": {"state": "connected"}}`, "/v1/shares": `{"groups": [` + shares + `]}`,
+			"/v1/flows": `{"total": 1, "flows": [{"id": "a-tenant-of-a-long-name", "weight": 1, "queued": 100000, "in_flight": 10000` + group + `}]}`,
+			"/v1/usage": `{"from": "2026-11-26T18:00:00Z", "to": "2026-11-26T19:00:00Z", "usage": [{"flow": "a-tenant-of-a-long-name", "requests": 1000000000, "charged_tokens": 1000000000000, "tokens_in": 1000000000000, "tokens_out": 100000000000` + group + `}], "sum": {}}`,
+		}
+	}
+	for _, group := range []string{"", group} {
+		url := admin(t, answers(group))
+		for _, command := range []string{"status", "flows", "top", "usage"} {
+			out, err := run(t, 10*time.Second, command, "--admin", url)
+			if err != nil || strings.Contains(out, "GROUP") != (group != "") || strings.Contains(out, "acme/research") != (group != "") {
+				t.Errorf("group %q, weir %s: %v\n%s", group, command, err, out)
+			}
+			for line := range strings.Lines(out) {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
+					t.Errorf("weir %s: %d columns: %s", command, n, line)
+				}
+			}
+		}
+	}
+}
+
+// TestUsageSaysOfWhichTime wants whole hours to be told, whatever was asked for.
+func TestUsageSaysOfWhichTime(t *testing.T) {
+	url := admin(t, map[string]string{"/v1/usage": `{"from": "2026-11-26T18:00:00Z", "to": "2026-11-26T20:00:00Z", "sum": {"requests": 7}}`})
+	out, err := run(t, 10*time.Second, "usage", "--last", "10m", "--admin", url)
+	if err != nil || !strings.HasPrefix(out, "Used from 2026-11-26 18:00 until 2026-11-26 20:00 UTC, in whole hours\n") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if _, err := run(t, 10*time.Second, "usage", "--last", "-1h", "--admin", url); err == nil || !strings.Contains(err.Error(), "--last -1h0m0s: must be a time such as 1h") {
+		t.Errorf("of a time to come: %v", err)
+	}
+}
+
+// TestSetOfAnUnknownFlow wants a slip of the pen to be seen: what is set of a flow that nobody
+// knows holds nothing.
+func TestSetOfAnUnknownFlow(t *testing.T) {
+	url := admin(t, map[string]string{
+		"/v1/overrides": `{"overrides": [{"flow": "teama", "weight": 2}]}`, "/v1/flows": `{"total": 2, "flows": [{"id": "team-a"}, {"id": "batch"}]}`,
+	})
+	for flow, says := range map[string]string{
+		"teama":  `no request of flow "teama" has come of late: what is set holds once one does; did you mean "team-a"?`,
+		"qwerty": `no request of flow "qwerty" has come of late: what is set holds once one does`,
+		"batch":  "",
+	} {
+		out, err := run(t, 10*time.Second, "set", "flow", flow, "--weight", "2", "--for", "10m", "--admin", url)
+		last := out[strings.LastIndexByte(strings.TrimSuffix(out, "\n"), '\n')+1:]
+		if err != nil || says != "" && last != says+"\n" || says == "" && strings.Contains(out, "no request of") {
+			t.Errorf("%s: %v\n%s", flow, err, out)
+		}
 	}
 }

@@ -16,6 +16,8 @@ import (
 type overview struct {
 	Pool     *api.Pool     `json:"pool"`
 	Replicas []api.Replica `json:"replicas"`
+	// Groups are those of flows that had requests of late.
+	Groups []api.GroupShare `json:"groups,omitempty"`
 	// Trouble is what is wrong with the fleet, and Tenants what holds single ones, in words.
 	Trouble []string `json:"trouble"`
 	Tenants []string `json:"tenants"`
@@ -27,8 +29,11 @@ const longEnough = 20_000
 // maxCauses bounds the reasons for refusals in an overview.
 const maxCauses = 8
 
-// maxTenants bounds the tenants of an overview.
-const maxTenants = 10
+// Bounds on the tenants and the groups of an overview.
+const (
+	maxTenants = 10
+	maxGroups  = 20
+)
 
 func newStatus() *cobra.Command {
 	var (
@@ -61,7 +66,7 @@ func newStatus() *cobra.Command {
 		},
 	}
 	o.add(cmd)
-	every = wide(cmd)
+	every = allColumns(cmd)
 	return cmd
 }
 
@@ -83,7 +88,11 @@ func look(ctx context.Context, c *api.Client) (*overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &overview{Pool: pool, Replicas: replicas.Replicas, Trouble: missing(pool.Fleet), Tenants: []string{}}
+	shares, err := c.Shares(ctx, api.Query{})
+	if err != nil {
+		return nil, err
+	}
+	v := &overview{Pool: pool, Replicas: replicas.Replicas, Groups: shares.Groups, Trouble: missing(pool.Fleet), Tenants: []string{}}
 	v.judge(endpoints.Endpoints)
 	v.judgeTenants(flows.Flows)
 	return v, nil
@@ -198,6 +207,12 @@ func (v *overview) print(out io.Writer, columns int) {
 			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), b.Policy)
 	}
 	fmt.Fprintf(out, "\n%s", bands.within(columns, "POLICY", "FLOWS", "OLDEST", "LIMIT"))
+	if len(v.Groups) > 0 {
+		fmt.Fprintf(out, "\n%s", groupTable(v.Groups[:min(len(v.Groups), maxGroups)], columns))
+		if rest := len(v.Groups) - maxGroups; rest > 0 {
+			fmt.Fprintf(out, "and %d further groups\n", rest)
+		}
+	}
 	replicas := table{{"REPLICA", "VERSION", "UP", "LEDGER", "TURN", "WAITING", "IN FLIGHT", "QUEUED HERE", "SHARDS"}}
 	for i := range v.Replicas {
 		r := &v.Replicas[i]

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,11 +19,12 @@ func newUsage() *cobra.Command {
 		last time.Duration
 		from string
 		to   string
+		wide *bool
 	)
 	cmd := &cobra.Command{
 		Use: "usage", Short: "Show what tenants used, of the last 35 days",
 		Long:    "Shows how many requests and tokens tenants used, over the whole fleet, in whole hours: the last day if nothing else is asked for. IN are tokens of prompts, CACHED the part of them that was in a cache, OUT those of answers, as model servers counted them; CHARGED is by what they were charged, SLOT TIME for how long their requests held slots.",
-		Example: "  weir usage --last 168h\n  weir usage --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n  weir usage --flow team-a --by hour",
+		Example: "  weir usage --last 168h\n  weir usage --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n  weir usage --flow team-a --by hour\n  weir usage --by group --last 720h",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.client()
@@ -39,47 +41,70 @@ func newUsage() *cobra.Command {
 			if o.asJSON {
 				return printJSON(cmd, all)
 			}
-			t := table{{"HOUR", "FLOW", "REQUESTS", "IN", "CACHED", "OUT", "CHARGED", "SLOT TIME"}}
-			add := func(name string, u *api.Usage) {
-				hour := "-"
-				if u.Hour != nil {
-					hour = u.Hour.Format("2006-01-02 15h")
-				}
-				t.add(hour, name, strconv.FormatInt(u.Requests, 10), strconv.FormatInt(u.TokensIn, 10), strconv.FormatInt(u.TokensCached, 10),
-					strconv.FormatInt(u.TokensOut, 10), strconv.FormatInt(u.Charged, 10), milliseconds(1000*u.SlotSeconds))
-			}
-			for i := range all.Usage {
-				name := all.Usage[i].Flow
-				if name == "" {
-					name = "(all)"
-				}
-				add(name, &all.Usage[i])
-			}
-			add("(sum)", &all.Sum)
-			fmt.Fprint(cmd.OutOrStdout(), t)
+			fmt.Fprintf(cmd.OutOrStdout(), "Used from %s until %s UTC, in whole hours\n\n%s", hourOf(all.From), hourOf(all.To), usageTable(all, q.By, columnsOf(cmd, *wide)))
 			printed(cmd, missing(all.Fleet))
 			more(cmd, all.Page, len(all.Usage))
 			return nil
 		},
 	}
 	o.add(cmd)
-	cmd.Flags().StringVar(&q.By, "by", "flow", "what is added up: flow, hour or flow,hour")
+	wide = allColumns(cmd)
+	cmd.Flags().StringVar(&q.By, "by", "flow", "what is told apart: flow, group, hour, flow,hour or group,hour")
 	cmd.Flags().StringVar(&q.Flow, "flow", "", "of this flow alone")
-	cmd.Flags().DurationVar(&last, "last", 24*time.Hour, "of the last hours")
+	cmd.Flags().StringVar(&q.Group, "group", "", "of the flows in this group, by its path, or in one that is in it")
+	cmd.Flags().DurationVar(&last, "last", 24*time.Hour, "of the last hours; one that has begun counts as a whole one")
 	cmd.Flags().StringVar(&from, "from", "", "from a time on, such as 2026-11-01T00:00:00Z")
 	cmd.Flags().StringVar(&to, "to", "", "until a time")
 	cmd.Flags().IntVar(&q.Limit, "limit", 100, "how many lines at most")
 	cmd.MarkFlagsMutuallyExclusive("last", "from")
 	must(cmd.RegisterFlagCompletionFunc("flow", o.flows))
-	must(cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"flow", "hour", "flow,hour"}, cobra.ShellCompDirectiveNoFileComp)))
+	must(cmd.RegisterFlagCompletionFunc("group", o.groups))
+	must(cmd.RegisterFlagCompletionFunc("by", cobra.FixedCompletions([]string{"flow", "group", "hour", "flow,hour", "group,hour"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
 }
+
+// usageTable shows what was used, as wide as there are columns: by what was asked for.
+func usageTable(all *api.UsageList, by string, columns int) table {
+	t := table{{"HOUR", "FLOW", "GROUP", "REQUESTS", "IN", "CACHED", "OUT", "CHARGED", "SLOT TIME"}}
+	grouped := false
+	add := func(hour, flow, group string, u *api.Usage) {
+		grouped = grouped || u.Group != ""
+		t.add(hour, flow, group, strconv.FormatInt(u.Requests, 10), strconv.FormatInt(u.TokensIn, 10), strconv.FormatInt(u.TokensCached, 10),
+			strconv.FormatInt(u.TokensOut, 10), strconv.FormatInt(u.Charged, 10), milliseconds(1000*u.SlotSeconds))
+	}
+	for i := range all.Usage {
+		u, hour := &all.Usage[i], ""
+		if u.Hour != nil {
+			hour = hourOf(*u.Hour)
+		}
+		add(hour, u.Flow, u.Group, u)
+	}
+	first, _, _ := strings.Cut(by, ",")
+	sum := map[string]string{first: "(sum)"}
+	add(sum["hour"], sum["flow"], sum["group"], &all.Sum)
+	if !strings.Contains(by, "hour") {
+		t = t.without("HOUR")
+	}
+	if first != "flow" {
+		t = t.without("FLOW")
+	}
+	if !grouped {
+		t = t.without("GROUP")
+	}
+	return t.within(columns, "CACHED", "CHARGED", "SLOT TIME")
+}
+
+// hourOf is when an hour begins or ends.
+func hourOf(at time.Time) string { return at.UTC().Format("2006-01-02 15:04") }
 
 // errSpan says that a time cannot be read.
 var errSpan = errors.New("it must be a time such as 2026-11-01T00:00:00Z")
 
 // spanOf is the time that flags say.
 func spanOf(last time.Duration, from, to string, now time.Time) (begin, end time.Time, err error) {
+	if last <= 0 {
+		return begin, end, fmt.Errorf("--last %v: must be a time such as 1h or 168h", last)
+	}
 	if end = now; to != "" {
 		if end, err = time.Parse(time.RFC3339, to); err != nil {
 			return begin, end, fmt.Errorf("--to %s: %w", to, errSpan)

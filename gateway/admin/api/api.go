@@ -468,16 +468,18 @@ type UsageList struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
 	Page
-	// Usage is by flow, by hour or by both; Sum is of the whole list.
+	// Usage is by flow or group, by hour or by both; Sum is of the whole list.
 	Usage []Usage `json:"usage"`
 	Sum   Usage   `json:"sum"`
 }
 
 // Usage is what was used.
 type Usage struct {
-	// Flow is whose it is, and Hour when the hour began; absent where it is of all.
-	Flow string     `json:"flow,omitempty"`
-	Hour *time.Time `json:"hour,omitempty"`
+	// Flow is whose it is, Group the path of the group that it is in as the configuration is
+	// now, and Hour when the hour began; absent where it is of all.
+	Flow  string     `json:"flow,omitempty"`
+	Group string     `json:"group,omitempty"`
+	Hour  *time.Time `json:"hour,omitempty"`
 	// Requests are those that went to the pool and have ended.
 	Requests int64 `json:"requests"`
 	// TokensIn, TokensCached and TokensOut are what model servers counted: prompts, the part

@@ -38,7 +38,10 @@ type Query struct {
 	State    string
 	Sort     string
 	Kind     string
-	// By says what usage is told by: flow, hour or flow,hour; From and To of which time.
+	// Group is the path of a group of flows: those in it, or in one that is in it.
+	Group string
+	// By says what usage is told by: flow, group, hour, flow,hour or group,hour; From and To of
+	// which time.
 	By       string
 	From, To time.Time
 	// Since leaves out of the history what is not after it.
@@ -59,6 +62,7 @@ func (q *Query) encode() string {
 		set("scope", "replica")
 	}
 	set("flow", q.Flow)
+	set("group", q.Group)
 	set("state", q.State)
 	set("sort", q.Sort)
 	set("kind", q.Kind)

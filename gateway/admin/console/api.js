@@ -12,14 +12,16 @@ export function setToken(token) {
 
 export const hasToken = () => sessionStorage.getItem(kept) !== null;
 
-// The pool that is asked about, where the replica has several; it is kept for this tab, too.
-const keptPool = 'weir-pool';
-
-export const pool = () => sessionStorage.getItem(keptPool) ?? '';
+// The pool that is asked about, where the replica has several, is in the page's address: a
+// reload, and whoever is sent the link, see the same one.
+export const pool = () => new URLSearchParams(location.search).get('pool') ?? '';
 
 export function setPool(name) {
-  if (name) sessionStorage.setItem(keptPool, name);
-  else sessionStorage.removeItem(keptPool);
+  if (name === pool()) return;
+  const to = new URL(location.href);
+  if (name) to.searchParams.set('pool', name);
+  else to.searchParams.delete('pool');
+  history.replaceState(null, '', to);
 }
 
 // get asks for a path below /v1/ with parameters; those that are empty are left out.

@@ -71,12 +71,15 @@ async function poll(of) {
   if (of === current) of.timer = setTimeout(() => poll(of), of.view.every ?? 2000);
 }
 
+let gone = ''; // the pool that the address named and that there is not
+
 // choose offers the pools, where there are several, and keeps to one that there is.
 async function choose(signal) {
   const { pools } = await get('pools', {}, signal);
   const names = pools.map((p) => p.name);
   attr(chooser, 'hidden', names.length < 2);
   attr(document.getElementById('pool'), 'hidden', names.length > 1);
+  if (asked() && !names.includes(asked())) gone = asked();
   if (names.length < 2) { setPool(''); return; }
   if (!names.includes(asked())) setPool(names[0]);
   if ([...chooser.options].map((o) => o.value).join('\n') !== names.join('\n')) {
@@ -85,7 +88,7 @@ async function choose(signal) {
   if (document.activeElement !== chooser) chooser.value = asked();
 }
 
-chooser.addEventListener('change', () => { setPool(chooser.value); open(); });
+chooser.addEventListener('change', () => { gone = ''; setPool(chooser.value); open(); });
 
 const words = {
   connected: ['Ledger connected', 'good'], slow: ['Ledger slow', 'warn'], registering: ['Registering', 'warn'],
@@ -98,11 +101,13 @@ function shown(pool) {
   const [word, t] = words[pool.ledger.state] ?? [pool.ledger.state, 'warn'];
   ledger.set(word, t);
   attr(ledger.root, 'title', `An exchange with the ledger takes ${duration(pool.ledger.turn_ms)}`);
+  attr(document.body, 'data-shadow', pool.shadow);
   attr(toShadow, 'hidden', !pool.shadow); // a link without words is none
   played.set(pool.shadow ? 'Shadow: nothing is held' : '', 'warn');
   attr(played.root, 'title', pool.shadow ? 'Requests go at once and none is refused. What is shown is what flow control would do with them.' : null);
   const { missing } = pool.fleet;
-  say(missing.length === 0 ? '' : `${missing.map((m) => m.replica).join(', ')} did not answer: the figures are without what ${missing.length === 1 ? 'it knows' : 'they know'}.`);
+  if (gone) say(`There is no pool ${gone} here; this is ${pool.pool}.`);
+  else say(missing.length === 0 ? '' : `${missing.map((m) => m.replica).join(', ')} did not answer: the figures are without what ${missing.length === 1 ? 'it knows' : 'they know'}.`);
 }
 
 function say(words) {

@@ -78,7 +78,8 @@ export class Keyed {
   }
 }
 
-// table makes a table of columns {key, label, sort, number, wide, cell(item) or fill(td, item)}.
+// table makes a table of columns {key, label, sort, number, wide, cell(item) or fill(td, item)};
+// those played are flow control's doing, and in shadow only as that is played.
 export function table(caption, columns, options = {}) {
   const head = el('tr');
   const body = el('tbody');
@@ -86,7 +87,7 @@ export function table(caption, columns, options = {}) {
   for (const c of columns) {
     const th = el('th', { scope: 'col', class: [c.number && 'number', c.minor && 'minor'].filter(Boolean).join(' ') || null, 'data-column': c.key });
     if (c.sort && options.onSort) {
-      const button = el('button', { type: 'button', class: 'sort', on: { click: () => options.onSort(c) } }, c.label);
+      const button = el('button', { type: 'button', class: 'sort', on: { click: () => options.onSort(c) } }, el('span', { class: c.played ? 'played' : null }, c.label));
       sorters.set(c.sort, th);
       th.append(button);
     } else th.append(c.label);
@@ -94,7 +95,7 @@ export function table(caption, columns, options = {}) {
   }
   const make = (item) => {
     const cells = columns.map((c, i) => el(i === 0 ? 'th' : 'td', {
-      scope: i === 0 ? 'row' : null, class: [c.number && 'number', c.wide && 'wide', c.minor && 'minor'].filter(Boolean).join(' ') || null, 'data-label': c.label, 'data-column': c.key,
+      scope: i === 0 ? 'row' : null, class: [c.number && 'number', c.wide && 'wide', c.minor && 'minor', c.played && 'played'].filter(Boolean).join(' ') || null, 'data-label': c.label, 'data-column': c.key,
     }));
     const fills = columns.map((c, i) => (c.make ? c.make(cells[i], item) : (now) => text(cells[i], c.cell(now))));
     return { root: el('tr', {}, ...cells), update: (now) => fills.forEach((f) => f(now)) };

@@ -4,12 +4,13 @@ import { Chart, Together, tones as severities } from './chart.js';
 import { attr, card, el, Keyed, table, text, width } from './dom.js';
 import { big, count, decimal, duration, limit, rate, time, waited } from './format.js';
 
-// figure is one large number with what belongs to it.
-function figure(label, bar = false) {
+// figure is one large number with what belongs to it; played says that it is flow control's, and
+// in shadow only as that is played.
+function figure(label, { bar = false, played = false } = {}) {
   const value = el('strong');
   const note = el('span', { class: 'note' });
   const fill = el('span', { class: 'fill' });
-  const root = el('div', { class: 'figure' }, el('span', { class: 'label' }, label), value,
+  const root = el('div', { class: 'figure' }, el('span', { class: played ? 'label played' : 'label' }, label), value,
     bar ? el('span', { class: 'meter', 'aria-hidden': 'true' }, fill) : null, note);
   return {
     root,
@@ -25,20 +26,22 @@ function figure(label, bar = false) {
 const tones = ['a', 'b', 'c', 'd', 'e'];
 
 export function now({ get }) {
-  const used = figure('Slots in use', true);
-  const waiting = figure('Waiting');
+  const used = figure('Slots in use', { bar: true, played: true });
+  const waiting = figure('Waiting', { played: true });
   const requests = figure('Requests a second');
-  const waits = figure('Wait, half within');
-  const refused = figure('Not served a second');
+  const waits = figure('Wait, half within', { played: true });
+  const refused = figure('Not served a second', { played: true });
   const endpoints = figure('Endpoints');
   const together = new Together();
   const slots = new Chart({ title: 'Slots in use', together, format: big, series: [
     { label: 'in use', tone: 'a', area: true, of: (s) => s.in_flight }, { label: 'limit', tone: 'limit', dashed: true, of: (s) => s.limit },
   ] });
   const queue = new Chart({ title: 'Waiting by priority', together, format: big, stacked: true, series: [{ label: 'priority 0', tone: 'a', of: (s) => s.queued }] });
-  const flow = new Chart({ title: 'Requests a second', together, format: decimal, series: [
-    { label: 'to the pool', tone: 'a', area: true, of: (s) => s.requests_per_second }, { label: 'not served', tone: 'bad', of: (s) => s.refused_per_second },
-  ] });
+  const went = (shadow) => [
+    { label: shadow ? 'let go, as played' : 'to the pool', tone: 'a', area: true, of: (s) => s.requests_per_second },
+    { label: shadow ? 'not, as played' : 'not served', tone: 'bad', of: (s) => s.refused_per_second },
+  ];
+  const flow = new Chart({ title: 'Requests a second', together, format: decimal, series: went(false) });
   const wait = new Chart({ title: 'Wait before the pool', together, format: duration, series: [
     { label: 'half within', tone: 'a', of: (s) => s.wait_p50_ms }, { label: '99% within', tone: 'c', of: (s) => s.wait_p99_ms },
   ] });
@@ -86,16 +89,18 @@ export function now({ get }) {
       used.set(pool.limit === null ? count(pool.in_flight) : `${count(pool.in_flight)} / ${count(pool.limit)}`,
         pool.limit === null ? 'there is no limit' : full ? 'the pool is full' : `${count(pool.limit - pool.in_flight)} free`, pool.limit ? pool.in_flight / pool.limit : 0,
         pool.limit === 0 ? 'bad' : null);
-      waiting.set(count(pool.queued), pool.queued ? `longest ${duration(oldest)}` : 'nobody waits');
+      waiting.set(count(pool.queued), pool.queued ? `longest ${duration(oldest)}` : pool.shadow ? 'nobody would wait' : 'nobody waits');
       const tokens = samples.at(-1)?.tokens_per_second ?? 0;
       // The same as the line's last point: of the last seconds, where pool.recent is of up to a minute.
       requests.set(rate(history.samples.at(-1)?.requests_per_second ?? samples.at(-1)?.requests_per_second ?? pool.recent.dispatched_per_second), tokens ? `${big(tokens)} tokens a second` : 'sent to the pool');
       waits.set(waited(pool.recent, 'wait_p50_ms'), `99% within ${waited(pool.recent, 'wait_p99_ms')}`);
       const bad = pool.recent.refused_per_second + pool.recent.evicted_per_second;
       const causes = pool.refusals.slice(0, 2).map((r) => `${r.code.replaceAll('_', ' ')} ${rate(r.per_second)}`).join(', ');
-      refused.set(rate(bad), causes || (bad ? 'left or timed out' : 'everybody is served'), null, bad > 0 || causes ? 'warn' : null);
+      const fine = pool.shadow ? 'everybody would be served' : 'everybody is served';
+      refused.set(rate(bad), causes || (bad ? 'left or timed out' : fine), null, bad > 0 || causes ? 'warn' : null);
       endpoints.set(count(pool.endpoints), pool.endpoints_ejected ? `${count(pool.endpoints_ejected)} ejected` : 'all can be reached', null, pool.endpoints === 0 ? 'bad' : pool.endpoints_ejected ? 'warn' : null);
       bands.update(pool.bands, (b) => String(b.priority));
+      flow.setSeries(went(pool.shadow));
       const start = Date.now() - 15 * 60 * 1000;
       samples = [...samples, ...history.samples].filter((s) => new Date(s.at).getTime() > start);
       const priorities = [...new Set(samples.flatMap((s) => Object.keys(s.queued_by_band ?? {})))].map(Number).sort((a, b) => b - a).slice(0, 5);

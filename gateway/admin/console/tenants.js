@@ -48,6 +48,7 @@ function limited(td) {
 export function columns(scale) {
   return [
     { key: 'id', label: 'Tenant', sort: 'id', make: named },
+    { key: 'group', label: 'Group', cell: (f) => f.group ?? '–' },
     { key: 'priority', label: 'Priority', sort: 'priority', number: true, cell: (f) => f.priority },
     { key: 'share', label: 'Share / due', sort: 'share', wide: true, make: shares(scale) },
     { key: 'in_flight', label: 'In flight', sort: 'in_flight', number: true, cell: (f) => count(f.in_flight) },
@@ -56,7 +57,7 @@ export function columns(scale) {
     { key: 'p50', label: 'Half within', number: true, minor: true, cell: (f) => waited(f.recent, 'wait_p50_ms') },
     { key: 'p99', label: '99% within', sort: 'wait', number: true, cell: (f) => waited(f.recent, 'wait_p99_ms') },
     { key: 'requests', label: 'Requests/s', sort: 'requests', number: true, cell: (f) => rate(f.recent.dispatched_per_second) },
-    { key: 'refused', label: 'Not served/s', sort: 'refused', number: true, minor: true, cell: (f) => rate(f.recent.refused_per_second + f.recent.evicted_per_second) },
+    { key: 'refused', label: 'Not served/s', sort: 'refused', number: true, minor: true, played: true, cell: (f) => rate(f.recent.refused_per_second + f.recent.evicted_per_second) },
     { key: 'tokens', label: 'Tokens', sort: 'tokens', number: true, minor: true, cell: (f) => big(f.served_tokens) },
     { key: 'weight', label: 'Weight', sort: 'weight', number: true, minor: true, cell: (f) => decimal(f.weight) },
     { key: 'limit', label: 'Own limit', minor: true, make: limited },
@@ -64,7 +65,7 @@ export function columns(scale) {
 }
 
 export function tenants({ get, refresh }) {
-  const asked = { sort: '-queued', flow: '', state: '', offset: 0 };
+  const asked = { sort: '-queued', flow: '', group: '', state: '', offset: 0 };
   let force = true;
   const change = (to) => {
     Object.assign(asked, { offset: 0 }, to);
@@ -82,13 +83,16 @@ export function tenants({ get, refresh }) {
   } } });
   const state = el('select', { id: 'which', on: { change: () => change({ state: state.value }) } },
     el('option', { value: '' }, 'all'), el('option', { value: 'waiting' }, 'that wait'), el('option', { value: 'in_flight' }, 'in flight'), el('option', { value: 'at_limit' }, 'at a limit of their own'));
+  const group = el('select', { id: 'group', on: { change: () => change({ group: group.value }) } }, el('option', { value: '' }, 'all'));
+  const groups = el('label', { for: 'group', hidden: true }, 'Group ', group);
+  let known = ''; // the groups that can be chosen
   const where = el('span', { 'aria-live': 'polite' });
   const back = el('button', { type: 'button', on: { click: () => change({ offset: Math.max(0, asked.offset - pageSize) }) } }, 'Back');
   const next = el('button', { type: 'button', on: { click: () => change({ offset: asked.offset + pageSize }) } }, 'Next');
   const none = el('p', { class: 'empty' }, 'No tenant is like that.');
   const root = el('section', { class: 'card' },
     el('div', { class: 'tools' },
-      el('label', { for: 'search' }, 'Find ', search), el('label', { for: 'which' }, 'Show ', state),
+      el('label', { for: 'search' }, 'Find ', search), el('label', { for: 'which' }, 'Show ', state), groups,
       el('span', { class: 'pages' }, where, back, next)),
     el('p', { class: 'explains' }, 'The bar is what a tenant got of its priority in the last minute; the mark is what it was due by its weight. All bars are on one scale.'),
     flows.root, none);
@@ -97,7 +101,16 @@ export function tenants({ get, refresh }) {
     root,
     every: 2000,
     async load() {
-      const answer = await get('flows', { ...asked, limit: pageSize });
+      const [answer, shares] = await Promise.all([get('flows', { ...asked, limit: pageSize }), get('shares')]);
+      const paths = [...new Set(shares.groups.map((g) => g.group))].sort();
+      if (asked.group && !paths.includes(asked.group)) paths.push(asked.group);
+      attr(groups, 'hidden', paths.length === 0);
+      attr(root, 'data-grouped', paths.length > 0);
+      if (known !== paths.join('\n')) {
+        known = paths.join('\n');
+        group.replaceChildren(el('option', { value: '' }, 'all'), ...paths.map((path) => el('option', { value: path }, path === '*' ? 'in no group' : path)));
+        group.value = asked.group;
+      }
       scale.top = Math.max(0.01, ...answer.flows.map((f) => Math.max(f.share, f.entitled)));
       flows.sorted(asked.sort);
       flows.update(answer.flows, (f) => `${f.priority} ${f.id}`, force);
@@ -118,9 +131,9 @@ export function tenant({ argument: [id, priority], get, act }) {
   const values = {};
   for (const [key, label] of [['share', 'Share'], ['entitled', 'Due'], ['in_flight', 'In flight'], ['queued', 'Waiting'], ['oldest', 'Longest wait'], ['p50', 'Half wait at most'],
     ['p99', '99% wait at most'], ['rate', 'Requests a second'], ['refused', 'Not served a second'], ['served', 'Served requests'], ['tokens', 'Served tokens'], ['tokens_in', 'Prompts, tokens'], ['tokens_cached', 'Of these cached'], ['tokens_out', 'Answers, tokens'],
-    ['weight', 'Weight'], ['limit', 'Own limit'], ['owner', 'Queued at']]) {
+    ['weight', 'Weight'], ['group', 'Group'], ['limit', 'Own limit'], ['owner', 'Queued at']]) {
     values[key] = el('dd');
-    facts.append(el('div', {}, el('dt', {}, label), values[key]));
+    facts.append(el('div', {}, el('dt', { class: key === 'refused' ? 'played' : null }, label), values[key]));
   }
   const gone = el('p', { class: 'empty' }, 'The fleet does not remember this tenant: it has had no request for a while.');
   const waiting = table('Its requests, the longest waiting first', [
@@ -154,7 +167,7 @@ export function tenant({ argument: [id, priority], get, act }) {
           p50: waited(f.recent, 'wait_p50_ms'), p99: waited(f.recent, 'wait_p99_ms'), rate: rate(f.recent.dispatched_per_second),
           refused: rate(f.recent.refused_per_second + f.recent.evicted_per_second), served: count(f.served_requests), tokens: count(f.served_tokens),
           tokens_in: count(f.tokens_in), tokens_cached: count(f.tokens_cached), tokens_out: count(f.tokens_out),
-          weight: decimal(f.weight), limit: own(f.limit) ? `${own(f.limit)}${f.at_limit ? ' – reached' : ''}` : 'none', owner: f.owner || '–',
+          weight: decimal(f.weight), group: f.group ?? 'none', limit: own(f.limit) ? `${own(f.limit)}${f.at_limit ? ' – reached' : ''}` : 'none', owner: f.owner || '–',
         };
         for (const [key, value] of Object.entries(show)) text(values[key], value);
       }
