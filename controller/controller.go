@@ -152,10 +152,14 @@ func (c *Controller) Release(r *Request, u Usage) {
 // Waiting returns how many requests wait here at the moment.
 func (c *Controller) Waiting() int { return int(c.waiting.Load()) }
 
+// Bounded reports whether endpoints have limits of their own, so that it counts which one a
+// request prefers. Elsewhere it goes where its ingress chooses in the end.
+func (c *Controller) Bounded() bool { return core.Counted(c.counted.Load()) == core.Bounded }
+
 // Place says to which endpoint a dispatched request went, by its address.
 func (c *Controller) Place(r *Request, endpoint string) {
-	if r.held.Load() && endpoint != r.least.Endpoint && core.Counted(c.counted.Load()) != core.NotCounted {
-		r.least.Endpoint = endpoint
+	if r.held.Load() && endpoint != r.at.Endpoint && core.Counted(c.counted.Load()) != core.NotCounted {
+		r.at.Endpoint = endpoint
 		seq := r.seq
 		c.driver.post(event{do: func(d *driver, _ time.Time, _ *event) { d.core.Place(seq, endpoint) }})
 	}
@@ -163,9 +167,9 @@ func (c *Controller) Place(r *Request, endpoint string) {
 
 // MayPlace asks whether a dispatched request may go to an endpoint, by its address, and
 // counts it there if so. It may where endpoints have no limits of their own, and to the one
-// that LeastLoaded names; elsewhere if the ledger left this replica room.
+// that Granted names; elsewhere if the ledger left this replica room.
 func (c *Controller) MayPlace(r *Request, endpoint string) bool {
-	if core.Counted(c.counted.Load()) != core.Bounded || endpoint == r.least.Endpoint {
+	if !c.Bounded() || endpoint == r.at.Endpoint {
 		c.Place(r, endpoint)
 		return true
 	}
@@ -174,7 +178,7 @@ func (c *Controller) MayPlace(r *Request, endpoint string) bool {
 	select {
 	case ok := <-may:
 		if ok {
-			r.least.Endpoint = endpoint
+			r.at.Endpoint = endpoint
 		}
 		return ok
 	case <-c.driver.stopped:

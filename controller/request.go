@@ -33,6 +33,10 @@ type Request struct {
 	// TargetTTFT is how soon its first token should come, for an ordering by it; 0
 	// for no target.
 	TargetTTFT time.Duration
+	// Prefer is the address of the endpoint that it should go to, by more than how busy that
+	// is, such as one that has its prompt cached; empty for none. It counts where endpoints
+	// have limits of their own: see Controller.Bounded.
+	Prefer string
 	// End ends the request once it was dispatched, for the reason given, so that it is
 	// released soon; nil for one that nobody can end.
 	End func(cause error)
@@ -44,7 +48,8 @@ type Request struct {
 	decided  chan struct{} // the driver's signal that what follows is filled in
 	outcome  Outcome
 	err      error
-	least    store.Load
+	at       store.Load
+	prefers  bool // that one
 	owner    string
 	obstacle Obstacle
 	charge   float64
@@ -66,24 +71,25 @@ func (r *Request) ByFloat() bool { return r.byFloat }
 // Charge is what a dispatched request was charged, in the unit of its band's policy.
 func (r *Request) Charge() float64 { return r.charge }
 
-// LeastLoaded is the endpoint at which the fleet had the fewest requests in flight
-// when this one was granted, and how many: no endpoint had fewer. The request counts
-// there until Place says that it went elsewhere. Its name is empty if the ledger had
-// no choice of endpoints.
-func (r *Request) LeastLoaded() store.Load { return r.least }
+// Granted is the endpoint that the request was granted for, and how many requests the fleet
+// had in flight there: no endpoint had fewer, unless it is the one that the request prefers.
+// The request counts there until Place says that it went elsewhere. Its name is empty if the
+// ledger had no choice of endpoints.
+func (r *Request) Granted() (at store.Load, preferred bool) { return r.at, r.prefers }
 
 // ask is the request as the core takes it in. The core's decision comes back by its tag.
 func (r *Request) ask() core.Request {
 	return core.Request{
 		Seq: r.seq, Flow: r.Flow, Sharer: r.Sharer, Bytes: r.Bytes,
-		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Tag: r,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Prefer: r.Prefer, Tag: r,
 	}
 }
 
 // decide takes in the core's decision and wakes the caller, which waits for it whatever
 // else happens.
 func (r *Request) decide(d *core.Decision) {
-	r.outcome, r.err, r.least = d.Outcome, d.Err, store.Load{Endpoint: d.Endpoint, InFlight: d.EndpointInFlight}
+	r.outcome, r.err = d.Outcome, d.Err
+	r.at, r.prefers = store.Load{Endpoint: d.Endpoint, InFlight: d.EndpointInFlight}, d.Preferred
 	r.owner, r.obstacle, r.charge, r.byFloat = d.Owner, d.Obstacle, d.Charge, d.ByFloat
 	r.decided <- struct{}{}
 }

@@ -207,6 +207,10 @@ func (x *envoyStream) forward() error {
 	if refused := s.admit(x.method, x.path); refused != nil {
 		return refused
 	}
+	s.query.Subset = x.subset
+	if x.delegated == nil && !x.gateway.cfg.AdmissionOnly {
+		s.prefer()
+	}
 	if refused := s.wait(); refused != nil {
 		return refused
 	}
@@ -224,7 +228,7 @@ func (x *envoyStream) forward() error {
 func (x *envoyStream) pick() error {
 	s := x.session
 	var ok bool
-	if x.others, ok = s.place(&endpoints.Query{Subset: x.subset}); !ok {
+	if x.others, ok = s.place(); !ok {
 		return noEndpoints()
 	}
 	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)

@@ -16,8 +16,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"github.com/weirflow/weir/gateway/endpoints"
 )
 
 // proxy drives sessions by HTTP: it holds the client's connection and forwards
@@ -108,6 +106,7 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	if refused := s.admit(r.Method, r.URL.Path); refused != nil {
 		return refused
 	}
+	s.prefer()
 	if refused := s.wait(); refused != nil {
 		return refused
 	}
@@ -200,10 +199,9 @@ func (p *proxy) unreadable(s *session, err error) *refusal {
 // long as connections fail before anything was sent.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := sessionOf(r)
-	var tried []*endpoints.Endpoint
 	var last error
 	for {
-		if _, ok := s.place(&endpoints.Query{Tried: tried}); !ok {
+		if _, ok := s.place(); !ok {
 			if last == nil {
 				return nil, noEndpoints()
 			}
@@ -212,7 +210,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 				message: "none of the pool's model servers could be reached",
 			}
 		}
-		tried = append(tried, s.slot.Endpoint)
+		s.query.Tried = append(s.query.Tried, s.slot.Endpoint)
 		res, err := p.send(s, r, s.slot.URL())
 		if err == nil {
 			return res, nil

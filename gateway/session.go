@@ -41,6 +41,7 @@ type session struct {
 	watch      watch
 	memory     *part // of the budget
 	in         inbound
+	query      endpoints.Query // for an endpoint
 	request    controller.Request
 	played     *play     // beside a request that went at once; nil for none
 	dispatched time.Time // zero before it was
@@ -189,13 +190,28 @@ func (s *session) goAtOnce() {
 	})
 }
 
+// ask is the request as one that needs an endpoint.
+func (s *session) ask() *endpoints.Query {
+	q := &s.query
+	if q.Prefixes == nil {
+		q.Prefixes = s.pool.endpoints.Prefixes(s.in.model, s.in.prompt)
+	}
+	q.Model, q.Tokens, q.Session, q.Fallbacks = s.in.model, s.in.inputTokens+s.in.outputTokens, s.before, s.gateway.cfg.Fallbacks
+	return q
+}
+
+// prefer has the request ask for the endpoint that suits it best, where this replica chooses it.
+func (s *session) prefer() {
+	if p := s.pool; p.cfg.Controller.Bounded() && !p.shadow.isOn() {
+		s.request.Prefer = p.endpoints.Prefer(s.ask())
+	}
+}
+
 // place takes a slot at an endpoint, in place of the one held, and returns others to
 // turn to. It reports false, and holds none, if no endpoint can be used.
-func (s *session) place(q *endpoints.Query) (others []*endpoints.Endpoint, ok bool) {
-	p := s.pool
-	q.Model, q.Prompt, q.Tokens = s.in.model, s.in.prompt, s.in.inputTokens+s.in.outputTokens
-	q.Session = s.before
-	q.Least, q.Fallbacks = s.request.LeastLoaded(), s.gateway.cfg.Fallbacks
+func (s *session) place() (others []*endpoints.Endpoint, ok bool) {
+	p, q := s.pool, s.ask()
+	q.Granted, q.Preferred = s.request.Granted()
 	q.May = func(address string) bool { return p.cfg.Controller.MayPlace(&s.request, address) }
 	s.giveBack()
 	if s.slot, others = p.endpoints.Take(q); s.slot == nil {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"sync"
 	"testing"
 
 	"github.com/weirflow/weir/gateway/endpoints"
@@ -38,5 +39,43 @@ func TestClientComesBack(t *testing.T) {
 	}
 	if len(seen) < 2 {
 		t.Errorf("those without a session all came to %v", seen)
+	}
+}
+
+// TestClientsFillTheirServer has clients come back to a server until it has as many requests
+// as it takes, and the next go to the other one: whatever loads are.
+func TestClientsFillTheirServer(t *testing.T) {
+	arrived, leave := make(chan int), make(chan struct{})
+	var servers []string
+	for n := range 2 {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get(SessionHeader) != "" {
+				arrived <- n
+				<-leave
+			}
+		}))
+		t.Cleanup(server.Close)
+		servers = append(servers, server.URL)
+	}
+	r := newRigWith(t, 4, nil, func(c *rigConfig) {
+		c.Endpoints.Profile = endpoints.LeastLoaded()
+		c.Endpoints.Profile.Scorers = append(c.Endpoints.Profile.Scorers, endpoints.Weighted{EndpointScorer: scheduling.NewSessionAffinity("s"), Weight: 3})
+	}, servers...)
+	res, _ := r.post(t, "/v1/completions", chat)
+	token := res.Header.Get(SessionHeader)
+	var clients sync.WaitGroup
+	var went []int
+	for range 6 {
+		clients.Go(func() { r.post(t, "/v1/completions", chat, SessionHeader, token) })
+		went = append(went, <-arrived)
+	}
+	close(leave)
+	clients.Wait()
+	theirs := went[0]
+	for i, at := range went {
+		if (at == theirs) != (i < 4) {
+			t.Errorf("six clients of one server, which takes four, went to %v", went)
+			break
+		}
 	}
 }

@@ -28,6 +28,17 @@ type EndpointScorer interface {
 	Score(request SchedulingRequest, endpoints []EndpointAccessor, scores []float64)
 }
 
+// AffinityKnower is a filter or scorer that may tell endpoints apart by what they have for a
+// request, such as its prompt in a cache, and not only by how busy they are. Where it does,
+// the ledger is asked for the endpoint that suits the request best.
+type AffinityKnower interface{ KnowsAffinity() bool }
+
+// KnowsAffinity reports whether a plug-in goes by what endpoints have for a request.
+func KnowsAffinity(p Plugin) bool {
+	k, ok := p.(AffinityKnower)
+	return ok && k.KnowsAffinity()
+}
+
 // EndpointFilter says which endpoints a request may go to. A profile's filters are asked
 // one after the other, each about what the one before it kept, and before its scorers.
 type EndpointFilter interface {

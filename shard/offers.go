@@ -20,6 +20,9 @@ type Offer struct {
 	IdleGroups int
 	// Tokens is what it takes of its flow's limit on tokens.
 	Tokens float64
+	// Prefer is the endpoint that the ledger is to grant it for if it does so in the turn
+	// that states it; only of one that did not stand before.
+	Prefer string
 }
 
 // change notes that the item may have to be stated to the ledger.
@@ -125,6 +128,9 @@ func (it *item) asOffer() Offer {
 	o := Offer{
 		Ticket: it.ID, Flow: it.Ticket.Flow, Charge: it.charge, Weight: f.weight, Score: it.score, Rank: it.key,
 		Idle: f.idle && f.offered[0] == it, Group: f.group.Path, IdleGroups: f.group.idleGroups(),
+	}
+	if it.state == notStanding {
+		o.Prefer = it.Prefer
 	}
 	if f.limit.TokensPerMinute > 0 {
 		o.Tokens = float64(it.Ticket.InputTokens + it.Ticket.OutputTokens)

@@ -546,3 +546,25 @@ func TestNewcomersRankAtTheLevel(t *testing.T) {
 		t.Errorf("offered are %s, want %s", got, want)
 	}
 }
+
+// TestPreferredOnce states what a ticket prefers when its offer is stated first, and not when
+// it is repeated or its turn was not answered.
+func TestPreferredOnce(t *testing.T) {
+	s := New(testConfig(100))
+	q := ticket(1, "a", 0)
+	q.Prefer = "x"
+	if _, refused := s.Add(q, start); refused != nil {
+		t.Fatal(refused)
+	}
+	s.Refill()
+	var stated []string
+	offer := func(o Offer) { stated = append(stated, o.Prefer) }
+	s.Changes(offer, nil)
+	s.Failed()
+	s.Changes(offer, nil)
+	s.Answered()
+	s.Repeat(offer)
+	if !slices.Equal(stated, []string{"x", "", ""}) {
+		t.Errorf("stated as preferred: %q", stated)
+	}
+}

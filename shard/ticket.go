@@ -28,6 +28,8 @@ type Ticket struct {
 	// TargetTTFT is how soon after its arrival its first token should come; 0 for no
 	// target.
 	TargetTTFT time.Duration
+	// Prefer is the endpoint that its ingress would have it go to; empty for none.
+	Prefer string
 	// Held is how long it has held its slot; 0 while it waits.
 	Held time.Duration
 	// Waited is set when the ticket waited in another queue before: its flow was

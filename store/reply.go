@@ -186,11 +186,11 @@ type Message struct {
 	Charge, Service float64
 	// Counter is the flow's counter after it.
 	Counter float64
-	// Endpoint, with Granted, is the one with the least load at the time of those that the
-	// ingress states and that have room, and EndpointInFlight that load: none of them had
-	// less. The grant counts there until
-	// the ingress, having read it, states the endpoint's load, which it does in the
-	// turn that says so. Empty if the ingress states none.
+	// Endpoint, with Granted, is the one that the offer preferred, or else the one with the
+	// least load at the time of those that the ingress states and that have room, and
+	// EndpointInFlight that load. The grant counts there until the ingress, having read it,
+	// states the endpoint's load, which it does in the turn that says so. Empty if the
+	// ingress states none.
 	Endpoint         string
 	EndpointInFlight int64
 }

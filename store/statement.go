@@ -253,6 +253,10 @@ type Offer struct {
 	IdleGroups int
 	// Tokens is what it takes of its flow's tokens per minute.
 	Tokens float64
+	// Prefer is the endpoint that its ingress would have it go to. Where endpoints have
+	// capacities, a grant in the turn that states it is for that one, if the ingress states
+	// it and it has room; later grants are for the least loaded. Empty for none.
+	Prefer string
 }
 
 // Settlement adds Delta to a flow's counter, and takes Tokens more of its tokens per

@@ -134,7 +134,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 	c.loads.arrive(r, m.Endpoint)
 	c.handover.dispatched(now, r, true)
 	d := c.dispatch(now, r)
-	d.Endpoint, d.EndpointInFlight = m.Endpoint, m.EndpointInFlight
+	d.Endpoint, d.EndpointInFlight, d.Preferred = m.Endpoint, m.EndpointInFlight, r.prefers(m.Endpoint)
 }
 
 // spendOnWaiting lets requests go by permits that came while they waited here: those that
@@ -167,12 +167,12 @@ func (c *Core) spend(now time.Time, r *request) {
 	c.float.spend()
 	var endpoint string
 	if c.loads.bounded {
-		endpoint = c.loads.open(now)
+		endpoint = c.float.at(now, r)
 	}
 	load := c.loads.load(endpoint)
 	c.loads.arrive(r, endpoint)
 	d := c.dispatch(now, r)
-	d.ByFloat, d.Endpoint, d.EndpointInFlight = true, endpoint, load
+	d.ByFloat, d.Endpoint, d.EndpointInFlight, d.Preferred = true, endpoint, load, r.prefers(endpoint)
 }
 
 // service is what a request is for the groups that its flow is in, where it is charged so

@@ -15,7 +15,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 	r := &request{
 		Ticket: shard.Ticket{
 			ID: c.requests.own(q.Seq), Flow: q.Flow, Sharer: q.Sharer, Bytes: q.Bytes,
-			InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, Arrival: c.exchange.clock.at(now),
+			InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, Prefer: c.loads.preferred(q.Prefer), Arrival: c.exchange.clock.at(now),
 		},
 		tag: q.Tag, arrived: now, ttl: q.TTL,
 	}

@@ -95,7 +95,22 @@ func (f *float) eligible(now time.Time, r *request) bool {
 // may reports whether a request may be let go by a permit now: the ledger must know its band.
 func (f *float) may(now time.Time, r *request) bool {
 	_, known := f.limits[r.Flow.Priority]
-	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r) && (!f.loads.bounded || f.loads.open(now) != "")
+	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r) && (!f.loads.bounded || f.at(now, r) != "")
+}
+
+// at is the endpoint that a request goes to by a permit, where these have limits; empty for
+// none. One that prefers an endpoint asks the ledger for it rather than go elsewhere, unless
+// that is far.
+func (f *float) at(now time.Time, r *request) string {
+	switch {
+	case r.Prefer == "":
+		return f.loads.open(now)
+	case f.loads.permits(r.Prefer) > 0:
+		return r.Prefer
+	case f.exchange.pace <= f.exchange.timings.PreferTurn:
+		return ""
+	}
+	return f.loads.open(now)
 }
 
 // spend notes that a request was let go by a permit.

@@ -104,6 +104,15 @@ func (l *loads) list(endpoints []Endpoint) Counted {
 	return NotCounted
 }
 
+// preferred returns an endpoint that a request prefers if that counts: where the ledger
+// grants for endpoints with limits. Elsewhere its ingress chooses freely.
+func (l *loads) preferred(endpoint string) string {
+	if _, listed := l.listed[endpoint]; !listed || !l.bounded {
+		return ""
+	}
+	return endpoint
+}
+
 // permits is how many more requests may be at an endpoint than there are.
 func (l *loads) permits(endpoint string) int64 {
 	return max(0, l.counted[endpoint]-l.here[endpoint].requests)

@@ -49,7 +49,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 			load := c.loads.load(endpoint)
 			c.loads.arrive(r, endpoint)
 			d := c.dispatch(now, r)
-			d.Endpoint, d.EndpointInFlight = endpoint, load
+			d.Endpoint, d.EndpointInFlight, d.Preferred = endpoint, load, r.prefers(endpoint)
 		}
 		queued.Refill()
 	}

@@ -16,7 +16,9 @@ func printed(r *core.Ready) string {
 	var out strings.Builder
 	for _, d := range r.Decisions {
 		fmt.Fprintf(&out, "decided %v: %v", d.Tag, d.Outcome)
-		if d.Endpoint != "" {
+		if d.Preferred {
+			fmt.Fprintf(&out, ", preferred %s with %d", d.Endpoint, d.EndpointInFlight)
+		} else if d.Endpoint != "" {
 			fmt.Fprintf(&out, ", least loaded %s with %d", d.Endpoint, d.EndpointInFlight)
 		}
 		out.WriteString("\n")

@@ -69,7 +69,7 @@ func (q *queues) state(now time.Time, s *store.Statement) {
 		s.Offers = append(s.Offers, store.Offer{
 			Ticket: o.Ticket, Flow: o.Flow.ID, Priority: o.Flow.Priority,
 			Rank: o.Rank, Charge: o.Charge, Weight: o.Weight, Score: o.Score, Idle: o.Idle, Tokens: o.Tokens,
-			Group: o.Group, IdleGroups: o.IdleGroups,
+			Group: o.Group, IdleGroups: o.IdleGroups, Prefer: o.Prefer,
 		})
 	}
 	if !s.Register && !s.Full {

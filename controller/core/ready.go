@@ -57,12 +57,13 @@ type Decision struct {
 	Owner    string
 	Obstacle Obstacle
 	Charge   float64
-	// Endpoint is the endpoint with the least load when a dispatched request was
-	// granted, by the ledger's count, and EndpointInFlight that load: no endpoint had
-	// less. It is empty if the ledger counts none. The request counts there until Place
-	// says that it went elsewhere.
+	// Endpoint is the endpoint that a dispatched request was granted for, and
+	// EndpointInFlight its load then, by the ledger's count: no endpoint had less, unless
+	// it is Preferred, the one that the request preferred. It is empty if the ledger counts
+	// none. The request counts there until Place says that it went elsewhere.
 	Endpoint         string
 	EndpointInFlight int64
+	Preferred        bool
 	// Revocable is set if a dispatched request may be among the Revoked before it is
 	// released.
 	Revocable bool

@@ -22,6 +22,9 @@ type Request struct {
 	TTL time.Duration
 	// TargetTTFT is how soon its first token should come; 0 for no target.
 	TargetTTFT time.Duration
+	// Prefer is the endpoint that it should go to, by more than how busy that is; empty for
+	// none. It counts where endpoints have limits: elsewhere Place says where it went.
+	Prefer string
 	// Tag comes back with the decision.
 	Tag any
 }
@@ -80,6 +83,9 @@ type request struct {
 	revokeScore float64
 	revokeIndex int
 }
+
+// prefers reports whether that is the endpoint that it prefers.
+func (r *request) prefers(endpoint string) bool { return endpoint != "" && endpoint == r.Prefer }
 
 // account is where it was charged.
 func (r *request) account() account { return account{r.Flow, r.policy, r.group} }

@@ -48,6 +48,11 @@ type Timings struct {
 	// there is a choice of endpoints.
 	FloatLeast    time.Duration
 	FloatUnstated int
+	// PreferTurn is how long turns may take on average for a request to ask the ledger for the
+	// endpoint that it prefers, where it could go elsewhere by float at once. It waits for up
+	// to two turns; an endpoint that has some hundred tokens of its prompt cached saves it
+	// more than that.
+	PreferTurn time.Duration
 	// FloatTurn is the least that a turn is taken to last when it is worked out how much
 	// float is needed: requests come in bursts.
 	FloatTurn time.Duration
@@ -117,7 +122,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		Lease: lease, IdleTurn: lease / 3, WaitingTurn: 25 * time.Millisecond, FreshFor: 3 * lease / 10, StaleAfter: lease / 2,
 		LongestKept: 5 * time.Minute,
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
-		CalmTurn: lease / 12, FloatLeast: lease / 3, FloatUnstated: 32, FloatTurn: 25 * time.Millisecond,
+		CalmTurn: lease / 12, FloatLeast: lease / 3, FloatUnstated: 32, PreferTurn: 20 * time.Millisecond, FloatTurn: 25 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
 		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond, HeldCharged: 250 * time.Millisecond,

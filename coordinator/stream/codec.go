@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"time"
+	"unicode/utf8"
 
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/coordinator/stream/ticketpb"
@@ -34,6 +35,7 @@ func encode(m *coordinator.Message) *ticketpb.Message {
 		t.Seq, t.Flow, t.Priority = q.ID.Seq, q.Flow.ID, int64(q.Flow.Priority)
 		t.Sharer, t.Bytes, t.InputTokens, t.OutputTokens = q.Sharer, q.Bytes, q.InputTokens, q.OutputTokens
 		t.Arrival, t.Deadline, t.Waited, t.TargetTtft = nanos(q.Arrival), nanos(q.Deadline), q.Waited, int64(q.TargetTTFT)
+		t.Prefer = preferred(q.Prefer)
 		w.Queued = append(w.Queued, t)
 	}
 	return w
@@ -84,10 +86,19 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 			Sharer: t.GetSharer(),
 			Bytes:  t.GetBytes(), InputTokens: t.GetInputTokens(), OutputTokens: t.GetOutputTokens(),
 			Arrival: fromNanos(t.GetArrival()), Deadline: fromNanos(t.GetDeadline()), Waited: t.GetWaited(),
-			TargetTTFT: time.Duration(t.GetTargetTtft()),
+			TargetTTFT: time.Duration(t.GetTargetTtft()), Prefer: preferred(t.GetPrefer()),
 		})
 	}
 	return m, nil
+}
+
+// preferred is what a ticket prefers if it can be an endpoint's name: a wish is no reason to
+// break a stream.
+func preferred(endpoint string) string {
+	if !named(endpoint) || !utf8.ValidString(endpoint) {
+		return ""
+	}
+	return endpoint
 }
 
 // Bounds within which numbers mean the same everywhere, and can be added up: whatever is

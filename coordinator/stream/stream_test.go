@@ -326,6 +326,30 @@ func TestTicketBounds(t *testing.T) {
 	}
 }
 
+// TestPreferencesOfPeers takes what a ticket prefers as a wish: one that can be no endpoint's
+// name is none, and so is that of a peer that does not say.
+func TestPreferencesOfPeers(t *testing.T) {
+	for prefer, want := range map[string]string{
+		"10.0.0.1:80":             "10.0.0.1:80",
+		"":                        "",
+		strings.Repeat("a", 512):  strings.Repeat("a", 512),
+		strings.Repeat("a", 10e3): "",
+		"not \xff text":           "",
+	} {
+		m := message("a", "b", 1)
+		m.Queued[0].Prefer = prefer
+		sent := encode(&m)
+		if sent.GetQueued()[0].GetPrefer() != want {
+			t.Errorf("%.20q is sent as %.20q", prefer, sent.GetQueued()[0].GetPrefer())
+		}
+		sent.Queued[0].Prefer = prefer
+		got, err := decode(sent, "a", 7, "b")
+		if err != nil || got.Queued[0].Prefer != want {
+			t.Errorf("%.20q is taken as %.20q, %v", prefer, got.Queued[0].Prefer, err)
+		}
+	}
+}
+
 // FuzzDecode feeds whatever bytes to the decoder; what it takes it gives back the
 // same.
 func FuzzDecode(f *testing.F) {

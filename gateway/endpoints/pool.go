@@ -105,6 +105,16 @@ func (p *Profile) prefixes() *policies.PrefixIndexing {
 	return nil
 }
 
+// knowsAffinity reports whether one of them goes by what endpoints have for a request.
+func (p *Profile) knowsAffinity() bool {
+	return slices.ContainsFunc(p.Plugins(), policies.KnowsAffinity)
+}
+
+// observes reports whether one of them hears of what is picked.
+func (p *Profile) observes() bool {
+	return slices.ContainsFunc(p.Plugins(), func(plugin policies.Plugin) bool { _, ok := plugin.(policies.PickObserver); return ok })
+}
+
 // Weighted is a scorer of a profile.
 type Weighted struct {
 	policies.EndpointScorer
@@ -127,6 +137,8 @@ func LeastLoaded() Profile {
 type Pool struct {
 	cfg      Config
 	prefixes *prefixes // nil if nothing asks for them
+	affinity bool      // something goes by what endpoints have for a request
+	observed bool      // something hears of what is picked
 	board    *board    // nil for a replica without a fleet
 	scraper  *scraper  // nil if no metrics are read
 	began    time.Time
@@ -171,6 +183,7 @@ func New(cfg Config) *Pool {
 	if indexing := cfg.Profile.prefixes(); indexing != nil {
 		p.prefixes = newPrefixes(*indexing)
 	}
+	p.affinity, p.observed = cfg.Profile.knowsAffinity(), cfg.Profile.observes()
 	if cfg.Fleet != nil {
 		p.board = newBoard(p)
 		cfg.Fleet.Listen(p.board)

@@ -116,7 +116,7 @@ func TestLeastLoaded(t *testing.T) {
 		{store.Load{Endpoint: "b:80", InFlight: 2}, "b:80"},
 		{store.Load{Endpoint: "gone:80", InFlight: 9}, "any"},
 	} {
-		slot, others := p.Take(&Query{Least: c.least, Fallbacks: 5})
+		slot, others := p.Take(&Query{Granted: c.least, Fallbacks: 5})
 		if slot.Address() != c.want && c.want != "any" {
 			t.Errorf("least loaded %+v: went to %s, want %s", c.least, slot.Address(), c.want)
 		}
@@ -125,7 +125,7 @@ func TestLeastLoaded(t *testing.T) {
 		}
 		slot.Return()
 	}
-	if slot, _ := p.Take(&Query{Least: store.Load{Endpoint: "a:80"}, Subset: map[string]bool{"b": true, "c:80": true}}); slot.Address() != "b:80" {
+	if slot, _ := p.Take(&Query{Granted: store.Load{Endpoint: "a:80"}, Subset: map[string]bool{"b": true, "c:80": true}}); slot.Address() != "b:80" {
 		t.Errorf("with a excluded: %s", slot.Address())
 	}
 }
@@ -155,7 +155,7 @@ func TestOnlyWhereThereIsRoom(t *testing.T) {
 		{may: "", granted: "a:80", tried: "a:80", want: "b:80", asked: "b:80 c:80"},
 	} {
 		var asked []string
-		q := &Query{Least: store.Load{Endpoint: c.granted}, Fallbacks: 2, May: func(address string) bool {
+		q := &Query{Granted: store.Load{Endpoint: c.granted}, Fallbacks: 2, May: func(address string) bool {
 			asked = append(asked, address)
 			return address == c.may
 		}}
@@ -173,8 +173,85 @@ func TestOnlyWhereThereIsRoom(t *testing.T) {
 	}
 }
 
-// TestEjection takes an endpoint out when a connection fails, probes it, and lets one
-// request at a time try it until it answers.
+// likes is a filter and a scorer by affinity: it likes some endpoints, for what a request is
+// of.
+type likes struct {
+	policies.Named
+	some map[string]string // by the request's model
+}
+
+func (l likes) Score(r policies.SchedulingRequest, endpoints []policies.EndpointAccessor, scores []float64) {
+	for i, e := range endpoints {
+		if scores[i] = 0; l.some[r.Model()] == e.Address() {
+			scores[i] = 1
+		}
+	}
+}
+
+func (l likes) Keep(r policies.SchedulingRequest, endpoints []policies.EndpointAccessor, keep []bool) {
+	for i, e := range endpoints {
+		keep[i] = l.some[r.Model()] == "" || l.some[r.Model()] == e.Address()
+	}
+}
+
+func (likes) KnowsAffinity() bool { return true }
+
+// TestPrefer states an endpoint where it suits the request by more than how busy endpoints
+// are, and has it go there if it was granted for that one.
+func TestPrefer(t *testing.T) {
+	busy := map[string]store.Load{"a:80": {InFlight: 9}, "b:80": {InFlight: 2}, "c:80": {InFlight: 1}}
+	l := likes{policies.NewNamed("likes", ""), map[string]string{"at-a": "a:80", "at-b": "b:80", "gone": "gone:80"}}
+	profile := func(weight float64, filters ...policies.EndpointFilter) Profile {
+		p := LeastLoaded()
+		p.Filters = filters
+		if weight > 0 {
+			p.Scorers = append(p.Scorers, Weighted{l, weight})
+		}
+		return p
+	}
+	for _, c := range []struct {
+		what    string
+		profile Profile
+		query   Query
+		want    string
+	}{
+		{"only loads are known", profile(0), Query{Model: "at-a"}, ""},
+		{"it belongs to one", profile(3), Query{Model: "at-a"}, "a:80"},
+		{"it belongs to none", profile(3), Query{Model: "another"}, ""},
+		{"it belongs to one that is not there", profile(3), Query{Model: "gone"}, ""},
+		{"the one that it belongs to is too busy", profile(0.5), Query{Model: "at-a"}, ""},
+		{"a filter keeps one", profile(0, l), Query{Model: "at-b"}, "b:80"},
+		{"a filter keeps all", profile(0, l), Query{Model: "another"}, ""},
+		{"a filter keeps none", profile(0, l), Query{Model: "gone"}, ""},
+		{"it may go to some", profile(0), Query{Subset: map[string]bool{"a:80": true, "b": true}}, "b:80"},
+		{"it may go to all", profile(0), Query{Subset: map[string]bool{"a": true, "b": true, "c": true}}, ""},
+	} {
+		p := newPool(t, Config{Source: Static(specs("a", "b", "c")), Profile: c.profile, Others: func() map[string]store.Load { return busy }})
+		if got := p.Prefer(&c.query); got != c.want {
+			t.Errorf("%s: %q is preferred, want %q", c.what, got, c.want)
+		}
+	}
+	if one := newPool(t, Config{Source: Static(specs("a")), Profile: profile(3)}); one.Prefer(&Query{Model: "at-a"}) != "" {
+		t.Error("of one endpoint one is preferred")
+	}
+
+	p := newPool(t, Config{Source: Static(specs("a", "b", "c")), Profile: profile(3), Others: func() map[string]store.Load { return busy }})
+	granted := Query{
+		Model: "at-a", Granted: store.Load{Endpoint: "a:80", InFlight: 10}, Preferred: true, Fallbacks: 1,
+		May: func(address string) bool { t.Errorf("asked for %s", address); return false },
+	}
+	slot, others := p.Take(&granted)
+	if slot.Address() != "a:80" || len(others) != 1 || others[0].Address() != "c:80" { // c has 1, and not 10
+		t.Errorf("granted for what it prefers, it goes to %s, then %v", slot.Address(), others)
+	}
+	slot.Return()
+	p.Drain(map[string]bool{"a:80": true})
+	granted.May = func(address string) bool { return address == "b:80" }
+	if slot, _ = p.Take(&granted); slot.Address() != "b:80" {
+		t.Errorf("once that is drained, it goes to %s", slot.Address())
+	}
+}
+
 // odd is a filter by the length of names, and a scorer that hears what was picked.
 type odd struct {
 	policies.Named
@@ -217,6 +294,8 @@ func TestFilters(t *testing.T) {
 	}
 }
 
+// TestEjection takes an endpoint out when a connection fails, probes it, and lets one
+// request at a time try it until it answers.
 func TestEjection(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -70,7 +70,7 @@ func TestPrefixes(t *testing.T) {
 		pools = append(pools, newPool(t, Config{Source: Static(specs("a", "b", "c", "d")), Profile: profile, Replica: id, Fleet: member{c, id}}))
 	}
 	prompt := bytes.Repeat([]byte("a system prompt that many share "), 20)
-	first, _ := pools[0].Take(&Query{Model: "m", Prompt: prompt})
+	first, _ := pools[0].Take(&Query{Model: "m", Prefixes: pools[0].Prefixes("m", prompt)})
 	flush := func() {
 		for _, p := range pools {
 			p.board.next(time.Now(), time.Time{}) // it is due
@@ -80,7 +80,7 @@ func TestPrefixes(t *testing.T) {
 	flush()
 	for i, p := range pools {
 		for range 5 {
-			next, _ := p.Take(&Query{Model: "m", Prompt: append(bytes.Clone(prompt), strings.Repeat("and more ", i)...)})
+			next, _ := p.Take(&Query{Model: "m", Prefixes: p.Prefixes("m", append(bytes.Clone(prompt), strings.Repeat("and more ", i)...))})
 			if next.Address() != first.Address() {
 				t.Errorf("replica %d sends the prompt to %s, %s has it", i, next.Address(), first.Address())
 			}

@@ -7,12 +7,12 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// Query is a dispatched request that needs an endpoint.
+// Query is a request that needs an endpoint. It is one request's, to be used by one goroutine.
 type Query struct {
-	// Model is the model or adapter it asks for. Prompt is its prompt as sent, which
-	// is only read where a scorer uses prefixes.
-	Model  string
-	Prompt []byte
+	// Model is the model or adapter it asks for, and Prefixes are what Pool.Prefixes returns
+	// of its prompt.
+	Model    string
+	Prefixes []uint64
 	// Tokens is what it is expected to cost.
 	Tokens int64
 	// Subset holds the addresses of the endpoints it may go to, or only their hosts;
@@ -20,15 +20,17 @@ type Query struct {
 	Subset map[string]bool
 	// Tried are endpoints that could not be reached.
 	Tried []*Endpoint
-	// Least is the least loaded endpoint, as the ledger counted at the grant: no
-	// endpoint had fewer requests in flight. It is empty if the ledger counts none.
-	Least store.Load
+	// Granted is the endpoint that it was granted for, with the requests in flight there as
+	// the ledger counted: no endpoint had fewer, unless it is the one that Prefer returned,
+	// as Preferred says. It is empty if the ledger counts none, and before the grant.
+	Granted   store.Load
+	Preferred bool
 	// Session is what its client gave to go where an earlier request went; empty for none.
 	Session string
 	// Fallbacks is how many more endpoints to return.
 	Fallbacks int
 	// May is asked whether the request may go to the endpoint that suits it best; if it may
-	// not, it goes to Least. It goes to others that it may where Least is none of those to
+	// not, it goes to Granted. It goes to others that it may where that is none of those to
 	// choose from, and where it wants if it may go to none. Nil for always.
 	May func(address string) bool
 }
@@ -38,23 +40,55 @@ func (q *Query) may(e *Endpoint) bool {
 	return (q.Subset == nil || q.Subset[e.address] || q.Subset[e.URL().Hostname()]) && !slices.Contains(q.Tried, e)
 }
 
+// Prefixes returns what is remembered of a prompt for a model, as sent; nothing where no
+// plug-in goes by prefixes.
+func (p *Pool) Prefixes(model string, prompt []byte) []uint64 {
+	if p.prefixes == nil {
+		return nil
+	}
+	return p.prefixes.hash(model, prompt)
+}
+
+// Prefer returns the address of the endpoint that suits a request best before it is granted,
+// if it is by more than how busy the endpoints are: the ledger is then to be asked for that
+// one. It is empty otherwise, since the ledger knows best how busy they are.
+func (p *Pool) Prefer(q *Query) string {
+	if !p.affinity && q.Subset == nil || len(p.Endpoints()) < 2 {
+		return ""
+	}
+	s := selection{query: q, pool: p}
+	s.candidates()
+	s.weigh()
+	if len(s.endpoints) == 0 {
+		return ""
+	}
+	if i := s.pick(); s.apart || s.affinity[i] > slices.Min(s.affinity) {
+		return s.endpoint(i).address
+	}
+	return ""
+}
+
 // Take chooses an endpoint for a request and takes a slot there. It also returns others
 // to use when that cannot be reached. The slot is nil if no endpoint can be used.
 func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	s := selection{query: q, pool: p}
 	s.candidates()
-	if len(s.endpoints) == 0 {
-		return nil, nil
+	fallbacks := max(q.Fallbacks, p.cfg.Profile.Picker.Endpoints()-1)
+	i := s.granted()
+	if !q.Preferred || i < 0 || fallbacks > 0 || p.observed { // else all was weighed before
+		s.weigh()
+		if len(s.endpoints) == 0 {
+			return nil, nil
+		}
+		i = s.choose()
+		s.picked(i)
 	}
-	i := s.choose()
-	s.picked(i)
 	first := s.endpoint(i)
 	slot := first.slot(q.Tokens)
 	if p.prefixes != nil {
-		fresh := p.prefixes.add(first.address, s.hashes)
+		fresh := p.prefixes.add(first.address, q.Prefixes)
 		p.board.place(first.address, fresh)
 	}
-	fallbacks := max(q.Fallbacks, p.cfg.Profile.Picker.Endpoints()-1)
 	var others []*Endpoint
 	for range min(fallbacks, len(s.endpoints)-1) {
 		others = append(others, s.endpoint(s.pick()))
@@ -68,7 +102,8 @@ type selection struct {
 	pool      *Pool
 	endpoints []policies.EndpointAccessor
 	scores    []float64
-	hashes    []uint64
+	affinity  []float64 // the part of the scores that is not by how busy endpoints are
+	apart     bool      // others can be used, and are not for this request
 	cached    map[string]float64
 }
 
@@ -90,8 +125,21 @@ type counted struct {
 // InFlight implements policies.EndpointAccessor.
 func (c counted) InFlight() int { return c.inFlight }
 
+// atLeast is how many requests an endpoint has in flight, of which so many are this replica's
+// own, by what is newest of what was learnt from the ledger and what came with the grant.
+func (q *Query) atLeast(c counted, own int) int {
+	switch at := int(q.Granted.InFlight); {
+	case q.Granted.Endpoint == c.address:
+		return max(own, at)
+	case q.Granted.Endpoint == "" || q.Preferred:
+		return c.inFlight
+	default:
+		return max(c.inFlight, at)
+	}
+}
+
 // candidates lists the endpoints that the request may go to, of equals the least loaded
-// first. The load that came with the grant is newer than what is known of the others.
+// first.
 func (s *selection) candidates() {
 	all := s.pool.Endpoints()
 	others := s.pool.cfg.Others()
@@ -99,20 +147,20 @@ func (s *selection) candidates() {
 	var probing []policies.EndpointAccessor // half open, and busy with a request
 	for i := range all {
 		e := all[(start+i)%len(all)]
-		if !e.usable() || !s.query.may(e) {
+		if !e.usable() {
+			continue
+		}
+		if !s.query.may(e) {
+			s.apart = true
 			continue
 		}
 		own := e.own.inFlight.Load()
 		c := counted{e, int(own + others[e.address].InFlight)}
-		if least := s.query.Least; least.Endpoint != "" {
-			if c.inFlight = max(c.inFlight, int(least.InFlight)); least.Endpoint == e.address {
-				c.inFlight = max(int(own), int(least.InFlight))
-			}
-		}
+		c.inFlight = s.query.atLeast(c, int(own))
 		switch {
 		case own > 0 && e.health.state.Load() == halfOpen:
 			probing = append(probing, c)
-		case s.query.Least.Endpoint == e.address:
+		case s.query.Granted.Endpoint == e.address:
 			s.endpoints = slices.Insert(s.endpoints, 0, policies.EndpointAccessor(c))
 		default:
 			s.endpoints = append(s.endpoints, c)
@@ -121,9 +169,12 @@ func (s *selection) candidates() {
 	if len(s.endpoints) == 0 {
 		s.endpoints = probing
 	}
+}
+
+// weigh has the profile's filters and scorers judge the candidates.
+func (s *selection) weigh() {
 	if x := s.pool.prefixes; x != nil {
-		s.hashes = x.hash(s.query.Model, s.query.Prompt)
-		s.cached = x.match(s.hashes)
+		s.cached = x.match(s.query.Prefixes)
 	}
 	s.filter()
 	s.score()
@@ -143,13 +194,14 @@ func (s *selection) filter() {
 				kept = append(kept, e)
 			}
 		}
+		s.apart = s.apart || len(kept) < len(s.endpoints) && policies.KnowsAffinity(f)
 		s.endpoints = kept
 	}
 }
 
 // score adds up the scores of the profile's scorers.
 func (s *selection) score() {
-	s.scores = make([]float64, len(s.endpoints))
+	s.scores, s.affinity = make([]float64, len(s.endpoints)), make([]float64, len(s.endpoints))
 	if len(s.endpoints) < 2 {
 		return
 	}
@@ -159,17 +211,32 @@ func (s *selection) score() {
 		for i := range one {
 			s.scores[i] += w.Weight * one[i]
 		}
+		if policies.KnowsAffinity(w.EndpointScorer) {
+			for i := range one {
+				s.affinity[i] += w.Weight * one[i]
+			}
+		}
 	}
+}
+
+// granted is which candidate the request was granted for, and -1 for none of them.
+func (s *selection) granted() int {
+	return slices.IndexFunc(s.endpoints, func(e policies.EndpointAccessor) bool { return e.Address() == s.query.Granted.Endpoint })
 }
 
 // choose removes the candidate that the request goes to, and returns which it is.
 func (s *selection) choose() int {
+	granted := s.granted()
+	if s.query.Preferred && granted >= 0 {
+		s.scores[granted] = -1
+		return granted
+	}
 	scores := slices.Clone(s.scores)
 	first := s.pick()
 	if s.query.May == nil || s.query.May(s.endpoint(first).address) {
 		return first
 	}
-	chosen := slices.IndexFunc(s.endpoints, func(e policies.EndpointAccessor) bool { return e.Address() == s.query.Least.Endpoint })
+	chosen := granted
 	for n := 1; chosen < 0 && n < len(s.endpoints); n++ {
 		if i := s.pick(); s.query.May(s.endpoint(i).address) {
 			chosen = i

@@ -126,6 +126,9 @@ func (s *PrefixCache) Score(r policies.SchedulingRequest, endpoints []policies.E
 	}
 }
 
+// KnowsAffinity implements [policies.AffinityKnower].
+func (s *PrefixCache) KnowsAffinity() bool { return true }
+
 // LoRAAffinity prefers endpoints that have the request's LoRA adapter loaded, then
 // those with room for another.
 type LoRAAffinity struct{ policies.Named }
@@ -154,3 +157,6 @@ func (s *LoRAAffinity) Score(r policies.SchedulingRequest, endpoints []policies.
 
 // ReadsMetrics implements [policies.MetricsReader].
 func (s *LoRAAffinity) ReadsMetrics() bool { return true }
+
+// KnowsAffinity implements [policies.AffinityKnower].
+func (s *LoRAAffinity) KnowsAffinity() bool { return true }

@@ -171,6 +171,9 @@ func (f *PrefixAffinity) PrefixProducer() string { return f.params.PrefixMatchIn
 // CountsTokens implements [policies.TokenCounter].
 func (f *PrefixAffinity) CountsTokens() bool { return f.params.MaxTTFTPenaltyMs > 0 }
 
+// KnowsAffinity implements [policies.AffinityKnower].
+func (f *PrefixAffinity) KnowsAffinity() bool { return true }
+
 // Keep implements [policies.EndpointFilter].
 func (f *PrefixAffinity) Keep(r policies.SchedulingRequest, endpoints []policies.EndpointAccessor, keep []bool) {
 	const none = -1

@@ -29,6 +29,9 @@ func (s *SessionAffinity) Score(request policies.SchedulingRequest, endpoints []
 	}
 }
 
+// KnowsAffinity implements [policies.AffinityKnower].
+func (s *SessionAffinity) KnowsAffinity() bool { return true }
+
 // SessionOf implements [policies.SessionKeeper]. It is the same at all replicas, and does not
 // show the address.
 func (s *SessionAffinity) SessionOf(address string) string {

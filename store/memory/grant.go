@@ -60,7 +60,7 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 		o.owner.post(store.Dropped, o)
 		return
 	}
-	endpoint, full, byPermits := l.loads.choose(ingress)
+	endpoint, full, byPermits := l.loads.choose(ingress, o.Prefer)
 	if full {
 		l.waits = l.waits || byPermits
 		l.passOver(o, now)

@@ -170,6 +170,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if !s.Leave {
 		l.grant(now)
 	}
+	l.forgetPreferences(s)
 	l.collect(now)
 	reply := l.answer(r, s, now)
 	l.rooms(reply, s, now)

@@ -38,6 +38,16 @@ func (l *Ledger) removeOffers(now time.Time, match func(*offer) bool) {
 	}
 }
 
+// forgetPreferences has the offers that a turn stated, and did not grant, go to the least
+// loaded endpoint later: what their ingresses knew of loads is out of date then.
+func (l *Ledger) forgetPreferences(s *store.Statement) {
+	for i := range s.Offers {
+		if o := l.offers[s.Offers[i].Ticket]; o != nil {
+			o.Prefer = ""
+		}
+	}
+}
+
 // stand puts the replica's new offers before the ledger.
 func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Offers {

@@ -17,17 +17,22 @@ func (e *endpoint) room() int64 {
 	return e.capacity - e.inFlight - e.permits
 }
 
-// choose returns the endpoint with the least load of those that an ingress states and that
-// have room; nil if it states none. If all that it states are full, the second value is set,
-// and the third if they would not be but for permits. Where capacity is by endpoint, one that
-// states none has no room at all.
-func (ls *loads) choose(r *replica) (least *endpoint, full, byPermits bool) {
+// choose returns the endpoint that is preferred, where capacity is by endpoint, or else the
+// one with the least load, of those that an ingress states and that have room; nil if it
+// states none. If all that it states are full, the second value is set, and the third if they
+// would not be but for permits. Where capacity is by endpoint, one that states none has no
+// room at all.
+func (ls *loads) choose(r *replica, prefer string) (chosen *endpoint, full, byPermits bool) {
 	if len(r.loads) == 0 {
 		return nil, ls.capacity > 0, false
 	}
 	takes := func(e *endpoint) bool {
 		return ls.capacity == 0 || r.loads[e.name].capacity != store.Closed && e.room() > 0
 	}
+	if _, stated := r.loads[prefer]; stated && ls.capacity > 0 && takes(ls.byName[prefer]) {
+		return ls.byName[prefer], false, false
+	}
+	var least *endpoint
 	if e := ls.least.Min(); takes(e) {
 		if _, stated := r.loads[e.name]; stated {
 			return e, false, false

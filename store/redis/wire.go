@@ -13,7 +13,7 @@ const ledgerFormat = "7c55be48"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 40+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+11*len(s.Offers))
+	args := make([]any, 0, 40+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
@@ -71,7 +71,8 @@ func arguments(c *settings, s *store.Statement) []any {
 	for i := range s.Offers {
 		m := &s.Offers[i]
 		args = append(args, ticketKey(m.Ticket), escape(m.Flow), m.Priority, number(m.Rank), number(m.Charge),
-			number(m.Weight), scoreKey(m.Score), flag(m.Idle), number(m.Tokens), escape(m.Group), m.IdleGroups)
+			number(m.Weight), scoreKey(m.Score), flag(m.Idle), number(m.Tokens), escape(m.Group), m.IdleGroups,
+			escape(m.Prefer))
 	}
 	return args
 }

@@ -2,7 +2,9 @@ package storetest
 
 import (
 	"errors"
+	"fmt"
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -362,4 +364,50 @@ func unreadStayCounted(t *testing.T, l store.Ledger, _ *Clock) {
 	a.turn(func(s *store.Statement) { s.Loads, s.Capacity = []store.Load{{Endpoint: "x", InFlight: store.Gone}}, 2 })
 	r := b.turn(func(s *store.Statement) { s.WantLoads, s.Capacity = true, 5 })
 	want(t, "with the unread grant", told(r), "y=0 x=1")
+}
+
+// preferred: an offer is granted for the endpoint that it prefers, in the turn that states it,
+// while its ingress sends requests there and it has room beside what others may let go; else
+// for the least loaded.
+func preferred(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newReaching(t, l)
+	seq := 0
+	prefer := func(endpoints ...string) func(*store.Statement) {
+		return func(s *store.Statement) {
+			for _, endpoint := range endpoints {
+				seq++
+				o := b.offer(seq, "g", 0)
+				o.Prefer = endpoint
+				s.Offers = append(s.Offers, o)
+			}
+		}
+	}
+	r := b.turn(ofCapacity(5, prefer("y", "y", "y")))
+	want(t, "y is preferred and has room for three", suggested(r), "y=0 y=1 y=2")
+	r = b.turn(ofCapacity(5, prefer("y")))
+	want(t, "y is full", suggested(r), "x=0")
+	b.finish(4)
+	for _, endpoint := range []string{"", "nowhere", "c%", strings.Repeat("y", 10_000)} {
+		b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("x", 0, 2, "y", 1, 3) })
+		r = b.turn(ofCapacity(5, prefer(endpoint)))
+		want(t, fmt.Sprintf("%.10q is preferred", endpoint), suggested(r), "x=0")
+		b.finish(1)
+	}
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 3, takes("x", 0, store.Closed, "y", 1, 3) })
+	r = b.turn(ofCapacity(3, prefer("x")))
+	want(t, "b sends nothing to x any more", suggested(r), "y=1")
+	b.finish(1)
+
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("x", 0, 2, "y", 3, 3) })
+	r = b.turn(ofCapacity(5, prefer("y", "y", "y")))
+	want(t, "y is full, and then x", suggested(r), "x=0 x=1")
+	r = b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("x", 0, 2, "y", 1, 3) })
+	want(t, "the one that waited goes to the least loaded", suggested(r), "x=0")
+	b.finish(3)
+
+	permits := store.Load{Endpoint: "x", InFlight: 0, Capacity: 2, Permits: 2, Wanted: 2}
+	a.turn(func(s *store.Statement) { s.Capacity, s.Loads = 2, []store.Load{permits} })
+	b.turn(func(s *store.Statement) { s.Capacity, s.Loads = 5, takes("x", 0, 2, "y", 1, 3) })
+	r = b.turn(ofCapacity(5, prefer("x")))
+	want(t, "a may let requests go to x", suggested(r), "y=1")
 }

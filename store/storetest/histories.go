@@ -187,7 +187,7 @@ func (m *member) draw(h *history) *store.Statement {
 		if rapid.Bool().Draw(t, "in a group") {
 			o.Group, o.IdleGroups = rapid.SampledFrom(groups).Draw(t, "group"), rapid.IntRange(0, 2).Draw(t, "idle groups")
 		}
-		o.Weight = weights[o.Flow]
+		o.Weight, o.Prefer = weights[o.Flow], rapid.SampledFrom([]string{"", "", "10.0.0.1:80", "10.0.0.2:80", "c%", "elsewhere\n"}).Draw(t, "preferred")
 		if len(m.order) > 0 && rapid.IntRange(0, 9).Draw(t, "moved") == 0 { // another owner's ticket
 			from := rapid.SampledFrom(h.parties).Draw(t, "from")
 			if n := len(from.order); n > 0 {

@@ -96,6 +96,7 @@ func Run(t *testing.T, factory Factory) {
 		{"ShortRecallsEnds", shortRecallsEnds},
 		{"DrainedLeavesTheRest", drainedLeavesTheRest},
 		{"ImplausibleIsRefused", implausible},
+		{"PreferredWhereThereIsRoom", preferred},
 		{"PartsOfTheFleet", partsOfTheFleet},
 		{"PermitsCountThere", permitsCountThere},
 		{"PermitsOfTheLost", permitsOfTheLost},

@@ -271,6 +271,9 @@ func (f *fleet) request(flow Flow, n *node) {
 		Seq: n.seq, Flow: key, Bytes: 100, InputTokens: 10, OutputTokens: 10,
 		Tag: func(d core.Decision) { f.outcome(flow, n, id, key, d) },
 	}
+	if f.cfg.Bounded && n.seq%2 == 0 {
+		q.Prefer = n.favourite()
+	}
 	if f.cfg.Break.Request != nil {
 		f.cfg.Break.Request(&q)
 	}
@@ -314,7 +317,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		f.after(f.upTo(10*time.Millisecond), "", again)
 		return
 	}
-	f.flights[id] = flight{n.place(id.Seq, d.Endpoint), key.Priority, f.now}
+	f.flights[id] = flight{n.place(id.Seq, &d), key.Priority, f.now}
 	f.shared(&flow, key)
 	f.serve(&flow, key)
 	f.after(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5), "", func() {

@@ -141,12 +141,15 @@ func (n *node) reaches(some []string) {
 	n.core.SetEndpoints(list)
 }
 
-// place sends a dispatched request to an endpoint: mostly to the one that the ledger
-// suggests, or to the one with the least load as far as is known here.
-func (n *node) place(seq uint64, suggested string) string {
-	to := suggested
+// favourite is the endpoint that many requests of the replica prefer.
+func (n *node) favourite() string { return n.reach[0] }
+
+// place sends a dispatched request to an endpoint: mostly to the one that it was granted for,
+// or to the one with the least load as far as is known here.
+func (n *node) place(seq uint64, d *core.Decision) string {
+	to := d.Endpoint
 	if n.fleet.cfg.Bounded {
-		if favourite := n.reach[0]; n.fleet.rng.IntN(2) == 0 && n.core.MayPlace(n.now(), seq, favourite) {
+		if favourite := n.favourite(); !d.Preferred && n.fleet.rng.IntN(2) == 0 && n.core.MayPlace(n.now(), seq, favourite) {
 			return favourite
 		}
 		return to

@@ -800,7 +800,9 @@ type Ticket struct {
 	// Nanoseconds; 0 for none.
 	TargetTtft int64 `protobuf:"varint,10,opt,name=target_ttft,json=targetTtft,proto3" json:"target_ttft,omitempty"`
 	// Who of those that share the flow it is of. Since version 4.
-	Sharer        string `protobuf:"bytes,11,opt,name=sharer,proto3" json:"sharer,omitempty"`
+	Sharer string `protobuf:"bytes,11,opt,name=sharer,proto3" json:"sharer,omitempty"`
+	// The endpoint that its ingress would have it go to.
+	Prefer        string `protobuf:"bytes,12,opt,name=prefer,proto3" json:"prefer,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -912,6 +914,13 @@ func (x *Ticket) GetSharer() string {
 	return ""
 }
 
+func (x *Ticket) GetPrefer() string {
+	if x != nil {
+		return x.Prefer
+	}
+	return ""
+}
+
 var File_coordinator_stream_ticketpb_ticket_proto protoreflect.FileDescriptor
 
 const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
@@ -982,7 +991,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\x11max_loaded_models\x18\b \x01(\x03R\x0fmaxLoadedModels\"C\n" +
 	"\tPlacement\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x1a\n" +
-	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\xaf\x02\n" +
+	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\xc7\x02\n" +
 	"\x06Ticket\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
@@ -996,7 +1005,8 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\vtarget_ttft\x18\n" +
 	" \x01(\x03R\n" +
 	"targetTtft\x12\x16\n" +
-	"\x06sharer\x18\v \x01(\tR\x06sharer2J\n" +
+	"\x06sharer\x18\v \x01(\tR\x06sharer\x12\x16\n" +
+	"\x06prefer\x18\f \x01(\tR\x06prefer2J\n" +
 	"\aTickets\x12?\n" +
 	"\aConnect\x12\x17.weir.ticket.v1.Message\x1a\x17.weir.ticket.v1.Message(\x010\x01B6Z4github.com/weirflow/weir/coordinator/stream/ticketpbb\x06proto3"
 

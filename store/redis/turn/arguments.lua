@@ -155,7 +155,8 @@ do
       tokens = ARGV[at + 9],
       group = ARGV[at + 10],
       idle_groups = tonumber(ARGV[at + 11]),
+      prefer = ARGV[at + 12],
     }
-    at = at + 11
+    at = at + 12
   end
 end

@@ -14,7 +14,7 @@ local function serve(band, name, member, due)
   end
   local ingress = replica(string.sub(ticket, 18))
   local place, full, by_permits
-  if ingress then place, full, by_permits = places.choose(ingress.id) end
+  if ingress then place, full, by_permits = places.choose(ingress.id, offer.prefer) end
   if full then
     places.wanted = places.wanted or by_permits
     places.pass_over(offer, member, ingress.id)

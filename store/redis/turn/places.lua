@@ -129,11 +129,10 @@ function places.audit()
   places.save()
 end
 
--- How many more requests an endpoint with that load takes.
-local function room_at(endpoint, load)
-  local place = all()[endpoint] or NONE
-  if place.capacity == 0 then return UNLIMITED end
-  return place.capacity - load - place.permits
+-- Whether an endpoint takes another request.
+local function has_room(at)
+  local place = all()[at.endpoint] or NONE
+  return place.capacity == 0 or place.capacity - math.floor(at.score) - place.permits > 0
 end
 
 -- The endpoints by their loads; of equals, the one that was suggested longest ago is first.
@@ -186,11 +185,17 @@ end
 -- nothing. All float is of the others.
 function places.occupied() return math.max(fleet.float, fleet.held - places.out_of_use()) end
 
--- The endpoint with the least load of those that an ingress lists and that have room, as a
--- place in the list of all; nil if it lists none. If all that it lists are full, the second
--- value is set, and the third if they would not be but for permits. Where capacity is by
--- endpoint, one that lists none has no room at all.
-function places.choose(id)
+-- Whether an ingress sends requests to an endpoint.
+local function sends(id, endpoint)
+  return reached[id][endpoint] and places.at(id, endpoint).capacity ~= places.CLOSED
+end
+
+-- The endpoint that is preferred, where capacity is by endpoint, or else the one with the
+-- least load, of those that an ingress lists and that have room, as a place in the list of
+-- all; nil if it lists none. If all that it lists are full, the second value is set, and the
+-- third if they would not be but for permits. Where capacity is by endpoint, one that lists
+-- none has no room at all.
+function places.choose(id, prefer)
   if not fleet.bounded or fleet.capacity == 0 then
     ranked = by_load('0')
     if ranked[1] and not lists(id, ranked[1].endpoint) then ranked = by_load('-1') end
@@ -204,10 +209,15 @@ function places.choose(id)
     reached[id] = {}
     for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do reached[id][endpoint] = true end
   end
+  if prefer and sends(id, prefer) then
+    for i, at in ipairs(ranked) do
+      if at.endpoint == prefer and has_room(at) then return i end
+    end
+  end
   local by_permits = false
   for i, at in ipairs(ranked) do
-    if reached[id][at.endpoint] and places.at(id, at.endpoint).capacity ~= places.CLOSED then
-      if room_at(at.endpoint, math.floor(at.score)) > 0 then return i end
+    if sends(id, at.endpoint) then
+      if has_room(at) then return i end
       by_permits = by_permits or (all()[at.endpoint] or NONE).permits > 0
     end
   end

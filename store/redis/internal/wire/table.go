@@ -359,6 +359,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "tokens", Kind: FloatText, Go: "Tokens"},
 		{Name: "group", Kind: Name, Go: "Group"},
 		{Name: "idle_groups", Kind: Count, Go: "IdleGroups"},
+		{Name: "prefer", Kind: Name, Go: "Prefer"}, // not kept: it holds for the turn that states it
 	}}},
 }}
 
