@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math/rand/v2"
+	"os"
+	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/redis"
 )
@@ -119,7 +122,7 @@ func (o *onRedis) kinds() map[string][]string {
 	return kinds
 }
 
-// remove deletes a key of a kind, or all of that kind.
+// remove deletes a key of a kind, or all of that kind; it says which.
 func (o *onRedis) remove(rng *rand.Rand, kind string) string {
 	keys := o.kinds()[kind]
 	if len(keys) > 1 && rng.IntN(2) == 0 {
@@ -127,66 +130,111 @@ func (o *onRedis) remove(rng *rand.Rand, kind string) string {
 		keys = keys[at : at+1]
 	}
 	if len(keys) == 0 {
-		return "no key is of kind " + kind
+		return ""
 	}
 	if err := o.client.Del(context.Background(), keys...).Err(); err != nil {
 		o.tb.Fatal(err)
 	}
-	return fmt.Sprintf("deletion of %v", keys)
+	return fmt.Sprintf("deletion of %q", keys)
+}
+
+// kindsOfKeys are those that the ledger's list of its keys has.
+func kindsOfKeys(t *testing.T) (kinds []string) {
+	t.Helper()
+	list, err := os.ReadFile("../../store/redis/turn/keys.lua")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range regexp.MustCompile(`(?m)^--   (root|base(?::([a-z]+))?)\b`).FindAllSubmatch(list, -1) {
+		switch kind := string(m[2]); {
+		case string(m[1]) == "root":
+			kinds = append(kinds, "root")
+		case kind == "":
+			kinds = append(kinds, "state")
+		case !slices.Contains(kinds, kind): // else the fleet's and each replica's
+			kinds = append(kinds, kind)
+		}
+	}
+	return kinds
 }
 
 // TestDamage deletes keys of each kind while a fleet serves, often two shortly after each
 // other, so that the second comes while the ledger begins anew for the first. The limit
 // holds, no request is lost, and the pool is soon in use again.
 func TestDamage(t *testing.T) {
-	address := miniredis.RunT(t).Addr()
-	run := func(cfg Config, over func(*onRedis), damage func(*onRedis, *rand.Rand) string) {
-		t.Helper()
-		var ledger *onRedis
-		cfg.Ledger = func(clock func() time.Time) Ledger {
-			ledger = newOnRedis(t, address, clock)
-			return ledger
-		}
-		cfg.Damage = func(rng *rand.Rand) string { return damage(ledger, rng) }
-		if _, err := Run(cfg); err != nil {
-			t.Errorf("%d replicas, apart %v: %v", cfg.Replicas, cfg.Apart, err)
-		}
-		over(ledger)
-		_ = ledger.Close()
-	}
-	var kinds []string
-	undamaged := damaged(0)
-	undamaged.Faults = nil
-	run(undamaged, func(l *onRedis) { kinds = slices.Sorted(maps.Keys(l.kinds())) }, nil)
-	for _, kind := range []string{"messages", "limited"} { // they come and go
-		if !slices.Contains(kinds, kind) {
-			kinds = append(kinds, kind)
-		}
-	}
-	if len(kinds) < 18 {
+	kinds := kindsOfKeys(t)
+	if !slices.Contains(kinds, "state") || !slices.Contains(kinds, "places") {
 		t.Fatalf("there are keys of these kinds only: %v", kinds)
 	}
-	first, seeds := seedsOf(t, 15, 6, 2)
-	for seed := first; seed < first+seeds; seed++ {
-		kind := kinds[seed%uint64(len(kinds))]
-		run(damaged(seed), func(*onRedis) {}, func(l *onRedis, rng *rand.Rand) string {
-			this := kind
-			kind = []string{"root", "state", "replicas"}[rng.IntN(3)] // the second time
-			return l.remove(rng, this)
+	n := uint64(len(kinds))
+	first, seeds := seedsOf(t, 0, (n+1)/2, 2)
+	var wg sync.WaitGroup
+	next := make(chan uint64)
+	for range 2 {
+		address := miniredis.RunT(t).Addr()
+		wg.Go(func() {
+			for seed := range next {
+				runDamaged(t, address, seed, []string{kinds[2*seed%n], kinds[(2*seed+1)%n]})
+			}
 		})
 	}
+	for seed := first; seed < first+seeds; seed++ {
+		next <- seed
+	}
+	close(next)
+	wg.Wait()
 }
 
-// damaged returns the run of a seed in which what the ledger keeps is damaged.
-func damaged(seed uint64) Config {
+// runDamaged runs a fleet in which keys of those kinds are deleted, and perhaps others.
+func runDamaged(t *testing.T, address string, seed uint64, kinds []string) {
+	t.Helper()
+	var ledger *onRedis
+	cfg := damaged(seed, kinds)
+	cfg.Ledger = func(clock func() time.Time) Ledger {
+		ledger = newOnRedis(t, address, clock)
+		return ledger
+	}
+	cfg.Damage = func(rng *rand.Rand, again bool) string {
+		if again {
+			return ledger.remove(rng, []string{"root", "state", "replicas"}[rng.IntN(3)])
+		}
+		for i, kind := range kinds {
+			if what := ledger.remove(rng, kind); what != "" {
+				kinds = slices.Delete(slices.Clone(kinds), i, i+1)
+				return what
+			}
+		}
+		return ""
+	}
+	if _, err := Run(cfg); err != nil {
+		t.Errorf("%d replicas, groups %v, apart %v: %v", cfg.Replicas, cfg.Groups != nil, cfg.Apart, err)
+	} else if len(kinds) > 0 {
+		t.Errorf("seed %d: there never were keys of kind %v", seed, kinds)
+	}
+	_ = ledger.Close()
+}
+
+// damaged returns the run of a seed in which keys of those kinds are deleted.
+func damaged(seed uint64, kinds []string) Config {
 	rng := rand.New(rand.NewPCG(seed, 3))
 	cfg := Config{
-		Seed: seed, Replicas: 2 + rng.IntN(3), Shards: 32, Limit: int64(4 + rng.IntN(5)), Length: 7 * time.Second,
-		Service: 50 * time.Millisecond << rng.IntN(4), Apart: rng.IntN(2) == 0, Faults: []Fault{Damage}, Bounded: true,
+		Seed: seed, Replicas: 2 + rng.IntN(2), Shards: 32, Limit: int64(4 + rng.IntN(3)), Length: 9 * time.Second,
+		Service: 100 * time.Millisecond << rng.IntN(3), Apart: rng.IntN(2) == 0, Faults: []Fault{Damage, Damage}, Bounded: true, Tokens: true,
+	}
+	group := func(path string) string { return "" }
+	if rng.IntN(4) > 0 {
+		cfg.Groups = map[string]float64{"a": 2, "a/x": 1, "a/y": 3, "b": 1, shard.Others: 1}
+		group = func(path string) string { return path }
 	}
 	for i := range 3 {
-		cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
+		cfg.Flows = append(cfg.Flows, Flow{
+			ID: fmt.Sprint("flow-", i), Group: group([]string{"a/x", "a/y", "b"}[i]), Weight: 1, Clients: int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas},
+		})
 	}
-	cfg.Flows = append(cfg.Flows, Flow{ID: "limited", Weight: 1, Clients: 3, Most: 2, Light: true, Replicas: []int{0, 1}})
+	cfg.Flows = append(cfg.Flows, Flow{ID: "limited", Group: group(shard.Others), Weight: 1, Clients: 3, Most: 2, Light: true, Replicas: []int{0, 1}})
+	if slices.Contains(kinds, "lost") { // there is one while a replica is stopped
+		cfg.Faults = append(cfg.Faults, Stop)
+		cfg.Length = 14 * time.Second
+	}
 	return cfg
 }

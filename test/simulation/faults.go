@@ -92,7 +92,7 @@ func (f *fleet) plan(x Fault) {
 			clear(f.holders)
 		}
 	case Damage:
-		begin = func() { f.damage(); f.after(f.upTo(soon), "", f.damageAgain) }
+		begin = f.damage
 	case Rollback:
 		f.recording = true
 		back := f.upTo(2 * time.Second)
@@ -153,21 +153,31 @@ func (f *fleet) plan(x Fault) {
 	})
 }
 
-// damage damages what the ledger keeps.
+// damage damages what the ledger keeps, as soon as there is such a thing, and every other time
+// once more a little later.
 func (f *fleet) damage() {
-	f.forgetStopped(f.began)
-	f.log = append(f.log, fmt.Sprintf("%v %s", f.now.Sub(f.began), f.cfg.Damage(f.rng)))
+	if !f.damaged(false) {
+		f.after(soon, "", f.damage)
+		return
+	}
+	if f.rng.IntN(2) == 0 {
+		f.after(f.upTo(soon), "", func() { f.damaged(true) })
+	}
 }
 
 // soon is so little time that a ledger which began anew may not have heard of all replicas.
 const soon = 15 * time.Millisecond
 
-// damageAgain does it every other time.
-func (f *fleet) damageAgain() {
-	if f.rng.IntN(2) == 0 {
-		f.damage()
-		f.fault(Damage)
+// damaged damages it now, and reports whether anything was.
+func (f *fleet) damaged(again bool) bool {
+	what := f.cfg.Damage(f.rng, again)
+	if what == "" {
+		return false
 	}
+	f.forgetStopped(f.began)
+	f.log = append(f.log, fmt.Sprintf("%v %s", f.now.Sub(f.began), what))
+	f.fault(Damage)
+	return true
 }
 
 // forgetStopped notes which requests that began since then the ledger forgets for good, since

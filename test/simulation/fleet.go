@@ -53,13 +53,15 @@ type Config struct {
 	// Ledger opens a ledger that goes by that clock; without it there is one in memory, which
 	// alone can be rolled back.
 	Ledger func(clock func() time.Time) Ledger
-	// Damage is what the fault of that name does to what the ledger keeps. It returns what
-	// it did.
-	Damage func(rng *rand.Rand) string
+	// Damage is what the fault of that name does to what the ledger keeps, the first time and
+	// again. It returns what it did; nothing if there was nothing to damage yet.
+	Damage func(rng *rand.Rand, again bool) string
 	// Bounded: each endpoint takes a part of Limit, and no more; Limit is at least 3. Reach
 	// names those that a replica reaches, by its number; nil for all.
 	Bounded bool
 	Reach   map[int][]string
+	// Tokens: the ledger counts what requests at the endpoints cost, too.
+	Tokens bool
 	// Break breaks the fleet on purpose.
 	Break Break
 }

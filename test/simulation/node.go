@@ -84,7 +84,7 @@ func (f *fleet) config(n *node) core.Config {
 			},
 		},
 		UsageLimit: static, Guaranteed: func(priority int) float64 { return f.cfg.Guaranteed[priority] }, TTL: time.Minute, NoEndpointTTL: time.Minute,
-		Timings: timings, InFleet: !f.cfg.Apart,
+		Timings: timings, InFleet: !f.cfg.Apart, CountTokens: f.cfg.Tokens,
 	}
 }
 
