@@ -63,3 +63,36 @@ func TestLostLoads(t *testing.T) {
 		})
 	}
 }
+
+// TestLoadsWithoutTheirReplicas deletes the records of all replicas, and the fleet's with them,
+// but not what these had at endpoints: once they have registered the sums are right at once.
+func TestLoadsWithoutTheirReplicas(t *testing.T) {
+	server, clock := miniredis.RunT(t), storetest.NewClock()
+	l := open("redis://"+server.Addr())(t, clock.Now)
+	register := func(replica string, number uint64) *store.Reply {
+		t.Helper()
+		r, err := l.Turn(t.Context(), &store.Statement{
+			Replica: replica, Incarnation: 1, Number: number, Members: 2, Register: true, WantLoads: true,
+			Loads:   []store.Load{{Endpoint: "x", InFlight: 1, Tokens: 3, Capacity: 9, Permits: 1}},
+			Limited: []store.Limited{{Flow: "f", MaxInFlight: 5, InFlight: 1}},
+		})
+		if err != nil || r.Status != store.OK {
+			t.Fatalf("%v, %v", r, err)
+		}
+		return r
+	}
+	check := func(what string, r *store.Reply) {
+		t.Helper()
+		if want := (store.Load{Endpoint: "x", InFlight: 2, Tokens: 6, Capacity: 9, Permits: 2}); len(r.Loads) != 1 || r.Loads[0] != want || r.Rooms[0].InFlight != 3 {
+			t.Errorf("%s: %+v, room for %d of the flow; want %+v, and room for 3", what, r.Loads, r.Rooms[0].InFlight, want)
+		}
+	}
+	register("a", 1)
+	check("at first", register("b", 1))
+	base := baseOf(server, l)
+	if !server.Del(base) || !server.Del(base+":replicas") || !server.Exists(base+":loads:a") {
+		t.Fatal("the keys are other ones")
+	}
+	register("a", 2)
+	check("after the loss", register("b", 2))
+}

@@ -78,7 +78,8 @@ if stated.register then
   local applied = before and before.incarnation == stated.incarnation and before.batch or 0
   if me then end_lease(me) end
   -- What it states now is the truth, and what is left of a record that is not there would
-  -- be taken for this one's.
+  -- be taken for this one's, and off sums that have nothing of it: they are added up anew.
+  fleet.audited = 0
   places.leave(my_id)
   unlist_all(my_id)
   free_held(my_id)
