@@ -33,6 +33,7 @@ var needless = map[string]string{
 	"sglanghttp-parser": parser, "vertexai-parser": parser, "vllmgrpc-parser": parser,
 	"token-producer": counter, "tokenizer": counter,
 	"inflight-load-producer": "producer", "in-flight-load-producer": "producer",
+	"disagg-headers-handler": "header handler", "prefill-header-handler": "header handler",
 }
 
 // counter is what a plug-in is there that counts the tokens of prompts.
@@ -103,25 +104,19 @@ func (b *builder) declares(path, ref, kind string) (typ string, ok bool) {
 
 // theirs are the types by which today's EPPs choose endpoints, and that Weir does not have.
 var theirs = []string{
-	"agent-identity", "always-disagg-multimodal-decider",
-	"always-disagg-pd-decider", "burst-prefix-cache-producer",
-	"by-label", "context-length-aware", "data-parallel-profile-handler",
-	"dcgm-data-source", "dcgm-extractor", "destination-endpoint-served-verifier",
-	"disagg-headers-handler", "disagg-profile-handler", "disaggregatedset-rollout-screener",
-	"endpoint-attribute-filter", "endpoint-attribute-scorer",
-	"endpoint-notification-source", "header-based-testing-filter", "header-label-affinity-scorer",
-	"header-profile-handler", "k8s-notification-source", "latency-scorer",
-	"latency-slo-admitter", "mm-embeddings-cache-producer", "mm-embeddings-cache-scorer",
-	"models-data-extractor", "models-data-source", "multicluster-approx-prefix-cache-producer",
-	"multicluster-file-discovery", "multicluster-kv-cache-utilization-scorer",
-	"multicluster-metrics-data-source", "multicluster-metrics-extractor",
-	"multicluster-prefix-cache-scorer", "multicluster-queue-scorer",
-	"multicluster-session-affinity-filter", "p2p-source-producer",
-	"pd-profile-handler", "precise-prefix-cache-producer", "precise-prefix-cache-scorer",
-	"predicted-latency-producer", "prefill-header-handler",
-	"prefix-based-pd-decider", "probabilistic-admitter",
-	"request-attribute-reporter", "session-affinity-filter",
-	"session-id-producer", "slo-headroom-tier-filter",
-	"topology-affinity-filter", "topology-affinity-scorer", "topology-extractor",
-	"utilization-filter",
+	"agent-identity", "burst-prefix-cache-producer", "by-label", "context-length-aware",
+	"data-parallel-profile-handler", "dcgm-data-source", "dcgm-extractor",
+	"destination-endpoint-served-verifier", "disaggregatedset-rollout-screener",
+	"endpoint-attribute-filter", "endpoint-attribute-scorer", "endpoint-notification-source",
+	"header-based-testing-filter", "header-label-affinity-scorer", "k8s-notification-source",
+	"latency-scorer", "latency-slo-admitter", "mm-embeddings-cache-producer",
+	"mm-embeddings-cache-scorer", "models-data-extractor", "models-data-source",
+	"multicluster-approx-prefix-cache-producer", "multicluster-file-discovery",
+	"multicluster-kv-cache-utilization-scorer", "multicluster-metrics-data-source",
+	"multicluster-metrics-extractor", "multicluster-prefix-cache-scorer", "multicluster-queue-scorer",
+	"multicluster-session-affinity-filter", "p2p-source-producer", "precise-prefix-cache-producer",
+	"precise-prefix-cache-scorer", "predicted-latency-producer", "probabilistic-admitter",
+	"request-attribute-reporter", "session-affinity-filter", "session-id-producer",
+	"slo-headroom-tier-filter", "topology-affinity-filter", "topology-affinity-scorer",
+	"topology-extractor", "utilization-filter",
 }

@@ -130,8 +130,8 @@ type builder struct {
 	unknown  map[string]bool   // plug-ins that were declared and could not be made
 	named    map[string]string // the types of those declared, by name
 
-	handler   bool            // a profile handler is declared
-	left      map[string]bool // names of those that are for another picker
+	handler   scheduling.ProfileHandler // nil for none
+	left      map[string]bool           // names of those that are for another picker
 	leftTypes []string
 	producer  *scheduling.ApproxPrefix        // nil for none
 	source    *endpoints.MetricsDataSource    // nil for none
@@ -290,11 +290,11 @@ func (b *builder) holds(path string, plugin policies.Plugin) {
 			second(scheduling.ApproxPrefixType)
 		}
 		b.producer = p
-	case scheduling.SingleProfile:
-		if b.handler {
+	case scheduling.ProfileHandler:
+		if b.handler != nil {
 			second("profile handler")
 		}
-		b.handler = true
+		b.handler = p
 	}
 }
 

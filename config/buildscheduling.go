@@ -8,27 +8,19 @@ import (
 	"github.com/weirflow/weir/policies/scheduling"
 )
 
-// scheduling builds the profile.
+// scheduling builds the profiles.
 func (b *builder) scheduling() {
 	f := b.file
-	if b.elsewhere() {
+	switch {
+	case b.elsewhere():
 		b.tellLeft()
 		f.SchedulingProfiles = b.defaultProfile() // for what comes by HTTP, and where no picker chooses
 		b.plan.Profile = b.profile("schedulingProfiles[0]", &f.SchedulingProfiles[0])
 		return
-	}
-	for i := range f.SchedulingProfiles {
-		if path := indexed("schedulingProfiles", i); f.SchedulingProfiles[i].Name == "" {
-			b.wrong(path, "name is missing; give the profile's name, such as default")
-		}
-	}
-	switch n := len(f.SchedulingProfiles); {
-	case n == 0:
+	case len(f.SchedulingProfiles) == 0:
 		f.SchedulingProfiles = b.declaredProfile()
-	case n > 1:
-		b.wrong("schedulingProfiles[1]", "there is one profile for all requests; keep one")
 	}
-	b.plan.Profile = b.profile("schedulingProfiles[0]", &f.SchedulingProfiles[0])
+	b.plan.Profile = b.handled(b.profiles())
 }
 
 // declaredProfile is what holds without a section: what the declared plug-ins are, or the
@@ -144,10 +136,12 @@ func (b *builder) prefixProducer(at string, plugin policies.Plugin) {
 // it does when it is declared.
 func (b *builder) choosesNothing(at string, ref *ProfilePlugin) bool {
 	plugin, err := b.set.Named(ref.PluginRef)
-	_, handler := plugin.(scheduling.SingleProfile)
-	_, producer := plugin.(*scheduling.ApproxPrefix)
-	handler = handler || producer
-	if needless[b.named[ref.PluginRef]] == "" && needless[ref.PluginRef] == "" && (err != nil || !handler) {
+	elsewhere := false
+	switch plugin.(type) {
+	case scheduling.ProfileHandler, *scheduling.ApproxPrefix, policies.StageDecider:
+		elsewhere = true
+	}
+	if needless[b.named[ref.PluginRef]] == "" && needless[ref.PluginRef] == "" && (err != nil || !elsewhere) {
 		return false
 	}
 	b.warn(at, "chooses no endpoint: it has no effect in a profile")

@@ -66,7 +66,7 @@ func (b *builder) isFlowControl(typ string) bool {
 	switch typ {
 	case "":
 		return true // which is an error, whoever reads it
-	case scheduling.SingleProfileType, scheduling.ApproxPrefixType:
+	case scheduling.ApproxPrefixType:
 		return false
 	}
 	if slices.Contains(theirs, typ) {
@@ -82,7 +82,7 @@ func (b *builder) isFlowControl(typ string) bool {
 		return true // it needs parameters, as no scorer and no picker does
 	}
 	switch plugin.(type) {
-	case policies.EndpointFilter, policies.EndpointScorer, policies.EndpointPicker:
+	case policies.EndpointFilter, policies.EndpointScorer, policies.EndpointPicker, policies.StageDecider, scheduling.ProfileHandler:
 		return false
 	}
 	return true

@@ -1,10 +1,13 @@
 package config_test
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -42,6 +45,58 @@ func TestFilesOfTodaysPickers(t *testing.T) {
 		fmt.Fprintf(&out, "%d of %d\n", taken, len(files))
 		return out.String()
 	})
+}
+
+// TestWhatStopsFiles wants the page for who moves in to say which types stop files, and of how
+// many, where Weir chooses endpoints itself.
+func TestWhatStopsFiles(t *testing.T) {
+	files, err := filepath.Glob("testdata/epp/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%d files, %v", len(files), err)
+	}
+	stopped, taken := make(map[string]int), 0
+	typ := regexp.MustCompile(`[a-z0-9]+(-[a-z0-9]+)+`)
+	for _, file := range files {
+		of := make(map[string]bool)
+		for _, what := range stoppedBy(t, file, withServer()) {
+			name := "`" + typ.FindString(what) + "`"
+			if strings.Contains(what, "is a second") {
+				name += ", a second one"
+			}
+			of[name] = true
+		}
+		if len(of) == 0 {
+			taken++
+		}
+		for name := range of {
+			stopped[name]++
+		}
+	}
+	types := slices.SortedFunc(maps.Keys(stopped), func(a, b string) int {
+		return cmp.Or(stopped[b]-stopped[a], strings.Compare(a, b))
+	})
+	table := fmt.Sprintf("Weir itself chooses endpoints by %d of the %d. What stops the others:\n\n| type | files |\n| --- | --- |\n", taken, len(files))
+	for _, name := range types {
+		table += fmt.Sprintf("| %s | %d |\n", name, stopped[name])
+	}
+	const page, mark = "../docs/moving-in.md", "-run TestWhatStopsFiles -->\n\n"
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before, after, found := strings.Cut(string(text), mark)
+	if !found {
+		t.Fatalf("%s has no place for the table", page)
+	}
+	if after == table {
+		return
+	}
+	if os.Getenv("WEIR_REWRITE") == "" {
+		t.Fatalf("%s is not current; it says\n%s\nwant\n%s", page, after, table)
+	}
+	if err := os.WriteFile(page, []byte(before+mark+table), 0o644); err != nil { //nolint:gosec // a page of the documentation
+		t.Fatal(err)
+	}
 }
 
 // TestMisspeltFlowControl wants a type that is likely to be one of Weir's to be refused also

@@ -25,7 +25,7 @@ type File struct {
 	SaturationDetector *PluginRef  `yaml:"saturationDetector,omitempty" doc:"Older place of flowControl.saturationDetector"`
 	Weir               Weir        `yaml:"weir,omitempty" doc:"What is Weir's own"`
 
-	SchedulingProfiles []Profile       `yaml:"schedulingProfiles,omitempty" doc:"Which endpoint a request goes to; one profile"`
+	SchedulingProfiles []Profile       `yaml:"schedulingProfiles,omitempty" doc:"Which endpoint a request goes to; several where a header or stages choose between them"`
 	DataLayer          *DataLayer      `yaml:"dataLayer,omitempty" doc:"Where endpoints come from"`
 	RequestHandler     *RequestHandler `yaml:"requestHandler,omitempty" doc:"Accepted; the OpenAI, Anthropic and vLLM APIs are always read"`
 	Parser             *PluginRef      `yaml:"parser,omitempty" doc:"Older place of requestHandler.parsers"`

@@ -18,7 +18,7 @@ type Pool struct {
 	Discovery `yaml:",inline" at:"weir.discovery"`
 
 	FlowControl        *FlowControl `yaml:"flowControl,omitempty" at:"flowControl" doc:"What differs from flowControl of all pools"`
-	SchedulingProfiles []Profile    `yaml:"schedulingProfiles,omitempty" at:"schedulingProfiles" doc:"Which endpoint a request goes to; one profile"`
+	SchedulingProfiles []Profile    `yaml:"schedulingProfiles,omitempty" at:"schedulingProfiles" doc:"Which endpoint a request goes to; several where a header or stages choose between them"`
 	Metrics            *Metrics     `yaml:"metrics,omitempty" at:"weir.metrics" doc:"What differs from weir.metrics"`
 	Shadow             bool         `yaml:"shadow,omitempty" at:"weir.shadow" doc:"Hold and refuse nothing of this pool's"`
 	Timeouts           *Timeouts    `yaml:"timeouts,omitempty" at:"weir.timeouts" doc:"What differs from weir.timeouts"`

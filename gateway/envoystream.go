@@ -233,6 +233,7 @@ func (x *envoyStream) pick() error {
 	}
 	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
 	headers := requestHeaders(x.record.id, destinations, x.gateway.keyed())
+	s.tellStages(func(name, value string) { setHeader(headers, name, value) })
 	if x.rewrite != "" && isModelPath(x.method, x.path) { // the picker failed
 		s.rewrite = x.rewrite
 		if refused := s.rename(); refused != nil {

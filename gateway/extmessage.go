@@ -117,6 +117,11 @@ func requestHeaders(id string, destinations []*endpoints.Endpoint, dropKey bool)
 			control = append(control, strings.ToLower(name))
 		}
 	}
+	for _, names := range stageHeaders { // which are set anew after
+		for _, name := range names {
+			control = append(control, strings.ToLower(name))
+		}
+	}
 	return &extproc.ProcessingResponse{
 		Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
 			HeaderMutation:  &extproc.HeaderMutation{SetHeaders: []*core.HeaderValueOption{header(destinationKey, to), header(requestIDKey, id)}, RemoveHeaders: control},

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/weirflow/weir/policies"
 )
 
 // Request headers, each with its older alias.
@@ -100,6 +102,22 @@ var gatewayHeaders = []string{
 	"X-Gateway-Destination-Endpoint", "X-Gateway-Destination-Endpoint-Subset", "X-Gateway-Destination-Endpoint-Served", "X-Real-Ip", DroppedReasonHeader,
 }
 
+// stageHeaders name, to the endpoint that answers, those of a stage before: as llm-d's sidecars
+// read them, the newer name first. From outside they are forged.
+var stageHeaders = map[policies.Stage][]string{
+	policies.Prefill: {"X-Llm-D-Prefiller-Host-Port", "X-Prefiller-Host-Port"},
+	policies.Encode:  {"X-Llm-D-Encoder-Hosts-Ports", "X-Encoder-Hosts-Ports"},
+}
+
+// tellStages calls set with the headers that name the endpoints which the request goes through.
+func (s *session) tellStages(set func(name, value string)) {
+	for i := range s.staged {
+		for _, name := range stageHeaders[s.staged[i].Stage] {
+			set(name, s.staged[i].Addresses())
+		}
+	}
+}
+
 // stripControlHeaders removes what is addressed to flow control and not to the
 // model server, and what only a gateway may say.
 func stripControlHeaders(h http.Header) {
@@ -108,6 +126,11 @@ func stripControlHeaders(h http.Header) {
 	}
 	for _, name := range gatewayHeaders {
 		h.Del(name)
+	}
+	for _, names := range stageHeaders {
+		for _, name := range names {
+			h.Del(name)
+		}
 	}
 	for name := range h {
 		if strings.HasPrefix(name, "X-Envoy-") {

@@ -166,6 +166,16 @@ func (in *inbound) expect(output int64) {
 	in.outputTokens = output
 }
 
+// hasMedia reports whether a prompt has parts that are no text, by their types in the APIs.
+func (in *inbound) hasMedia() bool {
+	for _, typ := range []string{`"image_url"`, `"input_image"`, `"input_audio"`, `"video_url"`, `"image"`} {
+		if bytes.Contains(in.prompt, []byte(typ)) {
+			return true
+		}
+	}
+	return false
+}
+
 // drop forgets the body once it is not needed any more.
 func (in *inbound) drop() { in.body, in.prompt = nil, nil }
 

@@ -232,6 +232,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.Host = to.Scheme, to.Host, to.Host
+	s.tellStages(out.Header.Set)
 	if len(s.in.body) > 0 {
 		out.Body = s.in.reader()
 		out.GetBody = func() (io.ReadCloser, error) { return s.in.reader(), nil }

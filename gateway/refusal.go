@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/shard"
 )
 
@@ -174,4 +175,8 @@ func rounded(d time.Duration) string {
 		return d.Round(time.Millisecond).String()
 	}
 	return d.Round(100 * time.Millisecond).String()
+}
+
+func unknownProfile(c *endpoints.Choice) *refusal {
+	return badRequest("unknown_profile", fmt.Sprintf("the header %s must name one of the pool's scheduling profiles", c.Header))
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/picker"
+	"github.com/weirflow/weir/policies"
 )
 
 // relay takes the stream from the grant to its end.
@@ -233,18 +234,21 @@ func (x *envoyStream) named(addresses []string) {
 	x.others = all[1:]
 }
 
-// prefillKey is the header by which pickers name the endpoint that reads the prompt, where it
-// is another than the one that answers.
-const prefillKey = "x-prefiller-host-port"
-
-// prefilled counts the request at the endpoint that reads its prompt, until the answer begins.
+// prefilled counts the request at the endpoint that the picker has read its prompt, until the
+// answer begins.
 func (x *envoyStream) prefilled(m *extproc.ProcessingResponse) {
-	addresses := named(m, prefillKey)
-	if len(addresses) == 0 || x.session.prefill != nil {
+	if len(x.session.staged) > 0 {
 		return
 	}
-	if e := x.session.pool.endpoints.At(addresses[0]); e != nil {
-		x.session.prefill = e.Claim(x.session.in.inputTokens)
+	for _, name := range stageHeaders[policies.Prefill] {
+		addresses := named(m, name)
+		if len(addresses) == 0 {
+			continue
+		}
+		if e := x.session.pool.endpoints.At(addresses[0]); e != nil {
+			x.session.staged = []endpoints.Staged{{Stage: policies.Prefill, Slots: []*endpoints.Slot{e.Claim(x.session.in.inputTokens)}}}
+		}
+		return
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -33,10 +34,12 @@ type session struct {
 	ctx     context.Context //nolint:containedctx // the session's life
 	cancel  context.CancelCauseFunc
 
-	flow       policies.FlowKey // as the request says; what it counts for is request.Flow
-	keyed      bool             // an API key said whose it is
-	before     string           // what its client gave to go where an earlier request went
-	rewrite    string           // the model to ask for instead of the one in the body, where this replica chooses the endpoint; empty for none
+	flow       policies.FlowKey   // as the request says; what it counts for is request.Flow
+	keyed      bool               // an API key said whose it is
+	before     string             // what its client gave to go where an earlier request went
+	header     http.Header        // until the pool is known
+	profile    *endpoints.Profile // by which its endpoint is chosen, where requests say that; nil if it names none
+	rewrite    string             // the model to ask for instead of the one in the body, where this replica chooses the endpoint; empty for none
 	timeouts   Timeouts
 	watch      watch
 	memory     *part // of the budget
@@ -47,8 +50,8 @@ type session struct {
 	dispatched time.Time // zero before it was
 	entry      *flowEntry
 	slot       *endpoints.Slot
-	prefill    *endpoints.Slot // where its prompt is read, if that is elsewhere
-	response   io.Closer       // what the server still answers with; nil where Envoy holds it
+	staged     []endpoints.Staged // where it goes before it is answered, until it is
+	response   io.Closer          // what the server still answers with; nil where Envoy holds it
 	usage      *usageReader
 	begun      atomic.Bool // the client has been answered something
 	failure    error       // why there is no answer to pass on
@@ -70,7 +73,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 	if refused != nil {
 		return nil, refused
 	}
-	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: rewrite, before: h.Get(SessionHeader), timeouts: defaultTimeouts}
+	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: rewrite, before: h.Get(SessionHeader), header: h, timeouts: defaultTimeouts}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if only := g.pools.Load().only; only != nil {
 		s.enter(only)
@@ -97,6 +100,10 @@ func (s *session) enter(p *Pool) {
 	r, tenants := s.record, p.tenants.Load()
 	s.pool, r.pool = p, p
 	p.attendance.enter(s)
+	if choice := p.cfg.Endpoints.Profile.Choice; choice != nil {
+		s.profile = choice.Of(strings.TrimSpace(s.header.Get(choice.Header)))
+	}
+	s.header = nil
 	var undeclared bool
 	if s.flow.Priority, undeclared = tenants.priority(s.flow.ID, r.objective); undeclared {
 		p.cfg.Metrics.undeclared()
@@ -120,6 +127,9 @@ func (s *session) admit(method, path string) *refusal {
 		refused = s.find()
 	}
 	p := s.pool
+	if refused == nil && s.profile == nil && p.cfg.Endpoints.Profile.Choice != nil {
+		refused = unknownProfile(p.cfg.Endpoints.Profile.Choice)
+	}
 	if refused != nil && (p == nil || !p.shadow.isOn()) {
 		return refused
 	}
@@ -190,71 +200,6 @@ func (s *session) goAtOnce() {
 	})
 }
 
-// ask is the request as one that needs an endpoint.
-func (s *session) ask() *endpoints.Query {
-	q := &s.query
-	if q.Prefixes == nil {
-		q.Prefixes = s.pool.endpoints.Prefixes(s.in.model, s.in.prompt)
-	}
-	q.Model, q.Tokens, q.Session, q.Fallbacks = s.in.model, s.in.inputTokens+s.in.outputTokens, s.before, s.gateway.cfg.Fallbacks
-	return q
-}
-
-// prefer has the request ask for the endpoint that suits it best, where this replica chooses it.
-func (s *session) prefer() {
-	if p := s.pool; p.cfg.Controller.Bounded() && !p.shadow.isOn() {
-		s.request.Prefer = p.endpoints.Prefer(s.ask())
-	}
-}
-
-// place takes a slot at an endpoint, in place of the one held, and returns others to
-// turn to. It reports false, and holds none, if no endpoint can be used.
-func (s *session) place() (others []*endpoints.Endpoint, ok bool) {
-	p, q := s.pool, s.ask()
-	q.Granted, q.Preferred = s.request.Granted()
-	q.May = func(address string) bool { return p.cfg.Controller.MayPlace(&s.request, address) }
-	s.giveBack()
-	if s.slot, others = p.endpoints.Take(q); s.slot == nil {
-		return nil, false
-	}
-	s.placed(s.slot.Endpoint)
-	return others, true
-}
-
-// placeAt takes a slot at the endpoint that something else chose, in place of the one held.
-func (s *session) placeAt(e *endpoints.Endpoint) {
-	s.giveBack()
-	s.slot = e.Claim(s.in.inputTokens + s.in.outputTokens)
-	s.record.endpoint = e.Address()
-	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
-}
-
-// placed notes where the request goes that this replica chose an endpoint for.
-func (s *session) placed(at *endpoints.Endpoint) {
-	s.record.endpoint = at.Address()
-	s.record.session = s.pool.cfg.Endpoints.Profile.SessionOf(s.record.endpoint)
-	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
-}
-
-// moved notes that the request went to another endpoint than the one it was placed at,
-// which could not be reached.
-func (s *session) moved(to *endpoints.Endpoint, cause error) {
-	first := s.slot
-	s.slot = first.Move(to)
-	s.placed(to)
-	s.pool.cfg.Metrics.upstreamFailed(first.Address(), unreachable)
-	first.Unreachable(cause)
-}
-
-// unreached notes that the request's endpoint could not be connected to.
-func (s *session) unreached(cause error) {
-	if s.slot != nil {
-		s.pool.cfg.Metrics.upstreamFailed(s.slot.Address(), failureOf(cause))
-		s.slot.Unreachable(cause)
-		s.slot = nil
-	}
-}
-
 // failureOf is the kind of a failure for which an endpoint is to be left.
 func failureOf(cause error) string {
 	switch {
@@ -273,7 +218,7 @@ func (s *session) respond(status int, contentType string, body io.ReadCloser) *u
 	if status >= 500 {
 		s.pool.cfg.Metrics.upstreamFailed(s.record.endpoint, status5xx)
 	}
-	s.promptRead()
+	s.goneThrough()
 	if s.slot != nil {
 		s.slot.Answered()
 	}
@@ -341,7 +286,7 @@ func (s *session) end() {
 		s.unreached(over)
 	}
 	s.giveBack()
-	s.promptRead()
+	s.goneThrough()
 	if s.dispatched.IsZero() {
 		return
 	}
@@ -397,20 +342,4 @@ func (s *session) cost(over *bound, held time.Duration) controller.Usage {
 		price.OutputTokens = max(price.OutputTokens, s.in.outputTokens)
 	}
 	return price
-}
-
-// promptRead returns the slot at the endpoint that reads the prompt, if one is held.
-func (s *session) promptRead() {
-	if s.prefill != nil {
-		s.prefill.Return()
-		s.prefill = nil
-	}
-}
-
-// giveBack returns the slot at an endpoint, if one is held.
-func (s *session) giveBack() {
-	if s.slot != nil {
-		s.slot.Return()
-		s.slot = nil
-	}
 }

@@ -11,6 +11,10 @@ type SchedulingRequest interface {
 	// Session is what the answer to an earlier request told its client to give, to go where
 	// that went; empty for none. See [SessionKeeper].
 	Session() string
+	// PromptTokens is how long its prompt is taken to be, and Media whether there is anything
+	// but text in it, such as an image.
+	PromptTokens() int64
+	Media() bool
 }
 
 // SessionKeeper is a scorer that has clients come back to an endpoint.
@@ -90,4 +94,13 @@ type PrefixIndexing struct {
 	MaxBlocks int
 	// PerEndpoint is how many pieces an endpoint's cache is taken to hold.
 	PerEndpoint int
+}
+
+// StageDecider says whether something of a request is to be done at endpoints of its own, before
+// the endpoint that answers it: that its prompt is read, or what is no text in it encoded.
+type StageDecider interface {
+	Plugin
+	// Needs reports whether it is, for a request that the endpoint at will answer. It is safe
+	// for concurrent use.
+	Needs(request SchedulingRequest, at EndpointAccessor) bool
 }

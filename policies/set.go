@@ -62,6 +62,11 @@ func (s *Set) Picker(ref string) (EndpointPicker, error) {
 	return lookup[EndpointPicker](s, ref, "a picker")
 }
 
+// Decider returns the decider about a stage that ref names.
+func (s *Set) Decider(ref string) (StageDecider, error) {
+	return lookup[StageDecider](s, ref, "a decider")
+}
+
 // Named returns the plug-in that was declared under the name.
 func (s *Set) Named(name string) (Plugin, error) { return lookup[Plugin](s, name, "a plug-in") }
 

@@ -158,9 +158,14 @@ func (e *Endpoint) Unreachable(cause error) { e.pool.unreachable(e, cause) }
 // Slot is a request's place at an endpoint, until Return.
 type Slot struct {
 	*Endpoint
-	cost int64
-	back atomic.Bool
+	cost   int64
+	staged []Staged
+	back   atomic.Bool
 }
+
+// Staged are the slots of what is done elsewhere before the endpoint answers, in order. They
+// are to be returned by themselves.
+func (s *Slot) Staged() []Staged { return s.staged }
 
 // Claim takes a slot for a request that is expected to cost so many tokens, and that
 // something else than Take sends there.

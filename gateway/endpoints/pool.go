@@ -14,7 +14,6 @@ import (
 
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
-	"github.com/weirflow/weir/policies/scheduling"
 	"github.com/weirflow/weir/store"
 )
 
@@ -49,88 +48,6 @@ type Config struct {
 	Fleet   coordinator.Broadcaster
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
-}
-
-// Profile is how an endpoint is chosen: by the sum of the scores, each times its
-// weight.
-type Profile struct {
-	// Filters are asked one after the other, before the scorers.
-	Filters []policies.EndpointFilter
-	Scorers []Weighted
-	// Prefixes says how prompts are remembered, if anything asks for that; nil for what the
-	// first that asks says itself.
-	Prefixes *policies.PrefixIndexing
-	Picker   policies.EndpointPicker
-}
-
-// Plugins are its filters and scorers.
-func (p *Profile) Plugins() []policies.Plugin {
-	all := make([]policies.Plugin, 0, len(p.Filters)+len(p.Scorers))
-	for _, f := range p.Filters {
-		all = append(all, f)
-	}
-	for _, s := range p.Scorers {
-		all = append(all, s.EndpointScorer)
-	}
-	return all
-}
-
-// SessionOf is what the client of a request is told to give to come back to the endpoint of that
-// address; empty where the profile does not go by that.
-func (p *Profile) SessionOf(address string) string {
-	for _, s := range p.Scorers {
-		if k, ok := s.EndpointScorer.(policies.SessionKeeper); ok {
-			return k.SessionOf(address)
-		}
-	}
-	return ""
-}
-
-// CountsTokens reports whether one of them judges by tokens in flight.
-func (p *Profile) CountsTokens() bool {
-	return slices.ContainsFunc(p.Plugins(), func(plugin policies.Plugin) bool { return policies.CountsTokens(plugin) })
-}
-
-// prefixes is how prompts are to be remembered; nil if nothing asks for it.
-func (p *Profile) prefixes() *policies.PrefixIndexing {
-	for _, plugin := range p.Plugins() {
-		if reader, ok := plugin.(policies.PrefixReader); ok {
-			if p.Prefixes != nil {
-				return p.Prefixes
-			}
-			indexing := reader.Prefixes()
-			return &indexing
-		}
-	}
-	return nil
-}
-
-// knowsAffinity reports whether one of them goes by what endpoints have for a request.
-func (p *Profile) knowsAffinity() bool {
-	return slices.ContainsFunc(p.Plugins(), policies.KnowsAffinity)
-}
-
-// observes reports whether one of them hears of what is picked.
-func (p *Profile) observes() bool {
-	return slices.ContainsFunc(p.Plugins(), func(plugin policies.Plugin) bool { _, ok := plugin.(policies.PickObserver); return ok })
-}
-
-// Weighted is a scorer of a profile.
-type Weighted struct {
-	policies.EndpointScorer
-	Weight float64
-}
-
-// LeastLoaded is the profile that goes by requests in flight.
-func LeastLoaded() Profile {
-	picker, err := scheduling.MaxScoreFactory(scheduling.MaxScoreType, nil)
-	if err != nil {
-		panic(err) // it was given no parameters
-	}
-	return Profile{
-		Scorers: []Weighted{{scheduling.NewRunningRequests(scheduling.RunningRequestsType), 1}},
-		Picker:  picker.(policies.EndpointPicker),
-	}
 }
 
 // Pool is a pool's endpoints. It is safe for concurrent use.

@@ -15,6 +15,12 @@ type Query struct {
 	Prefixes []uint64
 	// Tokens is what it is expected to cost.
 	Tokens int64
+	// Profile says how an endpoint is chosen; nil for as the pool does.
+	Profile *Profile
+	// PromptTokens is how long its prompt is taken to be, and Media says whether there is
+	// anything but text in it; they are only read where a profile has stages. Nil for text.
+	PromptTokens int64
+	Media        func() bool
 	// Subset holds the addresses of the endpoints it may go to, or only their hosts;
 	// nil for all.
 	Subset map[string]bool
@@ -56,7 +62,7 @@ func (p *Pool) Prefer(q *Query) string {
 	if !p.affinity && q.Subset == nil || len(p.Endpoints()) < 2 {
 		return ""
 	}
-	s := selection{query: q, pool: p}
+	s := selection{query: q, pool: p, profile: p.profileOf(q)}
 	s.candidates()
 	s.weigh()
 	if len(s.endpoints) == 0 {
@@ -71,9 +77,9 @@ func (p *Pool) Prefer(q *Query) string {
 // Take chooses an endpoint for a request and takes a slot there. It also returns others
 // to use when that cannot be reached. The slot is nil if no endpoint can be used.
 func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
-	s := selection{query: q, pool: p}
+	s := selection{query: q, pool: p, profile: p.profileOf(q)}
 	s.candidates()
-	fallbacks := max(q.Fallbacks, p.cfg.Profile.Picker.Endpoints()-1)
+	fallbacks := max(q.Fallbacks, s.profile.Picker.Endpoints()-1)
 	i := s.granted()
 	if !q.Preferred || i < 0 || fallbacks > 0 || p.observed { // else all was weighed before
 		s.weigh()
@@ -85,10 +91,8 @@ func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	}
 	first := s.endpoint(i)
 	slot := first.slot(q.Tokens)
-	if p.prefixes != nil {
-		fresh := p.prefixes.add(first.address, q.Prefixes)
-		p.board.place(first.address, fresh)
-	}
+	slot.staged = s.stages(first) // before it is noted that the prompt goes there
+	s.noted(first)
 	var others []*Endpoint
 	for range min(fallbacks, len(s.endpoints)-1) {
 		others = append(others, s.endpoint(s.pick()))
@@ -96,10 +100,18 @@ func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	return slot, others
 }
 
+// noted notes that the prompt goes to an endpoint.
+func (s *selection) noted(at *Endpoint) {
+	if x := s.pool.prefixes; x != nil {
+		s.pool.board.place(at.address, x.add(at.address, s.query.Prefixes))
+	}
+}
+
 // selection is one choice. It implements policies.SchedulingRequest.
 type selection struct {
 	query     *Query
 	pool      *Pool
+	profile   *Profile
 	endpoints []policies.EndpointAccessor
 	scores    []float64
 	affinity  []float64 // the part of the scores that is not by how busy endpoints are
@@ -173,16 +185,21 @@ func (s *selection) candidates() {
 
 // weigh has the profile's filters and scorers judge the candidates.
 func (s *selection) weigh() {
-	if x := s.pool.prefixes; x != nil {
-		s.cached = x.match(s.query.Prefixes)
-	}
+	s.remember()
 	s.filter()
 	s.score()
 }
 
+// remember finds out which endpoints have the prompt cached, once.
+func (s *selection) remember() {
+	if x := s.pool.prefixes; x != nil && s.cached == nil {
+		s.cached = x.match(s.query.Prefixes)
+	}
+}
+
 // filter leaves out what the profile's filters do.
 func (s *selection) filter() {
-	for _, f := range s.pool.cfg.Profile.Filters {
+	for _, f := range s.profile.Filters {
 		if len(s.endpoints) == 0 {
 			return
 		}
@@ -206,7 +223,7 @@ func (s *selection) score() {
 		return
 	}
 	one := make([]float64, len(s.endpoints))
-	for _, w := range s.pool.cfg.Profile.Scorers {
+	for _, w := range s.profile.Scorers {
 		w.Score(s, s.endpoints, one)
 		for i := range one {
 			s.scores[i] += w.Weight * one[i]
@@ -252,7 +269,7 @@ func (s *selection) choose() int {
 
 // pick removes the candidate that the picker chooses, and returns which it is.
 func (s *selection) pick() int {
-	i := s.pool.cfg.Profile.Picker.Pick(s.scores, s.pool.draw)
+	i := s.profile.Picker.Pick(s.scores, s.pool.draw)
 	s.scores[i] = -1
 	return i
 }
@@ -261,7 +278,7 @@ func (s *selection) endpoint(i int) *Endpoint { return s.endpoints[i].(counted).
 
 // picked tells the scorers that ask where the request goes.
 func (s *selection) picked(i int) {
-	for _, w := range s.pool.cfg.Profile.Scorers {
+	for _, w := range s.profile.Scorers {
 		if o, ok := w.EndpointScorer.(policies.PickObserver); ok {
 			o.Picked(s, s.endpoints, i)
 		}

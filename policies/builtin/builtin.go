@@ -58,6 +58,12 @@ func Registry() *policies.Registry {
 		scheduling.WeightedRandomType:       scheduling.WeightedRandomFactory,
 		scheduling.RandomType:               scheduling.RandomFactory,
 		scheduling.SingleProfileType:        policies.WithoutParameters(scheduling.NewSingleProfile),
+		scheduling.HeaderProfileType:        scheduling.HeaderProfileFactory,
+		scheduling.DisaggType:               scheduling.DisaggFactory,
+		scheduling.PDProfileType:            scheduling.PDProfileFactory,
+		scheduling.PrefixDeciderType:        scheduling.PrefixDeciderFactory,
+		scheduling.AlwaysPrefillType:        policies.WithoutParameters(scheduling.NewAlwaysPrefill),
+		scheduling.MediaDeciderType:         policies.WithoutParameters(scheduling.NewMediaDecider),
 
 		usagelimit.StaticType:         usagelimit.StaticFactory,
 		usagelimit.HoldbackType:       usagelimit.HoldbackFactory,

@@ -183,8 +183,11 @@ func (asked) Model() string { return "model" }
 
 func (asked) Cached(address string) float64 { return float64(len(address)%2) / 2 }
 
-// Session implements policies.SchedulingRequest.
 func (asked) Session() string { return "before" }
+
+func (asked) PromptTokens() int64 { return 100 }
+
+func (asked) Media() bool { return true }
 
 // draws returns endpoints of every kind.
 func draws(draw *rand.Rand) []policies.EndpointAccessor {

@@ -12,6 +12,7 @@ import (
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/policytest"
+	"github.com/weirflow/weir/policies/scheduling"
 )
 
 // needed are parameters without which a type cannot be made.
@@ -52,6 +53,10 @@ func TestBuiltins(t *testing.T) {
 			case policies.EndpointPicker:
 				ran["pickers"]++
 				policytest.Picker(t, func() policies.EndpointPicker { return plugin().(policies.EndpointPicker) })
+			case policies.StageDecider:
+				ran["deciders"]++
+				policytest.Decider(t, func() policies.StageDecider { return plugin().(policies.StageDecider) })
+			case scheduling.ProfileHandler: // they are what config makes of them
 			case policies.EvictionFilter:
 				ran["filters"]++
 				policytest.EvictionFilter(t, func() policies.EvictionFilter { return plugin().(policies.EvictionFilter) })
@@ -59,14 +64,14 @@ func TestBuiltins(t *testing.T) {
 				ran["eviction orders"]++
 				policytest.EvictionOrder(t, func() policies.EvictionOrder { return plugin().(policies.EvictionOrder) })
 			default:
-				if typ != "single-profile-handler" && typ != "approx-prefix-cache-producer" { // they decide nothing
+				if typ != "approx-prefix-cache-producer" { // it decides nothing
 					t.Errorf("%s is of no kind that has a suite", typ)
 				}
 			}
 		})
 	}
 	for kind, n := range map[string]int{
-		"fairness": 5, "ordering": 4, "detectors": 2, "usage limits": 3, "scorers": 9, "endpoint filters": 6, "pickers": 3, "filters": 2, "eviction orders": 2,
+		"fairness": 5, "ordering": 4, "detectors": 2, "usage limits": 3, "scorers": 9, "endpoint filters": 6, "pickers": 3, "deciders": 3, "filters": 2, "eviction orders": 2,
 	} {
 		if ran[kind] < n {
 			t.Errorf("%d of %s went through their suite, there are %d", ran[kind], kind, n)

@@ -7,12 +7,11 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// Types of the pickers, and of the profile handler.
+// Types of the pickers.
 const (
 	MaxScoreType       = "max-score-picker"
 	WeightedRandomType = "weighted-random-picker"
 	RandomType         = "random-picker"
-	SingleProfileType  = "single-profile-handler"
 )
 
 // PickerParameters are what pickers take.
@@ -118,13 +117,4 @@ func newPicker(typ, name string, parameters json.RawMessage) (picker, error) {
 		return picker{}, fmt.Errorf("%w: maxNumOfEndpoints is %d, it must be from 1 to 10", policies.ErrParameters, p.MaxNumOfEndpoints)
 	}
 	return picker{policies.NewNamed(typ, name), p.MaxNumOfEndpoints}, nil
-}
-
-// SingleProfile is the handler of configurations with one profile, which is all there is:
-// it has nothing to decide.
-type SingleProfile struct{ policies.Named }
-
-// NewSingleProfile returns the handler.
-func NewSingleProfile(name string) SingleProfile {
-	return SingleProfile{policies.NewNamed(SingleProfileType, name)}
 }

@@ -20,12 +20,18 @@ type request struct {
 	cached map[string]float64
 
 	session string
+	tokens  int64
+	media   bool
 }
 
 func (r request) Model() string                 { return r.model }
 func (r request) Cached(address string) float64 { return r.cached[address] }
 
 func (r request) Session() string { return r.session }
+
+func (r request) PromptTokens() int64 { return r.tokens }
+
+func (r request) Media() bool { return r.media }
 
 func TestScorers(t *testing.T) {
 	endpoints := []policies.EndpointAccessor{
@@ -38,7 +44,7 @@ func TestScorers(t *testing.T) {
 		}},
 		policytest.Endpoint{Name: "roomy", Requests: 4, Reading: policies.EndpointMetrics{Waiting: 4, MaxLoadedModels: 4}},
 	}
-	r := request{"a", map[string]float64{"half": 0.25, "busy": 1}, ""}
+	r := request{model: "a", cached: map[string]float64{"half": 0.25, "busy": 1}}
 	prefix, err := scheduling.PrefixCacheFactory("p", nil)
 	if err != nil {
 		t.Fatal(err)

@@ -134,6 +134,7 @@ type exchange struct {
 	body      []byte // as it came back
 	endpoints []string
 	removed   []string
+	set       map[string]string
 }
 
 func wrong(format string, args ...any) error {
@@ -194,10 +195,12 @@ func (e *exchange) awaitRequest() (*Response, error) {
 
 // mutate applies what the answer to the headers says.
 func (e *exchange) mutate(c *extproc.CommonResponse, metadata *structpb.Struct) error {
+	e.set = make(map[string]string)
 	for _, h := range c.GetHeaderMutation().GetSetHeaders() {
-		if h.GetHeader().GetKey() == Destination {
-			e.endpoints = strings.Split(string(h.GetHeader().GetRawValue()), ",")
-		}
+		e.set[h.GetHeader().GetKey()] = string(h.GetHeader().GetRawValue())
+	}
+	if to := e.set[Destination]; to != "" {
+		e.endpoints = strings.Split(to, ",")
 	}
 	e.removed = c.GetHeaderMutation().GetRemoveHeaders()
 	inMetadata := metadata.GetFields()["envoy.lb"].GetStructValue().GetFields()[Destination].GetStringValue()
@@ -228,6 +231,11 @@ func (e *exchange) exchangeResponse(ctx context.Context) (*Response, error) {
 		}
 		for k, v := range e.request.Headers {
 			if !slices.Contains(e.removed, k) {
+				out.Header.Set(k, v)
+			}
+		}
+		for k, v := range e.set { // after those that are removed, as Envoy does
+			if k != "content-length" {
 				out.Header.Set(k, v)
 			}
 		}

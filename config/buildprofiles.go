@@ -1,0 +1,114 @@
+package config
+
+import (
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/scheduling"
+)
+
+// profiles are those of a file, by their names.
+type profiles struct {
+	first *endpoints.Profile
+	named map[string]*endpoints.Profile
+	paths map[string]string
+	used  map[string]bool
+}
+
+// profiles builds all profiles.
+func (b *builder) profiles() *profiles {
+	all := &profiles{named: make(map[string]*endpoints.Profile), paths: make(map[string]string), used: make(map[string]bool)}
+	for i := range b.file.SchedulingProfiles {
+		p, path := &b.file.SchedulingProfiles[i], indexed("schedulingProfiles", i)
+		if _, twice := all.named[p.Name]; twice {
+			b.wrong(path, "a profile of this name is listed above")
+		}
+		if p.Name == "" {
+			b.wrong(path, "name is missing; give the profile's name, such as default")
+		}
+		built := b.profile(path, p)
+		all.named[p.Name], all.paths[p.Name] = &built, path
+		if all.first == nil {
+			all.first = &built
+		}
+	}
+	return all
+}
+
+// take returns the profile of a name; nil if there is none.
+func (all *profiles) take(name string) *endpoints.Profile {
+	all.used[name] = true
+	return all.named[name]
+}
+
+// handled puts the profiles together as their handler says.
+func (b *builder) handled(all *profiles) endpoints.Profile {
+	switch h := b.handler.(type) {
+	case *scheduling.HeaderProfile:
+		return b.byHeader(h, all)
+	case *scheduling.Disagg:
+		return b.disaggregated(h, all)
+	}
+	if len(b.file.SchedulingProfiles) > 1 {
+		b.wrong("schedulingProfiles[1]", "nothing says which requests this profile is for; keep one, or declare a %s or a %s", scheduling.HeaderProfileType, scheduling.DisaggType)
+	}
+	return *all.first
+}
+
+// byHeader has requests name their profile, if there is a choice.
+func (b *builder) byHeader(h *scheduling.HeaderProfile, all *profiles) endpoints.Profile {
+	if len(all.named) == 1 {
+		return *all.first
+	}
+	usual := all.named[h.DefaultProfile]
+	if usual == nil {
+		b.warn(b.declaredAt(h)+".parameters", "there is no profile %q, its defaultProfile: requests without the header %s are answered 400", h.DefaultProfile, h.HeaderName)
+		usual = all.first
+	}
+	profile := *usual
+	profile.Choice = &endpoints.Choice{Header: h.HeaderName, Default: h.DefaultProfile, Profiles: all.named}
+	return profile
+}
+
+// disaggregated has one profile choose the endpoint that answers, and others those of the
+// stages before.
+func (b *builder) disaggregated(h *scheduling.Disagg, all *profiles) endpoints.Profile {
+	at := b.declaredAt(h) + ".parameters"
+	answers := all.take(h.Profiles.Decode)
+	if answers == nil {
+		b.wrong(at, "there is no profile %q, by which it chooses the endpoint that answers", h.Profiles.Decode)
+		return *all.first
+	}
+	profile := *answers
+	for _, s := range []struct {
+		stage            policies.Stage
+		profile, decider string
+	}{{policies.Encode, h.Profiles.Encode, h.Deciders.Encode}, {policies.Prefill, h.Profiles.Prefill, h.Deciders.Prefill}} {
+		if s.decider == "" {
+			continue
+		}
+		stage := all.take(s.profile)
+		decider := refer(b, at+".deciders."+string(s.stage), s.decider, "decider", b.set.Decider)
+		if stage == nil {
+			b.warn(at, "there is no profile %q: no request goes through the stage %s", s.profile, s.stage)
+			continue
+		}
+		b.prefixProducer(at, decider)
+		profile.Stages = append(profile.Stages, endpoints.Stage{Stage: s.stage, Decider: decider, Profile: *stage})
+	}
+	for name, path := range all.paths {
+		if !all.used[name] {
+			b.warn(path, "%s uses no profile of this name: it has no effect", h.TypedName().Type)
+		}
+	}
+	return profile
+}
+
+// declaredAt is where a plug-in was.
+func (b *builder) declaredAt(p policies.Plugin) string {
+	for i := range b.file.Plugins {
+		if name := p.TypedName().Name; b.file.Plugins[i].Name == name || b.file.Plugins[i].Name == "" && b.file.Plugins[i].Type == name {
+			return indexed("plugins", i)
+		}
+	}
+	return "plugins"
+}

@@ -1,0 +1,138 @@
+package scheduling
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/weirflow/weir/policies"
+)
+
+// Types of the profile handlers.
+const (
+	SingleProfileType = "single-profile-handler"
+	HeaderProfileType = "header-profile-handler"
+	DisaggType        = "disagg-profile-handler"
+	PDProfileType     = "pd-profile-handler" // an older form of it
+)
+
+// ProfileHandler says what becomes of the profiles of a configuration. There is one of:
+// [SingleProfile], [HeaderProfile] and [Disagg].
+type ProfileHandler interface {
+	policies.Plugin
+	handlesProfiles()
+}
+
+// SingleProfile is the handler of configurations with one profile: it has nothing to decide.
+type SingleProfile struct{ policies.Named }
+
+// NewSingleProfile returns the handler.
+func NewSingleProfile(name string) SingleProfile {
+	return SingleProfile{policies.NewNamed(SingleProfileType, name)}
+}
+
+func (SingleProfile) handlesProfiles() {}
+
+// HeaderProfileParameters are what the type takes.
+type HeaderProfileParameters struct {
+	// HeaderName is the request's header that names a profile; EPP-Profile.
+	HeaderName string `json:"headerName"`
+	// DefaultProfile is the profile of requests without the header; decode.
+	DefaultProfile string `json:"defaultProfile"`
+}
+
+// HeaderProfile has each request name its profile in a header.
+type HeaderProfile struct {
+	policies.Named
+	HeaderProfileParameters
+}
+
+// HeaderProfileFactory is the factory of [HeaderProfileType].
+func HeaderProfileFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	p := HeaderProfileParameters{HeaderName: "EPP-Profile", DefaultProfile: "decode"}
+	if err := policies.DecodeParameters(parameters, &p); err != nil {
+		return nil, err
+	}
+	if p.HeaderName == "" {
+		return nil, fmt.Errorf("%w: headerName must not be empty; leave it out for EPP-Profile", policies.ErrParameters)
+	}
+	return &HeaderProfile{policies.NewNamed(HeaderProfileType, name), p}, nil
+}
+
+func (*HeaderProfile) handlesProfiles() {}
+
+// DisaggParameters are what the type takes.
+type DisaggParameters struct {
+	// Profiles are the names of the profiles: decode, prefill and encode by default.
+	Profiles DisaggProfiles `json:"profiles"`
+	// Deciders are the plug-ins that say of each request whether it goes through the stage; a
+	// stage without one is left out.
+	Deciders DisaggDeciders `json:"deciders"`
+	// StageOrder must be decode-first.
+	StageOrder string `json:"stageOrder"`
+	// DeciderPluginName is an older name of deciders.prefill.
+	DeciderPluginName string `json:"deciderPluginName"`
+}
+
+// DisaggProfiles are the profiles of the stages.
+type DisaggProfiles struct {
+	Decode  string `json:"decode"`
+	Prefill string `json:"prefill"`
+	Encode  string `json:"encode"`
+}
+
+// DisaggDeciders are the deciders of the stages before the answer.
+type DisaggDeciders struct {
+	Prefill string `json:"prefill"`
+	Encode  string `json:"encode"`
+}
+
+// Disagg has requests go through up to three stages: one profile chooses the endpoint that
+// answers, and others those that encode and read the prompt before.
+type Disagg struct {
+	policies.Named
+	Profiles DisaggProfiles
+	Deciders DisaggDeciders
+}
+
+// DisaggFactory is the factory of [DisaggType].
+func DisaggFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	p := DisaggParameters{Profiles: stageProfiles(), StageOrder: "decode-first"}
+	if err := policies.DecodeParameters(parameters, &p); err != nil {
+		return nil, err
+	}
+	if p.StageOrder != "decode-first" {
+		return nil, fmt.Errorf("%w: stageOrder is %q, it must be decode-first: the ledger grants a request for the endpoint that answers it", policies.ErrParameters, p.StageOrder)
+	}
+	if p.Deciders.Prefill == "" {
+		p.Deciders.Prefill = p.DeciderPluginName
+	}
+	return &Disagg{policies.NewNamed(DisaggType, name), p.Profiles, p.Deciders}, nil
+}
+
+func stageProfiles() DisaggProfiles { return DisaggProfiles{"decode", "prefill", "encode"} }
+
+// PDProfileParameters are what the older type takes.
+type PDProfileParameters struct {
+	// DecodeProfile and PrefillProfile are the names of the profiles.
+	DecodeProfile  string `json:"decodeProfile"`
+	PrefillProfile string `json:"prefillProfile"`
+	// DeciderPluginName is the plug-in that says whether a prompt is read elsewhere.
+	DeciderPluginName string `json:"deciderPluginName"`
+	// These are accepted and have no effect.
+	PrefixPluginType            string `json:"prefixPluginType"`
+	PrefixPluginName            string `json:"prefixPluginName"`
+	PrefixMatchInfoProducerName string `json:"prefixMatchInfoProducerName"`
+}
+
+// PDProfileFactory is the factory of [PDProfileType].
+func PDProfileFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	profiles := stageProfiles()
+	p := PDProfileParameters{DecodeProfile: profiles.Decode, PrefillProfile: profiles.Prefill, DeciderPluginName: PrefixDeciderType}
+	if err := policies.DecodeParameters(parameters, &p); err != nil {
+		return nil, err
+	}
+	profiles.Decode, profiles.Prefill = p.DecodeProfile, p.PrefillProfile
+	return &Disagg{policies.NewNamed(PDProfileType, name), profiles, DisaggDeciders{Prefill: p.DeciderPluginName}}, nil
+}
+
+func (*Disagg) handlesProfiles() {}
