@@ -84,88 +84,6 @@ func TestMovesByPermits(t *testing.T) {
 	}
 }
 
-// preferring is a replica with two endpoints that take eight each, whose requests take long
-// enough to go by permits, and come often enough. A turn takes so long.
-type preferring struct {
-	core   *core.Core
-	ledger *memory.Ledger
-	now    time.Time
-	turn   time.Duration
-	seq    uint64
-}
-
-func newPreferring(turn time.Duration) *preferring {
-	p := &preferring{now: time.Unix(1_800_000_000, 0), turn: turn}
-	p.core, p.ledger, _ = oneReplica(&p.now, fairness.NewRoundRobin("rr"))
-	p.core.SetPool(p.now, core.Pool{Endpoints: 2, Limit: 16})
-	p.core.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
-	for p.seq < 20 {
-		p.ask("")
-		if p.seq > 5 {
-			p.core.Release(p.now, p.seq-5, core.Usage{})
-		}
-	}
-	for seq := p.seq - 5; seq <= p.seq; seq++ {
-		p.core.Release(p.now, seq, core.Usage{})
-	}
-	p.exchange()
-	return p
-}
-
-// ask has a request come that prefers an endpoint, and returns where it went.
-func (p *preferring) ask(prefer string) (d core.Decision) {
-	p.now = p.now.Add(300 * time.Millisecond)
-	p.core.Tick(p.now)
-	p.exchange()
-	p.seq++
-	p.core.Enqueue(p.now, core.Request{Seq: p.seq, Flow: policies.FlowKey{ID: "a"}, Prefer: prefer})
-	decided := p.exchange()
-	if len(decided) == 0 {
-		return core.Decision{}
-	}
-	return decided[0]
-}
-
-// exchange takes turns until there is nothing to say, and returns what was decided.
-func (p *preferring) exchange() (decided []core.Decision) {
-	for {
-		ready := p.core.Ready(p.now)
-		decided = append(decided, ready.Decisions...)
-		if ready.Turn == nil {
-			return decided
-		}
-		reply, err := p.ledger.Turn(context.Background(), ready.Turn)
-		p.now = p.now.Add(p.turn)
-		p.core.TurnDone(p.now, reply, err)
-	}
-}
-
-// TestPreferred has requests go by the float to the endpoint that they prefer, as long as
-// there are permits there. Then they ask for it, unless the ledger is far.
-func TestPreferred(t *testing.T) {
-	for _, tc := range []struct {
-		turn    time.Duration
-		prefer  string
-		byFloat bool
-		at      string
-	}{
-		{time.Millisecond, "", true, "x"},
-		{time.Millisecond, "y", false, "y"},
-		{time.Millisecond, "z", true, "x"}, // there is no such endpoint
-		{50 * time.Millisecond, "y", true, "x"},
-	} {
-		p := newPreferring(tc.turn)
-		for n := range 7 {
-			if d := p.ask("y"); !d.ByFloat || !d.Preferred || d.Endpoint != "y" || d.EndpointInFlight != int64(n) {
-				t.Errorf("turns of %v: request %d while there are permits: %+v", tc.turn, n, d)
-			}
-		}
-		if d := p.ask(tc.prefer); d.ByFloat != tc.byFloat || d.Endpoint != tc.at || d.Preferred != (tc.prefer == tc.at) {
-			t.Errorf("turns of %v, %q preferred: %+v; want by float %v, at %s", tc.turn, tc.prefer, d, tc.byFloat, tc.at)
-		}
-	}
-}
-
 // TestEndsReturnPermits has many requests come and go: their ends are no permits beyond those
 // that the ledger gave, and what is free stays free for whoever asks.
 func TestEndsReturnPermits(t *testing.T) {
@@ -191,6 +109,10 @@ func TestEndsReturnPermits(t *testing.T) {
 		exchange()
 		if c.InFlight() != 6 {
 			t.Fatalf("%d of 6 requests in flight at a pool that takes 16", c.InFlight())
+		}
+		for i := range uint64(6) { // permits are of use
+			c.MayPlace(now, seq-i, "x")
+			c.MayPlace(now, seq-i, "y")
 		}
 		now = now.Add(20 * time.Millisecond)
 		c.Tick(now)

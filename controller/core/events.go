@@ -63,8 +63,13 @@ func (c *Core) MayPlace(now time.Time, seq uint64, endpoint string) bool {
 	if r == nil {
 		return false
 	}
-	if c.loads.bounded && r.endpoint != endpoint && !c.mayHave(now, endpoint) {
-		return false
+	if c.loads.bounded && r.endpoint != endpoint {
+		if r.Prefer == "" {
+			c.float.moves.arrivals++
+		}
+		if !c.mayHave(now, endpoint) {
+			return false
+		}
 	}
 	c.loads.move(r, endpoint)
 	return true

@@ -33,8 +33,9 @@ type float struct {
 	limits   map[int]int64 // the bands', as the ledger has them
 	given    int64         // permits after the last reply
 
-	free rate // of those that go by permits, if there are any
-	all  rate // of all
+	free  rate // of requests that go by permits, if there are any
+	all   rate // of all
+	moves rate // of those that would go elsewhere than they were granted for, and did not ask for it
 
 	unstated int    // requests that were let go since the last statement
 	total    uint64 // requests that were let go
@@ -148,8 +149,19 @@ func (f *float) interval() time.Duration {
 // wants is how many permits this replica has use for: what arrives in two turns, and one.
 func (f *float) wants(now time.Time) int64 { return f.ofUse(f.free.perSecond(now)) }
 
-// wantsAt is how many it has use for at an endpoint: also requests that ask may go there.
-func (f *float) wantsAt(now time.Time) int64 { return f.ofUse(f.all.perSecond(now)) }
+// wantsAt is how many it has use for at an endpoint. Where many requests would go elsewhere than
+// they were granted for, these count, too; a few do not, since permits leave less room there for
+// those that ask for the endpoint.
+func (f *float) wantsAt(now time.Time) int64 {
+	free, moves := f.free.perSecond(now), f.moves.perSecond(now)
+	if moves*manyMoves < f.all.perSecond(now) {
+		moves = 0
+	}
+	return f.ofUse(free + moves)
+}
+
+// manyMoves: one request in so many is many.
+const manyMoves = 8
 
 func (f *float) ofUse(perSecond float64) int64 {
 	if perSecond < leastRate {

@@ -102,11 +102,22 @@ schedulingProfiles:
 	return hits
 }
 
-// asByOne compares four replicas with one.
-func (a *affine) asByOne(t *testing.T) {
+// asByOne compares four replicas with one: so much fewer hits are as good. The fleets are there
+// at the same time if servers take long.
+func (a *affine) asByOne(t *testing.T, within float64) {
 	t.Helper()
-	one, four := a.hits(t, 1), a.hits(t, 4)
-	if four < one-0.03 {
+	var one, four float64
+	t.Run("fleets", func(t *testing.T) {
+		for replicas, hits := range map[int]*float64{1: &one, 4: &four} {
+			t.Run(fmt.Sprint(replicas), func(t *testing.T) {
+				if a.takes > 100*time.Millisecond {
+					t.Parallel()
+				}
+				*hits = a.hits(t, replicas)
+			})
+		}
+	})
+	if four < one-within {
 		t.Errorf("%.3f hits with four replicas, %.3f with one", four, one)
 	}
 }
@@ -118,10 +129,10 @@ func TestPrefixHits(t *testing.T) {
 		t.Skip("skipped: takes 10 s")
 	}
 	t.Run("short requests", func(t *testing.T) {
-		(&affine{scorer: "prefix-cache-scorer", takes: 10 * time.Millisecond, families: 40, requests: 2000}).asByOne(t)
+		(&affine{scorer: "prefix-cache-scorer", takes: 10 * time.Millisecond, families: 40, requests: 2000}).asByOne(t, 0.03)
 	})
-	t.Run("longer ones", func(t *testing.T) {
-		(&affine{scorer: "prefix-cache-scorer", takes: 200 * time.Millisecond, families: 20, requests: 240}).asByOne(t)
+	t.Run("longer ones", func(t *testing.T) { // of which there are few
+		(&affine{scorer: "prefix-cache-scorer", takes: 200 * time.Millisecond, families: 20, requests: 240}).asByOne(t, 0.05)
 	})
 }
 
@@ -129,7 +140,7 @@ func TestPrefixHits(t *testing.T) {
 // where it had not been.
 func TestSessions(t *testing.T) {
 	if testing.Short() {
-		t.Skip("skipped: takes 4 s")
+		t.Skip("skipped: takes 6 s")
 	}
-	(&affine{scorer: "session-affinity-scorer", takes: 20 * time.Millisecond, families: 40, requests: 1500}).asByOne(t)
+	(&affine{scorer: "session-affinity-scorer", takes: 20 * time.Millisecond, families: 40, requests: 1500}).asByOne(t, 0.03)
 }
