@@ -277,7 +277,7 @@ func (f *fleet) checkProgress() {
 	// turn, which waits for the turns of all other replicas.
 	turn := 5*time.Millisecond + 2*time.Duration(f.cfg.Replicas)*f.cfg.TurnCost
 	ending := f.cfg.Limit * int64(turn) / int64(f.cfg.Service)
-	if !f.quiet() || f.cutOff > 0 || int64(len(f.flights)) >= f.cfg.Limit-ending || waiting == 0 {
+	if !f.quiet() || f.cutOff > 0 || f.free() <= ending || waiting == 0 {
 		f.idleSince = time.Time{}
 		return
 	}
@@ -289,13 +289,33 @@ func (f *fleet) checkProgress() {
 	}
 }
 
+// free is how many more requests the pool takes.
+func (f *fleet) free() (n int64) {
+	if !f.cfg.Bounded {
+		return f.cfg.Limit - int64(len(f.flights))
+	}
+	at := f.atEndpoints()
+	for _, e := range endpoints {
+		if !f.drained[e] {
+			n += f.cfg.takes(e) - at[e]
+		}
+	}
+	return n
+}
+
 // roomFor reports whether a replica reaches an endpoint that takes another request.
 func (f *fleet) roomFor(n *node) bool {
+	at := f.atEndpoints()
+	return !f.cfg.Bounded || slices.ContainsFunc(n.reach, func(e string) bool { return !f.drained[e] && at[e] < f.cfg.takes(e) })
+}
+
+// atEndpoints is how many requests there are at each.
+func (f *fleet) atEndpoints() map[string]int64 {
 	at := make(map[string]int64)
 	for _, x := range f.flights {
 		at[x.endpoint]++
 	}
-	return !f.cfg.Bounded || slices.ContainsFunc(n.reach, func(e string) bool { return at[e] < f.cfg.takes(e) })
+	return at
 }
 
 // checkSpread: requests spread over the endpoints, whichever replicas they are at. A few
@@ -323,7 +343,7 @@ func (f *fleet) checkSpread() {
 
 // checkWaits: every request's turn comes, and a higher band's before the others'.
 func (f *fleet) checkWaits() {
-	if !f.quiet() || f.cutOff > 0 || f.astray > 0 {
+	if !f.quiet() || f.cutOff > 0 || f.astray > 0 || slices.ContainsFunc(endpoints, func(e string) bool { return f.drained[e] }) {
 		return
 	}
 	since := f.faulty

@@ -29,10 +29,12 @@ const (
 	Strangers Fault = "strangers"  // who is no replica gossips
 	Damage    Fault = "damage"     // what the ledger keeps is changed by others
 	Astray    Fault = "astray"     // a replica reaches one endpoint of those it did
+	Drain     Fault = "drain"      // nothing more is sent to an endpoint
 )
 
 // Faults lists those that happen to any fleet. Stop is for those whose requests take long,
-// Damage for those that Config.Damage is given for.
+// Damage for those that Config.Damage is given for, Astray and Drain for those whose endpoints
+// are bounded.
 var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale, Strangers}
 
 // Break breaks the fleet on purpose, to prove that a check can fail.
@@ -133,6 +135,10 @@ func (f *fleet) plan(x Fault) {
 			n.reach = all
 			n.do(n.core, func() { n.reaches(all); n.pump() })
 		})
+	case Drain:
+		e := endpoints[f.rng.IntN(len(endpoints))]
+		begin = func() { f.drain(e, true) }
+		over("draining", func() { f.drain(e, false) })
 	case Scale:
 		if len(f.nodes) < 2 {
 			return
@@ -149,8 +155,22 @@ func (f *fleet) plan(x Fault) {
 	}
 	f.after(at, fmt.Sprintf("%s of %s", x, n.id), func() {
 		begin()
-		f.fault(x)
+		if x != Drain { // what is in flight there must hold up nobody
+			f.fault(x)
+		}
 	})
+}
+
+// drain has nothing more sent to an endpoint, or again: each replica hears of it at a time of
+// its own.
+func (f *fleet) drain(endpoint string, drained bool) {
+	f.drained[endpoint] = drained
+	for _, n := range f.nodes {
+		k := n.core
+		f.after(f.upTo(100*time.Millisecond), "", func() {
+			n.do(k, func() { n.reaches(n.reach); n.pump() })
+		})
+	}
 }
 
 // damage damages what the ledger keeps, as soon as there is such a thing, and every other time

@@ -117,6 +117,7 @@ type fleet struct {
 	before     int64 // requests in flight when that began
 	dead       int   // replicas that are down or paused
 	astray     int   // replicas that do not reach all endpoints
+	drained    map[string]bool
 	light      map[policies.FlowKey]bool
 	backlogs   map[class]bool // the classes that always wait
 	longest    time.Duration  // that a request may wait
@@ -192,7 +193,7 @@ func Run(cfg Config) (*Result, error) {
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
 		holders: make(map[string]uint64), flights: make(map[policies.TicketID]flight), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
-		service: make(map[class]float64), lacked: make(map[int]float64), longest: cfg.longestWait(),
+		service: make(map[class]float64), lacked: make(map[int]float64), drained: make(map[string]bool), longest: cfg.longestWait(),
 	}
 	f.ledger = f.newLedger()
 	for i := range cfg.Replicas {

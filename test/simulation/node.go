@@ -130,7 +130,10 @@ func (n *node) reaches(some []string) {
 		limit = 0
 	}
 	for _, e := range some {
-		if !c.Bounded {
+		switch {
+		case n.fleet.drained[e]:
+			continue
+		case !c.Bounded:
 			list = append(list, core.Endpoint{Address: e})
 			continue
 		}

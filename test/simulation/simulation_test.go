@@ -70,6 +70,9 @@ func draw(seed uint64) Config {
 		}
 	}
 	cfg.group(rand.New(rand.NewPCG(seed, 2)))
+	if cfg.Bounded && rand.New(rand.NewPCG(seed, 4)).IntN(3) == 0 {
+		cfg.Faults = append(cfg.Faults, Drain)
+	}
 	return cfg
 }
 
@@ -225,6 +228,25 @@ func stopped(seed uint64) Config {
 		cfg.Faults = append(cfg.Faults, others[rng.IntN(len(others))])
 	}
 	return cfg
+}
+
+// TestDrained drains an endpoint whose requests run on for long: meanwhile the others are in
+// use with all that they take.
+func TestDrained(t *testing.T) {
+	first, seeds := seedsOf(t, 0, 40, 5)
+	for seed := first; seed < first+seeds; seed++ {
+		rng := rand.New(rand.NewPCG(seed, 5))
+		cfg := Config{
+			Seed: seed, Replicas: 1 + rng.IntN(3), Shards: 32, Limit: int64(3 + rng.IntN(6)), Length: 16 * time.Second,
+			Service: time.Second << rng.IntN(2), Bounded: true, Faults: []Fault{Drain},
+		}
+		for i := range 3 {
+			cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
+		}
+		if _, err := Run(cfg); err != nil {
+			t.Error(shortest(cfg, err))
+		}
+	}
 }
 
 // TestSeedReplays runs a seed twice and compares what it measured.
