@@ -93,7 +93,7 @@ func (s *session) rename() *refusal {
 	case times == 0:
 		return nil // it is refused for that by check
 	case times > 1:
-		return badRequest("malformed_json", `the request names its "model" more than once; with the header `+rewriteHeaders[0]+" it may do so once")
+		return badRequest("malformed_json", `the request names its "model" more than once, and it is to be replaced; name it once`)
 	}
 	name, err := json.Marshal(s.rewrite)
 	if err != nil {
@@ -110,6 +110,23 @@ func (s *session) rename() *refusal {
 	s.in.body, s.in.prompt = renamed, nil // the prompt was a part of the other one
 	s.memory.giveBack(int64(cap(body)))
 	return nil
+}
+
+// renameByRule has the request ask for another model as its pool's rules say.
+func (s *session) renameByRule(method, path string) *refusal {
+	rewrite := s.pool.cfg.Rewrite
+	if rewrite == nil || s.rewrite != "" || s.elsewhere || !isModelPath(method, path) {
+		return nil
+	}
+	to := rewrite(s.in.model)
+	if to == s.in.model {
+		return nil
+	}
+	s.rewrite = to
+	if refused := s.rename(); refused != nil {
+		return refused
+	}
+	return s.in.check(method, path)
 }
 
 // modelAt is where in a JSON object the text of its model is, and how many times it is there:

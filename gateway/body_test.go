@@ -83,7 +83,17 @@ func TestModelIsRewritten(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	r := newRig(t, 4, server.URL)
+	r.pool.cfg.Rewrite = func(model string) string { return strings.Replace(model, "alias", "an-adapter", 1) }
 	const asked = `{"prompt":"hi","model":"base"}`
+	if _, body := r.post(t, "/v1/completions", `{"model":"alias","prompt":"hi"}`); body != `{"model":"an-adapter","prompt":"hi"} 36 ""` {
+		t.Errorf("by a rule: the server got %s", body)
+	}
+	if _, body := r.post(t, "/v1/completions", `{"model":"alias","prompt":"hi"}`, rewriteHeaders[0], "base"); body != `{"model":"base","prompt":"hi"} 30 ""` {
+		t.Errorf("by a header beside a rule: the server got %s", body)
+	}
+	if _, body := r.post(t, "/v1/files", `{"model":"alias"}`); body != `{"model":"alias"} 17 ""` {
+		t.Errorf("on a path whose body is not read: the server got %s", body)
+	}
 	for _, c := range []struct{ path, header, want string }{
 		{"/v1/completions", rewriteHeaders[0], `{"prompt":"hi","model":"an-adapter"} 36 ""`},
 		{"/v1/completions", rewriteHeaders[1], `{"prompt":"hi","model":"an-adapter"} 36 ""`},

@@ -169,7 +169,7 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 		return refused
 	}
 	if x.gateway.cfg.Delegation != nil || x.gateway.cfg.AdmissionOnly {
-		x.rewrite, s.rewrite = s.rewrite, "" // it is for whoever chooses the endpoint
+		x.rewrite, s.rewrite, s.elsewhere = s.rewrite, "", true // it is for whoever chooses the endpoint
 	}
 	x.session = s
 	close(x.opened)

@@ -22,6 +22,9 @@ type PoolConfig struct {
 	Endpoints endpoints.Config
 	// Tenants says what a flow's requests may do.
 	Tenants Tenants
+	// Rewrite returns the model to ask for in place of the one that a request names, where this
+	// replica chooses its endpoint, and no header says it; nil for that itself.
+	Rewrite func(model string) string
 	// Shadow holds and refuses nothing: flow control is played beside what runs. See
 	// SetShadow.
 	Shadow bool

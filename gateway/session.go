@@ -39,6 +39,7 @@ type session struct {
 	before     string             // what its client gave to go where an earlier request went
 	header     http.Header        // until the pool is known
 	profile    *endpoints.Profile // by which its endpoint is chosen, where requests say that; nil if it names none
+	elsewhere  bool               // another chooses its endpoint
 	rewrite    string             // the model to ask for instead of the one in the body, where this replica chooses the endpoint; empty for none
 	timeouts   Timeouts
 	watch      watch
@@ -125,6 +126,9 @@ func (s *session) admit(method, path string) *refusal {
 	refused := s.in.check(method, path)
 	if s.pool == nil && refused == nil {
 		refused = s.find()
+	}
+	if refused == nil {
+		refused = s.renameByRule(method, path)
 	}
 	p := s.pool
 	if refused == nil && s.profile == nil && p.cfg.Endpoints.Profile.Choice != nil {

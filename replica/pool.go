@@ -18,6 +18,7 @@ import (
 	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
+	"github.com/weirflow/weir/gateway/rewrites"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/policies"
@@ -41,6 +42,7 @@ type pool struct {
 	unfollow   func() // what operators set, and waits
 	handOver   func() // what is left of the usage, and waits
 	objectives objectives.Table
+	rewrites   rewrites.Table
 	source     endpoints.Source
 	fleet      fleetPart // nil for none
 	metrics    *gateway.Metrics
@@ -61,7 +63,7 @@ func (r *replica) newPool(ctx context.Context, plan *config.Plan) (*pool, error)
 		p.metrics = gateway.NewPoolMetrics(name)
 	}
 	var err error
-	if p.source, err = endpointSource(plan, &p.objectives, p.log); err != nil {
+	if p.source, err = endpointSource(plan, &p.objectives, &p.rewrites, p.log); err != nil {
 		return nil, err
 	}
 	if p.ledger, err = r.ledgers.open(ctx, plan); err != nil {
@@ -98,7 +100,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 		return err
 	}
 	cfg.Controller, cfg.Endpoints.Source, cfg.Logger, cfg.Metrics, cfg.Served = p.controller, p.source, p.log, p.metrics, p.served
-	cfg.Refused = p.traffic.Refused
+	cfg.Refused, cfg.Rewrite = p.traffic.Refused, p.rewrites.Of
 	p.gateway = gateway.NewPool(cfg)
 	p.metrics.Watch(p.controller)
 	p.metrics.WatchEndpoints(p.gateway.Endpoints())

@@ -13,11 +13,12 @@ import (
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
 	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/gateway/rewrites"
 )
 
 // endpointSource is where the configuration says that endpoints come from. What
-// Kubernetes says of objectives goes to the table.
-func endpointSource(plan *config.Plan, table *objectives.Table, log *zap.Logger) (endpoints.Source, error) {
+// Kubernetes says of objectives and of models goes to the tables.
+func endpointSource(plan *config.Plan, table *objectives.Table, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
 	d := &plan.File.Weir.Discovery
 	switch {
 	case d.File != "":
@@ -30,7 +31,7 @@ func endpointSource(plan *config.Plan, table *objectives.Table, log *zap.Logger)
 		source.Every, source.Logger = time.Duration(*d.DNSInterval), log
 		return source, nil
 	case d.InferencePool != "":
-		return inferencePool(d, table, log)
+		return inferencePool(d, table, models, log)
 	}
 	urls := make([]string, 0, len(plan.File.Weir.Endpoints))
 	for _, e := range plan.File.Weir.Endpoints {
@@ -43,7 +44,7 @@ func endpointSource(plan *config.Plan, table *objectives.Table, log *zap.Logger)
 	return source, nil
 }
 
-func inferencePool(d *config.Discovery, table *objectives.Table, log *zap.Logger) (endpoints.Source, error) {
+func inferencePool(d *config.Discovery, table *objectives.Table, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
 	rest, err := kubernetes.Connect(d.Kubeconfig)
 	if err != nil {
 		return nil, err
@@ -51,6 +52,6 @@ func inferencePool(d *config.Discovery, table *objectives.Table, log *zap.Logger
 	klog.SetLogger(zapr.NewLogger(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))))
 	namespace, name, _ := strings.Cut(d.InferencePool, "/")
 	return kubernetes.New(kubernetes.Config{
-		Namespace: namespace, Name: name, REST: rest, Objectives: table.Set, Logger: log,
+		Namespace: namespace, Name: name, REST: rest, Objectives: table.Set, Rewrites: models.Set, Logger: log,
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -130,6 +131,7 @@ func TestServe(t *testing.T) {
 	c.kubectl(role, "apply", "-f", "-")
 
 	var served [2]atomic.Int64
+	var asked atomic.Value
 	port := ""
 	for i, ip := range []string{"127.0.0.1", "127.0.0.2"} {
 		l, err := net.Listen("tcp", net.JoinHostPort(ip, cmp.Or(port, "0")))
@@ -137,8 +139,10 @@ func TestServe(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, port, _ = net.SplitHostPort(l.Addr().String())
-		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			served[i].Add(1)
+			body, _ := io.ReadAll(r.Body)
+			asked.Store(string(body))
 			_, _ = w.Write([]byte(`{"usage":{"prompt_tokens":1,"completion_tokens":1}}`))
 		}))
 		_ = server.Listener.Close()
@@ -198,6 +202,18 @@ func TestServe(t *testing.T) {
 	}
 	if a, b := served[0].Load(), served[1].Load(); a < 5 || b < 5 {
 		t.Errorf("%d and %d requests served by the two pods", a, b)
+	}
+	c.create(object("llm-d.ai/v1alpha2", "InferenceModelRewrite", "models", "m", map[string]any{
+		"poolRef": map[string]any{"name": "vllm"},
+		"rules": []any{map[string]any{
+			"matches": []any{map[string]any{"model": map[string]any{"type": "Exact", "value": "m"}}},
+			"targets": []any{map[string]any{"modelRewrite": "m-2"}},
+		}},
+	}))
+	for began := time.Now(); ask() == http.StatusOK && asked.Load() != `{"model":"m-2","prompt":"hi"}`; time.Sleep(20 * time.Millisecond) {
+		if time.Since(began) > 10*time.Second {
+			t.Fatalf("the model is not rewritten: a server was asked %s", asked.Load())
+		}
 	}
 	c.ready(one, "127.0.0.1", "False")
 	endpoints(1)

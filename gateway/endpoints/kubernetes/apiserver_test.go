@@ -19,6 +19,8 @@ const (
 	poolsPath      = "/apis/inference.networking.k8s.io/v1/namespaces/models/inferencepools"
 	alphaPoolsPath = "/apis/inference.networking.x-k8s.io/v1alpha2/namespaces/models/inferencepools"
 	objectivesPath = "/apis/inference.networking.x-k8s.io/v1alpha2/namespaces/models/inferenceobjectives"
+	rewritesPath   = "/apis/inference.networking.x-k8s.io/v1alpha2/namespaces/models/inferencemodelrewrites"
+	llmdRewrites   = "/apis/llm-d.ai/v1alpha2/namespaces/models/inferencemodelrewrites"
 	llmdPath       = "/apis/llm-d.ai/v1alpha2/namespaces/models/inferenceobjectives"
 )
 
@@ -50,7 +52,7 @@ type apiWatch struct {
 
 func newAPIServer(t *testing.T) *apiServer {
 	a := &apiServer{t: t, objects: make(map[string]map[string]any), status: make(map[string]int), watches: make(map[*apiWatch]bool)}
-	for _, path := range []string{podsPath, poolsPath, alphaPoolsPath, objectivesPath, llmdPath} {
+	for _, path := range []string{podsPath, poolsPath, alphaPoolsPath, objectivesPath, llmdPath, rewritesPath, llmdRewrites} {
 		a.objects[path] = make(map[string]any)
 	}
 	a.server = httptest.NewServer(a)

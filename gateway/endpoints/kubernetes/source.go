@@ -18,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/rewrites"
 )
 
 // Config describes a Source.
@@ -29,6 +30,9 @@ type Config struct {
 	// Objectives is told the priorities of the pool's InferenceObjectives by name,
 	// whenever one changes; nil if nobody asks.
 	Objectives func(map[string]int)
+	// Rewrites is told the rules of the pool's InferenceModelRewrites, whenever one changes; nil
+	// if nobody asks.
+	Rewrites func([]rewrites.Rule)
 	// Retry is how often kinds that the API server does not serve are asked for
 	// again, and how long a failed watch rests at most; 10 s by default.
 	Retry time.Duration
@@ -43,6 +47,7 @@ type Source struct {
 	pods       *table[pod]
 	pools      []*table[pool]      // they only have objects of the pool's name; the first that has one holds
 	objectives []*table[objective] // the first that has an object of a name holds
+	rewrites   []*table[rewrite]   // and so with these
 	changed    chan struct{}
 	last       string // what was last told
 
@@ -78,6 +83,9 @@ func New(cfg Config) (*Source, error) {
 	if cfg.Objectives == nil {
 		cfg.Objectives = func(map[string]int) {}
 	}
+	if cfg.Rewrites == nil {
+		cfg.Rewrites = func([]rewrites.Rule) {}
+	}
 	client, err := dynamic.NewForConfig(cfg.REST)
 	if err != nil {
 		return nil, fmt.Errorf("reach the Kubernetes API server at %s: %w", cfg.REST.Host, err)
@@ -86,6 +94,7 @@ func New(cfg Config) (*Source, error) {
 	s.pods = newTable(s, podKind, readPod)
 	s.pools = []*table[pool]{newTable(s, poolKind, readPool), newTable(s, alphaPoolKind, readAlphaPool)}
 	s.objectives = []*table[objective]{newTable(s, llmdObjectiveKind, readObjective), newTable(s, objectiveKind, readObjective)}
+	s.rewrites = []*table[rewrite]{newTable(s, llmdRewriteKind, readRewrite), newTable(s, rewriteKind, readRewrite)}
 	return s, nil
 }
 
@@ -104,6 +113,7 @@ func (s *Source) Run(ctx context.Context, update func([]endpoints.Spec)) error {
 		default:
 			s.tell(specs, update)
 			s.cfg.Objectives(s.priorities())
+			s.cfg.Rewrites(s.rules())
 		}
 		select {
 		case <-ctx.Done():
@@ -119,6 +129,9 @@ func (s *Source) watch(ctx context.Context, watches *sync.WaitGroup) {
 	watches.Go(func() { s.pods.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })
 	for _, t := range s.pools {
 		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, s.cfg.Name, s.cfg.Retry) })
+	}
+	for _, t := range s.rewrites {
+		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })
 	}
 	for _, t := range s.objectives {
 		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/rest"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/rewrites"
 )
 
 // followed is what a source says.
@@ -23,6 +24,7 @@ type followed struct {
 	t          *testing.T
 	endpoints  chan string
 	objectives chan string
+	rewrites   chan string
 	log        *observer.ObservedLogs
 }
 
@@ -30,7 +32,7 @@ type followed struct {
 func follow(t *testing.T, rest *rest.Config) *followed {
 	t.Helper()
 	core, log := observer.New(zapcore.WarnLevel)
-	f := &followed{t, make(chan string, 1000), make(chan string, 1000), log}
+	f := &followed{t, make(chan string, 1000), make(chan string, 1000), make(chan string, 1000), log}
 	source, err := New(Config{
 		Namespace: "models", Name: "vllm", REST: rest, Retry: 20 * time.Millisecond, Logger: zap.New(core),
 		Objectives: func(priorities map[string]int) {
@@ -40,6 +42,7 @@ func follow(t *testing.T, rest *rest.Config) *followed {
 			}
 			f.objectives <- strings.Join(all, " ")
 		},
+		Rewrites: func(rules []rewrites.Rule) { f.rewrites <- fmt.Sprint(rules) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -170,6 +173,29 @@ func TestObjectives(t *testing.T) {
 	f.until(f.objectives, "objectives: the newer group's where both have one", "batch=-1 highest=2147483647 urgent=11 usual=0")
 	api.remove(llmdPath, "urgent")
 	f.until(f.objectives, "the newer is gone", "batch=-1 highest=2147483647 urgent=10 usual=0")
+}
+
+// TestRewrites wants the rules of the pool's InferenceModelRewrites: the oldest object's first,
+// and the newer group's where both have one of a name.
+func TestRewrites(t *testing.T) {
+	api := newAPIServer(t)
+	api.pool("vllm", 8000)
+	f := follow(t, api.rest())
+	api.put(rewritesPath, "young", `{"metadata":{"creationTimestamp":"2026-02-01T00:00:00Z"},
+		"spec":{"poolRef":{"name":"vllm"},"rules":[{"targets":[{"modelRewrite":"base"}]}]}}`)
+	api.put(llmdRewrites, "old", `{"metadata":{"creationTimestamp":"2026-01-01T00:00:00Z"},
+		"spec":{"poolRef":{"name":"vllm"},"rules":[{"matches":[{"model":{"type":"Exact","value":"a"}},{"model":{"value":"b"}}],
+		"targets":[{"modelRewrite":"a-1","weight":90},{"modelRewrite":"a-2","weight":10}]}]}}`)
+	api.put(rewritesPath, "old", `{"spec":{"rules":[{"targets":[{"modelRewrite":"not this"}]}]}}`)
+	api.put(rewritesPath, "elsewhere", `{"spec":{"poolRef":{"name":"another"},"rules":[{"targets":[{"modelRewrite":"nor this"}]}]}}`)
+	api.put(rewritesPath, "odd", `{"spec":{"rules":[{"matches":[{"model":{"type":"RegularExpression","value":".*"}}]}]}}`)
+	api.put(rewritesPath, "heavy", `{"spec":{"rules":[{"targets":[{"modelRewrite":"x","weight":-1}]}]}}`)
+	f.until(f.rewrites, "rules", "[{[a b] [{a-1 90} {a-2 10}]} {[] [{base 1}]}]")
+	f.untilLogged("an InferenceModelRewrite is left out", "models/odd", "Exact")
+	f.untilLogged("an InferenceModelRewrite is left out", "models/heavy", "weight -1")
+	api.remove(llmdRewrites, "old")
+	api.remove(rewritesPath, "old")
+	f.until(f.rewrites, "one is gone", "[{[] [{base 1}]}]")
 }
 
 // TestUnreadableObjects are named in the log, and are never read as something else.
