@@ -11,17 +11,18 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// fairnessLag is, for each band, the largest distance of a waiting flow behind virtual
-// time. It stays within what a few requests cost.
+// fairnessLag is, for each band, the largest distance of a waiting flow behind the virtual
+// time of its group, or of the band where it is in none. It stays within what a few requests
+// cost.
 func fairnessLag(v core.View) map[int]float64 {
-	lags, times := make(map[int]float64), make(map[int]float64)
-	for _, b := range v.Bands {
-		lags[b.Priority], times[b.Priority] = 0, b.VirtualTime
+	lags := make(map[int]float64)
+	for i := range v.Bands {
+		lags[v.Bands[i].Priority] = 0
 	}
 	for i := range v.Flows {
 		f, priority := &v.Flows[i], v.Flows[i].Key.Priority
-		if vt, ok := times[priority]; ok && f.Requests > 0 && f.Counter > 0 {
-			lags[priority] = max(lags[priority], vt-f.Counter)
+		if _, ok := lags[priority]; ok && f.Requests > 0 && f.Counter > 0 {
+			lags[priority] = max(lags[priority], f.VirtualTime-f.Counter)
 		}
 	}
 	return lags

@@ -144,7 +144,7 @@ func newMetrics(pool string) *Metrics {
 	describe("flow_control_stale_endpoints", "Endpoints that count as full because the last reading of their metrics is too old.")
 	describe("flow_control_revocations_issued_total", "Requests in flight at this replica that were revoked for a higher priority.")
 	describe("flow_control_pending_reclaim", "Revoked requests that are still in flight at this replica.")
-	describe("flow_control_fairness_lag", "How far the waiting flow that was served least is behind the band's virtual time, in the unit of its fairness policy.", "priority")
+	describe("flow_control_fairness_lag", "How far the waiting flow that was served least is behind the virtual time of its group, or of its band, in the unit of its fairness policy.", "priority")
 	describe("flow_control_pick_failures_total", "Times that a fairness policy failed to choose; the band's requests wait meanwhile.")
 	describe("flow_control_capacity_utilization_requests", "How full the band's buffer is with requests, over the fleet; 1 is full.", "priority")
 	describe("flow_control_capacity_utilization_bytes", "How full the band's buffer is with bytes, over the fleet; 1 is full.", "priority")

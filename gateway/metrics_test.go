@@ -16,9 +16,11 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
 )
 
 // TestFlowLabelsAreCollected sends more flows than have labels of their own, and wants
@@ -196,4 +198,18 @@ func TestDashboard(t *testing.T) {
 		t.Errorf("%d queries found", len(rules))
 	}
 	wantQueries(t, rules)
+}
+
+// TestFairnessLagInGroups measures a flow by what it is compared with, and not by the band.
+func TestFairnessLagInGroups(t *testing.T) {
+	v := core.View{
+		Bands: []core.BandView{{Priority: 0, VirtualTime: 1000}},
+		Flows: []shard.FlowView{
+			{Group: "g", Requests: 1, Counter: 5, VirtualTime: 7},
+			{Group: "h", Requests: 1, Counter: 30, VirtualTime: 31},
+		},
+	}
+	if lag := fairnessLag(v)[0]; lag != 2 {
+		t.Errorf("the flow that is most behind its like lags by %g, want 2", lag)
+	}
 }

@@ -182,3 +182,17 @@ func TestGroupsKeepTheirStanding(t *testing.T) {
 		}
 	}
 }
+
+// TestFlowsAreSeenBesideTheirGroup: where a flow stands is told by the virtual time of what it
+// is compared with.
+func TestFlowsAreSeenBesideTheirGroup(t *testing.T) {
+	cfg := testConfig(100)
+	cfg.Groups = func(id string) []Group { return []Group{{Path: id, Weight: 1}} }
+	s := New(cfg)
+	flood(s, 0, 1, "a", 0)
+	s.Learn(0, 100, 100, 0, 0)
+	s.LearnGroup(GroupStanding{Group: Group{Path: "a"}, Counter: 100, Known: true, VirtualTime: 7, Level: 8})
+	if flows := s.Flows(); len(flows) != 1 || flows[0].VirtualTime != 7 {
+		t.Errorf("%+v; want V of its group, 7, and not the band's", flows)
+	}
+}

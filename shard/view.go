@@ -61,8 +61,9 @@ type FlowView struct {
 	Shard           int
 	Weight          float64
 	Requests, Bytes int64
-	// Counter is the flow's service as last learnt from the ledger.
-	Counter float64
+	// Counter is the flow's service as last learnt from the ledger, and VirtualTime that of
+	// where it is compared: of its group, or of the band.
+	Counter, VirtualTime float64
 	// Oldest is the arrival of the ticket that goes next; zero if none waits.
 	Oldest time.Time
 	// Limit is its own, and AtLimit is set while what waits has no room under it.
@@ -90,7 +91,7 @@ func (s *Set) Flows() []FlowView {
 }
 
 func (f *flow) view() FlowView {
-	v := FlowView{Key: f.key, Group: f.group.Path, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, Limit: f.limit, AtLimit: f.full()}
+	v := FlowView{Key: f.key, Group: f.group.Path, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, VirtualTime: f.group.v, Limit: f.limit, AtLimit: f.full()}
 	if len(f.offered) > 0 {
 		v.Oldest = f.offered[0].Ticket.Arrival
 	} else if f.waiting.Len() > 0 {
