@@ -130,10 +130,11 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {
 		raw.node = n
 		return
 	}
-	switch into.Kind() {
-	case reflect.Struct:
+	_, word := into.Addr().Interface().(scalar)
+	switch {
+	case !word && into.Kind() == reflect.Struct:
 		d.mapping(n, path, into)
-	case reflect.Slice:
+	case into.Kind() == reflect.Slice:
 		d.sequence(n, path, into)
 	default:
 		d.word(n, path, into)

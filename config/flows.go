@@ -17,6 +17,7 @@ type Flows struct {
 	patterns   []flowPattern
 	newcomers  float64                  // weight of all newcomers together
 	groups     map[string][]shard.Group // by name: the group, and those that it is in before it
+	maxima     map[string]shard.Maximum // of groups, by name
 }
 
 // pattern is a name in which * stands for anything, split there.
@@ -32,7 +33,7 @@ type flowPattern struct {
 
 func newFlows(w *Weir) Flows {
 	fs := Flows{objectives: make(map[string]int), timeouts: newTimeouts(w), exact: make(map[string]*Flow), newcomers: 1}
-	fs.groups = newGroups(w.Groups)
+	fs.groups, fs.maxima = newGroups(w.Groups), newMaxima(w.Groups)
 	if w.Newcomers.Weight != nil {
 		fs.newcomers = *w.Newcomers.Weight
 	}

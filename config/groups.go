@@ -36,6 +36,17 @@ func newGroups(all []Group) map[string][]shard.Group {
 	return groups
 }
 
+// newMaxima returns the maxima of groups that have one.
+func newMaxima(all []Group) map[string]shard.Maximum {
+	maxima := make(map[string]shard.Maximum)
+	for _, g := range all {
+		if !g.Maximum.IsZero() {
+			maxima[g.Name] = shard.Maximum{Requests: g.Maximum.Requests, Part: float64(g.Maximum.Part)}
+		}
+	}
+	return maxima
+}
+
 func weightOr1(w float64) float64 {
 	if w > 0 {
 		return w
@@ -72,6 +83,9 @@ func (fs *Flows) groupOf(id string) string {
 	}
 	return ""
 }
+
+// Maxima returns what groups may have of the pool at most, by their paths.
+func (fs *Flows) Maxima() map[string]shard.Maximum { return fs.maxima }
 
 // HasGroups reports whether there are groups.
 func (fs *Flows) HasGroups() bool { return len(fs.groups) > 0 }

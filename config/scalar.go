@@ -102,3 +102,50 @@ func (s Share) MarshalJSON() ([]byte, error) { return json.Marshal(s.String()) }
 
 // MarshalYAML implements yaml.Marshaler.
 func (s Share) MarshalYAML() (any, error) { return s.String(), nil }
+
+// Maximum is a part of the pool, written as a percentage, or a number of requests; zero is
+// none.
+type Maximum struct {
+	Part     Share
+	Requests int64
+}
+
+func (m *Maximum) parse(text string) error {
+	*m = Maximum{}
+	if strings.HasSuffix(text, "%") && m.Part.parse(text) == nil {
+		return nil
+	}
+	n, err := strconv.ParseInt(text, 10, 64)
+	if err != nil || n < 1 || n > 1e9 {
+		return errors.New("must be a percentage above 0% and at most 100%, such as 50%, or a number of requests from 1")
+	}
+	m.Requests = n
+	return nil
+}
+
+// String implements fmt.Stringer.
+func (m Maximum) String() string {
+	switch {
+	case m.Part > 0:
+		return m.Part.String()
+	case m.Requests > 0:
+		return strconv.FormatInt(m.Requests, 10)
+	}
+	return ""
+}
+
+// IsZero reports whether there is none.
+func (m Maximum) IsZero() bool { return m == Maximum{} }
+
+// MarshalJSON writes it as it is written in a file.
+func (m Maximum) MarshalJSON() ([]byte, error) { return json.Marshal(m.written()) }
+
+// MarshalYAML implements yaml.Marshaler.
+func (m Maximum) MarshalYAML() (any, error) { return m.written(), nil }
+
+func (m Maximum) written() any {
+	if m.Part > 0 {
+		return m.Part.String()
+	}
+	return m.Requests
+}

@@ -39,6 +39,8 @@ func schemaOf(t reflect.Type, v reflect.Value, doc string) map[string]any {
 		s["type"], s["pattern"] = "string", `^([0-9.]+(ns|us|µs|ms|s|m|h))+$|^0$`
 	case t == reflect.TypeFor[Share]():
 		s["type"], s["pattern"] = "string", `^[0-9.]+ *%$`
+	case t == reflect.TypeFor[Maximum]():
+		s["type"], s["pattern"] = []string{"integer", "string"}, `^[0-9.]+ *%$|^[0-9]+$`
 	case t.Kind() == reflect.Struct:
 		properties, required := make(map[string]any), []string{}
 		for name, f := range fieldsOf(t) {

@@ -90,6 +90,12 @@ func WithGroups(of func(id string) []shard.Group) Option {
 	return func(o *options) { o.shard.Groups = of }
 }
 
+// WithMaxima sets what groups may have in flight at most, by their paths, over the fleet and
+// all priorities; nothing is by default.
+func WithMaxima(of map[string]shard.Maximum) Option {
+	return func(o *options) { o.shard.Maxima = of }
+}
+
 // WithEviction lets requests in flight be revoked for a higher band that waits at a
 // full pool: those that the filter lets, in the given order, the fewest that make
 // room. Nothing is revoked by default. Whoever made the request hears of it by

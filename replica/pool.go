@@ -120,7 +120,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 			c.Guaranteed = guaranteed
 			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
 			if flows.HasGroups() {
-				c.Groups = flows.Groups
+				c.Groups, c.Maxima = flows.Groups, flows.Maxima()
 			}
 			return c
 		},

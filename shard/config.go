@@ -24,6 +24,8 @@ type Config struct {
 	// Groups returns the groups that a flow is in, by its id, the outermost first; nil where
 	// there are none. Where there are, every flow is in one.
 	Groups func(id string) []Group
+	// Maxima are those of groups, by their paths.
+	Maxima map[string]Maximum
 	// Limit returns a flow's own limits, by its id; nil gives none.
 	Limit func(id string) Limit
 	// OffersPerBand is how many tickets of a band are put before the ledger at

@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"iter"
+	"math"
 	"slices"
 	"strings"
 
@@ -49,6 +50,8 @@ type group struct {
 	pending  float64 // what the offers cost, in units of service
 	rank     float64 // of its next offer; the key in in.next
 	last     float64 // of its worst one; the key in in.stood
+	most     int     // how many offers there may be; see GroupRoom
+	full     bool    // it is at its maximum, as last learnt
 
 	nextIndex, stoodIndex int
 	untidy                bool // in band.untidy
@@ -56,8 +59,12 @@ type group struct {
 }
 
 func newGroup(bd *band, in *group, g Group, state any) *group {
+	most := math.MaxInt
+	if bd.set.cfg.Maxima[g.Path].Any() {
+		most = bd.set.few()
+	}
 	return &group{
-		Group: g, band: bd, in: in, state: state,
+		Group: g, band: bd, in: in, state: state, most: most,
 		backlog: heap.New(func(a, b *flow) bool {
 			if a.rank != b.rank {
 				return a.rank < b.rank
@@ -182,6 +189,9 @@ func (g *group) comes(waited bool) {
 				g.lift = max(0, g.in.returns(g.known)-g.counter-g.own)
 			}
 			g.band.set.note(g)
+			if g.band.set.cfg.Maxima[g.Path].Any() {
+				g.band.set.bounded[g] = true
+			}
 		}
 		g.tickets++
 	}
@@ -190,7 +200,9 @@ func (g *group) comes(waited bool) {
 // goes notes that one does so no more.
 func (g *group) goes() {
 	for g := range g.outwards() {
-		g.tickets--
+		if g.tickets--; g.tickets == 0 {
+			delete(g.band.set.bounded, g)
+		}
 	}
 }
 
@@ -247,6 +259,8 @@ func put(h *heap.Heap[*group], g *group, index int, belongs bool) {
 // ready reports whether there is a ticket to offer.
 func (g *group) ready() bool {
 	switch {
+	case g.offers >= g.most:
+		return false
 	case len(g.groups) > 0 && g.next.Len() > 0:
 		return true
 	case g.band.kind == policies.Picking:

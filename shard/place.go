@@ -16,6 +16,9 @@ type Place struct {
 	// AtLimit is set while the flow has no room under a limit of its own, which is Limit.
 	AtLimit bool
 	Limit   Limit
+	// AtMaximum is the path of the group that the flow is in which is at its maximum; empty
+	// for none.
+	AtMaximum string
 }
 
 // Place returns where a ticket stands, if it waits here. It costs a look at all tickets of
@@ -26,7 +29,7 @@ func (s *Set) Place(id policies.TicketID) (Place, bool) {
 		return Place{}, false
 	}
 	f := it.flow
-	p := Place{Score: it.score, AtLimit: f.full(), Limit: f.limit}
+	p := Place{Score: it.score, AtLimit: f.full(), Limit: f.limit, AtMaximum: f.group.atMaximum()}
 	before := 0.0
 	count := func(other *item) {
 		if other != it && other.before(it) {

@@ -22,6 +22,7 @@ type Set struct {
 	short     map[string]bool // those that are short of room
 
 	limited map[policies.FlowKey]*flow // flows that need room and have tickets
+	bounded map[*group]bool            // groups with a maximum that have tickets
 
 	len, bytes      int64
 	others          amount // what waits at other replicas
@@ -39,7 +40,7 @@ type Set struct {
 
 // New returns an empty Set.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*ingress), limited: make(map[policies.FlowKey]*flow)}
+	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*ingress), limited: make(map[policies.FlowKey]*flow), bounded: make(map[*group]bool)}
 }
 
 // Len returns the number of tickets.

@@ -49,7 +49,7 @@ type Reply struct {
 	// a higher band stand at a full pool, less what is being revoked. It says so
 	// again until the sender states it.
 	Revoke []uint64
-	// Rooms has what the flows of the statement's Limited may still take.
+	// Rooms has what the flows and groups of the statement's Limited may still take.
 	Rooms []Room
 	// Loads has the load of every endpoint that a replica states, unread grants
 	// included, the least first; only if it was wanted.
@@ -159,9 +159,10 @@ type Permit struct {
 // ShortFor is for how long an ingress is called short of room after it last was.
 const ShortFor = time.Second
 
-// Room is what a flow with a limit of its own may still take, as of the turn.
+// Room is what a flow with a limit of its own, or a group with a maximum, may still take, as
+// of the turn.
 type Room struct {
-	Flow string
+	Flow, Group string
 	// InFlight is how many more requests; 0 or less for none, Unlimited without a
 	// limit.
 	InFlight int64

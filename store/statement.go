@@ -90,8 +90,9 @@ type Statement struct {
 	Sheddable []Sheddable
 	Revoking  int64
 
-	// Limited has the flows with a limit of their own whose figures here changed, and
-	// some of those that wait for room; all of them with Register and Full.
+	// Limited has the flows with a limit of their own, and the groups with a maximum, whose
+	// figures here changed, those that offers are of, and some of those that wait for room;
+	// all that have requests in flight here with Register and Full.
 	Limited []Limited
 
 	// Loads has the sender's endpoints at which the number of its granted requests
@@ -192,16 +193,25 @@ type Sheddable struct {
 	Score    float64
 }
 
-// Limited is a replica's statement about a flow with limits of its own, which hold over its
-// priorities together.
+// Limited is a replica's statement about a flow with limits of its own, or a group with a
+// maximum, which hold over their priorities together.
+//
+// An offer of a flow at its limit is sent back; see AtLimit. Offers in a group that is at its
+// maximum stand, and count as if they did not wait: they go in the turn in which it has room.
 type Limited struct {
 	Flow string
+	// Group is a group's path; then Flow is empty, and there are no tokens.
+	Group string
 	// MaxInFlight is how many of its requests may be in flight in the fleet; 0 for
 	// no limit. TokensPerMinute is how many tokens its requests may cost in a minute
 	// of the ledger's clock; what is not used is kept for up to a minute; 0 for no
 	// limit. The last that was stated holds.
 	MaxInFlight     int64
 	TokensPerMinute float64
+	// MaxSlots is a group's maximum as a part of the pool, in slots of the capacity that
+	// the statement's Capacity is the sum of; it holds instead of MaxInFlight if it is above
+	// 0, rounded down to at least one request.
+	MaxSlots float64
 	// InFlight is the number of its granted requests that the sender knows of.
 	InFlight int64
 }

@@ -26,6 +26,7 @@ type Core struct {
 	buffer      buffer
 	loads       loads
 	limits      limits
+	maxima      maxima
 	revocations revocations
 	durations   durations
 	settlements settlements
@@ -65,13 +66,14 @@ func New(cfg Config) *Core {
 		cfg: &c.cfg, exchange: e, requests: &c.requests, queues: &c.queues, bands: &c.bands, fleet: newPeers(&c.cfg),
 	}
 	c.limits = newLimits(&c.cfg, &e.agenda, &c.queues, c.handover.reject)
+	c.maxima = newMaxima(&c.cfg, &c.bands)
 	c.buffer = buffer{queues: &c.queues, reject: c.handover.reject}
 	e.inbox.read = c.read
 	// What the ledger told of the bands counts for what is said of the offers, and both
 	// for what its messages do to them; the loads count the messages as unread; what room
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
-		&c.bands, &c.guarantees, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.revocations, &c.settlements, &c.ownCharges,
+		&c.bands, &c.guarantees, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.maxima, &c.revocations, &c.settlements, &c.ownCharges,
 		&c.groups, &c.float, &c.durations, &c.handover,
 	}
 	return c
@@ -122,6 +124,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		c.exchange.agenda.due = true
 		c.loads.correct(m.Endpoint)
 		c.limits.correct(key.ID)
+		c.maxima.correct(m.Group)
 		if m.Charge != 0 || m.Service != 0 {
 			c.settlements.settle(account{key, m.Policy, m.Group}, -m.Charge, -m.Service, m.Counter, 0)
 		}
@@ -153,6 +156,11 @@ func (c *Core) spendOnWaiting(now time.Time) {
 			c.spend(now, r)
 		}
 	}
+}
+
+// bound reports whether a flow has limits of its own, or is in a group with a maximum.
+func (c *Core) bound(flow policies.FlowKey) bool {
+	return c.cfg.Shard.LimitOf(flow.ID).Any() || c.maxima.bind(flow)
 }
 
 // spend lets a request go by a permit of the float.
@@ -189,6 +197,7 @@ func (c *Core) dispatch(now time.Time, r *request) *Decision {
 	revocable := c.revocations.dispatched(now, r)
 	c.durations.began(now, r)
 	c.limits.count(r.Flow.ID, 1)
+	c.maxima.count(r.Flow, 1)
 	c.holding.dispatched(now, r)
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++
 	d := c.requests.decide(r, Dispatched, nil)

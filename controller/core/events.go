@@ -27,7 +27,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 		c.requests.decide(r, RejectedNoEndpoints, ErrNoEndpoints)
 		return
 	}
-	r.limited = c.cfg.Shard.LimitOf(r.Flow.ID).Any()
+	r.limited = c.bound(r.Flow)
 	c.bands.of(now, q.Flow.Priority)
 	if c.float.takes(now, r) {
 		c.spend(now, r)
@@ -111,9 +111,11 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	c.revocations.ended(r)
 	c.durations.ended(now, r)
 	c.limits.count(r.Flow.ID, -1)
+	c.maxima.count(r.Flow, -1)
 	c.loads.depart(r)
 	if c.exchange.outage {
 		c.limits.room(now, r.Flow.ID, 1, 1)
+		c.maxima.ended(r.Flow)
 	}
 	c.bands.of(now, r.Flow.Priority).Capacity().InFlight--
 	if c.holding.ended(now, r) && !usage.Known {
@@ -123,7 +125,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	if usage.Known && (r.charge > 0 || limit.TokensPerMinute > 0) {
 		c.recharge(r, usage)
 	}
-	if limit.Any() || c.loads.scarce { // others may wait for its place in the flow's limit, or at its endpoint
+	if limit.Any() || c.maxima.bind(r.Flow) || c.loads.scarce { // others may wait for its place under the limit, or at its endpoint
 		c.exchange.agenda.due = true
 	}
 	c.exchange.agenda.note()
@@ -190,7 +192,8 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
 	c.queues.reconfigure(now, cfg.Shard)
 	c.limits.reconfigure(before, c.requests.inFlight)
-	c.requests.relimit(func(flow string) bool { return cfg.Shard.LimitOf(flow).Any() })
+	c.maxima.reconfigure(before, c.requests.inFlight)
+	c.requests.relimit(c.bound)
 	c.bands.relimit(now)
 	c.rebudget(now)
 	c.exchange.agenda.due = true

@@ -144,6 +144,9 @@ func (l *limits) learn(now time.Time, _ *store.Statement, r *store.Reply) {
 	clear(l.carried)
 	for i := range r.Rooms {
 		room := &r.Rooms[i]
+		if room.Group != "" {
+			continue
+		}
 		l.room(now, room.Flow, room.InFlight, room.Tokens)
 		l.agenda.touched = true
 	}

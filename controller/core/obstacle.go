@@ -14,13 +14,15 @@ const (
 	PoolFull
 	// FlowLimit: there is room in the pool, and its flow has a limit of its own.
 	FlowLimit
+	// GroupMaximum: there is room in the pool, and it is in a group with a maximum.
+	GroupMaximum
 	// NoEndpoints: the pool has no endpoint that can be used.
 	NoEndpoints
 	// LedgerLost: this replica dispatches by itself, within its share of the limit.
 	LedgerLost
 )
 
-var obstacleNames = [...]string{"", "pool", "flow_limit", "endpoints", "ledger"}
+var obstacleNames = [...]string{"", "pool", "flow_limit", "group_maximum", "endpoints", "ledger"}
 
 // String returns the obstacle's name, as in logs; empty for none.
 func (o Obstacle) String() string { return obstacleNames[o] }
@@ -37,6 +39,8 @@ func (c *Core) obstacle(r *request) Obstacle {
 		return PoolFull
 	case c.cfg.Shard.LimitOf(r.Flow.ID).Any():
 		return FlowLimit
+	case c.maxima.bind(r.Flow):
+		return GroupMaximum
 	}
 	return NoObstacle
 }

@@ -29,12 +29,15 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 			}
 		}
 		t, charge := b.Best()
+		full := c.maxima.fullHere(t.Flow, c.even)
 		r := c.requests.waiting[t.ID]
 		switch {
 		case r == nil: // another replica's, which does the same
 			c.queues.takeOut(t.ID, now)
 		case !c.limits.openHere(t.Flow.ID, c.bands.members()):
 			c.limits.room(now, t.Flow.ID, 0, 0)
+		case full != "":
+			queued.CloseGroup(full, true)
 		default:
 			r.policy, r.group, r.charge, r.own = b.Policy(), c.cfg.Shard.GroupOf(t.Flow), charge, true
 			r.counter = queued.VirtualTime(t.Flow.Priority, r.group)
@@ -56,8 +59,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 }
 
 // share is this replica's part of a limit, less what is in flight of replicas that take no
-// share: an even one; where the limit
-// does not divide, the first replicas by their ids get one more. It is nothing as long
+// share: an even one. It is nothing as long
 // as the others may not know that this replica held a lease.
 func (c *Core) share(now time.Time, limit int64) int64 {
 	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
@@ -71,7 +73,12 @@ func (c *Core) share(now time.Time, limit int64) int64 {
 		}
 		return sum
 	}
-	limit = max(0, limit-elsewhere)
+	return c.even(max(0, limit-elsewhere))
+}
+
+// even is this replica's part of a number that is shared in equal parts; where it does not
+// divide, the first replicas by their ids get one more.
+func (c *Core) even(limit int64) int64 {
 	sharing, before := c.handover.fleet.sharing()
 	members := int64(max(c.bands.members(), sharing)) // who started during the outage was never told
 	share := limit / members

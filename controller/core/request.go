@@ -49,7 +49,7 @@ type request struct {
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
 	obstacle      Obstacle // when it came
-	limited       bool     // its flow has limits of its own, as long as it waits
+	limited       bool     // its flow or a group of it has limits of its own, as long as it waits
 
 	// handover: where it waits. The invariants are written there.
 	home        *peer               // whose queue it waits in; nil once it does not wait

@@ -19,7 +19,7 @@ type requests struct {
 	waiting   map[policies.TicketID]*request
 	came      list.List[*request]
 	inFlight  map[policies.TicketID]*request
-	asking    int // those waiting whose flows have no limits of their own
+	asking    int // those waiting that are under no limit of their flows or groups
 	deadlines *heap.Heap[*request]
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
@@ -57,11 +57,12 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 	}
 }
 
-// relimit has the waiting requests follow the limits of their flows, which are others now.
-func (q *requests) relimit(limited func(flow string) bool) {
+// relimit has the waiting requests follow the limits of their flows and groups, which are
+// others now.
+func (q *requests) relimit(limited func(policies.FlowKey) bool) {
 	q.asking = 0
 	for _, r := range q.waiting {
-		if r.limited = limited(r.Flow.ID); !r.limited {
+		if r.limited = limited(r.Flow); !r.limited {
 			q.asking++
 		}
 	}

@@ -33,10 +33,19 @@ func TestGroupShares(t *testing.T) {
 	of := func(priority int, share, entitled float64, groups ...shard.Group) *flow {
 		return &flow{Flow: api.Flow{Priority: priority, Queued: 1, InFlight: 2, Share: share, Entitled: entitled}, groups: groups}
 	}
-	got := groupShares([]*flow{of(0, 0.25, 0.5, acme, research), of(0, 0.5, 0.25, acme), of(7, 1, 1, acme), of(0, 0.25, 0.25)})
+	got := groupShares([]*flow{of(0, 0.25, 0.5, acme, research), of(0, 0.5, 0.25, acme), of(7, 1, 1, acme), of(0, 0.25, 0.25)}, map[string]shard.Maximum{"acme": {Part: 0.5}}, 17)
+	most := int64(8)
+	for i := range got {
+		if got[i].Maximum != nil {
+			if *got[i].Maximum != most {
+				t.Errorf("half of 17 slots are %d", *got[i].Maximum)
+			}
+			got[i].Maximum = &most
+		}
+	}
 	want := []api.GroupShare{
-		{Group: "acme", Priority: 7, Weight: 3, InFlight: 2, Queued: 1, Flows: 1, Share: 1, Entitled: 1},
-		{Group: "acme", Weight: 3, InFlight: 4, Queued: 2, Flows: 2, Share: 0.75, Entitled: 0.75},
+		{Group: "acme", Priority: 7, Weight: 3, InFlight: 2, Queued: 1, Flows: 1, Share: 1, Entitled: 1, Maximum: &most, InFlightOfAll: 6},
+		{Group: "acme", Weight: 3, InFlight: 4, Queued: 2, Flows: 2, Share: 0.75, Entitled: 0.75, Maximum: &most, InFlightOfAll: 6},
 		{Group: "acme/research", Weight: 1, InFlight: 2, Queued: 1, Flows: 1, Share: 0.25, Entitled: 0.5},
 	}
 	if !slices.Equal(got, want) {

@@ -71,6 +71,8 @@ type Configuration struct {
 	Guaranteed map[int]float64
 	// Groups are those that a flow is in, by its id; nil for none.
 	Groups func(id string) []shard.Group
+	// Maxima are what groups may have of the pool at most, by their paths.
+	Maxima map[string]shard.Maximum
 	Limit  func(id string) shard.Limit
 }
 

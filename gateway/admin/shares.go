@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -20,7 +21,7 @@ func (s *Server) shares(ctx context.Context, q *query) (*api.Shares, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}, Groups: groupShares(s.mergeFlows(flows))}
+	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}, Groups: groupShares(s.mergeFlows(flows), s.cfg.Configuration().Maxima, limitOf(parts))}
 	now := time.Now()
 	for priority, account := range guarantees(parts, s.cfg.Configuration().Guaranteed) {
 		share := api.Share{Priority: priority, Guaranteed: account.Slots, Owed: account.Owed, Had: s.had.of(priority, now, account)}
@@ -60,8 +61,9 @@ func limitOf(parts []partOf[statePart]) (limit int64) {
 	return limit
 }
 
-// groupShares adds up what the flows of each group have, the highest priority first.
-func groupShares(flows []*flow) []api.GroupShare {
+// groupShares adds up what the flows of each group have, the highest priority first, with
+// the maxima in a pool of that limit, 0 for none.
+func groupShares(flows []*flow, maxima map[string]shard.Maximum, limit int64) []api.GroupShare {
 	type at struct {
 		priority int
 		group    string
@@ -78,13 +80,36 @@ func groupShares(flows []*flow) []api.GroupShare {
 			to.Share, to.Entitled = to.Share+f.Share, to.Entitled+f.Entitled
 		}
 	}
+	inFlight := inFlightIn(flows)
 	for _, g := range by {
+		if most := maximumOf(maxima[g.Group], limit); most > 0 {
+			g.Maximum, g.InFlightOfAll = &most, inFlight[g.Group]
+		}
 		all = append(all, *g)
 	}
 	slices.SortFunc(all, func(a, b api.GroupShare) int {
 		return cmp.Or(cmp.Compare(b.Priority, a.Priority), cmp.Compare(a.Group, b.Group))
 	})
 	return all
+}
+
+// inFlightIn is what groups have in flight over all priorities.
+func inFlightIn(flows []*flow) map[string]int64 {
+	sums := make(map[string]int64)
+	for _, f := range flows {
+		for _, g := range f.groups {
+			sums[g.Path] += f.InFlight
+		}
+	}
+	return sums
+}
+
+// maximumOf is a maximum in requests, in a pool of that limit; 0 for none.
+func maximumOf(m shard.Maximum, limit int64) int64 {
+	if !m.Any() || m.Part > 0 && limit == 0 {
+		return 0
+	}
+	return max(1, int64(m.Slots(limit)))
 }
 
 // accounts are those of the priorities that are guaranteed something, by the replica that

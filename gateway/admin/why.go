@@ -81,8 +81,12 @@ func (s *Server) why(ctx context.Context, r *api.Request) (*api.Why, error) {
 	if err := errors.Join(failed[:]...); err != nil {
 		return nil, err
 	}
+	merged := s.mergeFlows(flows)
 	e := &explaining{
-		request: r, place: place, pool: mergePool(states, len(fleet.Missing) == 0), own: findFlow(s.mergeFlows(flows), r), states: states, accounts: accounts(states),
+		request: r, place: place, pool: mergePool(states, len(fleet.Missing) == 0), own: findFlow(merged, r), states: states, accounts: accounts(states),
+	}
+	if group := place.AtMaximum; group != "" {
+		e.inGroup, e.maximum = inFlightIn(merged)[group], maximumOf(s.cfg.Configuration().Maxima[group], limitOf(states))
 	}
 	e.why = api.Why{PlaceInFlow: place.Ahead + 1, Limit: e.own.Limit, InFlight: e.own.InFlight}
 	e.lineUp(aheads)
@@ -110,7 +114,9 @@ type explaining struct {
 	states  []partOf[statePart]
 	// accounts are those of the priorities that are guaranteed something.
 	accounts map[int]store.Guarantee
-	why      api.Why
+	// inGroup is what the group at its maximum has in flight, of maximum.
+	inGroup, maximum int64
+	why              api.Why
 }
 
 // lineUp works out what is ahead: in the request's band by flow; and of other bands those
@@ -216,6 +222,8 @@ func (e *explaining) hold() {
 		hold(api.HeldByLedger, "%s has no ledger at the moment (%s)", e.request.Ingress, state)
 	case e.place.AtLimit:
 		hold(api.HeldByFlow, "%s is at its own limit%s", strconv.Quote(e.request.Flow), e.limitWords())
+	case e.place.AtMaximum != "":
+		hold(api.HeldByGroup, "the group %q is at its maximum: %d of %d in flight", e.place.AtMaximum, e.inGroup, e.maximum)
 	case higher > 0 && e.due(e.request.Priority) == 0:
 		hold(api.HeldByPriority, "%d requests of higher priorities wait and go first%s", higher, e.guaranteeWords())
 	case p.Limit != nil && p.InFlight >= *p.Limit:

@@ -1,6 +1,7 @@
 package memory
 
 import (
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -11,9 +12,8 @@ import (
 // band is one priority: its books, one per policy.
 type band struct {
 	priority int
-	limit    int64 // on requests in flight of all bands, for this one to go on
-	stated   bool  // by a live replica
-	offers   int
+	limit    int64           // on requests in flight of all bands, for this one to go on
+	stated   bool            // by a live replica
 	inFlight int64           // granted and not finished, unread grants included
 	share    store.Guarantee // and what of the pool it is guaranteed
 	queued   int64
@@ -174,7 +174,6 @@ func (n *node) stand(o *offer, now time.Time) {
 	if n.book.countsService {
 		f.weigh(o.weight())
 	}
-	n.book.band.offers++
 	if f.offers.Len() == 1 {
 		f.idleNode.Remove()
 		n.waiting.Push(f)
@@ -202,7 +201,6 @@ func (f *flow) lift(known bool) {
 func (n *node) leave(o *offer, now time.Time) {
 	f := o.flow
 	f.offers.Remove(o)
-	n.book.band.offers--
 	if f.offers.Len() > 0 {
 		n.waiting.Fix(f)
 		return
@@ -284,11 +282,14 @@ func (f *flow) settled(now time.Time) {
 	f.in.idle.PushBack(&f.idleNode)
 }
 
-// waits reports whether an offer of the flow stands, or of the group.
+// waits reports whether an offer of the flow stands, or one in the group that may go.
 func (f *flow) waits() bool { return f.index > 0 }
 
-// rest notes that nothing of the flow stands any more, or of the group.
+// rest notes that nothing of the flow stands any more, or that nothing in the group may go.
 func (f *flow) rest(now time.Time) {
+	if !f.waits() {
+		return // a group that was shut
+	}
 	n := f.in
 	n.waiting.Remove(f)
 	f.unweigh()
@@ -352,6 +353,30 @@ func nodeNamed(bands []*band, priority int, policy, group string) *node {
 		}
 	}
 	return nil
+}
+
+// waits reports whether an offer of the band waits: one in no group that is shut.
+func (bd *band) waits() bool {
+	return slices.ContainsFunc(bd.books, func(b *book) bool { return b.waiting.Len() > 0 })
+}
+
+// standing is how many of them there are.
+func (bd *band) standing() (offers int64) {
+	for _, b := range bd.books {
+		offers += b.standing()
+	}
+	return offers
+}
+
+func (n *node) standing() (offers int64) {
+	for _, f := range n.waiting.Items() {
+		if f.group != nil {
+			offers += f.group.standing()
+		} else {
+			offers += int64(f.offers.Len())
+		}
+	}
+	return offers
 }
 
 // find returns the band of that priority, or nil.

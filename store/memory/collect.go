@@ -47,10 +47,14 @@ func (n *node) collect(now time.Time, t store.Timings) {
 			return
 		}
 		f.idleNode.Remove()
-		if f.group != nil {
-			f.group.forget()
-		} else {
+		switch {
+		case f.group == nil:
 			delete(n.flows, f.id)
+		case f.group.holds(): // it is shut
+			f.since = now
+			n.idle.PushBack(&f.idleNode)
+		default:
+			f.group.forget()
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 // grant gives out what capacity there is: band after band as next says, in a band the
 // lowest rank. Offers whose ingresses reach no endpoint with room are passed over.
 func (l *Ledger) grant(now time.Time) {
-	l.waits = slices.ContainsFunc(l.bands, func(bd *band) bool { return bd.offers > 0 })
+	l.waits = slices.ContainsFunc(l.bands, (*band).waits)
 	if l.recovering {
 		if len(l.replicas) < l.expected && now.Before(l.recovered) {
 			return
@@ -25,7 +25,10 @@ func (l *Ledger) grant(now time.Time) {
 		}
 		l.serve(bd, due, now)
 	}
-	l.standAgain(now)
+	if len(l.over) > 0 {
+		l.standAgain(now)
+		l.bound(now)
+	}
 }
 
 // room reports whether the pool has room for another request of the band: under the band's
@@ -47,7 +50,10 @@ func (l *Ledger) occupied() int64 { return max(l.float, l.held-l.outOfUse) }
 // serve grants the band's first offer, or lets it go if that may not be.
 func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 	n, o := bd.first()
-	m := l.limits[o.Flow]
+	if l.shutAround(n, now) {
+		return
+	}
+	m := l.limits[limited{flow: o.Flow}]
 	if m != nil && !m.open(now) {
 		l.remove(o, now)
 		o.owner.post(store.AtLimit, o)
@@ -74,13 +80,10 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 	ingress.held++
 	l.held++
 	if m != nil {
-		m.held++
+		l.holdLimited(ingress, limited{flow: o.Flow}, 1)
 		m.spend(o.Tokens, now)
-		if ingress.limited == nil {
-			ingress.limited = make(map[string]int64)
-		}
-		ingress.limited[o.Flow]++
 	}
+	l.holdGroups(ingress, n, now)
 	if ingress == o.owner {
 		ingress.post(store.Granted|store.Taken, o)
 	} else {

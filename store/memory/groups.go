@@ -185,6 +185,16 @@ func (l *Ledger) groups(reply *store.Reply, r *replica, s *store.Statement) {
 	}
 }
 
+// holds reports whether an offer stands in a group, or in one in it that is shut.
+func (n *node) holds() bool {
+	for path, g := range n.book.groups {
+		if (path == n.as.id || strings.HasPrefix(path, n.as.id+"/")) && g.group.waiting.Len() > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // forget forgets a group of which nothing waits, and all that is in it: that has been idle
 // for as long.
 func (n *node) forget() {

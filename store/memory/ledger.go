@@ -38,7 +38,8 @@ type Ledger struct {
 	short map[string]time.Time // ingresses that reached no endpoint with room, and when last
 
 	wakeups map[string][]chan store.Wakeup
-	limits  map[string]*limit
+	limits  map[limited]*limit
+	shut    map[string]bool // paths of groups that are at their maximum; see maxima.go
 	loads   loads
 	forgot  time.Time // when limits were last forgotten
 	shared  shared
@@ -47,7 +48,7 @@ type Ledger struct {
 // New returns an empty ledger, in recovery of its first generation: it grants once every
 // member has registered that the first replica knows of.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[string]*limit), loads: newLoads(), short: make(map[string]time.Time), shared: newShared()}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[limited]*limit), shut: make(map[string]bool), loads: newLoads(), short: make(map[string]time.Time), shared: newShared()}
 }
 
 // Inline implements [store.Inline].
@@ -67,6 +68,7 @@ func (l *Ledger) Wipe() {
 	}
 	l.bands = nil
 	clear(l.limits)
+	clear(l.shut)
 	clear(l.short)
 }
 
@@ -167,6 +169,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		l.withdraw(r, id, now)
 	}
 	l.stand(r, s, now)
+	l.bound(now)
 	if !s.Leave {
 		l.grant(now)
 	}

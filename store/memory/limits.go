@@ -1,12 +1,18 @@
 package memory
 
 import (
+	"math"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/store"
 )
 
-// limit is the account of a flow with limits of its own, over its priorities.
+// limited names what has a limit of its own: a flow, or a group by its path.
+type limited struct{ flow, group string }
+
+// limit is the account of a flow with limits of its own, or of a group with a maximum, over
+// its priorities.
 type limit struct {
 	max, held int64   // of requests in flight, and how many are; unread grants count
 	perMinute float64 // of tokens
@@ -26,17 +32,17 @@ func (m *limit) spend(tokens float64, now time.Time) {
 	m.level, m.at = m.left(now)-tokens, now
 }
 
-// open reports whether another request of the flow may go.
+// open reports whether another request of the flow or the group may go.
 func (m *limit) open(now time.Time) bool {
 	return (m.max == 0 || m.held < m.max) && (m.perMinute == 0 || m.left(now) > 0)
 }
 
-// restrict takes in what a replica states of flows with limits of their own.
+// restrict takes in what a replica states of flows and groups with limits of their own.
 func (l *Ledger) restrict(r *replica, s *store.Statement, now time.Time) {
 	if s.Register || s.Full {
-		stated := make(map[string]bool, len(s.Limited))
+		stated := make(map[limited]bool, len(s.Limited))
 		for i := range s.Limited {
-			stated[s.Limited[i].Flow] = true
+			stated[limited{s.Limited[i].Flow, s.Limited[i].Group}] = true
 		}
 		for id := range r.limited {
 			if !stated[id] {
@@ -46,47 +52,62 @@ func (l *Ledger) restrict(r *replica, s *store.Statement, now time.Time) {
 	}
 	for i := range s.Limited {
 		st := &s.Limited[i]
-		m := l.limits[st.Flow]
+		id := limited{st.Flow, st.Group}
+		m := l.limits[id]
 		if m == nil {
 			m = &limit{perMinute: st.TokensPerMinute, level: st.TokensPerMinute, at: now}
-			l.limits[st.Flow] = m
+			l.limits[id] = m
 		}
 		if m.perMinute != st.TokensPerMinute {
 			m.spend(0, now)
 		}
 		m.max, m.perMinute, m.seen = st.MaxInFlight, st.TokensPerMinute, now
-		l.recountLimited(r, st.Flow, st.InFlight)
+		if st.MaxSlots > 0 {
+			m.max = max(1, int64(math.Floor(l.loads.ofFleet(st.MaxSlots, s.Capacity))))
+		}
+		l.recountLimited(r, id, st.InFlight)
 	}
 }
 
-// recountLimited counts a flow's requests at a replica anew: those it states, and the
-// grants among its unread messages.
-func (l *Ledger) recountLimited(r *replica, flow string, stated int64) {
+// recountLimited counts the requests of a flow or a group at a replica anew: those it
+// states, and the grants among its unread messages.
+func (l *Ledger) recountLimited(r *replica, id limited, stated int64) {
 	for i := range r.unread {
-		if m := &r.unread[i]; m.Kind&store.Granted != 0 && m.Flow == flow {
+		if m := &r.unread[i]; m.Kind&store.Granted != 0 && id.has(m.Flow, m.Group) {
 			stated++
 		}
 	}
-	if m := l.limits[flow]; m != nil {
-		m.held += stated - r.limited[flow]
-	}
-	if stated == 0 {
-		delete(r.limited, flow)
-		return
-	}
-	if r.limited == nil {
-		r.limited = make(map[string]int64)
-	}
-	r.limited[flow] = stated
+	l.holdLimited(r, id, stated-r.limited[id])
 }
 
-// rooms is what the stated flows may still take.
+// holdLimited counts more or fewer of them.
+func (l *Ledger) holdLimited(r *replica, id limited, n int64) {
+	if m := l.limits[id]; m != nil {
+		m.held += n
+	}
+	if r.limited == nil {
+		r.limited = make(map[limited]int64)
+	}
+	if r.limited[id] += n; r.limited[id] == 0 {
+		delete(r.limited, id)
+	}
+}
+
+// has reports whether a request of a flow that is in the group of that path counts.
+func (id limited) has(flow, group string) bool {
+	if id.group == "" {
+		return id.flow == flow
+	}
+	return group == id.group || strings.HasPrefix(group, id.group+"/")
+}
+
+// rooms is what the stated flows and groups may still take.
 func (l *Ledger) rooms(reply *store.Reply, s *store.Statement, now time.Time) {
 	reply.Rooms = reply.Rooms[:0]
 	for i := range s.Limited {
 		st := &s.Limited[i]
-		room := store.Room{Flow: st.Flow, InFlight: store.Unlimited, Tokens: 1}
-		if m := l.limits[st.Flow]; m != nil {
+		room := store.Room{Flow: st.Flow, Group: st.Group, InFlight: store.Unlimited, Tokens: 1}
+		if m := l.limits[limited{st.Flow, st.Group}]; m != nil {
 			if m.max > 0 {
 				room.InFlight = m.max - m.held
 			}

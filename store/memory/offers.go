@@ -52,7 +52,10 @@ func (l *Ledger) forgetPreferences(s *store.Statement) {
 func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Offers {
 		st := s.Offers[i]
-		b := l.bookOf(r, st.Priority)
+		var in *node // made for what does not come to stand, too
+		if b := l.bookOf(r, st.Priority); b != nil {
+			in = b.group(st.Group, now)
+		}
 		if o := l.offers[st.Ticket]; o != nil {
 			switch {
 			case o.granted && o.owner == r:
@@ -62,17 +65,17 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 				continue
 			case o.owner != r: // a newer owner's offer replaces the older one's
 				o.owner.post(store.Dropped, o)
-			case o.flow.in.book == b && o.Group == st.Group:
+			case o.flow.in == in:
 				st.Idle, st.IdleGroups = false, 0 // it was lifted when it was first offered here, if it needed to be
 			}
 			l.remove(o, now)
 		}
-		if b == nil {
+		if in == nil {
 			continue // a band it did not state
 		}
 		o := &offer{Offer: st, owner: r, stamp: s.Number}
 		l.offers[o.Ticket] = o
-		b.group(o.Group, now).stand(o, now)
+		in.stand(o, now)
 	}
 	if s.Register || s.Full {
 		l.removeOffers(now, func(o *offer) bool { return o.owner == r && o.stamp != s.Number })

@@ -22,7 +22,7 @@ type replica struct {
 	capacity  int64             // of which their limits are parts, likewise
 	sheddable []store.Sheddable // likewise
 	revoking  int64             // likewise
-	limited   map[string]int64  // requests in flight of flows with limits, unread grants included
+	limited   map[limited]int64 // requests in flight of flows and groups with limits, unread grants included
 	loads     map[string]place  // what is in flight at its endpoints, likewise
 	held      int64             // granted and not finished, unread grants and float included
 	holds     map[int]int64     // granted and not finished, unread grants included, by priority

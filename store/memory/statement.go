@@ -136,7 +136,7 @@ func (l *Ledger) settle(r *replica, s *store.Statement, now time.Time) {
 				n.settle(st, true, now)
 			}
 		}
-		if m := l.limits[st.Flow]; m != nil {
+		if m := l.limits[limited{flow: st.Flow}]; m != nil {
 			m.spend(st.Tokens, now)
 		}
 	}

@@ -17,7 +17,7 @@ var turnFiles embed.FS
 // one text: what a file declares is there for those after it.
 var turnParts = [...]string{
 	"calls", "arguments", "root", "keys",
-	"records", "state", "decay", "level", "books", "groups", "shares", "offers", "replica", "limits", "loads", "places", "leases", "save",
+	"records", "state", "decay", "level", "books", "groups", "shares", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
 	"statement", "grant", "collect", "revoke", "float", "answer",
 	"mend",
 }

@@ -9,11 +9,11 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "7c55be48"
+const ledgerFormat = "b0f75884"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 40+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+4*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
+	args := make([]any, 0, 40+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+6*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
@@ -39,7 +39,8 @@ func arguments(c *settings, s *store.Statement) []any {
 	args = append(args, len(s.Limited))
 	for i := range s.Limited {
 		m := &s.Limited[i]
-		args = append(args, escape(m.Flow), m.MaxInFlight, number(m.TokensPerMinute), m.InFlight)
+		args = append(args, escape(m.Flow), escape(m.Group), m.MaxInFlight, number(m.MaxSlots),
+			number(m.TokensPerMinute), m.InFlight)
 	}
 	args = append(args, len(s.Groups))
 	for i := range s.Groups {
@@ -184,14 +185,15 @@ func (r *reader) reply(v []any) (m reply) {
 	}
 	for _, item := range r.list("rooms", v[18]) {
 		f := r.list("rooms", item)
-		if len(f) != 3 {
+		if len(f) != 4 {
 			r.fail("rooms", item)
 			break
 		}
 		m.Rooms = append(m.Rooms, store.Room{
 			Flow:     r.name("flow", f[0]),
-			InFlight: r.integer("in flight", f[1]),
-			Tokens:   r.number("tokens", f[2]),
+			Group:    r.name("group", f[1]),
+			InFlight: r.integer("in flight", f[2]),
+			Tokens:   r.number("tokens", f[3]),
 		})
 	}
 	m.loads = r.pairs("loads", v[19])

@@ -23,6 +23,7 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 	decaying.HalfLife = rapid.SampledFrom([]time.Duration{0, 40 * time.Millisecond, 4 * time.Millisecond}).Draw(t, "half-life")
 	decaying.LiftsIdle = decaying.HalfLife == 0
 	bounded := rapid.IntRange(0, 2).Draw(t, "capacities") > 0
+	maxima := rapid.SampledFrom([][]string{nil, {"x"}, {"x/y"}, {"x", "x/y", "z"}}).Draw(t, "groups with a maximum")
 	for i := range 3 {
 		limit := rapid.SampledFrom(limits).Draw(t, "limit")
 		decaying.Limit = limit
@@ -31,7 +32,7 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 				counting(5, limit), decaying,
 				{Priority: -1, Policy: "strict", Limit: limit},
 			}},
-			standing: map[policies.TicketID]bool{}, bounded: bounded && rapid.IntRange(0, 5).Draw(t, "by endpoint") > 0,
+			standing: map[policies.TicketID]bool{}, bounded: bounded && rapid.IntRange(0, 5).Draw(t, "by endpoint") > 0, maxima: maxima,
 		})
 		h.parties[i].drawGuarantees(t)
 	}
@@ -62,7 +63,8 @@ type member struct {
 	order    []store.Offer // every offer it made that may stand
 	flying   []store.Message
 	float    int64
-	bounded  bool // it states what its endpoints take
+	bounded  bool     // it states what its endpoints take
+	maxima   []string // groups that have a maximum
 }
 
 // step draws one turn.
@@ -154,6 +156,14 @@ func (m *member) draw(h *history) *store.Statement {
 			s.Limited = append(s.Limited, store.Limited{
 				Flow: flow, MaxInFlight: int64(rapid.IntRange(0, 3).Draw(t, "most")),
 				TokensPerMinute: float64(rapid.SampledFrom([]int{0, 60, 6000}).Draw(t, "per minute")), InFlight: int64(rapid.IntRange(0, 2).Draw(t, "of it in flight")),
+			})
+		}
+	}
+	for _, path := range m.maxima {
+		if s.Register || s.Full || rapid.Bool().Draw(t, "has a maximum") {
+			s.Limited = append(s.Limited, store.Limited{
+				Group: path, MaxInFlight: int64(rapid.IntRange(0, 3).Draw(t, "most in the group")),
+				MaxSlots: rapid.SampledFrom([]float64{0, 0, 0.5, 2.5}).Draw(t, "most slots"), InFlight: int64(rapid.IntRange(0, 2).Draw(t, "in the group in flight")),
 			})
 		}
 	}

@@ -71,6 +71,7 @@ func (c *Config) idleAtMost() time.Duration {
 func (f *fleet) check() error {
 	f.checkCapacity()
 	f.checkEndpoints()
+	f.checkMaxima()
 	f.checkAuthority()
 	f.checkProgress()
 	f.checkSpread()
@@ -267,10 +268,15 @@ func (f *fleet) gapBound() float64 {
 
 // checkProgress: capacity is not free for long while tickets wait.
 func (f *fleet) checkProgress() {
-	waiting := 0
+	waiting, at := 0, f.inGroups()
 	for _, n := range f.nodes {
-		if n.alive && f.roomFor(n) {
-			waiting += len(n.waiting)
+		if !n.alive || !f.roomFor(n) {
+			continue
+		}
+		for _, w := range n.waiting {
+			if !f.cfg.full(w.flow.ID, at) {
+				waiting++
+			}
 		}
 	}
 	// In a large pool some slots are always free: those whose requests end during one
@@ -372,7 +378,13 @@ func (c *Config) longestWait() (longest time.Duration) {
 		rest -= part
 	}
 	for i := range c.Flows {
-		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) / c.part(&c.Flows[i]) / rest
+		part := c.part(&c.Flows[i]) * rest
+		for _, path := range c.around(c.Flows[i].ID) {
+			if most := c.maximum(path); most > 0 {
+				part *= min(1, float64(most)/float64(c.Limit))
+			}
+		}
+		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) / part
 		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service)))
 	}
 	if c.Drift { // a replica learns of its clock's error from the ledger's first answer

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -36,6 +37,8 @@ type Config struct {
 	// Groups has the weights of groups that share a band, by their paths; a group comes with
 	// those that it is in. Where there are any, all flows are in one.
 	Groups map[string]float64
+	// Maxima are what groups may have in flight.
+	Maxima map[string]shard.Maximum
 	// Faults happen once each, at times that the seed draws.
 	Faults []Fault
 	// Loss is the chance that a turn's request, its reply or a wake-up is lost,
@@ -150,6 +153,7 @@ type fleet struct {
 // flight is a request at a model server.
 type flight struct {
 	endpoint string
+	flow     string
 	priority int
 	began    time.Time
 }
@@ -320,7 +324,7 @@ func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.F
 		f.after(f.upTo(10*time.Millisecond), "", again)
 		return
 	}
-	f.flights[id] = flight{n.place(id.Seq, &d), key.Priority, f.now}
+	f.flights[id] = flight{n.place(id.Seq, &d), key.ID, key.Priority, f.now}
 	f.shared(&flow, key)
 	f.serve(&flow, key)
 	f.after(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5), "", func() {

@@ -81,7 +81,9 @@ func (c *Config) backlogged() map[class]bool {
 		all[class{flow.Priority, flow.Group, flow.ID}] = true
 		if flow.Group != "" {
 			for _, g := range c.groups(flow.Group) {
-				all[class{priority: flow.Priority, group: g.Path}] = true
+				if !c.bounded(g.Path) {
+					all[class{priority: flow.Priority, group: g.Path}] = true
+				}
 			}
 		}
 	}

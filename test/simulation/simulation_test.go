@@ -73,6 +73,7 @@ func draw(seed uint64) Config {
 	if cfg.Bounded && rand.New(rand.NewPCG(seed, 4)).IntN(3) == 0 {
 		cfg.Faults = append(cfg.Faults, Drain)
 	}
+	cfg.bound(rand.New(rand.NewPCG(seed, 3)))
 	return cfg
 }
 
@@ -345,6 +346,16 @@ func TestInvariantsCanBreak(t *testing.T) {
 				}
 			}
 		}}, nil, 0},
+		{"maximum", Break{Statement: func(s *store.Statement) { // a replica hides what a group has in flight
+			for i := range s.Limited {
+				if s.Limited[i].Group != "" {
+					s.Limited[i].InFlight = 0
+				}
+			}
+		}}, nil, 0},
+		{"maximum", Break{Statement: func(s *store.Statement) { // it says nothing of maxima
+			s.Limited = nil
+		}}, nil, 0},
 		{"priority", Break{Request: func(q *core.Request) { // the highest goes last
 			q.Flow.Priority = -q.Flow.Priority
 		}}, nil, 0},
@@ -396,7 +407,10 @@ func TestInvariantsCanBreak(t *testing.T) {
 				cfg.Guaranteed = map[int]float64{-1: 0.3}
 				cfg.Flows = append(cfg.Flows, Flow{ID: "low", Priority: -1, Weight: 1, Clients: 8, Replicas: []int{0, 2}})
 			}
-			if tc.invariant == "fairness" {
+			if tc.invariant == "maximum" {
+				cfg.Maxima = map[string]shard.Maximum{"one": {Part: 0.5}}
+			}
+			if tc.invariant == "fairness" || tc.invariant == "maximum" {
 				cfg.Groups = map[string]float64{"one": 1, "two": 1, shard.Others: 1}
 				cfg.Flows = slices.Clone(cfg.Flows)
 				cfg.Flows[0].Group, cfg.Flows[1].Group, cfg.Flows[2].Group = "one", "two", shard.Others

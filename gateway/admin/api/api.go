@@ -149,6 +149,10 @@ type GroupShare struct {
 	InFlight int64   `json:"in_flight"`
 	Queued   int64   `json:"queued"`
 	Flows    int     `json:"flows"`
+	// Maximum is how many requests it may have in flight, over all priorities and with the
+	// groups in it, and InFlightOfAll how many it has; null and 0 for no maximum.
+	Maximum       *int64 `json:"maximum"`
+	InFlightOfAll int64  `json:"in_flight_of_all"`
 	// Share is its part of what the priority dispatched of late, and Entitled what it should
 	// have: what is left by flows that want less than their share, by the weights.
 	Share    float64 `json:"share"`
@@ -280,6 +284,8 @@ const (
 	HeldByBand = "band_limit"
 	// HeldByFlow: its flow is at a limit of its own.
 	HeldByFlow = "flow_limit"
+	// HeldByGroup: a group that its flow is in is at its maximum.
+	HeldByGroup = "group_maximum"
 	// HeldByPriority: requests of a higher priority wait, and go first.
 	HeldByPriority = "higher_priority"
 	// HeldByEndpoints: no endpoint can be used.

@@ -4,10 +4,10 @@ save()
 local reply = answer(OK, me)
 reply.revoke = mine
 reply.float_limit, reply.float_share = float_limit or 0, float_share or 0
-for i, st in ipairs(stated.limited) do -- what these flows may still take
-  local m = limits[st.flow]
+for i, st in ipairs(stated.limited) do -- what these may still take
+  local m = limits[st.id]
   reply.rooms[i] = {
-    flow = st.flow,
+    flow = st.flow, group = st.group,
     in_flight = m.max > 0 and m.max - m.held or UNLIMITED,
     tokens = m.per_minute > 0 and left_of(m) or 1,
   }

@@ -79,11 +79,13 @@ do
   for i = 1, tonumber(ARGV[at]) do
     stated.limited[i] = {
       flow = ARGV[at + 1],
-      max = tonumber(ARGV[at + 2]),
-      per_minute = tonumber(ARGV[at + 3]),
-      in_flight = tonumber(ARGV[at + 4]),
+      group = ARGV[at + 2],
+      max = tonumber(ARGV[at + 3]),
+      slots = tonumber(ARGV[at + 4]),
+      per_minute = tonumber(ARGV[at + 5]),
+      in_flight = tonumber(ARGV[at + 6]),
     }
-    at = at + 4
+    at = at + 6
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do

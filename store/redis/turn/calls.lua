@@ -2,7 +2,7 @@
 -- store/memory for the same in Go. The files of this folder are one script, in this
 -- order; those that store/memory has, too, say the same in the same words.
 --
---   calls      Redis' commands, numbers       offers, replica, limits, loads
+--   calls      Redis' commands, numbers       offers, replica, limits, maxima, loads
 --   arguments  settings and statement         places     what endpoints take
 --                                             leases     replicas that go, generations
 --   root       format, epoch                  save       what a turn writes

@@ -14,11 +14,16 @@ for _, book in ipairs(groups.all()) do
     if #gone == 0 and over > 0 then
       gone = call('ZRANGE', book.idle, '0', exact(math.min(over, tonumber(FORGOTTEN)) - 1))
     end
-    for _, flow in ipairs(gone) do
-      forget_counter(book, flow)
-      if string.byte(flow) == 28 then groups.forget(book, flow) end
-    end
     if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
+    for _, flow in ipairs(gone) do
+      local group = string.byte(flow) == 28
+      if group and groups.holds(book, flow) then
+        mark_idle(book, flow) -- it is shut
+      else
+        forget_counter(book, flow)
+        if group then groups.forget(book, flow) end
+      end
+    end
   end
 end
 

@@ -6,6 +6,7 @@ local function serve(band, name, member, due)
   local offer = offer_of(ticket)
   local owner = offer and replica(offer.owner)
   if not owner or offer.granted then damaged('wait', member) end
+  if groups.shut_around(book_at(name)) then return end
   local limit = limit_of(offer.flow)
   if limit and not is_open(limit) then
     remove(ticket, offer)
@@ -41,11 +42,11 @@ local function serve(band, name, member, due)
   if rank > book.v then book.v, book.moved = rank, true end
   groups.serve(book, groups.service(book, offer))
   if limit then
-    hold_limited(offer.flow, 1)
+    hold_granted(offer.flow, ingress.id)
     spend(limit, tonumber(offer.tokens))
-    if call('HINCRBY', limited_key(ingress.id), offer.flow, '1') == 1 then expire(limited_key(ingress.id)) end
   end
   leave_book(offer, member)
+  groups.hold(book, ingress.id)
   order.note_granted(book.priority, due, fleet.bands[book.priority].in_flight)
   if ingress.id == owner.id then
     post(ingress, GRANTED + TAKEN, ticket, offer, counter, places.suggest(ingress.id, place))
@@ -72,7 +73,11 @@ local function grant()
     priority, due = order.next_band()
   end
   for key in pairs(moved) do save_band(key) end
-  places.stand_again()
+  if #places.over > 0 then
+    places.stand_again()
+    groups.shut()
+  end
   return priority ~= nil or places.wanted
 end
+groups.shut()
 local waiting = stated.leave or grant()

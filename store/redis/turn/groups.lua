@@ -106,6 +106,17 @@ function groups.first_of(book)
   return member
 end
 
+-- Whether an offer stands in a group of a book or of another group, or in one in it that is
+-- shut.
+function groups.holds(book, id)
+  local name = (book.top or book.name) .. '/' .. string.sub(id, 2)
+  if call('ZCARD', wait_key(name)) > 1 then return true end
+  for _, inner in ipairs(call('ZRANGE', idle_key(name), '0', '-1')) do
+    if string.byte(inner) == 28 and groups.holds(book, inner) then return true end
+  end
+  return false
+end
+
 -- Whether nothing waits in a group; never for a book.
 function groups.is_empty(node)
   if not node.parent then return false end
@@ -131,13 +142,14 @@ function groups.begin(node, idle)
   if began then groups.begin(parent, idle - 1) end
 end
 
--- Note that nothing of a group stands any more.
-function groups.rest(node)
+-- Note that nothing of a group stands any more, or that nothing in it may go, while offers
+-- are standing.
+function groups.rest(node, standing)
   local parent = node.parent
-  call('ZREM', parent.wait, node.id)
+  if call('ZREM', parent.wait, node.id) == 0 then return end -- it was shut
   weigh(parent, -node.share)
   mark_group_idle(node)
-  node.weight, node.moved = 0, true -- whatever rounding left, and weights that changed meanwhile
+  if not standing then node.weight, node.moved = 0, true end -- whatever rounding left, and weights that changed meanwhile
   if call('ZCARD', parent.wait) < 2 then
     parent.weight = 0 -- whatever rounding left
     if parent.parent then groups.rest(parent) end

@@ -19,9 +19,9 @@
 --   base:flow:BOOK:F     zset  its offers in their order
 --   base:count:BOOK      hash  flow or group -> counter; of a group, its record in the sentinel's place
 --   base:idle:BOOK       zset  flows without offers by when they became idle
---   base:limits          hash  flow -> record of one with limits of its own
---   base:held            hash  flow -> its requests in flight in the fleet, and
---   base:limited:ID      hash  flow -> those of the replica; unread grants count
+--   base:limits          hash  flow or group -> record of one with limits of its own
+--   base:held            hash  flow or group -> its requests in flight in the fleet, and
+--   base:limited:ID      hash  flow or group -> those of the replica; unread grants count
 --   base:load            zset  endpoints by their requests in flight in the fleet, with when one was last suggested as the fraction
 --   base:loads:ID        hash  endpoint -> its requests in flight; unread grants count where they were suggested to go
 --   base:tokens          hash  endpoint -> what its requests are expected to cost; where replicas say so

@@ -1,4 +1,5 @@
--- Flows with limits of their own, which hold over their priorities together.
+-- Flows with limits of their own, and groups with a maximum, which hold over their
+-- priorities together. A group's mark and path stand for it.
 
 local limits = {} -- those looked at so far, by their ids; false where there is none
 local any_limits  -- whether there are any, once that was looked at
@@ -27,7 +28,7 @@ local function look_at_limits(ids)
   end
 end
 
--- The account of a flow with a limit of its own, or nil.
+-- The account of a flow or a group with a limit of its own, or nil.
 local function limit_of(id)
   if limits[id] == nil then look_at_limits({ id }) end
   return limits[id] or nil
@@ -54,7 +55,7 @@ local function save_limits()
   call('HSET', HELD, SENTINEL, '0')
 end
 
--- Count more or fewer of a flow's requests in flight.
+-- Count more or fewer of the requests in flight of a flow or a group.
 local function hold_limited(id, delta)
   if delta == 0 then return end
   if call('HINCRBY', HELD, id, exact(delta)) == 0 then call('HDEL', HELD, id) end
@@ -62,7 +63,13 @@ local function hold_limited(id, delta)
   if m then m.held = m.held + delta end
 end
 
--- Count a flow's requests at a replica anew.
+-- Count a grant to an ingress.
+local function hold_granted(id, ingress)
+  hold_limited(id, 1)
+  if call('HINCRBY', limited_key(ingress), id, '1') == 1 then expire(limited_key(ingress)) end
+end
+
+-- Count those at a replica anew.
 local function count_limited(r, id, count)
   local key = limited_key(r.id)
   local before = tonumber(call('HGET', key, id) or 0)
@@ -80,7 +87,7 @@ local function drop_limited(holder)
   for _, id in ipairs(call('HKEYS', limited_key(holder))) do count_limited({ id = holder }, id, 0) end
 end
 
--- Add up anew what is in flight of flows with limits, once a second.
+-- Add up anew what is in flight under limits, once a second.
 function audit_limits()
   local held = {}
   for _, id in ipairs(holders()) do

@@ -193,7 +193,7 @@ local function read_band(s)
   return { next_book = next_book, books = books }
 end
 
--- The account of a flow with limits of its own.
+-- The account of a flow with limits of its own, or of a group with a maximum.
 local function write_limit(r)
   return concat({ exact(r.max), exact(r.per_minute), exact(r.level), exact(r.at), exact(r.seen) }, FIELD)
 end
@@ -234,14 +234,15 @@ end
 -- The fleet's state: its generation and its totals.
 local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
   'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'totals', 'passed',
-  'shares', 'bounded', 'capacity', 'short', 'closed' }
+  'shares', 'bounded', 'capacity', 'short', 'closed', 'shut_groups' }
 local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
   local changed = {}
   local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
     exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
     exact(r.members), exact(r.lost), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled),
-    r.totals, exact(r.passed), r.shares, flag(r.bounded), exact(r.capacity), r.short, r.closed }
+    r.totals, exact(r.passed), r.shares, flag(r.bounded), exact(r.capacity), r.short, r.closed,
+    r.shut_groups }
   for i, name in ipairs(STATE_FIELDS) do
     if texts[i] ~= loaded[i] then
       insert(changed, name)
@@ -254,10 +255,11 @@ end
 local function load_state()
   loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    lost, float, askers, lent, recalled, totals, passed, shares, bounded, capacity, short, closed =
+    lost, float, askers, lent, recalled, totals, passed, shares, bounded, capacity, short, closed,
+    shut_groups =
     loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
       loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17],
-      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22], loaded[23]
+      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22], loaded[23], loaded[24]
   if not generation and call('EXISTS', base) == 0 then return nil end
   generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
     recalled, passed, capacity =
@@ -278,7 +280,7 @@ local function load_state()
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
     queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
     lent = lent, recalled = recalled, totals = totals, passed = passed, shares = shares,
-    bounded = bounded == '1', capacity = capacity, short = short, closed = closed }
+    bounded = bounded == '1', capacity = capacity, short = short, closed = closed, shut_groups = shut_groups }
 end
 
 -- The reply.
@@ -291,7 +293,7 @@ local function write_reply(r)
   for i, b in ipairs(r.groups) do groups[i] = { b.priority, b.path, exact(b.share), b.known and 1 or 0,
     exact(b.counter), exact(b.v), exact(b.level) } end
   local rooms = {}
-  for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.in_flight, exact(b.tokens) } end
+  for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.group, b.in_flight, exact(b.tokens) } end
   local places = {}
   for i, b in ipairs(r.places) do places[i] = { b.endpoint, b.capacity, b.permits } end
   local permits = {}

@@ -32,6 +32,7 @@ local function save()
   for _, band in pairs(fleet.bands) do insert(totals, band) end
   fleet.totals = write_totals(totals)
   order.save_shares()
+  groups.save_shut()
   save_state(fleet)
 end
 

@@ -10,7 +10,7 @@ local function expire(key) call('PEXPIRE', key, settings.ttl) end
 local fleet = load_state() or {
   generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
   held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '', passed = now,
-  shares = '', bounded = false, capacity = 0, short = '', closed = '',
+  shares = '', bounded = false, capacity = 0, short = '', closed = '', shut_groups = '',
 }
 fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted

@@ -118,7 +118,7 @@ order.remember_counted(me)
 count_in(me, -1)
 
 -- The grants among the unread messages are counted anew.
-local suggested, unread_of = {}, {} -- by endpoint, and by flow
+local suggested, unread_of = {}, {} -- by endpoint, and by flow and group
 me.unread, me.by_priority, me.messages = 0, {}, {}
 for _, m in ipairs(unread) do
   insert(me.messages, m.record)
@@ -127,6 +127,7 @@ for _, m in ipairs(unread) do
     me.by_priority[m.priority] = (me.by_priority[m.priority] or 0) + 1
     suggested[m.endpoint] = (suggested[m.endpoint] or 0) + 1
     unread_of[m.flow] = (unread_of[m.flow] or 0) + 1
+    for _, id in ipairs(groups.around(m.group)) do unread_of[id] = (unread_of[id] or 0) + 1 end
   end
 end
 me.read = math.min(stated.read_upto, me.sent)
@@ -163,23 +164,25 @@ for _, st in ipairs(stated.groups) do
   if st.node and st.node.parent then groups.take(st.node, st) end
 end
 
--- Flows with limits of their own.
+-- Flows with limits of their own, and groups with a maximum.
 local limited, ids = {}, {}
 for i, st in ipairs(stated.limited) do
-  ids[i] = st.flow
+  st.id = st.group == '' and st.flow or groups.limited(st.group)
+  ids[i] = st.id
 end
 look_at_limits(ids)
 for _, st in ipairs(stated.limited) do
-  local m = limits[st.flow]
+  local m = limits[st.id]
   if not m then
     m = { max = st.max, per_minute = st.per_minute, level = st.per_minute, at = now, seen = now }
-    m.held = tonumber(call('HGET', HELD, st.flow) or 0)
-    limits[st.flow] = m
+    m.held = tonumber(call('HGET', HELD, st.id) or 0)
+    limits[st.id] = m
   end
   if m.per_minute ~= st.per_minute then spend(m, 0) end
   m.max, m.per_minute, m.seen, m.moved = st.max, st.per_minute, now, true
-  count_limited(me, st.flow, st.in_flight + (unread_of[st.flow] or 0))
-  limited[st.flow] = true
+  if st.slots > 0 then m.max = math.max(1, math.floor(places.of_fleet(st.slots, stated.capacity))) end
+  count_limited(me, st.id, st.in_flight + (unread_of[st.id] or 0))
+  limited[st.id] = true
 end
 if stated.register or stated.full then
   for _, id in ipairs(call('HKEYS', limited_key(my_id))) do

@@ -64,9 +64,9 @@ var Keys = []Key{
 	{"flow", "zset", "book and flow", "its offers in their order"},
 	{"count", "hash", "book", "flow or group -> counter; of a group, its record in the sentinel's place"},
 	{"idle", "zset", "book", "flows without offers by when they became idle"},
-	{"limits", "hash", "", "flow -> record of one with limits of its own"},
-	{"held", "hash", "", "flow -> its requests in flight in the fleet, and"},
-	{"limited", "hash", "replica", "flow -> those of the replica; unread grants count"},
+	{"limits", "hash", "", "flow or group -> record of one with limits of its own"},
+	{"held", "hash", "", "flow or group -> its requests in flight in the fleet, and"},
+	{"limited", "hash", "replica", "flow or group -> those of the replica; unread grants count"},
 	{"load", "zset", "", "endpoints by their requests in flight in the fleet, with when one was last suggested as the fraction"},
 	{"loads", "hash", "replica", "endpoint -> its requests in flight; unread grants count where they were suggested to go"},
 	{"tokens", "hash", "", "endpoint -> what its requests are expected to cost; where replicas say so"},
@@ -99,7 +99,8 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "bounded", Kind: Flag},   // replicas state capacities of endpoints
 	{Name: "capacity", Kind: Count}, // the sum of these
 	{Name: "short", Kind: Items, Of: &Short},
-	{Name: "closed", Kind: Items, Each: Name}, // endpoints that some replica sends no more requests to
+	{Name: "closed", Kind: Items, Each: Name},      // endpoints that some replica sends no more requests to
+	{Name: "shut_groups", Kind: Items, Each: Name}, // those that are at their maximum
 }}
 
 // Total is what a replica states of a band, and the fleet's total of it.
@@ -220,8 +221,8 @@ var Band = Record{Name: "band", Doc: "A priority's books, and which of them is n
 	{Name: "books", Kind: Items, Each: Text},
 }}
 
-// Limit is the account of a flow with limits of its own.
-var Limit = Record{Name: "limit", Doc: "The account of a flow with limits of its own.", Fields: []Field{
+// Limit is the account of a flow with limits of its own, or of a group with a maximum.
+var Limit = Record{Name: "limit", Doc: "The account of a flow with limits of its own, or of a group with a maximum.", Fields: []Field{
 	{Name: "max", Kind: Count},
 	{Name: "per_minute", Kind: Float},
 	{Name: "level", Kind: Float},
@@ -307,7 +308,9 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	}}},
 	{Name: "limited", Kind: List, Go: "Limited", Of: &Record{Go: "store.Limited", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
+		{Name: "group", Kind: Name, Go: "Group"},
 		{Name: "max", Kind: Count, Go: "MaxInFlight"},
+		{Name: "slots", Kind: Float, Go: "MaxSlots"},
 		{Name: "per_minute", Kind: Float, Go: "TokensPerMinute"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
 	}}},
@@ -406,6 +409,7 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{
 		{Name: "flow", Kind: Name, Go: "Flow"},
+		{Name: "group", Kind: Name, Go: "Group"},
 		{Name: "in_flight", Kind: Int, Go: "InFlight"},
 		{Name: "tokens", Kind: Float, Go: "Tokens"},
 	}}},

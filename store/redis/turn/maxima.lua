@@ -1,0 +1,105 @@
+-- Groups with a maximum. At that they are shut: they leave their places, while their offers
+-- stand. See store/memory/maxima.go.
+
+do
+
+local at_maximum -- by their paths; nil until they are looked at
+
+-- What stands for a group among those with limits.
+function groups.limited(path) return '\28' .. path end
+
+-- The group of that path and those that it is in, likewise, the innermost first.
+function groups.around(path)
+  local ids = {}
+  while path and path ~= '' do
+    insert(ids, groups.limited(path))
+    path = match(path, '^(.*)/[^/]*$')
+  end
+  return ids
+end
+
+-- The group of that path in every book that has it.
+local function everywhere(path)
+  local list = {}
+  for name in pairs(books) do insert(list, groups.node(name .. '/' .. path)) end
+  return list
+end
+
+local function shut(path)
+  at_maximum[path] = true
+  for _, node in ipairs(everywhere(path)) do groups.rest(node, not groups.is_empty(node)) end
+  order.look_at_all_again()
+end
+
+local function open(path)
+  at_maximum[path] = nil
+  for _, node in ipairs(everywhere(path)) do
+    if not groups.is_empty(node) and not call('ZSCORE', node.parent.wait, node.id) then groups.begin(node, math.huge) end
+  end
+  order.look_at_all_again()
+end
+
+-- Shut the groups that are at their maximum, and open those that have room again. With a
+-- statement that repeats all, also those that something lost the place of.
+function groups.shut()
+  if not at_maximum then
+    at_maximum = {}
+    for _, path in ipairs(split(fleet.shut_groups, ITEM)) do at_maximum[path] = true end
+  end
+  local ids, full, others = {}, {}, {}
+  for path in pairs(at_maximum) do
+    insert(ids, groups.limited(path))
+    insert(others, path)
+  end
+  look_at_limits(ids)
+  for id, limit in pairs(limits) do
+    local path = string.byte(id) == 28 and string.sub(id, 2)
+    if path and limit and not is_open(limit) then
+      full[path] = true
+    elseif path and stated.full and not at_maximum[path] then
+      insert(others, path)
+    end
+  end
+  table.sort(others)
+  for _, path in ipairs(others) do
+    if not full[path] then open(path) end
+  end
+  for path in pairs(full) do shut(path) end -- once all are open: a group that comes back brings those around it
+end
+
+-- Shut the first group from here outwards that is at its maximum, and return whether there
+-- is one.
+function groups.shut_around(node)
+  while node.parent do
+    local limit = limit_of(groups.limited(node.path))
+    if limit and not is_open(limit) then
+      shut(node.path)
+      return true
+    end
+    node = node.parent
+  end
+  return false
+end
+
+-- Count a grant in the groups from here outwards.
+function groups.hold(node, ingress)
+  while node.parent do
+    local id = groups.limited(node.path)
+    local limit = limit_of(id)
+    if limit then
+      hold_granted(id, ingress)
+      if not is_open(limit) then shut(node.path) end
+    end
+    node = node.parent
+  end
+end
+
+function groups.save_shut()
+  if not at_maximum then return end
+  local list = {}
+  for path in pairs(at_maximum) do insert(list, path) end
+  table.sort(list)
+  fleet.shut_groups = concat(list, ITEM)
+end
+
+end
