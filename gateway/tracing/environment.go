@@ -1,6 +1,7 @@
 package tracing
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,21 +31,16 @@ type Tracing struct {
 }
 
 // FromEnvironment returns tracing as the process's variables say, for a replica; nil if they
-// do not ask for any. Endpoint, headers, sampler, limits, batches and the resource are the
-// SDK's to read.
+// do not ask for any. What is wrong with them is an error that names each and says what would
+// be right; what they say otherwise is the SDK's to read.
 func FromEnvironment(ctx context.Context, replica, version string, log *zap.Logger) (*Tracing, error) {
-	wanted, err := wanted()
-	if err != nil || !wanted {
+	if err := check(whether); err != nil || !wanted() {
 		return nil, err
 	}
-	propagator, err := propagators()
-	if err != nil {
+	if err := check(how); err != nil {
 		return nil, err
 	}
-	client, err := client()
-	if err != nil {
-		return nil, err
-	}
+	propagator, client := propagators(), client()
 	exporter, err := otlptrace.New(ctx, client)
 	if err != nil {
 		return nil, fmt.Errorf("export traces: %w", err)
@@ -54,7 +50,7 @@ func FromEnvironment(ctx context.Context, replica, version string, log *zap.Logg
 		resource.WithAttributes(semconv.ServiceName("weir"), semconv.ServiceInstanceID(replica), semconv.ServiceVersion(version)),
 		resource.WithFromEnv(),
 	)
-	if err != nil && !errors.Is(err, resource.ErrPartialResource) {
+	if err != nil {
 		return nil, errors.Join(fmt.Errorf("OTEL_RESOURCE_ATTRIBUTES: %w", err), exporter.Shutdown(ctx))
 	}
 	otel.SetErrorHandler(&complaints{log: log}) // the SDK has no other place for what goes wrong
@@ -71,67 +67,46 @@ func (t *Tracing) Close(ctx context.Context) error {
 }
 
 // variable is the first of these variables that is set.
-func variable(names ...string) (value, name string) {
+func variable(names ...string) string {
 	for _, name := range names {
 		if value := strings.TrimSpace(os.Getenv(name)); value != "" {
-			return value, name
+			return strings.ToLower(value)
 		}
 	}
-	return "", names[len(names)-1]
+	return ""
 }
 
-// errVariable wraps what is wrong with a variable.
-var errVariable = errors.New("not supported")
-
 // wanted reports whether the variables ask for traces: by name, or by where they go.
-func wanted() (bool, error) {
-	if disabled, _ := variable("OTEL_SDK_DISABLED"); strings.EqualFold(disabled, "true") {
-		return false, nil
+func wanted() bool {
+	if variable("OTEL_SDK_DISABLED") == "true" {
+		return false
 	}
-	exporter, name := variable("OTEL_TRACES_EXPORTER")
-	switch exporter {
-	case "otlp":
-		return true, nil
-	case "none":
-		return false, nil
-	case "":
-		to, _ := variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
-		return to != "", nil
+	if exporter := variable("OTEL_TRACES_EXPORTER"); exporter != "" {
+		return exporter == "otlp"
 	}
-	return false, fmt.Errorf("%s=%s: %w: it must be otlp or none", name, exporter, errVariable)
+	return variable("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT") != ""
 }
 
 // client speaks the protocol that the variables name.
-func client() (otlptrace.Client, error) {
-	switch protocol, name := variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"); protocol {
-	case "", "http/protobuf":
-		return otlptracehttp.NewClient(), nil
-	case "grpc":
-		return otlptracegrpc.NewClient(), nil
-	default:
-		return nil, fmt.Errorf("%s=%s: %w: it must be http/protobuf or grpc", name, protocol, errVariable)
+func client() otlptrace.Client {
+	if variable("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL") == "grpc" {
+		return otlptracegrpc.NewClient()
 	}
+	return otlptracehttp.NewClient()
 }
 
 // propagators read and write the headers that the variables name.
-func propagators() (propagation.TextMapPropagator, error) {
-	names, name := variable("OTEL_PROPAGATORS")
-	if names == "" {
-		names = "tracecontext,baggage"
-	}
+func propagators() propagation.TextMapPropagator {
 	var all []propagation.TextMapPropagator
-	for _, one := range strings.Split(names, ",") {
-		switch one {
+	for name := range strings.SplitSeq(cmp.Or(variable("OTEL_PROPAGATORS"), "tracecontext,baggage"), ",") {
+		switch strings.TrimSpace(name) {
 		case "tracecontext":
 			all = append(all, propagation.TraceContext{})
 		case "baggage":
 			all = append(all, propagation.Baggage{})
-		case "none":
-		default:
-			return nil, fmt.Errorf("%s=%s: %w: it must be of tracecontext, baggage and none", name, names, errVariable)
 		}
 	}
-	return propagation.NewCompositeTextMapPropagator(all...), nil
+	return propagation.NewCompositeTextMapPropagator(all...)
 }
 
 // complaints logs what the SDK says goes wrong, at most once a minute.
