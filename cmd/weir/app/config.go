@@ -61,7 +61,7 @@ override a file may be given, too, and are checked with it.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			plan, warnings, err := config.Load(args[0], config.Options{Registry: registry, Flags: s.flags, IgnoreFiles: ignoreFiles})
 			for _, w := range warnings {
-				fmt.Fprintln(cmd.ErrOrStderr(), "warning: "+w.String())
+				printed(cmd, []string{"warning: " + w.String()})
 			}
 			if err != nil {
 				return err

@@ -3,6 +3,7 @@ package app
 import (
 	"fmt"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -20,7 +21,7 @@ func help(cmd *cobra.Command, _ []string) {
 	if text == "" {
 		text = cmd.Short
 	}
-	fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", wrapped(strings.TrimSpace(text)), cmd.UsageString())
+	fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n%s", wrapped(strings.TrimSpace(text), columns, ""), cmd.UsageString())
 }
 
 // usage prints how a command is called, its commands and its flags by what they are about.
@@ -87,16 +88,21 @@ func printFlags(out *strings.Builder, cmd *cobra.Command) {
 	}
 }
 
-// wrapped breaks the lines that are too wide.
-func wrapped(text string) string {
+// wrapped breaks lines that are wider than there are columns, between words; 0 for any width.
+// What goes on is indented.
+func wrapped(text string, columns int, indent string) string {
 	var lines []string
-	for _, line := range strings.Split(text, "\n") {
-		for len(line) > columns {
-			at := strings.LastIndexByte(line[:columns+1], ' ')
-			if at < 1 {
-				break
+	for line := range strings.SplitSeq(text, "\n") {
+		for columns > 0 && utf8.RuneCountInString(line) > columns {
+			room := string([]rune(line)[:columns+1])
+			at := strings.LastIndexByte(room, ' ')
+			if at <= len(indent) { // a word that is too long, such as a file's name
+				if at = strings.IndexByte(line[min(len(indent)+1, len(line)):], ' '); at < 0 {
+					break
+				}
+				at += len(indent) + 1
 			}
-			lines, line = append(lines, line[:at]), line[at+1:]
+			lines, line = append(lines, line[:at]), indent+line[at+1:]
 		}
 		lines = append(lines, line)
 	}

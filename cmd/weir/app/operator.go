@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -182,8 +183,13 @@ func columnsOf(cmd *cobra.Command, wide bool) int {
 	if wide {
 		return 0
 	}
-	if out, ok := cmd.OutOrStdout().(*os.File); ok && isTerminal(out) {
-		width, _ := sizeOf(out)
+	return widthOf(cmd.OutOrStdout())
+}
+
+// widthOf is how wide text is to be: as the terminal, or 80 where there is none.
+func widthOf(out io.Writer) int {
+	if f, ok := out.(*os.File); ok && isTerminal(f) {
+		width, _ := sizeOf(f)
 		return width
 	}
 	return columns
@@ -215,7 +221,7 @@ func missing(f api.Fleet) (lines []string) {
 // printed prints lines to where errors go, so that a table can be piped.
 func printed(cmd *cobra.Command, lines []string) {
 	for _, line := range lines {
-		fmt.Fprintln(cmd.ErrOrStderr(), line)
+		fmt.Fprintln(cmd.ErrOrStderr(), wrapped(line, widthOf(cmd.ErrOrStderr()), "  "))
 	}
 }
 

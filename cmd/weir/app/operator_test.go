@@ -3,12 +3,15 @@ package app
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
+
+	"github.com/weirflow/weir/gateway/admin/api"
 )
 
 // admin is an admin address that answers by path; what is not among the answers is an empty
@@ -115,9 +118,52 @@ func TestSetOfAnUnknownFlow(t *testing.T) {
 		"batch":  "",
 	} {
 		out, err := run(t, 10*time.Second, "set", "flow", flow, "--weight", "2", "--for", "10m", "--admin", url)
-		last := out[strings.LastIndexByte(strings.TrimSuffix(out, "\n"), '\n')+1:]
-		if err != nil || says != "" && last != says+"\n" || says == "" && strings.Contains(out, "no request of") {
+		words := strings.Join(strings.Fields(out), " ")
+		if err != nil || says != "" && !strings.HasSuffix(words, says) || says == "" && strings.Contains(out, "no request of") {
 			t.Errorf("%s: %v\n%s", flow, err, out)
 		}
+	}
+}
+
+// TestTextFits wants what commands say to be read in 80 columns and in 60, with nothing lost.
+func TestTextFits(t *testing.T) {
+	at := time.Date(2026, 11, 26, 18, 0, 0, 0, time.UTC)
+	until := at.Add(time.Hour)
+	for _, columns := range []int{60, 80} {
+		for what, print := range map[string]func(io.Writer){
+			"why": func(out io.Writer) {
+				expected := int64(12_345)
+				say(out, &api.RequestDetail{Request: api.Request{ID: "5f1c9a52-8d6e-4f3a-9f7e-0c2b7c1d9e10", Flow: "a-tenant-of-a-long-name", AgeMS: 61_000, Shadow: true}, Why: &api.Why{
+					Reason: "1000 requests of higher priorities wait and go first; its priority has 3 slots, and is guaranteed 1", Place: 1234, InBand: 2345, PlaceInFlow: 12, ExpectedMS: &expected,
+				}}, columns)
+			},
+			"shadow report": func(out io.Writer) {
+				printShadow(out, &api.Shadow{Since: &at, Until: &until, All: api.ShadowFigures{Requests: 1_000_000, Dispatched: 900_000, WaitP50MS: 61_000, WaitP99MS: 61_000}, Flows: []api.ShadowFlow{
+					{ID: "a-tenant-of-a-long-name", ShadowFigures: api.ShadowFigures{Requests: 1_000_000, Refused: 10_000, Evicted: 10_000, WaitMeanMS: 61_000, WaitP50MS: 61_000, WaitP99MS: 61_000}},
+				}}, columns)
+			},
+			"status": func(out io.Writer) {
+				v := overview{
+					Pool:    &api.Pool{Pool: "a-pool-of-a-long-name", Endpoints: 100, EndpointsEjected: 100, Shadow: true, Ledger: api.Ledger{State: "registering", Members: 100, TurnMS: 12.345}},
+					Trouble: []string{strings.Repeat("words of what is wrong ", 9)},
+				}
+				v.print(out, columns)
+			},
+			"an error": func(out io.Writer) {
+				fmt.Fprintln(out, wrapped(explain(explained(&api.Client{Address: "weir-0.example.com:9090"}, errors.New("ask the replica: dial tcp: connection refused"))), columns, "  "))
+			},
+		} {
+			var out strings.Builder
+			print(&out)
+			for line := range strings.Lines(out.String()) {
+				if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > columns {
+					t.Errorf("%s at %d columns has %d: %s", what, columns, n, line)
+				}
+			}
+		}
+	}
+	const long = "weir: /a/file/whose/name/is/longer/than/the/line.yaml:12: a b c d e f"
+	if got := wrapped(long, 20, "  "); strings.Join(strings.Fields(got), " ") != long || !strings.HasSuffix(got, "\n  a b c d e f") {
+		t.Errorf("%q", got)
 	}
 }

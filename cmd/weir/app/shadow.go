@@ -23,7 +23,10 @@ func newShadow() *cobra.Command {
 }
 
 func newShadowReport() *cobra.Command {
-	var l listing
+	var (
+		l    listing
+		wide *bool
+	)
 	cmd := &cobra.Command{
 		Use: "report", Short: "Report by tenant what flow control would have done",
 		Long:    "Reports what flow control would have done with the requests that went at once since weir.shadow was last turned on, over the whole fleet, the tenants with most requests first.\n\nSHARE is a tenant's part of the time for which slots were held, WOULD GET what it would have been. WAIT is how long those would have waited that went in the end; REFUSED would have been turned away at once, TIMED OUT while they waited. The report stays once flow control holds requests, to be compared with what it then does.",
@@ -42,25 +45,29 @@ func newShadowReport() *cobra.Command {
 			case r.Since == nil:
 				return &exitError{exitNotFound, errNoShadow}
 			}
-			printShadow(cmd.OutOrStdout(), r)
+			printShadow(cmd.OutOrStdout(), r, columnsOf(cmd, *wide))
 			printed(cmd, missing(r.Fleet))
 			more(cmd, r.Page, len(r.Flows))
 			return nil
 		},
 	}
 	l.add(cmd)
+	wide = allColumns(cmd)
 	return cmd
 }
 
-// printShadow prints a report for people.
-func printShadow(out io.Writer, r *api.Shadow) {
+// printShadow prints a report for people, as wide as there are columns.
+func printShadow(out io.Writer, r *api.Shadow, columns int) {
+	line := func(format string, args ...any) {
+		fmt.Fprintln(out, wrapped(fmt.Sprintf(format, args...), columns, "  "))
+	}
 	state := "it has ended"
 	if r.On {
 		state = "it goes on"
 	}
 	all := &r.All
-	fmt.Fprintf(out, "Shadow for %s, %s: %d requests went at once\n", milliseconds(float64(r.Until.Sub(*r.Since).Milliseconds())), state, all.Requests)
-	fmt.Fprintf(out, "Flow control would have let %d go, after %s at half of them and %s at 99%%; refused %d and timed out %d; %d wait as played\n",
+	line("Shadow for %s, %s: %d requests went at once", milliseconds(float64(r.Until.Sub(*r.Since).Milliseconds())), state, all.Requests)
+	line("Flow control would have let %d go, after %s at half of them and %s at 99%%; refused %d and timed out %d; %d wait as played",
 		all.Dispatched, milliseconds(all.WaitP50MS), milliseconds(all.WaitP99MS), all.Refused, all.Evicted, all.Requests-all.Dispatched-all.Refused-all.Evicted)
 	t := table{{"FLOW", "PRIORITY", "REQUESTS", "SHARE", "WOULD GET", "WAIT MEAN", "P50", "P99", "REFUSED", "TIMED OUT"}}
 	for i := range r.Flows {
@@ -68,5 +75,5 @@ func printShadow(out io.Writer, r *api.Shadow) {
 		t.add(f.ID, fmt.Sprint(f.Priority), fmt.Sprint(f.Requests), percent(f.Share), percent(f.WouldShare),
 			milliseconds(f.WaitMeanMS), milliseconds(f.WaitP50MS), milliseconds(f.WaitP99MS), fmt.Sprint(f.Refused), fmt.Sprint(f.Evicted))
 	}
-	fmt.Fprintf(out, "\n%s", t)
+	fmt.Fprintf(out, "\n%s", t.within(columns, "WAIT MEAN", "PRIORITY", "P50", "TIMED OUT", "REFUSED"))
 }

@@ -187,17 +187,20 @@ func (v *overview) print(out io.Writer, columns int) {
 	if p.Limit != nil && *p.Limit > 0 {
 		use = " (" + percent(float64(p.InFlight)/float64(*p.Limit)) + ")"
 	}
-	fmt.Fprintf(out, "Pool %s: %d in flight, limit %s%s; %d waiting\n", plain(p.Pool), p.InFlight, limited(p.Limit), use, p.Queued)
-	fmt.Fprintf(out, "Last %s: %s dispatched/s, %s refused/s; wait p50 %s, p99 %s\n", milliseconds(float64(p.Recent.SpanMS)),
+	line := func(format string, args ...any) {
+		fmt.Fprintln(out, wrapped(plain(fmt.Sprintf(format, args...)), columns, "  "))
+	}
+	line("Pool %s: %d in flight, limit %s%s; %d waiting", p.Pool, p.InFlight, limited(p.Limit), use, p.Queued)
+	line("Last %s: %s dispatched/s, %s refused/s; wait p50 %s, p99 %s", milliseconds(float64(p.Recent.SpanMS)),
 		perSecond(p.Recent.Dispatched), perSecond(p.Recent.Refused), milliseconds(p.Recent.WaitP50MS), milliseconds(p.Recent.WaitP99MS))
-	fmt.Fprintf(out, "Ledger %s, %d replicas, turns of %s; %d model servers, %d out of reach\n",
+	line("Ledger %s, %d replicas, turns of %s; %d model servers, %d out of reach",
 		p.Ledger.State, p.Ledger.Members, milliseconds(p.Ledger.TurnMS), p.Endpoints, p.EndpointsEjected)
 
 	if p.Stages != nil {
-		fmt.Fprintf(out, "Stages: prefill %s full, decode %s full\n", percent(p.Stages["prefill"]), percent(p.Stages["decode"]))
+		line("Stages: prefill %s full, decode %s full", percent(p.Stages["prefill"]), percent(p.Stages["decode"]))
 	}
 	if p.Shadow {
-		fmt.Fprintln(out, "Shadow: requests go at once and none is refused; what is shown is what flow control would do with them")
+		line("Shadow: requests go at once and none is refused; what is shown is what flow control would do with them")
 	}
 
 	bands := table{{"PRIORITY", "FLOWS", "IN FLIGHT", "LIMIT", "WAITING", "OLDEST", "SENT/S", "WAIT P50", "P99", "POLICY"}}
@@ -232,16 +235,20 @@ func (v *overview) print(out io.Writer, columns int) {
 	if len(p.Refusals) > 0 {
 		causes := make([]string, 0, maxCauses)
 		for _, r := range p.Refusals[:min(len(p.Refusals), maxCauses)] {
-			causes = append(causes, plain(r.Code)+" "+perSecond(r.PerSecond))
+			causes = append(causes, r.Code+" "+perSecond(r.PerSecond))
 		}
-		fmt.Fprintf(out, "\n%s\n", wrapped("Ended by the gateway, a second: "+strings.Join(causes, ", ")))
+		fmt.Fprintln(out)
+		line("Ended by the gateway, a second: %s", strings.Join(causes, ", "))
 	}
 	for _, part := range []struct {
 		title string
 		lines []string
 	}{{"Trouble", v.Trouble}, {"Tenants that wait", v.Tenants}} {
 		if len(part.lines) > 0 {
-			fmt.Fprintf(out, "\n%s:\n  %s\n", part.title, strings.Join(part.lines, "\n  "))
+			fmt.Fprintf(out, "\n%s:\n", part.title)
+			for _, text := range part.lines {
+				fmt.Fprintln(out, wrapped("  "+text, columns, "    "))
+			}
 		}
 	}
 }

@@ -53,7 +53,7 @@ func TestShadowIsSeen(t *testing.T) {
 		var status, why bytes.Buffer
 		v := overview{Pool: &api.Pool{Shadow: on, Endpoints: 1}, Replicas: []api.Replica{{ID: "a", Answered: true, LedgerState: "connected", Shadow: on}}}
 		v.print(&status, 0)
-		say(&why, &api.RequestDetail{Request: api.Request{ID: "1", Flow: "a", Shadow: on}, Why: &api.Why{Reason: "the pool is full"}})
+		say(&why, &api.RequestDetail{Request: api.Request{ID: "1", Flow: "a", Shadow: on}, Why: &api.Why{Reason: "the pool is full"}}, 0)
 		if got := strings.Contains(status.String(), "Shadow: requests go at once") && strings.Contains(status.String(), "connected, shadow"); got != on {
 			t.Errorf("shadow %v, and weir status says:\n%s", on, status.String())
 		}

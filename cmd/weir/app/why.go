@@ -38,7 +38,7 @@ func newWhy() *cobra.Command {
 			case o.asJSON:
 				return printJSON(cmd, r)
 			}
-			say(cmd.OutOrStdout(), r)
+			say(cmd.OutOrStdout(), r, columnsOf(cmd, false))
 			printed(cmd, missing(r.Fleet))
 			return nil
 		},
@@ -69,25 +69,28 @@ func find(ctx context.Context, c *api.Client, name string) (*api.RequestDetail, 
 	return c.Request(ctx, oldest.Ticket)
 }
 
-// say says in words why a request waits.
-func say(out io.Writer, r *api.RequestDetail) {
+// say says in words why a request waits, in lines of so many columns.
+func say(out io.Writer, r *api.RequestDetail, columns int) {
+	line := func(format string, args ...any) {
+		fmt.Fprintln(out, wrapped(plain(fmt.Sprintf(format, args...)), columns, "  "))
+	}
 	age := milliseconds(float64(r.AgeMS))
 	if r.Shadow {
-		fmt.Fprintln(out, "shadow: the request went at once; this is what flow control would do with it")
+		line("shadow: the request went at once; this is what flow control would do with it")
 	}
 	if r.Why == nil {
 		at := ""
 		if r.Endpoint != "" {
 			at = " at " + r.Endpoint
 		}
-		fmt.Fprintln(out, plain(fmt.Sprintf("%s of %s came %s ago and is in flight%s; it came in by %s", r.ID, r.Flow, age, at, r.Ingress)))
+		line("%s of %s came %s ago and is in flight%s; it came in by %s", r.ID, r.Flow, age, at, r.Ingress)
 		return
 	}
 	w := r.Why
-	fmt.Fprintln(out, plain(fmt.Sprintf("%s of %s waits %s; place %d of %d at priority %d (%d of its own flow); %s",
-		r.ID, r.Flow, age, w.Place, w.InBand, r.Priority, w.PlaceInFlow, w.Reason)))
+	line("%s of %s waits %s; place %d of %d at priority %d (%d of its own flow); %s",
+		r.ID, r.Flow, age, w.Place, w.InBand, r.Priority, w.PlaceInFlow, w.Reason)
 	if w.ExpectedMS != nil {
-		fmt.Fprintf(out, "it goes in about %s, at the rate of late\n", strings.Replace(milliseconds(float64(*w.ExpectedMS)), "-", "no time", 1))
+		line("it goes in about %s, at the rate of late", strings.Replace(milliseconds(float64(*w.ExpectedMS)), "-", "no time", 1))
 	}
 	if len(w.Ahead) == 0 {
 		return
