@@ -119,7 +119,11 @@ var ledgerSeverity = map[core.LedgerState]string{
 
 func ledgerEvents(before, after *core.View, note noting) {
 	if before.Ledger != after.Ledger {
-		note(api.LedgerState, ledgerSeverity[after.Ledger], after.Replica, "%s %s", after.Replica, ledgerWords[after.Ledger])
+		words := ledgerWords[after.Ledger]
+		if before.Ledger == core.Slow && after.Ledger == core.Connected { // it never was without
+			words = "finds the ledger quick again"
+		}
+		note(api.LedgerState, ledgerSeverity[after.Ledger], after.Replica, "%s %s", after.Replica, words)
 	}
 	if before.Generation != 0 && after.Generation != 0 && before.Generation != after.Generation {
 		note(api.LedgerWiped, api.Severe, "ledger", "the ledger had lost what it knew, and was told anew")

@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"fmt"
 	"math"
 	"slices"
 	"strings"
@@ -205,5 +206,24 @@ func TestRefusalsAreAddedUp(t *testing.T) {
 	})
 	if want := []api.Refusal{{Code: "queue_full", PerSecond: 4}, {Code: "bad_path", PerSecond: 0.5}}; !slices.Equal(all, want) {
 		t.Errorf("%v, want %v", all, want)
+	}
+}
+
+// TestLedgerEvents wants a ledger that was slow to be called quick again, and not got back.
+func TestLedgerEvents(t *testing.T) {
+	for _, c := range []struct {
+		before, after core.LedgerState
+		want          string
+	}{
+		{core.Connected, core.Slow, "a finds the ledger slow"},
+		{core.Slow, core.Connected, "a finds the ledger quick again"},
+		{core.Registering, core.Connected, "a has the ledger"},
+		{core.Slow, core.Slow, ""},
+	} {
+		got := ""
+		ledgerEvents(&core.View{Replica: "a", Ledger: c.before}, &core.View{Replica: "a", Ledger: c.after}, func(_, _, _, format string, args ...any) { got = fmt.Sprintf(format, args...) })
+		if got != c.want {
+			t.Errorf("from %s to %s: %q, want %q", c.before, c.after, got, c.want)
+		}
 	}
 }

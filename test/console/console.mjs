@@ -162,6 +162,17 @@ async function axis() {
       return { text: label.textContent, off: Number(label.getAttribute('x')) - chart.x(new Date(2026, 0, 2, hour, minute).getTime()) };
     });
   });
+  const heights = await page.evaluate(async () => {
+    const { Chart, Together } = await import('/console/chart.js');
+    return [0, 1, 3, 5, 7, 11, 23].map((most) => {
+      const chart = new Chart({ title: 'axis', together: new Together(), format: String, whole: true, series: [{ label: 'x', tone: 'a', of: (s) => s.x }] });
+      document.querySelector('main').append(chart.root);
+      chart.resize();
+      chart.update([{ at: Date.now() - 60000, x: 0 }, { at: Date.now(), x: most }], []);
+      return [...chart.grid.querySelectorAll('[text-anchor=end]')].map((label) => Number(label.textContent));
+    });
+  });
+  check(heights.flat().every(Number.isInteger) && heights.length === 7, `the axes of whole numbers: ${JSON.stringify(heights)}`);
   check(labels.length > 3 && labels.every((l) => Math.abs(l.off) < 0.01), `the time axis: ${JSON.stringify(labels)}`);
   await context.close();
 }

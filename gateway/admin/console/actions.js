@@ -1,7 +1,7 @@
 // What operators set for a time, and take back. Nothing of it can be done where the admin
 // address asks for no token.
 
-import { card, el, table, text } from './dom.js';
+import { attr, card, el, table, text } from './dom.js';
 import { count, decimal, time } from './format.js';
 
 const times = [['10m', '10 minutes'], ['1h', 'an hour'], ['8h', '8 hours'], ['24h', 'a day'], ['168h', 'a week']];
@@ -88,7 +88,9 @@ export function changes(act) {
     } },
   ]);
   const none = el('p', { class: 'empty' });
-  return { root: card('Set for a time', none, list.root), update(answer) {
+  const root = card('Set for a time', none, list.root);
+  return { root, update(answer) {
+    attr(root, 'data-acts', answer.may_act);
     list.update(answer.overrides.map((o) => ({ ...o, may_act: answer.may_act })), (o) => `${o.endpoint ?? ''} ${o.flow ?? ''}`, acted);
     acted = false;
     list.root.hidden = answer.overrides.length === 0;

@@ -8,8 +8,10 @@ const spans = [3, 5, 10, 15];
 const height = 168;
 const margin = { left: 46, right: 10, top: 12, bottom: 24 };
 
-// nice is a round number at or above n, to divide an axis by.
-function nice(n) {
+// nice is a round number at or above n, to divide an axis by; its half is to be whole where
+// there are no parts.
+function nice(n, whole) {
+  if (whole && n <= 6) return Math.max(2, 2 * Math.ceil(n / 2));
   if (!(n > 0)) return 1;
   const step = 10 ** Math.floor(Math.log10(n));
   for (const m of [1, 1.2, 1.6, 2, 3, 4, 6, 8, 10]) if (m * step >= n) return m * step;
@@ -29,10 +31,10 @@ export class Together {
 }
 
 // Chart draws series {label, tone, area, of(sample)}; of returns a number, or null for
-// none. Stacked series lie on each other.
+// none. Stacked series lie on each other; those of whole numbers have whole ones at the axis.
 export class Chart {
-  constructor({ title, series, format, stacked = false, together }) {
-    Object.assign(this, { series, format, stacked, together, samples: [], events: [], size: 0 });
+  constructor({ title, series, format, stacked = false, whole = false, together }) {
+    Object.assign(this, { series, format, stacked, whole, together, samples: [], events: [], size: 0 });
     this.grid = el('g', { class: 'grid' });
     this.marks = el('g', { class: 'marks' });
     this.lines = el('g');
@@ -98,7 +100,7 @@ export class Chart {
       }
     }
     const most = Math.max(0, ...points.flatMap((p) => (p.tops || p.values).filter((v) => v !== null)));
-    this.top = nice(most * 1.02); // so that a line at the top is seen
+    this.top = nice(most * 1.02, this.whole); // so that a line at the top is seen
     this.axes();
     this.series.forEach((s, i) => {
       const top = points.map((p) => (p.tops ? p.tops[i] : p.values[i]));

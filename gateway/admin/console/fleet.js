@@ -55,11 +55,13 @@ export function endpoints({ get, act }) {
     } },
   ]);
   const none = el('p', { class: 'empty' }, 'The pool has no endpoint.');
+  const root = el('section', { class: 'card' }, list.root, none);
   return {
     title: 'Endpoints',
-    root: el('section', { class: 'card' }, list.root, none),
+    root,
     async load() {
       const [answer, set] = await Promise.all([get('endpoints', { limit: 1000 }), get('overrides')]);
+      attr(root, 'data-acts', set.may_act);
       scale.top = Math.max(1, ...answer.endpoints.map((e) => e.in_flight));
       list.update(answer.endpoints.map((e) => ({ ...e, may_act: set.may_act })), (e) => e.url);
       none.hidden = answer.endpoints.length > 0;

@@ -33,10 +33,10 @@ export function now({ get }) {
   const refused = figure('Not served a second', { played: true });
   const endpoints = figure('Endpoints');
   const together = new Together();
-  const slots = new Chart({ title: 'Slots in use', together, format: big, series: [
+  const slots = new Chart({ title: 'Slots in use', together, format: big, whole: true, series: [
     { label: 'in use', tone: 'a', area: true, of: (s) => s.in_flight }, { label: 'limit', tone: 'limit', dashed: true, of: (s) => s.limit },
   ] });
-  const queue = new Chart({ title: 'Waiting by priority', together, format: big, stacked: true, series: [{ label: 'priority 0', tone: 'a', of: (s) => s.queued }] });
+  const queue = new Chart({ title: 'Waiting by priority', together, format: big, stacked: true, whole: true, series: [{ label: 'priority 0', tone: 'a', of: (s) => s.queued }] });
   const went = (shadow) => [
     { label: shadow ? 'let go, as played' : 'to the pool', tone: 'a', area: true, of: (s) => s.requests_per_second },
     { label: shadow ? 'not, as played' : 'not served', tone: 'bad', of: (s) => s.refused_per_second },
@@ -70,10 +70,11 @@ export function now({ get }) {
     } };
   });
   const none = el('p', { class: 'empty' }, 'Nothing happened that is worth telling.');
+  const noBands = el('p', { class: 'empty' }, 'No request has come yet.');
   const root = el('div', { class: 'now' },
     el('section', { class: 'figures', 'aria-label': 'The pool now' }, ...[used, waiting, requests, waits, refused, endpoints].map((f) => f.root)),
     el('div', { class: 'charts' }, slots.root, queue.root, flow.root, wait.root),
-    el('div', { class: 'columns' }, card('Priorities', bands.root), card('What happened', none, list)));
+    el('div', { class: 'columns' }, card('Priorities', noBands, bands.root), card('What happened', none, list)));
 
   let samples = [];
   return {
@@ -100,6 +101,8 @@ export function now({ get }) {
       refused.set(rate(bad), causes || (bad ? 'left or timed out' : fine), null, bad > 0 || causes ? 'warn' : null);
       endpoints.set(count(pool.endpoints), pool.endpoints_ejected ? `${count(pool.endpoints_ejected)} ejected` : 'all can be reached', null, pool.endpoints === 0 ? 'bad' : pool.endpoints_ejected ? 'warn' : null);
       bands.update(pool.bands, (b) => String(b.priority));
+      bands.root.hidden = pool.bands.length === 0;
+      noBands.hidden = pool.bands.length > 0;
       flow.setSeries(went(pool.shadow));
       const start = Date.now() - 15 * 60 * 1000;
       samples = [...samples, ...history.samples].filter((s) => new Date(s.at).getTime() > start);

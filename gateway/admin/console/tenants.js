@@ -45,10 +45,13 @@ function limited(td) {
   };
 }
 
+// groupOf is the group that a tenant is in; those in none share one that is called *.
+const groupOf = (f) => (f.group && f.group !== '*' ? f.group : '–');
+
 export function columns(scale) {
   return [
     { key: 'id', label: 'Tenant', sort: 'id', make: named },
-    { key: 'group', label: 'Group', cell: (f) => f.group ?? '–' },
+    { key: 'group', label: 'Group', cell: groupOf },
     { key: 'priority', label: 'Priority', sort: 'priority', number: true, cell: (f) => f.priority },
     { key: 'share', label: 'Share / due', sort: 'share', wide: true, make: shares(scale) },
     { key: 'in_flight', label: 'In flight', sort: 'in_flight', number: true, cell: (f) => count(f.in_flight) },
@@ -89,12 +92,12 @@ export function tenants({ get, refresh }) {
   const where = el('span', { 'aria-live': 'polite' });
   const back = el('button', { type: 'button', on: { click: () => change({ offset: Math.max(0, asked.offset - pageSize) }) } }, 'Back');
   const next = el('button', { type: 'button', on: { click: () => change({ offset: asked.offset + pageSize }) } }, 'Next');
-  const none = el('p', { class: 'empty' }, 'No tenant is like that.');
+  const none = el('p', { class: 'empty' });
   const root = el('section', { class: 'card' },
     el('div', { class: 'tools' },
       el('label', { for: 'search' }, 'Find ', search), el('label', { for: 'which' }, 'Show ', state), groups,
       el('span', { class: 'pages' }, where, back, next)),
-    el('p', { class: 'explains' }, 'The bar is what a tenant got of its priority in the last minute; the mark is what it was due by its weight. All bars are on one scale.'),
+    el('p', { class: 'explains' }, 'The bar is what a tenant got of its priority in the last minute; the mark is what it was due by its weight and those of its groups. All bars are on one scale.'),
     flows.root, none);
   return {
     title: 'Tenants',
@@ -116,6 +119,7 @@ export function tenants({ get, refresh }) {
       flows.update(answer.flows, (f) => `${f.priority} ${f.id}`, force);
       force = false;
       none.hidden = answer.flows.length > 0;
+      text(none, asked.flow || asked.state || asked.group ? 'No tenant is like that.' : 'No tenant has had a request of late.');
       const to = answer.offset + answer.flows.length;
       text(where, answer.total ? `${count(answer.offset + 1)} to ${count(to)} of ${count(answer.total)}` : '');
       back.disabled = answer.offset === 0;
@@ -167,7 +171,7 @@ export function tenant({ argument: [id, priority], get, act }) {
           p50: waited(f.recent, 'wait_p50_ms'), p99: waited(f.recent, 'wait_p99_ms'), rate: rate(f.recent.dispatched_per_second),
           refused: rate(f.recent.refused_per_second + f.recent.evicted_per_second), served: count(f.served_requests), tokens: count(f.served_tokens),
           tokens_in: count(f.tokens_in), tokens_cached: count(f.tokens_cached), tokens_out: count(f.tokens_out),
-          weight: decimal(f.weight), group: f.group ?? 'none', limit: own(f.limit) ? `${own(f.limit)}${f.at_limit ? ' – reached' : ''}` : 'none', owner: f.owner || '–',
+          weight: decimal(f.weight), group: groupOf(f), limit: own(f.limit) ? `${own(f.limit)}${f.at_limit ? ' – reached' : ''}` : 'none', owner: f.owner || '–',
         };
         for (const [key, value] of Object.entries(show)) text(values[key], value);
       }
