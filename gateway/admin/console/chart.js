@@ -6,7 +6,7 @@ import { minute, time } from './format.js';
 // spans are how many minutes a chart may show: no more than there is something of.
 const spans = [3, 5, 10, 15];
 const height = 168;
-const margin = { left: 46, right: 10, top: 12, bottom: 24 };
+const margin = { left: 54, right: 10, top: 12, bottom: 24 };
 
 // nice is a round number at or above n, to divide an axis by; its half is to be whole where
 // there are no parts.

@@ -1,0 +1,64 @@
+package integration
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/processes"
+)
+
+// TestManyFlows has 10,000 tenants send a request each to three replicas, and asks each replica
+// for a page of them, as the console does every 2 s: the answer is whole, and there within the
+// 300 ms in which it does not look slow.
+func TestManyFlows(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 15 s, and measures time")
+	}
+	const flows, soon = 10_000, 300 * time.Millisecond
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		fmt.Fprint(w, `{"choices":[{}],"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
+	}))
+	t.Cleanup(server.Close)
+	c := &processes.Cluster{T: t, Redis: redistest.Start(t), Servers: &processes.Servers{URLs: []string{server.URL}}}
+	for i := range 3 {
+		c.Add(fmt.Sprint("r", i+1))
+	}
+	c.Wait("everybody knows everybody", 10*time.Second, func() bool { return c.Agree(3) })
+	l, ctx := processes.StartLoad(t)
+	for worker := range 32 {
+		l.Clients.Go(func() {
+			for n := worker; n < flows && ctx.Err() == nil; n += 32 {
+				if err := l.Ask(ctx, fmt.Sprint("tenant-", n), c.Replicas[n%3]); err != nil {
+					t.Errorf("tenant %d: %v", n, err)
+				}
+			}
+		})
+	}
+	l.Clients.Wait()
+	for _, r := range c.Replicas {
+		client := &api.Client{Address: r.Admin}
+		var took []time.Duration
+		for range 9 {
+			began := time.Now()
+			page, err := client.Flows(ctx, api.Query{Sort: "-queued", Limit: 50})
+			took = append(took, time.Since(began))
+			if err != nil || page.Total != flows || len(page.Flows) != 50 || len(page.Fleet.Missing) != 0 {
+				t.Fatalf("%s tells of %d flows, without %v: %v", r.ID, page.Total, page.Fleet.Missing, err)
+			}
+			time.Sleep(soon) // so that it is asked for anew
+		}
+		slices.Sort(took)
+		t.Logf("%s answers in %v at best, %v at half of them and %v at worst", r.ID, took[0], took[4], took[8])
+		if took[4] > soon {
+			t.Errorf("%s answers in %v, want at most %v", r.ID, took[4], soon)
+		}
+	}
+}
