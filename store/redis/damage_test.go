@@ -22,6 +22,7 @@ func TestDamageBeginsAnEpoch(t *testing.T) {
 		{"state", "", "members", "x"},
 		{"replica", ":replicas", "a", "a\x1f-3"},
 		{"incarnation", ":replicas", "a", "a\x1fx" + strings.Repeat("\x1f0", 6) + "\x1f\x1f\x1f0\x1f"},
+		{"another's record", ":replicas", "a", "b\x1f00000000000000000001\x1f1\x1f1" + strings.Repeat("\x1f0", 4) + "\x1f\x1f0\x1f0\x1f0\x1f\x1f\x1f0\x1f\x1f0\x1f0"},
 		{"book", ":books", "0:4:fair", "inf"},
 		{"flag of a book", ":books", "0:4:fair", "0\x1f0\x1f0\x1fx\x1f0\x1f0\x1ffair\x1f0\x1f0"},
 		{"band", ":bands", "0", "x"},

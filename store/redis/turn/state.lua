@@ -43,7 +43,7 @@ local function replica(id)
   if r == nil then
     local record = call('HGET', REPLICAS, id)
     r = record and read_replica(record) or false
-    if r and (r.unread > r.sent - r.read or r.batch > r.last) then damaged('replica', record) end
+    if r and (r.id ~= id or r.unread > r.sent - r.read or r.batch > r.last) then damaged('replica', record) end
     replicas[id] = r
   end
   return r
