@@ -402,6 +402,35 @@ func TestClientsHangUp(t *testing.T) {
 	}
 }
 
+// TestClientHalfCloses wants a client that closes its sending side while its request waits
+// to read no answer: it counts as gone, and holds nothing any more.
+func TestClientHalfCloses(t *testing.T) {
+	r := newRigWith(t, 1, []controller.Option{controller.WithTTL(time.Minute, time.Minute)}, nil) // without a server everything waits
+	conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // a test
+	fmt.Fprintf(conn, "POST /v1/completions HTTP/1.1\r\nHost: weir\r\nContent-Length: %d\r\n\r\n%s", len(chat), chat)
+	for r.view(t).Totals.Queued == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := io.ReadAll(conn); err != nil || len(answer) > 0 {
+		t.Errorf("the client reads %q, %v; want the connection's end", answer, err)
+	}
+	if n := testutil.ToFloat64(r.metrics.answers.WithLabelValues("499")); n != 1 {
+		t.Errorf("%v answers count as 499, want 1", n)
+	}
+	for until := time.Now().Add(10 * time.Second); r.view(t).Totals.Queued > 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("its request still waits")
+		}
+	}
+}
+
 // constant makes a collector of one metric.
 type constant struct{ prometheus.Metric }
 

@@ -53,8 +53,8 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 	return p
 }
 
-// ServeHTTP implements http.Handler. An answer that breaks off panics with
-// http.ErrAbortHandler, so that the client sees it break off too.
+// ServeHTTP implements http.Handler. An answer that breaks off, or is not given as its
+// client is gone, panics with http.ErrAbortHandler, so that the client sees it end there.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
 	p.gateway.begin(&answer.record, r.Method, r.URL.Path, r.Header)
@@ -73,7 +73,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer.record.reason = refused.code
 	if refused.status == statusClientGone {
 		answer.code = statusClientGone
-		return
+		panic(http.ErrAbortHandler) // or net/http would answer 200, which one that only closed its sending side reads
 	}
 	refused.write(answer)
 }
