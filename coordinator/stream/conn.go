@@ -78,7 +78,7 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire, over *watc
 	s.mu.Unlock()
 	log := s.cfg.Logger.With(zap.String("peer", c.peer))
 	log.Info("ticket stream up")
-	s.handler.StreamChanged(c.peer, true)
+	s.tell(c.peer)
 
 	go func() { end(s.receive(h, c, w)) }() // ends with the stream, which ends when run returns
 	s.transmit(ctx, end, c, w)
@@ -93,13 +93,25 @@ func (s *Streams) run(ctx context.Context, h *ticketpb.Hello, w wire, over *watc
 	cause := context.Cause(ctx)
 	if current {
 		log.Info("ticket stream down", zap.Error(cause))
-		s.handler.StreamChanged(c.peer, false)
+		s.tell(c.peer)
 		if m.Incarnation == c.incarnation && s.ctx.Err() == nil {
 			s.running.Go(func() { s.awaitEnd(m, over) })
 		}
 		s.Broken(c.peer)
 	}
 	return refused(cause)
+}
+
+// tell says whether messages to a peer pass, as it is by now. One word follows another, so
+// that the last that the handler hears is true: streams come and go at the same time. The
+// handler may send meanwhile, so that it is not under mu.
+func (s *Streams) tell(peer string) {
+	s.telling.Lock()
+	defer s.telling.Unlock()
+	s.mu.Lock()
+	up := s.conns[peer] != nil
+	s.mu.Unlock()
+	s.handler.StreamChanged(peer, up)
 }
 
 func (s *Streams) transmit(ctx context.Context, end context.CancelCauseFunc, c *conn, w wire) {

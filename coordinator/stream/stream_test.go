@@ -15,7 +15,9 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -382,4 +384,64 @@ func FuzzDecode(f *testing.F) {
 			t.Error(diff)
 		}
 	})
+}
+
+// slowToHear takes its time to take in that a stream is down.
+type slowToHear struct {
+	*end
+	down chan struct{} // closed once it may
+
+	mu   sync.Mutex
+	last []bool
+}
+
+func (s *slowToHear) StreamChanged(_ string, up bool) {
+	if !up {
+		<-s.down
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.last = append(s.last, up)
+}
+
+// TestLastWordIsTrue has a stream come up while the handler is still told that the one
+// before is down: what it hears last must be that there is one.
+func TestLastWordIsTrue(t *testing.T) {
+	a, b := start(t, "a", nil), start(t, "b", nil)
+	slow := &slowToHear{end: b, down: make(chan struct{})}
+	b.handler = slow // nobody is connected yet
+	introduce(a, b)
+	wait(t, "a's stream", a.up)
+	first := b.current(t, "a", nil)
+	a.current(t, "b", nil).end(errors.New("broken by the test")) // it dials again
+	b.current(t, "a", first)
+	close(slow.down)
+	told := func() []bool {
+		slow.mu.Lock()
+		defer slow.mu.Unlock()
+		return slices.Clone(slow.last)
+	}
+	for until := time.Now().Add(10 * time.Second); len(told()) < 3; time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("it heard %v", told())
+		}
+	}
+	if heard := told(); !heard[len(heard)-1] {
+		t.Errorf("it heard %v while the second stream is up", heard)
+	}
+}
+
+// current waits for a stream to a peer that is another than before.
+func (e *end) current(t *testing.T, peer string, before *conn) *conn {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+		e.mu.Lock()
+		c := e.conns[peer]
+		e.mu.Unlock()
+		if c != nil && c != before {
+			return c
+		}
+	}
+	t.Fatalf("there is no stream to %s", peer)
+	return nil
 }

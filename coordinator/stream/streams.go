@@ -37,6 +37,8 @@ type Streams struct {
 	Broken func(peer string)
 	Ended  func(peer string, incarnation uint64)
 
+	telling sync.Mutex // held while the handler is told of a stream
+
 	mu      sync.Mutex
 	ledger  string
 	members map[string]coordinator.Member // who may have a stream, by gossip
