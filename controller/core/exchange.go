@@ -32,7 +32,7 @@ type exchange struct {
 
 	register mark // everything is to be stated
 	leave    mark // the next turn is the last
-	alone    mark // this replica dispatched by itself since it last registered
+	alone    mark // this replica dispatched by itself, and no answered statement counted it
 
 	underWay   bool
 	statement  store.Statement // reused from turn to turn
@@ -188,11 +188,14 @@ func (e *exchange) timed(took time.Duration) {
 }
 
 // lost reports whether the other replicas should take the ledger for lost here, given
-// whether they do: turns have failed for a while. A turn that is merely slow is no loss,
-// and one that succeeds slowly after failures no proof that it is over; so that replicas
-// do not take back and forth what they leave each other.
+// whether they do: turns have failed for a while, or the ledger does not know all that was
+// dispatched since. A turn that is merely slow is no loss, and one that succeeds slowly after
+// failures no proof that it is over; so that replicas do not take back and forth what they
+// leave each other.
 func (e *exchange) lost(now time.Time, before bool) bool {
 	switch long := now.Sub(e.since); {
+	case e.onItsOwn():
+		return true
 	case e.failures > 0:
 		return before || long >= e.timings.LostAfter
 	case e.took < e.timings.LostAfter:
@@ -205,6 +208,8 @@ func (e *exchange) lost(now time.Time, before bool) bool {
 // nextLoss is when lost may change without a turn's end.
 func (e *exchange) nextLoss(before bool) (at time.Time, ok bool) {
 	switch {
+	case e.onItsOwn(): // a turn ends that
+		return time.Time{}, false
 	case e.failures > 0 && !before:
 		return e.since.Add(e.timings.LostAfter), true
 	case e.failures == 0 && before:
@@ -223,13 +228,13 @@ func (e *exchange) wake(now time.Time, w *store.Wakeup) {
 	}
 }
 
-// dispatchedAlone notes that this replica dispatched a request by itself. Further ones
-// after that was stated are counted as in flight by the next turn.
-func (e *exchange) dispatchedAlone() {
-	if !e.alone.raised {
-		e.alone.raise()
-	}
-}
+// onItsOwn reports whether this replica dispatches by itself, or has dispatched what no
+// statement that was answered declared.
+func (e *exchange) onItsOwn() bool { return e.outage || e.alone.raised }
+
+// dispatchedAlone notes that this replica dispatched a request by itself. The statement of a
+// turn that is under way does not count it, whatever else that one declared.
+func (e *exchange) dispatchedAlone() { e.alone.raise() }
 
 // state returns how this replica stands with the ledger.
 func (e *exchange) state() LedgerState {
