@@ -10,7 +10,8 @@ import (
 
 // An endpoint is ejected when a connection to it fails: nothing is sent there until a
 // probe, which only connects, succeeds. It is then half open, with one request at a time,
-// until it answers one; if a connection fails again, the next probe comes later.
+// until it answers one; if a connection fails again, the next probe comes later. Each probe
+// that fails doubles the pause before the next.
 const (
 	firstProbe = 250 * time.Millisecond
 	lastProbe  = 8 * time.Second
@@ -32,11 +33,9 @@ func (h *health) usable() bool { return h.state.Load() != ejected }
 
 // reachable notes that an endpoint answered.
 func (p *Pool) reachable(e *Endpoint) {
-	if e.health.ejects.Load() == 0 {
-		return
-	}
-	e.health.ejects.Store(0)
-	if e.health.state.CompareAndSwap(halfOpen, up) {
+	// What an ejected one still answers came by a connection from before.
+	if e.health.state.Load() == halfOpen && e.health.state.CompareAndSwap(halfOpen, up) {
+		e.health.ejects.Store(0)
 		p.cfg.Logger.Info("model server answers again", zap.String("endpoint", e.Name()))
 	}
 }
@@ -52,7 +51,7 @@ func (p *Pool) unreachable(e *Endpoint, cause error) {
 	p.running.Go(func() { p.probe(e, min(lastProbe, firstProbe<<min(ejects-1, 10))) })
 }
 
-// probe connects to an endpoint again and again until that succeeds.
+// probe connects to an endpoint again and again, ever more seldom, until that succeeds.
 func (p *Pool) probe(e *Endpoint, pause time.Duration) {
 	dialer := net.Dialer{Timeout: time.Second}
 	timer := time.NewTimer(pause)
@@ -73,6 +72,7 @@ func (p *Pool) probe(e *Endpoint, pause time.Duration) {
 			p.Notify()
 			return
 		}
+		pause = min(lastProbe, 2*pause)
 		timer.Reset(pause)
 	}
 }
