@@ -167,9 +167,10 @@ func (c *Controller) Place(r *Request, endpoint string) {
 
 // MayPlace asks whether a dispatched request may go to an endpoint, by its address, and
 // counts it there if so. It may where endpoints have no limits of their own, and to the one
-// that Granted names; elsewhere if the ledger left this replica room.
+// that Granted names; elsewhere if the ledger left this replica room. One that was not
+// dispatched by the controller is not counted, and may go anywhere.
 func (c *Controller) MayPlace(r *Request, endpoint string) bool {
-	if !c.Bounded() || endpoint == r.at.Endpoint {
+	if !c.Bounded() || !r.held.Load() || endpoint == r.at.Endpoint {
 		c.Place(r, endpoint)
 		return true
 	}

@@ -200,7 +200,7 @@ func (s *session) goAtOnce() {
 	s.dispatched, s.entry = time.Now(), s.pool.flows.begin(s.request.Flow, s.rule())
 	r := &s.request
 	s.played = s.pool.shadow.begin(&controller.Request{
-		Flow: r.Flow, Name: r.Name, Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT,
+		Flow: r.Flow, Sharer: r.Sharer, Name: r.Name, Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT,
 	})
 }
 

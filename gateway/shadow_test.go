@@ -1,12 +1,14 @@
 package gateway
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"math"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -186,5 +188,81 @@ func TestShadowForetells(t *testing.T) {
 		if off := (wait[0] - wait[1]).Abs(); off > wait[1]/20+50*time.Millisecond {
 			t.Errorf("%s: waits are off by %v", id, off)
 		}
+	}
+}
+
+// bounding is a detector by which each endpoint has a limit, and which says nothing of the
+// pool while it may not.
+type bounding struct{ blocking }
+
+func (b *bounding) InFlightLimit([]policies.EndpointAccessor) int { return 100 }
+func (b *bounding) EndpointLimit(policies.EndpointAccessor) int   { return 100 }
+
+// TestShadowDoesNotAsk wants a request that goes at once to do so although flow control,
+// which bounds each endpoint, takes nothing in.
+func TestShadowDoesNotAsk(t *testing.T) {
+	detector := &bounding{blocking{policies.NewNamed("bounding", "bounding"), make(chan struct{}, 1)}}
+	detector.until <- struct{}{} // one look, from which the endpoints have their limits
+	r := newRigWith(t, 1, []controller.Option{controller.WithSaturationDetector(detector)}, func(c *rigConfig) { c.Shadow = true }, newModelServer(t), newModelServer(t))
+	for !r.control.Bounded() {
+		time.Sleep(time.Millisecond)
+	}
+	defer close(detector.until)
+	r.pool.Observe()
+	answered := make(chan int, 1)
+	go func() {
+		res, _ := r.post(t, "/v1/completions", `{"model":"m","prompt":"x"}`)
+		answered <- res.StatusCode
+	}()
+	select {
+	case code := <-answered:
+		if code != http.StatusOK {
+			t.Errorf("it was answered %d", code)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("it waits for flow control")
+	}
+}
+
+// TestShadowOfNewcomers wants newcomers, who share a flow, to take turns in it as played.
+func TestShadowOfNewcomers(t *testing.T) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body)
+		<-r.Context().Done() // all are in flight until the test has seen them
+	}))
+	t.Cleanup(server.Close)
+	r := newRigWith(t, 1, nil, func(c *rigConfig) {
+		c.Shadow, c.Tenants.Newcomers = true, Newcomers{For: time.Minute}
+	}, server.URL)
+	r.pool.flows.began = time.Now().Add(-time.Hour) // or whoever comes now counts as known
+	ctx, end := context.WithCancel(t.Context())
+	var sent sync.WaitGroup
+	defer sent.Wait()
+	defer end()
+	all := func(*controller.RequestView) bool { return true }
+	for i, tenant := range []string{"many", "many", "many", "few"} {
+		sent.Go(func() {
+			req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/completions", strings.NewReader(chat))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("x-llm-d-inference-fairness-id", tenant)
+			req.Header.Set("x-request-id", fmt.Sprint(tenant, i))
+			if res, err := r.client.Do(req); err == nil {
+				_ = res.Body.Close()
+			}
+		})
+		for n := 0; n <= i; time.Sleep(time.Millisecond) {
+			_, n, _ = r.control.Requests(t.Context(), all, 0)
+		}
+	}
+	waiting, _, err := r.control.Requests(t.Context(), func(v *controller.RequestView) bool { return v.Name == "few3" }, 1)
+	if err != nil || len(waiting) != 1 {
+		t.Fatalf("%v, %v", waiting, err)
+	}
+	place, here, err := r.control.PlaceOf(t.Context(), waiting[0].ID)
+	if err != nil || !here || place.Ahead > 1 {
+		t.Errorf("the newcomer with one request has %d of one with three before it, %v, %v; want at most 1", place.Ahead, here, err)
 	}
 }
