@@ -54,6 +54,7 @@ func (l link) Start(h coordinator.Handler) {
 	}
 }
 
+func (link) Ledger() string   { return "" }
 func (link) SetLedger(string) {}
 
 func (l link) Send(m coordinator.Message) {

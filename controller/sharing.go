@@ -26,9 +26,9 @@ type sharing struct {
 	mu       sync.Mutex
 	members  coordinator.Members
 	holders  map[string]uint64 // the runs of replicas that have held a lease
-	identity string
-	holds    bool // this replica holds a lease
-	attested bool // and the ledger has noted it
+	identity string            // of the ledger, as the fleet knows it
+	holds    bool              // this replica holds a lease
+	attested bool              // and the ledger has noted it
 }
 
 // refreshEvery is how often the ledger is asked for its identity, and this replica's lease
@@ -41,6 +41,7 @@ func newSharing(o *options, ledger store.Ledger, tell func(coordinator.Members))
 		wake: make(chan struct{}, 1), holders: make(map[string]uint64),
 	}
 	s.ledger, _ = ledger.(store.Shared)
+	s.identity = o.fleet.Ledger()
 	return s
 }
 

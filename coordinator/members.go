@@ -82,7 +82,9 @@ type Fleet interface {
 	// Retire informs the others that this replica is about to end and should own
 	// nothing from now on.
 	Retire()
-	// SetLedger says which ledger this replica uses from now on, by its identity.
+	// Ledger returns which ledger this replica uses, as the others know it by its identity;
+	// empty for unknown. SetLedger says which one it uses from now on.
+	Ledger() (identity string)
 	SetLedger(identity string)
 	// Leave informs the others that this replica ends, once its tickets are gone,
 	// and stops calling the handler.

@@ -197,6 +197,13 @@ func (f *Fleet) Retire() {
 	}
 }
 
+// Ledger implements coordinator.Fleet.
+func (f *Fleet) Ledger() string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.ledger.Identity
+}
+
 // SetLedger implements coordinator.Fleet.
 func (f *Fleet) SetLedger(identity string) {
 	f.mu.Lock()

@@ -119,6 +119,13 @@ func (p *Pool) Listen(l coordinator.Listener) {
 // Retire implements coordinator.Fleet.
 func (p *Pool) Retire() { p.change(func() { p.leaving = true }) }
 
+// Ledger implements coordinator.Fleet.
+func (p *Pool) Ledger() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ledger.Identity
+}
+
 // SetLedger implements coordinator.Fleet.
 func (p *Pool) SetLedger(identity string) { p.change(func() { p.ledger.Identity = identity }) }
 

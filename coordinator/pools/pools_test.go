@@ -31,6 +31,7 @@ func (l *link) Send(m coordinator.Message) {
 	}
 }
 func (l *link) Retire()                       {}
+func (l *link) Ledger() string                { return "" }
 func (l *link) SetLedger(string)              {}
 func (l *link) Leave(context.Context) error   { return nil }
 func (l *link) Listen(h coordinator.Listener) { l.listener = h }
