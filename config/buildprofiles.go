@@ -54,18 +54,19 @@ func (b *builder) handled(all *profiles) endpoints.Profile {
 	return *all.first
 }
 
-// byHeader has requests name their profile, if there is a choice.
+// byHeader has requests name their profile. Those without the header go by the only one where
+// there is no choice.
 func (b *builder) byHeader(h *scheduling.HeaderProfile, all *profiles) endpoints.Profile {
+	name, usual := h.DefaultProfile, all.named[h.DefaultProfile]
 	if len(all.named) == 1 {
-		return *all.first
+		name, usual = b.file.SchedulingProfiles[0].Name, all.first
 	}
-	usual := all.named[h.DefaultProfile]
 	if usual == nil {
 		b.warn(b.declaredAt(h)+".parameters", "there is no profile %q, its defaultProfile: requests without the header %s are answered 400", h.DefaultProfile, h.HeaderName)
 		usual = all.first
 	}
 	profile := *usual
-	profile.Choice = &endpoints.Choice{Header: h.HeaderName, Default: h.DefaultProfile, Profiles: all.named}
+	profile.Choice = &endpoints.Choice{Header: h.HeaderName, Default: name, Profiles: all.named}
 	return profile
 }
 

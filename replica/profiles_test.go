@@ -154,24 +154,40 @@ weir: {extProc: {listen: "127.0.0.1:0"}}
 	})
 }
 
+// named is a request that names its profile, and how it is to be answered.
+type named struct {
+	profile, at string
+	status      int
+}
+
 // TestProfileByHeader has requests name their profile, as a coordinator of stages does.
 func TestProfileByHeader(t *testing.T) {
+	testProfileByHeader(t, `
+- {name: prefill, plugins: [{pluginRef: prefill-filter}]}
+- {name: decode, plugins: [{pluginRef: decode-filter}]}`,
+		named{"prefill", "prefill", 200}, named{"decode", "decode", 200}, named{"", "decode", 200}, named{" prefill ", "prefill", 200}, named{"Prefill", "", 400}, named{"encode", "", 400})
+}
+
+// TestOneProfileByHeader wants a name that there is no profile of to be refused where there is
+// one profile only, by which all others go.
+func TestOneProfileByHeader(t *testing.T) {
+	testProfileByHeader(t, `[{name: prefill, plugins: [{pluginRef: prefill-filter}]}]`,
+		named{"prefill", "prefill", 200}, named{"", "prefill", 200}, named{"decode", "", 400})
+}
+
+func testProfileByHeader(t *testing.T, profiles string, requests ...named) {
+	t.Helper()
 	s := startRoles(t, "prefill", "decode")
 	file := filepath.Join(t.TempDir(), "weir.yaml")
 	write(t, file, `
 apiVersion: llm-d.ai/v1
 kind: EndpointPickerConfig
 plugins: [{type: concurrency-detector}, {type: prefill-filter}, {type: decode-filter}, {type: header-profile-handler}]
-schedulingProfiles:
-- {name: prefill, plugins: [{pluginRef: prefill-filter}]}
-- {name: decode, plugins: [{pluginRef: decode-filter}]}
+schedulingProfiles: `+profiles+`
 flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
 `)
 	r := start(t, file, map[string]string{"max-concurrency": "", "upstream": "", "endpoints-file": s.file})
-	for _, c := range []struct {
-		profile, at string
-		status      int
-	}{{"prefill", "prefill", 200}, {"decode", "decode", 200}, {"", "decode", 200}, {" prefill ", "prefill", 200}, {"Prefill", "", 400}, {"encode", "", 400}} {
+	for _, c := range requests {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/completions", strings.NewReader(`{"model":"m","prompt":"hi"}`))
 		if err != nil {
 			t.Fatal(err)
