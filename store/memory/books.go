@@ -79,7 +79,7 @@ type offer struct {
 	flow    *flow
 	owner   *replica
 	index   int    // in flow.offers
-	granted bool   // no longer standing; the owner has an unread message about it
+	granted bool   // no longer standing; the owner has an unread message that says so
 	stamp   uint64 // the owner's turn that last stated it
 }
 

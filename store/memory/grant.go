@@ -61,8 +61,7 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 	}
 	ingress := l.replica(o.Ticket.Ingress)
 	if ingress == nil {
-		o.granted = true
-		n.leave(o, now)
+		l.remove(o, now)
 		o.owner.post(store.Dropped, o)
 		return
 	}

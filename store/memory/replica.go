@@ -37,7 +37,7 @@ type replica struct {
 	reply  store.Reply
 }
 
-// message is one to the replica and, for the owner, the offer it is about.
+// message is one to the replica and, where it tells the owner of a grant, the offer.
 type message struct {
 	store.Message
 	offer *offer
@@ -57,7 +57,7 @@ func (r *replica) post(kind store.MessageKind, o *offer) {
 	if kind != store.Dropped && kind != store.AtLimit && n.book.countsService {
 		m.Counter = o.flow.counter / n.book.scale
 	}
-	if kind&(store.Taken|store.Dropped|store.AtLimit) != 0 {
+	if kind&store.Taken != 0 {
 		m.offer = o
 	}
 	r.unread = append(r.unread, m)

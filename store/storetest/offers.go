@@ -122,6 +122,46 @@ func grantedNotOfferedAgain(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "granted once", in.grants(), "f/1")
 }
 
+func droppedIsNotTaken(t *testing.T, l store.Ledger, _ *Clock) {
+	gone := newParty(t, l, "gone", counting(0, 4)) // it has no lease
+	a, b := newParty(t, l, "a", counting(0, 4)), newParty(t, l, "b", counting(0, 4))
+	a.turn(nil)
+	b.turn(nil)
+	for _, owner := range []*party{a, b} { // a has not said that it has read its message when b offers
+		r := owner.turn(offers(gone.offer(1, "f", 0)))
+		if len(r.Messages) != 1 || r.Messages[0].Kind != store.Dropped {
+			t.Errorf("the messages of %s: %+v, want one that says dropped", owner.id, r.Messages)
+		}
+	}
+	gone.turn(nil)
+	a.turn(offers(gone.offer(1, "f", 0)))
+	gone.turn(nil)
+	want(t, "granted once it has a lease", gone.grants(), "f/1")
+}
+
+func oldMessageForgetsNoGrant(t *testing.T, l store.Ledger, _ *Clock) {
+	in, a, b := newParty(t, l, "in", counting(0, 1)), newParty(t, l, "a", counting(0, 1)), newParty(t, l, "b", counting(0, 1))
+	b.turn(nil)
+	a.turn(nil)
+	if _, err := l.Turn(context.Background(), a.statement(offers(in.offer(1, "f", 0)))); err != nil { // dropped; a hears of it later
+		t.Fatal(err)
+	}
+	in.turn(offers(in.offer(2, "busy", 0)))
+	a.turn(offers(in.offer(1, "f", 0)))
+	in.finish(1)
+	in.turn(nil) // grants in/1
+	if r := a.turn(nil); len(r.Messages) != 1 || r.Messages[0].Kind != store.Taken {
+		t.Fatalf("the messages of a: %+v, want one that says taken", r.Messages)
+	}
+	if r := b.turn(offers(in.offer(1, "f", 0))); len(r.Messages) != 1 || r.Messages[0].Kind != store.Taken {
+		t.Errorf("the messages of b: %+v, want one that says taken", r.Messages)
+	}
+	in.turn(nil)
+	in.finish(1)
+	in.turn(nil)
+	want(t, "granted once", in.grants(), "busy/2 f/1")
+}
+
 func full(t *testing.T, l store.Ledger, _ *Clock) {
 	a := newParty(t, l, "a", counting(0, 1))
 	a.turn(offers(a.offer(1, "f", 0), a.offer(2, "f", 1)))

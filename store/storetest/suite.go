@@ -60,6 +60,8 @@ func Run(t *testing.T, factory Factory) {
 		{"WithdrawnWhenGranted", withdrawnWhenGranted},
 		{"NewOwnerReplacesOffer", newOwnerReplaces},
 		{"GrantedTicketIsNotOfferedAgain", grantedNotOfferedAgain},
+		{"DroppedTicketIsNotTaken", droppedIsNotTaken},
+		{"OldMessageForgetsNoGrant", oldMessageForgetsNoGrant},
 		{"FullStatementReplacesOffers", full},
 		{"SettledOncePerBatch", settledOnce},
 		{"SettledOnceOverALoss", settledOnceOverALoss},

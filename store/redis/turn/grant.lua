@@ -14,8 +14,12 @@ local function serve(band, name, member, due)
     return
   end
   local ingress = replica(string.sub(ticket, 18))
-  local place, full, by_permits
-  if ingress then place, full, by_permits = places.choose(ingress.id, offer.prefer) end
+  if not ingress then
+    remove(ticket, offer)
+    post(owner, DROPPED, ticket, offer)
+    return
+  end
+  local place, full, by_permits = places.choose(ingress.id, offer.prefer)
   if full then
     places.wanted = places.wanted or by_permits
     places.pass_over(offer, member, ingress.id)
@@ -24,11 +28,6 @@ local function serve(band, name, member, due)
   stands_no_more(offer.owner, ticket)
   offer.granted = true
   set_offer(ticket, offer)
-  if not ingress then
-    leave_book(offer, member)
-    post(owner, DROPPED, ticket, offer)
-    return
-  end
   band.next_book = band.next_book + 1
   local book, rank, counter = book_at(name), tonumber(offer.rank), nil
   if book.counts then

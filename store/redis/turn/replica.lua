@@ -2,6 +2,8 @@
 
 local function is_grant(kind) return kind == GRANTED or kind == GRANTED + TAKEN end
 
+local function is_taken(kind) return kind == TAKEN or kind == GRANTED + TAKEN end
+
 -- Leave a replica a message. A grant has the endpoint with the least load.
 local function post(r, kind, ticket, offer, counter, endpoint, load)
   r.sent = r.sent + 1
@@ -34,7 +36,7 @@ end
 local function forget(r, messages)
   local tickets = {}
   for _, m in ipairs(messages) do
-    if m.kind ~= GRANTED then insert(tickets, m.ticket) end
+    if is_taken(m.kind) then insert(tickets, m.ticket) end
   end
   look_at_offers(tickets)
   for _, ticket in ipairs(tickets) do
