@@ -203,10 +203,13 @@ func (s *Set) Elsewhere(priority int, largest float64) {
 // LowestElsewhere takes in the lowest priority at which anything waits in the fleet.
 func (s *Set) LowestElsewhere(priority int) { s.lowestElsewhere = priority }
 
+// NothingElsewhere takes in that nothing waits in the fleet.
+func (s *Set) NothingElsewhere() { s.lowestElsewhere = math.MaxInt }
+
 // NobodyElsewhere says that no other replica will make room for what comes here, as in an
 // outage: everyone makes his own.
 func (s *Set) NobodyElsewhere() {
-	s.lowestElsewhere = math.MaxInt
+	s.NothingElsewhere()
 	for _, bd := range s.bands {
 		bd.elsewhere.largest, bd.elsewhere.known = 0, true
 	}

@@ -76,8 +76,8 @@ type Reply struct {
 	// requests to any more, where capacities are known. They take no room: limits are of the
 	// endpoints that are in use.
 	OutOfUse int64
-	// Lowest is the lowest priority at which anything is queued in the fleet; 0 if
-	// nothing is.
+	// Lowest is the lowest priority at which anything is queued in the fleet. It says nothing
+	// where Queued is 0.
 	Lowest int
 	// Members is the number of replicas with a lease.
 	Members int

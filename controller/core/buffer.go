@@ -28,7 +28,11 @@ func (b *buffer) state(_ time.Time, s *store.Statement) {
 
 func (b *buffer) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	set := b.queues.set
-	set.LowestElsewhere(r.Lowest)
+	if r.Queued > 0 {
+		set.LowestElsewhere(r.Lowest)
+	} else {
+		set.NothingElsewhere()
+	}
 	if s.WantHolders {
 		for i := range r.Bands {
 			set.Elsewhere(r.Bands[i].Priority, r.Bands[i].Largest)
