@@ -199,3 +199,51 @@ func TestShadowPoolAwaitsItsRequests(t *testing.T) {
 		t.Errorf("the request was answered %d", code)
 	}
 }
+
+// TestShowsWhatHolds changes what takes a restart, together with a limit: that is said at each
+// reload, and what operators and the other replicas are told is what is in effect.
+func TestShowsWhatHolds(t *testing.T) {
+	llama, qwen := newServers(t), newServers(t)
+	for form, text := range map[string]func(interval, plugins, limit string) string{
+		"one pool": func(interval, plugins, limit string) string {
+			return config.Empty + "plugins: [{type: token-load-scorer, parameters: {queueThresholdTokens: 1000}}, {type: concurrency-detector, parameters: {maxConcurrency: " + limit + "}}]\n" +
+				"flowControl: {saturationDetector: {pluginRef: concurrency-detector}}\nschedulingProfiles: [{name: default, plugins: [" + plugins + "]}]\n" +
+				"weir: {pool: llama, endpoints: [{url: " + llama.URL + "}], metrics: {interval: " + interval + "}}\n"
+		},
+		"several": func(interval, plugins, limit string) string {
+			both := poolFile(llama, qwen, "  metrics: {interval: "+interval+"}\n")
+			return strings.Replace(both, "  - name: qwen", "  - name: qwen\n    schedulingProfiles: [{name: default, plugins: ["+plugins+"]}]", 1) + "# " + limit + "\n"
+		},
+	} {
+		t.Run(form, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "weir.yaml")
+			weighted := "{pluginRef: token-load-scorer, weight: 7.5}"
+			write(t, file, text("70ms", weighted, "4"))
+			flags := several
+			if form == "one pool" {
+				flags = map[string]string{"max-concurrency": "", "upstream": ""}
+			}
+			r := start(t, file, flags)
+			shown := func() string {
+				_, body := r.get(t, "/v1/config?pool=llama")
+				return body
+			}
+			restart := func() int { return r.logs.FilterMessageSnippet("need a restart").Len() }
+			for n, limit := range []string{"5", "6"} {
+				write(t, file, text("90ms", "{pluginRef: token-load-scorer, weight: 3.5}", limit))
+				within(t, 5*time.Second, "it is reloaded", func() bool { return r.logs.FilterMessage("configuration reloaded").Len() == n+1 })
+				if restart() != n+1 {
+					t.Errorf("after %d reloads a restart is said %d times to be needed", n+1, restart())
+				}
+				if s := shown(); !strings.Contains(s, "70ms") || strings.Contains(s, "90ms") || !strings.Contains(s, "7.5") || strings.Contains(s, "3.5") || form == "one pool" && !strings.Contains(s, "maxConcurrency: "+limit) {
+					t.Errorf("the configuration is shown as %s", s)
+				}
+			}
+			write(t, file, text("70ms", weighted, "7"))
+			within(t, 5*time.Second, "it is reloaded", func() bool { return r.logs.FilterMessage("configuration reloaded").Len() == 3 })
+			if restart() != 2 {
+				t.Error("a restart is said to be needed once the file is as it was")
+			}
+		})
+	}
+}

@@ -3,7 +3,6 @@ package replica
 import (
 	"context"
 	"os"
-	"reflect"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,7 +39,7 @@ func (r *reloader) reload() {
 	for _, w := range warnings {
 		r.log.Warn("configuration: " + w.String())
 	}
-	if r.restartNeeded(plan) {
+	if keep(plan, r.plan) {
 		r.log.Warn("configuration reloaded, but changes to the pool's name, addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
 	r.gateway.SetKeys(plan.Keys)
@@ -72,34 +71,4 @@ func (r *replica) shows(plan *config.Plan) {
 	if err := r.show(plan); err != nil {
 		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))
 	}
-}
-
-// restartNeeded reports whether something changed that a running replica keeps. Pools that
-// come and go are not.
-func (r *reloader) restartNeeded(plan *config.Plan) bool {
-	differ := func(before, after *config.Plan) bool {
-		was, profiles := needsRestart(before)
-		is, now := needsRestart(after)
-		return !reflect.DeepEqual(was, is) || !reflect.DeepEqual(profiles, now)
-	}
-	if differ(r.plan, plan) {
-		return true
-	}
-	for _, before := range r.plan.Pools {
-		for _, after := range plan.Pools {
-			if before.File.Weir.Pool == after.File.Weir.Pool && differ(before, after) {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// needsRestart is the part that a running replica keeps.
-func needsRestart(p *config.Plan) (config.Weir, []config.Profile) {
-	w := p.File.Weir
-	w.Shadow, w.Pools, w.AccessLog = false, nil, ""
-	w.Objectives, w.Flows, w.Identity, w.MaxFlows, w.CachedTokenWeight = nil, nil, config.Identity{}, 0, nil
-	w.Groups, w.StrictGroups, w.Bands, w.Newcomers, w.Timeouts = nil, false, nil, config.Newcomers{}, config.Timeouts{}
-	return w, p.File.SchedulingProfiles
 }
