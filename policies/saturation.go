@@ -95,7 +95,8 @@ type UsageLimitPolicy interface {
 	Plugin
 	// Ceilings returns, for each of the priorities (highest first), the share
 	// of the pool's limit that all requests in flight may reach before the
-	// band stops dispatching: 1 is the whole limit, 0 closes the band. The time is
+	// band stops dispatching: 1 is the whole limit, 0 closes the band. Where the answer is
+	// too short, the bands that it lacks may use the whole limit. The time is
 	// the ledger's, so that replicas which ask at the same time agree. It is safe
 	// for concurrent use.
 	Ceilings(ctx context.Context, now time.Time, saturation float64, priorities []int) []float64

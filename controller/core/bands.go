@@ -118,7 +118,11 @@ func (bs *bands) relimit(now time.Time) (changed bool) {
 	i := 0
 	for b := range bs.queues.set.Bands() {
 		limit, before := b.Capacity(), b.Capacity().Limit
-		limit.Ceiling = bs.ceiling(ceilings[i])
+		part := 1.0 // of a band that the policy says nothing about
+		if i < len(ceilings) {
+			part = ceilings[i]
+		}
+		limit.Ceiling = bs.ceiling(part)
 		limit.Limit = bs.left(limit.Ceiling)
 		if limit.Limit < limit.Ceiling {
 			limit.Limit += bs.counted(limit.Ceiling / int64(live))

@@ -54,3 +54,25 @@ func TestCeilingOfOddParts(t *testing.T) {
 		}
 	}
 }
+
+// few is a usage limit policy that answers for fewer bands than it is asked for.
+type few struct{ part }
+
+func (few) Ceilings(context.Context, time.Time, float64, []int) []float64 { return []float64{0.5} }
+
+// TestCeilingsTooFew wants the whole pool for bands that a policy says nothing about.
+func TestCeilingsTooFew(t *testing.T) {
+	now := time.Unix(1000, 0)
+	c := core.New(core.Config{
+		Replica: "me", Incarnation: 1, UsageLimit: few{}, Timings: core.DefaultTimings(3 * time.Second),
+		Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
+			return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
+		}},
+	})
+	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 100})
+	c.Enqueue(now, core.Request{Seq: 1, Flow: policies.FlowKey{ID: "a", Priority: 1}})
+	c.Enqueue(now, core.Request{Seq: 2, Flow: policies.FlowKey{ID: "a"}})
+	if bands := c.View(now).Bands; len(bands) != 2 || bands[0].Limit != 50 || bands[1].Limit != 100 {
+		t.Errorf("%+v, want limits of 50 and 100", bands)
+	}
+}
