@@ -94,15 +94,18 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 	if e.failures > 0 {
 		e.failures, e.since = 0, now
 	}
-	e.retry = time.Time{}
-	e.timed(now.Sub(e.last))
-	e.clock.ahead = reply.Now.Sub(now)
+	e.retry, e.took = time.Time{}, now.Sub(e.last)
+	slept := e.slept(now)
+	if !slept { // else the ledger's time is as old as its reply
+		e.averaged(e.took)
+		e.clock.ahead = reply.Now.Sub(now)
+	}
 	switch {
 	case reply.Status == store.Register:
 		e.notAnswered()
 		e.generation, e.inbox.readUpTo, e.answered = reply.Generation, 0, 0
 		e.register.raise()
-	case e.slept(now): // its grants may have gone to others since
+	case slept: // its grants may have gone to others since
 		e.notAnswered()
 	default:
 		e.succeeded(now, reply)
@@ -175,10 +178,9 @@ func (e *exchange) failed(now time.Time, err error) {
 // is out of date.
 func (e *exchange) slept(now time.Time) bool { return now.Sub(e.last) > e.timings.StaleAfter }
 
-// timed takes in what an answered turn took. A ledger is called slow when turns take long
+// averaged takes in what an answered turn took. A ledger is called slow when turns take long
 // on average, and no longer when they take half of that.
-func (e *exchange) timed(took time.Duration) {
-	e.took = took
+func (e *exchange) averaged(took time.Duration) {
 	e.pace += (took - e.pace) / 4
 	if e.slow {
 		e.slow = e.pace >= e.timings.SlowTurn/2
