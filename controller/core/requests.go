@@ -49,7 +49,7 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 		}
 	}
 	q.deadlines.Remove(r)
-	r.deadline = time.Time{}
+	r.deadline, r.Deadline = time.Time{}, time.Time{}
 	if ttl > 0 {
 		r.deadline = r.arrived.Add(ttl)
 		r.Deadline = r.Arrival.Add(ttl)
