@@ -63,12 +63,9 @@ func (few) Ceilings(context.Context, time.Time, float64, []int) []float64 { retu
 // TestCeilingsTooFew wants the whole pool for bands that a policy says nothing about.
 func TestCeilingsTooFew(t *testing.T) {
 	now := time.Unix(1000, 0)
-	c := core.New(core.Config{
-		Replica: "me", Incarnation: 1, UsageLimit: few{}, Timings: core.DefaultTimings(3 * time.Second),
-		Shard: shard.Config{Shards: 256, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
-			return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
-		}},
-	})
+	cfg := configured(fairness.NewRoundRobin("rr"))
+	cfg.UsageLimit = few{}
+	c := core.New(cfg)
 	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 100})
 	c.Enqueue(now, core.Request{Seq: 1, Flow: policies.FlowKey{ID: "a", Priority: 1}})
 	c.Enqueue(now, core.Request{Seq: 2, Flow: policies.FlowKey{ID: "a"}})

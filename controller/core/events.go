@@ -193,6 +193,7 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.queues.reconfigure(now, cfg.Shard)
 	c.limits.reconfigure(before, c.requests.inFlight)
 	c.maxima.reconfigure(before, c.requests.inFlight)
+	c.revocations.reconfigure()
 	c.requests.relimit(c.bound)
 	c.bands.relimit(now)
 	c.rebudget(now)

@@ -14,16 +14,25 @@ import (
 	"github.com/weirflow/weir/store/memory"
 )
 
-// oneReplica is a core with a ledger of its own, both at that time, and what takes turns
-// until there is nothing to say. Its bands have that policy.
-func oneReplica(now *time.Time, policy policies.FairnessPolicy) (c *core.Core, ledger *memory.Ledger, exchange func()) {
-	ledger = memory.New(memory.Config{Clock: func() time.Time { return *now }})
-	c = core.New(core.Config{
+// configured is the configuration of a replica whose bands have that policy.
+func configured(policy policies.FairnessPolicy) core.Config {
+	return core.Config{
 		Replica: "me", Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
 		Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
 			return shard.BandConfig{MaxRequests: 10, MaxBytes: 1000, Fairness: policy, Ordering: ordering.NewFCFS("fcfs")}
 		}},
-	})
+	}
+}
+
+// oneReplica is a core with a ledger of its own, both at that time, and what takes turns
+// until there is nothing to say. Its bands have that policy.
+func oneReplica(now *time.Time, policy policies.FairnessPolicy) (c *core.Core, ledger *memory.Ledger, exchange func()) {
+	return withLedger(now, configured(policy))
+}
+
+func withLedger(now *time.Time, cfg core.Config) (c *core.Core, ledger *memory.Ledger, exchange func()) {
+	ledger = memory.New(memory.Config{Clock: func() time.Time { return *now }})
+	c = core.New(cfg)
 	return c, ledger, func() {
 		for ready := c.Ready(*now); ready.Turn != nil; ready = c.Ready(*now) {
 			reply, err := ledger.Turn(context.Background(), ready.Turn)

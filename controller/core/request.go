@@ -79,7 +79,9 @@ type request struct {
 	endpoint string
 	tokens   int64
 
-	// revocations: its place among those that may be revoked.
+	// revocations: whether it could be revoked when it was dispatched, and its place among
+	// those that may be.
+	revocable   bool
 	revokeScore float64
 	revokeIndex int
 }

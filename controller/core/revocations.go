@@ -41,13 +41,32 @@ func newRevocations(cfg *Config, a *agenda, c *clock, bs *bands, q *requests) re
 // dispatched notes a request that was just dispatched, and reports whether it may be
 // revoked.
 func (v *revocations) dispatched(now time.Time, r *request) bool {
+	r.revocable = v.admit(now, r)
+	return r.revocable
+}
+
+// admit puts a request that was dispatched then among those that may be revoked, if it is one.
+func (v *revocations) admit(dispatched time.Time, r *request) bool {
 	e := v.cfg.Eviction
 	if e == nil || !e.Filter.Evictable(r.Flow) {
 		return false
 	}
-	r.revokeScore = e.Order.Score(r.Flow, v.clock.at(now))
+	r.revokeScore = e.Order.Score(r.Flow, v.clock.at(dispatched))
 	v.sheddable.Push(r)
 	return true
+}
+
+// reconfigure has what is in flight follow the policies, which may be others now. Whoever
+// made a request that could not be revoked when it was dispatched does not listen for it.
+func (v *revocations) reconfigure() {
+	for v.sheddable.Len() > 0 {
+		v.sheddable.Pop()
+	}
+	for _, r := range v.requests.inFlight {
+		if r.revocable && !v.ending[r.ID.Seq] {
+			v.admit(r.dispatched, r)
+		}
+	}
 }
 
 // ended forgets a request that is over.
