@@ -32,6 +32,16 @@ const (
 // Obstacle is what stands in the way of a request that waits.
 type Obstacle = core.Obstacle
 
+// The obstacles, as package core documents them.
+const (
+	NoObstacle   = core.NoObstacle
+	PoolFull     = core.PoolFull
+	FlowLimit    = core.FlowLimit
+	GroupMaximum = core.GroupMaximum
+	NoEndpoints  = core.NoEndpoints
+	LedgerLost   = core.LedgerLost
+)
+
 // Refusal is the error of a request that there was no room for, and says what had none.
 type Refusal = shard.Refusal
 
@@ -268,11 +278,17 @@ func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointA
 // the last Observe.
 func (c *Controller) Readings() Readings { return Readings(c.readings.Load()) }
 
-// Reconfigure changes what the options of WithBand, WithDefaultBand,
-// WithNegativeBand, WithWeights, WithLimits, WithCapacity, WithTTL, WithUsageLimit and
-// WithSaturationDetector or WithLimit say, and forgets what earlier ones of these said; others
-// are ignored. No waiting request loses its place. A changed detector is asked at
-// the next Observe.
+// Reconfigure changes what the options say that are about queues, policies and limits:
+//
+//	bands      WithBand, WithDefaultBand, WithNegativeBand
+//	flows      WithWeights, WithLimits, WithGroups, WithMaxima
+//	the pool   WithSaturationDetector or WithLimit, WithUsageLimit, WithGuarantees, WithTokenCounts
+//	waiting    WithCapacity, WithTTL, WithEviction, WithoutEviction
+//
+// Of bands only those given hold from now on. Any other that is left out holds as
+// NewController was given it, whatever an earlier call said. Options of the replica, its
+// ledger and its fleet are ignored. No waiting request loses its place. A changed detector is
+// asked at the next Observe.
 func (c *Controller) Reconfigure(opts ...Option) error {
 	o, err := newOptions(append([]Option{func(o *options) {
 		*o = c.options

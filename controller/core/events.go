@@ -182,8 +182,9 @@ func (c *Core) SetPool(now time.Time, p Pool) {
 // limits, the pool's limit is their sum over all replicas' endpoints.
 func (c *Core) SetEndpoints(endpoints []Endpoint) Counted { return c.loads.list(endpoints) }
 
-// Reconfigure changes the bands, the weights, the caps, the flows' limits, the usage limit
-// and the budgets of waiting. What else differs in the configuration is ignored. No
+// Reconfigure takes in what a configuration says of queues, limits, guarantees, the usage
+// limit, eviction, whether tokens count, and budgets of waiting: Shard, UsageLimit,
+// Guaranteed, Eviction, CountTokens, TTL and NoEndpointTTL. The rest of it is ignored. No
 // request that waits loses its place for it.
 func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	before := c.cfg.Shard

@@ -1,10 +1,12 @@
-// Package scheduling has the scorers and pickers of scheduling profiles: which
-// endpoint a request goes to once flow control has let it go.
+// Package scheduling has the plug-ins of scheduling profiles: which endpoint a request goes
+// to once flow control has let it go.
 //
-//	endpoints ──> scorer × weight ─┐
-//	          ──> scorer × weight ─┼─ sum ──> picker ──> endpoint
-//	          ──> scorer × weight ─┘
+//	endpoints ──> filters ──> scorer × weight ─┐
+//	                      ──> scorer × weight ─┼─ sum ──> picker ──> endpoint
+//	                      ──> scorer × weight ─┘
 //
-// A scorer compares the endpoints that a request may go to; the best gets 1, the
-// worst 0. Where all are equal, all get 1.
+// A filter leaves endpoints out. A scorer compares those that are left; the best gets 1, the
+// worst 0. Where all are equal, all get 1. Where there are several profiles, a handler says
+// which of them a request goes by; or it goes through stages, each with a profile, and
+// deciders say which of the stages before the answer it needs.
 package scheduling
