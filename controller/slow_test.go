@@ -53,3 +53,33 @@ func TestSlowLedgerIsLogged(t *testing.T) {
 		}
 	})
 }
+
+// boundedLedger notes how long its turns may take.
+type boundedLedger struct {
+	store.Ledger
+	within atomic.Int64
+}
+
+func (l *boundedLedger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, error) {
+	if deadline, ok := ctx.Deadline(); ok {
+		l.within.Store(int64(time.Until(deadline)))
+	}
+	return l.Ledger.Turn(ctx, s)
+}
+
+// TestTurnTimeout wants a turn to take no longer than it may.
+func TestTurnTimeout(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const most = 70 * time.Millisecond
+		l := &boundedLedger{Ledger: memory.New(memory.Config{})}
+		c, err := NewController(l, WithLimit(1), WithTurnTimeout(most))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		dispatch(t, c, request("flow"))
+		if within := time.Duration(l.within.Load()); within != most {
+			t.Errorf("a turn may take %v, want %v", within, most)
+		}
+	})
+}

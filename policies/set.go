@@ -52,11 +52,6 @@ func (s *Set) Scorer(ref string) (EndpointScorer, error) {
 	return lookup[EndpointScorer](s, ref, "a scorer")
 }
 
-// Filter returns the filter that ref names.
-func (s *Set) Filter(ref string) (EndpointFilter, error) {
-	return lookup[EndpointFilter](s, ref, "a filter")
-}
-
 // Picker returns the picker that ref names.
 func (s *Set) Picker(ref string) (EndpointPicker, error) {
 	return lookup[EndpointPicker](s, ref, "a picker")

@@ -28,7 +28,7 @@ type meta struct {
 	Leaving     bool   `json:"l,omitempty"`
 	// Build is Weir's version, cut as they are. Nothing depends on it.
 	Build string `json:"w,omitempty"`
-	// Since protocol version 3. Pool and Prefix are cut to maxWords.
+	// Ledger is its identity, empty for unknown; Pool and Prefix are cut to maxWords.
 	Ledger string `json:"b,omitempty"`
 	Pool   string `json:"p,omitempty"`
 	Prefix string `json:"k,omitempty"`
@@ -68,7 +68,7 @@ func (f *Fleet) meta() meta {
 func words(text string) string { return strings.ToValidUTF8(text[:min(len(text), maxWords)], "") }
 
 // shares reports whether a replica of this metadata keeps this one's ledger. One that
-// does not say, as before protocol version 3, is believed to.
+// does not say, as it does not know, is believed to.
 func (f *Fleet) shares(m *meta) bool {
 	return m.Ledger == "" || f.ledger.Identity == "" || m.Ledger == f.ledger.Identity
 }

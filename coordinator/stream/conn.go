@@ -20,12 +20,11 @@ type conn struct {
 	peer        string
 	incarnation uint64
 	out         chan coordinator.Message
-	// What this replica saw of the endpoints, if the other end understands it.
-	observed  chan coordinator.Observations
-	questions *questions
-	version   int
-	ctx       context.Context //nolint:containedctx // the stream's life
-	end       context.CancelCauseFunc
+	observed    chan coordinator.Observations // of the endpoints, by this replica
+	questions   *questions
+	version     int
+	ctx         context.Context //nolint:containedctx // the stream's life
+	end         context.CancelCauseFunc
 }
 
 // wire is either end of a gRPC stream.

@@ -20,11 +20,11 @@ import (
 	"github.com/weirflow/weir/coordinator"
 )
 
-// Protocols that the ends of a connection choose from, by TLS: with proofs, or as
-// replicas before protocol version 3 speak.
+// Protocols that the ends of a connection choose from, by TLS: with proofs of the fleet's key,
+// or without for want of one.
 const (
 	provenProtocol = "weir-ticket/3"
-	olderProtocol  = "h2"
+	plainProtocol  = "h2"
 )
 
 // channelLabel names the keying material that a proof is bound to.
@@ -66,13 +66,13 @@ func newCredentials(cfg *Config) (*peerCredentials, error) {
 		c.tls = own
 	}
 	c.tls = c.tls.Clone()
-	c.tls.NextProtos = []string{olderProtocol}
+	c.tls.NextProtos = []string{plainProtocol}
 	if cfg.Key != nil {
 		var err error
 		if c.key, err = proofKey(cfg.Key); err != nil {
 			return nil, err
 		}
-		c.tls.NextProtos = []string{provenProtocol, olderProtocol}
+		c.tls.NextProtos = []string{provenProtocol, plainProtocol}
 	}
 	return c, nil
 }
@@ -133,7 +133,7 @@ func (c *peerCredentials) identify(ctx context.Context, conn *tls.Conn) (*identi
 	if err := conn.HandshakeContext(ctx); err != nil {
 		var clear tls.RecordHeaderError
 		if errors.As(err, &clear) && c.key != nil {
-			return nil, fmt.Errorf("%w: it does not speak TLS, as a replica before protocol version 3 or without the gossip key: %w", errUnproven, err)
+			return nil, fmt.Errorf("%w: it does not speak TLS, as a replica without the gossip key: give it the key: %w", errUnproven, err)
 		}
 		return nil, err
 	}
@@ -145,7 +145,7 @@ func (c *peerCredentials) identify(ctx context.Context, conn *tls.Conn) (*identi
 	if c.key == nil || state.NegotiatedProtocol != provenProtocol {
 		switch {
 		case c.cfg.TLS == nil:
-			return nil, fmt.Errorf("%w: it speaks a protocol version before 3, or has no gossip key: update it, or give it the key", errUnproven)
+			return nil, fmt.Errorf("%w: it has no gossip key: give it the key", errUnproven)
 		case c.dial != nil:
 			return info, info.is(c.dial.ID)
 		}

@@ -8,9 +8,6 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// observing is the first protocol version that has observations.
-const observing = 2
-
 // Bounds on observations: how many wait for a replica that takes none, and how much of one
 // is accepted.
 const (

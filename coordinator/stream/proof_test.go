@@ -162,7 +162,7 @@ func TestReflected(t *testing.T) {
 	}
 }
 
-// TestStranger speaks the protocol before version 3 to a fleet with a key: it is not
+// TestStranger speaks without TLS to a fleet with a key: it is not
 // let near the messages.
 func TestStranger(t *testing.T) {
 	b := start(t, "b", func(c *Config) { c.Key = key })
@@ -181,7 +181,7 @@ func TestStranger(t *testing.T) {
 	if err == nil {
 		t.Error("a stranger was let in")
 	}
-	b.waitLog(t, "it does not speak TLS, as a replica before protocol version 3")
+	b.waitLog(t, "it does not speak TLS, as a replica without the gossip key")
 }
 
 // FuzzClaim feeds whatever bytes to the exchange of proofs.

@@ -187,9 +187,6 @@ func (s *Streams) Broadcast(o coordinator.Observations) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, c := range s.conns {
-		if c.version < observing {
-			continue
-		}
 		select {
 		case c.observed <- o:
 		default:

@@ -52,10 +52,10 @@ type Settings struct {
 
 // Bounds on overrides.
 const (
-	// Shortest and Longest are how long one may hold.
-	Shortest, Longest = time.Second, 7 * 24 * time.Hour
-	// MaxWhy is the length of Settings.Why, in bytes.
-	MaxWhy = 500
+	// shortest and longest are how long one may hold.
+	shortest, longest = time.Second, 7 * 24 * time.Hour
+	// maxWhy is the length of Settings.Why, in bytes.
+	maxWhy = 500
 )
 
 // ErrInvalid wraps what is wrong with an override.
@@ -70,10 +70,10 @@ func (s *Settings) check(of Subject, holds time.Duration) error {
 	switch {
 	case (of.Flow == "") == (of.Endpoint == ""):
 		return wrong("name one flow or one endpoint")
-	case holds < Shortest || holds > Longest:
-		return wrong("for %v: it must be from %v to %v", holds, Shortest, Longest)
-	case len(s.Why) > MaxWhy:
-		return wrong("the reason is longer than %d bytes", MaxWhy)
+	case holds < shortest || holds > longest:
+		return wrong("for %v: it must be from %v to %v", holds, shortest, longest)
+	case len(s.Why) > maxWhy:
+		return wrong("the reason is longer than %d bytes", maxWhy)
 	case of.Endpoint != "" && (limits || !s.Drain):
 		return wrong("an endpoint can be drained, and nothing else")
 	case of.Flow != "" && s.Drain:

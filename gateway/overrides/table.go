@@ -156,7 +156,7 @@ func (t *Table) lost(all []store.Override, now time.Time) (lost []store.Override
 // take takes in what the ledger keeps.
 func (t *Table) take(all []store.Override, now time.Time) {
 	for _, o := range all {
-		if _, ok := subjectNamed(o.Name); ok && o.Revision > t.known[o.Name].Revision && o.Left <= Longest {
+		if _, ok := subjectNamed(o.Name); ok && o.Revision > t.known[o.Name].Revision && o.Left <= longest {
 			t.known[o.Name] = known{Override: o, set: time.UnixMilli(int64(o.Revision)), until: now.Add(o.Left)}
 		}
 	}
