@@ -3,6 +3,7 @@ package shard
 import (
 	"context"
 	"iter"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -130,15 +131,12 @@ func (g *group) each(visit func(*group)) {
 	if len(g.groups) == 0 {
 		return
 	}
-	paths := make([]string, 0, len(g.groups))
-	for path := range g.groups {
-		paths = append(paths, path)
-	}
-	slices.Sort(paths)
-	for _, path := range paths {
-		g.groups[path].each(visit)
+	for _, inner := range slices.SortedFunc(maps.Values(g.groups), byPath) {
+		inner.each(visit)
 	}
 }
+
+func byPath(a, b *group) int { return strings.Compare(a.Path, b.Path) }
 
 // outwards are the group and those that it is in, without the top.
 func (g *group) outwards() iter.Seq[*group] {

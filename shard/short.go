@@ -40,7 +40,7 @@ func (s *Set) Short(ids []string) {
 			s.limit(of)
 		}
 	}
-	for id := range before {
+	for _, id := range slices.Sorted(maps.Keys(before)) {
 		if of := s.ingresses[id]; of != nil && !now[id] {
 			of.unlimit()
 		}
@@ -80,14 +80,11 @@ func (s *Set) limit(of *ingress) {
 
 // unlimit takes all back that was set aside.
 func (i *ingress) unlimit() {
-	for _, a := range i.aside {
-		for f, items := range a.flows {
-			for items.Len() > 0 {
-				it := items.Pop()
-				it.aside = false
-				f.waiting.Push(it)
-			}
-			f.band.rerank(f)
+	for it := range i.tickets.All() {
+		if it.aside {
+			i.aside[it.flow.band].take(it)
+			it.flow.waiting.Push(it)
+			it.flow.band.rerank(it.flow)
 		}
 	}
 	i.aside = nil

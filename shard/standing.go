@@ -1,5 +1,7 @@
 package shard
 
+import "slices"
+
 // GroupStanding is what is known of a group of flows; see store.Group.
 type GroupStanding struct {
 	Group
@@ -84,11 +86,16 @@ func (g *group) learn(v, level float64) {
 // places among the best offers, and flows that are really behind would not be offered. The
 // same goes for a group.
 func (g *group) passed() {
+	var left []*group
 	for _, inner := range g.groups {
 		if inner.offers > 0 && inner.served() < g.v {
-			inner.lift += g.v - inner.served()
-			inner.placed()
+			left = append(left, inner)
 		}
+	}
+	slices.SortFunc(left, byPath)
+	for _, inner := range left {
+		inner.lift += g.v - inner.served()
+		inner.placed()
 	}
 	if !g.band.counts() {
 		return
