@@ -146,10 +146,10 @@ func TestRefuses(t *testing.T) {
 	key := bytes.Repeat([]byte{7}, 32)
 	for name, tc := range map[string]struct {
 		first, second func(*Config)
-		says          string // in the log of the first; nothing when it takes no notice
+		says          string // in the log of the first
 	}{
 		"other shards":  {nil, func(c *Config) { c.Shards = 128 }, `"b" has 128 shards, this replica 256: give all replicas the same number`},
-		"other label":   {nil, func(c *Config) { c.Label = "other" }, ""},
+		"other label":   {nil, func(c *Config) { c.Label = "other" }, `unacceptable label "other"`},
 		"other key":     {func(c *Config) { c.Key = key }, func(c *Config) { c.Key = bytes.Repeat([]byte{8}, 32) }, "no installed keys could decrypt"},
 		"no key":        {func(c *Config) { c.Key = key }, nil, "encryption is configured but remote state is not encrypted"},
 		"key not asked": {nil, func(c *Config) { c.Key = key }, "remote state is encrypted and encryption is not configured"},

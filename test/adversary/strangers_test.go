@@ -44,7 +44,7 @@ func impostor(t *testing.T, name string, meta []byte, join string) *memberlist.M
 	}
 	t.Cleanup(func() { _ = l.Shutdown() })
 	if _, err := l.Join([]string{join}); err != nil {
-		t.Logf("%s may not join: %v", name, err)
+		t.Fatalf("%s may not join: %v", name, err)
 	}
 	return l
 }
@@ -76,7 +76,8 @@ func copied(t *testing.T, r *processes.Replica) []byte {
 		}
 		return text
 	}
-	return fmt.Appendf(nil, `{"v":2,"s":256,"i":%d,"a":"127.0.0.1:1"}`, time.Now().UnixNano())
+	t.Fatalf("the spy does not see the metadata of %s", r.ID)
+	return nil
 }
 
 // TestFakeMembers has strangers join the gossip of a fleet without a key. They hold no
@@ -95,7 +96,14 @@ func TestFakeMembers(t *testing.T) {
 		for ; joined < n; joined++ {
 			impostor(t, fmt.Sprint("fake-", joined), meta, c.Replicas[joined%3].Gossip)
 		}
-		time.Sleep(time.Second)
+		c.Wait(fmt.Sprintf("every replica takes %d strangers for alive", n), 20*time.Second, func() bool {
+			for _, r := range c.Replicas {
+				if processes.Metric(t, "weir_fleet_members", r) != len(c.Replicas)+n {
+					return false
+				}
+			}
+			return true
+		})
 		most := peak(c, time.Second)
 		t.Logf("at most %d in flight with %d strangers in the gossip", most, n)
 		if most < processes.Limit-1 {
