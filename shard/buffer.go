@@ -14,7 +14,7 @@ import (
 // and, while the buffer is nearly full, how much the largest of them does. If that one is
 // larger than all here, a newcomer is let in and the other owner makes room once it hears
 // of it, a turn later; see Trim. Until then the caps are overrun, but not by more than
-// overrun says: past that, room is made here.
+// mayOverrun says: past that, room is made here.
 
 // nearlyFull is how full the buffer is when it is time to ask what flows elsewhere hold.
 const nearlyFull = 0.75
@@ -38,9 +38,9 @@ func (a amount) beyond(caps amount) (excess amount) {
 // within reports whether it is no more than the other, in requests and in bytes.
 func (a amount) within(b amount) bool { return a.requests <= b.requests && a.bytes <= b.bytes }
 
-// overrun is what may wait beyond the caps until another owner has made room: a quarter
+// mayOverrun is what may wait beyond the caps until another owner has made room: a quarter
 // of them, and of requests as many as may come in a turn where the cap is small.
-func overrun(caps amount) amount { return amount{max(64, caps.requests/4), caps.bytes / 4} }
+func mayOverrun(caps amount) amount { return amount{max(64, caps.requests/4), caps.bytes / 4} }
 
 // elsewhere is what flows at other replicas hold of a band's buffer.
 type elsewhere struct {
@@ -157,8 +157,8 @@ func (bd *band) part(a amount) float64 {
 
 // overrun reports whether so much waits beyond the caps that room must be made here.
 func (s *Set) overrun(bd *band) bool {
-	return !bd.excess().within(bd.kept.plus(overrun(amount{bd.cfg.MaxRequests, bd.cfg.MaxBytes}))) ||
-		!s.excess().within(s.kept.plus(overrun(amount{s.cfg.MaxRequests, s.cfg.MaxBytes})))
+	return !bd.excess().within(bd.kept.plus(mayOverrun(amount{bd.cfg.MaxRequests, bd.cfg.MaxBytes}))) ||
+		!s.excess().within(s.kept.plus(mayOverrun(amount{s.cfg.MaxRequests, s.cfg.MaxBytes})))
 }
 
 // lowest returns the lowest band with tickets; one without any if there is none.

@@ -13,27 +13,27 @@ import (
 // concurrent use; its driver feeds it one event at a time.
 //
 // It only puts its parts together: each keeps its own state and invariants, and none of
-// them knows the Core, or a part that is written further down here.
+// them knows the Core, or a part that is written further up here.
 type Core struct {
 	cfg Config
 
-	requests    requests // as ingress
-	exchange    exchange // with the ledger
+	holding     holding
+	handover    handover // with the other replicas
 	float       float
-	bands       bands
-	guarantees  guarantees
-	queues      queues // as owner
-	buffer      buffer
-	loads       loads
+	ownCharges  ownCharges
+	settlements settlements
+	revocations revocations
 	limits      limits
 	maxima      maxima
-	revocations revocations
-	durations   durations
-	settlements settlements
-	ownCharges  ownCharges
-	holding     holding
+	loads       loads
+	buffer      buffer
+	guarantees  guarantees
+	bands       bands
 	groups      groups
-	handover    handover // with the other replicas
+	queues      queues   // as owner
+	exchange    exchange // with the ledger
+	durations   durations
+	requests    requests // as ingress
 
 	swept time.Time
 }

@@ -25,22 +25,27 @@
 // its fields. References between them point down this list only:
 //
 //	Core         the events; which parts hear of what; when to take a turn
-//	handover     tickets between replicas: who owns which flow, what was handed where
-//	exchange     the turn with the ledger: stated, answered, tried again; outages
 //	holding      what requests in flight are charged for the time they hold their slots
-//	float        what this replica may let go by itself            ┐
-//	ownCharges   what it charged by itself in an outage            │
-//	settlements  corrections of charges                            │
-//	revocations  requests in flight that may be ended              │ participants: each says
-//	limits       flows with limits of their own                    │ its part in a statement
-//	inbox        the messages that the ledger leaves               │ and learns from the reply
-//	durations    how long requests take                            │
-//	loads        requests at each endpoint                         │
-//	buffer       what waits, against the fleet's caps for it       │
-//	guarantees   what priorities are guaranteed of the pool        │
-//	bands        the pool, and what each priority may have of it   │
-//	queues       the tickets that wait here, and their offers      ┘
+//	handover     tickets between replicas: who owns which flow, what was handed where  p
+//	float        what this replica may let go by itself                                p
+//	ownCharges   what it charged by itself in an outage                                p
+//	settlements  corrections of charges                                                p
+//	revocations  requests in flight that may be ended                                  p
+//	limits       flows with limits of their own                                        p
+//	maxima       groups that may have so much at most                                  p
+//	loads        requests at each endpoint                                             p
+//	buffer       what waits, against the fleet's caps for it                           p
+//	guarantees   what priorities are guaranteed of the pool                            p
+//	bands        the pool, and what each priority may have of it                       p
+//	groups       where groups of flows stand                                           p
+//	queues       the tickets that wait here, and their offers                          p
+//	exchange     the turn with the ledger: stated, answered, tried again; outages
+//	inbox        the messages that the ledger leaves                                   p
+//	durations    how long requests take                                                p
 //	requests     the requests whose connections are here
 //
-// What is new in a turn is a further participant.
+// Those marked p are participants of the exchange, which knows them by that interface: each
+// says its part in a statement and learns from the reply. What is new in a turn is a further
+// participant. What a part needs of one that is further up, it is given by the Core as a
+// function.
 package core

@@ -65,7 +65,7 @@ func (c *Core) MayPlace(now time.Time, seq uint64, endpoint string) bool {
 	}
 	if c.loads.bounded && r.endpoint != endpoint {
 		if r.Prefer == "" {
-			c.float.moves.arrivals++
+			c.float.moved()
 		}
 		if !c.mayHave(now, endpoint) {
 			return false

@@ -114,6 +114,9 @@ func (f *float) at(now time.Time, r *request) string {
 	return f.loads.open(now)
 }
 
+// moved notes that a request would go elsewhere than it was granted for, and did not ask for it.
+func (f *float) moved() { f.moves.arrivals++ }
+
 // spend notes that a request was let go by a permit.
 func (f *float) spend() {
 	f.unstated++

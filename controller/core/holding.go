@@ -57,9 +57,9 @@ func (h *holding) pass(now time.Time) {
 }
 
 // next is when pass is due, no later than the time given.
-func (h *holding) next(no time.Time) time.Time {
+func (h *holding) next(latest time.Time) time.Time {
 	if h.held.Empty() {
-		return no
+		return latest
 	}
-	return earlier(no, h.charged.Add(h.cfg.Timings.HeldCharged))
+	return earlier(latest, h.charged.Add(h.cfg.Timings.HeldCharged))
 }

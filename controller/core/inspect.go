@@ -57,6 +57,3 @@ func (c *Core) PlaceOf(id policies.TicketID) (shard.Place, bool) { return c.queu
 func (c *Core) Ahead(flow policies.FlowKey, rank, score float64, visit func(key policies.FlowKey, tickets int)) {
 	c.queues.set.Ahead(flow.Priority, flow.ID, rank, score, visit)
 }
-
-// Now is the time by the ledger's clock.
-func (c *Core) Now(now time.Time) time.Time { return c.exchange.clock.at(now) }
