@@ -48,7 +48,7 @@ func Main(registry *policies.Registry) {
 	}
 	if err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(os.Stderr, wrapped(explain(err), widthOf(os.Stderr), "  "))
+			fmt.Fprintln(os.Stderr, wrapped(explain(err), messageWidth(os.Stderr), "  "))
 		}
 		os.Exit(exitCode(err))
 	}

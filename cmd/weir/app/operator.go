@@ -195,6 +195,15 @@ func widthOf(out io.Writer) int {
 	return columns
 }
 
+// messageWidth is how wide an error or a warning is to be: as the terminal. Elsewhere it is a
+// line however long, as what collects logs takes it.
+func messageWidth(out io.Writer) int {
+	if f, ok := out.(*os.File); ok && isTerminal(f) {
+		return widthOf(f)
+	}
+	return 0
+}
+
 // allColumns gives a command the flag by which its tables have all their columns.
 func allColumns(cmd *cobra.Command) *bool {
 	return cmd.Flags().Bool("wide", false, "all columns, however wide the table gets")
@@ -221,7 +230,7 @@ func missing(f api.Fleet) (lines []string) {
 // printed prints lines to where errors go, so that a table can be piped.
 func printed(cmd *cobra.Command, lines []string) {
 	for _, line := range lines {
-		fmt.Fprintln(cmd.ErrOrStderr(), wrapped(line, widthOf(cmd.ErrOrStderr()), "  "))
+		fmt.Fprintln(cmd.ErrOrStderr(), wrapped(line, messageWidth(cmd.ErrOrStderr()), "  "))
 	}
 }
 
