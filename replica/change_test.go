@@ -235,7 +235,7 @@ func TestShowsWhatHolds(t *testing.T) {
 				if restart() != n+1 {
 					t.Errorf("after %d reloads a restart is said %d times to be needed", n+1, restart())
 				}
-				if s := shown(); !strings.Contains(s, "70ms") || strings.Contains(s, "90ms") || !strings.Contains(s, "7.5") || strings.Contains(s, "3.5") || form == "one pool" && !strings.Contains(s, "maxConcurrency: "+limit) {
+				if s := shown(); !strings.Contains(s, "70ms") || strings.Contains(s, "90ms") || !strings.Contains(s, "weight: 7.5") || strings.Contains(s, "weight: 3.5") || form == "one pool" && !strings.Contains(s, "maxConcurrency: "+limit) {
 					t.Errorf("the configuration is shown as %s", s)
 				}
 			}

@@ -59,10 +59,11 @@ func TestQuestionsWithoutAnswer(t *testing.T) {
 	introduce(a, b)
 	<-a.up
 	<-b.up
-	ended := make(chan struct{})
+	ended, asked := make(chan struct{}), make(chan struct{})
 	b.AnswerWith(func(ctx context.Context, _ []byte) ([]byte, error) {
 		<-ctx.Done()
 		close(ended)
+		<-asked // it says nothing before a has stopped waiting
 		return nil, ctx.Err()
 	})
 	c := coordinator.Member{ID: "c", Incarnation: 1, Address: "127.0.0.1:1"}
@@ -71,6 +72,7 @@ func TestQuestionsWithoutAnswer(t *testing.T) {
 	defer cancel()
 	began := time.Now()
 	answers := a.Ask(ctx, []byte("?"))
+	close(asked)
 	if len(answers) != 2 || !errors.Is(answers[0].Err, context.DeadlineExceeded) || !errors.Is(answers[1].Err, errNoStream) {
 		t.Errorf("answers %v, want one that timed out and one without a stream", answers)
 	}

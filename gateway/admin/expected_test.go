@@ -68,7 +68,9 @@ func TestExpectedWaits(t *testing.T) {
 			if len(waiting.Requests) == 0 {
 				continue
 			}
+			mu.Lock()
 			one := waiting.Requests[random.IntN(len(waiting.Requests))]
+			mu.Unlock()
 			asked := time.Now()
 			why, err := f.replicas["b"].request(ctx, &query{id: one.ID})
 			if errors.Is(err, errNotFound) || err == nil && (why.Why == nil || why.Why.ExpectedMS == nil) {
