@@ -69,6 +69,9 @@ type FlowView struct {
 	// Limit is its own, and AtLimit is set while what waits has no room under it.
 	Limit   Limit
 	AtLimit bool
+	// AtMaximum is the path of the group that the flow is in which is at its maximum; empty
+	// for none.
+	AtMaximum string
 }
 
 // Flows returns every flow known here, those of the highest band first.
@@ -91,7 +94,7 @@ func (s *Set) Flows() []FlowView {
 }
 
 func (f *flow) view() FlowView {
-	v := FlowView{Key: f.key, Group: f.group.Path, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, VirtualTime: f.group.v, Limit: f.limit, AtLimit: f.full()}
+	v := FlowView{Key: f.key, Group: f.group.Path, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, VirtualTime: f.group.v, Limit: f.limit, AtLimit: f.full(), AtMaximum: f.group.atMaximum()}
 	if len(f.offered) > 0 {
 		v.Oldest = f.offered[0].Ticket.Arrival
 	} else if f.waiting.Len() > 0 {

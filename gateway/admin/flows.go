@@ -34,6 +34,7 @@ type flowPart struct {
 	Oldest   int64      `json:"a,omitempty"` // milliseconds ago
 	Counter  float64    `json:"c,omitempty"`
 	AtLimit  bool       `json:"l,omitempty"`
+	Maximum  string     `json:"m,omitempty"` // the group that is at its own
 	InFlight int64      `json:"f,omitempty"`
 	Requests int64      `json:"r,omitempty"`
 	Tokens   int64      `json:"t,omitempty"`
@@ -61,7 +62,7 @@ func (s *Server) flowParts(ctx context.Context) (flowsPart, error) {
 	for i := range v.Flows {
 		f := &v.Flows[i]
 		p := of(f.Key)
-		p.Owned, p.Queued, p.Counter, p.AtLimit = true, f.Requests, f.Counter, f.AtLimit
+		p.Owned, p.Queued, p.Counter, p.AtLimit, p.Maximum = true, f.Requests, f.Counter, f.AtLimit, f.AtMaximum
 		if !f.Oldest.IsZero() {
 			p.Oldest = max(0, v.Now.Sub(f.Oldest).Milliseconds())
 		}
@@ -186,6 +187,7 @@ func (f *flow) take(from *flowPart, replica string) {
 	f.TokensOut += max(0, from.Out)
 	f.OldestMS = max(f.OldestMS, from.Oldest)
 	f.AtLimit = f.AtLimit || from.AtLimit
+	f.AtMaximum = cmp.Or(f.AtMaximum, from.Maximum)
 	if from.Owned && (f.Owner == "" || from.Queued > 0) {
 		f.Owner = replica
 	}
@@ -196,8 +198,8 @@ func (f *flow) take(from *flowPart, replica string) {
 }
 
 // share works out what each flow got of its band, and what it should have had: a flow that
-// nothing waits of got what it wanted; what these leave is the others', by their weights and
-// those of their groups.
+// nothing waits of got what it wanted, and one at a limit or in a group at its maximum what
+// it may have; what these leave is the others', by their weights and those of their groups.
 func share(all []*flow, byTokens map[int]bool) {
 	type band struct{ served, content float64 }
 	bands := make(map[int]*band)
@@ -207,7 +209,7 @@ func share(all []*flow, byTokens map[int]bool) {
 		}
 		return float64(f.counts.Dispatched)
 	}
-	hungry := func(f *flow) bool { return f.Queued > 0 && !f.AtLimit && f.Weight > 0 }
+	hungry := func(f *flow) bool { return f.Queued > 0 && !f.AtLimit && f.AtMaximum == "" && f.Weight > 0 }
 	for _, f := range all {
 		b := bands[f.Priority]
 		if b == nil {

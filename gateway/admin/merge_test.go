@@ -93,16 +93,16 @@ func TestShares(t *testing.T) {
 	f := func(weight float64, queued int64, dispatched, tokens uint64) *flow {
 		return &flow{Flow: api.Flow{Weight: weight, Queued: queued}, counts: traffic.Counts{Dispatched: dispatched, Tokens: tokens}}
 	}
-	light, one, two, limited := f(1, 0, 10, 900), f(1, 5, 30, 50), f(2, 5, 50, 25), f(5, 9, 10, 25)
-	limited.AtLimit = true
+	light, one, two, limited, grouped := f(1, 0, 10, 900), f(1, 5, 30, 50), f(2, 5, 50, 25), f(5, 9, 4, 20), f(9, 9, 6, 5)
+	limited.AtLimit, grouped.AtMaximum = true, "acme"
 	for _, c := range []struct {
 		byTokens        bool
-		share, entitled [4]float64
+		share, entitled [5]float64
 	}{
-		{false, [4]float64{.1, .3, .5, .1}, [4]float64{.1, .8 / 3, 1.6 / 3, .1}},
-		{true, [4]float64{.9, .05, .025, .025}, [4]float64{.9, .025, .05, .025}},
+		{false, [5]float64{.1, .3, .5, .04, .06}, [5]float64{.1, .8 / 3, 1.6 / 3, .04, .06}},
+		{true, [5]float64{.9, .05, .025, .02, .005}, [5]float64{.9, .025, .05, .02, .005}},
 	} {
-		all := []*flow{light, one, two, limited}
+		all := []*flow{light, one, two, limited, grouped}
 		share(all, map[int]bool{0: c.byTokens})
 		for i, f := range all {
 			if math.Abs(f.Share-c.share[i]) > 1e-9 || math.Abs(f.Entitled-c.entitled[i]) > 1e-9 {

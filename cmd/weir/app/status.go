@@ -156,6 +156,8 @@ func (v *overview) judgeTenants(flows []api.Flow) {
 		case f.Queued == 0:
 		case f.AtLimit:
 			text = "is at its own limit" + ownLimit(f.Limit)
+		case f.AtMaximum != "":
+			text = fmt.Sprintf("is in the group %q, which is at its maximum", f.AtMaximum)
 		case f.Recent.SpanMS >= longEnough && f.Entitled > 0.01 && f.Share < f.Entitled/2:
 			text = fmt.Sprintf("gets %s of its priority, and should get %s", percent(f.Share), percent(f.Entitled))
 		}

@@ -47,6 +47,26 @@ func TestUnknownReplicasAreTrouble(t *testing.T) {
 	}
 }
 
+// TestWhatTenantsWaitFor tells a limit and a maximum from being served too little.
+func TestWhatTenantsWaitFor(t *testing.T) {
+	var v overview
+	waits := api.Flow{Queued: 3, Share: 0.1, Entitled: 0.5, Recent: api.Recent{SpanMS: longEnough}}
+	limited, grouped, starved, served := waits, waits, waits, waits
+	limited.ID, limited.AtLimit, limited.Limit = "limited", true, &api.FlowLimit{MaxInFlight: 2}
+	grouped.ID, grouped.AtMaximum = "grouped", "acme/product"
+	starved.ID = "starved"
+	served.ID, served.Share = "served", 0.5
+	v.judgeTenants([]api.Flow{limited, grouped, starved, served})
+	want := []string{
+		"limited, priority 0: 3 wait; it is at its own limit of 2 in flight",
+		`grouped, priority 0: 3 wait; it is in the group "acme/product", which is at its maximum`,
+		"starved, priority 0: 3 wait; it gets 10% of its priority, and should get 50%",
+	}
+	if !slices.Equal(v.Tenants, want) {
+		t.Errorf("%q, want %q", v.Tenants, want)
+	}
+}
+
 // TestShadowIsSeen wants whoever looks at a fleet to see that nothing is held.
 func TestShadowIsSeen(t *testing.T) {
 	for _, on := range []bool{true, false} {

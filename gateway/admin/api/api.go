@@ -217,10 +217,12 @@ type Flow struct {
 	Share    float64 `json:"share"`
 	Entitled float64 `json:"entitled"`
 	// AtLimit is set while what waits has no room under a limit of its own.
-	AtLimit bool       `json:"at_limit"`
-	Limit   *FlowLimit `json:"limit,omitempty"`
-	Owner   string     `json:"owner"`
-	Recent  Recent     `json:"recent"`
+	AtLimit bool `json:"at_limit"`
+	// AtMaximum is the path of the group that the flow is in which is at its maximum.
+	AtMaximum string     `json:"at_maximum,omitempty"`
+	Limit     *FlowLimit `json:"limit,omitempty"`
+	Owner     string     `json:"owner"`
+	Recent    Recent     `json:"recent"`
 }
 
 // FlowLimit is a limit of a flow's own.
