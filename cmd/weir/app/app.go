@@ -48,7 +48,7 @@ func Main(registry *policies.Registry) {
 	}
 	if err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(os.Stderr, wrapped(explain(err), messageWidth(os.Stderr), "  "))
+			fmt.Fprintln(os.Stderr, wrapped(explain(err), widthOf(os.Stderr, asLine), "  "))
 		}
 		os.Exit(exitCode(err))
 	}

@@ -183,25 +183,20 @@ func columnsOf(cmd *cobra.Command, wide bool) int {
 	if wide {
 		return 0
 	}
-	return widthOf(cmd.OutOrStdout())
+	return widthOf(cmd.OutOrStdout(), columns)
 }
 
-// widthOf is how wide text is to be: as the terminal, or 80 where there is none.
-func widthOf(out io.Writer) int {
+// asLine is the width of an error or a warning that goes to no terminal: it is a line however
+// long, as what collects logs takes it.
+const asLine = 0
+
+// widthOf is how wide text is to be: as the terminal, or as said where there is none.
+func widthOf(out io.Writer, otherwise int) int {
 	if f, ok := out.(*os.File); ok && isTerminal(f) {
 		width, _ := sizeOf(f)
 		return width
 	}
-	return columns
-}
-
-// messageWidth is how wide an error or a warning is to be: as the terminal. Elsewhere it is a
-// line however long, as what collects logs takes it.
-func messageWidth(out io.Writer) int {
-	if f, ok := out.(*os.File); ok && isTerminal(f) {
-		return widthOf(f)
-	}
-	return 0
+	return otherwise
 }
 
 // allColumns gives a command the flag by which its tables have all their columns.
@@ -230,7 +225,7 @@ func missing(f api.Fleet) (lines []string) {
 // printed prints lines to where errors go, so that a table can be piped.
 func printed(cmd *cobra.Command, lines []string) {
 	for _, line := range lines {
-		fmt.Fprintln(cmd.ErrOrStderr(), wrapped(line, messageWidth(cmd.ErrOrStderr()), "  "))
+		fmt.Fprintln(cmd.ErrOrStderr(), wrapped(line, widthOf(cmd.ErrOrStderr(), asLine), "  "))
 	}
 }
 
