@@ -56,6 +56,14 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 	return n
 }
 
+// SetDeadline takes over when a ticket's time in the queue ends. It keeps its place until the
+// Set is rebuilt; one that is not queued here is passed over.
+func (s *Set) SetDeadline(id policies.TicketID, at time.Time) {
+	if it := s.items[id]; it != nil {
+		it.Ticket.Deadline = at
+	}
+}
+
 // inherit makes the band that takes an old one's place.
 func (s *Set) inherit(old *band) *band {
 	cfg := s.cfg.Band(old.priority)

@@ -191,13 +191,13 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.cfg.Shard, c.cfg.UsageLimit, c.cfg.Guaranteed = cfg.Shard, cfg.UsageLimit, cfg.Guaranteed
 	c.cfg.Eviction, c.cfg.CountTokens = cfg.Eviction, cfg.CountTokens
 	c.cfg.TTL, c.cfg.NoEndpointTTL = cfg.TTL, cfg.NoEndpointTTL
-	c.queues.reconfigure(now, cfg.Shard)
+	c.rebudget(now)
+	c.queues.reconfigure(now, cfg.Shard, c.requests.came.All())
 	c.limits.reconfigure(before, c.requests.inFlight)
 	c.maxima.reconfigure(before, c.requests.inFlight)
 	c.revocations.reconfigure()
 	c.requests.relimit(c.bound)
 	c.bands.relimit(now)
-	c.rebudget(now)
 	c.exchange.agenda.due = true
 }
 

@@ -2,6 +2,7 @@ package core
 
 import (
 	"cmp"
+	"iter"
 	"slices"
 	"time"
 
@@ -50,9 +51,13 @@ func (q *queues) anyOf(ingress string) bool {
 	return false
 }
 
-// reconfigure keeps the tickets under another configuration. All offers are then stated
-// to the ledger.
-func (q *queues) reconfigure(now time.Time, cfg shard.Config) {
+// reconfigure keeps the tickets under another configuration; those of the requests that
+// wait are put in order by their deadlines as they are now. All offers are then stated to
+// the ledger.
+func (q *queues) reconfigure(now time.Time, cfg shard.Config, waiting iter.Seq[*request]) {
+	for r := range waiting {
+		q.set.SetDeadline(r.ID, r.Deadline)
+	}
 	q.set = q.set.Rebuilt(cfg, now)
 	q.full.raise()
 }
