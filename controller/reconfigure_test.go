@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
@@ -64,6 +65,48 @@ func TestReconfigure(t *testing.T) {
 		}
 		if err := c.Reconfigure(WithOffers(0)); err == nil {
 			t.Error("a configuration that cannot be was taken")
+		}
+	})
+}
+
+// TestReconfigureLeavesOut wants an option that is left out to hold as the controller was made
+// with it, whatever was said meanwhile, and bands that are left out to be gone.
+func TestReconfigureLeavesOut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		band := WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr"), MaxRequests: 2})
+		c := newBench(t, fairness.RoundRobinType, 1, WithCapacity(4, 0), band)
+		dispatch(t, c, request("first"))
+		var waiting sync.WaitGroup
+		ctx, end := context.WithCancel(t.Context())
+		defer waiting.Wait()
+		defer end()
+		for _, step := range []struct {
+			what    string
+			options []Option
+			room    int // for how many that wait
+		}{
+			{"as it was made", []Option{band}, 2},
+			{"without its band", nil, 4},
+			{"with more room", []Option{WithCapacity(6, 0)}, 6},
+			{"without a word of room", nil, 4},
+		} {
+			if err := c.Reconfigure(step.options...); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			for c.Waiting() < step.room {
+				before := c.Waiting()
+				waiting.Go(func() { _, _ = c.EnqueueAndWait(ctx, request("a")) })
+				if synctest.Wait(); c.Waiting() == before {
+					break
+				}
+			}
+			if n := c.Waiting(); n < step.room {
+				t.Errorf("%s: %d wait, want room for %d", step.what, n, step.room)
+			}
+			if outcome, _ := c.EnqueueAndWait(t.Context(), request("a")); outcome != RejectedCapacity {
+				t.Errorf("%s: one more than %d: %v", step.what, step.room, outcome)
+			}
 		}
 	})
 }

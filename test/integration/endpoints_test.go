@@ -236,7 +236,7 @@ func TestScrapes(t *testing.T) {
 	}
 }
 
-// TestIdle measures what three replicas take while nothing goes on at 200 endpoints with
+// TestIdle bounds what three replicas take while nothing goes on at 200 endpoints with
 // pages of 48 kB, and what a reading costs once each runs a request.
 func TestIdle(t *testing.T) {
 	if testing.Short() {
@@ -248,24 +248,31 @@ func TestIdle(t *testing.T) {
 	cfg.write("plugins: [{type: utilization-detector}]")
 	f := s.fleet(t, 3, "--config", cfg.file)
 	const window = 4 * time.Second
-	measure := func(what string) (reads float64) {
+	measure := func(what string) (reads, core float64) {
 		time.Sleep(3 * time.Second)
 		before := cpuSeconds(t, f.Replicas)
 		reads = s.rate(window)
-		spent := cpuSeconds(t, f.Replicas) - before
-		t.Logf("%s: %.0f readings a second, %.1f%% of a core in all replicas together, %.2f ms a reading",
-			what, reads, 100*spent/window.Seconds(), 1000*spent/window.Seconds()/reads)
-		return reads
+		core = (cpuSeconds(t, f.Replicas) - before) / window.Seconds()
+		t.Logf("%s: %.0f readings a second, %.1f%% of a core in all replicas together, %.2f ms a reading", what, reads, 100*core, 1000*core/reads)
+		return reads, core
 	}
-	if idle := measure("at rest"); idle > 1.5*100 {
+	idle, core := measure("at rest")
+	if idle > 1.5*100 {
 		t.Errorf("%.0f readings a second at rest, want one of each endpoint in 2 s", idle)
+	}
+	if core > 0.25 { // four times what it is
+		t.Errorf("three replicas at rest take %.1f%% of a core", 100*core)
 	}
 	if pool, err := processes.Get[api.Pool](f.Replicas[0], "/v1/pool"); err != nil || pool.Saturation >= 1 {
 		t.Errorf("at rest: %+v, %v", pool, err)
 	}
 	s.others.Store(1)
-	if busy := measure("running one request each"); busy < 5*200 {
+	busy, core := measure("running one request each")
+	if busy < 5*200 {
 		t.Errorf("%.0f readings a second of endpoints that run something, want one each in 50 ms", busy)
+	}
+	if each := core / busy; each > 0.0005 { // four times what it is
+		t.Errorf("a reading takes %.2f ms of a core, want at most 0.5", 1000*each)
 	}
 }
 
