@@ -72,6 +72,7 @@ type soak struct {
 	replicas [5]atomic.Pointer[processes.Replica]
 
 	clients sync.WaitGroup
+	client  *http.Client
 	stop    context.CancelFunc
 	mu      sync.Mutex
 	served  map[string]int
@@ -116,14 +117,13 @@ func (s *soak) load() {
 	ctx, stop := context.WithCancel(context.Background())
 	s.stop = stop
 	s.t.Cleanup(func() { stop(); s.clients.Wait() })
-	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
-	s.t.Cleanup(client.CloseIdleConnections)
+	s.client = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
 	for tenant := range 6 {
 		for range 8 {
 			r := rand.New(rand.NewPCG(s.rand.Uint64(), 0))
 			s.clients.Go(func() {
 				for ctx.Err() == nil {
-					s.ask(ctx, client, r, fmt.Sprint("tenant-", tenant))
+					s.ask(ctx, s.client, r, fmt.Sprint("tenant-", tenant))
 				}
 			})
 		}
@@ -267,6 +267,7 @@ func (s *soak) drain() {
 	s.t.Helper()
 	s.stop()
 	s.clients.Wait()
+	s.client.CloseIdleConnections() // each is two goroutines of a replica
 	s.cluster.Wait("nothing is held or waits", 10*time.Second, func() bool {
 		for _, r := range s.cluster.Replicas {
 			pool, err := processes.Get[api.Pool](r, "/v1/pool")
@@ -300,7 +301,10 @@ func (s *soak) sizes() map[string]size {
 // compare wants the replicas, some of which were started anew, to be as small as at first.
 func (s *soak) compare(small map[string]size) {
 	s.t.Helper()
-	const some, someMemory = 30, 32 << 20 // what a pool of connections and a late collection make
+	// A replica keeps its connections to the servers for a while, of which a full pool made it
+	// as many as the limit, each with two goroutines; its pool of connections to Redis is as
+	// large as it had to be. The memory is what a late collection makes.
+	const some, someMemory = 2*processes.Limit + 30, 32 << 20
 	var now map[string]size
 	for until := time.Now().Add(20 * time.Second); ; time.Sleep(time.Second) {
 		now = s.sizes()
