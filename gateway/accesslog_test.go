@@ -14,6 +14,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 )
@@ -187,7 +188,7 @@ func TestRequestLogOfEnvoy(t *testing.T) {
 	if l := got["2"]; l.Status != 400 || l.Reason != "malformed_json" {
 		t.Errorf("refused: %+v", l)
 	}
-	if l := got["3"]; l.Status != statusClientGone || l.Reason != "client_gone" {
+	if l := got["3"]; l.Status != refusal.StatusClientGone || l.Reason != "client_gone" {
 		t.Errorf("gone before its answer: %+v", l)
 	}
 }

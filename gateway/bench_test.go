@@ -51,20 +51,6 @@ func BenchmarkProxy(b *testing.B) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkBody reads what matters of a body of 4 kB: text in paragraphs.
-func BenchmarkBody(b *testing.B) {
-	text := strings.Repeat(strings.Repeat("A sentence of a prompt, and \\\"another\\\". ", 8)+"\\n\\n", 12)
-	body := []byte(`{"model":"m","stream":true,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"` + text + `"}],"max_tokens":100}`)
-	b.SetBytes(int64(len(body)))
-	b.ReportAllocs()
-	for b.Loop() {
-		in := inbound{body: body}
-		if refused := in.check(http.MethodPost, "/v1/chat/completions"); refused != nil || in.mostOutput != 100 {
-			b.Fatal(refused)
-		}
-	}
-}
-
 // BenchmarkChunk is the gateway's own part of a chunk of a streamed answer by external
 // processing.
 func BenchmarkChunk(b *testing.B) {

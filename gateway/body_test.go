@@ -13,24 +13,6 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 )
 
-// TestModelAt finds the text of the model in bodies.
-func TestModelAt(t *testing.T) {
-	for body, want := range map[string]string{
-		`{"model":"a","prompt":"model"}`:                          `"a" 1`,
-		`{ "prompt" : {"model":"a"}, "mo\u0064el" : "b" , "n":1}`: `"b" 1`,
-		`{"model":"a","model":"x"}`:                               `"x" 2`,
-		`{"prompt":"a"}`:                                          ` 0`,
-		`{"model":"a"`:                                            ` 0`,
-		`[]`:                                                      ` 0`,
-		``:                                                        ` 0`,
-	} {
-		from, to, times := modelAt([]byte(body))
-		if got := fmt.Sprintf("%s %d", body[from:to], times); got != want {
-			t.Errorf("%s has %s, want %s", body, got, want)
-		}
-	}
-}
-
 // TestRenamingIsBounded wants neither a long name nor a body that names its model many times
 // to have the gateway take more memory than the body may have, by HTTP and by Envoy.
 func TestRenamingIsBounded(t *testing.T) {
@@ -69,7 +51,7 @@ func TestRenamingIsBounded(t *testing.T) {
 		})
 	}
 	r.nothingHeld(t)
-	if _, n := r.gateway.budget.figures(); n != 0 {
+	if _, n := r.gateway.budget.Figures(); n != 0 {
 		t.Errorf("%d bytes are still taken", n)
 	}
 }
@@ -105,7 +87,7 @@ func TestModelIsRewritten(t *testing.T) {
 		}
 	}
 	if used := r.gateway.budget; used != nil {
-		if _, n := used.figures(); n != 0 {
+		if _, n := used.Figures(); n != 0 {
 			t.Errorf("%d bytes are still taken", n)
 		}
 	}

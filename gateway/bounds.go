@@ -3,6 +3,8 @@ package gateway
 import (
 	"net/http"
 	"time"
+
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // Timeouts bound how long a request may hold its slots. A field of 0 takes its default.
@@ -42,39 +44,39 @@ var defaultTimeouts = Timeouts{Client: 30 * time.Second, FirstByte: 10 * time.Mi
 type bound struct {
 	name     string // in metrics
 	endpoint bool   // it is the model server's fault
-	refusal  refusal
+	refusal  refusal.Refusal
 }
 
 // Error implements error.
-func (b *bound) Error() string { return b.refusal.message }
+func (b *bound) Error() string { return b.refusal.Message }
 
 // The bounds there are.
 var (
-	errMemory = &bound{name: "memory", refusal: refusal{
-		status: http.StatusServiceUnavailable, code: "memory_exhausted", reason: reasonMemory,
-		message: "this replica has no memory left for the request; try again later",
+	errMemory = &bound{name: "memory", refusal: refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: "memory_exhausted", Reason: refusal.Memory,
+		Message: "this replica has no memory left for the request; try again later",
 	}}
-	errStalled = &bound{name: "body", refusal: refusal{
-		status: http.StatusRequestTimeout, code: "request_timeout",
-		message: "the request's body took too long to come",
+	errStalled = &bound{name: "body", refusal: refusal.Refusal{
+		Status: http.StatusRequestTimeout, Code: "request_timeout",
+		Message: "the request's body took too long to come",
 	}}
-	errClientStalled = &bound{name: "client", refusal: refusal{
-		status: http.StatusRequestTimeout, code: "client_stalled",
-		message: "the client took nothing of the answer for too long",
+	errClientStalled = &bound{name: "client", refusal: refusal.Refusal{
+		Status: http.StatusRequestTimeout, Code: "client_stalled",
+		Message: "the client took nothing of the answer for too long",
 	}}
-	errFirstByte = &bound{name: "first_byte", endpoint: true, refusal: refusal{
-		status: http.StatusGatewayTimeout, code: "upstream_timeout",
-		message: "the model server did not begin to answer in time",
+	errFirstByte = &bound{name: "first_byte", endpoint: true, refusal: refusal.Refusal{
+		Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
+		Message: "the model server did not begin to answer in time",
 	}}
-	errBetweenBytes = &bound{name: "between_bytes", endpoint: true, refusal: refusal{
-		status: http.StatusGatewayTimeout, code: "upstream_timeout",
-		message: "the model server stopped in the middle of its answer",
+	errBetweenBytes = &bound{name: "between_bytes", endpoint: true, refusal: refusal.Refusal{
+		Status: http.StatusGatewayTimeout, Code: "upstream_timeout",
+		Message: "the model server stopped in the middle of its answer",
 	}}
 	// By external processing, it may as well be the client that takes no more.
 	errAnswerStopped = &bound{name: "between_bytes", refusal: errBetweenBytes.refusal}
-	errRequestTime   = &bound{name: "request", refusal: refusal{
-		status: http.StatusGatewayTimeout, code: "request_too_long",
-		message: "the request took longer than it may",
+	errRequestTime   = &bound{name: "request", refusal: refusal.Refusal{
+		Status: http.StatusGatewayTimeout, Code: "request_too_long",
+		Message: "the request took longer than it may",
 	}}
 )
 

@@ -73,7 +73,7 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
 	}
 	if m.budget != nil {
-		most, used := m.budget.figures()
+		most, used := m.budget.Figures()
 		send("memory_budget_bytes", prometheus.GaugeValue, float64(most))
 		send("memory_budget_used_bytes", prometheus.GaugeValue, float64(used))
 	}

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/weirflow/weir/gateway/picker"
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // Delegation has another Endpoint Picker choose endpoints.
@@ -120,10 +121,10 @@ func (x *envoyStream) consult(messages <-chan received) error {
 	return x.pick()
 }
 
-func pickerUnavailable() *refusal {
-	return &refusal{
-		status: http.StatusServiceUnavailable, code: "picker_unavailable", reason: "rejected-picker-unavailable",
-		message: "no Endpoint Picker chose a model server for the request; try again",
+func pickerUnavailable() *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: "picker_unavailable", Reason: refusal.PickerUnavailable,
+		Message: "no Endpoint Picker chose a model server for the request; try again",
 	}
 }
 

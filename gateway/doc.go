@@ -14,8 +14,8 @@
 //
 // A request has these forms on its way, each for one border:
 //
-//   - inbound is what was read of it: the body, the model, the estimate of its tokens. It
-//     stays in this package.
+//   - modelapi.Request is what was read of it: the body, the model, the estimate of its
+//     tokens. It goes no further.
 //   - controller.Request is what flow control needs: its flow, its size, its estimated
 //     cost, how long it may wait. Nothing of the body goes there.
 //   - endpoints.Query is what the choice of an endpoint needs.

@@ -1,9 +1,10 @@
 package gateway
 
 import (
-	"math"
 	"sync"
 	"time"
+
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // drain estimates in how long there will be room, from how long requests hold their slots.
@@ -30,17 +31,5 @@ func (d *drain) within(ended, inFlight int64) time.Duration {
 		return 0
 	}
 	mean := d.seconds / d.count
-	return time.Duration(min(mean*float64(ended)/float64(max(1, inFlight)), maxRetryAfter.Seconds()) * float64(time.Second))
-}
-
-// Bounds on what a client is asked to wait before it tries again. The header has whole
-// seconds.
-const (
-	minRetryAfter = time.Second
-	maxRetryAfter = time.Hour
-)
-
-// retryAfter is the value of the header.
-func retryAfter(d time.Duration) int {
-	return int(math.Ceil(min(max(d, minRetryAfter), maxRetryAfter).Seconds()))
+	return time.Duration(min(mean*float64(ended)/float64(max(1, inFlight)), refusal.MaxAfter.Seconds()) * float64(time.Second))
 }

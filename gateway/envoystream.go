@@ -15,6 +15,8 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/modelapi"
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // phase is how far a stream has come.
@@ -184,8 +186,8 @@ func valueOf(h *core.HeaderValue) string {
 	return h.GetValue()
 }
 
-func headersTooLarge(message string) *refusal {
-	return &refusal{status: http.StatusRequestHeaderFieldsTooLarge, code: "headers_too_large", message: message}
+func headersTooLarge(message string) *refusal.Refusal {
+	return &refusal.Refusal{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", Message: message}
 }
 
 // forward waits until the request may go, and lets it go. A question for the models is
@@ -234,14 +236,14 @@ func (x *envoyStream) pick() error {
 	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
 	headers := requestHeaders(x.record.id, destinations, x.gateway.keyed())
 	s.tellStages(func(name, value string) { setHeader(headers, name, value) })
-	if x.rewrite != "" && isModelPath(x.method, x.path) { // the picker failed
+	if x.rewrite != "" && modelapi.NamesModel(x.method, x.path) { // the picker failed
 		s.rewrite = x.rewrite
 		if refused := s.rename(); refused != nil {
 			return refused
 		}
 	}
 	if s.rewrite != "" && x.body && !x.trailers {
-		setHeader(headers, "content-length", strconv.Itoa(len(s.in.body)))
+		setHeader(headers, "content-length", strconv.Itoa(len(s.in.Body)))
 	}
 	return x.release(headers)
 }
@@ -260,7 +262,7 @@ func (x *envoyStream) release(headers *extproc.ProcessingResponse) error {
 	if !x.body {
 		return nil
 	}
-	for _, m := range requestBody(s.in.body, x.trailers) {
+	for _, m := range requestBody(s.in.Body, x.trailers) {
 		if err := x.stream.Send(m); err != nil {
 			return err
 		}
@@ -320,7 +322,7 @@ func (x *envoyStream) responded(h *extproc.HttpHeaders) {
 
 // streamed takes in a part of the response's body.
 func (x *envoyStream) streamed(part []byte) {
-	x.session.usage.take(part)
+	x.session.usage.Take(part)
 	x.session.watch.expect(errAnswerStopped, x.session.timeouts.BetweenBytes)
 }
 
@@ -357,10 +359,10 @@ func (x *envoyStream) finish() {
 		return // there was no request
 	}
 	if x.phase != done && x.record.reason == "" {
-		x.record.reason = clientGone().code
+		x.record.reason = clientGone().Code
 	}
 	if x.status == 0 {
-		x.status = statusClientGone
+		x.status = refusal.StatusClientGone
 	}
 	x.gateway.over(&x.record, x.status)
 }

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // Where a message names the chosen endpoint for Envoy, and Envoy the endpoints to choose from.
@@ -199,15 +200,15 @@ func responseTrailers() *extproc.ProcessingResponse {
 }
 
 // immediate is a refusal that Envoy answers with, without asking an endpoint.
-func immediate(told *record, r *refusal) *extproc.ProcessingResponse {
-	headers, body := r.answer()
-	return immediately(told, r.status, headers, body, r.code)
+func immediate(told *record, r *refusal.Refusal) *extproc.ProcessingResponse {
+	headers, body := r.Answer()
+	return immediately(told, r.Status, headers, body, r.Code)
 }
 
 // immediately is an answer that Envoy gives without asking an endpoint; the code is for its log.
 func immediately(told *record, status int, headers http.Header, body []byte, code string) *extproc.ProcessingResponse {
 	set := recorded(told)
-	for _, name := range []string{"Content-Type", RefusedByHeader, DroppedReasonHeader, "Retry-After"} {
+	for _, name := range []string{"Content-Type", refusal.ByHeader, refusal.ReasonHeader, "Retry-After"} {
 		if value := headers.Get(name); value != "" {
 			set = append(set, header(strings.ToLower(name), value))
 		}

@@ -11,6 +11,8 @@ import (
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // ExtProc is the gateway as an external processor of Envoy
@@ -128,16 +130,16 @@ func (x *envoyStream) interrupt(served <-chan error, with func() error) error {
 // for a peer that does not keep to the protocol.
 func (x *envoyStream) fail(err error) error {
 	x.over = true
-	var refused *refusal
+	var refused *refusal.Refusal
 	if errors.As(err, &refused) {
-		x.record.reason = refused.code
+		x.record.reason = refused.Code
 		if x.status == 0 {
-			x.status = refused.status
+			x.status = refused.Status
 		}
 	}
 	switch {
-	case refused != nil && refused.status == statusClientGone:
-		return status.Error(codes.Canceled, refused.message)
+	case refused != nil && refused.Status == refusal.StatusClientGone:
+		return status.Error(codes.Canceled, refused.Message)
 	case refused != nil:
 		return x.stream.Send(immediate(&x.record, refused))
 	case errors.Is(err, errProtocol):

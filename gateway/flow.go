@@ -9,6 +9,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/weirflow/weir/gateway/modelapi"
+	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -31,40 +33,37 @@ func controlHeaders() []string {
 // DefaultFlow is the flow of requests that name none.
 const DefaultFlow = "default-flow"
 
-// Bounds on names that come in headers and forms, in bytes.
-const (
-	maxFlowID    = 256
-	maxModelName = 512
-)
+// maxFlowID bounds a flow's id that comes in a header, in bytes.
+const maxFlowID = 256
 
 // flowOf reads the flow's id from the header.
-func flowOf(h http.Header) (string, *refusal) {
+func flowOf(h http.Header) (string, *refusal.Refusal) {
 	id := first(h, flowHeaders[:])
 	if id == "" {
 		return DefaultFlow, nil
 	}
 	if len(id) > maxFlowID {
-		return "", badRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", flowHeaders[0], maxFlowID))
+		return "", refusal.BadRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", flowHeaders[0], maxFlowID))
 	}
 	for _, c := range []byte(id) {
 		if c <= ' ' || c > '~' {
-			return "", badRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only, and no spaces", flowHeaders[0]))
+			return "", refusal.BadRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only, and no spaces", flowHeaders[0]))
 		}
 	}
 	return id, nil
 }
 
 // rewriteOf reads the model to ask for instead of the one in the body; empty for none.
-func rewriteOf(h http.Header) (string, *refusal) {
+func rewriteOf(h http.Header) (string, *refusal.Refusal) {
 	model := first(h, rewriteHeaders[:])
-	if len(model) > maxModelName || !utf8.ValidString(model) {
+	if len(model) > modelapi.MaxName || !utf8.ValidString(model) {
 		return "", badRewrite()
 	}
 	return model, nil
 }
 
-func badRewrite() *refusal {
-	return badRequest("bad_model_rewrite", fmt.Sprintf("the header %s must be a model's name, of up to %d bytes of UTF-8", rewriteHeaders[0], maxModelName))
+func badRewrite() *refusal.Refusal {
+	return refusal.BadRequest("bad_model_rewrite", fmt.Sprintf("the header %s must be a model's name, of up to %d bytes of UTF-8", rewriteHeaders[0], modelapi.MaxName))
 }
 
 // targetTTFT reads how soon the request's first token should come; 0 if it does not say,
@@ -99,7 +98,7 @@ func first(h http.Header, names []string) string {
 // gatewayHeaders are those that gateways set, and whose word servers may take; from outside
 // they are forged. X-Envoy-* is another.
 var gatewayHeaders = []string{
-	"X-Gateway-Destination-Endpoint", "X-Gateway-Destination-Endpoint-Subset", "X-Gateway-Destination-Endpoint-Served", "X-Real-Ip", DroppedReasonHeader,
+	"X-Gateway-Destination-Endpoint", "X-Gateway-Destination-Endpoint-Subset", "X-Gateway-Destination-Endpoint-Served", "X-Real-Ip", refusal.ReasonHeader,
 }
 
 // stageHeaders name, to the endpoint that answers, those of a stage before: as llm-d's sidecars

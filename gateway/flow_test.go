@@ -4,6 +4,8 @@ import (
 	"net/http"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // TestShorterTTL wants the wait that a request asks for, and none where it asks for
@@ -38,7 +40,7 @@ func TestRequestsShortenTheirWait(t *testing.T) {
 		inFlight = v.InFlight
 	}
 	res, body := r.post(t, "/v1/completions", `{"model":"m","prompt":"x"}`, "x-llm-d-inference-ttl", "20ms")
-	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get(DroppedReasonHeader) != "rejected-ttl-expired" {
+	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get(refusal.ReasonHeader) != "rejected-ttl-expired" {
 		t.Errorf("%d, %v: %s", res.StatusCode, res.Header, body)
 	}
 	<-slow

@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/tracing"
 )
 
@@ -64,7 +65,7 @@ type Keys map[[sha256.Size]byte]string
 type Gateway struct {
 	cfg    Config
 	proxy  *proxy
-	budget *budget
+	budget *budget.Budget
 	keys   atomic.Pointer[Keys]
 	pools  atomic.Pointer[Pools]
 }
@@ -89,7 +90,7 @@ func New(cfg Config, pools *Pools) *Gateway {
 	if d := cfg.Delegation; d != nil && d.Timeout <= 0 {
 		d.Timeout = 5 * time.Second
 	}
-	g := &Gateway{cfg: cfg, budget: newBudget(cfg.MemoryBudget)}
+	g := &Gateway{cfg: cfg, budget: budget.New(cfg.MemoryBudget)}
 	if cfg.Metrics != nil {
 		cfg.Metrics.budget, cfg.Metrics.log = g.budget, cfg.AccessLog
 	}

@@ -24,6 +24,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/internal/modelserver"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -292,7 +293,7 @@ func TestBadInput(t *testing.T) {
 			if res.StatusCode != c.status || answer.Error.Code != c.code || answer.Error.Message == "" || answer.Error.Type == "" {
 				t.Errorf("%d %s, want %d %s", res.StatusCode, body, c.status, c.code)
 			}
-			if got := res.Header.Get(DroppedReasonHeader); got != c.reason {
+			if got := res.Header.Get(refusal.ReasonHeader); got != c.reason {
 				t.Errorf("dropped reason %q, want %q", got, c.reason)
 			}
 			if (res.StatusCode == 503) != (res.Header.Get("Retry-After") != "") {

@@ -62,7 +62,7 @@ func TestBodiesGrowAsTheyCome(t *testing.T) {
 		r.begin(t, fmt.Sprintf("POST /v1/completions HTTP/1.1\r\nHost: weir\r\nContent-Length: %d\r\n\r\n{", announced))
 	}
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, used := r.gateway.budget.figures(); used >= n*sessionBytes {
+		if _, used := r.gateway.budget.Figures(); used >= n*sessionBytes {
 			if used > n*(sessionBytes+(8<<10)) {
 				t.Errorf("%d bytes of the budget are used by %d requests of one byte each", used, n)
 			}
@@ -106,7 +106,7 @@ func TestMemoryIsShared(t *testing.T) {
 		_ = c.Close()
 	}
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
-		_, used := r.gateway.budget.figures()
+		_, used := r.gateway.budget.Figures()
 		if used == 0 {
 			if n := testutil.ToFloat64(r.metrics.overBounds.WithLabelValues("memory")); n < 6 {
 				t.Errorf("%v requests were ended or refused", n)

@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 )
@@ -47,7 +48,7 @@ type Metrics struct {
 
 	watched *controller.Controller
 	pool    *endpoints.Pool
-	budget  *budget
+	budget  *budget.Budget
 	log     *accesslog.Log
 	table   *flowTable
 }

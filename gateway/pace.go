@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/modelapi"
 )
 
 // pace is what a second of a slot costs at this pool: the tokens of requests whose servers
@@ -36,6 +37,6 @@ func (p *pace) price(held time.Duration) controller.Usage {
 	defer p.mu.Unlock()
 	part := held.Seconds() / max(p.seconds, 1e-3)
 	return controller.Usage{
-		InputTokens: int64(min(p.input*part, maxTokens)) + 1, OutputTokens: int64(min(p.output*part, maxTokens)) + 1, Known: true,
+		InputTokens: int64(min(p.input*part, modelapi.MaxTokens)) + 1, OutputTokens: int64(min(p.output*part, modelapi.MaxTokens)) + 1, Known: true,
 	}
 }

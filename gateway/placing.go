@@ -6,11 +6,11 @@ import "github.com/weirflow/weir/gateway/endpoints"
 func (s *session) ask() *endpoints.Query {
 	q := &s.query
 	if q.Prefixes == nil {
-		q.Prefixes = s.pool.endpoints.Prefixes(s.in.model, s.in.prompt)
+		q.Prefixes = s.pool.endpoints.Prefixes(s.in.Model, s.in.Prompt)
 	}
-	q.Model, q.Tokens, q.Session, q.Fallbacks = s.in.model, s.in.inputTokens+s.in.outputTokens, s.before, s.gateway.cfg.Fallbacks
+	q.Model, q.Tokens, q.Session, q.Fallbacks = s.in.Model, s.in.InputTokens+s.in.OutputTokens, s.before, s.gateway.cfg.Fallbacks
 	if q.Profile = s.profile; len(s.by().Stages) > 0 {
-		q.PromptTokens, q.Media = s.in.inputTokens, s.in.hasMedia
+		q.PromptTokens, q.Media = s.in.InputTokens, s.in.HasMedia
 	}
 	return q
 }
@@ -49,7 +49,7 @@ func (s *session) place() (others []*endpoints.Endpoint, ok bool) {
 // placeAt takes a slot at the endpoint that something else chose, in place of the one held.
 func (s *session) placeAt(e *endpoints.Endpoint) {
 	s.giveBack()
-	s.slot = e.Claim(s.in.inputTokens + s.in.outputTokens)
+	s.slot = e.Claim(s.in.InputTokens + s.in.OutputTokens)
 	s.record.endpoint = e.Address()
 	s.pool.cfg.Controller.Place(&s.request, s.record.endpoint)
 }

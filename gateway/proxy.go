@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // proxy drives sessions by HTTP: it holds the client's connection and forwards
@@ -64,18 +66,18 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err == nil {
 		return
 	}
-	var refused *refusal
+	var refused *refusal.Refusal
 	if !errors.As(err, &refused) {
 		// Where the server is, and what it said, is not for clients.
 		p.gateway.cfg.Logger.Warn("a model server failed before it answered", zap.Error(err))
 		refused = upstreamFailed()
 	}
-	answer.record.reason = refused.code
-	if refused.status == statusClientGone {
-		answer.code = statusClientGone
+	answer.record.reason = refused.Code
+	if refused.Status == refusal.StatusClientGone {
+		answer.code = refusal.StatusClientGone
 		panic(http.ErrAbortHandler) // or net/http would answer 200, which one that only closed its sending side reads
 	}
-	refused.write(answer)
+	refused.Write(answer)
 }
 
 // serve takes the request through its session. The error is about a request of which
@@ -111,7 +113,7 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 		return refused
 	}
 	out := r.WithContext(context.WithValue(s.ctx, sessionKey{}, s))
-	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(s.in.body)), nil // send has the body
+	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(s.in.Body)), nil // send has the body
 	p.reverse.ServeHTTP(w, out)
 	if s.failure != nil && s.ctx.Err() != nil {
 		return s.ended()
@@ -120,21 +122,21 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 }
 
 // checkTarget refuses requests that are not for a model server.
-func checkTarget(r *http.Request) *refusal {
+func checkTarget(r *http.Request) *refusal.Refusal {
 	if refused := checkPath(r.URL.EscapedPath()); refused != nil {
 		return refused
 	}
 	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
-		return &refusal{
-			status: http.StatusNotFound, code: "unknown_path",
-			message: fmt.Sprintf("no such path: %.200s; the API is under /v1/ and /inference/v1/", r.URL.Path),
+		return &refusal.Refusal{
+			Status: http.StatusNotFound, Code: "unknown_path",
+			Message: fmt.Sprintf("no such path: %.200s; the API is under /v1/ and /inference/v1/", r.URL.Path),
 		}
 	}
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" {
 		if !strings.EqualFold(upgrade, "h2c") {
-			return &refusal{
-				status: http.StatusNotImplemented, code: "upgrade_not_supported",
-				message: fmt.Sprintf("this gateway does not switch to another protocol (%.50q); send the request without the header Upgrade", upgrade),
+			return &refusal.Refusal{
+				Status: http.StatusNotImplemented, Code: "upgrade_not_supported",
+				Message: fmt.Sprintf("this gateway does not switch to another protocol (%.50q); send the request without the header Upgrade", upgrade),
 			}
 		}
 		r.Header.Del("Upgrade") // an offer that some clients make with every request, and that may be passed over
@@ -144,7 +146,7 @@ func checkTarget(r *http.Request) *refusal {
 
 // checkPath refuses a path that a server could read as another one than it says: with
 // segments of dots, empty ones, backslashes, or characters that are escaped twice.
-func checkPath(escaped string) *refusal {
+func checkPath(escaped string) *refusal.Refusal {
 	plain, err := url.PathUnescape(escaped)
 	clean := path.Clean(plain)
 	if strings.HasSuffix(plain, "/") && clean != "/" {
@@ -153,7 +155,7 @@ func checkPath(escaped string) *refusal {
 	if err == nil && plain == clean && !strings.ContainsAny(plain, `\%`) && !strings.Contains(plain, "/..;") && !strings.Contains(plain, "/.;") {
 		return nil
 	}
-	return badRequest("bad_path", "the path must be written plainly: without . and .. and empty segments, backslashes and characters that are escaped twice")
+	return refusal.BadRequest("bad_path", "the path must be written plainly: without . and .. and empty segments, backslashes and characters that are escaped twice")
 }
 
 // readBody reads the request's body, once.
@@ -179,8 +181,8 @@ func (p *proxy) readBody(s *session, w *answerWriter, r *http.Request) error {
 }
 
 // unreadable is the answer to a request whose body could not be read.
-func (p *proxy) unreadable(s *session, err error) *refusal {
-	var refused *refusal
+func (p *proxy) unreadable(s *session, err error) *refusal.Refusal {
+	var refused *refusal.Refusal
 	switch {
 	case errors.As(err, &refused):
 		return refused
@@ -192,7 +194,7 @@ func (p *proxy) unreadable(s *session, err error) *refusal {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return clientGone()
 	}
-	return badRequest("unreadable_body", "the request's body could not be read: "+err.Error())
+	return refusal.BadRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 }
 
 // RoundTrip sends the request to the endpoint that suits it best, and to another as
@@ -205,9 +207,9 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 			if last == nil {
 				return nil, noEndpoints()
 			}
-			return nil, &refusal{
-				status: http.StatusServiceUnavailable, code: "upstream_unreachable", reason: reasonNoEndpoints,
-				message: "none of the pool's model servers could be reached",
+			return nil, &refusal.Refusal{
+				Status: http.StatusServiceUnavailable, Code: "upstream_unreachable", Reason: refusal.NoEndpoints,
+				Message: "none of the pool's model servers could be reached",
 			}
 		}
 		s.query.Tried = append(s.query.Tried, s.slot.Endpoint)
@@ -233,9 +235,9 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.Host = to.Scheme, to.Host, to.Host
 	s.tellStages(out.Header.Set)
-	if len(s.in.body) > 0 {
-		out.Body = s.in.reader()
-		out.GetBody = func() (io.ReadCloser, error) { return s.in.reader(), nil }
+	if len(s.in.Body) > 0 {
+		out.Body = s.in.Reader()
+		out.GetBody = func() (io.ReadCloser, error) { return s.in.Reader(), nil }
 	}
 	if spans := s.record.spans; spans != nil { // or its arguments would be allocated for nothing
 		spans.Upstream(s.slot.Address(), out.Header.Set)

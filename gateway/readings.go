@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // blindAfter is how long all readings of the model servers' metrics may be missing before
@@ -71,10 +72,10 @@ func (r *readings) refusing() context.Context {
 }
 
 // unreadable is the answer to a request for a pool that cannot be seen.
-func unreadable() *refusal {
-	return &refusal{
-		status: http.StatusServiceUnavailable, code: "metrics_unreadable", reason: reasonUnreadable,
-		message: "no model server's metrics can be read, so it is not known whether they have room",
-		after:   blindAfter,
+func unreadable() *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: "metrics_unreadable", Reason: refusal.Unreadable,
+		Message: "no model server's metrics can be read, so it is not known whether they have room",
+		After:   blindAfter,
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/tracing"
 	"github.com/weirflow/weir/policies"
 )
@@ -54,7 +55,7 @@ type record struct {
 	byFloat   bool
 	endpoint  string
 	responded time.Time // when the model server's answer began; zero before
-	tokens    tokens
+	tokens    modelapi.Tokens
 	held      time.Duration // the slot, once it is given back
 
 	reason string // why the gateway ended it: a refusal's code
@@ -210,14 +211,14 @@ func (g *Gateway) over(r *record, status int) {
 		Tenant: r.flow.ID, Priority: r.flow.Priority, Objective: told(r.objective), Model: r.model, Method: r.method, Path: r.path,
 		Replica: g.cfg.Replica, Owner: r.owner, Endpoint: r.endpoint,
 		Queued: !r.enqueued.IsZero(), Waited: r.waited,
-		Counted: r.tokens.known, TokensIn: r.tokens.in, TokensCached: r.tokens.cached, TokensOut: r.tokens.out,
+		Counted: r.tokens.Known, TokensIn: r.tokens.In, TokensCached: r.tokens.Cached, TokensOut: r.tokens.Out,
 		Charge: r.charge, Status: status, Reason: r.reason,
 	}
 	if r.waited >= noticeable {
 		e.WaitedFor = r.obstacle.String()
 	}
-	if !r.tokens.first.IsZero() {
-		e.FirstToken = r.tokens.first.Sub(r.arrived)
+	if !r.tokens.First.IsZero() {
+		e.FirstToken = r.tokens.First.Sub(r.arrived)
 	}
 	g.cfg.AccessLog.Add(&e)
 }
@@ -239,7 +240,7 @@ func (r *record) endSpans(status int) {
 	s := tracing.Summary{
 		ID: r.id, Path: r.path, Model: r.model, Flow: r.flow.ID, Priority: r.flow.Priority, Objective: told(r.objective), Status: status, Reason: r.reason,
 		Enqueued: r.enqueued, Waited: r.waited, Dispatched: r.held > 0, Owner: r.owner, ByFloat: r.byFloat, Charge: r.charge,
-		Counted: r.tokens.known, TokensIn: r.tokens.in, TokensCached: r.tokens.cached, TokensOut: r.tokens.out, FirstToken: r.tokens.first,
+		Counted: r.tokens.Known, TokensIn: r.tokens.In, TokensCached: r.tokens.Cached, TokensOut: r.tokens.Out, FirstToken: r.tokens.First,
 	}
 	if r.waited >= noticeable {
 		s.Obstacle = r.obstacle.String()

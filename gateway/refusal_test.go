@@ -10,6 +10,7 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/shard"
@@ -31,7 +32,7 @@ func readRefusal(t *testing.T, status int, body string, header func(string) stri
 		t.Fatalf("%d %q: %v", status, body, err)
 	}
 	after, _ := strconv.Atoi(header("Retry-After"))
-	return refused{status, object.Error.Code, header(RefusedByHeader), header(DroppedReasonHeader), object.Error.Message, after}
+	return refused{status, object.Error.Code, header(refusal.ByHeader), header(refusal.ReasonHeader), object.Error.Message, after}
 }
 
 // byHTTP sends a request of the flow a.
@@ -174,17 +175,28 @@ func TestDisplacedSaysWhy(t *testing.T) {
 	}
 }
 
+// retryAfter is when a client is asked to try again, in seconds.
+func retryAfter(t *testing.T, after time.Duration) int {
+	t.Helper()
+	headers, _ := (&refusal.Refusal{Status: 429, After: after}).Answer()
+	seconds, err := strconv.Atoi(headers.Get("Retry-After"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return seconds
+}
+
 // TestRetryAfter wants clients to come back when there is room, as far as that is known.
 func TestRetryAfter(t *testing.T) {
 	var d drain
-	if got := d.within(1, 10); got != 0 || retryAfter(got) != 1 {
-		t.Errorf("before any request ended: %v, %d s", got, retryAfter(got))
+	if got := d.within(1, 10); got != 0 || retryAfter(t, got) != 1 {
+		t.Errorf("before any request ended: %v, %d s", got, retryAfter(t, got))
 	}
 	for range 100 {
 		d.learn(20 * time.Second)
 	}
 	for _, c := range []struct{ ended, inFlight, seconds int64 }{{1, 4, 5}, {1, 1000, 1}, {40, 4, 200}, {1, 0, 20}, {1 << 40, 1, 3600}} {
-		if got := retryAfter(d.within(c.ended, c.inFlight)); int64(got) != c.seconds {
+		if got := retryAfter(t, d.within(c.ended, c.inFlight)); int64(got) != c.seconds {
 			t.Errorf("%d requests to end of %d in flight, at 20 s each: %d s, want %d", c.ended, c.inFlight, got, c.seconds)
 		}
 	}

@@ -80,7 +80,7 @@ func (x *envoyStream) play(stream *picker.Stream, messages <-chan received) erro
 	d, s := x.delegated, x.session
 	send, answers, end := converse(stream)
 	defer end() // the body is the session's
-	d.pending, x.phase = d.replay(s.in.body), awaitingResponse
+	d.pending, x.phase = d.replay(s.in.Body), awaitingResponse
 	slow := time.NewTimer(x.gateway.cfg.Delegation.Timeout)
 	defer slow.Stop()
 	for !x.over {
@@ -246,7 +246,7 @@ func (x *envoyStream) prefilled(m *extproc.ProcessingResponse) {
 			continue
 		}
 		if e := x.session.pool.endpoints.At(addresses[0]); e != nil {
-			x.session.staged = []endpoints.Staged{{Stage: policies.Prefill, Slots: []*endpoints.Slot{e.Claim(x.session.in.inputTokens)}}}
+			x.session.staged = []endpoints.Staged{{Stage: policies.Prefill, Slots: []*endpoints.Slot{e.Claim(x.session.in.InputTokens)}}}
 		}
 		return
 	}

@@ -116,21 +116,21 @@ func (m *Metrics) over(r *record, status int) {
 	}
 	c := q.flow(policies.FlowKey{ID: m.flowLabel(r.flow.ID), Priority: r.flow.Priority})
 	c.slots.Add(r.held.Seconds())
-	if r.tokens.known {
-		c.in.Add(float64(r.tokens.in))
-		c.cached.Add(float64(r.tokens.cached))
-		c.out.Add(float64(r.tokens.out))
+	if r.tokens.Known {
+		c.in.Add(float64(r.tokens.In))
+		c.cached.Add(float64(r.tokens.Cached))
+		c.out.Add(float64(r.tokens.Out))
 	}
-	if r.tokens.first.IsZero() || r.reason != "" {
+	if r.tokens.First.IsZero() || r.reason != "" {
 		return
 	}
 	now := time.Now()
 	h := q.model(r.model, r.flow.Priority)
 	trace := r.spans.Sampled()
-	observe(h.first, r.tokens.first.Sub(r.arrived).Seconds(), trace)
+	observe(h.first, r.tokens.First.Sub(r.arrived).Seconds(), trace)
 	observe(h.duration, now.Sub(r.arrived).Seconds(), trace)
-	if r.tokens.streamed && r.tokens.out > 1 {
-		observe(h.interval, now.Sub(r.tokens.first).Seconds()/float64(r.tokens.out-1), trace)
+	if r.tokens.Streamed && r.tokens.Out > 1 {
+		observe(h.interval, now.Sub(r.tokens.First).Seconds()/float64(r.tokens.Out-1), trace)
 	}
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
 )
@@ -146,7 +147,7 @@ func TestRequestLabelsAreBounded(t *testing.T) {
 	m := NewMetrics("p")
 	for i := range 3000 {
 		r := &record{arrived: time.Now(), flow: policies.FlowKey{ID: fmt.Sprint("flow-", i)}, model: fmt.Sprint("model-", i), held: 1}
-		r.tokens = tokens{known: true, in: 1, out: 1, first: time.Now()}
+		r.tokens = modelapi.Tokens{Known: true, In: 1, Out: 1, First: time.Now()}
 		m.over(r, 200)
 		m.upstreamFailed(fmt.Sprint("server-", i), status5xx)
 	}

@@ -10,7 +10,10 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/modelapi"
+	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -43,8 +46,8 @@ type session struct {
 	rewrite    string             // the model to ask for instead of the one in the body, where this replica chooses the endpoint; empty for none
 	timeouts   Timeouts
 	watch      watch
-	memory     *part // of the budget
-	in         inbound
+	memory     *budget.Part // of the budget
+	in         modelapi.Request
 	query      endpoints.Query // for an endpoint
 	request    controller.Request
 	played     *play     // beside a request that went at once; nil for none
@@ -53,7 +56,7 @@ type session struct {
 	slot       *endpoints.Slot
 	staged     []endpoints.Staged // where it goes before it is answered, until it is
 	response   io.Closer          // what the server still answers with; nil where Envoy holds it
-	usage      *usageReader
+	usage      *modelapi.Answer
 	begun      atomic.Bool // the client has been answered something
 	failure    error       // why there is no answer to pass on
 	whole      bool        // the server's answer came to its end
@@ -63,7 +66,7 @@ type session struct {
 
 // open begins a session: it finds out whose request it is, before anything else of it is
 // read. The caller ends the session unless it was refused.
-func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session, *refusal) {
+func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session, *refusal.Refusal) {
 	id, refused := g.identify(h)
 	if refused != nil {
 		return nil, refused
@@ -82,7 +85,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 	s.request.TargetTTFT, s.request.TTL, s.request.Name = targetTTFT(h), shorterTTL(h), r.id
 	s.request.Trace = r.spans.Sampled()
 	s.request.End = s.cancel
-	s.memory = g.budget.open(id, func() { s.cancel(errMemory) })
+	s.memory = g.budget.Open(id, func() { s.cancel(errMemory) })
 	size := int64(sessionBytes)
 	for name, values := range h {
 		for _, value := range values {
@@ -117,13 +120,13 @@ func (s *session) enter(p *Pool) {
 }
 
 // admit works out, once the body is there, what the request may cost.
-func (s *session) admit(method, path string) *refusal {
-	if s.rewrite != "" && isModelPath(method, path) {
+func (s *session) admit(method, path string) *refusal.Refusal {
+	if s.rewrite != "" && modelapi.NamesModel(method, path) {
 		if refused := s.rename(); refused != nil {
 			return refused
 		}
 	}
-	refused := s.in.check(method, path)
+	refused := s.in.Read(method, path)
 	if s.pool == nil && refused == nil {
 		refused = s.find()
 	}
@@ -138,18 +141,18 @@ func (s *session) admit(method, path string) *refusal {
 		return refused
 	}
 	tenants := p.tenants.Load()
-	s.in.cachedWeight = defaultCachedWeight
+	s.in.CachedWeight = defaultCachedWeight
 	if tenants.CachedTokenWeight != nil {
-		s.in.cachedWeight = *tenants.CachedTokenWeight
+		s.in.CachedWeight = *tenants.CachedTokenWeight
 	}
 	flow := p.flows.admit(s.flow, s.rule(), tenants)
 	p.fresh.note(p.cfg, tenants, flow.first)
 	if flow.known {
-		s.in.expect(flow.output)
+		s.in.Expect(flow.output)
 	}
-	s.request.Flow, s.request.Sharer, s.request.Bytes = flow.flow, flow.sharer, int64(len(s.in.body))
-	s.request.Name, s.record.flow, s.record.model = s.record.id, flow.flow, told(s.in.model)
-	s.request.InputTokens, s.request.OutputTokens = s.in.inputTokens, s.in.outputTokens
+	s.request.Flow, s.request.Sharer, s.request.Bytes = flow.flow, flow.sharer, int64(len(s.in.Body))
+	s.request.Name, s.record.flow, s.record.model = s.record.id, flow.flow, told(s.in.Model)
+	s.request.InputTokens, s.request.OutputTokens = s.in.InputTokens, s.in.OutputTokens
 	return nil
 }
 
@@ -158,7 +161,7 @@ func (s *session) rule() string { return s.pool.tenants.Load().rule(s.flow.ID, s
 
 // wait waits until the request may go. From then on it holds a slot of the pool's limit,
 // and its revocation ends it.
-func (s *session) wait() *refusal {
+func (s *session) wait() *refusal.Refusal {
 	p := s.pool
 	if p.shadow.isOn() {
 		s.goAtOnce()
@@ -177,7 +180,7 @@ func (s *session) wait() *refusal {
 		return s.refuse(err)
 	}
 	s.record.charge, s.record.byFloat = s.request.Charge(), s.request.ByFloat()
-	s.memory.keep()
+	s.memory.Keep()
 	s.watch.start(s)
 	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), p.flows.begin(s.request.Flow, s.rule())
 	if revoked := s.request.Revoked(); revoked != nil {
@@ -195,7 +198,7 @@ func (s *session) wait() *refusal {
 
 // goAtOnce lets the request go, and has its wait played beside it.
 func (s *session) goAtOnce() {
-	s.memory.keep()
+	s.memory.Keep()
 	s.watch.start(s)
 	s.dispatched, s.entry = time.Now(), s.pool.flows.begin(s.request.Flow, s.rule())
 	r := &s.request
@@ -217,7 +220,7 @@ func failureOf(cause error) string {
 
 // respond begins the answer: it is read for usage, and charged as it comes. The body is
 // nil where Envoy passes it on.
-func (s *session) respond(status int, contentType string, body io.ReadCloser) *usageReader {
+func (s *session) respond(status int, contentType string, body io.ReadCloser) *modelapi.Answer {
 	s.record.responded = time.Now()
 	if status >= 500 {
 		s.pool.cfg.Metrics.upstreamFailed(s.record.endpoint, status5xx)
@@ -226,7 +229,7 @@ func (s *session) respond(status int, contentType string, body io.ReadCloser) *u
 	if s.slot != nil {
 		s.slot.Answered()
 	}
-	s.usage = newUsageReader(body, contentType, &s.in, func(u controller.Usage) {
+	s.usage = modelapi.NewAnswer(body, contentType, &s.in, func(u controller.Usage) {
 		s.pool.cfg.Controller.Progress(&s.request, u)
 	})
 	return s.usage
@@ -251,7 +254,7 @@ func (s *session) over() (b *bound) {
 }
 
 // ended is the answer to a request whose context ended.
-func (s *session) ended() *refusal {
+func (s *session) ended() *refusal.Refusal {
 	if over := s.over(); over != nil {
 		return &over.refusal
 	}
@@ -282,7 +285,7 @@ func (s *session) end() {
 		s.record.reason = s.cutOff(over)
 	}
 	s.cancel(nil)
-	defer s.memory.close()
+	defer s.memory.Close()
 	if s.response != nil {
 		_ = s.response.Close() // the connection's end is all that can come of it
 	}
@@ -299,8 +302,8 @@ func (s *session) end() {
 	usage := s.cost(over, held)
 	s.pool.drain.learn(held)
 	served := Served{Charged: usage, Held: held}
-	if t := &s.record.tokens; t.known {
-		served.Counted, served.TokensIn, served.TokensCached, served.TokensOut = true, t.in, t.cached, t.out
+	if t := &s.record.tokens; t.Known {
+		served.Counted, served.TokensIn, served.TokensCached, served.TokensOut = true, t.In, t.Cached, t.Out
 	}
 	s.entry.end(&served)
 	if tell := s.pool.cfg.Served; tell != nil {
@@ -316,11 +319,11 @@ func (s *session) cutOff(over *bound) string {
 	case !s.begun.Load() || s.whole && over == nil:
 		return ""
 	case over != nil:
-		return over.refusal.code
+		return over.refusal.Code
 	case s.ctx.Err() != nil:
-		return s.ended().code
+		return s.ended().Code
 	case s.broke:
-		return upstreamFailed().code
+		return upstreamFailed().Code
 	}
 	return ""
 }
@@ -330,20 +333,20 @@ func (s *session) cutOff(over *bound) string {
 func (s *session) cost(over *bound, held time.Duration) controller.Usage {
 	usage := controller.Usage{}
 	if s.usage != nil {
-		s.usage.finish()
-		usage, s.record.tokens = s.usage.usage(), s.usage.tokens()
+		s.usage.Finish()
+		usage, s.record.tokens = s.usage.Usage(), s.usage.Tokens()
 	}
 	switch {
-	case usage.Known && s.in.counted:
+	case usage.Known && s.in.Counted:
 		s.pool.pace.learn(usage, held)
 		return usage
-	case usage.Known && s.usage.reported || over != nil && over.endpoint:
+	case usage.Known && s.usage.Reported() || over != nil && over.endpoint:
 		return usage
 	}
 	price := s.pool.pace.price(held)
-	price.InputTokens = max(price.InputTokens, s.in.inputTokens)
-	if s.in.counted {
-		price.OutputTokens = max(price.OutputTokens, s.in.outputTokens)
+	price.InputTokens = max(price.InputTokens, s.in.InputTokens)
+	if s.in.Counted {
+		price.OutputTokens = max(price.OutputTokens, s.in.OutputTokens)
 	}
 	return price
 }

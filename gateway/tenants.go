@@ -5,6 +5,8 @@ import (
 	"net/http"
 	"strings"
 	"time"
+
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // Tenants says at which priority a flow's requests go to a pool, and how long they may take.
@@ -51,7 +53,7 @@ const (
 
 // identify says which flow a request is of. An id from the header is untrusted input: it ends
 // up in logs, metrics and the ledger.
-func (g *Gateway) identify(h http.Header) (id string, refused *refusal) {
+func (g *Gateway) identify(h http.Header) (id string, refused *refusal.Refusal) {
 	keys := *g.keys.Load()
 	if keys == nil {
 		return flowOf(h)
@@ -59,9 +61,9 @@ func (g *Gateway) identify(h http.Header) (id string, refused *refusal) {
 	token := keyOf(h)
 	id, known := keys[sha256.Sum256([]byte(token))]
 	if token == "" || !known {
-		return "", &refusal{
-			status: http.StatusUnauthorized, code: "invalid_api_key",
-			message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY, or as x-api-key",
+		return "", &refusal.Refusal{
+			Status: http.StatusUnauthorized, Code: "invalid_api_key",
+			Message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY, or as x-api-key",
 		}
 	}
 	for _, name := range keyHeaders {

@@ -1,9 +1,11 @@
 package docs
 
 import (
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -27,7 +29,7 @@ func TestAnswers(t *testing.T) {
 	}
 	given := refusalCodes(t)
 	if len(given) < 15 {
-		t.Errorf("only %d codes were found in package gateway: the search is broken", len(given))
+		t.Errorf("only %d codes were found in gateway: the search is broken", len(given))
 	}
 	for code := range given {
 		if !documented[code] {
@@ -41,59 +43,62 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
-// refusalCodes returns the codes of all refusals that package gateway makes.
+// refusalCodes returns the codes of all refusals that gateway and what is below it make.
 func refusalCodes(t *testing.T) map[string]bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join(root, "gateway", "*.go"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	codes := make(map[string]bool)
-	for _, name := range files {
-		if strings.HasSuffix(name, "_test.go") {
-			continue
+	err := filepath.WalkDir(filepath.Join(root, "gateway"), func(name string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+			return err
 		}
 		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.SkipObjectResolution)
 		if err != nil {
-			t.Fatal(err)
+			return fmt.Errorf("parse %s: %w", name, err)
 		}
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.CompositeLit:
-				if named(n.Type, "refusal") {
+				if ofRefusal(n.Type, "Refusal") {
 					addCode(codes, codeField(n))
 				}
 			case *ast.CallExpr:
-				if named(n.Fun, "badRequest") {
+				if ofRefusal(n.Fun, "BadRequest") {
 					addCode(codes, n.Args[0])
 				}
 			}
 			return true
 		})
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return codes
 }
 
-// codeField is the field code of a refusal, with field names or without.
+// codeField is the field Code of a refusal, or nil.
 func codeField(l *ast.CompositeLit) ast.Expr {
-	for i, element := range l.Elts {
-		pair, keyed := element.(*ast.KeyValueExpr)
-		switch {
-		case keyed && named(pair.Key, "code"):
-			return pair.Value
-		case !keyed && i == 1:
-			return element
+	for _, element := range l.Elts {
+		if pair, keyed := element.(*ast.KeyValueExpr); keyed {
+			if id, ok := pair.Key.(*ast.Ident); ok && id.Name == "Code" {
+				return pair.Value
+			}
 		}
 	}
 	return nil
 }
 
-func named(e ast.Expr, name string) bool {
-	id, ok := e.(*ast.Ident)
-	return ok && id.Name == name
+// ofRefusal reports whether an expression is that name of package refusal.
+func ofRefusal(e ast.Expr, name string) bool {
+	selector, ok := e.(*ast.SelectorExpr)
+	if !ok || selector.Sel.Name != name {
+		return false
+	}
+	id, ok := selector.X.(*ast.Ident)
+	return ok && id.Name == "refusal"
 }
 
-// addCode adds a code that is written out; badRequest's parameter is not.
+// addCode adds a code that is written out.
 func addCode(codes map[string]bool, e ast.Expr) {
 	if literal, ok := e.(*ast.BasicLit); ok {
 		if code, err := strconv.Unquote(literal.Value); err == nil {

@@ -1,18 +1,23 @@
-package gateway
+// Package budget bounds the memory of requests, and shares it between their flows.
+package budget
 
 import (
 	"context"
+	"errors"
 	"sync"
 
 	"github.com/weirflow/weir/internal/heap"
 	"github.com/weirflow/weir/internal/list"
 )
 
-// budget bounds the memory of requests that are being read, that wait or whose servers
+// ErrUsedUp says that the budget is used up, and by nobody more than by who asked.
+var ErrUsedUp = errors.New("the memory for requests is used up")
+
+// Budget bounds the memory of requests that are being read, that wait or whose servers
 // have not begun to answer. It is shared as the buffer of flow control is: when it is used
 // up, the flow that holds most of it loses its newest request, and a flow that holds less
 // pauses until that one's bytes are back. It is safe for concurrent use.
-type budget struct {
+type Budget struct {
 	mu       sync.Mutex
 	most     int64 // bytes
 	used     int64
@@ -28,16 +33,16 @@ type holder struct {
 	flow     string
 	sessions int              // that share in it
 	bytes    int64            // of those that can be ended
-	endable  list.List[*part] // the newest last
+	endable  list.List[*Part] // the newest last
 	index    int
 }
 
-// part is what one session holds of the budget. Its methods are called by one goroutine.
-type part struct {
-	budget *budget
+// Part is what one session holds of the budget. Its methods are called by one goroutine.
+type Part struct {
+	budget *Budget
 	holder *holder
 	bytes  int64
-	node   list.Node[*part] // among the holder's, while it can be ended
+	node   list.Node[*Part] // among the holder's, while it can be ended
 	end    func()
 	state  partState
 }
@@ -52,21 +57,22 @@ const (
 
 // pause is a session's wait for bytes.
 type pause struct {
-	part  *part
+	part  *Part
 	bytes int64
 	ready chan struct{}
 	node  list.Node[*pause]
 }
 
-func newBudget(most int64) *budget {
-	b := &budget{most: most, holders: make(map[string]*holder)}
+// New returns a budget of so many bytes.
+func New(most int64) *Budget {
+	b := &Budget{most: most, holders: make(map[string]*holder)}
 	b.largest.Init(func(x, y *holder) bool { return x.bytes > y.bytes }, func(h *holder) *int { return &h.index })
 	return b
 }
 
-// open begins a session's part, of no bytes. The function is called when others need the
+// Open begins a session's part, of no bytes. The function is called when others need the
 // bytes more; it must not wait, and the part is to be closed soon.
-func (b *budget) open(flow string, end func()) *part {
+func (b *Budget) Open(flow string, end func()) *Part {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	h := b.holders[flow]
@@ -76,15 +82,15 @@ func (b *budget) open(flow string, end func()) *part {
 		b.largest.Push(h)
 	}
 	h.sessions++
-	p := &part{budget: b, holder: h, end: end}
+	p := &Part{budget: b, holder: h, end: end}
 	p.node.Value = p
 	h.endable.PushBack(&p.node)
 	return p
 }
 
-// take takes so many bytes more. It waits while others let go of them, and fails with
-// errMemory if the part's own flow would hold most, or with the context's cause.
-func (p *part) take(ctx context.Context, bytes int64) error {
+// Take takes so many bytes more. It waits while others let go of them, and fails with
+// ErrUsedUp if the part's own flow would hold most, or with the context's cause.
+func (p *Part) Take(ctx context.Context, bytes int64) error {
 	b := p.budget
 	b.mu.Lock()
 	if b.pausing.Empty() && b.used+bytes <= b.most {
@@ -94,7 +100,7 @@ func (p *part) take(ctx context.Context, bytes int64) error {
 	}
 	if !b.makeRoom(p, bytes) {
 		b.mu.Unlock()
-		return errMemory
+		return ErrUsedUp
 	}
 	w := &pause{part: p, bytes: bytes, ready: make(chan struct{})}
 	w.node.Value = w
@@ -121,7 +127,7 @@ func (p *part) take(ctx context.Context, bytes int64) error {
 
 // makeRoom ends requests of flows that hold more until there will be room, and reports
 // false if the part's own flow is one of those that hold most.
-func (b *budget) makeRoom(p *part, bytes int64) bool {
+func (b *Budget) makeRoom(p *Part, bytes int64) bool {
 	for b.used-b.leaving+b.promised+bytes > b.most {
 		largest := b.largest.Min()
 		newest, ok := largest.endable.Back()
@@ -136,7 +142,7 @@ func (b *budget) makeRoom(p *part, bytes int64) bool {
 }
 
 // resume lets those go on that pause, in their order, as far as there is room.
-func (b *budget) resume() {
+func (b *Budget) resume() {
 	for {
 		w, ok := b.pausing.Front()
 		if !ok || b.used+w.bytes > b.most {
@@ -149,7 +155,7 @@ func (b *budget) resume() {
 	}
 }
 
-func (p *part) add(bytes int64) {
+func (p *Part) add(bytes int64) {
 	p.bytes += bytes
 	p.budget.used += bytes
 	switch p.state {
@@ -163,7 +169,7 @@ func (p *part) add(bytes int64) {
 }
 
 // leaveHolder takes the part out of those that can be ended.
-func (p *part) leaveHolder(state partState) {
+func (p *Part) leaveHolder(state partState) {
 	if p.state != endable {
 		return
 	}
@@ -173,23 +179,23 @@ func (p *part) leaveHolder(state partState) {
 	p.budget.largest.Fix(p.holder)
 }
 
-// keep says that the request must not be ended for its bytes any more.
-func (p *part) keep() {
+// Keep says that the request must not be ended for its bytes any more.
+func (p *Part) Keep() {
 	p.budget.mu.Lock()
 	defer p.budget.mu.Unlock()
 	p.leaveHolder(kept)
 }
 
-// giveBack lets go of so many bytes.
-func (p *part) giveBack(bytes int64) {
+// GiveBack lets go of so many bytes.
+func (p *Part) GiveBack(bytes int64) {
 	p.budget.mu.Lock()
 	defer p.budget.mu.Unlock()
 	p.add(-bytes)
 	p.budget.resume()
 }
 
-// close lets go of everything. The part must not be used afterwards.
-func (p *part) close() {
+// Close lets go of everything. The part must not be used afterwards.
+func (p *Part) Close() {
 	b := p.budget
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -202,8 +208,8 @@ func (p *part) close() {
 	b.resume()
 }
 
-// figures are the budget and what is used of it, in bytes.
-func (b *budget) figures() (most, used int64) {
+// Figures are the budget and what is used of it, in bytes.
+func (b *Budget) Figures() (most, used int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.most, b.used

@@ -1,4 +1,7 @@
-package gateway
+// Package modelapi is what the gateway understands of the APIs of model servers, OpenAI's,
+// Anthropic's and vLLM's: which model a request asks for, how much it may cost, and what its
+// answer says that it did.
+package modelapi
 
 import (
 	"bytes"
@@ -10,17 +13,23 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
-// inbound is what the gateway reads of a request before it is forwarded.
-type inbound struct {
-	body                      []byte
-	model                     string
-	prompt                    []byte // the part of the body, whichever field it is in
-	inputTokens, outputTokens int64  // estimates
-	mostInput, mostOutput     int64  // what is possible at most; 0 for output that has no bound
-	counted                   bool   // its server counts its tokens
-	cachedWeight              float64
+// Request is what the gateway reads of a request before it is forwarded.
+type Request struct {
+	Body   []byte
+	Model  string
+	Prompt []byte // the part of the body, whichever field it is in
+	// InputTokens and OutputTokens are estimates, until the answer says what they were.
+	InputTokens, OutputTokens int64
+	// Counted says that its server counts its tokens.
+	Counted bool
+	// CachedWeight is the part of a prompt's token that one is charged which was in a cache.
+	CachedWeight float64
+
+	mostInput, mostOutput int64 // what is possible at most; 0 for output that has no bound
 }
 
 // Paths of the API whose body must be JSON that names a model: OpenAI's, Anthropic's
@@ -46,43 +55,36 @@ const (
 	// elsewhereTokens bounds a prompt that names what is not in the request, such as an
 	// image by its URL: the longest context there is.
 	elsewhereTokens = 1 << 20
-	// maxTokens bounds what a request can ask for.
-	maxTokens = 1 << 40
+	// MaxTokens bounds what a request can ask for, and what is charged of one.
+	MaxTokens = 1 << 40
 )
 
-func tooLarge(limit int64) *refusal {
-	return &refusal{
-		status: http.StatusRequestEntityTooLarge, code: "body_too_large",
-		message: fmt.Sprintf("the request's body is larger than the limit of %d bytes", limit),
-	}
-}
-
-// check parses the body of a request to the API proper, and estimates what the request
+// Read parses the body of a request to the API proper, and estimates what the request
 // may cost.
-func (in *inbound) check(method, path string) *refusal {
-	in.inputTokens, in.outputTokens = int64(max(1, len(in.body)/bytesPerToken)), 1
-	if len(in.body) > 0 && in.body[0] != '{' && in.body[0] != '[' {
-		in.inputTokens = int64(max(1, len(in.body)/bytesPerMediaToken))
+func (r *Request) Read(method, path string) *refusal.Refusal {
+	r.InputTokens, r.OutputTokens = int64(max(1, len(r.Body)/bytesPerToken)), 1
+	if len(r.Body) > 0 && r.Body[0] != '{' && r.Body[0] != '[' {
+		r.InputTokens = int64(max(1, len(r.Body)/bytesPerMediaToken))
 	}
-	in.mostInput = int64(len(in.body)) + templateTokens
-	if !isModelPath(method, path) {
+	r.mostInput = int64(len(r.Body)) + templateTokens
+	if !NamesModel(method, path) {
 		return nil
 	}
-	in.counted = true
+	r.Counted = true
 	f := fields{each: 1, prompts: 1}
-	if err := members(in.body, f.take); err != nil {
-		return badRequest("malformed_json", "the request's body is not the JSON object it should be: "+err.Error())
+	if err := members(r.Body, f.take); err != nil {
+		return refusal.BadRequest("malformed_json", "the request's body is not the JSON object it should be: "+err.Error())
 	}
 	if f.wrong != "" {
-		return badRequest("malformed_json", f.wrong)
+		return refusal.BadRequest("malformed_json", f.wrong)
 	}
 	if f.model == "" {
 		return modelRequired()
 	}
-	in.model, in.prompt = f.model, f.prompt
-	in.inputTokens = int64(max(1, len(f.prompt)/bytesPerToken))
-	if f.elsewhere || bytes.Contains(in.body, []byte(`url"`)) || bytes.Contains(in.body, []byte(`_id"`)) {
-		in.mostInput = elsewhereTokens
+	r.Model, r.Prompt = f.model, f.prompt
+	r.InputTokens = int64(max(1, len(f.prompt)/bytesPerToken))
+	if f.elsewhere || bytes.Contains(r.Body, []byte(`url"`)) || bytes.Contains(r.Body, []byte(`_id"`)) {
+		r.mostInput = elsewhereTokens
 	}
 	one := int64(defaultOutputTokens)
 	if strings.HasSuffix(path, "/embeddings") || strings.HasSuffix(path, "/count_tokens") {
@@ -92,7 +94,7 @@ func (in *inbound) check(method, path string) *refusal {
 		one = min(one, f.most)
 	}
 	answers := times(f.each, f.prompts)
-	in.outputTokens, in.mostOutput = times(one, answers), times(f.most, answers)
+	r.OutputTokens, r.mostOutput = times(one, answers), times(f.most, answers)
 	return nil
 }
 
@@ -146,7 +148,7 @@ func (f *fields) whole(name, value []byte) int64 {
 		f.fail(name, fmt.Sprintf("is %.40s, it must be a whole number", value))
 		return 0
 	}
-	return int64(min(max(n, 0), maxTokens))
+	return int64(min(max(n, 0), MaxTokens))
 }
 
 func (f *fields) fail(name []byte, text string) {
@@ -155,35 +157,35 @@ func (f *fields) fail(name []byte, text string) {
 	}
 }
 
-// times multiplies without going beyond maxTokens.
-func times(a, b int64) int64 { return int64(min(float64(a)*float64(b), maxTokens)) }
+// times multiplies without going beyond MaxTokens.
+func times(a, b int64) int64 { return int64(min(float64(a)*float64(b), MaxTokens)) }
 
-// expect uses the mean length of the flow's answers so far as the estimate.
-func (in *inbound) expect(output int64) {
-	if in.mostOutput > 0 {
-		output = min(output, in.mostOutput)
+// Expect uses the mean length of the flow's answers so far as the estimate.
+func (r *Request) Expect(output int64) {
+	if r.mostOutput > 0 {
+		output = min(output, r.mostOutput)
 	}
-	in.outputTokens = output
+	r.OutputTokens = output
 }
 
-// hasMedia reports whether a prompt has parts that are no text, by their types in the APIs.
-func (in *inbound) hasMedia() bool {
+// HasMedia reports whether a prompt has parts that are no text, by their types in the APIs.
+func (r *Request) HasMedia() bool {
 	for _, typ := range []string{`"image_url"`, `"input_image"`, `"input_audio"`, `"video_url"`, `"image"`} {
-		if bytes.Contains(in.prompt, []byte(typ)) {
+		if bytes.Contains(r.Prompt, []byte(typ)) {
 			return true
 		}
 	}
 	return false
 }
 
-// drop forgets the body once it is not needed any more.
-func (in *inbound) drop() { in.body, in.prompt = nil, nil }
+// Drop forgets the body once it is not needed any more.
+func (r *Request) Drop() { r.Body, r.Prompt = nil, nil }
 
-// reader reads the body from its beginning.
-func (in *inbound) reader() io.ReadCloser {
-	r := &bodyReader{}
-	r.rest.Reset(in.body)
-	return r
+// Reader reads the body from its beginning.
+func (r *Request) Reader() io.ReadCloser {
+	b := &bodyReader{}
+	b.rest.Reset(r.Body)
+	return b
 }
 
 // bodyReader reads a body and keeps it no longer than it is read: net/http holds a
@@ -208,7 +210,8 @@ func (r *bodyReader) Close() error {
 	return nil
 }
 
-func isModelPath(method, path string) bool {
+// NamesModel reports whether the body of such a request must be JSON that names a model.
+func NamesModel(method, path string) bool {
 	if method != http.MethodPost {
 		return false
 	}

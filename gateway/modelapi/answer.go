@@ -1,4 +1,4 @@
-package gateway
+package modelapi
 
 import (
 	"bytes"
@@ -19,17 +19,17 @@ const (
 	maxCandidates = 16 // places of a text that may be its usage object, tried from its end
 )
 
-// usageReader passes an answer's body through and reads its usage on the way: from the
+// Answer passes an answer's body through and reads its usage on the way: from the
 // usage object of a JSON answer or, in a stream, from the last event that carries one, with
 // every later event counted as one token. What was seen is counted however the answer ends.
-type usageReader struct {
-	body   io.ReadCloser
-	in     *inbound
-	stream bool
-	pend   []byte // the tail of a JSON answer, or a line that is not complete
-	skip   bool   // the line is longer than maxLine
-	bytes  int64  // of the answer
-	done   bool
+type Answer struct {
+	body    io.ReadCloser
+	request *Request
+	stream  bool
+	pend    []byte // the tail of a JSON answer, or a line that is not complete
+	skip    bool   // the line is longer than maxLine
+	bytes   int64  // of the answer
+	done    bool
 
 	reported       bool      // the server said
 	input, output  int64     // what it said last; input, at its price, is the estimate until then
@@ -48,94 +48,98 @@ const progressEvery = 64
 // maximum, whatever its bytes: not every token is sent.
 const unboundedOutput = 32 << 10
 
-// newUsageReader reads the usage of an answer to a request whose prompt and answer were
+// NewAnswer reads the usage of an answer to a request whose prompt and answer were
 // estimated; progress, if not nil, is called for tokens beyond the estimate as they come.
-func newUsageReader(body io.ReadCloser, contentType string, in *inbound, progress func(controller.Usage)) *usageReader {
-	return &usageReader{
-		body: body, in: in, input: in.inputTokens, prompt: in.inputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
-		report: in.outputTokens + progressEvery, progress: progress,
+func NewAnswer(body io.ReadCloser, contentType string, request *Request, progress func(controller.Usage)) *Answer {
+	return &Answer{
+		body: body, request: request, input: request.InputTokens, prompt: request.InputTokens, stream: strings.HasPrefix(contentType, "text/event-stream"),
+		report: request.OutputTokens + progressEvery, progress: progress,
 	}
 }
 
-// usage is what the answer cost so far: no more than it can have.
-func (u *usageReader) usage() controller.Usage {
-	if !u.reported && !u.stream {
+// Reported says whether the server said what the answer cost.
+func (a *Answer) Reported() bool { return a.reported }
+
+// Usage is what the answer cost so far: no more than it can have.
+func (a *Answer) Usage() controller.Usage {
+	if !a.reported && !a.stream {
 		return controller.Usage{}
 	}
-	most := u.in.mostOutput
+	most := a.request.mostOutput
 	if most == 0 {
-		most = max(u.bytes, unboundedOutput)
+		most = max(a.bytes, unboundedOutput)
 	}
-	return controller.Usage{InputTokens: u.input, OutputTokens: min(u.output+u.events, max(most, u.events)), Known: true}
+	return controller.Usage{InputTokens: a.input, OutputTokens: min(a.output+a.events, max(most, a.events)), Known: true}
 }
 
-// tokens are what a model server counted for a request, or what was counted for it.
-type tokens struct {
-	known, streamed bool
-	in, cached, out int64
-	first           time.Time // when the answer's first part came; zero before
+// Tokens are what a model server counted for a request, or what was counted for it.
+type Tokens struct {
+	Known, Streamed bool
+	In, Cached, Out int64
+	First           time.Time // when the answer's first part came; zero before
 }
 
-// tokens returns what there is to tell of the answer.
-func (u *usageReader) tokens() tokens {
-	used := u.usage()
-	return tokens{known: used.Known && u.in.counted, streamed: u.stream, in: u.prompt, cached: u.cached, out: used.OutputTokens, first: u.first}
+// Tokens returns what there is to tell of the answer.
+func (a *Answer) Tokens() Tokens {
+	used := a.Usage()
+	return Tokens{Known: used.Known && a.request.Counted, Streamed: a.stream, In: a.prompt, Cached: a.cached, Out: used.OutputTokens, First: a.first}
 }
 
 // Read implements io.Reader.
-func (u *usageReader) Read(p []byte) (int, error) {
-	n, err := u.body.Read(p)
-	u.take(p[:n])
+func (a *Answer) Read(p []byte) (int, error) {
+	n, err := a.body.Read(p)
+	a.Take(p[:n])
 	if err != nil {
-		u.finish()
+		a.Finish()
 	}
 	return n, err
 }
 
 // Close implements io.Closer.
-func (u *usageReader) Close() error {
-	u.finish()
-	return u.body.Close()
+func (a *Answer) Close() error {
+	a.Finish()
+	return a.body.Close()
 }
 
-func (u *usageReader) take(p []byte) {
-	if u.first.IsZero() && len(p) > 0 {
-		u.first = time.Now()
+// Take takes in a part of the body that is not read through the answer.
+func (a *Answer) Take(p []byte) {
+	if a.first.IsZero() && len(p) > 0 {
+		a.first = time.Now()
 	}
-	u.bytes += int64(len(p))
-	if !u.stream {
-		u.pend = append(u.pend, p...)
-		if over := len(u.pend) - maxTail; over > maxTail {
-			u.pend = append(u.pend[:0], u.pend[over:]...)
+	a.bytes += int64(len(p))
+	if !a.stream {
+		a.pend = append(a.pend, p...)
+		if over := len(a.pend) - maxTail; over > maxTail {
+			a.pend = append(a.pend[:0], a.pend[over:]...)
 		}
 		return
 	}
 	for len(p) > 0 {
 		end := bytes.IndexByte(p, '\n')
 		if end < 0 {
-			if len(u.pend)+len(p) > maxLine {
-				u.pend, u.skip = u.pend[:0], true
+			if len(a.pend)+len(p) > maxLine {
+				a.pend, a.skip = a.pend[:0], true
 			}
-			if !u.skip {
-				u.pend = append(u.pend, p...)
+			if !a.skip {
+				a.pend = append(a.pend, p...)
 			}
 			return
 		}
 		line := p[:end]
-		if len(u.pend) > 0 {
-			u.pend = append(u.pend, line...)
-			line = u.pend
+		if len(a.pend) > 0 {
+			a.pend = append(a.pend, line...)
+			line = a.pend
 		}
-		if !u.skip {
-			u.event(line)
+		if !a.skip {
+			a.event(line)
 		}
-		u.pend, u.skip = u.pend[:0], false
+		a.pend, a.skip = a.pend[:0], false
 		p = p[end+1:]
 	}
 }
 
 // event takes in one line of an event stream.
-func (u *usageReader) event(line []byte) {
+func (a *Answer) event(line []byte) {
 	data, ok := bytes.CutPrefix(line, []byte("data:"))
 	if !ok {
 		return
@@ -144,32 +148,32 @@ func (u *usageReader) event(line []byte) {
 	if len(data) == 0 || bytes.Equal(data, []byte("[DONE]")) {
 		return
 	}
-	if !u.find(data) {
-		u.events++
+	if !a.find(data) {
+		a.events++
 	}
-	if used := u.usage(); used.OutputTokens >= u.report && u.progress != nil {
-		u.report = used.OutputTokens + progressEvery
-		u.progress(used)
+	if used := a.Usage(); used.OutputTokens >= a.report && a.progress != nil {
+		a.report = used.OutputTokens + progressEvery
+		a.progress(used)
 	}
 }
 
-// finish reads what is left; the body is at its end or was left.
-func (u *usageReader) finish() {
-	if u.done {
+// Finish reads what is left; the body is at its end or was left.
+func (a *Answer) Finish() {
+	if a.done {
 		return
 	}
-	u.done = true
-	if !u.stream {
-		u.find(u.pend)
-	} else if len(u.pend) > 0 && !u.skip {
-		u.event(u.pend)
+	a.done = true
+	if !a.stream {
+		a.find(a.pend)
+	} else if len(a.pend) > 0 && !a.skip {
+		a.event(a.pend)
 	}
-	u.pend = nil
+	a.pend = nil
 }
 
 // find reads the last usage object of a JSON text, or of the end of one, and
 // reports whether there was any.
-func (u *usageReader) find(text []byte) bool {
+func (a *Answer) find(text []byte) bool {
 	key := []byte(`"usage"`)
 	at := len(text)
 	if !bytes.Contains(text, key) { // much cheaper than from the end, and so it is with most events
@@ -187,7 +191,7 @@ func (u *usageReader) find(text []byte) bool {
 			continue
 		}
 		var said reportedUsage
-		if json.NewDecoder(bytes.NewReader(rest[1:])).Decode(&said) == nil && u.hear(&said) {
+		if json.NewDecoder(bytes.NewReader(rest[1:])).Decode(&said) == nil && a.hear(&said) {
 			return true
 		}
 	}
@@ -214,25 +218,25 @@ type cachedDetails struct {
 
 // hear uses what the server says, as far as that is possible. It reports false if that is
 // nothing.
-func (u *usageReader) hear(said *reportedUsage) bool {
+func (a *Answer) hear(said *reportedUsage) bool {
 	in, out := either(said.Prompt, said.Input), either(said.Completion, said.Output)
 	if in == nil && out == nil {
 		return false
 	}
-	u.reported = true
+	a.reported = true
 	if in != nil { // a stream may say one early and the other late
-		within := func(n int64) int64 { return min(max(n, 0), u.in.mostInput) }
+		within := func(n int64) int64 { return min(max(n, 0), a.request.mostInput) }
 		cached := within(max(said.PromptDetails.Tokens, said.InputDetails.Tokens))
 		all := max(within(*in), cached)
 		if read := within(said.CacheRead); read > 0 || said.CacheMade > 0 {
 			cached = read
 			all = within(within(*in) + read + within(said.CacheMade))
 		}
-		u.prompt, u.cached = all, min(cached, all)
-		u.input = all - int64(math.Round(float64(min(cached, all))*(1-u.in.cachedWeight)))
+		a.prompt, a.cached = all, min(cached, all)
+		a.input = all - int64(math.Round(float64(min(cached, all))*(1-a.request.CachedWeight)))
 	}
 	if out != nil {
-		u.output, u.events = min(max(*out, 0), maxTokens), 0
+		a.output, a.events = min(max(*out, 0), MaxTokens), 0
 	}
 	return true
 }

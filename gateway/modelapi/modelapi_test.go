@@ -1,15 +1,13 @@
-package gateway
+package modelapi
 
 import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
-	"time"
 
 	"github.com/weirflow/weir/controller"
 )
@@ -20,12 +18,12 @@ func readUsage(t testing.TB, body, contentType string, oneByte bool) controller.
 	if oneByte {
 		source = iotest.OneByteReader(source)
 	}
-	u := newUsageReader(io.NopCloser(source), contentType, &inbound{inputTokens: 7, mostInput: 1000, cachedWeight: 0.1}, nil)
+	u := NewAnswer(io.NopCloser(source), contentType, &Request{InputTokens: 7, mostInput: 1000, CachedWeight: 0.1}, nil)
 	passed, err := io.ReadAll(u)
 	if err != nil || string(passed) != body {
 		t.Fatalf("the body was not passed through: %v", err)
 	}
-	return u.usage()
+	return u.Usage()
 }
 
 func TestUsage(t *testing.T) {
@@ -78,20 +76,20 @@ func FuzzUsage(f *testing.F) {
 	})
 }
 
-// FuzzInbound wants any body to be taken or refused with a clear answer.
-func FuzzInbound(f *testing.F) {
-	f.Add([]byte(chat))
+// FuzzRequest wants any body to be taken or refused with a clear answer.
+func FuzzRequest(f *testing.F) {
+	f.Add([]byte(`{"model":"simulated","max_tokens":5,"messages":[{"role":"user","content":"hi"}]}`))
 	f.Add([]byte(`{"model":"","max_tokens":-1}`))
 	f.Add([]byte(`{"model":"m","max_tokens":1e300,"n":1e300,"prompt":["a","b"]}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		in := &inbound{body: body}
-		refused := in.check("POST", "/v1/chat/completions")
+		in := &Request{Body: body}
+		refused := in.Read("POST", "/v1/chat/completions")
 		switch {
 		case refused != nil:
-			if refused.status < 400 || refused.message == "" {
+			if refused.Status < 400 || refused.Message == "" {
 				t.Errorf("refused with %+v", refused)
 			}
-		case in.model == "" || in.inputTokens < 1 || in.outputTokens < 1 || in.mostOutput < 0 || in.outputTokens > maxTokens || in.mostOutput > maxTokens:
+		case in.Model == "" || in.InputTokens < 1 || in.OutputTokens < 1 || in.mostOutput < 0 || in.OutputTokens > MaxTokens || in.mostOutput > MaxTokens:
 			t.Errorf("taken as %+v", in)
 		}
 	})
@@ -114,21 +112,21 @@ func TestEstimates(t *testing.T) {
 		{`{"model":"m","max_tokens":10,"prompt":["a","b","c"]}`, 30, 30},
 		{`{"model":"m","max_tokens":10,"prompt":[["a",1],["b"]],"n":2}`, 40, 40},
 		{`{"model":"m","max_tokens":10,"prompt":[1,2,3]}`, 10, 10},
-		{`{"model":"m","max_tokens":1e300,"n":1e300}`, maxTokens, maxTokens},
+		{`{"model":"m","max_tokens":1e300,"n":1e300}`, MaxTokens, MaxTokens},
 		{`{"m\u006fdel":"m","max\u005ftokens":3}`, 3, 3},
 	} {
-		in := &inbound{body: []byte(c.body)}
-		if refused := in.check("POST", "/v1/completions"); refused != nil {
+		in := &Request{Body: []byte(c.body)}
+		if refused := in.Read("POST", "/v1/completions"); refused != nil {
 			t.Errorf("%s: %v", c.body, refused)
 			continue
 		}
-		if in.outputTokens != c.output || in.mostOutput != c.most {
-			t.Errorf("%s: %d tokens expected and %d at most, want %d and %d", c.body, in.outputTokens, in.mostOutput, c.output, c.most)
+		if in.OutputTokens != c.output || in.mostOutput != c.most {
+			t.Errorf("%s: %d tokens expected and %d at most, want %d and %d", c.body, in.OutputTokens, in.mostOutput, c.output, c.most)
 		}
 	}
 	for _, body := range []string{`{"model":"m","max_tokens":5.5}`, `{"model":"m","max_tokens":[]}`, `{"model":7}`, `{"MODEL":"m"}`} {
-		in := &inbound{body: []byte(body)}
-		if refused := in.check("POST", "/v1/completions"); refused == nil || refused.status != 400 {
+		in := &Request{Body: []byte(body)}
+		if refused := in.Read("POST", "/v1/completions"); refused == nil || refused.Status != 400 {
 			t.Errorf("%s is taken", body)
 		}
 	}
@@ -137,54 +135,70 @@ func TestEstimates(t *testing.T) {
 // TestAnswersAreBounded wants an answer to cost no more than its request allows, whatever
 // its server says, and no less than was streamed.
 func TestAnswersAreBounded(t *testing.T) {
-	in := &inbound{body: []byte(`{"model":"m","max_tokens":10,"n":2}`)}
-	if refused := in.check("POST", "/v1/completions"); refused != nil {
+	in := &Request{Body: []byte(`{"model":"m","max_tokens":10,"n":2}`)}
+	if refused := in.Read("POST", "/v1/completions"); refused != nil {
 		t.Fatal(refused)
 	}
-	u := newUsageReader(nil, "application/json", in, nil)
-	u.take([]byte(`{"usage":{"prompt_tokens":1,"completion_tokens":1000000000000}}`))
-	if u.finish(); u.usage().OutputTokens != 20 {
-		t.Errorf("%+v for 2 answers of 10 tokens", u.usage())
+	u := NewAnswer(nil, "application/json", in, nil)
+	u.Take([]byte(`{"usage":{"prompt_tokens":1,"completion_tokens":1000000000000}}`))
+	if u.Finish(); u.Usage().OutputTokens != 20 {
+		t.Errorf("%+v for 2 answers of 10 tokens", u.Usage())
 	}
-	u = newUsageReader(nil, "text/event-stream", in, nil)
-	u.take([]byte(strings.Repeat("data: {}\n\n", 30)))
-	if u.finish(); u.usage().OutputTokens != 30 {
-		t.Errorf("%+v for 30 events", u.usage())
+	u = NewAnswer(nil, "text/event-stream", in, nil)
+	u.Take([]byte(strings.Repeat("data: {}\n\n", 30)))
+	if u.Finish(); u.Usage().OutputTokens != 30 {
+		t.Errorf("%+v for 30 events", u.Usage())
 	}
 }
 
 // TestProgressOfContinuousUsage wants usage that is said as it comes to be charged so.
 func TestProgressOfContinuousUsage(t *testing.T) {
 	var told []int64
-	u := newUsageReader(nil, "text/event-stream", &inbound{outputTokens: 100, mostInput: 10}, func(u controller.Usage) { told = append(told, u.OutputTokens) })
+	u := NewAnswer(nil, "text/event-stream", &Request{OutputTokens: 100, mostInput: 10}, func(u controller.Usage) { told = append(told, u.OutputTokens) })
 	for i := range 400 {
-		u.take(fmt.Appendf(nil, "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":%d}}\n\n", i+1))
+		u.Take(fmt.Appendf(nil, "data: {\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":%d}}\n\n", i+1))
 	}
 	if !slices.Equal(told, []int64{164, 228, 292, 356}) {
 		t.Errorf("told at %v", told)
 	}
 }
 
-// TestUncountedRequestsCostTheirTime wants a request whose tokens nobody counts to cost what
-// its slot's time would have had others' cost, and its bytes at least.
-func TestUncountedRequestsCostTheirTime(t *testing.T) {
-	p := newPace()
-	for range 2000 {
-		p.learn(controller.Usage{InputTokens: 100, OutputTokens: 400}, 2*time.Second)
+// TestModelAt finds the text of the model in bodies.
+func TestModelAt(t *testing.T) {
+	for body, want := range map[string]string{
+		`{"model":"a","prompt":"model"}`:                          `"a" 1`,
+		`{ "prompt" : {"model":"a"}, "mo\u0064el" : "b" , "n":1}`: `"b" 1`,
+		`{"model":"a","model":"x"}`:                               `"x" 2`,
+		`{"prompt":"a"}`:                                          ` 0`,
+		`{"model":"a"`:                                            ` 0`,
+		`[]`:                                                      ` 0`,
+		``:                                                        ` 0`,
+	} {
+		from, to, times := ModelAt([]byte(body))
+		if got := fmt.Sprintf("%s %d", body[from:to], times); got != want {
+			t.Errorf("%s has %s, want %s", body, got, want)
+		}
 	}
-	price := p.price(4 * time.Second)
-	if price.InputTokens < 195 || price.InputTokens > 205 || price.OutputTokens < 790 || price.OutputTokens > 810 || !price.Known {
-		t.Errorf("%+v for 4 s, where 2 s cost 100 and 400", price)
+}
+
+// BenchmarkBody reads what matters of a body of 4 kB: text in paragraphs.
+func BenchmarkBody(b *testing.B) {
+	text := strings.Repeat(strings.Repeat("A sentence of a prompt, and \\\"another\\\". ", 8)+"\\n\\n", 12)
+	body := []byte(`{"model":"m","stream":true,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"` + text + `"}],"max_tokens":100}`)
+	b.SetBytes(int64(len(body)))
+	b.ReportAllocs()
+	for b.Loop() {
+		in := Request{Body: body}
+		if refused := in.Read(http.MethodPost, "/v1/chat/completions"); refused != nil || in.mostOutput != 100 {
+			b.Fatal(refused)
+		}
 	}
-	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		time.Sleep(100 * time.Millisecond)
-		_, _ = io.WriteString(w, `{"text":"x"}`)
-	}))
-	t.Cleanup(upstream.Close)
-	r := newRig(t, 1, upstream.URL)
-	r.pool.pace = p
-	r.post(t, "/v1/rerank", `{"documents":"`+strings.Repeat("x", 4000)+`"}`, flowHeaders[0], "a")
-	if f := r.settled(t, "a"); f.ServedTokens < 1000+20 || f.ServedTokens > 1000+400 {
-		t.Errorf("%+v, want 1,000 tokens for the bytes and at least 20 for the time", f)
+}
+
+// TestExpected wants no longer an answer expected than the request allows.
+func TestExpected(t *testing.T) {
+	r := &Request{mostOutput: 50}
+	if r.Expect(200); r.OutputTokens != 50 {
+		t.Errorf("%d tokens expected of a request that allows 50", r.OutputTokens)
 	}
 }

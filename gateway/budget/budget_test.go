@@ -1,4 +1,4 @@
-package gateway
+package budget
 
 import (
 	"context"
@@ -14,23 +14,23 @@ import (
 // TestBudgetIsShared wants the flow that holds most to lose its newest request to one that
 // holds less, and to be refused itself.
 func TestBudgetIsShared(t *testing.T) {
-	b := newBudget(100)
+	b := New(100)
 	ctx := t.Context()
 	ended := make(chan int, 10)
-	var large []*part
+	var large []*Part
 	for i := range 3 {
-		p := b.open("large", func() { ended <- i })
-		if err := p.take(ctx, 30); err != nil {
+		p := b.Open("large", func() { ended <- i })
+		if err := p.Take(ctx, 30); err != nil {
 			t.Fatal(err)
 		}
 		large = append(large, p)
 	}
-	if err := b.open("large", func() {}).take(ctx, 20); !errors.Is(err, errMemory) {
+	if err := b.Open("large", func() {}).Take(ctx, 20); !errors.Is(err, ErrUsedUp) {
 		t.Errorf("the flow that holds most takes more: %v", err)
 	}
-	small := b.open("small", func() { t.Error("the small one was ended") })
+	small := b.Open("small", func() { t.Error("the small one was ended") })
 	taken := make(chan error, 1)
-	go func() { taken <- small.take(ctx, 20) }()
+	go func() { taken <- small.Take(ctx, 20) }()
 	if i := <-ended; i != 2 {
 		t.Errorf("number %d was ended, want the newest", i)
 	}
@@ -39,14 +39,14 @@ func TestBudgetIsShared(t *testing.T) {
 		t.Errorf("there was no room yet: %v", err)
 	case <-time.After(10 * time.Millisecond):
 	}
-	large[2].close()
+	large[2].Close()
 	if err := <-taken; err != nil {
 		t.Errorf("with room: %v", err)
 	}
-	large[1].keep()
+	large[1].Keep()
 	short, cancel := context.WithTimeout(ctx, 10*time.Millisecond)
 	defer cancel()
-	if err := b.open("other", func() {}).take(short, 25); !errors.Is(err, context.DeadlineExceeded) {
+	if err := b.Open("other", func() {}).Take(short, 25); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("%v before anybody let go of anything", err)
 	}
 	if i := <-ended; i != 0 {
@@ -57,24 +57,24 @@ func TestBudgetIsShared(t *testing.T) {
 // TestBudgetPausesEnd wants whoever waits for bytes to go on when its context ends, and
 // nothing to be left of it.
 func TestBudgetPausesEnd(t *testing.T) {
-	b := newBudget(100)
-	large := b.open("large", func() {})
-	if err := large.take(t.Context(), 90); err != nil {
+	b := New(100)
+	large := b.Open("large", func() {})
+	if err := large.Take(t.Context(), 90); err != nil {
 		t.Fatal(err)
 	}
 	gone := errors.New("gone")
 	ctx, cancel := context.WithCancelCause(t.Context())
-	small := b.open("small", func() {})
+	small := b.Open("small", func() {})
 	taken := make(chan error, 1)
-	go func() { taken <- small.take(ctx, 50) }()
+	go func() { taken <- small.Take(ctx, 50) }()
 	time.Sleep(time.Millisecond)
 	cancel(gone)
 	if err := <-taken; !errors.Is(err, gone) {
 		t.Errorf("%v, want the context's cause", err)
 	}
-	large.close()
-	small.close()
-	if _, used := b.figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 {
+	large.Close()
+	small.Close()
+	if _, used := b.Figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 {
 		t.Errorf("%d bytes used, %d promised, %d leaving, %d holders are left", used, b.promised, b.leaving, len(b.holders))
 	}
 }
@@ -84,7 +84,7 @@ func TestBudgetPausesEnd(t *testing.T) {
 func TestBudgetModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const most = 1000
-		b := newBudget(most)
+		b := New(most)
 		var sessions sync.WaitGroup
 		for i := range rapid.IntRange(1, 20).Draw(t, "sessions") {
 			flow := fmt.Sprint("flow-", rapid.IntRange(0, 3).Draw(t, "flow"))
@@ -92,19 +92,19 @@ func TestBudgetModel(t *testing.T) {
 			sessions.Go(func() {
 				ctx, cancel := context.WithCancelCause(context.Background())
 				defer cancel(nil)
-				p := b.open(flow, func() { cancel(errMemory) })
-				defer p.close()
+				p := b.Open(flow, func() { cancel(ErrUsedUp) })
+				defer p.Close()
 				for _, n := range takes {
-					if p.take(ctx, n) != nil {
+					if p.Take(ctx, n) != nil {
 						return
 					}
-					if _, used := b.figures(); used > most {
+					if _, used := b.Figures(); used > most {
 						t.Errorf("%d used of %d", used, most)
 					}
 				}
 				if i%3 == 0 {
-					p.keep()
-					p.giveBack(takes[0])
+					p.Keep()
+					p.GiveBack(takes[0])
 				}
 			})
 		}
@@ -115,7 +115,7 @@ func TestBudgetModel(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("somebody waits for ever")
 		}
-		if _, used := b.figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 || b.largest.Len() != 0 {
+		if _, used := b.Figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 || b.largest.Len() != 0 {
 			t.Errorf("%d bytes used, %d promised, %d leaving, %d holders are left", used, b.promised, b.leaving, len(b.holders))
 		}
 	})

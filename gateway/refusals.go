@@ -1,0 +1,170 @@
+package gateway
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/refusal"
+	"github.com/weirflow/weir/shard"
+)
+
+// refuse is the answer to a session's request that flow control did not dispatch, for the
+// reason given: one of the controller's errors.
+func (s *session) refuse(why error) *refusal.Refusal {
+	var none *controller.Refusal
+	switch {
+	case errors.As(why, &none):
+		return s.noRoom(none)
+	case errors.Is(why, controller.ErrTTLExpired):
+		return &refusal.Refusal{
+			Status: http.StatusTooManyRequests, Code: "queue_timeout", Reason: refusal.TTL,
+			Message: fmt.Sprintf("the request waited %s for capacity, as long as it may; try again later", rounded(s.record.waited)),
+			After:   s.pool.drained(),
+		}
+	case errors.Is(why, controller.ErrNoEndpoints):
+		return noEndpoints()
+	case errors.Is(why, controller.ErrContextCancelled):
+		return clientGone()
+	case errors.Is(why, controller.ErrEvicted):
+		return evictedByOperator()
+	default:
+		return &refusal.Refusal{
+			Status: http.StatusServiceUnavailable, Code: "shutting_down", Reason: refusal.Ending,
+			Message: "this replica is shutting down; try again",
+		}
+	}
+}
+
+// noRoom is the answer to a request that there is no room for.
+func (s *session) noRoom(why *controller.Refusal) *refusal.Refusal {
+	priority := s.request.Flow.Priority
+	switch why.Cause {
+	case shard.FlowInFlight, shard.FlowTokens:
+		return s.overLimit(why)
+	case shard.BandFull:
+		return &refusal.Refusal{
+			Status: http.StatusTooManyRequests, Code: "band_full", Reason: refusal.Saturated, After: s.pool.nextEnd(),
+			Message: fmt.Sprintf("the queue of priority %d is full, and this tenant's requests are the largest part of it; try again later", priority),
+		}
+	case shard.BufferShare:
+		return &refusal.Refusal{
+			Status: http.StatusTooManyRequests, Code: "queue_share", Reason: refusal.Saturated, After: s.pool.nextEnd(),
+			Message: "the queue is full, and the request had to make room for a tenant with fewer requests in it; try again later",
+		}
+	case shard.TooLarge:
+		return &refusal.Refusal{
+			Status: http.StatusRequestEntityTooLarge, Code: "larger_than_queue", Reason: refusal.Saturated,
+			Message: fmt.Sprintf("the request's body is larger than all that may wait at priority %d", priority),
+		}
+	default:
+		return &refusal.Refusal{
+			Status: http.StatusTooManyRequests, Code: "queue_full", Reason: refusal.Saturated, After: s.pool.nextEnd(),
+			Message: "the queue of all priorities is full, and this tenant's requests are the largest part of it; try again later",
+		}
+	}
+}
+
+// overLimit is the answer to a request whose flow is at a limit of its own.
+func (s *session) overLimit(why *controller.Refusal) *refusal.Refusal {
+	if why.Cause == shard.FlowTokens {
+		return &refusal.Refusal{
+			Status: http.StatusTooManyRequests, Code: "flow_token_limit", Reason: refusal.FlowLimit, After: why.After,
+			Message: fmt.Sprintf("this tenant has spent its own limit of %s a minute; %s", counted(int64(why.Limit.TokensPerMinute), "token"), roomIn(why.After)),
+		}
+	}
+	after := max(why.After, s.pool.flows.next(s.request.Flow, max(1, why.Limit.MaxInFlight)))
+	return &refusal.Refusal{
+		Status: http.StatusTooManyRequests, Code: "flow_in_flight_limit", Reason: refusal.FlowLimit, After: after,
+		Message: fmt.Sprintf("this tenant is at its own limit of %s in flight; %s", counted(why.Limit.MaxInFlight, "request"), roomIn(after)),
+	}
+}
+
+// evicted is the answer to a request that was revoked before its answer began.
+func (s *session) evicted() *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusTooManyRequests, Code: "evicted", Reason: refusal.Evicted,
+		Message: "the request was ended to make room for one of higher priority; try again later",
+		After:   s.pool.drained(),
+	}
+}
+
+// evictedByOperator is the answer to a request that an operator ended before its answer began.
+func evictedByOperator() *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: "evicted_by_operator", Reason: refusal.Evicted,
+		Message: "an operator of the gateway ended the request",
+	}
+}
+
+// poolGivenUp is the answer to a request that had not ended when its pool was given up.
+func poolGivenUp() *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: "shutting_down", Reason: refusal.Ending,
+		Message: "this replica gives up the request's pool; try again",
+	}
+}
+
+func noEndpoints() *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: http.StatusServiceUnavailable, Code: "no_endpoints", Reason: refusal.NoEndpoints,
+		Message: "the pool has no model servers that can be reached",
+	}
+}
+
+func upstreamFailed() *refusal.Refusal {
+	return &refusal.Refusal{Status: http.StatusBadGateway, Code: "upstream_failed", Message: "the model server failed before it answered"}
+}
+
+func clientGone() *refusal.Refusal {
+	return &refusal.Refusal{
+		Status: refusal.StatusClientGone, Code: "client_gone", Reason: refusal.Gone,
+		Message: "the client went away while the request waited",
+	}
+}
+
+// drained is in how long what waits in the fleet now will have been served.
+func (p *Pool) drained() time.Duration {
+	inFlight, waiting := p.cfg.Controller.Load()
+	return p.drain.within(waiting+1, inFlight)
+}
+
+// nextEnd is in how long the fleet serves one more request.
+func (p *Pool) nextEnd() time.Duration {
+	inFlight, _ := p.cfg.Controller.Load()
+	return p.drain.within(1, inFlight)
+}
+
+// counted is a number of things; without one where the limit is another replica's, which
+// this one does not know.
+func counted(n int64, thing string) string {
+	switch n {
+	case 0:
+		return thing + "s"
+	case 1:
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+func roomIn(d time.Duration) string {
+	if d <= 0 {
+		return "try again when one of its requests has ended"
+	}
+	return "there is room in about " + rounded(d)
+}
+
+// rounded is a time for people to read.
+func rounded(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Millisecond).String()
+	}
+	return d.Round(100 * time.Millisecond).String()
+}
+
+func unknownProfile(c *endpoints.Choice) *refusal.Refusal {
+	return refusal.BadRequest("unknown_profile", fmt.Sprintf("the header %s must name one of the pool's scheduling profiles", c.Header))
+}
