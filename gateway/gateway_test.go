@@ -25,6 +25,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/refusal"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/modelserver"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -239,12 +240,7 @@ func TestStripsControlHeaders(t *testing.T) {
 }
 
 func TestAnotherEndpointIsTried(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := "http://" + l.Addr().String()
-	_ = l.Close()
+	dead := "http://" + freeport.Address(t)
 	r := newRig(t, 4, dead, newModelServer(t))
 	for range 8 {
 		if res, body := r.post(t, "/v1/chat/completions", chat); res.StatusCode != http.StatusOK {
@@ -257,12 +253,7 @@ func TestAnotherEndpointIsTried(t *testing.T) {
 }
 
 func TestBadInput(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := "http://" + l.Addr().String()
-	_ = l.Close()
+	dead := "http://" + freeport.Address(t)
 	alive, lost := newRig(t, 1, newModelServer(t)), newRig(t, 1, dead)
 	for _, c := range []struct {
 		name, path, body string

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -20,6 +19,7 @@ import (
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/modelapi"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
 )
@@ -125,12 +125,7 @@ func TestUpstreamErrors(t *testing.T) {
 			t.Errorf("a server that fails by %s: %v of %s, %d kinds in all", c.fail, n, c.kind, testutil.CollectAndCount(r.metrics.requests.upstream))
 		}
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
-	_ = l.Close()
+	address := freeport.Address(t)
 	r := newRig(t, 4, "http://"+address)
 	r.post(t, "/v1/chat/completions", chat)
 	r.server.Close()

@@ -3,11 +3,12 @@ package gateway
 import (
 	"crypto/sha256"
 	"encoding/json"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
+
+	"github.com/weirflow/weir/internal/freeport"
 )
 
 // TestPathsAreClean wants no path to reach a server that it could read as one outside the
@@ -61,12 +62,7 @@ func TestForgedHeaders(t *testing.T) {
 
 // TestAddressesStayInside wants no answer to name a server, however it fails.
 func TestAddressesStayInside(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead := l.Addr().String()
-	_ = l.Close()
+	dead := freeport.Address(t)
 	rude, _ := rawServer(t, "nonsense\r\n\r\n")
 	odd, _ := rawServer(t, "HTTP/1.1 101 Switching Protocols\r\n\r\n")
 	for _, url := range []string{"http://" + dead, rude, odd} {

@@ -18,6 +18,7 @@ import (
 
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/coordinator/stream"
+	"github.com/weirflow/weir/internal/freeport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -202,12 +203,7 @@ func TestGarbage(t *testing.T) {
 
 // TestUnreachableSeed starts a replica before its seed is there.
 func TestUnreachableSeed(t *testing.T) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	seed := l.Addr().String()
-	_ = l.Close()
+	seed := freeport.Address(t)
 	a := start(t, "a", func(c *Config) { c.Seeds = []string{seed} })
 	a.says(t, "no seed answers yet; serving meanwhile")
 	a.sees(t, "a")

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/weirflow/weir/internal/freeport"
 )
 
 // slots is how many hash slots a cluster has.
@@ -36,7 +38,7 @@ func StartCluster(tb testing.TB, n int) (nodes []*Server, url string) {
 // startNode starts a server that joins the nodes there are.
 func startNode(tb testing.TB, nodes []*Server) *Server {
 	tb.Helper()
-	_, bus, _ := strings.Cut(freeAddress(tb), ":")
+	_, bus, _ := strings.Cut(freeport.Address(tb), ":")
 	node := Start(tb, "--cluster-enabled", "yes", "--cluster-port", bus, "--cluster-node-timeout", "1000")
 	node.bus = bus
 	if len(nodes) > 0 {

@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/internal/pause"
 )
@@ -34,21 +35,10 @@ func Start(tb testing.TB, args ...string) *Server {
 func start(tb testing.TB, file string, args []string) *Server {
 	tb.Helper()
 	needs.Tool(tb, "redis-server")
-	s := &Server{Address: freeAddress(tb), tb: tb, file: file, args: args}
+	s := &Server{Address: freeport.Address(tb), tb: tb, file: file, args: args}
 	s.Run()
 	tb.Cleanup(s.Kill)
 	return s
-}
-
-// freeAddress is an address on loopback that nobody listened at just now.
-func freeAddress(tb testing.TB) string {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // it only held the port
-	return l.Addr().String()
 }
 
 // URL is where the server is.

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/certtest"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/store"
 )
@@ -53,13 +54,8 @@ func turns(t *testing.T, l *Ledger) func() error {
 func TestTLS(t *testing.T) {
 	ca, strangers := certtest.New(t), certtest.New(t)
 	cert, key := ca.Issue("redis")
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := l.Addr().String()
+	address := freeport.Address(t)
 	_, port, _ := net.SplitHostPort(address)
-	_ = l.Close()
 	server := redistest.Start(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-ca-cert-file", ca.File, "--tls-auth-clients", "yes")
 	setUser(t, server, "secret")
 	password := filepath.Join(t.TempDir(), "password")

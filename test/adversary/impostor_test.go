@@ -13,6 +13,7 @@ import (
 
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/coordinator/stream/ticketpb"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -55,7 +56,7 @@ func TestImpostor(t *testing.T) {
 	}{{"with a key", []string{"--gossip-key-file", key}, true}, {"without a key", nil, false}} {
 		t.Run(fleet.name, func(t *testing.T) {
 			c := &processes.Cluster{T: t, Redis: redistest.Start(t), Servers: processes.StartServers(t, 2, processes.Limit/2)}
-			victim := freeAddress(t)
+			victim := freeport.Address(t)
 			c.Add("r1", append(fleet.args, "--peer", victim)...)
 			c.Add("r2", fleet.args...)
 			c.Add("r3", fleet.args...)

@@ -15,17 +15,6 @@ import (
 
 func TestMain(m *testing.M) { processes.Main(m) }
 
-// freeAddress is an address on loopback that nobody listened at just now.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // it only held the port
-	return l.Addr().String()
-}
-
 // status is what a replica says of another one, or nil.
 func status(r *processes.Replica, id string) *api.Replica {
 	all, err := processes.Get[api.Replicas](r, "/v1/replicas?scope=replica")

@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -16,7 +17,7 @@ func TestRestartedAtOnce(t *testing.T) {
 		t.Skip("skipped: takes 3 s")
 	}
 	c := processes.StartCluster(t, 2)
-	address := freeAddress(t)
+	address := freeport.Address(t)
 	start := func() (*processes.Replica, time.Duration) {
 		began := time.Now()
 		c.Replicas = c.Replicas[:2]

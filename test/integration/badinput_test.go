@@ -14,6 +14,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -32,12 +33,7 @@ func TestBadRedis(t *testing.T) {
 		return "+OK\r\n"
 	})
 	web := answerer(t, func(string) string { return "HTTP/1.1 400 Bad Request\r\n\r\n" })
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nobody := free.Addr().String()
-	_ = free.Close()
+	nobody := freeport.Address(t)
 	client := goredis.NewClient(&goredis.Options{Addr: server.Address, Password: "secret"})
 	defer client.Close() //nolint:errcheck // a test
 	if err := client.Set(context.Background(), "weir:{taken}", "x", 0).Err(); err != nil {

@@ -5,7 +5,6 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -20,6 +19,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
@@ -129,12 +129,7 @@ type composed struct {
 func (c *composed) address(service, port string) string {
 	key := service + ":" + port
 	if c.ports[key] == "" {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		c.ports[key] = l.Addr().String()
-		_ = l.Close()
+		c.ports[key] = freeport.Address(c.t)
 	}
 	return c.ports[key]
 }

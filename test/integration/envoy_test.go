@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -47,12 +48,7 @@ func startEnvoy(t *testing.T, addresses []string, edits ...func(config string) s
 	}
 	ports := make([]string, 2)
 	for i := range ports {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		_, ports[i], _ = net.SplitHostPort(l.Addr().String())
-		_ = l.Close()
+		_, ports[i], _ = net.SplitHostPort(freeport.Address(t))
 	}
 	replace("port_value: 9901", "port_value: "+ports[0])
 	replace("port_value: 8081", "port_value: "+ports[1])
@@ -168,12 +164,7 @@ func TestEnvoy(t *testing.T) {
 func oneDead(t *testing.T) (s *processes.Servers, dead string) {
 	t.Helper()
 	s = processes.StartServers(t, 1, processes.Limit)
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	dead = l.Addr().String()
-	_ = l.Close()
+	dead = freeport.Address(t)
 	s.URLs = append(s.URLs, "http://"+dead)
 	return s, dead
 }

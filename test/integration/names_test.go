@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -23,12 +24,7 @@ func TestJoinByName(t *testing.T) {
 	if err := os.WriteFile(hosts, []byte("127.0.0.2 weir-gossip\n127.0.0.3 weir-gossip\n127.0.0.1 localhost\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(l.Addr().String())
-	_ = l.Close()
+	_, port, _ := net.SplitHostPort(freeport.Address(t))
 	c := &processes.Cluster{T: t, Redis: redistest.Start(t), Servers: processes.StartServers(t, 1, processes.Limit)}
 	for i := range 3 {
 		ip := fmt.Sprint("127.0.0.", i+2)

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"k8s.io/client-go/rest"
+
+	"github.com/weirflow/weir/internal/freeport"
 )
 
 // binariesVariable names the directory with the binaries.
@@ -61,7 +63,7 @@ var (
 func startControlPlane(t *testing.T, binaries string) *rest.Config {
 	t.Helper()
 	dir := t.TempDir()
-	etcd, peers, port := freeAddress(t), freeAddress(t), freeAddress(t)
+	etcd, peers, port := freeport.Address(t), freeport.Address(t), freeport.Address(t)
 	background(t, filepath.Join(binaries, "etcd"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", "http://"+etcd, "--advertise-client-urls", "http://"+etcd,
 		"--listen-peer-urls", "http://"+peers, "--initial-advertise-peer-urls", "http://"+peers, "--initial-cluster", "default=http://"+peers)
@@ -134,17 +136,6 @@ func background(t *testing.T, name string, args ...string) *bytes.Buffer {
 		_ = cmd.Wait()
 	})
 	return log
-}
-
-// freeAddress is one that nobody listens at, most likely for some time yet.
-func freeAddress(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close() //nolint:errcheck // it only held the port
-	return l.Addr().String()
 }
 
 // signingKey is a key for the tokens of service accounts, as PEM.

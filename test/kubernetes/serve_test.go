@@ -22,6 +22,7 @@ import (
 
 	"github.com/weirflow/weir/coordinator/stream"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // run runs a command and returns what it prints.
@@ -245,33 +246,6 @@ func serve(t *testing.T, args ...string) (url, admin string) {
 	t.Helper()
 	binary := filepath.Join(t.TempDir(), "weir")
 	run(t, "", "go", "build", "-o", binary, "../../cmd/weir")
-	cmd := exec.Command(binary, append([]string{"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json"}, args...)...)
-	stderr, err := cmd.StderrPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-	})
-	addresses := regexp.MustCompile(`"listen":"([^"]+)","admin":"([^"]+)"`)
-	found := make(chan []string, 1)
-	go func() {
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			t.Logf("weir: %s", lines.Text())
-			if m := addresses.FindStringSubmatch(lines.Text()); m != nil {
-				found <- m
-			}
-		}
-	}()
-	select {
-	case m := <-found:
-		return "http://" + m[1], "http://" + m[2]
-	case <-time.After(20 * time.Second):
-		t.Fatal("it does not say where it listens")
-		return "", ""
-	}
+	r := processes.StartBy(t, exec.Command(binary), "127.0.0.1", "weir", &processes.Servers{}, args...)
+	return r.URL, r.Admin
 }

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -73,21 +72,19 @@ type Replica struct {
 	// How requests go by ext_proc; nil for HTTP.
 	Do func(context.Context, extproc.Request) (*extproc.Response, error)
 
-	mu  sync.Mutex
-	log strings.Builder
+	log transcript
 }
 
 // Says waits until the replica has logged the text.
 func (r *Replica) Says(text string, most time.Duration) bool {
-	for began := time.Now(); time.Since(began) < most; time.Sleep(5 * time.Millisecond) {
-		r.mu.Lock()
-		said := strings.Contains(r.log.String(), text)
-		r.mu.Unlock()
-		if said {
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		if strings.Contains(r.log.String(), text) {
 			return true
 		}
+		if time.Since(began) >= most {
+			return false
+		}
 	}
-	return false
 }
 
 // serving is the line by which a replica says where it listens.
@@ -97,6 +94,18 @@ type serving struct {
 	Admin   string `json:"admin"`
 	Gossip  string `json:"gossip"`
 	ExtProc string `json:"ext_proc"`
+}
+
+// serves waits until the replica says where it listens.
+func (r *Replica) serves(most time.Duration) (at serving, ok bool) {
+	for began := time.Now(); time.Since(began) < most; time.Sleep(5 * time.Millisecond) {
+		for line := range strings.Lines(r.log.String()) {
+			if json.Unmarshal([]byte(line), &at) == nil && at.Message == "serving" {
+				return at, true
+			}
+		}
+	}
+	return at, false
 }
 
 // Start starts a replica in front of the servers, on loopback.
@@ -116,34 +125,27 @@ func StartBy(t *testing.T, cmd *exec.Cmd, host, id string, s *Servers, args ...s
 		cmd.Args = append(cmd.Args, "--upstream", url)
 	}
 	r := &Replica{ID: id, Process: cmd}
-	stderr, err := r.Process.StderrPipe()
-	if err != nil {
+	cmd.Stderr = &r.log
+	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Process.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(r.Kill)
-	found := make(chan serving, 1)
-	go func() {
-		for lines := bufio.NewScanner(stderr); lines.Scan(); {
-			t.Logf("%s: %s", id, lines.Text())
-			r.mu.Lock()
-			r.log.WriteString(lines.Text() + "\n")
-			r.mu.Unlock()
-			if s := (serving{}); json.Unmarshal(lines.Bytes(), &s) == nil && s.Message == "serving" {
-				found <- s
-			}
+	t.Cleanup(func() {
+		r.Kill()
+		if t.Failed() {
+			r.log.tell(t, id, cmd.Process.Pid)
 		}
-	}()
-	select {
-	case s := <-found:
-		r.URL, r.Admin, r.Gossip, r.ExtProc = "http://"+s.Listen, "http://"+s.Admin, s.Gossip, s.ExtProc
-	case <-time.After(20 * time.Second):
-		t.Fatalf("%s does not say where it listens", id)
+	})
+	at, ok := r.serves(starting)
+	if !ok {
+		t.Fatalf("%s does not say within %v where it listens", id, starting)
 	}
+	r.URL, r.Admin, r.Gossip, r.ExtProc = "http://"+at.Listen, "http://"+at.Admin, at.Gossip, at.ExtProc
 	return r
 }
+
+// starting is how long a process may take until it serves: under a second, where other
+// processes leave it a CPU.
+const starting = time.Minute
 
 // Kill ends the process without a word and waits until it is gone.
 func (r *Replica) Kill() {
