@@ -112,7 +112,7 @@ func (g *Gateway) keyed() bool { return *g.keys.Load() != nil }
 func (g *Gateway) SetPools(pools *Pools) { g.pools.Store(pools) }
 
 // Close ends the gateway's idle connections.
-func (g *Gateway) Close() { g.proxy.transport.CloseIdleConnections() }
+func (g *Gateway) Close() { g.proxy.forwarder.close() }
 
 // ServeHTTP implements http.Handler.
 func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.proxy.ServeHTTP(w, r) }

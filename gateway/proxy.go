@@ -24,7 +24,7 @@ import (
 // dispatched requests itself.
 type proxy struct {
 	gateway   *Gateway
-	transport *http.Transport
+	forwarder *forwarder
 	reverse   *httputil.ReverseProxy
 }
 
@@ -34,13 +34,7 @@ type sessionKey struct{}
 func sessionOf(r *http.Request) *session { return r.Context().Value(sessionKey{}).(*session) }
 
 func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
-	p := &proxy{gateway: g, transport: &http.Transport{
-		DialContext:         dialer.DialContext,
-		MaxIdleConns:        0, // no limit in all
-		MaxIdleConnsPerHost: 1024,
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true, // what the client asked for is what it gets
-	}}
+	p := &proxy{gateway: g, forwarder: newForwarder(dialer)}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetXForwarded()
@@ -197,8 +191,8 @@ func (p *proxy) unreadable(s *session, err error) *refusal.Refusal {
 	return refusal.BadRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 }
 
-// RoundTrip sends the request to the endpoint that suits it best, and to another as
-// long as connections fail before anything was sent.
+// RoundTrip sends the request to the endpoint that suits it best, and to another as long as
+// nothing of it was sent: one that brings a server down must not go from one to the next.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := sessionOf(r)
 	var last error
@@ -217,8 +211,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		if err == nil {
 			return res, nil
 		}
-		var dial *net.OpError
-		if r.Context().Err() != nil || !errors.As(err, &dial) || dial.Op != "dial" {
+		if r.Context().Err() != nil || !errors.Is(err, errUnsent) {
 			if r.Context().Err() == nil {
 				s.pool.cfg.Metrics.upstreamFailed(s.slot.Address(), brokeOff)
 			}
@@ -243,7 +236,7 @@ func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, 
 		spans.Upstream(s.slot.Address(), out.Header.Set)
 	}
 	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
-	res, err := p.transport.RoundTrip(out)
+	res, err := p.forwarder.send(out)
 	if err != nil {
 		s.record.spans.UpstreamFailed(err)
 		return nil, err

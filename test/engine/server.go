@@ -117,7 +117,9 @@ func (s *Server) count(tb testing.TB, all *processes.Servers) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	proxy := &httputil.ReverseProxy{FlushInterval: -1, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
+	// The server closes connections after 5 s or 100 requests, also when one is on its way.
+	fresh := &http.Transport{DisableKeepAlives: true}
+	proxy := &httputil.ReverseProxy{FlushInterval: -1, Transport: fresh, Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(target) }}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			processes.Raise(&s.peak, s.inFlight.Add(1))

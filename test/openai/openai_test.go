@@ -15,17 +15,46 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/needs"
+	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/engine"
 )
 
 func TestOfficialClient(t *testing.T) {
+	ctx, dir, binary := prepare(t)
+	one := start(ctx, t, binary, `at (http://\S+)`, "modelserver", "--listen", "127.0.0.1:0", "--step", "2ms")
+	two := start(ctx, t, binary, `at (http://\S+)`, "modelserver", "--listen", "127.0.0.1:0", "--step", "2ms")
+	gateway := serve(ctx, t, binary, "--upstream", one, "--upstream", two)
+	if out := command(ctx, t, dir, "node", "client.mjs", gateway); strings.TrimSpace(out) != "ok" {
+		t.Errorf("the client printed %s", out)
+	}
+}
+
+// TestOfficialClientOfEngines has two replicas in front of two real engines, which run no more
+// at once than the limit lets through.
+func TestOfficialClientOfEngines(t *testing.T) {
+	all, servers := engine.Start(t, 2)
+	redis := redistest.Start(t)
+	ctx, dir, binary := prepare(t)
+	args := []string{"--redis", redis.URL(), "--upstream", servers[0].URL, "--upstream", servers[1].URL}
+	if out := command(ctx, t, dir, "node", "engine.mjs", serve(ctx, t, binary, args...), serve(ctx, t, binary, args...)); strings.TrimSpace(out) != "ok" {
+		t.Errorf("the client printed %s", out)
+	}
+	if peak := all.Peak.Load(); peak != 2*engine.Slots {
+		t.Errorf("%d requests at the engines at most, want the limit, %d", peak, 2*engine.Slots)
+	}
+}
+
+// prepare returns a folder where Node.js finds the scripts and the client, and the weir command.
+func prepare(t *testing.T) (ctx context.Context, dir, binary string) {
+	t.Helper()
 	for _, tool := range []string{"node", "npm"} {
 		needs.Tool(t, tool)
 	}
 	if testing.Short() {
 		t.Skip("skipped: installs an npm package")
 	}
-	dir := t.TempDir()
-	for _, file := range []string{"client.mjs", "package.json"} {
+	dir = t.TempDir()
+	for _, file := range []string{"client.mjs", "engine.mjs", "package.json"} {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
@@ -35,22 +64,24 @@ func TestOfficialClient(t *testing.T) {
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
-	defer cancel()
+	t.Cleanup(cancel)
 	install(ctx, t, dir)
-	binary := filepath.Join(dir, "weir")
+	binary = filepath.Join(dir, "weir")
 	here, err := os.Getwd()
 	if err != nil {
 		t.Fatal(err)
 	}
 	command(ctx, t, here, "go", "build", "-o", binary, "github.com/weirflow/weir/cmd/weir")
+	return ctx, dir, binary
+}
 
-	one := start(ctx, t, binary, `at (http://\S+)`, "modelserver", "--listen", "127.0.0.1:0", "--step", "2ms")
-	two := start(ctx, t, binary, `at (http://\S+)`, "modelserver", "--listen", "127.0.0.1:0", "--step", "2ms")
-	gateway := start(ctx, t, binary, `"listen":"([^"]+)"`, "serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
-		"--fairness", "round-robin-fairness-policy", "--max-concurrency", "4", "--upstream", one, "--upstream", two)
-	if out := command(ctx, t, dir, "node", "client.mjs", "http://"+gateway); strings.TrimSpace(out) != "ok" {
-		t.Errorf("the client printed %s", out)
-	}
+// serve starts a replica with a limit of four requests for each server, and returns its URL.
+func serve(ctx context.Context, t *testing.T, binary string, args ...string) string {
+	t.Helper()
+	return "http://" + start(ctx, t, binary, `"listen":"([^"]+)"`, append([]string{
+		"serve", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json",
+		"--fairness", "round-robin-fairness-policy", "--max-concurrency", "4",
+	}, args...)...)
 }
 
 // install installs the client in a directory. It comes from npm's registry, or from
