@@ -11,7 +11,6 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 )
@@ -22,8 +21,9 @@ func bounded(t Timeouts) func(*rigConfig) {
 }
 
 // over is how many requests went beyond a bound.
-func (r *rig) over(name string) float64 {
-	return testutil.ToFloat64(r.metrics.overBounds.WithLabelValues(name))
+func (r *rig) over(t testing.TB, name string) float64 {
+	t.Helper()
+	return r.figure(t, "weir_requests_over_bound_total", "bound", name)
 }
 
 // TestClientsThatTakeNothing has clients read nothing of long answers: each loses its slot
@@ -55,7 +55,7 @@ func TestClientsThatTakeNothing(t *testing.T) {
 		t.Errorf("it waited %v for clients that take nothing", took)
 	}
 	r.nothingHeld(t)
-	if n := r.over("client"); n != 2 {
+	if n := r.over(t, "client"); n != 2 {
 		t.Errorf("%v requests ended for their clients, want 2", n)
 	}
 	for _, e := range r.pool.Endpoints().Endpoints() {
@@ -106,7 +106,7 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 				t.Errorf("the client is told of the server: %s", body)
 			}
 			r.nothingHeld(t)
-			if n := r.over(c.bound); n != 1 {
+			if n := r.over(t, c.bound); n != 1 {
 				t.Errorf("%v requests beyond the bound, want 1", n)
 			}
 			if healthy := r.pool.Endpoints().Endpoints()[0].Status().Healthy; healthy != c.healthy {
@@ -173,7 +173,7 @@ func TestSilentStreams(t *testing.T) {
 				t.Errorf("%v, want %v", err, c.code)
 			}
 			r.nothingHeld(t)
-			if n := r.over(c.bound); n != 1 {
+			if n := r.over(t, c.bound); n != 1 {
 				t.Errorf("%v requests beyond the bound, want 1", n)
 			}
 			if healthy := r.pool.Endpoints().Endpoints()[0].Status().Healthy; healthy != c.healthy {

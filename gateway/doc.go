@@ -21,6 +21,6 @@
 //   - endpoints.Query is what the choice of an endpoint needs.
 //   - controller.Usage is what it cost in the end, by which its charge is settled.
 //
-// The package also has the admin address and the metrics. Model servers, their health and
+// The package also has the admin address. Model servers, their health and
 // load are package endpoints.
 package gateway

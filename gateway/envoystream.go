@@ -293,7 +293,7 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 	if i < 0 {
 		return
 	}
-	x.session.pool.cfg.Metrics.fellBack()
+	x.session.pool.cfg.Metrics.FellBack()
 	turned := fmt.Errorf("envoy turned to %s", address)
 	x.session.moved(x.others[i], turned)
 	for _, e := range x.others[:i] {

@@ -64,7 +64,7 @@ func (x *envoyStream) attend() error {
 			return err
 		case <-silence.C:
 			return x.interrupt(served, func() error {
-				x.gateway.metricsOf(x.record.pool).overBound(errStalled.name)
+				x.gateway.overBound(x.record.pool, errStalled)
 				return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
 			})
 		case <-x.opened:

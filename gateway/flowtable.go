@@ -166,6 +166,15 @@ func (t *flowTable) next(key policies.FlowKey, inFlight int64) time.Duration {
 	return 0
 }
 
+// inFlight calls visit for every flow, with the number of its requests in flight.
+func (t *flowTable) inFlight(visit func(policies.FlowKey, int64)) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for key, e := range t.flows {
+		visit(key, e.inFlight)
+	}
+}
+
 // each calls visit with a copy of every entry.
 func (t *flowTable) each(visit func(policies.FlowKey, flowEntry)) {
 	t.mu.Lock()

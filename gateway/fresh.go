@@ -28,7 +28,7 @@ const (
 // note counts a request, and warns where many ids are made up and nothing is done about it.
 func (f *fresh) note(cfg PoolConfig, t *Tenants, first bool) {
 	if first {
-		cfg.Metrics.freshFlow()
+		cfg.Metrics.FreshFlow()
 	}
 	if requests, news, many := f.count(time.Now(), first); many && t.Newcomers.For == 0 {
 		cfg.Logger.Warn("many requests come under ids that were never seen: each such id gets the share of a tenant; "+

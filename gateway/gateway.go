@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/budget"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/tracing"
 )
 
@@ -53,8 +54,8 @@ type Config struct {
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
 	// Metrics counts the answers to requests that found no pool, and reports what the pools
-	// share; nil for none. Where there is one pool, it may be that one's.
-	Metrics *Metrics
+	// share; nil for none.
+	Metrics *metrics.Process
 }
 
 // Keys are flows by the SHA-256 of their API keys.
@@ -91,9 +92,7 @@ func New(cfg Config, pools *Pools) *Gateway {
 		d.Timeout = 5 * time.Second
 	}
 	g := &Gateway{cfg: cfg, budget: budget.New(cfg.MemoryBudget)}
-	if cfg.Metrics != nil {
-		cfg.Metrics.budget, cfg.Metrics.log = g.budget, cfg.AccessLog
-	}
+	cfg.Metrics.Watch(g.budget, cfg.AccessLog)
 	g.SetKeys(cfg.Keys)
 	g.SetPools(pools)
 	g.proxy = newProxy(g, &net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})

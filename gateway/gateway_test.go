@@ -18,12 +18,12 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/goleak"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/modelserver"
@@ -40,7 +40,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type rig struct {
 	url     string
 	admin   *Admin
-	metrics *Metrics
+	metrics prometheus.Gatherer
 	gateway *Gateway
 	pool    *Pool
 	control *controller.Controller
@@ -67,23 +67,27 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &rig{metrics: NewMetrics("test")}
+	registry := prometheus.NewPedanticRegistry()
+	pool := metrics.NewPool("test")
+	process := metrics.NewProcess(pool)
+	registry.MustRegister(pool, process)
+	r := &rig{metrics: registry}
 	options = append([]controller.Option{
 		controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr")}),
 		controller.WithSaturationDetector(detector),
-		controller.WithObserver(r.metrics), controller.WithTTL(time.Minute, 300*time.Millisecond),
+		controller.WithObserver(pool), controller.WithTTL(time.Minute, 300*time.Millisecond),
 	}, options...)
 	r.control, err = controller.NewController(memory.New(memory.Config{}), options...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r.metrics.Watch(r.control)
+	pool.Watch(r.control)
 	source, err := endpoints.NewStatic(upstreams...)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := rigConfig{Config{MaxBody: 1 << 16, Metrics: r.metrics}, PoolConfig{
-		Controller: r.control, Endpoints: endpoints.Config{Source: source}, Metrics: r.metrics,
+	cfg := rigConfig{Config{MaxBody: 1 << 16, Metrics: process}, PoolConfig{
+		Controller: r.control, Endpoints: endpoints.Config{Source: source}, Metrics: pool,
 		Tenants: Tenants{Priority: func(_, objective string) (int, bool) {
 			priority, declared := map[string]int{"urgent": 10, "sheddable": -1}[objective]
 			return priority, declared
@@ -94,9 +98,7 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	}
 	r.pool = NewPool(cfg.PoolConfig)
 	r.gateway = New(cfg.Config, Only(r.pool))
-	r.metrics.WatchEndpoints(r.pool.Endpoints())
-	registry := prometheus.NewPedanticRegistry()
-	registry.MustRegister(r.metrics)
+	pool.WatchEndpoints(r.pool.Endpoints())
 	r.admin = NewAdmin(r.control.Responsive, registry, false)
 	server := httptest.NewServer(r.gateway)
 	r.url, r.client, r.server = server.URL, server.Client(), server
@@ -162,6 +164,48 @@ func TestForwards(t *testing.T) {
 	if f := r.settled(t, "tenant"); f.ServedRequests != 1 || f.ServedTokens < 6 {
 		t.Errorf("the flow's figures: %+v", f)
 	}
+}
+
+// figure sums the values of a metric's series that have the labels, names and values in
+// turns; of a histogram, how often it was observed.
+func (r *rig) figure(t testing.TB, name string, labels ...string) float64 {
+	t.Helper()
+	return sumOf(t, r.metrics, name, labels...)
+}
+
+// figure is the same of one collector.
+func figure(t testing.TB, of prometheus.Collector, name string, labels ...string) float64 {
+	t.Helper()
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(of)
+	return sumOf(t, registry, name, labels...)
+}
+
+func sumOf(t testing.TB, from prometheus.Gatherer, name string, labels ...string) (sum float64) {
+	t.Helper()
+	families, err := from.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range families {
+		if f.GetName() != name {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			has := make(map[string]string)
+			for _, l := range m.GetLabel() {
+				has[l.GetName()] = l.GetValue()
+			}
+			matches := true
+			for i := 0; i+1 < len(labels); i += 2 {
+				matches = matches && has[labels[i]] == labels[i+1]
+			}
+			if matches {
+				sum += m.GetCounter().GetValue() + m.GetGauge().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			}
+		}
+	}
+	return sum
 }
 
 // view is what the controller has to show.
@@ -234,7 +278,7 @@ func TestStripsControlHeaders(t *testing.T) {
 	if h.Get("x-gateway-inference-fairness-id") != "" || h.Get("x-llm-d-inference-objective") != "" || h.Get("x-other") != "kept" {
 		t.Errorf("the model server got %v", h)
 	}
-	if n := testutil.ToFloat64(r.metrics.outcomes.WithLabelValues("Dispatched", "10")); n != 1 {
+	if n := r.figure(t, "weir_flow_control_requests_total", "outcome", "Dispatched", "priority", "10"); n != 1 {
 		t.Errorf("%v dispatched at the objective's priority, want 1", n)
 	}
 }
@@ -373,23 +417,11 @@ func TestClientsHangUp(t *testing.T) {
 			t.Fatalf("in flight %d, queued %d when all clients are gone", pool.InFlight, pool.Queued)
 		}
 	}
-	decided, answered := 0.0, 0.0
-	for _, family := range []struct {
-		metric prometheus.Collector
-		sum    *float64
-	}{{r.metrics.outcomes, &decided}, {r.metrics.answers, &answered}} {
-		ch := make(chan prometheus.Metric, 100)
-		family.metric.Collect(ch)
-		close(ch)
-		for m := range ch {
-			*family.sum += testutil.ToFloat64(constant{m})
-		}
-	}
+	decided, answered := r.figure(t, "weir_flow_control_requests_total"), r.figure(t, "weir_http_requests_total")
 	if decided > float64(sent.Load()) || answered < decided {
 		t.Errorf("%v outcomes and %v answers for %d requests", decided, answered, sent.Load())
 	}
-	waits := testutil.CollectAndCount(r.metrics.waits)
-	if waits == 0 {
+	if r.figure(t, "weir_flow_control_request_queue_duration_seconds") == 0 {
 		t.Error("no waits were measured")
 	}
 }
@@ -413,7 +445,7 @@ func TestClientHalfCloses(t *testing.T) {
 	if answer, err := io.ReadAll(conn); err != nil || len(answer) > 0 {
 		t.Errorf("the client reads %q, %v; want the connection's end", answer, err)
 	}
-	if n := testutil.ToFloat64(r.metrics.answers.WithLabelValues("499")); n != 1 {
+	if n := r.figure(t, "weir_http_requests_total", "code", "499"); n != 1 {
 		t.Errorf("%v answers count as 499, want 1", n)
 	}
 	for until := time.Now().Add(10 * time.Second); r.view(t).Totals.Queued > 0; time.Sleep(time.Millisecond) {
@@ -422,12 +454,6 @@ func TestClientHalfCloses(t *testing.T) {
 		}
 	}
 }
-
-// constant makes a collector of one metric.
-type constant struct{ prometheus.Metric }
-
-func (c constant) Describe(ch chan<- *prometheus.Desc) { ch <- c.Desc() }
-func (c constant) Collect(ch chan<- prometheus.Metric) { ch <- c.Metric }
 
 func TestMetricsAndProbes(t *testing.T) {
 	r := newRig(t, 2, newModelServer(t))
@@ -491,15 +517,5 @@ func TestStuckIsNotHealthy(t *testing.T) {
 	close(detector.until)
 	if code := healthz(); code != http.StatusOK {
 		t.Errorf("%d when it goes on", code)
-	}
-}
-
-func TestFlowLabelsAreBounded(t *testing.T) {
-	m := NewMetrics("test")
-	for i := range maxFlowLabels + 500 {
-		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, controller.Dispatched, time.Millisecond, "")
-	}
-	if n := testutil.CollectAndCount(m.waits); n != maxFlowLabels+1 {
-		t.Errorf("%d flow labels, want %d and one for the rest", n, maxFlowLabels)
 	}
 }

@@ -12,8 +12,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // begin opens a connection to the gateway and writes the text, which may be less than a
@@ -108,7 +106,7 @@ func TestMemoryIsShared(t *testing.T) {
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
 		_, used := r.gateway.budget.Figures()
 		if used == 0 {
-			if n := testutil.ToFloat64(r.metrics.overBounds.WithLabelValues("memory")); n < 6 {
+			if n := r.figure(t, "weir_requests_over_bound_total", "bound", "memory"); n < 6 {
 				t.Errorf("%v requests were ended or refused", n)
 			}
 			break

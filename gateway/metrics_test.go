@@ -2,214 +2,177 @@ package gateway
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
-	"os"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os/exec"
-	"path/filepath"
-	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 
-	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/controller/core"
-	"github.com/weirflow/weir/coordinator/gossip"
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metrics"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
-	"github.com/weirflow/weir/shard"
 )
 
-// TestFlowLabelsAreCollected sends more flows than have labels of their own, and wants
-// room for new ones once the old are idle.
-func TestFlowLabelsAreCollected(t *testing.T) {
-	m := NewMetrics("pool")
-	for n := range 1500 {
-		m.Decided(policies.FlowKey{ID: fmt.Sprint("flow-", n)}, controller.Dispatched, time.Millisecond, "")
-	}
-	if n := testutil.CollectAndCount(m.waits); n != maxFlowLabels+1 {
-		t.Errorf("%d series for 1500 flows, want %d and one for the others", n, maxFlowLabels)
-	}
-	for id := range m.flows {
-		m.flows[id] = time.Now().Add(-labelIdle)
-	}
-	m.forgot = time.Time{}
-	m.Decided(policies.FlowKey{ID: "new"}, controller.Dispatched, time.Millisecond, "")
-	if n := testutil.CollectAndCount(m.waits); n != 2 {
-		t.Errorf("%d series when all but one flow are idle, want the new one's and the others'", n)
-	}
-	m.Decided(policies.FlowKey{ID: "flow-1"}, controller.Dispatched, time.Millisecond, "")
-	if n := testutil.CollectAndCount(m.waits); n != 3 {
-		t.Errorf("%d series when an old flow is back", n)
-	}
-}
-
-// exported returns the names of all metrics, the fleet's own among them.
-func exported() map[string]bool {
-	descriptions := make(chan *prometheus.Desc, 1000)
-	NewMetrics("p").Describe(descriptions)
-	(&gossip.Fleet{}).Metrics("p").Describe(descriptions)
-	close(descriptions)
-	names := make(map[string]bool)
-	for d := range descriptions {
-		names[regexp.MustCompile(`fqName: "([^"]+)"`).FindStringSubmatch(d.String())[1]] = true
-	}
-	return names
-}
-
-// wantExported wants every metric that the text asks for to be exported.
-func wantExported(t *testing.T, text string, least int) {
-	t.Helper()
-	names, asked := exported(), regexp.MustCompile(`weir_\w+`).FindAllString(text, -1)
-	for _, name := range asked {
-		if !names[strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count")] {
-			t.Errorf("%s is asked for and not exported", name)
+// TestTokensByTenant wants the tokens counted for each tenant to be those that the model
+// servers say, for plain and streamed answers.
+func TestTokensByTenant(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		usage := `"usage":{"prompt_tokens":100,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":60}}`
+		if r.Header.Get("X-Stream") == "" {
+			_, _ = fmt.Fprintf(w, "{%s}", usage)
+			return
 		}
-	}
-	if len(asked) < least {
-		t.Errorf("%d metrics found, want at least %d", len(asked), least)
-	}
-}
-
-func TestAlerts(t *testing.T) {
-	rules, err := os.ReadFile("../deploy/prometheus/alerts.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	wantExported(t, string(rules), 10)
-}
-
-// TestChartsCopies wants the chart's copies of alerts and dashboard, which cannot be anywhere
-// else, to be those that are tested. make generate makes them so.
-func TestChartsCopies(t *testing.T) {
-	for copied, of := range map[string]string{"alerts.yaml": "prometheus/alerts.yaml", "dashboard.json": "grafana/weir.json"} {
-		want, err := os.ReadFile("../deploy/" + of)
-		if err != nil {
-			t.Fatal(err)
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 7 {
+			_, _ = fmt.Fprint(w, "data: {\"choices\":[]}\n\n")
 		}
-		got, err := os.ReadFile("../deploy/helm/weir/files/" + copied)
-		if err != nil || !bytes.Equal(got, want) {
-			t.Errorf("deploy/helm/weir/files/%s is not deploy/%s (%v): make generate copies it", copied, of, err)
-		}
+		_, _ = fmt.Fprintf(w, "data: {%s}\n\ndata: [DONE]\n\n", usage)
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 20, upstream.URL)
+	const each = 100
+	var all sync.WaitGroup
+	for i := range 2 * each {
+		all.Go(func() {
+			headers := []string{flowHeaders[0], []string{"a", "b"}[i%2]}
+			if i%4 < 2 {
+				headers = append(headers, "X-Stream", "yes")
+			}
+			r.post(t, "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"`+strings.Repeat("word ", 100)+`"}]}`, headers...)
+		})
 	}
-}
-
-// TestAutoscaling wants what autoscalers are told to ask for to be there, and to be queries.
-func TestAutoscaling(t *testing.T) {
-	var rules []rule
-	for _, name := range []string{"keda.yaml", "hpa.yaml"} {
-		text, err := os.ReadFile("../deploy/autoscaling/" + name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		found := regexp.MustCompile(`(?m)(?:query|metricsQuery): >-\n((?:[# ]+(?:sum|\+).*\n)+)`).FindStringSubmatch(string(text))
-		if found == nil {
-			t.Fatalf("%s asks for nothing", name)
-		}
-		query := strings.Join(strings.Fields(strings.ReplaceAll(found[1], "#", "")), " ")
-		wantExported(t, query, 2)
-		rules = append(rules, rule{fmt.Sprint("rule", len(rules)), query})
-	}
-	wantQueries(t, rules)
-}
-
-// rule is a query as promtool reads it.
-type rule struct {
-	Record string `json:"record"`
-	Expr   string `json:"expr"`
-}
-
-// wantQueries has promtool read queries, as rules.
-func wantQueries(t *testing.T, rules []rule) {
-	t.Helper()
-	needs.Tool(t, "promtool")
-	file := filepath.Join(t.TempDir(), "rules.yaml") // JSON is YAML
-	groups, err := json.Marshal(map[string]any{"groups": []any{map[string]any{"name": "queries", "rules": rules}}})
-	if err == nil {
-		err = os.WriteFile(file, groups, 0o600)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if out, err := exec.Command("promtool", "check", "rules", file).CombinedOutput(); err != nil {
-		t.Errorf("%v\n%s", err, out)
-	}
-}
-
-// TestDashboard wants the dashboard's queries to ask for what there is, and to be
-// queries: promtool reads them as rules.
-func TestDashboard(t *testing.T) {
-	text, err := os.ReadFile("../deploy/grafana/weir.json")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var dashboard struct {
-		Panels []struct {
-			Title   string
-			Type    string
-			GridPos struct{ X, Y, W, H int }
-			Targets []struct{ Expr string }
-		}
-		Templating struct {
-			List []struct {
-				Name  string
-				Query json.RawMessage
+	all.Wait()
+	r.server.Close() // once all requests are over
+	for direction, tokens := range map[string]float64{"in": 100, "cached": 60, "out": 7} {
+		for _, flow := range []string{"a", "b"} {
+			if got := r.figure(t, "weir_tokens_total", "fairness_id", flow, "direction", direction); got != each*tokens {
+				t.Errorf("tenant %s, %s: %v tokens counted, the servers say %v", flow, direction, got, each*tokens)
 			}
 		}
 	}
-	if err := json.Unmarshal(text, &dashboard); err != nil {
-		t.Fatal(err)
+	if got := r.figure(t, "weir_slot_seconds_total", "fairness_id", "a"); got <= 0 {
+		t.Errorf("slots were held for %v s", got)
 	}
-	for _, v := range dashboard.Templating.List {
-		if v.Name == "datasource" {
-			continue
-		}
-		wantExported(t, string(v.Query), 1)
-		if uses := strings.Count(string(text), "$"+v.Name+`\"`); uses < 5 {
-			t.Errorf("the variable %s is used in %d queries", v.Name, uses)
+	want := map[string]float64{"first_token": 2 * each, "duration": 2 * each, "token_interval": each}
+	for name, n := range want {
+		if got := r.figure(t, "weir_request_"+name+"_seconds"); got != n {
+			t.Errorf("%s was observed %v times, want %v", name, got, n)
 		}
 	}
-	taken := make(map[[2]int]string) // places on the board
-	for _, panel := range dashboard.Panels {
-		for x := range panel.GridPos.W {
-			for y := range panel.GridPos.H {
-				at := [2]int{panel.GridPos.X + x, panel.GridPos.Y + y}
-				if other := taken[at]; other != "" || at[0] >= 24 {
-					t.Errorf("panel %q is over %q, or the edge", panel.Title, other)
-				}
-				taken[at] = panel.Title
-			}
-		}
-	}
-	var rules []rule
-	for _, panel := range dashboard.Panels {
-		if panel.Type != "row" && len(panel.Targets) == 0 {
-			t.Errorf("panel %q has no query", panel.Title)
-		}
-		for _, target := range panel.Targets {
-			wantExported(t, target.Expr, 1)
-			rules = append(rules, rule{fmt.Sprint("rule", len(rules)), strings.ReplaceAll(target.Expr, "$__rate_interval", "1m")})
-		}
-	}
-	if len(rules) < 25 {
-		t.Errorf("%d queries found", len(rules))
-	}
-	wantQueries(t, rules)
 }
 
-// TestFairnessLagInGroups measures a flow by what it is compared with, and not by the band.
-func TestFairnessLagInGroups(t *testing.T) {
-	v := core.View{
-		Bands: []core.BandView{{Priority: 0, VirtualTime: 1000}},
-		Flows: []shard.FlowView{
-			{Group: "g", Requests: 1, Counter: 5, VirtualTime: 7},
-			{Group: "h", Requests: 1, Counter: 30, VirtualTime: 31},
+// TestUpstreamErrors wants failures of a model server to be told apart.
+func TestUpstreamErrors(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_, _ = io.Copy(io.Discard, r.Body) // or its end is not noticed
+		switch r.Header.Get("X-Fail") {
+		case "status":
+			w.WriteHeader(http.StatusInternalServerError)
+		case "silence":
+			<-r.Context().Done()
+		case "middle":
+			_, _ = w.Write([]byte("{"))
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		default:
+			panic(http.ErrAbortHandler)
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	for _, c := range []struct{ fail, kind string }{{"status", "status_5xx"}, {"silence", "no_answer"}, {"middle", "broke_off"}, {"begin", "broke_off"}} {
+		r := newRigWith(t, 4, nil, bounded(Timeouts{FirstByte: 50 * time.Millisecond}), upstream.URL)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(chat))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("X-Fail", c.fail)
+		if res, err := r.client.Do(req); err == nil {
+			_, _ = new(bytes.Buffer).ReadFrom(res.Body)
+			_ = res.Body.Close()
+		}
+		r.server.Close()
+		n, all := r.figure(t, "weir_endpoint_errors_total", "endpoint", strings.TrimPrefix(upstream.URL, "http://"), "kind", c.kind), r.figure(t, "weir_endpoint_errors_total")
+		if n != 1 || all != 1 {
+			t.Errorf("a server that fails by %s: %v of %s, %v of all kinds", c.fail, n, c.kind, all)
+		}
+	}
+	address := freeport.Address(t)
+	r := newRig(t, 4, "http://"+address)
+	r.post(t, "/v1/chat/completions", chat)
+	r.server.Close()
+	if n := r.figure(t, "weir_endpoint_errors_total", "endpoint", address, "kind", "unreachable"); n != 1 {
+		t.Errorf("a server that cannot be connected to: %v", n)
+	}
+	if n := r.figure(t, "weir_requests_refused_total", "reason", "upstream_unreachable"); n != 1 {
+		t.Errorf("its request was counted as refused %v times", n)
+	}
+}
+
+// TestMetricNames wants metrics of flow control under the names that were asked for, and
+// each set of them to be one that Prometheus takes. Of the two servers one only reads prompts.
+func TestMetricNames(t *testing.T) {
+	var source endpoints.Static
+	for _, role := range []string{"decode", "prefill"} {
+		u, err := url.Parse(newModelServer(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, endpoints.Spec{URL: u, Labels: map[string]string{policies.RoleLabel: role}})
+	}
+	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.Endpoints.Source = source })
+	r.post(t, "/v1/chat/completions", chat)
+	r.post(t, "/v1/chat/completions", "{")
+	r.server.Close()
+	for _, c := range []struct {
+		names    metrics.Names
+		has, not []string
+	}{
+		{metrics.WeirNames, []string{"weir_flow_control_requests_total{", `weir_flow_control_limit{inference_pool="test"} 4`, `weir_flow_control_stage_saturation{inference_pool="test",stage="decode"}`}, []string{"llm_d_epp_", "inference_extension_"}},
+		{
+			metrics.LLMDNames,
+			[]string{
+				`llm_d_epp_flow_control_requests_total{inference_pool="test",outcome="Dispatched",priority="0"} 1`,
+				`llm_d_epp_flow_control_pool_saturation{inference_pool="test",stage="effective"}`,
+				`llm_d_epp_flow_control_pool_saturation{inference_pool="test",stage="prefill"}`,
+				`llm_d_epp_flow_control_pool_saturation{inference_pool="test",stage="decode"}`,
+				`llm_d_epp_flow_control_request_queue_duration_seconds_bucket{fairness_id="default-flow",`,
+				`inference_extension_scheduler_attempts_total{inference_pool="test",status="success"} 1`,
+				"weir_tokens_total{", "weir_flow_control_limit{",
+			},
+			[]string{"weir_flow_control_requests_total", "weir_flow_control_pool_saturation"},
 		},
-	}
-	if lag := fairnessLag(v)[0]; lag != 2 {
-		t.Errorf("the flow that is most behind its like lags by %g, want 2", lag)
+		{metrics.BothNames, []string{"weir_flow_control_requests_total{", "llm_d_epp_flow_control_requests_total{", "weir_flow_control_pool_saturation{"}, nil},
+	} {
+		page := httptest.NewRecorder()
+		promhttp.HandlerFor(metrics.Named(r.metrics, c.names), promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		text := page.Body.String()
+		for _, want := range c.has {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: %s is not there", c.names, want)
+			}
+		}
+		for _, gone := range c.not {
+			if strings.Contains(text, gone) {
+				t.Errorf("%s: %s is there", c.names, gone)
+			}
+		}
+		needs.Tool(t, "promtool")
+		check := exec.Command("promtool", "check", "metrics")
+		check.Stdin = strings.NewReader(text)
+		out, err := check.CombinedOutput()
+		for line := range strings.Lines(string(out)) {
+			if !strings.HasSuffix(strings.TrimSpace(line), "should not contain abbreviated units") || !strings.HasPrefix(line, "llm_d_") { // it takes the d for days
+				t.Errorf("%s: %v: %s", c.names, err, line)
+			}
+		}
 	}
 }

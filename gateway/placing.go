@@ -1,6 +1,9 @@
 package gateway
 
-import "github.com/weirflow/weir/gateway/endpoints"
+import (
+	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metrics"
+)
 
 // ask is the request as one that needs an endpoint.
 func (s *session) ask() *endpoints.Query {
@@ -67,14 +70,14 @@ func (s *session) moved(to *endpoints.Endpoint, cause error) {
 	first := s.slot
 	s.slot = first.Move(to)
 	s.placed(to)
-	s.pool.cfg.Metrics.upstreamFailed(first.Address(), unreachable)
+	s.pool.cfg.Metrics.UpstreamFailed(first.Address(), metrics.Unreachable)
 	first.Unreachable(cause)
 }
 
 // unreached notes that the request's endpoint could not be connected to.
 func (s *session) unreached(cause error) {
 	if s.slot != nil {
-		s.pool.cfg.Metrics.upstreamFailed(s.slot.Address(), failureOf(cause))
+		s.pool.cfg.Metrics.UpstreamFailed(s.slot.Address(), failureOf(cause))
 		s.slot.Unreachable(cause)
 		s.slot = nil
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -31,7 +32,7 @@ type PoolConfig struct {
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
 	// Metrics counts the pool's requests; nil for none.
-	Metrics *Metrics
+	Metrics *metrics.Pool
 	// Served is called at the end of each request that was dispatched, with what it cost;
 	// nil for nothing. It must return at once.
 	Served func(policies.FlowKey, Served)
@@ -73,11 +74,9 @@ func NewPool(cfg PoolConfig) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	p := &Pool{cfg: cfg, pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger), shadow: newShadow(cfg.Controller, cfg.Metrics.flowLabel)}
+	p := &Pool{cfg: cfg, pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger), shadow: newShadow(cfg.Controller, cfg.Metrics.FlowLabel)}
 	p.shadow.set(cfg.Shadow)
-	if cfg.Metrics != nil {
-		cfg.Metrics.table = p.flows
-	}
+	cfg.Metrics.WatchFlows(p.flows.inFlight)
 	p.SetTenants(cfg.Tenants)
 	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others
 	cfg.Endpoints.Waiting = func() bool { return cfg.Controller.Waiting() > 0 }

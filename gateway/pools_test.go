@@ -11,17 +11,18 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"github.com/prometheus/client_golang/prometheus/testutil"
+	"github.com/prometheus/client_golang/prometheus"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/store/memory"
 )
 
 // newPools returns a gateway before two pools, each with the models that its name begins, and
 // a server that answers with the pool's name.
-func newPools(t *testing.T) (url string, figures *Metrics, pools map[string]*Pool) {
+func newPools(t *testing.T) (url string, figures *metrics.Process, pools map[string]*Pool) {
 	t.Helper()
 	g, figures, pools := newPoolsWith(t, Config{})
 	server := httptest.NewServer(g)
@@ -30,17 +31,17 @@ func newPools(t *testing.T) (url string, figures *Metrics, pools map[string]*Poo
 }
 
 // newPoolsWith is newPools for a gateway of that configuration.
-func newPoolsWith(t *testing.T, cfg Config) (g *Gateway, figures *Metrics, pools map[string]*Pool) {
+func newPoolsWith(t *testing.T, cfg Config) (g *Gateway, figures *metrics.Process, pools map[string]*Pool) {
 	t.Helper()
-	pools, figures = make(map[string]*Pool), NewProcessMetrics()
+	pools, figures = make(map[string]*Pool), metrics.NewProcess(nil)
 	for _, name := range []string{"llama", "qwen"} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			fmt.Fprint(w, name)
 		}))
 		t.Cleanup(server.Close)
-		metrics := NewPoolMetrics(name)
-		c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(4), controller.WithObserver(metrics))
+		counts := metrics.NewPool(name)
+		c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(4), controller.WithObserver(counts))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,7 +50,7 @@ func newPoolsWith(t *testing.T, cfg Config) (g *Gateway, figures *Metrics, pools
 		if err != nil {
 			t.Fatal(err)
 		}
-		pools[name] = NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}, Metrics: metrics})
+		pools[name] = NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}, Metrics: counts})
 		t.Cleanup(pools[name].Close)
 	}
 	of := func(model string) (string, bool) {
@@ -96,12 +97,8 @@ func TestPoolByModel(t *testing.T) {
 			t.Errorf("an answer tells of other models: %s", body)
 		}
 	}
-	for m, want := range map[*Metrics]float64{figures: 5, pools["llama"].cfg.Metrics: 1, pools["qwen"].cfg.Metrics: 4} {
-		all := 0.0
-		for _, code := range []string{"200", "400", "404"} {
-			all += testutil.ToFloat64(m.answers.WithLabelValues(code))
-		}
-		if all != want {
+	for m, want := range map[prometheus.Collector]float64{figures: 5, pools["llama"].cfg.Metrics: 1, pools["qwen"].cfg.Metrics: 4} {
+		if all := figure(t, m, "weir_http_requests_total"); all != want {
 			t.Errorf("%v requests are counted, want %v", all, want)
 		}
 	}
@@ -170,10 +167,10 @@ func TestModelsByEnvoy(t *testing.T) {
 			t.Errorf("%s %s: the answer has the headers %s", c.method, c.path, set)
 		}
 	}
-	if n := testutil.ToFloat64(figures.answers.WithLabelValues("200")); n != 3 {
+	if n := figure(t, figures, "weir_http_requests_total", "code", "200"); n != 3 {
 		t.Errorf("%v answers of 200 are counted, want 3", n)
 	}
-	if n := testutil.ToFloat64(pools["qwen"].cfg.Metrics.outcomes.WithLabelValues("Dispatched", "0")); n != 1 {
+	if n := figure(t, pools["qwen"].cfg.Metrics, "weir_flow_control_requests_total", "outcome", "Dispatched"); n != 1 {
 		t.Errorf("%v requests went to the pool that Envoy named, want 1", n)
 	}
 }
@@ -182,6 +179,7 @@ func TestModelsByEnvoy(t *testing.T) {
 // attribute, and to that of its model where it names none.
 func TestPoolByEnvoy(t *testing.T) {
 	g, _, pools := newPoolsWith(t, Config{PoolHeader: "X-Pool", PoolAttribute: "xds.route_name"})
+	dispatched := make(map[string]float64)
 	for _, c := range []struct{ header, attribute, model, want string }{
 		{"", "", "llama-3", "llama"},
 		{"qwen", "", "llama-3", "qwen"},
@@ -212,11 +210,11 @@ func TestPoolByEnvoy(t *testing.T) {
 			got = string(stream.last.GetImmediateResponse().GetBody())
 		}
 		for name, p := range pools {
-			if testutil.ToFloat64(p.cfg.Metrics.outcomes.WithLabelValues("Dispatched", "0")) > 0 {
+			n := figure(t, p.cfg.Metrics, "weir_flow_control_requests_total", "outcome", "Dispatched")
+			if n > dispatched[name] {
 				got += name
 			}
-			p.cfg.Metrics.outcomes.Reset()
-			p.cfg.Metrics.cached.Clear()
+			dispatched[name] = n
 		}
 		if !strings.Contains(got, c.want) {
 			t.Errorf("header %q, attribute %q, model %s: %s, want %s", c.header, c.attribute, c.model, got, c.want)

@@ -17,6 +17,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/refusal"
 )
 
@@ -213,7 +214,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		if r.Context().Err() != nil || !errors.Is(err, errUnsent) {
 			if r.Context().Err() == nil {
-				s.pool.cfg.Metrics.upstreamFailed(s.slot.Address(), brokeOff)
+				s.pool.cfg.Metrics.UpstreamFailed(s.slot.Address(), metrics.BrokeOff)
 			}
 			return nil, fmt.Errorf("model server %s: %w", s.slot.Address(), err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/tracing"
 	"github.com/weirflow/weir/policies"
@@ -174,12 +175,25 @@ func appendMilliseconds(to []byte, d time.Duration) []byte {
 // noticeable is a wait that was for more than the ledger's answer.
 const noticeable = 2 * time.Millisecond
 
-// metricsOf are the metrics that count a request for the pool, which may be nil.
-func (g *Gateway) metricsOf(p *Pool) *Metrics {
+// overBound counts a request for the pool, which may be nil, that went beyond a bound.
+func (g *Gateway) overBound(p *Pool, b *bound) {
 	if p == nil {
-		return g.cfg.Metrics
+		g.cfg.Metrics.OverBound(b.name)
+		return
 	}
-	return p.cfg.Metrics
+	p.cfg.Metrics.OverBound(b.name)
+}
+
+// count counts a request that is over.
+func (g *Gateway) count(r *record, status int) {
+	over := metrics.Request{
+		Flow: r.flow, Model: r.model, Arrived: r.arrived, Held: r.held, Tokens: r.tokens, Status: status, Reason: r.reason, Trace: r.spans.Sampled(),
+	}
+	if r.pool == nil {
+		g.cfg.Metrics.Over(&over)
+		return
+	}
+	r.pool.cfg.Metrics.Over(&over)
 }
 
 // begin takes in a request that has just come. Where API keys say whose it is, the trace that
@@ -196,7 +210,7 @@ func (g *Gateway) begin(r *record, method, path string, h http.Header) {
 // if it is to be logged, to the request log.
 func (g *Gateway) over(r *record, status int) {
 	r.follow(g.cfg.Tracing, nil) // of a stranger
-	g.metricsOf(r.pool).over(r, status)
+	g.count(r, status)
 	if r.spans != nil {
 		r.endSpans(status)
 	}

@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 )
@@ -118,7 +117,7 @@ func TestUndeclaredObjectives(t *testing.T) {
 	if n := seen.FilterMessageSnippet("nobody declared").Len(); n != 1 {
 		t.Errorf("it was logged %d times", n)
 	}
-	if n := testutil.ToFloat64(r.metrics.unknown); n != 2 {
+	if n := r.figure(t, "weir_requests_undeclared_objective_total"); n != 2 {
 		t.Errorf("%v requests were counted, want 2", n)
 	}
 	for i := range 2 * maxUndeclared {

@@ -12,6 +12,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
@@ -110,7 +111,7 @@ func (s *session) enter(p *Pool) {
 	s.header = nil
 	var undeclared bool
 	if s.flow.Priority, undeclared = tenants.priority(s.flow.ID, r.objective); undeclared {
-		p.cfg.Metrics.undeclared()
+		p.cfg.Metrics.Undeclared()
 		r.warn(p.undeclared.note(p.cfg.Logger, r.objective, s.flow.Priority))
 	}
 	r.flow = s.flow
@@ -187,7 +188,7 @@ func (s *session) wait() *refusal.Refusal {
 		go func() { // ends with ctx
 			select {
 			case <-revoked:
-				p.cfg.Metrics.revoked(s.begun.Load())
+				p.cfg.Metrics.Revoked(s.begun.Load())
 				s.cancel(errRevoked)
 			case <-s.ctx.Done():
 			}
@@ -208,14 +209,14 @@ func (s *session) goAtOnce() {
 }
 
 // failureOf is the kind of a failure for which an endpoint is to be left.
-func failureOf(cause error) string {
+func failureOf(cause error) metrics.Failure {
 	switch {
 	case errors.Is(cause, errFirstByte):
-		return noAnswer
+		return metrics.NoAnswer
 	case errors.Is(cause, errBetweenBytes):
-		return stalled
+		return metrics.Stalled
 	}
-	return unreachable
+	return metrics.Unreachable
 }
 
 // respond begins the answer: it is read for usage, and charged as it comes. The body is
@@ -223,7 +224,7 @@ func failureOf(cause error) string {
 func (s *session) respond(status int, contentType string, body io.ReadCloser) *modelapi.Answer {
 	s.record.responded = time.Now()
 	if status >= 500 {
-		s.pool.cfg.Metrics.upstreamFailed(s.record.endpoint, status5xx)
+		s.pool.cfg.Metrics.UpstreamFailed(s.record.endpoint, metrics.Status5xx)
 	}
 	s.goneThrough()
 	if s.slot != nil {
@@ -241,7 +242,7 @@ func (s *session) breakOff() {
 		return
 	}
 	s.broke = true
-	s.pool.cfg.Metrics.upstreamFailed(s.record.endpoint, brokeOff)
+	s.pool.cfg.Metrics.UpstreamFailed(s.record.endpoint, metrics.BrokeOff)
 }
 
 // over is the bound that the request went beyond, or nil.
@@ -279,7 +280,7 @@ func (s *session) end() {
 	s.watch.stop()
 	over := s.over()
 	if over != nil {
-		s.gateway.metricsOf(s.pool).overBound(over.name)
+		s.gateway.overBound(s.pool, over)
 	}
 	if s.record.reason == "" {
 		s.record.reason = s.cutOff(over)

@@ -13,8 +13,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/policies/eviction"
 )
@@ -164,7 +162,7 @@ func TestRevokedWhileAnswering(t *testing.T) {
 	r := newRigWith(t, 2, []controller.Option{
 		controller.WithEviction(eviction.NewSheddable("s"), eviction.NewPriorityThenTime("o")),
 	}, nil, upstream.URL)
-	revoked := func() bool { return testutil.CollectAndCount(r.metrics.revocations) > 0 }
+	revoked := func() bool { return r.figure(t, "weir_flow_control_revocations_total") > 0 }
 	until := time.Now().Add(20 * time.Second)
 	var clients sync.WaitGroup
 	for i := range 8 {

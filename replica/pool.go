@@ -16,6 +16,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/metering"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/gateway/rewrites"
@@ -45,7 +46,7 @@ type pool struct {
 	rewrites   rewrites.Table
 	source     endpoints.Source
 	fleet      fleetPart // nil for none
-	metrics    *gateway.Metrics
+	metrics    *metrics.Pool
 	traffic    *traffic.Log
 	controller *controller.Controller
 	gateway    *gateway.Pool
@@ -57,10 +58,9 @@ type pool struct {
 // newPool opens the pool's ledger. The other replicas learn of nothing yet.
 func (r *replica) newPool(ctx context.Context, plan *config.Plan) (*pool, error) {
 	name := plan.File.Weir.Pool
-	p := &pool{name: name, plan: plan, log: r.log, metrics: gateway.NewMetrics(name), traffic: traffic.NewLog(), closing: make(chan struct{}), ended: make(chan struct{})}
+	p := &pool{name: name, plan: plan, log: r.log, metrics: metrics.NewPool(name), traffic: traffic.NewLog(), closing: make(chan struct{}), ended: make(chan struct{})}
 	if r.plan.Several() {
 		p.log = r.log.With(zap.String("pool", name))
-		p.metrics = gateway.NewPoolMetrics(name)
 	}
 	var err error
 	if p.source, err = endpointSource(plan, &p.objectives, &p.rewrites, p.log); err != nil {

@@ -29,6 +29,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/admin"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/serving"
 	"github.com/weirflow/weir/gateway/tracing"
 	"github.com/weirflow/weir/internal/build"
@@ -76,9 +77,9 @@ type replica struct {
 	incarnation uint64 // of this run
 
 	metrics    *prometheus.Registry
-	figures    *gateway.Metrics // that are no pool's
-	fleet      *gossip.Fleet    // nil for a replica that does not gossip
-	parts      *parts.Pools     // that the pools share; nil for one pool
+	figures    *metrics.Process
+	fleet      *gossip.Fleet // nil for a replica that does not gossip
+	parts      *parts.Pools  // that the pools share; nil for one pool
 	ledgers    *ledgers
 	pools      pools
 	console    *admin.Directory
@@ -129,12 +130,12 @@ func (r *replica) open(ctx context.Context) error {
 	if cfg.Tracing, err = r.trace(ctx); err != nil {
 		return err
 	}
-	if r.plan.Several() {
-		r.figures = gateway.NewProcessMetrics()
-		r.metrics.MustRegister(r.figures)
-	} else {
-		r.figures = r.pools.all()[0].metrics
+	var only *metrics.Pool
+	if !r.plan.Several() {
+		only = r.pools.all()[0].metrics
 	}
+	r.figures = metrics.NewProcess(only)
+	r.metrics.MustRegister(r.figures)
 	cfg.AccessLog, cfg.Metrics = r.accessLog, r.figures
 	if err := r.show(r.plan); err != nil {
 		return err
@@ -242,7 +243,7 @@ func (r *replica) join(ctx context.Context) (err error) {
 // serve serves until ctx ends.
 func (r *replica) serve(ctx context.Context) error {
 	cfg := &r.plan.File.Weir
-	address := gateway.NewAdmin(r.responsive, gateway.Named(r.metrics, gateway.MetricNames(cfg.MetricsNames)), r.traced)
+	address := gateway.NewAdmin(r.responsive, metrics.Named(r.metrics, metrics.Names(cfg.MetricsNames)), r.traced)
 	address.Mount(r.console)
 	if cfg.PProf {
 		address.ServeProfiles()

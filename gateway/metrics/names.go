@@ -1,4 +1,4 @@
-package gateway
+package metrics
 
 import (
 	"fmt"
@@ -10,14 +10,14 @@ import (
 	"google.golang.org/protobuf/proto"
 )
 
-// MetricNames says under which names metrics of flow control are exported.
-type MetricNames string
+// Names says under which names metrics of flow control are exported.
+type Names string
 
 // The names there are. Metrics that llm-d's gateway does not have are always Weir's.
 const (
-	WeirNames MetricNames = "weir"
-	LLMDNames MetricNames = "llm-d" // as llm-d's gateway has them, instead of Weir's
-	BothNames MetricNames = "both"
+	WeirNames Names = "weir"
+	LLMDNames Names = "llm-d" // as llm-d's gateway has them, instead of Weir's
+	BothNames Names = "both"
 )
 
 // flowControlNames are what llm-d's gateway calls Weir's metrics. Some have a second, older
@@ -41,7 +41,7 @@ var flowControlNames = map[string][]string{
 
 // Named gathers metrics under other names. What dashboards and autoscalers of llm-d's
 // gateway select by that Weir does not tell apart is the one value that they look for.
-func Named(g prometheus.Gatherer, names MetricNames) prometheus.Gatherer {
+func Named(g prometheus.Gatherer, names Names) prometheus.Gatherer {
 	if names != LLMDNames && names != BothNames {
 		return g
 	}

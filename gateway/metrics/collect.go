@@ -1,4 +1,4 @@
-package gateway
+package metrics
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // fairnessLag is, for each band, the largest distance of a waiting flow behind the virtual
 // time of its group, or of the band where it is in none. It stays within what a few requests
 // cost.
-func fairnessLag(v core.View) map[int]float64 {
+func fairnessLag(v *core.View) map[int]float64 {
 	lags := make(map[int]float64)
 	for i := range v.Bands {
 		lags[v.Bands[i].Priority] = 0
@@ -29,7 +29,7 @@ func fairnessLag(v core.View) map[int]float64 {
 }
 
 // sendShares reports what priorities are guaranteed, and what they have had of it.
-func (m *Metrics) sendShares(send func(string, prometheus.ValueType, float64, ...string), v core.View) {
+func sendShares(send sender, v *core.View) {
 	for i := range v.Bands {
 		share, priority := &v.Bands[i].Share, strconv.Itoa(v.Bands[i].Priority)
 		if share.Slots == 0 {
@@ -42,8 +42,24 @@ func (m *Metrics) sendShares(send func(string, prometheus.ValueType, float64, ..
 	}
 }
 
+// sendInFlight reports the requests in flight of each flow.
+func (m *Pool) sendInFlight(send sender) {
+	if m.inFlight == nil {
+		return
+	}
+	byLabel := make(map[policies.FlowKey]int64)
+	m.inFlight(func(key policies.FlowKey, n int64) {
+		if n > 0 {
+			byLabel[policies.FlowKey{ID: m.FlowLabel(key.ID), Priority: key.Priority}] += n
+		}
+	})
+	for key, n := range byLabel {
+		send("requests_in_flight", prometheus.GaugeValue, float64(n), key.ID, strconv.Itoa(key.Priority))
+	}
+}
+
 // Describe implements prometheus.Collector.
-func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
+func (m *Pool) Describe(ch chan<- *prometheus.Desc) {
 	for _, c := range m.collectors() {
 		c.Describe(ch)
 	}
@@ -52,55 +68,46 @@ func (m *Metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 }
 
-func (m *Metrics) collectors() []prometheus.Collector {
-	var all []prometheus.Collector
-	if m.ofProcess {
-		all = m.config.collectors()
-	}
-	if !m.ofPool {
-		return append(all, m.answers, m.overBounds, m.requests.refused)
-	}
-	all = append(all, m.requests.collectors()...)
-	return append(all, m.answers, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.overBounds, m.unknown, m.fresh)
+func (m *Pool) collectors() []prometheus.Collector {
+	all := append(m.answers.collectors(), m.requests.collectors()...)
+	return append(all, m.outcomes, m.waits, m.turns, m.failures, m.revocations, m.fallbacks, m.unknown, m.fresh)
 }
 
+// sender reports the value of a metric.
+type sender func(name string, typ prometheus.ValueType, value float64, labels ...string)
+
 // Collect implements prometheus.Collector.
-func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
+func (m *Pool) Collect(ch chan<- prometheus.Metric) {
 	for _, c := range m.collectors() {
 		c.Collect(ch)
 	}
 	send := func(name string, typ prometheus.ValueType, value float64, labels ...string) {
 		ch <- prometheus.MustNewConstMetric(m.described[name], typ, value, labels...)
 	}
-	if m.budget != nil {
-		most, used := m.budget.Figures()
-		send("memory_budget_bytes", prometheus.GaugeValue, float64(most))
-		send("memory_budget_used_bytes", prometheus.GaugeValue, float64(used))
-	}
-	if m.log != nil {
-		send("access_log_lines_lost_total", prometheus.CounterValue, float64(m.log.Lost()))
-	}
-	if m.table != nil {
-		inFlight := make(map[policies.FlowKey]int64)
-		m.table.each(func(key policies.FlowKey, e flowEntry) {
-			if e.inFlight > 0 {
-				inFlight[policies.FlowKey{ID: m.flowLabel(key.ID), Priority: key.Priority}] += e.inFlight
-			}
-		})
-		for key, n := range inFlight {
-			send("requests_in_flight", prometheus.GaugeValue, float64(n), key.ID, strconv.Itoa(key.Priority))
-		}
-	}
-	if m.watched == nil {
+	m.sendInFlight(send)
+	if m.controller == nil {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	v, err := m.watched.View(ctx)
+	v, err := m.controller.View(ctx)
 	if err != nil {
 		return // it is closed: there is nothing to report
 	}
-	turns, grants := m.watched.Turns()
+	sendBands(send, &v)
+	sendShares(send, &v)
+	m.sendQueues(send, &v)
+	sendPool(send, &v)
+	turns, grants := m.controller.Turns()
+	send("ledger_turns_total", prometheus.CounterValue, float64(turns))
+	send("ledger_grants_total", prometheus.CounterValue, float64(grants))
+	sendLedger(send, &v)
+	sendFleet(send, &v)
+	m.sendEndpoints(send)
+}
+
+// sendBands reports how full the buffers of bands are, and how even their flows are served.
+func sendBands(send sender, v *core.View) {
 	for priority, lag := range fairnessLag(v) {
 		send("flow_control_fairness_lag", prometheus.GaugeValue, lag, strconv.Itoa(priority))
 	}
@@ -109,13 +116,16 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		send("flow_control_capacity_utilization_requests", prometheus.GaugeValue, b.Fill.Requests, strconv.Itoa(b.Priority))
 		send("flow_control_capacity_utilization_bytes", prometheus.GaugeValue, b.Fill.Bytes, strconv.Itoa(b.Priority))
 	}
-	m.sendShares(send, v)
 	send("flow_control_global_capacity_utilization_requests", prometheus.GaugeValue, v.Fill.Requests)
 	send("flow_control_global_capacity_utilization_bytes", prometheus.GaugeValue, v.Fill.Bytes)
+}
+
+// sendQueues reports what waits in the queues of this replica.
+func (m *Pool) sendQueues(send sender, v *core.View) {
 	type queue struct{ requests, bytes int64 }
 	queues := make(map[policies.FlowKey]queue)
 	for _, f := range v.Flows {
-		key := policies.FlowKey{ID: m.flowLabel(f.Key.ID), Priority: f.Key.Priority}
+		key := policies.FlowKey{ID: m.FlowLabel(f.Key.ID), Priority: f.Key.Priority}
 		q := queues[key]
 		queues[key] = queue{q.requests + f.Requests, q.bytes + f.Bytes}
 	}
@@ -123,6 +133,10 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 		send("flow_control_queue_size", prometheus.GaugeValue, float64(q.requests), key.ID, strconv.Itoa(key.Priority))
 		send("flow_control_queue_bytes", prometheus.GaugeValue, float64(q.bytes), key.ID, strconv.Itoa(key.Priority))
 	}
+}
+
+// sendPool reports how full the pool is.
+func sendPool(send sender, v *core.View) {
 	send("flow_control_pool_saturation", prometheus.GaugeValue, v.Saturation())
 	if stages := v.Pool.Stages; stages.Apart {
 		send("flow_control_stage_saturation", prometheus.GaugeValue, stages.Prefill, string(policies.Prefill))
@@ -135,6 +149,10 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("flow_control_in_flight", prometheus.GaugeValue, float64(v.Totals.InFlight))
 	send("flow_control_limit", prometheus.GaugeValue, float64(v.Pool.Limit))
 	send("endpoints", prometheus.GaugeValue, float64(v.Pool.Endpoints))
+}
+
+// sendLedger reports how the connection to the ledger is, and what came by it.
+func sendLedger(send sender, v *core.View) {
 	for _, state := range []core.LedgerState{core.Registering, core.Connected, core.Slow, core.Outage, core.Superseded} {
 		value := 0.0
 		if state == v.Ledger {
@@ -145,10 +163,12 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("ledger_members", prometheus.GaugeValue, float64(v.Totals.Members))
 	send("ledger_lost_replicas", prometheus.GaugeValue, float64(len(v.Lost)))
 	send("ledger_lost_in_flight", prometheus.GaugeValue, float64(v.LostInFlight()))
-	send("ledger_turns_total", prometheus.CounterValue, float64(turns))
-	send("ledger_grants_total", prometheus.CounterValue, float64(grants))
 	send("ledger_float_dispatches_total", prometheus.CounterValue, float64(v.Tallies.ByFloat))
 	send("ledger_float", prometheus.GaugeValue, float64(v.Permits))
+}
+
+// sendFleet reports the other replicas, and the tickets that went between them and this one.
+func sendFleet(send sender, v *core.View) {
 	live, reachable, owned, held := 0.0, 0.0, 0.0, 0.0
 	for _, p := range v.Peers {
 		if p.Live {
@@ -170,11 +190,15 @@ func (m *Metrics) Collect(ch chan<- prometheus.Metric) {
 	send("fleet_tickets_forwarded_total", prometheus.CounterValue, float64(v.Tallies.Forwarded))
 	send("fleet_shard_moves_total", prometheus.CounterValue, float64(v.Tallies.Moves))
 	send("fleet_tickets_moved_total", prometheus.CounterValue, float64(v.Tallies.Moved))
-	if m.pool == nil {
+}
+
+// sendEndpoints reports each endpoint.
+func (m *Pool) sendEndpoints(send sender) {
+	if m.endpoints == nil {
 		return
 	}
-	send("endpoint_scrapes_total", prometheus.CounterValue, float64(m.pool.Scrapes()))
-	for _, e := range m.pool.Endpoints() {
+	send("endpoint_scrapes_total", prometheus.CounterValue, float64(m.endpoints.Scrapes()))
+	for _, e := range m.endpoints.Endpoints() {
 		s, healthy := e.Status(), 0.0
 		if s.Healthy {
 			healthy = 1

@@ -1,4 +1,4 @@
-package gateway
+package metrics
 
 import (
 	"strconv"
@@ -7,17 +7,17 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/policies"
 )
 
-// requestMetrics are the metrics of requests that are over. It is safe for concurrent use.
-type requestMetrics struct {
+// requests are the metrics of requests that are over. It is safe for concurrent use.
+type requests struct {
 	tokens   *prometheus.CounterVec
 	slots    *prometheus.CounterVec
 	first    *prometheus.HistogramVec
 	interval *prometheus.HistogramVec
 	duration *prometheus.HistogramVec
-	refused  *prometheus.CounterVec
 	upstream *prometheus.CounterVec
 	models   boundedLabel
 	servers  boundedLabel
@@ -41,17 +41,14 @@ type modelKey struct {
 
 type modelHistograms struct{ first, interval, duration prometheus.Observer }
 
-func newRequestMetrics(constant prometheus.Labels) *requestMetrics {
-	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
-		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help, ConstLabels: constant}, labels)
-	}
+func newRequests(constant prometheus.Labels) *requests {
+	counter := newCounters(constant)
 	histogram := func(name, help string, buckets []float64) *prometheus.HistogramVec {
 		return prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: name, Help: help, ConstLabels: constant, Buckets: buckets}, []string{"model_name", "priority"})
 	}
-	return &requestMetrics{
+	return &requests{
 		tokens:   counter("weir_tokens_total", "Tokens of requests that are over, as model servers counted them: in (prompts), cached (the part of them that was in a cache), out (answers).", "fairness_id", "priority", "direction"),
 		slots:    counter("weir_slot_seconds_total", "Time for which requests that are over held slots of the pool.", "fairness_id", "priority"),
-		refused:  counter("weir_requests_refused_total", "Requests that the gateway ended itself, by the code of its answer, those included whose answer broke off.", "reason", "priority"),
 		upstream: counter("weir_endpoint_errors_total", "Failures of model servers: unreachable, no_answer (in time), stalled (within an answer), broke_off, status_5xx.", "endpoint", "kind"),
 		first:    histogram("weir_request_first_token_seconds", "Time from the arrival of a request to the first part of its answer.", []float64{.01, .03, .1, .2, .5, 1, 2, 5, 10, 20, 60, 180}),
 		interval: histogram("weir_request_token_interval_seconds", "Mean time between the tokens of a request's answer.", []float64{.002, .005, .01, .02, .03, .05, .075, .1, .2, .5, 1}),
@@ -60,16 +57,18 @@ func newRequestMetrics(constant prometheus.Labels) *requestMetrics {
 	}
 }
 
-func (m *requestMetrics) collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.tokens, m.slots, m.refused, m.upstream, m.first, m.interval, m.duration}
+func (m *requests) collectors() []prometheus.Collector {
+	return []prometheus.Collector{m.tokens, m.slots, m.upstream, m.first, m.interval, m.duration}
 }
 
-// forget drops the series of a flow.
-func (m *requestMetrics) forget(id string) {
-	m.tokens.DeletePartialMatch(prometheus.Labels{"fairness_id": id})
-	m.slots.DeletePartialMatch(prometheus.Labels{"fairness_id": id})
+// forget drops the series of flows.
+func (m *requests) forget(gone map[string]bool) {
+	for id := range gone {
+		m.tokens.DeletePartialMatch(prometheus.Labels{"fairness_id": id})
+		m.slots.DeletePartialMatch(prometheus.Labels{"fairness_id": id})
+	}
 	m.ofFlow.Range(func(key, _ any) bool {
-		if key.(policies.FlowKey).ID == id {
+		if gone[key.(policies.FlowKey).ID] {
 			m.ofFlow.Delete(key)
 		}
 		return true
@@ -77,7 +76,7 @@ func (m *requestMetrics) forget(id string) {
 }
 
 // flow returns the counters of a flow, whose id is a label's value.
-func (m *requestMetrics) flow(key policies.FlowKey) *flowCounters {
+func (m *requests) flow(key policies.FlowKey) *flowCounters {
 	if c, ok := m.ofFlow.Load(key); ok {
 		return c.(*flowCounters)
 	}
@@ -89,7 +88,7 @@ func (m *requestMetrics) flow(key policies.FlowKey) *flowCounters {
 	return c.(*flowCounters)
 }
 
-func (m *requestMetrics) model(model string, priority int) *modelHistograms {
+func (m *requests) model(model string, priority int) *modelHistograms {
 	key := modelKey{m.models.of(model), priority}
 	if h, ok := m.ofModel.Load(key); ok {
 		return h.(*modelHistograms)
@@ -101,36 +100,49 @@ func (m *requestMetrics) model(model string, priority int) *modelHistograms {
 	return h.(*modelHistograms)
 }
 
-// over takes in a request that is over now.
-func (m *Metrics) over(r *record, status int) {
+// Request is a request that is over, as it is counted.
+type Request struct {
+	// Flow is the one that it counted for, as far as it was known, and Model the model that it
+	// asked for.
+	Flow  policies.FlowKey
+	Model string
+	// Arrived is when it came, and Held how long it held its slot; 0 if it had none.
+	Arrived time.Time
+	Held    time.Duration
+	// Tokens are what its answer said of them.
+	Tokens modelapi.Tokens
+	// Status is that of its answer, and Reason why the gateway ended it, empty if it did not.
+	Status int
+	Reason string
+	// Trace is the id of its trace, if that is kept.
+	Trace string
+}
+
+// Over counts a request that is over now.
+func (m *Pool) Over(r *Request) {
 	if m == nil {
 		return
 	}
-	m.answers.WithLabelValues(strconv.Itoa(status)).Inc()
-	q := m.requests
-	if r.reason != "" {
-		q.refused.WithLabelValues(r.reason, strconv.Itoa(r.flow.Priority)).Inc()
-	}
-	if r.held == 0 {
+	m.answers.over(r)
+	if r.Held == 0 {
 		return
 	}
-	c := q.flow(policies.FlowKey{ID: m.flowLabel(r.flow.ID), Priority: r.flow.Priority})
-	c.slots.Add(r.held.Seconds())
-	if r.tokens.Known {
-		c.in.Add(float64(r.tokens.In))
-		c.cached.Add(float64(r.tokens.Cached))
-		c.out.Add(float64(r.tokens.Out))
+	c := m.requests.flow(policies.FlowKey{ID: m.FlowLabel(r.Flow.ID), Priority: r.Flow.Priority})
+	c.slots.Add(r.Held.Seconds())
+	if r.Tokens.Known {
+		c.in.Add(float64(r.Tokens.In))
+		c.cached.Add(float64(r.Tokens.Cached))
+		c.out.Add(float64(r.Tokens.Out))
 	}
-	if r.tokens.First.IsZero() || r.reason != "" {
+	if r.Tokens.First.IsZero() || r.Reason != "" {
 		return
 	}
 	now := time.Now()
-	h := q.model(r.model, r.flow.Priority)
-	trace := r.spans.Sampled()
-	observe(h.first, r.tokens.First.Sub(r.arrived).Seconds(), trace)
-	observe(h.duration, now.Sub(r.arrived).Seconds(), trace)
-	if r.tokens.Streamed && r.tokens.Out > 1 {
-		observe(h.interval, now.Sub(r.tokens.First).Seconds()/float64(r.tokens.Out-1), trace)
+	h := m.requests.model(r.Model, r.Flow.Priority)
+	observe(h.first, r.Tokens.First.Sub(r.Arrived).Seconds(), r.Trace)
+	observe(h.duration, now.Sub(r.Arrived).Seconds(), r.Trace)
+	if r.Tokens.Streamed && r.Tokens.Out > 1 {
+		observe(h.interval, now.Sub(r.Tokens.First).Seconds()/float64(r.Tokens.Out-1), r.Trace)
 	}
 }
 
@@ -143,48 +155,21 @@ func observe(o prometheus.Observer, seconds float64, trace string) {
 	o.Observe(seconds)
 }
 
-// upstreamFailed counts a failure of a model server.
-func (m *Metrics) upstreamFailed(endpoint, kind string) {
-	if m != nil {
-		m.requests.upstream.WithLabelValues(m.requests.servers.of(endpoint), kind).Inc()
-	}
-}
+// Failure is a kind of failure of a model server.
+type Failure string
 
-// Kinds of failures of model servers.
+// The kinds there are.
 const (
-	unreachable = "unreachable"
-	noAnswer    = "no_answer"
-	stalled     = "stalled"
-	brokeOff    = "broke_off"
-	status5xx   = "status_5xx"
+	Unreachable Failure = "unreachable"
+	NoAnswer    Failure = "no_answer"
+	Stalled     Failure = "stalled"
+	BrokeOff    Failure = "broke_off"
+	Status5xx   Failure = "status_5xx"
 )
 
-// boundedLabel bounds a label's values. It is safe for concurrent use.
-type boundedLabel struct {
-	most int
-
-	mu     sync.RWMutex
-	values map[string]bool
-}
-
-// of returns the value, or "other" if there are too many.
-func (b *boundedLabel) of(value string) string {
-	b.mu.RLock()
-	known := b.values[value]
-	b.mu.RUnlock()
-	if known {
-		return value
+// UpstreamFailed counts a failure of a model server.
+func (m *Pool) UpstreamFailed(endpoint string, kind Failure) {
+	if m != nil {
+		m.requests.upstream.WithLabelValues(m.requests.servers.of(endpoint), string(kind)).Inc()
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if !b.values[value] {
-		if len(b.values) >= b.most {
-			return otherFlow
-		}
-		if b.values == nil {
-			b.values = make(map[string]bool)
-		}
-		b.values[value] = true
-	}
-	return value
 }
