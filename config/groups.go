@@ -47,6 +47,16 @@ func newMaxima(all []Group) map[string]shard.Maximum {
 	return maxima
 }
 
+// maximumOf is the maximum of the group of that name; zero for none.
+func (w *Weir) maximumOf(name string) Maximum {
+	for i := range w.Groups {
+		if w.Groups[i].Name == name {
+			return w.Groups[i].Maximum
+		}
+	}
+	return Maximum{}
+}
+
 func weightOr1(w float64) float64 {
 	if w > 0 {
 		return w
@@ -111,9 +121,16 @@ func (b *builder) groups() {
 		listed[g.Name] = true
 	}
 	for i := range w.Groups {
-		name := w.Groups[i].Name
-		if at := strings.LastIndexByte(name, '/'); at > 0 && !listed[name[:at]] && badGroup(name) == "" {
-			b.wrong(indexed("weir.groups", i)+".name", "is in a group that is not listed: list %q, too", name[:at])
+		g := &w.Groups[i]
+		at := strings.LastIndexByte(g.Name, '/')
+		if at > 0 && !listed[g.Name[:at]] && badGroup(g.Name) == "" {
+			b.wrong(indexed("weir.groups", i)+".name", "is in a group that is not listed: list %q, too", g.Name[:at])
+		}
+		for outer := range shard.Around(g.Name[:max(at, 0)]) {
+			if most := w.maximumOf(outer); g.Maximum.above(most) {
+				b.wrong(indexed("weir.groups", i)+".maximum", "is more than the %v that %q has at most, which it is in", most, outer)
+				break
+			}
 		}
 	}
 	for i := range w.Flows {

@@ -134,6 +134,12 @@ func (m Maximum) String() string {
 	return ""
 }
 
+// above reports whether it is more than another, whatever the pool takes: a number and a part
+// are not compared.
+func (m Maximum) above(other Maximum) bool {
+	return other.Part > 0 && m.Part > other.Part || other.Requests > 0 && m.Requests > other.Requests
+}
+
 // IsZero reports whether there is none.
 func (m Maximum) IsZero() bool { return m == Maximum{} }
 

@@ -28,7 +28,18 @@ func (s *Statement) Implausible() error {
 			return fmt.Errorf("%w: replica %q states of endpoint %q what cannot be: %+v; no figure may be above %d", ErrUnavailable, s.Replica, l.Endpoint, *l, int64(MaxCapacity))
 		}
 	}
+	for i := range s.Limited {
+		if l := &s.Limited[i]; !l.plausible() {
+			return fmt.Errorf("%w: replica %q states of flow %q, group %q what cannot be: %+v; no figure may be below 0 or above %d", ErrUnavailable, s.Replica, l.Flow, l.Group, *l, int64(MaxCapacity))
+		}
+	}
 	return nil
+}
+
+// plausible is written so that no number that is none passes.
+func (l *Limited) plausible() bool {
+	return min(l.MaxInFlight, l.InFlight) >= 0 && max(l.MaxInFlight, l.InFlight) <= MaxCapacity &&
+		l.MaxSlots >= 0 && l.MaxSlots <= MaxCapacity && l.TokensPerMinute >= 0 && l.TokensPerMinute <= Unlimited
 }
 
 func (l *Load) plausible() bool {

@@ -104,14 +104,15 @@ func (n *node) serveGroups(service float64) {
 	}
 }
 
-// settleGroups corrects what the groups from here outwards were charged, as far as it is
-// known.
+// settleGroups corrects what the groups from here outwards were charged; one that was
+// forgotten begins anew.
 func (n *node) settleGroups(service float64, follows bool) {
 	for ; n.as != nil; n = n.as.in {
-		if n.as.known {
-			n.as.correct(service*n.book.scale/n.share, n.share, follows)
-			n.as.moved()
+		if !n.as.known {
+			n.as.counter, n.as.known = n.as.in.beginning(), true
 		}
+		n.as.correct(service*n.book.scale/n.share, n.share, follows)
+		n.as.moved()
 	}
 }
 

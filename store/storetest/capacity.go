@@ -265,6 +265,11 @@ func implausible(t *testing.T, l store.Ledger, _ *Clock) {
 		"permits below zero":          func(s *store.Statement) { s.Loads = []store.Load{{Endpoint: "x", Permits: -5}} },
 		"permits wanted, below zero":  func(s *store.Statement) { s.Loads = []store.Load{{Endpoint: "x", Wanted: -5}} },
 		"tokens expected, below zero": func(s *store.Statement) { s.Loads = []store.Load{{Endpoint: "x", Tokens: -5}} },
+		"a flow's below zero":         bounds(store.Limited{Flow: "f", MaxInFlight: 2, InFlight: -1}),
+		"a flow's limit below zero":   bounds(store.Limited{Flow: "f", MaxInFlight: -2}),
+		"tokens a minute: no number":  bounds(store.Limited{Flow: "f", TokensPerMinute: math.NaN()}),
+		"a group's too large":         bounds(store.Limited{Group: "x", MaxInFlight: 2, InFlight: math.MaxInt64}),
+		"a group's slots, no end":     bounds(store.Limited{Group: "x", MaxSlots: math.Inf(1)}),
 	} {
 		if r, err := l.Turn(t.Context(), b.statement(edit)); !errors.Is(err, store.ErrUnavailable) {
 			t.Errorf("%s: %+v, %v; want it refused", what, r, err)

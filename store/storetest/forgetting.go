@@ -37,6 +37,30 @@ func Forgets(t *testing.T, of func(store.Timings) Factory) {
 			}
 		}
 	}
+	t.Run("group that is settled later", func(t *testing.T) {
+		clock := NewClock()
+		settledLater(t, of(timings)(t, clock.Now), clock, timings.CounterKeep)
+	})
+}
+
+// settledLater: a request that took longer than an idle group is remembered is charged to that
+// all the same.
+func settledLater(t *testing.T, l store.Ledger, clock *Clock, kept time.Duration) {
+	ts := newTenants(t, l, counting(0, 1), "x=2")
+	ts.state(ts.wait("x:a", 1, 1))
+	for range kept/time.Second + 1 {
+		clock.Advance(time.Second)
+		ts.turn(nil)
+	}
+	if g := ts.state().Groups[0]; g.Known {
+		t.Fatalf("after %v the group stands at %g", kept, g.Counter)
+	}
+	settled := ts.state(func(s *store.Statement) {
+		s.Settlements = []store.Settlement{{Flow: "a", Policy: "fair", Group: "x", Delta: 6, Service: 6, Weight: 1, Counter: 1}}
+	})
+	if g := settled.Groups[0]; !g.Known || g.Counter < 3 {
+		t.Errorf("a group was settled at 6 for its weight of 2, and stands at %g, known: %v", g.Counter, g.Known)
+	}
 }
 
 // forgetting is a replica whose flows or groups are numbered, in a group or at the top.

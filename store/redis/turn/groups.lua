@@ -177,17 +177,16 @@ function groups.serve(node, service)
   end
 end
 
--- Correct what the groups from here outwards were charged, as far as it is known.
+-- Correct what the groups from here outwards were charged; one that was forgotten begins
+-- anew.
 function groups.settle(node, service, follows)
   while node.parent do
     local parent = node.parent
-    local before = counter_of(parent, node.id)
-    if before then
-      local moved = service * node.scale / node.share
-      set_counter(parent, node.id, before + moved)
-      if follows then correct(parent, moved, before + moved, node.share) end
-      groups.place(node, before + moved)
-    end
+    local before = counter_of(parent, node.id) or beginning(parent)
+    local moved = service * node.scale / node.share
+    set_counter(parent, node.id, before + moved)
+    if follows then correct(parent, moved, before + moved, node.share) end
+    groups.place(node, before + moved)
     node = parent
   end
 end
