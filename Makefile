@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms fairness screenshots envoy alerts kubernetes test-kubernetes engine image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms update fairness screenshots envoy alerts kubernetes test-kubernetes engine image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -70,6 +70,9 @@ soak: ## the simulation over many seeds: make soak SEEDS=100000; WEIR_SEED=n go 
 SOAK ?= 30m
 soak-fleet: ## five replicas under faults for a time, on real processes: make soak-fleet SOAK=5m (needs redis-server)
 	WEIR_SOAK=$(SOAK) go test ./test/adversary -run TestSoak -count=1 -v -timeout 24h
+
+update: ## a fleet goes from a commit's version to this and back, under load: make update FROM=main~20 (needs redis-server)
+	WEIR_UPDATE_FROM="$(FROM)" go test ./test/integration -run RollingUpdate -count=1 -v
 
 adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
 	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -207,6 +208,9 @@ func (d *driver) takeTurns(ctx context.Context) {
 // noteTurn keeps what a turn told of the fleet, and logs a change of the ledger's state,
 // once per change.
 func (d *driver) noteTurn(err error) {
+	if other := (*store.OtherFormatError)(nil); errors.As(err, &other) && d.sharing != nil {
+		d.sharing.refused(other)
+	}
 	totals := d.core.Totals()
 	d.inFlight.Store(totals.InFlight)
 	d.waiting.Store(totals.Queued)

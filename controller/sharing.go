@@ -27,7 +27,7 @@ type sharing struct {
 	members  coordinator.Members
 	holders  map[string]uint64 // the runs of replicas that have held a lease
 	identity string            // of the ledger, as the fleet knows it
-	holds    bool              // this replica holds a lease
+	holds    bool              // this replica holds a lease, or would if it were of the ledger's version
 	attested bool              // and the ledger has noted it
 }
 
@@ -60,6 +60,18 @@ func (s *sharing) registered() {
 	s.holds, s.attested = true, false
 	s.mu.Unlock()
 	s.look()
+}
+
+// refused takes in that replicas of another version keep the ledger. Those that say what they
+// hold leave this one its share, as if it had a lease and had lost the ledger.
+func (s *sharing) refused(by *store.OtherFormatError) {
+	s.mu.Lock()
+	first := by.Held >= 0 && !s.holds
+	s.holds = s.holds || first
+	s.mu.Unlock()
+	if first {
+		s.look()
+	}
 }
 
 func (s *sharing) look() {

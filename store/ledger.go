@@ -3,11 +3,28 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 )
 
 // ErrUnavailable wraps every failure of a turn that may succeed when tried again: the
 // store is down, out of reach, loading or failing over.
 var ErrUnavailable = errors.New("ledger unavailable")
+
+// OtherFormatError says that replicas of another version keep the ledger, in a format that
+// this one does not read: it must do without until the last of them has left. It is an
+// [ErrUnavailable].
+type OtherFormatError struct {
+	Format string // theirs
+	// Held is how many requests they last said that they hold, what was handed out ahead
+	// of need included. Negative: they have not said so since they are asked.
+	Held int64
+}
+
+func (e *OtherFormatError) Error() string {
+	return fmt.Sprintf("replicas of another version keep the ledger, in their format %s: wait until the last of them has left", e.Format)
+}
+
+func (e *OtherFormatError) Unwrap() error { return ErrUnavailable }
 
 // ErrSuperseded says that a later process runs under the same replica id. It is
 // final: the sender must stop or take another id.

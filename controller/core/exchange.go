@@ -42,15 +42,16 @@ type exchange struct {
 	last       time.Time // when the last turn began
 	leased     time.Time // when the last answered one did
 
-	failures   int           // in a row
-	since      time.Time     // when the first of them ended, or the first answered one after them
-	took       time.Duration // what the last answered turn took
-	pace       time.Duration // what answered turns took of late, on average
-	slow       bool          // that is long
-	retry      time.Time     // not before
-	outage     bool          // this replica goes on by itself
-	superseded bool          // another process has this replica's id
-	left       bool          // there will be no further turn
+	failures   int                     // in a row
+	since      time.Time               // when the first of them ended, or the first answered one after them
+	took       time.Duration           // what the last answered turn took
+	pace       time.Duration           // what answered turns took of late, on average
+	slow       bool                    // that is long
+	retry      time.Time               // not before
+	outage     bool                    // this replica goes on by itself
+	others     *store.OtherFormatError // who keeps the ledger in another format, as the last turn was told
+	superseded bool                    // another process has this replica's id
+	left       bool                    // there will be no further turn
 }
 
 // clock is how far the ledger's clock is ahead of this replica's.
@@ -85,8 +86,9 @@ func (e *exchange) begin(now time.Time) *store.Statement {
 // end ends the turn under way, with the reply or the error. Afterwards superseded may be
 // set.
 func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
-	e.underWay = false
+	e.underWay, e.others = false, nil
 	if err != nil {
+		errors.As(err, &e.others)
 		e.notAnswered()
 		e.failed(now, err)
 		return

@@ -59,12 +59,25 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 }
 
 // share is this replica's part of a limit, less what is in flight of replicas that take no
-// share: an even one. It is nothing as long
-// as the others may not know that this replica held a lease.
+// share: an even one. It is nothing as long as the others may not know that this replica
+// held a lease. Beside replicas of another version, which have the ledger, it is no more
+// than what they leave by now: they end what they have in flight above their part.
 func (c *Core) share(now time.Time, limit int64) int64 {
 	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
 		return 0
 	}
+	share := c.shareOf(now, limit)
+	if others := c.exchange.others; others != nil {
+		if others.Held < 0 {
+			return 0
+		}
+		_, lost := c.handover.fleet.holders()
+		share = min(share, max(0, limit-others.Held)/int64(lost+1))
+	}
+	return share
+}
+
+func (c *Core) shareOf(now time.Time, limit int64) int64 {
 	elsewhere := c.bands.heldElsewhere(now)
 	if c.loads.bounded && elsewhere == 0 && limit >= c.bands.limit() { // what is left of each endpoint adds up
 		sum := int64(0)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -93,8 +94,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	case goredis.HasErrorPrefix(err, "SUPERSEDED"):
 		return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
 	case goredis.HasErrorPrefix(err, "FORMAT"):
-		return nil, fmt.Errorf("%w: turn %d: replicas of another version keep the ledger, in their format (%w), not in %s: wait until the last of them has left",
-			store.ErrUnavailable, s.Number, err, ledgerFormat)
+		return nil, fmt.Errorf("turn %d in format %s: %w", s.Number, ledgerFormat, otherFormat(err))
 	case goredis.HasErrorPrefix(err, "DAMAGED"):
 		return nil, fmt.Errorf("%w: turn %d: what Redis keeps of the ledger is not what it was, and the ledger begins anew: %w", store.ErrUnavailable, s.Number, turn.locate(err))
 	case err != nil:
@@ -108,6 +108,22 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 		return nil, fmt.Errorf("%w: turn %d: %w", store.ErrUnavailable, s.Number, err)
 	}
 	return reply, nil
+}
+
+// otherFormat reads the script's error FORMAT with the format of those that keep the ledger
+// and what they hold, a number or "-".
+func otherFormat(err error) *store.OtherFormatError {
+	words := strings.Fields(err.Error())
+	other := &store.OtherFormatError{Format: "(unreadable)", Held: -1}
+	if len(words) > 1 {
+		other.Format = words[1]
+	}
+	if len(words) > 2 {
+		if held, err := strconv.ParseInt(words[2], 10, 64); err == nil && held >= 0 {
+			other.Held = held
+		}
+	}
+	return other
 }
 
 // Wakeups implements [store.Ledger].

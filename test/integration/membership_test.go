@@ -22,30 +22,7 @@ func TestRollingRestart(t *testing.T) {
 		t.Skip("skipped: takes 15 s")
 	}
 	c := processes.StartCluster(t, 3)
-	l, ctx := processes.StartLoad(t)
-	var at [3]atomic.Pointer[processes.Replica]
-	for i, r := range c.Replicas {
-		at[i].Store(r)
-	}
-	var served, failed atomic.Int64
-	for i := range 60 {
-		l.Clients.Go(func() {
-			for try := i; ctx.Err() == nil; {
-				err := l.Ask(ctx, fmt.Sprint("tenant-", i%5), at[try%3].Load())
-				var dial *net.OpError
-				switch {
-				case ctx.Err() != nil:
-				case err == nil:
-					served.Add(1)
-				case errors.As(err, &dial) && dial.Op == "dial": // refused, or reset before it was taken
-					try++
-				default:
-					failed.Add(1)
-					t.Errorf("a request failed: %v", err)
-				}
-			}
-		})
-	}
+	l := startRetrying(t, c.Replicas)
 	time.Sleep(time.Second)
 	for i := range 3 {
 		old := c.Replicas[i]
@@ -55,17 +32,53 @@ func TestRollingRestart(t *testing.T) {
 		r := c.Add(old.ID)
 		c.Replicas = append(c.Replicas[:3], c.Replicas[4:]...)
 		c.Replicas[i] = r
-		at[i].Store(r)
+		l.at[i].Store(r)
 		c.Wait("it is back", 10*time.Second, func() bool { return c.Agree(3) })
 		time.Sleep(500 * time.Millisecond)
 	}
 	l.Stop()
 	l.Clients.Wait()
-	t.Logf("%d requests served, %d failed", served.Load(), failed.Load())
-	if served.Load() < 500 {
-		t.Errorf("%d requests served, want at least 500", served.Load())
+	t.Logf("%d requests served, %d failed", l.served.Load(), l.failed.Load())
+	if l.served.Load() < 500 {
+		t.Errorf("%d requests served, want at least 500", l.served.Load())
 	}
 	c.WithinLimit("rolling restart")
+}
+
+// retrying is a load of five tenants whose clients turn to the next replica when a
+// connection is refused. No request of theirs may fail otherwise.
+type retrying struct {
+	*processes.Load
+	at             []atomic.Pointer[processes.Replica]
+	served, failed atomic.Int64
+}
+
+// startRetrying starts 60 clients, as many of which begin at each of the replicas.
+func startRetrying(t *testing.T, replicas []*processes.Replica) *retrying {
+	load, ctx := processes.StartLoad(t)
+	l := &retrying{Load: load, at: make([]atomic.Pointer[processes.Replica], len(replicas))}
+	for i, r := range replicas {
+		l.at[i].Store(r)
+	}
+	for i := range 60 {
+		l.Clients.Go(func() {
+			for try := i; ctx.Err() == nil; {
+				err := l.Ask(ctx, fmt.Sprint("tenant-", i%5), l.at[try%len(l.at)].Load())
+				var dial *net.OpError
+				switch {
+				case ctx.Err() != nil:
+				case err == nil:
+					l.served.Add(1)
+				case errors.As(err, &dial) && dial.Op == "dial": // refused, or reset before it was taken
+					try++
+				default:
+					l.failed.Add(1)
+					t.Errorf("a request failed: %v", err)
+				}
+			}
+		})
+	}
+	return l
 }
 
 // TestScaleOutAndIn takes a fleet from three replicas to six and back: only the

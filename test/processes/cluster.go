@@ -28,7 +28,7 @@ type Cluster struct {
 // requests together, and waits until all know each other.
 func StartCluster(t *testing.T, n int) *Cluster {
 	t.Helper()
-	c := &Cluster{T: t, Redis: redistest.Start(t), Servers: StartServers(t, 2, Limit/2)}
+	c := NewCluster(t)
 	for i := range n {
 		c.Add(fmt.Sprint("r", i+1))
 	}
@@ -36,17 +36,29 @@ func StartCluster(t *testing.T, n int) *Cluster {
 	return c
 }
 
+// NewCluster returns a cluster without replicas yet: a Redis, and two servers that take
+// Limit requests together.
+func NewCluster(t *testing.T) *Cluster {
+	t.Helper()
+	return &Cluster{T: t, Redis: redistest.Start(t), Servers: StartServers(t, 2, Limit/2)}
+}
+
+// Arguments are those of a replica that joins by others.
+func (c *Cluster) Arguments(others ...*Replica) []string {
+	args := []string{
+		"--redis", c.Redis.URL(), "--max-concurrency", fmt.Sprint(Limit / 2),
+		"--gossip", "127.0.0.1:0",
+	}
+	for _, r := range others {
+		args = append(args, "--join", r.Gossip)
+	}
+	return args
+}
+
 // Add starts a replica that joins by the ones there are.
 func (c *Cluster) Add(id string, args ...string) *Replica {
 	c.T.Helper()
-	args = append([]string{
-		"--redis", c.Redis.URL(), "--max-concurrency", fmt.Sprint(Limit / 2),
-		"--gossip", "127.0.0.1:0",
-	}, args...)
-	for _, r := range c.Replicas {
-		args = append(args, "--join", r.Gossip)
-	}
-	r := Start(c.T, id, c.Servers, args...)
+	r := Start(c.T, id, c.Servers, append(c.Arguments(c.Replicas...), args...)...)
 	c.Replicas = append(c.Replicas, r)
 	return r
 }

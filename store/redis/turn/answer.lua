@@ -39,5 +39,8 @@ if stated.leave then
   count_fleet()
   fleet.counted = 0 -- the books that it alone stated are forgotten by the next turn
   save()
+  if fleet.members == 0 and not next(lost) then call('HSET', root, 'until', exact(now)) end
+elseif visited then
+  call('HSET', root, 'held', exact(fleet.held))
 end
 return write_reply(reply)

@@ -5,7 +5,7 @@
 -- one cluster slot. The base is the root, the format, and the epoch: when the ledger
 -- last began with nothing. What an earlier epoch kept goes with its TTL.
 --
---   root                 hash  format and epoch of what is kept, and until when no other format may begin
+--   root                 hash  format and epoch of what is kept, until when no other format may begin, when one was last refused, and what is held meanwhile
 --   base                 hash  the fleet's state
 --   base:leases          zset  replicas by when their leases end
 --   base:replicas        hash  id -> record of every replica with a lease

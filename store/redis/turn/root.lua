@@ -16,7 +16,7 @@ local function is_damage(text)
 end
 
 local root, format_number = KEYS[1], ARGV[1]
-local keeper = redis.pcall('HMGET', root, 'format', 'until', 'epoch')
+local keeper = redis.pcall('HMGET', root, 'format', 'until', 'epoch', 'refused', 'held')
 if keeper.err then
   if not is_damage(keeper.err) then return keeper end
   call('DEL', root)
@@ -25,11 +25,17 @@ end
 
 -- A pool's ledger is kept in one format at a time. While replicas of another version
 -- keep it in theirs, this one must do without; once none of them has taken a turn for
--- a lease, it begins anew.
+-- a lease, or the last of them took leave, it begins anew. That it was refused is noted
+-- for the others, which say as long how many requests they hold: what is not known was
+-- not said since.
 local kept_until = tonumber(keeper[2] or nil) or 0
 local kept_by_others = keeper[1] and keeper[1] ~= format_number and (match(keeper[1], '^%x%x%x%x%x%x%x%x$') or keeper[1] == '1')
+local refused = tonumber(keeper[4] or nil) or 0
+local visited = refused > now - settings.lease and refused <= now
 if kept_by_others and now < kept_until and kept_until < now + 600e6 then
-  return redis.error_reply('FORMAT ' .. keeper[1])
+  if not visited then call('HDEL', root, 'held') end
+  call('HSET', root, 'refused', exact(now))
+  return redis.error_reply('FORMAT ' .. keeper[1] .. ' ' .. (visited and keeper[5] or '-'))
 end
 local epoch = keeper[1] == format_number and tonumber(keeper[3] or nil)
 local function save_root(begun)

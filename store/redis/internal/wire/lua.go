@@ -57,7 +57,7 @@ func (w *writer) keys() {
 	w.line("-- one cluster slot. The base is the root, the format, and the epoch: when the ledger")
 	w.line("-- last began with nothing. What an earlier epoch kept goes with its TTL.")
 	w.line("--")
-	w.line("--   %-20s %-5s %s", "root", "hash", "format and epoch of what is kept, and until when no other format may begin")
+	w.line("--   %-20s %-5s %s", "root", "hash", "format and epoch of what is kept, until when no other format may begin, when one was last refused, and what is held meanwhile")
 	w.line("--   %-20s %-5s %s", "base", "hash", "the fleet's state")
 	for _, k := range Keys {
 		w.line("--   %-20s %-5s %s", "base:"+k.Name+map[string]string{"replica": ":ID", "book": ":BOOK", "book and flow": ":BOOK:F"}[k.Of], k.Type, k.Doc)
