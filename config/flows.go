@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 )
@@ -70,7 +70,7 @@ func (fs *Flows) find(id string) *Flow {
 
 // Weight returns a flow's share, 1 by default.
 func (fs *Flows) Weight(key policies.FlowKey) float64 {
-	if key.ID == gateway.NewcomersFlow {
+	if key.ID == flows.Newcomer {
 		return fs.newcomers
 	}
 	if f := fs.find(key.ID); f != nil {
@@ -82,7 +82,7 @@ func (fs *Flows) Weight(key policies.FlowKey) float64 {
 // Limit returns a flow's own limits.
 func (fs *Flows) Limit(id string) shard.Limit {
 	f := fs.find(id)
-	if f == nil || id == gateway.NewcomersFlow {
+	if f == nil || id == flows.Newcomer {
 		return shard.Limit{}
 	}
 	return shard.Limit{MaxInFlight: f.MaxInFlight, TokensPerMinute: f.TokensPerMinute, Reject: f.OverLimit == "reject"}

@@ -14,6 +14,8 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
@@ -75,16 +77,16 @@ func TestRequestLog(t *testing.T) {
 		want[res.Header.Get(RequestIDHeader)] = as
 	}
 	const path = "/v1/chat/completions"
-	send(path, chat, logged{Tenant: "a", Model: "simulated"}, flowHeaders[0], "a")
-	send(path, chat, logged{Tenant: "a", Model: "simulated", Objective: "urgent", Priority: 10}, flowHeaders[0], "a", objectiveHeaders[0], "urgent")
-	send(path, chat, logged{Tenant: DefaultFlow, Model: "simulated", Trace: "4bf92f3577b34da6a3ce929d0e0e4736"}, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-	send(path, strings.Replace(chat, "{", `{"stream":true,`, 1), logged{Tenant: "a", Model: "simulated"}, flowHeaders[0], "a")
-	send("/v1/models", "", logged{Tenant: "a"}, flowHeaders[0], "a")
-	send(path, "{", logged{Tenant: "a", Reason: "malformed_json"}, flowHeaders[0], "a")
+	send(path, chat, logged{Tenant: "a", Model: "simulated"}, headers.Flow[0], "a")
+	send(path, chat, logged{Tenant: "a", Model: "simulated", Objective: "urgent", Priority: 10}, headers.Flow[0], "a", headers.Objective[0], "urgent")
+	send(path, chat, logged{Tenant: flows.Default, Model: "simulated", Trace: "4bf92f3577b34da6a3ce929d0e0e4736"}, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	send(path, strings.Replace(chat, "{", `{"stream":true,`, 1), logged{Tenant: "a", Model: "simulated"}, headers.Flow[0], "a")
+	send("/v1/models", "", logged{Tenant: "a"}, headers.Flow[0], "a")
+	send(path, "{", logged{Tenant: "a", Reason: "malformed_json"}, headers.Flow[0], "a")
 	send("/elsewhere", "", logged{Reason: "unknown_path"})
-	send(path, chat, logged{Reason: "bad_flow_id"}, flowHeaders[0], "a b")
+	send(path, chat, logged{Reason: "bad_flow_id"}, headers.Flow[0], "a b")
 	r.hold(t, "limited", 1)
-	send(path, chat, logged{Tenant: "limited", Model: "simulated", Reason: "flow_in_flight_limit", Owner: "replica"}, flowHeaders[0], "limited")
+	send(path, chat, logged{Tenant: "limited", Model: "simulated", Reason: "flow_in_flight_limit", Owner: "replica"}, headers.Flow[0], "limited")
 
 	got := lines()
 	if len(want) != 9 || len(got) != 9 {

@@ -106,7 +106,7 @@ func (s *session) rename() *refusal.Refusal {
 	}
 	name, err := json.Marshal(s.rewrite)
 	if err != nil {
-		return badRewrite()
+		panic(err) // strings always marshal
 	}
 	size := int64(len(body) - (to - from) + len(name))
 	if size > s.gateway.cfg.MaxBody {

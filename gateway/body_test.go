@@ -11,6 +11,8 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/weirflow/weir/gateway/headers"
 )
 
 // TestRenamingIsBounded wants neither a long name nor a body that names its model many times
@@ -28,13 +30,13 @@ func TestRenamingIsBounded(t *testing.T) {
 		"within all of these": {strings.Repeat("x", 512), chat, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			res, got := r.post(t, "/v1/completions", c.body, rewriteHeaders[0], c.model)
+			res, got := r.post(t, "/v1/completions", c.body, headers.Rewrite[0], c.model)
 			if (res.StatusCode == http.StatusOK) != (c.want == "") || !strings.Contains(got, c.want) {
 				t.Errorf("%d %.200s, want %s", res.StatusCode, got, c.want)
 			}
 			stream := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{
 				{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: []*core.HeaderValue{
-					{Key: ":method", Value: "POST"}, {Key: ":path", Value: "/v1/completions"}, {Key: strings.ToLower(rewriteHeaders[0]), RawValue: []byte(c.model)},
+					{Key: ":method", Value: "POST"}, {Key: ":path", Value: "/v1/completions"}, {Key: strings.ToLower(headers.Rewrite[0]), RawValue: []byte(c.model)},
 				}}}}},
 				{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(c.body), EndOfStream: true}}},
 			}}
@@ -61,7 +63,7 @@ func TestRenamingIsBounded(t *testing.T) {
 func TestModelIsRewritten(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)
-		fmt.Fprintf(w, "%s %d %q", body, r.ContentLength, first(r.Header, rewriteHeaders[:]))
+		fmt.Fprintf(w, "%s %d %q", body, r.ContentLength, r.Header.Get(headers.Rewrite[0])+r.Header.Get(headers.Rewrite[1]))
 	}))
 	t.Cleanup(server.Close)
 	r := newRig(t, 4, server.URL)
@@ -70,17 +72,17 @@ func TestModelIsRewritten(t *testing.T) {
 	if _, body := r.post(t, "/v1/completions", `{"model":"alias","prompt":"hi"}`); body != `{"model":"an-adapter","prompt":"hi"} 36 ""` {
 		t.Errorf("by a rule: the server got %s", body)
 	}
-	if _, body := r.post(t, "/v1/completions", `{"model":"alias","prompt":"hi"}`, rewriteHeaders[0], "base"); body != `{"model":"base","prompt":"hi"} 30 ""` {
+	if _, body := r.post(t, "/v1/completions", `{"model":"alias","prompt":"hi"}`, headers.Rewrite[0], "base"); body != `{"model":"base","prompt":"hi"} 30 ""` {
 		t.Errorf("by a header beside a rule: the server got %s", body)
 	}
 	if _, body := r.post(t, "/v1/files", `{"model":"alias"}`); body != `{"model":"alias"} 17 ""` {
 		t.Errorf("on a path whose body is not read: the server got %s", body)
 	}
 	for _, c := range []struct{ path, header, want string }{
-		{"/v1/completions", rewriteHeaders[0], `{"prompt":"hi","model":"an-adapter"} 36 ""`},
-		{"/v1/completions", rewriteHeaders[1], `{"prompt":"hi","model":"an-adapter"} 36 ""`},
+		{"/v1/completions", headers.Rewrite[0], `{"prompt":"hi","model":"an-adapter"} 36 ""`},
+		{"/v1/completions", headers.Rewrite[1], `{"prompt":"hi","model":"an-adapter"} 36 ""`},
 		{"/v1/completions", "X-Other", asked + ` 30 ""`},
-		{"/v1/files", rewriteHeaders[0], asked + ` 30 ""`},
+		{"/v1/files", headers.Rewrite[0], asked + ` 30 ""`},
 	} {
 		if _, body := r.post(t, c.path, asked, c.header, "an-adapter"); body != c.want {
 			t.Errorf("%s with %s: the server got %s, want %s", c.path, c.header, body, c.want)

@@ -7,38 +7,6 @@ import (
 	"github.com/weirflow/weir/gateway/refusal"
 )
 
-// Timeouts bound how long a request may hold its slots. A field of 0 takes its default.
-type Timeouts struct {
-	// Client is how long a client may take nothing of what is there for it; 30 s by
-	// default. By external processing it is Envoy's to bound.
-	Client time.Duration
-	// FirstByte is how long a model server may take until its answer begins; 10 minutes
-	// by default.
-	FirstByte time.Duration
-	// BetweenBytes is how long it may pause within its answer; 2 minutes by default.
-	BetweenBytes time.Duration
-	// Request is how long a request may take in all once it was dispatched; 1 hour by
-	// default.
-	Request time.Duration
-}
-
-// or fills in what is not set.
-func (t Timeouts) or(defaults Timeouts) Timeouts {
-	for _, f := range []struct{ to, from *time.Duration }{
-		{&t.Client, &defaults.Client},
-		{&t.FirstByte, &defaults.FirstByte},
-		{&t.BetweenBytes, &defaults.BetweenBytes},
-		{&t.Request, &defaults.Request},
-	} {
-		if *f.to <= 0 {
-			*f.to = *f.from
-		}
-	}
-	return t
-}
-
-var defaultTimeouts = Timeouts{Client: 30 * time.Second, FirstByte: 10 * time.Minute, BetweenBytes: 2 * time.Minute, Request: time.Hour}
-
 // bound is a limit on what a request may take of this replica or of the pool. It is the
 // error of one that went beyond it, and the answer to it where none has begun.
 type bound struct {

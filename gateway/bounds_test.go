@@ -13,11 +13,13 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+
+	"github.com/weirflow/weir/gateway/flows"
 )
 
 // bounded gives all requests of a rig the timeouts.
-func bounded(t Timeouts) func(*rigConfig) {
-	return func(c *rigConfig) { c.Tenants.Timeouts = func(string, string) Timeouts { return t } }
+func bounded(t flows.Timeouts) func(*rigConfig) {
+	return func(c *rigConfig) { c.Rules.Timeouts = func(string, string) flows.Timeouts { return t } }
 }
 
 // over is how many requests went beyond a bound.
@@ -42,7 +44,7 @@ func TestClientsThatTakeNothing(t *testing.T) {
 		}
 	}))
 	t.Cleanup(upstream.Close)
-	r := newRigWith(t, 2, nil, bounded(Timeouts{Client: 200 * time.Millisecond}), upstream.URL)
+	r := newRigWith(t, 2, nil, bounded(flows.Timeouts{Client: 200 * time.Millisecond}), upstream.URL)
 	for range 2 {
 		r.begin(t, "POST /v1/rerank HTTP/1.1\r\nHost: weir\r\nContent-Length: 2\r\n\r\n{}")
 	}
@@ -70,13 +72,13 @@ func TestClientsThatTakeNothing(t *testing.T) {
 func TestServersThatDoNotAnswer(t *testing.T) {
 	for name, c := range map[string]struct {
 		begins   bool
-		timeouts Timeouts
+		timeouts flows.Timeouts
 		bound    string
 		healthy  bool
 	}{
-		"no first byte":    {false, Timeouts{FirstByte: 100 * time.Millisecond}, "first_byte", false},
-		"stops":            {true, Timeouts{BetweenBytes: 100 * time.Millisecond}, "between_bytes", false},
-		"goes on too long": {true, Timeouts{Request: 100 * time.Millisecond}, "request", true},
+		"no first byte":    {false, flows.Timeouts{FirstByte: 100 * time.Millisecond}, "first_byte", false},
+		"stops":            {true, flows.Timeouts{BetweenBytes: 100 * time.Millisecond}, "between_bytes", false},
+		"goes on too long": {true, flows.Timeouts{Request: 100 * time.Millisecond}, "request", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -156,7 +158,7 @@ func TestSilentStreams(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRigWith(t, 1, nil, func(c *rigConfig) {
-				bounded(Timeouts{FirstByte: 100 * time.Millisecond, BetweenBytes: 100 * time.Millisecond})(c)
+				bounded(flows.Timeouts{FirstByte: 100 * time.Millisecond, BetweenBytes: 100 * time.Millisecond})(c)
 				c.BodyTimeout = 100 * time.Millisecond
 			}, newModelServer(t))
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)

@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
 )
 
@@ -110,15 +111,15 @@ func requestHeaders(id string, destinations []*endpoints.Endpoint, dropKey bool)
 	}
 	to := strings.Join(addresses, ",")
 	var control []string
-	for _, name := range controlHeaders() {
+	for _, name := range headers.Control() {
 		control = append(control, strings.ToLower(name))
 	}
 	if dropKey {
-		for _, name := range keyHeaders {
+		for _, name := range headers.Keys {
 			control = append(control, strings.ToLower(name))
 		}
 	}
-	for _, names := range stageHeaders { // which are set anew after
+	for _, names := range headers.Stages { // which are set anew after
 		for _, name := range names {
 			control = append(control, strings.ToLower(name))
 		}

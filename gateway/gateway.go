@@ -1,7 +1,6 @@
 package gateway
 
 import (
-	"crypto/sha256"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/budget"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/tracing"
 )
@@ -18,7 +18,7 @@ import (
 // Config describes a gateway: what holds for all its pools.
 type Config struct {
 	// Keys are the flows by the SHA-256 of their API keys; see SetKeys.
-	Keys Keys
+	Keys flows.Keys
 	// MaxBody is the largest body accepted, in bytes; 32 MiB by default. Bodies of
 	// waiting requests are held in memory.
 	MaxBody int64
@@ -58,16 +58,13 @@ type Config struct {
 	Metrics *metrics.Process
 }
 
-// Keys are flows by the SHA-256 of their API keys.
-type Keys map[[sha256.Size]byte]string
-
 // Gateway is an http.Handler that forwards requests to the pools that they are for when
 // flow control lets them go. Close it after the server in front of it, and before its pools.
 type Gateway struct {
 	cfg    Config
 	proxy  *proxy
 	budget *budget.Budget
-	keys   atomic.Pointer[Keys]
+	keys   atomic.Pointer[flows.Keys]
 	pools  atomic.Pointer[Pools]
 }
 
@@ -102,7 +99,7 @@ func New(cfg Config, pools *Pools) *Gateway {
 // SetKeys replaces the API keys for requests from now on. With any, a request must carry one
 // as a bearer token, which is removed; its own header for the flow is ignored. nil trusts
 // the fairness header.
-func (g *Gateway) SetKeys(keys Keys) { g.keys.Store(&keys) }
+func (g *Gateway) SetKeys(keys flows.Keys) { g.keys.Store(&keys) }
 
 // keyed reports whether API keys say whose a request is.
 func (g *Gateway) keyed() bool { return *g.keys.Load() != nil }

@@ -23,6 +23,8 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/internal/freeport"
@@ -88,7 +90,7 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	}
 	cfg := rigConfig{Config{MaxBody: 1 << 16, Metrics: process}, PoolConfig{
 		Controller: r.control, Endpoints: endpoints.Config{Source: source}, Metrics: pool,
-		Tenants: Tenants{Priority: func(_, objective string) (int, bool) {
+		Rules: flows.Rules{Priority: func(_, objective string) (int, bool) {
 			priority, declared := map[string]int{"urgent": 10, "sheddable": -1}[objective]
 			return priority, declared
 		}},
@@ -219,15 +221,15 @@ func (r *rig) view(t testing.TB) core.View {
 }
 
 // flows are the figures of all flows, by their ids.
-func (r *rig) flows() map[string]FlowFigures {
-	all := make(map[string]FlowFigures)
-	r.pool.Flows(func(key policies.FlowKey, f FlowFigures) { all[key.ID] = f })
+func (r *rig) flows() map[string]flows.Figures {
+	all := make(map[string]flows.Figures)
+	r.pool.Flows(func(key policies.FlowKey, f flows.Figures) { all[key.ID] = f })
 	return all
 }
 
 // settled are the figures of a flow once its requests have ended: a client may have read an
 // answer to its end before the replica counts it.
-func (r *rig) settled(t testing.TB, flow string) FlowFigures {
+func (r *rig) settled(t testing.TB, flow string) flows.Figures {
 	t.Helper()
 	for until := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
 		f := r.flows()[flow]
@@ -312,8 +314,8 @@ func TestBadInput(t *testing.T) {
 		{name: "no model", path: "/v1/embeddings", body: `{"input":"x"}`, rig: alive, status: 400, code: "model_required"},
 		{name: "body over the limit", path: "/v1/completions", body: strings.Repeat("x", 1<<17), rig: alive, status: 413, code: "body_too_large"},
 		{name: "unknown path", path: "/metrics", body: "{}", rig: alive, status: 404, code: "unknown_path"},
-		{name: "long flow id", path: "/v1/completions", body: chat, rig: alive, headers: []string{flowHeaders[0], strings.Repeat("x", 300)}, status: 400, code: "bad_flow_id"},
-		{name: "flow id with a space", path: "/v1/completions", body: chat, rig: alive, headers: []string{flowHeaders[1], "a b"}, status: 400, code: "bad_flow_id"},
+		{name: "long flow id", path: "/v1/completions", body: chat, rig: alive, headers: []string{headers.Flow[0], strings.Repeat("x", 300)}, status: 400, code: "bad_flow_id"},
+		{name: "flow id with a space", path: "/v1/completions", body: chat, rig: alive, headers: []string{headers.Flow[1], "a b"}, status: 400, code: "bad_flow_id"},
 		{name: "upstream that is not there", path: "/v1/completions", body: chat, rig: lost, status: 503, code: "upstream_unreachable", reason: "rejected-no-endpoints"},
 		{name: "and then none to wait for", path: "/v1/completions", body: chat, rig: lost, status: 503, code: "no_endpoints", reason: "rejected-no-endpoints"},
 	} {

@@ -12,6 +12,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 )
 
 // begin opens a connection to the gateway and writes the text, which may be less than a
@@ -44,7 +47,7 @@ func answerOn(t testing.TB, c net.Conn) (int, string) {
 // TestIdentityComesFirst wants a request without a known key to be refused before its body.
 func TestIdentityComesFirst(t *testing.T) {
 	r := newRigWith(t, 1, nil, func(c *rigConfig) {
-		c.Keys = Keys{sha256.Sum256([]byte("secret")): "a"}
+		c.Keys = flows.Keys{sha256.Sum256([]byte("secret")): "a"}
 	}, newModelServer(t))
 	c := r.begin(t, "POST /v1/completions HTTP/1.1\r\nHost: weir\r\nContent-Length: 60000\r\n\r\n{")
 	if code, body := answerOn(t, c); code != http.StatusUnauthorized {
@@ -93,7 +96,7 @@ func TestMemoryIsShared(t *testing.T) {
 	honest := `{"model":"simulated","max_tokens":1,"prompt":"` + part + `"}`
 	for range 3 {
 		began := time.Now()
-		if res, body := r.post(t, "/v1/completions", honest, flowHeaders[0], "honest"); res.StatusCode != http.StatusOK {
+		if res, body := r.post(t, "/v1/completions", honest, headers.Flow[0], "honest"); res.StatusCode != http.StatusOK {
 			t.Errorf("%d %s for a flow that holds nothing", res.StatusCode, body)
 		}
 		if took := time.Since(began); took > time.Second {

@@ -16,6 +16,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
@@ -43,7 +45,7 @@ func TestTokensByTenant(t *testing.T) {
 	var all sync.WaitGroup
 	for i := range 2 * each {
 		all.Go(func() {
-			headers := []string{flowHeaders[0], []string{"a", "b"}[i%2]}
+			headers := []string{headers.Flow[0], []string{"a", "b"}[i%2]}
 			if i%4 < 2 {
 				headers = append(headers, "X-Stream", "yes")
 			}
@@ -89,7 +91,7 @@ func TestUpstreamErrors(t *testing.T) {
 	}))
 	t.Cleanup(upstream.Close)
 	for _, c := range []struct{ fail, kind string }{{"status", "status_5xx"}, {"silence", "no_answer"}, {"middle", "broke_off"}, {"begin", "broke_off"}} {
-		r := newRigWith(t, 4, nil, bounded(Timeouts{FirstByte: 50 * time.Millisecond}), upstream.URL)
+		r := newRigWith(t, 4, nil, bounded(flows.Timeouts{FirstByte: 50 * time.Millisecond}), upstream.URL)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(chat))
 		if err != nil {
 			t.Fatal(err)

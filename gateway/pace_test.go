@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/headers"
 )
 
 // TestUncountedRequestsCostTheirTime wants a request whose tokens nobody counts to cost what
@@ -29,7 +30,7 @@ func TestUncountedRequestsCostTheirTime(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	r := newRig(t, 1, upstream.URL)
 	r.pool.pace = p
-	r.post(t, "/v1/rerank", `{"documents":"`+strings.Repeat("x", 4000)+`"}`, flowHeaders[0], "a")
+	r.post(t, "/v1/rerank", `{"documents":"`+strings.Repeat("x", 4000)+`"}`, headers.Flow[0], "a")
 	if f := r.settled(t, "a"); f.ServedTokens < 1000+20 || f.ServedTokens > 1000+400 {
 		t.Errorf("%+v, want 1,000 tokens for the bytes and at least 20 for the time", f)
 	}

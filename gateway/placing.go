@@ -2,6 +2,7 @@ package gateway
 
 import (
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 )
 
@@ -28,7 +29,7 @@ func (s *session) by() *endpoints.Profile {
 
 // prefer has the request ask for the endpoint that suits it best, where this replica chooses it.
 func (s *session) prefer() {
-	if p := s.pool; p.cfg.Controller.Bounded() && !p.shadow.isOn() {
+	if p := s.pool; p.cfg.Controller.Bounded() && !p.shadow.On() {
 		s.request.Prefer = p.endpoints.Prefer(s.ask())
 	}
 }
@@ -96,5 +97,14 @@ func (s *session) giveBack() {
 	if s.slot != nil {
 		s.slot.Return()
 		s.slot = nil
+	}
+}
+
+// tellStages calls set with the headers that name the endpoints which the request goes through.
+func (s *session) tellStages(set func(name, value string)) {
+	for i := range s.staged {
+		for _, name := range headers.Stages[s.staged[i].Stage] {
+			set(name, s.staged[i].Addresses())
+		}
 	}
 }

@@ -5,12 +5,13 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/metrics"
+	"github.com/weirflow/weir/gateway/shadow"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -21,13 +22,13 @@ type PoolConfig struct {
 	// Endpoints says which model servers there are and how one is chosen. NewPool sets its
 	// Logger, Changed, Others and Waiting itself; leave them empty.
 	Endpoints endpoints.Config
-	// Tenants says what a flow's requests may do.
-	Tenants Tenants
+	// Rules say what a flow's requests may do.
+	Rules flows.Rules
 	// Rewrite returns the model to ask for in place of the one that a request names, where this
 	// replica chooses its endpoint, and no header says it; nil for that itself.
 	Rewrite func(model string) string
 	// Shadow holds and refuses nothing: flow control is played beside what runs. See
-	// SetShadow.
+	// [Pool.Shadow].
 	Shadow bool
 	// Logger gets what goes wrong; nothing by default.
 	Logger *zap.Logger
@@ -35,21 +36,10 @@ type PoolConfig struct {
 	Metrics *metrics.Pool
 	// Served is called at the end of each request that was dispatched, with what it cost;
 	// nil for nothing. It must return at once.
-	Served func(policies.FlowKey, Served)
+	Served func(policies.FlowKey, flows.Served)
 	// Refused is called at the end of each request that the gateway ended itself, with the
 	// code of its answer; nil for nothing. It must return at once.
 	Refused func(code string)
-}
-
-// Served is what a request cost that is over.
-type Served struct {
-	// Charged is by which it was settled, and Held how long it held its slot.
-	Charged controller.Usage
-	Held    time.Duration
-	// Counted says that the model server said what it cost: a prompt of TokensIn, of which
-	// TokensCached were in a cache, and an answer of TokensOut. Otherwise they are 0.
-	Counted                           bool
-	TokensIn, TokensCached, TokensOut int64
 }
 
 // Pool is one pool of a gateway: its model servers, the controller before them, and what is
@@ -59,13 +49,13 @@ type Pool struct {
 	endpoints *endpoints.Pool
 	pace      *pace
 	drain     drain
-	flows     *flowTable
-	tenants   atomic.Pointer[Tenants]
+	flows     *flows.Table
+	rules     atomic.Pointer[flows.Rules]
 	readings  *readings
-	shadow    *shadow
+	shadow    *shadow.Shadow
 
-	undeclared undeclared
-	fresh      fresh
+	undeclared flows.Undeclared
+	fresh      flows.Fresh
 	attendance attendance
 }
 
@@ -74,10 +64,10 @@ func NewPool(cfg PoolConfig) *Pool {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	p := &Pool{cfg: cfg, pace: newPace(), flows: newFlowTable(), readings: newReadings(cfg.Logger), shadow: newShadow(cfg.Controller, cfg.Metrics.FlowLabel)}
-	p.shadow.set(cfg.Shadow)
-	cfg.Metrics.WatchFlows(p.flows.inFlight)
-	p.SetTenants(cfg.Tenants)
+	p := &Pool{cfg: cfg, pace: newPace(), flows: flows.NewTable(time.Now()), readings: newReadings(cfg.Logger), shadow: shadow.New(cfg.Controller, cfg.Metrics.FlowLabel)}
+	p.shadow.Set(cfg.Shadow)
+	cfg.Metrics.WatchFlows(p.flows)
+	p.SetRules(cfg.Rules)
 	cfg.Endpoints.Logger, cfg.Endpoints.Others = cfg.Logger, cfg.Controller.Others
 	cfg.Endpoints.Waiting = func() bool { return cfg.Controller.Waiting() > 0 }
 	cfg.Endpoints.Changed = func(usable []policies.EndpointAccessor) {
@@ -88,12 +78,10 @@ func NewPool(cfg PoolConfig) *Pool {
 	return p
 }
 
-// SetTenants replaces the tenants for requests from now on.
-func (p *Pool) SetTenants(t Tenants) {
-	if t.MaxFlows <= 0 {
-		t.MaxFlows = defaultMaxFlows
-	}
-	p.tenants.Store(&t)
+// SetRules replaces the rules for requests from now on.
+func (p *Pool) SetRules(r flows.Rules) {
+	r = r.WithDefaults()
+	p.rules.Store(&r)
 }
 
 // Observe passes the endpoints to the controller now.
@@ -105,47 +93,22 @@ func (p *Pool) Endpoints() *endpoints.Pool { return p.endpoints }
 // Controller returns the pool's flow controller.
 func (p *Pool) Controller() *controller.Controller { return p.cfg.Controller }
 
-// Shadow reports whether flow control is only played.
-func (p *Pool) Shadow() bool { return p.shadow.isOn() }
+// Shadow is what has flow control only played.
+func (p *Pool) Shadow() *shadow.Shadow { return p.shadow }
 
-// SetShadow has flow control only played from now on, or hold again.
-func (p *Pool) SetShadow(on bool) { p.shadow.set(on) }
-
-// ShadowReport is what flow control would have done while it was last only played.
-func (p *Pool) ShadowReport() ShadowReport { return p.shadow.reported() }
-
-// EndShadow ends what is played of requests that went at once, so that nothing waits for it.
-func (p *Pool) EndShadow() { p.shadow.end() }
-
-// ShadowMetrics are what would have been done while flow control is only played.
-func (p *Pool) ShadowMetrics() prometheus.Collector { return p.shadow }
-
-// FlowFigures are what the requests of a flow come to that came in by this replica.
-type FlowFigures struct {
-	// InFlight hold slots; those that flow control plays, while it is only played.
-	InFlight int64
-	// ServedRequests have ended, and cost ServedTokens together.
-	ServedRequests, ServedTokens int64
-	// TokensIn, TokensCached and TokensOut are what model servers counted for them.
-	TokensIn, TokensCached, TokensOut int64
-}
-
-// Flows calls visit for every flow that this replica remembers, in no order.
-func (p *Pool) Flows(visit func(policies.FlowKey, FlowFigures)) {
-	p.flows.each(func(key policies.FlowKey, e flowEntry) {
-		inFlight := e.inFlight
-		if slots, played := p.shadow.held(key); played {
-			inFlight = slots
+// Flows calls visit for every flow that this replica remembers, in no order. While flow control
+// is only played, its requests in flight are those that are as played.
+func (p *Pool) Flows(visit func(policies.FlowKey, flows.Figures)) {
+	p.flows.Each(func(key policies.FlowKey, f flows.Figures) {
+		if slots, played := p.shadow.Held(key); played {
+			f.InFlight = slots
 		}
-		visit(key, FlowFigures{
-			InFlight: inFlight, ServedRequests: e.requests, ServedTokens: e.tokens,
-			TokensIn: e.sums.in, TokensCached: e.sums.cached, TokensOut: e.sums.out,
-		})
+		visit(key, f)
 	})
 }
 
 // Close ends the pool's own goroutines.
 func (p *Pool) Close() {
-	p.shadow.end()
+	p.shadow.End()
 	p.endpoints.Close()
 }

@@ -17,6 +17,8 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/refusal"
 )
@@ -39,7 +41,7 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetXForwarded()
-			stripControlHeaders(pr.Out.Header)
+			headers.Strip(pr.Out.Header)
 		},
 		Transport:     p,
 		FlushInterval: -1, // every chunk at once
@@ -311,7 +313,7 @@ func (w *answerWriter) FlushError() error {
 // hurry bounds the next write: what a client takes nothing of for so long ends there, or up
 // to an eighth of it earlier, since setting the bound costs as much as writing a chunk.
 func (w *answerWriter) hurry() {
-	within := defaultTimeouts.Client
+	within := flows.DefaultTimeouts().Client
 	if w.session != nil {
 		within = w.session.timeouts.Client
 	}

@@ -10,6 +10,7 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -38,14 +39,14 @@ func readRefusal(t *testing.T, status int, body string, header func(string) stri
 // byHTTP sends a request of the flow a.
 func (r *rig) byHTTP(t *testing.T) refused {
 	t.Helper()
-	res, body := r.post(t, "/v1/chat/completions", chat, flowHeaders[0], "a")
+	res, body := r.post(t, "/v1/chat/completions", chat, headers.Flow[0], "a")
 	return readRefusal(t, res.StatusCode, body, res.Header.Get)
 }
 
 // byEnvoy does the same by external processing.
 func (r *rig) byEnvoy(t *testing.T) refused {
 	t.Helper()
-	p := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("1", strings.ToLower(flowHeaders[0]), "a"), envoyBody(chat)}}
+	p := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("1", strings.ToLower(headers.Flow[0]), "a"), envoyBody(chat)}}
 	if err := NewExtProc(r.gateway).Process(p); err != nil {
 		t.Fatal(err)
 	}

@@ -76,7 +76,7 @@ func (s *session) overLimit(why *controller.Refusal) *refusal.Refusal {
 			Message: fmt.Sprintf("this tenant has spent its own limit of %s a minute; %s", counted(int64(why.Limit.TokensPerMinute), "token"), roomIn(why.After)),
 		}
 	}
-	after := max(why.After, s.pool.flows.next(s.request.Flow, max(1, why.Limit.MaxInFlight)))
+	after := max(why.After, s.pool.flows.NextEnd(s.request.Flow, max(1, why.Limit.MaxInFlight)))
 	return &refusal.Refusal{
 		Status: http.StatusTooManyRequests, Code: "flow_in_flight_limit", Reason: refusal.FlowLimit, After: after,
 		Message: fmt.Sprintf("this tenant is at its own limit of %s in flight; %s", counted(why.Limit.MaxInFlight, "request"), roomIn(after)),

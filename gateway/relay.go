@@ -11,6 +11,7 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/policies"
 )
@@ -240,7 +241,7 @@ func (x *envoyStream) prefilled(m *extproc.ProcessingResponse) {
 	if len(x.session.staged) > 0 {
 		return
 	}
-	for _, name := range stageHeaders[policies.Prefill] {
+	for _, name := range headers.Stages[policies.Prefill] {
 		addresses := named(m, name)
 		if len(addresses) == 0 {
 			continue
@@ -282,7 +283,7 @@ func dropKeys(h *extproc.HeadersResponse) {
 	if h.Response.HeaderMutation == nil {
 		h.Response.HeaderMutation = &extproc.HeaderMutation{}
 	}
-	for _, name := range keyHeaders {
+	for _, name := range headers.Keys {
 		h.Response.HeaderMutation.RemoveHeaders = append(h.Response.HeaderMutation.RemoveHeaders, strings.ToLower(name))
 	}
 }

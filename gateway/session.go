@@ -12,9 +12,12 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/refusal"
+	"github.com/weirflow/weir/gateway/shadow"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -45,15 +48,15 @@ type session struct {
 	profile    *endpoints.Profile // by which its endpoint is chosen, where requests say that; nil if it names none
 	elsewhere  bool               // another chooses its endpoint
 	rewrite    string             // the model to ask for instead of the one in the body, where this replica chooses the endpoint; empty for none
-	timeouts   Timeouts
+	timeouts   flows.Timeouts
 	watch      watch
 	memory     *budget.Part // of the budget
 	in         modelapi.Request
 	query      endpoints.Query // for an endpoint
 	request    controller.Request
-	played     *play     // beside a request that went at once; nil for none
-	dispatched time.Time // zero before it was
-	entry      *flowEntry
+	played     *shadow.Play // beside a request that went at once; nil for none
+	dispatched time.Time    // zero before it was
+	entry      *flows.Entry
 	slot       *endpoints.Slot
 	staged     []endpoints.Staged // where it goes before it is answered, until it is
 	response   io.Closer          // what the server still answers with; nil where Envoy holds it
@@ -68,22 +71,22 @@ type session struct {
 // open begins a session: it finds out whose request it is, before anything else of it is
 // read. The caller ends the session unless it was refused.
 func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session, *refusal.Refusal) {
-	id, refused := g.identify(h)
+	id, refused := g.keys.Load().Identify(h)
 	if refused != nil {
 		return nil, refused
 	}
 	r.follow(g.cfg.Tracing, h)
-	r.flow.ID, r.objective = id, first(h, objectiveHeaders[:])
-	rewrite, refused := rewriteOf(h)
+	r.flow.ID, r.objective = id, headers.ObjectiveOf(h)
+	rewrite, refused := headers.RewriteOf(h)
 	if refused != nil {
 		return nil, refused
 	}
-	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: rewrite, before: h.Get(SessionHeader), header: h, timeouts: defaultTimeouts}
+	s := &session{gateway: g, record: r, flow: r.flow, keyed: g.keyed(), rewrite: rewrite, before: h.Get(SessionHeader), header: h, timeouts: flows.DefaultTimeouts()}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	if only := g.pools.Load().only; only != nil {
 		s.enter(only)
 	}
-	s.request.TargetTTFT, s.request.TTL, s.request.Name = targetTTFT(h), shorterTTL(h), r.id
+	s.request.TargetTTFT, s.request.TTL, s.request.Name = headers.TargetTTFT(h), headers.TTL(h), r.id
 	s.request.Trace = r.spans.Sampled()
 	s.request.End = s.cancel
 	s.memory = g.budget.Open(id, func() { s.cancel(errMemory) })
@@ -102,7 +105,7 @@ func (g *Gateway) open(ctx context.Context, h http.Header, r *record) (*session,
 
 // enter takes in which pool the request is for, and so what holds for its flow there.
 func (s *session) enter(p *Pool) {
-	r, tenants := s.record, p.tenants.Load()
+	r, rules := s.record, p.rules.Load()
 	s.pool, r.pool = p, p
 	p.attendance.enter(s)
 	if choice := p.cfg.Endpoints.Profile.Choice; choice != nil {
@@ -110,14 +113,12 @@ func (s *session) enter(p *Pool) {
 	}
 	s.header = nil
 	var undeclared bool
-	if s.flow.Priority, undeclared = tenants.priority(s.flow.ID, r.objective); undeclared {
+	if s.flow.Priority, undeclared = rules.PriorityOf(s.flow.ID, r.objective); undeclared {
 		p.cfg.Metrics.Undeclared()
-		r.warn(p.undeclared.note(p.cfg.Logger, r.objective, s.flow.Priority))
+		r.warn(p.undeclared.Note(p.cfg.Logger, r.objective, s.flow.Priority))
 	}
 	r.flow = s.flow
-	if tenants.Timeouts != nil {
-		s.timeouts = tenants.Timeouts(s.flow.ID, r.objective).or(defaultTimeouts)
-	}
+	s.timeouts = rules.TimeoutsOf(s.flow.ID, r.objective)
 }
 
 // admit works out, once the body is there, what the request may cost.
@@ -138,33 +139,33 @@ func (s *session) admit(method, path string) *refusal.Refusal {
 	if refused == nil && s.profile == nil && p.cfg.Endpoints.Profile.Choice != nil {
 		refused = unknownProfile(p.cfg.Endpoints.Profile.Choice)
 	}
-	if refused != nil && (p == nil || !p.shadow.isOn()) {
+	if refused != nil && (p == nil || !p.shadow.On()) {
 		return refused
 	}
-	tenants := p.tenants.Load()
-	s.in.CachedWeight = defaultCachedWeight
-	if tenants.CachedTokenWeight != nil {
-		s.in.CachedWeight = *tenants.CachedTokenWeight
+	rules := p.rules.Load()
+	s.in.CachedWeight = *rules.CachedTokenWeight
+	flow := p.flows.Admit(s.flow, s.rule(), rules)
+	if flow.First {
+		p.cfg.Metrics.FreshFlow()
 	}
-	flow := p.flows.admit(s.flow, s.rule(), tenants)
-	p.fresh.note(p.cfg, tenants, flow.first)
-	if flow.known {
-		s.in.Expect(flow.output)
+	p.fresh.Note(p.cfg.Logger, rules, flow.First)
+	if flow.Known {
+		s.in.Expect(flow.Output)
 	}
-	s.request.Flow, s.request.Sharer, s.request.Bytes = flow.flow, flow.sharer, int64(len(s.in.Body))
-	s.request.Name, s.record.flow, s.record.model = s.record.id, flow.flow, told(s.in.Model)
+	s.request.Flow, s.request.Sharer, s.request.Bytes = flow.Flow, flow.Sharer, int64(len(s.in.Body))
+	s.request.Name, s.record.flow, s.record.model = s.record.id, flow.Flow, told(s.in.Model)
 	s.request.InputTokens, s.request.OutputTokens = s.in.InputTokens, s.in.OutputTokens
 	return nil
 }
 
 // rule is which setting holds for the request's flow.
-func (s *session) rule() string { return s.pool.tenants.Load().rule(s.flow.ID, s.keyed) }
+func (s *session) rule() string { return s.pool.rules.Load().RuleOf(s.flow.ID, s.keyed) }
 
 // wait waits until the request may go. From then on it holds a slot of the pool's limit,
 // and its revocation ends it.
 func (s *session) wait() *refusal.Refusal {
 	p := s.pool
-	if p.shadow.isOn() {
+	if p.shadow.On() {
 		s.goAtOnce()
 		return nil
 	}
@@ -183,7 +184,7 @@ func (s *session) wait() *refusal.Refusal {
 	s.record.charge, s.record.byFloat = s.request.Charge(), s.request.ByFloat()
 	s.memory.Keep()
 	s.watch.start(s)
-	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), p.flows.begin(s.request.Flow, s.rule())
+	s.dispatched, s.entry = s.record.enqueued.Add(s.record.waited), p.flows.Begin(s.request.Flow, s.rule())
 	if revoked := s.request.Revoked(); revoked != nil {
 		go func() { // ends with ctx
 			select {
@@ -201,9 +202,9 @@ func (s *session) wait() *refusal.Refusal {
 func (s *session) goAtOnce() {
 	s.memory.Keep()
 	s.watch.start(s)
-	s.dispatched, s.entry = time.Now(), s.pool.flows.begin(s.request.Flow, s.rule())
+	s.dispatched, s.entry = time.Now(), s.pool.flows.Begin(s.request.Flow, s.rule())
 	r := &s.request
-	s.played = s.pool.shadow.begin(&controller.Request{
+	s.played = s.pool.shadow.Begin(&controller.Request{
 		Flow: r.Flow, Sharer: r.Sharer, Name: r.Name, Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT,
 	})
 }
@@ -302,16 +303,16 @@ func (s *session) end() {
 	s.record.held = held
 	usage := s.cost(over, held)
 	s.pool.drain.learn(held)
-	served := Served{Charged: usage, Held: held}
+	served := flows.Served{Charged: usage, Held: held}
 	if t := &s.record.tokens; t.Known {
 		served.Counted, served.TokensIn, served.TokensCached, served.TokensOut = true, t.In, t.Cached, t.Out
 	}
-	s.entry.end(&served)
+	s.entry.End(&served)
 	if tell := s.pool.cfg.Served; tell != nil {
 		tell(s.request.Flow, served)
 	}
 	s.pool.cfg.Controller.Release(&s.request, usage)
-	s.played.finish(usage, held)
+	s.played.Finish(usage, held)
 }
 
 // cutOff is why an answer that had begun broke off; empty if it did not.

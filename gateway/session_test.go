@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies/eviction"
 )
 
@@ -187,4 +188,26 @@ func TestRevokedWhileAnswering(t *testing.T) {
 	if !revoked() {
 		t.Error("nothing was revoked")
 	}
+}
+
+// TestRequestsShortenTheirWait wants a request whose header says so to give up early.
+func TestRequestsShortenTheirWait(t *testing.T) {
+	r := newRig(t, 1, newModelServer(t))
+	slow := make(chan struct{})
+	go func() {
+		defer close(slow)
+		r.post(t, "/v1/completions", `{"model":"m","prompt":"x","max_tokens":2000}`)
+	}()
+	for inFlight := 0; inFlight == 0; {
+		v, err := r.control.View(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		inFlight = v.InFlight
+	}
+	res, body := r.post(t, "/v1/completions", `{"model":"m","prompt":"x"}`, "x-llm-d-inference-ttl", "20ms")
+	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get(refusal.ReasonHeader) != "rejected-ttl-expired" {
+		t.Errorf("%d, %v: %s", res.StatusCode, res.Header, body)
+	}
+	<-slow
 }

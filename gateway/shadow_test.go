@@ -14,9 +14,9 @@ import (
 	"testing"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/testutil"
-
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/shadow"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -55,9 +55,8 @@ func TestShadow(t *testing.T) {
 	if res, _ := r.post(t, "/v1/completions", `not JSON`); res.StatusCode != http.StatusOK {
 		t.Errorf("a request that would be refused was answered %d", res.StatusCode)
 	}
-	s := r.pool.shadow
 	count := func(outcome string) float64 {
-		return testutil.ToFloat64(s.outcomes.WithLabelValues("default-flow", "0", outcome))
+		return figure(t, r.pool.Shadow(), "weir_shadow_requests_total", "fairness_id", "default-flow", "outcome", outcome)
 	}
 	for began := time.Now(); count("Dispatched")+count("EvictedTTL") < requests+1; time.Sleep(5 * time.Millisecond) {
 		if time.Since(began) > 10*time.Second {
@@ -71,7 +70,7 @@ func TestShadow(t *testing.T) {
 	sent := make(chan int64)
 	go func() { sent <- all() }()
 	for played := int64(-1); played != 1; time.Sleep(time.Millisecond) { // of four that are in flight
-		if r.pool.Flows(func(_ policies.FlowKey, f FlowFigures) { played = f.InFlight }); played > 1 {
+		if r.pool.Flows(func(_ policies.FlowKey, f flows.Figures) { played = f.InFlight }); played > 1 {
 			t.Fatalf("%d in flight as played, at a limit of 1", played)
 		}
 	}
@@ -81,9 +80,9 @@ func TestShadow(t *testing.T) {
 		t.Errorf("%d are played in flight at a limit of 1, %v", v.Totals.InFlight, err)
 	}
 
-	r.pool.SetShadow(false)
+	r.pool.Shadow().Set(false)
 	r.settled(t, "default-flow")
-	r.pool.Flows(func(key policies.FlowKey, f FlowFigures) {
+	r.pool.Flows(func(key policies.FlowKey, f flows.Figures) {
 		if f.InFlight != 0 {
 			t.Errorf("%v has %d in flight, where none is", key, f.InFlight)
 		}
@@ -153,10 +152,10 @@ func TestShadowForetells(t *testing.T) {
 			t.Fatalf("%d requests of %s were refused in shadow", g.refused, id)
 		}
 	}
-	decided := func(f ShadowFigures) int64 { return f.Dispatched + f.Refused + f.Evicted }
-	var report ShadowReport
+	decided := func(f shadow.Figures) int64 { return f.Dispatched + f.Refused + f.Evicted }
+	var report shadow.Report
 	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
-		report = r.pool.ShadowReport()
+		report = r.pool.Shadow().Report()
 		left := int64(0)
 		for _, f := range report.Flows {
 			left += f.Requests - decided(f)
@@ -168,7 +167,7 @@ func TestShadowForetells(t *testing.T) {
 			t.Fatalf("%d requests are still played", left)
 		}
 	}
-	r.pool.SetShadow(false)
+	r.pool.Shadow().Set(false)
 	then := load()
 	var foretold, served, foretoldTime float64
 	for id := range every {
@@ -233,9 +232,9 @@ func TestShadowOfNewcomers(t *testing.T) {
 	}))
 	t.Cleanup(server.Close)
 	r := newRigWith(t, 1, nil, func(c *rigConfig) {
-		c.Shadow, c.Tenants.Newcomers = true, Newcomers{For: time.Minute}
+		c.Shadow, c.Rules.Newcomers = true, flows.Newcomers{For: time.Minute}
 	}, server.URL)
-	r.pool.flows.began = time.Now().Add(-time.Hour) // or whoever comes now counts as known
+	r.pool.flows = flows.NewTable(time.Now().Add(-time.Hour)) // or whoever comes now counts as known
 	ctx, end := context.WithCancel(t.Context())
 	var sent sync.WaitGroup
 	defer sent.Wait()

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/internal/freeport"
 )
 
@@ -81,7 +82,7 @@ func TestWaysToSendAKey(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) { got <- r.Header }))
 	t.Cleanup(upstream.Close)
 	r := newRigWith(t, 1, nil, func(c *rigConfig) {
-		c.Keys = Keys{sha256.Sum256([]byte("secret")): "a"}
+		c.Keys = flows.Keys{sha256.Sum256([]byte("secret")): "a"}
 	}, upstream.URL)
 	for _, c := range []struct {
 		name, value string

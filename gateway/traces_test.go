@@ -18,6 +18,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirflow/weir/gateway/accesslog"
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/tracing"
 )
 
@@ -70,7 +72,7 @@ func TestStrangersTraces(t *testing.T) {
 	var out bytes.Buffer
 	log := accesslog.New(&out, selection)
 	r := newRigWith(t, 1, nil, func(c *rigConfig) {
-		c.Keys, c.Tracing, c.AccessLog = Keys{sha256.Sum256([]byte("secret")): "a"}, traces, log
+		c.Keys, c.Tracing, c.AccessLog = flows.Keys{sha256.Sum256([]byte("secret")): "a"}, traces, log
 	}, newModelServer(t))
 	body := `{"model":"` + strings.Repeat("m", long) + `","prompt":"hi"}`
 	for _, c := range []struct{ method, path, key string }{
@@ -85,7 +87,7 @@ func TestStrangersTraces(t *testing.T) {
 		}
 		q.Header.Set("Traceparent", "00-"+caller+"-00f067aa0ba902b7-01")
 		q.Header.Set("Authorization", "Bearer "+c.key)
-		q.Header.Set(objectiveHeaders[0], "\xff"+strings.Repeat("o", long))
+		q.Header.Set(headers.Objective[0], "\xff"+strings.Repeat("o", long))
 		res, err := r.client.Do(q)
 		if err != nil {
 			t.Fatal(err)

@@ -12,6 +12,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/policies"
@@ -74,7 +75,7 @@ func gatewayConfig(plan *config.Plan, log *zap.Logger) gateway.Config {
 // poolConfig is what holds for a pool's requests.
 func poolConfig(plan *config.Plan, t *objectives.Table) gateway.PoolConfig {
 	w := &plan.File.Weir
-	cfg := gateway.PoolConfig{Tenants: tenants(plan, t), Shadow: w.Shadow}
+	cfg := gateway.PoolConfig{Rules: rules(plan, t), Shadow: w.Shadow}
 	es := &cfg.Endpoints
 	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
 	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {
@@ -96,11 +97,11 @@ func readsMetrics(plan *config.Plan) bool {
 	})
 }
 
-// tenants says what a flow's requests may do, and their priority: as Kubernetes says of the objective
+// rules say what a flow's requests may do, and their priority: as Kubernetes says of the objective
 // that it names, or else as the configuration does.
-func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
+func rules(plan *config.Plan, t *objectives.Table) flows.Rules {
 	priority := func(flow, objective string) (int, bool) { return plan.Flows.Priority(flow, objective, t.Priority) }
-	timeouts := func(flow, objective string) gateway.Timeouts {
+	timeouts := func(flow, objective string) flows.Timeouts {
 		w := plan.Flows.Timeouts(flow, objective)
 		given := func(d *config.Duration) time.Duration {
 			if d == nil {
@@ -108,15 +109,15 @@ func tenants(plan *config.Plan, t *objectives.Table) gateway.Tenants {
 			}
 			return time.Duration(*d)
 		}
-		return gateway.Timeouts{
+		return flows.Timeouts{
 			Client: given(w.Client), FirstByte: given(w.FirstByte), BetweenBytes: given(w.BetweenBytes), Request: given(w.Request),
 		}
 	}
-	newcomers := gateway.Newcomers{}
+	newcomers := flows.Newcomers{}
 	if d := plan.File.Weir.Newcomers.For; d != nil {
 		newcomers.For = time.Duration(*d)
 	}
-	return gateway.Tenants{
+	return flows.Rules{
 		Priority: priority, Timeouts: timeouts, Rule: plan.Flows.Rule, MaxFlows: plan.File.Weir.MaxFlows,
 		CachedTokenWeight: plan.File.Weir.CachedTokenWeight, Newcomers: newcomers,
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/objectives"
@@ -146,7 +147,7 @@ type registered struct {
 // collectors are those of the pool's metrics. Where there are several pools, each of their
 // series says whose it is.
 func (p *pool) collectors(r *replica) []registered {
-	shadow := registered{p.gateway.ShadowMetrics(), r.metrics}
+	shadow := registered{p.gateway.Shadow(), r.metrics}
 	if r.plan.Several() {
 		shadow.to = prometheus.WrapRegistererWith(prometheus.Labels{"inference_pool": p.name}, r.metrics)
 	}
@@ -154,7 +155,7 @@ func (p *pool) collectors(r *replica) []registered {
 }
 
 // served notes what a request cost that is over.
-func (p *pool) served(flow policies.FlowKey, s gateway.Served) {
+func (p *pool) served(flow policies.FlowKey, s flows.Served) {
 	p.traffic.Served(flow, s.Charged)
 	p.meter.Count(&store.Usage{
 		Flow: flow.ID, Requests: 1, TokensIn: s.TokensIn, TokensCached: s.TokensCached, TokensOut: s.TokensOut,
@@ -206,8 +207,8 @@ func (p *pool) reconfigure(plan *config.Plan) {
 		p.log.Error("a part of the changed configuration has no effect", zap.Error(err))
 	}
 	p.setTenants(plan)
-	if shadow := plan.File.Weir.Shadow; shadow != p.gateway.Shadow() { // what was played says nothing of what is held
-		p.traffic.Restart(func() { p.gateway.SetShadow(shadow) })
+	if shadow := plan.File.Weir.Shadow; shadow != p.gateway.Shadow().On() { // what was played says nothing of what is held
+		p.traffic.Restart(func() { p.gateway.Shadow().Set(shadow) })
 	}
 	p.gateway.Observe()
 	p.tellSettings(plan)
@@ -228,12 +229,12 @@ func (p *pool) setTenants(plan *config.Plan) {
 	p.mu.Lock()
 	p.plan = plan
 	p.mu.Unlock()
-	p.gateway.SetTenants(tenants(plan, &p.objectives))
+	p.gateway.SetRules(rules(plan, &p.objectives))
 }
 
 // retire has other replicas queue the pool's requests from now on.
 func (p *pool) retire() {
-	p.gateway.EndShadow()
+	p.gateway.Shadow().End()
 	p.controller.Retire()
 }
 

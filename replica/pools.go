@@ -87,7 +87,7 @@ func (r *replica) end(p *pool) {
 	drain := time.Duration(*r.plan.File.Weir.DrainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	p.gateway.EndShadow()
+	p.gateway.Shadow().End()
 	err := p.controller.Drain(ctx)
 	if err == nil {
 		err = p.gateway.Await(ctx) // in shadow they go without the controller's leave

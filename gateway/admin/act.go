@@ -221,7 +221,7 @@ func (s *Server) evictPart(ctx context.Context, q *question) (part evictPart, _ 
 		return part, err
 	}
 	match := func(r *controller.RequestView) bool { return r.Name == q.ID || ticketName(r.ID) == q.ID }
-	if s.cfg.Gateway.Shadow() {
+	if s.cfg.Gateway.Shadow().On() {
 		_, part.Played, err = c.Requests(ctx, match, 0)
 		return part, err
 	}

@@ -74,7 +74,7 @@ func TestLateEvictionIsTold(t *testing.T) {
 func TestNothingIsEvictedInShadow(t *testing.T) {
 	f := newFleet(t, 1, 1)
 	a := f.replicas["a"]
-	a.cfg.Gateway.SetShadow(true)
+	a.cfg.Gateway.Shadow().Set(true)
 	f.begin("a", "x", "flies", -1)
 	f.begin("a", "x", "waits", 0)
 	var requests api.Requests

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
@@ -67,7 +67,7 @@ func (s *Server) flowParts(ctx context.Context) (flowsPart, error) {
 			p.Oldest = max(0, v.Now.Sub(f.Oldest).Milliseconds())
 		}
 	}
-	s.cfg.Gateway.Flows(func(key policies.FlowKey, f gateway.FlowFigures) {
+	s.cfg.Gateway.Flows(func(key policies.FlowKey, f flows.Figures) {
 		p := of(key)
 		p.InFlight, p.Requests, p.Tokens = f.InFlight, f.ServedRequests, f.ServedTokens
 		p.In, p.Cached, p.Out = f.TokensIn, f.TokensCached, f.TokensOut

@@ -52,7 +52,7 @@ func (s *Server) requestsPart(ctx context.Context, q *question) (requestsPart, e
 	part := requestsPart{All: all, Requests: make([]api.Request, 0, len(some))}
 	for i := range some {
 		r := requestOf(&some[i], v.Now)
-		r.Shadow = s.cfg.Gateway.Shadow()
+		r.Shadow = s.cfg.Gateway.Shadow().On()
 		if r.Endpoint == "" && some[i].InFlight {
 			r.Endpoint = only // nobody notes where there is no choice
 		}

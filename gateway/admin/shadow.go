@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/shadow"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
 )
@@ -36,7 +36,7 @@ type shadowFlowPart struct {
 
 // shadowPart is this replica's.
 func (s *Server) shadowPart() shadowPart {
-	r := s.cfg.Gateway.ShadowReport()
+	r := s.cfg.Gateway.Shadow().Report()
 	part := shadowPart{On: r.On, Since: r.Since, Until: r.Until}
 	for key, f := range r.Flows {
 		part.Flows = append(part.Flows, shadowFlowPart{
@@ -64,8 +64,8 @@ func (s *Server) shadow(ctx context.Context, q *query) (*api.Shadow, error) {
 // mergeShadow makes one report of the replicas' parts.
 func mergeShadow(parts []partOf[shadowPart]) *api.Shadow {
 	a := &api.Shadow{Flows: []api.ShadowFlow{}}
-	var all gateway.ShadowFigures
-	flows := make(map[policies.FlowKey]*gateway.ShadowFigures)
+	var all shadow.Figures
+	flows := make(map[policies.FlowKey]*shadow.Figures)
 	for i := range parts {
 		part := &parts[i].part
 		a.On = a.On || part.On
@@ -79,7 +79,7 @@ func mergeShadow(parts []partOf[shadowPart]) *api.Shadow {
 			from := &part.Flows[j]
 			key := policies.FlowKey{ID: from.ID, Priority: from.Priority}
 			if flows[key] == nil {
-				flows[key] = &gateway.ShadowFigures{}
+				flows[key] = &shadow.Figures{}
 			}
 			from.addTo(flows[key])
 			from.addTo(&all)
@@ -96,7 +96,7 @@ func mergeShadow(parts []partOf[shadowPart]) *api.Shadow {
 }
 
 // addTo adds a replica's figures to those of others, without waits that cannot be read.
-func (p *shadowFlowPart) addTo(f *gateway.ShadowFigures) {
+func (p *shadowFlowPart) addTo(f *shadow.Figures) {
 	f.Requests += p.Requests
 	f.Held += p.Held
 	f.Dispatched += p.Dispatched
@@ -110,7 +110,7 @@ func (p *shadowFlowPart) addTo(f *gateway.ShadowFigures) {
 }
 
 // shadowFigures is figures as they are told, beside those of all flows.
-func shadowFigures(f, all *gateway.ShadowFigures) api.ShadowFigures {
+func shadowFigures(f, all *shadow.Figures) api.ShadowFigures {
 	part := func(of, all time.Duration) float64 { return of.Seconds() / max(all.Seconds(), 1e-9) }
 	return api.ShadowFigures{
 		Requests: f.Requests, Share: part(f.Held, all.Held),

@@ -117,7 +117,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 	c := s.cfg.Configuration()
 	p := statePart{
 		Version: s.cfg.Version, Started: s.started, Fingerprint: c.Fingerprint, Loaded: c.Loaded,
-		Shadow: s.cfg.Gateway.Shadow(), Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
+		Shadow: s.cfg.Gateway.Shadow().On(), Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
 		Pool: v.Pool, Totals: v.Totals, Waiting: v.Waiting, InFlight: v.InFlight,
 		MapVersion: v.Shards.Version(), Peers: v.Peers, Lost: v.Lost, Shards: make(map[int][2]int64),
 		SpanMS: s.cfg.Traffic.Span().Milliseconds(), Refusals: s.cfg.Traffic.Refusals(),

@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -44,13 +45,13 @@ func sendShares(send sender, v *core.View) {
 
 // sendInFlight reports the requests in flight of each flow.
 func (m *Pool) sendInFlight(send sender) {
-	if m.inFlight == nil {
+	if m.table == nil {
 		return
 	}
 	byLabel := make(map[policies.FlowKey]int64)
-	m.inFlight(func(key policies.FlowKey, n int64) {
-		if n > 0 {
-			byLabel[policies.FlowKey{ID: m.FlowLabel(key.ID), Priority: key.Priority}] += n
+	m.table.Each(func(key policies.FlowKey, f flows.Figures) {
+		if f.InFlight > 0 {
+			byLabel[policies.FlowKey{ID: m.FlowLabel(key.ID), Priority: key.Priority}] += f.InFlight
 		}
 	})
 	for key, n := range byLabel {

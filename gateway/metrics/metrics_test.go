@@ -34,10 +34,10 @@ func TestFlowLabelsAreCollected(t *testing.T) {
 	if n := testutil.CollectAndCount(m.waits); n != maxFlowLabels+1 {
 		t.Errorf("%d series for 1500 flows, want %d and one for the others", n, maxFlowLabels)
 	}
-	for id := range m.flows.seen {
-		m.flows.seen[id] = time.Now().Add(-labelIdle)
+	for id := range m.labels.seen {
+		m.labels.seen[id] = time.Now().Add(-labelIdle)
 	}
-	m.flows.forgot = time.Time{}
+	m.labels.forgot = time.Time{}
 	m.Decided(policies.FlowKey{ID: "new"}, controller.Dispatched, time.Millisecond, "")
 	if n := testutil.CollectAndCount(m.waits); n != 2 {
 		t.Errorf("%d series when all but one flow are idle, want the new one's and the others'", n)
@@ -69,10 +69,10 @@ func TestRequestLabelsAreBounded(t *testing.T) {
 			t.Errorf("%s: %d series, want %d", name, n, c.most)
 		}
 	}
-	for id := range m.flows.seen {
-		m.flows.seen[id] = time.Now().Add(-labelIdle)
+	for id := range m.labels.seen {
+		m.labels.seen[id] = time.Now().Add(-labelIdle)
 	}
-	m.flows.forgot = time.Time{}
+	m.labels.forgot = time.Time{}
 	m.Over(&Request{Flow: policies.FlowKey{ID: "new"}, Held: 1, Status: 200})
 	if n := testutil.CollectAndCount(m.requests.tokens); n != 6 {
 		t.Errorf("%d series of tokens once the flows are idle, want those of the new one and of the others", n)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -20,7 +21,7 @@ type Pool struct {
 	constant prometheus.Labels
 	answers  *answers
 	requests *requests
-	flows    *flowLabels
+	labels   *flowLabels
 
 	outcomes    *prometheus.CounterVec
 	waits       *prometheus.HistogramVec
@@ -36,7 +37,7 @@ type Pool struct {
 	described  map[string]*prometheus.Desc
 	controller *controller.Controller
 	endpoints  *endpoints.Pool
-	inFlight   func(visit func(policies.FlowKey, int64))
+	table      *flows.Table
 }
 
 type decisionKey struct {
@@ -83,7 +84,7 @@ func NewPool(name string) *Pool {
 		unknown:     single("weir_requests_undeclared_objective_total", "Requests that named an objective which nobody declared."),
 		fresh:       single("weir_flow_control_fresh_flows_total", "Requests under an id that this replica had not seen, without a setting or an API key. Where these are many, see weir.newcomers."),
 	}
-	m.flows = newFlowLabels(m.forget)
+	m.labels = newFlowLabels(m.forget)
 	return m
 }
 
@@ -93,11 +94,10 @@ func (m *Pool) WatchEndpoints(p *endpoints.Pool) { m.endpoints = p }
 // Watch makes the metrics report the controller's state at every scrape.
 func (m *Pool) Watch(c *controller.Controller) { m.controller = c }
 
-// WatchFlows makes the metrics report at every scrape what visits each flow with the number
-// of its requests in flight.
-func (m *Pool) WatchFlows(each func(visit func(policies.FlowKey, int64))) {
+// WatchFlows makes the metrics report the requests in flight of each flow at every scrape.
+func (m *Pool) WatchFlows(t *flows.Table) {
 	if m != nil {
-		m.inFlight = each
+		m.table = t
 	}
 }
 
@@ -107,7 +107,7 @@ func (m *Pool) FlowLabel(id string) string {
 	if m == nil {
 		return other
 	}
-	return m.flows.of(id)
+	return m.labels.of(id)
 }
 
 // forget drops the series of flows.

@@ -18,6 +18,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/policies"
@@ -70,7 +71,7 @@ func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *re
 		return nil, err
 	}
 	r.pool = gateway.NewPool(gateway.PoolConfig{
-		Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}, Refused: r.traffic.Refused, Served: func(flow policies.FlowKey, s gateway.Served) { r.traffic.Served(flow, s.Charged) },
+		Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}, Refused: r.traffic.Refused, Served: func(flow policies.FlowKey, s flows.Served) { r.traffic.Served(flow, s.Charged) },
 	})
 	r.gateway = gateway.New(gateway.Config{}, gateway.Only(r.pool))
 	name := "demo: one shared ledger"

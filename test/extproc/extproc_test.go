@@ -23,6 +23,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/store"
@@ -110,7 +111,7 @@ func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*bench
 	}
 	cfg := benchConfig{gateway.Config{MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2}, gateway.PoolConfig{
 		Controller: b.controller, Endpoints: endpoints.Config{Source: source},
-		Tenants: gateway.Tenants{Priority: func(_, objective string) (int, bool) { return map[string]int{"batch": -1, "user": 1}[objective], true }},
+		Rules: flows.Rules{Priority: func(_, objective string) (int, bool) { return map[string]int{"batch": -1, "user": 1}[objective], true }},
 	}}
 	if change != nil {
 		change(&cfg)

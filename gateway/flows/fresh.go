@@ -1,4 +1,4 @@
-package gateway
+package flows
 
 import (
 	"sync"
@@ -7,9 +7,9 @@ import (
 	"go.uber.org/zap"
 )
 
-// fresh follows how many requests come under ids that were never seen, for a warning. It is
+// Fresh follows how many requests come under ids that were never seen, for a warning. It is
 // safe for concurrent use.
-type fresh struct {
+type Fresh struct {
 	mu             sync.Mutex
 	since          time.Time // when the count began
 	requests, news int64
@@ -25,20 +25,18 @@ const (
 	freshQuiet  = 10 * time.Minute
 )
 
-// note counts a request, and warns where many ids are made up and nothing is done about it.
-func (f *fresh) note(cfg PoolConfig, t *Tenants, first bool) {
-	if first {
-		cfg.Metrics.FreshFlow()
-	}
-	if requests, news, many := f.count(time.Now(), first); many && t.Newcomers.For == 0 {
-		cfg.Logger.Warn("many requests come under ids that were never seen: each such id gets the share of a tenant; "+
+// Note counts a request, the first of its flow or not, and warns where many ids are made up
+// and nothing is done about it.
+func (f *Fresh) Note(log *zap.Logger, rules *Rules, first bool) {
+	if requests, news, many := f.count(time.Now(), first); many && rules.Newcomers.For == 0 {
+		log.Warn("many requests come under ids that were never seen: each such id gets the share of a tenant; "+
 			"identify clients by weir.identity, or set weir.newcomers to have those that are not known share one",
 			zap.Int64("requests", requests), zap.Int64("fresh_ids", news), zap.Duration("in", freshWindow))
 	}
 }
 
 // count counts a request, and says at the end of a window whether it is to be warned of.
-func (f *fresh) count(now time.Time, first bool) (requests, news int64, many bool) {
+func (f *Fresh) count(now time.Time, first bool) (requests, news int64, many bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.since.IsZero() {

@@ -1,4 +1,4 @@
-package gateway
+package flows
 
 import (
 	"fmt"
@@ -11,15 +11,15 @@ import (
 // up.
 const maxUndeclared = 100
 
-// undeclared follows the objectives that requests name and nobody declared. It is safe for
+// Undeclared follows the objectives that requests name and nobody declared. It is safe for
 // concurrent use.
-type undeclared struct {
+type Undeclared struct {
 	mu   sync.Mutex
 	seen map[string]bool
 }
 
-// note logs an objective once, and returns what its client should know.
-func (u *undeclared) note(log *zap.Logger, objective string, priority int) string {
+// Note logs an objective once, and returns what its client should know.
+func (u *Undeclared) Note(log *zap.Logger, objective string, priority int) string {
 	short := fmt.Sprintf("%.64q", objective)
 	u.mu.Lock()
 	fresh := !u.seen[short] && len(u.seen) < maxUndeclared

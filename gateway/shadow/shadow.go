@@ -1,4 +1,5 @@
-package gateway
+// Package shadow plays flow control beside what runs, and tells what it would have done.
+package shadow
 
 import (
 	"context"
@@ -13,10 +14,10 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// shadow plays flow control beside what runs. Requests go at once; each is put before the
+// Shadow plays flow control beside what runs. Requests go at once; each is put before the
 // controller as well, and once it was granted there it holds its slot for as long as the
 // request took. It is safe for concurrent use.
-type shadow struct {
+type Shadow struct {
 	controller *controller.Controller
 
 	mu      sync.Mutex
@@ -24,7 +25,7 @@ type shadow struct {
 	ctx     context.Context //nolint:containedctx // what is played ends with it
 	stop    context.CancelFunc
 	playing sync.WaitGroup
-	report  ShadowReport               // of the time for which it is or last was on
+	report  Report                     // of the time for which it is or last was on
 	holds   map[policies.FlowKey]int64 // how many slots each flow's requests have as played
 
 	label    func(flow string) string // bounds the label of flows
@@ -33,9 +34,11 @@ type shadow struct {
 	waits    *prometheus.HistogramVec
 }
 
-func newShadow(c *controller.Controller, label func(flow string) string) *shadow {
+// New returns a shadow of requests that the controller is to play, which is off. The function
+// bounds the label of flows.
+func New(c *controller.Controller, label func(flow string) string) *Shadow {
 	constant := prometheus.Labels{"shadow": "true"}
-	s := &shadow{
+	s := &Shadow{
 		controller: c, label: label, holds: make(map[policies.FlowKey]int64),
 		state: prometheus.NewGauge(prometheus.GaugeOpts{Name: "weir_shadow", Help: "1 while nothing is held or refused, and what would have been done is counted instead."}),
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -51,13 +54,13 @@ func newShadow(c *controller.Controller, label func(flow string) string) *shadow
 	return s
 }
 
-// set turns it on or off. What is played has ended when it is off.
-func (s *shadow) set(on bool) {
+// Set turns it on or off. What is played has ended when it is off.
+func (s *Shadow) Set(on bool) {
 	s.mu.Lock()
 	changed := s.on != on
 	switch s.on = on; {
 	case changed && on:
-		s.report = ShadowReport{Since: time.Now()}
+		s.report = Report{Since: time.Now()}
 		s.ctx, s.stop = context.WithCancel(context.Background())
 	case changed:
 		s.report.Until = time.Now()
@@ -70,15 +73,15 @@ func (s *shadow) set(on bool) {
 	}
 }
 
-// held is how many slots a flow's requests have as played, and whether they only do.
-func (s *shadow) held(flow policies.FlowKey) (slots int64, played bool) {
+// Held is how many slots a flow's requests have as played, and whether they only do.
+func (s *Shadow) Held(flow policies.FlowKey) (slots int64, played bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.holds[flow], s.on
 }
 
 // hold notes that a flow's request got a slot, as played, or gave it back.
-func (s *shadow) hold(flow policies.FlowKey, change int64) {
+func (s *Shadow) hold(flow policies.FlowKey, change int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.holds[flow] += change; s.holds[flow] == 0 {
@@ -86,23 +89,23 @@ func (s *shadow) hold(flow policies.FlowKey, change int64) {
 	}
 }
 
-// end ends what is played, and plays no more; requests still go at once if it is on.
-func (s *shadow) end() {
+// End ends what is played, and plays no more; requests still go at once if it is on.
+func (s *Shadow) End() {
 	s.mu.Lock()
 	s.stop()
 	s.mu.Unlock()
 	s.playing.Wait()
 }
 
-// isOn reports whether requests go at once.
-func (s *shadow) isOn() bool {
+// On reports whether requests go at once.
+func (s *Shadow) On() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.on
 }
 
-// reported is the report until now.
-func (s *shadow) reported() ShadowReport {
+// Report is the report until now.
+func (s *Shadow) Report() Report {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := s.report
@@ -113,7 +116,7 @@ func (s *shadow) reported() ShadowReport {
 }
 
 // note changes a flow's figures, while what is played still counts.
-func (s *shadow) note(ctx context.Context, flow policies.FlowKey, change func(*ShadowFigures)) {
+func (s *Shadow) note(ctx context.Context, flow policies.FlowKey, change func(*Figures)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if ctx.Err() == nil {
@@ -121,9 +124,9 @@ func (s *shadow) note(ctx context.Context, flow policies.FlowKey, change func(*S
 	}
 }
 
-// play is what is played of one request.
-type play struct {
-	shadow *shadow
+// Play is what is played of one request.
+type Play struct {
+	shadow *Shadow
 	ctx    context.Context //nolint:containedctx // what is played ends with it
 	flow   policies.FlowKey
 	ended  chan outturn
@@ -135,29 +138,29 @@ type outturn struct {
 	held  time.Duration // how long it took
 }
 
-// begin plays a request; nil if that is not on any more.
-func (s *shadow) begin(r *controller.Request) *play {
+// Begin plays a request; nil if that is not on any more.
+func (s *Shadow) Begin(r *controller.Request) *Play {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx.Err() != nil {
 		return nil
 	}
-	p := &play{shadow: s, ctx: s.ctx, flow: r.Flow, ended: make(chan outturn, 1)}
-	s.report.of(r.Flow, func(f *ShadowFigures) { f.Requests++ })
+	p := &Play{shadow: s, ctx: s.ctx, flow: r.Flow, ended: make(chan outturn, 1)}
+	s.report.of(r.Flow, func(f *Figures) { f.Requests++ })
 	s.playing.Go(func() { p.run(r) })
 	return p
 }
 
-// finish tells how the request ended.
-func (p *play) finish(usage controller.Usage, held time.Duration) {
+// Finish tells how the request ended.
+func (p *Play) Finish(usage controller.Usage, held time.Duration) {
 	if p != nil {
-		p.shadow.note(p.ctx, p.flow, func(f *ShadowFigures) { f.Held += held })
+		p.shadow.note(p.ctx, p.flow, func(f *Figures) { f.Held += held })
 		p.ended <- outturn{usage, held}
 	}
 }
 
 // run plays the request to its end.
-func (p *play) run(r *controller.Request) {
+func (p *Play) run(r *controller.Request) {
 	s, ctx, began := p.shadow, p.ctx, time.Now()
 	outcome, _ := s.controller.EnqueueAndWait(ctx, r) //nolint:errcheck // the outcome says it
 	granted := time.Now()
@@ -168,7 +171,7 @@ func (p *play) run(r *controller.Request) {
 	priority := strconv.Itoa(r.Flow.Priority)
 	s.outcomes.WithLabelValues(s.label(r.Flow.ID), priority, outcome.String()).Inc()
 	s.waits.WithLabelValues(priority, outcome.String()).Observe(waited.Seconds())
-	s.note(ctx, p.flow, func(f *ShadowFigures) { f.decided(outcome, waited) })
+	s.note(ctx, p.flow, func(f *Figures) { f.decided(outcome, waited) })
 	if outcome != controller.Dispatched {
 		return
 	}
@@ -180,7 +183,7 @@ func (p *play) run(r *controller.Request) {
 	}()
 	select {
 	case e = <-p.ended:
-		s.note(ctx, p.flow, func(f *ShadowFigures) { f.Granted += e.held })
+		s.note(ctx, p.flow, func(f *Figures) { f.Granted += e.held })
 	case <-r.Revoked():
 		return
 	case <-ctx.Done():
@@ -196,14 +199,14 @@ func (p *play) run(r *controller.Request) {
 }
 
 // Describe implements prometheus.Collector.
-func (s *shadow) Describe(out chan<- *prometheus.Desc) {
+func (s *Shadow) Describe(out chan<- *prometheus.Desc) {
 	s.state.Describe(out)
 	s.outcomes.Describe(out)
 	s.waits.Describe(out)
 }
 
 // Collect implements prometheus.Collector.
-func (s *shadow) Collect(out chan<- prometheus.Metric) {
+func (s *Shadow) Collect(out chan<- prometheus.Metric) {
 	s.state.Collect(out)
 	s.outcomes.Collect(out)
 	s.waits.Collect(out)

@@ -1,4 +1,4 @@
-package gateway
+package flows
 
 import (
 	"crypto/sha256"
@@ -7,18 +7,21 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/policies"
 )
 
 // TestAPIKeys wants the key alone to say whose a request is.
 func TestAPIKeys(t *testing.T) {
-	g := New(Config{Keys: Keys{sha256.Sum256([]byte("secret")): "team-a"}}, nil)
+	keys := Keys{sha256.Sum256([]byte("secret")): "team-a"}
 	for authorization, want := range map[string]string{
 		"Bearer secret": "team-a", "Bearer other": "", "": "", "secret": "", "Basic secret": "",
 	} {
 		h := http.Header{"Authorization": {authorization}, "X-Llm-D-Inference-Fairness-Id": {"somebody-else"}}
-		id, refused := g.identify(h)
+		id, refused := keys.Identify(h)
 		switch {
 		case want == "":
 			if refused == nil || refused.Status != http.StatusUnauthorized {
@@ -33,32 +36,32 @@ func TestAPIKeys(t *testing.T) {
 }
 
 // few tells ten flows apart.
-var few = &Tenants{MaxFlows: 10}
+var few = &Rules{MaxFlows: 10}
 
 // TestFlowsAreBounded wants flows beyond the bound to share one, and room again
 // once others are idle.
 func TestFlowsAreBounded(t *testing.T) {
-	table := newFlowTable()
+	table := NewTable(time.Now())
 	for i := range 100 {
-		key := table.admit(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, "", few).flow
-		if own := key.ID != OverflowFlow; own != (i < 10) {
+		key := table.Admit(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, "", few).Flow
+		if own := key.ID != Overflow; own != (i < 10) {
 			t.Errorf("flow %d counts for %v", i, key)
 		}
 	}
-	if key := table.admit(policies.FlowKey{ID: "flow-99", Priority: 1}, "", few).flow; key.ID != "flow-99" {
+	if key := table.Admit(policies.FlowKey{ID: "flow-99", Priority: 1}, "", few).Flow; key.ID != "flow-99" {
 		t.Errorf("another band's flow counts for %v", key)
 	}
-	if key := table.admit(policies.FlowKey{ID: "flow-3"}, "", few).flow; key.ID != "flow-3" {
+	if key := table.Admit(policies.FlowKey{ID: "flow-3"}, "", few).Flow; key.ID != "flow-3" {
 		t.Errorf("a known flow counts for %v", key)
 	}
 	if n := len(table.flows); n != 12 {
 		t.Errorf("%d flows are remembered", n)
 	}
 	for _, e := range table.flows {
-		e.used = e.used.Add(-flowIdle)
+		e.used = e.used.Add(-idle)
 	}
 	table.forgot = time.Time{}
-	if key := table.admit(policies.FlowKey{ID: "flow-50"}, "", few).flow; key.ID != "flow-50" {
+	if key := table.Admit(policies.FlowKey{ID: "flow-50"}, "", few).Flow; key.ID != "flow-50" {
 		t.Errorf("when the others are idle: %v", key)
 	}
 }
@@ -66,11 +69,11 @@ func TestFlowsAreBounded(t *testing.T) {
 // TestConfiguredFlowsAreThemselves wants flows that settings hold for to keep them, however
 // many others come.
 func TestConfiguredFlowsAreThemselves(t *testing.T) {
-	table := newFlowTable()
+	table := NewTable(time.Now())
 	for i := range 100 {
-		table.admit(policies.FlowKey{ID: fmt.Sprint("junk-", i)}, "", few)
+		table.Admit(policies.FlowKey{ID: fmt.Sprint("junk-", i)}, "", few)
 	}
-	if key := table.admit(policies.FlowKey{ID: "gold"}, "gold", few).flow; key.ID != "gold" {
+	if key := table.Admit(policies.FlowKey{ID: "gold"}, "gold", few).Flow; key.ID != "gold" {
 		t.Errorf("a flow with a setting of its own counts for %v", key)
 	}
 	for i := range 20 {
@@ -78,7 +81,7 @@ func TestConfiguredFlowsAreThemselves(t *testing.T) {
 		if i >= 10 {
 			want = "trial-*" // for which the same settings hold
 		}
-		if key := table.admit(policies.FlowKey{ID: fmt.Sprint("trial-", i)}, "trial-*", few).flow; key.ID != want {
+		if key := table.Admit(policies.FlowKey{ID: fmt.Sprint("trial-", i)}, "trial-*", few).Flow; key.ID != want {
 			t.Errorf("number %d of a pattern counts for %v, want %s", i, key, want)
 		}
 	}
@@ -87,8 +90,8 @@ func TestConfiguredFlowsAreThemselves(t *testing.T) {
 // TestNewcomersShareAFlow wants flows without a setting to share one until they have been
 // known for a while, and those beyond the bound for good.
 func TestNewcomersShareAFlow(t *testing.T) {
-	table := newFlowTable()
-	tenants := &Tenants{MaxFlows: 3, Newcomers: Newcomers{For: time.Minute}}
+	table := NewTable(time.Now())
+	tenants := &Rules{MaxFlows: 3, Newcomers: Newcomers{For: time.Minute}}
 	ages := func(d time.Duration) {
 		table.began = table.began.Add(-d)
 		for _, e := range table.flows {
@@ -97,23 +100,23 @@ func TestNewcomersShareAFlow(t *testing.T) {
 	}
 	want := func(what, id, rule, flow, sharer string) {
 		t.Helper()
-		if a := table.admit(policies.FlowKey{ID: id}, rule, tenants); a.flow.ID != flow || a.sharer != sharer {
-			t.Errorf("%s: %q counts for %q as %q, want %q as %q", what, id, a.flow.ID, a.sharer, flow, sharer)
+		if a := table.Admit(policies.FlowKey{ID: id}, rule, tenants); a.Flow.ID != flow || a.Sharer != sharer {
+			t.Errorf("%s: %q counts for %q as %q, want %q as %q", what, id, a.Flow.ID, a.Sharer, flow, sharer)
 		}
 	}
 	want("who was there when the replica began", "old", "", "old", "")
 	ages(61 * time.Second)
 	want("who came before", "old", "", "old", "")
-	want("who comes", "new", "", NewcomersFlow, "new")
+	want("who comes", "new", "", Newcomer, "new")
 	want("a flow with a setting", "gold", "gold", "gold", "")
-	want("one beyond the bound", "more", "", NewcomersFlow, "more")
+	want("one beyond the bound", "more", "", Newcomer, "more")
 	ages(59 * time.Second)
-	want("who came 59 s ago", "new", "", NewcomersFlow, "new")
+	want("who came 59 s ago", "new", "", Newcomer, "new")
 	ages(2 * time.Second)
 	want("who came 61 s ago", "new", "", "new", "")
-	want("one beyond the bound", "more", "", NewcomersFlow, "more")
+	want("one beyond the bound", "more", "", Newcomer, "more")
 	tenants.Newcomers.For = 0
-	want("where they share nothing", "more", "", OverflowFlow, "")
+	want("where they share nothing", "more", "", Overflow, "")
 }
 
 // TestFreshIDsAreNamed wants a warning where many requests come under ids that were never
@@ -130,7 +133,7 @@ func TestFreshIDsAreNamed(t *testing.T) {
 		{"one in six", 1200, 6, false},
 		{"few", 90, 1, false},
 	} {
-		f := &fresh{}
+		f := &Fresh{}
 		for i := range tc.requests {
 			f.count(start, i%tc.part == 0)
 		}
@@ -142,20 +145,33 @@ func TestFreshIDsAreNamed(t *testing.T) {
 
 // TestExpectedOutput wants the estimate to follow a flow's answers.
 func TestExpectedOutput(t *testing.T) {
-	table := newFlowTable()
+	table := NewTable(time.Now())
 	key := policies.FlowKey{ID: "a"}
-	if table.admit(key, "", few).known {
+	if table.Admit(key, "", few).Known {
 		t.Error("known before the first answer")
 	}
-	e := table.begin(key, "")
-	e.end(&Served{Charged: usageOf(100), Held: time.Second})
-	e = table.begin(key, "")
-	e.end(&Served{Charged: usageOf(300), Held: time.Second})
-	if a := table.admit(key, "", few); !a.known || a.output != 200 {
-		t.Errorf("%d, %v after answers of 100 and 300 tokens", a.output, a.known)
+	e := table.Begin(key, "")
+	e.End(&Served{Charged: usageOf(100), Held: time.Second})
+	e = table.Begin(key, "")
+	e.End(&Served{Charged: usageOf(300), Held: time.Second})
+	if a := table.Admit(key, "", few); !a.Known || a.Output != 200 {
+		t.Errorf("%d, %v after answers of 100 and 300 tokens", a.Output, a.Known)
 	}
 }
 
 func usageOf(output int64) controller.Usage {
 	return controller.Usage{OutputTokens: output, Known: true}
+}
+
+// TestUndeclaredNamesAreBounded wants names that clients make up to be logged once each, and
+// no more than so many of them.
+func TestUndeclaredNamesAreBounded(t *testing.T) {
+	core, seen := observer.New(zap.WarnLevel)
+	var u Undeclared
+	for i := range 4 * maxUndeclared {
+		u.Note(zap.New(core), fmt.Sprint("made-up-", i/2), 0)
+	}
+	if n := seen.Len(); n != maxUndeclared {
+		t.Errorf("%d made-up names were logged, want %d", n, maxUndeclared)
+	}
 }

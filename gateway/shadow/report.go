@@ -1,26 +1,27 @@
-package gateway
+package shadow
 
 import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
 )
 
-// ShadowReport is what flow control would have done in the time for which it was last only
+// Report is what flow control would have done in the time for which it was last only
 // played, beside what was done.
-type ShadowReport struct {
+type Report struct {
 	// On says that it still is.
 	On bool
 	// Since is when it began, and Until when it ended, or now; both zero if it never began.
 	Since, Until time.Time
 	// Flows are those that requests came of.
-	Flows map[policies.FlowKey]ShadowFigures
+	Flows map[policies.FlowKey]Figures
 }
 
-// ShadowFigures are of one flow.
-type ShadowFigures struct {
+// Figures are of one flow.
+type Figures struct {
 	// Requests were served at once; those that are over held slots for Held.
 	Requests int64
 	Held     time.Duration
@@ -34,16 +35,16 @@ type ShadowFigures struct {
 	Waits  traffic.Waits
 }
 
-// maxShadowFlows bounds the flows that a report tells apart; those beyond are one.
-const maxShadowFlows = 10_000
+// maxFlows bounds the flows that a report tells apart; those beyond are one.
+const maxFlows = 10_000
 
 // of is a flow's figures; the lock is held.
-func (r *ShadowReport) of(flow policies.FlowKey, change func(*ShadowFigures)) {
+func (r *Report) of(flow policies.FlowKey, change func(*Figures)) {
 	if r.Flows == nil {
-		r.Flows = make(map[policies.FlowKey]ShadowFigures)
+		r.Flows = make(map[policies.FlowKey]Figures)
 	}
-	if _, known := r.Flows[flow]; !known && len(r.Flows) >= maxShadowFlows {
-		flow.ID = OverflowFlow
+	if _, known := r.Flows[flow]; !known && len(r.Flows) >= maxFlows {
+		flow.ID = flows.Overflow
 	}
 	f := r.Flows[flow]
 	change(&f)
@@ -51,7 +52,7 @@ func (r *ShadowReport) of(flow policies.FlowKey, change func(*ShadowFigures)) {
 }
 
 // decided notes what flow control would have done with a request.
-func (f *ShadowFigures) decided(outcome controller.Outcome, waited time.Duration) {
+func (f *Figures) decided(outcome controller.Outcome, waited time.Duration) {
 	switch outcome {
 	case controller.Dispatched:
 		f.Dispatched++

@@ -1,0 +1,137 @@
+// Package headers is what the headers of a request say to the gateway, and which of them go
+// no further.
+package headers
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/weirflow/weir/gateway/modelapi"
+	"github.com/weirflow/weir/gateway/refusal"
+	"github.com/weirflow/weir/policies"
+)
+
+// Request headers, each with its older alias.
+var (
+	Flow      = [...]string{"X-Llm-D-Inference-Fairness-Id", "X-Gateway-Inference-Fairness-Id"}
+	Objective = [...]string{"X-Llm-D-Inference-Objective", "X-Gateway-Inference-Objective"}
+	Rewrite   = [...]string{"X-Llm-D-Model-Name-Rewrite", "X-Gateway-Model-Name-Rewrite"}
+	ttft      = [...]string{"X-Llm-D-Slo-Ttft-Ms", "X-Slo-Ttft-Ms"}
+)
+
+// ttl says how long a request may wait, as Go writes times. It has no alias.
+const ttl = "X-Llm-D-Inference-Ttl"
+
+// Control are all that are addressed to flow control.
+func Control() []string {
+	return slices.Concat(Flow[:], Objective[:], Rewrite[:], ttft[:], []string{ttl})
+}
+
+// maxFlow bounds a flow's id that comes in a header, in bytes.
+const maxFlow = 256
+
+// FlowOf reads the flow's id; empty for none.
+func FlowOf(h http.Header) (string, *refusal.Refusal) {
+	id := first(h, Flow[:])
+	if len(id) > maxFlow {
+		return "", refusal.BadRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", Flow[0], maxFlow))
+	}
+	for _, c := range []byte(id) {
+		if c <= ' ' || c > '~' {
+			return "", refusal.BadRequest("bad_flow_id", fmt.Sprintf("the header %s may hold printable ASCII characters only, and no spaces", Flow[0]))
+		}
+	}
+	return id, nil
+}
+
+// ObjectiveOf reads the objective that the request names; empty for none.
+func ObjectiveOf(h http.Header) string { return first(h, Objective[:]) }
+
+// RewriteOf reads the model to ask for instead of the one in the body; empty for none.
+func RewriteOf(h http.Header) (string, *refusal.Refusal) {
+	model := first(h, Rewrite[:])
+	if len(model) > modelapi.MaxName || !utf8.ValidString(model) {
+		return "", refusal.BadRequest("bad_model_rewrite", fmt.Sprintf("the header %s must be a model's name, of up to %d bytes of UTF-8", Rewrite[0], modelapi.MaxName))
+	}
+	return model, nil
+}
+
+// TargetTTFT reads how soon the request's first token should come; 0 if it does not say,
+// or not in a valid form.
+func TargetTTFT(h http.Header) time.Duration {
+	ms, err := strconv.ParseFloat(first(h, ttft[:]), 64)
+	if err != nil || !(ms > 0 && ms <= 1e9) {
+		return 0
+	}
+	return time.Duration(ms * float64(time.Millisecond))
+}
+
+// TTL reads how long the request may wait at most, which only shortens what is
+// configured; 0 if it does not say, or not in a valid form.
+func TTL(h http.Header) time.Duration {
+	d, err := time.ParseDuration(h.Get(ttl))
+	if err != nil {
+		return 0
+	}
+	return max(0, d)
+}
+
+func first(h http.Header, names []string) string {
+	for _, name := range names {
+		if v := h.Get(name); v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// fromGateways are those that gateways set, and whose word servers may take; from outside
+// they are forged. X-Envoy-* is another.
+var fromGateways = []string{
+	"X-Gateway-Destination-Endpoint", "X-Gateway-Destination-Endpoint-Subset", "X-Gateway-Destination-Endpoint-Served", "X-Real-Ip", refusal.ReasonHeader,
+}
+
+// Stages name, to the endpoint that answers, those of a stage before: as llm-d's sidecars
+// read them, the newer name first. From outside they are forged.
+var Stages = map[policies.Stage][]string{
+	policies.Prefill: {"X-Llm-D-Prefiller-Host-Port", "X-Prefiller-Host-Port"},
+	policies.Encode:  {"X-Llm-D-Encoder-Hosts-Ports", "X-Encoder-Hosts-Ports"},
+}
+
+// Strip removes what is addressed to flow control and not to the
+// model server, and what only a gateway may say.
+func Strip(h http.Header) {
+	for _, name := range Control() {
+		h.Del(name)
+	}
+	for _, name := range fromGateways {
+		h.Del(name)
+	}
+	for _, names := range Stages {
+		for _, name := range names {
+			h.Del(name)
+		}
+	}
+	for name := range h {
+		if strings.HasPrefix(name, "X-Envoy-") {
+			delete(h, name)
+		}
+	}
+}
+
+// Keys may carry a key: as OpenAI's clients send it, and as Anthropic's do.
+var Keys = []string{"Authorization", "X-Api-Key"}
+
+// KeyOf is the API key that a request carries, or empty.
+func KeyOf(h http.Header) string {
+	scheme, token, _ := strings.Cut(h.Get("Authorization"), " ")
+	if strings.EqualFold(scheme, "bearer") {
+		return strings.TrimSpace(token)
+	}
+	return h.Get("X-Api-Key")
+}
