@@ -1,6 +1,8 @@
 package config
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/weirflow/weir/shard"
@@ -99,6 +101,9 @@ func (fs *Flows) Maxima() map[string]shard.Maximum { return fs.maxima }
 
 // HasGroups reports whether there are groups.
 func (fs *Flows) HasGroups() bool { return len(fs.groups) > 0 }
+
+// GroupNames returns the names of the groups, in order; nil where there are none.
+func (fs *Flows) GroupNames() []string { return slices.Sorted(maps.Keys(fs.groups)) }
 
 // groups checks the groups, and which flows are said to be in them.
 func (b *builder) groups() {

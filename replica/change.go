@@ -11,7 +11,6 @@ import (
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
-	"github.com/weirflow/weir/gateway/admin/api"
 )
 
 // errForm says that a file has one pool where the replica runs several, or the other way.
@@ -214,7 +213,6 @@ func (r *replica) notOpened(plan *config.Plan, err error) {
 	if known {
 		return
 	}
-	r.figures.ConfigRefused()
 	r.log.Error("a pool of the configuration could not be opened; it is tried again", zap.String("pool", name), zap.Error(err))
-	r.console.Note(api.ConfigRefused, api.Severe, plan.File.Weir.Replica, fmt.Sprintf("pool %q could not be opened and is tried again: %v", name, err))
+	r.configRefused(fmt.Sprintf("pool %q could not be opened and is tried again: %v", name, err))
 }

@@ -118,10 +118,10 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 			p.mu.Lock()
 			flows, guaranteed := &p.plan.Flows, p.plan.Guaranteed
 			p.mu.Unlock()
-			c.Guaranteed = guaranteed
+			c.Guaranteed, c.Refused = guaranteed, r.refused.Load()
 			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
 			if flows.HasGroups() {
-				c.Groups, c.Maxima = flows.Groups, flows.Maxima()
+				c.Groups, c.GroupNames, c.Maxima = flows.Groups, flows.GroupNames(), flows.Maxima()
 			}
 			return c
 		},
@@ -209,6 +209,12 @@ func (p *pool) reconfigure(plan *config.Plan) {
 	p.setTenants(plan)
 	if shadow := plan.File.Weir.Shadow; shadow != p.gateway.Shadow().On() { // what was played says nothing of what is held
 		p.traffic.Restart(func() { p.gateway.Shadow().Set(shadow) })
+		words := "shadow ended: requests are held and refused from now on"
+		if shadow {
+			words = "shadow began: no request is held or refused from now on, and flow control is only played"
+		}
+		p.log.Warn(words)
+		p.console.Note(api.ShadowChanged, api.Warning, plan.File.Weir.Replica, words)
 	}
 	p.gateway.Observe()
 	p.tellSettings(plan)

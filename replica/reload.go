@@ -3,6 +3,7 @@ package replica
 import (
 	"context"
 	"os"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,9 +55,8 @@ func (r *reloader) reload() {
 // refuse leaves the configuration as it is, but for the API keys: a key that is taken out of
 // its file must not hold because something else is wrong.
 func (r *reloader) refuse(err error) {
-	r.figures.ConfigRefused()
 	r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-	r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, "a changed configuration was not taken over: "+err.Error())
+	r.configRefused("a changed configuration was not taken over: " + err.Error())
 	plan, err := r.plan.WithKeys()
 	if err != nil {
 		return // it is among the problems
@@ -64,6 +64,14 @@ func (r *reloader) refuse(err error) {
 	r.plan = plan
 	r.gateway.SetKeys(plan.Keys)
 	r.setTenants(plan)
+}
+
+// configRefused tells metrics and operators of a configuration that is not in effect.
+func (r *replica) configRefused(why string) {
+	why = strings.ReplaceAll(why, "\n", "; ") // one for each thing that is wrong with it
+	r.figures.ConfigRefused()
+	r.refused.Store(&api.RefusedConfig{At: time.Now(), Why: why})
+	r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, why)
 }
 
 // shows is show while the replica runs.

@@ -29,6 +29,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/admin"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/serving"
 	"github.com/weirflow/weir/gateway/tracing"
@@ -87,6 +88,7 @@ type replica struct {
 	accessLog  *accesslog.Log
 	traced     bool                                // requests are
 	shown      atomic.Pointer[admin.Configuration] // that is in effect
+	refused    atomic.Pointer[api.RefusedConfig]   // a later one, or nil
 	requests   net.Listener
 	operators  net.Listener
 	processing *extProc // nil for none
@@ -187,6 +189,7 @@ func (r *replica) show(plan *config.Plan) error {
 		return err
 	}
 	r.figures.ConfigRead(print)
+	r.refused.Store(nil)
 	r.shown.Store(&admin.Configuration{
 		YAML: string(text), Files: plan.Files(), Loaded: time.Now(), Fingerprint: print,
 	})

@@ -46,6 +46,18 @@ func TestShadowIsReloaded(t *testing.T) {
 	}
 	with("true")
 	within(t, 5*time.Second, "it is played again", says("\nweir_shadow 1\n"))
+	for _, words := range []string{"shadow ended: requests are held and refused from now on", "shadow began: no request is held or refused from now on"} {
+		if r.logs.FilterMessageSnippet(words).Len() != 1 || !at("/v1/events", words)() {
+			t.Errorf("it is not told once: %s", words)
+		}
+	}
+	write(t, file, config.Empty+"weir: {shadw: true}\n")
+	within(t, 5*time.Second, "a refused configuration is told of", at("/v1/config", "a changed configuration was not taken over"))
+	if !at("/v1/replicas", `"refused_config"`)() {
+		t.Error("the replica is not said to have refused it")
+	}
+	with("false")
+	within(t, 5*time.Second, "it is over with one that is good", func() bool { return !at("/v1/replicas", `"refused_config"`)() })
 	if logs := r.logs.FilterMessageSnippet("need a restart").All(); len(logs) > 0 {
 		t.Errorf("%v", logs[0].Message)
 	}

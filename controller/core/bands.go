@@ -250,7 +250,7 @@ func (bs *bands) view() (views []BandView) {
 	for b := range bs.queues.set.Bands() {
 		queued, bytes := b.Queued()
 		views = append(views, BandView{
-			Priority: b.Priority(), Policy: b.Policy(), Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight,
+			Priority: b.Priority(), Policy: b.Policy(), Ceiling: b.Capacity().Ceiling, Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight,
 			Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(), Fill: b.Fill(),
 		})
 	}
@@ -261,8 +261,9 @@ func (bs *bands) view() (views []BandView) {
 type BandView struct {
 	Priority int
 	Policy   string
-	// Limit is how many requests may be in flight for the band to dispatch.
-	Limit int64
+	// Ceiling is how many requests may be in flight in the fleet for the band to go on, and
+	// Limit the same less what is left to replicas without the ledger.
+	Ceiling, Limit int64
 	// InFlight, Queued and QueuedBytes are this replica's.
 	InFlight, Queued, QueuedBytes int64
 	VirtualTime                   float64

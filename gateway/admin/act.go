@@ -19,6 +19,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/overrides"
+	"github.com/weirflow/weir/store"
 )
 
 // maxAct bounds the body of a request that changes something, in bytes.
@@ -86,10 +87,18 @@ func (s *Server) override(ctx context.Context, a *action) (any, error) {
 	}
 	settings := overrides.Settings{Weight: set.Weight, MaxInFlight: set.MaxInFlight, TokensPerMinute: set.TokensPerMinute, Drain: set.Drain, Why: set.Why}
 	if err := s.cfg.Overrides.Put(ctx, of, settings, holds); err != nil {
-		return nil, err
+		return nil, perhaps("set", err)
 	}
 	s.acted("an operator set something for a time", a.from, zap.String("flow", of.Flow), zap.String("endpoint", of.Endpoint), zap.Any("set", settings), zap.Duration("for", holds))
 	return s.applied(ctx)
+}
+
+// perhaps is an error of the ledger's that leaves open whether it took what it was given.
+func perhaps(done string, err error) error {
+	if errors.Is(err, overrides.ErrInvalid) || errors.Is(err, store.ErrOverrides) {
+		return err
+	}
+	return fmt.Errorf("it may have been %s, and weir overrides says whether: %w", done, err)
 }
 
 // takeBack takes back what was set.
@@ -105,7 +114,7 @@ func (s *Server) takeBack(ctx context.Context, a *action) (any, error) {
 	case errors.Is(err, overrides.ErrNothingSet):
 		return nil, saying(errNotFound, "nothing is set of %q", of.Flow+of.Endpoint)
 	case err != nil:
-		return nil, err
+		return nil, perhaps("taken back", err)
 	}
 	s.acted("an operator took back what was set for a time", a.from, zap.String("flow", of.Flow), zap.String("endpoint", of.Endpoint))
 	return s.applied(ctx)
@@ -149,9 +158,7 @@ func (s *Server) overridesPart(ctx context.Context, q *question) ([]api.Override
 		return nil, nil
 	}
 	if q.Unique != "" {
-		if err := s.cfg.Overrides.Look(ctx); err != nil {
-			return nil, err
-		}
+		_ = s.cfg.Overrides.Look(ctx) // it is logged, and this replica goes by what it knows
 	}
 	set := s.cfg.Overrides.Set().All()
 	part := make([]api.Override, 0, len(set))

@@ -109,7 +109,7 @@ var ledgerWords = map[core.LedgerState]string{
 	core.Registering: "registers with the ledger",
 	core.Connected:   "has the ledger",
 	core.Slow:        "finds the ledger slow",
-	core.Outage:      "has lost the ledger, and goes on within its share",
+	core.Outage:      "is in an outage: the ledger is out of its reach, and it goes on within its share",
 	core.Superseded:  "has lost its id to another process",
 }
 

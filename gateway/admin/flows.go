@@ -11,6 +11,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/internal/suggest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 )
@@ -21,6 +22,7 @@ const maxFlowParts = 25_000
 // flowsPart is what one replica knows of the flows.
 type flowsPart struct {
 	SpanMS   int64          `json:"span_ms"`
+	Shadow   bool           `json:"shadow,omitempty"`
 	Policies map[int]string `json:"policies"` // by priority
 	Flows    []flowPart     `json:"flows"`
 }
@@ -73,7 +75,7 @@ func (s *Server) flowParts(ctx context.Context) (flowsPart, error) {
 		p.In, p.Cached, p.Out = f.TokensIn, f.TokensCached, f.TokensOut
 	})
 	s.cfg.Traffic.Flows(func(key policies.FlowKey, c traffic.Counts) { of(key).Recent = countsOf(&c) })
-	part := flowsPart{SpanMS: s.cfg.Traffic.Span().Milliseconds(), Policies: make(map[int]string)}
+	part := flowsPart{SpanMS: s.cfg.Traffic.Span().Milliseconds(), Shadow: s.cfg.Gateway.Shadow().On(), Policies: make(map[int]string)}
 	for i := range v.Bands {
 		part.Policies[v.Bands[i].Priority] = v.Bands[i].Policy
 	}
@@ -93,7 +95,28 @@ type flow struct {
 	counts traffic.Counts
 }
 
+// checkGroup refuses a group that there is not: nothing would be in it, as if it were idle.
+func (s *Server) checkGroup(group string) error {
+	names := s.cfg.Configuration().GroupNames
+	listed := strings.TrimSuffix(strings.TrimSuffix(group, shard.Others), "/") // of those beside the groups in it
+	switch {
+	case len(names) == 0:
+		return saying(errQuery, "there are no groups here: list them under weir.groups")
+	case listed == "", slices.Contains(names, listed):
+		return nil
+	}
+	if meant := suggest.Closest(group, names); meant != "" {
+		return saying(errNotFound, "there is no group %q; did you mean %q?", group, meant)
+	}
+	return saying(errNotFound, "there is no group %q; there are: %s", group, strings.Join(names[:min(len(names), 20)], ", "))
+}
+
 func (s *Server) flows(ctx context.Context, q *query) (*api.Flows, error) {
+	if q.group != "" {
+		if err := s.checkGroup(q.group); err != nil {
+			return nil, err
+		}
+	}
 	parts, fleet, err := gather[flowsPart](ctx, s, q.replica, question{Ask: askFlows})
 	if err != nil {
 		return nil, err
@@ -105,6 +128,9 @@ func (s *Server) flows(ctx context.Context, q *query) (*api.Flows, error) {
 	a := &api.Flows{Fleet: fleet, Page: p, Flows: make([]api.Flow, 0, len(some))}
 	for _, f := range some {
 		a.Flows = append(a.Flows, f.Flow)
+	}
+	for i := range parts {
+		a.Shadow = a.Shadow || parts[i].part.Shadow
 	}
 	return a, nil
 }

@@ -46,9 +46,15 @@ func TestGroupShares(t *testing.T) {
 	want := []api.GroupShare{
 		{Group: "acme", Priority: 7, Weight: 3, InFlight: 2, Queued: 1, Flows: 1, Share: 1, Entitled: 1, Maximum: &most, InFlightOfAll: 6},
 		{Group: "acme", Weight: 3, InFlight: 4, Queued: 2, Flows: 2, Share: 0.75, Entitled: 0.75, Maximum: &most, InFlightOfAll: 6},
-		{Group: "acme/research", Weight: 1, InFlight: 2, Queued: 1, Flows: 1, Share: 0.25, Entitled: 0.5},
+		{Group: "acme/research", Weight: 1, InFlight: 2, Queued: 1, Flows: 1, Share: 0.25, Entitled: 0.5, InFlightOfAll: 2},
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+	for most, reached := range map[int64]bool{2: true, 3: false} {
+		one := groupShares([]*flow{of(0, 1, 1, acme)}, map[string]shard.Maximum{"acme": {Requests: most}}, 17)
+		if one[0].AtMaximum != reached {
+			t.Errorf("with 2 of %d in flight it is at its maximum: %v", most, one[0].AtMaximum)
+		}
 	}
 }

@@ -33,7 +33,7 @@ func mergePool(parts []partOf[statePart], whole bool) *api.Pool {
 	limit := int64(0)
 	var latest *statePart // who last heard of the ledger
 	worst, here := 0, int64(0)
-	unusable := make(map[string]bool)
+	ejected, drained := make(map[string]bool), make(map[string]bool)
 	for i := range parts {
 		part := &parts[i].part
 		limit = max(limit, part.Pool.Limit)
@@ -52,20 +52,27 @@ func mergePool(parts []partOf[statePart], whole bool) *api.Pool {
 			latest = part
 		}
 		for j := range part.Endpoints {
-			if e := &part.Endpoints[j]; !e.Healthy {
-				unusable[e.URL] = true
+			e := &part.Endpoints[j]
+			if !e.Healthy {
+				ejected[e.URL] = true
+			}
+			if e.Drained {
+				drained[e.URL] = true
 			}
 		}
 	}
-	p.EndpointsEjected = len(unusable)
+	p.EndpointsEjected, p.EndpointsDrained = len(ejected), len(drained)
 	p.Ledger.State = string(severity[worst])
+	p.Bands, p.Recent = mergeBands(parts)
+	p.Refusals = mergeRefusals(parts)
+	p.NotServed = notServed(p)
 	p.InFlight = here
 	if latest != nil {
 		p.Ledger.Generation, p.Ledger.Members = latest.Generation, latest.Totals.Members
 		if latest.Ledger == core.Connected || latest.Ledger == core.Slow {
 			p.InFlight = latest.Totals.InFlight
 			if !whole {
-				p.Queued = max(p.Queued, latest.Totals.Queued)
+				p.Queued = max(p.Queued, latest.Totals.Queued, queuedIn(p.Bands)) // theirs are in others' queues
 			}
 		}
 	}
@@ -75,9 +82,25 @@ func mergePool(parts []partOf[statePart], whole bool) *api.Pool {
 	if p.Saturation = 1; p.Endpoints > 0 && limit > 0 {
 		p.Saturation = float64(p.InFlight) / float64(limit)
 	}
-	p.Bands, p.Recent = mergeBands(parts)
-	p.Refusals = mergeRefusals(parts)
 	return p
+}
+
+// queuedIn is what waits in all bands.
+func queuedIn(bands []api.Band) (sum int64) {
+	for i := range bands {
+		sum += bands[i].Queued
+	}
+	return sum
+}
+
+// notServed is how many requests a second were not. Those that never came to flow control are
+// among the refusals alone, and clients that went away among what is counted there alone.
+func notServed(p *api.Pool) float64 {
+	refused := 0.0
+	for i := range p.Refusals {
+		refused += p.Refusals[i].PerSecond
+	}
+	return max(refused, p.Recent.Refused+p.Recent.Evicted)
 }
 
 // maxCodes bounds the codes of refusals that are told.
@@ -127,7 +150,7 @@ func mergeBands(parts []partOf[statePart]) ([]api.Band, api.Recent) {
 				bands[from.Priority] = b
 			}
 			b.Policy = cmp.Or(b.Policy, from.Policy)
-			b.limit = max(b.limit, from.Limit)
+			b.limit = max(b.limit, from.Ceiling)
 			b.InFlight += from.InFlight
 			b.Queued += from.Queued
 			for id := range slices.Chunk(from.FlowIDs, 8) {

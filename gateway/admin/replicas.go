@@ -140,6 +140,7 @@ func answered(r *api.Replica, part *statePart) {
 	started := part.Started
 	r.Answered, r.Started, r.Version, r.Incarnation = true, &started, part.Version, part.Incarnation
 	r.LedgerState, r.TurnMS, r.Fingerprint = string(part.Ledger), part.TurnMS, part.Fingerprint
+	r.Refused = part.Refused
 	r.Waiting, r.InFlight, r.Shadow = part.Waiting, part.InFlight, part.Shadow
 	for i := range part.Bands {
 		r.Queued += part.Bands[i].Queued
@@ -197,7 +198,7 @@ func (s *Server) config(ctx context.Context, q *query) (*api.Config, error) {
 	c := s.cfg.Configuration()
 	a := &api.Config{Fleet: fleet, YAML: c.YAML, Files: append([]string{}, c.Files...), Loaded: c.Loaded}
 	for i := range parts {
-		a.Replicas = append(a.Replicas, api.ConfigOf{Replica: parts[i].replica, Fingerprint: parts[i].part.Fingerprint, Loaded: parts[i].part.Loaded})
+		a.Replicas = append(a.Replicas, api.ConfigOf{Replica: parts[i].replica, Fingerprint: parts[i].part.Fingerprint, Loaded: parts[i].part.Loaded, Refused: parts[i].part.Refused})
 	}
 	return a, nil
 }

@@ -62,12 +62,16 @@ type Configuration struct {
 	Files       []string
 	Loaded      time.Time
 	Fingerprint string
+	// Refused is a later one that could not be taken over; nil for none.
+	Refused *api.RefusedConfig
 	// Weight and Limit are those of flows; nil for 1, and for none.
 	Weight func(policies.FlowKey) float64
 	// Guaranteed is what priorities are guaranteed of the pool, from 0 to 1.
 	Guaranteed map[int]float64
-	// Groups are those that a flow is in, by its id; nil for none.
-	Groups func(id string) []shard.Group
+	// Groups are those that a flow is in, by its id; nil for none. GroupNames are those that
+	// there are, by their paths.
+	Groups     func(id string) []shard.Group
+	GroupNames []string
 	// Maxima are what groups may have of the pool at most, by their paths.
 	Maxima map[string]shard.Maximum
 	Limit  func(id string) shard.Limit

@@ -82,8 +82,9 @@ func groupShares(flows []*flow, maxima map[string]shard.Maximum, limit int64) []
 	}
 	inFlight := inFlightIn(flows)
 	for _, g := range by {
+		g.InFlightOfAll = inFlight[g.Group]
 		if most := maximumOf(maxima[g.Group], limit); most > 0 {
-			g.Maximum, g.InFlightOfAll = &most, inFlight[g.Group]
+			g.Maximum, g.AtMaximum = &most, g.InFlightOfAll >= most
 		}
 		all = append(all, *g)
 	}

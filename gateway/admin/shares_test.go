@@ -91,7 +91,7 @@ func TestWhySaysHowTheGuaranteeStands(t *testing.T) {
 	for priority, want := range map[int]string{
 		1: "; its priority has 1 of the 2.5 slots that it is guaranteed, and is due the next that ends",
 		2: "; its priority has 2 of the 2.5 slots that it is guaranteed, after it had more",
-		3: "; its priority has 4 slots, and is guaranteed 1",
+		3: "; its priority has 4 in flight, and is guaranteed 1 slots",
 		4: "",
 		5: "; its priority has 1 in flight, is guaranteed 1 slots, had less before and is due the next that ends",
 	} {

@@ -20,6 +20,8 @@ type statePart struct {
 	Started     time.Time `json:"started"`
 	Fingerprint string    `json:"fingerprint"`
 	Loaded      time.Time `json:"loaded"`
+	// Refused is a configuration that it did not take over.
+	Refused *api.RefusedConfig `json:"refused,omitempty"`
 
 	Shadow     bool             `json:"shadow,omitempty"`
 	Ledger     core.LedgerState `json:"ledger"`
@@ -53,10 +55,12 @@ type statePart struct {
 type bandPart struct {
 	Priority int    `json:"priority"`
 	Policy   string `json:"policy"`
-	Limit    int64  `json:"limit"`
-	InFlight int64  `json:"in_flight"`
-	Queued   int64  `json:"queued"`
-	Flows    int    `json:"flows"`
+	// Ceiling and Limit are as in core.BandView: of the fleet, and of those that have the ledger.
+	Ceiling  int64 `json:"ceiling"`
+	Limit    int64 `json:"limit"`
+	InFlight int64 `json:"in_flight"`
+	Queued   int64 `json:"queued"`
+	Flows    int   `json:"flows"`
 	// FlowIDs tells which they are, up to a bound: 8 bytes each, a hash of the id. Replicas
 	// that owned a flow before go on to know it, so their counts cannot be added up.
 	FlowIDs []byte     `json:"flow_ids,omitempty"`
@@ -116,7 +120,7 @@ func (s *Server) statePart(ctx context.Context) (statePart, error) {
 func (s *Server) stateOf(v *core.View) statePart {
 	c := s.cfg.Configuration()
 	p := statePart{
-		Version: s.cfg.Version, Started: s.started, Fingerprint: c.Fingerprint, Loaded: c.Loaded,
+		Version: s.cfg.Version, Started: s.started, Fingerprint: c.Fingerprint, Loaded: c.Loaded, Refused: c.Refused,
 		Shadow: s.cfg.Gateway.Shadow().On(), Ledger: v.Ledger, Generation: v.Generation, Answered: v.Answered, TurnMS: ms(v.TurnTook),
 		Pool: v.Pool, Totals: v.Totals, Waiting: v.Waiting, InFlight: v.InFlight,
 		MapVersion: v.Shards.Version(), Peers: v.Peers, Lost: v.Lost, Shards: make(map[int][2]int64),
@@ -142,7 +146,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 	band := func(priority int) *bandPart {
 		b := bands[priority]
 		if b == nil {
-			b = &bandPart{Priority: priority, Limit: store.NoOpinion}
+			b = &bandPart{Priority: priority, Ceiling: store.NoOpinion, Limit: store.NoOpinion}
 			bands[priority] = b
 		}
 		return b
@@ -150,7 +154,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 	for i := range v.Bands {
 		from := &v.Bands[i]
 		b := band(from.Priority)
-		b.Policy, b.Limit, b.InFlight, b.Queued = from.Policy, from.Limit, from.InFlight, from.Queued
+		b.Policy, b.Ceiling, b.Limit, b.InFlight, b.Queued = from.Policy, from.Ceiling, from.Limit, from.InFlight, from.Queued
 		b.Share = from.Share
 	}
 	for i := range v.Flows {

@@ -45,8 +45,10 @@ func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 	}
 	from, to := q.span(time.Now().UTC())
 	groups := s.cfg.Configuration().Groups
-	if groups == nil && (q.group != "" || byGroup(q.by)) {
-		return nil, saying(errQuery, "there are no groups here: list them under weir.groups")
+	if q.group != "" || byGroup(q.by) {
+		if err := s.checkGroup(q.group); err != nil {
+			return nil, err
+		}
 	}
 	byFlow, byGroup, byHour := strings.HasPrefix(cmp.Or(q.by, "flow"), "flow"), byGroup(q.by), strings.HasSuffix(q.by, "hour")
 	type key struct {

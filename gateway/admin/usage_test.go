@@ -52,7 +52,7 @@ func TestGroups(t *testing.T) {
 		}
 	}
 	a.cfg.Configuration = func() Configuration {
-		return Configuration{Groups: func(id string) []shard.Group {
+		return Configuration{GroupNames: []string{"acme", "acme/research", "acmeister"}, Groups: func(id string) []shard.Group {
 			return map[string][]shard.Group{
 				"ann": {{Path: "acme", Weight: 2}, {Path: "acme/research", Weight: 1}}, "bob": {{Path: "acme", Weight: 2}, {Path: "acme/*", Weight: 1}},
 				"cal": {{Path: "acmeister", Weight: 1}}, "dan": {{Path: shard.Others, Weight: 1}},
@@ -68,7 +68,7 @@ func TestGroups(t *testing.T) {
 		a.get(t, "/v1/flows", 200, &flows)
 		return len(flows.Flows) == 4
 	})
-	for group, want := range map[string]string{"acme": "ann acme/research bob acme/*", "acme/research": "ann acme/research", "*": "dan *", "none": ""} {
+	for group, want := range map[string]string{"acme": "ann acme/research bob acme/*", "acme/research": "ann acme/research", "*": "dan *", "acme/*": "bob acme/*"} {
 		var some api.Flows
 		a.get(t, "/v1/flows?sort=id&group="+group, 200, &some)
 		var got []string
@@ -77,6 +77,13 @@ func TestGroups(t *testing.T) {
 		}
 		if strings.Join(got, " ") != want {
 			t.Errorf("in %s: %q, want %q", group, got, want)
+		}
+	}
+	for group, says := range map[string]string{"acm": `no group "acm"; did you mean "acme"?`, "none": `no group "none"; there are: acme, acme/research, acmeister`} {
+		for _, path := range []string{"/v1/flows?group=", "/v1/usage?group="} {
+			if a.get(t, path+group, 404, &wrong); !strings.Contains(wrong.Message, says) {
+				t.Errorf("%s%s: %s", path, group, wrong.Message)
+			}
 		}
 	}
 	for query, want := range map[string]string{

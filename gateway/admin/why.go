@@ -8,6 +8,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/weirflow/weir/controller/core"
@@ -90,8 +91,9 @@ func (s *Server) why(ctx context.Context, r *api.Request) (*api.Why, error) {
 	}
 	e.why = api.Why{PlaceInFlow: place.Ahead + 1, Limit: e.own.Limit, InFlight: e.own.InFlight}
 	e.lineUp(aheads)
-	e.expect()
+	e.inItsGroup(merged)
 	e.hold()
+	e.expect()
 	return &e.why, nil
 }
 
@@ -159,14 +161,32 @@ func (e *explaining) lineUp(parts []partOf[aheadPart]) {
 	e.why.Ahead = append(above, ahead...)
 }
 
+// inItsGroup counts what waits beside the request where groups take turns.
+func (e *explaining) inItsGroup(all []*flow) {
+	if e.own.Group == "" {
+		return
+	}
+	e.why.Group = e.own.Group
+	for _, f := range all {
+		if f.Priority == e.request.Priority && f.Group == e.own.Group {
+			e.why.InGroup += int(f.Queued)
+		}
+	}
+	e.why.InGroup = max(e.why.InGroup, e.why.Place)
+	e.why.InBand = max(e.why.InBand, e.why.InGroup)
+}
+
 // steady is how many requests of a flow must have gone of late for their rate to say when
 // the next ones go.
 const steady = 5
 
-// expect works out how long the request will still wait. If requests of its own flow keep
+// expect works out how long the request will still wait, unless nothing goes. If requests of its own flow keep
 // going, at their rate: that has in it who else takes his turns, now and later. If not, at
 // the rate of its band.
 func (e *explaining) expect() {
+	if e.why.HeldBy == api.HeldByEndpoints || e.why.HeldBy == api.HeldByMetrics {
+		return
+	}
 	rate, place := e.own.Recent.Dispatched, e.why.PlaceInFlow
 	if e.own.counts.Dispatched < steady {
 		rate, place = e.bandOf(e.request.Priority).Recent.Dispatched, e.why.Place
@@ -215,7 +235,7 @@ func (e *explaining) hold() {
 	}
 	switch state := e.ownState(); {
 	case p.Endpoints == 0:
-		hold(api.HeldByEndpoints, "no endpoint of the pool can be used")
+		hold(api.HeldByEndpoints, "no endpoint of the pool can be used%s", e.unusable())
 	case p.Limit != nil && *p.Limit == 0:
 		hold(api.HeldByMetrics, "all endpoints count as full: they are, or their metrics cannot be read")
 	case state == core.Outage || state == core.Registering || state == core.Superseded:
@@ -230,9 +250,42 @@ func (e *explaining) hold() {
 		hold(api.HeldByPool, "the pool is full: %d of %d in flight%s", p.InFlight, *p.Limit, e.guaranteeWords())
 	case band.Limit != nil && inUse >= *band.Limit:
 		hold(api.HeldByBand, "priority %d may use %d of the pool's slots, and %d are in use", band.Priority, *band.Limit, inUse)
+	case inUse >= e.left():
+		hold(api.HeldByBand, "priority %d may use %d of the pool's slots beside replicas in an outage, and %d are in use", band.Priority, e.left(), inUse)
 	default:
 		hold(api.HeldByNothing, "nothing holds it: it goes with the next exchange with the ledger")
 	}
+}
+
+// unusable says why no endpoint can be used.
+func (e *explaining) unusable() string {
+	var parts []string
+	if n := e.pool.EndpointsDrained; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d drained by an operator", n))
+	}
+	if n := e.pool.EndpointsEjected; n > 0 {
+		parts = append(parts, fmt.Sprintf("%d ejected", n))
+	}
+	if len(parts) == 0 {
+		return ": it has none"
+	}
+	return ": " + strings.Join(parts, ", ")
+}
+
+// left is how many requests may be in flight for the request's band to go on where its
+// ingress has the ledger and others do not.
+func (e *explaining) left() int64 {
+	for i := range e.states {
+		if e.states[i].replica != e.request.Ingress {
+			continue
+		}
+		for _, b := range e.states[i].part.Bands {
+			if b.Priority == e.request.Priority && b.Limit >= 0 {
+				return b.Limit
+			}
+		}
+	}
+	return store.Unlimited
 }
 
 // due is how many requests of a priority are due to it, by what it is guaranteed.
@@ -259,7 +312,7 @@ func (e *explaining) guaranteeWords() string {
 	case float64(has) < account.Slots:
 		return fmt.Sprintf("; its priority has %d of the %.4g slots that it is guaranteed, after it had more", has, account.Slots)
 	}
-	return fmt.Sprintf("; its priority has %d slots, and is guaranteed %.4g", has, account.Slots)
+	return fmt.Sprintf("; its priority has %d in flight, and is guaranteed %.4g slots", has, account.Slots)
 }
 
 // limitWords says what the flow's own limit is.

@@ -54,6 +54,14 @@ async function looks() {
   }
 }
 
+const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+// told has the test do something, and returns once it has.
+async function told(what) {
+  console.log(what);
+  await lines.next();
+}
+
 const figure = (page, label) => page.locator('.figure', { hasText: label }).locator('strong').innerText();
 
 // The same figures at each replica, and names as text.
@@ -67,8 +75,8 @@ async function same() {
     const queued = Number((await figure(page, 'Waiting')).replaceAll(',', ''));
     await open(page, address, 'tenants');
     await page.getByRole('button', { name: 'Tenant' }).click();
-    await page.waitForFunction(() => document.querySelectorAll('tbody tr').length > 1 && document.querySelector('[data-column=id]').getAttribute('aria-sort') === 'ascending');
-    const names = await page.locator('tbody th').allInnerTexts();
+    await page.waitForFunction(() => document.querySelectorAll('.tenants tbody tr').length > 1 && document.querySelector('.tenants [data-column=id]').getAttribute('aria-sort') === 'ascending');
+    const names = await page.locator('.tenants tbody th').allInnerTexts();
     seen.push({ used, limit, queued, names });
     check(names.includes(given.hostile), `${given.hostile} is not among ${names}`);
     check(await page.locator('main b, main img').count() === 0, 'a name became markup');
@@ -85,12 +93,12 @@ async function same() {
 async function steady() {
   const { context, page } = await visit(given.replicas[0], 1280);
   await open(page, given.replicas[0], 'tenants');
-  await page.waitForSelector('tbody tr:nth-child(3)');
-  const row = page.locator('tbody tr').nth(2);
+  await page.waitForSelector('.tenants tbody tr:nth-child(3)');
+  const row = page.locator('.tenants tbody tr').nth(2);
   await row.hover();
   await row.evaluate((e) => { e.marked = true; });
   const before = await row.innerText();
-  await page.waitForFunction((was) => document.querySelectorAll('tbody tr')[2].innerText !== was, before, { timeout: 15000 });
+  await page.waitForFunction((was) => document.querySelectorAll('.tenants tbody tr')[2].innerText !== was, before, { timeout: 15000 });
   check(await row.evaluate((e) => e.marked === true), 'the row under the cursor was made anew or moved');
   await page.keyboard.press('Tab');
   check(await page.evaluate(() => document.activeElement.textContent) === 'To the content', 'the first stop is not the way to the content');
@@ -103,15 +111,18 @@ async function steady() {
   await context.close();
 }
 
-// Tenants are found by the group that they are in.
+// Tenants are found by the group that they are in, and groups show their maxima.
 async function groups() {
   const { context, page } = await visit(given.replicas[0], 1280);
   await open(page, given.replicas[0], 'tenants');
-  await page.waitForSelector('tbody tr:nth-child(3)');
+  await page.waitForSelector('.tenants tbody tr:nth-child(3)');
   await page.locator('#group').selectOption('labs');
-  await page.waitForFunction(() => document.querySelectorAll('tbody tr').length === 1);
-  const row = await page.locator('tbody tr').innerText();
+  await page.waitForFunction(() => document.querySelectorAll('.tenants tbody tr').length === 1);
+  const row = await page.locator('.tenants tbody tr').innerText();
   check(row.includes('research') && row.includes('labs'), `of the group labs: ${row}`);
+  await page.waitForFunction(() => [...document.querySelectorAll('section:not(.tenants) tbody tr')].some((tr) => tr.textContent.startsWith('labs') && tr.querySelector('[data-column=maximum] .pill')?.textContent === '2 of 2'), null, { timeout: 15000 });
+  const others = await page.locator('section:not(.tenants) tbody tr', { hasText: '(none)' }).count();
+  check(others > 0, 'those in no group are not told of');
   await context.close();
 }
 
@@ -143,6 +154,26 @@ async function pools() {
   check(page.url().includes('pool=qwen') && page.url().endsWith('#/endpoints'), `the address is ${page.url()}`);
   await page.goto(`${given.several}/?pool=gone#/now`);
   await page.getByText('There is no pool gone here; this is llama.').waitFor();
+  await context.close();
+}
+
+// What a replica's metrics say is not told of where nobody reads them.
+async function unread() {
+  const { context, page } = await visit(given.several, 1280);
+  await open(page, given.several, 'endpoints');
+  await page.getByText('What they say of themselves is not read').waitFor();
+  check(await page.locator('thead [data-column=kv]').isHidden(), 'there is a column for what nobody reads');
+  await context.close();
+}
+
+// A configuration that was refused is seen where the others are compared.
+async function refused() {
+  const { context, page } = await visit(given.several, 390);
+  await open(page, given.several, 'configuration');
+  await page.getByText('all have the same').waitFor();
+  await told('break');
+  await page.getByText('none has what was changed last').waitFor({ timeout: 15000 });
+  await page.getByText('a changed configuration was not taken over').first().waitFor();
   await context.close();
 }
 
@@ -263,8 +294,7 @@ async function killed() {
   const { context, page } = await visit(given.replicas[0], 1280);
   await open(page, given.replicas[0], 'now');
   await page.waitForSelector('.events li');
-  console.log('kill');
-  for await (const line of readline.createInterface({ input: process.stdin })) if (line === 'killed') break;
+  await told('kill');
   const began = Date.now();
   await page.locator('.events li', { hasText: 'is gone' }).waitFor({ timeout: 15000 });
   console.log(`shown after ${Date.now() - began} ms`);
@@ -278,7 +308,7 @@ async function shots() {
   for (const [view, scheme] of [['now', 'light'], ['now', 'dark'], ['tenants', 'light'], ['request', 'light']]) {
     const { context, page } = await visit(given.replicas[0], 1280, scheme, 800);
     await open(page, given.replicas[0], view === 'request' ? `request/${await newest()}` : view);
-    await page.waitForSelector({ now: '.stroke[d]', tenants: 'tbody tr', request: '.ahead li' }[view], { state: 'attached' });
+    await page.waitForSelector({ now: '.stroke[d]', tenants: '.tenants tbody tr', request: '.ahead li' }[view], { state: 'attached' });
     if (view !== 'request') await page.waitForTimeout(1000);
     await page.screenshot({ path: `${given.shots}/console-${view}-${scheme}.png` });
     await context.close();
@@ -287,7 +317,7 @@ async function shots() {
 
 try {
   if (given.shots) await shots();
-  else for (const part of [same, steady, groups, shadow, pools, axis, why, token, acts, looks, killed]) await part();
+  else for (const part of [same, steady, groups, shadow, pools, unread, refused, axis, why, token, acts, looks, killed]) await part();
 } catch (e) {
   wrong(e.stack);
 }

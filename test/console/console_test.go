@@ -4,6 +4,7 @@ package console
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -25,7 +26,7 @@ const hostile = `<b>x</b>"'><img/src=x/onerror=alert(1)>`
 // settings are those of the replicas.
 const settings = config.Empty + `weir:
   groups:
-  - {name: labs, weight: 2}
+  - {name: labs, weight: 2, maximum: 2}
   - {name: product, weight: 3}
   flows:
   - {id: research, group: labs}
@@ -40,6 +41,14 @@ const pools = config.Empty + `weir:
   - {name: llama, models: [llama], endpoints: [{url: "http://127.0.0.1:1"}]}
   - {name: qwen, models: [qwen], endpoints: [{url: "http://127.0.0.1:2"}]}
 `
+
+// answer tells the script that what it asked for is done.
+func answer(t *testing.T, in io.Writer) {
+	t.Helper()
+	if _, err := io.WriteString(in, "done\n"); err != nil {
+		t.Error(err)
+	}
+}
 
 // chromium is the browser, by the names it goes by.
 func chromium(t *testing.T) string {
@@ -142,9 +151,12 @@ func TestConsole(t *testing.T) {
 		switch line := lines.Text(); {
 		case line == "kill":
 			c.Replicas[2].Kill()
-			if _, err := in.Write([]byte("killed\n")); err != nil {
+			answer(t, in)
+		case line == "break":
+			if err := os.WriteFile(both, []byte(pools+"  nosuch: 1\n"), 0o600); err != nil {
 				t.Error(err)
 			}
+			answer(t, in)
 		case line == "done":
 			done = true
 		case strings.HasPrefix(line, "wrong: "):

@@ -109,7 +109,10 @@ func TestCommands(t *testing.T) {
 	}{
 		{"set flow acme --weight 3 --max-in-flight 5 --for 10m --why hurry", 0, "flow acme weight 3, limit 5 in flight"},
 		{"set endpoint nowhere --drain --for 1m", 3, "there are: " + strings.TrimPrefix(upstream.URL, "http://")},
+		{"endpoints", 0, strings.TrimPrefix(upstream.URL, "http://") + " in use 0"},
 		{"set endpoint " + upstream.URL + " --drain --for 1m", 0, "drained"},
+		{"endpoints", 0, strings.TrimPrefix(upstream.URL, "http://") + " drained 0"},
+		{"status", 2, "no model server can be used: 1 drained by an operator (weir overrides)"},
 		{"overrides", 0, "hurry"},
 		{"unset flow acme", 0, "endpoint 127.0.0.1:"},
 		{"unset flow acme", 3, "nothing is set"},

@@ -2,8 +2,8 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 	"time"
@@ -80,21 +80,23 @@ func unknown(ctx context.Context, c *api.Client, flow string) string {
 	return text
 }
 
-// change changes what is set, and lists it.
+// change changes what is set, and lists what is then.
 func (o *operator) change(cmd *cobra.Command, change func(context.Context, *api.Client) (*api.Overrides, error)) error {
 	c, err := o.client()
 	if err != nil {
 		return err
 	}
 	all, err := change(cmd.Context(), c)
+	if late := interface{ Timeout() bool }(nil); errors.As(err, &late) && late.Timeout() {
+		return &exitError{exitUnreachable, fmt.Errorf("%s has not answered in time, and it may have been done all the same; weir overrides says whether: %w", c.Address, err)}
+	}
 	if err != nil {
 		return explained(c, err)
 	}
 	if o.asJSON {
 		return printJSON(cmd, all)
 	}
-	printOverrides(cmd.OutOrStdout(), all.Overrides, time.Now())
-	printed(cmd, missing(all.Fleet))
+	printOverrides(cmd, all)
 	return nil
 }
 
@@ -195,7 +197,9 @@ func newOverrides() *cobra.Command {
 		Long:    "Lists the flows' weights and limits that operators set for a time, and the model servers that are drained.",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return o.change(cmd, func(ctx context.Context, c *api.Client) (*api.Overrides, error) { return c.Overrides(ctx, api.Query{}) })
+			return listed(cmd, &o, func(ctx context.Context, c *api.Client) (*api.Overrides, error) { return c.Overrides(ctx, api.Query{}) }, func(all *api.Overrides) {
+				printOverrides(cmd, all)
+			})
 		},
 	}
 	o.add(cmd)
@@ -203,11 +207,17 @@ func newOverrides() *cobra.Command {
 }
 
 // printOverrides shows what is set.
-func printOverrides(out io.Writer, all []api.Override, now time.Time) {
-	if len(all) == 0 {
-		fmt.Fprintln(out, "nothing is set: all is as configured")
-		return
+func printOverrides(cmd *cobra.Command, all *api.Overrides) {
+	if len(all.Overrides) == 0 {
+		fmt.Fprintln(cmd.OutOrStdout(), "nothing is set: all is as configured")
+	} else {
+		fmt.Fprint(cmd.OutOrStdout(), overrideTable(all.Overrides, time.Now(), columnsOf(cmd, false)))
 	}
+	printed(cmd, missing(all.Fleet))
+}
+
+// overrideTable shows what is set, as wide as there are columns.
+func overrideTable(all []api.Override, now time.Time, columns int) table {
 	t := table{{"OF", "SET", "LEFT", "WHY"}}
 	for i := range all {
 		o := &all[i]
@@ -226,7 +236,7 @@ func printOverrides(out io.Writer, all []api.Override, now time.Time) {
 		}
 		t.add(of, strings.Join(set, ", "), milliseconds(float64(o.Until.Sub(now).Milliseconds())), o.Why)
 	}
-	fmt.Fprint(out, t)
+	return t.shortened(columns, "WHY", 10).shortened(columns, "OF", 20)
 }
 
 // limitSet is a limit that was set, in words.
@@ -260,7 +270,7 @@ func newEvict() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			gone, err := c.Evict(cmd.Context(), args[0])
+			gone, err := first(cmd.Context(), c, func(ctx context.Context, c *api.Client) (*api.Evicted, error) { return c.Evict(ctx, args[0]) })
 			switch {
 			case err != nil:
 				return explained(c, err)
@@ -269,7 +279,8 @@ func newEvict() *cobra.Command {
 			}
 			for i := range gone.Requests {
 				r := &gone.Requests[i]
-				fmt.Fprintln(cmd.OutOrStdout(), plain(fmt.Sprintf("ended: %s of %s, priority %d, which was %s", r.ID, r.Flow, r.Priority, strings.ReplaceAll(r.State, "_", " "))))
+				text := plain(fmt.Sprintf("ended: %s of %s, priority %d, which was %s", r.ID, r.Flow, r.Priority, strings.ReplaceAll(r.State, "_", " ")))
+				fmt.Fprintln(cmd.OutOrStdout(), wrapped(text, columnsOf(cmd, false), "  "))
 			}
 			printed(cmd, missing(gone.Fleet))
 			return nil

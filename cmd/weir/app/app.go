@@ -79,7 +79,7 @@ func newRoot(registry *policies.Registry) *cobra.Command {
 		&cobra.Group{ID: groupAct, Title: "Change a running fleet, with its admin token (" + tokenVariable + ")"},
 	)
 	root.AddCommand(newServe(registry), newConfig(registry), newAdopt(registry), newKeys(), newDemo(), newModelServer())
-	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newPools(), newWhy(), newShadow(), newOverrides(), newUsage(), newVersion())
+	root.AddCommand(newStatus(), newTop(), newFlows(), newRequests(), newEndpoints(), newPools(), newWhy(), newShadow(), newOverrides(), newUsage(), newVersion())
 	root.AddCommand(newSet(), newUnset(), newEvict())
 	root.SetHelpFunc(help)
 	root.SetUsageFunc(usage)

@@ -1,12 +1,14 @@
 package app
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/admin/api"
 )
 
@@ -25,67 +27,12 @@ func (l *listing) add(cmd *cobra.Command) {
 	must(cmd.RegisterFlagCompletionFunc("flow", l.flows))
 }
 
-// groups completes the paths of groups that have flows.
-func (o *operator) groups(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	c, err := o.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	known, err := c.Shares(cmd.Context(), api.Query{})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var paths []string
-	for i := range known.Groups {
-		if path := known.Groups[i].Group; strings.HasPrefix(path, typed) && !slices.Contains(paths, path) {
-			paths = append(paths, path)
-		}
-	}
-	return paths, cobra.ShellCompDirectiveNoFileComp
-}
-
 // asked is the query as the flags say.
 func (l *listing) asked(cmd *cobra.Command) api.Query {
 	if cmd.Flags().Changed("priority") {
 		l.query.Priority = &l.priority
 	}
 	return l.query
-}
-
-// flows completes the ids of flows that the fleet knows.
-func (o *operator) flows(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	c, err := o.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	known, err := c.Flows(cmd.Context(), api.Query{Flow: typed, Limit: 100})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	ids := make([]string, 0, len(known.Flows))
-	for i := range known.Flows {
-		ids = append(ids, known.Flows[i].ID)
-	}
-	return ids, cobra.ShellCompDirectiveNoFileComp
-}
-
-// endpoints completes the names of model servers.
-func (o *operator) endpoints(cmd *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
-	c, err := o.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	known, err := c.Endpoints(cmd.Context(), api.Query{Limit: 1000})
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	var names []string
-	for i := range known.Endpoints {
-		if name := known.Endpoints[i].Name; strings.HasPrefix(name, typed) {
-			names = append(names, name)
-		}
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
 }
 
 // more says what of a list is not shown.
@@ -102,25 +49,23 @@ func newFlows() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "flows", Short: "List the tenants: what each has in flight, waits for and gets",
-		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, DUE what it should have. With --wide there are also the tokens that model servers counted.",
+		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, DUE what it should have. OWN LIMIT is how many of its requests may be in flight, or how many tokens it may use a minute; at says that it is reached. Where the table is too wide for the terminal, columns go and long names are cut; --wide has everything, also the tokens that model servers counted.",
 		Example: "  weir flows\n  weir flows --sort -in_flight --limit 10\n  weir flows --group acme\n  weir flows --flow team- --json",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := l.client()
-			if err != nil {
-				return err
-			}
-			all, err := c.Flows(cmd.Context(), l.asked(cmd))
-			if err != nil {
-				return explained(c, err)
-			}
-			if l.asJSON {
-				return printJSON(cmd, all)
-			}
-			fmt.Fprint(cmd.OutOrStdout(), flowTable(all.Flows, columnsOf(cmd, *every)))
-			printed(cmd, missing(all.Fleet))
-			more(cmd, all.Page, len(all.Flows))
-			return nil
+			q := l.asked(cmd)
+			return listed(cmd, &l.operator, func(ctx context.Context, c *api.Client) (*api.Flows, error) { return c.Flows(ctx, q) }, func(all *api.Flows) {
+				played(cmd, all.Shadow)
+				if len(all.Flows) > 0 {
+					fmt.Fprint(cmd.OutOrStdout(), flowTable(all.Flows, columnsOf(cmd, *every)))
+				} else if q.Flow != "" || q.Group != "" || q.Priority != nil {
+					fmt.Fprintln(cmd.OutOrStdout(), "No flow is like that, of those that had a request of late.")
+				} else {
+					fmt.Fprintln(cmd.OutOrStdout(), "No flow has had a request of late.")
+				}
+				printed(cmd, missing(all.Fleet))
+				more(cmd, all.Page, len(all.Flows))
+			})
 		},
 	}
 	l.add(cmd)
@@ -131,35 +76,84 @@ func newFlows() *cobra.Command {
 	return cmd
 }
 
+// played says that figures are of flow control as it is played.
+func played(cmd *cobra.Command, shadow bool) {
+	if shadow {
+		fmt.Fprintln(cmd.OutOrStdout(), wrapped(shadowed, columnsOf(cmd, false), "  "))
+	}
+}
+
 // flowTable shows flows, as wide as there are columns; 0 for all that there is.
 func flowTable(flows []api.Flow, columns int) table {
-	t := table{{"FLOW", "GROUP", "PRIORITY", "WEIGHT", "WAITING", "OLDEST", "IN FLIGHT", "SHARE", "DUE", "SENT/S", "REFUSED/S", "WAIT P99", "TOKENS IN", "CACHED", "OUT", "OWN LIMIT"}}
-	grouped := false
+	t := table{{"FLOW", "GROUP", "PRIORITY", "WEIGHT", "WAITING", "OLDEST", "IN FLIGHT", "SHARE", "DUE", "OWN LIMIT", "SENT/S", "REFUSED/S", "WAIT P99", "TOKENS IN", "CACHED", "OUT"}}
+	grouped, limited := false, false
 	for i := range flows {
 		f := &flows[i]
-		limit := strings.TrimPrefix(ownLimit(f.Limit), " of ")
-		if f.AtLimit {
-			limit += ", reached"
-		}
-		grouped = grouped || f.Group != ""
-		t.add(f.ID, f.Group, fmt.Sprint(f.Priority), fmt.Sprint(f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
-			percent(f.Share), percent(f.Entitled), perSecond(f.Recent.Dispatched), perSecond(f.Recent.Refused), milliseconds(f.Recent.WaitP99MS),
-			fmt.Sprint(f.TokensIn), fmt.Sprint(f.TokensCached), fmt.Sprint(f.TokensOut), limit)
+		grouped, limited = grouped || f.Group != "", limited || f.Limit != nil
+		t.add(f.ID, groupName(f.Group), fmt.Sprint(f.Priority), fmt.Sprint(f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
+			percent(f.Share), percent(f.Entitled), shortLimit(f), perSecond(f.Recent.Dispatched), perSecond(f.Recent.Refused), milliseconds(f.Recent.WaitP99MS),
+			fmt.Sprint(f.TokensIn), fmt.Sprint(f.TokensCached), fmt.Sprint(f.TokensOut))
 	}
 	if !grouped {
 		t = t.without("GROUP")
 	}
-	return t.within(columns, "CACHED", "TOKENS IN", "OUT", "OLDEST", "WEIGHT", "REFUSED/S", "OWN LIMIT", "SENT/S", "PRIORITY", "GROUP", "WAIT P99")
+	if !limited && columns > 0 {
+		t = t.without("OWN LIMIT")
+	}
+	return t.within(columns, "CACHED", "TOKENS IN", "OUT", "OLDEST", "WEIGHT", "REFUSED/S", "SENT/S", "WAIT P99").
+		shortened(columns, "FLOW", 12).shortened(columns, "GROUP", 10).within(columns, "GROUP", "DUE", "OWN LIMIT", "PRIORITY", "SHARE")
+}
+
+// shortLimit is a flow's own limit in few words.
+func shortLimit(f *api.Flow) string {
+	if f.Limit == nil {
+		return "-"
+	}
+	var parts []string
+	if n := f.Limit.MaxInFlight; n > 0 {
+		parts = append(parts, fmt.Sprint(n))
+	}
+	if n := f.Limit.TokensPerMinute; n > 0 {
+		parts = append(parts, config.Quantity(n).String()+"/min")
+	}
+	text := strings.Join(parts, ", ")
+	if f.AtLimit {
+		text = "at " + text
+	}
+	return text
+}
+
+// groupName is a group's path; flows in no group share the group * where they are.
+func groupName(path string) string {
+	outer, others := strings.CutSuffix(path, "*")
+	switch {
+	case !others:
+		return path
+	case outer == "":
+		return "(none)"
+	}
+	return outer + "(none)"
 }
 
 // groupTable shows groups of flows, as wide as there are columns.
 func groupTable(groups []api.GroupShare, columns int) table {
-	t := table{{"GROUP", "PRIORITY", "WEIGHT", "FLOWS", "IN FLIGHT", "WAITING", "SHARE", "DUE"}}
+	t := table{{"GROUP", "PRIORITY", "WEIGHT", "FLOWS", "IN FLIGHT", "WAITING", "SHARE", "DUE", "MAXIMUM"}}
+	capped := false
 	for i := range groups {
 		g := &groups[i]
-		t.add(g.Group, fmt.Sprint(g.Priority), fmt.Sprint(g.Weight), fmt.Sprint(g.Flows), fmt.Sprint(g.InFlight), fmt.Sprint(g.Queued), percent(g.Share), percent(g.Entitled))
+		most := "-"
+		if g.Maximum != nil {
+			capped = true
+			if most = fmt.Sprintf("%d of %d", g.InFlightOfAll, *g.Maximum); g.AtMaximum {
+				most = "at " + most
+			}
+		}
+		t.add(groupName(g.Group), fmt.Sprint(g.Priority), fmt.Sprint(g.Weight), fmt.Sprint(g.Flows), fmt.Sprint(g.InFlight), fmt.Sprint(g.Queued), percent(g.Share), percent(g.Entitled), most)
 	}
-	return t.within(columns, "FLOWS", "WEIGHT")
+	if !capped {
+		t = t.without("MAXIMUM")
+	}
+	return t.within(columns, "FLOWS", "WEIGHT").shortened(columns, "GROUP", 10).within(columns, "DUE", "PRIORITY", "SHARE")
 }
 
 func newRequests() *cobra.Command {
@@ -173,26 +167,19 @@ func newRequests() *cobra.Command {
 		Example: "  weir requests --state waiting\n  weir requests --flow team-a --json",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := l.client()
-			if err != nil {
-				return err
-			}
-			all, err := c.Requests(cmd.Context(), l.asked(cmd))
-			if err != nil {
-				return explained(c, err)
-			}
-			if l.asJSON {
-				return printJSON(cmd, all)
-			}
-			t := table{{"REQUEST", "FLOW", "PRIORITY", "STATE", "AGE", "INGRESS", "OWNER", "MODEL SERVER"}}
-			for i := range all.Requests {
-				r := &all.Requests[i]
-				t.add(r.ID, r.Flow, fmt.Sprint(r.Priority), r.State, milliseconds(float64(r.AgeMS)), r.Ingress, r.Owner, r.Endpoint)
-			}
-			fmt.Fprint(cmd.OutOrStdout(), t.within(columnsOf(cmd, *every), "OWNER", "INGRESS", "PRIORITY", "MODEL SERVER", "AGE", "STATE"))
-			printed(cmd, missing(all.Fleet))
-			more(cmd, all.Page, len(all.Requests))
-			return nil
+			q := l.asked(cmd)
+			return listed(cmd, &l.operator, func(ctx context.Context, c *api.Client) (*api.Requests, error) { return c.Requests(ctx, q) }, func(all *api.Requests) {
+				played(cmd, slices.ContainsFunc(all.Requests, func(r api.Request) bool { return r.Shadow }))
+				if len(all.Requests) > 0 {
+					fmt.Fprint(cmd.OutOrStdout(), requestTable(all.Requests, columnsOf(cmd, *every)))
+				} else if q.Flow != "" || q.Priority != nil || q.State != "" {
+					fmt.Fprintln(cmd.OutOrStdout(), "No request is like that.")
+				} else {
+					fmt.Fprintln(cmd.OutOrStdout(), "Nothing waits and nothing is in flight.")
+				}
+				printed(cmd, missing(all.Fleet))
+				more(cmd, all.Page, len(all.Requests))
+			})
 		},
 	}
 	l.add(cmd)
@@ -200,4 +187,77 @@ func newRequests() *cobra.Command {
 	cmd.Flags().StringVar(&l.query.State, "state", "", "waiting or in_flight; both by default")
 	must(cmd.RegisterFlagCompletionFunc("state", cobra.FixedCompletions([]string{"waiting", "in_flight"}, cobra.ShellCompDirectiveNoFileComp)))
 	return cmd
+}
+
+// requestTable shows requests, as wide as there are columns. What names one is never cut.
+func requestTable(all []api.Request, columns int) table {
+	t := table{{"REQUEST", "FLOW", "PRIORITY", "STATE", "AGE", "INGRESS", "OWNER", "MODEL SERVER"}}
+	for i := range all {
+		r := &all[i]
+		t.add(r.ID, r.Flow, fmt.Sprint(r.Priority), strings.ReplaceAll(r.State, "_", " "), milliseconds(float64(r.AgeMS)), r.Ingress, r.Owner, r.Endpoint)
+	}
+	return t.within(columns, "OWNER", "INGRESS", "PRIORITY", "MODEL SERVER").shortened(columns, "FLOW", 12).within(columns, "AGE", "STATE")
+}
+
+func newEndpoints() *cobra.Command {
+	var (
+		o     operator
+		limit int
+		every *bool
+	)
+	cmd := &cobra.Command{
+		Use: "endpoints", Short: "List the model servers: their load and whether they are used",
+		Long:    "Lists the model servers of the pool. STATE is in use; ejected, where a replica cannot reach it; or drained, where an operator has nothing more sent there. IN FLIGHT is over the fleet. RUNS, QUEUES and KV CACHE are its own figures, READ how long ago; they are there where a detector or a scorer needs them.",
+		Example: "  weir endpoints\n  weir set endpoint vllm-0 --drain --for 1h --why 'driver update'",
+		GroupID: groupLook,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			q := api.Query{Limit: limit}
+			return listed(cmd, &o, func(ctx context.Context, c *api.Client) (*api.Endpoints, error) { return c.Endpoints(ctx, q) }, func(all *api.Endpoints) {
+				if len(all.Endpoints) > 0 {
+					fmt.Fprint(cmd.OutOrStdout(), endpointTable(all.Endpoints, columnsOf(cmd, *every)))
+				} else {
+					fmt.Fprintln(cmd.OutOrStdout(), "The pool has no model server.")
+				}
+				printed(cmd, missing(all.Fleet))
+				more(cmd, all.Page, len(all.Endpoints))
+			})
+		},
+	}
+	o.add(cmd)
+	cmd.Flags().IntVar(&limit, "limit", 50, "how many at most")
+	every = allColumns(cmd)
+	return cmd
+}
+
+// endpointTable shows model servers, as wide as there are columns.
+func endpointTable(all []api.Endpoint, columns int) table {
+	t := table{{"MODEL SERVER", "STATE", "IN FLIGHT", "RUNS", "QUEUES", "KV CACHE", "READ", "ADDRESS"}}
+	read := false
+	for i := range all {
+		e := &all[i]
+		state, runs, queues, cache, age := "in use", "-", "-", "-", "-"
+		if e.Drained {
+			state = "drained"
+		}
+		if !e.Healthy {
+			state = "ejected by " + strings.Join(e.EjectedBy, ", ")
+		}
+		if e.Running != nil {
+			runs = fmt.Sprint(*e.Running)
+		}
+		if e.Waiting != nil {
+			queues = fmt.Sprint(*e.Waiting)
+		}
+		if e.KVCacheUsage != nil {
+			cache = percent(*e.KVCacheUsage)
+		}
+		if e.AgeMS != nil {
+			read, age = true, milliseconds(float64(max(1, *e.AgeMS)))+" ago"
+		}
+		t.add(e.Name, state, fmt.Sprint(e.InFlight), runs, queues, cache, age, e.URL)
+	}
+	if !read {
+		t = t.without("RUNS").without("QUEUES").without("KV CACHE").without("READ")
+	}
+	return t.within(columns, "ADDRESS", "READ", "QUEUES").shortened(columns, "STATE", 7).within(columns, "RUNS", "KV CACHE")
 }

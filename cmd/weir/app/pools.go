@@ -39,20 +39,3 @@ one of them.`,
 	o.add(cmd)
 	return cmd
 }
-
-// pools completes the names of pools.
-func (o *operator) pools(cmd *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
-	c, err := o.client()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	all, err := c.Pools(cmd.Context())
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveNoFileComp
-	}
-	names := make([]string, 0, len(all.Pools))
-	for i := range all.Pools {
-		names = append(names, all.Pools[i].Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -32,23 +33,18 @@ func newShadowReport() *cobra.Command {
 		Long:    "Reports what flow control would have done with the requests that went at once since weir.shadow was last turned on, over the whole fleet, the tenants with most requests first.\n\nSHARE is a tenant's part of the time for which slots were held, WOULD GET what it would have been. WAIT is how long those would have waited that went in the end; REFUSED would have been turned away at once, TIMED OUT while they waited. The report stays once flow control holds requests, to be compared with what it then does.",
 		Example: "  weir shadow report\n  weir shadow report --flow team-a --json",
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := l.client()
-			if err != nil {
-				return err
-			}
-			r, err := c.Shadow(cmd.Context(), l.asked(cmd))
-			switch {
-			case err != nil:
-				return explained(c, err)
-			case l.asJSON:
-				return printJSON(cmd, r)
-			case r.Since == nil:
-				return &exitError{exitNotFound, errNoShadow}
-			}
-			printShadow(cmd.OutOrStdout(), r, columnsOf(cmd, *wide))
-			printed(cmd, missing(r.Fleet))
-			more(cmd, r.Page, len(r.Flows))
-			return nil
+			q := l.asked(cmd)
+			return listed(cmd, &l.operator, func(ctx context.Context, c *api.Client) (*api.Shadow, error) {
+				r, err := c.Shadow(ctx, q)
+				if err == nil && r.Since == nil && !l.asJSON {
+					err = &exitError{exitNotFound, errNoShadow}
+				}
+				return r, err
+			}, func(r *api.Shadow) {
+				printShadow(cmd.OutOrStdout(), r, columnsOf(cmd, *wide))
+				printed(cmd, missing(r.Fleet))
+				more(cmd, r.Page, len(r.Flows))
+			})
 		},
 	}
 	l.add(cmd)
@@ -66,7 +62,7 @@ func printShadow(out io.Writer, r *api.Shadow, columns int) {
 		state = "it goes on"
 	}
 	all := &r.All
-	line("Shadow for %s, %s: %d requests went at once", milliseconds(float64(r.Until.Sub(*r.Since).Milliseconds())), state, all.Requests)
+	line("Shadow for %s, %s: %s went at once", milliseconds(float64(r.Until.Sub(*r.Since).Milliseconds())), state, plural(all.Requests, "request"))
 	line("Flow control would have let %d go, after %s at half of them and %s at 99%%; refused %d and timed out %d; %d wait as played",
 		all.Dispatched, milliseconds(all.WaitP50MS), milliseconds(all.WaitP99MS), all.Refused, all.Evicted, all.Requests-all.Dispatched-all.Refused-all.Evicted)
 	t := table{{"FLOW", "PRIORITY", "REQUESTS", "SHARE", "WOULD GET", "WAIT MEAN", "P50", "P99", "REFUSED", "TIMED OUT"}}

@@ -23,9 +23,6 @@ type overview struct {
 	Tenants []string `json:"tenants"`
 }
 
-// longEnough is of how much time, in milliseconds, shares say something.
-const longEnough = 20_000
-
 // maxCauses bounds the reasons for refusals in an overview.
 const maxCauses = 8
 
@@ -42,7 +39,7 @@ func newStatus() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "status", Short: "Show the pool, its priorities, its replicas and what is wrong",
-		Long:    "Shows on one screen how the pool does, over the whole fleet: its limit and what is in flight, what waits at each priority, the replicas, and what is wrong.\n\nIt ends with code 2 if something is wrong with the fleet, and 4 if no replica answers.",
+		Long:    "Shows on one screen how the pool does, over the whole fleet: its limit and what is in flight, what waits at each priority, the groups, the replicas, and what is wrong; of each pool, where a replica has several and none is named.\n\nIt ends with code 2 if something is wrong with the fleet, and 4 if no replica answers.",
 		Example: "  weir status\n  weir status --admin weir-0.example:9090 --json",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -50,19 +47,19 @@ func newStatus() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			v, err := look(cmd.Context(), c)
-			switch {
-			case err != nil:
+			views, err := each(cmd.Context(), c, look)
+			if err != nil {
 				return explained(c, err)
-			case o.asJSON:
-				err = printJSON(cmd, v)
-			default:
-				v.print(cmd.OutOrStdout(), columnsOf(cmd, *every))
 			}
-			if err == nil && len(v.Trouble) > 0 {
-				return &exitError{code: exitTrouble}
+			if err := shown(cmd, &o, views, func(v *overview) { v.print(cmd.OutOrStdout(), columnsOf(cmd, *every)) }); err != nil {
+				return err
 			}
-			return err
+			for _, v := range views {
+				if len(v.answer.Trouble) > 0 {
+					return &exitError{code: exitTrouble}
+				}
+			}
+			return nil
 		},
 	}
 	o.add(cmd)
@@ -98,150 +95,25 @@ func look(ctx context.Context, c *api.Client) (*overview, error) {
 	return v, nil
 }
 
-// judge finds what is wrong with the fleet.
-func (v *overview) judge(endpoints []api.Endpoint) {
-	wrong := func(format string, args ...any) { v.Trouble = append(v.Trouble, plain(fmt.Sprintf(format, args...))) }
-	switch state := v.Pool.Ledger.State; state {
-	case "connected":
-	case "outage":
-		wrong("the ledger is out of reach: replicas go on within their shares of the limit")
-	default:
-		wrong("the ledger is %s", state)
-	}
-	switch limit := v.Pool.Limit; {
-	case v.Pool.Endpoints == 0:
-		wrong("no model server can be used")
-	case limit != nil && *limit == 0:
-		wrong("the pool takes nothing: every model server counts as full")
-	}
-	for i := range endpoints {
-		if e := &endpoints[i]; !e.Healthy {
-			wrong("model server %s cannot be reached by %s", e.Name, strings.Join(e.EjectedBy, ", "))
-		}
-	}
-	named := make(map[string]bool) // as missing, before
-	for _, m := range v.Pool.Fleet.Missing {
-		named[m.Replica] = true
-	}
-	for i := range v.Replicas {
-		switch r := &v.Replicas[i]; {
-		case r.OtherLedger != nil:
-			wrong("replica %s keeps another ledger: pool %s, prefix %s", r.ID, r.OtherLedger.Pool, r.OtherLedger.Prefix)
-		case r.Lost != nil:
-			wrong("replica %s is lost: %d requests of it may still run, for %.0f s at most", r.ID, r.Lost.InFlight, r.Lost.Seconds)
-		case !r.Answered && !r.Leaving && !named[r.ID]:
-			wrong("replica %s does not answer", r.ID)
-		case len(r.Differs) > 0:
-			wrong("replica %s has other settings: %s", r.ID, strings.Join(r.Differs, ", "))
-		}
-	}
-	known := 0
-	for i := range v.Replicas {
-		if v.Replicas[i].OtherLedger == nil {
-			known++
-		}
-	}
-	if counted := v.Pool.Ledger.Members; counted > known {
-		wrong("the ledger counts %d replicas and this one knows %d, which is all that is shown here: each needs --join with the addresses of others", counted, known)
-	}
-}
-
-// judgeTenants finds those that wait for a limit of their own, or get much less than their
-// share.
-func (v *overview) judgeTenants(flows []api.Flow) {
-	for i := range flows {
-		f := &flows[i]
-		text := ""
-		switch {
-		case f.Queued == 0:
-		case f.AtLimit:
-			text = "is at its own limit" + ownLimit(f.Limit)
-		case f.AtMaximum != "":
-			text = fmt.Sprintf("is in the group %q, which is at its maximum", f.AtMaximum)
-		case f.Recent.SpanMS >= longEnough && f.Entitled > 0.01 && f.Share < f.Entitled/2:
-			text = fmt.Sprintf("gets %s of its priority, and should get %s", percent(f.Share), percent(f.Entitled))
-		}
-		if text != "" && len(v.Tenants) < maxTenants {
-			v.Tenants = append(v.Tenants, plain(fmt.Sprintf("%s, priority %d: %d wait; it %s", f.ID, f.Priority, f.Queued, text)))
-		}
-	}
-}
-
-// ownLimit is a flow's own limit in words.
-func ownLimit(l *api.FlowLimit) string {
-	var parts []string
-	if l != nil && l.MaxInFlight > 0 {
-		parts = append(parts, fmt.Sprintf("%d in flight", l.MaxInFlight))
-	}
-	if l != nil && l.TokensPerMinute > 0 {
-		parts = append(parts, fmt.Sprintf("%.0f tokens a minute", l.TokensPerMinute))
-	}
-	if len(parts) == 0 {
-		return ""
-	}
-	return " of " + strings.Join(parts, " and ")
-}
-
 // print prints the overview for people, its tables as wide as there are columns.
 func (v *overview) print(out io.Writer, columns int) {
-	p := v.Pool
-	use := ""
-	if p.Limit != nil && *p.Limit > 0 {
-		use = " (" + percent(float64(p.InFlight)/float64(*p.Limit)) + ")"
-	}
-	line := func(format string, args ...any) {
-		fmt.Fprintln(out, wrapped(plain(fmt.Sprintf(format, args...)), columns, "  "))
-	}
-	line("Pool %s: %d in flight, limit %s%s; %d waiting", p.Pool, p.InFlight, limited(p.Limit), use, p.Queued)
-	line("Last %s: %s dispatched/s, %s refused/s; wait p50 %s, p99 %s", milliseconds(float64(p.Recent.SpanMS)),
-		perSecond(p.Recent.Dispatched), perSecond(p.Recent.Refused), milliseconds(p.Recent.WaitP50MS), milliseconds(p.Recent.WaitP99MS))
-	line("Ledger %s, %d replicas, turns of %s; %d model servers, %d out of reach",
-		p.Ledger.State, p.Ledger.Members, milliseconds(p.Ledger.TurnMS), p.Endpoints, p.EndpointsEjected)
-
-	if p.Stages != nil {
-		line("Stages: prefill %s full, decode %s full", percent(p.Stages["prefill"]), percent(p.Stages["decode"]))
-	}
-	if p.Shadow {
-		line("Shadow: requests go at once and none is refused; what is shown is what flow control would do with them")
-	}
-
+	v.printPool(out, columns)
 	bands := table{{"PRIORITY", "FLOWS", "IN FLIGHT", "LIMIT", "WAITING", "OLDEST", "SENT/S", "WAIT P50", "P99", "POLICY"}}
-	for i := range p.Bands {
-		b := &p.Bands[i]
+	for i := range v.Pool.Bands {
+		b := &v.Pool.Bands[i]
 		bands.add(fmt.Sprint(b.Priority), fmt.Sprint(b.Flows), fmt.Sprint(b.InFlight), limited(b.Limit), fmt.Sprint(b.Queued),
 			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), b.Policy)
 	}
-	fmt.Fprintf(out, "\n%s", bands.within(columns, "POLICY", "FLOWS", "OLDEST", "LIMIT"))
+	if len(v.Pool.Bands) > 0 {
+		fmt.Fprintf(out, "\n%s", bands.within(columns, "POLICY", "FLOWS", "OLDEST", "LIMIT"))
+	}
 	if len(v.Groups) > 0 {
 		fmt.Fprintf(out, "\n%s", groupTable(v.Groups[:min(len(v.Groups), maxGroups)], columns))
 		if rest := len(v.Groups) - maxGroups; rest > 0 {
 			fmt.Fprintf(out, "and %d further groups\n", rest)
 		}
 	}
-	replicas := table{{"REPLICA", "VERSION", "UP", "LEDGER", "TURN", "WAITING", "IN FLIGHT", "QUEUED HERE", "SHARDS"}}
-	for i := range v.Replicas {
-		r := &v.Replicas[i]
-		up, ledger := "-", r.LedgerState
-		if r.Started != nil {
-			up = time.Since(*r.Started).Round(time.Second).String()
-		}
-		if r.Shadow {
-			ledger += ", shadow"
-		}
-		if !r.Answered {
-			ledger = "no answer"
-		}
-		replicas.add(r.ID, r.Version, up, ledger, milliseconds(r.TurnMS), fmt.Sprint(r.Waiting), fmt.Sprint(r.InFlight), fmt.Sprint(r.Queued), fmt.Sprint(r.Shards))
-	}
-	fmt.Fprintf(out, "\n%s", replicas.within(columns, "SHARDS", "QUEUED HERE", "VERSION", "UP", "TURN"))
-	if len(p.Refusals) > 0 {
-		causes := make([]string, 0, maxCauses)
-		for _, r := range p.Refusals[:min(len(p.Refusals), maxCauses)] {
-			causes = append(causes, r.Code+" "+perSecond(r.PerSecond))
-		}
-		fmt.Fprintln(out)
-		line("Ended by the gateway, a second: %s", strings.Join(causes, ", "))
-	}
+	fmt.Fprintf(out, "\n%s", replicaTable(v.Replicas, columns))
 	for _, part := range []struct {
 		title string
 		lines []string
@@ -253,4 +125,63 @@ func (v *overview) print(out io.Writer, columns int) {
 			}
 		}
 	}
+}
+
+// printPool prints the pool as a whole.
+func (v *overview) printPool(out io.Writer, columns int) {
+	p := v.Pool
+	line := func(format string, args ...any) {
+		fmt.Fprintln(out, wrapped(plain(fmt.Sprintf(format, args...)), columns, "  "))
+	}
+	use := ""
+	if p.Limit != nil && *p.Limit > 0 {
+		use = " (" + percent(float64(p.InFlight)/float64(*p.Limit)) + ")"
+	}
+	line("Pool %s: %d in flight, limit %s%s; %d waiting", p.Pool, p.InFlight, limited(p.Limit), use, p.Queued)
+	line("Last %s: %s sent/s, %s not served/s; wait p50 %s, p99 %s", milliseconds(float64(p.Recent.SpanMS)),
+		perSecond(p.Recent.Dispatched), perSecond(p.NotServed), milliseconds(p.Recent.WaitP50MS), milliseconds(p.Recent.WaitP99MS))
+	servers := plural(int64(p.Endpoints), "model server") + " in use"
+	if p.EndpointsEjected > 0 {
+		servers += fmt.Sprintf(", %d ejected", p.EndpointsEjected)
+	}
+	if p.EndpointsDrained > 0 {
+		servers += fmt.Sprintf(", %d drained", p.EndpointsDrained)
+	}
+	line("Ledger %s, %s, turns of %s; %s", p.Ledger.State, plural(int64(p.Ledger.Members), "replica"), milliseconds(p.Ledger.TurnMS), servers)
+	if p.Stages != nil {
+		line("Stages: prefill %s full, decode %s full", percent(p.Stages["prefill"]), percent(p.Stages["decode"]))
+	}
+	if p.Shadow {
+		line("%s", shadowed)
+	}
+	if len(p.Refusals) > 0 {
+		causes := make([]string, 0, maxCauses)
+		for _, r := range p.Refusals[:min(len(p.Refusals), maxCauses)] {
+			causes = append(causes, r.Code+" "+perSecond(r.PerSecond))
+		}
+		line("Refused, a second: %s", strings.Join(causes, ", "))
+	}
+}
+
+// shadowed is said wherever flow control's figures are, while it is only played.
+const shadowed = "Shadow: requests go at once and none is refused; what is shown is what flow control would do with them"
+
+// replicaTable shows replicas, as wide as there are columns.
+func replicaTable(all []api.Replica, columns int) table {
+	t := table{{"REPLICA", "VERSION", "UP", "LEDGER", "TURN", "WAITING", "IN FLIGHT", "QUEUED HERE", "SHARDS"}}
+	for i := range all {
+		r := &all[i]
+		up, ledger := "-", r.LedgerState
+		if r.Started != nil {
+			up = time.Since(*r.Started).Round(time.Second).String()
+		}
+		if r.Shadow {
+			ledger += ", shadow"
+		}
+		if !r.Answered {
+			ledger = "no answer"
+		}
+		t.add(r.ID, r.Version, up, ledger, milliseconds(r.TurnMS), fmt.Sprint(r.Waiting), fmt.Sprint(r.InFlight), fmt.Sprint(r.Queued), fmt.Sprint(r.Shards))
+	}
+	return t.within(columns, "SHARDS", "QUEUED HERE", "VERSION", "UP", "TURN")
 }

@@ -117,7 +117,7 @@ func TestTablesFit(t *testing.T) {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
-	if !strings.Contains(out.String(), "Ended by the gateway, a second: queue_full 3.2, bad_flow_id 1.0") {
+	if !strings.Contains(out.String(), "Refused, a second: queue_full 3.2, bad_flow_id 1.0") {
 		t.Errorf("no reasons for refusals:\n%s", out.String())
 	}
 }

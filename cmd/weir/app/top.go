@@ -35,15 +35,7 @@ func newTop() *cobra.Command {
 			}
 			out, live := cmd.OutOrStdout().(*os.File)
 			if once || o.asJSON || !live || !isTerminal(out) {
-				screen, err := topScreen(cmd.Context(), c)
-				switch {
-				case err != nil:
-					return explained(c, err)
-				case o.asJSON:
-					return printJSON(cmd, screen)
-				}
-				screen.print(cmd.OutOrStdout(), columnsOf(cmd, false))
-				return nil
+				return listed(cmd, &o, topScreen, func(v *topView) { v.print(cmd.OutOrStdout(), columnsOf(cmd, false)) })
 			}
 			return topLive(cmd.Context(), out, c, every)
 		},
@@ -75,7 +67,9 @@ func topScreen(ctx context.Context, c *api.Client) (*topView, error) {
 
 func (v *topView) print(out io.Writer, columns int) {
 	v.overview.print(out, columns)
-	fmt.Fprintf(out, "\n%s", flowTable(v.Flows, columns))
+	if len(v.Flows) > 0 {
+		fmt.Fprintf(out, "\n%s", flowTable(v.Flows, columns))
+	}
 }
 
 // topLive draws until q is pressed or ctx ends. It leaves the terminal as it was.
@@ -97,9 +91,9 @@ func topLive(ctx context.Context, out *os.File, c *api.Client, every time.Durati
 	defer fmt.Fprint(out, "\x1b[?25h\x1b[?1049l") // and back
 	for ticks := time.NewTicker(every); ; {
 		var text bytes.Buffer
-		if v, err := topScreen(ctx, c); err == nil {
+		if views, err := each(ctx, c, topScreen); err == nil {
 			columns, _ := sizeOf(out)
-			v.print(&text, columns)
+			below(&text, views, func(v *topView) { v.print(&text, columns) })
 		} else if ctx.Err() == nil {
 			fmt.Fprintln(&text, explained(c, err))
 		}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -27,24 +28,20 @@ func newUsage() *cobra.Command {
 		Example: "  weir usage --last 168h\n  weir usage --from 2026-11-01T00:00:00Z --to 2026-12-01T00:00:00Z --json\n  weir usage --flow team-a --by hour\n  weir usage --by group --last 720h",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, err := o.client()
-			if err != nil {
-				return err
-			}
+			var err error
 			if q.From, q.To, err = spanOf(last, from, to, time.Now()); err != nil {
 				return err
 			}
-			all, err := c.Usage(cmd.Context(), q)
-			if err != nil {
-				return explained(c, err)
-			}
-			if o.asJSON {
-				return printJSON(cmd, all)
-			}
-			fmt.Fprintf(cmd.OutOrStdout(), "Used from %s until %s UTC, in whole hours\n\n%s", hourOf(all.From), hourOf(all.To), usageTable(all, q.By, columnsOf(cmd, *wide)))
-			printed(cmd, missing(all.Fleet))
-			more(cmd, all.Page, len(all.Usage))
-			return nil
+			return listed(cmd, &o, func(ctx context.Context, c *api.Client) (*api.UsageList, error) { return c.Usage(ctx, q) }, func(all *api.UsageList) {
+				fmt.Fprintf(cmd.OutOrStdout(), "Used from %s until %s UTC, in whole hours\n\n", hourOf(all.From), hourOf(all.To))
+				if len(all.Usage) > 0 {
+					fmt.Fprint(cmd.OutOrStdout(), usageTable(all, q.By, columnsOf(cmd, *wide)))
+				} else {
+					fmt.Fprintln(cmd.OutOrStdout(), "Nothing was used.")
+				}
+				printed(cmd, missing(all.Fleet))
+				more(cmd, all.Page, len(all.Usage))
+			})
 		},
 	}
 	o.add(cmd)
@@ -77,7 +74,7 @@ func usageTable(all *api.UsageList, by string, columns int) table {
 		if u.Hour != nil {
 			hour = hourOf(*u.Hour)
 		}
-		add(hour, u.Flow, u.Group, u)
+		add(hour, u.Flow, groupName(u.Group), u)
 	}
 	first, _, _ := strings.Cut(by, ",")
 	sum := map[string]string{first: "(sum)"}
@@ -91,7 +88,7 @@ func usageTable(all *api.UsageList, by string, columns int) table {
 	if !grouped {
 		t = t.without("GROUP")
 	}
-	return t.within(columns, "CACHED", "CHARGED", "SLOT TIME")
+	return t.within(columns, "CACHED", "CHARGED", "SLOT TIME").shortened(columns, "FLOW", 12).shortened(columns, "GROUP", 10)
 }
 
 // hourOf is when an hour begins or ends.

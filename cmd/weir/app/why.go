@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -47,26 +48,40 @@ func newWhy() *cobra.Command {
 	return cmd
 }
 
-// find returns the request of that id, or the one of that flow that has waited longest.
+// find returns the request of that id, or the one of that flow that has waited longest, in
+// whichever pool.
 func find(ctx context.Context, c *api.Client, name string) (*api.RequestDetail, error) {
-	r, err := c.Request(ctx, name)
+	r, err := first(ctx, c, func(ctx context.Context, c *api.Client) (*api.RequestDetail, error) { return c.Request(ctx, name) })
 	if !errors.Is(err, api.ErrNotFound) {
 		return r, err
 	}
-	waiting, err := c.Requests(ctx, api.Query{Flow: name, State: "waiting", Limit: 1000})
-	if err != nil {
-		return nil, err
+	r, err = first(ctx, c, func(ctx context.Context, c *api.Client) (*api.RequestDetail, error) { return oldest(ctx, c, name) })
+	if errors.Is(err, api.ErrNotFound) {
+		err = &exitError{exitNotFound, fmt.Errorf("no request %q waits or is in flight, and nothing of a flow %q waits", name, name)}
 	}
-	if len(waiting.Requests) == 0 {
-		return nil, &exitError{exitNotFound, fmt.Errorf("no request %q waits or is in flight, and nothing of a flow %q waits", name, name)}
-	}
-	oldest := &waiting.Requests[0]
-	for i := range waiting.Requests {
-		if waiting.Requests[i].Arrived.Before(oldest.Arrived) {
-			oldest = &waiting.Requests[i]
+	return r, err
+}
+
+// looks is how often the oldest request of a flow is looked for that goes meanwhile.
+const looks = 3
+
+// oldest returns the request of a flow that has waited longest; api.ErrNotFound for none.
+func oldest(ctx context.Context, c *api.Client, flow string) (*api.RequestDetail, error) {
+	for range looks {
+		waiting, err := c.Requests(ctx, api.Query{Flow: flow, State: "waiting", Limit: 1000})
+		if err != nil {
+			return nil, err
+		}
+		if len(waiting.Requests) == 0 {
+			return nil, api.ErrNotFound
+		}
+		of := slices.MinFunc(waiting.Requests, func(a, b api.Request) int { return a.Arrived.Compare(b.Arrived) })
+		r, err := c.Request(ctx, of.Ticket)
+		if !errors.Is(err, api.ErrNotFound) {
+			return r, err
 		}
 	}
-	return c.Request(ctx, oldest.Ticket)
+	return nil, fmt.Errorf("%w now: what waits of the flow %q goes as fast as it is looked for", api.ErrUnavailable, flow)
 }
 
 // say says in words why a request waits, in lines of so many columns.
@@ -87,8 +102,12 @@ func say(out io.Writer, r *api.RequestDetail, columns int) {
 		return
 	}
 	w := r.Why
-	line("%s of %s waits %s; place %d of %d at priority %d (%d of its own flow); %s",
-		r.ID, r.Flow, age, w.Place, w.InBand, r.Priority, w.PlaceInFlow, w.Reason)
+	place := fmt.Sprintf("place %d of %d at priority %d (%d of its own flow)", w.Place, w.InBand, r.Priority, w.PlaceInFlow)
+	if w.Group != "" {
+		place = fmt.Sprintf("place %d of %d in its group %s (%d of its own flow); %s at priority %d, where groups take turns",
+			w.Place, w.InGroup, groupName(w.Group), w.PlaceInFlow, waiting(int64(w.InBand)), r.Priority)
+	}
+	line("%s of %s waits %s; %s; %s", r.ID, r.Flow, age, place, w.Reason)
 	if w.ExpectedMS != nil {
 		line("it goes in about %s, at the rate of late", strings.Replace(milliseconds(float64(*w.ExpectedMS)), "-", "no time", 1))
 	}

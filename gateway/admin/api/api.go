@@ -72,16 +72,20 @@ type Pool struct {
 	// Stages is how full the endpoints are that read prompts (prefill) or make answers
 	// (decode), 1 being full; absent where all do both.
 	Stages map[string]float64 `json:"stages,omitempty"`
-	// Endpoints can be used; EndpointsEjected cannot at the moment.
+	// Endpoints can be used; EndpointsEjected cannot at the moment, and EndpointsDrained are
+	// sent nothing more, as an operator said.
 	Endpoints        int    `json:"endpoints"`
 	EndpointsEjected int    `json:"endpoints_ejected"`
+	EndpointsDrained int    `json:"endpoints_drained"`
 	Ledger           Ledger `json:"ledger"`
 	Bands            []Band `json:"bands"`
 	// Recent is of late, over all priorities.
 	Recent Recent `json:"recent"`
 	// Refusals are requests of late that the gateway ended itself, in flow control and
-	// outside of it, by the code of its answer, the most first.
-	Refusals []Refusal `json:"refusals"`
+	// outside of it, by the code of its answer, the most first. NotServed is how many in all
+	// were not served: those, and clients that went away before.
+	Refusals  []Refusal `json:"refusals"`
+	NotServed float64   `json:"not_served_per_second"`
 }
 
 // Refusal is how many requests the gateway ended itself for one reason.
@@ -106,7 +110,8 @@ type Ledger struct {
 type Band struct {
 	Priority int    `json:"priority"`
 	Policy   string `json:"policy"`
-	// Limit is how many requests may be in flight for the band to go on; null for no limit.
+	// Limit is how many requests may be in flight in the fleet for the band to go on; null for
+	// no limit.
 	Limit    *int64 `json:"limit"`
 	InFlight int64  `json:"in_flight"`
 	Queued   int64  `json:"queued"`
@@ -149,10 +154,12 @@ type GroupShare struct {
 	InFlight int64   `json:"in_flight"`
 	Queued   int64   `json:"queued"`
 	Flows    int     `json:"flows"`
-	// Maximum is how many requests it may have in flight, over all priorities and with the
-	// groups in it, and InFlightOfAll how many it has; null and 0 for no maximum.
-	Maximum       *int64 `json:"maximum"`
+	// InFlightOfAll is how many requests it has in flight over all priorities, with the groups
+	// in it, and Maximum how many of these it may have; null for no maximum. AtMaximum is set
+	// while it has all of them.
 	InFlightOfAll int64  `json:"in_flight_of_all"`
+	Maximum       *int64 `json:"maximum"`
+	AtMaximum     bool   `json:"at_maximum"`
 	// Share is its part of what the priority dispatched of late, and Entitled what it should
 	// have: what is left by flows that want less than their share, by the weights.
 	Share    float64 `json:"share"`
@@ -188,6 +195,8 @@ type Had struct {
 // Flows is the answer of /v1/flows.
 type Flows struct {
 	Fleet Fleet `json:"fleet"`
+	// Shadow says that a replica holds and refuses nothing: see Pool.
+	Shadow bool `json:"shadow"`
 	Page
 	Flows []Flow `json:"flows"`
 }
@@ -303,9 +312,13 @@ type Why struct {
 	// HeldBy is one of the constants, Reason the same in words.
 	HeldBy string `json:"held_by"`
 	Reason string `json:"reason"`
-	// Place is where it stands in its band, 1 being next, of InBand waiting there.
-	Place  int `json:"place"`
-	InBand int `json:"in_band"`
+	// Place is where it stands, 1 being next, of InBand waiting in its band; or, where its
+	// flow is in a group, of InGroup waiting in that one there, since groups take turns. Group
+	// is the path of the innermost.
+	Place   int    `json:"place"`
+	InBand  int    `json:"in_band"`
+	Group   string `json:"group,omitempty"`
+	InGroup int    `json:"in_group,omitempty"`
 	// PlaceInFlow is where it stands among those of its own flow, 1 being next.
 	PlaceInFlow int `json:"place_in_flow"`
 	// Ahead are those that go before it as things are: by flow in its own band, the most
@@ -314,7 +327,7 @@ type Why struct {
 	Ahead      []Ahead `json:"ahead"`
 	AheadFlows int     `json:"ahead_flows"`
 	// ExpectedMS is about how long it will still wait, from the rate at which requests
-	// went of late; null if nothing went.
+	// went of late; null if nothing went, or nothing can go as things are.
 	ExpectedMS *int64 `json:"expected_ms"`
 	// Limit is the flow's own, if it has one, and InFlight what it has in flight.
 	Limit    *FlowLimit `json:"limit,omitempty"`
@@ -390,9 +403,11 @@ type Replica struct {
 	LedgerState string  `json:"ledger_state,omitempty"`
 	TurnMS      float64 `json:"turn_ms"`
 	// Fingerprint is that of its settings that should be the same everywhere, and Differs
-	// those in which it differs from most others, or from the replica that was asked.
-	Fingerprint string   `json:"fingerprint,omitempty"`
-	Differs     []string `json:"differs,omitempty"`
+	// those in which it differs from most others, or from the replica that was asked. Refused
+	// is a changed configuration that it did not take over.
+	Fingerprint string         `json:"fingerprint,omitempty"`
+	Differs     []string       `json:"differs,omitempty"`
+	Refused     *RefusedConfig `json:"refused_config,omitempty"`
 	// OtherLedger is where its ledger is, if it keeps another one than the replica that was
 	// asked: they then share neither queues nor limits.
 	OtherLedger *OtherLedger `json:"other_ledger,omitempty"`
@@ -460,6 +475,15 @@ type ConfigOf struct {
 	Replica     string    `json:"replica"`
 	Fingerprint string    `json:"fingerprint"`
 	Loaded      time.Time `json:"loaded"`
+	// Refused is a later one that it did not take over.
+	Refused *RefusedConfig `json:"refused,omitempty"`
+}
+
+// RefusedConfig is a changed configuration that is not in effect.
+type RefusedConfig struct {
+	// At is when it was refused, and Why for what.
+	At  time.Time `json:"at"`
+	Why string    `json:"why"`
 }
 
 // Events is the answer of /v1/events, the latest first.
@@ -565,6 +589,7 @@ const (
 	EndpointBack    = "endpoint_back"
 	ConfigReloaded  = "config_reloaded"
 	ConfigRefused   = "config_refused"
+	ShadowChanged   = "shadow_changed"
 	LimitChanged    = "limit_changed"
 	OverrideSet     = "override_set"
 	RequestEvicted  = "request_evicted"

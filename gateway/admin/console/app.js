@@ -92,7 +92,7 @@ chooser.addEventListener('change', () => { gone = ''; setPool(chooser.value); op
 
 const words = {
   connected: ['Ledger connected', 'good'], slow: ['Ledger slow', 'warn'], registering: ['Registering', 'warn'],
-  outage: ['Ledger lost', 'bad'], superseded: ['Id taken', 'bad'],
+  outage: ['Ledger: outage', 'bad'], superseded: ['Id taken', 'bad'],
 };
 
 // shown shows what concerns every view.

@@ -1,7 +1,7 @@
 // Endpoints, replicas and the configuration.
 
 import { changes, doing } from './actions.js';
-import { attr, card, el, pill, table, text, width } from './dom.js';
+import { attr, card, el, Keyed, pill, table, text, width } from './dom.js';
 import { count, duration, percent, since, time } from './format.js';
 
 // meter fills a cell with a bar and a value.
@@ -28,14 +28,14 @@ function state(of) {
 // standsAt says how an endpoint is.
 function standsAt(e) {
   if (!e.healthy) return [`ejected by ${e.ejected_by.join(', ')}`, 'bad'];
-  return e.drained ? ['drained: is sent nothing more', 'warn'] : ['can be reached', 'good'];
+  return e.drained ? ['drained: is sent nothing more', 'warn'] : ['in use', 'good'];
 }
 
 export function endpoints({ get, act }) {
   const scale = { top: 1 };
   const list = table('Model servers', [
     { key: 'name', label: 'Endpoint', cell: (e) => e.name },
-    { key: 'health', label: 'Health', make: state(standsAt) },
+    { key: 'health', label: 'State', make: state(standsAt) },
     { key: 'load', label: 'In flight', wide: true, make: meter((e) => e.in_flight / scale.top, (e) => count(e.in_flight)) },
     { key: 'running', label: 'It runs', number: true, cell: (e) => (e.running === undefined ? '–' : count(e.running)) },
     { key: 'waiting', label: 'It queues', number: true, cell: (e) => (e.waiting === undefined ? '–' : count(e.waiting)) },
@@ -55,13 +55,17 @@ export function endpoints({ get, act }) {
     } },
   ]);
   const none = el('p', { class: 'empty' }, 'The pool has no endpoint.');
-  const root = el('section', { class: 'card' }, list.root, none);
+  const unread = el('p', { class: 'explains' }, 'What they say of themselves is not read: no detector or scorer here needs it.');
+  const root = el('section', { class: 'card' }, list.root, none, unread);
   return {
     title: 'Endpoints',
     root,
     async load() {
       const [answer, set] = await Promise.all([get('endpoints', { limit: 1000 }), get('overrides')]);
       attr(root, 'data-acts', set.may_act);
+      const read = answer.endpoints.some((e) => e.age_ms !== undefined);
+      attr(root, 'data-unread', !read);
+      unread.hidden = read || answer.endpoints.length === 0;
       scale.top = Math.max(1, ...answer.endpoints.map((e) => e.in_flight));
       list.update(answer.endpoints.map((e) => ({ ...e, may_act: set.may_act })), (e) => e.url);
       none.hidden = answer.endpoints.length > 0;
@@ -95,8 +99,9 @@ export function replicas({ get }) {
       const words = el('span');
       td.append(words);
       return (r) => {
-        text(words, r.differs ? `differs in ${r.differs.join(', ')}` : r.fingerprint || '–');
-        attr(words, 'data-tone', r.differs ? 'warn' : null);
+        text(words, r.refused_config ? 'refused what was changed last' : r.differs ? `differs in ${r.differs.join(', ')}` : r.fingerprint || '–');
+        attr(words, 'data-tone', r.differs || r.refused_config ? 'warn' : null);
+        attr(words, 'title', r.refused_config?.why);
       };
     } },
   ]);
@@ -120,9 +125,14 @@ export function configuration({ get, act }) {
     { key: 'loaded', label: 'Read at', number: true, cell: (c) => time(c.loaded) },
   ]);
   const same = pill();
+  const refused = el('ul', { class: 'refused', role: 'alert' });
+  const refusals = new Keyed(refused, () => {
+    const root = el('li');
+    return { root, update(c) { text(root, `${c.replica}, at ${time(c.refused.at)}: ${c.refused.why}`); } };
+  });
   return {
     title: 'Configuration',
-    root: el('div', { class: 'columns' }, card('Effective', of, yaml), el('div', { class: 'detail' }, set.root, card('Replicas', same.root, list.root))),
+    root: el('div', { class: 'columns' }, card('Effective', of, yaml), el('div', { class: 'detail' }, set.root, card('Replicas', same.root, refused, list.root))),
     every: 5000,
     async load() {
       const [answer, overrides] = await Promise.all([get('config'), get('overrides')]);
@@ -132,7 +142,11 @@ export function configuration({ get, act }) {
       text(of, `Of ${answer.fleet.replica}, ${files}, read at ${time(answer.loaded)}, with all defaults.`);
       list.update(answer.replicas, (c) => c.replica);
       const prints = new Set(answer.replicas.map((c) => c.fingerprint));
-      same.set(prints.size === 1 ? 'all have the same' : `${prints.size} different ones`, prints.size === 1 ? 'good' : 'warn');
+      const behind = answer.replicas.filter((c) => c.refused);
+      refusals.update(behind, (c) => c.replica, true);
+      refused.hidden = behind.length === 0;
+      if (behind.length) same.set(`${behind.length === answer.replicas.length ? 'none has' : `${behind.map((c) => c.replica).join(', ')} has not`} what was changed last`, 'bad');
+      else same.set(prints.size === 1 ? 'all have the same' : `${prints.size} different ones`, prints.size === 1 ? 'good' : 'warn');
     },
   };
 }

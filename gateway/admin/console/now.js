@@ -31,7 +31,7 @@ export function now({ get }) {
   const requests = figure('Requests a second');
   const waits = figure('Wait, half within', { played: true });
   const refused = figure('Not served a second', { played: true });
-  const endpoints = figure('Endpoints');
+  const endpoints = figure('Endpoints in use');
   const together = new Together();
   const slots = new Chart({ title: 'Slots in use', together, format: big, whole: true, series: [
     { label: 'in use', tone: 'a', area: true, of: (s) => s.in_flight }, { label: 'limit', tone: 'limit', dashed: true, of: (s) => s.limit },
@@ -95,11 +95,12 @@ export function now({ get }) {
       // The same as the line's last point: of the last seconds, where pool.recent is of up to a minute.
       requests.set(rate(history.samples.at(-1)?.requests_per_second ?? samples.at(-1)?.requests_per_second ?? pool.recent.dispatched_per_second), tokens ? `${big(tokens)} tokens a second` : 'sent to the pool');
       waits.set(waited(pool.recent, 'wait_p50_ms'), `99% within ${waited(pool.recent, 'wait_p99_ms')}`);
-      const bad = pool.recent.refused_per_second + pool.recent.evicted_per_second;
+      const bad = pool.not_served_per_second;
       const causes = pool.refusals.slice(0, 2).map((r) => `${r.code.replaceAll('_', ' ')} ${rate(r.per_second)}`).join(', ');
       const fine = pool.shadow ? 'everybody would be served' : 'everybody is served';
-      refused.set(rate(bad), causes || (bad ? 'left or timed out' : fine), null, bad > 0 || causes ? 'warn' : null);
-      endpoints.set(count(pool.endpoints), pool.endpoints_ejected ? `${count(pool.endpoints_ejected)} ejected` : 'all can be reached', null, pool.endpoints === 0 ? 'bad' : pool.endpoints_ejected ? 'warn' : null);
+      refused.set(rate(bad), causes || (bad ? 'clients went away' : fine), null, bad > 0 ? 'warn' : null);
+      const unused = [[pool.endpoints_ejected, 'ejected'], [pool.endpoints_drained, 'drained']].filter(([n]) => n > 0).map(([n, what]) => `${count(n)} ${what}`).join(', ');
+      endpoints.set(count(pool.endpoints), unused || (pool.endpoints ? 'all in use' : 'the pool has none'), null, pool.endpoints === 0 ? 'bad' : unused ? 'warn' : null);
       bands.update(pool.bands, (b) => String(b.priority));
       bands.root.hidden = pool.bands.length === 0;
       noBands.hidden = pool.bands.length > 0;

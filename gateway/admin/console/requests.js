@@ -2,7 +2,7 @@
 
 import { doing } from './actions.js';
 import { attr, card, el, Keyed, pill, table, text, width } from './dom.js';
-import { big, bytes, count, duration, own, time } from './format.js';
+import { big, bytes, count, duration, groupName, own, time } from './format.js';
 import { flowLink } from './tenants.js';
 
 export function requests({ get, refresh }) {
@@ -120,7 +120,9 @@ export function request({ argument: [id], get, act }) {
       held.set('waits', r.why.held_by === 'nothing' ? 'good' : 'warn');
       text(reason, `${r.why.reason[0].toUpperCase()}${r.why.reason.slice(1)}.`);
       const soon = r.why.expected_ms === null ? '' : ` About ${duration(r.why.expected_ms)} to go.`;
-      text(where, `Place ${count(r.why.place)} of ${count(r.why.in_band)} at priority ${r.priority}, ${r.why.place_in_flow === 1 ? 'the next' : `number ${count(r.why.place_in_flow)}`} of its tenant.${soon}`);
+      const of = r.why.group ? `${count(r.why.in_group)} in its group ${groupName(r.why.group)}` : `${count(r.why.in_band)} at priority ${r.priority}`;
+      const beside = r.why.group ? ` ${count(r.why.in_band)} wait at priority ${r.priority}, where groups take turns.` : '';
+      text(where, `Place ${count(r.why.place)} of ${of}, ${r.why.place_in_flow === 1 ? 'the next' : `number ${count(r.why.place_in_flow)}`} of its tenant.${beside}${soon}`);
       scale.top = Math.max(1, ...r.why.ahead.map((a) => a.requests));
       rows.update(r.why.ahead, (a) => `${a.priority} ${a.flow ?? ''}`);
       nothing.hidden = r.why.ahead.length > 0;

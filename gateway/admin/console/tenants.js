@@ -2,7 +2,7 @@
 
 import { limits } from './actions.js';
 import { attr, card, el, table, text, width } from './dom.js';
-import { big, count, decimal, duration, own, percent, rate, waited } from './format.js';
+import { big, count, decimal, duration, groupName, own, percent, rate, waited } from './format.js';
 
 const pageSize = 50;
 
@@ -19,7 +19,7 @@ function shares(scale) {
       width(bar, f.share / scale.top);
       const left = `${(100 * Math.min(1, f.entitled / scale.top)).toFixed(1)}%`;
       if (due.style.left !== left) due.style.left = left;
-      const short = f.queued > 0 && !f.at_limit && f.share < 0.8 * f.entitled;
+      const short = f.queued > 0 && !f.at_limit && !f.at_maximum && f.share < 0.8 * f.entitled;
       attr(td, 'data-tone', short ? 'warn' : null);
       text(value, f.share || f.entitled ? `${percent(f.share)} / ${percent(f.entitled)}` : '–');
     };
@@ -45,13 +45,39 @@ function limited(td) {
   };
 }
 
-// groupOf is the group that a tenant is in; those in none share one that is called *.
-const groupOf = (f) => (f.group && f.group !== '*' ? f.group : '–');
+// mostOf is what a group has in flight of its maximum.
+const mostOf = (g) => (g.maximum === null ? '–' : `${count(g.in_flight_of_all)} of ${count(g.maximum)}`);
+
+// atMost fills a cell with that, and says whether it is reached.
+function atMost(td) {
+  const words = el('span');
+  td.append(words);
+  return (g) => {
+    text(words, mostOf(g));
+    attr(words, 'class', g.at_maximum ? 'pill' : null);
+    attr(words, 'data-tone', g.at_maximum ? 'warn' : null);
+    attr(words, 'title', g.at_maximum ? 'It is at its maximum: what waits of it has no room' : null);
+  };
+}
+
+// groupTable shows the groups: what each gets of its priority, and its maximum.
+function groupTable(scale) {
+  return table('Groups', [
+    { key: 'id', label: 'Group', cell: (g) => groupName(g.group) },
+    { key: 'priority', label: 'Priority', number: true, cell: (g) => g.priority },
+    { key: 'share', label: 'Share / due', wide: true, make: shares(scale) },
+    { key: 'in_flight', label: 'In flight', number: true, cell: (g) => count(g.in_flight) },
+    { key: 'queued', label: 'Waiting', number: true, cell: (g) => count(g.queued) },
+    { key: 'maximum', label: 'Of its maximum', number: true, make: atMost },
+    { key: 'flows', label: 'Tenants', number: true, minor: true, cell: (g) => count(g.flows) },
+    { key: 'weight', label: 'Weight', number: true, minor: true, cell: (g) => decimal(g.weight) },
+  ]);
+}
 
 export function columns(scale) {
   return [
     { key: 'id', label: 'Tenant', sort: 'id', make: named },
-    { key: 'group', label: 'Group', cell: groupOf },
+    { key: 'group', label: 'Group', cell: (f) => groupName(f.group) },
     { key: 'priority', label: 'Priority', sort: 'priority', number: true, cell: (f) => f.priority },
     { key: 'share', label: 'Share / due', sort: 'share', wide: true, make: shares(scale) },
     { key: 'in_flight', label: 'In flight', sort: 'in_flight', number: true, cell: (f) => count(f.in_flight) },
@@ -95,7 +121,10 @@ export function tenants({ get, refresh }) {
   const back = el('button', { type: 'button', on: { click: () => change({ offset: Math.max(0, asked.offset - pageSize) }) } }, 'Back');
   const next = el('button', { type: 'button', on: { click: () => change({ offset: asked.offset + pageSize }) } }, 'Next');
   const none = el('p', { class: 'empty' });
-  const root = el('section', { class: 'card' },
+  const groupScale = { top: 1 };
+  const allGroups = groupTable(groupScale);
+  const groupCard = card('Groups', el('p', { class: 'explains' }, 'What each group got of its priority, as below. A maximum is of what is in flight at all priorities, with the groups in it.'), allGroups.root);
+  const root = el('section', { class: 'card tenants' },
     el('div', { class: 'tools' },
       el('label', { for: 'search' }, 'Find ', search), el('label', { for: 'which' }, 'Show ', state), groups,
       el('span', { class: 'pages' }, where, back, next)),
@@ -103,19 +132,22 @@ export function tenants({ get, refresh }) {
     flows.root, none);
   return {
     title: 'Tenants',
-    root,
+    root: el('div', { class: 'detail' }, groupCard, root),
     every: 2000,
     async load() {
       const answer = await get('flows', { ...asked, limit: pageSize });
-      if (looks % 10 === 0) groupsOf = (await get('shares')).groups; // they change seldom, and cost as much as the flows
+      if (looks % (groupsOf.length ? 2 : 10) === 0) groupsOf = (await get('shares')).groups; // they cost as much as the flows
       looks += 1;
+      groupScale.top = Math.max(0.01, ...groupsOf.map((g) => Math.max(g.share, g.entitled)));
+      allGroups.update(groupsOf, (g) => `${g.priority} ${g.group}`);
+      groupCard.hidden = groupsOf.length === 0;
       const paths = [...new Set(groupsOf.map((g) => g.group))].sort();
       if (asked.group && !paths.includes(asked.group)) paths.push(asked.group);
       attr(groups, 'hidden', paths.length === 0);
       attr(root, 'data-grouped', paths.length > 0);
       if (known !== paths.join('\n')) {
         known = paths.join('\n');
-        group.replaceChildren(el('option', { value: '' }, 'all'), ...paths.map((path) => el('option', { value: path }, path === '*' ? 'in no group' : path)));
+        group.replaceChildren(el('option', { value: '' }, 'all'), ...paths.map((path) => el('option', { value: path }, groupName(path))));
         group.value = asked.group;
       }
       scale.top = Math.max(0.01, ...answer.flows.map((f) => Math.max(f.share, f.entitled)));
@@ -175,7 +207,7 @@ export function tenant({ argument: [id, priority], get, act }) {
           p50: waited(f.recent, 'wait_p50_ms'), p99: waited(f.recent, 'wait_p99_ms'), rate: rate(f.recent.dispatched_per_second),
           refused: rate(f.recent.refused_per_second + f.recent.evicted_per_second), served: count(f.served_requests), tokens: count(f.served_tokens),
           tokens_in: count(f.tokens_in), tokens_cached: count(f.tokens_cached), tokens_out: count(f.tokens_out),
-          weight: decimal(f.weight), group: groupOf(f), limit: own(f.limit) ? `${own(f.limit)}${f.at_limit ? ' – reached' : ''}` : 'none', owner: f.owner || '–',
+          weight: decimal(f.weight), group: groupName(f.group), limit: own(f.limit) ? `${own(f.limit)}${f.at_limit ? ' – reached' : ''}` : 'none', owner: f.owner || '–',
         };
         for (const [key, value] of Object.entries(show)) text(values[key], value);
       }
