@@ -13,17 +13,17 @@ var errCut = errors.New("the pool is given up")
 // attendance is which sessions a pool has. It is safe for concurrent use.
 type attendance struct {
 	mu       sync.Mutex
-	sessions map[*session]struct{}
+	sessions map[*Session]struct{}
 	cut      bool // whoever comes is ended at once
 	awaited  []chan struct{}
 }
 
 // enter takes in a session, whose context it may end until the session leaves.
-func (a *attendance) enter(s *session) {
+func (a *attendance) enter(s *Session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.sessions == nil {
-		a.sessions = make(map[*session]struct{})
+		a.sessions = make(map[*Session]struct{})
 	}
 	a.sessions[s] = struct{}{}
 	if a.cut {
@@ -32,7 +32,7 @@ func (a *attendance) enter(s *session) {
 }
 
 // leave lets a session go that holds nothing any more.
-func (a *attendance) leave(s *session) {
+func (a *attendance) leave(s *Session) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if delete(a.sessions, s); len(a.sessions) > 0 {

@@ -51,16 +51,16 @@ var (
 // watch ends a session when what it waits for does not come in time. It is started and
 // stopped by the session's goroutine.
 type watch struct {
-	session *session
+	session *Session
 	whole   *time.Timer // since the dispatch
 	step    *time.Timer // since the server was last waited for; nil before the first time
 	over    *bound      // what step's end means
 }
 
 // start begins the time that the request may take in all.
-func (w *watch) start(s *session) {
+func (w *watch) start(s *Session) {
 	w.session = s
-	w.whole = time.AfterFunc(s.timeouts.Request, func() { s.cancel(errRequestTime) })
+	w.whole = time.AfterFunc(s.asked.timeouts.Request, func() { s.cancel(errRequestTime) })
 }
 
 // expect gives the server so long from now; b is what becomes of the request afterwards.
@@ -87,3 +87,21 @@ func (w *watch) stop() {
 		w.whole.Stop()
 	}
 }
+
+// ExpectFirstByte has the session end if its server does not begin to answer in time.
+func (s *Session) ExpectFirstByte() { s.watch.expect(errFirstByte, s.asked.timeouts.FirstByte) }
+
+// ExpectMore has it end if the server pauses for too long within its answer.
+func (s *Session) ExpectMore() { s.watch.expect(errBetweenBytes, s.asked.timeouts.BetweenBytes) }
+
+// ExpectMoreOrTaken is the same where it cannot be told whether the server pauses or the client
+// takes nothing.
+func (s *Session) ExpectMoreOrTaken() {
+	s.watch.expect(errAnswerStopped, s.asked.timeouts.BetweenBytes)
+}
+
+// Relax says that nothing is waited for.
+func (s *Session) Relax() { s.watch.relax() }
+
+// BodyStalled ends the session, whose request's body took too long to come.
+func (s *Session) BodyStalled() { s.cancel(errStalled) }

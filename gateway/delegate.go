@@ -57,7 +57,7 @@ func (x *envoyStream) keep(m *extproc.ProcessingRequest) {
 	}
 	if x.delegated == nil {
 		x.delegated = &delegated{}
-		if stream, err := delegation.Pickers.Open(x.session.ctx); err == nil {
+		if stream, err := delegation.Pickers.Open(x.session.Context()); err == nil {
 			x.delegated.early = stream
 		}
 	}
@@ -95,7 +95,7 @@ func (x *envoyStream) consult(messages <-chan received) error {
 	for range attempts {
 		if stream == nil {
 			var err error
-			if stream, err = delegation.Pickers.Open(x.session.ctx); err != nil {
+			if stream, err = delegation.Pickers.Open(x.session.Context()); err != nil {
 				log.Debug("no picker takes a request", zap.Error(err))
 				break
 			}
@@ -104,8 +104,8 @@ func (x *envoyStream) consult(messages <-chan received) error {
 		switch {
 		case !errors.Is(err, errLost):
 			return err
-		case x.session.ctx.Err() != nil: // which ended the stream
-			return x.session.ended()
+		case x.session.Context().Err() != nil: // which ended the stream
+			return x.session.Ended()
 		}
 		log.Debug("a picker was lost", zap.String("picker", stream.Picker()), zap.Error(err))
 		if d.answered {

@@ -48,15 +48,14 @@ type envoyStream struct {
 	opened  chan struct{} // closed once there is a session
 
 	mu      sync.Mutex // of what follows
-	record  record
-	session *session // nil until the request's headers came
+	record  Record
+	session *Session // nil until the request's headers came
 	phase   phase
 	over    bool
 	part    *extproc.ProcessingResponse // of the response's body, as last sent; used again
 
 	method    string
 	path      string
-	rewrite   string                // the model that the picker is to ask for
 	subset    map[string]bool       // of endpoints that may be picked; nil for all
 	delegated *delegated            // nil where this replica chooses
 	body      bool                  // the request has one
@@ -64,7 +63,8 @@ type envoyStream struct {
 	others    []*endpoints.Endpoint // fallbacks that were named to Envoy
 	unreached string                // why no endpoint could be connected to; empty if one could
 	status    int
-	stalls    *time.Timer // while the request's body comes
+	answer    *modelapi.Answer // once it has begun
+	stalls    *time.Timer      // while the request's body comes
 }
 
 // take handles one message and answers it.
@@ -78,13 +78,13 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		if err := x.open(r.RequestHeaders.GetHeaders()); err != nil {
 			return err
 		}
-		if name := poolOf(m, &x.gateway.cfg); name != "" && x.session.pool == nil {
-			if refused := x.session.enterNamed(name); refused != nil {
+		if name := poolOf(m, &x.gateway.cfg); name != "" && x.session.Pool() == nil {
+			if refused := x.session.EnterNamed(name); refused != nil {
 				return refused
 			}
 		}
 		x.subset = subsetOf(m)
-		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, func() { x.session.cancel(errStalled) })
+		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, x.session.BodyStalled)
 		x.keep(m)
 		if r.RequestHeaders.GetEndOfStream() {
 			x.phase = waiting
@@ -94,7 +94,7 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		if x.phase != receivingRequest {
 			return unexpected("a request body", x.phase)
 		}
-		if err := x.session.add(r.RequestBody.GetBody()); err != nil {
+		if err := x.session.AddBody(r.RequestBody.GetBody()); err != nil {
 			return err
 		}
 		x.body = true
@@ -160,18 +160,18 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 			header.Add(h.GetKey(), value)
 		}
 	}
-	x.gateway.begin(&x.record, x.method, x.path, header)
+	x.gateway.Begin(&x.record, x.method, x.path, header)
 	if x.path != "" {
 		if refused := checkPath(x.path); refused != nil {
 			return refused
 		}
 	}
-	s, refused := x.gateway.open(x.stream.Context(), header, &x.record)
+	s, refused := x.gateway.Open(x.stream.Context(), header, &x.record)
 	if refused != nil {
 		return refused
 	}
 	if x.gateway.cfg.Delegation != nil || x.gateway.cfg.AdmissionOnly {
-		x.rewrite, s.rewrite, s.elsewhere = s.rewrite, "", true // it is for whoever chooses the endpoint
+		s.ChosenElsewhere()
 	}
 	x.session = s
 	close(x.opened)
@@ -195,25 +195,25 @@ func headersTooLarge(message string) *refusal.Refusal {
 func (x *envoyStream) forward() error {
 	s := x.session
 	if !x.stalls.Stop() {
-		return s.ended()
+		return s.Ended()
 	}
-	if s.pool == nil {
+	if s.Pool() == nil {
 		path, _ := url.PathUnescape(x.path) // checkPath has found that it can be
-		if models, asked, refused := x.gateway.pools.Load().answerModels(x.method, path); refused != nil {
+		if models, asked, refused := x.gateway.AnswerModels(x.method, path); refused != nil {
 			return refused
 		} else if asked {
 			x.phase, x.over, x.status = done, true, http.StatusOK
 			return x.stream.Send(immediately(&x.record, x.status, http.Header{"Content-Type": {"application/json"}}, models, "models"))
 		}
 	}
-	if refused := s.admit(x.method, x.path); refused != nil {
+	if refused := s.Admit(x.method, x.path); refused != nil {
 		return refused
 	}
-	s.query.Subset = x.subset
+	s.Within(x.subset)
 	if x.delegated == nil && !x.gateway.cfg.AdmissionOnly {
-		s.prefer()
+		s.Prefer()
 	}
-	if refused := s.wait(); refused != nil {
+	if refused := s.Wait(); refused != nil {
 		return refused
 	}
 	switch {
@@ -221,7 +221,7 @@ func (x *envoyStream) forward() error {
 		x.phase = granted
 		return nil
 	case x.gateway.cfg.AdmissionOnly:
-		return x.release(letThrough(x.gateway.keyed()))
+		return x.release(letThrough(x.gateway.Keyed()))
 	}
 	return x.pick()
 }
@@ -230,20 +230,17 @@ func (x *envoyStream) forward() error {
 func (x *envoyStream) pick() error {
 	s := x.session
 	var ok bool
-	if x.others, ok = s.place(); !ok {
-		return noEndpoints()
+	if x.others, ok = s.Place(); !ok {
+		return NoEndpoints()
 	}
-	destinations := append([]*endpoints.Endpoint{s.slot.Endpoint}, x.others...)
-	headers := requestHeaders(x.record.id, destinations, x.gateway.keyed())
-	s.tellStages(func(name, value string) { setHeader(headers, name, value) })
-	if x.rewrite != "" && modelapi.NamesModel(x.method, x.path) { // the picker failed
-		s.rewrite = x.rewrite
-		if refused := s.rename(); refused != nil {
-			return refused
-		}
+	destinations := append([]*endpoints.Endpoint{s.Slot().Endpoint}, x.others...)
+	headers := requestHeaders(x.record.ID(), destinations, x.gateway.Keyed())
+	s.Stages(func(name, value string) { setHeader(headers, name, value) })
+	if refused := s.ChosenHere(x.method, x.path); refused != nil { // if a picker failed
+		return refused
 	}
-	if s.rewrite != "" && x.body && !x.trailers {
-		setHeader(headers, "content-length", strconv.Itoa(len(s.in.Body)))
+	if s.Renamed() && x.body && !x.trailers {
+		setHeader(headers, "content-length", strconv.Itoa(len(s.Body())))
 	}
 	return x.release(headers)
 }
@@ -252,22 +249,20 @@ func (x *envoyStream) pick() error {
 func (x *envoyStream) release(headers *extproc.ProcessingResponse) error {
 	s := x.session
 	x.phase = awaitingResponse
-	if spans := x.record.spans; spans != nil {
-		spans.Upstream(x.record.endpoint, func(name, value string) { setHeader(headers, name, value) })
-	}
-	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
+	x.record.Upstream(func(name, value string) { setHeader(headers, name, value) })
+	s.ExpectFirstByte()
 	if err := x.stream.Send(headers); err != nil {
 		return err
 	}
 	if !x.body {
 		return nil
 	}
-	for _, m := range requestBody(s.in.Body, x.trailers) {
+	for _, m := range requestBody(s.Body(), x.trailers) {
 		if err := x.stream.Send(m); err != nil {
 			return err
 		}
 	}
-	s.dropBody() // Envoy has it
+	s.DropBody() // Envoy has it
 	if x.trailers {
 		return x.stream.Send(requestTrailers())
 	}
@@ -280,22 +275,21 @@ func (x *envoyStream) release(headers *extproc.ProcessingResponse) error {
 func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
-	if x.session.slot == nil {
-		if e := x.session.pool.endpoints.At(address); e != nil {
-			x.session.placeAt(e)
+	if x.session.Slot() == nil {
+		if e := x.session.Pool().Endpoints().At(address); e != nil {
+			x.session.PlaceAt(e)
 		}
 		return
 	}
-	if address == "" || address == x.session.slot.Address() {
+	if address == "" || address == x.session.Slot().Address() {
 		return
 	}
 	i := slices.IndexFunc(x.others, func(e *endpoints.Endpoint) bool { return e.Address() == address })
 	if i < 0 {
 		return
 	}
-	x.session.pool.cfg.Metrics.FellBack()
 	turned := fmt.Errorf("envoy turned to %s", address)
-	x.session.moved(x.others[i], turned)
+	x.session.Moved(x.others[i], turned)
 	for _, e := range x.others[:i] {
 		e.Unreachable(turned)
 	}
@@ -304,7 +298,7 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 // responded takes in the response's headers.
 func (x *envoyStream) responded(h *extproc.HttpHeaders) {
 	x.phase = receivingResponse
-	x.session.begun.Store(true)
+	x.session.Begun()
 	contentType := ""
 	for _, header := range h.GetHeaders().GetHeaders() {
 		switch header.GetKey() {
@@ -315,15 +309,15 @@ func (x *envoyStream) responded(h *extproc.HttpHeaders) {
 		}
 	}
 	if x.unreached != "" {
-		x.session.unreached(errors.New(x.unreached))
+		x.session.Unreached(errors.New(x.unreached))
 	}
-	x.session.respond(x.status, contentType, nil)
+	x.answer = x.session.Respond(x.status, contentType, nil)
 }
 
 // streamed takes in a part of the response's body.
 func (x *envoyStream) streamed(part []byte) {
-	x.session.usage.Take(part)
-	x.session.watch.expect(errAnswerStopped, x.session.timeouts.BetweenBytes)
+	x.answer.Take(part)
+	x.session.ExpectMoreOrTaken()
 }
 
 // pass answers a part of the response's body with itself.
@@ -339,7 +333,8 @@ func (x *envoyStream) pass(b *extproc.HttpBody) error {
 // send answers a part of the response; the last one ends the stream.
 func (x *envoyStream) send(m *extproc.ProcessingResponse, last bool) error {
 	if last {
-		x.phase, x.over, x.session.whole = done, true, true
+		x.phase, x.over = done, true
+		x.session.Whole()
 	}
 	return x.stream.Send(m)
 }
@@ -353,16 +348,16 @@ func (x *envoyStream) finish() {
 		x.delegated.early.End()
 	}
 	if x.session != nil {
-		x.session.end()
+		x.session.End()
 	}
-	if x.record.arrived.IsZero() {
+	if x.record.Arrived().IsZero() {
 		return // there was no request
 	}
-	if x.phase != done && x.record.reason == "" {
-		x.record.reason = clientGone().Code
+	if x.phase != done && !x.record.Refused() {
+		x.record.Refuse(ClientGone().Code)
 	}
 	if x.status == 0 {
 		x.status = refusal.StatusClientGone
 	}
-	x.gateway.over(&x.record, x.status)
+	x.gateway.Over(&x.record, x.status)
 }

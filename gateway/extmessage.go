@@ -180,15 +180,15 @@ func requestTrailers() *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{}}}
 }
 
-func responseHeaders(r *record) *extproc.ProcessingResponse {
+func responseHeaders(r *Record) *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extproc.HeadersResponse{
 		Response: &extproc.CommonResponse{HeaderMutation: &extproc.HeaderMutation{SetHeaders: recorded(r)}},
 	}}}
 }
 
 // recorded are the headers that every answer has.
-func recorded(r *record) (set []*core.HeaderValueOption) {
-	r.headers(func(name, value string) { set = append(set, header(strings.ToLower(name), value)) }, func(name, value string) {
+func recorded(r *Record) (set []*core.HeaderValueOption) {
+	r.Headers(func(name, value string) { set = append(set, header(strings.ToLower(name), value)) }, func(name, value string) {
 		added := header(strings.ToLower(name), value)
 		added.AppendAction = core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
 		set = append(set, added)
@@ -201,13 +201,13 @@ func responseTrailers() *extproc.ProcessingResponse {
 }
 
 // immediate is a refusal that Envoy answers with, without asking an endpoint.
-func immediate(told *record, r *refusal.Refusal) *extproc.ProcessingResponse {
+func immediate(told *Record, r *refusal.Refusal) *extproc.ProcessingResponse {
 	headers, body := r.Answer()
 	return immediately(told, r.Status, headers, body, r.Code)
 }
 
 // immediately is an answer that Envoy gives without asking an endpoint; the code is for its log.
-func immediately(told *record, status int, headers http.Header, body []byte, code string) *extproc.ProcessingResponse {
+func immediately(told *Record, status int, headers http.Header, body []byte, code string) *extproc.ProcessingResponse {
 	set := recorded(told)
 	for _, name := range []string{"Content-Type", refusal.ByHeader, refusal.ReasonHeader, "Retry-After"} {
 		if value := headers.Get(name); value != "" {

@@ -64,7 +64,7 @@ func (x *envoyStream) attend() error {
 			return err
 		case <-silence.C:
 			return x.interrupt(served, func() error {
-				x.gateway.overBound(x.record.pool, errStalled)
+				x.gateway.NothingCame(&x.record)
 				return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
 			})
 		case <-x.opened:
@@ -73,8 +73,8 @@ func (x *envoyStream) attend() error {
 	select {
 	case err := <-served:
 		return err
-	case <-x.session.ctx.Done():
-		return x.interrupt(served, func() error { return x.fail(x.session.ended()) })
+	case <-x.session.Context().Done():
+		return x.interrupt(served, func() error { return x.fail(x.session.Ended()) })
 	}
 }
 
@@ -132,7 +132,7 @@ func (x *envoyStream) fail(err error) error {
 	x.over = true
 	var refused *refusal.Refusal
 	if errors.As(err, &refused) {
-		x.record.reason = refused.Code
+		x.record.Refuse(refused.Code)
 		if x.status == 0 {
 			x.status = refused.Status
 		}

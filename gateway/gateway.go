@@ -12,6 +12,7 @@ import (
 	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/metrics"
+	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/gateway/tracing"
 )
 
@@ -101,8 +102,14 @@ func New(cfg Config, pools *Pools) *Gateway {
 // the fairness header.
 func (g *Gateway) SetKeys(keys flows.Keys) { g.keys.Store(&keys) }
 
-// keyed reports whether API keys say whose a request is.
-func (g *Gateway) keyed() bool { return *g.keys.Load() != nil }
+// Keyed reports whether API keys say whose a request is.
+func (g *Gateway) Keyed() bool { return *g.keys.Load() != nil }
+
+// AnswerModels answers a question for the models of all pools, in JSON, and reports whether it
+// was one. Where there is one pool, its servers know better.
+func (g *Gateway) AnswerModels(method, path string) (body []byte, asked bool, _ *refusal.Refusal) {
+	return g.pools.Load().answerModels(method, path)
+}
 
 // SetPools replaces the pools for requests from now on. Those under way stay at theirs.
 func (g *Gateway) SetPools(pools *Pools) { g.pools.Store(pools) }

@@ -34,11 +34,11 @@ func ByModel(named map[string]*Pool, of func(model string) (pool string, known b
 }
 
 // find finds the pool of the session's request by its model, once the body is there.
-func (s *session) find() *refusal.Refusal {
-	if refused := s.in.FindModel(); refused != nil {
+func (s *Session) find() *refusal.Refusal {
+	if refused := s.asked.FindModel(); refused != nil {
 		return refused
 	}
-	model := s.in.Model
+	model := s.asked.Model
 	s.record.model = told(model)
 	pools := s.gateway.pools.Load()
 	if name, known := pools.of(model); known {
@@ -49,8 +49,8 @@ func (s *session) find() *refusal.Refusal {
 	return noSuchModel(model)
 }
 
-// enterNamed has the session's request be for the pool of that name.
-func (s *session) enterNamed(name string) *refusal.Refusal {
+// EnterNamed has the session's request be for the pool of that name.
+func (s *Session) EnterNamed(name string) *refusal.Refusal {
 	p, known := s.gateway.pools.Load().named[name]
 	if !known {
 		return &refusal.Refusal{
@@ -62,7 +62,7 @@ func (s *session) enterNamed(name string) *refusal.Refusal {
 }
 
 // enterOpen has the session's request be for a pool, if that is open.
-func (s *session) enterOpen(p *Pool) *refusal.Refusal {
+func (s *Session) enterOpen(p *Pool) *refusal.Refusal {
 	if p == nil {
 		return &refusal.Refusal{
 			Status: http.StatusServiceUnavailable, Code: "pool_not_open", Reason: refusal.NoEndpoints, After: time.Second,

@@ -31,10 +31,16 @@ type proxy struct {
 	reverse   *httputil.ReverseProxy
 }
 
-// sessionKey is the context key of the session of a request on its way to an endpoint.
-type sessionKey struct{}
+// exchangeKey is the context key of the exchange of a request.
+type exchangeKey struct{}
 
-func sessionOf(r *http.Request) *session { return r.Context().Value(sessionKey{}).(*session) }
+// exchange is a session on its way to an endpoint.
+type exchange struct {
+	session *Session
+	failure error // why there is no answer to pass on
+}
+
+func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey{}).(*exchange) }
 
 func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 	p := &proxy{gateway: g, forwarder: newForwarder(dialer)}
@@ -47,7 +53,7 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 		FlushInterval: -1, // every chunk at once
 		BufferPool:    &buffers{},
 		ErrorLog:      log.New(io.Discard, "", 0), // ErrorHandler has it
-		ErrorHandler:  func(_ http.ResponseWriter, r *http.Request, err error) { sessionOf(r).failure = err },
+		ErrorHandler:  func(_ http.ResponseWriter, r *http.Request, err error) { exchangeOf(r).failure = err },
 	}
 	return p
 }
@@ -56,9 +62,9 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 // client is gone, panics with http.ErrAbortHandler, so that the client sees it end there.
 func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
-	p.gateway.begin(&answer.record, r.Method, r.URL.Path, r.Header)
+	p.gateway.Begin(&answer.record, r.Method, r.URL.Path, r.Header)
 	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
-	defer func() { p.gateway.over(&answer.record, answer.code) }()
+	defer func() { p.gateway.Over(&answer.record, answer.code) }()
 	err := p.serve(answer, r)
 	if err == nil {
 		return
@@ -67,9 +73,9 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !errors.As(err, &refused) {
 		// Where the server is, and what it said, is not for clients.
 		p.gateway.cfg.Logger.Warn("a model server failed before it answered", zap.Error(err))
-		refused = upstreamFailed()
+		refused = UpstreamFailed()
 	}
-	answer.record.reason = refused.Code
+	answer.record.Refuse(refused.Code)
 	if refused.Status == refusal.StatusClientGone {
 		answer.code = refusal.StatusClientGone
 		panic(http.ErrAbortHandler) // or net/http would answer 200, which one that only closed its sending side reads
@@ -86,13 +92,13 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	if refused := checkTarget(r); refused != nil {
 		return refused
 	}
-	s, refused := p.gateway.open(r.Context(), r.Header, &w.record)
+	s, refused := p.gateway.Open(r.Context(), r.Header, &w.record)
 	if refused != nil {
 		return refused
 	}
-	defer s.end() // also when the copying panics
+	defer s.End() // also when the copying panics
 	w.session = s
-	if models, asked, refused := p.gateway.pools.Load().answerModels(r.Method, r.URL.Path); refused != nil {
+	if models, asked, refused := p.gateway.AnswerModels(r.Method, r.URL.Path); refused != nil {
 		return refused
 	} else if asked {
 		w.Header().Set("Content-Type", "application/json")
@@ -102,20 +108,21 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 	if err := p.readBody(s, w, r); err != nil {
 		return err
 	}
-	if refused := s.admit(r.Method, r.URL.Path); refused != nil {
+	if refused := s.Admit(r.Method, r.URL.Path); refused != nil {
 		return refused
 	}
-	s.prefer()
-	if refused := s.wait(); refused != nil {
+	s.Prefer()
+	if refused := s.Wait(); refused != nil {
 		return refused
 	}
-	out := r.WithContext(context.WithValue(s.ctx, sessionKey{}, s))
-	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(s.in.Body)), nil // send has the body
+	x := &exchange{session: s}
+	out := r.WithContext(context.WithValue(s.Context(), exchangeKey{}, x))
+	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(s.Body())), nil // send has the body
 	p.reverse.ServeHTTP(w, out)
-	if s.failure != nil && s.ctx.Err() != nil {
-		return s.ended()
+	if x.failure != nil && s.Context().Err() != nil {
+		return s.Ended()
 	}
-	return s.failure
+	return x.failure
 }
 
 // checkTarget refuses requests that are not for a model server.
@@ -156,17 +163,14 @@ func checkPath(escaped string) *refusal.Refusal {
 }
 
 // readBody reads the request's body, once.
-func (p *proxy) readBody(s *session, w *answerWriter, r *http.Request) error {
+func (p *proxy) readBody(s *Session, w *answerWriter, r *http.Request) error {
 	if r.ContentLength == 0 {
 		return nil
 	}
 	reading := w.connection
 	_ = reading.SetReadDeadline(time.Now().Add(p.gateway.cfg.BodyTimeout)) // where there is no deadline to set, there is none
-	stop := context.AfterFunc(s.ctx, func() { _ = reading.SetReadDeadline(time.Now()) })
-	var err error = tooLarge(p.gateway.cfg.MaxBody)
-	if r.ContentLength <= p.gateway.cfg.MaxBody {
-		err = s.read(r.Body, r.ContentLength)
-	}
+	stop := context.AfterFunc(s.Context(), func() { _ = reading.SetReadDeadline(time.Now()) })
+	err := s.ReadBody(r.Body, r.ContentLength)
 	if stop() {
 		_ = reading.SetReadDeadline(time.Time{})
 	}
@@ -178,18 +182,18 @@ func (p *proxy) readBody(s *session, w *answerWriter, r *http.Request) error {
 }
 
 // unreadable is the answer to a request whose body could not be read.
-func (p *proxy) unreadable(s *session, err error) *refusal.Refusal {
+func (p *proxy) unreadable(s *Session, err error) *refusal.Refusal {
 	var refused *refusal.Refusal
 	switch {
 	case errors.As(err, &refused):
 		return refused
-	case s.ctx.Err() != nil:
-		return s.ended()
+	case s.Context().Err() != nil:
+		return s.Ended()
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.cancel(errStalled)
-		return s.ended()
+		s.BodyStalled()
+		return s.Ended()
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return clientGone()
+		return ClientGone()
 	}
 	return refusal.BadRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 }
@@ -197,83 +201,82 @@ func (p *proxy) unreadable(s *session, err error) *refusal.Refusal {
 // RoundTrip sends the request to the endpoint that suits it best, and to another as long as
 // nothing of it was sent: one that brings a server down must not go from one to the next.
 func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
-	s := sessionOf(r)
+	s := exchangeOf(r).session
 	var last error
 	for {
-		if _, ok := s.place(); !ok {
+		if _, ok := s.Place(); !ok {
 			if last == nil {
-				return nil, noEndpoints()
+				return nil, NoEndpoints()
 			}
 			return nil, &refusal.Refusal{
 				Status: http.StatusServiceUnavailable, Code: "upstream_unreachable", Reason: refusal.NoEndpoints,
 				Message: "none of the pool's model servers could be reached",
 			}
 		}
-		s.query.Tried = append(s.query.Tried, s.slot.Endpoint)
-		res, err := p.send(s, r, s.slot.URL())
+		res, err := p.send(s, r, s.Slot().URL())
 		if err == nil {
 			return res, nil
 		}
 		if r.Context().Err() != nil || !errors.Is(err, errUnsent) {
 			if r.Context().Err() == nil {
-				s.pool.cfg.Metrics.UpstreamFailed(s.slot.Address(), metrics.BrokeOff)
+				s.Failed(metrics.BrokeOff)
 			}
-			return nil, fmt.Errorf("model server %s: %w", s.slot.Address(), err)
+			return nil, fmt.Errorf("model server %s: %w", s.Slot().Address(), err)
 		}
-		s.unreached(err)
+		s.Unreached(err)
 		last = err
 	}
 }
 
 // send sends the request to a server and returns its answer, whose usage is read on the
 // way to the client.
-func (p *proxy) send(s *session, r *http.Request, to *url.URL) (*http.Response, error) {
+func (p *proxy) send(s *Session, r *http.Request, to *url.URL) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.Host = to.Scheme, to.Host, to.Host
-	s.tellStages(out.Header.Set)
-	if len(s.in.Body) > 0 {
-		out.Body = s.in.Reader()
-		out.GetBody = func() (io.ReadCloser, error) { return s.in.Reader(), nil }
+	s.Stages(out.Header.Set)
+	if len(s.Body()) > 0 {
+		out.Body = s.BodyReader()
+		out.GetBody = func() (io.ReadCloser, error) { return s.BodyReader(), nil }
 	}
-	if spans := s.record.spans; spans != nil { // or its arguments would be allocated for nothing
-		spans.Upstream(s.slot.Address(), out.Header.Set)
+	if s.Record().Traced() { // or the argument would be allocated for nothing
+		s.Record().Upstream(out.Header.Set)
 	}
-	s.watch.expect(errFirstByte, s.timeouts.FirstByte)
+	s.ExpectFirstByte()
 	res, err := p.forwarder.send(out)
 	if err != nil {
-		s.record.spans.UpstreamFailed(err)
+		s.Record().UpstreamFailed(err)
 		return nil, err
 	}
-	s.response = res.Body
+	s.AnsweredBy(res.Body)
 	if res.StatusCode < http.StatusOK {
 		return nil, fmt.Errorf("answered with status %03d, which ends no request", res.StatusCode)
 	}
-	s.dropBody() // no other server will be asked
-	res.Body = &answerBody{session: s, ReadCloser: s.respond(res.StatusCode, res.Header.Get("Content-Type"), res.Body)}
+	s.DropBody() // no other server will be asked
+	res.Body = &answerBody{session: s, ReadCloser: s.Respond(res.StatusCode, res.Header.Get("Content-Type"), res.Body)}
 	return res, nil
 }
 
 // answerBody has the server watched while more of its answer is waited for.
 type answerBody struct {
 	io.ReadCloser
-	session *session
+	session *Session
 	begun   bool
 }
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	if b.begun {
-		b.session.watch.expect(errBetweenBytes, b.session.timeouts.BetweenBytes)
+		b.session.ExpectMore()
 	}
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
-		b.session.whole = true
+		b.session.Whole()
 	case err != nil:
-		b.session.breakOff()
+		b.session.BrokeOff()
 	}
 	b.begun = b.begun || n > 0
-	b.session.watch.relax() // what the client takes its time for is not the server's fault
+	b.session.Relax() // what the client takes its time for is not the server's fault
 	return n, err
 }
 
@@ -283,8 +286,8 @@ type answerWriter struct {
 	http.ResponseWriter
 	connection *http.ResponseController // with the client
 	code       int
-	record     record
-	session    *session  // nil until there is one
+	record     Record
+	session    *Session  // nil until there is one
 	hurried    time.Time // when the bound on the next write was last set
 }
 
@@ -315,7 +318,7 @@ func (w *answerWriter) FlushError() error {
 func (w *answerWriter) hurry() {
 	within := flows.DefaultTimeouts().Client
 	if w.session != nil {
-		within = w.session.timeouts.Client
+		within = w.session.Timeouts().Client
 	}
 	now := time.Now()
 	if now.Sub(w.hurried) < within/8 {
@@ -327,7 +330,7 @@ func (w *answerWriter) hurry() {
 
 func (w *answerWriter) note(err error) error {
 	if w.session != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		w.session.stalled = true
+		w.session.ClientStalled()
 	}
 	return err
 }
@@ -337,9 +340,9 @@ func (w *answerWriter) begin(code int) {
 		return
 	}
 	w.code = code
-	w.record.headers(w.Header().Set, w.Header().Add)
+	w.record.Headers(w.Header().Set, w.Header().Add)
 	if w.session != nil {
-		w.session.begun.Store(true)
+		w.session.Begun()
 	}
 }
 

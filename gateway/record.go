@@ -33,9 +33,9 @@ const (
 	serverTimingHeader = "Server-Timing"
 )
 
-// record is what is told of a request beside its answer: in headers, in the request log and
-// in the metrics. It is used by the goroutine that serves the request.
-type record struct {
+// Record is what is told of a request beside its answer: in headers, in the request log and
+// in the metrics. It is used by the goroutine that serves the request, from Begin to Over.
+type Record struct {
 	arrived      time.Time
 	id, trace    string
 	spans        *tracing.Request // nil without a trace
@@ -62,6 +62,32 @@ type record struct {
 	reason string // why the gateway ended it: a refusal's code
 }
 
+// ID is the request's.
+func (r *Record) ID() string { return r.id }
+
+// Arrived is when it came; zero if none did.
+func (r *Record) Arrived() time.Time { return r.arrived }
+
+// Refuse notes the code with which the gateway ends the request itself.
+func (r *Record) Refuse(code string) { r.reason = code }
+
+// Refused reports whether the gateway ended it.
+func (r *Record) Refused() bool { return r.reason != "" }
+
+// Traced reports whether it has a trace.
+func (r *Record) Traced() bool { return r.spans != nil }
+
+// Upstream begins what a model server does, and calls set with the headers by which the server
+// makes its own spans a part of the trace.
+func (r *Record) Upstream(set func(name, value string)) {
+	if r.spans != nil {
+		r.spans.Upstream(r.endpoint, set)
+	}
+}
+
+// UpstreamFailed ends that with an error.
+func (r *Record) UpstreamFailed(err error) { r.spans.UpstreamFailed(err) }
+
 // Bounds on what clients make up, in bytes.
 const (
 	maxRequestID = 128
@@ -77,7 +103,7 @@ func told(text string) string {
 // begin takes in a request that has just come, and names it: by its client's id if that can
 // go into logs and headers as it is, and else by a new one. The headers, which go on to the
 // model server, have it afterwards.
-func (r *record) begin(method, path string, h http.Header) {
+func (r *Record) begin(method, path string, h http.Header) {
 	r.arrived, r.method, r.path, r.trace = time.Now(), told(method), told(path), traceOf(h)
 	r.id = h.Get(RequestIDHeader)
 	if isRequestID(r.id) && len(h[RequestIDHeader]) == 1 {
@@ -92,7 +118,7 @@ func (r *record) begin(method, path string, h http.Header) {
 
 // follow begins the request's trace, unless it has begun: as a part of its caller's, if the
 // headers, which may be nil, name one.
-func (r *record) follow(traces *tracing.Tracing, h http.Header) {
+func (r *Record) follow(traces *tracing.Tracing, h http.Header) {
 	if traces == nil || r.spans != nil {
 		return
 	}
@@ -138,16 +164,16 @@ func newRequestID() string {
 }
 
 // warn adds to what the client is told that was passed over.
-func (r *record) warn(text string) {
+func (r *Record) warn(text string) {
 	if r.warning != "" {
 		r.warning += "; "
 	}
 	r.warning += text
 }
 
-// headers calls set with each header that the answer has, as it begins. Those that add do
+// Headers calls set with each header that the answer has, as it begins. Those that add do
 // not take the place of a model server's own.
-func (r *record) headers(set func(name, value string), add func(name, value string)) {
+func (r *Record) Headers(set func(name, value string), add func(name, value string)) {
 	set(RequestIDHeader, r.id)
 	if r.warning != "" {
 		set(WarningHeader, r.warning)
@@ -175,6 +201,9 @@ func appendMilliseconds(to []byte, d time.Duration) []byte {
 // noticeable is a wait that was for more than the ledger's answer.
 const noticeable = 2 * time.Millisecond
 
+// NothingCame counts a stream that said nothing of its request for too long.
+func (g *Gateway) NothingCame(r *Record) { g.overBound(r.pool, errStalled) }
+
 // overBound counts a request for the pool, which may be nil, that went beyond a bound.
 func (g *Gateway) overBound(p *Pool, b *bound) {
 	if p == nil {
@@ -185,7 +214,7 @@ func (g *Gateway) overBound(p *Pool, b *bound) {
 }
 
 // count counts a request that is over.
-func (g *Gateway) count(r *record, status int) {
+func (g *Gateway) count(r *Record, status int) {
 	over := metrics.Request{
 		Flow: r.flow, Model: r.model, Arrived: r.arrived, Held: r.held, Tokens: r.tokens, Status: status, Reason: r.reason, Trace: r.spans.Sampled(),
 	}
@@ -196,19 +225,19 @@ func (g *Gateway) count(r *record, status int) {
 	r.pool.cfg.Metrics.Over(&over)
 }
 
-// begin takes in a request that has just come. Where API keys say whose it is, the trace that
+// Begin takes in a request that has just come. Where API keys say whose it is, the trace that
 // it says it is a part of counts once its key is known, and not at all for a stranger: it
 // decides what is kept.
-func (g *Gateway) begin(r *record, method, path string, h http.Header) {
+func (g *Gateway) Begin(r *Record, method, path string, h http.Header) {
 	r.begin(method, path, h)
-	if !g.keyed() {
+	if !g.Keyed() {
 		r.follow(g.cfg.Tracing, h)
 	}
 }
 
-// over ends a request's record: with the status of its answer it goes to the metrics and,
+// Over ends a request's record: with the status of its answer it goes to the metrics and,
 // if it is to be logged, to the request log.
-func (g *Gateway) over(r *record, status int) {
+func (g *Gateway) Over(r *Record, status int) {
 	r.follow(g.cfg.Tracing, nil) // of a stranger
 	g.count(r, status)
 	if r.spans != nil {
@@ -239,7 +268,7 @@ func (g *Gateway) over(r *record, status int) {
 
 // refused tells the request's pool that the gateway ended it itself; the only one of a
 // request that came to none.
-func (g *Gateway) refused(r *record) {
+func (g *Gateway) refused(r *Record) {
 	p := r.pool
 	if p == nil {
 		p = g.pools.Load().only
@@ -250,7 +279,7 @@ func (g *Gateway) refused(r *record) {
 }
 
 // endSpans ends the request's trace.
-func (r *record) endSpans(status int) {
+func (r *Record) endSpans(status int) {
 	s := tracing.Summary{
 		ID: r.id, Path: r.path, Model: r.model, Flow: r.flow.ID, Priority: r.flow.Priority, Objective: told(r.objective), Status: status, Reason: r.reason,
 		Enqueued: r.enqueued, Waited: r.waited, Dispatched: r.held > 0, Owner: r.owner, ByFloat: r.byFloat, Charge: r.charge,

@@ -14,7 +14,7 @@ import (
 
 // refuse is the answer to a session's request that flow control did not dispatch, for the
 // reason given: one of the controller's errors.
-func (s *session) refuse(why error) *refusal.Refusal {
+func (s *Session) refuse(why error) *refusal.Refusal {
 	var none *controller.Refusal
 	switch {
 	case errors.As(why, &none):
@@ -26,9 +26,9 @@ func (s *session) refuse(why error) *refusal.Refusal {
 			After:   s.pool.drained(),
 		}
 	case errors.Is(why, controller.ErrNoEndpoints):
-		return noEndpoints()
+		return NoEndpoints()
 	case errors.Is(why, controller.ErrContextCancelled):
-		return clientGone()
+		return ClientGone()
 	case errors.Is(why, controller.ErrEvicted):
 		return evictedByOperator()
 	default:
@@ -40,8 +40,8 @@ func (s *session) refuse(why error) *refusal.Refusal {
 }
 
 // noRoom is the answer to a request that there is no room for.
-func (s *session) noRoom(why *controller.Refusal) *refusal.Refusal {
-	priority := s.request.Flow.Priority
+func (s *Session) noRoom(why *controller.Refusal) *refusal.Refusal {
+	priority := s.leave.Flow.Priority
 	switch why.Cause {
 	case shard.FlowInFlight, shard.FlowTokens:
 		return s.overLimit(why)
@@ -69,14 +69,14 @@ func (s *session) noRoom(why *controller.Refusal) *refusal.Refusal {
 }
 
 // overLimit is the answer to a request whose flow is at a limit of its own.
-func (s *session) overLimit(why *controller.Refusal) *refusal.Refusal {
+func (s *Session) overLimit(why *controller.Refusal) *refusal.Refusal {
 	if why.Cause == shard.FlowTokens {
 		return &refusal.Refusal{
 			Status: http.StatusTooManyRequests, Code: "flow_token_limit", Reason: refusal.FlowLimit, After: why.After,
 			Message: fmt.Sprintf("this tenant has spent its own limit of %s a minute; %s", counted(int64(why.Limit.TokensPerMinute), "token"), roomIn(why.After)),
 		}
 	}
-	after := max(why.After, s.pool.flows.NextEnd(s.request.Flow, max(1, why.Limit.MaxInFlight)))
+	after := max(why.After, s.pool.flows.NextEnd(s.leave.Flow, max(1, why.Limit.MaxInFlight)))
 	return &refusal.Refusal{
 		Status: http.StatusTooManyRequests, Code: "flow_in_flight_limit", Reason: refusal.FlowLimit, After: after,
 		Message: fmt.Sprintf("this tenant is at its own limit of %s in flight; %s", counted(why.Limit.MaxInFlight, "request"), roomIn(after)),
@@ -84,7 +84,7 @@ func (s *session) overLimit(why *controller.Refusal) *refusal.Refusal {
 }
 
 // evicted is the answer to a request that was revoked before its answer began.
-func (s *session) evicted() *refusal.Refusal {
+func (s *Session) evicted() *refusal.Refusal {
 	return &refusal.Refusal{
 		Status: http.StatusTooManyRequests, Code: "evicted", Reason: refusal.Evicted,
 		Message: "the request was ended to make room for one of higher priority; try again later",
@@ -108,18 +108,21 @@ func poolGivenUp() *refusal.Refusal {
 	}
 }
 
-func noEndpoints() *refusal.Refusal {
+// NoEndpoints is the answer to a request that no model server can be found for.
+func NoEndpoints() *refusal.Refusal {
 	return &refusal.Refusal{
 		Status: http.StatusServiceUnavailable, Code: "no_endpoints", Reason: refusal.NoEndpoints,
 		Message: "the pool has no model servers that can be reached",
 	}
 }
 
-func upstreamFailed() *refusal.Refusal {
+// UpstreamFailed is the answer to a request whose server gave none.
+func UpstreamFailed() *refusal.Refusal {
 	return &refusal.Refusal{Status: http.StatusBadGateway, Code: "upstream_failed", Message: "the model server failed before it answered"}
 }
 
-func clientGone() *refusal.Refusal {
+// ClientGone is the answer to a request whose client went away; it is not sent.
+func ClientGone() *refusal.Refusal {
 	return &refusal.Refusal{
 		Status: refusal.StatusClientGone, Code: "client_gone", Reason: refusal.Gone,
 		Message: "the client went away while the request waited",

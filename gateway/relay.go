@@ -28,8 +28,8 @@ func (x *envoyStream) relay() error {
 				return x.left(m.err)
 			}
 			err = x.take(m.message)
-		case <-x.session.ctx.Done():
-			return x.session.ended()
+		case <-x.session.Context().Done():
+			return x.session.Ended()
 		}
 	}
 	return err
@@ -81,7 +81,7 @@ func (x *envoyStream) play(stream *picker.Stream, messages <-chan received) erro
 	d, s := x.delegated, x.session
 	send, answers, end := converse(stream)
 	defer end() // the body is the session's
-	d.pending, x.phase = d.replay(s.in.Body), awaitingResponse
+	d.pending, x.phase = d.replay(s.Body()), awaitingResponse
 	slow := time.NewTimer(x.gateway.cfg.Delegation.Timeout)
 	defer slow.Stop()
 	for !x.over {
@@ -112,8 +112,8 @@ func (x *envoyStream) play(stream *picker.Stream, messages <-chan received) erro
 			}
 		case <-slow.C:
 			return fmt.Errorf("%w: it says nothing", errLost)
-		case <-s.ctx.Done():
-			return s.ended()
+		case <-s.Context().Done():
+			return s.Ended()
 		}
 	}
 	return nil
@@ -194,13 +194,13 @@ func (x *envoyStream) back(m *extproc.ProcessingResponse) error {
 	case *extproc.ProcessingResponse_RequestHeaders:
 		x.named(destinations(m))
 		x.prefilled(m)
-		x.session.watch.expect(errFirstByte, x.session.timeouts.FirstByte)
-		if x.gateway.keyed() {
+		x.session.ExpectFirstByte()
+		if x.gateway.Keyed() {
 			dropKeys(r.RequestHeaders)
 		}
 	}
 	if d.whole = d.whole || wholly(d.kept, m); d.whole && len(d.pending) == 0 {
-		x.session.dropBody() // no other picker is asked
+		x.session.DropBody() // no other picker is asked
 		d.kept = nil
 	}
 	return x.send(m, last)
@@ -224,30 +224,27 @@ func wholly(request []*extproc.ProcessingRequest, m *extproc.ProcessingResponse)
 func (x *envoyStream) named(addresses []string) {
 	var all []*endpoints.Endpoint
 	for _, a := range addresses {
-		if e := x.session.pool.endpoints.At(a); e != nil {
+		if e := x.session.Pool().Endpoints().At(a); e != nil {
 			all = append(all, e)
 		}
 	}
-	if len(all) == 0 || x.session.slot != nil {
+	if len(all) == 0 || x.session.Slot() != nil {
 		return
 	}
-	x.session.placeAt(all[0])
+	x.session.PlaceAt(all[0])
 	x.others = all[1:]
 }
 
 // prefilled counts the request at the endpoint that the picker has read its prompt, until the
 // answer begins.
 func (x *envoyStream) prefilled(m *extproc.ProcessingResponse) {
-	if len(x.session.staged) > 0 {
-		return
-	}
 	for _, name := range headers.Stages[policies.Prefill] {
 		addresses := named(m, name)
 		if len(addresses) == 0 {
 			continue
 		}
-		if e := x.session.pool.endpoints.At(addresses[0]); e != nil {
-			x.session.staged = []endpoints.Staged{{Stage: policies.Prefill, Slots: []*endpoints.Slot{e.Claim(x.session.in.InputTokens)}}}
+		if e := x.session.Pool().Endpoints().At(addresses[0]); e != nil {
+			x.session.PrefilledAt(e)
 		}
 		return
 	}
