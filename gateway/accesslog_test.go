@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bytes"
@@ -13,6 +13,7 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/headers"
@@ -74,7 +75,7 @@ func TestRequestLog(t *testing.T) {
 	send := func(path, body string, as logged, headers ...string) {
 		res, _ := r.post(t, path, body, headers...)
 		as.Method, as.Path, as.Status, as.Replica = http.MethodPost, path, res.StatusCode, "r1"
-		want[res.Header.Get(RequestIDHeader)] = as
+		want[res.Header.Get(gateway.RequestIDHeader)] = as
 	}
 	const path = "/v1/chat/completions"
 	send(path, chat, logged{Tenant: "a", Model: "simulated"}, headers.Flow[0], "a")
@@ -123,7 +124,7 @@ func TestRequestLogSaysWhatWasWaitedFor(t *testing.T) {
 		t.Fatal(err)
 	}
 	time.AfterFunc(20*time.Millisecond, func() { r.control.Release(held, controller.Usage{}) })
-	r.post(t, "/v1/chat/completions", chat, RequestIDHeader, "1")
+	r.post(t, "/v1/chat/completions", chat, gateway.RequestIDHeader, "1")
 	if got := lines()["1"]; got.WaitedFor != "pool" || got.Waited == nil || *got.Waited < 2 {
 		t.Errorf("it is logged as %+v", got)
 	}
@@ -135,7 +136,7 @@ func TestRequestLogOfBrokenAnswers(t *testing.T) {
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = w.Write([]byte("{"))
 		_ = http.NewResponseController(w).Flush()
-		if r.Header.Get(RequestIDHeader) == "server" {
+		if r.Header.Get(gateway.RequestIDHeader) == "server" {
 			panic(http.ErrAbortHandler)
 		}
 		<-r.Context().Done()
@@ -148,7 +149,7 @@ func TestRequestLogOfBrokenAnswers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		req.Header.Set(RequestIDHeader, id)
+		req.Header.Set(gateway.RequestIDHeader, id)
 		if res, err := r.client.Do(req); err == nil {
 			var b [64]byte
 			for err == nil {
@@ -176,7 +177,7 @@ func TestRequestLogOfEnvoy(t *testing.T) {
 		{envoyHead("3"), body},
 		{},
 	} {
-		if err := NewExtProc(r.gateway).Process(&tape{ctx: t.Context(), messages: messages}); err != nil {
+		if err := r.envoy.Process(&tape{ctx: t.Context(), messages: messages}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"io"
@@ -13,7 +13,9 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -59,10 +61,9 @@ func BenchmarkChunk(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer c.Close()
-	p := NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")}}})
+	p := gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")}}})
 	defer p.Close()
-	g := New(Config{}, Only(p))
-	defer g.Close()
+	processor := envoy.New(gateway.New(gateway.Config{}, gateway.Only(p)), envoy.Config{})
 	headers := func(pairs ...string) *extproc.HttpHeaders {
 		h := &core.HeaderMap{}
 		for i := 0; i < len(pairs); i += 2 {
@@ -82,7 +83,7 @@ func BenchmarkChunk(b *testing.B) {
 		tape.messages = append(tape.messages, chunk)
 	}
 	b.ReportAllocs()
-	if err := NewExtProc(g).Process(tape); err != nil || tape.last.GetResponseBody() == nil {
+	if err := processor.Process(tape); err != nil || tape.last.GetResponseBody() == nil {
 		b.Fatalf("%v, %v", err, tape.last)
 	}
 }

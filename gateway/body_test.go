@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
@@ -42,7 +42,7 @@ func TestRenamingIsBounded(t *testing.T) {
 			}}
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_ = NewExtProc(r.gateway).Process(stream) // the tape ends before the answer
+			_ = r.envoy.Process(stream) // the tape ends before the answer
 			runtime.ReadMemStats(&after)
 			if took := after.TotalAlloc - before.TotalAlloc; took > 16*most {
 				t.Errorf("%d kB were allocated", took>>10)
@@ -53,7 +53,7 @@ func TestRenamingIsBounded(t *testing.T) {
 		})
 	}
 	r.nothingHeld(t)
-	if _, n := r.gateway.budget.Figures(); n != 0 {
+	if n := r.gateway.MemoryUsed(); n != 0 {
 		t.Errorf("%d bytes are still taken", n)
 	}
 }
@@ -66,8 +66,9 @@ func TestModelIsRewritten(t *testing.T) {
 		fmt.Fprintf(w, "%s %d %q", body, r.ContentLength, r.Header.Get(headers.Rewrite[0])+r.Header.Get(headers.Rewrite[1]))
 	}))
 	t.Cleanup(server.Close)
-	r := newRig(t, 4, server.URL)
-	r.pool.cfg.Rewrite = func(model string) string { return strings.Replace(model, "alias", "an-adapter", 1) }
+	r := newRigWith(t, 4, nil, func(c *rigConfig) {
+		c.Rewrite = func(model string) string { return strings.Replace(model, "alias", "an-adapter", 1) }
+	}, server.URL)
 	const asked = `{"prompt":"hi","model":"base"}`
 	if _, body := r.post(t, "/v1/completions", `{"model":"alias","prompt":"hi"}`); body != `{"model":"an-adapter","prompt":"hi"} 36 ""` {
 		t.Errorf("by a rule: the server got %s", body)
@@ -88,9 +89,7 @@ func TestModelIsRewritten(t *testing.T) {
 			t.Errorf("%s with %s: the server got %s, want %s", c.path, c.header, body, c.want)
 		}
 	}
-	if used := r.gateway.budget; used != nil {
-		if _, n := used.Figures(); n != 0 {
-			t.Errorf("%d bytes are still taken", n)
-		}
+	if n := r.gateway.MemoryUsed(); n != 0 {
+		t.Errorf("%d bytes are still taken", n)
 	}
 }

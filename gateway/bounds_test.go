@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -159,7 +159,7 @@ func TestSilentStreams(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			r := newRigWith(t, 1, nil, func(c *rigConfig) {
 				bounded(flows.Timeouts{FirstByte: 100 * time.Millisecond, BetweenBytes: 100 * time.Millisecond})(c)
-				c.BodyTimeout = 100 * time.Millisecond
+				c.Envoy.BodyTimeout = 100 * time.Millisecond
 			}, newModelServer(t))
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
 			defer cancel()
@@ -167,7 +167,7 @@ func TestSilentStreams(t *testing.T) {
 			for _, m := range c.messages {
 				l.more <- m
 			}
-			err := NewExtProc(r.gateway).Process(l)
+			err := r.envoy.Process(l)
 			if ctx.Err() != nil {
 				t.Fatal("it went on until its client left")
 			}

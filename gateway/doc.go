@@ -1,16 +1,15 @@
-// Package gateway is where requests come in: by an HTTP reverse proxy for the OpenAI API,
-// or by Envoy's external processing. Either asks the flow controller before a request
-// goes on.
+// Package gateway is the life of one request under flow control, whichever way it comes, and
+// the pools that requests are for.
 //
-//	client ─> proxy ─────┐                                   ┌─> model server
-//	                     ├─> session ─ EnqueueAndWait, Take ─┤
-//	Envoy ══> stream ────┘   (one life of a request)         └─> Envoy forwards
+//	client ─> proxy.Proxy ─────┐                                   ┌─> model server
+//	                           ├─> Session ─ EnqueueAndWait, Take ─┤
+//	Envoy ══> envoy.Processor ─┘                                   └─> Envoy forwards
 //	              <─ answer, streamed chunk by chunk, usage read on the way ─┘
 //
-// A session is one request's life under flow control: whose it is, what it may cost, its
-// slot of the pool's limit and its slot at an endpoint, what it was charged. Whatever it
-// holds comes back at its end, once, however it ends; the proxy and the stream only
-// drive it by what HTTP and Envoy say.
+// A [Session] is whose a request is, what it may cost, its slot of the pool's limit and its
+// slot at an endpoint, what it was charged. Whatever it holds comes back at its end, once,
+// however it ends. The doors, packages proxy and envoy, only drive it by what HTTP and Envoy
+// say.
 //
 // A request has these forms on its way, each for one border:
 //
@@ -21,6 +20,6 @@
 //   - endpoints.Query is what the choice of an endpoint needs.
 //   - controller.Usage is what it cost in the end, by which its charge is settled.
 //
-// The package also has the admin address. Model servers, their health and
+// The package also has the handler of the admin address. Model servers, their health and
 // load are package endpoints.
 package gateway

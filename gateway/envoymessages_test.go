@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"net/http"
@@ -35,7 +35,7 @@ func envoyAnswerBody(text string) *extproc.ProcessingRequest {
 func headerIn(set []*core.HeaderValueOption, name string) string {
 	for _, h := range set {
 		if h.GetHeader().GetKey() == name {
-			return valueOf(h.GetHeader())
+			return string(h.GetHeader().GetRawValue())
 		}
 	}
 	return ""

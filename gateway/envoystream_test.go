@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -14,7 +14,9 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store/memory"
 )
@@ -55,10 +57,9 @@ func TestWaitingTakesOneGoroutine(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	p := gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
 	defer p.Close()
-	g := New(Config{}, Only(p))
-	defer g.Close()
+	processor := envoy.New(gateway.New(gateway.Config{}, gateway.Only(p)), envoy.Config{})
 	held := &controller.Request{Flow: policies.FlowKey{ID: "held"}}
 	if _, err := c.EnqueueAndWait(t.Context(), held); err != nil {
 		t.Fatal(err)
@@ -76,7 +77,7 @@ func TestWaitingTakesOneGoroutine(t *testing.T) {
 			{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(chat), EndOfStream: true}}},
 		}}
 		streams.Go(func() {
-			if err := NewExtProc(g).Process(p); err == nil {
+			if err := processor.Process(p); err == nil {
 				t.Error("a stream whose client went away ended well")
 			}
 		})
@@ -103,10 +104,9 @@ func FuzzEnvoyStream(f *testing.F) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	p := NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
+	p := gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
 	defer p.Close()
-	g := New(Config{MaxBody: 1 << 16, BodyTimeout: time.Second}, Only(p))
-	defer g.Close()
+	processor := envoy.New(gateway.New(gateway.Config{MaxBody: 1 << 16}, gateway.Only(p)), envoy.Config{BodyTimeout: time.Second})
 	headers, err := proto.Marshal(&extproc.HttpHeaders{})
 	if err != nil {
 		f.Fatal(err)
@@ -141,7 +141,7 @@ func FuzzEnvoyStream(f *testing.F) {
 			}
 			p.messages = append(p.messages, m)
 		}
-		_ = NewExtProc(g).Process(p)
+		_ = processor.Process(p)
 		for began := time.Now(); ; time.Sleep(time.Microsecond) {
 			v, err := c.View(t.Context())
 			if err != nil {

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -22,10 +22,13 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
+	"github.com/weirflow/weir/gateway/proxy"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/modelserver"
@@ -41,19 +44,21 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // rig is a gateway with its controller, in front of upstreams.
 type rig struct {
 	url     string
-	admin   *Admin
+	admin   *gateway.Admin
 	metrics prometheus.Gatherer
-	gateway *Gateway
-	pool    *Pool
+	gateway *gateway.Gateway
+	envoy   *envoy.Processor
+	pool    *gateway.Pool
 	control *controller.Controller
 	client  *http.Client
 	server  *httptest.Server
 }
 
-// rigConfig configures a rig's gateway and its one pool.
+// rigConfig configures a rig's gateway, its one pool, and its door for Envoy.
 type rigConfig struct {
-	Config
-	PoolConfig
+	gateway.Config
+	gateway.PoolConfig
+	Envoy envoy.Config
 }
 
 func newRig(t testing.TB, limit int, upstreams ...string) *rig {
@@ -88,7 +93,7 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := rigConfig{Config{MaxBody: 1 << 16, Metrics: process}, PoolConfig{
+	cfg := rigConfig{Config: gateway.Config{MaxBody: 1 << 16, Metrics: process}, PoolConfig: gateway.PoolConfig{
 		Controller: r.control, Endpoints: endpoints.Config{Source: source}, Metrics: pool,
 		Rules: flows.Rules{Priority: func(_, objective string) (int, bool) {
 			priority, declared := map[string]int{"urgent": 10, "sheddable": -1}[objective]
@@ -98,15 +103,17 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	if change != nil {
 		change(&cfg)
 	}
-	r.pool = NewPool(cfg.PoolConfig)
-	r.gateway = New(cfg.Config, Only(r.pool))
+	r.pool = gateway.NewPool(cfg.PoolConfig)
+	r.gateway = gateway.New(cfg.Config, gateway.Only(r.pool))
 	pool.WatchEndpoints(r.pool.Endpoints())
-	r.admin = NewAdmin(r.control.Responsive, registry, false)
-	server := httptest.NewServer(r.gateway)
+	r.admin = gateway.NewAdmin(r.control.Responsive, registry, false)
+	r.envoy = envoy.New(r.gateway, cfg.Envoy)
+	byHTTP := proxy.New(r.gateway, proxy.Config{})
+	server := httptest.NewServer(byHTTP)
 	r.url, r.client, r.server = server.URL, server.Client(), server
 	t.Cleanup(func() {
 		server.Close()
-		r.gateway.Close()
+		byHTTP.Close()
 		r.pool.Close()
 		r.control.Close()
 	})
@@ -506,7 +513,7 @@ func (b *blocking) Saturation(context.Context, time.Time, []policies.EndpointAcc
 func TestStuckIsNotHealthy(t *testing.T) {
 	detector := &blocking{policies.NewNamed("blocking", "blocking"), make(chan struct{})}
 	r := newRigWith(t, 1, []controller.Option{controller.WithSaturationDetector(detector)}, nil, newModelServer(t))
-	r.admin.stuckAfter = 50 * time.Millisecond
+	r.admin.SetStuckAfter(50 * time.Millisecond)
 	r.pool.Observe()
 	healthz := func() int {
 		w := httptest.NewRecorder()

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/headers"
 )
@@ -63,8 +64,8 @@ func TestBodiesGrowAsTheyCome(t *testing.T) {
 		r.begin(t, fmt.Sprintf("POST /v1/completions HTTP/1.1\r\nHost: weir\r\nContent-Length: %d\r\n\r\n{", announced))
 	}
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
-		if _, used := r.gateway.budget.Figures(); used >= n*sessionBytes {
-			if used > n*(sessionBytes+(8<<10)) {
+		if used := r.gateway.MemoryUsed(); used >= n*gateway.SessionBytes {
+			if used > n*(gateway.SessionBytes+(8<<10)) {
 				t.Errorf("%d bytes of the budget are used by %d requests of one byte each", used, n)
 			}
 			break
@@ -107,7 +108,7 @@ func TestMemoryIsShared(t *testing.T) {
 		_ = c.Close()
 	}
 	for until := time.Now().Add(2 * time.Second); ; time.Sleep(time.Millisecond) {
-		_, used := r.gateway.budget.Figures()
+		used := r.gateway.MemoryUsed()
 		if used == 0 {
 			if n := r.figure(t, "weir_requests_over_bound_total", "bound", "memory"); n < 6 {
 				t.Errorf("%v requests were ended or refused", n)

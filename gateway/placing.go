@@ -29,8 +29,11 @@ func (p *placement) giveBack() {
 	}
 }
 
-// Within has the request go to one of these endpoints, by their addresses; nil for any.
-func (s *Session) Within(addresses map[string]bool) { s.place.query.Subset = addresses }
+// Within has the request go to one of these endpoints, by their addresses, or nil for any; so
+// many others are named with it to turn to.
+func (s *Session) Within(addresses map[string]bool, others int) {
+	s.place.query.Subset, s.place.query.Fallbacks = addresses, others
+}
 
 // Slot is what the request holds at an endpoint; nil for nothing.
 func (s *Session) Slot() *endpoints.Slot { return s.place.slot }
@@ -41,7 +44,7 @@ func (s *Session) ask() *endpoints.Query {
 	if q.Prefixes == nil {
 		q.Prefixes = s.pool.endpoints.Prefixes(a.Model, a.Prompt)
 	}
-	q.Model, q.Tokens, q.Session, q.Fallbacks = a.Model, a.InputTokens+a.OutputTokens, s.caller.token, s.gateway.cfg.Fallbacks
+	q.Model, q.Tokens, q.Session = a.Model, a.InputTokens+a.OutputTokens, s.caller.token
 	if q.Profile = a.profile; len(s.by().Stages) > 0 {
 		q.PromptTokens, q.Media = a.InputTokens, a.HasMedia
 	}

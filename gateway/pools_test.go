@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -15,33 +15,35 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/metrics"
+	"github.com/weirflow/weir/gateway/proxy"
 	"github.com/weirflow/weir/store/memory"
 )
 
-// newPools returns a gateway before two pools, each with the models that its name begins, and
-// a server that answers with the pool's name.
-func newPools(t *testing.T) (url string, figures *metrics.Process, pools map[string]*Pool) {
-	t.Helper()
-	g, figures, pools := newPoolsWith(t, Config{})
-	server := httptest.NewServer(g)
-	t.Cleanup(server.Close)
-	return server.URL, figures, pools
+// pooled is a gateway before two pools, each with the models that its name begins, and a
+// server that answers with the pool's name.
+type pooled struct {
+	url     string
+	envoy   *envoy.Processor
+	figures *metrics.Process
+	counts  map[string]*metrics.Pool
 }
 
-// newPoolsWith is newPools for a gateway of that configuration.
-func newPoolsWith(t *testing.T, cfg Config) (g *Gateway, figures *metrics.Process, pools map[string]*Pool) {
+func newPools(t *testing.T, byEnvoy envoy.Config) *pooled {
 	t.Helper()
-	pools, figures = make(map[string]*Pool), metrics.NewProcess(nil)
+	r := &pooled{figures: metrics.NewProcess(nil), counts: make(map[string]*metrics.Pool)}
+	pools := make(map[string]*gateway.Pool)
 	for _, name := range []string{"llama", "qwen"} {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			_, _ = io.Copy(io.Discard, r.Body)
 			fmt.Fprint(w, name)
 		}))
 		t.Cleanup(server.Close)
-		counts := metrics.NewPool(name)
-		c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(4), controller.WithObserver(counts))
+		r.counts[name] = metrics.NewPool(name)
+		c, err := controller.NewController(memory.New(memory.Config{}), controller.WithLimit(4), controller.WithObserver(r.counts[name]))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -50,23 +52,27 @@ func newPoolsWith(t *testing.T, cfg Config) (g *Gateway, figures *metrics.Proces
 		if err != nil {
 			t.Fatal(err)
 		}
-		pools[name] = NewPool(PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}, Metrics: counts})
+		pools[name] = gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}, Metrics: r.counts[name]})
 		t.Cleanup(pools[name].Close)
 	}
 	of := func(model string) (string, bool) {
 		pool, _, _ := strings.Cut(model, "-")
 		return pool, pools[pool] != nil
 	}
-	cfg.Metrics = figures
-	g = New(cfg, ByModel(pools, of, []string{"qwen-2", "llama-3"}))
-	t.Cleanup(g.Close)
-	return g, figures, pools
+	g := gateway.New(gateway.Config{Metrics: r.figures}, gateway.ByModel(pools, of, []string{"qwen-2", "llama-3"}))
+	r.envoy = envoy.New(g, byEnvoy)
+	byHTTP := proxy.New(g, proxy.Config{})
+	t.Cleanup(byHTTP.Close)
+	server := httptest.NewServer(byHTTP)
+	t.Cleanup(server.Close)
+	r.url = server.URL
+	return r
 }
 
 // TestPoolByModel wants each request to go to the pool of its model, whichever kind of body
 // names it, and an unknown model to be answered as OpenAI answers.
 func TestPoolByModel(t *testing.T) {
-	url, figures, pools := newPools(t)
+	r := newPools(t, envoy.Config{})
 	form := "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a.wav\"\r\n\r\nRIFF\r\n--b\r\nContent-Disposition: form-data; name=\"model\"\r\n\r\nqwen-2\r\n--b--\r\n"
 	for _, c := range []struct {
 		path, body string
@@ -84,7 +90,7 @@ func TestPoolByModel(t *testing.T) {
 		{"/v1/rerank", `--`, 400, `"code":"model_required"`},
 		{"/v1/completions", `{`, 400, `"code":"malformed_json"`},
 	} {
-		res, err := http.Post(url+c.path, "application/json", strings.NewReader(c.body))
+		res, err := http.Post(r.url+c.path, "application/json", strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -97,7 +103,7 @@ func TestPoolByModel(t *testing.T) {
 			t.Errorf("an answer tells of other models: %s", body)
 		}
 	}
-	for m, want := range map[prometheus.Collector]float64{figures: 5, pools["llama"].cfg.Metrics: 1, pools["qwen"].cfg.Metrics: 4} {
+	for m, want := range map[prometheus.Collector]float64{r.figures: 5, r.counts["llama"]: 1, r.counts["qwen"]: 4} {
 		if all := figure(t, m, "weir_http_requests_total"); all != want {
 			t.Errorf("%v requests are counted, want %v", all, want)
 		}
@@ -106,10 +112,10 @@ func TestPoolByModel(t *testing.T) {
 
 // TestModels wants the models of all pools to be listed.
 func TestModels(t *testing.T) {
-	url, _, _ := newPools(t)
+	r := newPools(t, envoy.Config{})
 	get := func(path string, into any) int {
 		t.Helper()
-		res, err := http.Get(url + path)
+		res, err := http.Get(r.url + path)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -121,12 +127,12 @@ func TestModels(t *testing.T) {
 	}
 	var all struct {
 		Object string
-		Data   []model
+		Data   []gateway.Model
 	}
 	if code := get("/v1/models", &all); code != 200 || all.Object != "list" || len(all.Data) != 2 || all.Data[0].ID != "llama-3" || all.Data[1].ID != "qwen-2" || all.Data[0].Object != "model" {
 		t.Errorf("%d %+v", code, all)
 	}
-	var one model
+	var one gateway.Model
 	if code := get("/v1/models/qwen-2", &one); code != 200 || one.ID != "qwen-2" {
 		t.Errorf("%d %+v", code, one)
 	}
@@ -139,7 +145,7 @@ func TestModels(t *testing.T) {
 // TestModelsByEnvoy wants a question for the models to be answered also where Envoy asks, unless
 // it names a pool, whose servers know better.
 func TestModelsByEnvoy(t *testing.T) {
-	g, figures, pools := newPoolsWith(t, Config{PoolHeader: "x-pool"})
+	r := newPools(t, envoy.Config{PoolHeader: "x-pool"})
 	for _, c := range []struct {
 		method, path, pool string
 		status             int
@@ -156,7 +162,7 @@ func TestModelsByEnvoy(t *testing.T) {
 		stream := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{{Request: &extproc.ProcessingRequest_RequestHeaders{
 			RequestHeaders: &extproc.HttpHeaders{Headers: &core.HeaderMap{Headers: headers}, EndOfStream: true},
 		}}}}
-		if err := NewExtProc(g).Process(stream); err != nil {
+		if err := r.envoy.Process(stream); err != nil {
 			t.Fatal(err)
 		}
 		at := stream.last.GetImmediateResponse()
@@ -167,10 +173,10 @@ func TestModelsByEnvoy(t *testing.T) {
 			t.Errorf("%s %s: the answer has the headers %s", c.method, c.path, set)
 		}
 	}
-	if n := figure(t, figures, "weir_http_requests_total", "code", "200"); n != 3 {
+	if n := figure(t, r.figures, "weir_http_requests_total", "code", "200"); n != 3 {
 		t.Errorf("%v answers of 200 are counted, want 3", n)
 	}
-	if n := figure(t, pools["qwen"].cfg.Metrics, "weir_flow_control_requests_total", "outcome", "Dispatched"); n != 1 {
+	if n := figure(t, r.counts["qwen"], "weir_flow_control_requests_total", "outcome", "Dispatched"); n != 1 {
 		t.Errorf("%v requests went to the pool that Envoy named, want 1", n)
 	}
 }
@@ -178,7 +184,7 @@ func TestModelsByEnvoy(t *testing.T) {
 // TestPoolByEnvoy wants a request to go to the pool that Envoy names, by a header or else by an
 // attribute, and to that of its model where it names none.
 func TestPoolByEnvoy(t *testing.T) {
-	g, _, pools := newPoolsWith(t, Config{PoolHeader: "X-Pool", PoolAttribute: "xds.route_name"})
+	r := newPools(t, envoy.Config{PoolHeader: "X-Pool", PoolAttribute: "xds.route_name"})
 	dispatched := make(map[string]float64)
 	for _, c := range []struct{ header, attribute, model, want string }{
 		{"", "", "llama-3", "llama"},
@@ -204,13 +210,13 @@ func TestPoolByEnvoy(t *testing.T) {
 		stream := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{first, {Request: &extproc.ProcessingRequest_RequestBody{
 			RequestBody: &extproc.HttpBody{Body: []byte(`{"model":"` + c.model + `","prompt":"hi"}`), EndOfStream: true},
 		}}}}
-		_ = NewExtProc(g).Process(stream) // the tape ends before the answer
+		_ = r.envoy.Process(stream) // the tape ends before the answer
 		got := ""
 		if stream.last.GetImmediateResponse() != nil {
 			got = string(stream.last.GetImmediateResponse().GetBody())
 		}
-		for name, p := range pools {
-			n := figure(t, p.cfg.Metrics, "weir_flow_control_requests_total", "outcome", "Dispatched")
+		for name, counts := range r.counts {
+			n := figure(t, counts, "weir_flow_control_requests_total", "outcome", "Dispatched")
 			if n > dispatched[name] {
 				got += name
 			}

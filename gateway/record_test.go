@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"net/http"
@@ -11,6 +11,8 @@ import (
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/weirflow/weir/gateway"
 )
 
 var (
@@ -23,8 +25,8 @@ var (
 func TestAnswersAreNamed(t *testing.T) {
 	var server string
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		server = r.Header.Get(RequestIDHeader)
-		w.Header().Set(RequestIDHeader, "of-the-server")
+		server = r.Header.Get(gateway.RequestIDHeader)
+		w.Header().Set(gateway.RequestIDHeader, "of-the-server")
 		w.Header().Set("Server-Timing", "gpu;dur=1")
 	}))
 	t.Cleanup(upstream.Close)
@@ -36,34 +38,34 @@ func TestAnswersAreNamed(t *testing.T) {
 		{"forwarded, no id", "/v1/chat/completions", chat, "", false, true},
 		{"forwarded, the client's id", "/v1/chat/completions", chat, "order-66.a", true, true},
 		{"forwarded, an id that is no word", "/v1/chat/completions", chat, "two words", false, true},
-		{"forwarded, an id that is too long", "/v1/chat/completions", chat, strings.Repeat("x", maxRequestID+1), false, true},
+		{"forwarded, an id that is too long", "/v1/chat/completions", chat, strings.Repeat("x", gateway.MaxRequestID+1), false, true},
 		{"refused for its body", "/v1/chat/completions", "{", "mine", true, false},
 		{"refused for its path", "/elsewhere", "", "mine", true, false},
 	} {
 		server = ""
 		headers := []string{}
 		if c.id != "" {
-			headers = append(headers, RequestIDHeader, c.id)
+			headers = append(headers, gateway.RequestIDHeader, c.id)
 		}
 		res, _ := r.post(t, c.path, c.body, headers...)
-		got := res.Header.Values(RequestIDHeader)
+		got := res.Header.Values(gateway.RequestIDHeader)
 		if len(got) != 1 || c.kept && got[0] != c.id || !c.kept && !uuid.MatchString(got[0]) {
 			t.Errorf("%s: the answer is named %q", c.name, got)
 		}
-		if replaced := c.id != "" && !c.kept; replaced != strings.Contains(res.Header.Get(WarningHeader), RequestIDHeader) {
-			t.Errorf("%s: %s is %q", c.name, WarningHeader, res.Header.Get(WarningHeader))
+		if replaced := c.id != "" && !c.kept; replaced != strings.Contains(res.Header.Get(gateway.WarningHeader), gateway.RequestIDHeader) {
+			t.Errorf("%s: %s is %q", c.name, gateway.WarningHeader, res.Header.Get(gateway.WarningHeader))
 		}
 		if !c.served {
-			if res.Header.Get(QueueDurationHeader) != "" {
-				t.Errorf("%s: it never came to flow control and waited %s ms", c.name, res.Header.Get(QueueDurationHeader))
+			if res.Header.Get(gateway.QueueDurationHeader) != "" {
+				t.Errorf("%s: it never came to flow control and waited %s ms", c.name, res.Header.Get(gateway.QueueDurationHeader))
 			}
 			continue
 		}
 		if server != got[0] {
 			t.Errorf("%s: the server knows it as %q, the client as %q", c.name, server, got[0])
 		}
-		if ms, err := strconv.Atoi(res.Header.Get(QueueDurationHeader)); err != nil || ms < 0 || ms > 60_000 {
-			t.Errorf("%s: it waited %q ms", c.name, res.Header.Get(QueueDurationHeader))
+		if ms, err := strconv.Atoi(res.Header.Get(gateway.QueueDurationHeader)); err != nil || ms < 0 || ms > 60_000 {
+			t.Errorf("%s: it waited %q ms", c.name, res.Header.Get(gateway.QueueDurationHeader))
 		}
 		if said := res.Header.Values("Server-Timing"); len(said) != 2 || said[0] != "gpu;dur=1" || !timing.MatchString(said[1]) {
 			t.Errorf("%s: Server-Timing is %q", c.name, said)
@@ -76,7 +78,7 @@ func TestAnswersAreNamed(t *testing.T) {
 func TestEnvoyIsToldTheSame(t *testing.T) {
 	r := newRig(t, 4, newModelServer(t))
 	served := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("mine"), envoyBody(chat), envoyAnswer(http.StatusOK)}}
-	if err := NewExtProc(r.gateway).Process(served); err != nil {
+	if err := r.envoy.Process(served); err != nil {
 		t.Fatal(err)
 	}
 	set := served.last.GetResponseHeaders().GetResponse().GetHeaderMutation().GetSetHeaders()
@@ -85,7 +87,7 @@ func TestEnvoyIsToldTheSame(t *testing.T) {
 	}
 
 	refused := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("two words"), envoyBody("{")}}
-	if err := NewExtProc(r.gateway).Process(refused); err != nil {
+	if err := r.envoy.Process(refused); err != nil {
 		t.Fatal(err)
 	}
 	set = refused.last.GetImmediateResponse().GetHeaders().GetSetHeaders()
@@ -98,7 +100,7 @@ func TestEnvoyIsToldTheSame(t *testing.T) {
 // counted, and logged once.
 func TestUndeclaredObjectives(t *testing.T) {
 	logs, seen := observer.New(zap.WarnLevel)
-	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.Config.Logger, c.PoolConfig.Logger = zap.New(logs), zap.New(logs) }, newModelServer(t))
+	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.Logger = zap.New(logs) }, newModelServer(t))
 	const header = "x-llm-d-inference-objective"
 	for _, c := range []struct{ objective, warning string }{
 		{"urgent", ""},
@@ -110,8 +112,8 @@ func TestUndeclaredObjectives(t *testing.T) {
 		if c.objective != "" {
 			headers = append(headers, header, c.objective)
 		}
-		if res, _ := r.post(t, "/v1/chat/completions", chat, headers...); res.Header.Get(WarningHeader) != c.warning {
-			t.Errorf("objective %q: %s is %q, want %q", c.objective, WarningHeader, res.Header.Get(WarningHeader), c.warning)
+		if res, _ := r.post(t, "/v1/chat/completions", chat, headers...); res.Header.Get(gateway.WarningHeader) != c.warning {
+			t.Errorf("objective %q: %s is %q, want %q", c.objective, gateway.WarningHeader, res.Header.Get(gateway.WarningHeader), c.warning)
 		}
 	}
 	if n := seen.FilterMessageSnippet("nobody declared").Len(); n != 1 {

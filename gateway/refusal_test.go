@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"encoding/json"
@@ -47,7 +47,7 @@ func (r *rig) byHTTP(t *testing.T) refused {
 func (r *rig) byEnvoy(t *testing.T) refused {
 	t.Helper()
 	p := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("1", strings.ToLower(headers.Flow[0]), "a"), envoyBody(chat)}}
-	if err := NewExtProc(r.gateway).Process(p); err != nil {
+	if err := r.envoy.Process(p); err != nil {
 		t.Fatal(err)
 	}
 	now := p.last.GetImmediateResponse()
@@ -173,32 +173,5 @@ func TestDisplacedSaysWhy(t *testing.T) {
 	}()
 	if got := <-answer; got.code != "queue_share" || got.by != "queue_share" || got.status != 429 || got.reason != "rejected-saturated" {
 		t.Errorf("got %+v", got)
-	}
-}
-
-// retryAfter is when a client is asked to try again, in seconds.
-func retryAfter(t *testing.T, after time.Duration) int {
-	t.Helper()
-	headers, _ := (&refusal.Refusal{Status: 429, After: after}).Answer()
-	seconds, err := strconv.Atoi(headers.Get("Retry-After"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return seconds
-}
-
-// TestRetryAfter wants clients to come back when there is room, as far as that is known.
-func TestRetryAfter(t *testing.T) {
-	var d drain
-	if got := d.within(1, 10); got != 0 || retryAfter(t, got) != 1 {
-		t.Errorf("before any request ended: %v, %d s", got, retryAfter(t, got))
-	}
-	for range 100 {
-		d.learn(20 * time.Second)
-	}
-	for _, c := range []struct{ ended, inFlight, seconds int64 }{{1, 4, 5}, {1, 1000, 1}, {40, 4, 200}, {1, 0, 20}, {1 << 40, 1, 3600}} {
-		if got := retryAfter(t, d.within(c.ended, c.inFlight)); int64(got) != c.seconds {
-			t.Errorf("%d requests to end of %d in flight, at 20 s each: %d s, want %d", c.ended, c.inFlight, got, c.seconds)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bufio"
@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies/eviction"
 )
@@ -210,4 +211,22 @@ func TestRequestsShortenTheirWait(t *testing.T) {
 		t.Errorf("%d, %v: %s", res.StatusCode, res.Header, body)
 	}
 	<-slow
+}
+
+// TestUncountedRequestsCostTheirTime wants a request whose tokens nobody counts to cost what
+// its slot's time would have had others' cost, and its bytes at least.
+func TestUncountedRequestsCostTheirTime(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		time.Sleep(100 * time.Millisecond)
+		_, _ = io.WriteString(w, `{"text":"x"}`)
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	for range 2000 {
+		r.pool.Learn(controller.Usage{InputTokens: 100, OutputTokens: 400}, 2*time.Second)
+	}
+	r.post(t, "/v1/rerank", `{"documents":"`+strings.Repeat("x", 4000)+`"}`, headers.Flow[0], "a")
+	if f := r.settled(t, "a"); f.ServedTokens < 1000+20 || f.ServedTokens > 1000+400 {
+		t.Errorf("%+v, want 1,000 tokens for the bytes and at least 20 for the time", f)
+	}
 }

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"fmt"
@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies/scheduling"
 )
@@ -26,12 +27,12 @@ func TestClientComesBack(t *testing.T) {
 	}, servers...)
 	seen := make(map[string]bool)
 	res, first := r.post(t, "/v1/completions", chat)
-	token := res.Header.Get(SessionHeader)
+	token := res.Header.Get(gateway.SessionHeader)
 	if token == "" {
 		t.Fatal("the answer does not say what to give")
 	}
 	for range 20 {
-		if _, again := r.post(t, "/v1/completions", chat, SessionHeader, token); again != first {
+		if _, again := r.post(t, "/v1/completions", chat, gateway.SessionHeader, token); again != first {
 			t.Fatalf("a client of server %s came to %s", first, again)
 		}
 		_, any := r.post(t, "/v1/completions", chat)
@@ -49,7 +50,7 @@ func TestClientsFillTheirServer(t *testing.T) {
 	var servers []string
 	for n := range 2 {
 		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.Header.Get(SessionHeader) != "" {
+			if r.Header.Get(gateway.SessionHeader) != "" {
 				arrived <- n
 				<-leave
 			}
@@ -62,11 +63,11 @@ func TestClientsFillTheirServer(t *testing.T) {
 		c.Endpoints.Profile.Scorers = append(c.Endpoints.Profile.Scorers, endpoints.Weighted{EndpointScorer: scheduling.NewSessionAffinity("s"), Weight: 3})
 	}, servers...)
 	res, _ := r.post(t, "/v1/completions", chat)
-	token := res.Header.Get(SessionHeader)
+	token := res.Header.Get(gateway.SessionHeader)
 	var clients sync.WaitGroup
 	var went []int
 	for range 6 {
-		clients.Go(func() { r.post(t, "/v1/completions", chat, SessionHeader, token) })
+		clients.Go(func() { r.post(t, "/v1/completions", chat, gateway.SessionHeader, token) })
 		went = append(went, <-arrived)
 	}
 	close(leave)

@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/shadow"
 	"github.com/weirflow/weir/policies"
@@ -138,7 +139,7 @@ func TestShadowForetells(t *testing.T) {
 							return
 						}
 						all[id].served++
-						ms, _ := strconv.Atoi(res.Header.Get(QueueDurationHeader)) // there is none in shadow
+						ms, _ := strconv.Atoi(res.Header.Get(gateway.QueueDurationHeader)) // there is none in shadow
 						all[id].waited += time.Duration(ms) * time.Millisecond
 					})
 				}
@@ -234,7 +235,7 @@ func TestShadowOfNewcomers(t *testing.T) {
 	r := newRigWith(t, 1, nil, func(c *rigConfig) {
 		c.Shadow, c.Rules.Newcomers = true, flows.Newcomers{For: time.Minute}
 	}, server.URL)
-	r.pool.flows = flows.NewTable(time.Now().Add(-time.Hour)) // or whoever comes now counts as known
+	r.pool.SetFlows(flows.NewTable(time.Now().Add(-time.Hour))) // or whoever comes now counts as known
 	ctx, end := context.WithCancel(t.Context())
 	var sent sync.WaitGroup
 	defer sent.Wait()

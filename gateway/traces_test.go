@@ -1,4 +1,4 @@
-package gateway
+package gateway_test
 
 import (
 	"bytes"
@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 	"google.golang.org/protobuf/proto"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/headers"
@@ -106,7 +107,7 @@ func TestStrangersTraces(t *testing.T) {
 		flow := ""
 		for _, a := range s.GetAttributes() {
 			value := a.GetValue().GetStringValue()
-			if len(value) > maxTold+len("\ufffd") || !utf8.ValidString(value) {
+			if len(value) > gateway.MaxTold+len("\ufffd") || !utf8.ValidString(value) {
 				t.Errorf("%s of %.20s has %d bytes", a.GetKey(), s.GetName(), len(value))
 			}
 			if a.GetKey() == "http.request.method" && value != http.MethodPost && value != "_OTHER" {
@@ -121,7 +122,7 @@ func TestStrangersTraces(t *testing.T) {
 		}
 	}
 	for name, want := range map[string]int{
-		"HTTP /v1/completions": 1, "POST /v1/completions": 2, "POST": 1, "queue": 1, "text_completion " + strings.Repeat("m", maxTold): 1,
+		"HTTP /v1/completions": 1, "POST /v1/completions": 2, "POST": 1, "queue": 1, "text_completion " + strings.Repeat("m", gateway.MaxTold): 1,
 	} {
 		if names[name] != want {
 			t.Errorf("%d spans %.40s, want %d", names[name], name, want)
@@ -135,7 +136,7 @@ func TestStrangersTraces(t *testing.T) {
 	for line := range strings.Lines(out.String()) {
 		lines++
 		var all map[string]any
-		if err := json.Unmarshal([]byte(line), &all); err != nil || len(line) > 4*maxTold+512 {
+		if err := json.Unmarshal([]byte(line), &all); err != nil || len(line) > 4*gateway.MaxTold+512 {
 			t.Errorf("a line of %d bytes, %v", len(line), err)
 		}
 	}

@@ -14,7 +14,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/weirflow/weir/config"
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/serving"
 )
 
@@ -52,8 +52,8 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 }
 
 // register says what is served.
-func (s *extProc) register(g *gateway.Gateway) {
-	gateway.NewExtProc(g).Register(s.server)
+func (s *extProc) register(p *envoy.Processor) {
+	p.Register(s.server)
 	grpc_health_v1.RegisterHealthServer(s.server, s.health)
 	for _, service := range []string{"", "envoy.service.ext_proc.v3.ExternalProcessor"} {
 		s.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)

@@ -12,7 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/config"
-	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/picker"
 )
 
@@ -20,7 +20,7 @@ import (
 const pickerWait = 2 * time.Second
 
 // delegation connects to the pickers that choose endpoints; nil for none.
-func (r *replica) delegation(ctx context.Context) (*gateway.Delegation, error) {
+func (r *replica) delegation(ctx context.Context) (*envoy.Delegation, error) {
 	w := &r.plan.File.Weir.ExtProc.Picker
 	if len(w.Addresses) == 0 {
 		return nil, nil //nolint:nilnil // there is none
@@ -40,7 +40,7 @@ func (r *replica) delegation(ctx context.Context) (*gateway.Delegation, error) {
 	if err := pickers.Await(ctx); err != nil {
 		r.log.Warn("no picker can be used yet; its requests are answered as failOpen says", zap.Strings("pickers", w.Addresses), zap.Bool("fail_open", w.FailOpen))
 	}
-	d := &gateway.Delegation{Pickers: pickers, FailOpen: w.FailOpen}
+	d := &envoy.Delegation{Pickers: pickers, FailOpen: w.FailOpen}
 	if w.Timeout != nil {
 		d.Timeout = time.Duration(*w.Timeout)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
@@ -62,14 +63,19 @@ func policyOptions(plan *config.Plan, set *overrides.Set) []controller.Option {
 	return options
 }
 
-// gatewayConfig is what holds for all requests.
+// gatewayConfig is what holds for all requests, however they come.
 func gatewayConfig(plan *config.Plan, log *zap.Logger) gateway.Config {
 	w := &plan.File.Weir
 	return gateway.Config{
 		Replica: w.Replica, Keys: plan.Keys,
 		MaxBody: int64(w.MaxBody), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
-		Fallbacks: w.ExtProc.Fallbacks, AdmissionOnly: w.ExtProc.AdmissionOnly, PoolHeader: w.ExtProc.PoolHeader, PoolAttribute: w.ExtProc.PoolAttribute, Logger: log,
 	}
+}
+
+// envoyConfig is what holds for requests that Envoy brings.
+func envoyConfig(plan *config.Plan, log *zap.Logger) envoy.Config {
+	w := &plan.File.Weir.ExtProc
+	return envoy.Config{Fallbacks: w.Fallbacks, AdmissionOnly: w.AdmissionOnly, PoolHeader: w.PoolHeader, PoolAttribute: w.PoolAttribute, Logger: log}
 }
 
 // poolConfig is what holds for a pool's requests.

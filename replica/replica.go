@@ -30,7 +30,9 @@ import (
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/metrics"
+	"github.com/weirflow/weir/gateway/proxy"
 	"github.com/weirflow/weir/gateway/serving"
 	"github.com/weirflow/weir/gateway/tracing"
 	"github.com/weirflow/weir/internal/build"
@@ -85,6 +87,8 @@ type replica struct {
 	pools      pools
 	console    *admin.Directory
 	gateway    *gateway.Gateway
+	proxy      *proxy.Proxy // by which requests come
+	byEnvoy    envoy.Config // how they come by external processing
 	accessLog  *accesslog.Log
 	traced     bool                                // requests are
 	shown      atomic.Pointer[admin.Configuration] // that is in effect
@@ -126,7 +130,8 @@ func (r *replica) open(ctx context.Context) error {
 	r.accessLog = accesslog.New(os.Stdout, r.plan.AccessLog)
 	r.later(r.accessLog.Close)
 	cfg := gatewayConfig(r.plan, r.log)
-	if cfg.Delegation, err = r.delegation(ctx); err != nil {
+	r.byEnvoy = envoyConfig(r.plan, r.log)
+	if r.byEnvoy.Delegation, err = r.delegation(ctx); err != nil {
 		return err
 	}
 	if cfg.Tracing, err = r.trace(ctx); err != nil {
@@ -154,7 +159,8 @@ func (r *replica) open(ctx context.Context) error {
 		return err
 	}
 	r.gateway = gateway.New(cfg, r.route())
-	r.later(r.gateway.Close)
+	r.proxy = proxy.New(r.gateway, proxy.Config{Logger: r.log})
+	r.later(r.proxy.Close)
 	r.later(r.keepOpening())
 	return nil
 }
@@ -271,7 +277,7 @@ func (r *replica) serve(ctx context.Context) error {
 		r.retirePools()
 	}()
 	server := &http.Server{
-		Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: r.proxy, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
 		ErrorLog: zap.NewStdLog(r.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
 	}
 	if r.certificate != nil {
@@ -279,7 +285,7 @@ func (r *replica) serve(ctx context.Context) error {
 	}
 	var beside []serving.Service
 	if r.processing != nil {
-		r.processing.register(r.gateway)
+		r.processing.register(envoy.New(r.gateway, r.byEnvoy))
 		beside = append(beside, r.processing)
 	}
 	err := serving.Until(ctx, drain, server, r.requests, r.drainPools, beside...)

@@ -19,6 +19,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/proxy"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/policies"
@@ -31,7 +32,7 @@ type replica struct {
 	id         string
 	controller *controller.Controller
 	pool       *gateway.Pool
-	gateway    *gateway.Gateway
+	proxy      *proxy.Proxy
 	server     *http.Server
 	url        string
 	streams    *stream.Streams
@@ -73,7 +74,7 @@ func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *re
 	r.pool = gateway.NewPool(gateway.PoolConfig{
 		Controller: r.controller, Endpoints: endpoints.Config{Source: source, Replica: r.id}, Refused: r.traffic.Refused, Served: func(flow policies.FlowKey, s flows.Served) { r.traffic.Served(flow, s.Charged) },
 	})
-	r.gateway = gateway.New(gateway.Config{}, gateway.Only(r.pool))
+	r.proxy = proxy.New(gateway.New(gateway.Config{}, gateway.Only(r.pool)), proxy.Config{})
 	name := "demo: one shared ledger"
 	if !withGossip {
 		name = "demo: " + r.id + " on its own"
@@ -84,7 +85,7 @@ func (f *fleet) startReplica(i int, ledger store.Ledger, withGossip bool) (_ *re
 			return admin.Configuration{YAML: "# the demo has none: see weir demo --help\n", Loaded: r.started, Fingerprint: "demo", Weight: f.weight}
 		},
 	})
-	r.server = &http.Server{Handler: r.gateway, ReadHeaderTimeout: 10 * time.Second}
+	r.server = &http.Server{Handler: r.proxy, ReadHeaderTimeout: 10 * time.Second}
 	r.url, err = listenAndServe(r.server)
 	return r, err
 }
@@ -129,8 +130,8 @@ func (r *replica) stop() {
 	if r.controller != nil {
 		r.controller.Close()
 	}
-	if r.gateway != nil {
-		r.gateway.Close()
+	if r.proxy != nil {
+		r.proxy.Close()
 		r.pool.Close()
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies"
@@ -71,9 +72,8 @@ func benchmarkAdded(b *testing.B, profile endpoints.Profile) {
 	}
 	pool := gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source, Profile: profile}})
 	defer pool.Close()
-	g := gateway.New(gateway.Config{}, gateway.Only(pool))
-	defer g.Close()
-	client := extproc.NewExternalProcessorClient(dial(b, g))
+	processor := envoy.New(gateway.New(gateway.Config{}, gateway.Only(pool)), envoy.Config{})
+	client := extproc.NewExternalProcessorClient(dial(b, processor))
 	if _, err := added(b, client, chat); err != nil { // the ledger grants once it has recovered
 		b.Fatal(err)
 	}
@@ -175,9 +175,8 @@ func BenchmarkBeforePicker(b *testing.B) {
 	source := endpoints.Static{endpoints.At("", "http", "127.0.0.1", "1")} // nothing listens there
 	pool := gateway.NewPool(gateway.PoolConfig{Controller: c, Endpoints: endpoints.Config{Source: source}})
 	defer pool.Close()
-	g := gateway.New(gateway.Config{Delegation: &gateway.Delegation{Pickers: pickers}}, gateway.Only(pool))
-	defer g.Close()
-	alone, behind := extproc.NewExternalProcessorClient(conn), extproc.NewExternalProcessorClient(dial(b, g))
+	processor := envoy.New(gateway.New(gateway.Config{}, gateway.Only(pool)), envoy.Config{Delegation: &envoy.Delegation{Pickers: pickers}})
+	alone, behind := extproc.NewExternalProcessorClient(conn), extproc.NewExternalProcessorClient(dial(b, processor))
 	body := strings.Replace(chat, "hi", strings.Repeat("x", 4000), 1)
 	for b.Loop() {
 		var waits [2][]time.Duration // in turn, so that both meet the same load of the machine

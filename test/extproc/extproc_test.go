@@ -23,6 +23,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/saturation"
@@ -36,7 +37,7 @@ type bench struct {
 	conn       *grpc.ClientConn
 	controller *controller.Controller
 	pool       *gateway.Pool
-	delegation *gateway.Delegation // nil for none
+	delegation *envoy.Delegation // nil for none
 	servers    [2]*httptest.Server
 	release    chan struct{} // lets answers to "slow" go on
 }
@@ -76,7 +77,7 @@ func newBench(t *testing.T, limit int, options ...controller.Option) *bench {
 
 // benchConfig configures a bench's gateway and its one pool.
 type benchConfig struct {
-	gateway.Config
+	envoy.Config
 	gateway.PoolConfig
 }
 
@@ -109,7 +110,7 @@ func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*bench
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := benchConfig{gateway.Config{MaxBody: 1 << 20, BodyTimeout: 300 * time.Millisecond, Fallbacks: 2}, gateway.PoolConfig{
+	cfg := benchConfig{envoy.Config{BodyTimeout: 300 * time.Millisecond, Fallbacks: 2}, gateway.PoolConfig{
 		Controller: b.controller, Endpoints: endpoints.Config{Source: source},
 		Rules: flows.Rules{Priority: func(_, objective string) (int, bool) { return map[string]int{"batch": -1, "user": 1}[objective], true }},
 	}}
@@ -118,25 +119,23 @@ func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*bench
 	}
 	b.pool = gateway.NewPool(cfg.PoolConfig)
 	t.Cleanup(b.pool.Close)
-	g := gateway.New(cfg.Config, gateway.Only(b.pool))
+	g := gateway.New(gateway.Config{MaxBody: 1 << 20}, gateway.Only(b.pool))
 	b.delegation = cfg.Delegation
-	t.Cleanup(g.Close)
-	b.conn = dial(t, g)
+	b.conn = dial(t, envoy.New(g, cfg.Config))
 	b.Driver = New(b.conn)
 	t.Cleanup(b.Close)
 	return b
 }
 
-// dial serves a gateway as an external processor and connects to it, until the
-// test ends.
-func dial(t testing.TB, g *gateway.Gateway) *grpc.ClientConn {
+// dial serves an external processor and connects to it, until the test ends.
+func dial(t testing.TB, p *envoy.Processor) *grpc.ClientConn {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := grpc.NewServer()
-	gateway.NewExtProc(g).Register(server)
+	p.Register(server)
 	go func() { _ = server.Serve(l) }() // ends with Stop
 	t.Cleanup(server.Stop)
 	conn, err := grpc.NewClient("passthrough:///"+l.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))

@@ -21,8 +21,8 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/store/memory"
 )
@@ -40,7 +40,7 @@ func before(t *testing.T, limit int, failOpen bool, addresses ...string) *bench 
 	}
 	return newBenchWith(t, limit, func(c *benchConfig) {
 		c.BodyTimeout = time.Minute
-		c.Delegation = &gateway.Delegation{Pickers: pickers, FailOpen: failOpen, Timeout: time.Minute}
+		c.Delegation = &envoy.Delegation{Pickers: pickers, FailOpen: failOpen, Timeout: time.Minute}
 	})
 }
 
@@ -432,7 +432,7 @@ func TestPickerBehindThree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			c.Endpoints.Source, c.Delegation = source, &gateway.Delegation{Pickers: pickers, Timeout: time.Minute}
+			c.Endpoints.Source, c.Delegation = source, &envoy.Delegation{Pickers: pickers, Timeout: time.Minute}
 			c.BodyTimeout = time.Minute
 		}, controller.WithReplica(fmt.Sprint(i)))
 		drivers = append(drivers, b.Driver)

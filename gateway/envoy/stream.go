@@ -1,4 +1,4 @@
-package gateway
+package envoy
 
 import (
 	"errors"
@@ -14,6 +14,7 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/refusal"
@@ -37,19 +38,20 @@ func (p phase) String() string {
 	return [...]string{"awaiting a request", "receiving a request", "waiting", "granted", "awaiting the response", "receiving the response", "done"}[p]
 }
 
-// envoyStream drives a session by the messages that Envoy sends about one request and its
+// stream drives a session by the messages that Envoy sends about one request and its
 // response, one message at a time.
 //
 //	request headers, body … ──> decide: wait, pick ──> headers, body …, trailers
 //	response headers, body … ──> usage ──> the same, as it comes
-type envoyStream struct {
-	gateway *Gateway
+type stream struct {
+	gateway *gateway.Gateway
+	cfg     *Config
 	stream  extproc.ExternalProcessor_ProcessServer
 	opened  chan struct{} // closed once there is a session
 
 	mu      sync.Mutex // of what follows
-	record  Record
-	session *Session // nil until the request's headers came
+	record  gateway.Record
+	session *gateway.Session // nil until the request's headers came
 	phase   phase
 	over    bool
 	part    *extproc.ProcessingResponse // of the response's body, as last sent; used again
@@ -68,7 +70,7 @@ type envoyStream struct {
 }
 
 // take handles one message and answers it.
-func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
+func (x *stream) take(m *extproc.ProcessingRequest) error {
 	switch r := m.GetRequest().(type) {
 	case *extproc.ProcessingRequest_RequestHeaders:
 		if x.phase != awaitingRequest {
@@ -78,13 +80,13 @@ func (x *envoyStream) take(m *extproc.ProcessingRequest) error {
 		if err := x.open(r.RequestHeaders.GetHeaders()); err != nil {
 			return err
 		}
-		if name := poolOf(m, &x.gateway.cfg); name != "" && x.session.Pool() == nil {
+		if name := poolOf(m, x.cfg); name != "" && x.session.Pool() == nil {
 			if refused := x.session.EnterNamed(name); refused != nil {
 				return refused
 			}
 		}
 		x.subset = subsetOf(m)
-		x.stalls = time.AfterFunc(x.gateway.cfg.BodyTimeout, x.session.BodyStalled)
+		x.stalls = time.AfterFunc(x.cfg.BodyTimeout, x.session.BodyStalled)
 		x.keep(m)
 		if r.RequestHeaders.GetEndOfStream() {
 			x.phase = waiting
@@ -140,7 +142,7 @@ const (
 )
 
 // open begins the session of a request with the headers.
-func (x *envoyStream) open(headers *core.HeaderMap) error {
+func (x *stream) open(headers *core.HeaderMap) error {
 	if len(headers.GetHeaders()) > maxHeaders {
 		return headersTooLarge(fmt.Sprintf("the request has %d headers, %d are allowed", len(headers.GetHeaders()), maxHeaders))
 	}
@@ -162,7 +164,7 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 	}
 	x.gateway.Begin(&x.record, x.method, x.path, header)
 	if x.path != "" {
-		if refused := checkPath(x.path); refused != nil {
+		if refused := gateway.CheckPath(x.path); refused != nil {
 			return refused
 		}
 	}
@@ -170,7 +172,7 @@ func (x *envoyStream) open(headers *core.HeaderMap) error {
 	if refused != nil {
 		return refused
 	}
-	if x.gateway.cfg.Delegation != nil || x.gateway.cfg.AdmissionOnly {
+	if x.cfg.Delegation != nil || x.cfg.AdmissionOnly {
 		s.ChosenElsewhere()
 	}
 	x.session = s
@@ -192,7 +194,7 @@ func headersTooLarge(message string) *refusal.Refusal {
 
 // forward waits until the request may go, and lets it go. A question for the models is
 // answered at once, where Envoy names no pool.
-func (x *envoyStream) forward() error {
+func (x *stream) forward() error {
 	s := x.session
 	if !x.stalls.Stop() {
 		return s.Ended()
@@ -209,8 +211,8 @@ func (x *envoyStream) forward() error {
 	if refused := s.Admit(x.method, x.path); refused != nil {
 		return refused
 	}
-	s.Within(x.subset)
-	if x.delegated == nil && !x.gateway.cfg.AdmissionOnly {
+	s.Within(x.subset, x.cfg.Fallbacks)
+	if x.delegated == nil && !x.cfg.AdmissionOnly {
 		s.Prefer()
 	}
 	if refused := s.Wait(); refused != nil {
@@ -220,18 +222,18 @@ func (x *envoyStream) forward() error {
 	case x.delegated != nil:
 		x.phase = granted
 		return nil
-	case x.gateway.cfg.AdmissionOnly:
+	case x.cfg.AdmissionOnly:
 		return x.release(letThrough(x.gateway.Keyed()))
 	}
 	return x.pick()
 }
 
 // pick chooses the request's endpoint and lets it go there.
-func (x *envoyStream) pick() error {
+func (x *stream) pick() error {
 	s := x.session
 	var ok bool
 	if x.others, ok = s.Place(); !ok {
-		return NoEndpoints()
+		return gateway.NoEndpoints()
 	}
 	destinations := append([]*endpoints.Endpoint{s.Slot().Endpoint}, x.others...)
 	headers := requestHeaders(x.record.ID(), destinations, x.gateway.Keyed())
@@ -246,7 +248,7 @@ func (x *envoyStream) pick() error {
 }
 
 // release lets the request go with what Envoy is to do with its headers.
-func (x *envoyStream) release(headers *extproc.ProcessingResponse) error {
+func (x *stream) release(headers *extproc.ProcessingResponse) error {
 	s := x.session
 	x.phase = awaitingResponse
 	x.record.Upstream(func(name, value string) { setHeader(headers, name, value) })
@@ -272,7 +274,7 @@ func (x *envoyStream) release(headers *extproc.ProcessingResponse) error {
 // served notes which endpoint answered, if Envoy says so, and whether none could be
 // reached. Those named before the one that answered count as unreachable: if one is not, a
 // probe brings it back soon.
-func (x *envoyStream) served(m *extproc.ProcessingRequest) {
+func (x *stream) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
 	if x.session.Slot() == nil {
@@ -296,7 +298,7 @@ func (x *envoyStream) served(m *extproc.ProcessingRequest) {
 }
 
 // responded takes in the response's headers.
-func (x *envoyStream) responded(h *extproc.HttpHeaders) {
+func (x *stream) responded(h *extproc.HttpHeaders) {
 	x.phase = receivingResponse
 	x.session.Begun()
 	contentType := ""
@@ -315,13 +317,13 @@ func (x *envoyStream) responded(h *extproc.HttpHeaders) {
 }
 
 // streamed takes in a part of the response's body.
-func (x *envoyStream) streamed(part []byte) {
+func (x *stream) streamed(part []byte) {
 	x.answer.Take(part)
 	x.session.ExpectMoreOrTaken()
 }
 
 // pass answers a part of the response's body with itself.
-func (x *envoyStream) pass(b *extproc.HttpBody) error {
+func (x *stream) pass(b *extproc.HttpBody) error {
 	if x.part == nil {
 		x.part = &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseBody{ResponseBody: streamed(nil, false)}}
 	}
@@ -331,7 +333,7 @@ func (x *envoyStream) pass(b *extproc.HttpBody) error {
 }
 
 // send answers a part of the response; the last one ends the stream.
-func (x *envoyStream) send(m *extproc.ProcessingResponse, last bool) error {
+func (x *stream) send(m *extproc.ProcessingResponse, last bool) error {
 	if last {
 		x.phase, x.over = done, true
 		x.session.Whole()
@@ -340,7 +342,7 @@ func (x *envoyStream) send(m *extproc.ProcessingResponse, last bool) error {
 }
 
 // finish ends the session, however the stream ended. Envoy ends one whose client is gone.
-func (x *envoyStream) finish() {
+func (x *stream) finish() {
 	if x.stalls != nil {
 		x.stalls.Stop()
 	}
@@ -354,7 +356,7 @@ func (x *envoyStream) finish() {
 		return // there was no request
 	}
 	if x.phase != done && !x.record.Refused() {
-		x.record.Refuse(ClientGone().Code)
+		x.record.Refuse(gateway.ClientGone().Code)
 	}
 	if x.status == 0 {
 		x.status = refusal.StatusClientGone

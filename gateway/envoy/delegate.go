@@ -1,4 +1,4 @@
-package gateway
+package envoy
 
 import (
 	"errors"
@@ -50,8 +50,8 @@ type delegated struct {
 
 // keep keeps a message of the request until it may go, if a picker is to get it. With the
 // first a stream is opened, so that it is there then.
-func (x *envoyStream) keep(m *extproc.ProcessingRequest) {
-	delegation := x.gateway.cfg.Delegation
+func (x *stream) keep(m *extproc.ProcessingRequest) {
+	delegation := x.cfg.Delegation
 	if delegation == nil {
 		return
 	}
@@ -88,9 +88,9 @@ func (d *delegated) replay(body []byte) []*extproc.ProcessingRequest {
 // consult plays the exchange through to a picker. It returns nil with the stream not over
 // where this replica goes on by itself: no picker answered, or one was lost when the answer
 // had begun.
-func (x *envoyStream) consult(messages <-chan received) error {
-	d, log := x.delegated, x.gateway.cfg.Logger
-	delegation := x.gateway.cfg.Delegation
+func (x *stream) consult(messages <-chan received) error {
+	d, log := x.delegated, x.cfg.Logger
+	delegation := x.cfg.Delegation
 	stream := d.early
 	for range attempts {
 		if stream == nil {
@@ -131,7 +131,7 @@ func pickerUnavailable() *refusal.Refusal {
 // resume goes on without the picker, which was lost: what it was sent of the answer and did
 // not give back goes on as it is. That is not possible while the request is at the picker,
 // nor where it changes bodies.
-func (x *envoyStream) resume(lost *picker.Stream) error {
+func (x *stream) resume(lost *picker.Stream) error {
 	e := &x.delegated.response
 	switch {
 	case x.phase == awaitingResponse && x.delegated.whole:

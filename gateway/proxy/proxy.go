@@ -1,4 +1,5 @@
-package gateway
+// Package proxy is the gateway's door by HTTP: a reverse proxy for the APIs of model servers.
+package proxy
 
 import (
 	"context"
@@ -11,22 +12,34 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"os"
-	"path"
 	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
-	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/refusal"
 )
 
-// proxy drives sessions by HTTP: it holds the client's connection and forwards
-// dispatched requests itself.
-type proxy struct {
-	gateway   *Gateway
+// Config describes a proxy.
+type Config struct {
+	// BodyTimeout is how long a client may take to send its body; 1 minute by
+	// default.
+	BodyTimeout time.Duration
+	// DialTimeout is how long a connection to a model server may take; 2 s by
+	// default. Another endpoint is tried after it.
+	DialTimeout time.Duration
+	// Logger gets what goes wrong; nothing by default.
+	Logger *zap.Logger
+}
+
+// Proxy is an http.Handler that drives sessions by HTTP: it holds the client's connection and
+// forwards dispatched requests itself. Close it after the server in front of it.
+type Proxy struct {
+	gateway   *gateway.Gateway
+	cfg       Config
 	forwarder *forwarder
 	reverse   *httputil.ReverseProxy
 }
@@ -36,14 +49,24 @@ type exchangeKey struct{}
 
 // exchange is a session on its way to an endpoint.
 type exchange struct {
-	session *Session
+	session *gateway.Session
 	failure error // why there is no answer to pass on
 }
 
 func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey{}).(*exchange) }
 
-func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
-	p := &proxy{gateway: g, forwarder: newForwarder(dialer)}
+// New returns the proxy of a gateway.
+func New(g *gateway.Gateway, cfg Config) *Proxy {
+	if cfg.BodyTimeout <= 0 {
+		cfg.BodyTimeout = time.Minute
+	}
+	if cfg.DialTimeout <= 0 {
+		cfg.DialTimeout = 2 * time.Second
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	p := &Proxy{gateway: g, cfg: cfg, forwarder: newForwarder(&net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetXForwarded()
@@ -58,9 +81,12 @@ func newProxy(g *Gateway, dialer *net.Dialer) *proxy {
 	return p
 }
 
+// Close ends the connections to model servers that are kept.
+func (p *Proxy) Close() { p.forwarder.close() }
+
 // ServeHTTP implements http.Handler. An answer that breaks off, or is not given as its
 // client is gone, panics with http.ErrAbortHandler, so that the client sees it end there.
-func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
 	p.gateway.Begin(&answer.record, r.Method, r.URL.Path, r.Header)
 	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
@@ -72,8 +98,8 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	var refused *refusal.Refusal
 	if !errors.As(err, &refused) {
 		// Where the server is, and what it said, is not for clients.
-		p.gateway.cfg.Logger.Warn("a model server failed before it answered", zap.Error(err))
-		refused = UpstreamFailed()
+		p.cfg.Logger.Warn("a model server failed before it answered", zap.Error(err))
+		refused = gateway.UpstreamFailed()
 	}
 	answer.record.Refuse(refused.Code)
 	if refused.Status == refusal.StatusClientGone {
@@ -85,7 +111,7 @@ func (p *proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // serve takes the request through its session. The error is about a request of which
 // nothing has been answered.
-func (p *proxy) serve(w *answerWriter, r *http.Request) error {
+func (p *Proxy) serve(w *answerWriter, r *http.Request) error {
 	if r.ContentLength != 0 { // or net/http waits for the body of a request that is refused
 		w.Header().Set("Connection", "close")
 	}
@@ -127,7 +153,7 @@ func (p *proxy) serve(w *answerWriter, r *http.Request) error {
 
 // checkTarget refuses requests that are not for a model server.
 func checkTarget(r *http.Request) *refusal.Refusal {
-	if refused := checkPath(r.URL.EscapedPath()); refused != nil {
+	if refused := gateway.CheckPath(r.URL.EscapedPath()); refused != nil {
 		return refused
 	}
 	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
@@ -148,27 +174,13 @@ func checkTarget(r *http.Request) *refusal.Refusal {
 	return nil
 }
 
-// checkPath refuses a path that a server could read as another one than it says: with
-// segments of dots, empty ones, backslashes, or characters that are escaped twice.
-func checkPath(escaped string) *refusal.Refusal {
-	plain, err := url.PathUnescape(escaped)
-	clean := path.Clean(plain)
-	if strings.HasSuffix(plain, "/") && clean != "/" {
-		clean += "/"
-	}
-	if err == nil && plain == clean && !strings.ContainsAny(plain, `\%`) && !strings.Contains(plain, "/..;") && !strings.Contains(plain, "/.;") {
-		return nil
-	}
-	return refusal.BadRequest("bad_path", "the path must be written plainly: without . and .. and empty segments, backslashes and characters that are escaped twice")
-}
-
 // readBody reads the request's body, once.
-func (p *proxy) readBody(s *Session, w *answerWriter, r *http.Request) error {
+func (p *Proxy) readBody(s *gateway.Session, w *answerWriter, r *http.Request) error {
 	if r.ContentLength == 0 {
 		return nil
 	}
 	reading := w.connection
-	_ = reading.SetReadDeadline(time.Now().Add(p.gateway.cfg.BodyTimeout)) // where there is no deadline to set, there is none
+	_ = reading.SetReadDeadline(time.Now().Add(p.cfg.BodyTimeout)) // where there is no deadline to set, there is none
 	stop := context.AfterFunc(s.Context(), func() { _ = reading.SetReadDeadline(time.Now()) })
 	err := s.ReadBody(r.Body, r.ContentLength)
 	if stop() {
@@ -182,7 +194,7 @@ func (p *proxy) readBody(s *Session, w *answerWriter, r *http.Request) error {
 }
 
 // unreadable is the answer to a request whose body could not be read.
-func (p *proxy) unreadable(s *Session, err error) *refusal.Refusal {
+func (p *Proxy) unreadable(s *gateway.Session, err error) *refusal.Refusal {
 	var refused *refusal.Refusal
 	switch {
 	case errors.As(err, &refused):
@@ -193,20 +205,20 @@ func (p *proxy) unreadable(s *Session, err error) *refusal.Refusal {
 		s.BodyStalled()
 		return s.Ended()
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return ClientGone()
+		return gateway.ClientGone()
 	}
 	return refusal.BadRequest("unreadable_body", "the request's body could not be read: "+err.Error())
 }
 
 // RoundTrip sends the request to the endpoint that suits it best, and to another as long as
 // nothing of it was sent: one that brings a server down must not go from one to the next.
-func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
+func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 	s := exchangeOf(r).session
 	var last error
 	for {
 		if _, ok := s.Place(); !ok {
 			if last == nil {
-				return nil, NoEndpoints()
+				return nil, gateway.NoEndpoints()
 			}
 			return nil, &refusal.Refusal{
 				Status: http.StatusServiceUnavailable, Code: "upstream_unreachable", Reason: refusal.NoEndpoints,
@@ -230,7 +242,7 @@ func (p *proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // send sends the request to a server and returns its answer, whose usage is read on the
 // way to the client.
-func (p *proxy) send(s *Session, r *http.Request, to *url.URL) (*http.Response, error) {
+func (p *Proxy) send(s *gateway.Session, r *http.Request, to *url.URL) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.Host = to.Scheme, to.Host, to.Host
 	s.Stages(out.Header.Set)
@@ -255,96 +267,3 @@ func (p *proxy) send(s *Session, r *http.Request, to *url.URL) (*http.Response, 
 	res.Body = &answerBody{session: s, ReadCloser: s.Respond(res.StatusCode, res.Header.Get("Content-Type"), res.Body)}
 	return res, nil
 }
-
-// answerBody has the server watched while more of its answer is waited for.
-type answerBody struct {
-	io.ReadCloser
-	session *Session
-	begun   bool
-}
-
-// Read implements io.Reader.
-func (b *answerBody) Read(p []byte) (int, error) {
-	if b.begun {
-		b.session.ExpectMore()
-	}
-	n, err := b.ReadCloser.Read(p)
-	switch {
-	case errors.Is(err, io.EOF):
-		b.session.Whole()
-	case err != nil:
-		b.session.BrokeOff()
-	}
-	b.begun = b.begun || n > 0
-	b.session.Relax() // what the client takes its time for is not the server's fault
-	return n, err
-}
-
-// answerWriter remembers what was sent to the client, and bounds how long the client may
-// take nothing of it.
-type answerWriter struct {
-	http.ResponseWriter
-	connection *http.ResponseController // with the client
-	code       int
-	record     Record
-	session    *Session  // nil until there is one
-	hurried    time.Time // when the bound on the next write was last set
-}
-
-// WriteHeader implements http.ResponseWriter.
-func (w *answerWriter) WriteHeader(code int) {
-	if code >= 200 {
-		w.begin(code)
-	}
-	w.ResponseWriter.WriteHeader(code)
-}
-
-// Write implements http.ResponseWriter.
-func (w *answerWriter) Write(p []byte) (int, error) {
-	w.begin(http.StatusOK)
-	w.hurry()
-	n, err := w.ResponseWriter.Write(p)
-	return n, w.note(err)
-}
-
-// FlushError implements what http.ResponseController flushes by.
-func (w *answerWriter) FlushError() error {
-	w.hurry()
-	return w.note(w.connection.Flush())
-}
-
-// hurry bounds the next write: what a client takes nothing of for so long ends there, or up
-// to an eighth of it earlier, since setting the bound costs as much as writing a chunk.
-func (w *answerWriter) hurry() {
-	within := flows.DefaultTimeouts().Client
-	if w.session != nil {
-		within = w.session.Timeouts().Client
-	}
-	now := time.Now()
-	if now.Sub(w.hurried) < within/8 {
-		return
-	}
-	w.hurried = now
-	_ = w.connection.SetWriteDeadline(now.Add(within)) // where there is none to set, there is no bound
-}
-
-func (w *answerWriter) note(err error) error {
-	if w.session != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		w.session.ClientStalled()
-	}
-	return err
-}
-
-func (w *answerWriter) begin(code int) {
-	if w.code != 0 {
-		return
-	}
-	w.code = code
-	w.record.Headers(w.Header().Set, w.Header().Add)
-	if w.session != nil {
-		w.session.Begun()
-	}
-}
-
-// Unwrap lets http.ResponseController reach the writer's other abilities.
-func (w *answerWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }

@@ -1,4 +1,4 @@
-package gateway
+package envoy
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ import (
 )
 
 // relay takes the stream from the grant to its end.
-func (x *envoyStream) relay() error {
+func (x *stream) relay() error {
 	messages, stop := x.receive()
 	defer stop()
 	err := x.consult(messages)
@@ -36,7 +36,7 @@ func (x *envoyStream) relay() error {
 }
 
 // left ends a stream that Envoy has ended.
-func (x *envoyStream) left(err error) error {
+func (x *stream) left(err error) error {
 	x.over = true
 	if errors.Is(err, io.EOF) {
 		return nil
@@ -52,7 +52,7 @@ type received struct {
 
 // receive receives in a goroutine of its own until stop, while what a picker says is waited
 // for, too.
-func (x *envoyStream) receive() (messages <-chan received, stop func()) {
+func (x *stream) receive() (messages <-chan received, stop func()) {
 	in, stopped := make(chan received), make(chan struct{})
 	go func() { // ends with stop and with the stream
 		for {
@@ -77,12 +77,12 @@ type answer struct {
 }
 
 // play plays the exchange through one stream of a picker until it is over, or errLost.
-func (x *envoyStream) play(stream *picker.Stream, messages <-chan received) error {
+func (x *stream) play(stream *picker.Stream, messages <-chan received) error {
 	d, s := x.delegated, x.session
 	send, answers, end := converse(stream)
 	defer end() // the body is the session's
 	d.pending, x.phase = d.replay(s.Body()), awaitingResponse
-	slow := time.NewTimer(x.gateway.cfg.Delegation.Timeout)
+	slow := time.NewTimer(x.cfg.Delegation.Timeout)
 	defer slow.Stop()
 	for !x.over {
 		var out chan<- *extproc.ProcessingRequest // one goes out before more comes in
@@ -157,7 +157,7 @@ func converse(stream *picker.Stream) (send chan<- *extproc.ProcessingRequest, an
 }
 
 // onward takes in a part of the response on its way to the picker.
-func (x *envoyStream) onward(m *extproc.ProcessingRequest) error {
+func (x *stream) onward(m *extproc.ProcessingRequest) error {
 	switch r := m.GetRequest().(type) {
 	case *extproc.ProcessingRequest_ResponseHeaders:
 		if x.phase != awaitingResponse {
@@ -184,7 +184,7 @@ func (x *envoyStream) onward(m *extproc.ProcessingRequest) error {
 
 // back takes in an answer of the picker on its way to Envoy, which gets it as it is. Only API
 // keys are taken out of the request, if Weir knows tenants by them.
-func (x *envoyStream) back(m *extproc.ProcessingResponse) error {
+func (x *stream) back(m *extproc.ProcessingResponse) error {
 	d := x.delegated
 	d.answered = true
 	last := d.response.returned(m)
@@ -221,7 +221,7 @@ func wholly(request []*extproc.ProcessingRequest, m *extproc.ProcessingResponse)
 
 // named takes up the endpoints that a picker named, the first of which the request goes to.
 // One that the pool does not have counts for the pool alone.
-func (x *envoyStream) named(addresses []string) {
+func (x *stream) named(addresses []string) {
 	var all []*endpoints.Endpoint
 	for _, a := range addresses {
 		if e := x.session.Pool().Endpoints().At(a); e != nil {
@@ -237,7 +237,7 @@ func (x *envoyStream) named(addresses []string) {
 
 // prefilled counts the request at the endpoint that the picker has read its prompt, until the
 // answer begins.
-func (x *envoyStream) prefilled(m *extproc.ProcessingResponse) {
+func (x *stream) prefilled(m *extproc.ProcessingResponse) {
 	for _, name := range headers.Stages[policies.Prefill] {
 		addresses := named(m, name)
 		if len(addresses) == 0 {

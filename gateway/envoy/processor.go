@@ -1,4 +1,6 @@
-package gateway
+// Package envoy is the gateway's door for Envoy: by external processing, it says when a request
+// may go and to which endpoint, and Envoy forwards.
+package envoy
 
 import (
 	"errors"
@@ -12,27 +14,59 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/refusal"
 )
 
-// ExtProc is the gateway as an external processor of Envoy
-// (envoy.service.ext_proc.v3), for filters that send both headers, both bodies
-// FULL_DUPLEX_STREAMED and trailers. Envoy holds the connections and forwards; here a
-// request waits until it may go and gets its endpoint.
-type ExtProc struct {
-	extproc.UnimplementedExternalProcessorServer
-	gateway *Gateway
+// Config describes how requests are taken from Envoy.
+type Config struct {
+	// BodyTimeout is how long a request may take to come; 1 minute by default.
+	BodyTimeout time.Duration
+	// Fallbacks is how many further endpoints are named to Envoy, for when the one
+	// picked cannot be reached; none by default. Envoy's override_host policy takes
+	// several endpoints; a cluster of type ORIGINAL_DST takes one.
+	Fallbacks int
+	// Delegation has another Endpoint Picker choose the endpoints of requests; nil for none.
+	Delegation *Delegation
+	// AdmissionOnly lets requests go wherever Envoy sends them: no endpoint is named.
+	AdmissionOnly bool
+	// PoolHeader and PoolAttribute name the pool of a request, where there are several: a
+	// header that Envoy sets, and an attribute that it sends; empty for neither. The header
+	// comes first, and without a value the model says it.
+	PoolHeader, PoolAttribute string
+	// Logger gets what goes wrong; nothing by default.
+	Logger *zap.Logger
 }
 
-// NewExtProc returns the external processor of a gateway.
-func NewExtProc(g *Gateway) *ExtProc { return &ExtProc{gateway: g} }
+// Processor is an external processor of Envoy (envoy.service.ext_proc.v3), for filters that
+// send both headers, both bodies FULL_DUPLEX_STREAMED and trailers. Envoy holds the
+// connections and forwards; here a request waits until it may go and gets its endpoint.
+type Processor struct {
+	extproc.UnimplementedExternalProcessorServer
+	gateway *gateway.Gateway
+	cfg     Config
+}
+
+// New returns the external processor of a gateway.
+func New(g *gateway.Gateway, cfg Config) *Processor {
+	if cfg.BodyTimeout <= 0 {
+		cfg.BodyTimeout = time.Minute
+	}
+	if cfg.Logger == nil {
+		cfg.Logger = zap.NewNop()
+	}
+	if d := cfg.Delegation; d != nil && d.Timeout <= 0 {
+		d.Timeout = 5 * time.Second
+	}
+	return &Processor{gateway: g, cfg: cfg}
+}
 
 // Register registers the service.
-func (p *ExtProc) Register(s *grpc.Server) { extproc.RegisterExternalProcessorServer(s, p) }
+func (p *Processor) Register(s *grpc.Server) { extproc.RegisterExternalProcessorServer(s, p) }
 
 // Process implements the service: one stream is one HTTP request.
-func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error {
-	x := &envoyStream{gateway: p.gateway, stream: stream, opened: make(chan struct{})}
+func (p *Processor) Process(from extproc.ExternalProcessor_ProcessServer) error {
+	x := &stream{gateway: p.gateway, cfg: &p.cfg, stream: from, opened: make(chan struct{})}
 	if err := x.attend(); err != nil || x.over {
 		return err
 	}
@@ -53,11 +87,11 @@ func (p *ExtProc) Process(stream extproc.ExternalProcessor_ProcessServer) error 
 // attend takes messages until the request is whole or the stream is over. A goroutine of its
 // own takes them, since the stream may have to end while none comes; there is none while the
 // request waits.
-func (x *envoyStream) attend() error {
+func (x *stream) attend() error {
 	served, opening := make(chan error, 1), x.session == nil
 	go func() { served <- x.serve() }() // ends with the stream
 	if opening {
-		silence := time.NewTimer(x.gateway.cfg.BodyTimeout)
+		silence := time.NewTimer(x.cfg.BodyTimeout)
 		defer silence.Stop()
 		select {
 		case err := <-served:
@@ -79,7 +113,7 @@ func (x *envoyStream) attend() error {
 }
 
 // serve takes messages, one after the other.
-func (x *envoyStream) serve() error {
+func (x *stream) serve() error {
 	for {
 		m, err := x.stream.Recv()
 		if last, err := x.next(m, err); last {
@@ -90,7 +124,7 @@ func (x *envoyStream) serve() error {
 
 // next takes what was received, and reports whether the request is whole or the stream over
 // with it.
-func (x *envoyStream) next(m *extproc.ProcessingRequest, err error) (last bool, _ error) {
+func (x *stream) next(m *extproc.ProcessingRequest, err error) (last bool, _ error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
@@ -113,7 +147,7 @@ func (x *envoyStream) next(m *extproc.ProcessingRequest, err error) (last bool, 
 
 // interrupt ends the stream from outside, and returns with what; or with what it was served,
 // if it is over already.
-func (x *envoyStream) interrupt(served <-chan error, with func() error) error {
+func (x *stream) interrupt(served <-chan error, with func() error) error {
 	x.mu.Lock()
 	if x.over {
 		x.mu.Unlock()
@@ -128,7 +162,7 @@ func (x *envoyStream) interrupt(served <-chan error, with func() error) error {
 
 // fail ends the stream: with the answer that a refusal asks for, or by an error
 // for a peer that does not keep to the protocol.
-func (x *envoyStream) fail(err error) error {
+func (x *stream) fail(err error) error {
 	x.over = true
 	var refused *refusal.Refusal
 	if errors.As(err, &refused) {
@@ -143,7 +177,7 @@ func (x *envoyStream) fail(err error) error {
 	case refused != nil:
 		return x.stream.Send(immediate(&x.record, refused))
 	case errors.Is(err, errProtocol):
-		x.gateway.cfg.Logger.Warn("an external processing stream does not keep to the protocol", zap.Error(err))
+		x.cfg.Logger.Warn("an external processing stream does not keep to the protocol", zap.Error(err))
 		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return err

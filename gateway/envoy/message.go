@@ -1,4 +1,4 @@
-package gateway
+package envoy
 
 import (
 	"net/http"
@@ -10,6 +10,7 @@ import (
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 	"google.golang.org/protobuf/types/known/structpb"
 
+	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
@@ -180,14 +181,14 @@ func requestTrailers() *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestTrailers{RequestTrailers: &extproc.TrailersResponse{}}}
 }
 
-func responseHeaders(r *Record) *extproc.ProcessingResponse {
+func responseHeaders(r *gateway.Record) *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extproc.HeadersResponse{
 		Response: &extproc.CommonResponse{HeaderMutation: &extproc.HeaderMutation{SetHeaders: recorded(r)}},
 	}}}
 }
 
 // recorded are the headers that every answer has.
-func recorded(r *Record) (set []*core.HeaderValueOption) {
+func recorded(r *gateway.Record) (set []*core.HeaderValueOption) {
 	r.Headers(func(name, value string) { set = append(set, header(strings.ToLower(name), value)) }, func(name, value string) {
 		added := header(strings.ToLower(name), value)
 		added.AppendAction = core.HeaderValueOption_APPEND_IF_EXISTS_OR_ADD
@@ -201,13 +202,13 @@ func responseTrailers() *extproc.ProcessingResponse {
 }
 
 // immediate is a refusal that Envoy answers with, without asking an endpoint.
-func immediate(told *Record, r *refusal.Refusal) *extproc.ProcessingResponse {
+func immediate(told *gateway.Record, r *refusal.Refusal) *extproc.ProcessingResponse {
 	headers, body := r.Answer()
 	return immediately(told, r.Status, headers, body, r.Code)
 }
 
 // immediately is an answer that Envoy gives without asking an endpoint; the code is for its log.
-func immediately(told *Record, status int, headers http.Header, body []byte, code string) *extproc.ProcessingResponse {
+func immediately(told *gateway.Record, status int, headers http.Header, body []byte, code string) *extproc.ProcessingResponse {
 	set := recorded(told)
 	for _, name := range []string{"Content-Type", refusal.ByHeader, refusal.ReasonHeader, "Retry-After"} {
 		if value := headers.Get(name); value != "" {

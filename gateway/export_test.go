@@ -1,0 +1,35 @@
+package gateway
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/controller"
+	"github.com/weirflow/weir/gateway/flows"
+)
+
+// SessionBytes is what a request that waits takes of the budget beside its headers and its body.
+const SessionBytes = sessionBytes
+
+// MemoryUsed is how much of the budget is used, in bytes.
+func (g *Gateway) MemoryUsed() int64 {
+	_, used := g.budget.Figures()
+	return used
+}
+
+// SetFlows replaces what the pool knows of flows, before it has requests.
+func (p *Pool) SetFlows(t *flows.Table) { p.flows = t }
+
+// Learn has the pool learn what a request cost that held its slot so long.
+func (p *Pool) Learn(u controller.Usage, held time.Duration) { p.pace.learn(u, held) }
+
+// SetStuckAfter sets how long flow control may take nothing in and be healthy.
+func (a *Admin) SetStuckAfter(d time.Duration) { a.stuckAfter = d }
+
+// Bounds on what clients make up.
+const (
+	MaxRequestID = maxRequestID
+	MaxTold      = maxTold
+)
+
+// Model is a model as OpenAI's API tells of it.
+type Model = model
