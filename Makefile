@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms update fairness screenshots envoy alerts kubernetes test-kubernetes engine image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms dashboard update fairness screenshots envoy alerts kubernetes test-kubernetes engine image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -73,6 +73,10 @@ soak-fleet: ## five replicas under faults for a time, on real processes: make so
 
 update: ## a fleet goes from a commit's version to this and back, under load: make update FROM=main~20 (needs redis-server)
 	WEIR_UPDATE_FROM="$(FROM)" go test ./test/integration -run RollingUpdate -count=1 -v
+
+dashboard: ## the panels of deploy/grafana, from a real Prometheus, in bin/dashboard.html (needs redis-server and prometheus)
+	mkdir -p bin
+	WEIR_DASHBOARD=$(CURDIR)/bin/dashboard.html go test ./test/integration -run TestPanels -count=1
 
 adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
 	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m
