@@ -2,6 +2,7 @@ package simulation
 
 import (
 	"errors"
+	"math"
 	"slices"
 	"time"
 
@@ -93,7 +94,22 @@ func (f *fleet) quiet() bool {
 
 // well is like quiet, but disregards faults that must not affect fairness.
 func (f *fleet) well() bool {
-	return f.now.Sub(f.began) >= warm && f.dead == 0 && f.astray == 0 && !f.down && f.cutOff == 0 && (f.disturbed.IsZero() || f.now.Sub(f.disturbed) >= settled)
+	return f.now.Sub(f.began) >= warm && !f.now.Before(f.repaid) && f.dead == 0 && f.astray == 0 && !f.down && f.cutOff == 0 && (f.disturbed.IsZero() || f.now.Sub(f.disturbed) >= settled)
+}
+
+// repayment is how long flows are repaid that waited and could not be served for a time, since
+// nothing was free that their replica reaches. Meanwhile others had all of the pool, and now
+// they have; one of three times the weight is due three times as much of it.
+func (c *Config) repayment(missed time.Duration) time.Duration {
+	lightest, heaviest := math.Inf(1), 0.0
+	weigh := func(weight float64) { lightest, heaviest = min(lightest, weight), max(heaviest, weight) }
+	for i := range c.Flows {
+		weigh(c.Flows[i].Weight)
+	}
+	for _, weight := range c.Groups {
+		weigh(weight)
+	}
+	return time.Duration(float64(missed) * heaviest / lightest)
 }
 
 // checkCapacity: never more at the model servers than the limit, also those of replicas

@@ -132,6 +132,7 @@ func (f *fleet) plan(x Fault) {
 		}
 		over("straying", func() {
 			f.astray--
+			f.repaid = f.now.Add(f.cfg.repayment(lasts))
 			n.reach = all
 			n.do(n.core, func() { n.reaches(all); n.pump() })
 		})

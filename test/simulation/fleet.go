@@ -126,6 +126,7 @@ type fleet struct {
 	longest    time.Duration  // that a request may wait
 	faulty     time.Time
 	disturbed  time.Time
+	repaid     time.Time // when flows have been given what they missed
 	rolledBack time.Time
 	severed    bool // messages were lost between two replicas for a while
 
