@@ -51,7 +51,7 @@ flowControl: {saturationDetector: {pluginRef: utilization-detector}}
 `, metrics.URL[strings.LastIndex(metrics.URL, ":")+1:], engine))
 			r := start(t, file, map[string]string{"max-concurrency": ""})
 			var status api.Endpoint
-			within(t, 5*time.Second, "a reading", func() bool {
+			eventually(t, "a reading", func() bool {
 				if all := r.endpoints(t); len(all) == 1 {
 					status = all[0]
 				}
@@ -116,7 +116,7 @@ flowControl: {saturationDetector: {pluginRef: utilization-detector}}
 			}
 			defer running.Wait()
 			defer stop()
-			within(t, 10*time.Second, "it is busy, and read so", func() bool {
+			eventually(t, "it is busy, and read so", func() bool {
 				e := r.endpoints(t)
 				return len(e) == 1 && e[0].Running != nil && *e[0].Running == slots && *e[0].Waiting > 0 && *e[0].KVCacheUsage > 0
 			})

@@ -45,7 +45,7 @@ weir:
 	file := filepath.Join(t.TempDir(), "weir.yaml")
 	write(t, file, text.String())
 	r := start(t, file, several)
-	within(t, 30*time.Second, "all pools have their ledgers", func() bool {
+	eventually(t, "all pools have their ledgers", func() bool {
 		_, metrics := r.get(t, "/metrics")
 		return strings.Count(metrics, `state="connected"} 1`) == pools
 	})

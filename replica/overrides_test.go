@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
@@ -66,6 +65,7 @@ func ptr[T any](v T) *T { return &v }
 // TestOverrides sets a flow's limit and drains an endpoint at one replica of two: both go by
 // it, also after a restart and after Redis lost everything, until it is taken back.
 func TestOverrides(t *testing.T) {
+	t.Parallel() // it mostly waits
 	redis := redistest.Start(t)
 	upstream, letGo := slow(t)
 	token := filepath.Join(t.TempDir(), "token")
@@ -90,10 +90,10 @@ func TestOverrides(t *testing.T) {
 		}
 		return false
 	}
-	within(t, 5*time.Second, "the other replica goes by it", func() bool { return has(b, "acme", "") })
+	eventually(t, "the other replica goes by it", func() bool { return has(b, "acme", "") })
 	first, second := b.send(t.Context(), "acme", ""), b.send(t.Context(), "acme", "")
 	var f api.Flow
-	within(t, 5*time.Second, "the second request waits for the limit that was set", func() bool {
+	eventually(t, "the second request waits for the limit that was set", func() bool {
 		flows, err := b.operator().Flows(t.Context(), api.Query{Flow: "acme"})
 		if err != nil || len(flows.Flows) != 1 {
 			return false
@@ -115,7 +115,7 @@ func TestOverrides(t *testing.T) {
 	redis.Kill()
 	redis.Run()
 	_ = a.stop()
-	within(t, 10*time.Second, "who knows of it states it again", func() bool {
+	eventually(t, "who knows of it states it again", func() bool {
 		a = start(t, "", flags("a"))
 		if has(a, "acme", "") {
 			return true
@@ -127,7 +127,7 @@ func TestOverrides(t *testing.T) {
 	if _, err := a.operator().TakeBack(t.Context(), "acme", ""); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "it is taken back", func() bool { return !has(a, "acme", "") && !has(b, "acme", "") })
+	eventually(t, "it is taken back", func() bool { return !has(a, "acme", "") && !has(b, "acme", "") })
 	if _, err := a.operator().TakeBack(t.Context(), "acme", ""); !errors.Is(err, api.ErrNotFound) {
 		t.Errorf("taken back again: %v", err)
 	}
@@ -135,7 +135,7 @@ func TestOverrides(t *testing.T) {
 	if _, err := a.operator().SetOverride(t.Context(), &api.SetOverride{Endpoint: upstream, Drain: true, For: "10m"}); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "nobody sends anything to the drained endpoint", func() bool {
+	eventually(t, "nobody sends anything to the drained endpoint", func() bool {
 		pool, err := b.operator().Pool(t.Context(), api.Query{})
 		return err == nil && pool.Endpoints == 0 && has(b, "", upstream)
 	})
@@ -167,7 +167,7 @@ func TestEvict(t *testing.T) {
 	r := start(t, file, map[string]string{"upstream": upstream, "max-concurrency": "1", "admin-token-file": token})
 	one := func(state string) *api.Request {
 		var found *api.Request
-		within(t, 5*time.Second, "a request is "+state, func() bool {
+		eventually(t, "a request is "+state, func() bool {
 			all, err := r.operator().Requests(t.Context(), api.Query{State: state})
 			if err != nil || len(all.Requests) != 1 {
 				return false

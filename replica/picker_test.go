@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -62,7 +61,7 @@ weir: {extProc: {listen: "127.0.0.1:0", picker: {addresses: ["`+behind.processin
 	if err := behind.stop(); err != nil {
 		t.Fatal(err)
 	}
-	within(t, 5*time.Second, "why the picker cannot be used", func() bool {
+	eventually(t, "why the picker cannot be used", func() bool {
 		all := front.logs.FilterMessage("a picker cannot be used").All()
 		if len(all) == 0 {
 			return false
@@ -71,7 +70,7 @@ weir: {extProc: {listen: "127.0.0.1:0", picker: {addresses: ["`+behind.processin
 		why, _ := fields["error"].(string)
 		return fields["picker"] == behind.processing() && (strings.Contains(why, "NOT_SERVING") || strings.Contains(why, "refused"))
 	})
-	within(t, 5*time.Second, "503 without a picker", func() bool {
+	eventually(t, "503 without a picker", func() bool {
 		res, err := ask()
 		return err == nil && res.Status == http.StatusServiceUnavailable
 	})

@@ -147,7 +147,7 @@ func load(t *testing.T, replicas []*running, callers int) (stop func() map[strin
 func underLoad(t *testing.T, replicas []*running, llama, qwen *servers) {
 	t.Helper()
 	stop := load(t, replicas, 6/len(replicas))
-	within(t, time.Minute, "both pools serve", func() bool { return llama.served.Load() > 400 && qwen.served.Load() > 200 })
+	eventually(t, "both pools serve", func() bool { return llama.served.Load() > 400 && qwen.served.Load() > 200 })
 	counts := stop()
 	if most := llama.most.Load(); most != 4 {
 		t.Errorf("%d requests were in flight at llama's servers, want its limit of 4", most)
@@ -201,6 +201,7 @@ func TestPools(t *testing.T) {
 
 // TestPoolsShareRedis has three replicas of two pools keep each pool's limit together.
 func TestPoolsShareRedis(t *testing.T) {
+	t.Parallel() // it mostly waits
 	llama, qwen := newServers(t), newServers(t)
 	file := filepath.Join(t.TempDir(), "weir.yaml")
 	write(t, file, poolFile(llama, qwen, "  store: {redis: "+redistest.Start(t).URL()+"}\n"))
@@ -214,6 +215,7 @@ func TestPoolsShareRedis(t *testing.T) {
 // TestPoolsComeAndGo takes a pool out of the file and puts others in, while a request of it
 // is under way and one of another pool waits.
 func TestPoolsComeAndGo(t *testing.T) {
+	t.Parallel() // it mostly waits
 	llama, qwen, phi := newServers(t), newServers(t), newServers(t)
 	file := filepath.Join(t.TempDir(), "weir.yaml")
 	both := poolFile(llama, qwen, "")
@@ -235,15 +237,15 @@ func TestPoolsComeAndGo(t *testing.T) {
 		}
 	}
 	ask("llama-3", 6)
-	within(t, 5*time.Second, "two wait for llama", func() bool {
+	eventually(t, "two wait for llama", func() bool {
 		_, body := r.get(t, "/v1/pool?pool=llama")
 		return strings.Contains(body, `"queued": 2`)
 	})
 	ask("qwen-2", 1)
-	within(t, 5*time.Second, "one is at qwen", func() bool { return qwen.inFlight.Load() == 1 })
+	eventually(t, "one is at qwen", func() bool { return qwen.inFlight.Load() == 1 })
 	gone := both[:strings.Index(both, "  - name: qwen")]
 	write(t, file, gone+fmt.Sprintf("  - {name: phi, models: [phi-4], endpoints: [{url: %q}]}\n", phi.URL))
-	within(t, 5*time.Second, "the new pool serves", func() bool {
+	eventually(t, "the new pool serves", func() bool {
 		code, _ := r.post(t, "phi-4", "a")
 		return code == http.StatusOK
 	})
@@ -255,18 +257,18 @@ func TestPoolsComeAndGo(t *testing.T) {
 			t.Errorf("a request of %s that was under way was answered %d", a.model, a.code)
 		}
 	}
-	within(t, 5*time.Second, "the pool is gone", func() bool {
+	eventually(t, "the pool is gone", func() bool {
 		code, _ := r.get(t, "/v1/pool?pool=qwen")
 		_, metrics := r.get(t, "/metrics")
 		return code == http.StatusNotFound && !strings.Contains(metrics, `inference_pool="qwen"`)
 	})
 	write(t, file, both)
-	within(t, 5*time.Second, "it is back", func() bool {
+	eventually(t, "it is back", func() bool {
 		code, _ := r.post(t, "qwen-2", "a")
 		return code == http.StatusOK
 	})
 	write(t, file, both+"  maxBdoy: 1\n")
-	within(t, 5*time.Second, "a broken file is refused", func() bool {
+	eventually(t, "a broken file is refused", func() bool {
 		_, metrics := r.get(t, "/metrics")
 		return strings.Contains(metrics, `weir_config_last_reload_successful{inference_pool=""} 0`)
 	})
@@ -281,6 +283,7 @@ func TestPoolsComeAndGo(t *testing.T) {
 // TestPoolsShareTheFleet has three replicas of two pools gossip: each pool has its limit and its
 // members, one of whom gives one of the pools up.
 func TestPoolsShareTheFleet(t *testing.T) {
+	t.Parallel() // it mostly waits
 	llama, qwen := newServers(t), newServers(t)
 	dir, url := t.TempDir(), redistest.Start(t).URL()
 	both := poolFile(llama, qwen, "  store: {redis: "+url+"}\n")
@@ -315,8 +318,8 @@ func TestPoolsShareTheFleet(t *testing.T) {
 			return true
 		}
 	}
-	within(t, 15*time.Second, "all are members of llama", all("llama", 3, 3, 3))
-	within(t, 15*time.Second, "all are members of qwen", all("qwen", 3, 3, 3))
+	eventually(t, "all are members of llama", all("llama", 3, 3, 3))
+	eventually(t, "all are members of qwen", all("qwen", 3, 3, 3))
 	underLoad(t, replicas, llama, qwen)
 	forwarded := 0
 	for _, r := range replicas {
@@ -334,7 +337,7 @@ func TestPoolsShareTheFleet(t *testing.T) {
 		t.Errorf("not all answer for qwen: %d %s", code, body)
 	}
 	write(t, files[2], both[:strings.Index(both, "  - name: qwen")]+"  store: {redis: "+url+"}\n")
-	within(t, 15*time.Second, "two are members of qwen", all("qwen", 2, 2, 0))
+	eventually(t, "two are members of qwen", all("qwen", 2, 2, 0))
 	if !all("llama", 3, 3, 3)() {
 		t.Error("members of llama are lost where one gives qwen up")
 	}

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -144,7 +143,7 @@ weir: {extProc: {listen: "127.0.0.1:0"}}
 			}
 		}
 	}
-	within(t, 5*time.Second, "nothing is left in flight", func() bool {
+	eventually(t, "nothing is left in flight", func() bool {
 		for _, e := range r.endpoints(t) {
 			if e.InFlight != 0 {
 				return false

@@ -18,6 +18,7 @@ import (
 // TestUsage sends 1,000 requests of four tenants by two replicas, one of which ends: what
 // each used is what the model server said, at any replica.
 func TestUsage(t *testing.T) {
+	t.Parallel() // it mostly waits
 	redis := redistest.Start(t)
 	var served atomic.Int64
 	type sums struct{ requests, in, cached, out int64 }
@@ -83,7 +84,7 @@ func TestUsage(t *testing.T) {
 		t.Fatal(err)
 	}
 	var used *api.UsageList
-	within(t, 10*time.Second, "all is handed over", func() bool {
+	eventually(t, "all is handed over", func() bool {
 		used, err = client.Usage(t.Context(), api.Query{From: began, By: "flow"})
 		return err == nil && used.Sum.Requests == served.Load()
 	})

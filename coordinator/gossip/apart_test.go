@@ -12,7 +12,7 @@ import (
 func (n *node) until(t *testing.T, what string, holds func(coordinator.Members) bool) {
 	t.Helper()
 	for began := time.Now(); !holds(n.Fleet.members()); time.Sleep(time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
+		if time.Since(began) > patience {
 			t.Fatalf("%s: %s sees %+v", what, n.cfg.Replica, n.Fleet.members())
 		}
 	}
@@ -35,7 +35,7 @@ func TestAnotherLedger(t *testing.T) {
 	b.until(t, "a is a member", together)
 	select {
 	case <-a.up:
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatal("there is no stream")
 	}
 }

@@ -25,7 +25,8 @@ func TestFormerRun(t *testing.T) {
 	}
 	began := time.Now()
 	again := start(t, "b", func(c *Config) { c.Bind, c.Incarnation = address, 2 }, a)
-	if took := time.Since(began); took > time.Second {
+	// A few milliseconds; up to 2 s where others leave it a hundredth of a CPU.
+	if took := time.Since(began); took > 4*time.Second {
 		t.Errorf("joined after %v", took)
 	}
 	again.sees(t, "a", "b")
@@ -33,7 +34,7 @@ func TestFormerRun(t *testing.T) {
 		if live := a.Fleet.members().Live; len(live) == 2 && live[1].Incarnation == 2 {
 			break
 		}
-		if time.Since(began) > 5*time.Second {
+		if time.Since(began) > patience {
 			t.Fatalf("a sees %v", a.Fleet.members())
 		}
 	}

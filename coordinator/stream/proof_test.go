@@ -171,7 +171,7 @@ func TestStranger(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close() //nolint:errcheck // a test
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	stream, err := ticketpb.NewTicketsClient(client).Connect(ctx)
 	if err == nil {

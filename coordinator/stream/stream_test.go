@@ -34,6 +34,9 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
+// patience is how long to wait for what must come, on a machine that has much else to do.
+const patience = time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // end is one replica's streams and what came by them.
@@ -87,7 +90,7 @@ func wait[T any](t *testing.T, what string, c <-chan T) T {
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(10 * time.Second):
+	case <-time.After(patience):
 		t.Fatalf("%s did not come", what)
 		panic("unreachable")
 	}
@@ -96,7 +99,7 @@ func wait[T any](t *testing.T, what string, c <-chan T) T {
 // waitLog waits until the log says so.
 func (e *end) waitLog(t *testing.T, text string) {
 	t.Helper()
-	for began := time.Now(); time.Since(began) < 10*time.Second; time.Sleep(time.Millisecond) {
+	for began := time.Now(); time.Since(began) < patience; time.Sleep(time.Millisecond) {
 		for _, entry := range e.logs.All() {
 			for _, value := range entry.ContextMap() {
 				if s, ok := value.(string); ok && strings.Contains(s, text) {
@@ -421,7 +424,7 @@ func TestLastWordIsTrue(t *testing.T) {
 		defer slow.mu.Unlock()
 		return slices.Clone(slow.last)
 	}
-	for until := time.Now().Add(10 * time.Second); len(told()) < 3; time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(patience); len(told()) < 3; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
 			t.Fatalf("it heard %v", told())
 		}
@@ -434,7 +437,7 @@ func TestLastWordIsTrue(t *testing.T) {
 // current waits for a stream to a peer that is another than before.
 func (e *end) current(t *testing.T, peer string, before *conn) *conn {
 	t.Helper()
-	for until := time.Now().Add(10 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(patience); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		e.mu.Lock()
 		c := e.conns[peer]
 		e.mu.Unlock()
