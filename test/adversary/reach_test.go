@@ -46,7 +46,7 @@ func TestReplicaReachesOneServer(t *testing.T) {
 		}
 		c.Add(fmt.Sprint("r", i+1), "--max-concurrency", fmt.Sprint(takes))
 	}
-	c.Wait("everybody knows everybody", 10*time.Second, func() bool { return c.Agree(3) })
+	c.Wait("everybody knows everybody", processes.Patience, func() bool { return c.Agree(3) })
 	load, ctx := processes.StartLoad(t)
 	var tenants []string
 	for _, r := range c.Replicas {
@@ -54,7 +54,7 @@ func TestReplicaReachesOneServer(t *testing.T) {
 		load.Tenant(ctx, "of-"+r.ID, 12, r)
 	}
 	inFlight := func() int64 { return servers[0].inFlight.Load() + servers[1].inFlight.Load() }
-	c.Wait("the pool is full", 5*time.Second, func() bool { return inFlight() == 2*takes })
+	c.Wait("the pool is full", processes.Patience, func() bool { return inFlight() == 2*takes })
 	before := load.Count(tenants)
 	var used, looks float64
 	for until := time.Now().Add(3 * time.Second); time.Now().Before(until); time.Sleep(2 * time.Millisecond) {
@@ -69,7 +69,9 @@ func TestReplicaReachesOneServer(t *testing.T) {
 		sum += got[i]
 	}
 	t.Logf("%.0f%% of the slots used, tenants got %v, at most %d and %d in flight at the servers", 100*used/looks/(2*takes), got, servers[0].peak.Load(), servers[1].peak.Load())
-	if used/looks < 0.85*2*takes {
+	// 0.97 on a machine that does nothing else. A slow one leaves slots free between two requests;
+	// bounded by what one replica reaches, the fleet would use a half.
+	if used/looks < 0.65*2*takes {
 		t.Errorf("%.1f slots of %d are used: the fleet is bounded by what one replica reaches", used/looks, 2*takes)
 	}
 	for i := range servers {

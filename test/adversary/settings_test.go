@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/test/processes"
@@ -23,16 +22,16 @@ func TestOtherSettings(t *testing.T) {
 	}
 	c.Add("r3", "--max-concurrency", "7", "--fairness", "vtc-fairness-policy")
 	want := []string{"flowControl.defaultPriorityBand", "flowControl.saturationDetector"}
-	c.Wait("the settings are named", 5*time.Second, func() bool {
+	c.Wait("the settings are named", processes.Patience, func() bool {
 		s := status(one, "r3")
 		return s != nil && !slices.ContainsFunc(want, func(path string) bool { return !slices.Contains(s.Differs, path) })
 	})
-	if !one.Says(want[1], time.Second) {
+	if !one.Says(want[1], processes.Patience) {
 		t.Error("the log does not name the settings")
 	}
-	if n := processes.Metric(t, "weir_fleet_members_with_other_settings", one); n != 1 {
-		t.Errorf("the metric counts %d replicas with other settings, want 1", n)
-	}
+	c.Wait("the metric counts one replica with other settings", processes.Patience, func() bool {
+		return processes.Metric(t, "weir_fleet_members_with_other_settings", one) == 1
+	})
 }
 
 // TestExposedFleet refuses to start a replica that takes anybody for one, and says what to

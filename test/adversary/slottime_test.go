@@ -30,6 +30,7 @@ flowControl: {defaultPriorityBand: {fairnessPolicyRef: slot-fairness-policy}}
 	lasts := map[string]time.Duration{"long": 900 * time.Millisecond, "short": 90 * time.Millisecond}
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n, " replicas"), func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			var mu sync.Mutex
 			inFlight := map[string]int{}
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -52,7 +53,7 @@ flowControl: {defaultPriorityBand: {fairnessPolicyRef: slot-fairness-policy}}
 			for i := range n {
 				cluster.Add(fmt.Sprint("r", i+1), "--config", file, "--fairness", "slot-fairness-policy", "--max-concurrency", fmt.Sprint(slots))
 			}
-			cluster.Wait("everybody knows everybody", 10*time.Second, func() bool { return cluster.Agree(n) })
+			cluster.Wait("everybody knows everybody", processes.Patience, func() bool { return cluster.Agree(n) })
 			ctx, stop := context.WithCancel(t.Context())
 			var clients sync.WaitGroup
 			defer clients.Wait()

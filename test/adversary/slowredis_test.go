@@ -19,6 +19,7 @@ func TestSlowRedis(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 15 s")
 	}
+	t.Parallel() // it mostly waits
 	const roundTrip = 300 * time.Millisecond
 	redis, servers := redistest.Start(t), processes.StartServers(t, 2, processes.Limit/2)
 	way := processes.StartDelay(t, redis.Address)
@@ -27,7 +28,7 @@ func TestSlowRedis(t *testing.T) {
 	for i := range 3 {
 		c.Add(fmt.Sprint("r", i), "--redis", url)
 	}
-	c.Wait("everybody knows everybody", 10*time.Second, func() bool { return c.Agree(3) })
+	c.Wait("everybody knows everybody", processes.Patience, func() bool { return c.Agree(3) })
 	load, ctx := processes.StartLoad(t)
 	var tenants []string
 	for i := range 6 {

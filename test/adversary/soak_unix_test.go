@@ -91,7 +91,7 @@ func newSoak(t *testing.T, r *rand.Rand, lasts time.Duration) *soak {
 		s.ways = append(s.ways, processes.StartDelay(t, redis.Address))
 		s.start(n)
 	}
-	s.cluster.Wait("everybody knows everybody", 20*time.Second, func() bool { return s.cluster.Agree(len(s.replicas)) })
+	s.cluster.Wait("everybody knows everybody", processes.Patience, func() bool { return s.cluster.Agree(len(s.replicas)) })
 	return s
 }
 

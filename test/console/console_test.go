@@ -98,7 +98,7 @@ func TestConsole(t *testing.T) {
 	for _, id := range []string{"replica-1", "replica-2", "replica-3"} {
 		c.Add(id, "--config", file)
 	}
-	c.Wait("everybody knows everybody", 10*time.Second, func() bool { return c.Agree(3) })
+	c.Wait("everybody knows everybody", processes.Patience, func() bool { return c.Agree(3) })
 	secret := filepath.Join(dir, "token")
 	if err := os.WriteFile(secret, []byte("a secret"), 0o600); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,7 @@ func TestAdmin(t *testing.T) {
 		clients[i] = &api.Client{Address: r.Admin}
 	}
 	ctx := t.Context()
-	c.Wait("all have an answer of all, with the pool in use", 10*time.Second, func() bool {
+	c.Wait("all have an answer of all, with the pool in use", processes.Patience, func() bool {
 		for _, client := range clients {
 			p, err := client.Pool(ctx, api.Query{})
 			if err != nil || len(p.Fleet.Missing) > 0 || len(p.Fleet.Answered) != 3 || p.InFlight < processes.Limit/2 || p.Queued == 0 {
@@ -42,7 +42,7 @@ func TestAdmin(t *testing.T) {
 			t.Errorf("%s knows the flows %v", c.Replicas[i].ID, ids)
 		}
 	}
-	c.Wait("a waiting request is explained, at another replica than its own", 10*time.Second, func() bool {
+	c.Wait("a waiting request is explained, at another replica than its own", processes.Patience, func() bool {
 		waiting, err := clients[2].Requests(ctx, api.Query{State: "waiting", Flow: "one-a"})
 		if err != nil || len(waiting.Requests) == 0 {
 			return false
@@ -56,7 +56,7 @@ func TestAdmin(t *testing.T) {
 		return d.Ingress == "r1" && d.Why.Place >= 1 && d.Why.InBand >= d.Why.Place && d.Why.HeldBy == api.HeldByPool
 	})
 	for i, client := range clients[:2] { // each looks who is there once a second
-		c.Wait(c.Replicas[i].ID+" has seen all", 15*time.Second, func() bool {
+		c.Wait(c.Replicas[i].ID+" has seen all", processes.Patience, func() bool {
 			h, err := client.History(ctx, api.Query{})
 			return err == nil && len(h.Samples) > 0
 		})
@@ -64,7 +64,7 @@ func TestAdmin(t *testing.T) {
 	killed := time.Now()
 	c.Replicas[2].Kill()
 	for i, client := range clients[:2] {
-		c.Wait("the loss is an event at "+c.Replicas[i].ID, 15*time.Second, func() bool {
+		c.Wait("the loss is an event at "+c.Replicas[i].ID, processes.Patience, func() bool {
 			e, err := client.Events(ctx, api.Query{Kind: api.ReplicaLost})
 			return err == nil && len(e.Events) == 1 && e.Events[0].Subject == "r3" && len(e.Events[0].Replicas) == 2
 		})
@@ -74,7 +74,7 @@ func TestAdmin(t *testing.T) {
 	if err != nil || slices.ContainsFunc(replicas.Replicas, func(r api.Replica) bool { return r.ID == "r3" && (r.Live || r.Answered) }) {
 		t.Errorf("replicas after the kill: %+v, %v", replicas, err)
 	}
-	c.Wait("there is a history", 15*time.Second, func() bool {
+	c.Wait("there is a history", processes.Patience, func() bool {
 		h, err := clients[1].History(ctx, api.Query{})
 		return err == nil && len(h.Samples) > 1 && h.Samples[len(h.Samples)-1].Requests > 0
 	})

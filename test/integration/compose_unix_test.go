@@ -80,7 +80,7 @@ func TestCompose(t *testing.T) {
 		replicas = append(replicas, &processes.Replica{ID: name, Admin: "http://" + local.address(name, "9090"), URL: "http://" + local.address(name, "8080")})
 	}
 	c := &processes.Cluster{T: t, Replicas: replicas}
-	c.Wait("everybody knows everybody", 20*time.Second, func() bool { return c.Agree(3) })
+	c.Wait("everybody knows everybody", processes.Patience, func() bool { return c.Agree(3) })
 
 	script, err := os.ReadFile(composeFolder + "load.sh")
 	if err != nil {
@@ -103,7 +103,7 @@ func TestCompose(t *testing.T) {
 		}
 		return all
 	}
-	c.Wait("every tenant is served", 20*time.Second, func() bool { s := served(); return len(s) == 3 && slices.Min(s) > 20 })
+	c.Wait("every tenant is served", processes.Patience, func() bool { s := served(); return len(s) == 3 && slices.Min(s) > 20 })
 	before := served()
 	time.Sleep(3 * time.Second)
 	after := served()

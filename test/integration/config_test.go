@@ -29,6 +29,22 @@ func (c *configured) write(text string) {
 	}
 }
 
+// reload writes the file, and waits until the replicas have read it.
+func (c *configured) reload(text string, replicas ...*processes.Replica) {
+	c.t.Helper()
+	before := make([]int, len(replicas))
+	for i, r := range replicas {
+		before[i] = r.Said(reloaded)
+	}
+	c.write(text)
+	f := &processes.Cluster{T: c.t}
+	for i, r := range replicas {
+		f.Wait(r.ID+" has read the configuration again", processes.Patience, func() bool { return r.Said(reloaded) > before[i] })
+	}
+}
+
+const reloaded = `"msg":"configuration reloaded"`
+
 func newConfigured(t *testing.T) *configured {
 	t.Helper()
 	return &configured{t, filepath.Join(t.TempDir(), "weir.yaml")}
@@ -55,16 +71,14 @@ flowControl:
 	for _, id := range tenants {
 		l.Tenant(ctx, id, 40, r)
 	}
-	time.Sleep(time.Second)
-	c.write(detector + `  defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}
+	l.Next(100, tenants...)
+	c.reload(detector+`  defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}
 weir:
   flows: [{id: b, weight: 2}, {id: "c*", weight: 4}]
-`)
-	time.Sleep(3 * time.Second)
-	before := l.Count(tenants)
-	time.Sleep(3 * time.Second)
-	after := l.Count(tenants)
-	a, b, cc := after[0]-before[0], after[1]-before[1], after[2]-before[2]
+`, r)
+	l.Next(300, tenants...) // what was in order before
+	got := l.Next(700, tenants...)
+	a, b, cc := got[0], got[1], got[2]
 	t.Logf("by weights 1, 2, 4: %d, %d, %d requests", a, b, cc)
 	for _, share := range []float64{float64(b) / 2 / float64(a), float64(cc) / 4 / float64(a)} {
 		if share < 0.9 || share > 1.1 {
@@ -72,10 +86,10 @@ weir:
 		}
 	}
 	c.write("flowControl: {maxByte: 1}\n")
-	time.Sleep(1500 * time.Millisecond)
-	if requests, _ := l.Window(time.Second, tenants...); requests < 50 {
-		t.Errorf("%d requests in a second with a bad file", requests)
+	if !r.Says("maxByte", processes.Patience) {
+		t.Error("the bad file is not named")
 	}
+	l.Next(100, tenants...)
 	if failures := l.Failed(nil); len(failures) > 0 {
 		t.Errorf("%d requests failed, the first: %v", len(failures), failures[0].Err)
 	}

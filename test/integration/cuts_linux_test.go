@@ -44,9 +44,9 @@ func TestCuts(t *testing.T) {
 		c.Replicas = append(c.Replicas, processes.StartBy(t, ns.command(processes.Binary()), ns.address, fmt.Sprint("r", n+1), c.Servers, args...))
 		spaces = append(spaces, ns)
 	}
-	c.Wait("everybody knows everybody", 5*time.Second, func() bool { return c.Agree(3) })
+	c.Wait("everybody knows everybody", processes.Patience, func() bool { return c.Agree(3) })
 	l, tenants := c.Uneven()
-	time.Sleep(time.Second)
+	l.Next(200, tenants...)
 	c.Even("undisturbed", l, tenants)
 	c.WithinLimit("undisturbed")
 
@@ -69,24 +69,25 @@ func TestCuts(t *testing.T) {
 		spaces[2].drop("OUTPUT", cut.out)
 		served := l.ServedBy(cutOff)
 		time.Sleep(2 * time.Second)
-		requests, jain := l.Window(2*time.Second, tenants...)
-		peak := c.Servers.Peak.Swap(0)
+		began := time.Now()
+		got := l.Next(400, tenants...)
+		jain, peak := processes.Jain(got), c.Servers.Peak.Swap(0)
 		there := l.ServedBy(cutOff) - served
-		t.Logf("%s: at most %d of %d in flight, %.0f requests/s, Jain index %.4f, the replica cut off served %.0f requests/s",
-			cut.name, peak, processes.Limit, float64(requests)/2, jain, float64(there)/4)
+		t.Logf("%s: at most %d of %d in flight, 400 requests in %v, Jain index %.4f, the replica cut off served %d requests since the cut",
+			cut.name, peak, processes.Limit, time.Since(began), jain, there)
 		if peak > cut.most {
 			t.Errorf("%s: %d in flight, at most %d are promised", cut.name, peak, cut.most)
 		}
 		if cut.even && jain < 0.98 {
 			t.Errorf("%s: Jain index %.4f, want at least 0.98", cut.name, jain)
 		}
-		if requests < 200 || there == 0 {
-			t.Errorf("%s: %d requests in 2 s, want at least 200; %d at the replica cut off", cut.name, requests, there)
+		if there == 0 {
+			t.Errorf("%s: the replica cut off served nothing", cut.name)
 		}
 		spaces[2].heal()
-		took := c.Wait("all agree again", 15*time.Second, func() bool { return c.Agree(3) && c.Connected() })
+		took := c.Wait("all agree again", processes.Patience, func() bool { return c.Agree(3) && c.Connected() })
 		t.Logf("%s: healed, all agreed again after %v", cut.name, took)
-		time.Sleep(time.Second)
+		l.Next(200, tenants...)
 		c.Servers.Peak.Store(0)
 		c.Even(cut.name+", healed", l, tenants)
 		c.WithinLimit(cut.name + ", healed")

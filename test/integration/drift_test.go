@@ -18,12 +18,16 @@ import (
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/redis"
+	"github.com/weirflow/weir/test/processes"
 )
 
 // TestDriftHeals changes what Redis holds by hand while two controllers work
-// through it: each time requests go on within a second, none is lost, and never
+// through it: each time requests go on, none is lost, and never
 // more than the limit is in flight.
 func TestDriftHeals(t *testing.T) {
+	if testing.Short() {
+		t.Skip("skipped: takes 20 s")
+	}
 	const limit = 8
 	ctx := context.Background()
 	server := redistest.Start(t)
@@ -118,13 +122,18 @@ func TestDriftHeals(t *testing.T) {
 		if err := c.do(); err != nil {
 			t.Fatalf("%s: %v", c.what, err)
 		}
-		time.Sleep(1200 * time.Millisecond)
-		before := served.Load()
-		time.Sleep(500 * time.Millisecond)
-		n := served.Load() - before
-		t.Logf("%s: no request dispatched for %v at the most, %d served in half a second, a second later", c.what, time.Duration(stall.Load()), n)
-		if n < 250 { // undisturbed it is about 700, on a machine that does nothing else
-			t.Errorf("%s: %d requests served in half a second, a second later", c.what, n)
+		time.Sleep(time.Second) // for too many to be in flight, if it comes to that
+		began, before := time.Now(), served.Load()
+		for served.Load() < before+200 { // about 150 ms, on a machine that does nothing else
+			if time.Since(began) > processes.Patience {
+				t.Fatalf("%s: %d requests served in %v, a second later", c.what, served.Load()-before, processes.Patience)
+			}
+			time.Sleep(time.Millisecond)
+		}
+		longest := time.Duration(stall.Load())
+		t.Logf("%s: no request dispatched for %v at the most, 200 served in %v, a second later", c.what, longest, time.Since(began))
+		if longest > 3*time.Second { // a second for a recovery, and what a busy machine needs
+			t.Errorf("%s: no request was dispatched for %v", c.what, longest)
 		}
 		if p := peak.Swap(0); p > limit {
 			t.Errorf("%s: %d in flight, the limit is %d", c.what, p, limit)

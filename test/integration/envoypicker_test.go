@@ -31,7 +31,7 @@ func behindEnvoy(t *testing.T, c *processes.Cluster, pickers ...string) (through
 	for n := range 3 {
 		addresses = append(addresses, c.Add(fmt.Sprint("r", n+1), args...).ExtProc)
 	}
-	c.Wait("everybody knows everybody", 5*time.Second, func() bool { return c.Agree(3) })
+	c.Wait("everybody knows everybody", processes.Patience, func() bool { return c.Agree(3) })
 	url, _ := startEnvoy(t, addresses)
 	return &processes.Replica{ID: "envoy", URL: url}
 }
@@ -40,11 +40,12 @@ func behindEnvoy(t *testing.T, c *processes.Cluster, pickers ...string) (through
 func exact(t *testing.T, c *processes.Cluster, what string, l *processes.Load, tenants []string) {
 	t.Helper()
 	c.Servers.Peak.Store(0)
-	requests, jain := l.Window(2*time.Second, tenants...)
-	peak := c.Servers.Peak.Load()
-	t.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/2, jain, peak, processes.Limit)
-	if jain < 0.99 || peak != processes.Limit || requests < 150 {
-		t.Errorf("%s: %d requests in 2 s, Jain index %.4f, %d in flight; want 150 at least, 0.99 and %d", what, requests, jain, peak, processes.Limit)
+	began := time.Now()
+	got := l.Next(500, tenants...)
+	jain, peak := processes.Jain(got), c.Servers.Peak.Load()
+	t.Logf("%s: 500 requests in %v, Jain index %.4f, at most %d of %d in flight", what, time.Since(began), jain, peak, processes.Limit)
+	if jain < 0.99 || peak != processes.Limit {
+		t.Errorf("%s: the tenants %v got %v requests, Jain index %.4f, %d in flight; want 0.99 and %d", what, tenants, got, jain, peak, processes.Limit)
 	}
 }
 
@@ -80,7 +81,7 @@ func TestEnvoyBeforePickers(t *testing.T) {
 	first, second := driver.StartPlainPicker(t, hosts(c.Servers)...), driver.StartPlainPicker(t, hosts(c.Servers)...)
 	through := behindEnvoy(t, c, first.Address, second.Address)
 	for _, r := range c.Replicas {
-		if !r.Says("serves no gRPC health checks", 5*time.Second) {
+		if !r.Says("serves no gRPC health checks", processes.Patience) {
 			t.Errorf("%s does not say that a picker has no health checks", r.ID)
 		}
 		if r.Says("health check is unimplemented", 0) {
@@ -92,18 +93,18 @@ func TestEnvoyBeforePickers(t *testing.T) {
 	for i, id := range tenants {
 		l.Tenant(ctx, id, 12+24*i, through)
 	}
-	time.Sleep(time.Second)
+	l.Next(200, tenants...)
 	exact(t, c, "by plain pickers", l, tenants)
 	streamed(t, l, through.URL)
 
 	c.Stop(c.Replicas[2])
 	c.Replicas = c.Replicas[:2]
-	time.Sleep(time.Second)
+	l.Next(200, tenants...)
 	exact(t, c, "a replica left", l, tenants)
 	c.NoneFailed("a replica left", l, nil)
 
 	first.Server.Stop()
-	time.Sleep(500 * time.Millisecond)
+	l.Next(200, tenants...)
 	exact(t, c, "a picker was killed", l, tenants)
 	failed := len(l.Failed(nil))
 	t.Logf("%d requests failed of those that the killed picker had half answered", failed)
@@ -120,11 +121,11 @@ func TestEnvoyBeforePickers(t *testing.T) {
 		}}}}
 	}
 	second.Set(func(p *driver.Picker) { p.Answers = refuse })
-	c.Wait("503 by the picker", 5*time.Second, func() bool {
+	c.Wait("503 by the picker", processes.Patience, func() bool {
 		return slices.ContainsFunc(tenants, func(id string) bool { return l.FailedOf(id)[http.StatusServiceUnavailable] > failed })
 	})
 	second.Set(func(p *driver.Picker) { p.Answers = nil })
-	time.Sleep(500 * time.Millisecond)
+	l.Next(200, tenants...)
 	exact(t, c, "the picker serves again", l, tenants)
 }
 
@@ -141,7 +142,7 @@ func TestEnvoyBeforeWeir(t *testing.T) {
 	for i, id := range tenants {
 		l.Tenant(ctx, id, 12+24*i, through)
 	}
-	time.Sleep(time.Second)
+	l.Next(200, tenants...)
 	exact(t, c, "by Weir as the picker", l, tenants)
 	streamed(t, l, through.URL)
 	c.NoneFailed("by Weir as the picker", l, nil)

@@ -18,7 +18,7 @@ func startProcessors(t *testing.T) (*processes.Cluster, *extproc.Cluster) {
 	for n := range 3 {
 		addresses = append(addresses, c.Add(fmt.Sprint("r", n+1), "--ext-proc", "127.0.0.1:0").ExtProc)
 	}
-	c.Wait("everybody knows everybody", 5*time.Second, func() bool { return c.Agree(3) })
+	c.Wait("everybody knows everybody", processes.Patience, func() bool { return c.Agree(3) })
 	envoy, err := extproc.Dial(addresses...)
 	if err != nil {
 		t.Fatal(err)
@@ -43,7 +43,7 @@ func TestProcessors(t *testing.T) {
 	}
 	l.Tenant(ctx, "pinned-a", 72, pinned)
 	l.Tenant(ctx, "pinned-b", 12, pinned)
-	time.Sleep(1500 * time.Millisecond)
+	l.Next(300, tenants...)
 	c.Even("by ext_proc", l, tenants)
 	c.WithinLimit("by ext_proc")
 	c.NoneFailed("by ext_proc", l, nil)
@@ -63,7 +63,7 @@ func TestProcessorLeaves(t *testing.T) {
 	}
 	leaver := c.Replicas[2]
 	var pool api.Pool
-	c.Wait("50 requests wait", 5*time.Second, func() (enough bool) {
+	c.Wait("50 requests wait", processes.Patience, func() (enough bool) {
 		var err error
 		pool, err = processes.Get[api.Pool](leaver, "/v1/pool")
 		return err == nil && pool.Queued >= 50
@@ -72,7 +72,7 @@ func TestProcessorLeaves(t *testing.T) {
 	c.Stop(leaver)
 	t.Logf("one of three left within %v while %d requests waited in the fleet", time.Since(began), pool.Queued)
 	c.Replicas = c.Replicas[:2]
-	time.Sleep(500 * time.Millisecond)
+	l.Next(100, tenants...)
 	c.Even("a replica left", l, tenants)
 	c.WithinLimit("a replica left")
 	c.NoneFailed("a replica left", l, nil)

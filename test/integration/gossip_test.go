@@ -15,16 +15,17 @@ func TestReplicaKilled(t *testing.T) {
 	}
 	c := processes.StartCluster(t, 3)
 	l, tenants := c.Uneven()
-	time.Sleep(time.Second)
+	l.Next(200, tenants...)
 	c.Even("undisturbed", l, tenants)
 	c.WithinLimit("undisturbed")
 	dead := c.Replicas[2]
 	dead.Kill()
-	took := c.Wait("its shards are the others'", 2*time.Second, func() bool {
+	// It takes 0.3 s on a machine that does nothing else, and a probe more for each that is late.
+	took := c.Wait("its shards are the others'", 8*time.Second, func() bool {
 		return c.Owned(c.Replicas[0], dead.ID)+c.Owned(c.Replicas[1], dead.ID) == 0
 	})
 	t.Logf("its shards were the others' after %v", took)
-	time.Sleep(2 * time.Second)
+	l.Next(500, tenants...)
 	c.Even("a replica killed", l, tenants)
 	c.WithinLimit("a replica killed")
 	c.NoneFailed("a replica killed", l, dead)
@@ -38,10 +39,10 @@ func TestReplicaStopped(t *testing.T) {
 	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
 	l, tenants := c.Uneven()
-	time.Sleep(time.Second)
+	l.Next(200, tenants...)
 	stopped := c.Replicas[2]
 	pause.Stop(t, stopped.Process.Process)
-	took := c.Wait("its shards are the others'", 3*time.Second, func() bool {
+	took := c.Wait("its shards are the others'", 8*time.Second, func() bool { // as above, 1.1 s
 		return c.Owned(c.Replicas[0], stopped.ID)+c.Owned(c.Replicas[1], stopped.ID) == 0
 	})
 	t.Logf("its shards were the others' after %v", took)
@@ -50,9 +51,9 @@ func TestReplicaStopped(t *testing.T) {
 	time.Sleep(3 * time.Second)
 	c.WithinLimit("a replica stopped")
 	pause.Continue(t, stopped.Process.Process)
-	took = c.Wait("all agree again", 10*time.Second, func() bool { return c.Agree(3) })
+	took = c.Wait("all agree again", processes.Patience, func() bool { return c.Agree(3) })
 	t.Logf("all agreed again %v after SIGCONT", took)
-	time.Sleep(time.Second)
+	l.Next(200, tenants...)
 	c.Even("going on again", l, tenants)
 	c.NoneFailed("stopped and going on", l, stopped)
 	c.WithinLimit("going on again")

@@ -19,6 +19,7 @@ func TestMaximum(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 15 s")
 	}
+	t.Parallel() // it mostly waits
 	for _, replicas := range []int{3, 1} {
 		t.Run(fmt.Sprint(replicas, "_replicas"), func(t *testing.T) { keepsToMaximum(t, replicas) })
 	}
@@ -26,8 +27,8 @@ func TestMaximum(t *testing.T) {
 
 func keepsToMaximum(t *testing.T, replicas int) {
 	c := &crowd{T: t, config: newConfigured(t), redis: redistest.Start(t)}
-	configure := func(maximum string) {
-		c.config.write(`
+	atMost := func(maximum string) string {
+		return `
 plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 8}}]
 flowControl:
   saturationDetector: {pluginRef: concurrency-detector}
@@ -35,21 +36,23 @@ flowControl:
 weir:
   groups: [{name: acme}, {name: acme/product, maximum: ` + maximum + `}, {name: zeta}]
   flows: [{id: acme/product/urgent, priority: 10}]
-`)
+`
 	}
-	configure("50%")
+	c.config.write(atMost("50%"))
 	s := processes.StartServers(t, 1, 8)
 	for n := range replicas {
 		c.replicas = append(c.replicas, processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", fmt.Sprint("r", n), s, "--config", c.config.file, "--redis", c.redis.URL()))
 	}
 	c.load, _ = processes.StartLoad(t)
+	f := &processes.Cluster{T: t, Replicas: c.replicas}
 	// measured wants a number of requests at the model server: reached, and never passed. How
 	// close to it they are on average is for who reads it: it depends on what else runs.
 	measured := func(what string, most int64) {
 		t.Helper()
 		s.Peak.Store(0)
+		f.Wait(what, processes.Patience, func() bool { return s.Peak.Load() >= most })
 		sum, n := 0.0, 0
-		for began := time.Now(); time.Since(began) < 2*time.Second; n++ {
+		for began := time.Now(); time.Since(began) < time.Second; n++ {
 			sum += float64(s.InFlight.Load())
 			time.Sleep(time.Millisecond)
 		}
@@ -62,7 +65,6 @@ weir:
 	c.start("acme/product/a", 12, c.replicas[0])
 	c.start("acme/product/b", 12, c.replicas[1%replicas])
 	c.start("acme/product/urgent", 2, c.replicas[2%replicas])
-	time.Sleep(time.Second)
 	measured("half of 8 slots, alone", 4)
 	shares, err := processes.Get[api.Shares](c.replicas[replicas-1], "/v1/shares")
 	if err != nil {
@@ -75,12 +77,12 @@ weir:
 	}
 	c.redis.Kill()
 	c.redis.Run()
-	time.Sleep(1500 * time.Millisecond)
+	f.Wait("all have the ledger again", processes.Patience, f.Connected)
+	c.load.Next(50, "acme/product/a", "acme/product/b")
 	measured("after Redis started empty", 4)
-	configure("2")
-	time.Sleep(2 * time.Second)
+	c.config.reload(atMost("2"), c.replicas...)
+	f.Wait("there are no more than 2", processes.Patience, func() bool { return s.InFlight.Load() <= 2 })
 	measured("at most 2, by a reload", 2)
 	c.start("zeta/z", 20, c.replicas[0])
-	time.Sleep(500 * time.Millisecond)
 	measured("with another group", 8)
 }

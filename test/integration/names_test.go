@@ -7,7 +7,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/redistest"
@@ -32,6 +31,6 @@ func TestJoinByName(t *testing.T) {
 		c.Replicas = append(c.Replicas, processes.StartBy(t, cmd, ip, fmt.Sprint("r", i+1), c.Servers,
 			"--redis", c.Redis.URL(), "--gossip", net.JoinHostPort(ip, port), "--peer", net.JoinHostPort(ip, "0"), "--join", net.JoinHostPort("weir-gossip", port)))
 	}
-	took := c.Wait("all three know each other", 15*time.Second, func() bool { return c.Agree(3) })
+	took := c.Wait("all three know each other", processes.Patience, func() bool { return c.Agree(3) })
 	t.Logf("all three knew each other %v after the last started", took)
 }

@@ -37,7 +37,11 @@ func TestRollingUpdate(t *testing.T) {
 		u.start(n, "old")
 	}
 	u.load = startRetrying(t, u.Replicas)
-	undisturbed := u.phase("three old ones")
+	undisturbed := u.phase("three old ones", 0)
+	least := undisturbed / 6
+	if other != "" {
+		least = 0 // it is what it was
+	}
 	for _, to := range []string{"new", "old"} {
 		for n := range 3 {
 			began := time.Now()
@@ -46,11 +50,11 @@ func TestRollingUpdate(t *testing.T) {
 			u.load.at[n].Store(u.Replicas[n])
 			what := fmt.Sprintf("%d of three are %s, after %.1f s", n+1, to, time.Since(began).Seconds())
 			// A replica that has just started has its share after a second or two.
-			if rate := u.phase(what); rate < undisturbed/6 && other == "" {
+			if rate := u.phase(what, least); rate < least {
 				t.Errorf("%s: %.0f requests/s, undisturbed it is %.0f", what, rate, undisturbed)
 			}
 		}
-		u.phase("all three are " + to)
+		u.phase("all three are "+to, 0)
 	}
 	u.load.Stop()
 	u.load.Clients.Wait()
@@ -82,7 +86,7 @@ func (u *update) start(n int, version string) {
 	} else {
 		u.Replicas = append(u.Replicas, r)
 	}
-	u.Wait("it serves", 10*time.Second, func() bool {
+	u.Wait("it serves", processes.Patience, func() bool {
 		res, err := http.Get(r.Admin + "/readyz")
 		if err != nil {
 			return false
@@ -93,15 +97,21 @@ func (u *update) start(n int, version string) {
 }
 
 // phase returns how many requests a second are served in the next 2 s, and wants the limit
-// to have been kept since the phase before.
-func (u *update) phase(what string) (rate float64) {
+// to have been kept since the phase before. If they are fewer than the least, it looks twice
+// again: others may have taken the machine meanwhile.
+func (u *update) phase(what string, least float64) (rate float64) {
 	u.T.Helper()
 	const lasts = 2 * time.Second
-	before := u.load.served.Load()
-	time.Sleep(lasts)
-	rate = float64(u.load.served.Load()-before) / lasts.Seconds()
-	u.T.Logf("%s: %.0f requests/s, at most %d of %d in flight", what, rate, u.Servers.Peak.Load(), processes.Limit)
-	u.WithinLimit(what)
+	for range 3 {
+		before := u.load.served.Load()
+		time.Sleep(lasts)
+		rate = float64(u.load.served.Load()-before) / lasts.Seconds()
+		u.T.Logf("%s: %.0f requests/s, at most %d of %d in flight", what, rate, u.Servers.Peak.Load(), processes.Limit)
+		u.WithinLimit(what)
+		if rate >= least {
+			break
+		}
+	}
 	return rate
 }
 

@@ -32,7 +32,7 @@ func StartCluster(t *testing.T, n int) *Cluster {
 	for i := range n {
 		c.Add(fmt.Sprint("r", i+1))
 	}
-	c.Wait("everybody knows everybody", 5*time.Second, func() bool { return c.Agree(n) })
+	c.Wait("everybody knows everybody", Patience, func() bool { return c.Agree(n) })
 	return c
 }
 
@@ -119,7 +119,12 @@ func (c *Cluster) Owned(r *Replica, id string) (n int) {
 	return n
 }
 
-// Wait waits until the condition holds, and returns how long that took.
+// Patience is how long to wait for what must come: a machine that has much else to do takes
+// a multiple of the time that it takes otherwise, and nothing is learnt from that.
+const Patience = 30 * time.Second
+
+// Wait waits until the condition holds, and returns how long that took. Where the time is not
+// what is promised, it is Patience.
 func (c *Cluster) Wait(what string, most time.Duration, condition func() bool) time.Duration {
 	c.T.Helper()
 	began := time.Now()
@@ -146,17 +151,24 @@ func (c *Cluster) Uneven() (*Load, []string) {
 	return l, tenants
 }
 
-// Even wants the next 2 s of the load to be fair between the tenants.
+// Even wants the next 500 requests of the load to be fair between the tenants: a second and
+// a half, on a machine that does nothing else.
 func (c *Cluster) Even(what string, l *Load, tenants []string) {
 	c.T.Helper()
-	requests, jain := l.Window(2*time.Second, tenants...)
-	c.T.Logf("%s: %.0f requests/s, Jain index %.4f, at most %d of %d in flight", what, float64(requests)/2, jain, c.Servers.Peak.Load(), Limit)
+	began := time.Now()
+	got := l.Next(500, tenants...)
+	jain := Jain(got)
+	c.T.Logf("%s: %d requests in %v, Jain index %.4f, at most %d of %d in flight", what, sum(got), time.Since(began), jain, c.Servers.Peak.Load(), Limit)
 	if jain < 0.98 {
-		c.T.Errorf("%s: Jain index %.4f, want at least 0.98", what, jain)
+		c.T.Errorf("%s: the tenants %v got %v requests, Jain index %.4f, want at least 0.98", what, tenants, got, jain)
 	}
-	if requests < 150 { // undisturbed it is about 500, on a machine that does nothing else
-		c.T.Errorf("%s: %d requests in 2 s, want at least 150", what, requests)
+}
+
+func sum(all []int) (sum int) {
+	for _, n := range all {
+		sum += n
 	}
+	return sum
 }
 
 // WithinLimit wants the servers never to have had more than Limit requests since it was

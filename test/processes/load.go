@@ -116,14 +116,45 @@ func (l *Load) Ask(ctx context.Context, id string, r *Replica) error {
 func (l *Load) Window(d time.Duration, tenants ...string) (requests int, jain float64) {
 	before := l.Count(tenants)
 	time.Sleep(d)
-	after := l.Count(tenants)
-	var sum, squares float64
-	for i := range after {
-		got := float64(after[i] - before[i])
-		sum += got
-		squares += got * got
+	got, requests := l.since(before, tenants)
+	return requests, Jain(got)
+}
+
+// Next waits until the tenants have been served so many more requests, and returns how many
+// each of them got. What shares are compared over is a number of requests, and no time: a
+// slow machine takes longer for them, and divides them no otherwise.
+func (l *Load) Next(requests int, tenants ...string) []int {
+	l.t.Helper()
+	before := l.Count(tenants)
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		got, sum := l.since(before, tenants)
+		if sum >= requests {
+			return got
+		}
+		if time.Since(began) > Patience {
+			l.t.Fatalf("within %v the tenants %v were served %v requests, want %d: %d failed", Patience, tenants, got, requests, len(l.Failed(nil)))
+		}
 	}
-	return int(sum), sum * sum / (float64(len(tenants)) * squares)
+}
+
+// since is how many requests each tenant was answered since they were counted, and all.
+func (l *Load) since(before []int, tenants []string) (got []int, sum int) {
+	got = l.Count(tenants)
+	for i := range got {
+		got[i] -= before[i]
+		sum += got[i]
+	}
+	return got, sum
+}
+
+// Jain is Jain's index of fairness: 1 if all got the same, 1/n if one of n got everything.
+func Jain(got []int) float64 {
+	var sum, squares float64
+	for _, n := range got {
+		sum += float64(n)
+		squares += float64(n) * float64(n)
+	}
+	return sum * sum / (float64(len(got)) * squares)
 }
 
 // Count returns how many requests of each tenant were answered so far.

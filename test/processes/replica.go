@@ -87,6 +87,9 @@ func (r *Replica) Says(text string, most time.Duration) bool {
 	}
 }
 
+// Said is how often it has logged the text.
+func (r *Replica) Said(text string) int { return strings.Count(r.log.String(), text) }
+
 // serving is the line by which a replica says where it listens.
 type serving struct {
 	Message string `json:"msg"`
