@@ -367,8 +367,8 @@ func TestEndpointFile(t *testing.T) {
 	put(entry(0) + entry(1) + entry(2))
 	names("server-0 server-1 server-2")
 	put(entry(1) + "- {name: broken, address: 10.0.0.1}\n")
-	if !r.Says("broken", processes.Patience) {
-		t.Error("the broken entry is not named")
+	if !r.Says("the endpoint file cannot be used", processes.Patience) {
+		t.Error("it is not told that the file is broken")
 	}
 	names("server-0 server-1 server-2")
 	put(entry(1))
