@@ -3,9 +3,12 @@ package config
 import (
 	"time"
 
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/usagelimit"
+	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // newFile is a file that says nothing: what holds where another one is silent.
@@ -15,10 +18,10 @@ func newFile() *File {
 	f.FlowControl.UsageLimitPolicyPluginRef = usagelimit.StaticType
 	f.Weir = Weir{
 		Pool: "default", Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9090", AccessLog: "off", MetricsNames: "weir",
-		MaxBody: 32 << 20, DrainTimeout: lasting(30 * time.Second), MaxFlows: 10_000,
+		MaxBody: 32 << 20, DrainTimeout: lasting(30 * time.Second), MaxFlows: flows.DefaultMax,
 		Discovery: Discovery{DNSInterval: lasting(5 * time.Second)},
 		Metrics:   Metrics{Interval: lasting(50 * time.Millisecond), Server: "vllm"},
-		Store:     Store{Prefix: "weir:", OnOutage: "share", Lease: lasting(3 * time.Second), KeepLost: lasting(10 * time.Minute)},
+		Store:     Store{Prefix: "weir:", OnOutage: "share", Lease: lasting(store.DefaultLease), KeepLost: lasting(store.DefaultKeepLost)},
 		Fleet:     Fleet{Name: "weir", Peer: "127.0.0.1:0"},
 	}
 	return f
@@ -49,8 +52,8 @@ func (f *File) complete() *File {
 }
 
 func (b *Band) complete() {
-	fallback(&b.MaxBytes, 1e9)
-	fallback(&b.MaxRequests, 5000)
+	fallback(&b.MaxBytes, shard.DefaultMaxBytes)
+	fallback(&b.MaxRequests, shard.DefaultMaxRequests)
 	fallback(&b.FairnessPolicyRef, fairness.GlobalStrictType)
 	fallback(&b.OrderingPolicyRef, ordering.FCFSType)
 }

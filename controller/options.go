@@ -16,6 +16,7 @@ import (
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/usagelimit"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // Option configures a controller.
@@ -174,14 +175,14 @@ func newOptions(opts []Option) (options, error) {
 		return options{}, fmt.Errorf("default usage limit: %w", err)
 	}
 	base := shard.BandConfig{
-		MaxRequests: 5000, MaxBytes: 1e9,
+		MaxRequests: shard.DefaultMaxRequests, MaxBytes: shard.DefaultMaxBytes,
 		Fairness: fairness.NewGlobalStrict(fairness.GlobalStrictType), Ordering: ordering.NewFCFS(ordering.FCFSType),
 	}
 	o := options{
 		replica: "weir", incarnation: uint64(time.Now().UnixNano()), logger: zap.NewNop(), usageLimit: static,
 		ttl: time.Minute, noEndpointTTL: time.Minute,
-		lease: 3 * time.Second, waitingTurn: 25 * time.Millisecond,
-		turnTimeout: 500 * time.Millisecond, outageAfter: 500 * time.Millisecond,
+		lease: store.DefaultLease, waitingTurn: 25 * time.Millisecond,
+		turnTimeout: 500 * time.Millisecond, outageAfter: core.DefaultTimings(store.DefaultLease).OutageAfter,
 		shard:     shard.Config{Shards: shard.Count, OffersPerBand: 32, Idle: 5 * time.Minute},
 		bands:     make(map[int]shard.BandConfig),
 		readClock: readClock,

@@ -20,6 +20,5 @@
 //   - endpoints.Query is what the choice of an endpoint needs.
 //   - controller.Usage is what it cost in the end, by which its charge is settled.
 //
-// The package also has the handler of the admin address. Model servers, their health and
-// load are package endpoints.
+// Model servers, their health and load are package endpoints.
 package gateway

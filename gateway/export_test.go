@@ -22,9 +22,6 @@ func (p *Pool) SetFlows(t *flows.Table) { p.flows = t }
 // Learn has the pool learn what a request cost that held its slot so long.
 func (p *Pool) Learn(u controller.Usage, held time.Duration) { p.pace.learn(u, held) }
 
-// SetStuckAfter sets how long flow control may take nothing in and be healthy.
-func (a *Admin) SetStuckAfter(d time.Duration) { a.stuckAfter = d }
-
 // Bounds on what clients make up.
 const (
 	MaxRequestID = maxRequestID

@@ -23,6 +23,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/flows"
@@ -44,7 +45,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // rig is a gateway with its controller, in front of upstreams.
 type rig struct {
 	url     string
-	admin   *gateway.Admin
+	admin   *admin.Address
 	metrics prometheus.Gatherer
 	gateway *gateway.Gateway
 	envoy   *envoy.Processor
@@ -58,7 +59,8 @@ type rig struct {
 type rigConfig struct {
 	gateway.Config
 	gateway.PoolConfig
-	Envoy envoy.Config
+	Envoy      envoy.Config
+	StuckAfter time.Duration
 }
 
 func newRig(t testing.TB, limit int, upstreams ...string) *rig {
@@ -106,7 +108,7 @@ func newRigWith(t testing.TB, limit int, options []controller.Option, change fun
 	r.pool = gateway.NewPool(cfg.PoolConfig)
 	r.gateway = gateway.New(cfg.Config, gateway.Only(r.pool))
 	pool.WatchEndpoints(r.pool.Endpoints())
-	r.admin = gateway.NewAdmin(r.control.Responsive, registry, false)
+	r.admin = admin.NewAddress(admin.AddressConfig{Responsive: r.control.Responsive, StuckAfter: cfg.StuckAfter, Metrics: registry})
 	r.envoy = envoy.New(r.gateway, cfg.Envoy)
 	byHTTP := proxy.New(r.gateway, proxy.Config{})
 	server := httptest.NewServer(byHTTP)
@@ -512,8 +514,7 @@ func (b *blocking) Saturation(context.Context, time.Time, []policies.EndpointAcc
 // TestStuckIsNotHealthy wants /healthz to fail while flow control takes nothing in.
 func TestStuckIsNotHealthy(t *testing.T) {
 	detector := &blocking{policies.NewNamed("blocking", "blocking"), make(chan struct{})}
-	r := newRigWith(t, 1, []controller.Option{controller.WithSaturationDetector(detector)}, nil, newModelServer(t))
-	r.admin.SetStuckAfter(50 * time.Millisecond)
+	r := newRigWith(t, 1, []controller.Option{controller.WithSaturationDetector(detector)}, func(c *rigConfig) { c.StuckAfter = 50 * time.Millisecond }, newModelServer(t))
 	r.pool.Observe()
 	healthz := func() int {
 		w := httptest.NewRecorder()

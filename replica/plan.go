@@ -14,7 +14,6 @@ import (
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/flows"
-	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/policies"
 )
@@ -79,7 +78,7 @@ func envoyConfig(plan *config.Plan, log *zap.Logger) envoy.Config {
 }
 
 // poolConfig is what holds for a pool's requests.
-func poolConfig(plan *config.Plan, t *objectives.Table) gateway.PoolConfig {
+func poolConfig(plan *config.Plan, t *flows.Objectives) gateway.PoolConfig {
 	w := &plan.File.Weir
 	cfg := gateway.PoolConfig{Rules: rules(plan, t), Shadow: w.Shadow}
 	es := &cfg.Endpoints
@@ -105,7 +104,7 @@ func readsMetrics(plan *config.Plan) bool {
 
 // rules say what a flow's requests may do, and their priority: as Kubernetes says of the objective
 // that it names, or else as the configuration does.
-func rules(plan *config.Plan, t *objectives.Table) flows.Rules {
+func rules(plan *config.Plan, t *flows.Objectives) flows.Rules {
 	priority := func(flow, objective string) (int, bool) { return plan.Flows.Priority(flow, objective, t.Priority) }
 	timeouts := func(flow, objective string) flows.Timeouts {
 		w := plan.Flows.Timeouts(flow, objective)

@@ -18,7 +18,6 @@ import (
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/gateway/metrics"
-	"github.com/weirflow/weir/gateway/objectives"
 	"github.com/weirflow/weir/gateway/overrides"
 	"github.com/weirflow/weir/gateway/rewrites"
 	"github.com/weirflow/weir/gateway/traffic"
@@ -43,7 +42,7 @@ type pool struct {
 	meter      *metering.Meter
 	unfollow   func() // what operators set, and waits
 	handOver   func() // what is left of the usage, and waits
-	objectives objectives.Table
+	objectives flows.Objectives
 	rewrites   rewrites.Table
 	source     endpoints.Source
 	fleet      fleetPart // nil for none

@@ -18,8 +18,8 @@ const lookEvery = time.Second
 
 // reloader puts a changed configuration into effect.
 type reloader struct {
-	*replica
-	plan *config.Plan // in effect
+	replica *replica
+	plan    *config.Plan // in effect
 }
 
 // run reloads when a file has changed and when hangup receives, until ctx ends.
@@ -29,41 +29,41 @@ func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.
 
 // reload reads the configuration again. It is put into effect as a whole, or not at all.
 func (r *reloader) reload() {
-	plan, warnings, err := r.load()
+	plan, warnings, err := r.replica.load()
 	if err == nil {
-		err = r.check(plan)
+		err = r.replica.check(plan)
 	}
 	if err != nil {
 		r.refuse(err)
 		return
 	}
 	for _, w := range warnings {
-		r.log.Warn("configuration: " + w.String())
+		r.replica.log.Warn("configuration: " + w.String())
 	}
 	if keep(plan, r.plan) {
-		r.log.Warn("configuration reloaded, but changes to the pool's name, addresses, endpoints, scheduling, metrics, store and fleet need a restart")
+		r.replica.log.Warn("configuration reloaded, but changes to the pool's name, addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
-	r.gateway.SetKeys(plan.Keys)
-	r.change(plan)
-	r.accessLog.Select(plan.AccessLog)
+	r.replica.gateway.SetKeys(plan.Keys)
+	r.replica.change(plan)
+	r.replica.accessLog.Select(plan.AccessLog)
 	r.plan = plan
-	r.shows(plan)
-	r.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
-	r.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
+	r.replica.shows(plan)
+	r.replica.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
+	r.replica.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
 }
 
 // refuse leaves the configuration as it is, but for the API keys: a key that is taken out of
 // its file must not hold because something else is wrong.
 func (r *reloader) refuse(err error) {
-	r.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-	r.configRefused("a changed configuration was not taken over: " + err.Error())
+	r.replica.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
+	r.replica.configRefused("a changed configuration was not taken over: " + err.Error())
 	plan, err := r.plan.WithKeys()
 	if err != nil {
 		return // it is among the problems
 	}
 	r.plan = plan
-	r.gateway.SetKeys(plan.Keys)
-	r.setTenants(plan)
+	r.replica.gateway.SetKeys(plan.Keys)
+	r.replica.setTenants(plan)
 }
 
 // configRefused tells metrics and operators of a configuration that is not in effect.

@@ -65,7 +65,7 @@ func Run(ctx context.Context, load Load, log *zap.Logger) error {
 	if err := r.open(ctx); err != nil {
 		return err
 	}
-	go (&reloader{r, plan}).run(ctx, seen, hangup) // ends with ctx
+	go (&reloader{replica: r, plan: plan}).run(ctx, seen, hangup) // ends with ctx
 	return r.serve(ctx)
 }
 
@@ -252,7 +252,9 @@ func (r *replica) join(ctx context.Context) (err error) {
 // serve serves until ctx ends.
 func (r *replica) serve(ctx context.Context) error {
 	cfg := &r.plan.File.Weir
-	address := gateway.NewAdmin(r.responsive, metrics.Named(r.metrics, metrics.Names(cfg.MetricsNames)), r.traced)
+	address := admin.NewAddress(admin.AddressConfig{
+		Responsive: r.responsive, Metrics: metrics.Named(r.metrics, metrics.Names(cfg.MetricsNames)), Exemplars: r.traced,
+	})
 	address.Mount(r.console)
 	if cfg.PProf {
 		address.ServeProfiles()

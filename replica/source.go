@@ -12,13 +12,13 @@ import (
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
-	"github.com/weirflow/weir/gateway/objectives"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/rewrites"
 )
 
 // endpointSource is where the configuration says that endpoints come from. What
 // Kubernetes says of objectives and of models goes to the tables.
-func endpointSource(plan *config.Plan, table *objectives.Table, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
+func endpointSource(plan *config.Plan, table *flows.Objectives, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
 	d := &plan.File.Weir.Discovery
 	switch {
 	case d.File != "":
@@ -44,7 +44,7 @@ func endpointSource(plan *config.Plan, table *objectives.Table, models *rewrites
 	return source, nil
 }
 
-func inferencePool(d *config.Discovery, table *objectives.Table, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
+func inferencePool(d *config.Discovery, table *flows.Objectives, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
 	rest, err := kubernetes.Connect(d.Kubeconfig)
 	if err != nil {
 		return nil, err

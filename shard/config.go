@@ -71,6 +71,12 @@ func (c Config) GroupOf(key policies.FlowKey) string {
 // Others is the name of the group of all flows that are in no other at that place.
 const Others = "*"
 
+// What may wait in a band where nothing else is said.
+const (
+	DefaultMaxRequests = 5000
+	DefaultMaxBytes    = 1e9
+)
+
 // BandConfig configures one band.
 type BandConfig struct {
 	// MaxRequests and MaxBytes cap what waits in the band, over the fleet;

@@ -2,6 +2,12 @@ package store
 
 import "time"
 
+// Defaults of timings that others go by, too.
+const (
+	DefaultLease    = 3 * time.Second
+	DefaultKeepLost = 10 * time.Minute
+)
+
 // Timings are the times that every ledger works by. The zero value of a field stands for
 // its default.
 type Timings struct {
@@ -37,8 +43,8 @@ func (t Timings) WithDefaults() Timings {
 			*field = value
 		}
 	}
-	fill(&t.Lease, 3*time.Second)
-	fill(&t.KeepLost, 10*time.Minute)
+	fill(&t.Lease, DefaultLease)
+	fill(&t.KeepLost, DefaultKeepLost)
 	fill(&t.Recovery, time.Second)
 	fill(&t.CounterKeep, 5*time.Minute)
 	if t.CountersKept == 0 {

@@ -47,10 +47,13 @@ const (
 	Overflow = "overflow-flow"
 )
 
+// DefaultMax is how many flows of a priority are told apart where nothing else is said.
+const DefaultMax = 10_000
+
 // WithDefaults fills in what is not set.
 func (r Rules) WithDefaults() Rules {
 	if r.MaxFlows <= 0 {
-		r.MaxFlows = 10_000
+		r.MaxFlows = DefaultMax
 	}
 	if r.CachedTokenWeight == nil {
 		weight := 0.1

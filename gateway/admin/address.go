@@ -1,4 +1,4 @@
-package gateway
+package admin
 
 import (
 	"context"
@@ -12,39 +12,50 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// Admin is the handler of the admin address: probes, metrics, and what is mounted on it.
+// AddressConfig describes what a process answers on its admin address.
+type AddressConfig struct {
+	// Responsive returns in time as long as the process is healthy, as
+	// [controller.Controller.Responsive] does: within StuckAfter, 5 s by default.
+	Responsive func(context.Context) error
+	StuckAfter time.Duration
+	// Metrics are served; with Exemplars, also in the OpenMetrics format, which has them.
+	Metrics   prometheus.Gatherer
+	Exemplars bool
+}
+
+// Address is the handler of the admin address: probes, metrics, and what is mounted on it.
 // Everything on it is for operators: keep it off public networks.
-type Admin struct {
+type Address struct {
 	http.Handler
-	mux        *http.ServeMux
-	ready      atomic.Bool
-	stuckAfter time.Duration
+	mux   *http.ServeMux
+	ready atomic.Bool
 }
 
 // ServeProfiles adds the profiles of the process, at /debug/pprof/, before it serves. They
 // show what requests hold, and taking one takes time from them.
-func (a *Admin) ServeProfiles() {
+func (a *Address) ServeProfiles() {
 	a.mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	a.mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	a.mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 }
 
 // Mount adds what answers all other paths, before it serves.
-func (a *Admin) Mount(rest http.Handler) { a.mux.Handle("/", rest) }
+func (a *Address) Mount(rest http.Handler) { a.mux.Handle("/", rest) }
 
 // SetReady says what /readyz answers.
-func (a *Admin) SetReady(ready bool) { a.ready.Store(ready) }
+func (a *Address) SetReady(ready bool) { a.ready.Store(ready) }
 
-// NewAdmin returns the admin handler of a process, which is healthy as long as responsive
-// returns in time, as [controller.Controller.Responsive] does; metrics come from the gatherer. With
-// exemplars, they are also served in the OpenMetrics format, which has them.
-func NewAdmin(responsive func(context.Context) error, metrics prometheus.Gatherer, exemplars bool) *Admin {
+// NewAddress returns the handler of an admin address.
+func NewAddress(cfg AddressConfig) *Address {
+	if cfg.StuckAfter <= 0 {
+		cfg.StuckAfter = 5 * time.Second
+	}
 	mux := http.NewServeMux()
-	a := &Admin{Handler: mux, mux: mux, stuckAfter: 5 * time.Second}
+	a := &Address{Handler: mux, mux: mux}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, r *http.Request) {
-		ctx, cancel := context.WithTimeout(r.Context(), a.stuckAfter)
+		ctx, cancel := context.WithTimeout(r.Context(), cfg.StuckAfter)
 		defer cancel()
-		if err := responsive(ctx); errors.Is(err, context.DeadlineExceeded) {
+		if err := cfg.Responsive(ctx); errors.Is(err, context.DeadlineExceeded) {
 			answerText(w, http.StatusServiceUnavailable, "stuck: flow control takes nothing in")
 			return
 		}
@@ -57,7 +68,7 @@ func NewAdmin(responsive func(context.Context) error, metrics prometheus.Gathere
 		}
 		answerText(w, http.StatusServiceUnavailable, "not ready: starting or draining")
 	})
-	mux.Handle("GET /metrics", promhttp.HandlerFor(metrics, promhttp.HandlerOpts{EnableOpenMetrics: exemplars}))
+	mux.Handle("GET /metrics", promhttp.HandlerFor(cfg.Metrics, promhttp.HandlerOpts{EnableOpenMetrics: cfg.Exemplars}))
 	return a
 }
 
