@@ -51,11 +51,11 @@ func rawServer(t *testing.T, answer string) (url string, open func() int) {
 	return "http://" + l.Addr().String(), func() int { return len(held) }
 }
 
-// nothingHeld waits for all of the replica's slots to be back, in the pool's count and
+// nothingHeld waits for all memory and all of the replica's slots to be back, in the pool's count and
 // at every endpoint.
 func (r *rig) nothingHeld(t testing.TB) {
 	t.Helper()
-	for until := time.Now().Add(2 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		held := 0
 		for _, e := range r.pool.Endpoints().Endpoints() {
 			held += e.Status().InFlightHere
@@ -64,11 +64,12 @@ func (r *rig) nothingHeld(t testing.TB) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if held == 0 && v.InFlight == 0 && v.Waiting == 0 {
+		memory := r.gateway.MemoryUsed()
+		if held == 0 && v.InFlight == 0 && v.Waiting == 0 && memory == 0 {
 			return
 		}
 		if time.Now().After(until) {
-			t.Fatalf("%d in flight at endpoints, %d in the pool, %d waiting after the last request", held, v.InFlight, v.Waiting)
+			t.Fatalf("%d in flight at endpoints, %d in the pool, %d waiting, %d bytes taken after the last request", held, v.InFlight, v.Waiting, memory)
 		}
 	}
 }
