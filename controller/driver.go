@@ -208,8 +208,11 @@ func (d *driver) takeTurns(ctx context.Context) {
 // noteTurn keeps what a turn told of the fleet, and logs a change of the ledger's state,
 // once per change.
 func (d *driver) noteTurn(err error) {
-	if other := (*store.OtherFormatError)(nil); errors.As(err, &other) && d.sharing != nil {
-		d.sharing.refused(other)
+	if err != nil && d.sharing != nil {
+		var other *store.OtherFormatError
+		if errors.As(err, &other) {
+			d.sharing.refused(other)
+		}
 	}
 	totals := d.core.Totals()
 	d.inFlight.Store(totals.InFlight)

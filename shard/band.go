@@ -86,8 +86,8 @@ func (bd *band) forget() {
 func (bd *band) counts() bool { return bd.kind == policies.Counting }
 
 // charge is what serving the ticket adds to a counter of a flow of that weight.
-func charge(p policies.CountingPolicy, it *item, weight float64) float64 {
-	return max(0, finite(p.Charge(it))) / weight
+func charge(p policies.CountingPolicy, t *Ticket, weight float64) float64 {
+	return max(0, finite(p.Charge(shown{t}))) / weight
 }
 
 // rerank puts the flow in its place among those with tickets to offer.

@@ -65,7 +65,7 @@ func (f *flow) Head() policies.QueueItemAccessor {
 	if f.waiting.Len() == 0 {
 		return nil
 	}
-	return f.waiting.Min()
+	return shown{&f.waiting.Min().Ticket}
 }
 
 func (f *flow) HeadScore() float64 {
@@ -149,7 +149,7 @@ type standingView struct {
 }
 
 func (v *standingView) Len() int                         { return len(v.offered) - v.at + v.waiting.Len() }
-func (v *standingView) Head() policies.QueueItemAccessor { return v.offered[v.at] }
+func (v *standingView) Head() policies.QueueItemAccessor { return shown{&v.offered[v.at].Ticket} }
 func (v *standingView) HeadScore() float64               { return v.offered[v.at].score }
 
 // tell takes over the counter as the ledger knows it.

@@ -55,7 +55,7 @@ func (s *Set) fromIngress(it *item) *ingress {
 	of := s.ingresses[it.ID.Ingress]
 	if of == nil {
 		of = &ingress{}
-		if s.short[it.ID.Ingress] {
+		if s.isShort(it.ID.Ingress) {
 			of.aside = make(map[*band]*aside)
 		}
 		s.ingresses[it.ID.Ingress] = of

@@ -28,12 +28,12 @@ const spread = 1024
 // less is the order: by the policy, and by arrival where that sees no difference.
 func (l *line) less(a, b *item) bool {
 	switch {
-	case l.ordering.Less(a, b):
+	case l.ordering.Less(shown{&a.Ticket}, shown{&b.Ticket}):
 		return true
-	case l.ordering.Less(b, a):
+	case l.ordering.Less(shown{&b.Ticket}, shown{&a.Ticket}):
 		return false
 	}
-	if c := a.Arrival().Compare(b.Arrival()); c != 0 {
+	if c := a.Arrival.Compare(b.Arrival); c != 0 {
 		return c < 0
 	}
 	return a.ID.Compare(b.ID) < 0
@@ -56,7 +56,7 @@ func (l *line) insert(it *item) (moved bool) {
 		after = l.items[at].score
 	}
 	l.items = slices.Insert(l.items, at, it)
-	it.score = policies.ArrivalScore(it)
+	it.score = policies.ArrivalScore(shown{&it.Ticket})
 	switch {
 	case before < it.score && it.score < after:
 	case math.IsInf(after, 1):

@@ -34,7 +34,7 @@ func TestLineKeepsTheOrder(t *testing.T) {
 			for i := range l.items[1:] {
 				a, b := l.items[i], l.items[i+1]
 				if l.less(b, a) || !(a.score < b.score) {
-					t.Fatalf("%d bytes of %v at %v stand before %d of %v at %v", a.Bytes, a.Arrival(), a.score, b.Bytes, b.Arrival(), b.score)
+					t.Fatalf("%d bytes of %v at %v stand before %d of %v at %v", a.Bytes, a.Arrival, a.score, b.Bytes, b.Arrival, b.score)
 				}
 			}
 		}
@@ -55,7 +55,7 @@ func TestLineKeepsArrivals(t *testing.T) {
 		return it
 	}
 	first, second, small := at(0, 5), at(1, 5), at(2, 1)
-	if first.score != policies.ArrivalScore(first) || second.score != policies.ArrivalScore(second) {
+	if first.score != policies.ArrivalScore(shown{&first.Ticket}) || second.score != policies.ArrivalScore(shown{&second.Ticket}) {
 		t.Errorf("scores %v and %v of tickets in the order of their arrival, want these", first.score, second.score)
 	}
 	if small.score != first.score-1 {

@@ -19,7 +19,7 @@ type Set struct {
 	items map[policies.TicketID]*item
 	// ingresses has the tickets of each ingress, in the order they came.
 	ingresses map[string]*ingress
-	short     map[string]bool // those that are short of room
+	short     []string // those that are short of room, sorted
 
 	limited map[policies.FlowKey]*flow // flows that need room and have tickets
 	bounded map[*group]bool            // groups with a maximum that have tickets
@@ -72,12 +72,12 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	case t.Sharer != "":
 		it.score = f.turns.score(t.Sharer)
 	case bd.scorer != nil:
-		it.score = finite(bd.scorer.Score(it))
+		it.score = finite(bd.scorer.Score(shown{&it.Ticket}))
 	case bd.line.insert(it):
 		s.rescored(bd)
 	}
 	if bd.charger != nil {
-		it.charge = charge(bd.charger, it, f.weight)
+		it.charge = charge(bd.charger, &it.Ticket, f.weight)
 	}
 	f.group.picks.stuck = false
 	if f.len == 0 {

@@ -2,7 +2,6 @@ package shard
 
 import (
 	"cmp"
-	"maps"
 	"slices"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -26,25 +25,29 @@ func (s *Set) few() int { return max(aFew, s.cfg.OffersPerBand/8) }
 
 // Short passes on which ingresses are short of room.
 func (s *Set) Short(ids []string) {
-	if len(ids) == 0 && len(s.short) == 0 {
+	if slices.Equal(ids, s.short) {
 		return
 	}
-	now := make(map[string]bool, len(ids))
-	for _, id := range ids {
-		now[id] = true
-	}
 	before := s.short
-	s.short = now
-	for _, id := range ids {
-		if of := s.ingresses[id]; of != nil && !before[id] {
+	s.short = slices.Compact(slices.Sorted(slices.Values(ids)))
+	for _, id := range s.short {
+		if of := s.ingresses[id]; of != nil && !contains(before, id) {
 			s.limit(of)
 		}
 	}
-	for _, id := range slices.Sorted(maps.Keys(before)) {
-		if of := s.ingresses[id]; of != nil && !now[id] {
+	for _, id := range before {
+		if of := s.ingresses[id]; of != nil && !s.isShort(id) {
 			of.unlimit()
 		}
 	}
+}
+
+// isShort reports whether an ingress is short of room.
+func (s *Set) isShort(ingress string) bool { return contains(s.short, ingress) }
+
+func contains(sorted []string, id string) bool {
+	_, found := slices.BinarySearch(sorted, id)
+	return found
 }
 
 // limit sets an ingress's tickets aside but for the best few of each band.
@@ -170,7 +173,7 @@ func (a *aside) mayOffer(f *flow) bool {
 // exchange has tickets of flows that may offer no more give up their places among the few of
 // their ingress.
 func (s *Set) exchange(bd *band) {
-	for _, id := range slices.Sorted(maps.Keys(s.short)) {
+	for _, id := range s.short {
 		of := s.ingresses[id]
 		if of == nil || of.aside[bd] == nil {
 			continue
@@ -195,7 +198,7 @@ func (s *Set) exchange(bd *band) {
 // room take none of the others' places.
 func (s *Set) places(bd *band) int {
 	n := s.cfg.OffersPerBand
-	for id := range s.short {
+	for _, id := range s.short {
 		of := s.ingresses[id]
 		if of == nil || of.aside[bd] == nil {
 			continue

@@ -46,7 +46,7 @@ const (
 	standing                      // the offer stands
 )
 
-// item is a ticket in its flow's queue; it is what policies see of it.
+// item is a ticket in its flow's queue.
 type item struct {
 	Ticket
 	flow   *flow
@@ -69,16 +69,20 @@ type item struct {
 	statedKey, statedScore float64 // what that statement said
 }
 
-// The item implements policies.QueueItemAccessor.
+// shown is a ticket as policies see it. It is a pointer alone, so that showing one
+// allocates nothing.
+type shown struct{ ticket *Ticket }
 
-func (it *item) FlowKey() policies.FlowKey { return it.Ticket.Flow }
-func (it *item) Arrival() time.Time        { return it.Ticket.Arrival }
-func (it *item) Deadline() time.Time       { return it.Ticket.Deadline }
-func (it *item) TargetTTFT() time.Duration { return it.Ticket.TargetTTFT }
-func (it *item) ByteSize() int64           { return it.Ticket.Bytes }
-func (it *item) InputTokens() int64        { return it.Ticket.InputTokens }
-func (it *item) OutputTokens() int64       { return it.Ticket.OutputTokens }
-func (it *item) Held() time.Duration       { return it.Ticket.Held }
+func (s shown) FlowKey() policies.FlowKey { return s.ticket.Flow }
+func (s shown) Arrival() time.Time        { return s.ticket.Arrival }
+func (s shown) Deadline() time.Time       { return s.ticket.Deadline }
+func (s shown) TargetTTFT() time.Duration { return s.ticket.TargetTTFT }
+func (s shown) ByteSize() int64           { return s.ticket.Bytes }
+func (s shown) InputTokens() int64        { return s.ticket.InputTokens }
+func (s shown) OutputTokens() int64       { return s.ticket.OutputTokens }
+func (s shown) Held() time.Duration       { return s.ticket.Held }
+
+var _ policies.QueueItemAccessor = shown{}
 
 // served notes that it is the ticket's turn among those that share its flow.
 func (it *item) served() {

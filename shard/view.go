@@ -120,12 +120,12 @@ func (s *Set) Counters(visit func(key policies.FlowKey, group string, counter fl
 
 // Charge is what the ledger charges for serving the ticket, or should have
 // charged once the ticket carries the real token counts.
-func (c Config) Charge(t Ticket) float64 {
+func (c Config) Charge(t *Ticket) float64 {
 	p, ok := c.Band(t.Flow.Priority).Fairness.(policies.CountingPolicy)
 	if !ok {
 		return 0
 	}
-	return charge(p, &item{Ticket: t}, c.weight(t.Flow))
+	return charge(p, t, c.weight(t.Flow))
 }
 
 // Service is what the groups of a flow are charged where that is charged so much: it does

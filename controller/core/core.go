@@ -167,7 +167,7 @@ func (c *Core) bound(flow policies.FlowKey) bool {
 func (c *Core) spend(now time.Time, r *request) {
 	b := c.bands.of(now, r.Flow.Priority)
 	r.policy, r.group = b.Policy(), c.cfg.Shard.GroupOf(r.Flow)
-	r.charge, r.counter = c.cfg.Shard.Charge(r.Ticket), c.queues.set.VirtualTime(r.Flow.Priority, r.group)
+	r.charge, r.counter = c.cfg.Shard.Charge(&r.Ticket), c.queues.set.VirtualTime(r.Flow.Priority, r.group)
 	if r.charge > 0 || r.group != "" {
 		r.service = c.service(r, r.charge)
 		c.settlements.served(r, r.service)

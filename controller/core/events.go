@@ -139,7 +139,7 @@ func (c *Core) recharge(r *request, usage Usage) {
 		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
 	}
 	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
-	c.charge(r, c.cfg.Shard.Charge(r.Ticket), tokens)
+	c.charge(r, c.cfg.Shard.Charge(&r.Ticket), tokens)
 }
 
 // charge settles the difference between what a request was charged and what it costs, and

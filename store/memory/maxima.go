@@ -26,9 +26,11 @@ func (l *Ledger) bound(now time.Time) {
 			full = append(full, id.group)
 		}
 	}
-	for _, path := range slices.Sorted(maps.Keys(l.shut)) {
-		if !slices.Contains(full, path) {
-			l.open(path)
+	if len(l.shut) > 0 { // sorting none would cost every turn
+		for _, path := range slices.Sorted(maps.Keys(l.shut)) {
+			if !slices.Contains(full, path) {
+				l.open(path)
+			}
 		}
 	}
 	for _, path := range full { // once all are open: a group that comes back brings those around it
