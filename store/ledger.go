@@ -61,7 +61,8 @@ type Wakeup struct {
 	// are other messages.
 	Incarnation, Registered uint64
 	// Recall says that the replica has something that others wait for: requests to be
-	// revoked, or float. It spends none from now on, and takes a turn at once.
+	// revoked, float, or a line. From now on it lets go only what is granted, and it takes a
+	// turn at once.
 	Recall   bool
 	Messages []Message
 }

@@ -17,6 +17,8 @@ func (s *Statement) Implausible() error {
 		{"capacity", s.Capacity, 0, Unlimited},
 		{"float", s.Float, 0, MaxCapacity},
 		{"float wanted", s.WantFloat, 0, MaxCapacity},
+		{"tickets in line", s.InLine, 0, MaxCapacity},
+		{"line wanted", s.WantLine, 0, MaxCapacity},
 		{"requests being revoked", s.Revoking, 0, MaxCapacity},
 	} {
 		if n.is < n.least || n.is > n.highest {

@@ -92,6 +92,9 @@ type Reply struct {
 	// stands for want of capacity or little is free: then it must return them with its next
 	// turn, and say at once what ends.
 	FloatShare int64
+	// LineRecalled says that the tickets in line at the sender must go back into their
+	// queues: others go before them now, or the limit fell.
+	LineRecalled bool
 }
 
 // Lost is a replica that has no lease any more, while nothing shows that its requests
@@ -147,6 +150,11 @@ const (
 	// AtLimit tells the owner that its offer no longer stands, because its flow is
 	// at a limit of its own; see Rooms.
 	AtLimit
+	// Lined tells the ingress that the ticket stands in line there: it is next in order and
+	// charged like a granted one, but holds no slot. It may be dispatched in the slot of a
+	// request of the ingress that ends, which is stated afterwards; or by a grant that names
+	// no ticket, which is for the first in line, or whoever comes to stand there next.
+	Lined
 )
 
 // Permit is how many requests a replica may have at an endpoint beyond those in flight
@@ -176,6 +184,7 @@ type Message struct {
 	// Number counts a replica's messages within a generation, from 1.
 	Number uint64
 	Kind   MessageKind
+	// Ticket is zero in a grant for the first in line, which has no Policy, Flow and Charge.
 	Ticket policies.TicketID
 	// Priority and Policy name the book, Group the group in it, Flow the flow in that.
 	Priority int

@@ -15,8 +15,8 @@ const Unlimited = 1 << 53
 const NoOpinion = -1
 
 // Statement is what a replica states in a turn. A ledger applies it in this order:
-// messages read, bands, groups, settlements, counters, withdrawals, offers; then it grants, and
-// gives float.
+// messages read, bands, groups, settlements, counters, withdrawals, offers; then it grants, puts
+// tickets in line, and gives float.
 type Statement struct {
 	// Replica is the sender's id, unique in the fleet.
 	Replica string
@@ -70,6 +70,9 @@ type Statement struct {
 	// each lets a request go without a question, and counts like one in flight. WantFloat
 	// is how many it would have in all; 0 while it has no use for any.
 	Float, WantFloat int64
+	// InLine is how many tickets stand in line at the sender, and WantLine how many it has
+	// use for there in all; see Lined. None stands there when it registers.
+	InLine, WantLine int64
 
 	// Groups has groups of flows that offers or settlements of this statement are in, and
 	// others whose standing the sender wants to know; a group comes after those that it is

@@ -19,6 +19,7 @@ type Core struct {
 
 	holding     holding
 	handover    handover // with the other replicas
+	line        line
 	float       float
 	ownCharges  ownCharges
 	settlements settlements
@@ -52,6 +53,7 @@ func New(cfg Config) *Core {
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
 	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members, shares: c.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands, &c.loads, &c.durations)
+	c.line = line{exchange: e, requests: &c.requests, float: &c.float, loads: &c.loads, took: &c.durations}
 	c.guarantees = newGuarantees(&c.cfg, &c.bands)
 	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}
 	c.loads = newLoads(&c.cfg, &e.agenda)
@@ -74,7 +76,7 @@ func New(cfg Config) *Core {
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
 		&c.bands, &c.guarantees, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.maxima, &c.revocations, &c.settlements, &c.ownCharges,
-		&c.groups, &c.float, &c.durations, &c.handover,
+		&c.groups, &c.line, &c.float, &c.durations, &c.handover,
 	}
 	return c
 }
@@ -111,6 +113,9 @@ func (c *Core) read(now time.Time, m *store.Message) {
 	if m.Kind&store.Granted != 0 {
 		c.granted(now, m)
 	}
+	if m.Kind&store.Lined != 0 {
+		c.lined(now, m)
+	}
 }
 
 // granted dispatches a request that the ledger lets go, or gives the grant back if the
@@ -118,26 +123,35 @@ func (c *Core) read(now time.Time, m *store.Message) {
 func (c *Core) granted(now time.Time, m *store.Message) {
 	c.float.counted++
 	c.loads.granted(m.Endpoint)
-	r := c.requests.waiting[m.Ticket]
-	if r == nil {
-		key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
-		c.exchange.agenda.due = true
-		c.loads.correct(m.Endpoint)
-		c.limits.correct(key.ID)
-		c.maxima.correct(m.Group)
-		if m.Charge != 0 || m.Service != 0 {
-			c.settlements.settle(account{key, m.Policy, m.Group}, -m.Charge, -m.Service, m.Counter, 0)
-		}
+	if m.Ticket == (policies.TicketID{}) {
+		c.grantedNext(now, m)
 		return
 	}
-	r.policy, r.group, r.charge, r.counter = m.Policy, m.Group, m.Charge, m.Counter
-	if r.group != "" {
-		r.service = m.Service
+	r := c.requests.waiting[m.Ticket]
+	if r == nil {
+		c.exchange.agenda.due = true
+		c.loads.correct(m.Endpoint)
+		c.limits.correct(m.Flow)
+		c.maxima.correct(m.Group)
+		c.refund(m)
+		return
 	}
+	if r.inLine() { // granted once more, since it had been queued twice
+		c.leaveLine(r)
+	}
+	r.charged(m)
 	c.loads.arrive(r, m.Endpoint)
 	c.handover.dispatched(now, r, true)
 	d := c.dispatch(now, r)
 	d.Endpoint, d.EndpointInFlight, d.Preferred = m.Endpoint, m.EndpointInFlight, r.prefers(m.Endpoint)
+}
+
+// refund returns the charge of a grant, or of a place in line, that is not used.
+func (c *Core) refund(m *store.Message) {
+	if m.Charge != 0 || m.Service != 0 {
+		key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
+		c.settlements.settle(account{key, m.Policy, m.Group}, -m.Charge, -m.Service, m.Counter, 0)
+	}
 }
 
 // spendOnWaiting lets requests go by permits that came while they waited here: those that
@@ -151,7 +165,7 @@ func (c *Core) spendOnWaiting(now time.Time) {
 		if c.float.permits(now) == 0 {
 			return
 		}
-		if c.float.may(now, r) {
+		if !r.inLine() && c.float.may(now, r) {
 			c.handover.dispatched(now, r, false)
 			c.spend(now, r)
 		}
@@ -207,7 +221,11 @@ func (c *Core) dispatch(now time.Time, r *request) *Decision {
 
 // evict ends a request's wait without dispatching it.
 func (c *Core) evict(now time.Time, r *request, outcome Outcome, err error) {
-	c.handover.withdraw(now, r)
+	if r.inLine() {
+		c.leaveLine(r)
+	} else {
+		c.handover.withdraw(now, r)
+	}
 	c.requests.decide(r, outcome, err)
 }
 

@@ -27,6 +27,7 @@
 //	Core         the events; which parts hear of what; when to take a turn
 //	holding      what requests in flight are charged for the time they hold their slots
 //	handover     tickets between replicas: who owns which flow, what was handed where  p
+//	line         tickets that are next, for slots that end here                        p
 //	float        what this replica may let go by itself                                p
 //	ownCharges   what it charged by itself in an outage                                p
 //	settlements  corrections of charges                                                p

@@ -128,7 +128,10 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	if limit.Any() || c.maxima.bind(r.Flow) || c.loads.scarce { // others may wait for its place under the limit, or at its endpoint
 		c.exchange.agenda.due = true
 	}
-	c.exchange.agenda.note()
+	c.line.ended = now
+	if !c.moveUp(now) {
+		c.exchange.agenda.note()
+	}
 }
 
 // recharge settles the difference between what a request was charged and what it
@@ -198,6 +201,8 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.revocations.reconfigure()
 	c.requests.relimit(c.bound)
 	c.bands.relimit(now)
+	c.line.back = true // what stands there may be limited now, or kept by another policy
+	c.breakUp(now)
 	c.exchange.agenda.due = true
 }
 
@@ -230,6 +235,8 @@ func (c *Core) Retire(now time.Time) { c.handover.retire(now) }
 // TurnDone takes in how the turn that Ready handed out ended.
 func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	c.exchange.end(now, reply, err)
+	c.breakUp(now)
+	c.moveUp(now)
 	c.spendOnWaiting(now)
 	if c.exchange.superseded { // two processes under one id would be counted as one
 		c.evictAll(now, EvictedOther, store.ErrSuperseded)
@@ -241,8 +248,10 @@ func (c *Core) Wake(now time.Time, w *store.Wakeup) {
 	c.exchange.wake(now, w)
 	if w.Recall {
 		c.float.recall()
+		c.line.asked.raise()
 		c.exchange.agenda.due = true
 	}
+	c.moveUp(now)
 }
 
 // Leave makes the next turn the last: it ends this replica's lease. Nothing
@@ -260,6 +269,7 @@ func (c *Core) Tick(now time.Time) {
 	c.expire(now)
 	c.holding.pass(now)
 	c.handover.watch(now)
+	c.breakUp(now)
 	if now.Sub(c.swept) >= c.cfg.Timings.RepeatEvery {
 		c.swept = now
 		c.handover.requeue(now)

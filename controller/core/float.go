@@ -29,6 +29,7 @@ type float struct {
 	counted  int64
 	share    int64         // how many permits may be kept; 0 for none, and none may be spent
 	recalled bool          // since the last statement began
+	doubtful bool          // the last reply was to another turn: counted may be too much
 	limit    int64         // under which any were last given: bands whose limit is lower ask
 	limits   map[int]int64 // the bands', as the ledger has them
 	given    int64         // permits after the last reply
@@ -54,13 +55,27 @@ func (f *float) fits() bool {
 
 // spends reports whether permits may be spent now.
 func (f *float) spends(now time.Time) bool {
+	return f.share > 0 && f.holds(now)
+}
+
+// holds reports whether the ledger counts for this replica what it is known to count.
+func (f *float) holds(now time.Time) bool {
 	e := f.exchange
-	return f.share > 0 && !e.register.raised && !e.leave.raised && now.Sub(e.leased) <= e.timings.FreshFor
+	return !f.doubtful && !e.register.raised && !e.leave.raised && now.Sub(e.leased) <= e.timings.FreshFor
 }
 
 // permits is how many requests may be let go now, of bands that need not ask.
 func (f *float) permits(now time.Time) int64 {
-	if !f.spends(now) {
+	if f.share == 0 {
+		return 0
+	}
+	return f.room(now)
+}
+
+// room is how many more requests this replica may have in flight without the ledger counting
+// more for it.
+func (f *float) room(now time.Time) int64 {
+	if !f.holds(now) {
 		return 0
 	}
 	return max(0, f.counted-int64(len(f.requests.inFlight)))
@@ -210,7 +225,8 @@ func (f *float) state(now time.Time, s *store.Statement) {
 // learn takes in what the ledger gave. Grants among the reply's messages have been counted
 // when they were read.
 func (f *float) learn(_ time.Time, s *store.Statement, r *store.Reply) {
-	if r.Applied != s.Number || s.Leave || f.recalled { // it answers for another turn, or is out of date
+	f.doubtful = r.Applied != s.Number
+	if f.doubtful || s.Leave || f.recalled { // it answers for another turn, or is out of date
 		f.recall()
 		return
 	}

@@ -54,7 +54,7 @@ func (h *handover) homeOf(flow policies.FlowKey) *peer {
 }
 
 // enter places a request of ours that begins to wait.
-func (h *handover) enter(now time.Time, r *request) { h.line(now, r, h.homeOf(r.Flow)) }
+func (h *handover) enter(now time.Time, r *request) { h.queueAt(now, r, h.homeOf(r.Flow)) }
 
 // rehome moves every waiting request to where it should wait, and returns how
 // many that were.
@@ -90,11 +90,11 @@ func (h *handover) move(now time.Time, r *request, to *peer) {
 	default:
 		h.takeOut(now, r, old)
 	}
-	h.line(now, r, to)
+	h.queueAt(now, r, to)
 }
 
-// line schedules a request for a queue: its own at once, another's by the next message.
-func (h *handover) line(now time.Time, r *request, to *peer) {
+// queueAt schedules a request for a queue: its own at once, another's by the next message.
+func (h *handover) queueAt(now time.Time, r *request, to *peer) {
 	r.home, r.owner, r.number = to, to.id, 0
 	r.homeNode.Value = r
 	to.homed.PushBack(&r.homeNode)
@@ -128,7 +128,7 @@ func (h *handover) reject(now time.Time, id policies.TicketID, why shard.Refusal
 		h.fleet.of(id.Ingress).in.reject(id.Seq, why)
 		return
 	}
-	if r := h.requests.waiting[id]; r != nil {
+	if r := h.requests.waiting[id]; r != nil && !r.inLine() {
 		h.finish(now, r)
 		why.Limit = h.cfg.Shard.LimitOf(r.Flow.ID)
 		h.requests.decide(r, RejectedCapacity, &why)

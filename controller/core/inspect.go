@@ -19,6 +19,9 @@ type RequestView struct {
 	// InFlight is set once it was dispatched, to the endpoint of that address if known.
 	// Before that, Owner is the replica in whose queue it waits.
 	InFlight bool
+	// InLine says that it waits in no queue: it is next, and goes when a request of its
+	// replica ends.
+	InLine   bool
 	Endpoint string
 	Owner    string
 }
@@ -26,7 +29,7 @@ type RequestView struct {
 func viewOf(r *request) RequestView {
 	v := RequestView{
 		ID: r.ID, Tag: r.tag, Flow: r.Flow, Arrival: r.Arrival, Deadline: r.Deadline,
-		Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, InFlight: r.home == nil, Endpoint: r.endpoint,
+		Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, InFlight: r.home == nil && !r.inLine(), InLine: r.inLine(), Endpoint: r.endpoint,
 	}
 	if r.home != nil {
 		v.Owner = r.home.id

@@ -32,6 +32,7 @@ func (m *mark) answered() (said bool) {
 type agenda struct {
 	due     bool // there is something to say that may not wait
 	later   bool // there is something to say that may
+	soon    bool // requests went from the line in the slots of others
 	touched bool // a ticket came or went; worth a turn if it changed the offers
 	calm    bool // nobody waits for capacity: what ends may be said later; this one stays
 }

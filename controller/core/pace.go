@@ -38,7 +38,7 @@ func (c *Core) turnDue(now time.Time) bool {
 		return !c.bands.full() || now.Sub(e.last) >= c.cfg.Timings.FullPause
 	}
 	e.agenda.touched = false
-	if c.float.low(now) {
+	if c.float.low(now) || e.agenda.soon && now.Sub(e.last) >= c.cfg.Timings.LineTurn {
 		return true
 	}
 	return now.Sub(e.last) >= c.turnInterval()
@@ -49,6 +49,9 @@ func (c *Core) turnInterval() time.Duration {
 	t := &c.cfg.Timings
 	if c.exchange.agenda.touched && c.bands.full() {
 		return min(t.FullPause, t.WaitingTurn)
+	}
+	if c.exchange.agenda.soon {
+		return t.LineTurn
 	}
 	if len(c.requests.waiting) > 0 || c.queues.set.Len() > 0 {
 		return t.WaitingTurn
@@ -74,5 +77,5 @@ func (c *Core) next(now time.Time) time.Time {
 	if d := c.requests.deadlines; d.Len() > 0 {
 		next = earlier(next, d.Min().deadline)
 	}
-	return c.handover.next(c.holding.next(next))
+	return c.handover.next(c.holding.next(c.line.next(next)))
 }

@@ -122,6 +122,9 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 	if s.Float > 0 {
 		fmt.Fprintf(out, " float %d of %d;", s.Float, s.WantFloat)
 	}
+	if s.InLine > 0 {
+		fmt.Fprintf(out, " line %d of %d;", s.InLine, s.WantLine)
+	}
 	for _, id := range s.Withdrawn {
 		fmt.Fprintf(out, " withdraw %s", ticket(id))
 	}

@@ -6,6 +6,7 @@ import (
 	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // Request is a request that asks to be dispatched.
@@ -48,8 +49,9 @@ type request struct {
 	ttl           time.Duration
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
-	obstacle      Obstacle // when it came
-	limited       bool     // its flow or a group of it has limits of its own, as long as it waits
+	obstacle      Obstacle  // when it came
+	lined         time.Time // line: when it came to stand there; zero while it does not
+	limited       bool      // its flow or a group of it has limits of its own, as long as it waits
 
 	// handover: where it waits. The invariants are written there.
 	home        *peer               // whose queue it waits in; nil once it does not wait
@@ -88,6 +90,17 @@ type request struct {
 
 // prefers reports whether that is the endpoint that it prefers.
 func (r *request) prefers(endpoint string) bool { return endpoint != "" && endpoint == r.Prefer }
+
+// inLine reports whether it waits in line here, and in no queue.
+func (r *request) inLine() bool { return !r.lined.IsZero() }
+
+// charged takes in what the ledger charged for it.
+func (r *request) charged(m *store.Message) {
+	r.policy, r.group, r.charge, r.counter = m.Policy, m.Group, m.Charge, m.Counter
+	if r.group != "" {
+		r.service = m.Service
+	}
+}
 
 // account is where it was charged.
 func (r *request) account() account { return account{r.Flow, r.policy, r.group} }

@@ -56,6 +56,10 @@ type Timings struct {
 	// FloatTurn is the least that a turn is taken to last when it is worked out how much
 	// float is needed: requests come in bursts.
 	FloatTurn time.Duration
+	// LineTurn is how long it may go unstated that a request went from the line in the slot of
+	// another, and LinePatience how long a ticket may stand there beside the time of eight
+	// turns: it is charged, and others may be served meanwhile.
+	LineTurn, LinePatience time.Duration
 	// LongestKept is how long the longest of the requests that ended is remembered at
 	// least, and for longer as long as none ends. What a lost replica held stays counted for as long as requests take; longer
 	// is safer where long requests are rare.
@@ -123,6 +127,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		LongestKept: 5 * time.Minute,
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
 		CalmTurn: lease / 12, FloatLeast: lease / 3, FloatUnstated: 32, PreferTurn: 20 * time.Millisecond, FloatTurn: 25 * time.Millisecond,
+		LineTurn: 2 * time.Millisecond, LinePatience: 50 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
 		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond, HeldCharged: 250 * time.Millisecond,

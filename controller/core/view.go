@@ -23,6 +23,8 @@ type View struct {
 	Waiting, InFlight int
 	// Permits is how many further requests this replica may let go without a question.
 	Permits int64
+	// InLine is how many of those that wait stand in line here, ahead of slots.
+	InLine int
 	// Revoking are revoked requests that are still in flight.
 	Revoking int64
 	// Pool is what the endpoints take, Totals the figures of the whole fleet.
@@ -54,8 +56,8 @@ type Tallies struct {
 	// that were moved by them.
 	Forwarded, Moves, Moved uint64
 	// Revoked is requests in flight that the ledger revoked, ByFloat those that were let go
-	// by float.
-	Revoked, ByFloat uint64
+	// by float, FromLine those that went from the line.
+	Revoked, ByFloat, FromLine uint64
 }
 
 // View returns a copy of what there is to see.
@@ -64,10 +66,10 @@ func (c *Core) View(now time.Time) View {
 	v := View{
 		Replica: c.cfg.Replica, Ledger: c.exchange.state(), Generation: c.exchange.generation,
 		Now: c.exchange.clock.at(now), TurnTook: c.exchange.pace,
-		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), Revoking: int64(len(c.revocations.ending)),
+		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), InLine: c.InLine(), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
 		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart, Flows: c.queues.set.Flows(), Lost: slices.Clone(c.bands.lostForLong()),
-		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total, ByFloat: c.float.total},
+		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total, ByFloat: c.float.total, FromLine: c.line.total},
 	}
 	if !c.exchange.leased.IsZero() {
 		v.Answered = c.exchange.clock.at(c.exchange.leased)
@@ -79,11 +81,14 @@ func (c *Core) View(now time.Time) View {
 	return v
 }
 
-// Authority returns how many requests this replica has in flight, and how many more it
-// would let go without a question.
-func (c *Core) Authority(now time.Time) (inFlight, permits int64) {
-	return int64(len(c.requests.inFlight)), c.float.permits(now)
+// Authority returns how many requests this replica has in flight, how many more it would let
+// go without a question by its float, and how many more it would have in flight at most.
+func (c *Core) Authority(now time.Time) (inFlight, permits, room int64) {
+	return int64(len(c.requests.inFlight)), c.float.permits(now), c.float.room(now)
 }
+
+// InLine is how many of those that wait stand in line here.
+func (c *Core) InLine() int { return len(c.line.waiting) }
 
 // Generation is the ledger's generation as the core last learnt it.
 func (c *Core) Generation() uint64 { return c.exchange.generation }

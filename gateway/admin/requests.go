@@ -66,7 +66,7 @@ func requestOf(v *controller.RequestView, now time.Time) api.Request {
 		Ticket: ticketName(v.ID), Flow: v.Flow.ID, Priority: v.Flow.Priority, State: "waiting",
 		Arrived: v.Arrival, AgeMS: max(0, now.Sub(v.Arrival).Milliseconds()),
 		Bytes: v.Bytes, InputTokens: v.InputTokens, OutputTokens: v.OutputTokens,
-		Ingress: v.ID.Ingress, Owner: v.Owner, Endpoint: v.Endpoint,
+		Ingress: v.ID.Ingress, Owner: v.Owner, Endpoint: v.Endpoint, InLine: v.InLine,
 	}
 	if r.ID = v.Name; r.ID == "" {
 		r.ID = r.Ticket

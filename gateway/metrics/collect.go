@@ -166,6 +166,8 @@ func sendLedger(send sender, v *core.View) {
 	send("ledger_lost_in_flight", prometheus.GaugeValue, float64(v.LostInFlight()))
 	send("ledger_float_dispatches_total", prometheus.CounterValue, float64(v.Tallies.ByFloat))
 	send("ledger_float", prometheus.GaugeValue, float64(v.Permits))
+	send("ledger_line_dispatches_total", prometheus.CounterValue, float64(v.Tallies.FromLine))
+	send("ledger_line", prometheus.GaugeValue, float64(v.InLine))
 }
 
 // sendFleet reports the other replicas, and the tickets that went between them and this one.

@@ -46,6 +46,8 @@ var ofPool = []description{
 	{"ledger_grants_total", "Requests that the ledger let this replica dispatch.", nil},
 	{"ledger_float_dispatches_total", "The part of them that were dispatched by float, without a question.", nil},
 	{"ledger_float", "Further requests that this replica may dispatch without a question.", nil},
+	{"ledger_line_dispatches_total", "The part of them that were dispatched from the line, in the slot of another that ended at this replica.", nil},
+	{"ledger_line", "Waiting requests of this replica that stand in line: next in order, for slots that end here.", nil},
 	{"fleet_members", "Replicas that are alive by gossip, this one included.", nil},
 	{"fleet_reachable", "Other replicas whose ticket streams to this one work.", nil},
 	{"fleet_shards_owned", "Shards of flows that this replica owns.", nil},

@@ -18,6 +18,7 @@ type band struct {
 	share    store.Guarantee // and what of the pool it is guaranteed
 	queued   int64
 	bytes    int64
+	offered  time.Time // when something was last offered, within offeredWithin
 	books    []*book
 	next     int // the book whose turn it is
 }

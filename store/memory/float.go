@@ -13,7 +13,7 @@ const (
 	freePart  = 8
 )
 
-// recallEvery is how often float is recalled while it is not returned: a wake-up may be
+// recallEvery is how often something is recalled while it is not returned: a wake-up may be
 // lost.
 const recallEvery = 25 * time.Millisecond
 
@@ -23,7 +23,7 @@ func (l *Ledger) lend(r *replica, s *store.Statement, reply *store.Reply, now ti
 	r.lent = false
 	limit, wanted := l.openLimit()
 	if wanted {
-		l.recall(now)
+		recall(l.replicas, &l.recalled, now, func(r *replica) bool { return r.lent })
 		return
 	}
 	free := limit - (l.occupied() - l.float)
@@ -63,14 +63,14 @@ func (l *Ledger) openLimit() (least int64, wanted bool) {
 	return least, l.waits || occupied > highest
 }
 
-// recall wakes those who may have float, or ends that they did not state.
-func (l *Ledger) recall(now time.Time) {
-	if now.Sub(l.recalled) < recallEvery {
+// recall wakes those who have something to return, or may have; last is when it last did.
+func recall(replicas []*replica, last *time.Time, now time.Time, has func(*replica) bool) {
+	if now.Sub(*last) < recallEvery {
 		return
 	}
-	for _, r := range l.replicas {
-		if r.lent {
-			r.recall, l.recalled = true, now
+	for _, r := range replicas {
+		if has(r) {
+			r.recall, *last = true, now
 		}
 	}
 }

@@ -7,10 +7,12 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// grant gives out what capacity there is: band after band as next says, in a band the
-// lowest rank. Offers whose ingresses reach no endpoint with room are passed over.
+// grant gives out what capacity there is: band after band as next says, in a band to who
+// stands in line and then to the lowest rank. Who reaches no endpoint with room is passed
+// over.
 func (l *Ledger) grant(now time.Time) {
-	l.waits = slices.ContainsFunc(l.bands, (*band).waits)
+	l.waits = slices.ContainsFunc(l.bands, l.waitsFor)
+	l.passedOver, l.lineStuck = false, false
 	if l.recovering {
 		if len(l.replicas) < l.expected && now.Before(l.recovered) {
 			return
@@ -25,7 +27,8 @@ func (l *Ledger) grant(now time.Time) {
 		}
 		l.serve(bd, due, now)
 	}
-	if len(l.over) > 0 {
+	l.lineStuck = false
+	if l.passedOver = len(l.over) > 0; l.passedOver {
 		l.standAgain(now)
 		l.bound(now)
 	}
@@ -47,8 +50,13 @@ func (l *Ledger) roomBeside(bd *band, due bool, occupied int64) bool {
 // are out of use, of which the limits have nothing. All float is of the others.
 func (l *Ledger) occupied() int64 { return max(l.float, l.held-l.outOfUse) }
 
-// serve grants the band's first offer, or lets it go if that may not be.
+// serve gives a slot to the band: to who stands in line, or else to its first offer, which
+// is let go if that may not be granted.
 func (l *Ledger) serve(bd *band, due bool, now time.Time) {
+	if l.lineOf(bd) > 0 {
+		l.serveLine(bd, due, now)
+		return
+	}
 	n, o := bd.first()
 	if l.shutAround(n, now) {
 		return
@@ -83,13 +91,19 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 		m.spend(o.Tokens, now)
 	}
 	l.holdGroups(ingress, n, now)
-	if ingress == o.owner {
-		ingress.post(store.Granted|store.Taken, o)
-	} else {
-		ingress.post(store.Granted, o)
-		o.owner.post(store.Taken, o)
-	}
+	tell(store.Granted, ingress, o)
 	if endpoint != nil {
 		l.loads.suggest(ingress, endpoint, &ingress.unread[len(ingress.unread)-1].Message, now)
 	}
+}
+
+// tell leaves messages of what became of an offer: of that kind for the ingress, and for the
+// owner that it was taken. The ingress's is the last of its own.
+func tell(kind store.MessageKind, ingress *replica, o *offer) {
+	if ingress == o.owner {
+		ingress.post(kind|store.Taken, o)
+		return
+	}
+	ingress.post(kind, o)
+	o.owner.post(store.Taken, o)
 }

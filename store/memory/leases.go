@@ -110,12 +110,12 @@ func (l *Ledger) drop(r *replica, now time.Time) {
 	l.free(r)
 }
 
-// end ends a replica's lease: its offers go, and the charges of grants it never read go
-// back. What it held stays counted.
+// end ends a replica's lease: its offers go, and the charges of grants and places in line
+// that it never read go back. What it held stays counted.
 func (l *Ledger) end(r *replica, now time.Time) {
 	for i := range r.unread {
 		m := &r.unread[i]
-		if m.Kind&store.Granted != 0 {
+		if m.Kind&(store.Granted|store.Lined) != 0 {
 			if n := nodeNamed(l.bands, m.Priority, m.Policy, m.Group); n != nil {
 				n.settle(&store.Settlement{Flow: m.Flow, Delta: -m.Charge, Service: -m.Service, Counter: m.Counter}, false, now)
 			}
@@ -128,6 +128,8 @@ func (l *Ledger) end(r *replica, now time.Time) {
 	}
 	l.float -= r.float // it may have spent them: what it held is in flight, for all that is known
 	r.float = 0
+	l.inLine -= r.line
+	r.line = 0
 	l.forgive(r)
 	l.release(r)
 	l.loads.end(r)

@@ -30,12 +30,16 @@ type Ledger struct {
 	float               int64     // the part of held that is not in flight
 	outOfUse            int64     // the part that is at endpoints that take no more, as of the turn under way
 	recalled            time.Time // when float was last recalled and had not been given since
+	inLine              int64     // tickets in line, over all replicas
+	lined               int       // their priority
+	lineRecalled        time.Time // when they were last recalled
 	highest             int64     // of the bands' limits
 	passed              time.Time // until when the bands' shares are accounted for
 
-	waits bool                 // an offer stands for want of capacity, or of what is kept as float
-	over  []*offer             // offers that are passed over
-	short map[string]time.Time // ingresses that reached no endpoint with room, and when last
+	waits                 bool                 // an offer stands for want of capacity, or of what is kept as float
+	over                  []*offer             // offers that are passed over
+	passedOver, lineStuck bool                 // in the turn under way, some were; no endpoint has room for those in line
+	short                 map[string]time.Time // ingresses that reached no endpoint with room, and when last
 
 	wakeups map[string][]chan store.Wakeup
 	limits  map[limited]*limit
@@ -170,12 +174,15 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	l.stand(r, s, now)
 	l.bound(now)
+	lineRecalled := false
 	if !s.Leave {
 		l.grant(now)
+		lineRecalled = l.line(r, now)
 	}
 	l.forgetPreferences(s)
 	l.collect(now)
 	reply := l.answer(r, s, now)
+	reply.LineRecalled = lineRecalled
 	l.rooms(reply, s, now)
 	l.groups(reply, r, s)
 	if s.WantHolders {

@@ -76,6 +76,7 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 		o := &offer{Offer: st, owner: r, stamp: s.Number}
 		l.offers[o.Ticket] = o
 		in.stand(o, now)
+		in.book.band.wasOffered(now)
 	}
 	if s.Register || s.Full {
 		l.removeOffers(now, func(o *offer) bool { return o.owner == r && o.stamp != s.Number })

@@ -29,11 +29,13 @@ type replica struct {
 	float     int64             // permits that it may spend by itself
 	wantFloat int64             // as last stated
 	lent      bool              // its last reply had a share of the float
+	line      int64             // its tickets in line, unread ones included
+	wantLine  int64             // as last stated
 
 	unread []message // oldest first
 	sent   uint64    // the number of the last message
 	seen   uint64    // the number of the last message before the turn under way
-	recall bool      // it has requests to revoke, or float to return
+	recall bool      // it has requests to revoke, or float or a line to return
 	reply  store.Reply
 }
 
@@ -61,6 +63,12 @@ func (r *replica) post(kind store.MessageKind, o *offer) {
 		m.offer = o
 	}
 	r.unread = append(r.unread, m)
+}
+
+// postNext leaves the replica a grant for the first in line.
+func (r *replica) postNext(priority int) {
+	r.sent++
+	r.unread = append(r.unread, message{Message: store.Message{Number: r.sent, Kind: store.Granted, Priority: priority}})
 }
 
 // read forgets messages up to the number that the replica says it has read.

@@ -25,7 +25,7 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 	if bd == nil || l.roomBeside(bd, due, l.occupied()-l.float) || l.highest <= 0 || !due && bd.limit <= 0 {
 		return nil
 	}
-	need := bd.standing()
+	need := bd.standing() + l.lineOf(bd)
 	if due {
 		need = min(need, bd.share.Room(bd.inFlight))
 	}

@@ -10,7 +10,7 @@ import (
 // due by its guarantee, or else the highest, and no band below one that waits.
 func (l *Ledger) next() (next *band, due bool) {
 	for _, bd := range l.bands { // highest priority first
-		if !bd.waits() || bd.share.Room(bd.inFlight) == 0 {
+		if !l.waitsFor(bd) || bd.share.Room(bd.inFlight) == 0 {
 			continue
 		}
 		if next == nil || bd.share.Before(bd.inFlight, &next.share, next.inFlight) {
@@ -21,7 +21,7 @@ func (l *Ledger) next() (next *band, due bool) {
 		return next, true
 	}
 	for _, bd := range l.bands {
-		if bd.waits() {
+		if l.waitsFor(bd) {
 			return bd, false
 		}
 	}
@@ -35,7 +35,7 @@ func (l *Ledger) pass(now time.Time) {
 	l.passed = now
 	for _, bd := range l.bands {
 		if bd.share.Slots > 0 {
-			bd.share.Pass(passed, bd.inFlight, bd.waits() && !l.recovering)
+			bd.share.Pass(passed, bd.inFlight, l.waitsFor(bd) && !l.recovering)
 		}
 	}
 }

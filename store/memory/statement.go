@@ -31,6 +31,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	l.held -= r.held
 	l.float -= r.float
 	r.held, r.float, r.wantFloat = s.Float, s.Float, s.WantFloat
+	l.relined(r, s)
 	byFloat := r.byFloat(s)
 	l.release(r)
 	r.bands, r.capacity = append(r.bands[:0], s.Bands...), s.Capacity

@@ -18,7 +18,7 @@ var turnFiles embed.FS
 var turnParts = [...]string{
 	"calls", "arguments", "root", "keys",
 	"records", "state", "decay", "level", "books", "groups", "shares", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
-	"statement", "grant", "collect", "revoke", "float", "answer",
+	"statement", "grant", "line", "collect", "revoke", "float", "answer",
 	"mend",
 }
 

@@ -9,18 +9,18 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "b0f75884"
+const ledgerFormat = "8fda9c43"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 40+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+6*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
+	args := make([]any, 0, 42+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+6*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
 		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, s.Float, s.WantFloat,
-		flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads), flag(s.WantHolders),
-		s.Longest.Microseconds(), s.Capacity)
+		s.InLine, s.WantLine, flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads),
+		flag(s.WantHolders), s.Longest.Microseconds(), s.Capacity)
 	args = append(args, len(s.Dead))
 	for i := range s.Dead {
 		args = append(args, escape(s.Dead[i]))
@@ -122,7 +122,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 26 {
+	if len(v) != 27 {
 		r.fail("reply", v)
 		return m
 	}
@@ -177,13 +177,14 @@ func (r *reader) reply(v []any) (m reply) {
 	m.Float = r.integer("float", v[13])
 	m.FloatLimit = r.integer("float limit", v[14])
 	m.FloatShare = r.integer("float share", v[15])
-	for _, item := range r.list("messages", v[16]) {
+	m.LineRecalled = r.flag("line recalled", v[16])
+	for _, item := range r.list("messages", v[17]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[17]) {
+	for _, item := range r.list("revoke", v[18]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[18]) {
+	for _, item := range r.list("rooms", v[19]) {
 		f := r.list("rooms", item)
 		if len(f) != 4 {
 			r.fail("rooms", item)
@@ -196,9 +197,9 @@ func (r *reader) reply(v []any) (m reply) {
 			Tokens:   r.number("tokens", f[3]),
 		})
 	}
-	m.loads = r.pairs("loads", v[19])
-	m.tokens = r.pairs("tokens", v[20])
-	for _, item := range r.list("places", v[21]) {
+	m.loads = r.pairs("loads", v[20])
+	m.tokens = r.pairs("tokens", v[21])
+	for _, item := range r.list("places", v[22]) {
 		f := r.list("places", item)
 		if len(f) != 3 {
 			r.fail("places", item)
@@ -210,7 +211,7 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[2]),
 		})
 	}
-	for _, item := range r.list("permits", v[22]) {
+	for _, item := range r.list("permits", v[23]) {
 		f := r.list("permits", item)
 		if len(f) != 2 {
 			r.fail("permits", item)
@@ -221,11 +222,11 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[1]),
 		})
 	}
-	m.Capacity = r.integer("capacity", v[23])
-	for _, item := range r.list("short", v[24]) {
+	m.Capacity = r.integer("capacity", v[24])
+	for _, item := range r.list("short", v[25]) {
 		m.Short = append(m.Short, r.name("short", item))
 	}
-	for _, item := range r.list("lost", v[25]) {
+	for _, item := range r.list("lost", v[26]) {
 		f := r.list("lost", item)
 		if len(f) != 3 {
 			r.fail("lost", item)

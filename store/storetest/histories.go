@@ -65,6 +65,7 @@ type member struct {
 	float    int64
 	bounded  bool     // it states what its endpoints take
 	maxima   []string // groups that have a maximum
+	lined    int64    // tickets in line at it
 }
 
 // step draws one turn.
@@ -170,6 +171,13 @@ func (m *member) draw(h *history) *store.Statement {
 	if !s.Register {
 		s.Float = min(m.float, int64(rapid.IntRange(0, 3).Draw(t, "float")))
 	}
+	if m.lined > 0 && rapid.IntRange(0, 2).Draw(t, "one goes from the line") == 0 {
+		m.lined--
+	}
+	if s.Register {
+		m.lined = 0
+	}
+	s.InLine, s.WantLine = m.lined, int64(rapid.IntRange(0, 3).Draw(t, "line wanted"))
 	s.WantFloat = s.Float + int64(rapid.IntRange(0, 3).Draw(t, "float wanted"))
 	m.drawLoads(s, t)
 	m.drawGroups(s, t)
@@ -333,6 +341,12 @@ func (m *member) take(s *store.Statement, reply *store.Reply) {
 			continue
 		}
 		m.read = message.Number
+		if message.Kind&store.Lined != 0 {
+			m.lined++
+		}
+		if message.Ticket == (policies.TicketID{}) {
+			m.lined = max(0, m.lined-1)
+		}
 		if message.Kind&^store.Granted != 0 {
 			delete(m.standing, message.Ticket)
 		}

@@ -64,6 +64,7 @@ type party struct {
 	bands                                     []store.Band
 	members                                   int
 	granted                                   []string
+	line                                      []string // who stands in line at it, as in granted
 }
 
 func newParty(tb failer, l store.Ledger, id string, bands ...store.Band) *party {
@@ -129,8 +130,15 @@ func (p *party) take(s *store.Statement, reply *store.Reply) {
 			continue
 		}
 		p.read = m.Number
+		if m.Kind&store.Lined != 0 {
+			p.line = append(p.line, fmt.Sprintf("%s/%d", m.Flow, m.Ticket.Seq))
+		}
 		if m.Kind&store.Granted != 0 {
-			p.granted = append(p.granted, fmt.Sprintf("%s/%d", m.Flow, m.Ticket.Seq))
+			grant := fmt.Sprintf("%s/%d", m.Flow, m.Ticket.Seq)
+			if m.Ticket == (policies.TicketID{}) {
+				grant, p.line = p.line[0], p.line[1:]
+			}
+			p.granted = append(p.granted, grant)
 			for i := range p.bands {
 				if p.bands[i].Priority == m.Priority {
 					p.bands[i].InFlight++

@@ -120,6 +120,16 @@ func Run(t *testing.T, factory Factory) {
 		{"FloatIsNotInFlight", floatIsNotInFlight},
 		{"NumbersOfOneDigit", numbersOfOneDigit},
 		{"NumbersOfManyDigits", numbersOfManyDigits},
+		{"LineIsNextInOrder", lineIsNextInOrder},
+		{"LineStopsAtWhoHasNoUse", lineStopsAtWhoHasNoUse},
+		{"FreeSlotIsForTheLine", freeSlotIsForTheLine},
+		{"NoLineWhileHigherOnesCome", noLineWhileHigherOnesCome},
+		{"NoLineBeforeTheGuaranteed", noLineBeforeTheGuaranteed},
+		{"LineGoesBackWithItsReplica", lineGoesBackWithItsReplica},
+		{"NoLineWithoutCounting", noLineWithoutCounting},
+		{"LineSurvivesLostReplies", lineSurvivesLostReplies},
+		{"LineGoesWhereThereIsRoom", lineGoesWhereThereIsRoom},
+		{"NoLineUnderALowerLimit", noLineUnderALowerLimit},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			clock := NewClock()

@@ -29,6 +29,7 @@ import (
 //	       [loads] [holders]         asks for the endpoints' loads, for what flows elsewhere hold
 //	       [lost]                    the reply is lost
 //	       [float=1] [wants=2]       it keeps a permit, and has use for two
+//	       [line=1] [wants-line=2]   a ticket stands in line at it, and it has use for two
 //	       [batch=1]                 its settlements are those of a batch stated before
 //	       [times=1]                 so many turns, of which the last is printed
 //	       [longest=2s]              how long its requests took at most
@@ -120,6 +121,7 @@ func (s *transcript) turn(t *testing.T, d *datadriven.TestData, p *party) string
 			l.state(p, st)
 		}
 		st.Float, st.WantFloat = number(d, t, "float", 0), number(d, t, "wants", 0)
+		st.InLine, st.WantLine = number(d, t, "line", 0), number(d, t, "wants-line", 0)
 		st.WantLoads, st.WantHolders = len(st.Loads) > 0 || d.HasArg("loads"), d.HasArg("holders")
 	})
 	if d.HasArg("longest") {
@@ -188,6 +190,9 @@ func printReply(out *strings.Builder, p *party, st *store.Statement, r *store.Re
 		}
 		out.WriteString("\n")
 	}
+	if r.LineRecalled {
+		out.WriteString("what stands in line must go back\n")
+	}
 	for i := range r.Messages {
 		printMessage(out, p, &r.Messages[i])
 	}
@@ -221,7 +226,7 @@ func printMessage(out *strings.Builder, p *party, m *store.Message) {
 	for _, k := range []struct {
 		kind store.MessageKind
 		name string
-	}{{store.Granted, "granted"}, {store.Taken, "taken"}, {store.Dropped, "dropped"}, {store.AtLimit, "at limit"}} {
+	}{{store.Granted, "granted"}, {store.Lined, "in line"}, {store.Taken, "taken"}, {store.Dropped, "dropped"}, {store.AtLimit, "at limit"}} {
 		if m.Kind&k.kind != 0 {
 			kinds = append(kinds, k.name)
 		}
@@ -230,8 +235,12 @@ func printMessage(out *strings.Builder, p *party, m *store.Message) {
 	if m.Ticket.Ingress != p.id {
 		ticket = m.Ticket.Ingress + ":" + ticket
 	}
-	fmt.Fprintf(out, "message %d: %s/%s %s", m.Number, m.Flow, ticket, strings.Join(kinds, " and "))
-	if m.Kind&(store.Granted|store.Taken) != 0 {
+	if m.Ticket == (policies.TicketID{}) {
+		fmt.Fprintf(out, "message %d: the first in line is granted", m.Number)
+	} else {
+		fmt.Fprintf(out, "message %d: %s/%s %s", m.Number, m.Flow, ticket, strings.Join(kinds, " and "))
+	}
+	if m.Kind&(store.Lined|store.Taken) != 0 || m.Kind&store.Granted != 0 && m.Charge != 0 {
 		fmt.Fprintf(out, ", counter %s", short(m.Counter))
 	}
 	if m.Endpoint != "" {

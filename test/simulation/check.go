@@ -6,9 +6,7 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
-	"github.com/weirflow/weir/store/memory"
 )
 
 // ErrInvariant wraps every broken invariant.
@@ -17,6 +15,7 @@ var ErrInvariant = errors.New("invariant broken")
 // Result is what a run measured.
 type Result struct {
 	Permits             bool // some replica had float at some time
+	FromLine            int  // requests that went from a line
 	Grants, Turns       int
 	Peak                int     // the most requests at the model servers
 	ServiceGap          float64 // the largest between two backlogged flows of a band
@@ -44,7 +43,7 @@ const (
 // until a slot is free and a few turns are taken. A lost turn is noticed after 50
 // ms and may be lost again; a lost ticket after PeerTimeout, three times at most.
 func (c *Config) highWait() time.Duration {
-	wait := 400 * time.Millisecond
+	wait := 400*time.Millisecond + 4*c.RoundTrip
 	if c.Loss > 0 {
 		wait += 800 * time.Millisecond
 	}
@@ -65,7 +64,7 @@ func (c *Config) idleAtMost() time.Duration {
 	case c.Loss > 0:
 		return 700 * time.Millisecond
 	}
-	return 150*time.Millisecond + 2*c.RoundTrip
+	return 150*time.Millisecond + 4*c.RoundTrip
 }
 
 // check checks what must hold after every event.
@@ -74,6 +73,7 @@ func (f *fleet) check() error {
 	f.checkEndpoints()
 	f.checkMaxima()
 	f.checkAuthority()
+	f.checkLine()
 	f.checkProgress()
 	f.checkSpread()
 	f.checkGuarantees()
@@ -161,36 +161,6 @@ func (f *fleet) allowed() (limit int64) {
 	return limit + f.unknownFlights() // a ledger that lost its memory hears of them when their replica goes on
 }
 
-// authority is how long after a turn a replica lets requests go without another, by its
-// own clock, and some more.
-const authority = 950 * time.Millisecond
-
-// checkAuthority: what a replica has in flight and what it would let go by itself is never
-// more than the ledger counts for it, as long as the ledger remembers.
-func (f *fleet) checkAuthority() {
-	ledger, ok := f.ledger.(*memory.Ledger) // what another counts for a replica is not to be seen
-	if !ok || f.now.Sub(f.rolledBack) < authority {
-		return
-	}
-	for _, n := range f.nodes {
-		if !n.alive || n.core.LedgerState() == core.Outage || n.core.LedgerState() == core.Registering {
-			continue
-		}
-		inFlight, permits := n.core.Authority(n.now())
-		held, generation, known := ledger.Held(n.id, n.incarnation)
-		f.permits += permits
-		switch {
-		case generation != n.core.Generation(): // it has not heard of it yet
-		case permits == 0 && f.before > 0 && f.now.Sub(f.disturbed) < settled:
-			// It dispatched by itself until its first turn was answered; the next says so.
-		case known && inFlight+permits > held:
-			f.fail("authority", "%s has %d in flight and %d permits, and the ledger counts %d", n.id, inFlight, permits, held)
-		case !known && permits > 0:
-			f.fail("authority", "%s has %d permits and no lease", n.id, permits)
-		}
-	}
-}
-
 // checkFairness: backlogged flows of a band keep together, also over a wipe, a
 // split and a rumour: no move resets a flow's standing (continuity).
 func (f *fleet) checkFairness() {
@@ -267,12 +237,12 @@ func (f *fleet) lackBound(priority int) float64 {
 }
 
 // gapBound is one maximal charge of each of the two flows, and the grants that may be on
-// their way to a replica, at both ends of the measured time (see docs/fairness.md). It
+// their way to a replica and what stands in line, at both ends of the measured time (see docs/fairness.md). It
 // grows neither with the time measured nor with the number of replicas. Where messages
 // are lost, a flow also misses what it would have got until that was noticed, and may do
 // so twice before it has caught up.
 func (f *fleet) gapBound() float64 {
-	bound := 4 + 2*float64(f.cfg.Limit)
+	bound := 4 + 2*float64(f.cfg.Limit) + 2*f.cfg.inLine()
 	if f.cfg.Loss > 0 { // what others get while an owner loses three turns: 150 ms, and pauses of 70
 		bound += float64(f.cfg.Limit) * float64(220*time.Millisecond) / float64(f.cfg.Service)
 	}
@@ -297,7 +267,7 @@ func (f *fleet) checkProgress() {
 	}
 	// In a large pool some slots are always free: those whose requests end during one
 	// turn, which waits for the turns of all other replicas.
-	turn := 5*time.Millisecond + 2*time.Duration(f.cfg.Replicas)*f.cfg.TurnCost
+	turn := 5*time.Millisecond + 2*time.Duration(f.cfg.Replicas)*f.cfg.TurnCost + 2*f.cfg.RoundTrip
 	ending := f.cfg.Limit * int64(turn) / int64(f.cfg.Service)
 	if !f.quiet() || f.cutOff > 0 || f.free() <= ending || waiting == 0 {
 		f.idleSince = time.Time{}
@@ -358,7 +328,7 @@ func (f *fleet) checkSpread() {
 	if f.unevenSince.IsZero() {
 		f.unevenSince = f.now
 	}
-	if f.now.Sub(f.unevenSince) > max(time.Second, 2*f.cfg.Service) { // none is moved once it runs
+	if f.now.Sub(f.unevenSince) > max(time.Second, 2*f.cfg.Service)+4*f.cfg.RoundTrip { // none is moved once it runs
 		f.fail("spread", "from %d to %d requests at the endpoints for %v", least, most, f.now.Sub(f.unevenSince))
 	}
 }
@@ -401,7 +371,7 @@ func (c *Config) longestWait() (longest time.Duration) {
 			}
 		}
 		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) / part
-		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service)))
+		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service+c.RoundTrip)))
 	}
 	if c.Drift { // a replica learns of its clock's error from the ledger's first answer
 		longest += time.Second
@@ -444,6 +414,9 @@ func (f *fleet) result() (*Result, error) {
 		if outcome == 1 {
 			r.Grants++
 		}
+	}
+	for _, n := range f.nodes {
+		r.FromLine += int(n.core.View(n.now()).Tallies.FromLine)
 	}
 	r.Share = f.leastShare()
 	return r, nil

@@ -74,6 +74,9 @@ func draw(seed uint64) Config {
 		cfg.Faults = append(cfg.Faults, Drain)
 	}
 	cfg.bound(rand.New(rand.NewPCG(seed, 3)))
+	if rng := rand.New(rand.NewPCG(seed, 5)); rng.IntN(4) == 0 {
+		cfg.RoundTrip = time.Duration(1+rng.IntN(60)) * time.Millisecond
+	}
 	return cfg
 }
 

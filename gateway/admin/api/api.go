@@ -259,6 +259,9 @@ type Request struct {
 	Priority int    `json:"priority"`
 	// State is waiting or in_flight.
 	State string `json:"state"`
+	// InLine says of one that waits that it is in no queue any more: it is next in order, and
+	// goes when another of its ingress ends.
+	InLine bool `json:"in_line,omitempty"`
 	// Shadow says that the request went at once: its state is what flow control would have
 	// made of it.
 	Shadow bool `json:"shadow,omitempty"`

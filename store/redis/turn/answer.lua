@@ -2,7 +2,7 @@
 
 save()
 local reply = answer(OK, me)
-reply.revoke = mine
+reply.revoke, reply.line_recalled = mine, order.line_recalled
 reply.float_limit, reply.float_share = float_limit or 0, float_share or 0
 for i, st in ipairs(stated.limited) do -- what these may still take
   local m = limits[st.id]

@@ -28,13 +28,15 @@ local stated = {
   batch = tonumber(ARGV[21]),
   float = tonumber(ARGV[22]),
   want_float = tonumber(ARGV[23]),
-  evicts = ARGV[24] == '1',
-  revoking = tonumber(ARGV[25]),
-  sheddable = ARGV[26],
-  wants_loads = ARGV[27] == '1',
-  wants_holders = ARGV[28] == '1',
-  longest = tonumber(ARGV[29]),
-  capacity = tonumber(ARGV[30]),
+  in_line = tonumber(ARGV[24]),
+  want_line = tonumber(ARGV[25]),
+  evicts = ARGV[26] == '1',
+  revoking = tonumber(ARGV[27]),
+  sheddable = ARGV[28],
+  wants_loads = ARGV[29] == '1',
+  wants_holders = ARGV[30] == '1',
+  longest = tonumber(ARGV[31]),
+  capacity = tonumber(ARGV[32]),
   dead = {},
   ended = {},
   bands = {},
@@ -47,7 +49,7 @@ local stated = {
   offers = {},
 }
 do
-  local at = 30
+  local at = 32
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do
     stated.dead[i] = ARGV[at + i]

@@ -29,7 +29,7 @@ end
 flat = call('HGETALL', BANDS)
 for i = 1, #flat, 2 do
   local band = read_band(flat[i + 1])
-  bands[flat[i]] = { next_book = band.next_book, books = split(band.books, ITEM) }
+  bands[flat[i]] = { next_book = band.next_book, offered = band.offered, books = split(band.books, ITEM) }
   for _, name in ipairs(bands[flat[i]].books) do
     if not books[name] or exact(books[name].priority) ~= flat[i] then damaged('band', flat[i + 1]) end
     unlisted = unlisted - 1
@@ -38,7 +38,8 @@ end
 if unlisted ~= 0 then damaged('bands', unlisted) end
 
 local function save_band(key)
-  call('HSET', BANDS, key, write_band({ next_book = bands[key].next_book, books = concat(bands[key].books, ITEM) }))
+  local band = bands[key]
+  call('HSET', BANDS, key, write_band({ next_book = band.next_book, offered = band.offered, books = concat(band.books, ITEM) }))
 end
 -- Put the sentinels into a book's keys. It returns how many were not there.
 local function hold(book)
@@ -79,7 +80,7 @@ local function open_book(name, priority, st)
   lay_out(name, books[name])
   save_book(books[name])
   hold(books[name])
-  bands[key] = bands[key] or { next_book = 0, books = {} }
+  bands[key] = bands[key] or { next_book = 0, offered = 0, books = {} }
   insert(bands[key].books, name)
   save_band(key)
   recount = true

@@ -9,9 +9,9 @@
 --   keys       what is kept where             statement  what the replica states
 --   records    how it is written, the reply   grant      what capacity there is
 --   state      what is loaded, totals         collect    forgetting
---   decay      service that counts less       revoke     eviction
---   books      flows and counters             float      permits that replicas spend by themselves
---   groups     groups of flows
+--   decay      service that counts less       line       who is next, for slots that end there
+--   books      flows and counters             revoke     eviction
+--   groups     groups of flows                float      permits that replicas spend by themselves
 --   shares     which band goes next           answer     the reply
 --                                             mend       what is done about damage
 --
@@ -28,7 +28,7 @@
 -- members of equal score sort as the ledger orders them. Keys that would come and go
 -- with their last element hold a sentinel, so that they keep their TTLs.
 
-local GRANTED, TAKEN, DROPPED, AT_LIMIT = 1, 2, 4, 8
+local GRANTED, TAKEN, DROPPED, AT_LIMIT, LINED = 1, 2, 4, 8, 16
 local OK, REGISTER = 0, 1
 local NO_OPINION, UNLIMITED = -1, 9007199254740992
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here

@@ -67,7 +67,7 @@ if recount then
         if other ~= name then insert(kept, other) end
       end
       if #kept > 0 then
-        bands[key] = { next_book = 0, books = kept }
+        bands[key] = { next_book = 0, offered = bands[key].offered, books = kept }
         save_band(key)
       else
         bands[key] = nil

@@ -4,9 +4,6 @@
 -- of the last eighth: whoever comes next would wait for it to be returned.
 local FLOAT_PART, FREE_PART = 2, 8
 
--- How often float is recalled while it is not returned: a wake-up may be lost.
-local RECALL_EVERY = 25000
-
 -- The least limit of the bands that have room, nil if none has; and whether what is given
 -- as float is wanted back: an offer stands, or a limit fell below it.
 local function open_limit()
@@ -18,22 +15,14 @@ local function open_limit()
   return least, waiting or occupied > highest
 end
 
--- Wake those who may have float, or ends that they did not state.
-local function recall_float()
-  if fleet.lent == 0 or now - fleet.recalled < RECALL_EVERY then return end
-  for _, r in pairs(every_replica()) do
-    if r and r.lent then
-      recall(r)
-      fleet.recalled = now
-    end
-  end
-end
-
 -- Give the replica permits to spend by itself, or have those who may have some return
 -- them: as long as an offer stands, they are for it.
 local function lend()
   local limit, wanted = open_limit()
-  if wanted then return recall_float() end
+  if wanted then
+    if fleet.lent > 0 then fleet.recalled = recall_all(fleet.recalled, function(r) return r.lent end) end
+    return
+  end
   local free = (limit or 0) - (places.occupied() - fleet.float)
   if fleet.recovering or free <= 0 or free * FREE_PART < limit then return end
   local half = math.floor(free / FLOAT_PART)

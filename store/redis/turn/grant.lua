@@ -1,11 +1,50 @@
--- Grant what capacity there is: band after band as next_band says, in a band the lowest
--- rank.
+-- Grant what capacity there is: band after band as next_band says, in a band first to who
+-- stands in line, and then the lowest rank.
 
-local function serve(band, name, member, due)
+local grant, line_up
+do
+
+-- A standing offer by its place in a book: the ticket, the offer, its owner, its ingress.
+local function offer_at(member)
   local ticket = string.sub(member, 17)
   local offer = offer_of(ticket)
   local owner = offer and replica(offer.owner)
   if not owner or offer.granted then damaged('wait', member) end
+  return ticket, offer, owner, replica(string.sub(ticket, 18))
+end
+
+-- Take an offer that is served from its book, and charge its flow, and the groups that it is
+-- in: what that leaves its counter at, if service is counted.
+local function take(band, book, member, ticket, offer)
+  stands_no_more(offer.owner, ticket)
+  offer.granted = true
+  set_offer(ticket, offer)
+  band.next_book = band.next_book + 1
+  local rank, counter = tonumber(offer.rank), nil
+  if book.counts then
+    rank = counter_of(book, offer.flow) or rank * book.scale
+    local charge = tonumber(offer.charge) * book.scale
+    counter = rank + charge
+    set_counter(book, offer.flow, counter)
+    book.level = math.max(book.level, rank)
+    follow(book, charge, counter, offer.weight)
+  end
+  if rank > book.v then book.v, book.moved = rank, true end
+  groups.serve(book, groups.service(book, offer))
+  leave_book(offer, member)
+  return counter
+end
+
+-- Leave messages of what became of an offer.
+local function tell(kind, ingress, ticket, offer, counter, endpoint, load)
+  if ingress.id == offer.owner then return post(ingress, kind + TAKEN, ticket, offer, counter, endpoint, load) end
+  post(ingress, kind, ticket, offer, counter, endpoint, load)
+  post(replica(offer.owner), TAKEN, ticket, offer, counter)
+end
+
+-- Grant a band's first offer, or let it go if that may not be.
+local function serve(band, name, member, due)
+  local ticket, offer, owner, ingress = offer_at(member)
   if groups.shut_around(book_at(name)) then return end
   local limit = limit_of(offer.flow)
   if limit and not is_open(limit) then
@@ -13,7 +52,6 @@ local function serve(band, name, member, due)
     post(owner, AT_LIMIT, ticket, offer)
     return
   end
-  local ingress = replica(string.sub(ticket, 18))
   if not ingress then
     remove(ticket, offer)
     post(owner, DROPPED, ticket, offer)
@@ -25,38 +63,61 @@ local function serve(band, name, member, due)
     places.pass_over(offer, member, ingress.id)
     return
   end
-  stands_no_more(offer.owner, ticket)
-  offer.granted = true
-  set_offer(ticket, offer)
-  band.next_book = band.next_book + 1
-  local book, rank, counter = book_at(name), tonumber(offer.rank), nil
-  if book.counts then
-    rank = counter_of(book, offer.flow) or rank * book.scale
-    local charge = tonumber(offer.charge) * book.scale
-    counter = rank + charge
-    set_counter(book, offer.flow, counter)
-    book.level = math.max(book.level, rank)
-    follow(book, charge, counter, offer.weight)
-  end
-  if rank > book.v then book.v, book.moved = rank, true end
-  groups.serve(book, groups.service(book, offer))
+  local book = book_at(name)
+  local counter = take(band, book, member, ticket, offer)
   if limit then
     hold_granted(offer.flow, ingress.id)
     spend(limit, tonumber(offer.tokens))
   end
-  leave_book(offer, member)
   groups.hold(book, ingress.id)
   order.note_granted(book.priority, due, fleet.bands[book.priority].in_flight)
-  if ingress.id == owner.id then
-    post(ingress, GRANTED + TAKEN, ticket, offer, counter, places.suggest(ingress.id, place))
-  else
-    post(ingress, GRANTED, ticket, offer, counter, places.suggest(ingress.id, place))
-    post(owner, TAKEN, ticket, offer, counter)
-  end
+  tell(GRANTED, ingress, ticket, offer, counter, places.suggest(ingress.id, place))
 end
 
--- Whether an offer waits for capacity, or for what is kept as float.
-local function grant()
+-- Grant a slot to the first in line at the replica where most stand, since they wait longest
+-- there, of those that reach an endpoint with room. They are before the band's offers.
+local function serve_line(priority, due)
+  local list = {}
+  for _, r in pairs(every_replica()) do
+    if r and r.line > 0 then insert(list, r) end
+  end
+  if #list == 0 then damaged('line', fleet.in_line) end
+  table.sort(list, function(a, b) return a.line > b.line or a.line == b.line and a.id < b.id end)
+  for _, r in ipairs(list) do
+    local place, full, by_permits = places.choose(r.id)
+    if not full then
+      order.note_granted(priority, due, fleet.bands[priority].in_flight)
+      r.line, fleet.in_line = r.line - 1, fleet.in_line - 1
+      local endpoint, load = places.suggest(r.id, place)
+      return leave_message(r, {
+        kind = GRANTED, ticket = NOBODY, priority = priority, policy = '', group = '', flow = '', charge = '0', service = 0,
+        counter = 0, endpoint = endpoint, load = load,
+      })
+    end
+    places.wanted = places.wanted or by_permits
+  end
+  order.line_stuck = true
+end
+
+-- Have a band's next offer stand in line, and say whether it does. A policy that ranks by
+-- something other than service is after the order itself, and a flow or a group with limits
+-- of its own is counted when it is granted: they have none.
+function line_up(priority, most)
+  local front = order.front_of(priority)
+  if not front then return false end
+  local ticket, offer, _, ingress = offer_at(front.member)
+  local book = book_at(front.name)
+  if not ingress or ingress.line >= most * ingress.want_line or not book.counts or groups.is_limited(book, offer.flow) then return false end
+  local band = bands[exact(priority)]
+  band.next_book = band.next_book + front.skipped
+  fleet.lined, fleet.in_line, ingress.line = priority, fleet.in_line + 1, ingress.line + 1
+  tell(LINED, ingress, ticket, offer, take(band, book, front.member, ticket, offer))
+  order.look_again(priority)
+  return true
+end
+
+-- Whether something waits for capacity, or for what is kept as float.
+function grant()
   if fleet.recovering then
     if fleet.members < fleet.expected and now < fleet.recovered then return true end
     fleet.recovering = false
@@ -64,19 +125,28 @@ local function grant()
   local moved = {}
   local priority, due = order.next_band()
   while priority and order.has_room(priority, due, places.occupied()) do
-    local key, front = exact(priority), order.front_of(priority)
-    local band = bands[key]
-    band.next_book, moved[key] = band.next_book + front.skipped, true
-    serve(band, front.name, front.member, due)
-    order.look_again(priority)
+    if order.line_of(priority) > 0 then
+      serve_line(priority, due)
+    else
+      local key, front = exact(priority), order.front_of(priority)
+      local band = bands[key]
+      band.next_book, moved[key] = band.next_book + front.skipped, true
+      serve(band, front.name, front.member, due)
+      order.look_again(priority)
+    end
     priority, due = order.next_band()
   end
   for key in pairs(moved) do save_band(key) end
+  order.line_stuck = false
   if #places.over > 0 then
+    places.passed_over = true
     places.stand_again()
     groups.shut()
+    order.look_at_all_again()
   end
   return priority ~= nil or places.wanted
+end
+
 end
 groups.shut()
 local waiting = stated.leave or grant()

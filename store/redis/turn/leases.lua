@@ -5,12 +5,12 @@ local function forget_keys(id)
   went[id] = nil
 end
 
--- End a replica's lease: its offers go, and the charges of grants it never read go
--- back. What it held stays counted.
+-- End a replica's lease: its offers go, and the charges of grants and places in line that
+-- it never read go back. What it held stays counted.
 local function end_lease(r)
   local unread = messages_to(r)
   for _, m in ipairs(unread) do
-    if is_grant(m.kind) then
+    if is_grant(m.kind) or is_line(m.kind) then
       local back = { flow = m.flow, delta = -tonumber(m.charge), service = -m.service, counter = m.counter, weight = 0 }
       settle(groups.name(book_name(exact(m.priority), m.policy), m.group), back, false)
     end

@@ -81,6 +81,15 @@ function groups.shut_around(node)
   return false
 end
 
+-- Whether a flow in that book or group, or a group from there outwards, has limits of its own.
+function groups.is_limited(node, flow)
+  if limit_of(flow) then return true end
+  for _, id in ipairs(groups.around(node.path)) do
+    if limit_of(id) then return true end
+  end
+  return false
+end
+
 -- Count a grant in the groups from here outwards.
 function groups.hold(node, ingress)
   while node.parent do

@@ -23,28 +23,32 @@ end
 -- A replica with a lease.
 local function write_replica(r)
   return concat({ r.id, r.incarnation, exact(r.registered), exact(r.last), exact(r.batch), exact(r.sent),
-    exact(r.read), exact(r.unread), r.granted, exact(r.float), exact(r.want_float), flag(r.lent), r.dead,
-    r.bands, exact(r.revoking), r.sheddable, exact(r.longest), exact(r.capacity) }, FIELD)
+    exact(r.read), exact(r.unread), r.granted, exact(r.float), exact(r.want_float), flag(r.lent),
+    exact(r.line), exact(r.want_line), r.dead, r.bands, exact(r.revoking), r.sheddable, exact(r.longest),
+    exact(r.capacity) }, FIELD)
 end
 local function read_replica(s)
-  local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, dead,
-    bands, revoking, sheddable, longest, capacity =
-    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
-  registered, last, batch, sent, read, unread, float, want_float, revoking, longest, capacity =
+  local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, line,
+    want_line, dead, bands, revoking, sheddable, longest, capacity =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  registered, last, batch, sent, read, unread, float, want_float, line, want_line, revoking, longest,
+    capacity =
     tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
-      tonumber(float), tonumber(want_float), tonumber(revoking), tonumber(longest), tonumber(capacity)
+      tonumber(float), tonumber(want_float), tonumber(line), tonumber(want_line), tonumber(revoking),
+      tonumber(longest), tonumber(capacity)
   if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and registered and
     registered >= 0 and registered < LARGEST and last and last >= 0 and last < LARGEST and batch and
     batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and read and read >= 0 and
     read < LARGEST and unread and unread >= 0 and unread < LARGEST and float and float >= 0 and
     float < LARGEST and want_float and want_float >= 0 and want_float < LARGEST and
-    (lent == '0' or lent == '1') and revoking and revoking >= 0 and revoking < LARGEST and longest and
-    longest >= 0 and longest < LARGEST and capacity and capacity >= 0 and
+    (lent == '0' or lent == '1') and line and line >= 0 and line < LARGEST and want_line and
+    want_line >= 0 and want_line < LARGEST and revoking and revoking >= 0 and revoking < LARGEST and
+    longest and longest >= 0 and longest < LARGEST and capacity and capacity >= 0 and
     capacity < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
     sent = sent, read = read, unread = unread, granted = granted, float = float, want_float = want_float,
-    lent = lent == '1', dead = dead, bands = bands, revoking = revoking, sheddable = sheddable,
-    longest = longest, capacity = capacity }
+    lent = lent == '1', line = line, want_line = want_line, dead = dead, bands = bands, revoking = revoking,
+    sheddable = sheddable, longest = longest, capacity = capacity }
 end
 
 -- A lost replica, and until when what it held counts.
@@ -182,15 +186,16 @@ end
 
 -- A priority's books, and which of them is next.
 local function write_band(r)
-  return concat({ exact(r.next_book), r.books }, FIELD)
+  return concat({ exact(r.next_book), exact(r.offered), r.books }, FIELD)
 end
 local function read_band(s)
-  local next_book, books =
-    match(s, '^([^\31]*)\31([^\31]*)$')
-  next_book =
-    tonumber(next_book)
-  if not (next_book and next_book >= 0 and next_book < LARGEST) then damaged('band', s) end
-  return { next_book = next_book, books = books }
+  local next_book, offered, books =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  next_book, offered =
+    tonumber(next_book), tonumber(offered)
+  if not (next_book and next_book >= 0 and next_book < LARGEST and offered and offered >= 0 and
+    offered < LARGEST) then damaged('band', s) end
+  return { next_book = next_book, offered = offered, books = books }
 end
 
 -- The account of a flow with limits of its own, or of a group with a maximum.
@@ -233,16 +238,17 @@ end
 
 -- The fleet's state: its generation and its totals.
 local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
-  'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'totals', 'passed',
-  'shares', 'bounded', 'capacity', 'short', 'closed', 'shut_groups' }
+  'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'in_line',
+  'line_wanted', 'lined', 'line_recalled', 'totals', 'passed', 'shares', 'bounded', 'capacity', 'short',
+  'closed', 'shut_groups' }
 local loaded = {} -- the fields as they are in Redis
 local function save_state(r)
   local changed = {}
   local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
     exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
     exact(r.members), exact(r.lost), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled),
-    r.totals, exact(r.passed), r.shares, flag(r.bounded), exact(r.capacity), r.short, r.closed,
-    r.shut_groups }
+    exact(r.in_line), exact(r.line_wanted), exact(r.lined), exact(r.line_recalled), r.totals, exact(r.passed),
+    r.shares, flag(r.bounded), exact(r.capacity), r.short, r.closed, r.shut_groups }
   for i, name in ipairs(STATE_FIELDS) do
     if texts[i] ~= loaded[i] then
       insert(changed, name)
@@ -255,17 +261,19 @@ end
 local function load_state()
   loaded = call('HMGET', base, unpack(STATE_FIELDS))
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    lost, float, askers, lent, recalled, totals, passed, shares, bounded, capacity, short, closed,
-    shut_groups =
+    lost, float, askers, lent, recalled, in_line, line_wanted, lined, line_recalled, totals, passed, shares,
+    bounded, capacity, short, closed, shut_groups =
     loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
       loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17],
-      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22], loaded[23], loaded[24]
+      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22], loaded[23], loaded[24], loaded[25],
+      loaded[26], loaded[27], loaded[28]
   if not generation and call('EXISTS', base) == 0 then return nil end
   generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
-    recalled, passed, capacity =
+    recalled, in_line, line_wanted, lined, line_recalled, passed, capacity =
     tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
       tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
-      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(passed), tonumber(capacity)
+      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(in_line), tonumber(line_wanted),
+      tonumber(lined), tonumber(line_recalled), tonumber(passed), tonumber(capacity)
   if not (generation and generation >= 0 and generation < LARGEST and
     (recovering == '0' or recovering == '1') and recovered and recovered >= 0 and recovered < LARGEST and
     expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and counted < LARGEST and
@@ -273,13 +281,17 @@ local function load_state()
     queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and members and
     members >= 0 and members < LARGEST and lost and lost >= 0 and lost < LARGEST and float and float >= 0 and
     float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
-    lent < LARGEST and recalled and recalled >= 0 and recalled < LARGEST and passed and passed >= 0 and
-    passed < LARGEST and (bounded == '0' or bounded == '1') and capacity and capacity >= 0 and
+    lent < LARGEST and recalled and recalled >= 0 and recalled < LARGEST and in_line and in_line >= 0 and
+    in_line < LARGEST and line_wanted and line_wanted >= 0 and line_wanted < LARGEST and lined and
+    lined > -LARGEST and lined < LARGEST and line_recalled and line_recalled >= 0 and
+    line_recalled < LARGEST and passed and passed >= 0 and passed < LARGEST and
+    (bounded == '0' or bounded == '1') and capacity and capacity >= 0 and
     capacity < LARGEST) then damaged('state', tostring(generation)) end
   return { generation = generation, recovering = recovering == '1', recovered = recovered,
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
     queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
-    lent = lent, recalled = recalled, totals = totals, passed = passed, shares = shares,
+    lent = lent, recalled = recalled, in_line = in_line, line_wanted = line_wanted, lined = lined,
+    line_recalled = line_recalled, totals = totals, passed = passed, shares = shares,
     bounded = bounded == '1', capacity = capacity, short = short, closed = closed, shut_groups = shut_groups }
 end
 
@@ -301,6 +313,7 @@ local function write_reply(r)
   local lost = {}
   for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.out_of_use, r.queued,
-    r.bytes, r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share, r.messages, r.revoke,
-    rooms, r.loads, r.tokens, places, permits, r.capacity, r.short, lost }
+    r.bytes, r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share,
+    r.line_recalled and 1 or 0, r.messages, r.revoke, rooms, r.loads, r.tokens, places, permits, r.capacity,
+    r.short, lost }
 end

@@ -2,28 +2,51 @@
 
 local function is_grant(kind) return kind == GRANTED or kind == GRANTED + TAKEN end
 
-local function is_taken(kind) return kind == TAKEN or kind == GRANTED + TAKEN end
+local function is_line(kind) return kind == LINED or kind == LINED + TAKEN end
 
--- Leave a replica a message. A grant has the endpoint with the least load.
-local function post(r, kind, ticket, offer, counter, endpoint, load)
+local function is_taken(kind) return kind == TAKEN or kind == GRANTED + TAKEN or kind == LINED + TAKEN end
+
+local NOBODY = '0000000000000000:' -- no ticket: the grant is for the first in line
+
+-- Leave a replica a message.
+local function leave_message(r, m)
   r.sent = r.sent + 1
-  r.dirty, r.posted = true, r.posted or {}
-  local book = book_at(offer.book)
-  insert(r.posted, write_message({
-    number = r.sent, kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, group = book.path or '',
-    flow = offer.flow, charge = offer.charge, service = groups.service(book, offer), counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
-  }))
-  if is_grant(kind) then
+  r.dirty, r.posted, m.number = true, r.posted or {}, r.sent
+  insert(r.posted, write_message(m))
+  if is_grant(m.kind) then
     r.unread = r.unread + 1
     fleet.held = fleet.held + 1
-    local granted, band = granted_to(r), fleet.bands[book.priority]
-    granted[book.priority] = (granted[book.priority] or 0) + 1
+    local granted, band = granted_to(r), fleet.bands[m.priority]
+    granted[m.priority] = (granted[m.priority] or 0) + 1
     if band then band.in_flight = band.in_flight + 1 end
   end
 end
 
+-- Leave a replica a message about an offer. A grant has the endpoint with the least load.
+local function post(r, kind, ticket, offer, counter, endpoint, load)
+  local book = book_at(offer.book)
+  leave_message(r, {
+    kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, group = book.path or '',
+    flow = offer.flow, charge = offer.charge, service = groups.service(book, offer), counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
+  })
+end
+
 -- Have a replica say at once what it has, and give up what it may.
 local function recall(r) r.recall, r.dirty, r.posted = true, true, r.posted or {} end
+
+-- Recall those who have something to return, or may have, if that was not done within this
+-- time: a wake-up may be lost. It returns when it last was.
+local RECALL_EVERY = 25000
+local function recall_all(last, has)
+  if now - last < RECALL_EVERY then return last end
+  for _, r in pairs(every_replica()) do
+    if r and has(r) then
+      recall(r)
+      last = now
+    end
+  end
+  return last
+end
 
 -- The messages that a replica has not read.
 local function messages_to(r)

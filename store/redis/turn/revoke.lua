@@ -43,7 +43,7 @@ local function revoke()
   local band = next_priority and fleet.bands[next_priority]
   if fleet.recovering or not band or order.has_room(next_priority, due, places.occupied() - fleet.float) or order.highest_limit() <= 0 then return {} end
   if not due and band.limit <= 0 then return {} end
-  local need, revoking, victims = 0, 0, {}
+  local need, revoking, victims = order.line_of(next_priority), 0, {}
   for _, name in ipairs(bands[exact(next_priority)].books) do need = need + standing_in(name) end
   if due then need = math.min(need, order.room_of(band)) end
   for id, r in pairs(every_replica()) do

@@ -42,7 +42,7 @@ local function answer(status, r)
     status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
     held = 0, out_of_use = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
     loads = {}, tokens = {}, lost = {}, places = {}, permits = {}, short = {}, capacity = 0,
-    float = r and r.float or 0, float_limit = 0, float_share = 0,
+    float = r and r.float or 0, float_limit = 0, float_share = 0, line_recalled = false,
   }
   if not r then return reply end
   reply.held, reply.queued, reply.bytes = fleet.held - fleet.float, fleet.queued, fleet.bytes

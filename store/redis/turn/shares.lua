@@ -48,6 +48,30 @@ local function priorities()
 end
 function order.look_at_all_again() fronts, sorted = {}, nil end
 
+-- The highest band with offers.
+function order.highest_offered()
+  for _, priority in ipairs(priorities()) do
+    if order.front_of(priority) then return priority end
+  end
+end
+
+-- How many tickets of a band stand in line; all that do are of one band. None counts once no
+-- endpoint has room for them.
+function order.line_of(priority) return priority == fleet.lined and not order.line_stuck and fleet.in_line or 0 end
+
+-- Whether something of a band waits for a slot: an offer, or who stands in line.
+function order.waits(priority) return order.front_of(priority) or order.line_of(priority) > 0 end
+
+-- Note that a request of a band waits: when one last came is known within a tenth of a
+-- second.
+function order.note_offered(priority)
+  local key = exact(priority)
+  if now - bands[key].offered > 100000 then
+    bands[key].offered = now
+    save_band(key)
+  end
+end
+
 local shares = {} -- accounts by priority, of bands that are guaranteed something
 for _, item in ipairs(split(fleet.shares, ITEM)) do
   local share = read_share(item)
@@ -100,14 +124,14 @@ end
 function order.next_band()
   local first
   for _, band in ipairs(guaranteed()) do
-    if order.room_of(band) > 0 and order.front_of(band.priority) then
+    if order.room_of(band) > 0 and order.waits(band.priority) then
       local before = not first or goes_before(band, first)
       if before or band.priority > first.priority and not goes_before(first, band) then first = band end
     end
   end
   if first then return first.priority, true end
   for _, priority in ipairs(priorities()) do
-    if order.front_of(priority) then return priority, false end
+    if order.waits(priority) then return priority, false end
   end
 end
 
@@ -138,7 +162,7 @@ end
 local function pass(seconds)
   for _, band in ipairs(guaranteed()) do
     local share, slots = share_of(band.priority), band.guaranteed
-    local waits = not fleet.recovering and order.front_of(band.priority)
+    local waits = not fleet.recovering and order.waits(band.priority)
     share.got = share.got + band.in_flight * seconds
     local change = (slots - math.min(band.in_flight, math.floor(slots) + 1)) * seconds
     if change > 0 and not waits and share.owed > 0 then

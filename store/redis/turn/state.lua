@@ -10,7 +10,7 @@ local function expire(key) call('PEXPIRE', key, settings.ttl) end
 local fleet = load_state() or {
   generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
   held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '', passed = now,
-  shares = '', bounded = false, capacity = 0, short = '', closed = '', shut_groups = '',
+  in_line = 0, line_wanted = 0, lined = 0, line_recalled = 0, shares = '', bounded = false, capacity = 0, short = '', closed = '', shut_groups = '',
 }
 fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
 local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
@@ -107,6 +107,7 @@ local function count_in(r, sign)
   fleet.held, fleet.float = fleet.held + sign * held_by(r), fleet.float + sign * r.float
   if r.want_float > 0 then fleet.askers = fleet.askers + sign end
   if r.lent then fleet.lent = fleet.lent + sign end
+  fleet.in_line, fleet.line_wanted = fleet.in_line + sign * r.line, fleet.line_wanted + sign * r.want_line
   for _, b in ipairs(bands_of(r)) do
     local band = fleet.bands[b.priority]
     if not band then
@@ -153,7 +154,7 @@ end
 -- Add the fleet's totals up anew.
 local function count_fleet()
   fleet.counted, fleet.members, fleet.held, fleet.queued, fleet.bytes, fleet.bands = now, 0, 0, 0, 0, {}
-  fleet.float, fleet.askers, fleet.lent = 0, 0, 0
+  fleet.float, fleet.askers, fleet.lent, fleet.in_line, fleet.line_wanted = 0, 0, 0, 0, 0
   for _, r in pairs(lost) do fleet.held = fleet.held + r.held end
   for id, r in pairs(every_replica()) do
     if r then

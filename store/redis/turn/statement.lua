@@ -86,8 +86,8 @@ if stated.register then
   forget_keys(my_id)
   me = {
     id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
-    sent = stated.read_upto, read = stated.read_upto, unread = 0, granted = '', float = 0, want_float = 0, lent = false, dead = '',
-    bands = '', revoking = 0, sheddable = '', longest = 0, capacity = 0,
+    sent = stated.read_upto, read = stated.read_upto, unread = 0, granted = '', float = 0, want_float = 0, lent = false,
+    line = 0, want_line = 0, dead = '', bands = '', revoking = 0, sheddable = '', longest = 0, capacity = 0,
   }
   replicas[my_id], unread, recount = me, {}, true
 elseif not known then
@@ -119,6 +119,7 @@ count_in(me, -1)
 
 -- The grants among the unread messages are counted anew.
 local suggested, unread_of = {}, {} -- by endpoint, and by flow and group
+local in_line = stated.in_line
 me.unread, me.by_priority, me.messages = 0, {}, {}
 for _, m in ipairs(unread) do
   insert(me.messages, m.record)
@@ -128,12 +129,16 @@ for _, m in ipairs(unread) do
     suggested[m.endpoint] = (suggested[m.endpoint] or 0) + 1
     unread_of[m.flow] = (unread_of[m.flow] or 0) + 1
     for _, id in ipairs(groups.around(m.group)) do unread_of[id] = (unread_of[id] or 0) + 1 end
+    if m.ticket == NOBODY then in_line = math.max(0, in_line - 1) end
+  elseif is_line(m.kind) then
+    in_line = in_line + 1
   end
 end
 me.read = math.min(stated.read_upto, me.sent)
 
 -- What the replica states of itself; whatever had drifted is right again.
 me.float, me.want_float, me.lent = stated.float, stated.want_float, false
+me.line, me.want_line = in_line, stated.want_line
 local before, my_book = bands_of(me), {}
 local records = {}
 me.totals = {}
@@ -293,6 +298,7 @@ for i, ticket in ipairs(tickets) do
       set_offer(ticket, st)
       insert(came, ticket)
       stand(st, st.score .. ticket, st.idle)
+      order.note_offered(st.priority)
     end
   end
 end

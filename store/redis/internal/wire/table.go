@@ -93,6 +93,10 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 	{Name: "askers", Kind: Count},   // replicas that have use for float
 	{Name: "lent", Kind: Count},     // replicas that may have some
 	{Name: "recalled", Kind: Count}, // when it was, and had not been given since
+	{Name: "in_line", Kind: Count},  // tickets
+	{Name: "line_wanted", Kind: Count},
+	{Name: "lined", Kind: Int}, // their priority
+	{Name: "line_recalled", Kind: Count},
 	{Name: "totals", Kind: Items, Of: &Total},
 	{Name: "passed", Kind: Count},
 	{Name: "shares", Kind: Items, Of: &Share},
@@ -177,6 +181,8 @@ var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []
 	{Name: "float", Kind: Count},
 	{Name: "want_float", Kind: Count},
 	{Name: "lent", Kind: Flag},
+	{Name: "line", Kind: Count},
+	{Name: "want_line", Kind: Count},
 	{Name: "dead", Kind: Items, Each: Name},
 	{Name: "bands", Kind: Items, Of: &Total},
 	{Name: "revoking", Kind: Count},
@@ -218,6 +224,7 @@ var Group = Record{Name: "group", Doc: "A group of flows in a book.", Fields: []
 // Band is a priority's books, and which of them is next.
 var Band = Record{Name: "band", Doc: "A priority's books, and which of them is next.", Fields: []Field{
 	{Name: "next_book", Kind: Count},
+	{Name: "offered", Kind: Count}, // when something last was
 	{Name: "books", Kind: Items, Each: Text},
 }}
 
@@ -284,6 +291,8 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	{Name: "batch", Kind: Count, Go: "Batch"},
 	{Name: "float", Kind: Count, Go: "Float"},
 	{Name: "want_float", Kind: Count, Go: "WantFloat"},
+	{Name: "in_line", Kind: Count, Go: "InLine"},
+	{Name: "want_line", Kind: Count, Go: "WantLine"},
 	{Name: "evicts", Kind: Flag, Go: "Evicts"},
 	{Name: "revoking", Kind: Count, Go: "Revoking"},
 	{Name: "sheddable", Kind: Items, Go: "Sheddable", Of: &Sheddable},
@@ -405,6 +414,7 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "float", Kind: Count, Go: "Float"},
 	{Name: "float_limit", Kind: Count, Go: "FloatLimit"},
 	{Name: "float_share", Kind: Count, Go: "FloatShare"},
+	{Name: "line_recalled", Kind: Flag, Go: "LineRecalled"},
 	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{

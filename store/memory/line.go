@@ -1,0 +1,181 @@
+package memory
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// At a full pool, tickets that are next in order stand in line at their ingresses: they are
+// charged as if granted, and go in the slots of requests that end there. The ledger keeps how
+// many stand where, and never who.
+
+// There is no line while a request of a band that goes before it came within quietFor:
+// the next one would wait for those in line to be called back. When the last came is known
+// within offeredWithin.
+const (
+	quietFor      = time.Second
+	offeredWithin = 100 * time.Millisecond
+)
+
+// lineOver is how many times as many as it has use for stand in line at a replica at most: as
+// many as all have use for stand in all lines together, and in their order, which is not
+// always where slots end. Past that what is next waits for slots to come to it, and who comes
+// behind it as well.
+const lineOver = 2
+
+// wasOffered notes that a request of the band waits.
+func (bd *band) wasOffered(now time.Time) {
+	if now.Sub(bd.offered) > offeredWithin {
+		bd.offered = now
+	}
+}
+
+// lineOf is how many of a band's tickets stand in line. All that do are of one band.
+func (l *Ledger) lineOf(bd *band) int64 {
+	if bd.priority != l.lined || l.lineStuck {
+		return 0
+	}
+	return l.inLine
+}
+
+// waitsFor reports whether something of the band waits for a slot: an offer, or who stands in
+// line.
+func (l *Ledger) waitsFor(bd *band) bool { return bd.waits() || l.lineOf(bd) > 0 }
+
+// relined replaces what was known of a replica's line by what it states, with those among its
+// unread messages, in their order: it is never less than stand there once these are read.
+func (l *Ledger) relined(r *replica, s *store.Statement) {
+	l.inLine -= r.line
+	r.line, r.wantLine = s.InLine, s.WantLine
+	for i := range r.unread {
+		switch m := &r.unread[i]; {
+		case m.Kind&store.Lined != 0:
+			r.line++
+		case m.forLine():
+			r.line = max(0, r.line-1)
+		}
+	}
+	l.inLine += r.line
+}
+
+// forLine reports whether a message is a grant for the first in line.
+func (m *message) forLine() bool {
+	return m.Kind == store.Granted && m.Ticket.Ingress == ""
+}
+
+// serveLine grants a slot to the first in line at the replica where most stand, since they
+// wait longest there, of those that reach an endpoint with room. They are before the band's
+// offers.
+func (l *Ledger) serveLine(bd *band, due bool, now time.Time) {
+	for _, r := range slices.SortedStableFunc(slices.Values(l.replicas), func(a, b *replica) int { return cmp.Compare(b.line, a.line) }) {
+		if r.line == 0 {
+			break
+		}
+		endpoint, full, byPermits := l.loads.choose(r, "")
+		if full {
+			l.waits = l.waits || byPermits
+			continue
+		}
+		bd.share.Granted(bd.inFlight, due)
+		l.hold(r, bd.priority, 1)
+		r.held++
+		l.held++
+		r.line--
+		l.inLine--
+		r.postNext(bd.priority)
+		if endpoint != nil {
+			l.loads.suggest(r, endpoint, &r.unread[len(r.unread)-1].Message, now)
+		}
+		return
+	}
+	l.lineStuck = true
+}
+
+// line has the offers that are next stand in line at their ingresses, as long as there is use
+// for more. It reports whether what stands in line at the replica is called back, and wakes
+// the others where something is.
+func (l *Ledger) line(r *replica, now time.Time) (recalled bool) {
+	if l.recovering {
+		return false
+	}
+	if l.inLine > 0 {
+		if bd := find(l.bands, l.lined); bd == nil || !l.fills(bd) || !l.quiet(bd, now, 0) {
+			recall(l.replicas, &l.lineRecalled, now, func(other *replica) bool { return other != r && other.line > 0 })
+			return r.line > 0
+		}
+	}
+	bd := l.nextLine()
+	if bd == nil || l.passedOver || !l.fills(bd) || !l.quiet(bd, now, quietFor) {
+		return false
+	}
+	wanted := int64(0)
+	for _, other := range l.replicas {
+		wanted += other.wantLine
+	}
+	for l.inLine < wanted && l.lineUp(bd, now) {
+	}
+	return false
+}
+
+// nextLine is the band whose offers may stand in line: the highest that has any, and no
+// other than the one whose tickets do.
+func (l *Ledger) nextLine() *band {
+	at := slices.IndexFunc(l.bands, (*band).waits)
+	if at < 0 || l.inLine > 0 && l.lined != l.bands[at].priority {
+		return nil
+	}
+	return l.bands[at]
+}
+
+// fills reports whether a band's requests may take the place of any that end: nothing may be
+// above its limit, and no other band's may be higher.
+func (l *Ledger) fills(bd *band) bool { return bd.limit == l.highest && l.occupied() <= bd.limit }
+
+// quiet reports whether nothing waits, and nothing was offered for so long, of those that go
+// before a band in line: the higher ones, and all that are guaranteed something.
+func (l *Ledger) quiet(line *band, now time.Time, long time.Duration) bool {
+	return !slices.ContainsFunc(l.bands, func(bd *band) bool {
+		before := bd != line && (bd.priority > line.priority || bd.share.Slots > 0)
+		return before && (bd.waits() || now.Sub(bd.offered) < long)
+	})
+}
+
+// lineUp has the band's next offer stand in line, and reports whether it does. A policy that
+// ranks by something other than service is after the order itself, and a flow or a group with
+// limits of its own is counted when it is granted: they have none.
+func (l *Ledger) lineUp(bd *band, now time.Time) bool {
+	if !bd.waits() {
+		return false
+	}
+	turn := bd.next
+	n, o := bd.first()
+	ingress := l.replica(o.Ticket.Ingress)
+	if ingress == nil || ingress.line >= lineOver*ingress.wantLine || !n.book.countsService || l.isLimited(o, n) {
+		bd.next = turn // the offer stays the next
+		return false
+	}
+	o.granted = true
+	bd.next++
+	n.serve(o, now)
+	l.lined = bd.priority
+	l.inLine++
+	ingress.line++
+	tell(store.Lined, ingress, o)
+	return true
+}
+
+// isLimited reports whether an offer's flow, or a group that it is in, has limits of its own.
+func (l *Ledger) isLimited(o *offer, n *node) bool {
+	if l.limits[limited{flow: o.Flow}] != nil {
+		return true
+	}
+	for ; n.as != nil; n = n.as.in {
+		if l.limits[limited{group: n.as.id}] != nil {
+			return true
+		}
+	}
+	return false
+}
