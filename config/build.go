@@ -50,7 +50,10 @@ type Plan struct {
 	Pools  []*Plan
 	Models Models
 
-	from *builder
+	// found are the pools that are not the file's, by their names; see WithPools.
+	found   map[string]FoundPool
+	isFound bool
+	from    *builder
 }
 
 // Name names a setting for an error, as it was given: by its flag, or by the file's line
@@ -106,8 +109,9 @@ func (p *Plan) SetReplica(id string) {
 	}
 }
 
-// Several reports whether the file has pools of their own, though it may be one.
-func (p *Plan) Several() bool { return len(p.File.Weir.Pools) > 0 }
+// Several reports whether pools have names and settings of their own, though there may be one,
+// or none yet.
+func (p *Plan) Several() bool { return len(p.File.Weir.Pools) > 0 || p.File.Weir.InferencePools != "" }
 
 // Eviction is the policies of eviction.
 type Eviction struct {
@@ -118,6 +122,7 @@ type Eviction struct {
 // builder checks a file and builds its Plan.
 type builder struct {
 	decoder
+	options  Options
 	registry *policies.Registry
 	files    bool // whether to look at the files that are named
 	file     *File

@@ -20,6 +20,7 @@ func (b *builder) weir() {
 	b.address("weir.admin", w.Admin)
 	b.needed("weir.pool", w.Pool)
 	b.oneOrSeveral()
+	b.inferencePools()
 	b.delegation(&w.ExtProc)
 	if w.ExtProc.Listen != "" {
 		b.address("weir.extProc.listen", w.ExtProc.Listen)

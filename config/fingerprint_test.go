@@ -85,7 +85,7 @@ func TestEveryFieldIsSharedOrNot(t *testing.T) {
 		"weir.metricsNames", "weir.pprof", "weir.tls", "weir.extProc", "weir.maxBody", "weir.memoryBudget",
 		"weir.drainTimeout", "weir.fleet", // a process's own
 		"weir.pool", "weir.pools", // replicas of another pool are no members
-		"weir.endpoints", "weir.discovery", "weir.metrics", // may be told or found in other ways
+		"weir.endpoints", "weir.discovery", "weir.inferencePools", "weir.metrics", // may be told or found in other ways
 		"weir.timeouts",     // hold for requests by the replica that they come by
 		"weir.strictGroups", // checks a file
 	} {

@@ -76,6 +76,7 @@ var flags = []Flag{
 	{Name: "endpoints-file", Group: GroupEndpoints, paths: []string{"weir.discovery.file"}},
 	{Name: "endpoints-dns", Group: GroupEndpoints, Takes: "address", paths: []string{"weir.discovery.dns"}},
 	{Name: "inference-pool", Group: GroupEndpoints, Takes: "name", paths: []string{"weir.discovery.inferencePool"}},
+	{Name: "inference-pools", Group: GroupEndpoints, Takes: "selector", paths: []string{"weir.inferencePools"}},
 	{Name: "kubeconfig", Group: GroupEndpoints, paths: []string{"weir.discovery.kubeconfig"}},
 	{
 		Name: "max-concurrency", Group: GroupEndpoints, Takes: "int",

@@ -75,7 +75,7 @@ func Parse(data []byte, o Options) (*Plan, Problems, error) {
 }
 
 func newBuilder(name string, o Options) *builder {
-	b := &builder{registry: o.Registry.Clone(), files: !o.IgnoreFiles, file: newFile()}
+	b := &builder{options: o, registry: o.Registry.Clone(), files: !o.IgnoreFiles, file: newFile()}
 	b.name = name
 	return b
 }
@@ -87,7 +87,7 @@ func (b *builder) finish(o Options) (*Plan, Problems, error) {
 		b.override(o.Flags)
 		b.file.complete()
 		b.build()
-		b.pools(o)
+		b.pools()
 	}
 	if len(b.problems) > 0 {
 		return nil, b.warnings.sorted(b.name), b.problems.sorted(b.name)

@@ -70,17 +70,17 @@ func (o *overlay) alone(path string) bool {
 	return o != nil && (path == "weir.pool" || slices.Contains(endpointPlaces, path))
 }
 
-// several reports whether the file has pools of their own.
-func (b *builder) several() bool { return b.given("weir.pools") }
+// several reports whether the file has pools of their own, or Kubernetes.
+func (b *builder) several() bool { return b.given("weir.pools") || b.file.Weir.InferencePools != "" }
 
 // pools builds the plans of the pools, each by the file with the pool's part over it.
-func (b *builder) pools(o Options) {
+func (b *builder) pools() {
 	b.plan.Pools = []*Plan{&b.plan}
 	if !b.several() {
 		return
 	}
 	pools := b.file.Weir.Pools
-	if len(pools) == 0 && len(b.problems) == 0 {
+	if len(pools) == 0 && b.file.Weir.InferencePools == "" && len(b.problems) == 0 {
 		b.wrong("weir.pools", "is empty; name at least one pool, or leave it out")
 	}
 	b.plan.Pools = nil
@@ -91,16 +91,22 @@ func (b *builder) pools(o Options) {
 		for k, model := range pools[i].Models {
 			b.model(indexed(path+".models", k), model, pools[i].Name, models)
 		}
-		if x := &b.file.Weir.ExtProc; len(pools[i].Models) == 0 && x.PoolHeader == "" && x.PoolAttribute == "" {
+		if len(pools[i].Models) == 0 && !b.envoyNames() {
 			b.wrong(path, "no request can be for it: give models, or for what comes by Envoy weir.extProc.poolHeader or poolAttribute")
 		}
-		p := b.forPool(i, path, o)
+		p := b.forPool(path, resolved(resolved(valueOf(valueOf(b.document, "weir"), "pools")).Content[i]))
 		b.problems, b.warnings = append(b.problems, p.problems...), append(b.warnings, p.warnings...)
 		b.plan.Pools = append(b.plan.Pools, &p.plan)
 		pools[i].fill(p.file)
 	}
 	b.plan.Models = newModels(pools)
 	b.plan.File.Weir.Pool = "" // there is not one
+}
+
+// envoyNames reports whether Envoy may name the pool of a request.
+func (b *builder) envoyNames() bool {
+	x := &b.file.Weir.ExtProc
+	return x.PoolHeader != "" || x.PoolAttribute != ""
 }
 
 func (b *builder) poolName(path, name string, names map[string]bool) {
@@ -136,10 +142,10 @@ func (b *builder) oneOrSeveral() {
 		return
 	}
 	for _, path := range append([]string{"weir.pool"}, endpointPlaces...) {
-		b.without(path, "weir.pools says this for each pool; leave it out")
+		b.without(path, "there are several pools, and weir.pools or Kubernetes says this for each; leave it out")
 	}
 	for _, path := range []string{"dataLayer.discovery", "weir.extProc.picker"} {
-		b.without(path, "this is for one pool, and weir.pools has several; leave it out")
+		b.without(path, "this is for one pool, and there are several; leave it out")
 	}
 }
 
@@ -153,19 +159,18 @@ func (b *builder) without(path, why string) {
 	}
 }
 
-// forPool builds the plan of one pool.
-func (b *builder) forPool(i int, path string, o Options) *builder {
-	p := newBuilder(b.name, o)
+// forPool builds the plan of one pool, of which a part of the file is.
+func (b *builder) forPool(path string, node *yaml.Node) *builder {
+	p := newBuilder(b.name, b.options)
 	p.places = make(map[string]place)
 	file := reflect.ValueOf(p.file).Elem()
 	p.value(filtered(b.document, map[string]func(*yaml.Node) *yaml.Node{
 		"weir": func(n *yaml.Node) *yaml.Node {
-			return filtered(resolved(n), map[string]func(*yaml.Node) *yaml.Node{"pools": drop})
+			return filtered(resolved(n), map[string]func(*yaml.Node) *yaml.Node{"pools": drop, "inferencePools": drop})
 		},
 	}), "", file)
 	p.dropPlaces() // whoever gave them for all was told
 	p.forget("weir.pool")
-	node := resolved(resolved(valueOf(valueOf(b.document, "weir"), "pools")).Content[i])
 	fields := standsFor()
 	p.overlay = &overlay{path: path, at: place{line: node.Line, own: true}, fields: make(map[string]string)}
 	for field, stands := range fields {
@@ -181,7 +186,8 @@ func (b *builder) forPool(i int, path string, o Options) *builder {
 		p.value(value, stands, into)
 		p.restrict(field, stands)
 	}
-	p.override(o.Flags)
+	p.override(b.options.Flags)
+	p.file.Weir.InferencePools = ""
 	p.file.complete()
 	p.build()
 	return p

@@ -97,8 +97,8 @@ func TestPoolsProblems(t *testing.T) {
 		{"maxRequests: 70", "maxRequests: -70", `line 8: flowControl.maxRequests "-70": must not be negative`},
 		{"    models: [qwen, llama-guard]\n", "", `line 17: weir.pools[1]: no request can be for it: give models`},
 		{"  pools:", "  extProc: {picker: {addresses: [\"a:1\"]}}\n  pools:", `line 13: weir.extProc.picker: this is for one pool`},
-		{"  pools:", "  pool: one\n  pools:", `line 13: weir.pool "one": weir.pools says this for each pool; leave it out`},
-		{"  pools:", "  endpoints: [{url: http://127.0.0.1:2}]\n  pools:", `line 13: weir.endpoints: weir.pools says this for each pool; leave it out`},
+		{"  pools:", "  pool: one\n  pools:", `line 13: weir.pool "one": there are several pools, and weir.pools or Kubernetes says this for each; leave it out`},
+		{"  pools:", "  endpoints: [{url: http://127.0.0.1:2}]\n  pools:", `line 13: weir.endpoints: there are several pools, and weir.pools or Kubernetes says this for each; leave it out`},
 	} {
 		text := strings.Replace(twoPools, c.change, c.to, 1)
 		if text == twoPools {
@@ -115,7 +115,7 @@ func TestPoolsProblems(t *testing.T) {
 	}
 	o := Options{Registry: builtin.Registry()}
 	o.Flags = map[string][]string{"upstream": {"http://127.0.0.1:3"}}
-	if _, _, err := Parse([]byte(twoPools), o); err == nil || !strings.Contains(err.Error(), `--upstream "http://127.0.0.1:3": weir.pools says this for each pool`) {
+	if _, _, err := Parse([]byte(twoPools), o); err == nil || !strings.Contains(err.Error(), `--upstream "http://127.0.0.1:3": there are several pools`) {
 		t.Errorf("with --upstream: %v", err)
 	}
 	if _, _, err := Parse([]byte(Empty+"weir: {pools: []}\n"), Options{Registry: builtin.Registry()}); err == nil || !strings.Contains(err.Error(), "weir.pools: is empty") {

@@ -6,6 +6,7 @@ type Weir struct {
 	Replica           string      `yaml:"replica,omitempty" doc:"Id of this replica, unique in the fleet; host name and process number by default"`
 	Pool              string      `yaml:"pool,omitempty" doc:"Name of the pool; replicas of one pool share a ledger"`
 	Pools             []Pool      `yaml:"pools,omitempty" doc:"Several pools, instead of pool, endpoints and discovery: requests go to one by the model that they name"`
+	InferencePools    string      `yaml:"inferencePools,omitempty" doc:"Pools from Kubernetes, beside those of pools: the InferencePools that a label selector takes, as NAMESPACE/SELECTOR, or */SELECTOR for those of all namespaces. They come and go with their objects"`
 	Listen            string      `yaml:"listen,omitempty" doc:"Address for requests"`
 	Admin             string      `yaml:"admin,omitempty" doc:"Address for metrics, health and debugging"`
 	AdminTokenFile    string      `yaml:"adminTokenFile,omitempty" file:"yes" doc:"File with the token that the address for operators asks for, but by probes; read at each request. None by default"`

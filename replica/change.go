@@ -56,7 +56,9 @@ func (r *replica) change(plan *config.Plan) {
 	}
 	s.mu.Unlock()
 	for _, p := range s.all() {
-		p.reconfigure(planOf(plan, p.name))
+		if by := planOf(plan, p.name); !p.runsBy(by) { // by Kubernetes others come and go
+			p.reconfigure(by)
+		}
 	}
 	r.gateway.SetPools(r.route())
 	for _, p := range gone {

@@ -17,7 +17,7 @@ func keep(plan, running *config.Plan) (differs bool) {
 		return keepOwn(plan, running)
 	}
 	for _, of := range plan.Pools {
-		if was := planOf(running, of.File.Weir.Pool); was != nil {
+		if was := planOf(running, of.File.Weir.Pool); was != nil && was != of {
 			differs = keepOwn(of, was) || differs
 		}
 	}

@@ -63,7 +63,7 @@ func (r *replica) newPool(ctx context.Context, plan *config.Plan) (*pool, error)
 		p.log = r.log.With(zap.String("pool", name))
 	}
 	var err error
-	if p.source, err = endpointSource(plan, &p.objectives, &p.rewrites, p.log); err != nil {
+	if p.source, err = r.endpointSource(plan, &p.objectives, &p.rewrites, p.log); err != nil {
 		return nil, err
 	}
 	if p.ledger, err = r.ledgers.open(ctx, plan); err != nil {
@@ -193,6 +193,13 @@ func (p *pool) override(set *overrides.Set) {
 		return
 	}
 	p.gateway.Endpoints().Drain(set.Drained())
+}
+
+// runsBy reports whether a plan is in effect.
+func (p *pool) runsBy(plan *config.Plan) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.plan == plan
 }
 
 // reconfigure puts a changed plan into effect that was checked, as far as it can be while the

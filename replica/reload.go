@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -19,18 +20,74 @@ const lookEvery = time.Second
 // reloader puts a changed configuration into effect.
 type reloader struct {
 	replica *replica
-	plan    *config.Plan // in effect
+
+	mu   sync.Mutex   // held while a plan is put into effect
+	plan *config.Plan // in effect
 }
 
 // run reloads when a file has changed and when hangup receives, until ctx ends.
 func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.Signal) {
-	watch.Run(ctx, seen, lookEvery, func() []string { return r.plan.Files() }, hangup, r.reload)
+	if r.replica.discovery != nil {
+		go r.follow(ctx)
+	}
+	watch.Run(ctx, seen, lookEvery, r.files, hangup, r.reload)
+}
+
+func (r *reloader) files() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.plan.Files()
+}
+
+// follow has pools come and go as Kubernetes says, until ctx ends.
+func (r *reloader) follow(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.replica.discovery.changed:
+		}
+		began := time.Now()
+		r.rediscover()
+		rest := max(restAtLeast, restPart*time.Since(began))
+		select {
+		case <-ctx.Done():
+		case <-time.After(rest):
+		}
+	}
+}
+
+// After pools came or went there is a rest, so that many that come one by one come together: of
+// that long, and no less than so many times as long as it took.
+const (
+	restAtLeast = 100 * time.Millisecond
+	restPart    = 4
+)
+
+// rediscover puts the plan in effect with the pools that there are now.
+func (r *reloader) rediscover() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	plan, left := r.replica.discovery.beside(r.plan)
+	r.replica.leaveOut(left)
+	r.replica.change(plan)
+	r.plan = plan
+	refused := r.replica.refused.Load()
+	r.replica.shows(plan)
+	if refused != nil { // it still is: the files are as they were
+		r.replica.figures.ConfigRefused()
+		r.replica.refused.Store(refused)
+	}
 }
 
 // reload reads the configuration again. It is put into effect as a whole, or not at all.
 func (r *reloader) reload() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	plan, warnings, err := r.replica.load()
+	var left []api.LeftOut
 	if err == nil {
+		plan, left = r.replica.discovery.beside(plan)
 		err = r.replica.check(plan)
 	}
 	if err != nil {
@@ -43,6 +100,7 @@ func (r *reloader) reload() {
 	if keep(plan, r.plan) {
 		r.replica.log.Warn("configuration reloaded, but changes to the pool's name, addresses, endpoints, scheduling, metrics, store and fleet need a restart")
 	}
+	r.replica.leaveOut(left)
 	r.replica.gateway.SetKeys(plan.Keys)
 	r.replica.change(plan)
 	r.replica.accessLog.Select(plan.AccessLog)

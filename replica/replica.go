@@ -65,7 +65,7 @@ func Run(ctx context.Context, load Load, log *zap.Logger) error {
 	if err := r.open(ctx); err != nil {
 		return err
 	}
-	go (&reloader{replica: r, plan: plan}).run(ctx, seen, hangup) // ends with ctx
+	go (&reloader{replica: r, plan: r.plan}).run(ctx, seen, hangup) // ends with ctx
 	return r.serve(ctx)
 }
 
@@ -84,6 +84,8 @@ type replica struct {
 	fleet      *gossip.Fleet // nil for a replica that does not gossip
 	parts      *parts.Pools  // that the pools share; nil for one pool
 	ledgers    *ledgers
+	discovery  *discovery    // nil where the file says which pools there are
+	leftOut    []api.LeftOut // by it, at the start
 	pools      pools
 	console    *admin.Directory
 	gateway    *gateway.Gateway
@@ -114,6 +116,9 @@ func (r *replica) close() {
 // open makes the parts. What may fail because of a mistake comes before the other replicas
 // learn of this one.
 func (r *replica) open(ctx context.Context) error {
+	if err := r.discover(ctx); err != nil {
+		return err
+	}
 	var err error
 	if r.ledgers, err = newLedgers(r.plan); err != nil {
 		return err
@@ -154,10 +159,11 @@ func (r *replica) open(ctx context.Context) error {
 	if r.fleet != nil {
 		others = r.fleet
 	}
-	r.console = admin.NewDirectory(r.plan.Several(), others)
+	r.console = admin.NewDirectory(r.plan.File.Weir.Replica, r.plan.Several(), others)
 	if err := r.startPools(ctx); err != nil {
 		return err
 	}
+	r.leaveOut(r.leftOut)
 	r.gateway = gateway.New(cfg, r.route())
 	r.proxy = proxy.New(r.gateway, proxy.Config{Logger: r.log})
 	r.later(r.proxy.Close)
@@ -236,7 +242,11 @@ func (r *replica) join(ctx context.Context) (err error) {
 	if err := exportMemberlist(r.metrics); err != nil {
 		return err
 	}
-	if r.fleet, err = openFleet(ctx, r.plan, r.pools.all()[0].ledger, r.incarnation, r.log); err != nil {
+	var only store.Ledger // where there are several pools, each is told its own
+	if !r.plan.Several() {
+		only = r.pools.all()[0].ledger
+	}
+	if r.fleet, err = openFleet(ctx, r.plan, only, r.incarnation, r.log); err != nil {
 		return err
 	}
 	r.metrics.MustRegister(r.fleet.Metrics(r.plan.File.Weir.Pool))

@@ -5,9 +5,7 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-logr/zapr"
 	"go.uber.org/zap"
-	"k8s.io/klog/v2"
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/endpoints"
@@ -18,9 +16,12 @@ import (
 
 // endpointSource is where the configuration says that endpoints come from. What
 // Kubernetes says of objectives and of models goes to the tables.
-func endpointSource(plan *config.Plan, table *flows.Objectives, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
+func (r *replica) endpointSource(plan *config.Plan, table *flows.Objectives, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
 	d := &plan.File.Weir.Discovery
+	namespace, name, _ := strings.Cut(d.InferencePool, "/")
 	switch {
+	case plan.Found():
+		return r.discovery.pools.Source(namespace, name, table.Set, models.Set), nil
 	case d.File != "":
 		return &endpoints.File{Path: d.File, Once: d.Once, Logger: log}, nil
 	case d.DNS != "":
@@ -31,7 +32,13 @@ func endpointSource(plan *config.Plan, table *flows.Objectives, models *rewrites
 		source.Every, source.Logger = time.Duration(*d.DNSInterval), log
 		return source, nil
 	case d.InferencePool != "":
-		return inferencePool(d, table, models, log)
+		to, err := connect(d, log)
+		if err != nil {
+			return nil, err
+		}
+		return kubernetes.New(kubernetes.Config{
+			Namespace: namespace, Name: name, REST: to, Objectives: table.Set, Rewrites: models.Set, Logger: log,
+		})
 	}
 	urls := make([]string, 0, len(plan.File.Weir.Endpoints))
 	for _, e := range plan.File.Weir.Endpoints {
@@ -42,16 +49,4 @@ func endpointSource(plan *config.Plan, table *flows.Objectives, models *rewrites
 		return nil, fmt.Errorf("%s: %w", plan.Name("weir.endpoints"), err)
 	}
 	return source, nil
-}
-
-func inferencePool(d *config.Discovery, table *flows.Objectives, models *rewrites.Table, log *zap.Logger) (endpoints.Source, error) {
-	rest, err := kubernetes.Connect(d.Kubeconfig)
-	if err != nil {
-		return nil, err
-	}
-	klog.SetLogger(zapr.NewLogger(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))))
-	namespace, name, _ := strings.Cut(d.InferencePool, "/")
-	return kubernetes.New(kubernetes.Config{
-		Namespace: namespace, Name: name, REST: rest, Objectives: table.Set, Rewrites: models.Set, Logger: log,
-	})
 }

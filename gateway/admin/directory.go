@@ -19,17 +19,19 @@ import (
 // which has a Server: the parameter pool says which one is asked. Pools may come and go. It is
 // safe for concurrent use.
 type Directory struct {
+	replica string
 	several bool
 	fleet   coordinator.Questions // nil for a replica without others
 
 	mu      sync.RWMutex
 	servers map[string]*Server
+	leftOut []api.LeftOut
 }
 
-// NewDirectory returns a directory without pools. One pool need not be named, unless the
+// NewDirectory returns a replica's directory, without pools. One pool need not be named, unless the
 // replica is one for several.
-func NewDirectory(several bool, fleet coordinator.Questions) *Directory {
-	d := &Directory{several: several, fleet: fleet, servers: make(map[string]*Server)}
+func NewDirectory(replica string, several bool, fleet coordinator.Questions) *Directory {
+	d := &Directory{replica: replica, several: several, fleet: fleet, servers: make(map[string]*Server)}
 	if fleet != nil {
 		fleet.AnswerWith(d.reply)
 	}
@@ -74,6 +76,13 @@ func (d *Directory) all() []*Server {
 	return all
 }
 
+// LeaveOut tells what was found and cannot be a pool, in place of what was told before.
+func (d *Directory) LeaveOut(all []api.LeftOut) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leftOut = all
+}
+
 // errWhich says that a question names no pool where there are several.
 var errWhich = errors.New("which pool is meant? Add pool=NAME, or --pool NAME to a command")
 
@@ -83,6 +92,9 @@ func (d *Directory) of(name string) (*Server, error) {
 	defer d.mu.RUnlock()
 	if s := d.servers[name]; s != nil {
 		return s, nil
+	}
+	if len(d.servers) == 0 {
+		return nil, saying(errNotFound, "there are no pools yet")
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(d.servers)), ", ")
 	switch {
@@ -106,6 +118,8 @@ func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 	switch {
+	case s == nil && r.URL.Path == "/v1/pools":
+		answer(w, d.pools(r.Context()))
 	case err == nil:
 		s.ServeHTTP(w, r)
 	case errors.Is(err, errNotFound):
@@ -130,19 +144,29 @@ func (d *Directory) reply(ctx context.Context, text []byte) ([]byte, error) {
 
 // pools lists the pools of this replica, with what it knows of each itself.
 func (s *Server) pools(ctx context.Context, _ *query) (*api.Pools, error) {
-	all := []*Server{s}
-	if s.cfg.directory != nil {
-		all = s.cfg.directory.all()
+	if d := s.cfg.directory; d != nil {
+		return d.pools(ctx), nil
 	}
-	list := &api.Pools{Replica: s.cfg.Replica, Pools: []api.PoolSummary{}}
-	for _, of := range all {
-		p, err := of.pool(ctx, &query{replica: true})
+	return &api.Pools{Replica: s.cfg.Replica, Pools: summaries(ctx, []*Server{s})}, nil
+}
+
+func (d *Directory) pools(ctx context.Context) *api.Pools {
+	d.mu.RLock()
+	left := d.leftOut
+	d.mu.RUnlock()
+	return &api.Pools{Replica: d.replica, Pools: summaries(ctx, d.all()), LeftOut: left}
+}
+
+func summaries(ctx context.Context, servers []*Server) []api.PoolSummary {
+	all := []api.PoolSummary{}
+	for _, s := range servers {
+		p, err := s.pool(ctx, &query{replica: true})
 		if err != nil {
 			continue // it is just ending
 		}
-		list.Pools = append(list.Pools, api.PoolSummary{
+		all = append(all, api.PoolSummary{
 			Name: p.Pool, Limit: p.Limit, InFlight: p.InFlight, Queued: p.Queued, Saturation: p.Saturation, Endpoints: p.Endpoints, LedgerState: p.Ledger.State,
 		})
 	}
-	return list, nil
+	return all
 }

@@ -57,6 +57,8 @@ func TestChart(t *testing.T) {
 		},
 		"external redis":  {"--set", "endpoints={http://10.0.0.7:8000},redis.bundled=false,redis.url=rediss://redis.example:6379,redis.existingSecret=there,replicaCount=1"},
 		"picker and more": {"--values", "values.yaml"},
+		"several pools":   {"--set", "inferencePools.selector=weir=yes"},
+		"everywhere":      {"--set", "inferencePools.selector=weir in (yes\\,maybe),inferencePools.namespace=*"},
 		"by DNS":          {"--set", "endpointsDNS=vllm.models.svc:8000,http.enabled=false,networkPolicy.enabled=false,antiAffinity=none"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -32,8 +32,15 @@ one of them.`,
 				p := &all.Pools[i]
 				t.add(p.Name, fmt.Sprint(p.InFlight), limited(p.Limit), fmt.Sprint(p.Queued), fmt.Sprint(p.Endpoints), p.LedgerState)
 			}
-			_, err = fmt.Fprint(cmd.OutOrStdout(), t)
-			return err
+			if _, err := fmt.Fprint(cmd.OutOrStdout(), t); err != nil {
+				return err
+			}
+			for _, l := range all.LeftOut {
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "the InferencePool %s is left out: %s\n", l.InferencePool, l.Why); err != nil {
+					return err
+				}
+			}
+			return nil
 		},
 	}
 	o.add(cmd)

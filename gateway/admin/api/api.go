@@ -39,6 +39,14 @@ type Pools struct {
 	Replica string `json:"replica"`
 	// Pools are by their names.
 	Pools []PoolSummary `json:"pools"`
+	// LeftOut are InferencePools that were found and cannot be pools.
+	LeftOut []LeftOut `json:"left_out,omitempty"`
+}
+
+// LeftOut is an InferencePool, by its namespace and name, that cannot be a pool.
+type LeftOut struct {
+	InferencePool string `json:"inference_pool"`
+	Why           string `json:"why"`
 }
 
 // PoolSummary is what a replica knows of a pool by itself.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -28,6 +29,8 @@ var (
 type pool struct {
 	selector labels.Selector
 	ports    []string
+	models   []string // that are for it, as it says itself
+	made     time.Time
 }
 
 // readPool reads an InferencePool.
@@ -49,7 +52,7 @@ func readPool(u *unstructured.Unstructured) (pool, error) {
 	for _, port := range o.Spec.TargetPorts {
 		ports = append(ports, port.Number)
 	}
-	return poolOf(o.Spec.Selector.MatchLabels, ports...)
+	return poolOf(u, o.Spec.Selector.MatchLabels, ports...)
 }
 
 // readAlphaPool reads an InferencePool of the alpha version.
@@ -63,18 +66,18 @@ func readAlphaPool(u *unstructured.Unstructured) (pool, error) {
 	if err := readFields(u, &o); err != nil {
 		return pool{}, err
 	}
-	return poolOf(o.Spec.Selector, o.Spec.TargetPortNumber)
+	return poolOf(u, o.Spec.Selector, o.Spec.TargetPortNumber)
 }
 
 // poolOf refuses a pool that would take every pod, or none of their ports.
-func poolOf(selector map[string]string, ports ...int64) (pool, error) {
+func poolOf(u *unstructured.Unstructured, selector map[string]string, ports ...int64) (pool, error) {
 	if len(selector) == 0 {
 		return pool{}, errors.New("its selector is empty: name the labels of the model servers' pods")
 	}
 	if len(ports) == 0 {
 		return pool{}, errors.New("it has no target port")
 	}
-	p := pool{selector: labels.SelectorFromSet(selector)}
+	p := pool{selector: labels.SelectorFromSet(selector), models: modelsOf(u.GetAnnotations()), made: u.GetCreationTimestamp().Time}
 	for _, port := range ports {
 		if port < 1 || port > 65535 {
 			return pool{}, fmt.Errorf("its target port %d is not from 1 to 65535", port)

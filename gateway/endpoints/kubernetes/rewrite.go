@@ -83,10 +83,10 @@ const maxWeight = 1_000_000
 // rules are those of the pool's InferenceModelRewrites: the oldest object's first.
 func (s *Source) rules() (all []rewrites.Rule) {
 	named := make(map[string]rewrite)
-	for _, t := range s.rewrites {
-		for name, r := range t.all() {
+	for _, t := range s.view.rewrites {
+		for name, r := range t.in(s.cfg.Namespace) {
 			if r.err != nil {
-				s.say("an InferenceModelRewrite is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, r.err))
+				s.view.say("an InferenceModelRewrite is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, r.err))
 				continue
 			}
 			if _, known := named[name]; !known && (r.value.pool == "" || r.value.pool == s.cfg.Name) {

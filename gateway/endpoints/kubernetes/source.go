@@ -8,12 +8,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -42,17 +39,12 @@ type Config struct {
 
 // Source is an endpoints.Source of a pool's pods.
 type Source struct {
-	cfg        Config
-	client     dynamic.Interface
-	pods       *table[pod]
-	pools      []*table[pool]      // they only have objects of the pool's name; the first that has one holds
-	objectives []*table[objective] // the first that has an object of a name holds
-	rewrites   []*table[rewrite]   // and so with these
-	changed    chan struct{}
-	last       string // what was last told
-
-	mu   sync.Mutex
-	said map[string]time.Time // when problems were logged
+	cfg  Config
+	view *view
+	// shared says that the view is there anyway, and that the pool ends elsewhere once its
+	// InferencePool is gone: until then its endpoints stay.
+	shared bool
+	last   string // what was last told
 }
 
 // Connect returns how to reach the API server: as a kubeconfig file says, or as a
@@ -74,42 +66,40 @@ func Connect(kubeconfig string) (*rest.Config, error) {
 
 // New returns a source. The API server need not be there yet.
 func New(cfg Config) (*Source, error) {
-	if cfg.Logger == nil {
-		cfg.Logger = zap.NewNop()
+	v, err := newView(cfg.REST, cfg.Namespace, filter{name: cfg.Name}, cfg.Retry, cfg.Logger)
+	if err != nil {
+		return nil, err
 	}
-	if cfg.Retry <= 0 {
-		cfg.Retry = 10 * time.Second
-	}
+	return newSource(cfg, v), nil
+}
+
+func newSource(cfg Config, v *view) *Source {
 	if cfg.Objectives == nil {
 		cfg.Objectives = func(map[string]int) {}
 	}
 	if cfg.Rewrites == nil {
 		cfg.Rewrites = func([]rewrites.Rule) {}
 	}
-	client, err := dynamic.NewForConfig(cfg.REST)
-	if err != nil {
-		return nil, fmt.Errorf("reach the Kubernetes API server at %s: %w", cfg.REST.Host, err)
-	}
-	s := &Source{cfg: cfg, client: client, changed: make(chan struct{}, 1), said: make(map[string]time.Time)}
-	s.pods = newTable(s, podKind, readPod)
-	s.pools = []*table[pool]{newTable(s, poolKind, readPool), newTable(s, alphaPoolKind, readAlphaPool)}
-	s.objectives = []*table[objective]{newTable(s, llmdObjectiveKind, readObjective), newTable(s, objectiveKind, readObjective)}
-	s.rewrites = []*table[rewrite]{newTable(s, llmdRewriteKind, readRewrite), newTable(s, rewriteKind, readRewrite)}
-	return s, nil
+	return &Source{cfg: cfg, view: v}
 }
 
 // Run implements endpoints.Source.
 func (s *Source) Run(ctx context.Context, update func([]endpoints.Spec)) error {
-	var watches sync.WaitGroup
-	defer watches.Wait()
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	s.watch(ctx, &watches)
+	if !s.shared {
+		defer s.view.follow(ctx)()
+	}
+	changed, forget := s.view.tells()
+	defer forget()
 	for {
-		switch specs, err := s.specs(); {
-		case errors.Is(err, errNotListed):
+		specs, err := s.specs()
+		if errors.Is(err, errNoPool) && !s.shared {
+			s.view.say("the pool has no endpoints", err)
+			specs, err = nil, nil
+		}
+		switch {
+		case errors.Is(err, errNotListed), errors.Is(err, errNoPool):
 		case err != nil:
-			s.say("the pool's endpoints are not known; they stay as they are", err)
+			s.view.say("the pool's endpoints are not known; they stay as they are", err)
 		default:
 			s.tell(specs, update)
 			s.cfg.Objectives(s.priorities())
@@ -118,23 +108,9 @@ func (s *Source) Run(ctx context.Context, update func([]endpoints.Spec)) error {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-s.changed:
-		case <-time.After(s.cfg.Retry): // what lasts is said again
+		case <-changed:
+		case <-time.After(s.view.retry): // what lasts is said again
 		}
-	}
-}
-
-// watch begins to follow every kind.
-func (s *Source) watch(ctx context.Context, watches *sync.WaitGroup) {
-	watches.Go(func() { s.pods.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })
-	for _, t := range s.pools {
-		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, s.cfg.Name, s.cfg.Retry) })
-	}
-	for _, t := range s.rewrites {
-		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })
-	}
-	for _, t := range s.objectives {
-		watches.Go(func() { t.follow(ctx, s.client, s.cfg.Namespace, "", s.cfg.Retry) })
 	}
 }
 
@@ -151,41 +127,23 @@ func (s *Source) tell(specs []endpoints.Spec, update func([]endpoints.Spec)) {
 	}
 }
 
-func (s *Source) change() {
-	select {
-	case s.changed <- struct{}{}:
-	default:
-	}
-}
-
-var (
-	// errNoPool says that there is no such pool. It has no endpoints, then.
-	errNoPool = errors.New("there is no such InferencePool")
-	// errNotListed says that a first list has not come yet.
-	errNotListed = errors.New("not listed yet")
-)
-
 // specs lists the pool's ready pods, by name.
 func (s *Source) specs() ([]endpoints.Spec, error) {
-	p, err := s.pool()
-	if errors.Is(err, errNoPool) {
-		s.say("the pool has no endpoints", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, s.cfg.Name, err))
-		return nil, nil
-	}
+	p, err := s.view.pool(id{s.cfg.Namespace, s.cfg.Name})
 	if err != nil {
 		return nil, err
 	}
-	switch known, why := s.pods.state(); known {
+	switch known, why := s.view.pods.state(); known {
 	case notListed:
 		return nil, errNotListed
 	case notServed:
 		return nil, fmt.Errorf("list pods: %w", why)
 	}
-	pods := s.pods.all()
+	pods := s.view.pods.in(s.cfg.Namespace)
 	var specs []endpoints.Spec
 	for _, name := range slices.Sorted(maps.Keys(pods)) {
 		if err := pods[name].err; err != nil {
-			s.say("a pod is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, err))
+			s.view.say("a pod is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, err))
 			continue
 		}
 		if pod := pods[name].value; pod.address != "" && p.selector.Matches(pod.labels) {
@@ -214,44 +172,13 @@ func (s *Source) endpoints(name string, pod pod, ports []string) []endpoints.Spe
 	return specs
 }
 
-// pool returns the InferencePool, of the first version that has it.
-func (s *Source) pool() (pool, error) {
-	var refused error
-	served := false
-	for _, t := range s.pools {
-		switch known, why := t.state(); known {
-		case notListed:
-			return pool{}, errNotListed
-		case notServed:
-			if refused == nil || apierrors.IsNotFound(refused) {
-				refused = why
-			}
-		case listed:
-			served = true
-			if found, there := t.all()[s.cfg.Name]; there {
-				if found.err != nil {
-					return pool{}, fmt.Errorf("the InferencePool %s/%s: %w", s.cfg.Namespace, s.cfg.Name, found.err)
-				}
-				return found.value, nil
-			}
-		}
-	}
-	switch {
-	case served:
-		return pool{}, errNoPool
-	case apierrors.IsNotFound(refused):
-		return pool{}, errors.New("the API server does not serve InferencePools: install the custom resources of the Gateway API Inference Extension")
-	}
-	return pool{}, fmt.Errorf("list InferencePools: %w", refused)
-}
-
 // priorities are those of the pool's InferenceObjectives by name.
 func (s *Source) priorities() map[string]int {
 	priorities := make(map[string]int)
-	for _, t := range s.objectives {
-		for name, o := range t.all() {
+	for _, t := range s.view.objectives {
+		for name, o := range t.in(s.cfg.Namespace) {
 			if o.err != nil {
-				s.say("an InferenceObjective is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, o.err))
+				s.view.say("an InferenceObjective is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, o.err))
 				continue
 			}
 			if _, known := priorities[name]; !known && (o.value.pool == "" || o.value.pool == s.cfg.Name) {
@@ -260,21 +187,4 @@ func (s *Source) priorities() map[string]int {
 		}
 	}
 	return priorities
-}
-
-// sayEvery is how often a problem that lasts is logged.
-const sayEvery = time.Minute
-
-// say logs a problem, but not the same again and again.
-func (s *Source) say(what string, err error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	text := what + err.Error()
-	if now := time.Now(); now.Sub(s.said[text]) >= sayEvery {
-		if len(s.said) >= 100 {
-			clear(s.said)
-		}
-		s.said[text] = now
-		s.cfg.Logger.Warn(what, zap.Error(err))
-	}
 }

@@ -21,8 +21,12 @@ import (
 	"k8s.io/klog/v2"
 )
 
-// table holds what matters of each object of one kind, by name, as the API server last
-// told it. A reflector writes it, from a goroutine of its own.
+// id names an object.
+type id struct{ namespace, name string }
+
+func (i id) String() string { return i.namespace + "/" + i.name }
+
+// table holds what matters of each object of one kind, as the API server last told it. A reflector writes it, from a goroutine of its own.
 type table[T any] struct {
 	kind    schema.GroupVersionResource
 	read    func(*unstructured.Unstructured) (T, error)
@@ -32,11 +36,11 @@ type table[T any] struct {
 	mu     sync.Mutex
 	listed bool  // a first list has come
 	failed error // why none has, once that is known
-	rows   map[string]row[T]
+	rows   map[id]row[T]
 }
 
-func newTable[T any](s *Source, kind schema.GroupVersionResource, read func(*unstructured.Unstructured) (T, error)) *table[T] {
-	return &table[T]{kind: kind, read: read, changed: s.change, problem: s.say}
+func newTable[T any](v *view, kind schema.GroupVersionResource, read func(*unstructured.Unstructured) (T, error)) *table[T] {
+	return &table[T]{kind: kind, read: read, changed: v.change, problem: v.say}
 }
 
 // row is one object; it may be one that could not be read.
@@ -67,8 +71,29 @@ func (t *table[T]) state() (state, error) {
 	return notListed, nil
 }
 
-// all returns the objects by name.
-func (t *table[T]) all() map[string]row[T] {
+// in returns the objects of a namespace, by name.
+func (t *table[T]) in(namespace string) map[string]row[T] {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	found := make(map[string]row[T])
+	for of, r := range t.rows {
+		if of.namespace == namespace {
+			found[of.name] = r
+		}
+	}
+	return found
+}
+
+// one returns an object, if it is there.
+func (t *table[T]) one(of id) (r row[T], there bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r, there = t.rows[of]
+	return r, there
+}
+
+// all returns the objects.
+func (t *table[T]) all() map[id]row[T] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return maps.Clone(t.rows)
@@ -76,13 +101,13 @@ func (t *table[T]) all() map[string]row[T] {
 
 // Replace implements cache.ReflectorStore.
 func (t *table[T]) Replace(objects []any, _ string) error {
-	rows := make(map[string]row[T], len(objects))
+	rows := make(map[id]row[T], len(objects))
 	for _, o := range objects {
 		u, err := object(o)
 		if err != nil {
 			return err
 		}
-		rows[u.GetName()] = t.row(u)
+		rows[idOf(u)] = t.row(u)
 	}
 	t.mu.Lock()
 	t.rows, t.listed, t.failed = rows, true, nil
@@ -101,7 +126,7 @@ func (t *table[T]) Update(o any) error {
 		return err
 	}
 	t.mu.Lock()
-	t.rows[u.GetName()] = t.row(u)
+	t.rows[idOf(u)] = t.row(u)
 	t.mu.Unlock()
 	t.changed()
 	return nil
@@ -114,7 +139,7 @@ func (t *table[T]) Delete(o any) error {
 		return err
 	}
 	t.mu.Lock()
-	delete(t.rows, u.GetName())
+	delete(t.rows, idOf(u))
 	t.mu.Unlock()
 	t.changed()
 	return nil
@@ -127,6 +152,8 @@ func (t *table[T]) row(u *unstructured.Unstructured) row[T] {
 	value, err := t.read(u)
 	return row[T]{value, err}
 }
+
+func idOf(u *unstructured.Unstructured) id { return id{u.GetNamespace(), u.GetName()} }
 
 func object(o any) (*unstructured.Unstructured, error) {
 	u, ok := o.(*unstructured.Unstructured)
@@ -158,24 +185,29 @@ func (t *table[T]) fail(ctx context.Context, err error) {
 // firstRest is how long a watch rests when it fails for the first time.
 const firstRest = 200 * time.Millisecond
 
-// follow keeps the table as the API server has the kind in a namespace, until the context
-// ends. With a name, only objects of that name are asked for. A failed list or watch rests
-// for at most that long.
-func (t *table[T]) follow(ctx context.Context, client dynamic.Interface, namespace, name string, rest time.Duration) {
-	from := client.Resource(t.kind).Namespace(namespace)
-	selector := ""
-	if name != "" {
-		selector = fields.OneTermEqualSelector(metav1.ObjectNameField, name).String()
+// filter says which objects of a kind are asked for; the zero value is all of them.
+type filter struct{ labels, name string }
+
+func (f filter) apply(o *metav1.ListOptions) {
+	o.LabelSelector = f.labels
+	if f.name != "" {
+		o.FieldSelector = fields.OneTermEqualSelector(metav1.ObjectNameField, f.name).String()
 	}
+}
+
+// follow keeps the table as the API server has the kind in a namespace, or in all of them if it
+// is empty, until the context ends. A failed list or watch rests for at most that long.
+func (t *table[T]) follow(ctx context.Context, client dynamic.Interface, namespace string, which filter, rest time.Duration) {
+	from := client.Resource(t.kind).Namespace(namespace)
 	lists := &cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			o.FieldSelector = selector
+			which.apply(&o)
 			list, err := from.List(ctx, o)
 			t.fail(ctx, err)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			o.FieldSelector = selector
+			which.apply(&o)
 			w, err := from.Watch(ctx, o)
 			if o.SendInitialEvents == nil || !apierrors.IsInvalid(err) { // else it cannot begin a watch with a list, and is asked for the list
 				t.fail(ctx, err)

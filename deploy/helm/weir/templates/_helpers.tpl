@@ -14,8 +14,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- end }}
 
+{{/* The namespace of the pools; * for all of them. */}}
 {{- define "weir.poolNamespace" -}}
-{{ .Values.inferencePool.namespace | default .Release.Namespace }}
+{{ ternary .Values.inferencePools.namespace .Values.inferencePool.namespace (ne .Values.inferencePools.selector "") | default .Release.Namespace }}
+{{- end }}
+
+{{/* A role of the whole cluster says of which release it is. */}}
+{{- define "weir.roleName" -}}
+{{ ternary (printf "%s-%s" .Release.Namespace (include "weir.name" .)) (include "weir.name" .) (eq (include "weir.poolNamespace" .) "*") }}
 {{- end }}
 
 {{- define "weir.gossipSecret" -}}
@@ -51,9 +57,10 @@ harder, the rest being for stacks and what is not Go's. Empty where there is no 
 {{- define "weir.check" -}}
 {{- $places := 0 }}
 {{- if .Values.inferencePool.name }}{{ $places = add1 $places }}{{ end }}
+{{- if .Values.inferencePools.selector }}{{ $places = add1 $places }}{{ end }}
 {{- if .Values.endpoints }}{{ $places = add1 $places }}{{ end }}
 {{- if .Values.endpointsDNS }}{{ $places = add1 $places }}{{ end }}
-{{- if ne (int $places) 1 }}{{ fail "model servers come from one place: set one of inferencePool.name, endpoints and endpointsDNS" }}{{ end }}
+{{- if ne (int $places) 1 }}{{ fail "model servers come from one place: set one of inferencePool.name, inferencePools.selector, endpoints and endpointsDNS" }}{{ end }}
 {{- if and .Values.redis.bundled .Values.redis.url }}{{ fail "redis.url names a Redis that is there: set redis.bundled to false with it" }}{{ end }}
 {{- if not (or .Values.redis.bundled .Values.redis.url) }}{{ fail "replicas share a Redis: set redis.url, or redis.bundled to true" }}{{ end }}
 {{- if not (or .Values.extProc.enabled .Values.http.enabled) }}{{ fail "requests come in by ext_proc or HTTP: enable one of extProc and http" }}{{ end }}

@@ -1,0 +1,141 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation"
+)
+
+// FoundPool is a pool that is not the file's: an InferencePool of Kubernetes.
+type FoundPool struct {
+	Name string
+	// InferencePool is its namespace and name, with a slash between.
+	InferencePool string
+	Models        []string
+}
+
+// LeftOut says why something that was found cannot be a pool.
+type LeftOut struct {
+	Pool FoundPool
+	Err  error
+}
+
+// PoolSelector reads weir.inferencePools. The namespace is empty for all of them.
+func PoolSelector(text string) (namespace, selector string, err error) {
+	namespace, selector, ok := strings.Cut(text, "/")
+	if !ok || namespace != "*" && len(validation.IsDNS1123Label(namespace)) > 0 {
+		return "", "", errors.New("must be NAMESPACE/SELECTOR, such as models/app=vllm, or */SELECTOR for all namespaces")
+	}
+	if _, err := labels.Parse(selector); err != nil {
+		return "", "", fmt.Errorf("its label selector: %w", err)
+	}
+	return strings.TrimPrefix(namespace, "*"), selector, nil
+}
+
+// inferencePools checks the selector of pools.
+func (b *builder) inferencePools() {
+	if text := b.file.Weir.InferencePools; text != "" {
+		if _, _, err := PoolSelector(text); err != nil {
+			b.wrong("weir.inferencePools", "%v", err)
+		}
+	}
+}
+
+// Found reports whether the plan is that of a pool that was found.
+func (p *Plan) Found() bool { return p.isFound }
+
+// WithPools returns the plan with these pools beside the file's, in place of those that were
+// found before. The plans of pools that are as they were stay the same. A name and a model are
+// the file's, or else of the first that has them; what cannot be a pool is left out. An
+// InferencePool that is one of the file's pools is that one.
+func (p *Plan) WithPools(found []FoundPool) (*Plan, []LeftOut) {
+	with := *p
+	with.found = make(map[string]FoundPool)
+	with.Pools = slices.DeleteFunc(slices.Clone(p.Pools), (*Plan).Found)
+	pools := slices.DeleteFunc(slices.Clone(p.File.Weir.Pools), func(of Pool) bool { _, known := p.found[of.Name]; return known })
+	taken := taken{names: make(map[string]bool), models: make(map[string]string)}
+	own := make(map[string]bool)
+	for i := range pools {
+		taken.take(pools[i].Name, pools[i].Models)
+		own[pools[i].InferencePool] = true
+	}
+	var left []LeftOut
+	for _, f := range found {
+		if own[f.InferencePool] {
+			continue // it has settings of its own
+		}
+		err := taken.refuses(&f)
+		if err == nil && len(f.Models) == 0 && !p.from.envoyNames() {
+			err = errors.New("no request can be for it: its annotation names no models, and neither weir.extProc.poolHeader nor poolAttribute the pool")
+		}
+		var plan *Plan
+		var part Pool
+		if err == nil {
+			plan, part, err = p.planOfFound(&f)
+		}
+		if err != nil {
+			left = append(left, LeftOut{f, err})
+			continue
+		}
+		taken.take(f.Name, f.Models)
+		with.found[f.Name] = f
+		with.Pools = append(with.Pools, plan)
+		pools = append(pools, part)
+	}
+	with.File.Weir.Pools, with.Models = pools, newModels(pools)
+	return &with, left
+}
+
+// planOfFound is the plan of a pool that was found, with all that holds for it: the one that
+// there is, if it is as it was.
+func (p *Plan) planOfFound(f *FoundPool) (*Plan, Pool, error) {
+	if was, known := p.found[f.Name]; known && reflect.DeepEqual(was, *f) {
+		plan := slices.IndexFunc(p.Pools, func(of *Plan) bool { return of.isFound && of.File.Weir.Pool == f.Name })
+		part := slices.IndexFunc(p.File.Weir.Pools, func(of Pool) bool { return of.Name == f.Name })
+		return p.Pools[plan], p.File.Weir.Pools[part], nil
+	}
+	word := func(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text} }
+	b := p.from.forPool("the InferencePool "+f.InferencePool, &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
+		word("name"), word(f.Name), word("inferencePool"), word(f.InferencePool),
+	}})
+	if len(b.problems) > 0 {
+		return nil, Pool{}, b.problems.sorted(b.name)
+	}
+	b.plan.isFound = true
+	b.plan.File.Weir.Replica = p.File.Weir.Replica
+	part := Pool{Name: f.Name, Models: f.Models}
+	part.fill(&b.plan.File)
+	return &b.plan, part, nil
+}
+
+// taken are the names of pools, and whose models are.
+type taken struct {
+	names  map[string]bool
+	models map[string]string
+}
+
+func (t *taken) take(name string, models []string) {
+	t.names[name] = true
+	for _, model := range models {
+		t.models[model] = name
+	}
+}
+
+// refuses says why a pool cannot come beside the others.
+func (t *taken) refuses(f *FoundPool) error {
+	if t.names[f.Name] {
+		return fmt.Errorf("there is a pool %q", f.Name)
+	}
+	for _, model := range f.Models {
+		if of, twice := t.models[model]; twice {
+			return fmt.Errorf("%q is a model of pool %q, too: requests for it can go to one pool only", model, of)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,131 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/go-logr/zapr"
+	"go.uber.org/zap"
+	"k8s.io/client-go/rest"
+	"k8s.io/klog/v2"
+
+	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
+)
+
+// discovery finds the pools that are not the file's: the InferencePools that a selector takes.
+type discovery struct {
+	pools     *kubernetes.Pools
+	namespace string        // empty for all of them
+	changed   chan struct{} // receives when others are there than when it was last asked
+
+	mu    sync.Mutex
+	found []kubernetes.Found
+	said  map[string]string // why InferencePools are left out, as it was logged
+}
+
+// firstPools is how long a replica that starts waits to be told which InferencePools there are.
+const firstPools = 10 * time.Second
+
+// discover begins to follow the InferencePools, if the plan asks for that, and has the plan be
+// the one with those that there are.
+func (r *replica) discover(ctx context.Context) error {
+	w := &r.plan.File.Weir
+	if w.InferencePools == "" {
+		return nil
+	}
+	namespace, selector, err := config.PoolSelector(w.InferencePools)
+	if err != nil {
+		return err // config has checked it
+	}
+	to, err := connect(&w.Discovery, r.log)
+	if err != nil {
+		return err
+	}
+	pools, err := kubernetes.NewPools(kubernetes.PoolsConfig{Namespace: namespace, Selector: selector, REST: to, Logger: r.log})
+	if err != nil {
+		return err
+	}
+	r.discovery = &discovery{pools: pools, namespace: namespace, changed: make(chan struct{}, 1), said: make(map[string]string)}
+	r.later(during(func(ctx context.Context) { pools.Run(ctx, r.discovery.take) }))
+	select {
+	case <-r.discovery.changed:
+	case <-ctx.Done():
+	case <-time.After(firstPools):
+		r.log.Warn("it is not known yet which InferencePools there are; their pools come once it is")
+	}
+	r.plan, r.leftOut = r.discovery.beside(r.plan)
+	return nil
+}
+
+// connect returns how the API server is reached.
+func connect(d *config.Discovery, log *zap.Logger) (*rest.Config, error) {
+	to, err := kubernetes.Connect(d.Kubeconfig)
+	if err != nil {
+		return nil, err
+	}
+	klog.SetLogger(zapr.NewLogger(log.WithOptions(zap.IncreaseLevel(zap.WarnLevel))))
+	return to, nil
+}
+
+func (d *discovery) take(found []kubernetes.Found) {
+	d.mu.Lock()
+	d.found = found
+	d.mu.Unlock()
+	select {
+	case d.changed <- struct{}{}:
+	default: // it is about to be looked at
+	}
+}
+
+// beside returns the plan with the pools that there are, and what cannot be one. Without a
+// discovery the plan is as it was.
+func (d *discovery) beside(plan *config.Plan) (*config.Plan, []api.LeftOut) {
+	if d == nil {
+		return plan, nil
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var left []api.LeftOut
+	var found []config.FoundPool
+	for i := range d.found {
+		f := &d.found[i]
+		if f.Err != nil {
+			left = append(left, api.LeftOut{InferencePool: f.String(), Why: f.Err.Error()})
+			continue
+		}
+		pool := config.FoundPool{Name: f.Name, InferencePool: f.String(), Models: f.Models}
+		if d.namespace == "" {
+			pool.Name = f.String()
+		}
+		found = append(found, pool)
+	}
+	plan, refused := plan.WithPools(found)
+	for _, l := range refused {
+		left = append(left, api.LeftOut{InferencePool: l.Pool.InferencePool, Why: l.Err.Error()})
+	}
+	return plan, left
+}
+
+// leaveOut says what was found and cannot be a pool: to operators, and once in the log.
+func (r *replica) leaveOut(left []api.LeftOut) {
+	d := r.discovery
+	if d == nil {
+		return
+	}
+	r.console.LeaveOut(left)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	now := make(map[string]string)
+	for _, l := range left {
+		now[l.InferencePool] = l.Why
+		if d.said[l.InferencePool] != l.Why {
+			r.log.Error("an InferencePool is left out", zap.String("inference_pool", l.InferencePool), zap.Error(errors.New(l.Why)))
+			r.console.Note(api.ConfigRefused, api.Warning, l.InferencePool, "the InferencePool "+l.InferencePool+" is left out: "+l.Why)
+		}
+	}
+	d.said = now
+}
