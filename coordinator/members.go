@@ -1,6 +1,9 @@
 package coordinator
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Member is a replica as the fleet knows it.
 type Member struct {
@@ -58,6 +61,11 @@ type Members struct {
 	Ended []Run
 	// Apart are those that live and use another ledger.
 	Apart []Apart
+}
+
+// Equal reports whether both say the same.
+func (m Members) Equal(other Members) bool {
+	return slices.Equal(m.Live, other.Live) && slices.Equal(m.Dead, other.Dead) && slices.Equal(m.Ended, other.Ended) && slices.Equal(m.Apart, other.Apart)
 }
 
 // Handler receives what concerns this replica from the fleet. Its methods return at once

@@ -20,5 +20,28 @@
 //   - endpoints.Query is what the choice of an endpoint needs.
 //   - controller.Usage is what it cost in the end, by which its charge is settled.
 //
-// Model servers, their health and load are package endpoints.
+// # Packages below
+//
+// Doors, which import this package:
+//
+//	proxy, envoy      by HTTP, and by Envoy's external processing
+//	admin             for operators: the API, the console, probes
+//
+// What a session stands on:
+//
+//	headers, modelapi what headers, bodies and answers say
+//	flows             whose a request is, by which rules it goes, what its flow was served
+//	endpoints         model servers, their health and load, which one a request goes to
+//	picker            other Endpoint Pickers, for envoy
+//	rewrites          which model is asked for in place of another
+//	budget            the memory of requests
+//	shadow            flow control that is only played
+//	refusal           the gateway's own answers
+//
+// Who looks on:
+//
+//	metrics, tracing, accesslog, traffic, metering
+//
+// What operators set for a time is package overrides; listening, and ending without losing a
+// request, package serving.
 package gateway

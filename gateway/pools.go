@@ -33,8 +33,8 @@ func ByModel(named map[string]*Pool, of func(model string) (pool string, known b
 	return &Pools{named: named, of: of, models: models, since: time.Now()}
 }
 
-// find finds the pool of the session's request by its model, once the body is there.
-func (s *Session) find() *refusal.Refusal {
+// enterByModel has the session's request be for the pool of its model, once the body is there.
+func (s *Session) enterByModel() *refusal.Refusal {
 	if refused := s.asked.FindModel(); refused != nil {
 		return refused
 	}

@@ -152,7 +152,7 @@ func (s *Session) Admit(method, path string) *refusal.Refusal {
 	}
 	refused := s.asked.Read(method, path)
 	if s.pool == nil && refused == nil {
-		refused = s.find()
+		refused = s.enterByModel()
 	}
 	if refused == nil {
 		refused = s.renameByRule(method, path)

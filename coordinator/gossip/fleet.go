@@ -305,7 +305,7 @@ func (f *Fleet) follow() {
 			f.recheck()
 		}
 		m := f.members()
-		if told && slices.Equal(m.Live, last.Live) && slices.Equal(m.Dead, last.Dead) && slices.Equal(m.Ended, last.Ended) && slices.Equal(m.Apart, last.Apart) {
+		if told && m.Equal(last) {
 			continue
 		}
 		told = true

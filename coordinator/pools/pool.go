@@ -50,7 +50,7 @@ func (p *Pool) Start(h coordinator.Handler) {
 // tell tells the handler of the pool's members, if they have changed.
 func (p *Pool) tell() {
 	m := p.membersOf()
-	if p.last != nil && slices.Equal(m.Live, p.last.Live) && slices.Equal(m.Dead, p.last.Dead) && slices.Equal(m.Ended, p.last.Ended) && slices.Equal(m.Apart, p.last.Apart) {
+	if p.last != nil && m.Equal(*p.last) {
 		return
 	}
 	p.last = &m

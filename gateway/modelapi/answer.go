@@ -148,7 +148,7 @@ func (a *Answer) event(line []byte) {
 	if len(data) == 0 || bytes.Equal(data, []byte("[DONE]")) {
 		return
 	}
-	if !a.find(data) {
+	if !a.readUsage(data) {
 		a.events++
 	}
 	if used := a.Usage(); used.OutputTokens >= a.report && a.progress != nil {
@@ -164,16 +164,16 @@ func (a *Answer) Finish() {
 	}
 	a.done = true
 	if !a.stream {
-		a.find(a.pend)
+		a.readUsage(a.pend)
 	} else if len(a.pend) > 0 && !a.skip {
 		a.event(a.pend)
 	}
 	a.pend = nil
 }
 
-// find reads the last usage object of a JSON text, or of the end of one, and
+// readUsage reads the last usage object of a JSON text, or of the end of one, and
 // reports whether there was any.
-func (a *Answer) find(text []byte) bool {
+func (a *Answer) readUsage(text []byte) bool {
 	key := []byte(`"usage"`)
 	at := len(text)
 	if !bytes.Contains(text, key) { // much cheaper than from the end, and so it is with most events
