@@ -10,8 +10,11 @@ func (c *Core) Ready(now time.Time) Ready {
 	}
 	var ready Ready
 	ready.Messages = c.handover.speak(now)
-	if c.turnDue(now) {
-		ready.Turn = c.exchange.begin(now)
+	if c.exchange.free(now) && c.handover.fleet.known {
+		c.forgetUnchanged()
+		if c.turnDue(now) {
+			ready.Turn = c.exchange.begin(now)
+		}
 	}
 	ready.Decisions = c.requests.take()
 	ready.Revoked = c.revocations.take()
@@ -24,24 +27,27 @@ func (c *Core) Ready(now time.Time) Ready {
 	return ready
 }
 
-// turnDue reports whether to take a turn now. What only tops up the offers
-// waits for something else to say, as long as enough of them stand.
+// forgetUnchanged forgets tickets that came or went where the offers are as they were.
+func (c *Core) forgetUnchanged() {
+	if !c.queues.set.Changed() {
+		c.exchange.agenda.touched = false
+	}
+}
+
+// turnDue reports whether to take a turn now that one can be taken. What only tops up the
+// offers waits for something else to say, as long as enough of them stand.
 func (c *Core) turnDue(now time.Time) bool {
 	e := &c.exchange
-	if !e.free(now) || !c.handover.fleet.known {
-		return false
-	}
-	if e.agenda.due || c.queues.set.Thin() {
+	switch since := now.Sub(e.last); {
+	case e.agenda.due || c.queues.set.Thin():
 		return true
-	}
-	if e.agenda.touched && c.queues.set.Changed() {
-		return !c.bands.full() || now.Sub(e.last) >= c.cfg.Timings.FullPause
-	}
-	e.agenda.touched = false
-	if c.float.low(now) || e.agenda.soon && now.Sub(e.last) >= c.cfg.Timings.LineTurn {
+	case e.agenda.touched:
+		return !c.bands.full() || since >= c.cfg.Timings.FullPause
+	case c.float.low(now) || e.agenda.soon && since >= c.cfg.Timings.LineTurn:
 		return true
+	default:
+		return since >= c.turnInterval()
 	}
-	return now.Sub(e.last) >= c.turnInterval()
 }
 
 // turnInterval is the longest time between two turns.
