@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"reflect"
@@ -33,6 +32,10 @@ type Adoption struct {
 // AssumedPicker is the address of the picker where neither a file nor a flag has one.
 const AssumedPicker = "epp:9002"
 
+// adoptedAddress is where what takes the place of a picker is come to by Envoy: from elsewhere,
+// as pickers are.
+const adoptedAddress = ":9002"
+
 // Adopt splits a file. What the options' flags say is written into the file that results for
 // Weir. The error, if any, is Problems.
 func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
@@ -41,22 +44,21 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 	if given == nil {
 		given = make(map[string][]string)
 	}
-	if a.Unnamed = !namesChooser(data, given); a.Unnamed {
+	chooser, listens := processing(data, given)
+	if a.Unnamed = !chooser; a.Unnamed {
 		given["picker"] = []string{AssumedPicker}
 	}
-	o.Flags = given
-	plan, warnings, err := Parse(data, o)
-	var problems Problems
-	if errors.As(err, &problems) && slices.ContainsFunc(problems, func(p Problem) bool { return p.Path == "weir.endpoints" }) {
-		a.Unlocated = true
-		o.Flags = maps.Clone(given)
-		o.Flags["upstream"] = []string{"http://127.0.0.1:8000"} // to have all else judged
-		plan, warnings, err = Parse(data, o)
+	if !listens {
+		given["ext-proc"] = []string{adoptedAddress}
 	}
+	o.Flags, o.Unlocated = given, true
+	plan, warnings, err := Parse(data, o)
 	if err != nil {
 		return nil, warnings, err
 	}
-	a.Plan = plan
+	located := len(warnings)
+	warnings = slices.DeleteFunc(warnings, func(p Problem) bool { return p.Path == "weir.endpoints" })
+	a.Plan, a.Unlocated = plan, len(warnings) < located
 	var document yaml.Node
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, warnings, fmt.Errorf("read the file again: %w", err)
@@ -103,22 +105,22 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 	return a, warnings, err
 }
 
-// namesChooser reports whether a file or a flag says who chooses endpoints. A file that cannot
-// be read is for others to complain of.
-func namesChooser(data []byte, given map[string][]string) bool {
-	if given["picker"] != nil || given["admission-only"] != nil {
-		return true
-	}
+// processing reports whether a file or a flag says who chooses endpoints, and where Envoy is
+// listened for. A file that cannot be read is for others to complain of.
+func processing(data []byte, given map[string][]string) (chooser, listens bool) {
 	var f struct {
 		Weir struct {
 			ExtProc struct {
+				Listen        string
 				Picker        struct{ Addresses []string }
 				AdmissionOnly bool `yaml:"admissionOnly"`
 			} `yaml:"extProc"`
 		}
 	}
 	_ = yaml.Unmarshal(data, &f)
-	return len(f.Weir.ExtProc.Picker.Addresses) > 0 || f.Weir.ExtProc.AdmissionOnly
+	of := &f.Weir.ExtProc
+	chooser = given["picker"] != nil || given["admission-only"] != nil || len(of.Picker.Addresses) > 0 || of.AdmissionOnly
+	return chooser, given["ext-proc"] != nil || of.Listen != ""
 }
 
 // writeFlags writes what flags say into a file, in place of what that says.

@@ -98,7 +98,7 @@ func TestAdoptKeepsWhatIsSaid(t *testing.T) {
 			},
 			wants: []string{
 				"pool: chat", "fallbacks: 1", "a:1", "b:1", "insecureSkipVerify: true", "redis://r:6379", "inferencePool: ns/chat",
-				"maxConcurrency: 9", "maxRequests: 50", "vtc-fairness-policy", "listen: 127.0.0.1:9002",
+				"maxConcurrency: 9", "maxRequests: 50", "vtc-fairness-policy", "listen: :9002",
 			},
 		},
 		"a section with a picker": {

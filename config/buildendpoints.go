@@ -29,6 +29,10 @@ func (b *builder) endpoints() {
 			break // its pools have theirs
 		}
 		const path = "weir.endpoints"
+		if b.unlocated && b.overlay == nil {
+			b.warn(path, "the file does not say where the model servers are; tell weir serve, such as by --inference-pool NAMESPACE/NAME or --upstream URL")
+			break
+		}
 		b.wrong(path, "name at least one model server, such as http://127.0.0.1:8000, or where they come from: %s, %s or %s",
 			b.called("weir.discovery.file", path), b.called("weir.discovery.dns", path), b.called("weir.discovery.inferencePool", path))
 	case 1:

@@ -71,7 +71,7 @@ func (d *decoder) decode(data []byte, into any) {
 			d.fail(0, "", "the file is empty")
 			return
 		}
-		d.syntax(err)
+		d.syntax(data, err)
 		return
 	}
 	if err := documents.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
@@ -90,17 +90,42 @@ func (d *decoder) forget(path string) {
 }
 
 // syntax reports what the YAML parser says, with its line where it names one.
-func (d *decoder) syntax(err error) {
+func (d *decoder) syntax(data []byte, err error) {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	if rest, ok := strings.CutPrefix(text, "line "); ok {
 		if number, what, ok := strings.Cut(rest, ": "); ok {
 			if line, err := strconv.Atoi(number); err == nil {
+				line, tab := brokenLine(data, line)
+				if tab {
+					what = "a tab stands where only spaces may: YAML is indented by spaces"
+				}
 				d.fail(line, "", "not YAML: %s", what)
 				return
 			}
 		}
 	}
 	d.fail(0, "", "not YAML: %s", text)
+}
+
+// brokenAhead is how many lines beyond the one that the parser names are looked at.
+const brokenAhead = 50
+
+// brokenLine is the line in which a file ceases to be YAML, and whether it is indented by a tab.
+// The parser names where what it was in began, and that one line too early: the file up to
+// there, and as many lines more as are read well, come before it.
+func brokenLine(data []byte, named int) (line int, tab bool) {
+	lines := bytes.SplitAfter(data, []byte("\n"))
+	line = min(named, len(lines))
+	end := 0
+	for i := range min(len(lines), named+brokenAhead) {
+		if i >= named-2 && yaml.Unmarshal(data[:end], &yaml.Node{}) == nil {
+			line = i + 1
+		}
+		end += len(lines[i])
+	}
+	broken := lines[max(0, line-1)]
+	indent := broken[:len(broken)-len(bytes.TrimLeft(broken, " \t"))]
+	return line, bytes.ContainsRune(indent, '\t')
 }
 
 func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {

@@ -31,6 +31,9 @@ type Options struct {
 	// IgnoreFiles leaves alone what the file names: keys, certificates, endpoints. It
 	// is for a check where these are not.
 	IgnoreFiles bool
+	// Unlocated takes a file that does not say where the model servers are, with a warning:
+	// such as today's Endpoint Pickers have, which a flag tells.
+	Unlocated bool
 }
 
 // Load reads a file from disk; see Parse. Without a path the flags and the defaults
@@ -75,7 +78,7 @@ func Parse(data []byte, o Options) (*Plan, Problems, error) {
 }
 
 func newBuilder(name string, o Options) *builder {
-	b := &builder{options: o, registry: o.Registry.Clone(), files: !o.IgnoreFiles, file: newFile()}
+	b := &builder{options: o, registry: o.Registry.Clone(), files: !o.IgnoreFiles, unlocated: o.Unlocated, file: newFile()}
 	b.name = name
 	return b
 }

@@ -13,7 +13,7 @@ func TestParametersInPlainWords(t *testing.T) {
 	for parameters, want := range map[string]string{
 		"{maxConcurency: 8}":    `line 4: plugins[0].parameters.maxConcurency: concurrency-detector has no such parameter; did you mean "maxConcurrency"?`,
 		"{colour: 8}":           "no such parameter; there are: concurrencyMode, ",
-		"{maxConcurrency: ten}": "maxConcurrency is a string, it must be a whole number",
+		"{maxConcurrency: ten}": `maxConcurrency: "ten" is text, it must be a whole number`,
 		"[8]":                   "array is given, a mapping of parameters is needed",
 	} {
 		_, _, err := config.Parse([]byte(config.Empty+"plugins:\n- {type: concurrency-detector, parameters: "+parameters+"}\n"), withServer())

@@ -24,8 +24,9 @@ func (e *UnknownParameterError) Error() string {
 	return fmt.Sprintf("no such parameter %q; there are: %s", e.Name, strings.Join(e.Known, ", "))
 }
 
-// inPlainWords says what the JSON package says of parameters without a word of Go.
-func inPlainWords(err error, into any) error {
+// inPlainWords says what the JSON package says of parameters without a word of Go, and which
+// text was given where there must be none.
+func inPlainWords(err error, parameters json.RawMessage, into any) error {
 	if quoted, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok { // it has no type of its own
 		if name, unquoted := strconv.Unquote(quoted); unquoted == nil {
 			known := parameterNames(reflect.TypeOf(into))
@@ -38,9 +39,26 @@ func inPlainWords(err error, into any) error {
 		if wrong.Field == "" {
 			return fmt.Errorf("%s is given, a mapping of parameters is needed", wrong.Value)
 		}
+		if text := textAt(parameters, wrong.Field); text != "" {
+			return fmt.Errorf("%s: %q is text, it must be %s", wrong.Field, text, described(wrong.Type))
+		}
 		return fmt.Errorf("%s is a %s, it must be %s", wrong.Field, wrong.Value, described(wrong.Type))
 	}
 	return err
+}
+
+// textAt is the text that a field has, by its path; empty if that is none.
+func textAt(parameters json.RawMessage, path string) string {
+	var at any
+	if json.Unmarshal(parameters, &at) != nil {
+		return ""
+	}
+	for name := range strings.SplitSeq(path, ".") {
+		object, _ := at.(map[string]any)
+		at = object[name]
+	}
+	text, _ := at.(string)
+	return text
 }
 
 // parameterNames are the fields of a struct as JSON names them, and those of its fields.

@@ -96,7 +96,7 @@ func DecodeParameters(parameters json.RawMessage, into any) error {
 	d := json.NewDecoder(bytes.NewReader(parameters))
 	d.DisallowUnknownFields()
 	if err := d.Decode(into); err != nil {
-		return fmt.Errorf("%w: %w", ErrParameters, inPlainWords(err, into))
+		return fmt.Errorf("%w: %w", ErrParameters, inPlainWords(err, parameters, into))
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return fmt.Errorf("%w: more than one value", ErrParameters)

@@ -227,3 +227,18 @@ func TestLedgerEvents(t *testing.T) {
 		}
 	}
 }
+
+// TestFairnessWords says what policies are as people would.
+func TestFairnessWords(t *testing.T) {
+	for policy, want := range map[string]string{
+		"vtc (vtc-fairness-policy) in 1/2 tokens by groups":         "vtc by tokens (in ×1, out ×2), among groups",
+		"round-robin-fairness-policy (round-robin-fairness-policy)": "round robin",
+		"mine (global-strict-fairness-policy) by groups":            "global strict, among groups",
+		"a (program-aware-fairness-policy) in requests":             "program aware by requests",
+		"": "",
+	} {
+		if got := fairnessWords(policy); got != want {
+			t.Errorf("%q: %q, want %q", policy, got, want)
+		}
+	}
+}

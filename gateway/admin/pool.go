@@ -3,7 +3,9 @@ package admin
 import (
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
@@ -128,6 +130,26 @@ func mergeRefusals(parts []partOf[statePart]) []api.Refusal {
 	return all
 }
 
+// fairnessWords says in few words what a band's fairness policy is, given "name (type)", the
+// unit that it counts in and whether groups share the band.
+func fairnessWords(policy string) string {
+	_, rest, _ := strings.Cut(policy, "(")
+	words, rest, _ := strings.Cut(rest, ")")
+	words = strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(words, "-policy"), "-fairness"), "-", " ")
+	unit, grouped := strings.CutSuffix(rest, " by groups")
+	if unit = strings.TrimPrefix(unit, " in "); unit != "" {
+		if weights, tokens := strings.CutSuffix(unit, " tokens"); tokens {
+			in, out, _ := strings.Cut(weights, "/")
+			unit = fmt.Sprintf("tokens (in ×%s, out ×%s)", in, out)
+		}
+		words += " by " + unit
+	}
+	if grouped {
+		words += ", among groups"
+	}
+	return words
+}
+
 // mergeBands adds the replicas' bands up, highest priority first.
 func mergeBands(parts []partOf[statePart]) ([]api.Band, api.Recent) {
 	type merged struct {
@@ -169,7 +191,7 @@ func mergeBands(parts []partOf[statePart]) ([]api.Band, api.Recent) {
 		if b.limit >= 0 && b.limit < store.Unlimited {
 			b.Limit = &b.limit
 		}
-		b.Recent = recent(&b.counts, span)
+		b.Recent, b.Fairness = recent(&b.counts, span), fairnessWords(b.Policy)
 		list = append(list, b.Band)
 	}
 	slices.SortFunc(list, func(a, b api.Band) int { return cmp.Compare(b.Priority, a.Priority) })

@@ -71,7 +71,7 @@ func (s *Settings) check(of Subject, holds time.Duration) error {
 	case (of.Flow == "") == (of.Endpoint == ""):
 		return wrong("name one flow or one endpoint")
 	case holds < shortest || holds > longest:
-		return wrong("for %v: it must be from %v to %v", holds, shortest, longest)
+		return wrong("for %v: it must be from %v to %.0fh, a week", holds, shortest, longest.Hours())
 	case len(s.Why) > maxWhy:
 		return wrong("the reason is longer than %d bytes", maxWhy)
 	case of.Endpoint != "" && (limits || !s.Drain):

@@ -13,6 +13,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirflow/weir/internal/duration"
 	"github.com/weirflow/weir/store"
 )
 
@@ -204,7 +205,7 @@ func differences(before, after *Set) (notes []note) {
 	for i := range after.list {
 		o := &after.list[i]
 		if old := before.of[o.Subject]; old == nil || !old.Set.Equal(o.Set) {
-			text := fmt.Sprintf("%s: %s, for %v", o.who(), o.Words(), o.Holds)
+			text := fmt.Sprintf("%s: %s, for %s", o.who(), o.Words(), duration.Short(o.Holds))
 			if o.Why != "" {
 				text += ": " + o.Why
 			}

@@ -113,7 +113,7 @@ func TestAllGoByTheLatest(t *testing.T) {
 		t.Errorf("taken back again: %v", err)
 	}
 	for i, told := range r.told {
-		if want := []string{"flow acme: at most 3 in flight, for 1m0s", "flow acme: weight 2.5, for 1m0s: because", "flow acme: as configured again"}; !slices.Equal(told, want) {
+		if want := []string{"flow acme: at most 3 in flight, for 1m", "flow acme: weight 2.5, for 1m: because", "flow acme: as configured again"}; !slices.Equal(told, want) {
 			t.Errorf("replica %d was told %q, want %q", i, told, want)
 		}
 	}

@@ -55,7 +55,7 @@ func (s *Summary) Print(w io.Writer, width int) error {
 		return err
 	}
 	facts := []string{
-		fmt.Sprintf("at most %d of %d in flight", s.InFlightPeak, s.Limit), fmt.Sprintf("Jain index %.3f (1 is even)", s.JainIndex),
+		fmt.Sprintf("at most %d of %d in flight", s.InFlightPeak, s.Limit), fmt.Sprintf("Jain index %.3f", s.JainIndex),
 		fmt.Sprintf("largest gap %.0f requests", s.MaxServiceGap), fmt.Sprintf("%.2f ledger turns a request", s.TurnsPerGrant),
 	}
 	_, err := io.WriteString(w, wrap(facts, " · ", "  ", width))
@@ -65,14 +65,33 @@ func (s *Summary) Print(w io.Writer, width int) error {
 	return printTimeline(w, s.Timeline, width)
 }
 
-// Line is the summary in one line.
+// Legend says what the words of a summary mean, in lines of at most that many columns.
+func Legend(width int) string {
+	var text strings.Builder
+	for _, w := range [][2]string{
+		{"fair share", "what a tenant's weight gives it beside the others that want more"},
+		{"wait p99", "how long 99% of its requests waited at most before they went to a model server"},
+		{"Jain index", "how even the shares are, by weight: 1 is even, 1/n is all for one of n tenants"},
+		{"largest gap", "the most by which one tenant that waited was ahead of another"},
+		{"ledger turns", "exchanges with what the replicas share, such as a Redis"},
+	} {
+		text.WriteString(wrap(append([]string{w[0] + ":"}, strings.Fields(w[1])...), " ", "  ", width))
+	}
+	return text.String()
+}
+
+// Line is the summary in one line, of 80 columns at most.
 func (s *Summary) Line() string {
 	requests := 0
 	for i := range s.Flows {
 		requests += s.Flows[i].Requests
 	}
-	return fmt.Sprintf("%3.0f s, %s: %d requests, at most %d of %d in flight, Jain index %.3f",
-		s.Seconds, s.title(), requests, s.InFlightPeak, s.Limit, s.JainIndex)
+	how := "shared ledger"
+	if s.Ledger == "divided" {
+		how = "divided limit"
+	}
+	return fmt.Sprintf("%3.0f s, %s: %d requests, at most %d of %d in flight, Jain %.3f",
+		s.Seconds, how, requests, s.InFlightPeak, s.Limit, s.JainIndex)
 }
 
 // Verdict says what was seen, in one sentence.

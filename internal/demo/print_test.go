@@ -25,7 +25,7 @@ func TestPrint(t *testing.T) {
 			t.Fatal(err)
 		}
 		text.WriteString(s.Verdict(width) + "\n")
-		for line := range strings.Lines(text.String()) {
+		for line := range strings.Lines(text.String() + Legend(width)) {
 			if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > width {
 				t.Errorf("%d columns at %d: %s", n, width, line)
 			}
@@ -39,7 +39,7 @@ func TestPrint(t *testing.T) {
 			t.Errorf("at %d columns:\n%s", width, text.String())
 		}
 	}
-	if line := s.Line(); !strings.Contains(line, "864192 requests") || strings.Contains(line, "\n") {
+	if line := s.Line(); !strings.Contains(line, "864192 requests") || strings.Contains(line, "\n") || utf8.RuneCountInString(line) > 80 {
 		t.Errorf("the line: %q", line)
 	}
 }

@@ -68,6 +68,15 @@ func (c Config) withDefaults() Config {
 // it is never part of an error.
 var errURL = errors.New("redis URL: want redis://[user@]host:port[,host:port...][/db][?master=NAME|?cluster=true]")
 
+// meant offers a URL for what is a host and a port alone.
+func meant(text string) string {
+	host, port, err := net.SplitHostPort(text)
+	if _, number := strconv.ParseUint(port, 10, 16); err != nil || number != nil || strings.ContainsAny(host, "@/?") {
+		return ""
+	}
+	return fmt.Sprintf("; did you mean redis://%s?", text)
+}
+
 // options turns the configuration into the client's.
 func (c Config) options() (*goredis.UniversalOptions, error) {
 	u, err := url.Parse(c.URL)
@@ -76,7 +85,7 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 		// do not parse as one, so try them by the first.
 		first, rest, several := strings.Cut(c.URL, ",")
 		if !several {
-			return nil, errURL
+			return nil, fmt.Errorf("%w%s", errURL, meant(c.URL))
 		}
 		hosts, tail := rest, ""
 		if at := strings.IndexAny(rest, "/?"); at >= 0 {
@@ -103,7 +112,7 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 			return nil, err
 		}
 	default:
-		return nil, fmt.Errorf("%w; the scheme is %q", errURL, u.Scheme)
+		return nil, fmt.Errorf("%w; the scheme is %q%s", errURL, u.Scheme, meant(c.URL))
 	}
 	if u.Host == "" {
 		return nil, fmt.Errorf("%w; there is no host", errURL)

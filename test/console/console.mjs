@@ -120,9 +120,11 @@ async function groups() {
   await page.waitForFunction(() => document.querySelectorAll('.tenants tbody tr').length === 1);
   const row = await page.locator('.tenants tbody tr').innerText();
   check(row.includes('research') && row.includes('labs'), `of the group labs: ${row}`);
-  await page.waitForFunction(() => [...document.querySelectorAll('section:not(.tenants) tbody tr')].some((tr) => tr.textContent.startsWith('labs') && tr.querySelector('[data-column=maximum] .pill')?.textContent === '2 of 2'), null, { timeout: 15000 });
-  const others = await page.locator('section:not(.tenants) tbody tr', { hasText: '(none)' }).count();
+  await page.waitForFunction(() => [...document.querySelectorAll('details tbody tr')].some((tr) => tr.textContent.startsWith('labs') && tr.querySelector('[data-column=maximum] .pill')?.textContent === '2 of 2'), null, { timeout: 15000 });
+  const others = await page.locator('details tbody tr', { hasText: '(none)' }).count();
   check(others > 0, 'those in no group are not told of');
+  const limit = await page.locator('.tenants thead [data-column=limit]').evaluate((e) => e.getBoundingClientRect().right <= e.closest('.table').getBoundingClientRect().right);
+  check(limit, 'own limits are out of sight beside groups');
   await context.close();
 }
 

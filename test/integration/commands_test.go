@@ -84,7 +84,7 @@ func TestCommands(t *testing.T) {
 		{[]string{"why"}, 1, []string{"name one request"}},
 		{[]string{"overrides"}, 0, []string{"nothing is set"}},
 		{[]string{"set", "flow", "acme", "--weight", "2", "--for", "1m"}, 1, []string{"status 403", "--admin-token-file"}},
-		{[]string{"set", "flow", "acme", "--for", "1m"}, 1, []string{"weight max-in-flight tokens-per-minute"}},
+		{[]string{"set", "flow", "acme", "--for", "1m"}, 1, []string{"weir set flow: say what is to be set: give at least one of --weight, --max-in-flight, --tokens-per-minute"}},
 		{[]string{"status", "--admin", "127.0.0.1:1"}, 4, []string{"no replica answers at the admin address 127.0.0.1:1 (--admin, WEIR_ADMIN)"}},
 	} {
 		out, code := weir(c.args...)
@@ -119,7 +119,7 @@ func TestCommands(t *testing.T) {
 		{"unset endpoint " + upstream.URL, 0, "nothing is set: all is as configured"},
 		{"evict nobody", 3, "no replica has a request"},
 		{"set flow acme --weight -1 --for 10m", 1, "weight -1: it must be above 0"},
-		{"set flow acme --weight 1 --for 1000h", 1, "it must be from 1s to 168h0m0s"},
+		{"set flow acme --weight 1 --for 1000h", 1, "it must be from 1s to 168h, a week"},
 	} {
 		out, code := weir(append(strings.Fields(c.command), "--admin", guarded.Admin, "--admin-token-file", token)...)
 		if code != c.code || !strings.Contains(out, c.says) {

@@ -38,19 +38,21 @@ func newSet() *cobra.Command {
 type override struct {
 	operator
 	api.SetOverride
-	holds time.Duration
+	holds longTime
 }
 
 func (s *override) add(cmd *cobra.Command) {
 	s.operator.add(cmd)
-	cmd.Flags().DurationVar(&s.holds, "for", 0, "how long it holds, such as 10m or 2h; a week at most")
+	cmd.Flags().Var(&s.holds, "for", "how long it holds, such as 10m, 2h or 1d; a week at most")
 	cmd.Flags().StringVar(&s.Why, "why", "", "what others read beside it")
-	must(cmd.MarkFlagRequired("for"))
 }
 
 // run sets it, and lists what is set now.
 func (s *override) run(cmd *cobra.Command) error {
-	s.For = s.holds.String()
+	if err := given(cmd, "say how long it holds", "for"); err != nil {
+		return err
+	}
+	s.For = time.Duration(s.holds).String()
 	return s.change(cmd, func(ctx context.Context, c *api.Client) (*api.Overrides, error) {
 		return c.SetOverride(ctx, &s.SetOverride)
 	})
@@ -114,14 +116,17 @@ func newSetFlow() *cobra.Command {
 		Args:    named("flow"), ValidArgsFunction: s.flows,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.Flow = args[0]
-			given := cmd.Flags().Changed
-			if given("weight") {
+			if err := given(cmd, "say what is to be set", "weight", "max-in-flight", "tokens-per-minute"); err != nil {
+				return err
+			}
+			changed := cmd.Flags().Changed
+			if changed("weight") {
 				s.Weight = &weight
 			}
-			if given("max-in-flight") {
+			if changed("max-in-flight") {
 				s.MaxInFlight = &inFlight
 			}
-			if given("tokens-per-minute") {
+			if changed("tokens-per-minute") {
 				s.TokensPerMinute = &tokens
 			}
 			if err := s.run(cmd); err != nil {
@@ -141,7 +146,6 @@ func newSetFlow() *cobra.Command {
 	cmd.Flags().Int64Var(&inFlight, "max-in-flight", 0, "how many of its requests may be in flight; 0 for no limit")
 	cmd.Flags().Float64Var(&tokens, "tokens-per-minute", 0, "how many tokens its requests may cost a minute; 0 for no limit")
 	s.add(cmd)
-	cmd.MarkFlagsOneRequired("weight", "max-in-flight", "tokens-per-minute")
 	return cmd
 }
 
@@ -154,12 +158,14 @@ func newSetEndpoint() *cobra.Command {
 		Args:    named("model server"), ValidArgsFunction: s.endpoints,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s.Endpoint = args[0]
+			if err := given(cmd, "say what is to be set", "drain"); err != nil {
+				return err
+			}
 			return s.run(cmd)
 		},
 	}
 	cmd.Flags().BoolVar(&s.Drain, "drain", false, "send nothing more there")
 	s.add(cmd)
-	must(cmd.MarkFlagRequired("drain"))
 	return cmd
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,7 +33,7 @@ off, and Weir's. The flags of weir serve may be given, too.`,
   weir adopt epp.yaml --picker epp:9002 --out .`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("%d files are given; name one: weir adopt FILE", len(args))
+				return fmt.Errorf("%s: weir adopt FILE", oneFile(len(args)))
 			}
 			return nil
 		},
@@ -63,7 +64,7 @@ func (s *settings) adopt(cmd *cobra.Command, file, out string) error {
 	report(w, a)
 	for _, warning := range warnings {
 		if warning.Path != "plugins" { // which names what the picker keeps, as above
-			fmt.Fprintf(w, "# note: %s\n", warning)
+			comment(w, "note: %s", warning)
 		}
 	}
 	for _, f := range []struct {
@@ -71,39 +72,49 @@ func (s *settings) adopt(cmd *cobra.Command, file, out string) error {
 		text       []byte
 	}{{"picker.yaml", "the picker's file, with its flow control off", a.Picker}, {"weir.yaml", "Weir's file", a.Weir}} {
 		if out == "" {
-			fmt.Fprintf(w, "---\n# %s: %s\n%s", f.name, f.what, f.text)
+			fmt.Fprintln(w, "---")
+			comment(w, "%s: %s", f.name, f.what)
+			fmt.Fprintf(w, "%s", f.text)
 			continue
 		}
 		path := filepath.Join(out, f.name)
 		if err := os.WriteFile(path, f.text, 0o600); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "# %s: %s\n", path, f.what)
+		comment(w, "%s: %s", path, f.what)
 	}
 	return nil
+}
+
+// comment prints a comment of YAML, in lines of so many columns as help has.
+func comment(w io.Writer, format string, args ...any) {
+	fmt.Fprintln(w, wrapped("# "+fmt.Sprintf(format, args...), columns, "#   "))
 }
 
 // report says what Weir does, in comments.
 func report(w io.Writer, a *config.Adoption) {
 	fc := &a.Plan.File.FlowControl
-	fmt.Fprintf(w, "# Weir holds requests until the pool has room by the %s.\n", a.Plan.Detector.TypedName().Type)
-	fmt.Fprintf(w, "# In all %s and %s may wait.\n", most(int64(fc.MaxRequests), "requests"), most(int64(fc.MaxBytes), "bytes"))
+	comment(w, "Weir holds requests until the pool has room by the %s.", a.Plan.Detector.TypedName().Type)
+	comment(w, "In all %s and %s may wait.", most(int64(fc.MaxRequests), "requests"), most(int64(fc.MaxBytes), "bytes"))
 	for _, priority := range slices.Backward(priorities(a.Plan.Bands)) {
 		band(w, fmt.Sprintf("Priority %d", priority), a.Plan.Bands[priority])
 	}
 	band(w, "Other priorities from 0", a.Plan.Default)
 	band(w, "Other priorities below 0", a.Plan.Negative)
 	if fc.EnableEviction {
-		fmt.Fprintln(w, "# It ends sheddable requests in flight for higher priorities.")
+		comment(w, "It ends sheddable requests in flight for higher priorities.")
 	}
 	if len(a.Kept) > 0 {
-		fmt.Fprintf(w, "# The picker keeps: %s.\n", strings.Join(a.Kept, ", "))
+		comment(w, "The picker keeps: %s.", strings.Join(a.Kept, ", "))
 	}
 	if a.Unnamed {
-		fmt.Fprintf(w, "# No picker is named: put its address in the place of %s in weir.yaml, or give it by --picker.\n", config.AssumedPicker)
+		comment(w, "No picker is named: put its address in the place of %s in weir.yaml, or give it by --picker.", config.AssumedPicker)
 	}
 	if a.Unlocated {
-		fmt.Fprintln(w, "# Say where the model servers are, such as by weir serve --inference-pool NAMESPACE/NAME.")
+		comment(w, "Say where the model servers are, such as by weir serve --inference-pool NAMESPACE/NAME.")
+	}
+	if host, _, err := net.SplitHostPort(a.Plan.File.Weir.Admin); err == nil && host != "" && net.ParseIP(host).IsLoopback() {
+		comment(w, "Probes and Prometheus come to weir.admin, which is %s here; from other hosts they need another, such as --admin :9090.", a.Plan.File.Weir.Admin)
 	}
 }
 
@@ -112,7 +123,7 @@ func band(w io.Writer, what string, b shard.BandConfig) {
 	if b.TTL != nil && *b.TTL > 0 {
 		wait = "up to " + time.Duration(*b.TTL).String()
 	}
-	fmt.Fprintf(w, "# %s: %s and %s may wait, each %s; %s, %s.\n",
+	comment(w, "%s: %s and %s may wait, each %s; %s, %s.",
 		what, most(b.MaxRequests, "requests"), most(b.MaxBytes, "bytes"), wait, b.Fairness.TypedName().Type, b.Ordering.TypedName().Type)
 }
 

@@ -42,6 +42,14 @@ func newConfig(registry *policies.Registry) *cobra.Command {
 	return cmd
 }
 
+// oneFile says that one file is wanted, and not so many.
+func oneFile(given int) string {
+	if given == 0 {
+		return "name a file"
+	}
+	return fmt.Sprintf("%d files are given; name one", given)
+}
+
 // newChecked is a command that reads a file as weir serve does, prints its warnings and
 // does something with it.
 func newChecked(registry *policies.Registry, use, short string, then func(cmd *cobra.Command, file string, plan *config.Plan) error) *cobra.Command {
@@ -53,13 +61,13 @@ func newChecked(registry *policies.Registry, use, short string, then func(cmd *c
 override a file may be given, too, and are checked with it.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) != 1 {
-				return fmt.Errorf("%d files are given; name one: weir config %s", len(args), use)
+				return fmt.Errorf("%s: weir config %s", oneFile(len(args)), use)
 			}
 			return nil
 		},
 		ValidArgsFunction: cobra.FixedCompletions([]string{"yaml", "yml", "json"}, cobra.ShellCompDirectiveFilterFileExt),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			plan, warnings, err := config.Load(args[0], config.Options{Registry: registry, Flags: s.flags, IgnoreFiles: ignoreFiles})
+			plan, warnings, err := config.Load(args[0], config.Options{Registry: registry, Flags: s.flags, IgnoreFiles: ignoreFiles, Unlocated: true})
 			for _, w := range warnings {
 				printed(cmd, []string{"warning: " + w.String()})
 			}

@@ -45,8 +45,8 @@ the fleet; on a terminal the fleet then goes on until Ctrl-C.`,
 			if cfg.Chaos {
 				how = "with chaos"
 			}
-			fmt.Fprintf(s.progress, "%d replicas, %d model servers, %v\n%s\nwatch it at %s\n",
-				cfg.Replicas, cfg.Servers, cfg.Duration, how, page.url)
+			fmt.Fprintf(s.progress, "%s, %s, %v\n%s\nwatch it at %s\n",
+				plural(int64(cfg.Replicas), "replica"), plural(int64(cfg.Servers), "model server"), cfg.Duration, how, page.url)
 			audience := demo.Audience{Show: s.show, Console: page.show}
 			if s.live {
 				audience.Measured = func(summary *demo.Summary) {
@@ -138,7 +138,7 @@ func (s *stage) end(summary *demo.Summary) error {
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(s.out, "\n%s\n", summary.Verdict(width))
+	_, err := fmt.Fprintf(s.out, "\n%s\n%s\n", demo.Legend(width), summary.Verdict(width))
 	return err
 }
 

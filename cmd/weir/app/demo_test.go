@@ -24,7 +24,7 @@ func TestDemoFits(t *testing.T) {
 		t.Errorf("it is not drawn over the 23 lines: %q", out.String())
 	}
 	out.Reset()
-	if err := s.end(summary); err != nil || !strings.Contains(out.String(), "all others that were not answered") {
+	if err := s.end(summary); err != nil || !strings.Contains(out.String(), "all others that were not answered") || !strings.Contains(out.String(), "Jain index: how even") {
 		t.Errorf("the end: %v\n%s", err, out.String())
 	}
 }

@@ -2,13 +2,10 @@ package app
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
-	"github.com/weirflow/weir/internal/suggest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/replica"
 )
@@ -57,39 +54,4 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	}
 	defer log.Sync() //nolint:errcheck // stderr may not support it
 	return replica.Run(ctx, f.load, log)
-}
-
-// flagError names what was typed and what may have been meant.
-func flagError(cmd *cobra.Command, err error) error {
-	var unknown *pflag.NotExistError
-	var invalid *pflag.InvalidValueError
-	var missing *pflag.ValueRequiredError
-	switch {
-	case errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1:
-		var names []string
-		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
-		typed := unknown.GetSpecifiedName()
-		if meant := suggest.Closest(typed, names); meant != "" {
-			return fmt.Errorf("--%s: no such flag; did you mean --%s?", typed, meant)
-		}
-		return fmt.Errorf("--%s: no such flag; see %s --help", typed, cmd.CommandPath())
-	case errors.As(err, &invalid):
-		return fmt.Errorf("--%s %q: must be %s", invalid.GetFlag().Name, invalid.GetValue(), kindOf(invalid.GetFlag()))
-	case errors.As(err, &missing):
-		return fmt.Errorf("--%s: give its value, too; see %s --help", missing.GetSpecifiedName(), cmd.CommandPath())
-	}
-	return fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())
-}
-
-// kindOf says what a flag takes.
-func kindOf(f *pflag.Flag) string {
-	switch f.Value.Type() {
-	case "int", "int64":
-		return "a whole number"
-	case "duration":
-		return "a time with its unit, such as 60s or 250ms"
-	case "bool":
-		return "true or false"
-	}
-	return "a " + f.Value.Type()
 }

@@ -86,7 +86,7 @@ func TestFlowsAt80Columns(t *testing.T) {
 	}
 	out := flowTable(flows, 80).String()
 	fits(t, "weir flows", out, 80)
-	says(t, "weir flows", out, "FLOW", "GROUP", "PRIORITY", "OWN LIMIT", "a-tenant", "…", "-10", "at 100", "3, 20k/min", "(none)")
+	says(t, "weir flows", out, "FLOW", "GROUP", "PRIORITY", "OWN LIMIT", "…", "-10", "at 100", "3, 20k/min", "(none)")
 	if wide := flowTable(flows, 0).String(); !strings.Contains(wide, "a-tenant-of-a-long-name") || !strings.Contains(wide, "acme/research") {
 		t.Errorf("names are cut without need:\n%s", wide)
 	}

@@ -98,14 +98,14 @@ func look(ctx context.Context, c *api.Client) (*overview, error) {
 // print prints the overview for people, its tables as wide as there are columns.
 func (v *overview) print(out io.Writer, columns int) {
 	v.printPool(out, columns)
-	bands := table{{"PRIORITY", "FLOWS", "IN FLIGHT", "LIMIT", "WAITING", "OLDEST", "SENT/S", "WAIT P50", "P99", "POLICY"}}
+	bands := table{{"PRIORITY", "FLOWS", "IN FLIGHT", "LIMIT", "WAITING", "OLDEST", "SENT/S", "WAIT P50", "P99", "FAIRNESS"}}
 	for i := range v.Pool.Bands {
 		b := &v.Pool.Bands[i]
 		bands.add(fmt.Sprint(b.Priority), fmt.Sprint(b.Flows), fmt.Sprint(b.InFlight), limited(b.Limit), fmt.Sprint(b.Queued),
-			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), b.Policy)
+			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), b.Fairness)
 	}
 	if len(v.Pool.Bands) > 0 {
-		fmt.Fprintf(out, "\n%s", bands.within(columns, "POLICY", "FLOWS", "OLDEST", "LIMIT"))
+		fmt.Fprintf(out, "\n%s", bands.within(columns, "FAIRNESS", "FLOWS", "OLDEST", "LIMIT"))
 	}
 	if len(v.Groups) > 0 {
 		fmt.Fprintf(out, "\n%s", groupTable(v.Groups[:min(len(v.Groups), maxGroups)], columns))

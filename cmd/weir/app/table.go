@@ -12,6 +12,8 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+
+	"github.com/weirflow/weir/internal/duration"
 )
 
 // table is columns of text. Its first row is the titles.
@@ -52,8 +54,8 @@ func (t table) within(columns int, optional ...string) table {
 	return t
 }
 
-// shortened returns the table with the cells of a column cut to no less than so many runes, as
-// far as it must be for the table to be so wide at most; 0 for any width.
+// shortened returns the table with the cells of a column cut in their middle to no less than so
+// many runes, as far as it must be for the table to be so wide at most; 0 for any width.
 func (t table) shortened(columns int, title string, least int) table {
 	at, over := slices.Index(t[0], title), t.width()-columns
 	if at < 0 || columns <= 0 || over <= 0 {
@@ -68,7 +70,8 @@ func (t table) shortened(columns int, title string, least int) table {
 	for i, row := range t {
 		shorter[i] = slices.Clone(row)
 		if cell := []rune(row[at]); len(cell) > room {
-			shorter[i][at] = string(cell[:room-1]) + "…"
+			begin := (room - 1) / 2
+			shorter[i][at] = string(cell[:begin]) + "…" + string(cell[len(cell)-(room-1-begin):])
 		}
 	}
 	return shorter
@@ -146,7 +149,7 @@ func milliseconds(ms float64) string {
 	case d < time.Minute:
 		return d.Round(100 * time.Millisecond).String()
 	}
-	return d.Round(time.Second).String()
+	return duration.Short(d.Round(time.Second))
 }
 
 func perSecond(n float64) string { return fmt.Sprintf("%.1f", n) }

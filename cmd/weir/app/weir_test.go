@@ -86,7 +86,7 @@ func TestBadFlags(t *testing.T) {
 		{append(good, "--upstram", "x"), "--upstram: no such flag; did you mean --upstream?"},
 		{append(good, "--no-such-flag"), "--no-such-flag: no such flag; see weir serve --help"},
 		{append(good, "--redis"), "--redis: give its value, too"},
-		{[]string{"config", "check"}, "0 files are given; name one: weir config check FILE"},
+		{[]string{"config", "check"}, "name a file: weir config check FILE"},
 		{[]string{"config", "check", "/no/such"}, "/no/such: no such file"},
 		{[]string{"demo", "--duration", "30"}, `--duration "30": must be a time with its unit`},
 		{append(good, "weir.yaml"), `"weir.yaml": weir serve takes flags only; a configuration file is given by --config`},

@@ -116,8 +116,10 @@ type Ledger struct {
 
 // Band is one priority.
 type Band struct {
-	Priority int    `json:"priority"`
+	Priority int `json:"priority"`
+	// Policy is the fairness policy as replicas compare it, and Fairness the same for people.
 	Policy   string `json:"policy"`
+	Fairness string `json:"fairness"`
 	// Limit is how many requests may be in flight in the fleet for the band to go on; null for
 	// no limit.
 	Limit    *int64 `json:"limit"`

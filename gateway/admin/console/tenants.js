@@ -123,7 +123,8 @@ export function tenants({ get, refresh }) {
   const none = el('p', { class: 'empty' });
   const groupScale = { top: 1 };
   const allGroups = groupTable(groupScale);
-  const groupCard = card('Groups', el('p', { class: 'explains' }, 'What each group got of its priority, as below. A maximum is of what is in flight at all priorities, with the groups in it.'), allGroups.root);
+  const groupCard = el('details', { class: 'card', open: innerWidth > 720 }, el('summary', {}, el('h2', {}, 'Groups')),
+    el('p', { class: 'explains' }, 'What each group got of its priority, as below. A maximum is of what is in flight at all priorities, with the groups in it.'), allGroups.root);
   const root = el('section', { class: 'card tenants' },
     el('div', { class: 'tools' },
       el('label', { for: 'search' }, 'Find ', search), el('label', { for: 'which' }, 'Show ', state), groups,
