@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"slices"
 	"sync"
@@ -31,6 +32,20 @@ type Audience struct {
 	Measured func(*Summary)
 }
 
+// tries is how often a ledger is opened: what a Redis must do once, reading the ledger's script,
+// may take long where machine and Redis are busy, and it is done when it is asked again.
+const tries = 4
+
+func open(ctx context.Context, cfg redis.Config) (l *redis.Ledger, err error) {
+	for range tries {
+		var late net.Error
+		if l, err = redis.Open(ctx, cfg); !errors.As(err, &late) || !late.Timeout() {
+			break
+		}
+	}
+	return l, err
+}
+
 // Run runs the load over the shared ledger and then with the limit divided, or
 // over the shared ledger with chaos. If ctx ends before all is measured, it returns the
 // summary so far beside ctx's error.
@@ -50,7 +65,7 @@ func Run(ctx context.Context, cfg Config, audience Audience) (*Summary, error) {
 	pool := fmt.Sprint("demo-", time.Now().UnixNano()) // a Redis of the user's may have others
 	ledgers, limits := make([]store.Ledger, cfg.Replicas), make([]int, cfg.Replicas)
 	for i := range ledgers {
-		l, err := redis.Open(ctx, redis.Config{URL: url, Pool: pool})
+		l, err := open(ctx, redis.Config{URL: url, Pool: pool})
 		if err != nil {
 			return nil, err
 		}

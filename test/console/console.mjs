@@ -107,7 +107,7 @@ async function steady() {
     await page.keyboard.press('Tab');
     stops.add(await page.evaluate(() => document.activeElement.id || document.activeElement.textContent));
   }
-  for (const stop of ['Replicas', 'search', 'which', 'Weight', given.hostile]) check(stops.has(stop), `Tab does not reach ${stop}: ${[...stops]}`);
+  for (const stop of ['Replicas', 'search', 'which', 'Longest wait', given.hostile]) check(stops.has(stop), `Tab does not reach ${stop}: ${[...stops]}`);
   await context.close();
 }
 
