@@ -125,17 +125,15 @@ type builder struct {
 	options  Options
 	registry *policies.Registry
 	files    bool // whether to look at the files that are named
-	// unlocated takes a file that does not say where the model servers are.
-	unlocated bool
-	file      *File
-	plan      Plan
-	set       *policies.Set
-	warnings  Problems
-	eviction  Eviction
-	listed    bool // whether a problem lists the types
-	declared  []policies.Plugin
-	unknown   map[string]bool   // plug-ins that were declared and could not be made
-	named     map[string]string // the types of those declared, by name
+	file     *File
+	plan     Plan
+	set      *policies.Set
+	warnings Problems
+	eviction Eviction
+	listed   bool // whether a problem lists the types
+	declared []policies.Plugin
+	unknown  map[string]bool   // plug-ins that were declared and could not be made
+	named    map[string]string // the types of those declared, by name
 
 	handler   scheduling.ProfileHandler // nil for none
 	left      map[string]bool           // names of those that are for another picker

@@ -29,7 +29,7 @@ func (b *builder) endpoints() {
 			break // its pools have theirs
 		}
 		const path = "weir.endpoints"
-		if b.unlocated && b.overlay == nil {
+		if b.options.Unlocated && b.overlay == nil {
 			b.warn(path, "the file does not say where the model servers are; tell weir serve, such as by --inference-pool NAMESPACE/NAME or --upstream URL")
 			break
 		}

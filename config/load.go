@@ -78,7 +78,7 @@ func Parse(data []byte, o Options) (*Plan, Problems, error) {
 }
 
 func newBuilder(name string, o Options) *builder {
-	b := &builder{options: o, registry: o.Registry.Clone(), files: !o.IgnoreFiles, unlocated: o.Unlocated, file: newFile()}
+	b := &builder{options: o, registry: o.Registry.Clone(), files: !o.IgnoreFiles, file: newFile()}
 	b.name = name
 	return b
 }
