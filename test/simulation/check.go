@@ -254,13 +254,13 @@ func (f *fleet) gapBound() float64 {
 
 // checkProgress: capacity is not free for long while tickets wait.
 func (f *fleet) checkProgress() {
-	waiting, at := 0, f.inGroups()
+	waiting, at, slots := 0, f.inGroups(), f.inUse()
 	for _, n := range f.nodes {
 		if !n.alive || !f.roomFor(n) {
 			continue
 		}
 		for _, w := range n.waiting {
-			if !f.cfg.full(w.flow.ID, at) {
+			if !f.cfg.full(w.flow.ID, at, slots) {
 				waiting++
 			}
 		}
@@ -279,35 +279,6 @@ func (f *fleet) checkProgress() {
 	if f.now.Sub(f.idleSince) > f.cfg.idleAtMost() {
 		f.fail("work conserving", "%d of %d in flight and %d waiting for %v", len(f.flights), f.cfg.Limit, waiting, f.now.Sub(f.idleSince))
 	}
-}
-
-// free is how many more requests the pool takes.
-func (f *fleet) free() (n int64) {
-	if !f.cfg.Bounded {
-		return f.cfg.Limit - int64(len(f.flights))
-	}
-	at := f.atEndpoints()
-	for _, e := range endpoints {
-		if !f.drained[e] {
-			n += f.cfg.takes(e) - at[e]
-		}
-	}
-	return n
-}
-
-// roomFor reports whether a replica reaches an endpoint that takes another request.
-func (f *fleet) roomFor(n *node) bool {
-	at := f.atEndpoints()
-	return !f.cfg.Bounded || slices.ContainsFunc(n.reach, func(e string) bool { return !f.drained[e] && at[e] < f.cfg.takes(e) })
-}
-
-// atEndpoints is how many requests there are at each.
-func (f *fleet) atEndpoints() map[string]int64 {
-	at := make(map[string]int64)
-	for _, x := range f.flights {
-		at[x.endpoint]++
-	}
-	return at
 }
 
 // checkSpread: requests spread over the endpoints, whichever replicas they are at. A few

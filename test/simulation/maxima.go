@@ -9,9 +9,12 @@ import (
 )
 
 // maximum is how many requests a group may have in flight; 0 for any number.
-func (c *Config) maximum(path string) int64 {
+func (c *Config) maximum(path string) int64 { return c.maximumOf(path, c.Limit) }
+
+// maximumOf is the same where that many slots are in use: a maximum may be a part of them.
+func (c *Config) maximumOf(path string, slots int64) int64 {
 	if m := c.Maxima[path]; m.Any() {
-		return max(1, int64(m.Slots(c.Limit)))
+		return max(1, int64(m.Slots(slots)))
 	}
 	return 0
 }
@@ -42,13 +45,14 @@ func (f *fleet) inGroups() map[string]int64 {
 	return at
 }
 
-// full reports whether a flow is in a group at its maximum, where so many are in groups.
-func (c *Config) full(id string, at map[string]int64) bool {
+// full reports whether a flow is in a group at its maximum, where so many are in groups and
+// that many slots are in use.
+func (c *Config) full(id string, at map[string]int64, slots int64) bool {
 	if at == nil {
 		return false
 	}
 	for _, path := range c.around(id) {
-		if most := c.maximum(path); most > 0 && at[path] >= most {
+		if most := c.maximumOf(path, slots); most > 0 && at[path] >= most {
 			return true
 		}
 	}
