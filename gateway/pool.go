@@ -100,7 +100,7 @@ func (p *Pool) Shadow() *shadow.Shadow { return p.shadow }
 // is only played, its requests in flight are those that are as played.
 func (p *Pool) Flows(visit func(policies.FlowKey, flows.Figures)) {
 	p.flows.Each(func(key policies.FlowKey, f flows.Figures) {
-		if slots, played := p.shadow.Held(key); played {
+		if slots, played := p.shadow.Slots(key); played {
 			f.InFlight = slots
 		}
 		visit(key, f)

@@ -73,8 +73,8 @@ func (s *Shadow) Set(on bool) {
 	}
 }
 
-// Held is how many slots a flow's requests have as played, and whether they only do.
-func (s *Shadow) Held(flow policies.FlowKey) (slots int64, played bool) {
+// Slots is how many slots a flow's requests have as played, and whether they only do.
+func (s *Shadow) Slots(flow policies.FlowKey) (slots int64, played bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.holds[flow], s.on
