@@ -84,7 +84,7 @@ const maxWeight = 1_000_000
 func (s *Source) rules() (all []rewrites.Rule) {
 	named := make(map[string]rewrite)
 	for _, t := range s.view.rewrites {
-		for name, r := range t.in(s.cfg.Namespace) {
+		for name, r := range t.in(s.cfg.Namespace, nil) {
 			if r.err != nil {
 				s.view.say("an InferenceModelRewrite is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, r.err))
 				continue

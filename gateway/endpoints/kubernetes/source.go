@@ -105,12 +105,26 @@ func (s *Source) Run(ctx context.Context, update func([]endpoints.Spec)) error {
 			s.cfg.Objectives(s.priorities())
 			s.cfg.Rewrites(s.rules())
 		}
+		if s.shared {
+			pause(ctx)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-changed:
 		case <-time.After(s.view.retry): // what lasts is said again
 		}
+	}
+}
+
+// sharedPause is how long a source of many waits after it has looked, so that each of the pods
+// that come in a crowd does not have every one of them look again.
+const sharedPause = 200 * time.Millisecond
+
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(sharedPause):
 	}
 }
 
@@ -139,16 +153,14 @@ func (s *Source) specs() ([]endpoints.Spec, error) {
 	case notServed:
 		return nil, fmt.Errorf("list pods: %w", why)
 	}
-	pods := s.view.pods.in(s.cfg.Namespace)
+	pods := s.view.pods.in(s.cfg.Namespace, func(pod *pod) bool { return pod.address != "" && p.selector.Matches(pod.labels) })
 	var specs []endpoints.Spec
 	for _, name := range slices.Sorted(maps.Keys(pods)) {
 		if err := pods[name].err; err != nil {
 			s.view.say("a pod is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, err))
 			continue
 		}
-		if pod := pods[name].value; pod.address != "" && p.selector.Matches(pod.labels) {
-			specs = append(specs, s.endpoints(name, pod, p.ports)...)
-		}
+		specs = append(specs, s.endpoints(name, pods[name].value, p.ports)...)
 	}
 	return specs, nil
 }
@@ -176,7 +188,7 @@ func (s *Source) endpoints(name string, pod pod, ports []string) []endpoints.Spe
 func (s *Source) priorities() map[string]int {
 	priorities := make(map[string]int)
 	for _, t := range s.view.objectives {
-		for name, o := range t.in(s.cfg.Namespace) {
+		for name, o := range t.in(s.cfg.Namespace, nil) {
 			if o.err != nil {
 				s.view.say("an InferenceObjective is left out", fmt.Errorf("%s/%s: %w", s.cfg.Namespace, name, o.err))
 				continue

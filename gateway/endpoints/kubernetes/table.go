@@ -71,13 +71,14 @@ func (t *table[T]) state() (state, error) {
 	return notListed, nil
 }
 
-// in returns the objects of a namespace, by name.
-func (t *table[T]) in(namespace string) map[string]row[T] {
+// in returns the objects of a namespace by name: those that are wanted, or all for nil, and those
+// that could not be read.
+func (t *table[T]) in(namespace string, wanted func(*T) bool) map[string]row[T] {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	found := make(map[string]row[T])
 	for of, r := range t.rows {
-		if of.namespace == namespace {
+		if of.namespace == namespace && (wanted == nil || r.err != nil || wanted(&r.value)) {
 			found[of.name] = r
 		}
 	}
