@@ -85,7 +85,7 @@ var ledgers = map[string]func(*testing.T, int) []store.Ledger{
 		server := redistest.Start(t)
 		ls := make([]store.Ledger, replicas)
 		for i := range ls {
-			l, err := redis.Open(t.Context(), redis.Config{URL: server.URL(), Pool: "contract"})
+			l, err := redis.Open(t.Context(), redis.Config{URL: server.URL(), Pool: "contract", Timeout: 10 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -153,7 +153,7 @@ func (m *team) ask(replica int, r *Request, which string) {
 // been told of them.
 func (m *team) settled(want int64) {
 	m.t.Helper()
-	for until := time.Now().Add(10 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for until := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
 		var queued int64
 		for _, c := range m.replicas {
 			v, err := c.View(m.t.Context())

@@ -105,7 +105,7 @@ func startWorld(t *testing.T, url string) *world {
 		t.Fatal(err)
 	}
 	for i := range 3 {
-		l, err := redis.Open(t.Context(), redis.Config{URL: url})
+		l, err := redis.Open(t.Context(), redis.Config{URL: url, Timeout: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -39,7 +39,7 @@ func TestDriftHeals(t *testing.T) {
 	}
 	var controllers []*controller.Controller
 	for i := range 2 {
-		l, err := redis.Open(ctx, redis.Config{URL: server.URL()})
+		l, err := redis.Open(ctx, redis.Config{URL: server.URL(), Timeout: 10 * time.Second})
 		if err != nil {
 			t.Fatal(err)
 		}
