@@ -18,6 +18,7 @@ type Flows struct {
 	newcomers  float64                  // weight of all newcomers together
 	groups     map[string][]shard.Group // by name: the group, and those that it is in before it
 	maxima     map[string]shard.Maximum // of groups, by name
+	guaranteed map[string]float64       // to groups, by name
 }
 
 // pattern is a name in which * stands for anything, split there.
@@ -33,7 +34,7 @@ type flowPattern struct {
 
 func newFlows(w *Weir) Flows {
 	fs := Flows{objectives: make(map[string]int), timeouts: newTimeouts(w), exact: make(map[string]*Flow), newcomers: 1}
-	fs.groups, fs.maxima = newGroups(w.Groups), newMaxima(w.Groups)
+	fs.groups, fs.maxima, fs.guaranteed = newGroups(w.Groups), newMaxima(w.Groups), newGuaranteed(w.Groups)
 	if w.Newcomers.Weight != nil {
 		fs.newcomers = *w.Newcomers.Weight
 	}

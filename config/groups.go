@@ -59,6 +59,17 @@ func (w *Weir) maximumOf(name string) Maximum {
 	return Maximum{}
 }
 
+// newGuaranteed returns what groups are guaranteed of the pool.
+func newGuaranteed(all []Group) map[string]float64 {
+	guaranteed := make(map[string]float64)
+	for _, g := range all {
+		if g.Guaranteed > 0 {
+			guaranteed[g.Name] = float64(g.Guaranteed)
+		}
+	}
+	return guaranteed
+}
+
 func weightOr1(w float64) float64 {
 	if w > 0 {
 		return w
@@ -98,6 +109,10 @@ func (fs *Flows) groupOf(id string) string {
 
 // Maxima returns what groups may have of the pool at most, by their paths.
 func (fs *Flows) Maxima() map[string]shard.Maximum { return fs.maxima }
+
+// Guaranteed returns what groups have of the pool at least while they wait, by their paths, from
+// 0 to 1.
+func (fs *Flows) Guaranteed() map[string]float64 { return fs.guaranteed }
 
 // HasGroups reports whether there are groups.
 func (fs *Flows) HasGroups() bool { return len(fs.groups) > 0 }

@@ -165,9 +165,10 @@ type Flow struct {
 
 // Group is a group of flows, such as a tenant or a team of one.
 type Group struct {
-	Name    string  `yaml:"name" doc:"Its name, after those of the groups that it is in, with slashes between, such as acme/research"`
-	Weight  float64 `yaml:"weight,omitempty" doc:"Share beside the groups that are in the same one, of those with requests that wait; 1 by default. Flows in none share one group of weight 1"`
-	Maximum Maximum `yaml:"maximum,omitempty" doc:"What it may have of the pool at most, over all priorities and with the groups in it: a part such as 50%, or how many requests in flight; none by default"`
+	Name       string  `yaml:"name" doc:"Its name, after those of the groups that it is in, with slashes between, such as acme/research"`
+	Weight     float64 `yaml:"weight,omitempty" doc:"Share beside the groups that are in the same one, of those with requests that wait; 1 by default. Flows in none share one group of weight 1"`
+	Guaranteed Share   `yaml:"guaranteed,omitempty" doc:"What it gets of the pool at least while requests in it wait, over all priorities and with the groups in it, such as 30%: in slots times time; nothing by default"`
+	Maximum    Maximum `yaml:"maximum,omitempty" doc:"What it may have of the pool at most, over all priorities and with the groups in it: a part such as 50%, or how many requests in flight; none by default"`
 }
 
 // BandShare is a priority's part of the pool.

@@ -281,7 +281,7 @@ func (c *Controller) Readings() Readings { return Readings(c.readings.Load()) }
 // Reconfigure changes what the options say that are about queues, policies and limits:
 //
 //	bands      WithBand, WithDefaultBand, WithNegativeBand
-//	flows      WithWeights, WithLimits, WithGroups, WithMaxima
+//	flows      WithWeights, WithLimits, WithGroups, WithMaxima, WithGroupGuarantees
 //	the pool   WithSaturationDetector or WithLimit, WithUsageLimit, WithGuarantees, WithTokenCounts
 //	waiting    WithCapacity, WithTTL, WithEviction, WithoutEviction
 //

@@ -97,6 +97,13 @@ func WithMaxima(of map[string]shard.Maximum) Option {
 	return func(o *options) { o.shard.Maxima = of }
 }
 
+// WithGroupGuarantees sets what groups are guaranteed of the pool's slots while something in
+// them waits, by their paths, from 0 to 1: with what priorities are guaranteed, and with those
+// in each other counted once, together at most 1; nothing is by default.
+func WithGroupGuarantees(of map[string]float64) Option {
+	return func(o *options) { o.shard.Guaranteed = of }
+}
+
 // WithEviction lets requests in flight be revoked for a higher band that waits at a
 // full pool: those that the filter lets, in the given order, the fewest that make
 // room. Nothing is revoked by default. Whoever made the request hears of it by

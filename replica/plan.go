@@ -43,7 +43,7 @@ func policyOptions(plan *config.Plan, set *overrides.Set) []controller.Option {
 		controller.WithTTL(time.Duration(*fc.DefaultRequestTTL), time.Duration(*fc.NoEndpointRequestTTL)),
 		controller.WithCapacity(int64(fc.MaxRequests), int64(fc.MaxBytes)),
 		controller.WithWeights(set.Weight(plan.Flows.Weight)), controller.WithLimits(set.Limit(plan.Flows.Limit)),
-		controller.WithMaxima(plan.Flows.Maxima()), controller.WithTokenCounts(plan.Profile.CountsTokens()),
+		controller.WithMaxima(plan.Flows.Maxima()), controller.WithGroupGuarantees(plan.Flows.Guaranteed()), controller.WithTokenCounts(plan.Profile.CountsTokens()),
 		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
 	}
 	if plan.Flows.HasGroups() {

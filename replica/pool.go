@@ -120,7 +120,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 			c.Guaranteed, c.Refused = guaranteed, r.refused.Load()
 			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
 			if flows.HasGroups() {
-				c.Groups, c.GroupNames, c.Maxima = flows.Groups, flows.GroupNames(), flows.Maxima()
+				c.Groups, c.GroupNames, c.Maxima, c.GuaranteedGroups = flows.Groups, flows.GroupNames(), flows.Maxima(), flows.Guaranteed()
 			}
 			return c
 		},

@@ -2,6 +2,7 @@ package shard
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -27,6 +28,7 @@ type band struct {
 	unsure  []*flow           // flows whose offers may have other ranks now
 	untidy  []*group          // groups in which others than the best may be offered
 	holders *heap.Heap[*flow] // flows with tickets, the largest share on top
+	floors  []*group          // groups that are guaranteed something
 
 	len, bytes int64
 	elsewhere  elsewhere
@@ -79,6 +81,7 @@ func (bd *band) forget() {
 	if bd.forgot {
 		bd.forgot = false
 		bd.top.forget()
+		bd.floors = slices.DeleteFunc(bd.floors, func(g *group) bool { return bd.group(g.Path) != g })
 	}
 }
 
@@ -169,18 +172,19 @@ func (s *Set) refill(bd *band) {
 	bd.rederive()
 	s.exchange(bd)
 	bd.tidy()
+	bd.offerFloors()
 	top := bd.top
-	for top.offers > s.places(bd) { // some are not short of room any more
+	for top.free() > s.places(bd) { // some are not short of room any more
 		s.unoffer(top.worst())
 	}
 	for top.ready() {
-		if top.offers >= s.places(bd) {
+		if top.free() >= s.places(bd) {
 			if !top.improves() {
 				return
 			}
 			s.unoffer(top.worst())
 		}
-		if top.offers < s.places(bd) { // else a place went with it
+		if top.free() < s.places(bd) { // else a place went with it
 			top.offerNext()
 		}
 	}

@@ -69,6 +69,14 @@ func (b Band) Fill() Fill {
 	return fill(bd.len+bd.elsewhere.requests, bd.bytes+bd.elsewhere.bytes, bd.cfg.MaxRequests, bd.cfg.MaxBytes)
 }
 
+// InFlight is how many requests of a priority this replica has in flight.
+func (s *Set) InFlight(priority int) int64 {
+	if bd := s.find(priority); bd != nil {
+		return bd.capacity.InFlight
+	}
+	return 0
+}
+
 // Capacity is the band's, to be read and written.
 func (b Band) Capacity() *Capacity { return &b.b.capacity }
 

@@ -24,8 +24,10 @@ type Config struct {
 	// Groups returns the groups that a flow is in, by its id, the outermost first; nil where
 	// there are none. Where there are, every flow is in one.
 	Groups func(id string) []Group
-	// Maxima are those of groups, by their paths.
-	Maxima map[string]Maximum
+	// Maxima are those of groups, by their paths, and Guaranteed what groups have of the pool
+	// at least while something in them waits, from 0 to 1.
+	Maxima     map[string]Maximum
+	Guaranteed map[string]float64
 	// Limit returns a flow's own limits, by its id; nil gives none.
 	Limit func(id string) Limit
 	// OffersPerBand is how many tickets of a band are put before the ledger at
@@ -59,6 +61,10 @@ func (c Config) GroupsOf(key policies.FlowKey) []Group {
 	}
 	return groups
 }
+
+// Counts reports whether what is in flight in the group of that path is counted over the fleet:
+// for a maximum, or for what it is guaranteed.
+func (c Config) Counts(path string) bool { return c.Maxima[path].Any() || c.Guaranteed[path] > 0 }
 
 // GroupOf returns the path of the innermost group of a flow; empty for none.
 func (c Config) GroupOf(key policies.FlowKey) string {

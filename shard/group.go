@@ -1,6 +1,7 @@
 package shard
 
 import (
+	"cmp"
 	"context"
 	"iter"
 	"maps"
@@ -21,7 +22,7 @@ import (
 //
 // Invariants: offers counts the offers in it, and pending is what they cost. Of the groups
 // in it those are in backlog's place that have a ticket to offer, and those in offered's
-// that have an offer.
+// that have an offer whose place others can take.
 type group struct {
 	Group
 	band   *band
@@ -37,7 +38,7 @@ type group struct {
 	picks   picks             // of a picking band
 
 	next  *heap.Heap[*group] // groups with tickets to offer, lowest rank on top
-	stood *heap.Heap[*group] // groups with offers, the worst of these on top
+	stood *heap.Heap[*group] // groups with offers whose places others can take, the worst of these on top
 
 	v, level float64 // virtual time, and where flows begin, as last learnt from the ledger
 	counter  float64 // of what it was served, for its weight, as last learnt
@@ -52,6 +53,9 @@ type group struct {
 	rank     float64 // of its next offer; the key in in.next
 	last     float64 // of its worst one; the key in in.stood
 	most     int     // how many offers there may be; see GroupRoom
+	least    int     // how many of them others cannot take the places of; see floor.go
+	open     int     // how many others can, as counted in in.openIn
+	openIn   int     // the same of the groups in it together
 	full     bool    // it is at its maximum, as last learnt
 
 	nextIndex, stoodIndex int
@@ -60,12 +64,15 @@ type group struct {
 }
 
 func newGroup(bd *band, in *group, g Group, state any) *group {
-	most := math.MaxInt
+	most, least := math.MaxInt, 0
 	if bd.set.cfg.Maxima[g.Path].Any() {
 		most = bd.set.few()
 	}
+	if bd.set.cfg.Guaranteed[g.Path] > 0 {
+		least = bd.set.few()
+	}
 	return &group{
-		Group: g, band: bd, in: in, state: state, most: most,
+		Group: g, band: bd, in: in, state: state, most: most, least: least,
 		backlog: heap.New(func(a, b *flow) bool {
 			if a.rank != b.rank {
 				return a.rank < b.rank
@@ -97,6 +104,9 @@ func (g *group) inner(of Group) *group {
 		}
 		inner = newGroup(g.band, g, of, g.band.cfg.Fairness.NewState(context.Background()))
 		g.groups[of.Path] = inner
+		if inner.least > 0 {
+			g.band.floors = append(g.band.floors, inner)
+		}
 	}
 	return inner
 }
@@ -187,8 +197,8 @@ func (g *group) comes(waited bool) {
 				g.lift = max(0, g.in.returns(g.known)-g.counter-g.own)
 			}
 			g.band.set.note(g)
-			if g.band.set.cfg.Maxima[g.Path].Any() {
-				g.band.set.bounded[g] = true
+			if g.band.set.cfg.Counts(g.Path) {
+				g.band.set.counted[g] = true
 			}
 		}
 		g.tickets++
@@ -199,7 +209,7 @@ func (g *group) comes(waited bool) {
 func (g *group) goes() {
 	for g := range g.outwards() {
 		if g.tickets--; g.tickets == 0 {
-			delete(g.band.set.bounded, g)
+			delete(g.band.set.counted, g)
 		}
 	}
 }
@@ -234,7 +244,10 @@ func (g *group) placed() {
 		if g.offers > 1 {
 			g.last = g.served() + (g.pending-g.worst().service())/g.Weight
 		}
-		put(g.in.stood, g, g.stoodIndex, g.offers > 0)
+		before := g.open
+		g.open = g.free()
+		g.in.openIn += g.open - before
+		put(g.in.stood, g, g.stoodIndex, g.open > 0)
 		if !g.untidy {
 			g.untidy = true
 			g.band.untidy = append(g.band.untidy, g)
@@ -280,28 +293,35 @@ func (g *group) offerNext() {
 	g.band.set.offer(f, f.rank)
 }
 
-// worst is the last of the group's offers in their order; it has one.
+// worst is the last of the group's offers in their order, of those whose places others can
+// take if there are any; it has one.
 func (g *group) worst() *item {
-	for len(g.groups) > 0 && g.stood.Len() > 0 {
-		g = g.stood.Min()
+	for len(g.groups) > 0 {
+		if g.stood.Len() > 0 {
+			g = g.stood.Min()
+			continue
+		}
+		g = slices.MaxFunc(g.offering(), (*group).compareServed)
 	}
 	return g.offered.Min()
 }
 
-// best is the first of them.
+// best is the first of them all.
 func (g *group) best() *item {
-	for len(g.groups) > 0 && g.stood.Len() > 0 {
-		g = slices.MinFunc(g.stood.Items(), func(a, b *group) int {
-			if a.served() != b.served() {
-				if a.served() < b.served() {
-					return -1
-				}
-				return 1
-			}
-			return strings.Compare(a.Path, b.Path)
-		})
+	for len(g.groups) > 0 {
+		g = slices.MinFunc(g.offering(), (*group).compareServed)
 	}
 	return slices.MinFunc(g.offered.Items(), (*item).compareRank)
+}
+
+// offering are the groups in it that have an offer.
+func (g *group) offering() []*group {
+	return slices.DeleteFunc(slices.Collect(maps.Values(g.groups)), func(g *group) bool { return g.offers == 0 })
+}
+
+// compareServed compares groups by what they were served.
+func (g *group) compareServed(other *group) int {
+	return cmp.Or(cmp.Compare(g.served(), other.served()), byPath(g, other))
 }
 
 // improves reports whether the next ticket of the group goes before the worst one that is

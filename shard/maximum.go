@@ -65,9 +65,10 @@ func (s *Set) eachOf(path string, visit func(*group)) {
 	}
 }
 
-// Bounded returns the paths of the groups with a maximum that have tickets here, in order.
-func (s *Set) Bounded() (paths []string) {
-	for g := range s.bounded {
+// Counted returns the paths of the groups with tickets here that have a maximum or are
+// guaranteed something, in order.
+func (s *Set) Counted() (paths []string) {
+	for g := range s.counted {
 		paths = append(paths, g.Path)
 	}
 	slices.Sort(paths)

@@ -34,8 +34,8 @@ func TestGroupOffersWhatHasRoom(t *testing.T) {
 	offered("nothing is known of its room", aFew, 32-aFew)
 	s.GroupRoom("a", 6)
 	offered("room for 6", 6+aFew, 32-6-aFew)
-	if bounded := s.Bounded(); len(bounded) != 1 || bounded[0] != "a" {
-		t.Errorf("groups that need room: %q", bounded)
+	if counted := s.Counted(); len(counted) != 1 || counted[0] != "a" {
+		t.Errorf("groups that need room: %q", counted)
 	}
 	s.GroupRoom("a", -1)
 	offered("one too many", aFew, 32-aFew)
@@ -52,7 +52,7 @@ func TestGroupOffersWhatHasRoom(t *testing.T) {
 	cfg.Maxima = nil
 	s = s.Rebuilt(cfg, time.Time{})
 	offered("without a maximum", 28, 4)
-	if bounded := s.Bounded(); len(bounded) > 0 {
-		t.Errorf("groups that need room: %q", bounded)
+	if counted := s.Counted(); len(counted) > 0 {
+		t.Errorf("groups that need room: %q", counted)
 	}
 }

@@ -22,7 +22,7 @@ type Set struct {
 	short     []string // those that are short of room, sorted
 
 	limited map[policies.FlowKey]*flow // flows that need room and have tickets
-	bounded map[*group]bool            // groups with a maximum that have tickets
+	counted map[*group]bool            // groups with tickets whose figures the ledger counts
 
 	len, bytes      int64
 	others          amount // what waits at other replicas
@@ -40,7 +40,7 @@ type Set struct {
 
 // New returns an empty Set.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*ingress), limited: make(map[policies.FlowKey]*flow), bounded: make(map[*group]bool)}
+	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*ingress), limited: make(map[policies.FlowKey]*flow), counted: make(map[*group]bool)}
 }
 
 // Len returns the number of tickets.

@@ -232,10 +232,10 @@ func TestShortLosesNobody(t *testing.T) {
 			s.Room("0", 1, 1, start)
 			s.Refill()
 			bd, _ := s.Band(0)
-			if !bd.Waits() {
+			if !bd.Waits("") {
 				rt.Fatalf("%d tickets wait, and none is offered", len(s.items))
 			}
-			best, _ := bd.Best()
+			best, _ := bd.Best("")
 			s.Dispatched(best.ID, start)
 		}
 		if len(s.items) != 0 {

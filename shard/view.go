@@ -44,13 +44,17 @@ func (s *Set) Thin() bool {
 	return false
 }
 
-// Waits reports whether the band has an offered ticket.
-func (b Band) Waits() bool { return b.b.top.offers > 0 }
+// Waits reports whether the band has an offered ticket in the group of that path, or at all for
+// an empty one.
+func (b Band) Waits(group string) bool {
+	g := b.b.group(group)
+	return g != nil && g.offers > 0
+}
 
-// Best returns the band's best offered ticket and its charge, for a replica that has to
-// decide by itself. The band must have one.
-func (b Band) Best() (Ticket, float64) {
-	it := b.b.top.best()
+// Best returns the best of these and its charge, for a replica that has to decide by itself.
+// There must be one.
+func (b Band) Best(group string) (Ticket, float64) {
+	it := b.b.group(group).best()
 	return it.Ticket, it.charge
 }
 

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// MostOwed is for how long a priority that waits is owed its guarantee at most, in seconds:
+// MostOwed is for how long a class that waits is owed its guarantee at most, in seconds:
 // what it did not get before that is forgiven.
 const MostOwed = 60
 
-// BelowAfter is for how long a priority must have been owed all of its guarantee, in
+// BelowAfter is for how long a class must have been owed all of its guarantee, in
 // seconds, for it to be called below: requests that run already may take a while to end.
 const BelowAfter = 10
 
-// Guarantee is the account of what a priority is guaranteed of the pool. A ledger keeps one
-// for each, and a replica in an outage; docs/shares.md derives what follows from it.
-// It has no clock: it is told what time passed.
+// Guarantee is the account of what a class is guaranteed of the pool: a priority, or a group of
+// flows over all priorities. A ledger keeps one for each, and a replica in an outage;
+// docs/shares.md derives what follows from it. It has no clock: it is told what time passed.
 type Guarantee struct {
 	// Slots is how many of the pool's slots it has on average at least while it waits; a
 	// fraction of one is one for that part of the time. 0 is no guarantee.
@@ -57,7 +57,7 @@ func (g *Guarantee) Granted(inFlight int64, due bool) {
 	}
 }
 
-// Before reports whether its next request goes before that of another priority's, where
+// Before reports whether its next request goes before that of another class, where
 // both are due: those short of whole slots first, of them the one that has the least part of
 // its guarantee; and else the one that has been owed for longest.
 func (g *Guarantee) Before(inFlight int64, other *Guarantee, othersInFlight int64) bool {

@@ -1,6 +1,9 @@
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
 // MaxCapacity is the largest capacity of an endpoint that a replica states, and the most
 // requests that it counts there or keeps as float. The sums over a fleet count exactly.
@@ -41,6 +44,7 @@ func (s *Statement) Implausible() error {
 // plausible is written so that no number that is none passes.
 func (l *Limited) plausible() bool {
 	return min(l.MaxInFlight, l.InFlight) >= 0 && max(l.MaxInFlight, l.InFlight) <= MaxCapacity &&
+		l.Guaranteed >= NoOpinion && l.Guaranteed <= MaxCapacity && math.Abs(l.Owed) <= MaxCapacity*MostOwed &&
 		l.MaxSlots >= 0 && l.MaxSlots <= MaxCapacity && l.TokensPerMinute >= 0 && l.TokensPerMinute <= Unlimited
 }
 

@@ -167,8 +167,8 @@ type Permit struct {
 // ShortFor is for how long an ingress is called short of room after it last was.
 const ShortFor = time.Second
 
-// Room is what a flow with a limit of its own, or a group with a maximum, may still take, as
-// of the turn.
+// Room is what a flow with a limit of its own, or a group with a maximum, may still take, and
+// how a group stands with its guarantee, as of the turn.
 type Room struct {
 	Flow, Group string
 	// InFlight is how many more requests; 0 or less for none, Unlimited without a
@@ -177,6 +177,8 @@ type Room struct {
 	// Tokens is how many tokens are left; 0 or less for none. Without a limit it is
 	// 1.
 	Tokens float64
+	// Guaranteed, Owed, Got and Below are the group's account of its [Guarantee].
+	Guaranteed, Owed, Got, Below float64
 }
 
 // Message is what the ledger leaves for a replica until it has read it.

@@ -93,8 +93,8 @@ type Statement struct {
 	Sheddable []Sheddable
 	Revoking  int64
 
-	// Limited has the flows with a limit of their own, and the groups with a maximum, whose
-	// figures here changed, those that offers are of, and some of those that wait for room;
+	// Limited has the flows with a limit of their own, and the groups with a maximum or a
+	// guarantee, whose figures here changed, those that offers are of, and some of those that wait for room;
 	// all that have requests in flight here with Register and Full.
 	Limited []Limited
 
@@ -194,10 +194,13 @@ type Sheddable struct {
 	Seq      uint64
 	Priority int
 	Score    float64
+	// Group is the path of the group that its flow is in; empty for none, and where no group
+	// is guaranteed anything.
+	Group string
 }
 
 // Limited is a replica's statement about a flow with limits of its own, or a group with a
-// maximum, which hold over their priorities together.
+// maximum or a guarantee, which hold over their priorities together.
 //
 // An offer of a flow at its limit is sent back; see AtLimit. Offers in a group that is at its
 // maximum stand, and count as if they did not wait: they go in the turn in which it has room.
@@ -215,6 +218,11 @@ type Limited struct {
 	// the statement's Capacity is the sum of; it holds instead of MaxInFlight if it is above
 	// 0, rounded down to at least one request.
 	MaxSlots float64
+	// Guaranteed is how many slots of that capacity a group has on average at least while
+	// something in it waits, as [Band.Guaranteed] is a band's; 0 for none, and [NoOpinion] to
+	// leave it as it was. Owed is what the sender last learnt that it is owed of it; only with
+	// Register.
+	Guaranteed, Owed float64
 	// InFlight is the number of its granted requests that the sender knows of.
 	InFlight int64
 }

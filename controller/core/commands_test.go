@@ -88,10 +88,17 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		}
 		r.core.Reconfigure(s.now, s.config(r.id))
 	case "guarantee":
-		// A priority is guaranteed a part of the pool.
+		// A priority or a group is guaranteed a part of the pool. A flow whose id begins with
+		// the group's name, before a slash, is in it.
 		//
 		// guarantee priority=-1 percent=50
-		s.guaranteed[a.int("priority", 0)] = float64(a.int("percent", 0)) / 100
+		// guarantee group=acme percent=50
+		part := float64(a.int("percent", 0)) / 100
+		if group := a.text("group", ""); group != "" {
+			s.floors[group] = part
+		} else {
+			s.guaranteed[a.int("priority", 0)] = part
+		}
 		r.core.Reconfigure(s.now, s.config(r.id))
 
 	// Time and the ledger.

@@ -54,7 +54,7 @@ func New(cfg Config) *Core {
 	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members, shares: c.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands, &c.loads, &c.durations)
 	c.line = line{exchange: e, requests: &c.requests, float: &c.float, loads: &c.loads, took: &c.durations}
-	c.guarantees = newGuarantees(&c.cfg, &c.bands)
+	c.guarantees = newGuarantees(&c.cfg, &c.bands, &c.maxima)
 	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.loads.spends, c.loads.wants = c.float.spends, c.float.wantsAt
@@ -75,7 +75,7 @@ func New(cfg Config) *Core {
 	// for what its messages do to them; the loads count the messages as unread; what room
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
-		&c.bands, &c.guarantees, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.maxima, &c.revocations, &c.settlements, &c.ownCharges,
+		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.maxima, &c.guarantees, &c.revocations, &c.settlements, &c.ownCharges,
 		&c.groups, &c.line, &c.float, &c.durations, &c.handover,
 	}
 	return c

@@ -33,10 +33,10 @@
 //	settlements  corrections of charges                                                p
 //	revocations  requests in flight that may be ended                                  p
 //	limits       flows with limits of their own                                        p
-//	maxima       groups that may have so much at most                                  p
+//	guarantees   what priorities and groups are guaranteed of the pool                 p
+//	maxima       groups that may have so much at most, or are guaranteed something     p
 //	loads        requests at each endpoint                                             p
 //	buffer       what waits, against the fleet's caps for it                           p
-//	guarantees   what priorities are guaranteed of the pool                            p
 //	bands        the pool, and what each priority may have of it                       p
 //	groups       where groups of flows stand                                           p
 //	queues       the tickets that wait here, and their offers                          p

@@ -1,96 +1,179 @@
 package core
 
 import (
+	"maps"
 	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
-// guarantees is what priorities are guaranteed of the pool. The ledger keeps the accounts, and
-// this replica remembers what it said, for a ledger that forgot. In an outage it keeps
-// accounts of its own, and chooses by them as the ledger does.
+// guarantees is what priorities and groups are guaranteed of the pool. The ledger keeps the
+// accounts, and this replica remembers what it said, for a ledger that forgot. In an outage it
+// keeps accounts of its own, and chooses by them as the ledger does.
 type guarantees struct {
 	bystander
-	cfg   *Config
-	bands *bands
+	cfg    *Config
+	bands  *bands
+	maxima *maxima // which count what groups have in flight
 
-	ledgers map[int]store.Guarantee  // the ledger's accounts as it last told, of what is guaranteed something
-	own     map[int]*store.Guarantee // this replica's; nil but in an outage
-	passed  time.Time                // until when those say what happened
+	ledgers map[class]store.Guarantee  // the ledger's accounts as it last told, of what is guaranteed something
+	own     map[class]*store.Guarantee // this replica's; nil but in an outage
+	passed  time.Time                  // until when those say what happened
 }
 
-func newGuarantees(cfg *Config, bs *bands) guarantees {
-	return guarantees{cfg: cfg, bands: bs, ledgers: make(map[int]store.Guarantee)}
+// class is what may be guaranteed something: a priority, or a group over all priorities, by
+// its path.
+type class struct {
+	priority int
+	group    string
 }
 
-// slots is what a priority is guaranteed of so many slots.
-func (g *guarantees) slots(priority int, of int64) float64 {
-	if g.cfg.Guaranteed == nil || of <= 0 || of >= store.Unlimited {
+func newGuarantees(cfg *Config, bs *bands, x *maxima) guarantees {
+	return guarantees{cfg: cfg, bands: bs, maxima: x, ledgers: make(map[class]store.Guarantee)}
+}
+
+// slots is what a class is guaranteed of so many slots.
+func (g *guarantees) slots(c class, of int64) float64 {
+	part := g.cfg.Shard.Guaranteed[c.group]
+	if c.group == "" && g.cfg.Guaranteed != nil {
+		part = g.cfg.Guaranteed(c.priority)
+	}
+	if of <= 0 || of >= store.Unlimited {
 		return 0
 	}
 	const exact = 1e6 // thirds of a pool are not
-	return math.Round(g.cfg.Guaranteed(priority)*float64(of)*exact) / exact
+	return math.Round(part*float64(of)*exact) / exact
+}
+
+// classes are those that may be guaranteed something: the bands, the highest first, and the
+// groups, by their paths.
+func (g *guarantees) classes() (all []class) {
+	for b := range g.bands.queues.set.Bands() {
+		all = append(all, class{priority: b.Priority()})
+	}
+	for _, path := range slices.Sorted(maps.Keys(g.cfg.Shard.Guaranteed)) {
+		all = append(all, class{group: path})
+	}
+	return all
+}
+
+// has is how many requests of a class this replica has in flight.
+func (g *guarantees) has(c class) int64 {
+	if c.group != "" {
+		return g.maxima.inFlight[c.group]
+	}
+	return g.bands.queues.set.InFlight(c.priority)
+}
+
+// first is the highest band in which a ticket of the class waits.
+func (g *guarantees) first(c class) (first shard.Band, waits bool) {
+	for b := range g.bands.queues.set.Bands() { // highest priority first
+		if (c.group != "" || b.Priority() == c.priority) && b.Waits(c.group) {
+			return b, true
+		}
+	}
+	return first, false
 }
 
 // pass accounts for the time of an outage since this was last called. That many slots of
 // the pool are this replica's.
 func (g *guarantees) pass(now time.Time, own int64) {
-	for b := range g.bands.queues.set.Bands() {
-		slots := g.slots(b.Priority(), own)
+	for _, c := range g.classes() {
+		slots := g.slots(c, own)
 		if slots == 0 {
-			delete(g.own, b.Priority())
+			delete(g.own, c)
 			continue
 		}
-		account := g.own[b.Priority()]
+		account := g.own[c]
 		if account == nil {
 			account = &store.Guarantee{}
-			g.own[b.Priority()] = account
+			g.own[c] = account
 		}
 		account.Slots = slots
-		account.Pass(now.Sub(g.passed), b.Capacity().InFlight, b.Waits())
+		_, waits := g.first(c)
+		account.Pass(now.Sub(g.passed), g.has(c), waits)
 	}
 	g.passed = now
 }
 
-// next is the band that goes next in an outage, as the ledger chooses, and whether a
-// request is due to it; none waits if it is not found.
-func (g *guarantees) next() (next shard.Band, due, found bool) {
-	for b := range g.bands.queues.set.Bands() { // highest priority first
-		if !b.Waits() {
-			continue
-		}
-		account := g.own[b.Priority()]
-		if account == nil || account.Room(b.Capacity().InFlight) == 0 {
-			if !found {
-				next, found = b, true
-			}
-			continue
-		}
-		if !due || account.Before(b.Capacity().InFlight, g.own[next.Priority()], next.Capacity().InFlight) {
-			next, due, found = b, true, true
+// next is what goes next in an outage, as the ledger chooses: the band, and the class to which
+// a request of it is due; nil for none. Nothing waits if no band is found. Of what is due to a
+// group, what is due within it goes first.
+func (g *guarantees) next() (next shard.Band, due *class, found bool) {
+	classes := g.classes()
+	for inner := g.firstDue(classes, ""); inner != nil; inner = g.firstDue(classes, due.group) {
+		if due = inner; due.group == "" {
+			break
 		}
 	}
-	return next, due, found
+	if due != nil {
+		next, _ = g.first(*due)
+		return next, due, true
+	}
+	for b := range g.bands.queues.set.Bands() {
+		if b.Waits("") {
+			return b, nil, true
+		}
+	}
+	return next, nil, false
 }
 
-// granted takes in that a request of the band goes in an outage.
-func (g *guarantees) granted(b shard.Band, due bool) {
-	if account := g.own[b.Priority()]; account != nil {
-		account.Granted(b.Capacity().InFlight, due)
+// firstDue is which of the classes is due something first, of all or of the groups in one; nil
+// for none.
+func (g *guarantees) firstDue(classes []class, outer string) (first *class) {
+	for _, c := range classes {
+		account := g.own[c]
+		if outer != "" && !strings.HasPrefix(c.group, outer+"/") || account == nil || account.Room(g.has(c)) == 0 {
+			continue
+		}
+		if _, waits := g.first(c); waits && (first == nil || account.Before(g.has(c), g.own[*first], g.has(*first))) {
+			first = &c
+		}
+	}
+	return first
+}
+
+// granted takes in that a request of the band goes in an outage, in the group of that path.
+func (g *guarantees) granted(b shard.Band, path string) {
+	note := func(c class) {
+		if account := g.own[c]; account != nil {
+			account.Granted(g.has(c), account.Room(g.has(c)) > 0)
+		}
+	}
+	note(class{priority: b.Priority()})
+	for outer := range shard.Around(path) {
+		note(class{group: outer})
 	}
 }
 
-// The guarantees are a participant; they come after the bands.
+// The guarantees are a participant; they come after the bands and the maxima.
 
 // state states what is guaranteed, of what is left to those who have the ledger.
 func (g *guarantees) state(_ time.Time, st *store.Statement) {
+	of := g.bands.left(g.bands.limit())
 	for i := range st.Bands {
 		b := &st.Bands[i]
-		b.Guaranteed = g.slots(b.Priority, g.bands.left(g.bands.limit()))
+		c := class{priority: b.Priority}
+		b.Guaranteed = g.slots(c, of)
 		if st.Register {
-			b.Owed = g.ledgers[b.Priority].Owed
+			b.Owed = g.ledgers[c].Owed
+		}
+	}
+	for i := range st.Limited {
+		l := &st.Limited[i]
+		if l.Group == "" {
+			continue
+		}
+		c := class{group: l.Group}
+		if l.Guaranteed = g.slots(c, of); l.Guaranteed == 0 && g.cfg.Shard.Guaranteed[l.Group] > 0 {
+			l.Guaranteed = store.NoOpinion
+		}
+		if st.Register {
+			l.Owed = g.ledgers[c].Owed
 		}
 	}
 }
@@ -98,14 +181,24 @@ func (g *guarantees) state(_ time.Time, st *store.Statement) {
 func (g *guarantees) learn(_ time.Time, _ *store.Statement, r *store.Reply) {
 	for i := range r.Bands {
 		b := &r.Bands[i]
-		if b.Guaranteed == 0 {
-			delete(g.ledgers, b.Priority)
-			continue
+		g.told(class{priority: b.Priority}, store.Guarantee{Slots: b.Guaranteed, Owed: b.Owed, Got: b.Got, Below: b.Below})
+	}
+	for i := range r.Rooms {
+		if room := &r.Rooms[i]; room.Group != "" {
+			g.told(class{group: room.Group}, store.Guarantee{Slots: room.Guaranteed, Owed: room.Owed, Got: room.Got, Below: room.Below})
 		}
-		g.ledgers[b.Priority] = store.Guarantee{Slots: b.Guaranteed, Owed: b.Owed, Got: b.Got, Below: b.Below}
 	}
 }
 
-func (g *guarantees) lost(now time.Time) { g.own, g.passed = make(map[int]*store.Guarantee), now }
+// told remembers an account as the ledger told it.
+func (g *guarantees) told(c class, account store.Guarantee) {
+	if account.Slots == 0 {
+		delete(g.ledgers, c)
+		return
+	}
+	g.ledgers[c] = account
+}
+
+func (g *guarantees) lost(now time.Time) { g.own, g.passed = make(map[class]*store.Guarantee), now }
 
 func (g *guarantees) regained(time.Time) { g.own = nil }

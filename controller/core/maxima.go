@@ -10,9 +10,10 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
-// maxima is about groups with a maximum, by their paths. The ledger keeps them, as it keeps
-// the limits of flows: this replica states what it has in flight as an ingress, and asks as
-// an owner how much room there is for what waits here.
+// maxima is about groups with a maximum, or that are guaranteed something, by their paths. The
+// ledger counts what is in flight in them, as it does for the limits of flows: this replica
+// states what it has in flight as an ingress, and asks as an owner how much room there is for
+// what waits here.
 type maxima struct {
 	bystander
 	cfg    *Config
@@ -24,7 +25,12 @@ type maxima struct {
 	changed  map[string]bool  // since they were last stated, maxima and figures
 	carried  map[string]bool  // changed before the turn under way, which states them
 	asked    int              // where to continue asking for room
+	told     time.Time        // when it was last asked how all stand that are guaranteed something
 }
+
+// accountsEvery is how often a replica asks how all groups stand that are guaranteed something,
+// also those of which it has no requests: operators may ask any replica.
+const accountsEvery = time.Second
 
 func newMaxima(cfg *Config, bs *bands) maxima {
 	return maxima{
@@ -33,9 +39,9 @@ func newMaxima(cfg *Config, bs *bands) maxima {
 	}
 }
 
-// of calls visit with the groups with a maximum that are around a flow.
+// of calls visit with the groups that are counted around a flow.
 func (x *maxima) of(flow policies.FlowKey, visit func(path string)) {
-	if len(x.cfg.Shard.Maxima) > 0 {
+	if len(x.cfg.Shard.Maxima)+len(x.cfg.Shard.Guaranteed) > 0 {
 		x.around(x.cfg.Shard.GroupOf(flow), visit)
 	}
 }
@@ -43,7 +49,7 @@ func (x *maxima) of(flow policies.FlowKey, visit func(path string)) {
 // around does the same with a group's path.
 func (x *maxima) around(path string, visit func(path string)) {
 	for path := range shard.Around(path) {
-		if x.cfg.Shard.Maxima[path].Any() {
+		if x.cfg.Shard.Counts(path) {
 			visit(path)
 		}
 	}
@@ -51,7 +57,7 @@ func (x *maxima) around(path string, visit func(path string)) {
 
 // bind reports whether a flow is in a group with a maximum.
 func (x *maxima) bind(flow policies.FlowKey) (any bool) {
-	x.of(flow, func(string) { any = true })
+	x.of(flow, func(path string) { any = any || x.cfg.Shard.Maxima[path].Any() })
 	return any
 }
 
@@ -71,15 +77,23 @@ func (x *maxima) correct(path string) {
 	x.around(path, func(path string) { x.changed[path] = true })
 }
 
-// reconfigure takes in that the groups are others now, or their maxima. One that was removed
-// is stated as none: the ledger keeps to what it last heard.
+// reconfigure takes in that the groups are others now, or their maxima, or what they are
+// guaranteed. One that was removed is stated as none: the ledger keeps to what it last heard.
 func (x *maxima) reconfigure(before shard.Config, inFlight map[policies.TicketID]*request) {
 	for path, m := range before.Maxima {
 		if m != x.cfg.Shard.Maxima[path] {
 			x.changed[path] = true
 		}
 	}
+	for path, part := range before.Guaranteed {
+		if part != x.cfg.Shard.Guaranteed[path] {
+			x.changed[path] = true
+		}
+	}
 	for path := range x.cfg.Shard.Maxima {
+		x.changed[path] = true
+	}
+	for path := range x.cfg.Shard.Guaranteed {
 		x.changed[path] = true
 	}
 	clear(x.inFlight)
@@ -93,7 +107,7 @@ func (x *maxima) reconfigure(before shard.Config, inFlight map[policies.TicketID
 func (x *maxima) fullHere(flow policies.FlowKey, share func(int64) int64) (full string) {
 	x.of(flow, func(path string) {
 		most := int64(x.cfg.Shard.Maxima[path].Slots(x.bands.limit()))
-		if x.inFlight[path] >= share(max(1, most)) {
+		if x.cfg.Shard.Maxima[path].Any() && x.inFlight[path] >= share(max(1, most)) {
 			full = path
 		}
 	})
@@ -108,8 +122,14 @@ func (x *maxima) ended(flow policies.FlowKey) {
 // The maxima are a participant; they come after the queues.
 
 // state states what changed, and asks for room.
-func (x *maxima) state(_ time.Time, s *store.Statement) {
-	waiting := x.queues.set.Bounded()
+func (x *maxima) state(now time.Time, s *store.Statement) {
+	waiting := x.queues.set.Counted()
+	if guaranteed := x.cfg.Shard.Guaranteed; len(guaranteed) > 0 && (s.Register || now.Sub(x.told) >= accountsEvery) {
+		x.told = now
+		waiting = slices.AppendSeq(waiting, maps.Keys(guaranteed))
+		slices.Sort(waiting)
+		waiting = slices.Compact(waiting)
+	}
 	if len(x.inFlight)+len(x.changed)+len(waiting) == 0 {
 		return
 	}

@@ -16,8 +16,11 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 	c.guarantees.pass(now, all)
 	for b, due, ok := c.guarantees.next(); ok; b, due, ok = c.guarantees.next() {
 		limit := all
-		if !due {
+		path := ""
+		if due == nil {
 			limit = c.share(now, b.Capacity().Ceiling)
+		} else {
+			path = due.group
 		}
 		if int64(len(c.requests.inFlight))-outOfUse >= limit {
 			return
@@ -28,7 +31,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 				return
 			}
 		}
-		t, charge := b.Best()
+		t, charge := b.Best(path)
 		full := c.maxima.fullHere(t.Flow, c.even)
 		r := c.requests.waiting[t.ID]
 		switch {
@@ -47,7 +50,7 @@ func (c *Core) dispatchOwnShare(now time.Time) {
 				c.ownCharges.add(now, r)
 			}
 			c.exchange.dispatchedAlone()
-			c.guarantees.granted(b, due)
+			c.guarantees.granted(b, r.group)
 			c.handover.dispatched(now, r, false)
 			load := c.loads.load(endpoint)
 			c.loads.arrive(r, endpoint)

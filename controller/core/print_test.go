@@ -144,6 +144,10 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 		}
 	}
 	for _, f := range s.Limited {
+		if f.Group != "" {
+			fmt.Fprintf(out, " group %s %d in flight guaranteed %s owed %s", f.Group, f.InFlight, number(f.Guaranteed), number(f.Owed))
+			continue
+		}
 		fmt.Fprintf(out, " limited %s %d of %d", f.Flow, f.InFlight, f.MaxInFlight)
 	}
 	for _, r := range s.Sheddable {

@@ -93,11 +93,21 @@ func (v *revocations) state(_ time.Time, s *store.Statement) {
 	for len(first) < store.MaxSheddable && v.sheddable.Len() > 0 {
 		r := v.sheddable.Pop()
 		first = append(first, r)
-		s.Sheddable = append(s.Sheddable, store.Sheddable{Seq: r.ID.Seq, Priority: r.Flow.Priority, Score: r.revokeScore})
+		s.Sheddable = append(s.Sheddable, v.asSheddable(r))
 	}
 	for _, r := range first {
 		v.sheddable.Push(r)
 	}
+}
+
+// asSheddable is a request as it is stated. Where groups are guaranteed something, the ledger
+// must know which it is in.
+func (v *revocations) asSheddable(r *request) store.Sheddable {
+	s := store.Sheddable{Seq: r.ID.Seq, Priority: r.Flow.Priority, Score: r.revokeScore}
+	if len(v.cfg.Shard.Guaranteed) > 0 {
+		s.Group = v.cfg.Shard.GroupOf(r.Flow)
+	}
+	return s
 }
 
 // learn notes which requests the ledger has revoked.

@@ -37,6 +37,7 @@ type script struct {
 	cfg        core.Config
 	limits     map[string]shard.Limit // of flows, by their ids
 	guaranteed map[int]float64        // to priorities
+	floors     map[string]float64     // to groups
 	band       shard.BandConfig       // of every priority
 	replicas   []*replica             // "me" is the first
 	network    []coordinator.Message  // between the replicas, oldest first
@@ -53,7 +54,7 @@ type replica struct {
 
 func newScript(t *testing.T) *script {
 	t.Helper()
-	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit), guaranteed: make(map[int]float64)}
+	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit), guaranteed: make(map[int]float64), floors: make(map[string]float64)}
 	s.now = s.began
 	s.ledger = memory.New(memory.Config{Clock: func() time.Time { return s.now }})
 	static, err := usagelimit.NewStatic("static", 1)
@@ -85,6 +86,15 @@ func (s *script) config(id string) core.Config {
 		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
 		Band:  func(int) shard.BandConfig { return band },
 		Limit: func(id string) shard.Limit { return limits[id] },
+	}
+	if floors := maps.Clone(s.floors); len(floors) > 0 {
+		cfg.Shard.Guaranteed = floors
+		cfg.Shard.Groups = func(id string) []shard.Group {
+			if group, _, found := strings.Cut(id, "/"); found {
+				return []shard.Group{{Path: group, Weight: 1}}
+			}
+			return []shard.Group{{Path: shard.Others, Weight: 1}}
+		}
 	}
 	return cfg
 }

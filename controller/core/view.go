@@ -2,6 +2,7 @@ package core
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/coordinator"
@@ -31,6 +32,8 @@ type View struct {
 	Pool   Pool
 	Totals Totals
 	Bands  []BandView
+	// Groups are those that are guaranteed something, by their paths.
+	Groups []GroupView
 	// Fill is how full the buffer of all bands together is, over the fleet.
 	Fill  shard.Fill
 	Flows []shard.FlowView
@@ -47,6 +50,13 @@ type View struct {
 	FailedPicks uint64
 	// Tallies count what concerned other replicas.
 	Tallies Tallies
+}
+
+// GroupView is a group that is guaranteed something.
+type GroupView struct {
+	Path string
+	// Share is the account of that, over the fleet and all priorities, as the ledger last told.
+	Share store.Guarantee
 }
 
 // Tallies count what concerned other replicas.
@@ -76,8 +86,14 @@ func (c *Core) View(now time.Time) View {
 	}
 	v.Pool.Limit = c.bands.limit()
 	for i := range v.Bands {
-		v.Bands[i].Share = c.guarantees.ledgers[v.Bands[i].Priority]
+		v.Bands[i].Share = c.guarantees.ledgers[class{priority: v.Bands[i].Priority}]
 	}
+	for c, account := range c.guarantees.ledgers {
+		if c.group != "" {
+			v.Groups = append(v.Groups, GroupView{Path: c.group, Share: account})
+		}
+	}
+	slices.SortFunc(v.Groups, func(a, b GroupView) int { return strings.Compare(a.Path, b.Path) })
 	return v
 }
 

@@ -74,7 +74,9 @@ type Configuration struct {
 	GroupNames []string
 	// Maxima are what groups may have of the pool at most, by their paths.
 	Maxima map[string]shard.Maximum
-	Limit  func(id string) shard.Limit
+	// GuaranteedGroups are what groups are guaranteed of the pool, by their paths, from 0 to 1.
+	GuaranteedGroups map[string]float64
+	Limit            func(id string) shard.Limit
 }
 
 // Server is the handler of the API and the console.

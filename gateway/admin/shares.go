@@ -21,31 +21,65 @@ func (s *Server) shares(ctx context.Context, q *query) (*api.Shares, error) {
 	if err != nil {
 		return nil, err
 	}
-	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}, Groups: groupShares(s.mergeFlows(flows), s.cfg.Configuration().Maxima, limitOf(parts))}
-	now := time.Now()
-	for priority, account := range guarantees(parts, s.cfg.Configuration().Guaranteed) {
-		share := api.Share{Priority: priority, Guaranteed: account.Slots, Owed: account.Owed, Had: s.had.of(priority, now, account)}
-		for i := range parts {
-			for _, b := range parts[i].part.Bands {
-				if b.Priority == priority {
-					share.InFlight, share.Queued = share.InFlight+b.InFlight, share.Queued+b.Queued
-				}
-			}
+	merged, c := s.mergeFlows(flows), s.cfg.Configuration()
+	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}, Guaranteed: []api.GroupGuarantee{}, Groups: groupShares(merged, c.Maxima, limitOf(parts))}
+	now, has := time.Now(), usedBy(parts, merged)
+	for of, account := range guarantees(parts, &c) {
+		a := has[of]
+		a.Guaranteed, a.Owed, a.Had = account.Slots, account.Owed, s.had.of(of, now, account)
+		if of.group == "" {
+			answer.Shares = append(answer.Shares, api.Share{Priority: of.priority, Account: a})
+		} else {
+			answer.Guaranteed = append(answer.Guaranteed, api.GroupGuarantee{Group: of.group, Account: a})
 		}
-		answer.Shares = append(answer.Shares, share)
 	}
 	slices.SortFunc(answer.Shares, func(a, b api.Share) int { return cmp.Compare(b.Priority, a.Priority) })
+	slices.SortFunc(answer.Guaranteed, func(a, b api.GroupGuarantee) int { return cmp.Compare(a.Group, b.Group) })
 	return answer, nil
 }
 
-// guarantees are the accounts of all that is guaranteed, also of priorities that nobody has
-// asked for yet.
-func guarantees(parts []partOf[statePart], guaranteed map[int]float64) map[int]store.Guarantee {
-	all := accounts(parts)
-	for priority, part := range guaranteed {
-		if _, known := all[priority]; !known {
-			all[priority] = store.Guarantee{Slots: part * float64(limitOf(parts))}
+// class is what may be guaranteed a part of the pool: a priority, or a group over all of them,
+// by its path.
+type class struct {
+	priority int
+	group    string
+}
+
+// usedBy is what classes have in flight, and what waits in them.
+func usedBy(parts []partOf[statePart], flows []*flow) map[class]api.Account {
+	has := make(map[class]api.Account)
+	add := func(of class, inFlight, queued int64) {
+		a := has[of]
+		a.InFlight, a.Queued = a.InFlight+inFlight, a.Queued+queued
+		has[of] = a
+	}
+	for i := range parts {
+		for _, b := range parts[i].part.Bands {
+			add(class{priority: b.Priority}, b.InFlight, b.Queued)
 		}
+	}
+	for _, f := range flows {
+		for _, g := range f.groups {
+			add(class{group: g.Path}, f.InFlight, f.Queued)
+		}
+	}
+	return has
+}
+
+// guarantees are the accounts of all that is guaranteed, also of what nobody has asked for
+// yet.
+func guarantees(parts []partOf[statePart], c *Configuration) map[class]store.Guarantee {
+	all := accounts(parts)
+	add := func(of class, part float64) {
+		if _, known := all[of]; !known {
+			all[of] = store.Guarantee{Slots: part * float64(limitOf(parts))}
+		}
+	}
+	for priority, part := range c.Guaranteed {
+		add(class{priority: priority}, part)
+	}
+	for path, part := range c.GuaranteedGroups {
+		add(class{group: path}, part)
 	}
 	return all
 }
@@ -113,16 +147,22 @@ func maximumOf(m shard.Maximum, limit int64) int64 {
 	return max(1, int64(m.Slots(limit)))
 }
 
-// accounts are those of the priorities that are guaranteed something, by the replica that
-// heard of the ledger last. One without requests of a priority hears nothing of it.
-func accounts(parts []partOf[statePart]) map[int]store.Guarantee {
-	all, heard := make(map[int]store.Guarantee), make(map[int]time.Time)
+// accounts are those of the classes that are guaranteed something, by the replica that heard
+// of the ledger last. One without requests of a priority hears nothing of it.
+func accounts(parts []partOf[statePart]) map[class]store.Guarantee {
+	all, heard := make(map[class]store.Guarantee), make(map[class]time.Time)
 	for i := range parts {
 		part := &parts[i].part
-		for _, b := range part.Bands {
-			if b.Share.Slots > 0 && !part.Answered.Before(heard[b.Priority]) {
-				all[b.Priority], heard[b.Priority] = b.Share, part.Answered
+		add := func(of class, account store.Guarantee) {
+			if account.Slots > 0 && !part.Answered.Before(heard[of]) {
+				all[of], heard[of] = account, part.Answered
 			}
+		}
+		for _, b := range part.Bands {
+			add(class{priority: b.Priority}, b.Share)
+		}
+		for _, g := range part.Groups {
+			add(class{group: g.Path}, g.Share)
 		}
 	}
 	return all
@@ -139,11 +179,11 @@ type had struct {
 
 type hadSample struct {
 	at       time.Time
-	accounts map[int]store.Guarantee
+	accounts map[class]store.Guarantee
 }
 
 // add remembers the accounts at a time.
-func (h *had) add(at time.Time, accounts map[int]store.Guarantee) {
+func (h *had) add(at time.Time, accounts map[class]store.Guarantee) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	longest := time.Duration(windows[len(windows)-1]) * time.Minute
@@ -153,9 +193,9 @@ func (h *had) add(at time.Time, accounts map[int]store.Guarantee) {
 	}
 }
 
-// of is what a priority had until now, when its account is that one. A ledger that forgot
-// began to count anew; what was before that is left out.
-func (h *had) of(priority int, now time.Time, account store.Guarantee) []api.Had {
+// of is what a class had until now, when its account is that one. A ledger that forgot began to
+// count anew; what was before that is left out.
+func (h *had) of(of class, now time.Time, account store.Guarantee) []api.Had {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	list := make([]api.Had, 0, len(windows))
@@ -163,7 +203,7 @@ func (h *had) of(priority int, now time.Time, account store.Guarantee) []api.Had
 		window := api.Had{Minutes: minutes}
 		later := account
 		for _, sample := range slices.Backward(h.samples) {
-			before, known := sample.accounts[priority]
+			before, known := sample.accounts[of]
 			if !known || now.Sub(sample.at) > time.Duration(minutes)*time.Minute || before.Got > later.Got {
 				break
 			}

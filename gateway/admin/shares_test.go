@@ -12,6 +12,7 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -20,15 +21,15 @@ import (
 func TestHad(t *testing.T) {
 	var h had
 	now := time.Unix(1_800_000_000, 0)
-	account := func(got, below float64) map[int]store.Guarantee {
-		return map[int]store.Guarantee{-1: {Slots: 2, Got: got, Below: below}}
+	account := func(got, below float64) map[class]store.Guarantee {
+		return map[class]store.Guarantee{{priority: -1}: {Slots: 2, Got: got, Below: below}}
 	}
 	h.add(now.Add(-2*time.Hour), account(0, 0))
 	h.add(now.Add(-20*time.Minute), account(900, 7)) // the ledger forgot after this
 	h.add(now.Add(-10*time.Minute), account(0, 0))
 	h.add(now.Add(-4*time.Minute), account(360, 0))
 	h.add(now.Add(-time.Minute), account(720, 3))
-	got := h.of(-1, now, store.Guarantee{Slots: 2, Got: 840, Below: 3.5})
+	got := h.of(class{priority: -1}, now, store.Guarantee{Slots: 2, Got: 840, Below: 3.5})
 	want := []api.Had{
 		{Minutes: 1, SpanMS: 60_000, Slots: 2, BelowMS: 500},
 		{Minutes: 5, SpanMS: 240_000, Slots: 2, BelowMS: 3500},
@@ -40,7 +41,7 @@ func TestHad(t *testing.T) {
 	if n := len(h.samples); n != 4 {
 		t.Errorf("%d samples are kept, want those of the last hour", n)
 	}
-	if got := h.of(5, now, store.Guarantee{Slots: 1}); got[0].SpanMS != 0 || got[0].Slots != 0 {
+	if got := h.of(class{priority: 5}, now, store.Guarantee{Slots: 1}); got[0].SpanMS != 0 || got[0].Slots != 0 {
 		t.Errorf("of one that was not watched: %+v", got)
 	}
 }
@@ -55,25 +56,26 @@ func TestAccounts(t *testing.T) {
 		return bandPart{Priority: priority, Share: store.Guarantee{Slots: slots, Got: got}}
 	}
 	got := accounts([]partOf[statePart]{
+		{part: statePart{Answered: at, Groups: []groupPart{{Path: "acme", Share: store.Guarantee{Slots: 3, Owed: 2}}}}},
 		part(at, share(0, 1, 5), share(-1, 2, 7)),
 		part(at.Add(time.Second), share(0, 1, 6), share(3, 0, 0)),
 		part(at.Add(-time.Second), share(0, 1, 4)),
 	})
-	want := map[int]store.Guarantee{0: {Slots: 1, Got: 6}, -1: {Slots: 2, Got: 7}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	want := map[class]store.Guarantee{{priority: 0}: {Slots: 1, Got: 6}, {priority: -1}: {Slots: 2, Got: 7}, {group: "acme"}: {Slots: 3, Owed: 2}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(class{})); diff != "" {
 		t.Error(diff)
 	}
 }
 
-// TestGuaranteesNobodyAskedFor lists a priority that is guaranteed something, and had no
-// request yet.
+// TestGuaranteesNobodyAskedFor lists a priority and a group that are guaranteed something, and
+// had no request yet.
 func TestGuaranteesNobodyAskedFor(t *testing.T) {
 	parts := []partOf[statePart]{{part: statePart{
 		Pool: core.Pool{Limit: 8}, Bands: []bandPart{{Priority: 3, Share: store.Guarantee{Slots: 2, Owed: 1}}},
 	}}}
-	got := guarantees(parts, map[int]float64{3: 0.5, -1: 0.25})
-	want := map[int]store.Guarantee{3: {Slots: 2, Owed: 1}, -1: {Slots: 2}}
-	if diff := cmp.Diff(want, got); diff != "" {
+	got := guarantees(parts, &Configuration{Guaranteed: map[int]float64{3: 0.5, -1: 0.25}, GuaranteedGroups: map[string]float64{"acme": 0.5}})
+	want := map[class]store.Guarantee{{priority: 3}: {Slots: 2, Owed: 1}, {priority: -1}: {Slots: 2}, {group: "acme"}: {Slots: 4}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(class{})); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -95,9 +97,33 @@ func TestWhySaysHowTheGuaranteeStands(t *testing.T) {
 		4: "",
 		5: "; its priority has 1 in flight, is guaranteed 1 slots, had less before and is due the next that ends",
 	} {
-		e := &explaining{request: &api.Request{Priority: priority}, pool: pool, accounts: accounts(states)}
+		e := &explaining{request: &api.Request{Priority: priority}, pool: pool, own: &flow{}, accounts: accounts(states)}
 		if got := e.guaranteeWords(); got != want {
 			t.Errorf("priority %d: %q, want %q", priority, got, want)
+		}
+	}
+}
+
+// TestWhySaysHowTheGroupStands explains requests in a group that is guaranteed something.
+func TestWhySaysHowTheGroupStands(t *testing.T) {
+	for _, c := range []struct {
+		inFlight int64
+		due      bool
+		want     string
+	}{
+		{1, true, `; the group "acme" has 1 of the 2 slots that it is guaranteed, and is due the next that ends`},
+		{3, false, `; the group "acme" has 3 in flight, and is guaranteed 2 slots`},
+	} {
+		acme := class{group: "acme"}
+		e := &explaining{
+			request: &api.Request{Priority: -1}, pool: &api.Pool{}, own: &flow{groups: []shard.Group{{Path: "acme"}, {Path: "acme/x"}}},
+			accounts: map[class]store.Guarantee{acme: {Slots: 2}}, used: map[class]api.Account{acme: {InFlight: c.inFlight}},
+		}
+		if got := e.guaranteeWords(); got != c.want {
+			t.Errorf("%q, want %q", got, c.want)
+		}
+		if got := e.isDue(); got != c.due {
+			t.Errorf("with %d in flight it is due: %v", c.inFlight, got)
 		}
 	}
 }

@@ -48,7 +48,15 @@ type statePart struct {
 	Peers      []core.PeerView    `json:"peers"`
 	Apart      []apartPart        `json:"apart"`
 	Lost       []store.Lost       `json:"lost,omitempty"`
+	Groups     []groupPart        `json:"groups,omitempty"`
 	Endpoints  []endpoints.Status `json:"endpoints"`
+}
+
+// groupPart is a group that is guaranteed something, and the account of that, as the ledger
+// last told here.
+type groupPart struct {
+	Path  string          `json:"path"`
+	Share store.Guarantee `json:"share"`
 }
 
 // bandPart is one priority at one replica.
@@ -156,6 +164,9 @@ func (s *Server) stateOf(v *core.View) statePart {
 		b := band(from.Priority)
 		b.Policy, b.Ceiling, b.Limit, b.InFlight, b.Queued = from.Policy, from.Ceiling, from.Limit, from.InFlight, from.Queued
 		b.Share = from.Share
+	}
+	for _, g := range v.Groups {
+		p.Groups = append(p.Groups, groupPart(g))
 	}
 	for i := range v.Flows {
 		f := &v.Flows[i]

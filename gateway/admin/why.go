@@ -84,7 +84,7 @@ func (s *Server) why(ctx context.Context, r *api.Request) (*api.Why, error) {
 	}
 	merged := s.mergeFlows(flows)
 	e := &explaining{
-		request: r, place: place, pool: mergePool(states, len(fleet.Missing) == 0), own: findFlow(merged, r), states: states, accounts: accounts(states),
+		request: r, place: place, pool: mergePool(states, len(fleet.Missing) == 0), own: findFlow(merged, r), states: states, accounts: accounts(states), used: usedBy(states, merged),
 	}
 	if group := place.AtMaximum; group != "" {
 		e.inGroup, e.maximum = inFlightIn(merged)[group], maximumOf(s.cfg.Configuration().Maxima[group], limitOf(states))
@@ -114,8 +114,9 @@ type explaining struct {
 	pool    *api.Pool
 	own     *flow
 	states  []partOf[statePart]
-	// accounts are those of the priorities that are guaranteed something.
-	accounts map[int]store.Guarantee
+	// accounts are those of what is guaranteed something, and used is what classes have in flight.
+	accounts map[class]store.Guarantee
+	used     map[class]api.Account
 	// inGroup is what the group at its maximum has in flight, of maximum.
 	inGroup, maximum int64
 	why              api.Why
@@ -144,11 +145,11 @@ func (e *explaining) lineUp(parts []partOf[aheadPart]) {
 		return cmp.Or(cmp.Compare(b.Requests, a.Requests), cmp.Compare(a.Flow, b.Flow))
 	})
 	ahead = ahead[:min(len(ahead), maxAhead)]
-	above, due := []api.Ahead{}, e.due(e.request.Priority) > 0
+	above, due := []api.Ahead{}, e.isDue()
 	for _, b := range e.pool.Bands {
 		first := b.Queued // before it, of the other priority
 		if b.Priority < e.request.Priority {
-			first = min(first, e.due(b.Priority))
+			first = min(first, e.due(class{priority: b.Priority}))
 		}
 		switch {
 		case b.Priority == e.request.Priority:
@@ -244,7 +245,7 @@ func (e *explaining) hold() {
 		hold(api.HeldByFlow, "%s is at its own limit%s", strconv.Quote(e.request.Flow), e.limitWords())
 	case e.place.AtMaximum != "":
 		hold(api.HeldByGroup, "the group %q is at its maximum: %d of %d in flight", e.place.AtMaximum, e.inGroup, e.maximum)
-	case higher > 0 && e.due(e.request.Priority) == 0:
+	case higher > 0 && !e.isDue():
 		hold(api.HeldByPriority, "%d requests of higher priorities wait and go first%s", higher, e.guaranteeWords())
 	case p.Limit != nil && p.InFlight >= *p.Limit:
 		hold(api.HeldByPool, "the pool is full: %d of %d in flight%s", p.InFlight, *p.Limit, e.guaranteeWords())
@@ -288,31 +289,61 @@ func (e *explaining) left() int64 {
 	return store.Unlimited
 }
 
-// due is how many requests of a priority are due to it, by what it is guaranteed.
-func (e *explaining) due(priority int) int64 {
-	account, guaranteed := e.accounts[priority]
+// due is how many requests of a class are due to it, by what it is guaranteed.
+func (e *explaining) due(of class) int64 {
+	account, guaranteed := e.accounts[of]
 	if !guaranteed {
 		return 0
 	}
-	return account.Room(e.bandOf(priority).InFlight)
+	return account.Room(e.has(of))
 }
 
-// guaranteeWords says how the request's priority stands with what it is guaranteed; nothing
-// where it is not.
-func (e *explaining) guaranteeWords() string {
-	account, guaranteed := e.accounts[e.request.Priority]
-	has := e.bandOf(e.request.Priority).InFlight
-	switch {
-	case !guaranteed:
-		return ""
-	case e.due(e.request.Priority) > 0 && float64(has) < account.Slots:
-		return fmt.Sprintf("; its priority has %d of the %.4g slots that it is guaranteed, and is due the next that ends", has, account.Slots)
-	case e.due(e.request.Priority) > 0:
-		return fmt.Sprintf("; its priority has %d in flight, is guaranteed %.4g slots, had less before and is due the next that ends", has, account.Slots)
-	case float64(has) < account.Slots:
-		return fmt.Sprintf("; its priority has %d of the %.4g slots that it is guaranteed, after it had more", has, account.Slots)
+// has is how many requests a class has in flight.
+func (e *explaining) has(of class) int64 {
+	if of.group != "" {
+		return e.used[of].InFlight
 	}
-	return fmt.Sprintf("; its priority has %d in flight, and is guaranteed %.4g slots", has, account.Slots)
+	return e.bandOf(of.priority).InFlight
+}
+
+// classes are those that the request is in: the groups, the outermost first, and its priority.
+func (e *explaining) classes() (all []class) {
+	for _, g := range e.own.groups {
+		all = append(all, class{group: g.Path})
+	}
+	return append(all, class{priority: e.request.Priority})
+}
+
+// isDue reports whether something is due to the request's priority, or to a group that it is
+// in.
+func (e *explaining) isDue() bool {
+	return slices.ContainsFunc(e.classes(), func(of class) bool { return e.due(of) > 0 })
+}
+
+// guaranteeWords says how the request's priority and its groups stand with what they are
+// guaranteed; nothing where they are not.
+func (e *explaining) guaranteeWords() (words string) {
+	for _, of := range e.classes() {
+		account, guaranteed := e.accounts[of]
+		if !guaranteed {
+			continue
+		}
+		name, has := "its priority", e.has(of)
+		if of.group != "" {
+			name = fmt.Sprintf("the group %q", of.group)
+		}
+		switch {
+		case e.due(of) > 0 && float64(has) < account.Slots:
+			words += fmt.Sprintf("; %s has %d of the %.4g slots that it is guaranteed, and is due the next that ends", name, has, account.Slots)
+		case e.due(of) > 0:
+			words += fmt.Sprintf("; %s has %d in flight, is guaranteed %.4g slots, had less before and is due the next that ends", name, has, account.Slots)
+		case float64(has) < account.Slots:
+			words += fmt.Sprintf("; %s has %d of the %.4g slots that it is guaranteed, after it had more", name, has, account.Slots)
+		default:
+			words += fmt.Sprintf("; %s has %d in flight, and is guaranteed %.4g slots", name, has, account.Slots)
+		}
+	}
+	return words
 }
 
 // limitWords says what the flow's own limit is.

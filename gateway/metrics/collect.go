@@ -10,6 +10,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/store"
 )
 
 // fairnessLag is, for each band, the largest distance of a waiting flow behind the virtual
@@ -29,17 +30,23 @@ func fairnessLag(v *core.View) map[int]float64 {
 	return lags
 }
 
-// sendShares reports what priorities are guaranteed, and what they have had of it.
+// sendShares reports what priorities and groups are guaranteed, and what they have had of it.
+// Groups have no priority, and priorities no group.
 func sendShares(send sender, v *core.View) {
-	for i := range v.Bands {
-		share, priority := &v.Bands[i].Share, strconv.Itoa(v.Bands[i].Priority)
-		if share.Slots == 0 {
-			continue
+	share := func(account *store.Guarantee, class ...string) {
+		if account.Slots == 0 {
+			return
 		}
-		send("flow_control_guaranteed_slots", prometheus.GaugeValue, share.Slots, priority)
-		send("flow_control_guarantee_owed_slot_seconds", prometheus.GaugeValue, share.Owed, priority)
-		send("flow_control_guarantee_slot_seconds_total", prometheus.CounterValue, share.Got, priority)
-		send("flow_control_below_guarantee_seconds_total", prometheus.CounterValue, share.Below, priority)
+		send("flow_control_guaranteed_slots", prometheus.GaugeValue, account.Slots, class...)
+		send("flow_control_guarantee_owed_slot_seconds", prometheus.GaugeValue, account.Owed, class...)
+		send("flow_control_guarantee_slot_seconds_total", prometheus.CounterValue, account.Got, class...)
+		send("flow_control_below_guarantee_seconds_total", prometheus.CounterValue, account.Below, class...)
+	}
+	for i := range v.Bands {
+		share(&v.Bands[i].Share, strconv.Itoa(v.Bands[i].Priority), "")
+	}
+	for i := range v.Groups {
+		share(&v.Groups[i].Share, "", v.Groups[i].Path)
 	}
 }
 

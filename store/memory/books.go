@@ -209,8 +209,9 @@ func (n *node) leave(o *offer, now time.Time) {
 	f.rest(now)
 }
 
-// serve takes the first offer and charges its flow, and the groups that it is in.
-func (n *node) serve(o *offer, now time.Time) {
+// serve takes the first offer and charges its flow, and the groups that it is in; see
+// serveGroups.
+func (n *node) serve(o *offer, kept float64, now time.Time) {
 	f := o.flow
 	n.v = max(n.v, f.rank())
 	if n.book.countsService {
@@ -218,7 +219,7 @@ func (n *node) serve(o *offer, now time.Time) {
 		f.counter += o.Charge * n.book.scale
 		n.follow(o.Charge*n.book.scale, f.counter, f.weight)
 	}
-	n.serveGroups(o.service())
+	n.serveGroups(o.service(), kept)
 	n.leave(o, now)
 }
 
@@ -328,12 +329,12 @@ func (bd *band) named(policy string) *book {
 	return nil
 }
 
-// first returns the offer that goes next, from the books in turn, and where it is
-// compared; nil if none waits.
-func (bd *band) first() (*node, *offer) {
+// first returns the offer that goes next in the group of that path, or of all for an empty
+// one, from the books in turn, and where it is compared; nil if none waits.
+func (bd *band) first(group string) (*node, *offer) {
 	for range bd.books {
-		n := &bd.books[bd.next%len(bd.books)].node
-		for n.waiting.Len() > 0 {
+		n := bd.books[bd.next%len(bd.books)].waitsIn(group)
+		for n != nil && n.waiting.Len() > 0 {
 			f := n.waiting.Min()
 			if f.group == nil {
 				return n, f.offers.Min()
@@ -356,17 +357,35 @@ func nodeNamed(bands []*band, priority int, policy, group string) *node {
 	return nil
 }
 
-// waits reports whether an offer of the band waits: one in no group that is shut.
-func (bd *band) waits() bool {
-	return slices.ContainsFunc(bd.books, func(b *book) bool { return b.waiting.Len() > 0 })
+// waits reports whether an offer of the band waits in the group of that path, or at all for
+// an empty one: one in no group that is shut.
+func (bd *band) waits(group string) bool {
+	return slices.ContainsFunc(bd.books, func(b *book) bool { return b.waitsIn(group) != nil })
 }
 
 // standing is how many of them there are.
-func (bd *band) standing() (offers int64) {
+func (bd *band) standing(group string) (offers int64) {
 	for _, b := range bd.books {
-		offers += b.standing()
+		if n := b.waitsIn(group); n != nil {
+			offers += n.standing()
+		}
 	}
 	return offers
+}
+
+// waitsIn returns the group of that path, or the top for an empty one, if an offer in it may
+// go: else nil.
+func (b *book) waitsIn(group string) *node {
+	n := b.known(group)
+	if n == nil || n.waiting.Len() == 0 {
+		return nil
+	}
+	for at := n; at.as != nil; at = at.as.in {
+		if !at.as.waits() {
+			return nil // it is shut, or what it is in
+		}
+	}
+	return n
 }
 
 func (n *node) standing() (offers int64) {

@@ -60,7 +60,7 @@ func (l *Ledger) openLimit() (least int64, wanted bool) {
 			least = bd.limit
 		}
 	}
-	return least, l.waits || occupied > highest
+	return least, l.wanted || occupied > highest
 }
 
 // recall wakes those who have something to return, or may have; last is when it last did.

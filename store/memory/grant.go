@@ -1,17 +1,16 @@
 package memory
 
 import (
-	"slices"
 	"time"
 
 	"github.com/weirflow/weir/store"
 )
 
-// grant gives out what capacity there is: band after band as next says, in a band to who
-// stands in line and then to the lowest rank. Who reaches no endpoint with room is passed
+// grant gives out what capacity there is: band after band, or group, as next says, in a band
+// to who stands in line and then to the lowest rank. Who reaches no endpoint with room is passed
 // over.
 func (l *Ledger) grant(now time.Time) {
-	l.waits = slices.ContainsFunc(l.bands, l.waitsFor)
+	l.wanted = l.highest("") != nil
 	l.passedOver, l.lineStuck = false, false
 	if l.recovering {
 		if len(l.replicas) < l.expected && now.Before(l.recovered) {
@@ -19,13 +18,13 @@ func (l *Ledger) grant(now time.Time) {
 		}
 		l.recovering = false
 	}
-	l.waits = false
-	for bd, due := l.next(); bd != nil; bd, due = l.next() {
-		if !l.room(bd, due) {
-			l.waits = true
+	l.wanted = false
+	for c, due := l.next(); !c.none(); c, due = l.next() {
+		if !l.room(c, due) {
+			l.wanted = true
 			break
 		}
-		l.serve(bd, due, now)
+		l.serve(c, now)
 	}
 	l.lineStuck = false
 	if l.passedOver = len(l.over) > 0; l.passedOver {
@@ -34,30 +33,34 @@ func (l *Ledger) grant(now time.Time) {
 	}
 }
 
-// room reports whether the pool has room for another request of the band: under the band's
-// own limit, or, for one that is due to it, under the highest that any band has.
-func (l *Ledger) room(bd *band, due bool) bool { return l.roomBeside(bd, due, l.occupied()) }
+// room reports whether the pool has room for another request of the class: under the band's
+// own limit, or, for one that is due, under the highest that any band has.
+func (l *Ledger) room(c class, due bool) bool { return l.roomBeside(c, due, l.occupied()) }
 
 // roomBeside is the same beside so many that are there.
-func (l *Ledger) roomBeside(bd *band, due bool, occupied int64) bool {
+func (l *Ledger) roomBeside(c class, due bool, occupied int64) bool {
 	if due {
-		return occupied < l.highest
+		return occupied < l.most
 	}
-	return occupied < bd.limit
+	return occupied < c.band.limit
 }
 
 // occupied is what is taken of the limits: what is held, but for requests at endpoints that
 // are out of use, of which the limits have nothing. All float is of the others.
 func (l *Ledger) occupied() int64 { return max(l.float, l.held-l.outOfUse) }
 
-// serve gives a slot to the band: to who stands in line, or else to its first offer, which
-// is let go if that may not be granted.
-func (l *Ledger) serve(bd *band, due bool, now time.Time) {
-	if l.lineOf(bd) > 0 {
-		l.serveLine(bd, due, now)
+// serve gives a slot to a class: to who stands in its line, or else to its first offer in the
+// highest band in which it has one, which is let go if that may not be granted. What is in a
+// group that is guaranteed something is never in line.
+func (l *Ledger) serve(c class, now time.Time) {
+	bd := c.band
+	if bd == nil {
+		bd = l.highest(c.group)
+	} else if l.lineOf(bd) > 0 {
+		l.serveLine(bd, now)
 		return
 	}
-	n, o := bd.first()
+	n, o := bd.first(c.group)
 	if l.shutAround(n, now) {
 		return
 	}
@@ -75,14 +78,14 @@ func (l *Ledger) serve(bd *band, due bool, now time.Time) {
 	}
 	endpoint, full, byPermits := l.loads.choose(ingress, o.Prefer)
 	if full {
-		l.waits = l.waits || byPermits
+		l.wanted = l.wanted || byPermits
 		l.passOver(o, now)
 		return
 	}
 	o.granted = true
 	bd.next++
-	n.serve(o, now)
-	bd.share.Granted(bd.inFlight, due)
+	n.serve(o, c.kept(), now)
+	bd.share.Granted(bd.inFlight, bd.share.Room(bd.inFlight) > 0)
 	l.hold(ingress, bd.priority, 1)
 	ingress.held++
 	l.held++

@@ -93,11 +93,20 @@ func (o *offer) service() float64 {
 }
 
 // serveGroups charges the groups from here outwards, which wait, for a grant.
-func (n *node) serveGroups(service float64) {
+//
+// One that goes out of turn, since it is due to it, moves V no further than what waits. And it
+// is charged until it is so many charges ahead of V as its guarantee keeps requests in
+// flight: more would be held against it for as long as it was given more than its share by
+// weight, once it is not any more.
+func (n *node) serveGroups(service, kept float64) {
 	for ; n.as != nil; n = n.as.in {
 		g, in := n.as, n.as.in
 		charge := service * n.book.scale / n.share
-		in.v, in.level = max(in.v, g.counter), max(in.level, g.counter)
+		reached := in.waiting.Min().rank()
+		in.v, in.level = max(in.v, reached), max(in.level, reached)
+		if g.counter > reached {
+			charge = min(charge, max(0, in.v+kept*charge-g.counter))
+		}
 		g.counter += charge
 		in.follow(charge, g.counter, n.share)
 		in.waiting.Fix(g)
@@ -189,7 +198,7 @@ func (l *Ledger) groups(reply *store.Reply, r *replica, s *store.Statement) {
 // holds reports whether an offer stands in a group, or in one in it that is shut.
 func (n *node) holds() bool {
 	for path, g := range n.book.groups {
-		if (path == n.as.id || strings.HasPrefix(path, n.as.id+"/")) && g.group.waiting.Len() > 0 {
+		if within(path, n.as.id) && g.group.waiting.Len() > 0 {
 			return true
 		}
 	}
@@ -201,5 +210,5 @@ func (n *node) holds() bool {
 func (n *node) forget() {
 	g := n.as
 	g.in.groups--
-	maps.DeleteFunc(n.book.groups, func(path string, _ *flow) bool { return path == g.id || strings.HasPrefix(path, g.id+"/") })
+	maps.DeleteFunc(n.book.groups, func(path string, _ *flow) bool { return within(path, g.id) })
 }

@@ -33,10 +33,10 @@ type Ledger struct {
 	inLine              int64     // tickets in line, over all replicas
 	lined               int       // their priority
 	lineRecalled        time.Time // when they were last recalled
-	highest             int64     // of the bands' limits
-	passed              time.Time // until when the bands' shares are accounted for
+	most                int64     // the highest of the bands' limits
+	passed              time.Time // until when what is guaranteed is accounted for
 
-	waits                 bool                 // an offer stands for want of capacity, or of what is kept as float
+	wanted                bool                 // an offer stands for want of capacity, or of what is kept as float
 	over                  []*offer             // offers that are passed over
 	passedOver, lineStuck bool                 // in the turn under way, some were; no endpoint has room for those in line
 	short                 map[string]time.Time // ingresses that reached no endpoint with room, and when last
@@ -44,6 +44,7 @@ type Ledger struct {
 	wakeups map[string][]chan store.Wakeup
 	limits  map[limited]*limit
 	shut    map[string]bool // paths of groups that are at their maximum; see maxima.go
+	floors  []class         // groups that are guaranteed something, by their paths
 	loads   loads
 	forgot  time.Time // when limits were last forgotten
 	shared  shared
@@ -73,6 +74,7 @@ func (l *Ledger) Wipe() {
 	l.bands = nil
 	clear(l.limits)
 	clear(l.shut)
+	l.floors = nil
 	clear(l.short)
 }
 

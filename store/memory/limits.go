@@ -11,14 +11,15 @@ import (
 // limited names what has a limit of its own: a flow, or a group by its path.
 type limited struct{ flow, group string }
 
-// limit is the account of a flow with limits of its own, or of a group with a maximum, over
-// its priorities.
+// limit is the account of a flow with limits of its own, or of a group with a maximum or a
+// guarantee, over its priorities.
 type limit struct {
 	max, held int64   // of requests in flight, and how many are; unread grants count
 	perMinute float64 // of tokens
 	level     float64 // what was left of them at the time
 	at        time.Time
 	seen      time.Time // when a replica last stated it
+	share     store.Guarantee
 }
 
 // left returns how many tokens are left.
@@ -65,7 +66,17 @@ func (l *Ledger) restrict(r *replica, s *store.Statement, now time.Time) {
 		if st.MaxSlots > 0 {
 			m.max = max(1, int64(math.Floor(l.loads.ofFleet(st.MaxSlots, s.Capacity))))
 		}
+		if st.Guaranteed != store.NoOpinion && id.group != "" {
+			l.guarantee(id.group, &m.share, l.loads.ofFleet(st.Guaranteed, s.Capacity))
+		}
+		if m.share.Slots > 0 && s.Register && m.share.Owed == 0 {
+			m.share.Owed = st.Owed
+		}
+		byFloat := st.InFlight > r.limited[id]
 		l.recountLimited(r, id, st.InFlight)
+		if byFloat && m.share.Slots > 0 {
+			m.share.Granted(l.inFlight(id)-1, false)
+		}
 	}
 }
 
@@ -93,12 +104,31 @@ func (l *Ledger) holdLimited(r *replica, id limited, n int64) {
 	}
 }
 
+// inFlight is how many of them there are, without those of lost replicas: whether these are
+// still there is not known.
+func (l *Ledger) inFlight(id limited) int64 {
+	m := l.limits[id]
+	if m == nil {
+		return 0
+	}
+	n := m.held
+	for _, r := range l.lost {
+		n -= r.limited[id]
+	}
+	return n
+}
+
 // has reports whether a request of a flow that is in the group of that path counts.
 func (id limited) has(flow, group string) bool {
 	if id.group == "" {
 		return id.flow == flow
 	}
-	return group == id.group || strings.HasPrefix(group, id.group+"/")
+	return within(group, id.group)
+}
+
+// within reports whether a group is that of the path, or in it.
+func within(group, path string) bool {
+	return group == path || strings.HasPrefix(group, path+"/")
 }
 
 // rooms is what the stated flows and groups may still take.
@@ -114,6 +144,7 @@ func (l *Ledger) rooms(reply *store.Reply, s *store.Statement, now time.Time) {
 			if m.perMinute > 0 {
 				room.Tokens = m.left(now)
 			}
+			room.Guaranteed, room.Owed, room.Got, room.Below = m.share.Slots, m.share.Owed, m.share.Got, m.share.Below
 		}
 		reply.Rooms = append(reply.Rooms, room)
 	}
@@ -123,6 +154,7 @@ func (l *Ledger) rooms(reply *store.Reply, s *store.Statement, now time.Time) {
 func (l *Ledger) forgetLimits(now time.Time) {
 	for id, m := range l.limits {
 		if m.held == 0 && now.Sub(m.seen) >= time.Minute && m.left(now) >= m.perMinute {
+			l.guarantee(id.group, &m.share, 0)
 			delete(l.limits, id)
 		}
 	}

@@ -43,7 +43,7 @@ func (l *Ledger) lineOf(bd *band) int64 {
 
 // waitsFor reports whether something of the band waits for a slot: an offer, or who stands in
 // line.
-func (l *Ledger) waitsFor(bd *band) bool { return bd.waits() || l.lineOf(bd) > 0 }
+func (l *Ledger) waitsFor(bd *band) bool { return bd.waits("") || l.lineOf(bd) > 0 }
 
 // relined replaces what was known of a replica's line by what it states, with those among its
 // unread messages, in their order: it is never less than stand there once these are read.
@@ -69,17 +69,17 @@ func (m *message) forLine() bool {
 // serveLine grants a slot to the first in line at the replica where most stand, since they
 // wait longest there, of those that reach an endpoint with room. They are before the band's
 // offers.
-func (l *Ledger) serveLine(bd *band, due bool, now time.Time) {
+func (l *Ledger) serveLine(bd *band, now time.Time) {
 	for _, r := range slices.SortedStableFunc(slices.Values(l.replicas), func(a, b *replica) int { return cmp.Compare(b.line, a.line) }) {
 		if r.line == 0 {
 			break
 		}
 		endpoint, full, byPermits := l.loads.choose(r, "")
 		if full {
-			l.waits = l.waits || byPermits
+			l.wanted = l.wanted || byPermits
 			continue
 		}
-		bd.share.Granted(bd.inFlight, due)
+		bd.share.Granted(bd.inFlight, bd.share.Room(bd.inFlight) > 0)
 		l.hold(r, bd.priority, 1)
 		r.held++
 		l.held++
@@ -123,7 +123,7 @@ func (l *Ledger) line(r *replica, now time.Time) (recalled bool) {
 // nextLine is the band whose offers may stand in line: the highest that has any, and no
 // other than the one whose tickets do.
 func (l *Ledger) nextLine() *band {
-	at := slices.IndexFunc(l.bands, (*band).waits)
+	at := slices.IndexFunc(l.bands, func(bd *band) bool { return bd.waits("") })
 	if at < 0 || l.inLine > 0 && l.lined != l.bands[at].priority {
 		return nil
 	}
@@ -132,14 +132,20 @@ func (l *Ledger) nextLine() *band {
 
 // fills reports whether a band's requests may take the place of any that end: nothing may be
 // above its limit, and no other band's may be higher.
-func (l *Ledger) fills(bd *band) bool { return bd.limit == l.highest && l.occupied() <= bd.limit }
+func (l *Ledger) fills(bd *band) bool { return bd.limit == l.most && l.occupied() <= bd.limit }
 
 // quiet reports whether nothing waits, and nothing was offered for so long, of those that go
-// before a band in line: the higher ones, and all that are guaranteed something.
+// before a band in line: the higher ones, and all that are guaranteed something. A group that
+// is has nothing in flight either for there to be a new line.
 func (l *Ledger) quiet(line *band, now time.Time, long time.Duration) bool {
+	for _, c := range l.floors {
+		if l.waits(c) || long > 0 && l.has(c) > 0 {
+			return false
+		}
+	}
 	return !slices.ContainsFunc(l.bands, func(bd *band) bool {
 		before := bd != line && (bd.priority > line.priority || bd.share.Slots > 0)
-		return before && (bd.waits() || now.Sub(bd.offered) < long)
+		return before && (bd.waits("") || now.Sub(bd.offered) < long)
 	})
 }
 
@@ -147,11 +153,11 @@ func (l *Ledger) quiet(line *band, now time.Time, long time.Duration) bool {
 // ranks by something other than service is after the order itself, and a flow or a group with
 // limits of its own is counted when it is granted: they have none.
 func (l *Ledger) lineUp(bd *band, now time.Time) bool {
-	if !bd.waits() {
+	if !bd.waits("") {
 		return false
 	}
 	turn := bd.next
-	n, o := bd.first()
+	n, o := bd.first("")
 	ingress := l.replica(o.Ticket.Ingress)
 	if ingress == nil || ingress.line >= lineOver*ingress.wantLine || !n.book.countsService || l.isLimited(o, n) {
 		bd.next = turn // the offer stays the next
@@ -159,7 +165,7 @@ func (l *Ledger) lineUp(bd *band, now time.Time) bool {
 	}
 	o.granted = true
 	bd.next++
-	n.serve(o, now)
+	n.serve(o, 0, now)
 	l.lined = bd.priority
 	l.inLine++
 	ingress.line++

@@ -86,6 +86,10 @@ func (l *Ledger) holdGroups(ingress *replica, n *node, now time.Time) {
 	for ; n.as != nil; n = n.as.in {
 		id := limited{group: n.as.id}
 		if m := l.limits[id]; m != nil {
+			if m.share.Slots > 0 {
+				has := l.inFlight(id)
+				m.share.Granted(has, m.share.Room(has) > 0)
+			}
 			l.holdLimited(ingress, id, 1)
 			if !m.open(now) {
 				l.shutGroup(n.as.id, now)

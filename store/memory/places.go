@@ -76,7 +76,7 @@ func (l *Ledger) passOver(o *offer, now time.Time) {
 	o.Idle, o.IdleGroups = false, 0 // it was lifted when it was first offered, if it needed to be
 	l.over = append(l.over, o)
 	if at, known := l.short[o.Ticket.Ingress]; !known || now.Sub(at) >= store.ShortFor {
-		l.waits = true // whoever does not hear of it by a reply may keep what ended to itself
+		l.wanted = true // whoever does not hear of it by a reply may keep what ended to itself
 	}
 	l.short[o.Ticket.Ingress] = now
 }

@@ -15,19 +15,19 @@ type victim struct {
 
 // revoke returns which of the replica's requests in flight are to be revoked, and
 // wakes others that have some: the first of the fleet's, by priority and score, for
-// the band that goes next at a full pool. A band keeps what it is guaranteed, and gets
+// the class that goes next at a full pool. A class keeps what it is guaranteed, and gets
 // that from any other.
 func (l *Ledger) revoke(r *replica) []uint64 {
 	if l.recovering {
 		return nil
 	}
-	bd, due := l.next()
-	if bd == nil || l.roomBeside(bd, due, l.occupied()-l.float) || l.highest <= 0 || !due && bd.limit <= 0 {
+	c, due := l.next()
+	if c.none() || l.roomBeside(c, due, l.occupied()-l.float) || l.most <= 0 || !due && c.band.limit <= 0 {
 		return nil
 	}
-	need := bd.standing() + l.lineOf(bd)
+	need := l.standing(c)
 	if due {
-		need = min(need, bd.share.Room(bd.inFlight))
+		need = min(need, c.share.Room(l.has(c)))
 	}
 	revoking := int64(0)
 	for _, other := range l.replicas {
@@ -37,7 +37,7 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 	var victims []victim
 	for _, other := range l.replicas {
 		for _, s := range other.sheddable {
-			if s.Priority < bd.priority || due && s.Priority != bd.priority {
+			if due && !c.holds(&s) || !due && s.Priority < c.band.priority {
 				victims = append(victims, victim{other, s})
 			}
 		}
@@ -57,16 +57,37 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 	return mine
 }
 
-// beyondShares leaves out victims that their bands are guaranteed, as if all that are being
+// standing is how many offers of a class wait.
+func (l *Ledger) standing(c class) (offers int64) {
+	if c.band != nil {
+		return c.band.standing("") + l.lineOf(c.band)
+	}
+	for _, bd := range l.bands {
+		offers += bd.standing(c.group)
+	}
+	return offers
+}
+
+// holds reports whether a request in flight is of the class.
+func (c class) holds(s *store.Sheddable) bool {
+	if c.band != nil {
+		return s.Priority == c.band.priority
+	}
+	return within(s.Group, c.group)
+}
+
+// beyondShares leaves out victims that their classes are guaranteed, as if all that are being
 // revoked already were theirs.
 func (l *Ledger) beyondShares(victims []victim, revoking int64) []victim {
-	spared := make(map[int]int64)
-	return slices.DeleteFunc(victims, func(v victim) bool {
-		bd := find(l.bands, v.Priority)
-		if bd == nil || bd.share.Slots == 0 {
-			return false
-		}
-		spared[v.Priority]++
-		return spared[v.Priority] > bd.inFlight-revoking-bd.share.Kept()
-	})
+	for c := range l.guaranteed() {
+		spared, beyond := int64(0), l.has(c)-revoking-c.share.Kept()
+		victims = slices.DeleteFunc(victims, func(v victim) bool {
+			if !c.holds(&v.Sheddable) {
+				return false
+			}
+			spared++
+			return spared > beyond
+		})
+	}
+	return victims
 }

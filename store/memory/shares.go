@@ -1,31 +1,126 @@
 package memory
 
 import (
+	"iter"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/store"
 )
 
-// next returns the band that goes next, or nil if nothing waits: one to which a request is
-// due by its guarantee, or else the highest, and no band below one that waits.
-func (l *Ledger) next() (next *band, due bool) {
+// class is what may be guaranteed a part of the pool: a band, or a group of flows over all
+// bands.
+type class struct {
+	band  *band // nil of a group
+	group string
+	share *store.Guarantee
+}
+
+// guaranteed are the classes that are guaranteed something: the bands, the highest first,
+// and then the groups, by their paths.
+func (l *Ledger) guaranteed() iter.Seq[class] {
+	return func(yield func(class) bool) {
+		for _, bd := range l.bands {
+			if bd.share.Slots > 0 && !yield(class{band: bd, share: &bd.share}) {
+				return
+			}
+		}
+		for _, c := range l.floors {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// guarantee takes over how many slots a group is guaranteed, 0 for none.
+func (l *Ledger) guarantee(path string, share *store.Guarantee, slots float64) {
+	at, listed := slices.BinarySearchFunc(l.floors, path, func(c class, path string) int { return strings.Compare(c.group, path) })
+	switch {
+	case slots > 0 && !listed:
+		l.floors = slices.Insert(l.floors, at, class{group: path, share: share})
+	case slots == 0 && listed:
+		l.floors = slices.Delete(l.floors, at, at+1)
+		*share = store.Guarantee{}
+	}
+	share.Slots = slots
+}
+
+// has is how many requests a class has in flight.
+func (l *Ledger) has(c class) int64 {
+	if c.band != nil {
+		return c.band.inFlight
+	}
+	return l.inFlight(limited{group: c.group})
+}
+
+// waits reports whether something waits in a class.
+func (l *Ledger) waits(c class) bool {
+	if c.band != nil {
+		return l.waitsFor(c.band)
+	}
+	return l.highest(c.group) != nil
+}
+
+// highest is the highest band in which something waits in the group of that path, or in any
+// for an empty one; nil if nothing does.
+func (l *Ledger) highest(group string) *band {
 	for _, bd := range l.bands { // highest priority first
-		if !l.waitsFor(bd) || bd.share.Room(bd.inFlight) == 0 {
-			continue
-		}
-		if next == nil || bd.share.Before(bd.inFlight, &next.share, next.inFlight) {
-			next = bd
+		if group == "" && l.lineOf(bd) > 0 || bd.waits(group) {
+			return bd
 		}
 	}
-	if next != nil {
-		return next, true
-	}
-	for _, bd := range l.bands {
-		if l.waitsFor(bd) {
-			return bd, false
+	return nil
+}
+
+// next returns what goes next: a class to which a request is due by its guarantee, or else
+// the highest band, and no band below one that waits. It has neither band nor group if
+// nothing waits. Of what is due to a group, what is due within it goes first.
+func (l *Ledger) next() (next class, due bool) {
+	for c := range l.guaranteed() {
+		if l.due(c) && (!due || l.before(c, next)) {
+			next, due = c, true
 		}
 	}
-	return nil, false
+	if !due {
+		next.band = l.highest("")
+		return next, false
+	}
+	for inner, found := l.dueIn(next); found; inner, found = l.dueIn(next) {
+		next = inner
+	}
+	return next, true
+}
+
+// due reports whether a request of a class waits that is due to it.
+func (l *Ledger) due(c class) bool { return c.share.Room(l.has(c)) > 0 && l.waits(c) }
+
+// before reports whether what is due to a class goes before what is due to another.
+func (l *Ledger) before(c, other class) bool {
+	return c.share.Before(l.has(c), other.share, l.has(other))
+}
+
+// dueIn returns which of the groups in a group is due something first, if any is.
+func (l *Ledger) dueIn(outer class) (first class, found bool) {
+	for _, c := range l.floors {
+		if outer.group != "" && c.group != outer.group && within(c.group, outer.group) && l.due(c) && (!found || l.before(c, first)) {
+			first, found = c, true
+		}
+	}
+	return first, found
+}
+
+// none reports whether it is no class.
+func (c class) none() bool { return c.band == nil && c.group == "" }
+
+// kept is how many requests in flight the guarantee of a group needs: as many may be ahead of
+// others for it. It is 0 for a band, in which all go in their order.
+func (c class) kept() float64 {
+	if c.band != nil {
+		return 0
+	}
+	return float64(c.share.Kept())
 }
 
 // pass accounts for the time since the last turn: between turns nothing changes here. An
@@ -33,10 +128,8 @@ func (l *Ledger) next() (next *band, due bool) {
 func (l *Ledger) pass(now time.Time) {
 	passed := max(0, min(time.Duration(now.UnixMicro()-l.passed.UnixMicro())*time.Microsecond, l.cfg.Lease))
 	l.passed = now
-	for _, bd := range l.bands {
-		if bd.share.Slots > 0 {
-			bd.share.Pass(passed, bd.inFlight, l.waitsFor(bd) && !l.recovering)
-		}
+	for c := range l.guaranteed() {
+		c.share.Pass(passed, l.has(c), !l.recovering && l.waits(c))
 	}
 }
 
@@ -70,12 +163,17 @@ func (r *replica) byFloat(s *store.Statement) (priorities []int) {
 	return priorities
 }
 
-// forgive lets go of the debts of the bands in which a replica holds something whose record
+// forgive lets go of the debts of the classes in which a replica holds something whose record
 // ends: whether it really had it until now is not known.
 func (l *Ledger) forgive(r *replica) {
 	for priority, n := range r.holds {
 		if bd := find(l.bands, priority); bd != nil && n > 0 {
 			bd.share.Owed = max(0, bd.share.Owed)
+		}
+	}
+	for id, n := range r.limited {
+		if m := l.limits[id]; m != nil && n > 0 {
+			m.share.Owed = max(0, m.share.Owed)
 		}
 	}
 }

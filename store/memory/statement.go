@@ -84,7 +84,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 // relimit works out each band's limit and guarantee, the least that a live replica
 // states, and which bands and books are stated at all.
 func (l *Ledger) relimit() {
-	l.highest = store.NoOpinion
+	l.most = store.NoOpinion
 	for _, bd := range l.bands {
 		bd.limit, bd.share.Slots, bd.stated = store.NoOpinion, 0, false
 		for _, b := range bd.books {
@@ -108,7 +108,7 @@ func (l *Ledger) relimit() {
 		}
 	}
 	for _, bd := range l.bands {
-		l.highest = max(l.highest, bd.limit)
+		l.most = max(l.most, bd.limit)
 	}
 }
 

@@ -9,11 +9,11 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "8fda9c43"
+const ledgerFormat = "743e177b"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 42+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+6*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
+	args := make([]any, 0, 42+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+8*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
 	args = append(args, ledgerFormat)
 	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
 		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
@@ -39,8 +39,8 @@ func arguments(c *settings, s *store.Statement) []any {
 	args = append(args, len(s.Limited))
 	for i := range s.Limited {
 		m := &s.Limited[i]
-		args = append(args, escape(m.Flow), escape(m.Group), m.MaxInFlight, number(m.MaxSlots),
-			number(m.TokensPerMinute), m.InFlight)
+		args = append(args, escape(m.Flow), escape(m.Group), m.MaxInFlight, number(m.MaxSlots), number(m.Guaranteed),
+			number(m.Owed), number(m.TokensPerMinute), m.InFlight)
 	}
 	args = append(args, len(s.Groups))
 	for i := range s.Groups {
@@ -84,7 +84,7 @@ func totalRecord(m *store.Band) string {
 }
 
 func sheddableRecord(m *store.Sheddable) string {
-	return strings.Join([]string{decimal(m.Priority), scoreKey(m.Score), hex(m.Seq)}, "\x1d")
+	return strings.Join([]string{decimal(m.Priority), scoreKey(m.Score), hex(m.Seq), escape(m.Group)}, "\x1d")
 }
 
 func (r *reader) message(record string) (m store.Message) {
@@ -186,15 +186,19 @@ func (r *reader) reply(v []any) (m reply) {
 	}
 	for _, item := range r.list("rooms", v[19]) {
 		f := r.list("rooms", item)
-		if len(f) != 4 {
+		if len(f) != 8 {
 			r.fail("rooms", item)
 			break
 		}
 		m.Rooms = append(m.Rooms, store.Room{
-			Flow:     r.name("flow", f[0]),
-			Group:    r.name("group", f[1]),
-			InFlight: r.integer("in flight", f[2]),
-			Tokens:   r.number("tokens", f[3]),
+			Flow:       r.name("flow", f[0]),
+			Group:      r.name("group", f[1]),
+			InFlight:   r.integer("in flight", f[2]),
+			Tokens:     r.number("tokens", f[3]),
+			Guaranteed: r.number("guaranteed", f[4]),
+			Owed:       r.number("owed", f[5]),
+			Got:        r.number("got", f[6]),
+			Below:      r.number("below", f[7]),
 		})
 	}
 	m.loads = r.pairs("loads", v[20])

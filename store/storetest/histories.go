@@ -23,7 +23,8 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 	decaying.HalfLife = rapid.SampledFrom([]time.Duration{0, 40 * time.Millisecond, 4 * time.Millisecond}).Draw(t, "half-life")
 	decaying.LiftsIdle = decaying.HalfLife == 0
 	bounded := rapid.IntRange(0, 2).Draw(t, "capacities") > 0
-	maxima := rapid.SampledFrom([][]string{nil, {"x"}, {"x/y"}, {"x", "x/y", "z"}}).Draw(t, "groups with a maximum")
+	counted := rapid.SampledFrom([][]string{nil, {"x"}, {"x/y"}, {"x", "x/y", "z"}}).Draw(t, "groups that are counted")
+	maxima, floors := rapid.Bool().Draw(t, "with maxima"), rapid.Bool().Draw(t, "with guarantees")
 	for i := range 3 {
 		limit := rapid.SampledFrom(limits).Draw(t, "limit")
 		decaying.Limit = limit
@@ -32,7 +33,8 @@ func Compare(t *rapid.T, clock *Clock, names []string, ledgers []store.Ledger) {
 				counting(5, limit), decaying,
 				{Priority: -1, Policy: "strict", Limit: limit},
 			}},
-			standing: map[policies.TicketID]bool{}, bounded: bounded && rapid.IntRange(0, 5).Draw(t, "by endpoint") > 0, maxima: maxima,
+			standing: map[policies.TicketID]bool{}, bounded: bounded && rapid.IntRange(0, 5).Draw(t, "by endpoint") > 0,
+			counted: counted, maxima: maxima, floors: floors,
 		})
 		h.parties[i].drawGuarantees(t)
 	}
@@ -64,8 +66,10 @@ type member struct {
 	flying   []store.Message
 	float    int64
 	bounded  bool     // it states what its endpoints take
-	maxima   []string // groups that have a maximum
 	lined    int64    // tickets in line at it
+	counted  []string // groups whose figures it states
+
+	maxima, floors bool // these have a maximum, or a guarantee
 }
 
 // step draws one turn.
@@ -149,6 +153,7 @@ func (m *member) draw(h *history) *store.Statement {
 		for n := range rapid.IntRange(0, 3).Draw(t, "sheddable") {
 			s.Sheddable = append(s.Sheddable, store.Sheddable{
 				Seq: uint64(n + 1), Priority: rapid.IntRange(-3, 1).Draw(t, "of priority"), Score: float64(rapid.IntRange(-2, 2).Draw(t, "place")),
+				Group: rapid.SampledFrom([]string{"", "x", "x/y%"}).Draw(t, "of group"),
 			})
 		}
 	}
@@ -160,12 +165,20 @@ func (m *member) draw(h *history) *store.Statement {
 			})
 		}
 	}
-	for _, path := range m.maxima {
-		if s.Register || s.Full || rapid.Bool().Draw(t, "has a maximum") {
-			s.Limited = append(s.Limited, store.Limited{
-				Group: path, MaxInFlight: int64(rapid.IntRange(0, 3).Draw(t, "most in the group")),
-				MaxSlots: rapid.SampledFrom([]float64{0, 0, 0.5, 2.5}).Draw(t, "most slots"), InFlight: int64(rapid.IntRange(0, 2).Draw(t, "in the group in flight")),
-			})
+	for _, path := range m.counted {
+		if s.Register || s.Full || rapid.Bool().Draw(t, "states the group's figures") {
+			st := store.Limited{Group: path, InFlight: int64(rapid.IntRange(0, 2).Draw(t, "in the group in flight"))}
+			if m.maxima {
+				st.MaxInFlight = int64(rapid.IntRange(0, 3).Draw(t, "most in the group"))
+				st.MaxSlots = rapid.SampledFrom([]float64{0, 0, 0.5, 2.5}).Draw(t, "most slots")
+			}
+			if m.floors {
+				st.Guaranteed = rapid.SampledFrom([]float64{store.NoOpinion, 0, 0.3, 1, 1.5}).Draw(t, "the group is guaranteed")
+				if s.Register {
+					st.Owed = float64(rapid.IntRange(-1, 4).Draw(t, "owed to the group"))
+				}
+			}
+			s.Limited = append(s.Limited, st)
 		}
 	}
 	if !s.Register {

@@ -19,7 +19,7 @@ type Result struct {
 	Grants, Turns       int
 	Peak                int     // the most requests at the model servers
 	ServiceGap          float64 // the largest between two backlogged flows of a band
-	LackSeen            float64 // the most slot-seconds that a priority lacked of its guarantee
+	LackSeen            float64 // the most slot-seconds that a priority or a group lacked of its guarantee
 	Moves, MovedTickets int
 	// WaitP50, WaitP90 and WaitP99 are of the Light flows.
 	WaitP50, WaitP90, WaitP99 time.Duration
@@ -175,67 +175,6 @@ func (f *fleet) checkFairness() {
 	}
 }
 
-// accountGuarantees adds up what priorities lack of their guarantees while they wait, over
-// the interval in which they lack most, until that time: in the slots that requests really
-// had, so that what a fault costs all is not held against it. To the ledger a slot is taken
-// from the grant until it hears of the end: a little longer than at the model servers, and
-// not for all alike.
-func (f *fleet) accountGuarantees(until time.Time) {
-	if len(f.cfg.Guaranteed) == 0 {
-		return
-	}
-	seconds := until.Sub(f.now).Seconds()
-	at := make(map[int]int)
-	for _, x := range f.flights {
-		at[x.priority]++
-	}
-	waits := make(map[int]bool)
-	for _, n := range f.nodes {
-		for _, w := range n.waiting {
-			waits[w.flow.Priority] = true
-		}
-	}
-	for priority, part := range f.cfg.Guaranteed {
-		if !waits[priority] {
-			f.lacked[priority] = 0
-			continue
-		}
-		f.lacked[priority] = max(0, f.lacked[priority]+(part*atServers*float64(len(f.flights))-float64(at[priority]))*seconds)
-	}
-}
-
-// atServers is what is at the model servers, at least, of the time that a slot is taken.
-const atServers = 0.97
-
-// checkGuarantees: a priority with a guarantee gets it over every interval.
-func (f *fleet) checkGuarantees() {
-	if !f.well() {
-		clear(f.lacked)
-		return
-	}
-	for priority, lacks := range f.lacked {
-		f.lackSeen = max(f.lackSeen, lacks)
-		if bound := f.lackBound(priority); lacks > bound {
-			f.fail("guarantee", "priority %d lacks %.2f slot-seconds of what it is guaranteed, %.2f at most may be", priority, lacks, bound)
-		}
-	}
-}
-
-// lackBound is one request of its own, what it lacks while the requests of others end, and
-// one request for what is on its way (see docs/shares.md). Where messages are lost, it also
-// lacks what it would have had until that was noticed.
-func (f *fleet) lackBound(priority int) float64 {
-	slots := f.cfg.Guaranteed[priority] * float64(f.cfg.Limit)
-	bound := f.cfg.Service.Seconds() * 8 / 5 * (2 + slots)
-	if f.cfg.Loss > 0 {
-		bound += (1 + slots) * (220 * time.Millisecond).Seconds()
-	}
-	if f.cfg.MessageLoss > 0 || f.severed {
-		bound += 2 * (1 + slots) * peerTimeout.Seconds()
-	}
-	return bound
-}
-
 // gapBound is one maximal charge of each of the two flows, and the grants that may be on
 // their way to a replica and what stands in line, at both ends of the measured time (see docs/fairness.md). It
 // grows neither with the time measured nor with the number of replicas. Where messages
@@ -331,7 +270,7 @@ func (f *fleet) checkWaits() {
 // of its flow's, and some more.
 func (c *Config) longestWait() (longest time.Duration) {
 	rest := 1.0
-	for _, part := range c.Guaranteed {
+	for _, part := range c.guaranteed() {
 		rest -= part
 	}
 	for i := range c.Flows {

@@ -34,6 +34,8 @@ type Config struct {
 	Flows []Flow
 	// Guaranteed is what priorities are guaranteed of the pool while their requests wait.
 	Guaranteed map[int]float64
+	// Floors are what groups are guaranteed of it, by their paths.
+	Floors map[string]float64
 	// Groups has the weights of groups that share a band, by their paths; a group comes with
 	// those that it is in. Where there are any, all flows are in one.
 	Groups map[string]float64
@@ -143,7 +145,8 @@ type fleet struct {
 	peak, turns, moves, movedTickets int
 	permits                          int64 // seen, added up
 	gapSeen, lackSeen                float64
-	lacked                           map[int]float64 // slot-seconds by which priorities are short of their guarantees
+	guaranteed                       map[class]float64
+	lacked                           map[class]float64 // slot-seconds by which these are short of that
 	waits                            []time.Duration
 	idleSince                        time.Time // capacity has been free since, while tickets wait
 	unevenSince                      time.Time // one endpoint has had many more requests than another since
@@ -198,7 +201,7 @@ func Run(cfg Config) (*Result, error) {
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
 		holders: make(map[string]uint64), flights: make(map[policies.TicketID]flight), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
-		service: make(map[class]float64), lacked: make(map[int]float64), drained: make(map[string]bool), longest: cfg.longestWait(),
+		service: make(map[class]float64), guaranteed: cfg.guaranteed(), lacked: make(map[class]float64), drained: make(map[string]bool), longest: cfg.longestWait(),
 	}
 	f.ledger = f.newLedger()
 	for i := range cfg.Replicas {

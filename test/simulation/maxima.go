@@ -33,7 +33,7 @@ func (c *Config) around(id string) (paths []string) {
 
 // inGroups is how many requests of each group are at the model servers.
 func (f *fleet) inGroups() map[string]int64 {
-	if len(f.cfg.Maxima) == 0 {
+	if len(f.cfg.Maxima)+len(f.cfg.Floors) == 0 {
 		return nil
 	}
 	at := make(map[string]int64)

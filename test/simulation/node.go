@@ -73,7 +73,7 @@ func (f *fleet) config(n *node) core.Config {
 	return core.Config{
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
 		Shard: shard.Config{
-			Shards: f.cfg.Shards, OffersPerBand: 32, Idle: time.Minute, Groups: f.cfg.groupsOf(), Maxima: f.cfg.Maxima,
+			Shards: f.cfg.Shards, OffersPerBand: 32, Idle: time.Minute, Groups: f.cfg.groupsOf(), Maxima: f.cfg.Maxima, Guaranteed: f.cfg.Floors,
 			Limit:  func(id string) shard.Limit { return limits[id] },
 			Weight: func(k policies.FlowKey) float64 { return cmp.Or(weights[k.ID], 1) },
 			Band: func(int) shard.BandConfig {

@@ -81,7 +81,7 @@ func (c *Config) backlogged() map[class]bool {
 		all[class{flow.Priority, flow.Group, flow.ID}] = true
 		if flow.Group != "" {
 			for _, g := range c.groups(flow.Group) {
-				if !c.bounded(g.Path) {
+				if !c.bounded(g.Path) && !c.floored(g.Path) {
 					all[class{priority: flow.Priority, group: g.Path}] = true
 				}
 			}

@@ -77,6 +77,7 @@ func draw(seed uint64) Config {
 	if rng := rand.New(rand.NewPCG(seed, 5)); rng.IntN(4) == 0 {
 		cfg.RoundTrip = time.Duration(1+rng.IntN(60)) * time.Millisecond
 	}
+	cfg.floor(rand.New(rand.NewPCG(seed, 6)))
 	return cfg
 }
 
@@ -367,6 +368,11 @@ func TestInvariantsCanBreak(t *testing.T) {
 				s.Bands[i].Guaranteed = 0
 			}
 		}}, nil, 0},
+		{"group low lacks", Break{Statement: func(s *store.Statement) { // it says nothing of what groups are guaranteed
+			for i := range s.Limited {
+				s.Limited[i].Guaranteed = 0
+			}
+		}}, nil, 0},
 		{"work conserving", Break{Statement: func(s *store.Statement) { // a replica claims what it has not
 			for i := range s.Bands {
 				s.Bands[i].InFlight++
@@ -409,6 +415,13 @@ func TestInvariantsCanBreak(t *testing.T) {
 			if tc.invariant == "guarantee" {
 				cfg.Guaranteed = map[int]float64{-1: 0.3}
 				cfg.Flows = append(cfg.Flows, Flow{ID: "low", Priority: -1, Weight: 1, Clients: 8, Replicas: []int{0, 2}})
+			}
+			if tc.invariant == "group low lacks" {
+				cfg.Floors, cfg.Groups = map[string]float64{"low": 0.3}, map[string]float64{"low": 1, shard.Others: 1}
+				cfg.Flows = append(slices.Clone(cfg.Flows), Flow{ID: "low", Priority: -1, Weight: 1, Clients: 8, Replicas: []int{0, 2}, Group: "low"})
+				for i := range cfg.Flows[:len(cfg.Flows)-1] {
+					cfg.Flows[i].Group = shard.Others
+				}
 			}
 			if tc.invariant == "maximum" {
 				cfg.Maxima = map[string]shard.Maximum{"one": {Part: 0.5}}

@@ -145,12 +145,13 @@ type Recent struct {
 	WaitP99MS float64 `json:"wait_p99_ms"`
 }
 
-// Shares is the answer of /v1/shares: the priorities that are guaranteed a part of the pool,
-// and the groups that share a priority.
+// Shares is the answer of /v1/shares: the priorities and the groups that are guaranteed a part
+// of the pool, and the groups that share a priority.
 type Shares struct {
-	Fleet  Fleet        `json:"fleet"`
-	Shares []Share      `json:"shares"`
-	Groups []GroupShare `json:"groups"`
+	Fleet      Fleet            `json:"fleet"`
+	Shares     []Share          `json:"shares"`
+	Guaranteed []GroupGuarantee `json:"guaranteed_groups"`
+	Groups     []GroupShare     `json:"groups"`
 }
 
 // GroupShare is what a group of flows has of a priority, over the fleet: one that had
@@ -179,6 +180,18 @@ type GroupShare struct {
 // Share is what a priority is guaranteed, and what it had, over the fleet.
 type Share struct {
 	Priority int `json:"priority"`
+	Account
+}
+
+// GroupGuarantee is what a group is guaranteed over all priorities, and what it had, over the
+// fleet.
+type GroupGuarantee struct {
+	Group string `json:"group"`
+	Account
+}
+
+// Account is what is guaranteed, and what was had of it.
+type Account struct {
 	// Guaranteed is how many slots of the pool it is guaranteed while it waits.
 	Guaranteed float64 `json:"guaranteed_slots"`
 	InFlight   int64   `json:"in_flight"`
@@ -191,7 +204,7 @@ type Share struct {
 	Had []Had `json:"had"`
 }
 
-// Had is what a priority had of the pool in a time.
+// Had is what a priority or a group had of the pool in a time.
 type Had struct {
 	// Minutes is the time that was meant, and SpanMS the one that it is of.
 	Minutes int   `json:"minutes"`

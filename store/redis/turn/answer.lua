@@ -5,9 +5,9 @@ local reply = answer(OK, me)
 reply.revoke, reply.line_recalled = mine, order.line_recalled
 reply.float_limit, reply.float_share = float_limit or 0, float_share or 0
 for i, st in ipairs(stated.limited) do -- what these may still take
-  local m = limits[st.id]
+  local m, account = limits[st.id], order.account_of(st.id)
   reply.rooms[i] = {
-    flow = st.flow, group = st.group,
+    flow = st.flow, group = st.group, guaranteed = account.slots, owed = account.owed, got = account.got, below = account.below,
     in_flight = m.max > 0 and m.max - m.held or UNLIMITED,
     tokens = m.per_minute > 0 and left_of(m) or 1,
   }

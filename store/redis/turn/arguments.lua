@@ -84,10 +84,12 @@ do
       group = ARGV[at + 2],
       max = tonumber(ARGV[at + 3]),
       slots = tonumber(ARGV[at + 4]),
-      per_minute = tonumber(ARGV[at + 5]),
-      in_flight = tonumber(ARGV[at + 6]),
+      guaranteed = tonumber(ARGV[at + 5]),
+      owed = tonumber(ARGV[at + 6]),
+      per_minute = tonumber(ARGV[at + 7]),
+      in_flight = tonumber(ARGV[at + 8]),
     }
-    at = at + 6
+    at = at + 8
   end
   at = at + 1
   for i = 1, tonumber(ARGV[at]) do

@@ -1,5 +1,5 @@
--- Grant what capacity there is: band after band as next_band says, in a band first to who
--- stands in line, and then the lowest rank.
+-- Grant what capacity there is: band after band, or group, as next_class says, in a band first
+-- to who stands in line, and then the lowest rank.
 
 local grant, line_up
 do
@@ -15,7 +15,7 @@ end
 
 -- Take an offer that is served from its book, and charge its flow, and the groups that it is
 -- in: what that leaves its counter at, if service is counted.
-local function take(band, book, member, ticket, offer)
+local function take(band, book, member, ticket, offer, kept)
   stands_no_more(offer.owner, ticket)
   offer.granted = true
   set_offer(ticket, offer)
@@ -30,7 +30,7 @@ local function take(band, book, member, ticket, offer)
     follow(book, charge, counter, offer.weight)
   end
   if rank > book.v then book.v, book.moved = rank, true end
-  groups.serve(book, groups.service(book, offer))
+  groups.serve(book, groups.service(book, offer), kept)
   leave_book(offer, member)
   return counter
 end
@@ -42,7 +42,7 @@ local function tell(kind, ingress, ticket, offer, counter, endpoint, load)
   post(replica(offer.owner), TAKEN, ticket, offer, counter)
 end
 
--- Grant a band's first offer, or let it go if that may not be.
+-- Grant an offer, which is due to a class if one is given, or let it go if that may not be.
 local function serve(band, name, member, due)
   local ticket, offer, owner, ingress = offer_at(member)
   if groups.shut_around(book_at(name)) then return end
@@ -64,19 +64,19 @@ local function serve(band, name, member, due)
     return
   end
   local book = book_at(name)
-  local counter = take(band, book, member, ticket, offer)
+  local counter = take(band, book, member, ticket, offer, order.kept_by(due))
   if limit then
     hold_granted(offer.flow, ingress.id)
     spend(limit, tonumber(offer.tokens))
   end
   groups.hold(book, ingress.id)
-  order.note_granted(book.priority, due, fleet.bands[book.priority].in_flight)
+  order.note_granted(book.priority, order.room_of(book.priority) > 0, fleet.bands[book.priority].in_flight)
   tell(GRANTED, ingress, ticket, offer, counter, places.suggest(ingress.id, place))
 end
 
 -- Grant a slot to the first in line at the replica where most stand, since they wait longest
 -- there, of those that reach an endpoint with room. They are before the band's offers.
-local function serve_line(priority, due)
+local function serve_line(priority)
   local list = {}
   for _, r in pairs(every_replica()) do
     if r and r.line > 0 then insert(list, r) end
@@ -86,7 +86,7 @@ local function serve_line(priority, due)
   for _, r in ipairs(list) do
     local place, full, by_permits = places.choose(r.id)
     if not full then
-      order.note_granted(priority, due, fleet.bands[priority].in_flight)
+      order.note_granted(priority, order.room_of(priority) > 0, fleet.bands[priority].in_flight)
       r.line, fleet.in_line = r.line - 1, fleet.in_line - 1
       local endpoint, load = places.suggest(r.id, place)
       return leave_message(r, {
@@ -111,7 +111,7 @@ function line_up(priority, most)
   local band = bands[exact(priority)]
   band.next_book = band.next_book + front.skipped
   fleet.lined, fleet.in_line, ingress.line = priority, fleet.in_line + 1, ingress.line + 1
-  tell(LINED, ingress, ticket, offer, take(band, book, front.member, ticket, offer))
+  tell(LINED, ingress, ticket, offer, take(band, book, front.member, ticket, offer, 0))
   order.look_again(priority)
   return true
 end
@@ -123,18 +123,19 @@ function grant()
     fleet.recovering = false
   end
   local moved = {}
-  local priority, due = order.next_band()
-  while priority and order.has_room(priority, due, places.occupied()) do
-    if order.line_of(priority) > 0 then
-      serve_line(priority, due)
+  local class, due = order.next_class()
+  while class and order.has_room(class, due, places.occupied()) do
+    if order.line_of(class) > 0 then
+      serve_line(class)
     else
-      local key, front = exact(priority), order.front_of(priority)
+      local front = order.next_offer(class)
+      local key = exact(front.priority)
       local band = bands[key]
       band.next_book, moved[key] = band.next_book + front.skipped, true
-      serve(band, front.name, front.member, due)
-      order.look_again(priority)
+      serve(band, front.name, front.member, due and class)
+      order.look_again(front.priority)
     end
-    priority, due = order.next_band()
+    class, due = order.next_class()
   end
   for key in pairs(moved) do save_band(key) end
   order.line_stuck = false
@@ -144,7 +145,7 @@ function grant()
     groups.shut()
     order.look_at_all_again()
   end
-  return priority ~= nil or places.wanted
+  return class ~= nil or places.wanted
 end
 
 end

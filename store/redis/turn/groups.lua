@@ -8,6 +8,7 @@ do
 
 local MARK = '\28'
 local nodes = {} -- groups looked at so far, by name
+local placed = {} -- by name, whether a group has its place among its like, as far as it was looked at
 
 -- Whether a group is known where it is compared. One that has been idle for as long as a
 -- counter is kept is not: its keys may have gone before they were forgotten.
@@ -138,6 +139,7 @@ function groups.begin(node, idle)
   unmark_idle(parent, node.id)
   local began = groups.is_empty(parent)
   call('ZADD', parent.wait, exact(counter), node.id)
+  placed[node.name] = true
   weigh(parent, node.share)
   if began then groups.begin(parent, idle - 1) end
 end
@@ -147,6 +149,7 @@ end
 function groups.rest(node, standing)
   local parent = node.parent
   if call('ZREM', parent.wait, node.id) == 0 then return end -- it was shut
+  placed[node.name] = false
   weigh(parent, -node.share)
   mark_group_idle(node)
   if not standing then node.weight, node.moved = 0, true end -- whatever rounding left, and weights that changed meanwhile
@@ -162,14 +165,18 @@ function groups.service(book, offer)
   return book.counts and tonumber(offer.charge) * offer.weight or 1
 end
 
--- Charge the groups from here outwards, which wait, for a grant.
-function groups.serve(node, service)
+-- Charge the groups from here outwards, which wait, for a grant; of one that goes out of
+-- turn, at most so many charges ahead. See store/memory/groups.go.
+function groups.serve(node, service, kept)
   while node.parent do
     local parent = node.parent
     local rank, charge = counter_of(parent, node.id), service * node.scale / node.share
     if not rank then damaged('group', node.name) end
-    if rank > parent.v then parent.v, parent.moved = rank, true end
-    if rank > parent.level then parent.level, parent.moved = rank, true end
+    local reached = rank
+    if kept > 0 then reached = score_of(call('ZRANGE', parent.wait, '0', '0', 'WITHSCORES')[2]) end
+    if reached > parent.v then parent.v, parent.moved = reached, true end
+    if reached > parent.level then parent.level, parent.moved = reached, true end
+    if rank > reached then charge = math.min(charge, math.max(0, parent.v + kept * charge - rank)) end
     set_counter(parent, node.id, rank + charge)
     follow(parent, charge, rank + charge, node.share)
     groups.place(node, rank + charge)
@@ -240,8 +247,19 @@ function groups.standing(st)
   }
 end
 
+-- Whether something in the group of that path in a book may go: it has its place, and so has
+-- what it is in.
+function groups.waits(book, path)
+  local name, outer = book .. '/' .. path, match(path, '^(.*)/[^/]*$')
+  if placed[name] == nil then
+    placed[name] = call('ZSCORE', wait_key(outer and book .. '/' .. outer or book), MARK .. path) and true or false
+  end
+  return placed[name] and (not outer or groups.waits(book, outer))
+end
+
 -- Have nothing wait in a book, nor in the groups in it.
 function groups.clear(book)
+  placed = {}
   for _, group in ipairs(groups.list(book)) do
     if call('ZSCORE', book.wait, group.id) then mark_idle(book, group.id) end
     groups.clear(group)

@@ -69,11 +69,11 @@ local function hold_granted(id, ingress)
   if call('HINCRBY', limited_key(ingress), id, '1') == 1 then expire(limited_key(ingress)) end
 end
 
--- Count those at a replica anew.
+-- Count those at a replica anew. It returns how many were counted before.
 local function count_limited(r, id, count)
   local key = limited_key(r.id)
   local before = tonumber(call('HGET', key, id) or 0)
-  if count == before then return end
+  if count == before then return before end
   hold_limited(id, count - before)
   if count == 0 then
     call('HDEL', key, id)
@@ -81,6 +81,7 @@ local function count_limited(r, id, count)
     call('HSET', key, id, exact(count))
     if before == 0 then expire(key) end
   end
+  return before
 end
 
 local function drop_limited(holder)
@@ -122,6 +123,7 @@ local function forget_limits()
     if now - m.seen >= 60e6 and left_of(m) >= m.per_minute and call('HEXISTS', HELD, id) == 0 then
       insert(forgotten, id)
       limits[id] = false
+      order.guarantee(id, 0)
     end
   end
   call_many('HDEL', LIMITS, forgotten)

@@ -11,8 +11,13 @@ local QUIET_FOR = 1000000
 local LINE_OVER = 2
 
 -- Whether nothing waits, and nothing was offered for so long, of those that go before a
--- band in line: the higher ones, and all that are guaranteed something.
+-- band in line: the higher ones, and all that are guaranteed something. A group that is has
+-- nothing in flight either for there to be a new line.
 local function is_quiet(line, long)
+  local _, floors = order.guaranteed()
+  for _, class in ipairs(floors) do
+    if order.waits(class) or long > 0 and order.in_flight_of(class) > 0 then return false end
+  end
   for key, band in pairs(bands) do
     local priority, total = tonumber(key), fleet.bands[tonumber(key)]
     if priority ~= line and (priority > line or total and total.guaranteed > 0) then

@@ -1,12 +1,30 @@
--- Groups with a maximum. At that they are shut: they leave their places, while their offers
--- stand. See store/memory/maxima.go.
+-- Groups with a maximum, or a guarantee, whose requests in flight are counted. At their maximum
+-- they are shut: they leave their places, while their offers stand. See store/memory/maxima.go.
 
 do
 
 local at_maximum -- by their paths; nil until they are looked at
 
--- What stands for a group among those with limits.
+-- What stands for a group among those with limits, and the path of what does.
 function groups.limited(path) return '\28' .. path end
+function groups.path_of(id) return string.sub(id, 2) end
+
+-- How many requests a group has in flight, without those of lost replicas: whether these are
+-- still there is not known.
+local with_lost = {} -- by the lost, what they had of groups
+function groups.in_flight(id)
+  local limit = limit_of(id)
+  if not limit then return 0 end
+  local n = limit.held
+  for holder in pairs(lost) do
+    local had = with_lost[holder] or {}
+    with_lost[holder] = had
+    had[id] = had[id] or tonumber(call('HGET', limited_key(holder), id) or 0)
+    n = n - had[id]
+  end
+  return n
+end
+groups.look_at = look_at_limits
 
 -- The group of that path and those that it is in, likewise, the innermost first.
 function groups.around(path)
@@ -96,6 +114,7 @@ function groups.hold(node, ingress)
     local id = groups.limited(node.path)
     local limit = limit_of(id)
     if limit then
+      order.note_granted(id, order.room_of(id) > 0, groups.in_flight(id))
       hold_granted(id, ingress)
       if not is_open(limit) then shut(node.path) end
     end

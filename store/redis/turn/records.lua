@@ -86,19 +86,20 @@ local function read_total(s)
     queued = queued, bytes = bytes, largest = largest }
 end
 
--- The account of what a band is guaranteed.
+-- The account of what a band or a group is guaranteed.
 local function write_share(r)
-  return concat({ exact(r.priority), exact(r.owed), flag(r.spare), exact(r.got), exact(r.below) }, FIELD)
+  return concat({ r.class, exact(r.slots), exact(r.owed), flag(r.spare), exact(r.got),
+    exact(r.below) }, FIELD)
 end
 local function read_share(s)
-  local priority, owed, spare, got, below =
-    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
-  priority, owed, got, below =
-    tonumber(priority), tonumber(owed), tonumber(got), tonumber(below)
-  if not (priority and priority > -LARGEST and priority < LARGEST and owed and owed > -MOST and
-    owed < FARTHEST and (spare == '0' or spare == '1') and got and got > -MOST and got < FARTHEST and
-    below and below > -MOST and below < FARTHEST) then damaged('share', s) end
-  return { priority = priority, owed = owed, spare = spare == '1', got = got, below = below }
+  local class, slots, owed, spare, got, below =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  slots, owed, got, below =
+    tonumber(slots), tonumber(owed), tonumber(got), tonumber(below)
+  if not (slots and slots > -MOST and slots < FARTHEST and owed and owed > -MOST and owed < FARTHEST and
+    (spare == '0' or spare == '1') and got and got > -MOST and got < FARTHEST and below and below > -MOST and
+    below < FARTHEST) then damaged('share', s) end
+  return { class = class, slots = slots, owed = owed, spare = spare == '1', got = got, below = below }
 end
 
 -- What an endpoint takes, and the permits there, of a replica or of the fleet.
@@ -144,12 +145,12 @@ end
 
 -- A request in flight that may be revoked.
 local function read_sheddable(s)
-  local priority, score, seq =
-    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)$')
+  local priority, score, seq, group =
+    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
   priority =
     tonumber(priority)
   if not (priority and priority > -LARGEST and priority < LARGEST) then damaged('sheddable', s) end
-  return { priority = priority, score = score, seq = seq }
+  return { priority = priority, score = score, seq = seq, group = group }
 end
 
 -- A band's account under one policy.
@@ -305,7 +306,8 @@ local function write_reply(r)
   for i, b in ipairs(r.groups) do groups[i] = { b.priority, b.path, exact(b.share), b.known and 1 or 0,
     exact(b.counter), exact(b.v), exact(b.level) } end
   local rooms = {}
-  for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.group, b.in_flight, exact(b.tokens) } end
+  for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.group, b.in_flight, exact(b.tokens),
+    exact(b.guaranteed), exact(b.owed), exact(b.got), exact(b.below) } end
   local places = {}
   for i, b in ipairs(r.places) do places[i] = { b.endpoint, b.capacity, b.permits } end
   local permits = {}

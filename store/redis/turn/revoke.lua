@@ -20,38 +20,38 @@ local function standing_in(name)
   return n
 end
 
--- Leave out victims that their bands are guaranteed, as if all that are being revoked
+-- Leave out victims that their classes are guaranteed, as if all that are being revoked
 -- already were theirs.
 local function beyond_shares(victims, revoking)
-  local kept, spared = {}, {}
-  for _, victim in ipairs(victims) do
-    local priority, band = victim.priority, fleet.bands[victim.priority]
-    spared[priority] = (spared[priority] or 0) + 1
-    if not (band and band.guaranteed > 0) or spared[priority] <= band.in_flight - revoking - math.ceil(band.guaranteed) then
-      insert(kept, victim)
+  for _, class in ipairs(order.guaranteed()) do
+    local kept, spared, beyond = {}, 0, order.in_flight_of(class) - revoking - math.ceil(order.slots_of(class))
+    for _, victim in ipairs(victims) do
+      local of_it = order.holds(class, victim)
+      if of_it then spared = spared + 1 end
+      if not of_it or spared <= beyond then insert(kept, victim) end
     end
+    victims = kept
   end
-  return kept
+  return victims
 end
 
 -- Requests in flight to revoke: the first of the fleet's, by priority and score, for the
--- band that goes next at a full pool. A band keeps what it is guaranteed, and gets that
+-- class that goes next at a full pool. A class keeps what it is guaranteed, and gets that
 -- from any other.
 local function revoke()
   order.look_at_all_again()
-  local next_priority, due = order.next_band()
-  local band = next_priority and fleet.bands[next_priority]
-  if fleet.recovering or not band or order.has_room(next_priority, due, places.occupied() - fleet.float) or order.highest_limit() <= 0 then return {} end
-  if not due and band.limit <= 0 then return {} end
-  local need, revoking, victims = order.line_of(next_priority), 0, {}
-  for _, name in ipairs(bands[exact(next_priority)].books) do need = need + standing_in(name) end
-  if due then need = math.min(need, order.room_of(band)) end
+  local class, due = order.next_class()
+  if fleet.recovering or not class or order.has_room(class, due, places.occupied() - fleet.float) or order.highest_limit() <= 0 then return {} end
+  if not due and fleet.bands[class].limit <= 0 then return {} end
+  local need, revoking, victims = order.line_of(class), 0, {}
+  for _, name in ipairs(order.places_of(class)) do need = need + standing_in(name) end
+  if due then need = math.min(need, order.room_of(class)) end
   for id, r in pairs(every_replica()) do
     if r then
       revoking = revoking + r.revoking
       for _, item in ipairs(split(r.sheddable, ITEM)) do
         local victim = read_sheddable(item)
-        if victim.priority < next_priority or due and victim.priority ~= next_priority then
+        if due and not order.holds(class, victim) or not due and victim.priority < class then
           victim.id = id
           insert(victims, victim)
         end

@@ -1,17 +1,23 @@
--- Which band goes next, and what the bands are guaranteed of the pool. The functions are
+-- What goes next, and what bands and groups are guaranteed of the pool. The functions are
 -- fields of one table: Lua has room for 200 names.
 
 local order = {}
-local next_of
 do
 
--- The band's next offer, from its books in turn: the name of the book or group, the offer,
--- and how many books were passed over; nothing if none waits.
-function next_of(band)
+-- The band's next offer in the group of that path, or of all for none, from its books in
+-- turn: the name of the book or group, the offer, and how many books were passed over;
+-- nothing if none waits.
+local function next_of(band, path)
   local n = #band.books
   for skipped = 0, n - 1 do
-    local book = books[band.books[1 + (band.next_book + skipped) % n]]
-    local member = groups.first_of(book)
+    local name = band.books[1 + (band.next_book + skipped) % n]
+    local book, member = books[name], SENTINEL
+    if not path then
+      member = groups.first_of(book)
+    elseif groups.waits(name, path) then
+      book = groups.node(name .. '/' .. path)
+      member = groups.first_of(book)
+    end
     if member ~= SENTINEL then
       local group = groups.inside(book, member)
       while group do
@@ -24,16 +30,19 @@ function next_of(band)
   end
 end
 
--- The bands' next offers, looked at when they are asked for; false where nothing waits.
+-- The next offers of bands, and of groups in them, looked at when they are asked for; false
+-- where nothing waits.
 local fronts = {}
-function order.front_of(priority)
-  if fronts[priority] == nil then
+function order.front_of(priority, path)
+  local of = fronts[priority] or {}
+  fronts[priority] = of
+  if of[path or ''] == nil then
     local band = bands[exact(priority)]
     local name, member, skipped
-    if band then name, member, skipped = next_of(band) end
-    fronts[priority] = name and { name = name, member = member, skipped = skipped } or false
+    if band then name, member, skipped = next_of(band, path) end
+    of[path or ''] = name and { priority = priority, name = name, member = member, skipped = skipped } or false
   end
-  return fronts[priority]
+  return of[path or '']
 end
 function order.look_again(priority) fronts[priority] = nil end
 
@@ -55,12 +64,9 @@ function order.highest_offered()
   end
 end
 
--- How many tickets of a band stand in line; all that do are of one band. None counts once no
+-- How many tickets of a class stand in line; all that do are of one band. None counts once no
 -- endpoint has room for them.
-function order.line_of(priority) return priority == fleet.lined and not order.line_stuck and fleet.in_line or 0 end
-
--- Whether something of a band waits for a slot: an offer, or who stands in line.
-function order.waits(priority) return order.front_of(priority) or order.line_of(priority) > 0 end
+function order.line_of(class) return class == fleet.lined and not order.line_stuck and fleet.in_line or 0 end
 
 -- Note that a request of a band waits: when one last came is known within a tenth of a
 -- second.
@@ -72,99 +78,179 @@ function order.note_offered(priority)
   end
 end
 
-local shares = {} -- accounts by priority, of bands that are guaranteed something
+-- What is guaranteed something are classes: bands, which go by their priorities, and groups
+-- over all bands, which go by what stands for them among those with limits.
+local shares = {} -- accounts by class
 for _, item in ipairs(split(fleet.shares, ITEM)) do
   local share = read_share(item)
-  shares[share.priority] = share
+  share.class = tonumber(share.class) or share.class
+  shares[share.class] = share
 end
 
-local function share_of(priority)
-  shares[priority] = shares[priority] or { priority = priority, owed = 0, spare = false, got = 0, below = 0 }
-  return shares[priority]
+local function share_of(class)
+  shares[class] = shares[class] or { class = class, slots = 0, owed = 0, spare = false, got = 0, below = 0 }
+  return shares[class]
 end
 
--- The bands that are guaranteed something.
-local function guaranteed()
-  local list = {}
-  for _, band in pairs(fleet.bands) do
-    if band.guaranteed > 0 then insert(list, band) end
+-- How many slots a class is guaranteed: of a band, by what replicas state of that.
+function order.slots_of(class)
+  if type(class) == 'number' then return fleet.bands[class] and fleet.bands[class].guaranteed or 0 end
+  return shares[class] and shares[class].slots or 0
+end
+
+-- The classes that are guaranteed something: the bands, the highest first, and then the
+-- groups, by their paths.
+function order.guaranteed()
+  local list, paths = {}, {}
+  for priority, band in pairs(fleet.bands) do
+    if band.guaranteed > 0 then insert(list, priority) end
   end
-  return list
+  table.sort(list, function(a, b) return a > b end)
+  for class, share in pairs(shares) do
+    if type(class) == 'string' and share.slots > 0 then insert(paths, class) end
+  end
+  table.sort(paths)
+  for _, class in ipairs(paths) do insert(list, class) end
+  return list, paths
 end
 
 function order.save_shares()
   local items = {}
-  for _, share in pairs(shares) do insert(items, write_share(share)) end
-  fleet.shares = concat(items, ITEM)
-  if #guaranteed() > 0 then fleet.passed = now end -- else there is nothing to account for
-end
-
--- What a band is owed, has got, and for how long it was below, for the reply.
-function order.account_of(priority) return shares[priority] or { owed = 0, got = 0, below = 0 } end
-
--- How many more requests are due to a band.
-function order.room_of(band)
-  if not (band and band.guaranteed > 0) then return 0 end
-  local owed, whole = share_of(band.priority).owed, math.floor(band.guaranteed)
-  local most = whole
-  if owed > 0 or owed == 0 and band.guaranteed > whole then most = whole + 1 end
-  return math.max(0, most - band.in_flight)
-end
-
--- Whether what is due to a band goes before what is due to another.
-local function goes_before(a, b)
-  local short, other_short = a.in_flight < math.floor(a.guaranteed), b.in_flight < math.floor(b.guaranteed)
-  if short ~= other_short then return short end
-  if short then return a.in_flight * b.guaranteed < b.in_flight * a.guaranteed end
-  return share_of(a.priority).owed * b.guaranteed > share_of(b.priority).owed * a.guaranteed
-end
-
--- The band that goes next, if anything waits: one to which a request is due by its
--- guarantee, which is the second value, or else the highest.
-function order.next_band()
-  local first
-  for _, band in ipairs(guaranteed()) do
-    if order.room_of(band) > 0 and order.waits(band.priority) then
-      local before = not first or goes_before(band, first)
-      if before or band.priority > first.priority and not goes_before(first, band) then first = band end
-    end
+  for class, share in pairs(shares) do
+    share.class = type(class) == 'number' and exact(class) or class
+    insert(items, write_share(share))
   end
-  if first then return first.priority, true end
+  fleet.shares = concat(items, ITEM)
+  if #order.guaranteed() > 0 then fleet.passed = now end -- else there is nothing to account for
+end
+
+-- What a class is owed, has got, and for how long it was below, for the reply.
+function order.account_of(class) return shares[class] or { slots = 0, owed = 0, got = 0, below = 0 } end
+
+-- How many requests a class has in flight.
+function order.in_flight_of(class)
+  if type(class) == 'number' then return fleet.bands[class].in_flight end
+  return groups.in_flight(class)
+end
+
+-- The next offer of a class: of a group's that in the highest band. Nothing if none waits.
+function order.next_offer(class)
+  if type(class) == 'number' then return order.front_of(class) end
+  for _, priority in ipairs(priorities()) do
+    local front = order.front_of(priority, groups.path_of(class))
+    if front then return front end
+  end
+end
+
+-- Whether something of a class waits for a slot: an offer, or who stands in line.
+function order.waits(class)
+  if order.next_offer(class) then return true end
+  return order.line_of(class) > 0
+end
+
+-- How many more requests are due to a class.
+function order.room_of(class)
+  local slots = order.slots_of(class)
+  if slots == 0 then return 0 end
+  local owed, most = share_of(class).owed, math.floor(slots)
+  if owed > 0 or owed == 0 and slots > most then most = most + 1 end
+  return math.max(0, most - order.in_flight_of(class))
+end
+
+-- Whether what is due to a class goes before what is due to another.
+local function goes_before(a, b)
+  local has, others, slots, other_slots = order.in_flight_of(a), order.in_flight_of(b), order.slots_of(a), order.slots_of(b)
+  local short, other_short = has < math.floor(slots), others < math.floor(other_slots)
+  if short ~= other_short then return short end
+  if short then return has * other_slots < others * slots end
+  return share_of(a).owed * other_slots > share_of(b).owed * slots
+end
+
+-- Which of those classes is due something first, if any is: of all, or of the groups in one.
+local function first_due(classes, outer)
+  local first
+  for _, class in ipairs(classes) do
+    if (not outer or string.sub(class, 1, #outer + 1) == outer .. '/') and order.room_of(class) > 0 and order.waits(class) and
+      (not first or goes_before(class, first)) then first = class end
+  end
+  return first
+end
+
+-- What goes next, if anything waits: a class to which a request is due by its guarantee,
+-- which is the second value, or else the highest band. Of what is due to a group, what is due
+-- within it goes first.
+function order.next_class()
+  local classes, paths = order.guaranteed()
+  local first = first_due(classes)
+  local inner = first
+  while inner do
+    first = inner
+    inner = nil
+    if type(first) == 'string' then inner = first_due(paths, first) end
+  end
+  if first then return first, true end
   for _, priority in ipairs(priorities()) do
     if order.waits(priority) then return priority, false end
   end
 end
 
--- Whether the pool has room for another request of the band, beside so many: under the band's own limit,
--- or, for one that is due to it, under the highest that any band has.
+-- The books, or the groups of that path in them, in which something of a class waits.
+function order.places_of(class)
+  local list = {}
+  for name, book in pairs(books) do
+    if type(class) == 'number' then
+      if book.priority == class then insert(list, name) end
+    elseif groups.waits(name, groups.path_of(class)) then
+      insert(list, name .. '/' .. groups.path_of(class))
+    end
+  end
+  return list
+end
+
+-- Whether a request in flight is of a class.
+function order.holds(class, request)
+  if type(class) == 'number' then return request.priority == class end
+  local path = groups.path_of(class)
+  return request.group == path or string.sub(request.group, 1, #path + 1) == path .. '/'
+end
+
+-- How many requests of a group its guarantee keeps in flight: as many may be ahead of others
+-- for it. It is 0 for a band, in which all go in their order.
+function order.kept_by(class) return type(class) == 'string' and math.ceil(order.slots_of(class)) or 0 end
+
+-- Whether the pool has room for another request of the class, beside so many: under the band's
+-- own limit, or, for one that is due, under the highest that any band has.
 function order.highest_limit()
   local highest = NO_OPINION
   for _, band in pairs(fleet.bands) do highest = math.max(highest, band.limit) end
   return highest
 end
-function order.has_room(priority, due, occupied)
+function order.has_room(class, due, occupied)
   if due then return occupied < order.highest_limit() end
-  return fleet.bands[priority] and occupied < fleet.bands[priority].limit
+  return fleet.bands[class] and occupied < fleet.bands[class].limit
 end
 
--- Take in that another request of a band goes where that many are in flight.
-function order.note_granted(priority, due, in_flight)
-  local band = fleet.bands[priority]
-  if not (band and band.guaranteed > 0) then return end
+-- Take in that another request of a class goes where that many are in flight.
+function order.note_granted(class, due, in_flight)
+  local slots = order.slots_of(class)
+  if slots == 0 then return end
   if due then
-    share_of(priority).spare = false
-  elseif in_flight >= math.floor(band.guaranteed) then
-    share_of(priority).spare = true
+    share_of(class).spare = false
+  elseif in_flight >= math.floor(slots) then
+    share_of(class).spare = true
   end
 end
 
 -- Account for the time since the last turn.
-local function pass(seconds)
-  for _, band in ipairs(guaranteed()) do
-    local share, slots = share_of(band.priority), band.guaranteed
-    local waits = not fleet.recovering and order.waits(band.priority)
-    share.got = share.got + band.in_flight * seconds
-    local change = (slots - math.min(band.in_flight, math.floor(slots) + 1)) * seconds
+function order.pass()
+  local seconds = math.max(0, math.min(now - fleet.passed, settings.lease)) / 1000000
+  local classes, with_limits = order.guaranteed()
+  if #with_limits > 0 then groups.look_at(with_limits) end
+  for _, class in ipairs(classes) do
+    local share, slots, in_flight = share_of(class), order.slots_of(class), order.in_flight_of(class)
+    local waits = not fleet.recovering and order.waits(class)
+    share.got = share.got + in_flight * seconds
+    local change = (slots - math.min(in_flight, math.floor(slots) + 1)) * seconds
     if change > 0 and not waits and share.owed > 0 then
       share.owed = math.max(0, share.owed - slots * seconds)
     elseif change > 0 and not waits then
@@ -178,12 +264,16 @@ local function pass(seconds)
   end
   order.look_at_all_again() -- the statement changes them
 end
-pass(math.max(0, math.min(now - fleet.passed, settings.lease)) / 1000000)
 
--- Take over what a registering replica knows that a band is owed, where nothing is known
+-- Take over how many slots a group is guaranteed, 0 for none.
+function order.guarantee(class, slots)
+  if slots > 0 then share_of(class).slots = slots else shares[class] = nil end
+end
+
+-- Take over what a registering replica knows that a class is owed, where nothing is known
 -- here.
-function order.restore(priority, owed)
-  if owed ~= 0 and share_of(priority).owed == 0 then share_of(priority).owed = owed end
+function order.restore(class, owed)
+  if owed ~= 0 and share_of(class).owed == 0 then share_of(class).owed = owed end
 end
 
 -- Take in that a replica let requests go by itself, which nobody else wanted to go: it
@@ -204,22 +294,23 @@ function order.note_by_float(totals)
   end
 end
 
--- Let go of the debts of the bands in which a replica holds something whose record ends:
+-- Let go of the debts of the classes in which a replica holds something whose record ends:
 -- whether it really had it until now is not known.
 function order.forgive(r)
-  local function let_go(priority, n)
-    local share = shares[priority]
+  local function let_go(class, n)
+    local share = shares[class]
     if share and n > 0 then share.owed = math.max(0, share.owed) end
   end
   for _, b in ipairs(bands_of(r)) do let_go(b.priority, b.in_flight) end
   for priority, n in pairs(granted_to(r)) do let_go(priority, n) end
+  local _, with_limits = order.guaranteed()
+  for _, class in ipairs(with_limits) do let_go(class, tonumber(call('HGET', limited_key(r.id), class) or 0)) end
 end
 
--- Forget the accounts of bands that are guaranteed nothing any more.
+-- Forget the accounts of what is guaranteed nothing any more.
 function order.forget_shares()
-  for priority in pairs(shares) do
-    local band = fleet.bands[priority]
-    if not (band and band.guaranteed > 0) then shares[priority] = nil end
+  for class in pairs(shares) do
+    if order.slots_of(class) == 0 then shares[class] = nil end
   end
 end
 

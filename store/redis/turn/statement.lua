@@ -8,6 +8,7 @@ for _, st in ipairs(stated.bands) do
   st.read = total
 end
 
+order.pass()
 if fleet.generation == 0 then begin() end
 local ended = call('ZRANGEBYSCORE', LEASES, '-inf', exact(now), 'WITHSCORES')
 if #ended > 0 then
@@ -186,7 +187,10 @@ for _, st in ipairs(stated.limited) do
   if m.per_minute ~= st.per_minute then spend(m, 0) end
   m.max, m.per_minute, m.seen, m.moved = st.max, st.per_minute, now, true
   if st.slots > 0 then m.max = math.max(1, math.floor(places.of_fleet(st.slots, stated.capacity))) end
-  count_limited(me, st.id, st.in_flight + (unread_of[st.id] or 0))
+  if st.group ~= '' and st.guaranteed ~= NO_OPINION then order.guarantee(st.id, places.of_fleet(st.guaranteed, stated.capacity)) end
+  if stated.register and order.account_of(st.id).slots > 0 then order.restore(st.id, st.owed) end
+  local counted = count_limited(me, st.id, st.in_flight + (unread_of[st.id] or 0))
+  if st.in_flight > counted then order.note_granted(st.id, false, groups.in_flight(st.id) - 1) end
   limited[st.id] = true
 end
 if stated.register or stated.full then

@@ -119,9 +119,10 @@ var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a 
 	{Name: "largest", Kind: Float, Go: "Largest"},
 }}
 
-// Share is the account of what a band is guaranteed.
-var Share = Record{Name: "share", Doc: "The account of what a band is guaranteed.", Fields: []Field{
-	{Name: "priority", Kind: Int},
+// Share is the account of what a band or a group is guaranteed.
+var Share = Record{Name: "share", Doc: "The account of what a band or a group is guaranteed.", Fields: []Field{
+	{Name: "class", Kind: Name}, // a priority, or a group's mark and path
+	{Name: "slots", Kind: Float},
 	{Name: "owed", Kind: Float},
 	{Name: "spare", Kind: Flag},
 	{Name: "got", Kind: Float},
@@ -152,6 +153,7 @@ var Sheddable = Record{Name: "sheddable", Go: "store.Sheddable", Doc: "A request
 	{Name: "priority", Kind: Int, Go: "Priority"},
 	{Name: "score", Kind: Score, Go: "Score"},
 	{Name: "seq", Kind: Hex, Go: "Seq"},
+	{Name: "group", Kind: Name, Go: "Group"},
 }}
 
 // Offer is a ticket before the ledger.
@@ -320,6 +322,8 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 		{Name: "group", Kind: Name, Go: "Group"},
 		{Name: "max", Kind: Count, Go: "MaxInFlight"},
 		{Name: "slots", Kind: Float, Go: "MaxSlots"},
+		{Name: "guaranteed", Kind: Float, Go: "Guaranteed"},
+		{Name: "owed", Kind: Float, Go: "Owed"},
 		{Name: "per_minute", Kind: Float, Go: "TokensPerMinute"},
 		{Name: "in_flight", Kind: Count, Go: "InFlight"},
 	}}},
@@ -422,6 +426,10 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 		{Name: "group", Kind: Name, Go: "Group"},
 		{Name: "in_flight", Kind: Int, Go: "InFlight"},
 		{Name: "tokens", Kind: Float, Go: "Tokens"},
+		{Name: "guaranteed", Kind: Float, Go: "Guaranteed"},
+		{Name: "owed", Kind: Float, Go: "Owed"},
+		{Name: "got", Kind: Float, Go: "Got"},
+		{Name: "below", Kind: Float, Go: "Below"},
 	}}},
 	{Name: "loads", Kind: Pairs, Go: "loads"},
 	{Name: "tokens", Kind: Pairs, Go: "tokens"},
