@@ -5,24 +5,35 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 const deadlyPrompt = "deadly"
 
+// death is what a deadly prompt does to a server.
+type death int
+
+const (
+	dies      death = iota // all connections and the listener are closed
+	comesBack              // all connections are closed
+	breaksOff              // its own connection is closed
+)
+
 // mortal is a model server that answers so many requests on a connection, and closes the
-// connection at the next one. A deadly prompt closes all of them at once, and if it does not
-// come back its listener too.
+// connection at the next one. Of a deadly prompt, or path, it dies.
 type mortal struct {
 	perConnection int
-	comesBack     bool
+	death         death
+	agony         time.Duration   // how long it works on a deadly prompt
+	hold          <-chan struct{} // answers wait until it is closed, if it is set
 
 	listener net.Listener
-	answered atomic.Int64
+	begun    atomic.Int64 // requests that get an answer
 	deadly   atomic.Int64 // requests with the prompt
 	cut      atomic.Int64 // other requests that got no answer
 
@@ -74,19 +85,25 @@ func (m *mortal) serve(conn net.Conn) {
 			return
 		}
 		body, _ := io.ReadAll(req.Body) //nolint:errcheck // what is short has no prompt
-		if strings.Contains(string(body), deadlyPrompt) {
+		if strings.Contains(req.URL.Path+string(body), deadlyPrompt) {
 			m.deadly.Add(1)
-			if !m.comesBack {
+			time.Sleep(m.agony)
+			if m.death == dies {
 				_ = m.listener.Close()
 			}
-			m.closeAll()
+			if m.death != breaksOff {
+				m.closeAll()
+			}
 			return
 		}
 		if n == m.perConnection {
 			m.cut.Add(1)
 			return
 		}
-		m.answered.Add(1)
+		m.begun.Add(1)
+		if m.hold != nil {
+			<-m.hold
+		}
 		_, _ = io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
 	}
 }
@@ -112,37 +129,111 @@ func TestClosedConnections(t *testing.T) {
 }
 
 // TestDeadlyPrompts wants a prompt that kills servers to reach one of them only, and not
-// more often than twice where it comes back.
+// more often than twice: not where it comes back, where it has more connections that were kept,
+// or where the client's headers say that the request may be repeated.
 func TestDeadlyPrompts(t *testing.T) {
-	for name, comesBack := range map[string]bool{"dies": false, "comes back": true} {
-		t.Run(name, func(t *testing.T) {
-			servers, urls := make([]*mortal, 3), make([]string, 3)
-			for i := range servers {
-				servers[i] = &mortal{perConnection: 1000, comesBack: comesBack}
-				urls[i] = servers[i].start(t)
-			}
-			r := newRig(t, 64, urls...)
-			warm := func() bool {
-				return !slices.ContainsFunc(servers, func(m *mortal) bool { return m.answered.Load() == 0 })
-			}
-			for n := 0; !warm(); n++ { // so that a connection is kept at each
-				if r.post(t, "/v1/chat/completions", chat); n == 1000 {
-					t.Fatal("a server gets no requests")
+	prompt := strings.Replace(chat, `"hi"`, `"`+deadlyPrompt+`"`, 1)
+	for name, c := range map[string]struct {
+		death  death
+		agony  time.Duration
+		method string
+		path   string
+		body   string
+		times  int64 // at most
+	}{
+		"dies":            {death: dies, method: http.MethodPost, body: prompt, times: 1},
+		"comes back":      {death: comesBack, method: http.MethodPost, body: prompt, times: 2},
+		"breaks off":      {death: breaksOff, method: http.MethodPost, body: prompt, times: 2},
+		"after long work": {death: breaksOff, agony: 1500 * time.Millisecond, method: http.MethodPost, body: prompt, times: 1},
+		"GET with a body": {death: breaksOff, method: http.MethodGet, body: prompt, times: 2},
+		"GET":             {death: breaksOff, method: http.MethodGet, path: "/" + deadlyPrompt, times: 1},
+		"POST of nothing": {death: breaksOff, method: http.MethodPost, path: "/" + deadlyPrompt, times: 1},
+	} {
+		for _, header := range []string{"X-Nothing", "Idempotency-Key", "X-Idempotency-Key"} {
+			t.Run(name+", "+header, func(t *testing.T) {
+				t.Parallel()
+				servers := make([]*mortal, 3)
+				for i := range servers {
+					servers[i] = &mortal{perConnection: 1000, death: c.death, agony: c.agony}
 				}
-			}
-			if res, body := r.post(t, "/v1/chat/completions", strings.Replace(chat, `"hi"`, `"`+deadlyPrompt+`"`, 1)); res.StatusCode != http.StatusBadGateway {
-				t.Errorf("%d %s, want 502", res.StatusCode, body)
-			}
-			reached, times := 0, int64(0)
-			for _, s := range servers {
-				if n := s.deadly.Load(); n > 0 {
-					reached, times = reached+1, times+n
+				r := newWarmRig(t, servers)
+				req, err := http.NewRequestWithContext(t.Context(), c.method, r.url+"/v1/chat/completions"+c.path, strings.NewReader(c.body))
+				if err != nil {
+					t.Fatal(err)
 				}
-			}
-			if reached != 1 || comesBack && times != 2 {
-				t.Errorf("the prompt reached %d servers, %d times in all", reached, times)
-			}
-			r.nothingHeld(t)
-		})
+				req.Header.Set(header, "a")
+				res, err := r.client.Do(req)
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = res.Body.Close()
+				if res.StatusCode != http.StatusBadGateway {
+					t.Errorf("answered %d, want 502", res.StatusCode)
+				}
+				reached, times := 0, int64(0)
+				for _, s := range servers {
+					if n := s.deadly.Load(); n > 0 {
+						reached, times = reached+1, times+n
+					}
+				}
+				if reached != 1 || times > c.times {
+					t.Errorf("the prompt reached %d servers, %d times in all; want one, %d times at most", reached, times, c.times)
+				}
+				r.nothingHeld(t)
+			})
+		}
+	}
+}
+
+// newWarmRig makes a rig that keeps several connections to each of the servers, which it starts.
+func newWarmRig(t *testing.T, servers []*mortal) *rig {
+	t.Helper()
+	hold := make(chan struct{})
+	release := sync.OnceFunc(func() { close(hold) })
+	t.Cleanup(release)
+	urls := make([]string, len(servers))
+	for i, s := range servers {
+		s.hold = hold
+		urls[i] = s.start(t)
+	}
+	const each = 5
+	r := newRig(t, 64, urls...)
+	var clients sync.WaitGroup
+	for range each * len(servers) {
+		clients.Go(func() { r.post(t, "/v1/chat/completions", chat) })
+	}
+	// All are under way at once, so each has a connection of its own.
+	begun := func() (n int64) {
+		for _, s := range servers {
+			n += s.begun.Load()
+		}
+		return n
+	}
+	for until := time.Now().Add(30 * time.Second); begun() < each*int64(len(servers)); time.Sleep(time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatalf("%d requests reached the servers", begun())
+		}
+	}
+	release()
+	clients.Wait()
+	for i, s := range servers {
+		if n := s.begun.Load(); n < 3 {
+			t.Fatalf("server %d has %d connections, which are too few to show a request that goes from one to the next", i, n)
+		}
+	}
+	return r
+}
+
+// TestIdempotencyKeysReachServers wants the header passed on, although Weir makes nothing of it.
+func TestIdempotencyKeysReachServers(t *testing.T) {
+	got := make(chan string, 1)
+	upstream := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		got <- r.Header.Get("Idempotency-Key")
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	r.post(t, "/v1/chat/completions", chat, "Idempotency-Key", "a")
+	if key := <-got; key != "a" {
+		t.Errorf("the server got the key %q, want a", key)
 	}
 }

@@ -194,24 +194,27 @@ func TestRevokedWhileAnswering(t *testing.T) {
 
 // TestRequestsShortenTheirWait wants a request whose header says so to give up early.
 func TestRequestsShortenTheirWait(t *testing.T) {
-	r := newRig(t, 1, newModelServer(t))
-	slow := make(chan struct{})
-	go func() {
-		defer close(slow)
-		r.post(t, "/v1/completions", `{"model":"m","prompt":"x","max_tokens":2000}`)
-	}()
-	for inFlight := 0; inFlight == 0; {
-		v, err := r.control.View(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		inFlight = v.InFlight
+	begun, hold := make(chan struct{}), make(chan struct{})
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		close(begun)
+		<-hold
+		_, _ = io.WriteString(w, `{"text":"x"}`)
+	}))
+	t.Cleanup(upstream.Close)
+	r := newRig(t, 1, upstream.URL)
+	var first sync.WaitGroup
+	first.Go(func() { r.post(t, "/v1/completions", `{"model":"m","prompt":"x"}`) })
+	defer first.Wait()
+	defer close(hold)
+	select {
+	case <-begun:
+	case <-time.After(30 * time.Second):
+		t.Fatal("the first request has not reached the server")
 	}
 	res, body := r.post(t, "/v1/completions", `{"model":"m","prompt":"x"}`, "x-llm-d-inference-ttl", "20ms")
 	if res.StatusCode != http.StatusTooManyRequests || res.Header.Get(refusal.ReasonHeader) != "rejected-ttl-expired" {
 		t.Errorf("%d, %v: %s", res.StatusCode, res.Header, body)
 	}
-	<-slow
 }
 
 // TestUncountedRequestsCostTheirTime wants a request whose tokens nobody counts to cost what

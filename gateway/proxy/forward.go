@@ -15,11 +15,17 @@ import (
 // connection: another server can be asked.
 var errUnsent = errors.New("nothing was sent")
 
+// closeRace is how soon after a request went out on a connection that was kept its loss counts
+// as the server's having closed an idle connection at that moment. The server's word of that
+// comes within a round trip; a second leaves room for a segment lost on the way and a busy
+// machine. What is lost later was being worked on, and is not asked for twice.
+const closeRace = time.Second
+
 // forwarder sends requests to model servers, over connections that it keeps. It is safe for
 // concurrent use.
 type forwarder struct {
 	kept  *http.Transport
-	fresh *http.Transport // a connection of its own for each request
+	fresh *http.Transport // a connection of its own for each request, on which net/http repeats nothing
 }
 
 func newForwarder(dialer *net.Dialer) *forwarder {
@@ -39,25 +45,29 @@ func newForwarder(dialer *net.Dialer) *forwarder {
 func (f *forwarder) close() { f.kept.CloseIdleConnections() }
 
 // send sends a request, whose GetBody is set if it has a body. A server may close a connection
-// that was kept just as a request goes out on it. One that was lost so is sent once more, over
-// a fresh connection to the same server; net/http does that by itself for methods that change
-// nothing, and where nothing was written.
+// that was kept just as a request goes out on it: one that was lost so is sent once more, over
+// a fresh connection to the same server. No request reaches it more than twice.
+//
+// net/http has a rule of its own, which is kept out: what changes nothing by its method, or by a
+// client's header Idempotency-Key, it sends on one kept connection after another, as often as
+// there are any, provided that it can have the body again or that there is none.
 func (f *forwarder) send(r *http.Request) (*http.Response, error) {
-	var on course
-	res, err := f.kept.RoundTrip(r.WithContext(on.watch(r.Context())))
-	var dial *net.OpError
-	switch {
-	case err == nil:
-		return res, nil
-	case errors.As(err, &dial) && dial.Op == "dial":
-		return nil, fmt.Errorf("%w: %w", errUnsent, err)
-	case !on.lost() || r.Context().Err() != nil:
-		return nil, err
+	if r.GetBody == nil { // no prompt, so rare
+		res, err := f.fresh.RoundTrip(r)
+		return res, unsent(err)
 	}
-	if r.GetBody != nil {
-		if r.Body, err = r.GetBody(); err != nil {
-			return nil, err
-		}
+	var on course
+	first := r.WithContext(on.watch(r.Context()))
+	first.GetBody = nil
+	res, err := f.kept.RoundTrip(first)
+	if err == nil {
+		return res, nil
+	}
+	if !on.closedUnder() || r.Context().Err() != nil {
+		return nil, unsent(err)
+	}
+	if r.Body, err = r.GetBody(); err != nil {
+		return nil, err
 	}
 	if res, err = f.fresh.RoundTrip(r); err != nil {
 		return nil, fmt.Errorf("sent again, as a connection that was kept had been closed: %w", err)
@@ -65,16 +75,37 @@ func (f *forwarder) send(r *http.Request) (*http.Response, error) {
 	return res, nil
 }
 
-// course is how it went with a request on its last connection. What watches it is on several
+// unsent has errUnsent in the error of a request that got no connection.
+func unsent(err error) error {
+	var dial *net.OpError
+	if errors.As(err, &dial) && dial.Op == "dial" {
+		return fmt.Errorf("%w: %w", errUnsent, err)
+	}
+	return err
+}
+
+// course is how it went with a request on its connection. What watches it is on several
 // goroutines.
-type course struct{ reused, answered atomic.Bool }
+type course struct {
+	kept     atomic.Pointer[time.Time] // when it went out, on a connection that was kept
+	answered atomic.Bool
+}
 
 func (c *course) watch(ctx context.Context) context.Context {
 	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		GotConn:              func(i httptrace.GotConnInfo) { c.reused.Store(i.Reused) },
+		GotConn: func(i httptrace.GotConnInfo) {
+			if i.Reused {
+				now := time.Now()
+				c.kept.Store(&now)
+			}
+		},
 		GotFirstResponseByte: func() { c.answered.Store(true) },
 	})
 }
 
-// lost reports whether a connection that was kept ended before any answer.
-func (c *course) lost() bool { return c.reused.Load() && !c.answered.Load() }
+// closedUnder reports whether a connection that was kept ended before any answer, so soon that
+// the server closed it as an idle one.
+func (c *course) closedUnder() bool {
+	at := c.kept.Load()
+	return at != nil && !c.answered.Load() && time.Since(*at) < closeRace
+}
