@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http/httptrace"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -88,8 +90,10 @@ func (o *operator) change(cmd *cobra.Command, change func(context.Context, *api.
 	if err != nil {
 		return err
 	}
-	all, err := change(cmd.Context(), c)
-	if late := interface{ Timeout() bool }(nil); errors.As(err, &late) && late.Timeout() {
+	var reached atomic.Bool // a connection: until there is one nothing can have been done
+	ctx := httptrace.WithClientTrace(cmd.Context(), &httptrace.ClientTrace{GotConn: func(httptrace.GotConnInfo) { reached.Store(true) }})
+	all, err := change(ctx, c)
+	if late := interface{ Timeout() bool }(nil); reached.Load() && errors.As(err, &late) && late.Timeout() {
 		return &exitError{exitUnreachable, fmt.Errorf("%s has not answered in time, and it may have been done all the same; weir overrides says whether: %w", c.Address, err)}
 	}
 	if err != nil {
@@ -281,14 +285,14 @@ func newEvict() *cobra.Command {
 			case err != nil:
 				return explained(c, err)
 			case o.asJSON:
-				return printJSON(cmd, gone)
+				return printJSON(cmd, gone.answer)
 			}
-			for i := range gone.Requests {
-				r := &gone.Requests[i]
+			for i := range gone.answer.Requests {
+				r := &gone.answer.Requests[i]
 				text := plain(fmt.Sprintf("ended: %s of %s, priority %d, which was %s", r.ID, r.Flow, r.Priority, strings.ReplaceAll(r.State, "_", " ")))
 				fmt.Fprintln(cmd.OutOrStdout(), wrapped(text, columnsOf(cmd, false), "  "))
 			}
-			printed(cmd, missing(gone.Fleet))
+			printed(cmd, missing(gone.answer.Fleet))
 			return nil
 		},
 	}

@@ -3,6 +3,7 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -163,7 +164,7 @@ func newRequests() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "requests", Short: "List the requests that wait or are in flight",
-		Long:    "Lists the requests of the whole fleet, the oldest first. Each is named by its x-request-id.",
+		Long:    "Lists the requests of the whole fleet, the oldest first. Each is named by its x-request-id. STATE is waiting, in flight, or next: that one waits in no queue any more.",
 		Example: "  weir requests --state waiting\n  weir requests --flow team-a --json",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -172,6 +173,7 @@ func newRequests() *cobra.Command {
 				played(cmd, slices.ContainsFunc(all.Requests, func(r api.Request) bool { return r.Shadow }))
 				if len(all.Requests) > 0 {
 					fmt.Fprint(cmd.OutOrStdout(), requestTable(all.Requests, columnsOf(cmd, *every)))
+					fmt.Fprint(cmd.OutOrStdout(), nextWords(all.Requests, columnsOf(cmd, false)))
 				} else if q.Flow != "" || q.Priority != nil || q.State != "" {
 					fmt.Fprintln(cmd.OutOrStdout(), "No request is like that.")
 				} else {
@@ -189,12 +191,35 @@ func newRequests() *cobra.Command {
 	return cmd
 }
 
+// nextWords says of requests that are next when they go, by their ingresses; empty where none is.
+func nextWords(all []api.Request, columns int) string {
+	next := make(map[string]int64)
+	for i := range all {
+		if all[i].InLine {
+			next[all[i].Ingress]++
+		}
+	}
+	var text strings.Builder
+	for _, ingress := range slices.Sorted(maps.Keys(next)) {
+		words := "is next: it goes"
+		if next[ingress] > 1 {
+			words = "are next: each goes"
+		}
+		fmt.Fprintln(&text, wrapped(plain(fmt.Sprintf("%s %s when a request of %s ends", plural(next[ingress], "request"), words, ingress)), columns, "  "))
+	}
+	return text.String()
+}
+
 // requestTable shows requests, as wide as there are columns. What names one is never cut.
 func requestTable(all []api.Request, columns int) table {
 	t := table{{"REQUEST", "FLOW", "PRIORITY", "STATE", "AGE", "INGRESS", "OWNER", "MODEL SERVER"}}
 	for i := range all {
 		r := &all[i]
-		t.add(r.ID, r.Flow, fmt.Sprint(r.Priority), strings.ReplaceAll(r.State, "_", " "), milliseconds(float64(r.AgeMS)), r.Ingress, r.Owner, r.Endpoint)
+		state := strings.ReplaceAll(r.State, "_", " ")
+		if r.InLine {
+			state = "next"
+		}
+		t.add(r.ID, r.Flow, fmt.Sprint(r.Priority), state, milliseconds(float64(r.AgeMS)), r.Ingress, r.Owner, r.Endpoint)
 	}
 	return t.within(columns, "OWNER", "INGRESS", "PRIORITY", "MODEL SERVER").shortened(columns, "FLOW", 12).within(columns, "AGE", "STATE")
 }

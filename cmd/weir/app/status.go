@@ -55,7 +55,7 @@ func newStatus() *cobra.Command {
 				return err
 			}
 			for _, v := range views {
-				if len(v.answer.Trouble) > 0 {
+				if v.err == nil && len(v.answer.Trouble) > 0 {
 					return &exitError{code: exitTrouble}
 				}
 			}

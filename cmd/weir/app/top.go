@@ -93,7 +93,7 @@ func topLive(ctx context.Context, out *os.File, c *api.Client, every time.Durati
 		var text bytes.Buffer
 		if views, err := each(ctx, c, topScreen); err == nil {
 			columns, _ := sizeOf(out)
-			below(&text, views, func(v *topView) { v.print(&text, columns) })
+			below(&text, columns, views, func(v *topView) { v.print(&text, columns) })
 		} else if ctx.Err() == nil {
 			fmt.Fprintln(&text, explained(c, err))
 		}

@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -17,7 +18,7 @@ func newWhy() *cobra.Command {
 	var o operator
 	cmd := &cobra.Command{
 		Use: "why REQUEST-ID|FLOW", Short: "Say why a request waits, or the oldest one of a flow",
-		Long:    "Says what holds a request, where it stands, what goes before it and about how long it will still wait. A request is named by its x-request-id; of a flow it is the one that has waited longest.\n\nIt ends with code 3 if there is no such request or flow.",
+		Long:    "Says what holds a request, where it stands, what goes before it and about how long it will still wait. A request is named by its x-request-id; of a flow it is the one that has waited longest, in whichever pool.\n\nIt ends with code 2 if a pool failed in which one may have waited longer; it ends with code 3 if there is no such request or flow.",
 		Example: "  weir why 5f1c9a52-8d6e-4f3a-9f7e-0c2b7c1d9e10\n  weir why team-a",
 		GroupID: groupLook,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -32,16 +33,25 @@ func newWhy() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			r, err := find(cmd.Context(), c, args[0])
-			switch {
-			case err != nil:
+			found, failed, err := find(cmd.Context(), c, args[0])
+			if err != nil {
 				return explained(c, err)
-			case o.asJSON:
-				return printJSON(cmd, r)
 			}
-			say(cmd.OutOrStdout(), r, columnsOf(cmd, false))
-			printed(cmd, missing(r.Fleet))
-			return nil
+			if o.asJSON {
+				err = printJSON(cmd, struct {
+					Pool string `json:"pool,omitempty"`
+					*api.RequestDetail
+				}{found.pool, found.answer})
+			} else {
+				below(cmd.OutOrStdout(), columnsOf(cmd, false), []ofPool[*api.RequestDetail]{found}, func(r *api.RequestDetail) {
+					say(cmd.OutOrStdout(), r, columnsOf(cmd, false))
+				})
+				printed(cmd, missing(found.answer.Fleet))
+			}
+			for i := range failed {
+				printed(cmd, []string{plain(fmt.Sprintf("one of this pool may have waited longer: %v", failed[i].named()))})
+			}
+			return cmp.Or(err, troubled(failed))
 		},
 	}
 	o.add(cmd)
@@ -49,17 +59,30 @@ func newWhy() *cobra.Command {
 }
 
 // find returns the request of that id, or the one of that flow that has waited longest, in
-// whichever pool.
-func find(ctx context.Context, c *api.Client, name string) (*api.RequestDetail, error) {
-	r, err := first(ctx, c, func(ctx context.Context, c *api.Client) (*api.RequestDetail, error) { return c.Request(ctx, name) })
-	if !errors.Is(err, api.ErrNotFound) {
-		return r, err
+// whichever pool; and the pools that failed, where it may have been in one of them.
+func find(ctx context.Context, c *api.Client, name string) (found ofPool[*api.RequestDetail], failed []ofPool[*api.RequestDetail], err error) {
+	found, unknown := first(ctx, c, func(ctx context.Context, c *api.Client) (*api.RequestDetail, error) { return c.Request(ctx, name) })
+	if unknown == nil {
+		return found, nil, nil
 	}
-	r, err = first(ctx, c, func(ctx context.Context, c *api.Client) (*api.RequestDetail, error) { return oldest(ctx, c, name) })
-	if errors.Is(err, api.ErrNotFound) {
-		err = &exitError{exitNotFound, fmt.Errorf("no request %q waits or is in flight, and nothing of a flow %q waits", name, name)}
+	all, err := each(ctx, c, func(ctx context.Context, c *api.Client) (*api.RequestDetail, error) { return oldest(ctx, c, name) })
+	switch {
+	case err != nil && !isNotFound(unknown):
+		return found, nil, unknown
+	case isNotFound(err):
+		return found, nil, &exitError{exitNotFound, fmt.Errorf("no request %q waits or is in flight, and nothing of a flow %q waits", name, name)}
+	case err != nil:
+		return found, nil, err
 	}
-	return r, err
+	for _, of := range all {
+		switch {
+		case of.err != nil:
+			failed = append(failed, of)
+		case found.answer == nil || of.answer.Arrived.Before(found.answer.Arrived):
+			found = of
+		}
+	}
+	return found, failed, nil
 }
 
 // looks is how often the oldest request of a flow is looked for that goes meanwhile.
@@ -102,6 +125,10 @@ func say(out io.Writer, r *api.RequestDetail, columns int) {
 		return
 	}
 	w := r.Why
+	if r.InLine {
+		line("%s of %s waits %s; %s", r.ID, r.Flow, age, w.Reason)
+		return
+	}
 	place := fmt.Sprintf("place %d of %d at priority %d (%d of its own flow)", w.Place, w.InBand, r.Priority, w.PlaceInFlow)
 	if w.Group != "" {
 		place = fmt.Sprintf("place %d of %d in its group %s (%d of its own flow); %s at priority %d, where groups take turns",
