@@ -77,7 +77,7 @@ func (s *Server) part(ctx context.Context, q *question) (any, error) {
 	case askAhead:
 		return s.aheadPart(ctx, q)
 	case askEvents:
-		return s.events.all(), nil
+		return s.eventsHere(), nil
 	case askHistory:
 		return s.history.all(), nil
 	case askShadow:

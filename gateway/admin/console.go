@@ -24,10 +24,10 @@ func IsConsole(p string) bool {
 }
 
 // serveConsole serves the console's page at / and its other files below /console/.
-func (s *Server) serveConsole() {
-	s.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, "index.html") })
-	s.mux.HandleFunc("GET /console/{file}", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, r.PathValue("file")) })
-	s.mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
+func serveConsole(mux *http.ServeMux) {
+	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, "index.html") })
+	mux.HandleFunc("GET /console/{file}", func(w http.ResponseWriter, r *http.Request) { serveFile(w, r, r.PathValue("file")) })
+	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusNotFound, fmt.Errorf("there is no %s; the console is at /, and /v1/ lists what else there is", r.URL.Path))
 	})
 }

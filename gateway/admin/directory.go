@@ -22,16 +22,27 @@ type Directory struct {
 	replica string
 	several bool
 	fleet   coordinator.Questions // nil for a replica without others
+	own     *http.ServeMux        // what is the replica's, and needs no pool
+	events  events                // those of all pools
 
 	mu      sync.RWMutex
 	servers map[string]*Server
 	leftOut []api.LeftOut
 }
 
-// NewDirectory returns a replica's directory, without pools. One pool need not be named, unless the
-// replica is one for several.
+// NewDirectory returns a replica's directory, without pools. Where it has one pool that need not be
+// named, unless the replica is one for several and something is to be changed: which pool is the
+// only one may be another from one moment to the next.
 func NewDirectory(replica string, several bool, fleet coordinator.Questions) *Directory {
-	d := &Directory{replica: replica, several: several, fleet: fleet, servers: make(map[string]*Server)}
+	d := &Directory{replica: replica, several: several, fleet: fleet, servers: make(map[string]*Server), own: http.NewServeMux()}
+	serveConsole(d.own)
+	look := func(path string, parameters []string, answer func(http.ResponseWriter, *http.Request, []string)) {
+		parameters = slices.Concat(parameters, []string{"pool"})
+		d.own.HandleFunc("GET "+path, func(w http.ResponseWriter, r *http.Request) { answer(w, r, parameters) })
+	}
+	look("/v1/openapi.json", nil, serveOpenAPI)
+	look("/v1/pools", nil, answering(func(ctx context.Context, _ *query) (*api.Pools, error) { return d.pools(ctx), nil }))
+	look("/v1/events", eventParameters, answering(d.eventList))
 	if fleet != nil {
 		fleet.AnswerWith(d.reply)
 	}
@@ -58,11 +69,15 @@ func (d *Directory) Remove(s *Server) {
 	s.Close()
 }
 
-// Note notes an event of all pools.
+// Note notes an event of all pools, and of those that come later.
 func (d *Directory) Note(kind, severity, subject, text string) {
-	for _, s := range d.all() {
-		s.Note(kind, severity, subject, text)
-	}
+	d.events.add(newEvent(d.replica, kind, severity, subject, text))
+}
+
+// eventList lists what this replica saw that is no pool's.
+func (d *Directory) eventList(_ context.Context, q *query) (*api.Events, error) {
+	parts := []partOf[[]api.Event]{{d.replica, d.events.all()}}
+	return eventPage(parts, api.Fleet{Replica: d.replica, Answered: []string{d.replica}, Missing: []api.Missing{}}, q), nil
 }
 
 // all are the servers, by their pools' names.
@@ -83,24 +98,29 @@ func (d *Directory) LeaveOut(all []api.LeftOut) {
 	d.leftOut = all
 }
 
-// errWhich says that a question names no pool where there are several.
-var errWhich = errors.New("which pool is meant? Add pool=NAME, or --pool NAME to a command")
+var (
+	// errWhich says that a question names no pool where there are several.
+	errWhich = errors.New("which pool is meant? Add pool=NAME, or --pool NAME to a command")
+	// errNoPools says that no pool is open.
+	errNoPools = saying(errNotFound, "there are no pools yet")
+)
 
-// of is the server of the pool; an empty name is that of the only one.
-func (d *Directory) of(name string) (*Server, error) {
+// of is the server of the pool; an empty name is that of the only one, unless what acts on it must
+// name it.
+func (d *Directory) of(name string, acts bool) (*Server, error) {
 	d.mu.RLock()
 	defer d.mu.RUnlock()
 	if s := d.servers[name]; s != nil {
 		return s, nil
 	}
 	if len(d.servers) == 0 {
-		return nil, saying(errNotFound, "there are no pools yet")
+		return nil, errNoPools
 	}
 	names := strings.Join(slices.Sorted(maps.Keys(d.servers)), ", ")
 	switch {
 	case name != "":
 		return nil, saying(errNotFound, "there is no pool %q; there are: %s", name, names)
-	case len(d.servers) == 1:
+	case len(d.servers) == 1 && !(acts && d.several):
 		for _, s := range d.servers {
 			return s, nil
 		}
@@ -110,16 +130,16 @@ func (d *Directory) of(name string) (*Server, error) {
 
 // ServeHTTP implements http.Handler.
 func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	s, err := d.of(r.URL.Query().Get("pool"))
-	console := !strings.HasPrefix(r.URL.Path, "/v1/") // it says itself that a pool of its address is gone
-	if console || errors.Is(err, errWhich) && (r.URL.Path == "/v1/" || r.URL.Path == "/v1/pools" || r.URL.Path == "/v1/openapi.json") {
+	looks := r.Method == http.MethodGet || r.Method == http.MethodHead
+	s, err := d.of(r.URL.Query().Get("pool"), !looks)
+	if looks && r.URL.Path == "/v1/" && errors.Is(err, errWhich) {
 		if all := d.all(); len(all) > 0 { // they all answer the same
 			s, err = all[0], nil
 		}
 	}
 	switch {
-	case s == nil && r.URL.Path == "/v1/pools":
-		answer(w, d.pools(r.Context()))
+	case isOwn(r.URL.Path, looks, err):
+		d.own.ServeHTTP(w, r)
 	case err == nil:
 		s.ServeHTTP(w, r)
 	case errors.Is(err, errNotFound):
@@ -129,27 +149,37 @@ func (d *Directory) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// isOwn reports whether a request for a path, which looks at something or changes it, needs no
+// pool, given what is wrong with the one that it is for.
+func isOwn(path string, looks bool, wrong error) bool {
+	switch path {
+	case "/v1/pools", "/v1/openapi.json":
+		return looks
+	case "/v1/events":
+		return looks && errors.Is(wrong, errNoPools) // those of a pool have them among its own
+	}
+	return !strings.HasPrefix(path, "/v1/")
+}
+
 // reply answers another replica's question.
 func (d *Directory) reply(ctx context.Context, text []byte) ([]byte, error) {
 	var q question
 	if err := json.Unmarshal(text, &q); err != nil {
 		return nil, fmt.Errorf("read a question: %w", err)
 	}
-	s, err := d.of(q.Pool)
+	s, err := d.of(q.Pool, q.Ask == askEvict)
 	if err != nil {
 		return nil, err
 	}
 	return s.reply(ctx, text)
 }
 
-// pools lists the pools of this replica, with what it knows of each itself.
+// pools lists the one pool, where there is no directory.
 func (s *Server) pools(ctx context.Context, _ *query) (*api.Pools, error) {
-	if d := s.cfg.directory; d != nil {
-		return d.pools(ctx), nil
-	}
 	return &api.Pools{Replica: s.cfg.Replica, Pools: summaries(ctx, []*Server{s})}, nil
 }
 
+// pools lists the pools of this replica, with what it knows of each itself.
 func (d *Directory) pools(ctx context.Context) *api.Pools {
 	d.mu.RLock()
 	left := d.leftOut

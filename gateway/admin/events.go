@@ -42,7 +42,21 @@ func (e *events) all() []api.Event {
 
 // Note adds an event of this replica.
 func (s *Server) Note(kind, severity, subject, text string) {
-	s.events.add(api.Event{At: time.Now(), Kind: kind, Severity: severity, Subject: subject, Text: text, Replicas: []string{s.cfg.Replica}})
+	s.events.add(newEvent(s.cfg.Replica, kind, severity, subject, text))
+}
+
+func newEvent(replica, kind, severity, subject, text string) api.Event {
+	return api.Event{At: time.Now(), Kind: kind, Severity: severity, Subject: subject, Text: text, Replicas: []string{replica}}
+}
+
+// eventsHere is what this replica saw of the pool, and of all pools, the oldest first.
+func (s *Server) eventsHere() []api.Event {
+	all := s.events.all()
+	if d := s.cfg.directory; d != nil {
+		all = append(all, d.events.all()...)
+		slices.SortStableFunc(all, func(a, b api.Event) int { return a.At.Compare(b.At) })
+	}
+	return all[max(0, len(all)-maxEvents):]
 }
 
 func (s *Server) eventList(ctx context.Context, q *query) (*api.Events, error) {
@@ -50,12 +64,17 @@ func (s *Server) eventList(ctx context.Context, q *query) (*api.Events, error) {
 	if err != nil {
 		return nil, err
 	}
+	return eventPage(parts, fleet, q), nil
+}
+
+// eventPage is the part that was asked for of what the replicas saw.
+func eventPage(parts []partOf[[]api.Event], fleet api.Fleet, q *query) *api.Events {
 	all := mergeEvents(parts)
 	if q.kind != "" {
 		all = slices.DeleteFunc(all, func(e api.Event) bool { return e.Kind != q.kind })
 	}
 	some, p := page(q, all)
-	return &api.Events{Fleet: fleet, Page: p, Events: some}, nil
+	return &api.Events{Fleet: fleet, Page: p, Events: some}
 }
 
 // mergeEvents lists what the replicas saw, the latest first; what several saw, once.

@@ -116,7 +116,7 @@ func New(cfg Config) *Server {
 		}
 		fail(w, http.StatusNotFound, fmt.Errorf("there is no %s; /v1/ lists what there is", r.URL.Path))
 	})
-	s.serveConsole()
+	serveConsole(s.mux)
 	if cfg.Fleet != nil && cfg.directory == nil {
 		cfg.Fleet.AnswerWith(s.reply)
 	}
@@ -169,7 +169,10 @@ func (r *route) pattern() string {
 }
 
 // The parameters of lists.
-var paged = []string{"scope", "limit", "offset"}
+var (
+	paged           = []string{"scope", "limit", "offset"}
+	eventParameters = append([]string{"kind"}, paged...)
+)
 
 // routes are the paths of the API, each of which takes the name of the pool, too.
 func (s *Server) routes() []route {
@@ -199,7 +202,7 @@ func (s *Server) looks() []route {
 		look("/v1/replicas", "The replicas of the fleet.", paged, answering(s.replicas), api.Replicas{}),
 		look("/v1/shards", "Which replica queues the flows of which shard.", []string{"scope"}, answering(s.shards), api.Shards{}),
 		look("/v1/config", "The effective configuration of this replica, and the others' fingerprints.", []string{"scope"}, answering(s.config), api.Config{}),
-		look("/v1/events", "What happened of late, the latest first.", append([]string{"kind"}, paged...), answering(s.eventList), api.Events{}),
+		look("/v1/events", "What happened of late, the latest first.", eventParameters, answering(s.eventList), api.Events{}),
 		look("/v1/usage", "What flows and groups used, by the hour, of the last 35 days.", []string{"by", "flow", "group", "from", "to", "limit", "offset"}, answering(s.usage), api.UsageList{}),
 		look("/v1/overrides", "What operators set for a time: flows' weights and limits, and drained endpoints.", []string{"scope"}, answering(s.overrides), api.Overrides{}),
 		look("/v1/history", "The last 15 minutes of the fleet, as this replica has kept them.", []string{"since"}, answering(s.historyOf), api.History{}),

@@ -241,6 +241,8 @@ func (e *explaining) hold() {
 		hold(api.HeldByMetrics, "all endpoints count as full: they are, or their metrics cannot be read")
 	case state == core.Outage || state == core.Registering || state == core.Superseded:
 		hold(api.HeldByLedger, "%s has no ledger at the moment (%s)", e.request.Ingress, state)
+	case e.request.InLine:
+		hold(api.HeldByPool, "it is next: it goes when a request of %s ends", e.request.Ingress)
 	case e.place.AtLimit:
 		hold(api.HeldByFlow, "%s is at its own limit%s", strconv.Quote(e.request.Flow), e.limitWords())
 	case e.place.AtMaximum != "":

@@ -34,10 +34,10 @@ export async function get(path, parameters = {}, signal = undefined) {
   return ask('GET', `${path}${text ? `?${text}` : ''}`, undefined, signal);
 }
 
-// ask makes a request below /v1/, with a body if there is one.
-export async function ask(method, path, body = undefined, signal = undefined) {
+// ask makes a request below /v1/ about a pool, with a body if there is one.
+export async function ask(method, path, body = undefined, signal = undefined, of = pool()) {
   const headers = {};
-  if (pool() && path !== 'pools') path += `${path.includes('?') ? '&' : '?'}pool=${encodeURIComponent(pool())}`;
+  if (of && path !== 'pools') path += `${path.includes('?') ? '&' : '?'}pool=${encodeURIComponent(of)}`;
   const token = sessionStorage.getItem(kept);
   if (token) headers.Authorization = `Bearer ${token}`;
   if (body !== undefined) headers['Content-Type'] = 'application/json';

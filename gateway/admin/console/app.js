@@ -39,10 +39,12 @@ function open() {
   poll(current);
 }
 
-// act changes something, and shows what came of it.
+let seen = ''; // the pool whose figures are shown
+
+// act changes something of the pool that is seen, and shows what came of it.
 async function act(method, path, body) {
   try {
-    await ask(method, path, body);
+    await ask(method, path, body, undefined, asked() || seen);
   } catch (failed) {
     if (failed instanceof Unauthorized) askToken();
     throw failed;
@@ -56,11 +58,16 @@ async function poll(of) {
   if (of !== current) return;
   if (!document.hidden && !dialog.open) {
     try {
-      await choose(of.stop.signal);
-      const [pool] = await Promise.all([get('pool', {}, of.stop.signal), of.view.load()]);
-      if (of !== current) return;
-      shown(pool);
-      attr(document.body, 'data-stale', null);
+      const left = await choose(of.stop.signal);
+      if (left) {
+        await of.view.unopened?.();
+        if (of === current) unopened(left);
+      } else {
+        const [pool] = await Promise.all([get('pool', {}, of.stop.signal), of.view.load()]);
+        if (of !== current) return;
+        shown(pool);
+        attr(document.body, 'data-stale', null);
+      }
     } catch (failed) {
       if (of.stop.signal.aborted) return;
       if (failed instanceof Unauthorized) { askToken(); return; }
@@ -73,19 +80,22 @@ async function poll(of) {
 
 let gone = ''; // the pool that the address named and that there is not
 
-// choose offers the pools, where there are several, and keeps to one that there is.
+// choose offers the pools, where there are several, and keeps to one that there is. Where there is
+// none it returns what cannot be one.
 async function choose(signal) {
-  const { pools } = await get('pools', {}, signal);
+  const { pools, left_out: left = [] } = await get('pools', {}, signal);
+  if (pools.length === 0) return left;
   const names = pools.map((p) => p.name);
   attr(chooser, 'hidden', names.length < 2);
   attr(document.getElementById('pool'), 'hidden', names.length > 1);
   if (asked() && !names.includes(asked())) gone = asked();
-  if (names.length < 2) { setPool(''); return; }
+  if (names.length < 2) { setPool(''); return undefined; }
   if (!names.includes(asked())) setPool(names[0]);
   if ([...chooser.options].map((o) => o.value).join('\n') !== names.join('\n')) {
     chooser.replaceChildren(...names.map((name) => { const o = el('option', { value: name }); text(o, name); return o; }));
   }
   if (document.activeElement !== chooser) chooser.value = asked();
+  return undefined;
 }
 
 chooser.addEventListener('change', () => { gone = ''; setPool(chooser.value); open(); });
@@ -97,6 +107,7 @@ const words = {
 
 // shown shows what concerns every view.
 function shown(pool) {
+  seen = pool.pool;
   text(document.getElementById('pool'), pool.pool);
   const [word, t] = words[pool.ledger.state] ?? [pool.ledger.state, 'warn'];
   ledger.set(word, t);
@@ -108,6 +119,13 @@ function shown(pool) {
   const { missing } = pool.fleet;
   if (gone) say(`There is no pool ${gone} here; this is ${pool.pool}.`);
   else say(missing.length === 0 ? '' : `${missing.map((m) => m.replica).join(', ')} did not answer: the figures are without what ${missing.length === 1 ? 'it knows' : 'they know'}.`);
+}
+
+// unopened says that there is no pool, and what cannot be one. Figures that are still there are of one
+// that is gone.
+function unopened(left) {
+  attr(document.body, 'data-stale', seen ? true : null);
+  say(['This replica has no pool yet.', ...left.map((l) => `${l.inference_pool} is left out: ${l.why}.`)].join(' '));
 }
 
 function say(words) {

@@ -76,6 +76,11 @@ export function now({ get }) {
     el('div', { class: 'charts' }, slots.root, queue.root, flow.root, wait.root),
     el('div', { class: 'columns' }, card('Priorities', noBands, bands.root), card('What happened', none, list)));
 
+  const happened = ({ events }) => {
+    none.hidden = events.length > 0;
+    rows.update(events.slice(0, 12), (e) => `${e.at} ${e.text}`);
+  };
+
   let samples = [];
   return {
     title: 'Now',
@@ -112,8 +117,9 @@ export function now({ get }) {
         queue.setSeries(priorities.map((p, i) => ({ label: `priority ${p}`, tone: tones[i], of: (s) => s.queued_by_band?.[p] ?? 0 })));
       }
       for (const c of [slots, queue, flow, wait]) c.update(samples, events.events);
-      none.hidden = events.events.length > 0;
-      rows.update(events.events.slice(0, 12), (e) => `${e.at} ${e.text}`);
+      happened(events);
     },
+    // unopened shows what there is before there is a pool.
+    async unopened() { happened(await get('events', { limit: 50 })); },
   };
 }

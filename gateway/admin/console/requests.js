@@ -5,6 +5,12 @@ import { attr, card, el, Keyed, pill, table, text, width } from './dom.js';
 import { big, bytes, count, duration, groupName, own, time } from './format.js';
 import { flowLink } from './tenants.js';
 
+// place is where a request is: in line at its ingress it is in no queue any more.
+function place(r) {
+  if (r.in_line) return `next: goes when a request of ${r.ingress} ends`;
+  return r.state === 'waiting' ? `queue of ${r.owner}` : r.endpoint || '–';
+}
+
 export function requests({ get, refresh }) {
   let state = 'waiting';
   let force = true;
@@ -30,7 +36,7 @@ export function requests({ get, refresh }) {
     { key: 'tokens', label: 'Tokens, estimated', number: true, minor: true, cell: (r) => big(r.input_tokens + r.output_tokens) },
     { key: 'bytes', label: 'Body', number: true, minor: true, cell: (r) => bytes(r.bytes) },
     { key: 'ingress', label: 'Came in by', minor: true, cell: (r) => r.ingress },
-    { key: 'where', label: 'Where', minor: true, cell: (r) => (r.state === 'waiting' ? `queue of ${r.owner}` : r.endpoint || '–') },
+    { key: 'where', label: 'Where', minor: true, cell: place },
   ]);
   const none = el('p', { class: 'empty' });
   return {
@@ -106,11 +112,11 @@ export function request({ argument: [id], get, act }) {
       text(tenant, r.flow);
       attr(tenant, 'href', flowLink(r.flow, r.priority));
       const show = {
-        priority: r.priority, age: duration(r.age_ms), arrived: time(r.arrived), ingress: r.ingress, where: r.state === 'waiting' ? `queue of ${r.owner}` : r.endpoint || '–',
+        priority: r.priority, age: duration(r.age_ms), arrived: time(r.arrived), ingress: r.ingress, where: place(r),
         tokens: big(r.input_tokens + r.output_tokens), size: bytes(r.bytes), deadline: r.deadline ? time(r.deadline) : '–', limit: own(r.why?.limit) || 'none',
       };
       for (const [key, value] of Object.entries(show)) text(values[key], value);
-      ahead.hidden = r.why === undefined;
+      ahead.hidden = r.why === undefined || r.in_line === true;
       if (!r.why) {
         held.set('in flight', 'good');
         text(reason, 'It went to the pool.');
@@ -122,7 +128,8 @@ export function request({ argument: [id], get, act }) {
       const soon = r.why.expected_ms === null ? '' : ` About ${duration(r.why.expected_ms)} to go.`;
       const of = r.why.group ? `${count(r.why.in_group)} in its group ${groupName(r.why.group)}` : `${count(r.why.in_band)} at priority ${r.priority}`;
       const beside = r.why.group ? ` ${count(r.why.in_band)} wait at priority ${r.priority}, where groups take turns.` : '';
-      text(where, `Place ${count(r.why.place)} of ${of}, ${r.why.place_in_flow === 1 ? 'the next' : `number ${count(r.why.place_in_flow)}`} of its tenant.${beside}${soon}`);
+      const stands = `Place ${count(r.why.place)} of ${of}, ${r.why.place_in_flow === 1 ? 'the next' : `number ${count(r.why.place_in_flow)}`} of its tenant.${beside}${soon}`;
+      text(where, r.in_line ? soon.trim() : stands);
       scale.top = Math.max(1, ...r.why.ahead.map((a) => a.requests));
       rows.update(r.why.ahead, (a) => `${a.priority} ${a.flow ?? ''}`);
       nothing.hidden = r.why.ahead.length > 0;
