@@ -18,7 +18,7 @@ import (
 
 // Exit codes beside 0 and 1, for scripts.
 const (
-	exitTrouble     = 2 // the fleet has trouble, which was printed
+	exitTrouble     = 2 // the fleet has trouble, or one of several pools, which was printed
 	exitNotFound    = 3 // there is nothing of that name
 	exitUnreachable = 4 // no replica answers, or it cannot now
 )

@@ -84,10 +84,10 @@ let gone = ''; // the pool that the address named and that there is not
 // none it returns what cannot be one.
 async function choose(signal) {
   const { pools, left_out: left = [] } = await get('pools', {}, signal);
-  if (pools.length === 0) return left;
   const names = pools.map((p) => p.name);
   attr(chooser, 'hidden', names.length < 2);
   attr(document.getElementById('pool'), 'hidden', names.length > 1);
+  if (names.length === 0) return left;
   if (asked() && !names.includes(asked())) gone = asked();
   if (names.length < 2) { setPool(''); return undefined; }
   if (!names.includes(asked())) setPool(names[0]);
