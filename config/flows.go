@@ -124,6 +124,16 @@ func (fs *Flows) Rule(flow string) string {
 	return ""
 }
 
+func (p *pattern) text() string { return strings.Join(p.parts, "*") }
+
+// overlaps reports whether a text can match both patterns, each of which has a *: beginnings
+// and ends must agree, and between them there is room for what both ask for.
+func (p *pattern) overlaps(q *pattern) bool {
+	a, b := p.parts[0], q.parts[0]
+	y, z := p.parts[len(p.parts)-1], q.parts[len(q.parts)-1]
+	return (strings.HasPrefix(a, b) || strings.HasPrefix(b, a)) && (strings.HasSuffix(y, z) || strings.HasSuffix(z, y))
+}
+
 // matches reports whether the text matches; it is asked several times a request.
 func (p *pattern) matches(text string) bool {
 	first, last := p.parts[0], p.parts[len(p.parts)-1]

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -84,12 +83,18 @@ func (b *builder) pools() {
 		b.wrong("weir.pools", "is empty; name at least one pool, or leave it out")
 	}
 	b.plan.Pools = nil
-	names, models := make(map[string]bool), make(map[string]string)
+	names, models := make(map[string]bool), newClaims()
 	for i := range pools {
 		path := indexed("weir.pools", i)
 		b.poolName(path+".name", pools[i].Name, names)
 		for k, model := range pools[i].Models {
-			b.model(indexed(path+".models", k), model, pools[i].Name, models)
+			if err := models.refuses(model, pools[i].Name); err != nil {
+				b.wrong(indexed(path+".models", k), "%v", err)
+			}
+			models.take(model, pools[i].Name, false)
+		}
+		if err := tooMany(pools[i].Models); err != nil {
+			b.wrong(path+".models", "%v", err)
 		}
 		if len(pools[i].Models) == 0 && !b.envoyNames() {
 			b.wrong(path, "no request can be for it: give models, or for what comes by Envoy weir.extProc.poolHeader or poolAttribute")
@@ -99,7 +104,7 @@ func (b *builder) pools() {
 		b.plan.Pools = append(b.plan.Pools, &p.plan)
 		pools[i].fill(p.file)
 	}
-	b.plan.Models = newModels(pools)
+	b.plan.Models = models.Models
 	b.plan.File.Weir.Pool = "" // there is not one
 }
 
@@ -117,18 +122,6 @@ func (b *builder) poolName(path, name string, names map[string]bool) {
 		b.wrong(path, "a pool of this name is listed above")
 	}
 	names[name] = true
-}
-
-func (b *builder) model(path, model, pool string, models map[string]string) {
-	switch of, twice := models[model]; {
-	case model == "":
-		b.wrong(path, "is empty; give the name of a model")
-	case twice && of == pool:
-		b.wrong(path, "is listed above")
-	case twice:
-		b.wrong(path, "is a model of pool %q, too: requests for it can go to one pool only", of)
-	}
-	models[model] = pool
 }
 
 // oneOrSeveral refuses what is for a process of one pool where there are several.
@@ -215,46 +208,3 @@ func resolved(n *yaml.Node) *yaml.Node {
 	}
 	return n
 }
-
-// Models says which pool a request is for by the model that it names. It does not change,
-// and is safe for concurrent use.
-type Models struct {
-	exact    map[string]string
-	patterns []modelPattern
-}
-
-type modelPattern struct {
-	pattern
-	pool string
-}
-
-func newModels(pools []Pool) Models {
-	m := Models{exact: make(map[string]string)}
-	for i := range pools {
-		for _, model := range pools[i].Models {
-			if strings.Contains(model, "*") {
-				m.patterns = append(m.patterns, modelPattern{newPattern(model), pools[i].Name})
-			} else {
-				m.exact[model] = pools[i].Name
-			}
-		}
-	}
-	return m
-}
-
-// Pool returns the name of the pool that a model is for. A name that was given without * comes
-// first, and of several with it the first.
-func (m *Models) Pool(model string) (pool string, known bool) {
-	if pool, known = m.exact[model]; known {
-		return pool, true
-	}
-	for i := range m.patterns {
-		if m.patterns[i].matches(model) {
-			return m.patterns[i].pool, true
-		}
-	}
-	return "", false
-}
-
-// Names returns the models that were given without *, sorted.
-func (m *Models) Names() []string { return slices.Sorted(maps.Keys(m.exact)) }

@@ -87,6 +87,8 @@ func TestPoolsProblems(t *testing.T) {
 		{"name: qwen", "name: llama", `line 17: weir.pools[1].name "llama": a pool of this name is listed above`},
 		{"[qwen, llama-guard]", "[qwen, llama-3]", `line 18: weir.pools[1].models[1] "llama-3": is a model of pool "llama", too`},
 		{"[qwen, llama-guard]", "[qwen, qwen]", `line 18: weir.pools[1].models[1] "qwen": is listed above`},
+		{"[qwen, llama-guard]", "[qwen, " + strings.Repeat("x", 513) + "]", `has 513 bytes; the name of a model has up to 512`},
+		{"[qwen, llama-guard]", "[" + strings.Repeat("qwen, ", 1001) + "]", `weir.pools[1].models: there are 1001 models; a pool has up to 1000`},
 		{"pluginRef: two}", "pluginRef: tow}", `line 20: weir.pools[1].flowControl.saturationDetector.pluginRef "tow": no such saturation detector; did you mean "two"?`},
 		{"[{id: b}]", "[{id: b, weight: 0}]", `line 21: weir.pools[1].flows[0].weight "0": must be above 0`},
 		{"    dns: qwen.default.svc:8000\n", "", `line 17: weir.pools[1].endpoints: name at least one model server`},

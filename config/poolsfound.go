@@ -52,17 +52,23 @@ func (p *Plan) Found() bool { return p.isFound }
 
 // WithPools returns the plan with these pools beside the file's, in place of those that were
 // found before. The plans of pools that are as they were stay the same. A name and a model are
-// the file's, or else of the first that has them; what cannot be a pool is left out. An
-// InferencePool that is one of the file's pools is that one.
+// the file's, by its patterns too, or else of the first that has them; what only * of the file
+// takes is anybody's. What cannot be a pool is left out. An InferencePool that is one of the
+// file's pools is that one.
 func (p *Plan) WithPools(found []FoundPool) (*Plan, []LeftOut) {
 	with := *p
 	with.found = make(map[string]FoundPool)
 	with.Pools = slices.DeleteFunc(slices.Clone(p.Pools), (*Plan).Found)
 	pools := slices.DeleteFunc(slices.Clone(p.File.Weir.Pools), func(of Pool) bool { _, known := p.found[of.Name]; return known })
-	taken := taken{names: make(map[string]bool), models: make(map[string]string)}
-	own := make(map[string]bool)
+	names, own, models := make(map[string]bool), make(map[string]bool), newClaims()
+	take := func(pool string, all []string, found bool) {
+		names[pool] = true
+		for _, model := range all {
+			models.take(model, pool, found)
+		}
+	}
 	for i := range pools {
-		taken.take(pools[i].Name, pools[i].Models)
+		take(pools[i].Name, pools[i].Models, false)
 		own[pools[i].InferencePool] = true
 	}
 	var left []LeftOut
@@ -70,8 +76,11 @@ func (p *Plan) WithPools(found []FoundPool) (*Plan, []LeftOut) {
 		if own[f.InferencePool] {
 			continue // it has settings of its own
 		}
-		err := taken.refuses(&f)
-		if err == nil && len(f.Models) == 0 && !p.from.envoyNames() {
+		err := models.refusesFound(&f)
+		switch {
+		case names[f.Name]:
+			err = fmt.Errorf("there is a pool %q", f.Name)
+		case len(f.Models) == 0 && !p.from.envoyNames():
 			err = errors.New("no request can be for it: its annotation names no models, and neither weir.extProc.poolHeader nor poolAttribute the pool")
 		}
 		var plan *Plan
@@ -83,12 +92,12 @@ func (p *Plan) WithPools(found []FoundPool) (*Plan, []LeftOut) {
 			left = append(left, LeftOut{f, err})
 			continue
 		}
-		taken.take(f.Name, f.Models)
+		take(f.Name, f.Models, true)
 		with.found[f.Name] = f
 		with.Pools = append(with.Pools, plan)
 		pools = append(pools, part)
 	}
-	with.File.Weir.Pools, with.Models = pools, newModels(pools)
+	with.File.Weir.Pools, with.Models = pools, models.Models
 	return &with, left
 }
 
@@ -112,30 +121,4 @@ func (p *Plan) planOfFound(f *FoundPool) (*Plan, Pool, error) {
 	part := Pool{Name: f.Name, Models: f.Models}
 	part.fill(&b.plan.File)
 	return &b.plan, part, nil
-}
-
-// taken are the names of pools, and whose models are.
-type taken struct {
-	names  map[string]bool
-	models map[string]string
-}
-
-func (t *taken) take(name string, models []string) {
-	t.names[name] = true
-	for _, model := range models {
-		t.models[model] = name
-	}
-}
-
-// refuses says why a pool cannot come beside the others.
-func (t *taken) refuses(f *FoundPool) error {
-	if t.names[f.Name] {
-		return fmt.Errorf("there is a pool %q", f.Name)
-	}
-	for _, model := range f.Models {
-		if of, twice := t.models[model]; twice {
-			return fmt.Errorf("%q is a model of pool %q, too: requests for it can go to one pool only", model, of)
-		}
-	}
-	return nil
 }

@@ -38,7 +38,7 @@ func TestFoundPools(t *testing.T) {
 	if d := first.Detector.TypedName().Name; d != "eight" || first.File.FlowControl.MaxRequests != 70 || first.Detector == plan.Pools[0].Detector {
 		t.Errorf("m/a has detector %s and takes %d requests", d, first.File.FlowControl.MaxRequests)
 	}
-	for model, want := range map[string]string{"model-a": "m/a", "model-b": "m/b", "qwen": "qwen", "a-1": "llama"} { // "*" is in the file
+	for model, want := range map[string]string{"model-a": "m/a", "model-b": "m/b", "qwen": "qwen", "a-1": "m/a", "b-1": "llama"} { // "*" of the file takes what is left
 		if got, _ := with.Models.Pool(model); got != want {
 			t.Errorf("%s is for %q, want %q", model, got, want)
 		}
@@ -93,5 +93,66 @@ func TestFoundPoolsAlone(t *testing.T) {
 	_, _, err = Load("", Options{Registry: builtin.Registry(), Flags: map[string][]string{"inference-pools": {"models/"}, "upstream": {"http://127.0.0.1:1"}}})
 	if err == nil || !strings.Contains(err.Error(), "there are several pools") {
 		t.Errorf("with endpoints of its own: %v", err)
+	}
+}
+
+// TestFoundModels gives pools that are found the models that nobody before them has: what a
+// pattern of the file or of an older pool takes is refused, and what only * of the file takes is
+// theirs.
+func TestFoundModels(t *testing.T) {
+	plan, _, err := Parse([]byte(strings.Replace(twoPools, `"llama-*", "*"`, `"llama-*", "*", "late-*"`, 1)), Options{Registry: builtin.Registry()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	many := make([]string, 1001)
+	for i := range many {
+		many[i] = fmt.Sprint("many-", i)
+	}
+	older := FoundPool{"older", "m/older", []string{"lora-*", "lora-one", "qwen*", "late-1"}}
+	for _, c := range []struct {
+		models []string
+		want   string // why it is left out; empty if it is not
+	}{
+		{[]string{"llama-7b"}, `"llama-7b" is for pool "llama" by its pattern "llama-*"`},
+		{[]string{"mine", "llama-guard"}, `"llama-guard" is a model of pool "qwen", too`},
+		{[]string{"llama-7*"}, `"llama-7*" has names in common with the pattern "llama-*" of pool "llama"`},
+		{[]string{"*-7b"}, `"*-7b" has names in common with the pattern "llama-*" of pool "llama"`},
+		{[]string{"lora-x"}, `"lora-x" is for pool "older" by its pattern "lora-*"`},
+		{[]string{"lo*-x"}, `"lo*-x" has names in common with the pattern "lora-*" of pool "older"`},
+		{[]string{"*"}, `"*" is a model of pool "llama", too`},
+		{[]string{"**"}, `"**" is a model of pool "llama", too`},
+		{many, "there are 1001 models; a pool has up to 1000"},
+		{[]string{strings.Repeat("x", 513)}, "has 513 bytes; the name of a model has up to 512"},
+		{[]string{"late-2", "lor-*", "mine*"}, ""},
+	} {
+		with, left := plan.WithPools([]FoundPool{older, {"younger", "m/younger", c.models}})
+		if c.want != "" {
+			if len(left) != 1 || !strings.Contains(left[0].Err.Error(), c.want) {
+				t.Errorf("%.3q: left out %v, want %s", c.models, left, c.want)
+			}
+			continue
+		}
+		if len(left) > 0 {
+			t.Errorf("%q: left out %v", c.models, left)
+		}
+		for model, want := range map[string]string{
+			"llama-7b": "llama", "llama-guard": "qwen", "qwen": "qwen", "qwen-7": "older", "lora-one": "older", "lora-x": "older",
+			"late-1": "older", "late-2": "younger", "late-3": "llama", "mine-1": "younger", "lor-x": "younger", "anything": "llama",
+		} {
+			if got, _ := with.Models.Pool(model); got != want {
+				t.Errorf("%s is for %q, want %q", model, got, want)
+			}
+		}
+	}
+	alone, _, err := Load("", Options{Registry: builtin.Registry(), Flags: map[string][]string{"inference-pools": {"models/"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	with, left := alone.WithPools([]FoundPool{{"all", "m/all", []string{"*"}}, {"one", "m/one", []string{"one-*"}}})
+	if a, _ := with.Models.Pool("one-1"); a != "one" || len(left) > 0 {
+		t.Errorf("one-1 is for %q beside an older pool for all that is left, left out %v", a, left)
+	}
+	if a, _ := with.Models.Pool("two"); a != "all" {
+		t.Errorf("what is left is for %q", a)
 	}
 }
