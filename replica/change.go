@@ -49,11 +49,7 @@ func (r *replica) change(plan *config.Plan) {
 			gone = append(gone, p)
 		}
 	}
-	for name := range s.failed {
-		if planOf(plan, name) == nil {
-			delete(s.failed, name)
-		}
-	}
+	r.refusals.forget(func(name string) bool { return planOf(plan, name) != nil })
 	s.mu.Unlock()
 	for _, p := range s.all() {
 		if by := planOf(plan, p.name); !p.runsBy(by) { // by Kubernetes others come and go
@@ -181,40 +177,34 @@ func (r *replica) admit(p *pool, by *config.Plan) {
 	s.applying.Lock()
 	defer s.applying.Unlock()
 	s.mu.Lock()
-	plan, wanted := s.wanted, planOf(s.wanted, p.name)
+	wanted := planOf(s.wanted, p.name)
 	if s.ending || wanted == nil {
 		s.mu.Unlock()
 		p.close(r)
 		return
 	}
 	s.named[p.name] = p
-	_, failed := s.failed[p.name]
-	delete(s.failed, p.name)
-	whole := failed && len(s.failed) == 0
+	r.refusals.opened(p.name)
 	s.mu.Unlock()
 	if wanted != by {
 		p.reconfigure(wanted)
 	}
 	r.gateway.SetPools(r.route())
 	p.log.Info("the pool comes by the configuration")
-	if whole {
-		r.shows(plan)
-	}
 }
 
-// notOpened says that a pool could not be opened, once for each cause.
+// notOpened says that a pool could not be opened, once for each cause, unless none is wanted any
+// more.
 func (r *replica) notOpened(plan *config.Plan, err error) {
 	name := plan.File.Weir.Pool
 	s := &r.pools
+	why := oneLine(fmt.Sprintf("pool %q could not be opened and is tried again: %v", name, err))
 	s.mu.Lock()
-	known := s.failed[name] == err.Error()
-	if s.failed[name] = err.Error(); planOf(s.wanted, name) == nil {
-		delete(s.failed, name)
-	}
+	known := planOf(s.wanted, name) == nil || r.refusals.notOpened(name, why)
 	s.mu.Unlock()
 	if known {
 		return
 	}
 	r.log.Error("a pool of the configuration could not be opened; it is tried again", zap.String("pool", name), zap.Error(err))
-	r.configRefused(fmt.Sprintf("pool %q could not be opened and is tried again: %v", name, err))
+	r.noteRefused(why)
 }

@@ -13,18 +13,48 @@ import (
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
+	"github.com/weirflow/weir/gateway/rewrites"
 )
 
 // discovery finds the pools that are not the file's: the InferencePools that a selector takes.
 type discovery struct {
-	pools     *kubernetes.Pools
+	pools     finder
 	namespace string        // empty for all of them
 	changed   chan struct{} // receives when others are there than when it was last asked
 
 	mu    sync.Mutex
 	found []kubernetes.Found
 	said  map[string]string // why InferencePools are left out, as it was logged
+}
+
+// finder follows InferencePools, and has a source of endpoints for each.
+type finder interface {
+	// Run tells of those that there are, the oldest first, at first and after each change, until
+	// ctx ends.
+	Run(ctx context.Context, update func([]kubernetes.Found))
+	Source(namespace, name string, objectives func(map[string]int), models func([]rewrites.Rule)) endpoints.Source
+}
+
+// cluster finds InferencePools by the API server.
+type cluster struct{ *kubernetes.Pools }
+
+func (c cluster) Source(namespace, name string, objectives func(map[string]int), models func([]rewrites.Rule)) endpoints.Source {
+	return c.Pools.Source(namespace, name, objectives, models)
+}
+
+// inCluster returns a cluster as the plan says.
+func inCluster(plan *config.Plan, namespace, selector string, log *zap.Logger) (finder, error) {
+	to, err := connect(&plan.File.Weir.Discovery, log)
+	if err != nil {
+		return nil, err
+	}
+	pools, err := kubernetes.NewPools(kubernetes.PoolsConfig{Namespace: namespace, Selector: selector, REST: to, Logger: log})
+	if err != nil {
+		return nil, err
+	}
+	return cluster{pools}, nil
 }
 
 // firstPools is how long a replica that starts waits to be told which InferencePools there are.
@@ -41,11 +71,7 @@ func (r *replica) discover(ctx context.Context) error {
 	if err != nil {
 		return err // config has checked it
 	}
-	to, err := connect(&w.Discovery, r.log)
-	if err != nil {
-		return err
-	}
-	pools, err := kubernetes.NewPools(kubernetes.PoolsConfig{Namespace: namespace, Selector: selector, REST: to, Logger: r.log})
+	pools, err := r.find(r.plan, namespace, selector, r.log)
 	if err != nil {
 		return err
 	}

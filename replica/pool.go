@@ -117,7 +117,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 			p.mu.Lock()
 			flows, guaranteed := &p.plan.Flows, p.plan.Guaranteed
 			p.mu.Unlock()
-			c.Guaranteed, c.Refused = guaranteed, r.refused.Load()
+			c.Guaranteed, c.Refused = guaranteed, r.refusals.told()
 			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
 			if flows.HasGroups() {
 				c.Groups, c.GroupNames, c.Maxima, c.GuaranteedGroups = flows.Groups, flows.GroupNames(), flows.Maxima(), flows.Guaranteed()

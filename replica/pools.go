@@ -23,9 +23,8 @@ type pools struct {
 	mu     sync.Mutex
 	wanted *config.Plan // that says which there should be
 	named  map[string]*pool
-	going  map[string]*pool  // those that are gone from the plan, and have yet to end
-	failed map[string]string // why those could not be opened that came by a reload
-	ending bool              // no pool comes any more
+	going  map[string]*pool // those that are gone from the plan, and have yet to end
+	ending bool             // no pool comes any more
 }
 
 // all are those that there are, by their names.
@@ -42,7 +41,7 @@ func (s *pools) all() []*pool {
 // openPools opens the ledgers of the plan's pools.
 func (r *replica) openPools(ctx context.Context) error {
 	r.pools.wanted, r.pools.lacking = r.plan, make(chan struct{}, 1)
-	r.pools.named, r.pools.going, r.pools.failed = make(map[string]*pool), make(map[string]*pool), make(map[string]string)
+	r.pools.named, r.pools.going = make(map[string]*pool), make(map[string]*pool)
 	r.later(r.closePools)
 	return each(r.plan.Pools, func(plan *config.Plan) error {
 		p, err := r.newPool(ctx, plan)

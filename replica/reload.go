@@ -72,12 +72,7 @@ func (r *reloader) rediscover() {
 	r.replica.leaveOut(left)
 	r.replica.change(plan)
 	r.plan = plan
-	refused := r.replica.refused.Load()
-	r.replica.shows(plan)
-	if refused != nil { // it still is: the files are as they were
-		r.replica.figures.ConfigRefused()
-		r.replica.refused.Store(refused)
-	}
+	r.replica.shows(plan, r.replica.shown.Load().Loaded) // the files are as they were
 }
 
 // reload reads the configuration again. It is put into effect as a whole, or not at all.
@@ -105,7 +100,8 @@ func (r *reloader) reload() {
 	r.replica.change(plan)
 	r.replica.accessLog.Select(plan.AccessLog)
 	r.plan = plan
-	r.replica.shows(plan)
+	r.replica.refusals.takeFile()
+	r.replica.shows(plan, time.Now())
 	r.replica.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
 	r.replica.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
 }
@@ -114,7 +110,9 @@ func (r *reloader) reload() {
 // its file must not hold because something else is wrong.
 func (r *reloader) refuse(err error) {
 	r.replica.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
-	r.replica.configRefused("a changed configuration was not taken over: " + err.Error())
+	why := oneLine("a changed configuration was not taken over: " + err.Error())
+	r.replica.refusals.refuseFile(why)
+	r.replica.noteRefused(why)
 	plan, err := r.plan.WithKeys()
 	if err != nil {
 		return // it is among the problems
@@ -124,17 +122,17 @@ func (r *reloader) refuse(err error) {
 	r.replica.setTenants(plan)
 }
 
-// configRefused tells metrics and operators of a configuration that is not in effect.
-func (r *replica) configRefused(why string) {
-	why = strings.ReplaceAll(why, "\n", "; ") // one for each thing that is wrong with it
-	r.figures.ConfigRefused()
-	r.refused.Store(&api.RefusedConfig{At: time.Now(), Why: why})
+// oneLine has what is wrong, which has a line for each thing, in one.
+func oneLine(why string) string { return strings.ReplaceAll(why, "\n", "; ") }
+
+// noteRefused has the events say what of a configuration is not in effect.
+func (r *replica) noteRefused(why string) {
 	r.console.Note(api.ConfigRefused, api.Severe, r.plan.File.Weir.Replica, why)
 }
 
 // shows is show while the replica runs.
-func (r *replica) shows(plan *config.Plan) {
-	if err := r.show(plan); err != nil {
+func (r *replica) shows(plan *config.Plan, read time.Time) {
+	if err := r.show(plan, read); err != nil {
 		r.log.Warn("the admin address shows the configuration from before", zap.Error(err))
 	}
 }

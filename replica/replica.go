@@ -47,6 +47,13 @@ type Load func() (*config.Plan, config.Problems, error)
 // Run runs a replica until ctx ends, and then lets what is under way end. From its begin
 // on, SIGHUP makes it read the configuration again and never ends the process.
 func Run(ctx context.Context, load Load, log *zap.Logger) error {
+	return run(ctx, load, inCluster, log)
+}
+
+// find returns how InferencePools of a namespace and a selector are found.
+type find func(plan *config.Plan, namespace, selector string, log *zap.Logger) (finder, error)
+
+func run(ctx context.Context, load Load, find find, log *zap.Logger) error {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -60,7 +67,7 @@ func Run(ctx context.Context, load Load, log *zap.Logger) error {
 	seen := watch.New(plan.Files())
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	r := &replica{load: load, plan: plan, log: log, cancel: cancel, incarnation: uint64(time.Now().UnixNano()), metrics: prometheus.NewRegistry()}
+	r := &replica{load: load, find: find, plan: plan, log: log, cancel: cancel, incarnation: uint64(time.Now().UnixNano()), metrics: prometheus.NewRegistry()}
 	defer r.close()
 	if err := r.open(ctx); err != nil {
 		return err
@@ -72,6 +79,7 @@ func Run(ctx context.Context, load Load, log *zap.Logger) error {
 // replica is what a running one consists of.
 type replica struct {
 	load Load
+	find find
 	plan *config.Plan // at the start
 	log  *zap.Logger
 	// cancel ends the replica.
@@ -94,7 +102,7 @@ type replica struct {
 	accessLog  *accesslog.Log
 	traced     bool                                // requests are
 	shown      atomic.Pointer[admin.Configuration] // that is in effect
-	refused    atomic.Pointer[api.RefusedConfig]   // a later one, or nil
+	refusals   *refusals                           // why not all of a later one is
 	requests   net.Listener
 	operators  net.Listener
 	processing *extProc // nil for none
@@ -147,9 +155,10 @@ func (r *replica) open(ctx context.Context) error {
 		only = r.pools.all()[0].metrics
 	}
 	r.figures = metrics.NewProcess(only)
+	r.refusals = newRefusals(r.figures)
 	r.metrics.MustRegister(r.figures)
 	cfg.AccessLog, cfg.Metrics = r.accessLog, r.figures
-	if err := r.show(r.plan); err != nil {
+	if err := r.show(r.plan, time.Now()); err != nil {
 		return err
 	}
 	if err := r.join(ctx); err != nil {
@@ -190,8 +199,9 @@ func (r *replica) trace(ctx context.Context) (*tracing.Tracing, error) {
 	return traces, nil
 }
 
-// show makes a configuration the one that operators and metrics are told of.
-func (r *replica) show(plan *config.Plan) error {
+// show makes a configuration the one that operators and metrics are told of. Its file was read
+// at that time.
+func (r *replica) show(plan *config.Plan, read time.Time) error {
 	text, err := plan.Show()
 	if err != nil {
 		return err
@@ -200,10 +210,9 @@ func (r *replica) show(plan *config.Plan) error {
 	if err != nil {
 		return err
 	}
-	r.figures.ConfigRead(print)
-	r.refused.Store(nil)
+	r.figures.ConfigRead(print, read)
 	r.shown.Store(&admin.Configuration{
-		YAML: string(text), Files: plan.Files(), Loaded: time.Now(), Fingerprint: print,
+		YAML: string(text), Files: plan.Files(), Loaded: read, Fingerprint: print,
 	})
 	return nil
 }

@@ -40,6 +40,12 @@ type running struct {
 // empty flag is one less than usual.
 func start(t *testing.T, file string, flags map[string]string) *running {
 	t.Helper()
+	return startBy(t, replica.Run, file, flags)
+}
+
+// startBy is start by another function than replica.Run.
+func startBy(t *testing.T, run func(context.Context, replica.Load, *zap.Logger) error, file string, flags map[string]string) *running {
+	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/metrics" {
 			http.NotFound(w, r)
@@ -61,7 +67,7 @@ func start(t *testing.T, file string, flags map[string]string) *running {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- replica.Run(ctx, func() (*config.Plan, config.Problems, error) { return config.Load(file, o) }, zap.New(core))
+		ended <- run(ctx, func() (*config.Plan, config.Problems, error) { return config.Load(file, o) }, zap.New(core))
 	}()
 	r := &running{logs: logs, stop: sync.OnceValue(func() error {
 		cancel()

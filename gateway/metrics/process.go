@@ -67,7 +67,7 @@ func NewProcess(only *Pool) *Process {
 	gauge := func(name, help string) prometheus.Gauge {
 		return prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help, ConstLabels: constant})
 	}
-	p.readable = gauge("weir_config_last_reload_successful", "1 if the configuration could be read when it was last tried, 0 if the one before stays in effect.")
+	p.readable = gauge("weir_config_last_reload_successful", "1 if the configuration is in effect as it was last tried, 0 if it was refused and the one before holds, or a pool of it could not be opened yet.")
 	p.readAt = gauge("weir_config_last_reload_success_timestamp_seconds", "When the configuration in effect was read.")
 	p.info = prometheus.NewGaugeVec(prometheus.GaugeOpts{
 		Name: "weir_config_info", ConstLabels: constant,
@@ -89,16 +89,21 @@ func (p *Process) Watch(b *budget.Budget, log *accesslog.Log) {
 	}
 }
 
-// ConfigRead notes that a configuration with that fingerprint is in effect.
-func (p *Process) ConfigRead(fingerprint string) {
-	p.readable.Set(1)
-	p.readAt.Set(float64(time.Now().UnixMilli()) / 1000)
+// ConfigRead notes that a configuration with that fingerprint is in effect, which was read then.
+func (p *Process) ConfigRead(fingerprint string, at time.Time) {
+	p.readAt.Set(float64(at.UnixMilli()) / 1000)
 	p.info.Reset()
 	p.info.WithLabelValues(fingerprint).Set(1)
 }
 
-// ConfigRefused notes that a configuration could not be put into effect.
-func (p *Process) ConfigRefused() { p.readable.Set(0) }
+// ConfigInEffect notes whether all of the configuration is in effect, as it was last read.
+func (p *Process) ConfigInEffect(whole bool) {
+	value := 0.0
+	if whole {
+		value = 1
+	}
+	p.readable.Set(value)
+}
 
 // Over counts a request that is over and found no pool.
 func (p *Process) Over(r *Request) {
