@@ -54,6 +54,10 @@ type Plan struct {
 	found   map[string]FoundPool
 	isFound bool
 	from    *builder
+	// start built the plan that the replica started by, and hold has another keep what is in
+	// effect of it; nil where there is no other. See HoldTo.
+	start *builder
+	hold  func(plan, start *Plan)
 }
 
 // Name names a setting for an error, as it was given: by its flag, or by the file's line

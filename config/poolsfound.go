@@ -50,6 +50,10 @@ func (b *builder) inferencePools() {
 // Found reports whether the plan is that of a pool that was found.
 func (p *Plan) Found() bool { return p.isFound }
 
+// HoldTo has pools that are found keep of the plan that a replica started by what hold says,
+// which is given a pool's plan as it is now and as it would have been then.
+func (p *Plan) HoldTo(start *Plan, hold func(plan, start *Plan)) { p.start, p.hold = start.from, hold }
+
 // WithPools returns the plan with these pools beside the file's, in place of those that were
 // found before. The plans of pools that are as they were stay the same. A name and a model are
 // the file's, by its patterns too, or else of the first that has them; what only * of the file
@@ -109,16 +113,32 @@ func (p *Plan) planOfFound(f *FoundPool) (*Plan, Pool, error) {
 		part := slices.IndexFunc(p.File.Weir.Pools, func(of Pool) bool { return of.Name == f.Name })
 		return p.Pools[plan], p.File.Weir.Pools[part], nil
 	}
+	plan, err := p.from.forFound(f)
+	if err != nil {
+		return nil, Pool{}, err
+	}
+	if p.start != nil {
+		start, err := p.start.forFound(f)
+		if err != nil {
+			return nil, Pool{}, err
+		}
+		p.hold(plan, start)
+	}
+	plan.File.Weir.Replica = p.File.Weir.Replica
+	part := Pool{Name: f.Name, Models: f.Models}
+	part.fill(&plan.File)
+	return plan, part, nil
+}
+
+// forFound builds the plan of a pool that was found by what the file says for all.
+func (b *builder) forFound(f *FoundPool) (*Plan, error) {
 	word := func(text string) *yaml.Node { return &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text} }
-	b := p.from.forPool("the InferencePool "+f.InferencePool, &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
+	of := b.forPool("the InferencePool "+f.InferencePool, &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
 		word("name"), word(f.Name), word("inferencePool"), word(f.InferencePool),
 	}})
-	if len(b.problems) > 0 {
-		return nil, Pool{}, b.problems.sorted(b.name)
+	if len(of.problems) > 0 {
+		return nil, of.problems.sorted(of.name)
 	}
-	b.plan.isFound = true
-	b.plan.File.Weir.Replica = p.File.Weir.Replica
-	part := Pool{Name: f.Name, Models: f.Models}
-	part.fill(&b.plan.File)
-	return &b.plan, part, nil
+	of.plan.isFound = true
+	return &of.plan, nil
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
 	"github.com/weirflow/weir/gateway/rewrites"
@@ -156,4 +157,38 @@ func readAt(metrics string) string {
 		}
 	}
 	return ""
+}
+
+// TestFoundPoolHasWhatHolds changes what takes a restart, together with a limit: a pool that is
+// found afterwards is as those that were found before.
+func TestFoundPoolHasWhatHolds(t *testing.T) {
+	t.Parallel() // it mostly waits
+	server := newServers(t)
+	file := filepath.Join(t.TempDir(), "weir.yaml")
+	text := func(interval, weight, limit string) string {
+		return config.Empty + "plugins: [{type: token-load-scorer, parameters: {queueThresholdTokens: 1000}}, {type: concurrency-detector, parameters: {maxConcurrency: " + limit + "}}]\n" +
+			"flowControl: {saturationDetector: {pluginRef: concurrency-detector}}\nschedulingProfiles: [{name: default, plugins: [{pluginRef: token-load-scorer, weight: " + weight + "}]}]\n" +
+			"weir: {metrics: {interval: " + interval + "}}\n"
+	}
+	write(t, file, text("70ms", "7.5", "4"))
+	r, pools := startFound(t, file, server)
+	pools.are("before")
+	limit := func(pool, want string) {
+		t.Helper()
+		eventually(t, pool+" has a limit of "+want, func() bool { return r.says(t, "/v1/pool?pool="+pool, `"limit": `+want) })
+	}
+	limit("before", "4")
+	write(t, file, text("90ms", "3.5", "5"))
+	limit("before", "5")
+	pools.are("before", "after")
+	limit("after", "5")
+	_, shown := r.get(t, "/v1/config?pool=after")
+	if strings.Count(shown, "interval: 70ms") != 3 || strings.Contains(shown, "90ms") || strings.Count(shown, "weight: 7.5") != 3 || strings.Contains(shown, "3.5") {
+		t.Errorf("the configuration is shown as %s", shown)
+	}
+	write(t, file, text("70ms", "7.5", "6"))
+	limit("after", "6")
+	if n := r.logs.FilterMessageSnippet("need a restart").Len(); n != 1 {
+		t.Errorf("a restart is said %d times to be needed; want 1, once the file is as it was", n)
+	}
 }

@@ -11,7 +11,7 @@ import (
 
 // keep has a plan that was read again say what is in effect at a replica that runs by another:
 // what takes a restart is as it was. It reports whether any of that was to change. Pools that
-// come are left as they are.
+// come by the file are left as they are; those that are found have it from [config.Plan.HoldTo].
 func keep(plan, running *config.Plan) (differs bool) {
 	if !plan.Several() {
 		return keepOwn(plan, running)

@@ -82,6 +82,7 @@ func (r *reloader) reload() {
 	plan, warnings, err := r.replica.load()
 	var left []api.LeftOut
 	if err == nil {
+		plan.HoldTo(r.replica.plan, func(plan, start *config.Plan) { keepOwn(plan, start) })
 		plan, left = r.replica.discovery.beside(plan)
 		err = r.replica.check(plan)
 	}
