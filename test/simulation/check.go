@@ -269,9 +269,14 @@ func (f *fleet) checkWaits() {
 // longestWait is twice the time until a request's turn comes when it is the last
 // of its flow's, and some more.
 func (c *Config) longestWait() (longest time.Duration) {
-	rest := 1.0
-	for _, part := range c.guaranteed() {
-		rest -= part
+	rest := 1.0 // of the pool, for who is guaranteed nothing
+	for of, part := range c.guaranteed() {
+		if !c.inFloor(of.group) { // else it is a part of the outer's
+			rest -= part
+		}
+	}
+	if rest <= 0.01 {
+		return c.Length
 	}
 	for i := range c.Flows {
 		part := c.part(&c.Flows[i]) * rest

@@ -43,6 +43,16 @@ func (c *Config) guaranteed() map[class]float64 {
 	return all
 }
 
+// inFloor reports whether a group is in one that is guaranteed something.
+func (c *Config) inFloor(group string) bool {
+	for i, r := range group {
+		if r == '/' && c.Floors[group[:i]] > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // holds reports whether a request of a flow, by its id, is of a class.
 func (c *Config) holds(of class, priority int, flow string) bool {
 	if of.group == "" {
