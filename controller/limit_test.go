@@ -91,9 +91,10 @@ func TestMaxInFlight(t *testing.T) {
 		if most.Load() > 3 {
 			t.Errorf("%d in flight, 3 are allowed", most.Load())
 		}
-		// 3 at a time for 0.1 s, and up to 25 ms until its owner hears of room.
-		if served.Load() < 200 || others.Load() < 600 {
-			t.Errorf("%d served of the limited flow, %d of the others; want at least 200 and 600", served.Load(), others.Load())
+		// Of 10 slots for 0.1 s each it is due a fifth, 200 in 10 s. Its limit has room for
+		// more, though its owner hears up to 25 ms late of room.
+		if served.Load() < 180 || others.Load() < 600 {
+			t.Errorf("%d served of the limited flow, %d of the others; want at least 180 and 600", served.Load(), others.Load())
 		}
 	})
 }
