@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"html/template"
-	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -16,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/test/processes"
 )
@@ -96,12 +96,7 @@ func startPrometheus(t *testing.T, replicas []*processes.Replica) *prometheus {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0") // it cannot be told to choose a port and say which
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := l.Addr().String()
-	_ = l.Close()
+	at := freeport.Address(t) // it cannot be told to choose a port and say which
 	cmd := exec.Command("prometheus", "--config.file", file, "--storage.tsdb.path", filepath.Join(dir, "data"), "--web.listen-address", at, "--log.level", "warn")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
