@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms dashboard update fairness screenshots envoy alerts kubernetes test-kubernetes engine image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms dashboard update fleet-cost fairness shares screenshots envoy alerts kubernetes test-kubernetes engine image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -56,6 +56,7 @@ bench-redis: ## the fleet on a real Redis (needs redis-server)
 	go test ./test/bench -run '^$$' -bench 'Binding|Latency' -benchtime 10x
 	go test ./test/extproc -run '^$$' -bench Added -benchtime 20000x
 	go test ./test/bench -run '^$$' -bench TurnCost -benchtime 3000x
+	go test ./test/bench -run '^$$' -bench WeighedBands -benchtime 100x
 	go test ./test/bench -run '^$$' -bench Unsaturated -benchtime 20000x
 
 BENCH ?= Unsaturated|Binding
@@ -66,12 +67,15 @@ compare: ## the fleet of a commit and this one, in turn: make compare BASE=main~
 SEEDS ?= 10000
 CHECKS ?= 5000
 soak: ## the simulation over many seeds, and property tests: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one
-	WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
+	WEIR_FROM=$(FROM) WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
 	RAPID_CHECKS=$(CHECKS) go test ./shard ./store/... ./gateway/... ./internal/... ./test/fairness -count=1 -timeout 24h
 
 SOAK ?= 30m
 soak-fleet: ## five replicas under faults for a time, on real processes: make soak-fleet SOAK=5m (needs redis-server)
 	WEIR_SOAK=$(SOAK) go test ./test/adversary -run TestSoak -count=1 -v -timeout 24h
+
+fleet-cost: ## what three replicas on a Redis cost beside one on memory, and beside another commit: make fleet-cost [BASE=main~20] (needs redis-server)
+	WEIR_FLEET_COST="$(or $(BASE),1)" go test ./test/integration -run FleetCost -count=1 -v -timeout 30m
 
 update: ## a fleet goes from a commit's version to this and back, under load: make update FROM=main~20 (needs redis-server)
 	WEIR_UPDATE_FROM="$(FROM)" go test ./test/integration -run RollingUpdate -count=1 -v
@@ -93,7 +97,7 @@ generate-check: ## fails if a generated file is not current, and makes it so
 	after=$$(git status --porcelain | git hash-object --stdin; git diff | git hash-object --stdin); \
 	test "$$before" = "$$after" || { echo "generated files were not current; they are now:"; git status --short; exit 1; }
 
-schema: ## config/schema.json, for editors
+schema: ## config/schema.json, for editors, and docs/configuration.md
 	WEIR_REWRITE=1 go test ./config -run TestSchema -count=1
 
 openapi: ## gateway/admin/openapi.json, the admin API
@@ -120,6 +124,12 @@ alarms: ## how often a starved replica is taken for dead (needs redis-server)
 
 fairness: ## docs/fairness: tables and plots of every policy and arrival pattern (needs redis-server)
 	WEIR_REPORT=1 go test ./test/fairness -run TestReport -v -count=1 -timeout 30m
+
+ROWS ?= .
+shares: ## the table of docs/shares.md and its plots, in 40 minutes; make shares ROWS=TestFloor: a part of it (needs redis-server)
+	mkdir -p docs/shares
+	WEIR_SHARES=1 go test ./test/shares -run '$(ROWS)' -parallel 2 -v -count=1 -timeout 90m
+	WEIR_REWRITE=1 go test ./test/shares -run TestTable -count=1
 
 screenshots: ## the console's pictures in docs/images (needs Chromium, node and redis-server)
 	WEIR_SCREENSHOTS=$(CURDIR)/docs/images go test ./test/console -run TestConsole -count=1 -timeout 20m

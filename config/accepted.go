@@ -98,14 +98,18 @@ func (b *builder) declares(path, ref, kind string) (typ string, ok bool) {
 	if b.elsewhere() && kind != parser || needless[ref] != "" || slices.Contains(b.registry.Types(), ref) {
 		return ref, true
 	}
-	b.wrong(path, "no such %s is declared in plugins", kind)
+	if ref == "" {
+		b.wrong(path, "is missing; name a %s that is declared in plugins", kind)
+	} else {
+		b.wrong(path, "no such %s is declared in plugins", kind)
+	}
 	return "", false
 }
 
 // theirs are the types by which today's EPPs choose endpoints, and that Weir does not have.
 var theirs = []string{
 	"agent-identity", "burst-prefix-cache-producer", "by-label", "context-length-aware",
-	"data-parallel-profile-handler", "dcgm-data-source", "dcgm-extractor",
+	"dcgm-data-source", "dcgm-extractor",
 	"destination-endpoint-served-verifier", "disaggregatedset-rollout-screener",
 	"endpoint-attribute-filter", "endpoint-attribute-scorer", "endpoint-notification-source",
 	"header-based-testing-filter", "header-label-affinity-scorer", "k8s-notification-source",

@@ -63,38 +63,10 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, warnings, fmt.Errorf("read the file again: %w", err)
 	}
-	b := plan.from
-	types := make(map[string]bool)
-	flowControl := func(plugin *yaml.Node) bool { return b.isFlowControl(fieldOf(plugin, "type")) }
-	reads := []string{endpoints.FileDiscoveryType, endpoints.MetricsDataSourceType, endpoints.CoreMetricsExtractorType}
-	root := document.Content[0]
-	theirs := filtered(root, map[string]func(*yaml.Node) *yaml.Node{
-		"flowControl": drop, "saturationDetector": drop, "weir": drop,
-		"featureGates": func(n *yaml.Node) *yaml.Node {
-			return without(n, func(gate *yaml.Node) bool { return strings.HasPrefix(gate.Value, "flowControl") })
-		},
-		"plugins": func(n *yaml.Node) *yaml.Node {
-			return without(n, func(p *yaml.Node) bool {
-				return flowControl(p) && !slices.Contains(reads, fieldOf(p, "type")) && !referred(root, p)
-			})
-		},
-	})
-	ours := filtered(root, map[string]func(*yaml.Node) *yaml.Node{
-		"schedulingProfiles": drop, "requestHandler": drop, "parser": drop, "featureGates": drop,
-		"dataLayer": func(n *yaml.Node) *yaml.Node {
-			return nonEmpty(filtered(n, map[string]func(*yaml.Node) *yaml.Node{"sources": drop, "injectDefaults": drop, "crossReplica": drop, "peerDiscovery": drop}))
-		},
-		"plugins": func(n *yaml.Node) *yaml.Node {
-			return without(n, func(p *yaml.Node) bool {
-				if flowControl(p) {
-					return false
-				}
-				types[fieldOf(p, "type")] = true
-				return true
-			})
-		},
-	})
-	a.Kept = slices.Sorted(maps.Keys(types))
+	b, root := plan.from, document.Content[0]
+	theirs := b.ofPicker(root)
+	ours, kept := b.ofWeir(root)
+	a.Kept = kept
 	if err := b.writeFlags(ours, given); err != nil {
 		return nil, warnings, err
 	}
@@ -103,6 +75,43 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 	}
 	a.Weir, err = asText(ours)
 	return a, warnings, err
+}
+
+// ofPicker is what of a file stays the picker's: all but flow control.
+func (b *builder) ofPicker(root *yaml.Node) *yaml.Node {
+	reads := []string{endpoints.FileDiscoveryType, endpoints.MetricsDataSourceType, endpoints.CoreMetricsExtractorType}
+	return filtered(root, map[string]func(*yaml.Node) *yaml.Node{
+		"flowControl": drop, "saturationDetector": drop, "weir": drop,
+		"featureGates": func(n *yaml.Node) *yaml.Node {
+			return without(n, func(gate *yaml.Node) bool { return strings.HasPrefix(gate.Value, "flowControl") })
+		},
+		"plugins": func(n *yaml.Node) *yaml.Node {
+			return without(n, func(p *yaml.Node) bool {
+				return b.isFlowControl(fieldOf(p, "type")) && !slices.Contains(reads, fieldOf(p, "type")) && !referred(root, p)
+			})
+		},
+	})
+}
+
+// ofWeir is what of a file becomes Weir's, and the types of the plug-ins that do not, sorted.
+func (b *builder) ofWeir(root *yaml.Node) (ours *yaml.Node, kept []string) {
+	types := make(map[string]bool)
+	ours = filtered(root, map[string]func(*yaml.Node) *yaml.Node{
+		"schedulingProfiles": drop, "requestHandler": drop, "parser": drop, "featureGates": drop,
+		"dataLayer": func(n *yaml.Node) *yaml.Node {
+			return nonEmpty(filtered(n, map[string]func(*yaml.Node) *yaml.Node{"sources": drop, "injectDefaults": drop, "crossReplica": drop, "peerDiscovery": drop}))
+		},
+		"plugins": func(n *yaml.Node) *yaml.Node {
+			return without(n, func(p *yaml.Node) bool {
+				if b.isFlowControl(fieldOf(p, "type")) {
+					return false
+				}
+				types[fieldOf(p, "type")] = true
+				return true
+			})
+		},
+	})
+	return ours, slices.Sorted(maps.Keys(types))
 }
 
 // processing reports whether a file or a flag says who chooses endpoints, and where Envoy is

@@ -2,14 +2,12 @@ package config
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/eviction"
@@ -18,110 +16,6 @@ import (
 	"github.com/weirflow/weir/policies/scheduling"
 	"github.com/weirflow/weir/shard"
 )
-
-// Plan is what a file and the flags ask for, with the defaults filled in.
-type Plan struct {
-	// File is the file with its defaults.
-	File File
-	// Bands are the bands that are configured by priority; Default and Negative hold for
-	// all others.
-	Bands             map[int]shard.BandConfig
-	Default, Negative shard.BandConfig
-	// Guaranteed is what priorities are guaranteed of the pool, from 0 to 1.
-	Guaranteed map[int]float64
-
-	// AccessLog says which requests are logged.
-	AccessLog  accesslog.Selection
-	UsageLimit policies.UsageLimitPolicy
-	Detector   policies.SaturationDetector
-	// Engines are the names of metrics of endpoints that say which engine they run.
-	Engines endpoints.Engines
-	// Profile says which endpoint a request goes to.
-	Profile endpoints.Profile
-	// Eviction says what may be revoked; nil for nothing.
-	Eviction *Eviction
-	// Flows are the settings of flows, and Keys the flows by the SHA-256 of their
-	// API keys; nil when the fairness header is trusted.
-	Flows Flows
-	Keys  map[[sha256.Size]byte]string
-
-	// Pools are the plans of the pools: this one itself where there is one. Models says which
-	// of several a request is for.
-	Pools  []*Plan
-	Models Models
-
-	// found are the pools that are not the file's, by their names; see WithPools.
-	found   map[string]FoundPool
-	isFound bool
-	from    *builder
-	// start built the plan that the replica started by, and hold has another keep what is in
-	// effect of it; nil where there is no other. See HoldTo.
-	start *builder
-	hold  func(plan, start *Plan)
-}
-
-// Name names a setting for an error, as it was given: by its flag, or by the file's line
-// and the field.
-func (p *Plan) Name(path string) string {
-	d := decoder{name: p.from.name, overlay: p.from.overlay}
-	d.failAt(p.from.at(path), path, "")
-	return d.problems[0].where()
-}
-
-// Files are the files that a running replica reads again when they change: the
-// configuration, and the API keys.
-func (p *Plan) Files() []string {
-	var files []string
-	for _, f := range []string{p.from.name, p.File.Weir.Identity.APIKeys} {
-		if f != "" {
-			files = append(files, f)
-		}
-	}
-	return files
-}
-
-// WithKeys returns the plan with the API keys as their file says now. The error is
-// Problems.
-func (p *Plan) WithKeys() (*Plan, error) {
-	b := *p.from
-	b.problems, b.plan = nil, *p
-	b.plan.Flows = newFlows(&b.plan.File.Weir)
-	b.keys()
-	if len(b.problems) > 0 {
-		return nil, b.problems.sorted(b.name)
-	}
-	b.plan.Pools = nil
-	for _, pool := range p.Pools {
-		if pool == p {
-			b.plan.Pools = append(b.plan.Pools, &b.plan)
-			continue
-		}
-		pool, err := pool.WithKeys()
-		if err != nil {
-			return nil, err
-		}
-		b.plan.Pools = append(b.plan.Pools, pool)
-	}
-	return &b.plan, nil
-}
-
-// SetReplica sets the replica's id, for the process and all its pools.
-func (p *Plan) SetReplica(id string) {
-	p.File.Weir.Replica = id
-	for _, pool := range p.Pools {
-		pool.File.Weir.Replica = id
-	}
-}
-
-// Several reports whether pools have names and settings of their own, though there may be one,
-// or none yet.
-func (p *Plan) Several() bool { return len(p.File.Weir.Pools) > 0 || p.File.Weir.InferencePools != "" }
-
-// Eviction is the policies of eviction.
-type Eviction struct {
-	Filter policies.EvictionFilter
-	Order  policies.EvictionOrder
-}
 
 // builder checks a file and builds its Plan.
 type builder struct {
@@ -137,9 +31,11 @@ type builder struct {
 	listed   bool // whether a problem lists the types
 	declared []policies.Plugin
 	unknown  map[string]bool   // plug-ins that were declared and could not be made
+	untold   map[string]string // where those of unknown types say so, by name, until it is reported
 	named    map[string]string // the types of those declared, by name
 
 	handler   scheduling.ProfileHandler // nil for none
+	unlisted  []string                  // paths of what is the profile where none is listed
 	left      map[string]bool           // names of those that are for another picker
 	leftTypes []string
 	producer  *scheduling.ApproxPrefix        // nil for none
@@ -215,6 +111,7 @@ func (b *builder) build() {
 	b.dataLayer()
 	b.weir()
 	b.scheduling()
+	b.unknownTypes()
 	b.plan.File, b.plan.from = *b.file, b
 }
 
@@ -231,7 +128,7 @@ func (b *builder) plugins() {
 		}
 	}
 	b.set, b.unknown, b.named = policies.NewSet(b.registry), make(map[string]bool), make(map[string]string)
-	b.left = make(map[string]bool)
+	b.left, b.untold = make(map[string]bool), make(map[string]string)
 	for i := range b.file.Plugins {
 		b.plugin(indexed("plugins", i), &b.file.Plugins[i])
 	}
@@ -254,7 +151,7 @@ func (b *builder) plugin(path string, p *Plugin) {
 		return
 	case p.Type == "" || !slices.Contains(types, p.Type):
 		b.unknown[name] = true
-		b.noType(path+".type", p.Type, types)
+		b.untold[name] = path + ".type" // what refers to it says of which kind it should be
 		return
 	}
 	parameters, err := p.Parameters.JSON()

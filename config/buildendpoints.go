@@ -11,8 +11,14 @@ import (
 
 // endpoints checks where model servers come from: one place.
 func (b *builder) endpoints() {
-	w := &b.file.Weir
-	d := &w.Discovery
+	b.placeOfEndpoints()
+	b.endpointList()
+	b.discovery()
+}
+
+// placeOfEndpoints wants model servers to come from one place.
+func (b *builder) placeOfEndpoints() {
+	w, d := &b.file.Weir, &b.file.Weir.Discovery
 	var given []string
 	for path, named := range map[string]bool{
 		"weir.endpoints": len(w.Endpoints) > 0, "weir.discovery.file": d.File != "",
@@ -44,8 +50,12 @@ func (b *builder) endpoints() {
 		}
 		b.wrong(last, "endpoints come from one place: keep one of %s", strings.Join(names, ", "))
 	}
+}
+
+// endpointList checks the model servers that the file lists.
+func (b *builder) endpointList() {
 	seen := make(map[string]bool)
-	for i, e := range w.Endpoints {
+	for i, e := range b.file.Weir.Endpoints {
 		path := indexed("weir.endpoints", i) + ".url"
 		u, err := endpoints.ParseURL(e.URL)
 		switch {
@@ -57,6 +67,11 @@ func (b *builder) endpoints() {
 			seen[u.Host] = true
 		}
 	}
+}
+
+// discovery checks where else they come from.
+func (b *builder) discovery() {
+	d := &b.file.Weir.Discovery
 	if d.File != "" && b.files {
 		if err := (&endpoints.File{Path: d.File}).Check(); err != nil {
 			b.wrong("weir.discovery.file", "%s", fileError(err))

@@ -48,6 +48,9 @@ func (b *builder) handled(all *profiles) endpoints.Profile {
 	case *scheduling.Disagg:
 		return b.disaggregated(h, all)
 	}
+	if h, ok := b.handler.(*scheduling.DataParallel); ok {
+		all.first.PrimaryPort = h.PrimaryPort
+	}
 	if len(b.file.SchedulingProfiles) > 1 {
 		b.wrong("schedulingProfiles[1]", "nothing says which requests this profile is for; keep one, or declare a %s or a %s", scheduling.HeaderProfileType, scheduling.DisaggType)
 	}

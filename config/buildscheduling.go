@@ -31,6 +31,7 @@ func (b *builder) declaredProfile() []Profile {
 		switch plugin.(type) {
 		case policies.EndpointFilter, policies.EndpointScorer, policies.EndpointPicker:
 			p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: plugin.TypedName().Name})
+			b.unlisted = append(b.unlisted, b.declaredAt(plugin))
 		}
 	}
 	if len(p.Plugins) == 0 {
@@ -65,7 +66,11 @@ func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
 		profile.Prefixes = &indexing
 	}
 	for i := range p.Plugins {
-		b.profilePlugin(indexed(path+".plugins", i), &p.Plugins[i], &profile)
+		at := indexed(path+".plugins", i)
+		if i < len(b.unlisted) {
+			at = b.unlisted[i]
+		}
+		b.profilePlugin(at, &p.Plugins[i], &profile)
 	}
 	if profile.Picker == nil {
 		p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: scheduling.MaxScoreType})
@@ -81,8 +86,7 @@ func (b *builder) profilePlugin(at string, ref *ProfilePlugin, profile *endpoint
 	}
 	plugin, err := b.set.Named(ref.PluginRef)
 	if err != nil {
-		names := append(append(namesOf[policies.EndpointFilter](b), namesOf[policies.EndpointScorer](b)...), namesOf[policies.EndpointPicker](b)...)
-		b.unresolved(at+".pluginRef", ref.PluginRef, "filter, scorer or picker", names, err)
+		b.notInProfile(at, ref, err)
 		return
 	}
 	b.prefixProducer(at, plugin)
@@ -96,7 +100,7 @@ func (b *builder) profilePlugin(at string, ref *ProfilePlugin, profile *endpoint
 	case policies.EndpointFilter:
 		b.unweighted(at, ref, "a filter")
 		profile.Filters = append(profile.Filters, plugin)
-	default:
+	case policies.EndpointScorer:
 		if ref.Weight == nil {
 			one := 1.0
 			ref.Weight = &one
@@ -104,14 +108,23 @@ func (b *builder) profilePlugin(at string, ref *ProfilePlugin, profile *endpoint
 		if !(*ref.Weight >= 0 && *ref.Weight <= 1e6) {
 			b.wrong(at+".weight", "must be from 0 to 1000000")
 		}
-		scorer := refer(b, at+".pluginRef", ref.PluginRef, "filter, scorer or picker", b.set.Scorer)
-		if _, one := scorer.(*scheduling.PrefixCache); one {
+		if _, one := plugin.(*scheduling.PrefixCache); one {
 			if slices.ContainsFunc(profile.Scorers, func(s endpoints.Weighted) bool { _, two := s.EndpointScorer.(*scheduling.PrefixCache); return two }) {
 				b.wrong(at, "is a second prefix-cache-scorer; keep one")
 			}
 		}
-		profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: scorer, Weight: *ref.Weight})
+		profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: plugin, Weight: *ref.Weight})
+	case policies.SaturationDetector:
+		b.wrong(at+".pluginRef", "a detector judges the pool, and leaves no endpoint out: name it in flowControl.saturationDetector, and not in a profile")
+	default:
+		b.notInProfile(at, ref, policies.ErrWrongKind)
 	}
+}
+
+// notInProfile reports what a profile refers to and cannot be in it.
+func (b *builder) notInProfile(at string, ref *ProfilePlugin, err error) {
+	names := append(append(namesOf[policies.EndpointFilter](b), namesOf[policies.EndpointScorer](b)...), namesOf[policies.EndpointPicker](b)...)
+	b.unresolved(at+".pluginRef", ref.PluginRef, "filter, scorer or picker", names, err)
 }
 
 // unweighted warns of the weight of what has none.

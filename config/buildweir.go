@@ -58,6 +58,7 @@ func (b *builder) weir() {
 	b.fleet()
 	b.flows()
 	b.shares()
+	b.spanning()
 }
 
 func (b *builder) store() {

@@ -208,3 +208,37 @@ func TestOwnPlugins(t *testing.T) {
 		t.Errorf("with a type that Weir itself has: %v, want an error that names it", err)
 	}
 }
+
+// evens is a band policy of a third party: even priorities share by what the file gives them
+// and their number, odd ones go strictly.
+type evens struct{ policies.Named }
+
+func newEvens(name string) *evens { return &evens{policies.NewNamed("evens-band-policy", name)} }
+
+func (*evens) BandWeight(priority int, configured float64) float64 {
+	if priority%2 != 0 {
+		return 0
+	}
+	return configured * float64(1+priority)
+}
+
+// TestOwnBandPolicy names a band policy that is not built in, by either of the settings, and
+// wants it to be asked with the weights that the file gives.
+func TestOwnBandPolicy(t *testing.T) {
+	registry := builtin.Registry()
+	if err := registry.Register("evens-band-policy", policies.WithoutParameters(newEvens)); err != nil {
+		t.Fatal(err)
+	}
+	for _, named := range []string{"flowControl: {bandSelectionPolicyPluginRef: mine}\nweir:\n", "weir:\n  bandPolicy: mine\n"} {
+		file := config.Empty + "plugins: [{name: mine, type: evens-band-policy}]\n" + named + "  bands: [{priority: 4, weight: 3}, {priority: 3, weight: 2}]\n"
+		plan, _, err := config.Parse([]byte(file), config.Options{Registry: registry, Flags: withServer().Flags})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for priority, want := range map[int]float64{4: 15, 3: 0, 2: 3, 0: 1} {
+			if got := policies.BandWeight(plan.BandPolicy, priority, plan.BandWeight(priority)); got != want {
+				t.Errorf("%q: priority %d weighs %g, want %g", named, priority, got, want)
+			}
+		}
+	}
+}

@@ -51,13 +51,21 @@ func (b *builder) dataLayer() {
 	}
 	for i := range d.Sources {
 		source, path := &d.Sources[i], indexed("dataLayer.sources", i)
-		b.declares(path+".pluginRef", source.PluginRef, "source")
+		b.reads(path+".pluginRef", source.PluginRef, "source", endpoints.MetricsDataSourceType)
 		for k := range source.Extractors {
-			b.declares(indexed(path+".extractors", k)+".pluginRef", source.Extractors[k].PluginRef, "extractor")
+			b.reads(indexed(path+".extractors", k)+".pluginRef", source.Extractors[k].PluginRef, "extractor", endpoints.CoreMetricsExtractorType)
 		}
 	}
 	if d.Discovery != nil {
 		b.fileDiscovery(d.Discovery)
+	}
+}
+
+// reads checks that a reference leads to what reads endpoints' figures, of the only type that
+// there is of its kind.
+func (b *builder) reads(path, ref, kind, only string) {
+	if typ, ok := b.declares(path, ref, kind); ok && typ != only && !b.elsewhere() {
+		b.wrong(path, "is of type %s, which is no %s; there is %s", typ, kind, only)
 	}
 }
 
@@ -73,10 +81,16 @@ func (b *builder) fileDiscovery(d *DataDiscovery) {
 	if ref == "" && d.Peers != nil {
 		return
 	}
-	plugin := refer(b, path, ref, "discovery plug-in", b.set.Named)
+	plugin, err := b.set.Named(ref)
 	file, ok := plugin.(*endpoints.FileDiscovery)
 	if !ok {
-		if plugin != nil {
+		switch {
+		case ref == "":
+			b.wrong(path, "is missing; name a plug-in of type %s that is declared in plugins", endpoints.FileDiscoveryType)
+		case b.unknown[ref]: // it was declared, and is known to be wrong
+		case err != nil && !b.left[ref]:
+			b.wrong(path, "no such plug-in is declared in plugins; declare one of type %s", endpoints.FileDiscoveryType)
+		default:
 			b.wrong(path, "must be of type %s, the only discovery there is here; see weir.discovery for others", endpoints.FileDiscoveryType)
 		}
 		return

@@ -57,16 +57,17 @@ type PluginRef struct {
 
 // FlowControl is the section of that name.
 type FlowControl struct {
-	MaxBytes                    Quantity   `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in all bands together; 0 or unset: no limit"`
-	MaxRequests                 Quantity   `yaml:"maxRequests,omitempty" doc:"Requests that may wait in all bands together; 0 or unset: no limit"`
-	DefaultRequestTTL           *Duration  `yaml:"defaultRequestTTL,omitempty" doc:"How long a request may wait while the pool has endpoints; 0s for no limit"`
-	NoEndpointRequestTTL        *Duration  `yaml:"noEndpointRequestTTL,omitempty" doc:"How long it may wait while the pool has none; defaultRequestTTL by default, 0s for no limit"`
-	DefaultPriorityBand         *Band      `yaml:"defaultPriorityBand,omitempty" doc:"Bands that priorityBands does not list"`
-	DefaultNegativePriorityBand *Band      `yaml:"defaultNegativePriorityBand,omitempty" doc:"Those of them below 0; defaultPriorityBand by default"`
-	PriorityBands               []Priority `yaml:"priorityBands,omitempty" doc:"Bands by their priorities"`
-	UsageLimitPolicyPluginRef   string     `yaml:"usageLimitPolicyPluginRef,omitempty" doc:"How full the pool may get for each band"`
-	SaturationDetector          *PluginRef `yaml:"saturationDetector,omitempty" doc:"How full the pool is; by default the utilization-detector, and while no model server has metrics that can be read the concurrency-detector"`
-	EnableEviction              bool       `yaml:"enableEviction,omitempty" doc:"End sheddable requests in flight when a higher band waits at a full pool"`
+	MaxBytes                     Quantity   `yaml:"maxBytes,omitempty" doc:"Bytes that may wait in all bands together; 0 or unset: no limit"`
+	MaxRequests                  Quantity   `yaml:"maxRequests,omitempty" doc:"Requests that may wait in all bands together; 0 or unset: no limit"`
+	DefaultRequestTTL            *Duration  `yaml:"defaultRequestTTL,omitempty" doc:"How long a request may wait while the pool has endpoints; 0s for no limit"`
+	NoEndpointRequestTTL         *Duration  `yaml:"noEndpointRequestTTL,omitempty" doc:"How long it may wait while the pool has none; defaultRequestTTL by default, 0s for no limit"`
+	DefaultPriorityBand          *Band      `yaml:"defaultPriorityBand,omitempty" doc:"Bands that priorityBands does not list"`
+	DefaultNegativePriorityBand  *Band      `yaml:"defaultNegativePriorityBand,omitempty" doc:"Those of them below 0; defaultPriorityBand by default"`
+	PriorityBands                []Priority `yaml:"priorityBands,omitempty" doc:"Bands by their priorities"`
+	BandSelectionPolicyPluginRef string     `yaml:"bandSelectionPolicyPluginRef,omitempty" doc:"Another name of weir.bandPolicy"`
+	UsageLimitPolicyPluginRef    string     `yaml:"usageLimitPolicyPluginRef,omitempty" doc:"How full the pool may get for each band"`
+	SaturationDetector           *PluginRef `yaml:"saturationDetector,omitempty" doc:"How full the pool is; by default the utilization-detector, and while no model server has metrics that can be read the concurrency-detector"`
+	EnableEviction               bool       `yaml:"enableEviction,omitempty" doc:"End sheddable requests in flight when a higher band waits at a full pool"`
 }
 
 // Band configures a band.

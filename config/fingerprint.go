@@ -37,6 +37,7 @@ var shared = []sharedField{
 	{"ob", "weir.objectives", func(p *Plan) any { return p.File.Weir.Objectives }},
 	{"fl", "weir.flows", func(p *Plan) any { return p.File.Weir.Flows }},
 	{"bs", "weir.bands", func(p *Plan) any { return p.File.Weir.Bands }},
+	{"bw", "weir.bandPolicy", func(p *Plan) any { return p.plugin(p.File.Weir.BandPolicy) }},
 	{"gr", "weir.groups", func(p *Plan) any { return p.File.Weir.Groups }},
 	{"mf", "weir.maxFlows", func(p *Plan) any { return p.File.Weir.MaxFlows }},
 	{"cw", "weir.cachedTokenWeight", func(p *Plan) any { return p.File.Weir.CachedTokenWeight }},

@@ -88,6 +88,7 @@ func TestEveryFieldIsSharedOrNot(t *testing.T) {
 		"weir.endpoints", "weir.discovery", "weir.inferencePools", "weir.metrics", // may be told or found in other ways
 		"weir.timeouts",     // hold for requests by the replica that they come by
 		"weir.strictGroups", // checks a file
+		"flowControl.bandSelectionPolicyPluginRef", // becomes weir.bandPolicy, which is compared
 	} {
 		own[path] = true
 	}

@@ -19,6 +19,8 @@ type Flows struct {
 	groups     map[string][]shard.Group // by name: the group, and those that it is in before it
 	maxima     map[string]shard.Maximum // of groups, by name
 	guaranteed map[string]float64       // to groups, by name
+	spanning   map[string]bool          // groups with one share over all pools, by name
+	spans      bool                     // flows or groups have one
 }
 
 // pattern is a name in which * stands for anything, split there.
@@ -35,6 +37,12 @@ type flowPattern struct {
 func newFlows(w *Weir) Flows {
 	fs := Flows{objectives: make(map[string]int), timeouts: newTimeouts(w), exact: make(map[string]*Flow), newcomers: 1}
 	fs.groups, fs.maxima, fs.guaranteed = newGroups(w.Groups), newMaxima(w.Groups), newGuaranteed(w.Groups)
+	fs.spanning = make(map[string]bool)
+	for i := range w.Groups {
+		if g := &w.Groups[i]; g.Scope == ScopeFleet {
+			fs.spanning[g.Name], fs.spans = true, true
+		}
+	}
 	if w.Newcomers.Weight != nil {
 		fs.newcomers = *w.Newcomers.Weight
 	}
@@ -43,6 +51,7 @@ func newFlows(w *Weir) Flows {
 	}
 	for i := range w.Flows {
 		f := &w.Flows[i]
+		fs.spans = fs.spans || f.Scope == ScopeFleet
 		if strings.Contains(f.ID, "*") {
 			fs.patterns = append(fs.patterns, flowPattern{newPattern(f.ID), f})
 		} else if fs.exact[f.ID] == nil && fs.match(f.ID) == nil {
@@ -79,6 +88,21 @@ func (fs *Flows) Weight(key policies.FlowKey) float64 {
 	}
 	return 1
 }
+
+// ScopeFleet is the scope of flows and groups that have one share over all pools.
+const ScopeFleet = "fleet"
+
+// Spans reports whether flows or groups have one share over all pools.
+func (fs *Flows) Spans() bool { return fs.spans }
+
+// SpansPools reports whether a flow has one share over all pools.
+func (fs *Flows) SpansPools(id string) bool {
+	f := fs.find(id)
+	return f != nil && f.Scope == ScopeFleet && id != flows.Newcomer
+}
+
+// GroupSpansPools reports whether a group has, by its path.
+func (fs *Flows) GroupSpansPools(path string) bool { return fs.spanning[path] }
 
 // Limit returns a flow's own limits.
 func (fs *Flows) Limit(id string) shard.Limit {

@@ -67,7 +67,9 @@ func parseKeys(file string, data []byte) (keys []Key, problems Problems) {
 	return keys, d.problems
 }
 
-// AddKey adds an entry to a file of API keys, which is made if there is none.
+// AddKey adds an entry to a file of API keys, which is made if there is none. A reader finds
+// the old file or the new one. Of two changes at once one may be lost: it is for a person. A
+// file with mistakes is left as it is, and the error is Problems.
 func AddKey(file string, entry Key) error {
 	return editKeys(file, func(list *yaml.Node) error {
 		var node yaml.Node
@@ -79,7 +81,7 @@ func AddKey(file string, entry Key) error {
 	})
 }
 
-// RemoveKey takes the entry of that hash out of a file of API keys.
+// RemoveKey takes the entry of that hash out of a file of API keys, as AddKey adds one.
 func RemoveKey(file, hash string) error {
 	return editKeys(file, func(list *yaml.Node) error {
 		for i, node := range list.Content {

@@ -49,10 +49,31 @@ func (m *Models) Names() []string { return slices.Sorted(maps.Keys(m.exact)) }
 type claims struct {
 	Models
 	texts map[string]string // pools by what was given, with * or without
+	pools map[string]bool   // by their names, also those without models
 }
 
 func newClaims() *claims {
-	return &claims{Models: Models{exact: make(map[string]string)}, texts: make(map[string]string)}
+	return &claims{Models: Models{exact: make(map[string]string)}, texts: make(map[string]string), pools: make(map[string]bool)}
+}
+
+// claimed are the claims of a file's pools.
+func claimed(pools []Pool) *claims {
+	c := newClaims()
+	for i := range pools {
+		c.pools[pools[i].Name] = true
+		for _, model := range pools[i].Models {
+			c.take(model, pools[i].Name, false)
+		}
+	}
+	return c
+}
+
+// takeFound has the models of a pool that was found be its.
+func (c *claims) takeFound(f *FoundPool) {
+	c.pools[f.Name] = true
+	for _, model := range f.Models {
+		c.take(model, f.Name, true)
+	}
 }
 
 // refuses says why a model cannot be a pool's, wherever that comes from.

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -27,9 +28,15 @@ func refer[P any](b *builder, path, ref, kind string, lookup func(string) (P, er
 // there is of it.
 func (b *builder) unresolved(path, ref, kind string, names []string, err error) {
 	switch {
+	case ref == "":
+		b.wrong(path, "is missing; name a %s", kind)
 	case b.left[ref]:
 		b.wrong(path, "is of type %s, which is no %s that Weir has; there are: %s", b.named[ref], kind, strings.Join(names, ", "))
-	case b.unknown[ref] && errors.Is(err, policies.ErrUnknownPlugin): // it was declared, and is known to be wrong
+	case b.unknown[ref] && errors.Is(err, policies.ErrUnknownPlugin): // it was declared, and is wrong there
+		if at, untold := b.untold[ref]; untold && b.named[ref] != "" && !slices.Contains(theirs, b.named[ref]) {
+			b.wrong(at, "no such %s%s", kind, meant(b.named[ref], names))
+			delete(b.untold, ref)
+		}
 	case errors.Is(err, policies.ErrUnknownPlugin):
 		b.wrong(path, "no such %s%s", kind, meant(ref, names))
 	case errors.Is(err, policies.ErrWrongKind):
@@ -67,6 +74,16 @@ func typesOf[P any](registry *policies.Registry) []string {
 		}
 	}
 	return types
+}
+
+// unknownTypes reports the plug-ins of unknown types that nothing of a known kind refers to.
+func (b *builder) unknownTypes() {
+	for i := range b.file.Plugins {
+		name := cmp.Or(b.file.Plugins[i].Name, b.file.Plugins[i].Type)
+		if at, untold := b.untold[name]; untold && at == indexed("plugins", i)+".type" {
+			b.noType(at, b.file.Plugins[i].Type, b.registry.Types())
+		}
+	}
 }
 
 // noType reports a type that nothing is registered for. They are listed once.

@@ -23,7 +23,8 @@ type Pool struct {
 	Timeouts           *Timeouts    `yaml:"timeouts,omitempty" at:"weir.timeouts" doc:"What differs from weir.timeouts"`
 	Objectives         []Objective  `yaml:"objectives,omitempty" at:"weir.objectives" doc:"Priorities by the name that the objective header carries, instead of weir.objectives"`
 	Flows              []Flow       `yaml:"flows,omitempty" at:"weir.flows" doc:"Settings of flows, instead of weir.flows"`
-	Bands              []BandShare  `yaml:"bands,omitempty" at:"weir.bands" doc:"What priorities are guaranteed of this pool, instead of weir.bands"`
+	Bands              []BandShare  `yaml:"bands,omitempty" at:"weir.bands" doc:"What priorities are guaranteed of this pool, and by which weights they share the rest of it, instead of weir.bands"`
+	BandPolicy         string       `yaml:"bandPolicy,omitempty" at:"weir.bandPolicy" doc:"How priorities share what is not guaranteed, instead of weir.bandPolicy"`
 	Groups             []Group      `yaml:"groups,omitempty" at:"weir.groups" doc:"Groups of flows, instead of weir.groups"`
 	StrictGroups       bool         `yaml:"strictGroups,omitempty" at:"weir.strictGroups" doc:"Have every flow and pattern in flows, and every API key, be of a group"`
 	MaxFlows           int          `yaml:"maxFlows,omitempty" at:"weir.maxFlows" doc:"Flows of a priority that are told apart, instead of weir.maxFlows"`

@@ -18,12 +18,14 @@ type FoundPool struct {
 	// InferencePool is its namespace and name, with a slash between.
 	InferencePool string
 	Models        []string
+	Err           error // why it cannot be a pool as it is now; nil if it can
 }
 
 // LeftOut says why something that was found cannot be a pool.
 type LeftOut struct {
 	Pool FoundPool
 	Err  error
+	Kept bool // there is a pool of it, as it was before
 }
 
 // PoolSelector reads weir.inferencePools. The namespace is empty for all of them.
@@ -51,58 +53,121 @@ func (b *builder) inferencePools() {
 func (p *Plan) Found() bool { return p.isFound }
 
 // HoldTo has pools that are found keep of the plan that a replica started by what hold says,
-// which is given a pool's plan as it is now and as it would have been then.
-func (p *Plan) HoldTo(start *Plan, hold func(plan, start *Plan)) { p.start, p.hold = start.from, hold }
+// which is given a pool's plan as it is now and as it would have been then. Those of the plan
+// that is in effect are there before others that come.
+func (p *Plan) HoldTo(start, running *Plan, hold func(plan, start *Plan)) {
+	p.start, p.before, p.hold = start.from, running.found, hold
+}
 
 // WithPools returns the plan with these pools beside the file's, in place of those that were
 // found before. The plans of pools that are as they were stay the same. A name and a model are
-// the file's, by its patterns too, or else of the first that has them; what only * of the file
-// takes is anybody's. What cannot be a pool is left out. An InferencePool that is one of the
-// file's pools is that one.
+// the file's, by its patterns too, or else of the pool that has them already, or of the first;
+// what only * of the file takes is anybody's. What cannot be a pool is left out, and what was one
+// before its change stays as it was, if the file leaves it that. An InferencePool that is one of
+// the file's pools is that one.
 func (p *Plan) WithPools(found []FoundPool) (*Plan, []LeftOut) {
 	with := *p
-	with.found = make(map[string]FoundPool)
+	with.found, with.before = make(map[string]FoundPool), nil
 	with.Pools = slices.DeleteFunc(slices.Clone(p.Pools), (*Plan).Found)
 	pools := slices.DeleteFunc(slices.Clone(p.File.Weir.Pools), func(of Pool) bool { _, known := p.found[of.Name]; return known })
-	names, own, models := make(map[string]bool), make(map[string]bool), newClaims()
-	take := func(pool string, all []string, found bool) {
-		names[pool] = true
-		for _, model := range all {
-			models.take(model, pool, found)
-		}
-	}
+	own := make(map[string]bool)
 	for i := range pools {
-		take(pools[i].Name, pools[i].Models, false)
 		own[pools[i].InferencePool] = true
 	}
+	found = slices.DeleteFunc(slices.Clone(found), func(f FoundPool) bool { return own[f.InferencePool] }) // it has settings of its own
+	accepted, refused := p.accept(pools, found)
+	models := claimed(pools)
 	var left []LeftOut
 	for _, f := range found {
-		if own[f.InferencePool] {
-			continue // it has settings of its own
-		}
-		err := models.refusesFound(&f)
-		switch {
-		case names[f.Name]:
-			err = fmt.Errorf("there is a pool %q", f.Name)
-		case len(f.Models) == 0 && !p.from.envoyNames():
-			err = errors.New("no request can be for it: its annotation names no models, and neither weir.extProc.poolHeader nor poolAttribute the pool")
-		}
-		var plan *Plan
-		var part Pool
-		if err == nil {
-			plan, part, err = p.planOfFound(&f)
+		now, serves := accepted[f.InferencePool]
+		err := refused[f.InferencePool]
+		if serves {
+			plan, part, wrong := p.planOfFound(&now)
+			if wrong != nil {
+				left = append(left, LeftOut{Pool: f, Err: wrong})
+				continue
+			}
+			models.takeFound(&now)
+			with.found[now.Name] = now
+			with.Pools = append(with.Pools, plan)
+			pools = append(pools, part)
 		}
 		if err != nil {
-			left = append(left, LeftOut{f, err})
-			continue
+			left = append(left, LeftOut{f, err, serves})
 		}
-		take(f.Name, f.Models, true)
-		with.found[f.Name] = f
-		with.Pools = append(with.Pools, plan)
-		pools = append(pools, part)
 	}
 	with.File.Weir.Pools, with.Models = pools, models.Models
 	return &with, left
+}
+
+// accept says as what those that were found can be pools beside the file's, by their
+// InferencePools, and why others cannot be as they are now. Each change is taken by itself: one
+// waits for another that makes room for it, whichever comes first.
+func (p *Plan) accept(pools []Pool, found []FoundPool) (accepted map[string]FoundPool, refused map[string]error) {
+	accepted, refused = make(map[string]FoundPool), make(map[string]error)
+	models := claimed(pools)
+	take := func(f *FoundPool) {
+		accepted[f.InferencePool] = *f
+		models.takeFound(f)
+	}
+	for i := range found {
+		if was, known := p.foundBefore(&found[i]); known && p.possible(models, &was) == nil {
+			take(&was)
+		}
+	}
+	for changes := true; changes; {
+		changes = false
+		for i := range found {
+			f := &found[i]
+			was, there := accepted[f.InferencePool]
+			if there && reflect.DeepEqual(was, *f) {
+				delete(refused, f.InferencePool)
+				continue
+			}
+			beside := models
+			if there {
+				beside = claimed(pools)
+				for of, other := range accepted {
+					if of != f.InferencePool {
+						beside.takeFound(&other)
+					}
+				}
+			}
+			if err := p.possible(beside, f); err != nil {
+				refused[f.InferencePool] = err
+				continue
+			}
+			models, changes = beside, true
+			take(f)
+			delete(refused, f.InferencePool)
+		}
+	}
+	return accepted, refused
+}
+
+// foundBefore is what something that was found was as a pool, in the plan or in the one that this
+// plan comes after.
+func (p *Plan) foundBefore(f *FoundPool) (was FoundPool, known bool) {
+	for _, before := range []map[string]FoundPool{p.found, p.before} {
+		if was, known = before[f.Name]; known {
+			return was, was.InferencePool == f.InferencePool
+		}
+	}
+	return was, false
+}
+
+// possible reports why something that was found cannot be a pool beside others.
+func (p *Plan) possible(beside *claims, f *FoundPool) error {
+	switch err := beside.refusesFound(f); {
+	case f.Err != nil:
+		return f.Err
+	case beside.pools[f.Name]:
+		return fmt.Errorf("there is a pool %q", f.Name)
+	case len(f.Models) == 0 && !p.from.envoyNames():
+		return errors.New("no request can be for it: its annotation names no models, and neither weir.extProc.poolHeader nor poolAttribute the pool")
+	default:
+		return err
+	}
 }
 
 // planOfFound is the plan of a pool that was found, with all that holds for it: the one that

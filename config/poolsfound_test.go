@@ -26,7 +26,7 @@ func TestFoundPools(t *testing.T) {
 		}
 		return strings.Join(all, " ")
 	}
-	a, b := FoundPool{"m/a", "m/a", []string{"model-a", "a-*"}}, FoundPool{"m/b", "m/b", []string{"model-b"}}
+	a, b := FoundPool{"m/a", "m/a", []string{"model-a", "a-*"}, nil}, FoundPool{"m/b", "m/b", []string{"model-b"}, nil}
 	with, left := plan.WithPools([]FoundPool{a, b})
 	if got := names(with); got != "llama qwen m/a m/b" || len(left) > 0 || names(plan) != "llama qwen" {
 		t.Fatalf("pools %s, left out %v", got, left)
@@ -45,7 +45,7 @@ func TestFoundPools(t *testing.T) {
 	}
 
 	b.Models = []string{"model-b2"}
-	bad := []FoundPool{{"m/c", "m/c", []string{"qwen"}}, {"m/d", "m/d", nil}, {"llama", "m/llama", []string{"l"}}, {"m/e", "m/e", []string{"model-a"}}}
+	bad := []FoundPool{{"m/c", "m/c", []string{"qwen"}, nil}, {"m/d", "m/d", nil, nil}, {"llama", "m/llama", []string{"l"}, nil}, {"m/e", "m/e", []string{"model-a"}, nil}}
 	again, left := with.WithPools(append([]FoundPool{a, b}, bad...))
 	if got := names(again); got != "llama qwen m/a m/b" || again.Pools[2] != first || again.Pools[3] == with.Pools[3] {
 		t.Errorf("pools %s; one that is as it was has another plan: %v", got, again.Pools[2] != first)
@@ -78,7 +78,7 @@ func TestFoundPoolsAlone(t *testing.T) {
 	if !plan.Several() || len(plan.Pools) > 0 {
 		t.Errorf("%d pools, several: %v", len(plan.Pools), plan.Several())
 	}
-	with, left := plan.WithPools([]FoundPool{{"a", "models/a", []string{"m"}}})
+	with, left := plan.WithPools([]FoundPool{{"a", "models/a", []string{"m"}, nil}})
 	if len(left) > 0 || len(with.Pools) != 1 {
 		t.Fatalf("%d pools, left out %v", len(with.Pools), left)
 	}
@@ -108,7 +108,7 @@ func TestFoundModels(t *testing.T) {
 	for i := range many {
 		many[i] = fmt.Sprint("many-", i)
 	}
-	older := FoundPool{"older", "m/older", []string{"lora-*", "lora-one", "qwen*", "late-1"}}
+	older := FoundPool{"older", "m/older", []string{"lora-*", "lora-one", "qwen*", "late-1"}, nil}
 	for _, c := range []struct {
 		models []string
 		want   string // why it is left out; empty if it is not
@@ -125,7 +125,7 @@ func TestFoundModels(t *testing.T) {
 		{[]string{strings.Repeat("x", 513)}, "has 513 bytes; the name of a model has up to 512"},
 		{[]string{"late-2", "lor-*", "mine*"}, ""},
 	} {
-		with, left := plan.WithPools([]FoundPool{older, {"younger", "m/younger", c.models}})
+		with, left := plan.WithPools([]FoundPool{older, {"younger", "m/younger", c.models, nil}})
 		if c.want != "" {
 			if len(left) != 1 || !strings.Contains(left[0].Err.Error(), c.want) {
 				t.Errorf("%.3q: left out %v, want %s", c.models, left, c.want)
@@ -148,7 +148,7 @@ func TestFoundModels(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	with, left := alone.WithPools([]FoundPool{{"all", "m/all", []string{"*"}}, {"one", "m/one", []string{"one-*"}}})
+	with, left := alone.WithPools([]FoundPool{{"all", "m/all", []string{"*"}, nil}, {"one", "m/one", []string{"one-*"}, nil}})
 	if a, _ := with.Models.Pool("one-1"); a != "one" || len(left) > 0 {
 		t.Errorf("one-1 is for %q beside an older pool for all that is left, left out %v", a, left)
 	}

@@ -27,7 +27,8 @@ type Weir struct {
 	Fleet             Fleet       `yaml:"fleet,omitempty" doc:"How replicas find each other"`
 	Objectives        []Objective `yaml:"objectives,omitempty" doc:"Priorities by the name that the objective header carries"`
 	Flows             []Flow      `yaml:"flows,omitempty" doc:"Settings of flows; the first that matches holds"`
-	Bands             []BandShare `yaml:"bands,omitempty" doc:"What priorities are guaranteed of the pool"`
+	Bands             []BandShare `yaml:"bands,omitempty" doc:"What priorities are guaranteed of the pool, and by which weights they share the rest of it"`
+	BandPolicy        string      `yaml:"bandPolicy,omitempty" doc:"How priorities share what is not guaranteed: strict (the higher goes first), weighted (by the weights in weir.bands), or the name or type of a plug-in; strict by default"`
 	Groups            []Group     `yaml:"groups,omitempty" doc:"Groups of flows, which share a priority by their weights; a flow is in the one whose name its id begins with, before a slash, or that its setting names"`
 	StrictGroups      bool        `yaml:"strictGroups,omitempty" doc:"Have every flow and pattern in weir.flows, and every API key, be of a group"`
 	MaxFlows          int         `yaml:"maxFlows,omitempty" doc:"Flows of a priority that are told apart; those beyond share one"`
@@ -73,7 +74,7 @@ type Picker struct {
 	ServerName         string    `yaml:"serverName,omitempty" doc:"Name that the pickers' certificates must have; that of the address by default"`
 	InsecureSkipVerify bool      `yaml:"insecureSkipVerify,omitempty" doc:"Take the pickers' certificates unseen, as pickers that make their own need it"`
 	FailOpen           bool      `yaml:"failOpen,omitempty" doc:"Choose the endpoint here where no picker does, instead of answering 503"`
-	Timeout            *Duration `yaml:"timeout,omitempty" doc:"How long a picker may take until it answers; 5s by default"`
+	Timeout            *Duration `yaml:"timeout,omitempty" doc:"How long pickers may take in all until one has answered a whole request; 5s by default"`
 }
 
 // Endpoint is a model server.
@@ -152,6 +153,7 @@ type Objective struct {
 type Flow struct {
 	ID       string  `yaml:"id" doc:"A flow's id, or a pattern of ids in which * stands for anything"`
 	Weight   float64 `yaml:"weight,omitempty" doc:"Share for its policy; 1 by default"`
+	Scope    string  `yaml:"scope,omitempty" oneof:"pool|fleet" doc:"What its share is of: each pool by itself, unless fleet is given: then one over all pools of the store, so that a tenant that spreads over pools gains nothing"`
 	Group    string  `yaml:"group,omitempty" doc:"Name of its group, whatever its id"`
 	Priority *int    `yaml:"priority,omitempty" doc:"Priority of its requests that name no objective"`
 
@@ -167,14 +169,16 @@ type Flow struct {
 type Group struct {
 	Name       string  `yaml:"name" doc:"Its name, after those of the groups that it is in, with slashes between, such as acme/research"`
 	Weight     float64 `yaml:"weight,omitempty" doc:"Share beside the groups that are in the same one, of those with requests that wait; 1 by default. Flows in none share one group of weight 1"`
+	Scope      string  `yaml:"scope,omitempty" oneof:"pool|fleet" doc:"What its share is of: each pool by itself, unless fleet is given: then one over all pools of the store"`
 	Guaranteed Share   `yaml:"guaranteed,omitempty" doc:"What it gets of the pool at least while requests in it wait, over all priorities and with the groups in it, such as 30%: in slots times time; nothing by default"`
 	Maximum    Maximum `yaml:"maximum,omitempty" doc:"What it may have of the pool at most, over all priorities and with the groups in it: a part such as 50%, or how many requests in flight; none by default"`
 }
 
 // BandShare is a priority's part of the pool.
 type BandShare struct {
-	Priority   int   `yaml:"priority" doc:"The priority"`
-	Guaranteed Share `yaml:"guaranteed" doc:"What it gets of the pool at least while its requests wait, such as 20%, whatever higher priorities want: in slots times time"`
+	Priority   int     `yaml:"priority" doc:"The priority"`
+	Weight     float64 `yaml:"weight,omitempty" doc:"What it gets of the pool beside other priorities that wait, where bandPolicy is weighted: in slots times time; 1 by default"`
+	Guaranteed Share   `yaml:"guaranteed,omitempty" doc:"What it gets of the pool at least while its requests wait, such as 20%, whatever higher priorities want: in slots times time; nothing by default"`
 }
 
 // Identity says how a request's flow is known.

@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -16,170 +15,10 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/weirflow/weir/coordinator"
-	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
-	"github.com/weirflow/weir/policies/policytest"
-	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/shard"
-	"github.com/weirflow/weir/store"
-	"github.com/weirflow/weir/store/memory"
-	"github.com/weirflow/weir/store/redis"
 )
-
-// bus connects the replicas of one test to each other: what is sent arrives at once.
-type bus struct {
-	mu       sync.Mutex
-	handlers map[string]coordinator.Handler
-	members  []coordinator.Member
-}
-
-// link is one replica's end of the bus. It implements coordinator.Fleet.
-type link struct {
-	*bus
-	id string
-}
-
-func (l link) Start(h coordinator.Handler) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.handlers[l.id] = h
-	h.MembersChanged(coordinator.Members{Live: l.members})
-	for id, other := range l.handlers {
-		if id != l.id {
-			h.StreamChanged(id, true)
-			other.StreamChanged(l.id, true)
-		}
-	}
-}
-
-func (link) Ledger() string   { return "" }
-func (link) SetLedger(string) {}
-
-func (l link) Send(m coordinator.Message) {
-	l.mu.Lock()
-	h := l.handlers[m.To]
-	l.mu.Unlock()
-	if h != nil {
-		h.Received(m)
-	}
-}
-
-func (l link) Retire() {}
-
-func (l link) Leave(context.Context) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	delete(l.handlers, l.id)
-	return nil
-}
-
-// ledgers are the ledgers that the contract is to hold over.
-var ledgers = map[string]func(*testing.T, int) []store.Ledger{
-	"memory": func(_ *testing.T, replicas int) []store.Ledger {
-		l := memory.New(memory.Config{})
-		return slices.Repeat([]store.Ledger{l}, replicas)
-	},
-	"redis": func(t *testing.T, replicas int) []store.Ledger {
-		server := redistest.Start(t)
-		ls := make([]store.Ledger, replicas)
-		for i := range ls {
-			l, err := redis.Open(t.Context(), redis.Config{URL: server.URL(), Pool: "contract", Timeout: 10 * time.Second})
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = l.Close() })
-			ls[i] = l
-		}
-		return ls
-	},
-}
-
-// team is replicas that share a pool of one slot.
-type team struct {
-	t        *testing.T
-	replicas []*Controller
-	held     *Request
-	mu       sync.Mutex
-	order    []string
-	clients  sync.WaitGroup
-}
-
-// newTeam starts replicas over ledgers of that kind and takes the pool's only slot.
-func newTeam(t *testing.T, kind string, replicas int, opts ...Option) *team {
-	t.Helper()
-	detector, err := saturation.NewConcurrency("pool", saturation.ConcurrencyParameters{MaxConcurrency: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := &bus{handlers: make(map[string]coordinator.Handler)}
-	for i := range replicas {
-		b.members = append(b.members, coordinator.Member{ID: fmt.Sprint("r", i), Incarnation: 1})
-	}
-	m := &team{t: t, held: request("held")}
-	for i, l := range ledgers[kind](t, replicas) {
-		c, err := NewController(l, append([]Option{
-			WithReplica(fmt.Sprint("r", i)), WithIncarnation(1), WithSaturationDetector(detector), WithFleet(link{b, fmt.Sprint("r", i)}), WithTTL(20*time.Second, 20*time.Second),
-		}, opts...)...)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(c.Close)
-		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
-		m.replicas = append(m.replicas, c)
-	}
-	dispatch(t, m.replicas[0], m.held)
-	return m
-}
-
-// ask has a client ask for the slot by a replica and give it back at once; which says
-// how its dispatch is noted.
-func (m *team) ask(replica int, r *Request, which string) {
-	c := m.replicas[replica%len(m.replicas)]
-	m.clients.Go(func() {
-		if outcome, err := c.EnqueueAndWait(context.Background(), r); outcome != Dispatched {
-			m.t.Errorf("%s: %v, %v", which, outcome, err)
-			return
-		}
-		m.mu.Lock()
-		m.order = append(m.order, which)
-		m.mu.Unlock()
-		c.Release(r, Usage{})
-	})
-}
-
-// settled waits until so many requests wait in the replicas' queues and the ledger has
-// been told of them.
-func (m *team) settled(want int64) {
-	m.t.Helper()
-	for until := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
-		var queued int64
-		for _, c := range m.replicas {
-			v, err := c.View(m.t.Context())
-			if err != nil {
-				m.t.Fatal(err)
-			}
-			for _, b := range v.Bands {
-				queued += b.Queued
-			}
-		}
-		if queued == want {
-			break
-		}
-		if time.Now().After(until) {
-			m.t.Fatalf("%d requests are queued, want %d", queued, want)
-		}
-	}
-	time.Sleep(100 * time.Millisecond)
-}
-
-// finish gives the slot up and returns the order in which all were dispatched.
-func (m *team) finish() []string {
-	m.replicas[0].Release(m.held, Usage{})
-	m.clients.Wait()
-	return m.order
-}
 
 // comparing is an outsider's ordering policy that has Less and nothing else.
 type comparing struct {

@@ -267,7 +267,7 @@ func (c *Controller) Turns() (turns, grants uint64) {
 // detector that reads metrics whenever there are new readings.
 func (c *Controller) Observe(ctx context.Context, endpoints []policies.EndpointAccessor) {
 	c.driver.post(event{do: func(d *driver, now time.Time, _ *event) {
-		c.counted.Store(int32(d.core.SetEndpoints(c.limiter.bounds(endpoints))))
+		c.counted.Store(int32(d.core.SetEndpoints(now, c.limiter.bounds(endpoints))))
 		pool := c.limiter.observe(ctx, now, endpoints, d.core.InFlight())
 		c.readings.Store(int32(c.limiter.readings(pool, endpoints)))
 		d.core.SetPool(now, pool)
@@ -282,7 +282,7 @@ func (c *Controller) Readings() Readings { return Readings(c.readings.Load()) }
 //
 //	bands      WithBand, WithDefaultBand, WithNegativeBand
 //	flows      WithWeights, WithLimits, WithGroups, WithMaxima, WithGroupGuarantees
-//	the pool   WithSaturationDetector or WithLimit, WithUsageLimit, WithGuarantees, WithTokenCounts
+//	the pool   WithSaturationDetector or WithLimit, WithUsageLimit, WithGuarantees, WithBandPolicy, WithTokenCounts
 //	waiting    WithCapacity, WithTTL, WithEviction, WithoutEviction
 //
 // Of bands only those given hold from now on. Any other that is left out holds as

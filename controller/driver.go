@@ -172,7 +172,7 @@ func (d *driver) decide(decisions []core.Decision) {
 			r.revoked = make(chan struct{})
 			d.revocable[r.seq] = r.revoked
 		}
-		r.decide(&decisions[i])
+		r.decide(&decisions[i], d.clock.leapt)
 	}
 }
 

@@ -52,7 +52,7 @@ func (d *driver) post(e event) {
 	if d.stopping {
 		d.mu.Unlock()
 		if e.request != nil {
-			e.request.decide(&core.Decision{Outcome: RejectedOther, Err: ErrShuttingDown})
+			e.request.decide(&core.Decision{Outcome: RejectedOther, Err: ErrShuttingDown}, 0)
 		}
 		return
 	}

@@ -30,6 +30,7 @@ type options struct {
 	observer                  Observer
 	detector                  policies.SaturationDetector
 	usageLimit                policies.UsageLimitPolicy
+	bandWeight                func(priority int) float64
 	eviction                  *core.Eviction
 	guaranteed                func(int) float64
 	ttl, noEndpointTTL        time.Duration
@@ -82,6 +83,20 @@ func WithUsageLimit(p policies.UsageLimitPolicy) Option { return func(o *options
 // requests wait, from 0 to 1, together at most 1; nothing by default.
 func WithGuarantees(of func(priority int) float64) Option {
 	return func(o *options) { o.guaranteed = of }
+}
+
+// WithBandPolicy sets how priorities share the pool beyond what they are guaranteed, and the
+// weight that each has; nil stands for 1. Higher ones go before lower ones by default.
+func WithBandPolicy(p policies.BandPolicy, weight func(priority int) float64) Option {
+	return func(o *options) {
+		o.bandWeight = func(priority int) float64 {
+			configured := 1.0
+			if weight != nil {
+				configured = weight(priority)
+			}
+			return policies.BandWeight(p, priority, configured)
+		}
+	}
 }
 
 // WithGroups sets the groups that a flow is in, by its id, the outermost first: groups share
@@ -190,7 +205,7 @@ func newOptions(opts []Option) (options, error) {
 		ttl: time.Minute, noEndpointTTL: time.Minute,
 		lease: store.DefaultLease, waitingTurn: 25 * time.Millisecond,
 		turnTimeout: 500 * time.Millisecond, outageAfter: core.DefaultTimings(store.DefaultLease).OutageAfter,
-		shard:     shard.Config{Shards: shard.Count, OffersPerBand: 32, Idle: 5 * time.Minute},
+		shard:     shard.Config{Shards: shard.Count, OffersPerBand: 64, Idle: 5 * time.Minute},
 		bands:     make(map[int]shard.BandConfig),
 		readClock: readClock,
 	}
@@ -258,7 +273,7 @@ func (o *options) coreConfig(fullPause time.Duration) core.Config {
 	t.WaitingTurn, t.FullPause, t.OutageAfter = o.waitingTurn, fullPause, o.outageAfter
 	cfg := core.Config{
 		Replica: o.replica, Incarnation: o.incarnation, Seed: o.incarnation,
-		Shard: o.shard, UsageLimit: o.usageLimit, Guaranteed: o.guaranteed, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
+		Shard: o.shard, UsageLimit: o.usageLimit, Guaranteed: o.guaranteed, BandWeight: o.bandWeight, TTL: o.ttl, NoEndpointTTL: o.noEndpointTTL,
 		Timings: t, OnStoreOutage: o.onStoreOutage, Eviction: o.eviction, InFleet: o.fleet != nil,
 	}
 	cfg.CountTokens = o.countTokens || policies.CountsTokens(o.detector)

@@ -20,7 +20,8 @@ type Request struct {
 	Sharer string
 	// Name is what its client knows it by, for operators; empty for none.
 	Name string
-	// Trace is the id of the trace that it is a part of, for observers; empty for none.
+	// Trace is the id of the trace that it is a part of, for observers; empty for none. When
+	// a request with one was offered to the ledger is told by Steps.
 	Trace string
 	// Bytes is the size of its body; it counts against the caps in bytes.
 	Bytes int64
@@ -54,6 +55,8 @@ type Request struct {
 	obstacle Obstacle
 	charge   float64
 	byFloat  bool
+	offered  time.Time
+	lined    time.Time
 }
 
 // Revoked returns a channel that is closed when the request was dispatched and is to
@@ -68,6 +71,11 @@ func (r *Request) Waited() (owner string, obstacle Obstacle) { return r.owner, r
 // ByFloat reports whether a dispatched request went without a question to the ledger.
 func (r *Request) ByFloat() bool { return r.byFloat }
 
+// Steps returns when a request that has a Trace was offered to the ledger for the first time,
+// and when a dispatched one came to stand in line, ahead of a slot. They are zero for what did
+// not happen, and for what this replica had not heard of before the wait ended.
+func (r *Request) Steps() (offered, lined time.Time) { return r.offered, r.lined }
+
 // Charge is what a dispatched request was charged, in the unit of its band's policy.
 func (r *Request) Charge() float64 { return r.charge }
 
@@ -81,16 +89,22 @@ func (r *Request) Granted() (at store.Load, preferred bool) { return r.at, r.pre
 func (r *Request) ask() core.Request {
 	return core.Request{
 		Seq: r.seq, Flow: r.Flow, Sharer: r.Sharer, Bytes: r.Bytes,
-		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Prefer: r.Prefer, Tag: r,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Prefer: r.Prefer, Traced: r.Trace != "", Tag: r,
 	}
 }
 
-// decide takes in the core's decision and wakes the caller, which waits for it whatever
-// else happens.
-func (r *Request) decide(d *core.Decision) {
+// decide takes in the core's decision, whose clock is ahead of this machine's by so much, and wakes
+// the caller, which waits for it whatever else happens.
+func (r *Request) decide(d *core.Decision, ahead time.Duration) {
 	r.outcome, r.err = d.Outcome, d.Err
 	r.at, r.prefers = store.Load{Endpoint: d.Endpoint, InFlight: d.EndpointInFlight}, d.Preferred
 	r.owner, r.obstacle, r.charge, r.byFloat = d.Owner, d.Obstacle, d.Charge, d.ByFloat
+	if !d.Offered.IsZero() {
+		r.offered = d.Offered.Add(-ahead)
+	}
+	if !d.Lined.IsZero() {
+		r.lined = d.Lined.Add(-ahead)
+	}
 	r.decided <- struct{}{}
 }
 

@@ -1,6 +1,8 @@
 package coordinator
 
 import (
+	"time"
+
 	"github.com/weirflow/weir/shard"
 )
 
@@ -35,6 +37,10 @@ type Message struct {
 	// Gone numbers the sender's tickets that wait no longer, or wait elsewhere.
 	Gone []uint64
 
+	// Came numbers the sender's tickets that are ahead of their requests no longer: they are in the
+	// receiver's queues, or were.
+	Came []uint64
+
 	// Acknowledged is the last number taken in from the receiver's incarnation.
 	Acknowledged uint64
 	// Resync asks for a Full message: a number was missing.
@@ -48,11 +54,16 @@ type Message struct {
 	// the receiver has no lease there, and Declined those beyond what the sender takes of
 	// one replica: the receiver is to queue them itself.
 	Unserved, Declined []uint64
+	// Offered numbers the receiver's traced tickets that the sender offers to the ledger for
+	// the first time. It is for operators, and is said once.
+	Offered []uint64
 
 	// Leaving is set when the sender is about to end: give it no tickets.
 	Leaving bool
 	// LedgerLost is set when the ledger is out of the sender's reach.
 	LedgerLost bool
+	// Turn is about how long the sender's turns with the ledger take; 0 where that is not long.
+	Turn time.Duration
 
 	// Pool is which pool it is about, between processes that have several; empty where the
 	// fleet has one.

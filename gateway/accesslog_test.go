@@ -11,12 +11,14 @@ import (
 	"time"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/headers"
+	"github.com/weirflow/weir/gateway/internal/rig"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
@@ -37,18 +39,18 @@ type logged struct {
 
 // rigWithLog is a rig whose requests are all logged; lines ends the log and returns them
 // by their ids.
-func rigWithLog(t *testing.T, limit int, options []controller.Option, upstreams ...string) (r *rig, lines func() map[string]logged) {
+func rigWithLog(t *testing.T, limit int, options []controller.Option, upstreams ...string) (r *rig.Rig, lines func() map[string]logged) {
 	t.Helper()
 	selection, err := accesslog.Parse("all")
 	if err != nil {
 		t.Fatal(err)
 	}
 	var out bytes.Buffer
-	log := accesslog.New(&out, selection)
+	log := accesslog.New(&out, selection, zap.NewNop())
 	t.Cleanup(log.Close)
-	r = newRigWith(t, limit, options, func(c *rigConfig) { c.AccessLog, c.Replica = log, "r1" }, upstreams...)
+	r = rig.With(t, limit, options, func(c *rig.Config) { c.AccessLog, c.Replica = log, "r1" }, upstreams...)
 	return r, func() map[string]logged {
-		r.server.Close() // once all requests are over
+		r.Server.Close() // once all requests are over
 		log.Close()
 		byID := make(map[string]logged)
 		for line := range strings.Lines(out.String()) {
@@ -70,24 +72,24 @@ func rigWithLog(t *testing.T, limit int, options []controller.Option, upstreams 
 func TestRequestLog(t *testing.T) {
 	r, lines := rigWithLog(t, 1, []controller.Option{controller.WithLimits(func(id string) shard.Limit {
 		return shard.Limit{MaxInFlight: map[string]int64{"limited": 1}[id], Reject: true}
-	})}, newModelServer(t))
+	})}, rig.ModelServer(t))
 	want := make(map[string]logged)
 	send := func(path, body string, as logged, headers ...string) {
-		res, _ := r.post(t, path, body, headers...)
+		res, _ := r.Post(t, path, body, headers...)
 		as.Method, as.Path, as.Status, as.Replica = http.MethodPost, path, res.StatusCode, "r1"
 		want[res.Header.Get(gateway.RequestIDHeader)] = as
 	}
 	const path = "/v1/chat/completions"
-	send(path, chat, logged{Tenant: "a", Model: "simulated"}, headers.Flow[0], "a")
-	send(path, chat, logged{Tenant: "a", Model: "simulated", Objective: "urgent", Priority: 10}, headers.Flow[0], "a", headers.Objective[0], "urgent")
-	send(path, chat, logged{Tenant: flows.Default, Model: "simulated", Trace: "4bf92f3577b34da6a3ce929d0e0e4736"}, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
-	send(path, strings.Replace(chat, "{", `{"stream":true,`, 1), logged{Tenant: "a", Model: "simulated"}, headers.Flow[0], "a")
+	send(path, rig.Chat, logged{Tenant: "a", Model: "simulated"}, headers.Flow[0], "a")
+	send(path, rig.Chat, logged{Tenant: "a", Model: "simulated", Objective: "urgent", Priority: 10}, headers.Flow[0], "a", headers.Objective[0], "urgent")
+	send(path, rig.Chat, logged{Tenant: flows.Default, Model: "simulated", Trace: "4bf92f3577b34da6a3ce929d0e0e4736"}, "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+	send(path, strings.Replace(rig.Chat, "{", `{"stream":true,`, 1), logged{Tenant: "a", Model: "simulated"}, headers.Flow[0], "a")
 	send("/v1/models", "", logged{Tenant: "a"}, headers.Flow[0], "a")
 	send(path, "{", logged{Tenant: "a", Reason: "malformed_json"}, headers.Flow[0], "a")
 	send("/elsewhere", "", logged{Reason: "unknown_path"})
-	send(path, chat, logged{Reason: "bad_flow_id"}, headers.Flow[0], "a b")
-	r.hold(t, "limited", 1)
-	send(path, chat, logged{Tenant: "limited", Model: "simulated", Reason: "flow_in_flight_limit", Owner: "replica"}, headers.Flow[0], "limited")
+	send(path, rig.Chat, logged{Reason: "bad_flow_id"}, headers.Flow[0], "a b")
+	r.Hold(t, "limited", 1)
+	send(path, rig.Chat, logged{Tenant: "limited", Model: "simulated", Reason: "flow_in_flight_limit", Owner: "replica"}, headers.Flow[0], "limited")
 
 	got := lines()
 	if len(want) != 9 || len(got) != 9 {
@@ -118,13 +120,13 @@ func TestRequestLog(t *testing.T) {
 
 // TestRequestLogSaysWhatWasWaitedFor wants a request that finds the pool full to say so.
 func TestRequestLogSaysWhatWasWaitedFor(t *testing.T) {
-	r, lines := rigWithLog(t, 1, nil, newModelServer(t))
+	r, lines := rigWithLog(t, 1, nil, rig.ModelServer(t))
 	held := &controller.Request{Flow: policies.FlowKey{ID: "other"}}
-	if _, err := r.control.EnqueueAndWait(t.Context(), held); err != nil {
+	if _, err := r.Control.EnqueueAndWait(t.Context(), held); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(20*time.Millisecond, func() { r.control.Release(held, controller.Usage{}) })
-	r.post(t, "/v1/chat/completions", chat, gateway.RequestIDHeader, "1")
+	time.AfterFunc(20*time.Millisecond, func() { r.Control.Release(held, controller.Usage{}) })
+	r.Post(t, "/v1/chat/completions", rig.Chat, gateway.RequestIDHeader, "1")
 	if got := lines()["1"]; got.WaitedFor != "pool" || got.Waited == nil || *got.Waited < 2 {
 		t.Errorf("it is logged as %+v", got)
 	}
@@ -145,12 +147,12 @@ func TestRequestLogOfBrokenAnswers(t *testing.T) {
 	r, lines := rigWithLog(t, 4, nil, upstream.URL)
 	for _, id := range []string{"server", "client"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(chat))
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+"/v1/chat/completions", strings.NewReader(rig.Chat))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set(gateway.RequestIDHeader, id)
-		if res, err := r.client.Do(req); err == nil {
+		if res, err := r.Client.Do(req); err == nil {
 			var b [64]byte
 			for err == nil {
 				if _, err = res.Body.Read(b[:]); id == "client" {
@@ -169,15 +171,15 @@ func TestRequestLogOfBrokenAnswers(t *testing.T) {
 
 // TestRequestLogOfEnvoy wants a line for each stream that had a request.
 func TestRequestLogOfEnvoy(t *testing.T) {
-	r, lines := rigWithLog(t, 4, nil, newModelServer(t))
-	head, body := envoyHead("1"), envoyBody(chat)
+	r, lines := rigWithLog(t, 4, nil, rig.ModelServer(t))
+	head, body := rig.EnvoyHead("1"), rig.EnvoyBody(rig.Chat)
 	for _, messages := range [][]*extproc.ProcessingRequest{
-		{head, body, envoyAnswer(200), envoyAnswerBody(`{"usage":{"prompt_tokens":7,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":2}}}`)},
-		{envoyHead("2"), envoyBody("{")},
-		{envoyHead("3"), body},
+		{head, body, rig.EnvoyAnswer(200), rig.EnvoyAnswerBody(`{"usage":{"prompt_tokens":7,"completion_tokens":3,"prompt_tokens_details":{"cached_tokens":2}}}`)},
+		{rig.EnvoyHead("2"), rig.EnvoyBody("{")},
+		{rig.EnvoyHead("3"), body},
 		{},
 	} {
-		if err := r.envoy.Process(&tape{ctx: t.Context(), messages: messages}); err != nil {
+		if err := r.Envoy.Process(&rig.Tape{Ctx: t.Context(), Messages: messages}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -2,37 +2,33 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 )
 
-// errCut ends the sessions of a pool that is given up.
-var errCut = errors.New("the pool is given up")
-
 // attendance is which sessions a pool has. It is safe for concurrent use.
 type attendance struct {
 	mu       sync.Mutex
-	sessions map[*Session]struct{}
+	sessions map[*life]struct{}
 	cut      bool // whoever comes is ended at once
 	awaited  []chan struct{}
 }
 
 // enter takes in a session, whose context it may end until the session leaves.
-func (a *attendance) enter(s *Session) {
+func (a *attendance) enter(s *life) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.sessions == nil {
-		a.sessions = make(map[*Session]struct{})
+		a.sessions = make(map[*life]struct{})
 	}
 	a.sessions[s] = struct{}{}
 	if a.cut {
-		s.cancel(errCut)
+		s.cancel(poolGivenUp())
 	}
 }
 
 // leave lets a session go that holds nothing any more.
-func (a *attendance) leave(s *Session) {
+func (a *attendance) leave(s *life) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if delete(a.sessions, s); len(a.sessions) > 0 {
@@ -51,7 +47,7 @@ func (p *Pool) Cut() {
 	defer a.mu.Unlock()
 	a.cut = true
 	for s := range a.sessions {
-		s.cancel(errCut)
+		s.cancel(poolGivenUp())
 	}
 }
 

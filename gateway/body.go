@@ -16,26 +16,37 @@ import (
 // the connection's buffers and its goroutines, and what flow control keeps.
 const sessionBytes = 24 << 10
 
-// ReadBody reads the body, of which so many bytes are expected; below 0 if that is not known.
+// Body is a request's body, what was read in it, and the memory that the request takes. It is
+// used by the session's goroutine.
+type Body struct {
+	life    *life
+	memory  *budget.Part
+	most    int64            // bytes that it may have
+	request modelapi.Request // has the bytes
+	rewrite string           // the model that a header names instead of the body; empty for none
+	renamed bool             // the body asks for it, or for that of a rule
+}
+
+// Read reads the body, of which so many bytes are expected; below 0 if that is not known.
 // What it does not fail with a refusal for is the reader's own error.
-func (s *Session) ReadBody(r io.Reader, expected int64) error {
-	if expected > s.gateway.cfg.MaxBody {
-		return tooLarge(s.gateway.cfg.MaxBody)
+func (b *Body) Read(r io.Reader, expected int64) error {
+	if expected > b.most {
+		return tooLarge(b.most)
 	}
 	var end [1]byte
 	for {
 		into := end[:]
-		if int64(len(s.asked.Body)) != expected {
-			if err := s.reserve(1, expected); err != nil {
+		if int64(len(b.request.Body)) != expected {
+			if err := b.reserve(1, expected); err != nil {
 				return err
 			}
-			into = s.asked.Body[len(s.asked.Body):cap(s.asked.Body)]
+			into = b.request.Body[len(b.request.Body):cap(b.request.Body)]
 		}
 		n, err := r.Read(into)
-		s.asked.Body = append(s.asked.Body, into[:n]...) // where it is already
+		b.request.Body = append(b.request.Body, into[:n]...) // where it is already
 		switch {
-		case int64(len(s.asked.Body)) > s.gateway.cfg.MaxBody:
-			return tooLarge(s.gateway.cfg.MaxBody)
+		case int64(len(b.request.Body)) > b.most:
+			return tooLarge(b.most)
 		case errors.Is(err, io.EOF):
 			return nil
 		case err != nil:
@@ -44,35 +55,35 @@ func (s *Session) ReadBody(r io.Reader, expected int64) error {
 	}
 }
 
-// AddBody takes in a part of the body.
-func (s *Session) AddBody(part []byte) error {
-	if int64(len(s.asked.Body)+len(part)) > s.gateway.cfg.MaxBody {
-		return tooLarge(s.gateway.cfg.MaxBody)
+// Add takes in a part of the body.
+func (b *Body) Add(part []byte) error {
+	if int64(len(b.request.Body)+len(part)) > b.most {
+		return tooLarge(b.most)
 	}
-	if err := s.reserve(len(part), -1); err != nil {
+	if err := b.reserve(len(part), -1); err != nil {
 		return err
 	}
-	s.asked.Body = append(s.asked.Body, part...)
+	b.request.Body = append(b.request.Body, part...)
 	return nil
 }
 
 // take takes so many bytes of the budget.
-func (s *Session) take(bytes int64) *refusal.Refusal {
-	err := s.memory.Take(s.ctx, bytes)
+func (b *Body) take(bytes int64) *refusal.Refusal {
+	err := b.memory.Take(b.life.ctx, bytes)
 	if err == nil {
 		return nil
 	}
 	if errors.Is(err, budget.ErrUsedUp) {
 		err = errMemory
 	}
-	s.cancel(err)
-	return s.Ended()
+	b.life.cancel(err)
+	return b.life.ended()
 }
 
 // reserve makes room for more bytes of the body. Room grows as bytes come, and not by
 // what is announced.
-func (s *Session) reserve(more int, expected int64) error {
-	have, need := cap(s.asked.Body), len(s.asked.Body)+more
+func (b *Body) reserve(more int, expected int64) error {
+	have, need := cap(b.request.Body), len(b.request.Body)+more
 	if need <= have {
 		return nil
 	}
@@ -80,35 +91,35 @@ func (s *Session) reserve(more int, expected int64) error {
 	if int64(need) <= expected {
 		size = min(size, int(expected))
 	}
-	if refused := s.take(int64(size - have)); refused != nil {
+	if refused := b.take(int64(size - have)); refused != nil {
 		return refused
 	}
-	body := make([]byte, len(s.asked.Body), size)
-	copy(body, s.asked.Body)
-	s.asked.Body = body
+	body := make([]byte, len(b.request.Body), size)
+	copy(body, b.request.Body)
+	b.request.Body = body
 	return nil
 }
 
-// DropBody forgets the body, which is not needed any more.
-func (s *Session) DropBody() {
-	size := int64(cap(s.asked.Body))
-	s.asked.Drop()
-	s.memory.GiveBack(size)
+// Drop forgets the body, which is not needed any more.
+func (b *Body) Drop() {
+	size := int64(cap(b.request.Body))
+	b.request.Drop()
+	b.memory.GiveBack(size)
 }
 
-// Body is the request's body, until it is dropped.
-func (s *Session) Body() []byte { return s.asked.Body }
+// Bytes are the body, until it is dropped.
+func (b *Body) Bytes() []byte { return b.request.Body }
 
-// BodyReader reads the body from its beginning.
-func (s *Session) BodyReader() io.ReadCloser { return s.asked.Reader() }
+// Reader reads the body from its beginning.
+func (b *Body) Reader() io.ReadCloser { return b.request.Reader() }
 
 // Renamed reports whether the body is another than that which came, as it asks for another model.
-func (s *Session) Renamed() bool { return s.asked.renamed }
+func (b *Body) Renamed() bool { return b.renamed }
 
 // rename has the body ask for another model. Both bodies are there for a moment, and both are
 // taken of the budget.
-func (s *Session) rename(model string) *refusal.Refusal {
-	body := s.asked.Body
+func (b *Body) rename(model string) *refusal.Refusal {
+	body := b.request.Body
 	from, to, times := modelapi.ModelAt(body)
 	switch {
 	case times == 0:
@@ -121,53 +132,39 @@ func (s *Session) rename(model string) *refusal.Refusal {
 		panic(err) // strings always marshal
 	}
 	size := int64(len(body) - (to - from) + len(name))
-	if size > s.gateway.cfg.MaxBody {
-		return tooLarge(s.gateway.cfg.MaxBody)
+	if size > b.most {
+		return tooLarge(b.most)
 	}
-	if refused := s.take(size); refused != nil {
+	if refused := b.take(size); refused != nil {
 		return refused
 	}
 	renamed := append(append(append(make([]byte, 0, size), body[:from]...), name...), body[to:]...)
-	s.asked.Body, s.asked.Prompt, s.asked.renamed = renamed, nil, true // the prompt was a part of the other one
-	s.memory.GiveBack(int64(cap(body)))
+	b.request.Body, b.request.Prompt, b.renamed = renamed, nil, true // the prompt was a part of the other one
+	b.memory.GiveBack(int64(cap(body)))
 	return nil
 }
 
 // renameByHeader has the request ask for the model that its header names.
-func (s *Session) renameByHeader(method, path string) *refusal.Refusal {
-	if s.asked.rewrite == "" || !modelapi.NamesModel(method, path) {
+func (b *Body) renameByHeader(method, path string) *refusal.Refusal {
+	if b.rewrite == "" || !modelapi.NamesModel(method, path) {
 		return nil
 	}
-	return s.rename(s.asked.rewrite)
+	return b.rename(b.rewrite)
 }
 
-// renameByRule has the request ask for another model as its pool's rules say.
-func (s *Session) renameByRule(method, path string) *refusal.Refusal {
-	rewrite, a := s.pool.cfg.Rewrite, &s.asked
-	if rewrite == nil || a.rewrite != "" || a.elsewhere || !modelapi.NamesModel(method, path) {
+// renameByRule has the request ask for another model as the rule says, unless its header does.
+func (b *Body) renameByRule(rule func(model string) string, method, path string) *refusal.Refusal {
+	if rule == nil || b.rewrite != "" || !modelapi.NamesModel(method, path) {
 		return nil
 	}
-	to := rewrite(a.Model)
-	if to == a.Model {
+	to := rule(b.request.Model)
+	if to == b.request.Model {
 		return nil
 	}
-	if refused := s.rename(to); refused != nil {
+	if refused := b.rename(to); refused != nil {
 		return refused
 	}
-	return a.Read(method, path)
-}
-
-// ChosenElsewhere leaves the choice of the endpoint to something else, and with it the model
-// that the request's header names. ChosenHere takes both back.
-func (s *Session) ChosenElsewhere() { s.asked.elsewhere = true }
-
-// ChosenHere has this replica choose the endpoint after all.
-func (s *Session) ChosenHere(method, path string) *refusal.Refusal {
-	if !s.asked.elsewhere {
-		return nil
-	}
-	s.asked.elsewhere = false
-	return s.renameByHeader(method, path)
+	return b.request.Read(method, path)
 }
 
 func tooLarge(limit int64) *refusal.Refusal {

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"net/http"
-	"time"
 
 	"github.com/weirflow/weir/gateway/refusal"
 )
@@ -47,61 +46,3 @@ var (
 		Message: "the request took longer than it may",
 	}}
 )
-
-// watch ends a session when what it waits for does not come in time. It is started and
-// stopped by the session's goroutine.
-type watch struct {
-	session *Session
-	whole   *time.Timer // since the dispatch
-	step    *time.Timer // since the server was last waited for; nil before the first time
-	over    *bound      // what step's end means
-}
-
-// start begins the time that the request may take in all.
-func (w *watch) start(s *Session) {
-	w.session = s
-	w.whole = time.AfterFunc(s.asked.timeouts.Request, func() { s.cancel(errRequestTime) })
-}
-
-// expect gives the server so long from now; b is what becomes of the request afterwards.
-func (w *watch) expect(b *bound, within time.Duration) {
-	if w.step != nil && w.over == b {
-		w.step.Reset(within)
-		return
-	}
-	w.relax()
-	w.over, w.step = b, time.AfterFunc(within, func() { w.session.cancel(b) })
-}
-
-// relax says that nothing is waited for.
-func (w *watch) relax() {
-	if w.step != nil {
-		w.step.Stop()
-	}
-}
-
-// stop ends the watch.
-func (w *watch) stop() {
-	w.relax()
-	if w.whole != nil {
-		w.whole.Stop()
-	}
-}
-
-// ExpectFirstByte has the session end if its server does not begin to answer in time.
-func (s *Session) ExpectFirstByte() { s.watch.expect(errFirstByte, s.asked.timeouts.FirstByte) }
-
-// ExpectMore has it end if the server pauses for too long within its answer.
-func (s *Session) ExpectMore() { s.watch.expect(errBetweenBytes, s.asked.timeouts.BetweenBytes) }
-
-// ExpectMoreOrTaken is the same where it cannot be told whether the server pauses or the client
-// takes nothing.
-func (s *Session) ExpectMoreOrTaken() {
-	s.watch.expect(errAnswerStopped, s.asked.timeouts.BetweenBytes)
-}
-
-// Relax says that nothing is waited for.
-func (s *Session) Relax() { s.watch.relax() }
-
-// BodyStalled ends the session, whose request's body took too long to come.
-func (s *Session) BodyStalled() { s.cancel(errStalled) }

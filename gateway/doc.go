@@ -8,8 +8,10 @@
 //
 // A [Session] is whose a request is, what it may cost, its slot of the pool's limit and its
 // slot at an endpoint, what it was charged. Whatever it holds comes back at its end, once,
-// however it ends. The doors, packages proxy and envoy, only drive it by what HTTP and Envoy
-// say.
+// however it ends. It has parts, each in a file of its name: its [Body], its [Placement] at
+// endpoints, its [Answer], a [Watch] over the time that each step may take, and its [Record],
+// which is what is told of it. The doors, packages proxy and envoy, only drive it by what HTTP
+// and Envoy say.
 //
 // A request has these forms on its way, each for one border:
 //

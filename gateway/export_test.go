@@ -10,12 +10,6 @@ import (
 // SessionBytes is what a request that waits takes of the budget beside its headers and its body.
 const SessionBytes = sessionBytes
 
-// MemoryUsed is how much of the budget is used, in bytes.
-func (g *Gateway) MemoryUsed() int64 {
-	_, used := g.budget.Figures()
-	return used
-}
-
 // SetFlows replaces what the pool knows of flows, before it has requests.
 func (p *Pool) SetFlows(t *flows.Table) { p.flows = t }
 
@@ -27,6 +21,3 @@ const (
 	MaxRequestID = maxRequestID
 	MaxTold      = maxTold
 )
-
-// Model is a model as OpenAI's API tells of it.
-type Model = model

@@ -37,7 +37,7 @@ type Config struct {
 type Gateway struct {
 	cfg    Config
 	budget *budget.Budget
-	keys   atomic.Pointer[flows.Keys]
+	keys   keyring
 	pools  atomic.Pointer[Pools]
 }
 
@@ -56,13 +56,13 @@ func New(cfg Config, pools *Pools) *Gateway {
 	return g
 }
 
-// SetKeys replaces the API keys for requests from now on. With any, a request must carry one
-// as a bearer token, which is removed; its own header for the flow is ignored. nil trusts
-// the fairness header.
-func (g *Gateway) SetKeys(keys flows.Keys) { g.keys.Store(&keys) }
+// SetKeys replaces the API keys for requests from now on, and ends those that wait by one that
+// is gone. With any, a request must carry one as a bearer token, which is removed; its own
+// header for the flow is ignored. nil trusts the fairness header.
+func (g *Gateway) SetKeys(keys flows.Keys) { g.keys.set(keys) }
 
 // Keyed reports whether API keys say whose a request is.
-func (g *Gateway) Keyed() bool { return *g.keys.Load() != nil }
+func (g *Gateway) Keyed() bool { return g.keys.get() != nil }
 
 // AnswerModels answers a question for the models of all pools, in JSON, and reports whether it
 // was one. Where there is one pool, its servers know better.

@@ -18,6 +18,7 @@ import (
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/headers"
+	"github.com/weirflow/weir/gateway/internal/rig"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
@@ -40,7 +41,7 @@ func TestTokensByTenant(t *testing.T) {
 		_, _ = fmt.Fprintf(w, "data: {%s}\n\ndata: [DONE]\n\n", usage)
 	}))
 	t.Cleanup(upstream.Close)
-	r := newRig(t, 20, upstream.URL)
+	r := rig.New(t, 20, upstream.URL)
 	const each = 100
 	var all sync.WaitGroup
 	for i := range 2 * each {
@@ -49,24 +50,24 @@ func TestTokensByTenant(t *testing.T) {
 			if i%4 < 2 {
 				headers = append(headers, "X-Stream", "yes")
 			}
-			r.post(t, "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"`+strings.Repeat("word ", 100)+`"}]}`, headers...)
+			r.Post(t, "/v1/chat/completions", `{"model":"m","messages":[{"role":"user","content":"`+strings.Repeat("word ", 100)+`"}]}`, headers...)
 		})
 	}
 	all.Wait()
-	r.server.Close() // once all requests are over
+	r.Server.Close() // once all requests are over
 	for direction, tokens := range map[string]float64{"in": 100, "cached": 60, "out": 7} {
 		for _, flow := range []string{"a", "b"} {
-			if got := r.figure(t, "weir_tokens_total", "fairness_id", flow, "direction", direction); got != each*tokens {
+			if got := r.Figure(t, "weir_tokens_total", "fairness_id", flow, "direction", direction); got != each*tokens {
 				t.Errorf("tenant %s, %s: %v tokens counted, the servers say %v", flow, direction, got, each*tokens)
 			}
 		}
 	}
-	if got := r.figure(t, "weir_slot_seconds_total", "fairness_id", "a"); got <= 0 {
+	if got := r.Figure(t, "weir_slot_seconds_total", "fairness_id", "a"); got <= 0 {
 		t.Errorf("slots were held for %v s", got)
 	}
 	want := map[string]float64{"first_token": 2 * each, "duration": 2 * each, "token_interval": each}
 	for name, n := range want {
-		if got := r.figure(t, "weir_request_"+name+"_seconds"); got != n {
+		if got := r.Figure(t, "weir_request_"+name+"_seconds"); got != n {
 			t.Errorf("%s was observed %v times, want %v", name, got, n)
 		}
 	}
@@ -91,30 +92,30 @@ func TestUpstreamErrors(t *testing.T) {
 	}))
 	t.Cleanup(upstream.Close)
 	for _, c := range []struct{ fail, kind string }{{"status", "status_5xx"}, {"silence", "no_answer"}, {"middle", "broke_off"}, {"begin", "broke_off"}} {
-		r := newRigWith(t, 4, nil, bounded(flows.Timeouts{FirstByte: 50 * time.Millisecond}), upstream.URL)
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(chat))
+		r := rig.With(t, 4, nil, rig.Bounded(flows.Timeouts{FirstByte: 50 * time.Millisecond}), upstream.URL)
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/v1/chat/completions", strings.NewReader(rig.Chat))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("X-Fail", c.fail)
-		if res, err := r.client.Do(req); err == nil {
+		if res, err := r.Client.Do(req); err == nil {
 			_, _ = new(bytes.Buffer).ReadFrom(res.Body)
 			_ = res.Body.Close()
 		}
-		r.server.Close()
-		n, all := r.figure(t, "weir_endpoint_errors_total", "endpoint", strings.TrimPrefix(upstream.URL, "http://"), "kind", c.kind), r.figure(t, "weir_endpoint_errors_total")
+		r.Server.Close()
+		n, all := r.Figure(t, "weir_endpoint_errors_total", "endpoint", strings.TrimPrefix(upstream.URL, "http://"), "kind", c.kind), r.Figure(t, "weir_endpoint_errors_total")
 		if n != 1 || all != 1 {
 			t.Errorf("a server that fails by %s: %v of %s, %v of all kinds", c.fail, n, c.kind, all)
 		}
 	}
 	address := freeport.Address(t)
-	r := newRig(t, 4, "http://"+address)
-	r.post(t, "/v1/chat/completions", chat)
-	r.server.Close()
-	if n := r.figure(t, "weir_endpoint_errors_total", "endpoint", address, "kind", "unreachable"); n != 1 {
+	r := rig.New(t, 4, "http://"+address)
+	r.Post(t, "/v1/chat/completions", rig.Chat)
+	r.Server.Close()
+	if n := r.Figure(t, "weir_endpoint_errors_total", "endpoint", address, "kind", "unreachable"); n != 1 {
 		t.Errorf("a server that cannot be connected to: %v", n)
 	}
-	if n := r.figure(t, "weir_requests_refused_total", "reason", "upstream_unreachable"); n != 1 {
+	if n := r.Figure(t, "weir_requests_refused_total", "reason", "upstream_unreachable"); n != 1 {
 		t.Errorf("its request was counted as refused %v times", n)
 	}
 }
@@ -124,16 +125,16 @@ func TestUpstreamErrors(t *testing.T) {
 func TestMetricNames(t *testing.T) {
 	var source endpoints.Static
 	for _, role := range []string{"decode", "prefill"} {
-		u, err := url.Parse(newModelServer(t))
+		u, err := url.Parse(rig.ModelServer(t))
 		if err != nil {
 			t.Fatal(err)
 		}
 		source = append(source, endpoints.Spec{URL: u, Labels: map[string]string{policies.RoleLabel: role}})
 	}
-	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.Endpoints.Source = source })
-	r.post(t, "/v1/chat/completions", chat)
-	r.post(t, "/v1/chat/completions", "{")
-	r.server.Close()
+	r := rig.With(t, 4, nil, func(c *rig.Config) { c.Endpoints.Source = source })
+	r.Post(t, "/v1/chat/completions", rig.Chat)
+	r.Post(t, "/v1/chat/completions", "{")
+	r.Server.Close()
 	for _, c := range []struct {
 		names    metrics.Names
 		has, not []string
@@ -155,7 +156,7 @@ func TestMetricNames(t *testing.T) {
 		{metrics.BothNames, []string{"weir_flow_control_requests_total{", "llm_d_epp_flow_control_requests_total{", "weir_flow_control_pool_saturation{"}, nil},
 	} {
 		page := httptest.NewRecorder()
-		promhttp.HandlerFor(metrics.Named(r.metrics, c.names), promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+		promhttp.HandlerFor(metrics.Named(r.Metrics, c.names), promhttp.HandlerOpts{}).ServeHTTP(page, httptest.NewRequest(http.MethodGet, "/metrics", nil))
 		text := page.Body.String()
 		for _, want := range c.has {
 			if !strings.Contains(text, want) {

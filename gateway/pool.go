@@ -87,6 +87,14 @@ func (p *Pool) SetRules(r flows.Rules) {
 // Observe passes the endpoints to the controller now.
 func (p *Pool) Observe() { p.endpoints.Notify() }
 
+// Watch replaces what is done to know how full the endpoints are, as a changed detector needs it.
+func (p *Pool) Watch(w endpoints.Watch) {
+	p.endpoints.Watch(w)
+	if w.Observe == 0 { // the detector misses no readings, and nobody looks again
+		p.readings.look(time.Now(), controller.ReadingsUsed)
+	}
+}
+
 // Endpoints returns the pool's endpoints.
 func (p *Pool) Endpoints() *endpoints.Pool { return p.endpoints }
 
@@ -95,6 +103,9 @@ func (p *Pool) Controller() *controller.Controller { return p.cfg.Controller }
 
 // Shadow is what has flow control only played.
 func (p *Pool) Shadow() *shadow.Shadow { return p.shadow }
+
+// Meter returns a meter of what flows held here.
+func (p *Pool) Meter() *flows.Meter { return p.flows.Meter() }
 
 // Flows calls visit for every flow that this replica remembers, in no order. While flow control
 // is only played, its requests in flight are those that are as played.

@@ -33,44 +33,37 @@ func ByModel(named map[string]*Pool, of func(model string) (pool string, known b
 	return &Pools{named: named, of: of, models: models, since: time.Now()}
 }
 
-// enterByModel has the session's request be for the pool of its model, once the body is there.
-func (s *Session) enterByModel() *refusal.Refusal {
-	if refused := s.asked.FindModel(); refused != nil {
-		return refused
-	}
-	model := s.asked.Model
-	s.record.model = told(model)
-	pools := s.gateway.pools.Load()
-	if name, known := pools.of(model); known {
-		if p, known := pools.named[name]; known {
-			return s.enterOpen(p)
+// forModel returns the pool that a model is for.
+func (p *Pools) forModel(model string) (*Pool, *refusal.Refusal) {
+	if name, known := p.of(model); known {
+		if pool, known := p.named[name]; known {
+			return opened(pool)
 		}
 	}
-	return noSuchModel(model)
+	return nil, noSuchModel(model)
 }
 
-// EnterNamed has the session's request be for the pool of that name.
-func (s *Session) EnterNamed(name string) *refusal.Refusal {
-	p, known := s.gateway.pools.Load().named[name]
+// byName returns the pool of that name.
+func (p *Pools) byName(name string) (*Pool, *refusal.Refusal) {
+	pool, known := p.named[name]
 	if !known {
-		return &refusal.Refusal{
+		return nil, &refusal.Refusal{
 			Status: http.StatusNotFound, Code: "pool_not_found",
 			Message: fmt.Sprintf("this gateway has no pool %.128q", name),
 		}
 	}
-	return s.enterOpen(p)
+	return opened(pool)
 }
 
-// enterOpen has the session's request be for a pool, if that is open.
-func (s *Session) enterOpen(p *Pool) *refusal.Refusal {
+// opened returns a pool if it is open.
+func opened(p *Pool) (*Pool, *refusal.Refusal) {
 	if p == nil {
-		return &refusal.Refusal{
+		return nil, &refusal.Refusal{
 			Status: http.StatusServiceUnavailable, Code: "pool_not_open", Reason: refusal.NoEndpoints, After: time.Second,
 			Message: "the pool that the request is for is not open yet; try again",
 		}
 	}
-	s.enter(p)
-	return nil
+	return p, nil
 }
 
 // noSuchModel answers as OpenAI's API does.

@@ -2,7 +2,6 @@ package gateway
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"sync"
 	"time"
@@ -17,8 +16,6 @@ import (
 // requests are refused: a pool that cannot be seen is full until further notice, and
 // waiting for it would be waiting for nothing.
 const blindAfter = 2 * time.Second
-
-var errBlind = errors.New("no model server's metrics can be read")
 
 // readings follows whether the model servers' metrics can be read, says so when that
 // changes, and ends the waiting of requests while they cannot. It is safe for concurrent

@@ -54,6 +54,8 @@ type Record struct {
 	obstacle  controller.Obstacle
 	charge    float64
 	byFloat   bool
+	offered   time.Time // to the ledger, where that is known; zero otherwise
+	lined     time.Time // when it came to stand in line, if it went from there
 	endpoint  string
 	responded time.Time // when the model server's answer began; zero before
 	tokens    modelapi.Tokens
@@ -282,7 +284,7 @@ func (g *Gateway) refused(r *Record) {
 func (r *Record) endSpans(status int) {
 	s := tracing.Summary{
 		ID: r.id, Path: r.path, Model: r.model, Flow: r.flow.ID, Priority: r.flow.Priority, Objective: told(r.objective), Status: status, Reason: r.reason,
-		Enqueued: r.enqueued, Waited: r.waited, Dispatched: r.held > 0, Owner: r.owner, ByFloat: r.byFloat, Charge: r.charge,
+		Enqueued: r.enqueued, Waited: r.waited, Dispatched: r.held > 0, Owner: r.owner, Offered: r.offered, Lined: r.lined, ByFloat: r.byFloat, Charge: r.charge,
 		Counted: r.tokens.Known, TokensIn: r.tokens.In, TokensCached: r.tokens.Cached, TokensOut: r.tokens.Out, FirstToken: r.tokens.First,
 	}
 	if r.waited >= noticeable {

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/internal/rig"
 )
 
 var (
@@ -30,15 +31,15 @@ func TestAnswersAreNamed(t *testing.T) {
 		w.Header().Set("Server-Timing", "gpu;dur=1")
 	}))
 	t.Cleanup(upstream.Close)
-	r := newRig(t, 4, upstream.URL)
+	r := rig.New(t, 4, upstream.URL)
 	for _, c := range []struct {
 		name, path, body, id string
 		kept, served         bool
 	}{
-		{"forwarded, no id", "/v1/chat/completions", chat, "", false, true},
-		{"forwarded, the client's id", "/v1/chat/completions", chat, "order-66.a", true, true},
-		{"forwarded, an id that is no word", "/v1/chat/completions", chat, "two words", false, true},
-		{"forwarded, an id that is too long", "/v1/chat/completions", chat, strings.Repeat("x", gateway.MaxRequestID+1), false, true},
+		{"forwarded, no id", "/v1/chat/completions", rig.Chat, "", false, true},
+		{"forwarded, the client's id", "/v1/chat/completions", rig.Chat, "order-66.a", true, true},
+		{"forwarded, an id that is no word", "/v1/chat/completions", rig.Chat, "two words", false, true},
+		{"forwarded, an id that is too long", "/v1/chat/completions", rig.Chat, strings.Repeat("x", gateway.MaxRequestID+1), false, true},
 		{"refused for its body", "/v1/chat/completions", "{", "mine", true, false},
 		{"refused for its path", "/elsewhere", "", "mine", true, false},
 	} {
@@ -47,7 +48,7 @@ func TestAnswersAreNamed(t *testing.T) {
 		if c.id != "" {
 			headers = append(headers, gateway.RequestIDHeader, c.id)
 		}
-		res, _ := r.post(t, c.path, c.body, headers...)
+		res, _ := r.Post(t, c.path, c.body, headers...)
 		got := res.Header.Values(gateway.RequestIDHeader)
 		if len(got) != 1 || c.kept && got[0] != c.id || !c.kept && !uuid.MatchString(got[0]) {
 			t.Errorf("%s: the answer is named %q", c.name, got)
@@ -76,22 +77,22 @@ func TestAnswersAreNamed(t *testing.T) {
 // TestEnvoyIsToldTheSame wants the headers of TestAnswersAreNamed by external processing,
 // on the request, on its answer and on a refusal.
 func TestEnvoyIsToldTheSame(t *testing.T) {
-	r := newRig(t, 4, newModelServer(t))
-	served := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("mine"), envoyBody(chat), envoyAnswer(http.StatusOK)}}
-	if err := r.envoy.Process(served); err != nil {
+	r := rig.New(t, 4, rig.ModelServer(t))
+	served := &rig.Tape{Ctx: t.Context(), Messages: []*extproc.ProcessingRequest{rig.EnvoyHead("mine"), rig.EnvoyBody(rig.Chat), rig.EnvoyAnswer(http.StatusOK)}}
+	if err := r.Envoy.Process(served); err != nil {
 		t.Fatal(err)
 	}
-	set := served.last.GetResponseHeaders().GetResponse().GetHeaderMutation().GetSetHeaders()
-	if headerIn(set, "x-request-id") != "mine" || !timing.MatchString(headerIn(set, "server-timing")) || headerIn(set, "x-llm-d-flow-queue-duration-ms") == "" {
+	set := served.Last.GetResponseHeaders().GetResponse().GetHeaderMutation().GetSetHeaders()
+	if rig.HeaderIn(set, "x-request-id") != "mine" || !timing.MatchString(rig.HeaderIn(set, "server-timing")) || rig.HeaderIn(set, "x-llm-d-flow-queue-duration-ms") == "" {
 		t.Errorf("the answer gets %v", set)
 	}
 
-	refused := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("two words"), envoyBody("{")}}
-	if err := r.envoy.Process(refused); err != nil {
+	refused := &rig.Tape{Ctx: t.Context(), Messages: []*extproc.ProcessingRequest{rig.EnvoyHead("two words"), rig.EnvoyBody("{")}}
+	if err := r.Envoy.Process(refused); err != nil {
 		t.Fatal(err)
 	}
-	set = refused.last.GetImmediateResponse().GetHeaders().GetSetHeaders()
-	if !uuid.MatchString(headerIn(set, "x-request-id")) || headerIn(set, "x-weir-warning") == "" {
+	set = refused.Last.GetImmediateResponse().GetHeaders().GetSetHeaders()
+	if !uuid.MatchString(rig.HeaderIn(set, "x-request-id")) || rig.HeaderIn(set, "x-weir-warning") == "" {
 		t.Errorf("the refusal gets %v", set)
 	}
 }
@@ -100,7 +101,7 @@ func TestEnvoyIsToldTheSame(t *testing.T) {
 // counted, and logged once.
 func TestUndeclaredObjectives(t *testing.T) {
 	logs, seen := observer.New(zap.WarnLevel)
-	r := newRigWith(t, 4, nil, func(c *rigConfig) { c.Logger = zap.New(logs) }, newModelServer(t))
+	r := rig.With(t, 4, nil, func(c *rig.Config) { c.Logger = zap.New(logs) }, rig.ModelServer(t))
 	const header = "x-llm-d-inference-objective"
 	for _, c := range []struct{ objective, warning string }{
 		{"urgent", ""},
@@ -112,14 +113,14 @@ func TestUndeclaredObjectives(t *testing.T) {
 		if c.objective != "" {
 			headers = append(headers, header, c.objective)
 		}
-		if res, _ := r.post(t, "/v1/chat/completions", chat, headers...); res.Header.Get(gateway.WarningHeader) != c.warning {
+		if res, _ := r.Post(t, "/v1/chat/completions", rig.Chat, headers...); res.Header.Get(gateway.WarningHeader) != c.warning {
 			t.Errorf("objective %q: %s is %q, want %q", c.objective, gateway.WarningHeader, res.Header.Get(gateway.WarningHeader), c.warning)
 		}
 	}
 	if n := seen.FilterMessageSnippet("nobody declared").Len(); n != 1 {
 		t.Errorf("it was logged %d times", n)
 	}
-	if n := r.figure(t, "weir_requests_undeclared_objective_total"); n != 2 {
+	if n := r.Figure(t, "weir_requests_undeclared_objective_total"); n != 2 {
 		t.Errorf("%v requests were counted, want 2", n)
 	}
 }

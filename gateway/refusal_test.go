@@ -11,6 +11,7 @@ import (
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/headers"
+	"github.com/weirflow/weir/gateway/internal/rig"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
@@ -37,59 +38,23 @@ func readRefusal(t *testing.T, status int, body string, header func(string) stri
 }
 
 // byHTTP sends a request of the flow a.
-func (r *rig) byHTTP(t *testing.T) refused {
+func byHTTP(t *testing.T, r *rig.Rig) refused {
 	t.Helper()
-	res, body := r.post(t, "/v1/chat/completions", chat, headers.Flow[0], "a")
+	res, body := r.Post(t, "/v1/chat/completions", rig.Chat, headers.Flow[0], "a")
 	return readRefusal(t, res.StatusCode, body, res.Header.Get)
 }
 
 // byEnvoy does the same by external processing.
-func (r *rig) byEnvoy(t *testing.T) refused {
+func byEnvoy(t *testing.T, r *rig.Rig) refused {
 	t.Helper()
-	p := &tape{ctx: t.Context(), messages: []*extproc.ProcessingRequest{envoyHead("1", strings.ToLower(headers.Flow[0]), "a"), envoyBody(chat)}}
-	if err := r.envoy.Process(p); err != nil {
+	p := &rig.Tape{Ctx: t.Context(), Messages: []*extproc.ProcessingRequest{rig.EnvoyHead("1", strings.ToLower(headers.Flow[0]), "a"), rig.EnvoyBody(rig.Chat)}}
+	if err := r.Envoy.Process(p); err != nil {
 		t.Fatal(err)
 	}
-	now := p.last.GetImmediateResponse()
+	now := p.Last.GetImmediateResponse()
 	return readRefusal(t, int(now.GetStatus().GetCode()), string(now.GetBody()), func(name string) string {
-		return headerIn(now.GetHeaders().GetSetHeaders(), strings.ToLower(name))
+		return rig.HeaderIn(now.GetHeaders().GetSetHeaders(), strings.ToLower(name))
 	})
-}
-
-// hold takes a slot for a flow until the test ends.
-func (r *rig) hold(t *testing.T, flow string, output int64) {
-	t.Helper()
-	q := &controller.Request{Flow: policies.FlowKey{ID: flow}, OutputTokens: output}
-	if outcome, err := r.control.EnqueueAndWait(t.Context(), q); err != nil {
-		t.Fatal(outcome, err)
-	}
-	t.Cleanup(func() { r.control.Release(q, controller.Usage{}) })
-}
-
-// queue has requests of a flow wait, in place of a client, until the test ends.
-func (r *rig) queue(t *testing.T, flow string, waiting int64) {
-	t.Helper()
-	go func() {
-		_, _ = r.control.EnqueueAndWait(t.Context(), &controller.Request{Flow: policies.FlowKey{ID: flow}, Bytes: 1})
-	}()
-	r.waiting(t, waiting)
-}
-
-// waiting waits until so many requests do.
-func (r *rig) waiting(t *testing.T, n int64) {
-	t.Helper()
-	for began := time.Now(); ; time.Sleep(time.Millisecond) {
-		v, err := r.control.View(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		if int64(v.Waiting) == n {
-			return
-		}
-		if time.Since(began) > 10*time.Second {
-			t.Fatalf("%d requests wait, not %d", v.Waiting, n)
-		}
-	}
 }
 
 // TestRefusalsSayWhy wants each cause to be told apart, by HTTP as by Envoy: what is to be
@@ -101,21 +66,21 @@ func TestRefusalsSayWhy(t *testing.T) {
 	band := func(requests, bytes int64) []controller.Option {
 		return []controller.Option{controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr"), MaxRequests: requests, MaxBytes: bytes})}
 	}
-	full := func(t *testing.T, r *rig) { r.hold(t, "other", 1); r.queue(t, "a", 1) }
+	full := func(t *testing.T, r *rig.Rig) { r.Hold(t, "other", 1); r.Queue(t, "a", 1) }
 	for _, c := range []struct {
 		name    string
 		options []controller.Option
-		before  func(*testing.T, *rig)
+		before  func(*testing.T, *rig.Rig)
 		want    refused // of the message a part
 	}{
 		{
 			"the flow's requests in flight", limit(shard.Limit{MaxInFlight: 1}),
-			func(t *testing.T, r *rig) { r.hold(t, "a", 1) },
+			func(t *testing.T, r *rig.Rig) { r.Hold(t, "a", 1) },
 			refused{429, "flow_in_flight_limit", "", "rejected-flow-limit", "its own limit of 1 request in flight", 1},
 		},
 		{
 			"the flow's tokens", limit(shard.Limit{TokensPerMinute: 600}),
-			func(t *testing.T, r *rig) { r.hold(t, "a", 695) },
+			func(t *testing.T, r *rig.Rig) { r.Hold(t, "a", 695) },
 			refused{429, "flow_token_limit", "", "rejected-flow-limit", "its own limit of 600 tokens a minute; there is room in about ", 10},
 		},
 		{"the band's cap", band(1, 0), full, refused{429, "band_full", "", "rejected-saturated", "the queue of priority 0 is full", 1}},
@@ -129,21 +94,21 @@ func TestRefusalsSayWhy(t *testing.T) {
 		{
 			"the time is up",
 			[]controller.Option{controller.WithTTL(30*time.Millisecond, time.Second)},
-			func(t *testing.T, r *rig) { r.hold(t, "other", 1) },
+			func(t *testing.T, r *rig.Rig) { r.Hold(t, "other", 1) },
 			refused{429, "queue_timeout", "", "rejected-ttl-expired", "the request waited ", 1},
 		},
 		{
-			"the replica ends", nil, func(_ *testing.T, r *rig) { r.control.Close() },
+			"the replica ends", nil, func(_ *testing.T, r *rig.Rig) { r.Control.Close() },
 			refused{503, "shutting_down", "", "rejected-shutting-down", "this replica is shutting down", 1},
 		},
 	} {
-		for way, send := range map[string]func(*rig, *testing.T) refused{"HTTP": (*rig).byHTTP, "Envoy": (*rig).byEnvoy} {
+		for way, send := range map[string]func(*testing.T, *rig.Rig) refused{"HTTP": byHTTP, "Envoy": byEnvoy} {
 			t.Run(c.name+" by "+way, func(t *testing.T) {
-				r := newRigWith(t, 1, c.options, nil, newModelServer(t))
+				r := rig.With(t, 1, c.options, nil, rig.ModelServer(t))
 				if c.before != nil {
 					c.before(t, r)
 				}
-				got, want := send(r, t), c.want
+				got, want := send(t, r), c.want
 				want.by = want.code
 				if !strings.Contains(got.message, want.message) {
 					t.Errorf("it says %q, not %q", got.message, want.message)
@@ -162,14 +127,14 @@ func TestRefusalsSayWhy(t *testing.T) {
 // TestDisplacedSaysWhy wants a request that waited, and lost its place to a flow that holds
 // less of the queue, to be told so.
 func TestDisplacedSaysWhy(t *testing.T) {
-	r := newRigWith(t, 1, []controller.Option{controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr"), MaxRequests: 2})}, nil, newModelServer(t))
-	r.hold(t, "other", 1)
-	r.queue(t, "a", 1)
+	r := rig.With(t, 1, []controller.Option{controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin("rr"), MaxRequests: 2})}, nil, rig.ModelServer(t))
+	r.Hold(t, "other", 1)
+	r.Queue(t, "a", 1)
 	answer := make(chan refused, 1)
-	go func() { answer <- r.byHTTP(t) }()
-	r.waiting(t, 2)
+	go func() { answer <- byHTTP(t, r) }()
+	r.Waiting(t, 2)
 	go func() {
-		_, _ = r.control.EnqueueAndWait(t.Context(), &controller.Request{Flow: policies.FlowKey{ID: "b"}})
+		_, _ = r.Control.EnqueueAndWait(t.Context(), &controller.Request{Flow: policies.FlowKey{ID: "b"}})
 	}()
 	if got := <-answer; got.code != "queue_share" || got.by != "queue_share" || got.status != 429 || got.reason != "rejected-saturated" {
 		t.Errorf("got %+v", got)

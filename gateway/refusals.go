@@ -9,21 +9,22 @@ import (
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/refusal"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 )
 
-// refuse is the answer to a session's request that flow control did not dispatch, for the
-// reason given: one of the controller's errors.
-func (s *Session) refuse(why error) *refusal.Refusal {
+// refuse is the answer to a request of a flow that flow control did not dispatch after so long,
+// for the reason given: one of the controller's errors.
+func (p *Pool) refuse(flow policies.FlowKey, waited time.Duration, why error) *refusal.Refusal {
 	var none *controller.Refusal
 	switch {
 	case errors.As(why, &none):
-		return s.noRoom(none)
+		return p.noRoom(flow, none)
 	case errors.Is(why, controller.ErrTTLExpired):
 		return &refusal.Refusal{
 			Status: http.StatusTooManyRequests, Code: "queue_timeout", Reason: refusal.TTL,
-			Message: fmt.Sprintf("the request waited %s for capacity, as long as it may; try again later", rounded(s.record.waited)),
-			After:   s.pool.drained(),
+			Message: fmt.Sprintf("the request waited %s for capacity, as long as it may; try again later", rounded(waited)),
+			After:   p.drained(),
 		}
 	case errors.Is(why, controller.ErrNoEndpoints):
 		return NoEndpoints()
@@ -40,43 +41,42 @@ func (s *Session) refuse(why error) *refusal.Refusal {
 }
 
 // noRoom is the answer to a request that there is no room for.
-func (s *Session) noRoom(why *controller.Refusal) *refusal.Refusal {
-	priority := s.leave.Flow.Priority
+func (p *Pool) noRoom(flow policies.FlowKey, why *controller.Refusal) *refusal.Refusal {
 	switch why.Cause {
 	case shard.FlowInFlight, shard.FlowTokens:
-		return s.overLimit(why)
+		return p.overLimit(flow, why)
 	case shard.BandFull:
 		return &refusal.Refusal{
-			Status: http.StatusTooManyRequests, Code: "band_full", Reason: refusal.Saturated, After: s.pool.nextEnd(),
-			Message: fmt.Sprintf("the queue of priority %d is full, and this tenant's requests are the largest part of it; try again later", priority),
+			Status: http.StatusTooManyRequests, Code: "band_full", Reason: refusal.Saturated, After: p.nextEnd(),
+			Message: fmt.Sprintf("the queue of priority %d is full, and this tenant's requests are the largest part of it; try again later", flow.Priority),
 		}
 	case shard.BufferShare:
 		return &refusal.Refusal{
-			Status: http.StatusTooManyRequests, Code: "queue_share", Reason: refusal.Saturated, After: s.pool.nextEnd(),
+			Status: http.StatusTooManyRequests, Code: "queue_share", Reason: refusal.Saturated, After: p.nextEnd(),
 			Message: "the queue is full, and the request had to make room for a tenant with fewer requests in it; try again later",
 		}
 	case shard.TooLarge:
 		return &refusal.Refusal{
 			Status: http.StatusRequestEntityTooLarge, Code: "larger_than_queue", Reason: refusal.Saturated,
-			Message: fmt.Sprintf("the request's body is larger than all that may wait at priority %d", priority),
+			Message: fmt.Sprintf("the request's body is larger than all that may wait at priority %d", flow.Priority),
 		}
 	default:
 		return &refusal.Refusal{
-			Status: http.StatusTooManyRequests, Code: "queue_full", Reason: refusal.Saturated, After: s.pool.nextEnd(),
+			Status: http.StatusTooManyRequests, Code: "queue_full", Reason: refusal.Saturated, After: p.nextEnd(),
 			Message: "the queue of all priorities is full, and this tenant's requests are the largest part of it; try again later",
 		}
 	}
 }
 
 // overLimit is the answer to a request whose flow is at a limit of its own.
-func (s *Session) overLimit(why *controller.Refusal) *refusal.Refusal {
+func (p *Pool) overLimit(flow policies.FlowKey, why *controller.Refusal) *refusal.Refusal {
 	if why.Cause == shard.FlowTokens {
 		return &refusal.Refusal{
 			Status: http.StatusTooManyRequests, Code: "flow_token_limit", Reason: refusal.FlowLimit, After: why.After,
 			Message: fmt.Sprintf("this tenant has spent its own limit of %s a minute; %s", counted(int64(why.Limit.TokensPerMinute), "token"), roomIn(why.After)),
 		}
 	}
-	after := max(why.After, s.pool.flows.NextEnd(s.leave.Flow, max(1, why.Limit.MaxInFlight)))
+	after := max(why.After, p.flows.NextEnd(flow, max(1, why.Limit.MaxInFlight)))
 	return &refusal.Refusal{
 		Status: http.StatusTooManyRequests, Code: "flow_in_flight_limit", Reason: refusal.FlowLimit, After: after,
 		Message: fmt.Sprintf("this tenant is at its own limit of %s in flight; %s", counted(why.Limit.MaxInFlight, "request"), roomIn(after)),
@@ -84,11 +84,11 @@ func (s *Session) overLimit(why *controller.Refusal) *refusal.Refusal {
 }
 
 // evicted is the answer to a request that was revoked before its answer began.
-func (s *Session) evicted() *refusal.Refusal {
+func (p *Pool) evicted() *refusal.Refusal {
 	return &refusal.Refusal{
 		Status: http.StatusTooManyRequests, Code: "evicted", Reason: refusal.Evicted,
 		Message: "the request was ended to make room for one of higher priority; try again later",
-		After:   s.pool.drained(),
+		After:   p.drained(),
 	}
 }
 

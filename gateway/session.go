@@ -2,67 +2,52 @@ package gateway
 
 import (
 	"context"
-	"errors"
+	"io"
 	"net/http"
 	"strings"
 	"time"
 
 	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/gateway/budget"
-	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/headers"
+	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/gateway/shadow"
 	"github.com/weirflow/weir/policies"
 )
 
-// errRevoked ends a session for the sake of another one.
-var errRevoked = errors.New("revoked for a request of higher priority")
-
 // Session is the life of one request under flow control, whichever way it came in.
 //
-//	Open ──> ReadBody ──> Admit ──> Wait ──> Place ──> Respond ──> End
-//	whose    its body's   what it   a slot   a slot    usage on    everything back,
-//	it is    memory       may cost  of the   at an     the way     the charge settled
-//	                                pool     endpoint
+//	Open ──> Body.Read ──> Admit ──> Wait ──> Placement.Take ──> Respond ──> End
+//	whose    its body's    what it   a slot   a slot             usage on    everything back,
+//	it is    memory        may cost  of the   at an              the way     the charge settled
+//	                                 pool     endpoint
 //
 // It is driven by one goroutine, which calls End once, however the request ends; steps
 // that were not reached need nothing of it. Others end it by ending its context, whose
 // cause says why.
 type Session struct {
+	Body      Body      // what came, and the memory that it takes
+	Placement Placement // the endpoints that it goes to
+	Answer    Answer    // what came back
+	Watch     Watch     // how long its server and its client may take
+
 	gateway *Gateway
 	pool    *Pool // nil until it is known
 	record  *Record
-	ctx     context.Context //nolint:containedctx // the session's life
-	cancel  context.CancelCauseFunc
-	memory  *budget.Part
-	watch   watch
+	life    life
+	caller  caller
+	leave   leave
 
-	caller caller
-	asked  asked
-	leave  leave
-	place  placement
-	answer answered
+	header    http.Header // until the pool is known
+	elsewhere bool        // another chooses the endpoint
 }
 
 // caller is whose a request is.
 type caller struct {
-	flow  policies.FlowKey // as the request says; what it counts for is that of its leave
-	keyed bool             // an API key said so
-	token string           // what its client gave to go where an earlier request went
-}
-
-// asked is what a request asks for.
-type asked struct {
-	modelapi.Request
-	header    http.Header        // until the pool is known
-	profile   *endpoints.Profile // by which its endpoint is chosen, where requests say that; nil if it names none
-	elsewhere bool               // another chooses its endpoint
-	rewrite   string             // the model to ask for instead of the one in the body; empty for none
-	renamed   bool               // the body asks for it
-	timeouts  flows.Timeouts
+	flow policies.FlowKey // as the request says; what it counts for is that of its leave
+	key  flows.Key        // that said so; zero for none
 }
 
 // leave is a request's way through flow control.
@@ -76,7 +61,11 @@ type leave struct {
 // Open begins a session: it finds out whose request it is, before anything else of it is
 // read. The caller ends the session unless it was refused.
 func (g *Gateway) Open(ctx context.Context, h http.Header, r *Record) (*Session, *refusal.Refusal) {
-	id, refused := g.keys.Load().Identify(h)
+	memory, refused := headers.Memory(h)
+	if refused != nil {
+		return nil, refused
+	}
+	id, key, refused := g.keys.get().Identify(h)
 	if refused != nil {
 		return nil, refused
 	}
@@ -86,35 +75,35 @@ func (g *Gateway) Open(ctx context.Context, h http.Header, r *Record) (*Session,
 	if refused != nil {
 		return nil, refused
 	}
-	s := &Session{
-		gateway: g, record: r,
-		caller: caller{flow: r.flow, keyed: g.Keyed(), token: h.Get(SessionHeader)},
-		asked:  asked{header: h, rewrite: rewrite, timeouts: flows.DefaultTimeouts()},
-	}
-	s.ctx, s.cancel = context.WithCancelCause(ctx)
+	s := g.newSession(ctx, h, r)
+	s.caller.key = key
+	s.Body.rewrite = rewrite
 	if only := g.pools.Load().only; only != nil {
 		s.enter(only)
 	}
-	l := &s.leave
-	l.TargetTTFT, l.TTL, l.Name = headers.TargetTTFT(h), headers.TTL(h), r.id
-	l.Trace = r.spans.Sampled()
-	l.Request.End = s.cancel
-	s.memory = g.budget.Open(id, func() { s.cancel(errMemory) })
-	size := int64(sessionBytes)
-	for name, values := range h {
-		for _, value := range values {
-			size += int64(len(name) + len(value))
-		}
-	}
-	if refused := s.take(size); refused != nil {
+	if refused := s.Body.take(sessionBytes + memory); refused != nil {
 		s.End()
 		return nil, refused
 	}
 	return s, nil
 }
 
+// newSession puts the parts of a session together.
+func (g *Gateway) newSession(ctx context.Context, h http.Header, r *Record) *Session {
+	s := &Session{gateway: g, record: r, header: h, caller: caller{flow: r.flow}}
+	life, request := &s.life, &s.leave.Request
+	life.ctx, life.cancel = context.WithCancelCause(ctx)
+	request.Name, request.TargetTTFT, request.TTL = r.id, headers.TargetTTFT(h), headers.TTL(h)
+	request.Trace, request.End = r.spans.Sampled(), life.cancel
+	s.Body = Body{life: life, memory: g.budget.Open(r.flow.ID, func() { life.cancel(errMemory) }), most: g.cfg.MaxBody}
+	s.Placement = Placement{request: request, body: &s.Body, record: r, token: h.Get(SessionHeader)}
+	s.Answer.life, s.Answer.placement = life, &s.Placement
+	s.Watch = Watch{life: life, timeouts: flows.DefaultTimeouts()}
+	return s
+}
+
 // Context ends when the request is to end, and End ends it.
-func (s *Session) Context() context.Context { return s.ctx }
+func (s *Session) Context() context.Context { return s.life.ctx }
 
 // Record is what is told of the request.
 func (s *Session) Record() *Record { return s.record }
@@ -122,68 +111,102 @@ func (s *Session) Record() *Record { return s.record }
 // Pool is the pool that the request is for; nil until that is known.
 func (s *Session) Pool() *Pool { return s.pool }
 
-// Timeouts are how long it may hold its slots.
-func (s *Session) Timeouts() *flows.Timeouts { return &s.asked.timeouts }
-
 // enter takes in which pool the request is for, and so what holds for its flow there.
 func (s *Session) enter(p *Pool) {
 	r, rules, flow := s.record, p.rules.Load(), &s.caller.flow
-	s.pool, r.pool = p, p
-	p.attendance.enter(s)
+	s.pool, s.Placement.pool, r.pool = p, p, p
+	p.attendance.enter(&s.life)
 	if choice := p.cfg.Endpoints.Profile.Choice; choice != nil {
-		s.asked.profile = choice.Of(strings.TrimSpace(s.asked.header.Get(choice.Header)))
+		s.Placement.profile = choice.Of(strings.TrimSpace(s.header.Get(choice.Header)))
 	}
-	s.asked.header = nil
+	s.header = nil
 	var undeclared bool
 	if flow.Priority, undeclared = rules.PriorityOf(flow.ID, r.objective); undeclared {
 		p.cfg.Metrics.Undeclared()
 		r.warn(p.undeclared.Note(p.cfg.Logger, r.objective, flow.Priority))
 	}
 	r.flow = *flow
-	s.asked.timeouts = rules.TimeoutsOf(flow.ID, r.objective)
+	s.Watch.timeouts = rules.TimeoutsOf(flow.ID, r.objective)
+}
+
+// enterByModel has the request be for the pool of its model, once the body is there.
+func (s *Session) enterByModel() *refusal.Refusal {
+	if refused := s.Body.request.FindModel(); refused != nil {
+		return refused
+	}
+	model := s.Body.request.Model
+	s.record.model = told(model)
+	return s.enterFound(s.gateway.pools.Load().forModel(model))
+}
+
+// EnterNamed has the request be for the pool of that name.
+func (s *Session) EnterNamed(name string) *refusal.Refusal {
+	return s.enterFound(s.gateway.pools.Load().byName(name))
+}
+
+// enterFound has the request be for a pool that was looked for, if it was found.
+func (s *Session) enterFound(p *Pool, refused *refusal.Refusal) *refusal.Refusal {
+	if refused == nil {
+		s.enter(p)
+	}
+	return refused
+}
+
+// ChosenElsewhere leaves the choice of the endpoint to something else, and with it the model
+// that the request's header names. ChosenHere takes both back.
+func (s *Session) ChosenElsewhere() { s.elsewhere = true }
+
+// ChosenHere has this replica choose the endpoint after all.
+func (s *Session) ChosenHere(method, path string) *refusal.Refusal {
+	if !s.elsewhere {
+		return nil
+	}
+	s.elsewhere = false
+	return s.Body.renameByHeader(method, path)
 }
 
 // Admit works out, once the body is there, what the request may cost.
 func (s *Session) Admit(method, path string) *refusal.Refusal {
-	if !s.asked.elsewhere {
-		if refused := s.renameByHeader(method, path); refused != nil {
+	if !s.elsewhere {
+		if refused := s.Body.renameByHeader(method, path); refused != nil {
 			return refused
 		}
 	}
-	refused := s.asked.Read(method, path)
+	asked := &s.Body.request
+	refused := asked.Read(method, path)
 	if s.pool == nil && refused == nil {
 		refused = s.enterByModel()
 	}
-	if refused == nil {
-		refused = s.renameByRule(method, path)
+	if refused == nil && !s.elsewhere {
+		refused = s.Body.renameByRule(s.pool.cfg.Rewrite, method, path)
 	}
 	p := s.pool
-	if refused == nil && s.asked.profile == nil && p.cfg.Endpoints.Profile.Choice != nil {
+	if refused == nil && s.Placement.profile == nil && p.cfg.Endpoints.Profile.Choice != nil {
 		refused = unknownProfile(p.cfg.Endpoints.Profile.Choice)
 	}
 	if refused != nil && (p == nil || !p.shadow.On()) {
 		return refused
 	}
 	rules := p.rules.Load()
-	s.asked.CachedWeight = *rules.CachedTokenWeight
+	asked.CachedWeight = *rules.CachedTokenWeight
 	flow := p.flows.Admit(s.caller.flow, s.rule(), rules)
 	if flow.First {
 		p.cfg.Metrics.FreshFlow()
 	}
 	p.fresh.Note(p.cfg.Logger, rules, flow.First)
 	if flow.Known {
-		s.asked.Expect(flow.Output)
+		asked.Expect(flow.Output)
 	}
 	l := &s.leave
-	l.Flow, l.Sharer, l.Bytes = flow.Flow, flow.Sharer, int64(len(s.asked.Body))
-	l.Name, s.record.flow, s.record.model = s.record.id, flow.Flow, told(s.asked.Model)
-	l.InputTokens, l.OutputTokens = s.asked.InputTokens, s.asked.OutputTokens
+	l.Flow, l.Sharer, l.Bytes = flow.Flow, flow.Sharer, int64(len(asked.Body))
+	l.Name, s.record.flow, s.record.model = s.record.id, flow.Flow, told(asked.Model)
+	l.InputTokens, l.OutputTokens = asked.InputTokens, asked.OutputTokens
 	return nil
 }
 
 // rule is which setting holds for the request's flow.
 func (s *Session) rule() string {
-	return s.pool.rules.Load().RuleOf(s.caller.flow.ID, s.caller.keyed)
+	return s.pool.rules.Load().RuleOf(s.caller.flow.ID, s.caller.key != flows.Key{})
 }
 
 // Wait waits until the request may go. From then on it holds a slot of the pool's limit,
@@ -194,17 +217,19 @@ func (s *Session) Wait() *refusal.Refusal {
 		s.goAtOnce()
 		return nil
 	}
-	stop := context.AfterFunc(p.readings.refusing(), func() { s.cancel(errBlind) })
+	stop := context.AfterFunc(p.readings.refusing(), func() { s.life.cancel(unreadable()) })
 	defer stop()
+	defer s.gateway.keys.wait(s.caller.key, &s.life)()
 	s.record.enqueued = time.Now()
-	_, err := p.cfg.Controller.EnqueueAndWait(s.ctx, &s.leave.Request)
+	_, err := p.cfg.Controller.EnqueueAndWait(s.life.ctx, &s.leave.Request)
 	s.record.waited = time.Since(s.record.enqueued)
 	s.record.owner, s.record.obstacle = s.leave.Waited()
+	s.record.offered, s.record.lined = s.leave.Steps()
 	if err != nil {
-		if s.ctx.Err() != nil {
-			return s.Ended()
+		if s.life.ctx.Err() != nil {
+			return s.life.ended()
 		}
-		return s.refuse(err)
+		return p.refuse(s.leave.Flow, s.record.waited, err)
 	}
 	s.record.charge, s.record.byFloat = s.leave.Charge(), s.leave.ByFloat()
 	s.dispatched(s.record.enqueued.Add(s.record.waited))
@@ -212,9 +237,9 @@ func (s *Session) Wait() *refusal.Refusal {
 		go func() { // ends with ctx
 			select {
 			case <-revoked:
-				p.cfg.Metrics.Revoked(s.answer.begun.Load())
-				s.cancel(errRevoked)
-			case <-s.ctx.Done():
+				p.cfg.Metrics.Revoked(s.Answer.begun.Load())
+				s.life.cancel(p.evicted())
+			case <-s.life.ctx.Done():
 			}
 		}()
 	}
@@ -232,61 +257,52 @@ func (s *Session) goAtOnce() {
 
 // dispatched notes that the request may go.
 func (s *Session) dispatched(at time.Time) {
-	s.memory.Keep()
-	s.watch.start(s)
+	s.Body.memory.Keep()
+	s.Watch.start()
 	s.leave.since, s.leave.entry = at, s.pool.flows.Begin(s.leave.Flow, s.rule())
 }
 
-// over is the bound that the request went beyond, or nil.
-func (s *Session) over() (b *bound) {
-	if s.answer.untaken {
-		return errClientStalled // by which the connection, and so the context, ended before it could be told
-	}
-	errors.As(context.Cause(s.ctx), &b)
-	return b
-}
-
 // Ended is the answer to a request whose context ended.
-func (s *Session) Ended() *refusal.Refusal {
-	if over := s.over(); over != nil {
-		return &over.refusal
+func (s *Session) Ended() *refusal.Refusal { return s.life.ended() }
+
+// Respond begins the answer: it is read for usage, and charged as it comes. The body is
+// nil where Envoy passes it on.
+func (s *Session) Respond(status int, contentType string, body io.ReadCloser) *modelapi.Answer {
+	s.record.responded = time.Now()
+	if status >= 500 {
+		s.Placement.Failed(metrics.Status5xx)
 	}
-	switch cause := context.Cause(s.ctx); {
-	case errors.Is(cause, errRevoked):
-		return s.evicted()
-	case errors.Is(cause, controller.ErrEvicted):
-		return evictedByOperator()
-	case errors.Is(cause, errBlind):
-		return unreadable()
-	case errors.Is(cause, errCut):
-		return poolGivenUp()
+	s.Placement.goneThrough()
+	if slot := s.Placement.slot; slot != nil {
+		slot.Answered()
 	}
-	return ClientGone()
+	s.Answer.usage = modelapi.NewAnswer(body, contentType, &s.Body.request, func(u controller.Usage) {
+		s.pool.cfg.Controller.Progress(&s.leave.Request, u)
+	})
+	return s.Answer.usage
 }
 
 // End gives back whatever the session holds and settles what the request cost.
 func (s *Session) End() {
 	if s.pool != nil {
-		defer s.pool.attendance.leave(s)
+		defer s.pool.attendance.leave(&s.life)
 	}
-	s.watch.stop()
-	over := s.over()
+	s.Watch.stop()
+	over := s.life.over()
 	if over != nil {
 		s.gateway.overBound(s.pool, over)
 	}
 	if s.record.reason == "" {
-		s.record.reason = s.cutOff(over)
+		s.record.reason = s.Answer.cutOff(over)
 	}
-	s.cancel(nil)
-	defer s.memory.Close()
-	if s.answer.from != nil {
-		_ = s.answer.from.Close() // the connection's end is all that can come of it
+	s.life.cancel(nil)
+	defer s.Body.memory.Close()
+	s.Answer.close()
+	if over != nil && over.endpoint {
+		s.Placement.Unreached(over)
 	}
-	if over != nil && over.endpoint && s.place.slot != nil {
-		s.Unreached(over)
-	}
-	s.place.giveBack()
-	s.place.goneThrough()
+	s.Placement.giveBack()
+	s.Placement.goneThrough()
 	if s.leave.since.IsZero() {
 		return
 	}
@@ -309,22 +325,22 @@ func (s *Session) End() {
 // cost is what the request cost that held its slot so long: as its server says, or else what
 // its time did, and no less than was estimated. What the server is at fault for stays at the estimate.
 func (s *Session) cost(over *bound, held time.Duration) controller.Usage {
-	usage := controller.Usage{}
-	if a := s.answer.usage; a != nil {
+	usage, asked := controller.Usage{}, &s.Body.request
+	if a := s.Answer.usage; a != nil {
 		a.Finish()
 		usage, s.record.tokens = a.Usage(), a.Tokens()
 	}
 	switch {
-	case usage.Known && s.asked.Counted:
+	case usage.Known && asked.Counted:
 		s.pool.pace.learn(usage, held)
 		return usage
-	case usage.Known && s.answer.usage.Reported() || over != nil && over.endpoint:
+	case usage.Known && s.Answer.usage.Reported() || over != nil && over.endpoint:
 		return usage
 	}
 	price := s.pool.pace.price(held)
-	price.InputTokens = max(price.InputTokens, s.asked.InputTokens)
-	if s.asked.Counted {
-		price.OutputTokens = max(price.OutputTokens, s.asked.OutputTokens)
+	price.InputTokens = max(price.InputTokens, asked.InputTokens)
+	if asked.Counted {
+		price.OutputTokens = max(price.OutputTokens, asked.OutputTokens)
 	}
 	return price
 }

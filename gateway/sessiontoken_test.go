@@ -9,6 +9,7 @@ import (
 
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/internal/rig"
 	"github.com/weirflow/weir/policies/scheduling"
 )
 
@@ -21,21 +22,21 @@ func TestClientComesBack(t *testing.T) {
 		t.Cleanup(server.Close)
 		servers = append(servers, server.URL)
 	}
-	r := newRigWith(t, 4, nil, func(c *rigConfig) {
+	r := rig.With(t, 4, nil, func(c *rig.Config) {
 		c.Endpoints.Profile = endpoints.LeastLoaded()
 		c.Endpoints.Profile.Scorers = []endpoints.Weighted{{EndpointScorer: scheduling.NewSessionAffinity("s"), Weight: 1}}
 	}, servers...)
 	seen := make(map[string]bool)
-	res, first := r.post(t, "/v1/completions", chat)
+	res, first := r.Post(t, "/v1/completions", rig.Chat)
 	token := res.Header.Get(gateway.SessionHeader)
 	if token == "" {
 		t.Fatal("the answer does not say what to give")
 	}
 	for range 20 {
-		if _, again := r.post(t, "/v1/completions", chat, gateway.SessionHeader, token); again != first {
+		if _, again := r.Post(t, "/v1/completions", rig.Chat, gateway.SessionHeader, token); again != first {
 			t.Fatalf("a client of server %s came to %s", first, again)
 		}
-		_, any := r.post(t, "/v1/completions", chat)
+		_, any := r.Post(t, "/v1/completions", rig.Chat)
 		seen[any] = true
 	}
 	if len(seen) < 2 {
@@ -58,16 +59,16 @@ func TestClientsFillTheirServer(t *testing.T) {
 		t.Cleanup(server.Close)
 		servers = append(servers, server.URL)
 	}
-	r := newRigWith(t, 4, nil, func(c *rigConfig) {
+	r := rig.With(t, 4, nil, func(c *rig.Config) {
 		c.Endpoints.Profile = endpoints.LeastLoaded()
 		c.Endpoints.Profile.Scorers = append(c.Endpoints.Profile.Scorers, endpoints.Weighted{EndpointScorer: scheduling.NewSessionAffinity("s"), Weight: 3})
 	}, servers...)
-	res, _ := r.post(t, "/v1/completions", chat)
+	res, _ := r.Post(t, "/v1/completions", rig.Chat)
 	token := res.Header.Get(gateway.SessionHeader)
 	var clients sync.WaitGroup
 	var went []int
 	for range 6 {
-		clients.Go(func() { r.post(t, "/v1/completions", chat, gateway.SessionHeader, token) })
+		clients.Go(func() { r.Post(t, "/v1/completions", rig.Chat, gateway.SessionHeader, token) })
 		went = append(went, <-arrived)
 	}
 	close(leave)

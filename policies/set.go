@@ -42,6 +42,11 @@ func (s *Set) Saturation(ref string) (SaturationDetector, error) {
 	return lookup[SaturationDetector](s, ref, "a saturation detector")
 }
 
+// Band returns the band policy that ref names.
+func (s *Set) Band(ref string) (BandPolicy, error) {
+	return lookup[BandPolicy](s, ref, "a band policy")
+}
+
 // UsageLimit returns the usage limit policy that ref names.
 func (s *Set) UsageLimit(ref string) (UsageLimitPolicy, error) {
 	return lookup[UsageLimitPolicy](s, ref, "a usage limit policy")

@@ -22,7 +22,7 @@ func (r *replica) check(plan *config.Plan) error {
 		return fmt.Errorf("weir.pools: %w", errForm)
 	}
 	for _, plan := range plan.Pools {
-		if err := controller.Check(append(controllerOptions(plan), policyOptions(plan, nil)...)...); err != nil {
+		if err := controller.Check(append(controllerOptions(plan), policyOptions(plan, nil, nil)...)...); err != nil {
 			return fmt.Errorf("pool %q: %w", plan.File.Weir.Pool, err)
 		}
 	}

@@ -80,13 +80,16 @@ func TestOnlyPoolIsReloaded(t *testing.T) {
 	eventually(t, "the limit is 4", func() bool { return r.says(t, "/v1/pool", `"limit": 4`) })
 	write(t, file, strings.Replace(text("first", "4"), "pool: first", "pool: first, groups: [{name: acme, weight: 2}], bands: [{priority: 1, guaranteed: 20%}], timeouts: {client: 20s}", 1))
 	eventually(t, "groups are reloaded", func() bool { return r.logs.FilterMessage("configuration reloaded").Len() == 1 })
-	if r.logs.FilterMessageSnippet("need a restart").Len() > 0 {
+	if r.logs.FilterMessageSnippet("needs a restart").Len() > 0 {
 		t.Error("groups are said to need a restart")
 	}
 	write(t, file, text("second", "5"))
 	eventually(t, "the limit is 5", func() bool { return r.says(t, "/v1/pool", `"limit": 5`) })
-	if r.logs.FilterMessageSnippet("need a restart").Len() != 1 {
+	if r.logs.FilterMessageSnippet("needs a restart").Len() != 1 {
 		t.Error("another name is not said to need a restart")
+	}
+	if warned := r.logs.FilterMessageSnippet("needs a restart").All(); len(warned) == 1 && fmt.Sprint(warned[0].ContextMap()["settings"]) != "[weir.pool]" {
+		t.Errorf("what needs a restart is called %v", warned[0].ContextMap()["settings"])
 	}
 }
 
@@ -235,7 +238,7 @@ func TestShowsWhatHolds(t *testing.T) {
 				_, body := r.get(t, "/v1/config?pool=llama")
 				return body
 			}
-			restart := func() int { return r.logs.FilterMessageSnippet("need a restart").Len() }
+			restart := func() int { return r.logs.FilterMessageSnippet("needs a restart").Len() }
 			for n, limit := range []string{"5", "6"} {
 				write(t, file, text("90ms", "{pluginRef: token-load-scorer, weight: 3.5}", limit))
 				eventually(t, "it is reloaded", func() bool { return r.logs.FilterMessage("configuration reloaded").Len() == n+1 })

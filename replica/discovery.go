@@ -107,7 +107,7 @@ func (d *discovery) take(found []kubernetes.Found) {
 	}
 }
 
-// beside returns the plan with the pools that there are, and what cannot be one. Without a
+// beside returns the plan with the pools that there are, and what cannot be one as it is now. Without a
 // discovery the plan is as it was.
 func (d *discovery) beside(plan *config.Plan) (*config.Plan, []api.LeftOut) {
 	if d == nil {
@@ -119,11 +119,7 @@ func (d *discovery) beside(plan *config.Plan) (*config.Plan, []api.LeftOut) {
 	var found []config.FoundPool
 	for i := range d.found {
 		f := &d.found[i]
-		if f.Err != nil {
-			left = append(left, api.LeftOut{InferencePool: f.String(), Why: f.Err.Error()})
-			continue
-		}
-		pool := config.FoundPool{Name: f.Name, InferencePool: f.String(), Models: f.Models}
+		pool := config.FoundPool{Name: f.Name, InferencePool: f.String(), Models: f.Models, Err: f.Err}
 		if d.namespace == "" {
 			pool.Name = f.String()
 		}
@@ -131,7 +127,7 @@ func (d *discovery) beside(plan *config.Plan) (*config.Plan, []api.LeftOut) {
 	}
 	plan, refused := plan.WithPools(found)
 	for _, l := range refused {
-		left = append(left, api.LeftOut{InferencePool: l.Pool.InferencePool, Why: l.Err.Error()})
+		left = append(left, api.LeftOut{InferencePool: l.Pool.InferencePool, Why: l.Err.Error(), Kept: l.Kept})
 	}
 	return plan, left
 }
@@ -149,8 +145,12 @@ func (r *replica) leaveOut(left []api.LeftOut) {
 	for _, l := range left {
 		now[l.InferencePool] = l.Why
 		if d.said[l.InferencePool] != l.Why {
-			r.log.Error("an InferencePool is left out", zap.String("inference_pool", l.InferencePool), zap.Error(errors.New(l.Why)))
-			r.console.Note(api.ConfigRefused, api.Warning, l.InferencePool, "the InferencePool "+l.InferencePool+" is left out: "+l.Why)
+			what := "is left out"
+			if l.Kept {
+				what = "is changed, and its pool stays as it was"
+			}
+			r.log.Error("an InferencePool "+what, zap.String("inference_pool", l.InferencePool), zap.Error(errors.New(l.Why)))
+			r.console.Note(api.ConfigRefused, api.Warning, l.InferencePool, "the InferencePool "+l.InferencePool+" "+what+": "+l.Why)
 		}
 	}
 	d.said = now

@@ -94,18 +94,9 @@ func (r *replica) leaveFleet() {
 // openFleet binds the addresses.
 func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, incarnation uint64, log *zap.Logger) (*gossip.Fleet, error) {
 	w, f := &plan.File.Weir, &plan.File.Weir.Fleet
-	var key []byte
-	var peerTLS *tls.Config
-	var err error
-	if f.GossipKeyFile != "" {
-		if key, err = gossip.LoadKey(f.GossipKeyFile); err != nil {
-			return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossipKeyFile"), err)
-		}
-	}
-	if f.PeerCert != "" {
-		if peerTLS, err = stream.LoadTLS(f.PeerCert, f.PeerKey, f.PeerCA); err != nil {
-			return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.peerCert"), err)
-		}
+	key, peerTLS, err := fleetSecrets(plan)
+	if err != nil {
+		return nil, err
 	}
 	kept := coordinator.Ledger{Pool: "(several)", Prefix: w.Store.Prefix, Identity: severalLedgers}
 	var settings []coordinator.Setting // each pool has its own
@@ -123,19 +114,10 @@ func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, inca
 	if err != nil {
 		return nil, err
 	}
-	host, port, err := net.SplitHostPort(f.Gossip)
+	advertised, peer, err := fleetAddresses(plan, listener.Addr())
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossip"), err)
-	}
-	if f.Advertise != "" {
-		host = f.Advertise
-	}
-	peerHost, peerPort, err := net.SplitHostPort(listener.Addr().String())
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.peer"), err)
-	}
-	if ip := net.ParseIP(peerHost); f.Advertise != "" || ip.IsUnspecified() {
-		peerHost = host
+		_ = listener.Close()
+		return nil, err
 	}
 	streams, err := stream.New(stream.Config{
 		Listener: listener, Replica: w.Replica, Incarnation: incarnation, Shards: shard.Count, Key: key, TLS: peerTLS,
@@ -146,8 +128,8 @@ func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, inca
 		return nil, err
 	}
 	fleet, err := gossip.New(gossip.Config{
-		Replica: w.Replica, Incarnation: incarnation, Build: build.Read().Version, Shards: shard.Count, Bind: f.Gossip, Advertise: net.JoinHostPort(host, port),
-		PeerAddress: net.JoinHostPort(peerHost, peerPort), Seeds: f.Join, Label: f.Name, Key: key,
+		Replica: w.Replica, Incarnation: incarnation, Build: build.Read().Version, Shards: shard.Count, Bind: f.Gossip, Advertise: advertised,
+		PeerAddress: peer, Seeds: f.Join, Label: f.Name, Key: key,
 		Ledger: kept, Settings: settings,
 		Remember: 3 * time.Duration(*w.Store.Lease), Streams: streams, Logger: log,
 	})
@@ -156,4 +138,42 @@ func openFleet(ctx context.Context, plan *config.Plan, ledger store.Ledger, inca
 		return nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossip"), err)
 	}
 	return fleet, nil
+}
+
+// fleetSecrets are by what replicas know one another: the gossip key and certificates, either of
+// which may be nil.
+func fleetSecrets(plan *config.Plan) (key []byte, peerTLS *tls.Config, err error) {
+	f := &plan.File.Weir.Fleet
+	if f.GossipKeyFile != "" {
+		if key, err = gossip.LoadKey(f.GossipKeyFile); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossipKeyFile"), err)
+		}
+	}
+	if f.PeerCert != "" {
+		if peerTLS, err = stream.LoadTLS(f.PeerCert, f.PeerKey, f.PeerCA); err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", plan.Name("weir.fleet.peerCert"), err)
+		}
+	}
+	return key, peerTLS, nil
+}
+
+// fleetAddresses are where other replicas reach this one, by gossip and by ticket streams, which
+// are listened for at an address.
+func fleetAddresses(plan *config.Plan, listening net.Addr) (gossip, peer string, _ error) {
+	f := &plan.File.Weir.Fleet
+	host, port, err := net.SplitHostPort(f.Gossip)
+	if err != nil {
+		return "", "", fmt.Errorf("%s: %w", plan.Name("weir.fleet.gossip"), err)
+	}
+	if f.Advertise != "" {
+		host = f.Advertise
+	}
+	peerHost, peerPort, err := net.SplitHostPort(listening.String())
+	if err != nil {
+		return "", "", fmt.Errorf("%s: %w", plan.Name("weir.fleet.peer"), err)
+	}
+	if ip := net.ParseIP(peerHost); f.Advertise != "" || ip.IsUnspecified() {
+		peerHost = host
+	}
+	return net.JoinHostPort(host, port), net.JoinHostPort(peerHost, peerPort), nil
 }

@@ -183,12 +183,12 @@ func TestFoundPoolHasWhatHolds(t *testing.T) {
 	pools.are("before", "after")
 	limit("after", "5")
 	_, shown := r.get(t, "/v1/config?pool=after")
-	if strings.Count(shown, "interval: 70ms") != 3 || strings.Contains(shown, "90ms") || strings.Count(shown, "weight: 7.5") != 3 || strings.Contains(shown, "3.5") {
+	if strings.Count(shown, "interval: 70ms") != 3 || strings.Contains(shown, "interval: 90ms") || strings.Count(shown, "weight: 7.5") != 3 || strings.Contains(shown, "weight: 3.5") {
 		t.Errorf("the configuration is shown as %s", shown)
 	}
 	write(t, file, text("70ms", "7.5", "6"))
 	limit("after", "6")
-	if n := r.logs.FilterMessageSnippet("need a restart").Len(); n != 1 {
+	if n := r.logs.FilterMessageSnippet("needs a restart").Len(); n != 1 {
 		t.Errorf("a restart is said %d times to be needed; want 1, once the file is as it was", n)
 	}
 }

@@ -1,25 +1,21 @@
 package replica
 
 import (
-	"bytes"
 	"cmp"
-	"reflect"
+	"fmt"
 	"slices"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/gateway/endpoints"
 )
 
 // keep has a plan that was read again say what is in effect at a replica that runs by another:
-// what takes a restart is as it was. It reports whether any of that was to change. Pools that
-// come by the file are left as they are; those that are found have it from [config.Plan.HoldTo].
-func keep(plan, running *config.Plan) (differs bool) {
+// what takes a restart is as it was. It returns the settings of which that was to change, by
+// their paths in the file. Pools that come by the file are left as they are; those that are
+// found have it from [config.Plan.HoldTo].
+func keep(plan, running *config.Plan) (kept []string) {
 	if !plan.Several() {
 		return keepOwn(plan, running)
-	}
-	for _, of := range plan.Pools {
-		if was := planOf(running, of.File.Weir.Pool); was != nil && was != of {
-			differs = keepOwn(of, was) || differs
-		}
 	}
 	listed := slices.Clone(plan.File.Weir.Pools)
 	for i := range listed {
@@ -30,60 +26,83 @@ func keep(plan, running *config.Plan) (differs bool) {
 		}
 	}
 	plan.File.Weir.Pools = listed
-	return keepOwn(plan, running) || differs
+	kept = keepOwn(plan, running)
+	of := len(kept) // what holds for all pools is said once
+	for _, p := range plan.Pools {
+		was := planOf(running, p.File.Weir.Pool)
+		if was == nil || was == p {
+			continue
+		}
+		for _, path := range keepOwn(p, was) {
+			if !slices.Contains(kept[:of], path) {
+				kept = append(kept, fmt.Sprintf("%s of pool %q", path, p.File.Weir.Pool))
+			}
+		}
+	}
+	return kept
 }
 
 // keepOwn is keep without the pools of several.
-func keepOwn(plan, running *config.Plan) (differs bool) {
+func keepOwn(plan, running *config.Plan) (kept []string) {
 	now, was := &plan.File, &running.File
 	weir := was.Weir
 	takeOver(&weir, &now.Weir)
-	differs = !reflect.DeepEqual(now.Weir, weir) || !reflect.DeepEqual(now.SchedulingProfiles, was.SchedulingProfiles)
-	now.Weir, now.SchedulingProfiles = weir, was.SchedulingProfiles
-	differs = keepPlugins(plan, running) || differs
+	kept = append(config.Differences("weir", now.Weir, weir), config.Differences("schedulingProfiles", now.SchedulingProfiles, was.SchedulingProfiles)...)
+	kept = append(kept, config.Differences("dataLayer", now.DataLayer, was.DataLayer)...)
+	now.Weir, now.SchedulingProfiles, now.DataLayer = weir, was.SchedulingProfiles, was.DataLayer
+	kept = append(kept, keepPlugins(plan, running)...)
 	plan.Profile, plan.Engines = running.Profile, running.Engines
-	return differs
+	return kept
 }
 
 // takeOver sets what changes without a restart.
 func takeOver(w, from *config.Weir) {
 	w.Shadow, w.Pools, w.AccessLog = from.Shadow, from.Pools, from.AccessLog
 	w.Objectives, w.Flows, w.Identity, w.MaxFlows, w.CachedTokenWeight = from.Objectives, from.Flows, from.Identity, from.MaxFlows, from.CachedTokenWeight
-	w.Groups, w.StrictGroups, w.Bands, w.Newcomers, w.Timeouts = from.Groups, from.StrictGroups, from.Bands, from.Newcomers, from.Timeouts
+	w.Groups, w.StrictGroups, w.Bands, w.BandPolicy = from.Groups, from.StrictGroups, from.Bands, from.BandPolicy
+	w.Newcomers, w.Timeouts = from.Newcomers, from.Timeouts
 }
 
-// keepPlugins keeps the declarations of those plug-ins by which endpoints are chosen.
-func keepPlugins(plan, running *config.Plan) (differs bool) {
+// keepPlugins keeps the declarations of those plug-ins by which endpoints are found, read and
+// chosen.
+func keepPlugins(plan, running *config.Plan) (kept []string) {
 	chooses := make(map[string]bool)
 	for _, p := range append(slices.Clone(running.Pools), running) {
 		for _, plugin := range p.Profile.Plugins() {
 			chooses[plugin.TypedName().Name] = true
 		}
 	}
+	keeps := func(p *config.Plugin) bool {
+		return chooses[nameOf(p)] || slices.Contains(aboutEndpoints, p.Type)
+	}
 	declared := slices.Clone(plan.File.Plugins)
 	for i := range running.File.Plugins {
 		was := &running.File.Plugins[i]
-		if !chooses[nameOf(was)] {
+		if !keeps(was) {
 			continue
 		}
 		n := slices.IndexFunc(declared, func(p config.Plugin) bool { return nameOf(&p) == nameOf(was) })
 		if n < 0 {
-			declared, differs = append(declared, *was), true
+			declared = append(declared, *was)
+		} else if declared[n].Same(was) {
 			continue
+		} else {
+			declared[n] = *was
 		}
-		differs = differs || !samePlugin(&declared[n], was)
-		declared[n] = *was
+		kept = append(kept, fmt.Sprintf("plugins[%s]", nameOf(was)))
 	}
-	plan.File.Plugins = declared
-	return differs
+	plan.File.Plugins = slices.DeleteFunc(declared, func(p config.Plugin) bool {
+		added := slices.Contains(aboutEndpoints, p.Type) && !slices.ContainsFunc(running.File.Plugins, func(was config.Plugin) bool { return nameOf(&was) == nameOf(&p) })
+		if added {
+			kept = append(kept, fmt.Sprintf("plugins[%s]", nameOf(&p)))
+		}
+		return added
+	})
+	return kept
 }
+
+// aboutEndpoints are the types of plug-ins by which endpoints are found and read.
+var aboutEndpoints = []string{endpoints.MetricsDataSourceType, endpoints.CoreMetricsExtractorType, endpoints.FileDiscoveryType}
 
 // nameOf is what a plug-in is referred to by.
 func nameOf(p *config.Plugin) string { return cmp.Or(p.Name, p.Type) }
-
-// samePlugin reports whether two declarations say the same, wherever in a file they stand.
-func samePlugin(a, b *config.Plugin) bool {
-	x, err := a.Parameters.JSON()
-	y, err2 := b.Parameters.JSON()
-	return err == nil && err2 == nil && a.Type == b.Type && bytes.Equal(x, y)
-}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"time"
 
+	"go.uber.org/zap"
+
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
@@ -16,19 +18,28 @@ type ledgers struct {
 	server *redis.Server // nil for memory
 }
 
-func newLedgers(plan *config.Plan) (*ledgers, error) {
+func newLedgers(plan *config.Plan, log *zap.Logger) (*ledgers, error) {
 	w := &plan.File.Weir
 	if w.Store.Redis == "" {
 		return &ledgers{}, nil
 	}
 	s, err := redis.Connect(redis.Config{
 		URL: w.Store.Redis, PasswordFile: w.Store.PasswordFile, CertFile: w.Store.Cert, KeyFile: w.Store.Key, CAFile: w.Store.CA,
-		Prefix: w.Store.Prefix, Timings: timings(plan),
+		Prefix: w.Store.Prefix, Timings: timings(plan), ByScript: func(why error) { sayHowTurnsAreTaken(log, why) },
 	})
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", plan.Name("weir.store.redis"), err)
 	}
-	return &ledgers{s}, nil
+	return &ledgers{server: s}, nil
+}
+
+// sayHowTurnsAreTaken logs what a turn is in Redis, and why it is not a library's function.
+func sayHowTurnsAreTaken(log *zap.Logger, why error) {
+	if why == nil {
+		log.Info("Redis takes turns by the function of a library again")
+		return
+	}
+	log.Info("Redis takes turns by a script, which costs it more than the function of a library", zap.Error(why))
 }
 
 func timings(plan *config.Plan) store.Timings {

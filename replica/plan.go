@@ -33,21 +33,23 @@ func controllerOptions(plan *config.Plan) []controller.Option {
 }
 
 // policyOptions are options that a reload may change, with what operators set over what the
-// configuration says.
-func policyOptions(plan *config.Plan, set *overrides.Set) []controller.Option {
+// configuration says, and tenants' parts of their weights.
+func policyOptions(plan *config.Plan, set *overrides.Set, parts map[string]float64) []controller.Option {
+	weights := newWeights(plan, set, parts)
 	fc := &plan.File.FlowControl
 	options := []controller.Option{
 		controller.WithSaturationDetector(plan.Detector),
 		controller.WithUsageLimit(plan.UsageLimit),
 		controller.WithGuarantees(func(priority int) float64 { return plan.Guaranteed[priority] }),
+		controller.WithBandPolicy(plan.BandPolicy, plan.BandWeight),
 		controller.WithTTL(time.Duration(*fc.DefaultRequestTTL), time.Duration(*fc.NoEndpointRequestTTL)),
 		controller.WithCapacity(int64(fc.MaxRequests), int64(fc.MaxBytes)),
-		controller.WithWeights(set.Weight(plan.Flows.Weight)), controller.WithLimits(set.Limit(plan.Flows.Limit)),
+		controller.WithWeights(weights.of), controller.WithLimits(set.Limit(plan.Flows.Limit)),
 		controller.WithMaxima(plan.Flows.Maxima()), controller.WithGroupGuarantees(plan.Flows.Guaranteed()), controller.WithTokenCounts(plan.Profile.CountsTokens()),
 		controller.WithDefaultBand(plan.Default), controller.WithNegativeBand(plan.Negative),
 	}
 	if plan.Flows.HasGroups() {
-		options = append(options, controller.WithGroups(plan.Flows.Groups))
+		options = append(options, controller.WithGroups(weights.groups))
 	} else {
 		options = append(options, controller.WithGroups(nil))
 	}
@@ -82,17 +84,21 @@ func poolConfig(plan *config.Plan, t *flows.Objectives) gateway.PoolConfig {
 	w := &plan.File.Weir
 	cfg := gateway.PoolConfig{Rules: rules(plan, t), Shadow: w.Shadow}
 	es := &cfg.Endpoints
-	es.Replica, es.Profile, es.Interval = w.Replica, plan.Profile, time.Duration(*w.Metrics.Interval)
-	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {
-		es.Observe = es.Interval
-	}
-	if readsMetrics(plan) {
-		m := &w.Metrics
-		es.Scrape = &endpoints.MetricNames{Waiting: m.Waiting, Running: m.Running, KVCacheUsage: m.KVCacheUsage, LoRA: m.LoRA}
-		es.Engines = plan.Engines
-		es.MetricsAt = endpoints.MetricsAt{Scheme: m.Scheme, Path: m.Path, Port: m.Port, InsecureSkipVerify: m.InsecureSkipVerify}
-	}
+	m := &w.Metrics
+	es.Replica, es.Profile, es.Interval, es.Watch = w.Replica, plan.Profile, time.Duration(*m.Interval), watchOf(plan)
+	es.Metrics = endpoints.MetricNames{Waiting: m.Waiting, Running: m.Running, KVCacheUsage: m.KVCacheUsage, LoRA: m.LoRA}
+	es.Engines = plan.Engines
+	es.MetricsAt = endpoints.MetricsAt{Scheme: m.Scheme, Path: m.Path, Port: m.Port, InsecureSkipVerify: m.InsecureSkipVerify}
 	return cfg
+}
+
+// watchOf is what the plan's detector and profile need to know of the endpoints.
+func watchOf(plan *config.Plan) endpoints.Watch {
+	w := endpoints.Watch{Scrape: readsMetrics(plan)}
+	if _, outright := plan.Detector.(policies.InFlightLimiter); !outright {
+		w.Observe = time.Duration(*plan.File.Weir.Metrics.Interval)
+	}
+	return w
 }
 
 // readsMetrics reports whether anything needs the endpoints' own metrics.

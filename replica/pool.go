@@ -36,6 +36,8 @@ type pool struct {
 
 	mu   sync.Mutex   // of changes to what is in effect
 	plan *config.Plan // in effect, with the overrides over it
+	// parts are those of their weights that tenants have here whose share is one over all pools.
+	parts map[string]float64
 
 	ledger     ledger
 	overrides  *overrides.Table
@@ -50,6 +52,7 @@ type pool struct {
 	traffic    *traffic.Log
 	controller *controller.Controller
 	gateway    *gateway.Pool
+	slotTime   *flows.Meter // for shares over pools
 	console    *admin.Server
 	closing    chan struct{} // closed when it begins to be
 	ended      chan struct{} // closed once a pool is that left the plan
@@ -82,7 +85,7 @@ func (r *replica) newPool(ctx context.Context, plan *config.Plan) (*pool, error)
 // start lets the pool take requests, as a part of the replica. A replica without a fleet
 // has none for it either.
 func (r *replica) start(ctx context.Context, p *pool) error {
-	options := append(controllerOptions(p.plan), policyOptions(p.plan, nil)...)
+	options := append(controllerOptions(p.plan), policyOptions(p.plan, nil, nil)...)
 	options = append(options, controller.WithLogger(p.log), controller.WithObserver(controller.Observers{p.metrics, p.traffic}), controller.WithIncarnation(r.incarnation))
 	cfg := poolConfig(p.plan, &p.objectives)
 	var err error
@@ -102,6 +105,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 	cfg.Controller, cfg.Endpoints.Source, cfg.Logger, cfg.Metrics, cfg.Served = p.controller, p.source, p.log, p.metrics, p.served
 	cfg.Refused, cfg.Rewrite = p.traffic.Refused, p.rewrites.Of
 	p.gateway = gateway.NewPool(cfg)
+	p.slotTime = p.gateway.Meter()
 	p.metrics.Watch(p.controller)
 	p.metrics.WatchEndpoints(p.gateway.Endpoints())
 	for _, c := range p.collectors(r) {
@@ -115,18 +119,23 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 		Configuration: func() admin.Configuration {
 			c, set := *r.shown.Load(), p.overrides.Set()
 			p.mu.Lock()
-			flows, guaranteed := &p.plan.Flows, p.plan.Guaranteed
+			plan := p.plan
+			flows, guaranteed, weights := &plan.Flows, plan.Guaranteed, newWeights(plan, set, p.parts)
 			p.mu.Unlock()
 			c.Guaranteed, c.Refused = guaranteed, r.refusals.told()
-			c.Weight, c.Limit = set.Weight(flows.Weight), set.Limit(flows.Limit)
+			c.BandWeight = func(priority int) float64 {
+				return plan.BandPolicy.BandWeight(priority, plan.BandWeight(priority))
+			}
+			c.Weight, c.FleetPart, c.Limit = weights.of, weights.partOf, set.Limit(flows.Limit)
 			if flows.HasGroups() {
-				c.Groups, c.GroupNames, c.Maxima, c.GuaranteedGroups = flows.Groups, flows.GroupNames(), flows.Maxima(), flows.Guaranteed()
+				c.Groups, c.GroupNames, c.Maxima, c.GuaranteedGroups = weights.groups, flows.GroupNames(), flows.Maxima(), flows.Guaranteed()
 			}
 			return c
 		},
 	}
 	p.console = r.console.Add(ac)
 	p.follow()
+	r.spread.Add(spreading{p})
 	go func() { // ends with the pool
 		select {
 		case <-p.controller.Superseded():
@@ -186,13 +195,17 @@ func during(run func(context.Context)) (end func()) {
 
 // override puts what operators set into effect.
 func (p *pool) override(set *overrides.Set) {
+	p.apply()
+	p.gateway.Endpoints().Drain(set.Drained())
+}
+
+// apply puts what operators set, and tenants' parts, into effect.
+func (p *pool) apply() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if err := p.controller.Reconfigure(policyOptions(p.plan, set)...); err != nil {
+	if err := p.controller.Reconfigure(policyOptions(p.plan, p.overrides.Set(), p.parts)...); err != nil {
 		p.log.Error("what an operator set has no effect", zap.Error(err))
-		return
 	}
-	p.gateway.Endpoints().Drain(set.Drained())
 }
 
 // runsBy reports whether a plan is in effect.
@@ -205,9 +218,10 @@ func (p *pool) runsBy(plan *config.Plan) bool {
 // reconfigure puts a changed plan into effect that was checked, as far as it can be while the
 // pool runs.
 func (p *pool) reconfigure(plan *config.Plan) {
+	p.gateway.Watch(watchOf(plan))
 	p.mu.Lock()
 	p.plan = plan
-	err := p.controller.Reconfigure(policyOptions(plan, p.overrides.Set())...)
+	err := p.controller.Reconfigure(policyOptions(plan, p.overrides.Set(), p.parts)...)
 	p.mu.Unlock()
 	if err != nil {
 		p.log.Error("a part of the changed configuration has no effect", zap.Error(err))
@@ -258,6 +272,7 @@ const cutOff = time.Minute
 // use slots. What they used is handed over at the very end.
 func (p *pool) close(r *replica) {
 	close(p.closing)
+	r.spread.Remove(spreading{p})
 	if p.unfollow != nil {
 		p.unfollow()
 	}

@@ -278,7 +278,7 @@ func TestPoolsComeAndGo(t *testing.T) {
 	if code, _ := r.post(t, "qwen-2", "a"); code != http.StatusOK {
 		t.Errorf("with a broken file: %d", code)
 	}
-	if logs := r.logs.FilterMessageSnippet("need a restart").All(); len(logs) > 0 {
+	if logs := r.logs.FilterMessageSnippet("needs a restart").All(); len(logs) > 0 {
 		t.Error("pools that come and go are said to need a restart")
 	}
 }

@@ -74,13 +74,7 @@ flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
 weir: {extProc: {listen: "127.0.0.1:0"}}
 `)
 	r := start(t, file, map[string]string{"max-concurrency": "", "upstream": "", "endpoints-file": s.file})
-	conn, err := grpc.NewClient("passthrough:///"+r.processing(), grpc.WithTransportCredentials(insecure.NewCredentials()))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close() //nolint:errcheck // at the end
-	envoy := extproc.New(conn)
-	defer envoy.Close()
+	envoy := processedBy(t, r)
 	forged := map[string]string{"x-prefiller-host-port": "10.0.0.1:1", "x-encoder-hosts-ports": "10.0.0.1:1", "x-llm-d-prefiller-host-port": "10.0.0.1:1"}
 	byEnvoy := func(body string) (at, told string) {
 		res, err := envoy.Do(t.Context(), extproc.Request{Method: "POST", Path: "/v1/chat/completions", Headers: forged, Body: [][]byte{[]byte(body)}})
@@ -95,23 +89,8 @@ weir: {extProc: {listen: "127.0.0.1:0"}}
 		return at, string(res.Body)
 	}
 	byHTTP := func(body string) (at, told string) {
-		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.url+"/v1/chat/completions", strings.NewReader(body))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for name, value := range forged {
-			req.Header.Set(name, value)
-		}
-		res, err := http.DefaultClient.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer res.Body.Close() //nolint:errcheck // it was read
-		text, err := io.ReadAll(res.Body)
-		if err != nil || res.StatusCode != http.StatusOK {
-			t.Fatalf("%d %s, %v", res.StatusCode, text, err)
-		}
-		return res.Header.Get("X-Role"), string(text)
+		headers, told := answered(t, r.url+"/v1/chat/completions", body, forged)
+		return headers.Get("X-Role"), told
 	}
 	chat := func(text, more string) string {
 		return fmt.Sprintf(`{"model":"m","messages":[{"role":"user","content":[{"type":"text","text":%q}%s]}]}`, text, more)
@@ -202,4 +181,117 @@ flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
 			t.Errorf("profile %q: %d by %q, want %d by %q: %s", c.profile, res.StatusCode, at, c.status, c.at, text)
 		}
 	}
+}
+
+// TestDataParallel has a sidecar take the requests for all ranks of its host at one port, by HTTP
+// and by Envoy: it is told which rank was chosen, and clients cannot say so.
+func TestDataParallel(t *testing.T) {
+	sidecar := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Method != http.MethodPost {
+			http.NotFound(w, q)
+			return
+		}
+		fmt.Fprintf(w, "%q", q.Header.Values("x-data-parallel-host-port"))
+	}))
+	t.Cleanup(sidecar.Close)
+	rank := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, q *http.Request) {
+		if q.Method == http.MethodPost {
+			t.Error("a request came to the port of a rank")
+		}
+		http.NotFound(w, q)
+	}))
+	t.Cleanup(rank.Close)
+	var addresses []string
+	list := "endpoints:\n"
+	for i, s := range []*httptest.Server{sidecar, rank} {
+		address := strings.TrimPrefix(s.URL, "http://")
+		addresses = append(addresses, address)
+		host, port, _ := strings.Cut(address, ":")
+		list += fmt.Sprintf("- {name: rank-%d, address: %s, port: %q}\n", i, host, port)
+	}
+	_, primary, _ := strings.Cut(addresses[0], ":")
+	dir := t.TempDir()
+	write(t, filepath.Join(dir, "endpoints.yaml"), list)
+	file := filepath.Join(dir, "weir.yaml")
+	write(t, file, `
+apiVersion: llm-d.ai/v1
+kind: EndpointPickerConfig
+plugins:
+- {type: concurrency-detector}
+- {type: session-affinity-scorer}
+- {type: max-score-picker, parameters: {maxNumOfEndpoints: 2}}
+- {type: data-parallel-profile-handler, parameters: {primaryPort: `+primary+`}}
+schedulingProfiles: [{name: default, plugins: [{pluginRef: session-affinity-scorer}, {pluginRef: max-score-picker}]}]
+flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
+weir: {extProc: {listen: "127.0.0.1:0", fallbacks: 1}}
+`)
+	r := start(t, file, map[string]string{"max-concurrency": "", "upstream": "", "endpoints-file": filepath.Join(dir, "endpoints.yaml")})
+	envoy := processedBy(t, r)
+	const body = `{"model":"m","prompt":"hi"}`
+	forged := map[string]string{"x-data-parallel-host-port": "10.0.0.1:1"}
+	ask := map[string]func() string{
+		"HTTP": func() string {
+			_, text := answered(t, r.url+"/v1/completions", body, forged)
+			return text
+		},
+		"Envoy": func() string {
+			res, err := envoy.Do(t.Context(), extproc.Request{Method: "POST", Path: "/v1/completions", Headers: forged, Body: [][]byte{[]byte(body)}})
+			if err != nil || res.Status != http.StatusOK || len(res.Endpoints) != 1 || res.Endpoints[0] != addresses[0] {
+				t.Fatalf("%+v, %v; want it at %s alone", res, err, addresses[0])
+			}
+			return string(res.Body)
+		},
+	}
+	for by, ask := range ask {
+		told := make(map[string]int)
+		for range 100 { // equal scores: which rank is chosen is chance
+			told[ask()]++
+			if len(told) == len(addresses) {
+				break
+			}
+		}
+		for _, a := range addresses {
+			if told[fmt.Sprintf("[%q]", a)] == 0 || len(told) != 2 {
+				t.Errorf("by %s the sidecar was told %v, want each of %v", by, told, addresses)
+			}
+		}
+	}
+}
+
+// answered posts a body with these headers, and returns the answer's headers and body; it must
+// be 200.
+func answered(t *testing.T, url, body string, headers map[string]string) (http.Header, string) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, value := range headers {
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it was read
+	text, err := io.ReadAll(res.Body)
+	if err != nil || res.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s, %v", res.StatusCode, text, err)
+	}
+	return res.Header, string(text)
+}
+
+// processedBy is an Envoy whose requests a replica processes, until the test ends.
+func processedBy(t *testing.T, r *running) *extproc.Driver {
+	t.Helper()
+	conn, err := grpc.NewClient("passthrough:///"+r.processing(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	envoy := extproc.New(conn)
+	t.Cleanup(func() {
+		envoy.Close()
+		_ = conn.Close()
+	})
+	return envoy
 }

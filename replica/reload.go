@@ -82,7 +82,7 @@ func (r *reloader) reload() {
 	plan, warnings, err := r.replica.load()
 	var left []api.LeftOut
 	if err == nil {
-		plan.HoldTo(r.replica.plan, func(plan, start *config.Plan) { keepOwn(plan, start) })
+		plan.HoldTo(r.replica.plan, r.plan, func(plan, start *config.Plan) { keepOwn(plan, start) })
 		plan, left = r.replica.discovery.beside(plan)
 		err = r.replica.check(plan)
 	}
@@ -93,8 +93,8 @@ func (r *reloader) reload() {
 	for _, w := range warnings {
 		r.replica.log.Warn("configuration: " + w.String())
 	}
-	if keep(plan, r.plan) {
-		r.replica.log.Warn("configuration reloaded, but changes to the pool's name, addresses, endpoints, scheduling, metrics, store and fleet need a restart")
+	if kept := keep(plan, r.plan); len(kept) > 0 {
+		r.replica.log.Warn("configuration reloaded, but what it changes of these settings needs a restart", zap.Strings("settings", kept))
 	}
 	r.replica.leaveOut(left)
 	r.replica.gateway.SetKeys(plan.Keys)

@@ -31,9 +31,11 @@ import (
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/envoy"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/proxy"
 	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/gateway/spread"
 	"github.com/weirflow/weir/gateway/tracing"
 	"github.com/weirflow/weir/internal/build"
 	"github.com/weirflow/weir/internal/watch"
@@ -95,6 +97,7 @@ type replica struct {
 	discovery  *discovery    // nil where the file says which pools there are
 	leftOut    []api.LeftOut // by it, at the start
 	pools      pools
+	spread     *spread.Table
 	console    *admin.Directory
 	gateway    *gateway.Gateway
 	proxy      *proxy.Proxy // by which requests come
@@ -108,6 +111,7 @@ type replica struct {
 	processing *extProc // nil for none
 
 	certificate *serving.Certificate // of the address for requests; nil for plain HTTP
+	budget      int64                // of memory for requests, in bytes
 
 	closers []func() // in the order of opening
 }
@@ -128,10 +132,11 @@ func (r *replica) open(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if r.ledgers, err = newLedgers(r.plan); err != nil {
+	if r.ledgers, err = newLedgers(r.plan, r.log); err != nil {
 		return err
 	}
 	r.later(r.ledgers.close)
+	r.spread = r.newSpread()
 	r.later(r.leaveFleet)
 	if err := r.openPools(ctx); err != nil {
 		return err
@@ -140,9 +145,10 @@ func (r *replica) open(ctx context.Context) error {
 		return err
 	}
 	r.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(build.Read()))
-	r.accessLog = accesslog.New(os.Stdout, r.plan.AccessLog)
+	r.accessLog = accesslog.New(os.Stdout, r.plan.AccessLog, r.log)
 	r.later(r.accessLog.Close)
 	cfg := gatewayConfig(r.plan, r.log)
+	r.budget = cfg.MemoryBudget
 	r.byEnvoy = envoyConfig(r.plan, r.log)
 	if r.byEnvoy.Delegation, err = r.delegation(ctx); err != nil {
 		return err
@@ -172,6 +178,7 @@ func (r *replica) open(ctx context.Context) error {
 	if err := r.startPools(ctx); err != nil {
 		return err
 	}
+	r.later(during(r.spread.Run))
 	r.leaveOut(r.leftOut)
 	r.gateway = gateway.New(cfg, r.route())
 	r.proxy = proxy.New(r.gateway, proxy.Config{Logger: r.log})
@@ -268,6 +275,13 @@ func (r *replica) join(ctx context.Context) (err error) {
 	return nil
 }
 
+// headsPart: beside the memory for requests, one part in so many of it is for heads of requests
+// of which it is not known yet whose they are.
+const headsPart = 8
+
+// leastHeads is what these may take, in bytes, however small the budget: a dozen of the largest.
+const leastHeads = 4 << 20
+
 // serve serves until ctx ends.
 func (r *replica) serve(ctx context.Context) error {
 	cfg := &r.plan.File.Weir
@@ -278,7 +292,7 @@ func (r *replica) serve(ctx context.Context) error {
 	if cfg.PProf {
 		address.ServeProfiles()
 	}
-	var operators http.Handler = address
+	operators := namedLocally(address)
 	if file := cfg.AdminTokenFile; file != "" {
 		operators = guarded(file, address)
 	}
@@ -298,7 +312,7 @@ func (r *replica) serve(ctx context.Context) error {
 		r.retirePools()
 	}()
 	server := &http.Server{
-		Handler: r.proxy, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 64 << 10,
+		Handler: r.proxy, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: headers.MaxBytes,
 		ErrorLog: zap.NewStdLog(r.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
 	}
 	if r.certificate != nil {
@@ -309,7 +323,8 @@ func (r *replica) serve(ctx context.Context) error {
 		r.processing.register(envoy.New(r.gateway, r.byEnvoy))
 		beside = append(beside, r.processing)
 	}
-	err := serving.Until(ctx, drain, server, r.requests, r.drainPools, beside...)
+	requests := serving.BoundHeads(server, r.requests, max(r.budget/headsPart, leastHeads))
+	err := serving.Until(ctx, drain, server, requests, r.drainPools, beside...)
 	if cause := context.Cause(ctx); errors.Is(cause, store.ErrSuperseded) {
 		err = errors.Join(cause, err)
 	}

@@ -58,7 +58,7 @@ func TestShadowIsReloaded(t *testing.T) {
 	}
 	with("false")
 	eventually(t, "it is over with one that is good", func() bool { return !at("/v1/replicas", `"refused_config"`)() })
-	if logs := r.logs.FilterMessageSnippet("need a restart").All(); len(logs) > 0 {
+	if logs := r.logs.FilterMessageSnippet("needs a restart").All(); len(logs) > 0 {
 		t.Errorf("%v", logs[0].Message)
 	}
 }

@@ -3,6 +3,8 @@ package replica
 import (
 	"crypto/sha256"
 	"crypto/subtle"
+	"fmt"
+	"net"
 	"net/http"
 	"os"
 	"strings"
@@ -33,6 +35,27 @@ func guarded(tokenFile string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// namedLocally serves, at a loopback address that asks for no token, who names it as one: a page
+// in a browser of this machine could give its own name that address, and read what is there.
+func namedLocally(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if at, ok := r.Context().Value(http.LocalAddrContextKey).(*net.TCPAddr); ok && at.IP.IsLoopback() && !localName(r.Host) {
+			http.Error(w, fmt.Sprintf("without a token this address is served as localhost or by its number, and not as %q: set weir.adminTokenFile (--admin-token-file)", r.Host), http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// localName reports whether a request's Host is a number, or a name that only this machine has.
+func localName(host string) bool {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	host = strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	return host == "" || net.ParseIP(host) != nil || host == "localhost" || strings.HasSuffix(host, ".localhost")
 }
 
 // same compares without telling by its time where, or how long, the two are.

@@ -5,18 +5,23 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	collector "go.opentelemetry.io/proto/otlp/collector/trace/v1"
 	common "go.opentelemetry.io/proto/otlp/common/v1"
 	spans "go.opentelemetry.io/proto/otlp/trace/v1"
 	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
+
+	"github.com/weirflow/weir/internal/redistest"
 )
 
 // traces is a collector that keeps the spans it is sent, by HTTP and by gRPC.
@@ -182,8 +187,8 @@ func testTraces(t *testing.T, protocol string) {
 		if got := text(own.GetAttributes(), "weir.flow") + text(own.GetAttributes(), "http.response.status_code"); got != "default-flow200" {
 			t.Errorf("flow and status are %q", got)
 		}
-		if events := queue.GetEvents(); len(events) != 1 || events[0].GetName() != "by float" && events[0].GetName() != "granted" {
-			t.Errorf("the wait's events are %v, want that it was let go", events)
+		if got := steps(t, queue); got != "by float" && got != "offered, granted" {
+			t.Errorf("the wait's events are %s, want that it was let go", got)
 		}
 	}
 	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, r.admin+"/metrics", nil)
@@ -209,6 +214,64 @@ func testTraces(t *testing.T, protocol string) {
 			t.Errorf("no bucket of %s has a trace as its exemplar", name)
 		}
 	}
+}
+
+// steps are the names of a wait's events, which must be in order of time and within it.
+func steps(t *testing.T, queue *spans.Span) string {
+	t.Helper()
+	var names []string
+	last := queue.GetStartTimeUnixNano()
+	for _, e := range queue.GetEvents() {
+		if at := e.GetTimeUnixNano(); at < last || at > queue.GetEndTimeUnixNano() {
+			t.Errorf("%s is %v after what came before, and %v before the end", e.GetName(), time.Duration(at-last), time.Duration(queue.GetEndTimeUnixNano()-at))
+		}
+		last = e.GetTimeUnixNano()
+		names = append(names, e.GetName())
+	}
+	return strings.Join(names, ", ")
+}
+
+// TestStepsOfWaits wants the waits of a full pool to say when they were offered to the ledger,
+// since when they stood in line and when they were let go, also where another replica has the
+// queue.
+func TestStepsOfWaits(t *testing.T) {
+	redis := redistest.Start(t)
+	c := &traces{}
+	t.Setenv("OTEL_EXPORTER_OTLP_ENDPOINT", c.start(t, ""))
+	t.Setenv("OTEL_BSP_SCHEDULE_DELAY", "20")
+	server := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { time.Sleep(20 * time.Millisecond) }))
+	t.Cleanup(server.Close)
+	flags := map[string]string{"redis": redis.URL(), "upstream": server.URL, "max-concurrency": "4", "replica-id": "a", "gossip": "127.0.0.1:0"}
+	a := start(t, "", flags)
+	flags = maps.Clone(flags)
+	flags["replica-id"], flags["join"] = "b", a.gossip
+	start(t, "", flags)
+	want := []string{"offered, granted", "offered, in line, granted", "handed to owner, offered, granted", "handed to owner, offered, in line, granted"}
+	seen := func() (all []string) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		for _, s := range c.spans {
+			if s.GetName() == "queue" {
+				all = append(all, steps(t, s))
+			}
+		}
+		c.spans = nil
+		return all
+	}
+	eventually(t, "waits have all kinds of steps", func() bool {
+		answers := make([]<-chan string, 40)
+		for i := range answers {
+			answers[i] = a.send(t.Context(), fmt.Sprint("tenant-", i%8), "")
+		}
+		for _, answer := range answers {
+			if text := <-answer; !strings.HasPrefix(text, "200") {
+				t.Error(text)
+			}
+		}
+		all := seen()
+		want = slices.DeleteFunc(want, func(w string) bool { return slices.Contains(all, w) })
+		return len(want) == 0
+	})
 }
 
 // TestTracesAsAskedFor wants what the variables say wrong to be named, and none to be made

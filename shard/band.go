@@ -30,7 +30,7 @@ type band struct {
 	holders *heap.Heap[*flow] // flows with tickets, the largest share on top
 	floors  []*group          // groups that are guaranteed something
 
-	len, bytes int64
+	waits      amount // of those whose requests have come
 	elsewhere  elsewhere
 	kept       amount // beyond its caps, since these were lowered
 	emptySince time.Time
@@ -159,7 +159,7 @@ func (bd *band) reshare(f *flow) {
 		bd.holders.Remove(f)
 		return
 	}
-	f.share = bd.part(amount{int64(f.len), f.bytes}) / f.weight
+	f.share = bd.part(f.waits) / f.weight
 	if f.holderIndex == 0 {
 		bd.holders.Push(f)
 	} else {

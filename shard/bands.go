@@ -61,12 +61,12 @@ func (b Band) VirtualTime() float64 { return b.b.top.v }
 func (b Band) Level() float64 { return b.b.top.level }
 
 // Queued returns what waits here.
-func (b Band) Queued() (requests, bytes int64) { return b.b.len, b.b.bytes }
+func (b Band) Queued() (requests, bytes int64) { return b.b.waits.requests, b.b.waits.bytes }
 
 // Fill returns how full the band's buffer is, over the fleet.
 func (b Band) Fill() Fill {
 	bd := b.b
-	return fill(bd.len+bd.elsewhere.requests, bd.bytes+bd.elsewhere.bytes, bd.cfg.MaxRequests, bd.cfg.MaxBytes)
+	return fill(bd.waits.plus(bd.elsewhere.amount), bd.cfg.MaxRequests, bd.cfg.MaxBytes)
 }
 
 // InFlight is how many requests of a priority this replica has in flight.

@@ -24,6 +24,8 @@ type amount struct{ requests, bytes int64 }
 
 func (a amount) plus(b amount) amount { return amount{a.requests + b.requests, a.bytes + b.bytes} }
 
+func (a amount) minus(b amount) amount { return amount{a.requests - b.requests, a.bytes - b.bytes} }
+
 // beyond is what of it is above caps; a cap of 0 is none.
 func (a amount) beyond(caps amount) (excess amount) {
 	if caps.requests > 0 {
@@ -79,7 +81,7 @@ func (s *Set) Trim(now time.Time) (displaced []Ticket) {
 	s.lessKept()
 	for i := 0; i < len(s.bands); {
 		bd, _ := s.crowded(s.bands[i])
-		if bd == nil || bd.len == 0 || s.largerElsewhere(bd, bd.holders.Min().share) {
+		if bd == nil || bd.waits.requests == 0 || s.largerElsewhere(bd, bd.holders.Min().share) {
 			i++
 			continue
 		}
@@ -104,12 +106,12 @@ func (s *Set) crowded(bd *band) (*band, Cause) {
 
 // excess is what waits in the band beyond its caps, over the fleet.
 func (bd *band) excess() amount {
-	return amount{bd.len, bd.bytes}.plus(bd.elsewhere.amount).beyond(amount{bd.cfg.MaxRequests, bd.cfg.MaxBytes})
+	return bd.waits.plus(bd.elsewhere.amount).beyond(amount{bd.cfg.MaxRequests, bd.cfg.MaxBytes})
 }
 
 // excess is what waits in all bands beyond their caps, over the fleet.
 func (s *Set) excess() amount {
-	return amount{s.len, s.bytes}.plus(s.others).beyond(amount{s.cfg.MaxRequests, s.cfg.MaxBytes})
+	return s.waits.plus(s.others).beyond(amount{s.cfg.MaxRequests, s.cfg.MaxBytes})
 }
 
 // keepExcess lets stay what is beyond the caps now, as after a change of these.
@@ -164,7 +166,7 @@ func (s *Set) overrun(bd *band) bool {
 // lowest returns the lowest band with tickets; one without any if there is none.
 func (s *Set) lowest() *band {
 	for i := len(s.bands) - 1; i > 0; i-- {
-		if s.bands[i].len > 0 {
+		if s.bands[i].waits.requests > 0 {
 			return s.bands[i]
 		}
 	}
@@ -177,7 +179,7 @@ func (s *Set) NearlyFull() bool {
 		return true
 	}
 	for _, bd := range s.bands {
-		if bd.part(amount{bd.len, bd.bytes}.plus(bd.elsewhere.amount)) >= nearlyFull {
+		if bd.part(bd.waits.plus(bd.elsewhere.amount)) >= nearlyFull {
 			return true
 		}
 	}
@@ -187,7 +189,7 @@ func (s *Set) NearlyFull() bool {
 // Largest returns what the flow that holds most of a band's buffer here holds of it, for
 // its weight.
 func (s *Set) Largest(priority int) float64 {
-	if bd := s.find(priority); bd != nil && bd.len > 0 {
+	if bd := s.find(priority); bd != nil && bd.waits.requests > 0 {
 		return bd.holders.Min().share
 	}
 	return 0
@@ -207,7 +209,7 @@ func (s *Set) LowestElsewhere(priority int) { s.lowestElsewhere = priority }
 func (s *Set) NothingElsewhere() { s.lowestElsewhere = math.MaxInt }
 
 // NobodyElsewhere says that no other replica will make room for what comes here, as in an
-// outage: everyone makes his own.
+// outage: each makes its own.
 func (s *Set) NobodyElsewhere() {
 	s.NothingElsewhere()
 	for _, bd := range s.bands {

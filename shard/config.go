@@ -66,6 +66,17 @@ func (c Config) GroupsOf(key policies.FlowKey) []Group {
 // for a maximum, or for what it is guaranteed.
 func (c Config) Counts(path string) bool { return c.Maxima[path].Any() || c.Guaranteed[path] > 0 }
 
+// CountsAround reports whether what is in flight in a group that the flow is in is counted.
+func (c Config) CountsAround(key policies.FlowKey) bool {
+	return slices.ContainsFunc(c.GroupsOf(key), func(g Group) bool { return c.Counts(g.Path) })
+}
+
+// Before reports whether one of a flow's tickets goes before another of them: by its band's
+// ordering policy, and by arrival where that sees no difference.
+func (c Config) Before(a, b *Ticket) bool {
+	return before(c.Band(a.Flow.Priority).Ordering, a, b)
+}
+
 // GroupOf returns the path of the innermost group of a flow; empty for none.
 func (c Config) GroupOf(key policies.FlowKey) string {
 	if groups := c.GroupsOf(key); len(groups) > 0 {

@@ -17,8 +17,19 @@ func (g *group) free() int {
 // offerFloors has tickets offered of the groups that are guaranteed something.
 func (bd *band) offerFloors() {
 	for _, g := range bd.floors {
-		for g.offers < g.least && g.ready() {
+		for g.offers < g.least && g.ready() && !g.closed() {
 			g.offerNext()
 		}
 	}
+}
+
+// closed reports whether nothing of the group may be offered, as it is or is in one that is
+// closed.
+func (g *group) closed() bool {
+	for outer := range g.outwards() {
+		if outer.full && outer.most == 0 {
+			return true
+		}
+	}
+	return false
 }

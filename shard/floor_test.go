@@ -53,3 +53,40 @@ func TestFloorsAreOffered(t *testing.T) {
 	s = s.Rebuilt(cfg, time.Time{})
 	offered("without a guarantee", 32, 0, 0)
 }
+
+// TestFloorBesideAMaximum wants tickets of the others offered, too, of a group at its maximum in
+// which one is guaranteed something: they would never go.
+func TestFloorBesideAMaximum(t *testing.T) {
+	cfg := inGroups(32, map[string]float64{"a": 1, "a/x": 1, "a/y": 1})
+	cfg.Maxima = map[string]Maximum{"a": {Requests: 2}}
+	cfg.Guaranteed = map[string]float64{"a/y": 0.3}
+	s := New(cfg)
+	for n := range 20 {
+		for i, flow := range []string{"a/y/f", "a/x/f"} {
+			id := policies.TicketID{Ingress: fmt.Sprint(i), Seq: uint64(n + 1)}
+			s.Add(Ticket{ID: id, Flow: policies.FlowKey{ID: flow, Priority: 1}, Arrival: time.Unix(int64(n), 0)}, time.Time{})
+			s.GroupRoom("a", 0)
+			s.Refill()
+		}
+	}
+	if b, _ := s.Band(1); !b.Waits("a/x") || !b.Waits("a/y") {
+		t.Errorf("of a/x offered: %v, of a/y, which is guaranteed something: %v", b.Waits("a/x"), b.Waits("a/y"))
+	}
+}
+
+// TestFloorInAClosedGroup wants nothing offered of a group that is guaranteed something while it
+// is in one that is closed: a replica that decides by itself would come upon it without end.
+func TestFloorInAClosedGroup(t *testing.T) {
+	cfg := inGroups(32, map[string]float64{"a": 1, "a/x": 1})
+	cfg.Maxima = map[string]Maximum{"a": {Requests: 1}}
+	cfg.Guaranteed = map[string]float64{"a/x": 0.1}
+	s := New(cfg)
+	s.Add(Ticket{ID: policies.TicketID{Ingress: "i", Seq: 1}, Flow: policies.FlowKey{ID: "a/x/f", Priority: 1}}, time.Time{})
+	for _, closed := range []bool{false, true, false} {
+		s.CloseGroup("a", closed)
+		s.Refill()
+		if b, _ := s.Band(1); b.Waits("a/x") == closed {
+			t.Errorf("closed is %v, and so is whether a ticket in it is offered", closed)
+		}
+	}
+}

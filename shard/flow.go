@@ -25,7 +25,7 @@ type flow struct {
 	newest  *item            // of all its tickets, by arrival at this queue
 	turns   turns            // of those that share it
 	len     int              // of all its tickets
-	bytes   int64
+	waits   amount           // of those whose requests have come
 
 	limit   Limit
 	limited bool // it needs room: it has a limit of its own, or the ledger said so
@@ -83,7 +83,7 @@ func (f *flow) link(it *item) {
 	}
 	f.newest = it
 	f.len++
-	f.bytes += it.Bytes
+	f.waits = f.waits.plus(it.amount())
 }
 
 func (f *flow) unlink(it *item) {
@@ -97,7 +97,7 @@ func (f *flow) unlink(it *item) {
 	}
 	it.prev, it.next = nil, nil
 	f.len--
-	f.bytes -= it.Bytes
+	f.waits = f.waits.minus(it.amount())
 }
 
 // unoffered takes the item out of the flow's offers; the ones behind it move up.

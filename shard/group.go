@@ -52,7 +52,7 @@ type group struct {
 	pending  float64 // what the offers cost, in units of service
 	rank     float64 // of its next offer; the key in in.next
 	last     float64 // of its worst one; the key in in.stood
-	most     int     // how many offers there may be; see GroupRoom
+	most     int     // how many offers others can take the places of there may be; see GroupRoom
 	least    int     // how many of them others cannot take the places of; see floor.go
 	open     int     // how many others can, as counted in in.openIn
 	openIn   int     // the same of the groups in it together
@@ -270,7 +270,7 @@ func put(h *heap.Heap[*group], g *group, index int, belongs bool) {
 // ready reports whether there is a ticket to offer.
 func (g *group) ready() bool {
 	switch {
-	case g.offers >= g.most:
+	case g.free() >= g.most:
 		return false
 	case len(g.groups) > 0 && g.next.Len() > 0:
 		return true

@@ -25,12 +25,14 @@ type line struct {
 // enough for a dozen tickets that each have to go between the last one and its neighbour.
 const spread = 1024
 
-// less is the order: by the policy, and by arrival where that sees no difference.
-func (l *line) less(a, b *item) bool {
+func (l *line) less(a, b *item) bool { return before(l.ordering, &a.Ticket, &b.Ticket) }
+
+// before is the order: by the policy, and by arrival where that sees no difference.
+func before(ordering policies.OrderingPolicy, a, b *Ticket) bool {
 	switch {
-	case l.ordering.Less(shown{&a.Ticket}, shown{&b.Ticket}):
+	case ordering.Less(shown{a}, shown{b}):
 		return true
-	case l.ordering.Less(shown{&b.Ticket}, shown{&a.Ticket}):
+	case ordering.Less(shown{b}, shown{a}):
 		return false
 	}
 	if c := a.Arrival.Compare(b.Arrival); c != 0 {

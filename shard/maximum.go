@@ -38,7 +38,8 @@ func Around(path string) iter.Seq[string] {
 
 // The ledger keeps what is offered of a group at its maximum, and grants it in the turn in
 // which there is room. So as many tickets of the group are offered as have room, and a few
-// more; the others would take places from those of other groups.
+// more, beside those of what is guaranteed in it; the others would take places from those of other
+// groups.
 
 // GroupRoom passes on how many more requests may go in the group of that path.
 func (s *Set) GroupRoom(path string, requests int64) {
@@ -75,10 +76,11 @@ func (s *Set) Counted() (paths []string) {
 	return slices.Compact(paths)
 }
 
-// admit has at most so many tickets of the group offered.
+// admit has at most so many tickets of the group offered, beside those of what is guaranteed in it,
+// and none at all for none.
 func (g *group) admit(most int, full bool) {
 	g.most, g.full = most, full
-	for g.offers > most {
+	for g.free() > most || most == 0 && g.offers > 0 {
 		g.band.set.unoffer(g.worst())
 	}
 	g.placed()
@@ -93,4 +95,14 @@ func (g *group) atMaximum() string {
 		}
 	}
 	return ""
+}
+
+// contains reports whether another group is this one or in it.
+func (g *group) contains(other *group) bool {
+	for ; other != nil; other = other.in {
+		if other == g {
+			return true
+		}
+	}
+	return false
 }

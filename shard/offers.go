@@ -23,6 +23,8 @@ type Offer struct {
 	// Prefer is the endpoint that the ledger is to grant it for if it does so in the turn
 	// that states it; only of one that did not stand before.
 	Prefer string
+	// First is set in the first offer of a ticket that is Traced, by this replica.
+	First bool
 }
 
 // change notes that the item may have to be stated to the ledger.
@@ -85,7 +87,7 @@ func (s *Set) Repeat(offer func(Offer)) {
 
 // noteStated notes that the turn that begins now states the item as it is.
 func (s *Set) noteStated(it *item) {
-	it.state, it.stated = uncertain, it.offered
+	it.state, it.stated, it.told = uncertain, it.offered, it.told || it.offered
 	it.statedKey, it.statedScore = it.key, it.score
 	s.unanswered = append(s.unanswered, it)
 }
@@ -132,6 +134,7 @@ func (it *item) asOffer() Offer {
 	if it.state == notStanding {
 		o.Prefer = it.Prefer
 	}
+	o.First = it.Traced && !it.told
 	if f.limit.TokensPerMinute > 0 {
 		o.Tokens = float64(it.Ticket.InputTokens + it.Ticket.OutputTokens)
 	}

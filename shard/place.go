@@ -8,7 +8,7 @@ import (
 
 // Place is where a ticket stands in its queue, for operators.
 type Place struct {
-	// Ahead is how many tickets of its own flow go before it.
+	// Ahead is how many requests of its own flow go before it.
 	Ahead int
 	// Rank is where its turn comes in its band, as far as is known here, in the unit of the
 	// band's policy; Score its place in the order of the flow's tickets.
@@ -33,7 +33,7 @@ func (s *Set) Place(id policies.TicketID) (Place, bool) {
 	before := 0.0
 	count := func(other *item) {
 		if other != it && other.before(it) {
-			p.Ahead++
+			p.Ahead += int(other.amount().requests)
 			before += other.charge
 		}
 	}
@@ -54,11 +54,11 @@ func (s *Set) Place(id policies.TicketID) (Place, bool) {
 // full reports whether nothing of the flow may go for a limit of its own.
 func (f *flow) full() bool { return f.limited && f.room == 0 && f.len > 0 }
 
-// Ahead calls visit for each flow of a band with how many of its tickets here go before one
+// Ahead calls visit for each flow of a band with how many of its requests here go before one
 // of that rank and score, which is of the flow of that id, as far as is known now. A flow
 // that has no room under its own limit is ahead of nobody, and neither is one of another
 // group: groups take turns, whatever is in them.
-func (s *Set) Ahead(priority int, id string, rank, score float64, visit func(key policies.FlowKey, tickets int)) {
+func (s *Set) Ahead(priority int, id string, rank, score float64, visit func(key policies.FlowKey, requests int)) {
 	bd := s.find(priority)
 	if bd == nil {
 		return
@@ -68,7 +68,7 @@ func (s *Set) Ahead(priority int, id string, rank, score float64, visit func(key
 		if f.key.ID == id || len(f.offered)+f.waiting.Len() == 0 || f.full() || f.group.Path != group {
 			continue
 		}
-		if n := f.before(rank, score); n > 0 {
+		if n := min(f.before(rank, score), int(f.waits.requests)); n > 0 { // some may be ahead of their requests
 			visit(f.key, n)
 		}
 	}

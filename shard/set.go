@@ -24,7 +24,7 @@ type Set struct {
 	limited map[policies.FlowKey]*flow // flows that need room and have tickets
 	counted map[*group]bool            // groups with tickets whose figures the ledger counts
 
-	len, bytes      int64
+	waits           amount // of the tickets whose requests have come
 	others          amount // what waits at other replicas
 	kept            amount // beyond the caps of all bands, since these were lowered
 	lowestElsewhere int    // the lowest priority at which anything waits in the fleet
@@ -51,18 +51,38 @@ func (s *Set) Has(id policies.TicketID) bool { return s.items[id] != nil }
 
 // Add queues a ticket. When a cap is exceeded, tickets of flows that hold more than their
 // share of the buffer are displaced until it is kept again; where that is the newcomer
-// itself, it is refused. A ticket that is queued already stays as it is.
+// itself, it is refused. A ticket that is queued already stays as it is, but for whether its
+// request has come.
 func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, refused *Refusal) {
 	if s.items[t.ID] != nil {
+		if !t.Ahead {
+			s.Came(t.ID)
+		}
 		return nil, nil
 	}
 	bd := s.band(t.Flow.Priority)
 	if t.Bytes > bd.cfg.MaxBytes || s.cfg.MaxBytes > 0 && t.Bytes > s.cfg.MaxBytes {
 		return nil, &Refusal{Cause: TooLarge}
 	}
+	if crowded, why := s.crowded(bd); t.Ahead && crowded != nil {
+		return nil, &Refusal{Cause: why}
+	}
 	f := s.flow(bd, t.Flow)
 	it := s.enqueue(f, t)
 	return s.makeRoom(it, now)
+}
+
+// Came notes that the request of a ticket that was ahead of it has come.
+func (s *Set) Came(id policies.TicketID) {
+	it := s.items[id]
+	if it == nil || !it.Ahead {
+		return
+	}
+	it.Ahead = false
+	for _, waits := range []*amount{&it.flow.waits, &it.flow.band.waits, &s.waits} {
+		*waits = waits.plus(it.amount())
+	}
+	it.flow.band.reshare(it.flow)
 }
 
 func (s *Set) enqueue(f *flow, t Ticket) *item {
@@ -95,10 +115,8 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 	f.group.comes(t.Waited && !f.moved)
 	f.moved = false
 	f.link(it)
-	bd.len++
-	bd.bytes += t.Bytes
-	s.len++
-	s.bytes += t.Bytes
+	bd.waits = bd.waits.plus(t.amount())
+	s.waits = s.waits.plus(t.amount())
 	if of.aside != nil && !of.takes(it, s.few()) {
 		of.aside[bd].setAside(it)
 		bd.reshare(f)
@@ -139,10 +157,8 @@ func (s *Set) remove(it *item, now time.Time) {
 	f.group.picks.stuck = false
 	f.group.goes()
 	f.unlink(it)
-	f.band.len--
-	f.band.bytes -= it.Bytes
-	s.len--
-	s.bytes -= it.Bytes
+	f.band.waits = f.band.waits.minus(it.amount())
+	s.waits = s.waits.minus(it.amount())
 	if it.offered {
 		it.offered = false
 		f.group.standsNoMore(it)

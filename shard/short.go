@@ -2,6 +2,7 @@ package shard
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -72,12 +73,7 @@ func (s *Set) limit(of *ingress) {
 		if of.takes(it, s.few()) {
 			continue
 		}
-		if it.offered {
-			s.unoffer(it)
-		}
-		it.flow.waiting.Remove(it)
-		of.aside[it.flow.band].setAside(it)
-		it.flow.band.rerank(it.flow)
+		s.setAside(of.aside[it.flow.band], it)
 	}
 }
 
@@ -145,33 +141,52 @@ func (a *aside) fill(few int) {
 }
 
 // next returns the flow that has been served least of those that may offer another of the
-// tickets that are set aside, or nil.
+// tickets that are set aside, or nil. Those of groups at their maximum come last.
 func (a *aside) next() (next *flow) {
 	for f, items := range a.flows {
-		if a.mayOffer(f) && (next == nil || f.goesBefore(items.Min(), next, a.flows[next].Min())) {
+		switch {
+		case !a.mayOffer(f):
+		case next == nil, next.shut() && !f.shut():
+			next = f
+		case f.shut() == next.shut() && f.goesBefore(items.Min(), next, a.flows[next].Min()):
 			next = f
 		}
 	}
 	return next
 }
 
-// mayOffer reports whether the flow has room for another ticket beside those that are offered,
-// and those of the few that wait to be.
+// shut reports whether the flow is in a group at its maximum: its offers stand, and are not
+// granted.
+func (f *flow) shut() bool { return f.group.atMaximum() != "" }
+
+// mayOffer reports whether the flow and its groups have room for another ticket beside those
+// that are offered, and those of the few that wait to be.
 func (a *aside) mayOffer(f *flow) bool {
-	if !f.limited {
-		return true
+	if f.limited && len(f.offered)+a.toOffer(func(other *flow) bool { return other == f }) >= f.room {
+		return false
 	}
-	n := len(f.offered)
+	for g := range f.group.outwards() {
+		inside := func(other *flow) bool { return g.contains(other.group) }
+		if g.most < math.MaxInt && g.free()+a.toOffer(inside) >= g.most {
+			return false
+		}
+	}
+	return true
+}
+
+// toOffer is how many of the few wait to be offered, of flows of a kind.
+func (a *aside) toOffer(of func(*flow) bool) (n int) {
 	for _, it := range a.loose {
-		if it.flow == f && !it.offered {
+		if !it.offered && of(it.flow) {
 			n++
 		}
 	}
-	return n < f.room
+	return n
 }
 
-// exchange has tickets of flows that may offer no more give up their places among the few of
-// their ingress.
+// exchange has tickets that may not go give up their places among the few of their ingress:
+// those of flows that may offer no more, and those of groups at their maximum where others
+// could go.
 func (s *Set) exchange(bd *band) {
 	for _, id := range s.short {
 		of := s.ingresses[id]
@@ -184,14 +199,40 @@ func (s *Set) exchange(bd *band) {
 		for _, it := range loose {
 			if it.offered || a.mayOffer(it.flow) {
 				a.loose = append(a.loose, it)
-				continue
+			} else {
+				s.setAside(a, it)
 			}
-			it.flow.waiting.Remove(it)
-			a.setAside(it)
-			bd.rerank(it.flow)
 		}
 		a.fill(s.few())
+		s.makeWay(a)
 	}
+}
+
+// makeWay has tickets of groups at their maximum set aside for those that could go.
+func (s *Set) makeWay(a *aside) {
+	for {
+		at := slices.IndexFunc(a.loose, func(it *item) bool { return it.flow.shut() })
+		if at < 0 {
+			return
+		}
+		if next := a.next(); next == nil || next.shut() {
+			return
+		}
+		it := a.loose[at]
+		a.loose = slices.Delete(a.loose, at, at+1)
+		s.setAside(a, it)
+		a.fill(s.few())
+	}
+}
+
+// setAside sets a ticket aside that was among the few.
+func (s *Set) setAside(a *aside, it *item) {
+	if it.offered {
+		s.unoffer(it)
+	}
+	it.flow.waiting.Remove(it)
+	a.setAside(it)
+	it.flow.band.rerank(it.flow)
 }
 
 // places is how many tickets of the band are offered: those of ingresses that are short of

@@ -143,6 +143,58 @@ func TestShortOfAFlowAtItsLimit(t *testing.T) {
 	}
 }
 
+// TestShortOfAGroupAtItsMaximum has groups at their maximum, whose offers stand and are not
+// granted: they take no place among the few of an ingress that is short of room while others
+// could go, and all of them where none could.
+func TestShortOfAGroupAtItsMaximum(t *testing.T) {
+	for _, shortBefore := range []bool{true, false} {
+		cfg := testConfig(1000)
+		cfg.OffersPerBand = 32
+		cfg.Groups = func(id string) []Group { return []Group{{Path: id, Weight: 1}} }
+		cfg.Maxima = map[string]Maximum{"full": {Requests: 1}, "full too": {Requests: 1}}
+		s := New(cfg)
+		if shortBefore {
+			s.Short([]string{"few"})
+		}
+		add := func(flow string, first, n int) {
+			for i := range n {
+				if _, err := s.Add(from("few", first+i, flow), start); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		add("full", 0, 10)
+		add("full too", 100, 10)
+		s.Short([]string{"few"})
+		stand := func() map[string]int {
+			offeredOf(s)
+			by := map[string]int{}
+			for _, it := range s.items {
+				if it.offered {
+					by[it.flow.key.ID]++
+				}
+			}
+			return by
+		}
+		s.GroupRoom("full", 0)
+		s.GroupRoom("full too", 0)
+		if by := stand(); by["full"]+by["full too"] != 4 {
+			t.Errorf("%v stand where all groups are at their maximum, want 4", by)
+		}
+		add("free", 200, 3)
+		if by := stand(); by["free"] != 3 || by["full"]+by["full too"] != 1 {
+			t.Errorf("%v stand, want 3 of the group that has room and one of those at their maximum", by)
+		}
+		s.GroupRoom("full", 3)
+		for i := range 3 {
+			s.Taken(policies.TicketID{Ingress: "few", Seq: uint64(200 + i)}, float64(10+i), start)
+		}
+		if by := stand(); by["full"] != 4 {
+			t.Errorf("%v stand once the one group has room, want 4 of it", by)
+		}
+	}
+}
+
 // TestRejectsWhatIsSetAside refuses all tickets of a flow at its limit, also those of an
 // ingress that is short of room.
 func TestRejectsWhatIsSetAside(t *testing.T) {
@@ -173,6 +225,15 @@ func TestShortLosesNobody(t *testing.T) {
 			}
 			return Limit{}
 		}
+		if rapid.Bool().Draw(rt, "groups") {
+			cfg.Groups = func(id string) []Group {
+				if id < "2" {
+					return []Group{{Path: "g", Weight: 1}}
+				}
+				return []Group{{Path: "h", Weight: 1}}
+			}
+			cfg.Maxima = map[string]Maximum{"g": {Requests: 3}}
+		}
 		s := New(cfg)
 		short := map[string]bool{}
 		present := map[policies.TicketID]bool{}
@@ -187,7 +248,7 @@ func TestShortLosesNobody(t *testing.T) {
 			return policies.TicketID{}, false
 		}
 		for n := range rapid.IntRange(1, 200).Draw(rt, "steps") {
-			switch rapid.IntRange(0, 8).Draw(rt, "what") {
+			switch rapid.IntRange(0, 9).Draw(rt, "what") {
 			case 0:
 				var ids []string
 				for _, ingress := range []string{"x", "y"} {
@@ -211,6 +272,8 @@ func TestShortLosesNobody(t *testing.T) {
 				clear(short)
 			case 4:
 				s.Room("0", int64(rapid.IntRange(0, 5).Draw(rt, "room")), 1, start)
+			case 5:
+				s.GroupRoom("g", int64(rapid.IntRange(0, 3).Draw(rt, "group")))
 			default:
 				it := from(rapid.SampledFrom([]string{"x", "y"}).Draw(rt, "ingress"), n, fmt.Sprint(rapid.IntRange(0, 3).Draw(rt, "flow")))
 				if _, err := s.Add(it, start); err != nil {
@@ -230,6 +293,7 @@ func TestShortLosesNobody(t *testing.T) {
 		}
 		for range len(present) { // whoever is short or not: each turn of one comes
 			s.Room("0", 1, 1, start)
+			s.GroupRoom("g", 1)
 			s.Refill()
 			bd, _ := s.Band(0)
 			if !bd.Waits("") {

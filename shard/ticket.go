@@ -30,11 +30,24 @@ type Ticket struct {
 	TargetTTFT time.Duration
 	// Prefer is the endpoint that its ingress would have it go to; empty for none.
 	Prefer string
+	// Traced is set when its ingress is to hear when it was first offered to the ledger.
+	Traced bool
+	// Ahead is set while its request has not come: it is in the order as any other, and does not
+	// count as waiting.
+	Ahead bool
 	// Held is how long it has held its slot; 0 while it waits.
 	Held time.Duration
 	// Waited is set when the ticket waited in another queue before: its flow was
 	// not idle then.
 	Waited bool
+}
+
+// amount is what of the buffer the ticket takes.
+func (t *Ticket) amount() amount {
+	if t.Ahead {
+		return amount{}
+	}
+	return amount{1, t.Bytes}
 }
 
 // offerState is what the ledger has of a ticket's offer, as far as this replica knows.
@@ -65,6 +78,7 @@ type item struct {
 	state   offerState
 	stated  bool // whether the last statement about it offered it
 	changed bool // in Set.changed
+	told    bool // an offer of it was handed over
 
 	statedKey, statedScore float64 // what that statement said
 }

@@ -9,19 +9,19 @@ import (
 // Fill is how full a buffer is, over the fleet: 1 is its cap; 0 where there is none.
 type Fill struct{ Requests, Bytes float64 }
 
-func fill(requests, bytes, maxRequests, maxBytes int64) (f Fill) {
+func fill(waits amount, maxRequests, maxBytes int64) (f Fill) {
 	if maxRequests > 0 {
-		f.Requests = float64(requests) / float64(maxRequests)
+		f.Requests = float64(waits.requests) / float64(maxRequests)
 	}
 	if maxBytes > 0 {
-		f.Bytes = float64(bytes) / float64(maxBytes)
+		f.Bytes = float64(waits.bytes) / float64(maxBytes)
 	}
 	return f
 }
 
 // FillOfAll returns how full the buffer of all bands together is.
 func (s *Set) FillOfAll() Fill {
-	return fill(s.len+s.others.requests, s.bytes+s.others.bytes, s.cfg.MaxRequests, s.cfg.MaxBytes)
+	return fill(s.waits.plus(s.others), s.cfg.MaxRequests, s.cfg.MaxBytes)
 }
 
 // Thin reports whether a band has few offers left before the ledger and more to make, so
@@ -98,7 +98,7 @@ func (s *Set) Flows() []FlowView {
 }
 
 func (f *flow) view() FlowView {
-	v := FlowView{Key: f.key, Group: f.group.Path, Shard: f.shard, Weight: f.weight, Requests: int64(f.len), Bytes: f.bytes, Counter: f.counter, VirtualTime: f.group.v, Limit: f.limit, AtLimit: f.full(), AtMaximum: f.group.atMaximum()}
+	v := FlowView{Key: f.key, Group: f.group.Path, Shard: f.shard, Weight: f.weight, Requests: f.waits.requests, Bytes: f.waits.bytes, Counter: f.counter, VirtualTime: f.group.v, Limit: f.limit, AtLimit: f.full(), AtMaximum: f.group.atMaximum()}
 	if len(f.offered) > 0 {
 		v.Oldest = f.offered[0].Ticket.Arrival
 	} else if f.waiting.Len() > 0 {

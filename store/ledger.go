@@ -20,10 +20,12 @@ type OtherFormatError struct {
 	Held int64
 }
 
+// Error implements error.
 func (e *OtherFormatError) Error() string {
 	return fmt.Sprintf("replicas of another version keep the ledger, in their format %s: wait until the last of them has left", e.Format)
 }
 
+// Unwrap makes it ErrUnavailable: it is waited for.
 func (e *OtherFormatError) Unwrap() error { return ErrUnavailable }
 
 // ErrSuperseded says that a later process runs under the same replica id. It is

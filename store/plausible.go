@@ -3,6 +3,8 @@ package store
 import (
 	"fmt"
 	"math"
+
+	"github.com/weirflow/weir/policies"
 )
 
 // MaxCapacity is the largest capacity of an endpoint that a replica states, and the most
@@ -26,6 +28,11 @@ func (s *Statement) Implausible() error {
 	} {
 		if n.is < n.least || n.is > n.highest {
 			return fmt.Errorf("%w: replica %q states %d as its %s; it must be from %d to %d", ErrUnavailable, s.Replica, n.is, n.what, n.least, n.highest)
+		}
+	}
+	for i := range s.Bands {
+		if b := &s.Bands[i]; !policies.ValidBandWeight(b.Weight) {
+			return fmt.Errorf("%w: replica %q states %v as the weight of priority %d; it must be 0, or from %g to %g", ErrUnavailable, s.Replica, b.Weight, b.Priority, policies.LeastBandWeight, policies.MostBandWeight)
 		}
 	}
 	for i := range s.Loads {

@@ -150,6 +150,10 @@ type Band struct {
 	// highest that any band has. Owed is what the sender last learnt that the band is owed
 	// of it; only with Register.
 	Guaranteed, Owed float64
+	// Weight is what the band gets of the pool beside others, by slots times time, while both
+	// wait; 0 if it goes before all lower bands and after all higher ones. The least of what
+	// the live replicas state holds. See [Weighed].
+	Weight float64
 	// InFlight is the number of granted requests the sender knows of.
 	InFlight int64
 	// Queued and QueuedBytes are what waits in the sender's queues.

@@ -198,6 +198,14 @@ func (bs *bands) ceiling(part float64) int64 {
 	}
 }
 
+// weight is what a priority gets beside others; 0 for one that goes by its priority.
+func (bs *bands) weight(priority int) float64 {
+	if bs.cfg.BandWeight == nil {
+		return 0
+	}
+	return bs.cfg.BandWeight(priority)
+}
+
 // The bands are a participant.
 
 func (bs *bands) state(_ time.Time, s *store.Statement) {
@@ -207,7 +215,7 @@ func (bs *bands) state(_ time.Time, s *store.Statement) {
 	for b := range bs.queues.set.Bands() {
 		queued, bytes := b.Queued()
 		s.Bands = append(s.Bands, store.Band{
-			Priority: b.Priority(), Policy: b.Policy(),
+			Priority: b.Priority(), Policy: b.Policy(), Weight: bs.weight(b.Priority()),
 			CountsService: b.Counts(), LiftsIdle: b.Account().LiftsIdle, HalfLife: b.Account().HalfLife,
 			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(), Level: b.Level(),
 		})
@@ -250,7 +258,7 @@ func (bs *bands) view() (views []BandView) {
 	for b := range bs.queues.set.Bands() {
 		queued, bytes := b.Queued()
 		views = append(views, BandView{
-			Priority: b.Priority(), Policy: b.Policy(), Ceiling: b.Capacity().Ceiling, Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight,
+			Priority: b.Priority(), Policy: b.Policy(), Weight: bs.weight(b.Priority()), Ceiling: b.Capacity().Ceiling, Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight,
 			Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(), Fill: b.Fill(),
 		})
 	}
@@ -261,6 +269,8 @@ func (bs *bands) view() (views []BandView) {
 type BandView struct {
 	Priority int
 	Policy   string
+	// Weight is what the band gets beside others by weights; 0 where it goes by its priority.
+	Weight float64
 	// Ceiling is how many requests may be in flight in the fleet for the band to go on, and
 	// Limit the same less what is left to replicas without the ledger.
 	Ceiling, Limit int64

@@ -44,5 +44,5 @@ func (b *buffer) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	}
 }
 
-// lost has everyone make his own room: nobody hears of what comes in elsewhere.
+// lost has each replica make its own room: nobody hears of what comes in elsewhere.
 func (b *buffer) lost(time.Time) { b.queues.set.NobodyElsewhere() }

@@ -32,12 +32,12 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 	case "enqueue":
 		// Requests of a flow come in, numbered from seq to to.
 		//
-		// enqueue flow=a seq=1 [to=3] [priority=0] [input=10] [output=10]
+		// enqueue flow=a seq=1 [to=3] [priority=0] [input=10] [output=10] [traced]
 		from := a.int("seq", 0)
 		for n := from; n <= a.int("to", from); n++ {
 			r.core.Enqueue(s.now, core.Request{
 				Seq: uint64(n), Tag: n, Flow: policies.FlowKey{ID: a.text("flow", ""), Priority: a.int("priority", 0)},
-				InputTokens: int64(a.int("input", 0)), OutputTokens: int64(a.int("output", 0)),
+				InputTokens: int64(a.int("input", 0)), OutputTokens: int64(a.int("output", 0)), Traced: d.HasArg("traced"),
 			})
 		}
 	case "cancel":
@@ -71,7 +71,7 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		// A request may go to these endpoints, which take so many.
 		//
 		// endpoints x y=2 z
-		r.core.SetEndpoints(a.endpoints())
+		r.core.SetEndpoints(s.now, a.endpoints())
 	case "reconfigure":
 		// The configuration changes: the fairness policy, the cap of waiting
 		// requests of a band, whether negative bands may be revoked.
@@ -99,6 +99,13 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		} else {
 			s.guaranteed[a.int("priority", 0)] = part
 		}
+		r.core.Reconfigure(s.now, s.config(r.id))
+
+	case "weigh":
+		// A priority shares the pool with others by that weight; 0 for one that goes strictly.
+		//
+		// weigh priority=1 weight=3
+		s.weights[a.int("priority", 0)] = float64(a.int("weight", 0))
 		r.core.Reconfigure(s.now, s.config(r.id))
 
 	// Time and the ledger.

@@ -29,6 +29,9 @@ type Config struct {
 	// Guaranteed returns what a priority is guaranteed of the pool, from 0 to 1; nil
 	// guarantees nothing.
 	Guaranteed func(priority int) float64
+	// BandWeight returns what a priority gets beside others by its weight, 0 for one that goes
+	// strictly before all lower ones and after all higher ones; nil is for all of them.
+	BandWeight func(priority int) float64
 	// UsageLimit says how full the pool may get for each band.
 	UsageLimit policies.UsageLimitPolicy
 	// TTL is how long a request may wait while the pool has endpoints, where its band

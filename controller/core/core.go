@@ -17,9 +17,14 @@ import (
 type Core struct {
 	cfg Config
 
-	holding     holding
-	handover    handover // with the other replicas
+	waits       waits
+	ownShare    ownShare
+	ahead       ahead
 	line        line
+	slots       slots
+	holding     holding
+	charges     charges
+	handover    handover // with the other replicas
 	float       float
 	ownCharges  ownCharges
 	settlements settlements
@@ -51,10 +56,9 @@ func New(cfg Config) *Core {
 		jitter: rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)), register: mark{raised: true},
 	}
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
-	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.members, shares: c.shares}
+	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.handover.holders, shares: c.handover.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands, &c.loads, &c.durations)
-	c.line = line{exchange: e, requests: &c.requests, float: &c.float, loads: &c.loads, took: &c.durations}
-	c.guarantees = newGuarantees(&c.cfg, &c.bands, &c.maxima)
+	c.guarantees = newGuarantees(&c.cfg, &c.bands, &c.maxima, &c.durations)
 	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.loads.spends, c.loads.wants = c.float.spends, c.float.wantsAt
@@ -62,40 +66,36 @@ func New(cfg Config) *Core {
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.durations = durations{timings: &c.cfg.Timings}
 	c.settlements = settlements{agenda: &e.agenda, queues: &c.queues}
-	c.holding = holding{cfg: &c.cfg, bands: &c.bands, charge: c.charge}
+	c.charges = charges{cfg: &c.cfg, exchange: e, queues: &c.queues, settlements: &c.settlements}
+	c.holding = holding{cfg: &c.cfg, bands: &c.bands, charges: &c.charges}
+	c.slots = slots{
+		exchange: e, requests: &c.requests, bands: &c.bands, durations: &c.durations, limits: &c.limits, maxima: &c.maxima,
+		loads: &c.loads, revocations: &c.revocations, holding: &c.holding,
+	}
 	c.ownCharges = ownCharges{timings: &c.cfg.Timings, settlements: &c.settlements}
 	c.handover = handover{
 		cfg: &c.cfg, exchange: e, requests: &c.requests, queues: &c.queues, bands: &c.bands, fleet: newPeers(&c.cfg),
 	}
+	c.queues.offered = c.handover.offered
 	c.limits = newLimits(&c.cfg, &e.agenda, &c.queues, c.handover.reject)
 	c.maxima = newMaxima(&c.cfg, &c.bands)
 	c.buffer = buffer{queues: &c.queues, reject: c.handover.reject}
+	c.line = line{
+		exchange: e, requests: &c.requests, float: &c.float, loads: &c.loads, bands: &c.bands, took: &c.durations,
+		slots: &c.slots, charges: &c.charges, handover: &c.handover,
+	}
+	c.ownShare = newOwnShare(c)
+	c.ahead = newAhead(c)
+	c.waits = waits{cfg: &c.cfg, requests: &c.requests, bands: &c.bands, handover: &c.handover, line: &c.line}
 	e.inbox.read = c.read
 	// What the ledger told of the bands counts for what is said of the offers, and both
 	// for what its messages do to them; the loads count the messages as unread; what room
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
 		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.maxima, &c.guarantees, &c.revocations, &c.settlements, &c.ownCharges,
-		&c.groups, &c.line, &c.float, &c.durations, &c.handover,
+		&c.groups, &c.ahead, &c.line, &c.float, &c.durations, &c.handover,
 	}
 	return c
-}
-
-// members is how many replicas live that have held a lease, and how many of them have
-// the ledger.
-func (c *Core) members() (live, connected int) {
-	live, lost := c.handover.fleet.holders()
-	connected = live - lost
-	if counted := c.bands.totals.Members; !c.exchange.register.raised && counted > 0 {
-		connected = min(connected, counted)
-	}
-	return live, connected
-}
-
-// shares reports whether another replica may go on without the ledger.
-func (c *Core) shares(id string) bool {
-	p := c.handover.fleet.byID[id]
-	return p != nil && p.live && p.holder
 }
 
 // read takes in one message of the ledger.
@@ -114,7 +114,7 @@ func (c *Core) read(now time.Time, m *store.Message) {
 		c.granted(now, m)
 	}
 	if m.Kind&store.Lined != 0 {
-		c.lined(now, m)
+		c.line.take(now, m)
 	}
 }
 
@@ -124,7 +124,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 	c.float.counted++
 	c.loads.granted(m.Endpoint)
 	if m.Ticket == (policies.TicketID{}) {
-		c.grantedNext(now, m)
+		c.line.granted(now, m)
 		return
 	}
 	r := c.requests.waiting[m.Ticket]
@@ -133,25 +133,24 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		c.loads.correct(m.Endpoint)
 		c.limits.correct(m.Flow)
 		c.maxima.correct(m.Group)
-		c.refund(m)
+		c.charges.refund(m)
 		return
 	}
 	if r.inLine() { // granted once more, since it had been queued twice
-		c.leaveLine(r)
+		c.line.leave(r)
+	}
+	if r.ahead() { // whoever is first goes instead, if anybody is there
+		c.line.take(now, m)
+		c.line.granted(now, m)
+		return
+	}
+	if r.seq != r.ID.Seq { // by a ticket that was ahead of it
+		c.requests.goFirst(r)
 	}
 	r.charged(m)
-	c.loads.arrive(r, m.Endpoint)
+	c.charges.expected(r)
 	c.handover.dispatched(now, r, true)
-	d := c.dispatch(now, r)
-	d.Endpoint, d.EndpointInFlight, d.Preferred = m.Endpoint, m.EndpointInFlight, r.prefers(m.Endpoint)
-}
-
-// refund returns the charge of a grant, or of a place in line, that is not used.
-func (c *Core) refund(m *store.Message) {
-	if m.Charge != 0 || m.Service != 0 {
-		key := policies.FlowKey{ID: m.Flow, Priority: m.Priority}
-		c.settlements.settle(account{key, m.Policy, m.Group}, -m.Charge, -m.Service, m.Counter, 0)
-	}
+	c.slots.take(now, r, m.Endpoint, m.EndpointInFlight)
 }
 
 // spendOnWaiting lets requests go by permits that came while they waited here: those that
@@ -165,7 +164,7 @@ func (c *Core) spendOnWaiting(now time.Time) {
 		if c.float.permits(now) == 0 {
 			return
 		}
-		if !r.inLine() && c.float.may(now, r) {
+		if !r.ahead() && !r.inLine() && c.float.may(now, r) {
 			c.handover.dispatched(now, r, false)
 			c.spend(now, r)
 		}
@@ -174,16 +173,20 @@ func (c *Core) spendOnWaiting(now time.Time) {
 
 // bound reports whether a flow has limits of its own, or is in a group with a maximum.
 func (c *Core) bound(flow policies.FlowKey) bool {
-	return c.cfg.Shard.LimitOf(flow.ID).Any() || c.maxima.bind(flow)
+	return c.limits.bind(flow) || c.maxima.bind(flow)
+}
+
+// mayStand reports whether a request that was put in line may stand there as the configuration
+// is now: its band goes by the policy in whose book it is charged, and what is in flight of its
+// flow and its groups is not counted.
+func (c *Core) mayStand(now time.Time, r *request) bool {
+	return r.policy == c.bands.of(now, r.Flow.Priority).Policy() && !c.limits.bind(r.Flow) && !c.cfg.Shard.CountsAround(r.Flow)
 }
 
 // spend lets a request go by a permit of the float.
 func (c *Core) spend(now time.Time, r *request) {
-	b := c.bands.of(now, r.Flow.Priority)
-	r.policy, r.group = b.Policy(), c.cfg.Shard.GroupOf(r.Flow)
-	r.charge, r.counter = c.cfg.Shard.Charge(&r.Ticket), c.queues.set.VirtualTime(r.Flow.Priority, r.group)
+	c.charges.byItself(r, c.bands.of(now, r.Flow.Priority).Policy(), c.cfg.Shard.Charge(&r.Ticket))
 	if r.charge > 0 || r.group != "" {
-		r.service = c.service(r, r.charge)
 		c.settlements.served(r, r.service)
 	}
 	c.float.spend()
@@ -191,81 +194,5 @@ func (c *Core) spend(now time.Time, r *request) {
 	if c.loads.bounded {
 		endpoint = c.float.at(now, r)
 	}
-	load := c.loads.load(endpoint)
-	c.loads.arrive(r, endpoint)
-	d := c.dispatch(now, r)
-	d.ByFloat, d.Endpoint, d.EndpointInFlight, d.Preferred = true, endpoint, load, r.prefers(endpoint)
-}
-
-// service is what a request is for the groups that its flow is in, where it is charged so
-// much: it does not depend on what the flow weighs, and is 1 where the policy charges nothing.
-func (c *Core) service(r *request, charge float64) float64 {
-	if r.group == "" {
-		return 0
-	}
-	return c.cfg.Shard.Service(r.Flow, charge)
-}
-
-// dispatch lets a request go.
-func (c *Core) dispatch(now time.Time, r *request) *Decision {
-	revocable := c.revocations.dispatched(now, r)
-	c.durations.began(now, r)
-	c.limits.count(r.Flow.ID, 1)
-	c.maxima.count(r.Flow, 1)
-	c.holding.dispatched(now, r)
-	c.bands.of(now, r.Flow.Priority).Capacity().InFlight++
-	d := c.requests.decide(r, Dispatched, nil)
-	d.Revocable = revocable
-	return d
-}
-
-// evict ends a request's wait without dispatching it.
-func (c *Core) evict(now time.Time, r *request, outcome Outcome, err error) {
-	if r.inLine() {
-		c.leaveLine(r)
-	} else {
-		c.handover.withdraw(now, r)
-	}
-	c.requests.decide(r, outcome, err)
-}
-
-// evictAll ends every wait, in the order in which the requests came.
-func (c *Core) evictAll(now time.Time, outcome Outcome, err error) {
-	for r := range c.requests.came.All() {
-		c.evict(now, r, outcome, err)
-	}
-}
-
-// budget is how long a request may wait as things are; 0 for no limit.
-func (c *Core) budget(r *request) time.Duration {
-	if c.bands.pool.Endpoints == 0 {
-		return max(0, c.cfg.NoEndpointTTL)
-	}
-	ttl := c.cfg.TTL
-	if own := c.cfg.Shard.Band(r.Flow.Priority).TTL; own != nil {
-		ttl = *own
-	}
-	if r.ttl > 0 && (ttl == 0 || r.ttl < ttl) {
-		return r.ttl
-	}
-	return ttl
-}
-
-// rebudget gives every waiting request the budget that counts now.
-func (c *Core) rebudget(now time.Time) {
-	for r := range c.requests.came.All() {
-		c.requests.wait(r, c.budget(r))
-	}
-	c.expire(now)
-}
-
-// expire evicts requests whose time is up.
-func (c *Core) expire(now time.Time) {
-	for r := c.requests.expired(now); r != nil; r = c.requests.expired(now) {
-		if c.bands.pool.Endpoints == 0 {
-			c.evict(now, r, EvictedNoEndpoints, ErrNoEndpoints)
-		} else {
-			c.evict(now, r, EvictedTTL, ErrTTLExpired)
-		}
-	}
+	c.slots.take(now, r, endpoint, c.loads.load(endpoint)).ByFloat = true
 }

@@ -25,9 +25,14 @@
 // its fields. References between them point down this list only:
 //
 //	Core         the events; which parts hear of what; when to take a turn
-//	holding      what requests in flight are charged for the time they hold their slots
-//	handover     tickets between replicas: who owns which flow, what was handed where  p
+//	waits        how long requests may wait, and waits that end without a slot
+//	ownShare     what goes while the ledger is lost
+//	ahead        tickets on their way to the line before their requests come           p
 //	line         tickets that are next, for slots that end here                        p
+//	slots        what requests in flight count as, in every part that counts them
+//	holding      what requests in flight are charged for the time they hold their slots
+//	charges      what requests are charged, as they were expected to cost and as they do
+//	handover     tickets between replicas: who owns which flow, what was handed where  p
 //	float        what this replica may let go by itself                                p
 //	ownCharges   what it charged by itself in an outage                                p
 //	settlements  corrections of charges                                                p

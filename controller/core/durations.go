@@ -37,6 +37,17 @@ func (d *durations) ended(now time.Time, r *request) {
 	d.typical += (took - d.typical) / 16
 }
 
+// shortBeside reports whether requests are short beside turns that take so long, given whether
+// they were: they are once a turn takes a quarter of their time, and no longer when it takes an
+// eighth.
+func (d *durations) shortBeside(turn time.Duration, before bool) bool {
+	part := d.typical / 4
+	if before {
+		part /= 2
+	}
+	return d.typical > 0 && turn >= part
+}
+
 // The durations are a participant.
 
 // state says how long the longest took. As long as none has ended that is not known: those

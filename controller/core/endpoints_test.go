@@ -23,7 +23,7 @@ func TestMovesByPermits(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	c, ledger, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
 	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 8})
-	c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 4}, {Address: "y", Capacity: 4}})
+	c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 4}, {Address: "y", Capacity: 4}})
 	at := map[string]int{}
 	seq := uint64(0)
 	dispatch := func() {
@@ -90,7 +90,7 @@ func TestEndsReturnPermits(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
 	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 16})
-	c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
+	c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
 	most, seq := int64(0), uint64(0)
 	exchange := func() {
 		for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
@@ -133,7 +133,7 @@ func TestEndsAreStatedWhereRoomIsShort(t *testing.T) {
 		now := time.Unix(1_800_000_000, 0)
 		c, ledger, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
 		c.SetPool(now, core.Pool{Endpoints: 2, Limit: 16})
-		c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
+		c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
 		exchange()
 		other := &store.Statement{Replica: "other", Incarnation: 1, Register: true, Bands: []store.Band{{Policy: "rr", Limit: 1}}}
 		if other.Loads = []store.Load{{Endpoint: "z", Capacity: 1}}; short {
@@ -179,7 +179,7 @@ func TestOutageSharesEndpoints(t *testing.T) {
 			}},
 		})
 		c.SetPool(now, core.Pool{Endpoints: 3, Limit: 13})
-		c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 4}, {Address: "y", Capacity: 4}, {Address: "z", Capacity: 5}})
+		c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 4}, {Address: "y", Capacity: 4}, {Address: "z", Capacity: 5}})
 		cores = append(cores, c)
 	}
 	pass := func(d time.Duration, lost bool) {
@@ -257,7 +257,7 @@ func TestDrainedLeavesTheRest(t *testing.T) {
 		}
 		x := core.Endpoint{Address: "x", Capacity: 4}
 		c.SetPool(now, core.Pool{Endpoints: 2, Limit: 7})
-		c.SetEndpoints([]core.Endpoint{x, {Address: "y", Capacity: 3}})
+		c.SetEndpoints(now, []core.Endpoint{x, {Address: "y", Capacity: 3}})
 		for seq := range uint64(9) {
 			c.Enqueue(now, core.Request{Seq: seq + 1, Flow: policies.FlowKey{ID: "a"}})
 		}
@@ -266,7 +266,7 @@ func TestDrainedLeavesTheRest(t *testing.T) {
 			t.Fatalf("of nine requests %v are in flight, want 4 at x and 3 at y", at)
 		}
 		c.SetPool(now, core.Pool{Endpoints: 1, Limit: 4})
-		c.SetEndpoints([]core.Endpoint{x})
+		c.SetEndpoints(now, []core.Endpoint{x})
 		pass(time.Second, lost)
 		if full := c.View(now).Saturation(); full != 1 && !lost {
 			t.Errorf("with x full and y drained the pool is %g full", full)
@@ -279,5 +279,43 @@ func TestDrainedLeavesTheRest(t *testing.T) {
 		if len(at["x"]) != 2 || len(at["y"]) != 3 {
 			t.Errorf("without the ledger: %v; the two that waited are not at x, which is free: %v", lost, at)
 		}
+	}
+}
+
+// TestLimitOfTheFleetFromTheFirstEndpoint has a replica reach an endpoint, of two, for the first time
+// once it knows what both take: that is the limit that it states, and not what it reaches.
+func TestLimitOfTheFleetFromTheFirstEndpoint(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+	turns := func() (stated int64) {
+		for range 5 {
+			now = now.Add(200 * time.Millisecond)
+			c.Tick(now)
+			if s := c.Ready(now).Turn; s != nil {
+				if len(s.Bands) > 0 {
+					stated = s.Bands[0].Limit
+				}
+				reply, err := ledger.Turn(context.Background(), s)
+				c.TurnDone(now, reply, err)
+			}
+		}
+		return stated
+	}
+	c.SetPool(now, core.Pool{})
+	c.SetEndpoints(now, nil)
+	c.Enqueue(now, core.Request{Seq: 1, Flow: policies.FlowKey{ID: "a"}})
+	turns()
+	other := &store.Statement{
+		Replica: "other", Incarnation: 1, Number: 1, Members: 2, Register: true, Capacity: 4,
+		Loads: []store.Load{{Endpoint: "x", Capacity: 2}, {Endpoint: "y", Capacity: 2}},
+	}
+	if _, err := ledger.Turn(context.Background(), other); err != nil {
+		t.Fatal(err)
+	}
+	turns()
+	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 2})
+	c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 2}})
+	if limit := turns(); limit != 4 {
+		t.Errorf("it states a limit of %d, want the 4 of both endpoints", limit)
 	}
 }

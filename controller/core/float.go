@@ -33,6 +33,7 @@ type float struct {
 	limit    int64         // under which any were last given: bands whose limit is lower ask
 	limits   map[int]int64 // the bands', as the ledger has them
 	given    int64         // permits after the last reply
+	short    bool          // requests are short beside a turn
 
 	free  rate // of requests that go by permits, if there are any
 	all   rate // of all
@@ -47,10 +48,11 @@ func newFloat(cfg *Config, e *exchange, q *requests, bs *bands, l *loads, d *dur
 }
 
 // fits reports whether requests are of the kind to go by permits: where there is a choice of
-// endpoints, those that take long beside the age of what is known of the others' loads. A
-// grant brings the endpoint that has the least.
+// endpoints, those that take long beside the age of what is known of the others' loads, and
+// those that are short beside a turn. A grant brings the endpoint that has the least, which is
+// not worth a wait as long as that.
 func (f *float) fits() bool {
-	return len(f.loads.listed) <= 1 || f.took.typical >= f.exchange.timings.FloatLeast
+	return len(f.loads.listed) <= 1 || f.took.typical >= f.exchange.timings.FloatLeast || f.short
 }
 
 // spends reports whether permits may be spent now.
@@ -225,6 +227,7 @@ func (f *float) state(now time.Time, s *store.Statement) {
 // learn takes in what the ledger gave. Grants among the reply's messages have been counted
 // when they were read.
 func (f *float) learn(_ time.Time, s *store.Statement, r *store.Reply) {
+	f.short = f.took.shortBeside(f.exchange.pace, f.short)
 	f.doubtful = r.Applied != s.Number
 	if f.doubtful || s.Leave || f.recalled { // it answers for another turn, or is out of date
 		f.recall()

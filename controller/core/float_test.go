@@ -86,25 +86,72 @@ func TestRecallOvertakesReply(t *testing.T) {
 	}
 }
 
+// TestShortBesideATurn has turns take longer and less long: requests begin to go by permits
+// when a turn takes a quarter of their time, and no longer do when it takes an eighth.
+func TestShortBesideATurn(t *testing.T) {
+	now := time.Unix(1_800_000_000, 0)
+	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 10})
+	c.SetEndpoints(now, []core.Endpoint{{Address: "x"}, {Address: "y"}})
+	seq := uint64(0)
+	for _, phase := range []struct {
+		turn    time.Duration
+		byFloat bool
+	}{{10 * time.Millisecond, false}, {15 * time.Millisecond, true}, {10 * time.Millisecond, true}, {5 * time.Millisecond, false}, {10 * time.Millisecond, false}} {
+		exchange := func() {
+			for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
+				reply, err := ledger.Turn(context.Background(), ready.Turn)
+				now = now.Add(phase.turn)
+				c.TurnDone(now, reply, err)
+			}
+		}
+		var before uint64
+		for range 60 { // until the averages have settled; the last counts
+			before = c.View(now).Tallies.ByFloat
+			seq++
+			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
+			exchange()
+			now = now.Add(50*time.Millisecond - phase.turn)
+			c.Release(now, seq, core.Usage{})
+			exchange()
+		}
+		if byFloat := c.View(now).Tallies.ByFloat > before; byFloat != phase.byFloat {
+			t.Errorf("turns of %v: by float %v, want %v", phase.turn, byFloat, phase.byFloat)
+		}
+	}
+}
+
 // TestShortRequestsAsk where there is a choice of endpoints, since a grant brings the one
-// with the least load; those that take long go by permits.
+// with the least load; those that take long go by permits, and those that would wait long to
+// ask.
 func TestShortRequestsAsk(t *testing.T) {
 	for _, tc := range []struct {
 		takes     time.Duration
+		away      time.Duration // the ledger
 		endpoints []core.Endpoint
 		byFloat   bool
 	}{
-		{50 * time.Millisecond, []core.Endpoint{{Address: "x"}, {Address: "y"}}, false},
-		{50 * time.Millisecond, []core.Endpoint{{Address: "x"}}, true},
-		{50 * time.Millisecond, []core.Endpoint{{Address: "x", Capacity: 10}}, true},
-		{50 * time.Millisecond, []core.Endpoint{{Address: "x", Capacity: 5}, {Address: "y", Capacity: 5}}, false},
-		{2 * time.Second, []core.Endpoint{{Address: "x"}, {Address: "y"}}, true},
-		{2 * time.Second, []core.Endpoint{{Address: "x", Capacity: 5}, {Address: "y", Capacity: 5}}, true},
+		{50 * time.Millisecond, 0, []core.Endpoint{{Address: "x"}, {Address: "y"}}, false},
+		{50 * time.Millisecond, 0, []core.Endpoint{{Address: "x"}}, true},
+		{50 * time.Millisecond, 0, []core.Endpoint{{Address: "x", Capacity: 10}}, true},
+		{50 * time.Millisecond, 0, []core.Endpoint{{Address: "x", Capacity: 5}, {Address: "y", Capacity: 5}}, false},
+		{2 * time.Second, 0, []core.Endpoint{{Address: "x"}, {Address: "y"}}, true},
+		{2 * time.Second, 0, []core.Endpoint{{Address: "x", Capacity: 5}, {Address: "y", Capacity: 5}}, true},
+		{50 * time.Millisecond, 5 * time.Millisecond, []core.Endpoint{{Address: "x"}, {Address: "y"}}, false},
+		{50 * time.Millisecond, 20 * time.Millisecond, []core.Endpoint{{Address: "x"}, {Address: "y"}}, true},
+		{500 * time.Millisecond, 300 * time.Millisecond, []core.Endpoint{{Address: "x"}, {Address: "y"}}, true},
 	} {
 		now := time.Unix(1_800_000_000, 0)
-		c, _, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		exchange := func() {
+			for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
+				reply, err := ledger.Turn(context.Background(), ready.Turn)
+				now = now.Add(tc.away)
+				c.TurnDone(now, reply, err)
+			}
+		}
 		c.SetPool(now, core.Pool{Endpoints: len(tc.endpoints), Limit: 10})
-		c.SetEndpoints(tc.endpoints)
+		c.SetEndpoints(now, tc.endpoints)
 		for seq := uint64(1); seq < 40; seq++ {
 			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}})
 			exchange()
@@ -113,7 +160,7 @@ func TestShortRequestsAsk(t *testing.T) {
 			exchange()
 		}
 		if byFloat := c.View(now).Tallies.ByFloat > 0; byFloat != tc.byFloat {
-			t.Errorf("requests of %v at %d endpoints: by float %v, want %v", tc.takes, len(tc.endpoints), byFloat, tc.byFloat)
+			t.Errorf("requests of %v, with the ledger %v away, at %d endpoints: by float %v, want %v", tc.takes, tc.away, len(tc.endpoints), byFloat, tc.byFloat)
 		}
 	}
 }

@@ -19,9 +19,11 @@ type guarantees struct {
 	cfg    *Config
 	bands  *bands
 	maxima *maxima // which count what groups have in flight
+	took   *durations
 
 	ledgers map[class]store.Guarantee  // the ledger's accounts as it last told, of what is guaranteed something
 	own     map[class]*store.Guarantee // this replica's; nil but in an outage
+	weighed map[int]*store.Weighed     // and those of bands by their weights
 	passed  time.Time                  // until when those say what happened
 }
 
@@ -32,8 +34,8 @@ type class struct {
 	group    string
 }
 
-func newGuarantees(cfg *Config, bs *bands, x *maxima) guarantees {
-	return guarantees{cfg: cfg, bands: bs, maxima: x, ledgers: make(map[class]store.Guarantee)}
+func newGuarantees(cfg *Config, bs *bands, x *maxima, took *durations) guarantees {
+	return guarantees{cfg: cfg, bands: bs, maxima: x, took: took, ledgers: make(map[class]store.Guarantee)}
 }
 
 // slots is what a class is guaranteed of so many slots.
@@ -80,8 +82,9 @@ func (g *guarantees) first(c class) (first shard.Band, waits bool) {
 }
 
 // pass accounts for the time of an outage since this was last called. That many slots of
-// the pool are this replica's.
-func (g *guarantees) pass(now time.Time, own int64) {
+// the pool are this replica's; fits reports whether a band may have one that ends, by its own
+// limit.
+func (g *guarantees) pass(now time.Time, own int64, fits func(shard.Band) bool) {
 	for _, c := range g.classes() {
 		slots := g.slots(c, own)
 		if slots == 0 {
@@ -97,13 +100,34 @@ func (g *guarantees) pass(now time.Time, own int64) {
 		_, waits := g.first(c)
 		account.Pass(now.Sub(g.passed), g.has(c), waits)
 	}
+	_, weighing := g.weighing(fits)
+	store.PassWeighed(weighing, now.Sub(g.passed))
 	g.passed = now
 }
 
+// weighing is the bands, the highest first, as they are weighed against each other in an
+// outage.
+func (g *guarantees) weighing(fits func(shard.Band) bool) (bands []shard.Band, weighing []store.Weighing) {
+	for b := range g.bands.queues.set.Bands() {
+		account := g.weighed[b.Priority()]
+		if account == nil {
+			account = &store.Weighed{}
+			g.weighed[b.Priority()] = account
+		}
+		if weight := g.bands.weight(b.Priority()); weight != account.Weight {
+			account.Reweigh(weight)
+		}
+		bands = append(bands, b)
+		weighing = append(weighing, store.Weighing{Weighed: account, InFlight: b.Capacity().InFlight, Waits: b.Waits(""), Fits: fits(b)})
+	}
+	return bands, weighing
+}
+
 // next is what goes next in an outage, as the ledger chooses: the band, and the class to which
-// a request of it is due; nil for none. Nothing waits if no band is found. Of what is due to a
+// a request of it is due; nil for none. Nothing waits if no band is found. fits reports whether
+// a band has room under its own limit. Of what is due to a
 // group, what is due within it goes first.
-func (g *guarantees) next() (next shard.Band, due *class, found bool) {
+func (g *guarantees) next(fits func(shard.Band) bool) (next shard.Band, due *class, found bool) {
 	classes := g.classes()
 	for inner := g.firstDue(classes, ""); inner != nil; inner = g.firstDue(classes, due.group) {
 		if due = inner; due.group == "" {
@@ -114,10 +138,9 @@ func (g *guarantees) next() (next shard.Band, due *class, found bool) {
 		next, _ = g.first(*due)
 		return next, due, true
 	}
-	for b := range g.bands.queues.set.Bands() {
-		if b.Waits("") {
-			return b, nil, true
-		}
+	bands, weighing := g.weighing(fits)
+	if at := store.NextByWeight(weighing, g.foresight()); at >= 0 {
+		return bands[at], nil, true
 	}
 	return next, nil, false
 }
@@ -137,8 +160,19 @@ func (g *guarantees) firstDue(classes []class, outer string) (first *class) {
 	return first
 }
 
-// granted takes in that a request of the band goes in an outage, in the group of that path.
-func (g *guarantees) granted(b shard.Band, path string) {
+// foresight is for how long a request that goes now is taken to hold its slot.
+func (g *guarantees) foresight() time.Duration {
+	return store.Foresight(max(g.took.longest[0], g.took.longest[1]))
+}
+
+// granted takes in that a request of the band goes in an outage, in the group of that path,
+// before it counts; due is set if it goes by a guarantee. fits is as for next.
+func (g *guarantees) granted(b shard.Band, path string, due bool, fits func(shard.Band) bool) {
+	if due {
+		bands, weighing := g.weighing(fits)
+		at := slices.IndexFunc(bands, func(other shard.Band) bool { return other.Priority() == b.Priority() })
+		store.GrantDue(weighing, at, g.foresight())
+	}
 	note := func(c class) {
 		if account := g.own[c]; account != nil {
 			account.Granted(g.has(c), account.Room(g.has(c)) > 0)
@@ -199,6 +233,8 @@ func (g *guarantees) told(c class, account store.Guarantee) {
 	g.ledgers[c] = account
 }
 
-func (g *guarantees) lost(now time.Time) { g.own, g.passed = make(map[class]*store.Guarantee), now }
+func (g *guarantees) lost(now time.Time) {
+	g.own, g.weighed, g.passed = make(map[class]*store.Guarantee), make(map[int]*store.Weighed), now
+}
 
-func (g *guarantees) regained(time.Time) { g.own = nil }
+func (g *guarantees) regained(time.Time) { g.own, g.weighed = nil, nil }

@@ -53,8 +53,26 @@ func (h *handover) homeOf(flow policies.FlowKey) *peer {
 	return f.self
 }
 
+// slowest is the longest that the turns of another replica take, of those that take part.
+func (h *handover) slowest() (turn time.Duration) {
+	for _, p := range h.fleet.sorted {
+		if p.usable() {
+			turn = max(turn, p.turn)
+		}
+	}
+	return turn
+}
+
 // enter places a request of ours that begins to wait.
 func (h *handover) enter(now time.Time, r *request) { h.queueAt(now, r, h.homeOf(r.Flow)) }
+
+// stay places a request of ours that left its queue and has to wait again. It waits here: its
+// owner may not have heard yet that the ledger took it, and would take it out once it does. It
+// was next in order wherever it waits, and goes by its flow's counter here as well.
+func (h *handover) stay(now time.Time, r *request) {
+	r.Waited, r.kept = true, true
+	h.queueAt(now, r, h.fleet.self)
+}
 
 // rehome moves every waiting request to where it should wait, and returns how
 // many that were.
@@ -99,7 +117,7 @@ func (h *handover) queueAt(now time.Time, r *request, to *peer) {
 	r.homeNode.Value = r
 	to.homed.PushBack(&r.homeNode)
 	if to != h.fleet.self {
-		to.out.queue = append(to.out.queue, r)
+		to.out.queue, r.elsewhere = append(to.out.queue, r), true
 		return
 	}
 	h.leaveFormer(now, r)
@@ -132,6 +150,28 @@ func (h *handover) reject(now time.Time, id policies.TicketID, why shard.Refusal
 		h.finish(now, r)
 		why.Limit = h.cfg.Shard.LimitOf(r.Flow.ID)
 		h.requests.decide(r, RejectedCapacity, &why)
+	}
+}
+
+// offered notes that a traced ticket is offered to the ledger for the first time, or has its
+// ingress note it.
+func (h *handover) offered(now time.Time, id policies.TicketID) {
+	if id.Ingress != h.cfg.Replica {
+		h.fleet.of(id.Ingress).in.offer(id.Seq)
+		return
+	}
+	if r := h.requests.waiting[id]; r != nil && r.offered.IsZero() {
+		r.offered = now
+	}
+}
+
+// came has who keeps the ticket of a request that was ahead of it count it as one that waits.
+func (h *handover) came(r *request) {
+	switch {
+	case r.home == h.fleet.self:
+		h.queues.set.Came(r.ID)
+	case r.home != nil && r.number != 0:
+		r.home.out.came = append(r.home.out.came, r.ID.Seq)
 	}
 }
 

@@ -13,9 +13,9 @@ import (
 // Invariant: held has the requests in flight, in the order they were dispatched, whose
 // began is set.
 type holding struct {
-	cfg    *Config
-	bands  *bands
-	charge func(r *request, charge, tokens float64) // settles what it costs now
+	cfg     *Config
+	bands   *bands
+	charges *charges
 
 	held    list.List[*request]
 	charged time.Time // when they were last looked at
@@ -51,7 +51,7 @@ func (h *holding) pass(now time.Time) {
 		t := r.Ticket
 		t.Held = now.Sub(r.began)
 		if charge := h.cfg.Shard.Charge(&t); charge > r.charge && r.policy == h.bands.of(now, r.Flow.Priority).Policy() {
-			h.charge(r, charge, 0)
+			h.charges.correct(r, charge, 0)
 		}
 	}
 }

@@ -41,6 +41,9 @@ func viewOf(r *request) RequestView {
 // returns false.
 func (c *Core) Requests(visit func(RequestView) bool) {
 	for _, r := range c.requests.waiting {
+		if r.ahead() {
+			continue
+		}
 		if !visit(viewOf(r)) {
 			return
 		}

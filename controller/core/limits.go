@@ -36,6 +36,9 @@ func newLimits(cfg *Config, a *agenda, q *queues, reject func(time.Time, policie
 	}
 }
 
+// bind reports whether a flow has limits of its own.
+func (l *limits) bind(flow policies.FlowKey) bool { return l.cfg.Shard.LimitOf(flow.ID).Any() }
+
 // count notes that requests of a flow were dispatched or ended.
 func (l *limits) count(flow string, delta int64) {
 	if _, counted := l.inFlight[flow]; !counted && !l.cfg.Shard.LimitOf(flow).Any() {

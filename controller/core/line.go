@@ -21,21 +21,32 @@ type line struct {
 	requests *requests
 	float    *float
 	loads    *loads
+	bands    *bands
 	took     *durations
+	slots    *slots
+	charges  *charges
+	handover *handover
 
 	waiting []*request // in the ledger's order
+	band    int        // of those that stand here, or did last
+	stood   time.Time  // when one last came to
 	asked   mark       // the ledger woke this replica, for what it has: none goes in a freed slot
 	back    bool       // all must go back into their queues
 
-	slots, before int64     // what the ledger counted here of late, and before that
-	ended         time.Time // when a request last did
+	held, heldBefore int64     // what the ledger counted here of late, and before that
+	ended            time.Time // when a request last did
+	short            bool      // requests are short beside a turn
 
 	total uint64 // requests that went from here
 }
 
-// maxLine is how many tickets stand in line at most, and leastSlots how many slots a replica
-// must have for any to: where slots are few, who goes next is more than how soon.
-const maxLine, leastSlots = 6, 2
+// A line has room for fewLined tickets, or for as many as this replica has slots if these are
+// more: what ends between two turns should all be followed from it. manyLined is the most, and
+// also room beside a far ledger, where a line lasts for more than one request of each slot.
+const (
+	fewLined  = 6
+	manyLined = 64
+)
 
 // lineTurns is for how many turns the line should last: what a turn brings was asked for
 // when it began.
@@ -45,34 +56,74 @@ const lineTurns = 2
 // or at the only one. Elsewhere a request goes where the ledger counts the least load.
 func (l *line) fits() bool { return l.loads.bounded || len(l.loads.listed) <= 1 }
 
+// keptFull is how full a line must be beside a far ledger for all slots here to be kept.
+const keptFull = 0.6
+
+// pace is how long turns are taken to last for the line: as long as this replica's do, and half
+// as long as those of the replica that is furthest from the ledger. Tickets stand in line in
+// their order, so that its own would be short where others' are.
+func (l *line) pace() time.Duration { return max(l.exchange.pace, l.handover.slowest()/2) }
+
+// far reports whether what the ledger decides is out of date by the time that it is known: it
+// is slow beside what requests take.
+func (l *line) far() bool { return l.short && l.pace() >= l.exchange.timings.FarTurn }
+
+// lasting is how many tickets each slot serves in the time that the line should last.
+func (l *line) lasting() float64 {
+	turn := max(l.pace(), l.exchange.timings.LineTurn/2)
+	return lineTurns * float64(turn) / float64(l.took.typical)
+}
+
+// gives reports whether a slot that is free here should go elsewhere: beside a far ledger, when
+// few stand in line for so many. So slots move one by one to where lines are longer; if
+// they went only once a line is empty, all would, and be on their way for two turns.
+func (l *line) gives() bool {
+	return l.far() && float64(len(l.waiting)) < keptFull*l.lasting()*float64(len(l.requests.inFlight))
+}
+
 // wants is how many tickets should stand here: as many as the slots that this replica has
 // serve in a few turns. If the first would stand for longer than half its patience, or
-// nothing has ended for all of it, a ticket is better off in its queue.
+// nothing has ended for all of it, a ticket is better off in its queue. So it is where there
+// is a single slot, unless the ledger is slow: who goes next is more than how soon. Beside a
+// far ledger it counts its part of the pool's slots, if it has fewer: it may by the time that
+// the tickets are here.
 func (l *line) wants(now time.Time) int64 {
-	slots, took, patience := float64(max(l.slots, l.before)), l.took.typical, l.patience()
-	if !l.fits() || slots < leastSlots || took == 0 || took.Seconds()/slots > patience.Seconds()/2 || now.Sub(l.ended) > patience {
+	slots, took, patience := float64(max(l.held, l.heldBefore)), l.took.typical, l.patience()
+	least := 2.0
+	most := min(manyLined, max(fewLined, slots))
+	switch {
+	case l.far():
+		least, most = 1, manyLined
+		slots = max(slots, float64(l.bands.limit())/float64(max(1, l.bands.members())))
+	case l.exchange.slow:
+		least = 1
+	}
+	if !l.fits() || slots < least || took == 0 || took.Seconds()/slots > patience.Seconds()/2 || now.Sub(l.ended) > patience {
 		return 0
 	}
-	turn := max(l.exchange.pace, l.exchange.timings.LineTurn/2)
-	return min(maxLine, int64(math.Ceil(slots*lineTurns*float64(turn)/float64(took))))
+	return int64(min(most, math.Ceil(slots*l.lasting())))
 }
 
 // patience is how long a ticket stands in line at most: what the line should last for where
 // twice as many stand as there is use for, twice, and some more.
 func (l *line) patience() time.Duration {
-	return 4*lineTurns*l.exchange.pace + l.exchange.timings.LinePatience
+	return 4*lineTurns*l.pace() + l.exchange.timings.LinePatience
 }
 
 // broken reports whether who stands here must go back to where others can be served first:
 // it was asked for, or nothing has ended for too long.
 func (l *line) broken(now time.Time) bool {
-	return len(l.waiting) > 0 && (l.back || l.exchange.register.raised || now.Sub(l.waiting[0].lined) > l.patience())
+	if l.back || l.exchange.register.raised {
+		return len(l.waiting) > 0
+	}
+	first := l.first()
+	return first != nil && now.Sub(first.lined) > l.patience()
 }
 
 // moves reports whether the first may go in a slot of this replica that is free, and to which
 // endpoint. Where the limit fell, what ends makes no room.
 func (l *line) moves(now time.Time) (endpoint string, free bool) {
-	if len(l.waiting) == 0 || l.asked.raised || l.back || l.float.room(now) == 0 {
+	if l.first() == nil || l.gives() || l.asked.raised || l.back || l.float.room(now) == 0 {
 		return "", false
 	}
 	if !l.loads.bounded {
@@ -82,119 +133,147 @@ func (l *line) moves(now time.Time) (endpoint string, free bool) {
 	return endpoint, endpoint != ""
 }
 
-// join puts a request at the end.
-func (l *line) join(now time.Time, r *request) {
-	r.lined = now
+// next is when the line must be looked at.
+func (l *line) next(next time.Time) time.Time {
+	if first := l.first(); first != nil {
+		return earlier(next, first.lined.Add(l.patience()+1))
+	}
+	return next
+}
+
+// here is how many of those that stand here are requests that have come.
+func (l *line) here() (n int) {
+	for _, r := range l.waiting {
+		if !r.ahead() {
+			n++
+		}
+	}
+	return n
+}
+
+// first is the first whose request is here; nil for none.
+func (l *line) first() *request {
+	for _, r := range l.waiting {
+		if !r.ahead() {
+			return r
+		}
+	}
+	return nil
+}
+
+// take has a ticket stand here, as the ledger says.
+func (l *line) take(now time.Time, m *store.Message) {
+	r := l.requests.waiting[m.Ticket]
+	if r == nil || r.inLine() {
+		l.charges.refund(m)
+		return
+	}
+	r.charged(m)
+	l.handover.dispatched(now, r, true)
+	if r.limited { // since the configuration changed
+		l.queueAgain(now, r)
+		return
+	}
+	r.lined, l.band, l.stood = now, r.Flow.Priority, now
 	l.waiting = append(l.waiting, r)
 }
 
-// leave takes a request out.
-func (l *line) leave(r *request) {
-	r.lined = time.Time{}
-	l.waiting = slices.DeleteFunc(l.waiting, func(other *request) bool { return other == r })
+// granted lets the first go by a grant that is for whoever that is.
+func (l *line) granted(now time.Time, m *store.Message) {
+	if l.first() != nil {
+		l.advance(now, m.Endpoint, m.EndpointInFlight)
+		return
+	}
+	l.exchange.agenda.due = true
+	l.loads.correct(m.Endpoint)
 }
 
-// next is when the line must be looked at.
-func (l *line) next(next time.Time) time.Time {
-	if len(l.waiting) > 0 {
-		return earlier(next, l.waiting[0].lined.Add(l.patience()+1))
+// moveUp lets go who may in the slots of this replica that are free, and reports whether
+// anybody did.
+func (l *line) moveUp(now time.Time) (went bool) {
+	for endpoint, free := l.moves(now); free; endpoint, free = l.moves(now) {
+		l.advance(now, endpoint, l.loads.load(endpoint))
+		l.exchange.agenda.soon, went = true, true
 	}
-	return next
+	return went
+}
+
+// advance lets the first go.
+func (l *line) advance(now time.Time, endpoint string, load int64) {
+	r := l.first()
+	l.requests.goFirst(r)
+	lined := r.lined
+	if r.arrived.After(lined) { // its ticket was ahead of it
+		lined = r.arrived
+	}
+	l.remove(r)
+	l.total++
+	l.charges.expected(r)
+	l.slots.take(now, r, endpoint, load).Lined = lined
+}
+
+// breakUp returns who stands here to the queues if it must be.
+func (l *line) breakUp(now time.Time) {
+	if l.broken(now) {
+		l.disband(now)
+	}
+	l.back = false
+}
+
+// disband returns who stands here to queues.
+func (l *line) disband(now time.Time) {
+	waiting := l.waiting
+	l.waiting = nil
+	for _, r := range waiting {
+		l.queueAgain(now, r)
+	}
+	l.exchange.agenda.due = true
+}
+
+// reconfigure returns those to queues who may stand here no more as the configuration is now.
+func (l *line) reconfigure(now time.Time, stands func(*request) bool) {
+	for _, r := range slices.Clone(l.waiting) {
+		if !stands(r) {
+			l.remove(r)
+			l.queueAgain(now, r)
+		}
+	}
+}
+
+// queueAgain returns a request to a queue, and its charge to its flow.
+func (l *line) queueAgain(now time.Time, r *request) {
+	l.charges.giveBack(r)
+	r.lined = time.Time{}
+	if r.ahead() {
+		l.requests.decide(r, EvictedOther, nil)
+		return
+	}
+	l.handover.stay(now, r)
+}
+
+// leave takes a request out that does not go from here.
+func (l *line) leave(r *request) {
+	l.remove(r)
+	l.charges.giveBack(r)
+}
+
+func (l *line) remove(r *request) {
+	r.lined = time.Time{}
+	l.waiting = slices.DeleteFunc(l.waiting, func(other *request) bool { return other == r })
 }
 
 // The line is a participant. It comes before the float, which counts anew from a statement on.
 
 func (l *line) state(now time.Time, s *store.Statement) {
 	l.asked.carry()
-	l.slots, l.before = l.float.counted, l.slots
+	l.held, l.heldBefore = l.float.counted, l.held
 	if !s.Register && !s.Leave {
 		s.InLine, s.WantLine = int64(len(l.waiting)), l.wants(now)
 	}
 }
 
 func (l *line) learn(_ time.Time, _ *store.Statement, r *store.Reply) {
+	l.short = l.took.shortBeside(l.pace(), l.short)
 	l.asked.answered()
 	l.back = r.LineRecalled
-}
-
-// The line, as the Core goes by it.
-
-// lined takes in that the ledger had a ticket stand in line here.
-func (c *Core) lined(now time.Time, m *store.Message) {
-	r := c.requests.waiting[m.Ticket]
-	if r == nil || r.inLine() {
-		c.refund(m)
-		return
-	}
-	r.charged(m)
-	c.handover.dispatched(now, r, true)
-	if r.limited { // since the configuration changed
-		c.queueAgain(now, r)
-		return
-	}
-	c.line.join(now, r)
-}
-
-// grantedNext lets the first in line go by a grant that is for whoever that is.
-func (c *Core) grantedNext(now time.Time, m *store.Message) {
-	if len(c.line.waiting) > 0 {
-		c.advance(now, m.Endpoint, m.EndpointInFlight)
-		return
-	}
-	c.exchange.agenda.due = true
-	c.loads.correct(m.Endpoint)
-}
-
-// moveUp lets who stands in line go in what slots of this replica are free.
-func (c *Core) moveUp(now time.Time) (went bool) {
-	for endpoint, free := c.line.moves(now); free; endpoint, free = c.line.moves(now) {
-		c.advance(now, endpoint, c.loads.load(endpoint))
-		c.exchange.agenda.soon, went = true, true
-	}
-	return went
-}
-
-// advance lets the first in line go.
-func (c *Core) advance(now time.Time, endpoint string, load int64) {
-	r := c.line.waiting[0]
-	c.line.leave(r)
-	c.line.total++
-	c.loads.arrive(r, endpoint)
-	d := c.dispatch(now, r)
-	d.Endpoint, d.EndpointInFlight, d.Preferred = endpoint, load, r.prefers(endpoint)
-}
-
-// breakUp returns who stands in line to the queues if it must be.
-func (c *Core) breakUp(now time.Time) {
-	if !c.line.broken(now) {
-		c.line.back = false
-		return
-	}
-	waiting := c.line.waiting
-	c.line.waiting, c.line.back = nil, false
-	for _, r := range waiting {
-		c.queueAgain(now, r)
-	}
-	c.exchange.agenda.due = true
-}
-
-// queueAgain returns a request that stood in line to its queue, and its charge to its flow.
-func (c *Core) queueAgain(now time.Time, r *request) {
-	c.uncharge(r)
-	r.lined, r.Waited = time.Time{}, true
-	c.handover.enter(now, r)
-}
-
-// leaveLine takes a request out that does not go from there.
-func (c *Core) leaveLine(r *request) {
-	c.line.leave(r)
-	c.uncharge(r)
-}
-
-// uncharge returns the charge of a request that does not go by it.
-func (c *Core) uncharge(r *request) {
-	if r.charge != 0 || r.service != 0 {
-		c.settlements.settle(r.account(), -r.charge, -r.service, r.counter, 0)
-	}
-	r.charge, r.service = 0, 0
 }

@@ -17,7 +17,7 @@ func TestLineGoesToTheFreedEndpoint(t *testing.T) {
 	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
 	x, y := core.Endpoint{Address: "x", Capacity: 2}, core.Endpoint{Address: "y", Capacity: 2}
 	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 4})
-	c.SetEndpoints([]core.Endpoint{x, y})
+	c.SetEndpoints(now, []core.Endpoint{x, y})
 	var at []string // where each request went, by its number
 	seq := uint64(0)
 	arrive := func() {
@@ -68,7 +68,7 @@ func TestLineGoesToTheFreedEndpoint(t *testing.T) {
 		}
 	}
 	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 2})
-	c.SetEndpoints([]core.Endpoint{x})
+	c.SetEndpoints(now, []core.Endpoint{x})
 	for i, endpoint := range at[3:5] {
 		if next := end(uint64(4 + i)); (next == "x") != (endpoint == "x") {
 			t.Errorf("only x is in use, a request at %q ended, and the next went to %q", endpoint, next)

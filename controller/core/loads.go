@@ -118,6 +118,12 @@ func (l *loads) permits(endpoint string) int64 {
 	return max(0, l.counted[endpoint]-l.here[endpoint].requests)
 }
 
+// mayHave reports whether an endpoint may have another of this replica's requests.
+func (l *loads) mayHave(now time.Time, endpoint string) bool {
+	capacity, listed := l.listed[endpoint]
+	return listed && (capacity == 0 || l.spends(now) && l.permits(endpoint) > 0)
+}
+
 // open returns the endpoint with the least load, as far as is known, of those with a permit
 // to spend; empty if there is none.
 func (l *loads) open(now time.Time) string {

@@ -84,6 +84,23 @@ func (h *handover) forgetTicketsOf(now time.Time, p *peer) {
 	p.in.forget()
 }
 
+// holders is how many replicas live that have held a lease, and how many of them have
+// the ledger.
+func (h *handover) holders() (live, connected int) {
+	live, lost := h.fleet.holders()
+	connected = live - lost
+	if counted := h.bands.totals.Members; !h.exchange.register.raised && counted > 0 {
+		connected = min(connected, counted)
+	}
+	return live, connected
+}
+
+// shares reports whether another replica may go on without the ledger.
+func (h *handover) shares(id string) bool {
+	p := h.fleet.byID[id]
+	return p != nil && p.live && p.holder
+}
+
 // remap draws the shard map anew and moves tickets to where they belong.
 func (h *handover) remap(now time.Time) {
 	before := h.fleet.shards

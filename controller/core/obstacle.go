@@ -37,7 +37,7 @@ func (c *Core) obstacle(r *request) Obstacle {
 		return LedgerLost
 	case ceiling >= 0 && ceiling < store.Unlimited && c.InFlight() >= ceiling:
 		return PoolFull
-	case c.cfg.Shard.LimitOf(r.Flow.ID).Any():
+	case c.limits.bind(r.Flow):
 		return FlowLimit
 	case c.maxima.bind(r.Flow):
 		return GroupMaximum

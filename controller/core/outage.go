@@ -3,120 +3,143 @@ package core
 import (
 	"hash/fnv"
 	"time"
+
+	"github.com/weirflow/weir/shard"
 )
 
-// dispatchOwnShare decides by itself, within this replica's share of the limit:
-// the limit over the number of members when the ledger was lost.
-func (c *Core) dispatchOwnShare(now time.Time) {
-	if c.cfg.OnStoreOutage == Hold || c.bands.pool.Endpoints == 0 {
+// ownShare is what this replica lets go by itself while the ledger is lost: within its share
+// of the limit, which is that over the number of members when the ledger was lost, and in the
+// order in which the ledger would.
+type ownShare struct {
+	cfg        *Config
+	exchange   *exchange
+	requests   *requests
+	queues     *queues
+	bands      *bands
+	loads      *loads
+	limits     *limits
+	maxima     *maxima
+	guarantees *guarantees
+	made       *ownCharges
+	handover   *handover
+	charges    *charges
+	slots      *slots
+}
+
+func newOwnShare(c *Core) ownShare {
+	return ownShare{
+		cfg: &c.cfg, exchange: &c.exchange, requests: &c.requests, queues: &c.queues, bands: &c.bands, loads: &c.loads,
+		limits: &c.limits, maxima: &c.maxima, guarantees: &c.guarantees, made: &c.ownCharges, handover: &c.handover,
+		charges: &c.charges, slots: &c.slots,
+	}
+}
+
+// dispatch lets go what may.
+func (o *ownShare) dispatch(now time.Time) {
+	if o.cfg.OnStoreOutage == Hold || o.bands.pool.Endpoints == 0 {
 		return
 	}
-	queued := c.queues.set
-	all, outOfUse := c.share(now, c.bands.highest()), c.loads.outOfUse()
-	c.guarantees.pass(now, all)
-	for b, due, ok := c.guarantees.next(); ok; b, due, ok = c.guarantees.next() {
+	queued := o.queues.set
+	all, outOfUse := o.of(now, o.bands.highest()), o.loads.outOfUse()
+	has := func() int64 { return int64(len(o.requests.inFlight)) - outOfUse }
+	o.guarantees.pass(now, all, func(b shard.Band) bool {
+		own := o.of(now, b.Capacity().Ceiling)
+		return own == all || has() <= own
+	})
+	fits := func(b shard.Band) bool { return has() < o.of(now, b.Capacity().Ceiling) }
+	for b, due, ok := o.guarantees.next(fits); ok; b, due, ok = o.guarantees.next(fits) {
 		limit := all
 		path := ""
 		if due == nil {
-			limit = c.share(now, b.Capacity().Ceiling)
+			limit = o.of(now, b.Capacity().Ceiling)
 		} else {
 			path = due.group
 		}
-		if int64(len(c.requests.inFlight))-outOfUse >= limit {
+		if has() >= limit {
 			return
 		}
 		var endpoint string
-		if c.loads.bounded {
-			if endpoint = c.loads.least(func(e string) bool { return c.mayHave(now, e) }); endpoint == "" {
+		if o.loads.bounded {
+			if endpoint = o.loads.least(func(e string) bool { return o.mayHave(now, e) }); endpoint == "" {
 				return
 			}
 		}
 		t, charge := b.Best(path)
-		full := c.maxima.fullHere(t.Flow, c.even)
-		r := c.requests.waiting[t.ID]
+		full := o.maxima.fullHere(t.Flow, o.even)
+		r := o.requests.waiting[t.ID]
 		switch {
 		case r == nil: // another replica's, which does the same
-			c.queues.takeOut(t.ID, now)
-		case !c.limits.openHere(t.Flow.ID, c.bands.members()):
-			c.limits.room(now, t.Flow.ID, 0, 0)
+			o.queues.takeOut(t.ID, now)
+		case !o.limits.openHere(t.Flow.ID, o.bands.members()):
+			o.limits.room(now, t.Flow.ID, 0, 0)
 		case full != "":
 			queued.CloseGroup(full, true)
 		default:
-			r.policy, r.group, r.charge, r.own = b.Policy(), c.cfg.Shard.GroupOf(t.Flow), charge, true
-			r.counter = queued.VirtualTime(t.Flow.Priority, r.group)
-			r.service = c.service(r, charge)
+			o.charges.byItself(r, b.Policy(), charge)
+			r.own = true
 			if charge != 0 || r.service != 0 {
 				queued.ChargedInOutage(t.Flow, charge, r.service)
-				c.ownCharges.add(now, r)
+				o.made.add(now, r)
 			}
-			c.exchange.dispatchedAlone()
-			c.guarantees.granted(b, r.group)
-			c.handover.dispatched(now, r, false)
-			load := c.loads.load(endpoint)
-			c.loads.arrive(r, endpoint)
-			d := c.dispatch(now, r)
-			d.Endpoint, d.EndpointInFlight, d.Preferred = endpoint, load, r.prefers(endpoint)
+			o.exchange.dispatchedAlone()
+			o.guarantees.granted(b, r.group, due != nil, fits)
+			o.handover.dispatched(now, r, false)
+			o.slots.take(now, r, endpoint, o.loads.load(endpoint))
 		}
 		queued.Refill()
 	}
 }
 
-// share is this replica's part of a limit, less what is in flight of replicas that take no
+// of is this replica's part of a limit, less what is in flight of replicas that take no
 // share: an even one. It is nothing as long as the others may not know that this replica
 // held a lease. Beside replicas of another version, which have the ledger, it is no more
-// than what they leave by now: they end what they have in flight above their part.
-func (c *Core) share(now time.Time, limit int64) int64 {
-	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
+// than what they leave by now.
+func (o *ownShare) of(now time.Time, limit int64) int64 {
+	if !o.acknowledged(now) {
 		return 0
 	}
-	share := c.shareOf(now, limit)
-	if others := c.exchange.others; others != nil {
-		if others.Held < 0 {
-			return 0
-		}
-		_, lost := c.handover.fleet.holders()
-		share = min(share, max(0, limit-others.Held)/int64(lost+1))
+	share := o.reachable(now, limit)
+	if others := o.exchange.others; others != nil {
+		share = min(share, o.handover.fleet.left(limit, others))
 	}
 	return share
 }
 
-func (c *Core) shareOf(now time.Time, limit int64) int64 {
-	elsewhere := c.bands.heldElsewhere(now)
-	if c.loads.bounded && elsewhere == 0 && limit >= c.bands.limit() { // what is left of each endpoint adds up
+// reachable is the part of a limit that this replica's endpoints take.
+func (o *ownShare) reachable(now time.Time, limit int64) int64 {
+	elsewhere := o.bands.heldElsewhere(now)
+	if o.loads.bounded && elsewhere == 0 && limit >= o.bands.limit() { // what is left of each endpoint adds up
 		sum := int64(0)
-		for endpoint, capacity := range c.loads.listed {
-			sum += c.shareAt(now, endpoint, capacity)
+		for endpoint, capacity := range o.loads.listed {
+			sum += o.at(now, endpoint, capacity)
 		}
 		return sum
 	}
-	return c.even(max(0, limit-elsewhere))
+	return o.even(max(0, limit-elsewhere))
 }
 
-// even is this replica's part of a number that is shared in equal parts; where it does not
-// divide, the first replicas by their ids get one more.
-func (c *Core) even(limit int64) int64 {
-	sharing, before := c.handover.fleet.sharing()
-	members := int64(max(c.bands.members(), sharing)) // who started during the outage was never told
-	share := limit / members
-	if int64(sharing) == members && int64(before) < limit%members {
-		share++
-	}
-	return share
+// even is this replica's part of a number that is shared in equal parts.
+func (o *ownShare) even(limit int64) int64 {
+	return o.handover.fleet.part(limit, o.bands.members(), 0)
 }
 
-// shareAt is this replica's part of what an endpoint takes. Where that does not divide, the
-// first replicas get one more, counted from another one for each endpoint.
-func (c *Core) shareAt(now time.Time, endpoint string, capacity int64) int64 {
-	if !c.handover.fleet.acknowledged(now, c.cfg.Timings.HolderKnownAfter) {
+// at is this replica's part of what an endpoint takes. Who gets one more where that does not
+// divide differs by endpoint.
+func (o *ownShare) at(now time.Time, endpoint string, capacity int64) int64 {
+	if !o.acknowledged(now) {
 		return 0
 	}
-	sharing, before := c.handover.fleet.sharing()
-	members := int64(max(c.bands.members(), sharing))
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(endpoint)) // it cannot fail
-	share := capacity / members
-	if int64(sharing) == members && (int64(before)+int64(h.Sum32()))%members < capacity%members {
-		share++
-	}
-	return share
+	return o.handover.fleet.part(capacity, o.bands.members(), h.Sum32())
+}
+
+// mayHave reports whether an endpoint may have another of this replica's requests.
+func (o *ownShare) mayHave(now time.Time, endpoint string) bool {
+	capacity, listed := o.loads.listed[endpoint]
+	return listed && (capacity == 0 || o.loads.here[endpoint].requests < o.at(now, endpoint, capacity))
+}
+
+func (o *ownShare) acknowledged(now time.Time) bool {
+	return o.handover.fleet.acknowledged(now, o.cfg.Timings.HolderKnownAfter)
 }

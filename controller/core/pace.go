@@ -6,16 +6,16 @@ import "time"
 func (c *Core) Ready(now time.Time) Ready {
 	c.queues.set.Refill()
 	if c.exchange.outage {
-		c.dispatchOwnShare(now)
+		c.ownShare.dispatch(now)
 	}
 	var ready Ready
-	ready.Messages = c.handover.speak(now)
 	if c.exchange.free(now) && c.handover.fleet.known {
 		c.forgetUnchanged()
 		if c.turnDue(now) {
 			ready.Turn = c.exchange.begin(now)
 		}
 	}
+	ready.Messages = c.handover.speak(now) // after the turn began, which may offer a traced ticket
 	ready.Decisions = c.requests.take()
 	ready.Revoked = c.revocations.take()
 	ready.Loads = c.loads.take()

@@ -16,11 +16,12 @@ type peer struct {
 	version     string // the build's, as it said
 	differs     string // the settings in which it differs from this replica
 
-	live    bool // gossip says so
-	holder  bool // the ledger says that this run has held a lease
-	up      bool // messages pass
-	leaving bool // it said so
-	lost    bool // it said that the ledger is out of its reach
+	live    bool          // gossip says so
+	holder  bool          // the ledger says that this run has held a lease
+	up      bool          // messages pass
+	leaving bool          // it said so
+	lost    bool          // it said that the ledger is out of its reach
+	turn    time.Duration // how long its turns take, as it said; 0 where that is not long
 	seen    time.Time
 
 	homed list.List[*request] // requests of ours that wait in its queues, or are about to
@@ -30,7 +31,22 @@ type peer struct {
 }
 
 // said is what every message tells of its sender.
-type said struct{ leaving, lost bool }
+type said struct {
+	leaving, lost bool
+	turn          time.Duration
+}
+
+// news is how long turns take as the peer should hear it: what it last heard, as long as that is
+// within a quarter, and 0 where it is less than so much.
+func (s said) news(pace, least time.Duration) time.Duration {
+	switch {
+	case s.turn > 0 && 4*pace >= 3*s.turn && 4*pace <= 5*s.turn:
+		return s.turn
+	case pace < least:
+		return 0
+	}
+	return pace
+}
 
 // usable reports whether tickets can be handed to the peer.
 func (p *peer) usable() bool { return p.live && p.up && !p.out.stalled && !p.leaving && !p.lost }
@@ -45,7 +61,7 @@ func (p *peer) ticket(seq uint64) policies.TicketID {
 // else a replica that keeps restarting would have no bound.
 func (p *peer) reborn(incarnation uint64) {
 	p.incarnation = incarnation
-	p.leaving, p.lost, p.holder = false, false, false
+	p.leaving, p.lost, p.holder, p.turn = false, false, false, 0
 	p.in = inbound{opened: p.in.opened}
 	p.out.stalled, p.out.repeat = false, true
 	p.out.awaited = p.out.awaited[:0]
@@ -64,6 +80,7 @@ type outbound struct {
 	stalled  bool       // the oldest has waited for it too long
 	queue    []*request // to be queued there by the next message
 	gone     []uint64   // to be taken out of its queues
+	came     []uint64   // to be counted there, since they are ahead of their requests no longer
 	moving   []*request // to leave their former queues when acknowledged
 	repeat   bool       // the next message is to say everything
 	repeated time.Time  // when the last one did
@@ -97,7 +114,7 @@ func (o *outbound) expect(now time.Time) {
 // forgetUnsent drops what the next message would have said.
 func (o *outbound) forgetUnsent() {
 	clear(o.queue)
-	o.queue, o.gone = o.queue[:0], o.gone[:0]
+	o.queue, o.gone, o.came = o.queue[:0], o.gone[:0], o.came[:0]
 }
 
 // reset takes in that messages pass anew, or no more: those under way are lost.
@@ -127,6 +144,10 @@ type inbound struct {
 	// once: what is not heard comes again, and is named again.
 	unserved, declined []uint64
 	opened             opened
+
+	// Tickets of the peer's that are offered to the ledger, of those that are traced. They
+	// are named once, and that it is not heard costs nothing but an event of a trace.
+	offered []uint64
 }
 
 // forget drops what the tickets of a peer were that are gone.
@@ -141,6 +162,12 @@ func (in *inbound) handBack(seq uint64) {
 // decline notes a ticket beyond the peer's bounds.
 func (in *inbound) decline(seq uint64) {
 	in.declined = append(in.declined, seq)
+	in.ackDue = true
+}
+
+// offer notes that a traced ticket is offered to the ledger.
+func (in *inbound) offer(seq uint64) {
+	in.offered = append(in.offered, seq)
 	in.ackDue = true
 }
 

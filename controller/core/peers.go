@@ -7,6 +7,7 @@ import (
 
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 )
 
 // peers is the replicas that this one knows, and who of them owns which shard.
@@ -129,6 +130,30 @@ func (ps *peers) sharing() (n, before int) {
 		}
 	}
 	return n, before
+}
+
+// part is this replica's part of a number that is shared in equal parts by all that may go
+// on without the ledger: by so many, or by as many as are known here, since who started
+// during the outage was never told. Where it does not divide, the first replicas by their ids
+// get one more, counted from that one on.
+func (ps *peers) part(of int64, members int, first uint32) int64 {
+	sharing, before := ps.sharing()
+	n := int64(max(members, sharing))
+	part := of / n
+	if int64(sharing) == n && (int64(before)+int64(first))%n < of%n {
+		part++
+	}
+	return part
+}
+
+// left is what is left of a limit to each replica without the ledger beside others that have
+// it in another format: these end what they have in flight above their part.
+func (ps *peers) left(limit int64, others *store.OtherFormatError) int64 {
+	if others.Held < 0 {
+		return 0
+	}
+	_, lost := ps.holders()
+	return max(0, limit-others.Held) / int64(lost+1)
 }
 
 // attested notes whether the ledger says that this replica holds a lease.

@@ -25,7 +25,7 @@ func newPreferring(turn time.Duration) *preferring {
 	p := &preferring{now: time.Unix(1_800_000_000, 0), turn: turn}
 	p.core, p.ledger, _ = oneReplica(&p.now, fairness.NewRoundRobin("rr"))
 	p.core.SetPool(p.now, core.Pool{Endpoints: 2, Limit: 16})
-	p.core.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
+	p.core.SetEndpoints(p.now, []core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
 	for p.seq < 20 {
 		p.ask("")
 		if p.seq > 5 {
@@ -105,7 +105,7 @@ func TestPermitsWhereTheyAreOfUse(t *testing.T) {
 		now := time.Unix(1_800_000_000, 0)
 		c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
 		c.SetPool(now, core.Pool{Endpoints: 2, Limit: 16})
-		c.SetEndpoints([]core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
+		c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
 		kept := int64(0)
 		for seq := uint64(1); seq < 200; seq++ {
 			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}, Prefer: tc.prefer})

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator"
@@ -20,6 +21,12 @@ func printed(r *core.Ready) string {
 			fmt.Fprintf(&out, ", preferred %s with %d", d.Endpoint, d.EndpointInFlight)
 		} else if d.Endpoint != "" {
 			fmt.Fprintf(&out, ", least loaded %s with %d", d.Endpoint, d.EndpointInFlight)
+		}
+		if !d.Offered.IsZero() {
+			fmt.Fprintf(&out, ", offered at %s", d.Offered.Format("05.000"))
+		}
+		if !d.Lined.IsZero() && !d.Offered.IsZero() {
+			fmt.Fprintf(&out, ", in line at %s", d.Lined.Format("05.000"))
 		}
 		out.WriteString("\n")
 	}
@@ -73,13 +80,16 @@ func printMessage(out *strings.Builder, m *coordinator.Message) {
 		fmt.Fprintf(out, " number %d", m.Number)
 	}
 	printFlags(out, flag{m.Full, "full"}, flag{m.Resync, "resync"}, flag{m.Leaving, "leaving"}, flag{m.LedgerLost, "lost"})
+	if m.Turn != 0 {
+		fmt.Fprintf(out, " turns of %v", m.Turn.Round(time.Millisecond))
+	}
 	for i := range m.Queued {
 		fmt.Fprintf(out, " queue %s/%d", m.Queued[i].Flow, m.Queued[i].ID.Seq)
 	}
 	for _, list := range []struct {
 		name string
 		seqs []uint64
-	}{{"gone", m.Gone}, {"rejected", m.Rejected}, {"unserved", m.Unserved}, {"declined", m.Declined}} {
+	}{{"gone", m.Gone}, {"rejected", m.Rejected}, {"unserved", m.Unserved}, {"declined", m.Declined}, {"offered", m.Offered}} {
 		if len(list.seqs) > 0 {
 			fmt.Fprintf(out, " %s %v", list.name, list.seqs)
 		}
@@ -111,6 +121,9 @@ func printTurn(out *strings.Builder, s *store.Statement) {
 	}
 	for _, b := range s.Bands {
 		fmt.Fprintf(out, " band %d limit %d in flight %d queued %d", b.Priority, b.Limit, b.InFlight, b.Queued)
+		if b.Weight > 0 {
+			fmt.Fprintf(out, " weight %s", number(b.Weight))
+		}
 		if b.Guaranteed > 0 {
 			fmt.Fprintf(out, " guaranteed %s", number(b.Guaranteed))
 		}

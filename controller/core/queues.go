@@ -19,6 +19,8 @@ type queues struct {
 	agenda  *agenda
 	timings *Timings
 
+	offered func(now time.Time, id policies.TicketID) // notes the first offer of one that is traced
+
 	full   mark      // all offers are to be stated
 	stated time.Time // when they were
 }
@@ -76,6 +78,9 @@ func (q *queues) state(now time.Time, s *store.Statement) {
 			Rank: o.Rank, Charge: o.Charge, Weight: o.Weight, Score: o.Score, Idle: o.Idle, Tokens: o.Tokens,
 			Group: o.Group, IdleGroups: o.IdleGroups, Prefer: o.Prefer,
 		})
+		if o.First {
+			q.offered(now, o.Ticket)
+		}
 	}
 	if !s.Register && !s.Full {
 		q.set.Changes(offer, func(id policies.TicketID) { s.Withdrawn = append(s.Withdrawn, id) })

@@ -69,6 +69,10 @@ type Decision struct {
 	Revocable bool
 	// ByFloat is set if a dispatched request went by a permit of this replica's float.
 	ByFloat bool
+	// Offered is when a traced request was offered to the ledger, as far as this replica
+	// heard, and Lined when one that went from the line came to stand there; by this
+	// replica's clock, and the zero time if it did not.
+	Offered, Lined time.Time
 }
 
 // Move is a change of the shard map, for an operator.

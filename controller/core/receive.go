@@ -27,6 +27,7 @@ func (h *handover) receive(now time.Time, m *coordinator.Message) (ledger bool) 
 		p.leaving = m.Leaving
 		h.remap(now)
 	}
+	p.turn = min(m.Turn, h.cfg.Timings.StaleAfter)
 	if ledger = p.lost != m.LedgerLost; ledger {
 		p.lost = m.LedgerLost
 		h.rehome(now)
@@ -61,6 +62,9 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 	}
 	for _, seq := range m.Declined {
 		h.keep(now, p, seq)
+	}
+	for _, seq := range m.Offered {
+		h.offered(now, h.requests.own(seq))
 	}
 	for i, seq := range m.Rejected {
 		id := h.requests.own(seq)
@@ -103,6 +107,9 @@ func (h *handover) takeIn(now time.Time, p *peer, m *coordinator.Message) {
 	for _, seq := range m.Gone {
 		h.queues.takeOut(p.ticket(seq), now)
 		delete(in.rejected, seq)
+	}
+	for _, seq := range m.Came {
+		h.queues.set.Came(p.ticket(seq))
 	}
 	for i := range m.Queued {
 		h.takeOne(now, p, &m.Queued[i])

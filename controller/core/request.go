@@ -26,6 +26,8 @@ type Request struct {
 	// Prefer is the endpoint that it should go to, by more than how busy that is; empty for
 	// none. It counts where endpoints have limits: elsewhere Place says where it went.
 	Prefer string
+	// Traced has its decision say when it was offered to the ledger.
+	Traced bool
 	// Tag comes back with the decision.
 	Tag any
 }
@@ -41,6 +43,7 @@ type Usage struct {
 // belongs to the type that is named.
 type request struct {
 	shard.Ticket
+	seq uint64 // its number; its ticket may have another, see ahead
 	tag any
 
 	// requests: its place and its time among those that wait.
@@ -50,8 +53,15 @@ type request struct {
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
 	obstacle      Obstacle  // when it came
+	offered       time.Time // to the ledger for the first time, as far as is known here, if it is traced
 	lined         time.Time // line: when it came to stand there; zero while it does not
 	limited       bool      // its flow or a group of it has limits of its own, as long as it waits
+
+	// ahead: the requests of its flow, if they are watched, and its place among the tickets that
+	// are ahead of them, or among those that came.
+	coming    *coming
+	aheadNode list.Node[*request]
+	cameIndex int
 
 	// handover: where it waits. The invariants are written there.
 	home        *peer               // whose queue it waits in; nil once it does not wait
@@ -60,7 +70,8 @@ type request struct {
 	number      uint64              // of the message that handed it there; 0 for not yet
 	former      *peer               // whose queue it also waits in, until home has it
 	betweenNode list.Node[*request] // in handover.between while there is a former one
-	kept        bool                // its owner handed it back: it stays here
+	kept        bool                // its owner handed it back, or it was in line: it stays here
+	elsewhere   bool                // it was to wait at another replica, whose outbound may still have it
 
 	// In flight: what it was charged and what that was for its flow's groups, under which
 	// policy and in which group, and what that left its flow's counter at.
@@ -90,6 +101,9 @@ type request struct {
 
 // prefers reports whether that is the endpoint that it prefers.
 func (r *request) prefers(endpoint string) bool { return endpoint != "" && endpoint == r.Prefer }
+
+// ahead reports whether it is a ticket whose request has not come.
+func (r *request) ahead() bool { return r.Ahead }
 
 // inLine reports whether it waits in line here, and in no queue.
 func (r *request) inLine() bool { return !r.lined.IsZero() }

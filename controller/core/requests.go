@@ -13,30 +13,98 @@ import (
 // Invariants: a request is in at most one of waiting and inFlight; it leaves waiting
 // with exactly one decision. came has those in waiting in the order in which they came, so
 // that whatever is done to all of them is done in the same order every time. One is among
-// the deadlines while it waits and has one. asking counts those waiting that are not limited.
+// the deadlines while it waits and has one. asking counts those waiting that are not limited,
+// ahead the tickets whose requests have not come, which are not among these; taken has the
+// tickets of those that wait, or went, by another than their own, until they end.
 type requests struct {
 	replica   string
 	waiting   map[policies.TicketID]*request
 	came      list.List[*request]
 	inFlight  map[policies.TicketID]*request
+	taken     map[uint64]policies.TicketID
 	asking    int // those waiting that are under no limit of their flows or groups
+	ahead     int // tickets among waiting that are ahead of their requests
 	deadlines *heap.Heap[*request]
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
+	ended     []*request // that are nobody's any more, for those that come
 }
+
+// maxEnded is how many requests that ended are kept for those that come.
+const maxEnded = 1024
 
 func newRequests(replica string) requests {
 	return requests{
 		replica: replica,
-		waiting: make(map[policies.TicketID]*request), inFlight: make(map[policies.TicketID]*request),
+		waiting: make(map[policies.TicketID]*request), taken: make(map[uint64]policies.TicketID), inFlight: make(map[policies.TicketID]*request),
 		deadlines: heap.New(func(a, b *request) bool { return a.deadline.Before(b.deadline) },
 			func(r *request) *int { return &r.deadlineIndex }),
 	}
 }
 
-// own is the ticket of this replica's request of that number.
+// own is this replica's ticket of that number.
 func (q *requests) own(seq uint64) policies.TicketID {
 	return policies.TicketID{Ingress: q.replica, Seq: seq}
+}
+
+// ticket is the one by which the request of that number waits, or went.
+func (q *requests) ticket(seq uint64) policies.TicketID {
+	if id, took := q.taken[seq]; took {
+		return id
+	}
+	return q.own(seq)
+}
+
+// hand has a request wait by a ticket that was ahead of it. The ticket says what was expected of
+// the request; what it is by now says the request.
+func (q *requests) hand(t, r *request) {
+	q.waitsBy(r, t)
+	q.ahead--
+	q.asking++
+	t.cameNode.Remove()
+	q.came.PushBack(&t.cameNode)
+}
+
+// waitsBy has a request wait by the ticket of another, which is forgotten: all that is the
+// request's own goes there.
+func (q *requests) waitsBy(r, ticket *request) {
+	id := ticket.ID
+	ticket.Ticket, ticket.seq, ticket.tag = r.Ticket, r.seq, r.tag
+	ticket.ID, ticket.Waited = id, true
+	ticket.arrived, ticket.ttl, ticket.deadline, ticket.obstacle, ticket.offered = r.arrived, r.ttl, r.deadline, r.obstacle, r.offered
+	if id == q.own(r.seq) {
+		delete(q.taken, r.seq)
+	} else {
+		q.taken[r.seq] = id
+	}
+}
+
+// goFirst has the first of a flow's requests here, by its order, wait by a ticket that is about
+// to go, and the one that waited by that wait by the other's.
+func (q *requests) goFirst(r *request) {
+	if r.coming == nil {
+		return
+	}
+	f := r.coming
+	first := f.came.Min()
+	if first == r {
+		return
+	}
+	for _, x := range []*request{r, first} {
+		f.came.Remove(x)
+		q.deadlines.Remove(x)
+	}
+	of := *r
+	q.waitsBy(first, r)
+	q.waitsBy(&of, first)
+	first.cameNode.Remove()
+	first.cameNode.TakePlaceOf(&r.cameNode) // r leaves
+	for _, x := range []*request{r, first} {
+		f.came.Push(x)
+		if !x.deadline.IsZero() {
+			q.deadlines.Push(x)
+		}
+	}
 }
 
 // wait lets a request wait for so long since it arrived; 0 for no limit.
@@ -44,7 +112,10 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 	if q.waiting[r.ID] == nil {
 		q.waiting[r.ID], r.cameNode.Value = r, r
 		q.came.PushBack(&r.cameNode)
-		if !r.limited {
+		switch {
+		case r.ahead():
+			q.ahead++
+		case !r.limited:
 			q.asking++
 		}
 	}
@@ -55,6 +126,9 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 		r.Deadline = r.Arrival.Add(ttl)
 		q.deadlines.Push(r)
 	}
+	if r.coming != nil && !r.ahead() {
+		r.coming.came.Fix(r)
+	}
 }
 
 // relimit has the waiting requests follow the limits of their flows and groups, which are
@@ -62,7 +136,7 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 func (q *requests) relimit(limited func(policies.FlowKey) bool) {
 	q.asking = 0
 	for _, r := range q.waiting {
-		if r.limited = limited(r.Flow); !r.limited {
+		if r.limited = limited(r.Flow); !r.limited && !r.ahead() {
 			q.asking++
 		}
 	}
@@ -76,19 +150,60 @@ func (q *requests) expired(now time.Time) *request {
 	return q.deadlines.Min()
 }
 
-// decide ends a request's wait.
+// fresh returns a request that nothing is known of.
+func (q *requests) fresh() *request {
+	n := len(q.ended) - 1
+	if n < 0 {
+		return &request{}
+	}
+	r := q.ended[n]
+	q.ended = q.ended[:n]
+	return r
+}
+
+// forget forgets a request that was in flight.
+func (q *requests) forget(r *request) {
+	delete(q.inFlight, r.ID)
+	delete(q.taken, r.seq)
+}
+
+// reuse keeps a request for one that comes, once it was in flight and every part of the core has
+// forgotten it, so that one that comes and goes takes no new memory. It is left alone where that
+// is not so: for what was to wait at another replica, or was charged in an outage.
+func (q *requests) reuse(r *request) {
+	if r.elsewhere || r.own || len(q.ended) >= maxEnded {
+		return
+	}
+	*r = request{}
+	q.ended = append(q.ended, r)
+}
+
+// decide ends a request's wait. Of a ticket that is ahead of its request there is nothing to say.
 func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
-	if q.waiting[r.ID] != nil && !r.limited {
-		q.asking--
+	if q.waiting[r.ID] != nil {
+		switch {
+		case r.ahead():
+			q.ahead--
+		case !r.limited:
+			q.asking--
+		}
 	}
 	delete(q.waiting, r.ID)
 	r.cameNode.Remove()
 	q.deadlines.Remove(r)
+	if r.coming != nil {
+		r.coming.leave(r)
+	}
+	if r.ahead() { // nobody waits for it
+		return nil
+	}
 	if outcome == Dispatched {
 		q.inFlight[r.ID] = r
+	} else {
+		delete(q.taken, r.seq)
 	}
 	q.decisions = append(q.decisions, Decision{
-		Ticket: r.ID, Tag: r.tag, Outcome: outcome, Err: err, Owner: r.owner, Obstacle: r.obstacle, Charge: r.charge,
+		Ticket: q.own(r.seq), Tag: r.tag, Outcome: outcome, Err: err, Owner: r.owner, Obstacle: r.obstacle, Charge: r.charge, Offered: r.offered,
 	})
 	if outcome != Dispatched {
 		r.tag = nil

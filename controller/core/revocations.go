@@ -120,7 +120,7 @@ func (v *revocations) learn(_ time.Time, _ *store.Statement, reply *store.Reply)
 		v.sheddable.Remove(r)
 		v.ending[seq] = true
 		v.total++
-		v.revoked = append(v.revoked, seq)
+		v.revoked = append(v.revoked, r.seq)
 		v.agenda.due = true // so that no other request is revoked for the same slot
 	}
 }

@@ -28,18 +28,19 @@ func (h *handover) speakTo(now time.Time, p *peer) {
 	m := coordinator.Message{
 		From: h.cfg.Replica, Incarnation: h.cfg.Incarnation, To: p.id, ToIncarnation: p.incarnation,
 		Acknowledged: p.in.received, Resync: p.in.resync, Leaving: h.fleet.leaving, LedgerLost: h.silent,
+		Turn: p.said.news(h.exchange.pace, h.cfg.Timings.FarTurn),
 	}
 	open := len(p.out.awaited) < h.cfg.Timings.PeerWindow
 	switch {
 	case open && (p.out.repeat || !now.Before(h.nextRepeat(p))):
 		h.repeat(now, p, &m)
-	case open && len(p.out.queue)+len(p.out.gone) > 0:
+	case open && len(p.out.queue)+len(p.out.gone)+len(p.out.came) > 0:
 		h.handOver(p, &m)
 	}
 	if m.Number != 0 {
 		p.out.expect(now)
 	}
-	is := said{leaving: m.Leaving, lost: m.LedgerLost}
+	is := said{leaving: m.Leaving, lost: m.LedgerLost, turn: m.Turn}
 	if m.Number == 0 && !p.in.ackDue && !p.in.resync && is == p.said {
 		return
 	}
@@ -47,8 +48,8 @@ func (h *handover) speakTo(now time.Time, p *peer) {
 	for _, seq := range m.Rejected {
 		m.Refusals = append(m.Refusals, p.in.rejected[seq])
 	}
-	m.Unserved, m.Declined = p.in.unserved, p.in.declined
-	p.in.unserved, p.in.declined = nil, nil
+	m.Unserved, m.Declined, m.Offered = p.in.unserved, p.in.declined, p.in.offered
+	p.in.unserved, p.in.declined, p.in.offered = nil, nil, nil
 	p.said, p.in.ackDue, p.in.resync = is, false, false
 	h.outgoing = append(h.outgoing, m)
 }
@@ -62,7 +63,7 @@ func (h *handover) handOver(p *peer, m *coordinator.Message) {
 		}
 	}
 	h.forwarded += uint64(len(m.Queued))
-	m.Gone = slices.Clone(p.out.gone)
+	m.Gone, m.Came = slices.Clone(p.out.gone), slices.Clone(p.out.came)
 	p.out.forgetUnsent()
 }
 

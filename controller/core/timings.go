@@ -93,6 +93,9 @@ type Timings struct {
 	// replica dispatches by itself. Until then requests only wait. Shorter mistakes a
 	// stall of the ledger for its loss.
 	OutageAfter time.Duration
+	// FarTurn is how long turns take at least where the ledger is called far, and tickets go ahead of
+	// their requests: if they take a quarter of the time of these, too.
+	FarTurn time.Duration
 	// SlowTurn is how long turns take on average when the ledger is called slow.
 	SlowTurn time.Duration
 	// HolderKnownAfter is how long after the ledger first said that a replica holds a
@@ -130,7 +133,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		LineTurn: 2 * time.Millisecond, LinePatience: 50 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
-		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond, HeldCharged: 250 * time.Millisecond,
+		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, FarTurn: 20 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond, HeldCharged: 250 * time.Millisecond,
 		PeerTimeout: 500 * time.Millisecond, PeerWindow: 4, PeerKept: 10 * lease,
 	}
 }

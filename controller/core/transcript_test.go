@@ -38,6 +38,7 @@ type script struct {
 	limits     map[string]shard.Limit // of flows, by their ids
 	guaranteed map[int]float64        // to priorities
 	floors     map[string]float64     // to groups
+	weights    map[int]float64        // of priorities beside others
 	band       shard.BandConfig       // of every priority
 	replicas   []*replica             // "me" is the first
 	network    []coordinator.Message  // between the replicas, oldest first
@@ -54,7 +55,7 @@ type replica struct {
 
 func newScript(t *testing.T) *script {
 	t.Helper()
-	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit), guaranteed: make(map[int]float64), floors: make(map[string]float64)}
+	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit), guaranteed: make(map[int]float64), floors: make(map[string]float64), weights: make(map[int]float64)}
 	s.now = s.began
 	s.ledger = memory.New(memory.Config{Clock: func() time.Time { return s.now }})
 	static, err := usagelimit.NewStatic("static", 1)
@@ -82,6 +83,8 @@ func (s *script) config(id string) core.Config {
 	cfg.Replica = id
 	guaranteed := maps.Clone(s.guaranteed)
 	cfg.Guaranteed = func(priority int) float64 { return guaranteed[priority] }
+	weights := maps.Clone(s.weights)
+	cfg.BandWeight = func(priority int) float64 { return weights[priority] }
 	cfg.Shard = shard.Config{
 		Shards: 256, OffersPerBand: 4, Idle: time.Minute,
 		Band:  func(int) shard.BandConfig { return band },
@@ -141,6 +144,9 @@ func (s *script) end(t *testing.T, r *replica) *store.Statement {
 // than "me" begin with their names.
 func (s *script) ready(r *replica) string {
 	ready := r.core.Ready(s.now)
+	if part := r.core.Reused(); part != "" {
+		return part + " has a request that is kept for another\n"
+	}
 	for i := range ready.Messages {
 		if s.find(ready.Messages[i].To) != nil {
 			s.network = append(s.network, ready.Messages[i])

@@ -24,7 +24,8 @@ type View struct {
 	Waiting, InFlight int
 	// Permits is how many further requests this replica may let go without a question.
 	Permits int64
-	// InLine is how many of those that wait stand in line here, ahead of slots.
+	// InLine is how many of those that wait stand in line here, ahead of slots. Places there
+	// that no request has taken are not among them.
 	InLine int
 	// Revoking are revoked requests that are still in flight.
 	Revoking int64
@@ -76,7 +77,7 @@ func (c *Core) View(now time.Time) View {
 	v := View{
 		Replica: c.cfg.Replica, Ledger: c.exchange.state(), Generation: c.exchange.generation,
 		Now: c.exchange.clock.at(now), TurnTook: c.exchange.pace,
-		Waiting: len(c.requests.waiting), InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), InLine: c.InLine(), Revoking: int64(len(c.revocations.ending)),
+		Waiting: len(c.requests.waiting) - c.requests.ahead, InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), InLine: c.line.here(), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
 		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart, Flows: c.queues.set.Flows(), Lost: slices.Clone(c.bands.lostForLong()),
 		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total, ByFloat: c.float.total, FromLine: c.line.total},
@@ -103,7 +104,8 @@ func (c *Core) Authority(now time.Time) (inFlight, permits, room int64) {
 	return int64(len(c.requests.inFlight)), c.float.permits(now), c.float.room(now)
 }
 
-// InLine is how many of those that wait stand in line here.
+// InLine is how many tickets stand in line here, of those whose requests have come and of those
+// whose have not.
 func (c *Core) InLine() int { return len(c.line.waiting) }
 
 // Generation is the ledger's generation as the core last learnt it.

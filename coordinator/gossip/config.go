@@ -101,22 +101,39 @@ func (c *Config) memberlist() (*memberlist.Config, error) {
 	if ip == nil || ip.IsUnspecified() {
 		return nil, fmt.Errorf("advertised address: %q can't be reached by others: give an IP address of this machine", m.AdvertiseAddr)
 	}
-	m.Logger = log.New(logWriter{c.Logger}, "", 0)
+	quiet := c.Logger.WithOptions(zap.WrapCore(seldom))
+	m.Logger = log.New(logWriter{quiet}, "", 0)
 	m.LogOutput = nil
-	if c.Network != nil {
-		network, err := memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{m.BindAddr}, BindPort: m.BindPort, Logger: m.Logger})
-		if err != nil {
-			return nil, err
-		}
-		if m.BindPort == 0 {
-			m.BindPort = network.GetAutoBindPort()
-		}
-		if m.AdvertisePort == 0 {
-			m.AdvertisePort = m.BindPort
-		}
-		m.Transport = c.Network(network)
+	network, err := listen(m)
+	if err != nil {
+		return nil, err
 	}
+	if m.AdvertisePort == 0 {
+		m.AdvertisePort = m.BindPort
+	}
+	var between memberlist.NodeAwareTransport = network
+	if c.Network != nil {
+		between = c.Network(network)
+	}
+	m.Transport = bounded(between, quiet)
 	return m, nil
+}
+
+// listen binds the gossip's port, for TCP and UDP. Any free one may be taken for one of them
+// only.
+func listen(m *memberlist.Config) (network *memberlist.NetTransport, err error) {
+	tries := 1
+	if m.BindPort == 0 {
+		tries = 10
+	}
+	for range tries {
+		network, err = memberlist.NewNetTransport(&memberlist.NetTransportConfig{BindAddrs: []string{m.BindAddr}, BindPort: m.BindPort, Logger: m.Logger})
+		if err == nil {
+			m.BindPort = network.GetAutoBindPort()
+			return network, nil
+		}
+	}
+	return nil, err
 }
 
 func splitAddress(address string) (host string, port int, err error) {

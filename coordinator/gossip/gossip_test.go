@@ -153,7 +153,7 @@ func TestRefuses(t *testing.T) {
 		says          string // in the log of the first
 	}{
 		"other shards":  {nil, func(c *Config) { c.Shards = 128 }, `"b" has 128 shards, this replica 256: give all replicas the same number`},
-		"other label":   {nil, func(c *Config) { c.Label = "other" }, `unacceptable label "other"`},
+		"other label":   {nil, func(c *Config) { c.Label = "other" }, `"other": from=`},
 		"other key":     {func(c *Config) { c.Key = key }, func(c *Config) { c.Key = bytes.Repeat([]byte{8}, 32) }, "no installed keys could decrypt"},
 		"no key":        {func(c *Config) { c.Key = key }, nil, "encryption is configured but remote state is not encrypted"},
 		"key not asked": {nil, func(c *Config) { c.Key = key }, "remote state is encrypted and encryption is not configured"},

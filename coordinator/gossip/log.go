@@ -4,8 +4,10 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/weirflow/weir/coordinator"
 )
@@ -40,7 +42,14 @@ func (f *Fleet) note(before, now coordinator.Members) {
 	}
 }
 
-// logWriter puts memberlist's lines into the log, at their own level.
+// seldom has each kind of line written ten times in ten seconds at most: strangers may cause any
+// number of them.
+func seldom(core zapcore.Core) zapcore.Core {
+	return zapcore.NewSamplerWithOptions(core, 10*time.Second, 10, 0)
+}
+
+// logWriter puts memberlist's lines into the log, at their own level. What a line is about is
+// its message, and whom it is about a field.
 type logWriter struct{ *zap.Logger }
 
 var _ io.Writer = logWriter{}
@@ -51,13 +60,29 @@ func (w logWriter) Write(p []byte) (int, error) {
 	if _, after, ok := strings.Cut(line, "] "); ok {
 		text = after
 	}
+	text, detail := parted(text)
+	level := zap.DebugLevel
 	switch {
 	case strings.HasPrefix(line, "[ERR]"):
-		w.Warn(text)
+		level = zap.WarnLevel
 	case strings.HasPrefix(line, "[WARN]"), strings.HasPrefix(line, "[INFO]"):
-		w.Info(text)
-	default:
-		w.Debug(text)
+		level = zap.InfoLevel
 	}
+	w.Log(level, text, zap.String("detail", detail))
 	return len(p), nil
+}
+
+// parted divides one of memberlist's lines, "memberlist: Failed to ...: cause from=address",
+// into what it is about and the rest.
+func parted(line string) (kind, detail string) {
+	head := "memberlist: "
+	if !strings.HasPrefix(line, head) {
+		head = ""
+	}
+	rest := line[len(head):]
+	i := strings.IndexAny(rest, ":=\"0123456789(")
+	if i < 0 {
+		return line, ""
+	}
+	return strings.TrimRight(line[:len(head)+i], " :"), strings.TrimLeft(rest[i:], ": ")
 }

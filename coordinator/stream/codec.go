@@ -20,8 +20,8 @@ var ErrMalformed = errors.New("malformed message")
 func encode(m *coordinator.Message) *ticketpb.Message {
 	w := &ticketpb.Message{
 		ToIncarnation: m.ToIncarnation, Number: m.Number, Full: m.Full, Gone: m.Gone,
-		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, Unserved: m.Unserved, Declined: m.Declined,
-		Leaving: m.Leaving, LedgerLost: m.LedgerLost, Pool: m.Pool, ServesAll: m.ServesAll,
+		Acknowledged: m.Acknowledged, Resync: m.Resync, Rejected: m.Rejected, Unserved: m.Unserved, Declined: m.Declined, Offered: m.Offered, Came: m.Came,
+		Leaving: m.Leaving, LedgerLost: m.LedgerLost, Turn: int64(m.Turn), Pool: m.Pool, ServesAll: m.ServesAll,
 	}
 	for _, s := range m.Serves {
 		w.Serves = append(w.Serves, &ticketpb.Serving{Pool: s.Pool, Ledger: s.Ledger, Settings: s.Settings, Leaving: s.Leaving, Ended: s.Ended})
@@ -35,7 +35,7 @@ func encode(m *coordinator.Message) *ticketpb.Message {
 		t.Seq, t.Flow, t.Priority = q.ID.Seq, q.Flow.ID, int64(q.Flow.Priority)
 		t.Sharer, t.Bytes, t.InputTokens, t.OutputTokens = q.Sharer, q.Bytes, q.InputTokens, q.OutputTokens
 		t.Arrival, t.Deadline, t.Waited, t.TargetTtft = nanos(q.Arrival), nanos(q.Deadline), q.Waited, int64(q.TargetTTFT)
-		t.Prefer = preferred(q.Prefer)
+		t.Prefer, t.Traced, t.Ahead = preferred(q.Prefer), q.Traced, q.Ahead
 		w.Queued = append(w.Queued, t)
 	}
 	return w
@@ -46,8 +46,8 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 	m := coordinator.Message{
 		From: from, Incarnation: incarnation, To: to,
 		ToIncarnation: w.GetToIncarnation(), Number: w.GetNumber(), Full: w.GetFull(), Gone: w.GetGone(),
-		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(),
-		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(), Pool: w.GetPool(), ServesAll: w.GetServesAll(),
+		Acknowledged: w.GetAcknowledged(), Resync: w.GetResync(), Rejected: w.GetRejected(), Unserved: w.GetUnserved(), Declined: w.GetDeclined(), Offered: w.GetOffered(), Came: w.GetCame(),
+		Leaving: w.GetLeaving(), LedgerLost: w.GetLedgerLost(), Turn: min(max(0, time.Duration(w.GetTurn())), time.Hour), Pool: w.GetPool(), ServesAll: w.GetServesAll(),
 	}
 	if len(w.GetPool()) > maxID || len(w.GetServes()) > maxPools {
 		return m, fmt.Errorf("%w: a pool's name of %d bytes, or %d pools; up to %d and %d are allowed", ErrMalformed, len(w.GetPool()), len(w.GetServes()), maxID, maxPools)
@@ -86,7 +86,7 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 			Sharer: t.GetSharer(),
 			Bytes:  t.GetBytes(), InputTokens: t.GetInputTokens(), OutputTokens: t.GetOutputTokens(),
 			Arrival: fromNanos(t.GetArrival()), Deadline: fromNanos(t.GetDeadline()), Waited: t.GetWaited(),
-			TargetTTFT: time.Duration(t.GetTargetTtft()), Prefer: preferred(t.GetPrefer()),
+			TargetTTFT: time.Duration(t.GetTargetTtft()), Prefer: preferred(t.GetPrefer()), Traced: t.GetTraced(), Ahead: t.GetAhead(),
 		})
 	}
 	return m, nil

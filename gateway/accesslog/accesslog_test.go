@@ -10,6 +10,10 @@ import (
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
+
 	"github.com/weirflow/weir/gateway/accesslog"
 )
 
@@ -26,7 +30,7 @@ func must(text string) accesslog.Selection {
 // TestLines wants a line of JSON for each request, whatever clients made up.
 func TestLines(t *testing.T) {
 	var out bytes.Buffer
-	l := accesslog.New(&out, all)
+	l := accesslog.New(&out, all, zap.NewNop())
 	hostile := "a\"b\\c\n{\x00\xff\u2028é"
 	l.Add(&accesslog.Entry{
 		Arrived: time.Unix(1, 500_000), Duration: 1500 * time.Microsecond, ID: "1", Tenant: hostile, Model: hostile, Path: hostile,
@@ -63,7 +67,7 @@ func TestLines(t *testing.T) {
 // counted.
 func TestSlowReader(t *testing.T) {
 	reader, writer := io.Pipe()
-	l := accesslog.New(writer, all)
+	l := accesslog.New(writer, all, zap.NewNop())
 	const lines = 200_000
 	done := make(chan struct{})
 	go func() {
@@ -100,7 +104,7 @@ func TestSlowReader(t *testing.T) {
 
 // TestBrokenWriter wants lines that could not be written to be counted.
 func TestBrokenWriter(t *testing.T) {
-	l := accesslog.New(broken{}, all)
+	l := accesslog.New(broken{}, all, zap.NewNop())
 	l.Add(&accesslog.Entry{})
 	l.Close()
 	if l.Lost() != 1 {
@@ -111,6 +115,80 @@ func TestBrokenWriter(t *testing.T) {
 type broken struct{}
 
 func (broken) Write([]byte) (int, error) { return 0, errors.New("broken") }
+
+// disk has room for so many bytes.
+type disk struct {
+	mu   sync.Mutex
+	text []byte
+	room int
+}
+
+func (d *disk) Write(p []byte) (int, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	n := min(len(p), d.room)
+	d.room -= n
+	d.text = append(d.text, p[:n]...)
+	if n < len(p) {
+		return n, errors.New("no space left")
+	}
+	return n, nil
+}
+
+func (d *disk) free(room int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.room = room
+}
+
+// TestFullDisk fills the disk within a line and makes room again: what was written whole is not
+// counted as lost, the next line begins anew, and both are said in Weir's own log, once.
+func TestFullDisk(t *testing.T) {
+	core, said := observer.New(zapcore.InfoLevel)
+	var line bytes.Buffer
+	l := accesslog.New(&line, all, zap.NewNop())
+	l.Add(&accesslog.Entry{Status: 200})
+	l.Close()
+
+	to := &disk{room: 2*line.Len() + line.Len()/2}
+	l = accesslog.New(to, all, zap.New(core))
+	add := func(lines int) {
+		for range lines {
+			l.Add(&accesslog.Entry{Status: 200})
+		}
+	}
+	lost := func(want uint64) {
+		t.Helper()
+		for began := time.Now(); l.Lost() != want; time.Sleep(time.Millisecond) {
+			if time.Since(began) > 30*time.Second {
+				t.Fatalf("%d lines are lost, want %d", l.Lost(), want)
+			}
+		}
+	}
+	add(5)
+	lost(3)
+	add(2)
+	lost(5)
+	to.free(1 << 20)
+	add(4)
+	l.Close()
+	lost(5)
+	whole := 0
+	for _, text := range strings.Split(strings.TrimSuffix(string(to.text), "\n"), "\n") {
+		if json.Valid([]byte(text)) {
+			whole++
+		}
+	}
+	if lines := bytes.Count(to.text, []byte("\n")); whole != 6 || lines != 7 {
+		t.Errorf("%d of %d lines can be read, want 6 of 7:\n%s", whole, lines, to.text)
+	}
+	if n := said.FilterMessageSnippet("cannot be written").Len(); n != 1 {
+		t.Errorf("it was said %d times that the disk is full", n)
+	}
+	if n := said.FilterMessageSnippet("written again").Len(); n != 1 {
+		t.Errorf("it was said %d times that there is room", n)
+	}
+}
 
 // TestSelections wants what the flag takes, and nothing else.
 func TestSelections(t *testing.T) {
@@ -138,7 +216,7 @@ func TestSelections(t *testing.T) {
 
 // BenchmarkAdd measures what a line costs the request that it is about.
 func BenchmarkAdd(b *testing.B) {
-	l := accesslog.New(io.Discard, all)
+	l := accesslog.New(io.Discard, all, zap.NewNop())
 	defer l.Close()
 	e := accesslog.Entry{
 		Arrived: time.Now(), Duration: 1234567 * time.Microsecond, ID: "b5c1de65-0d4a-4a4a-9a5a-6d1f6b9d9f10", Trace: "4bf92f3577b34da6a3ce929d0e0e4736",

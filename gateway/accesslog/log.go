@@ -1,10 +1,13 @@
 package accesslog
 
 import (
+	"bytes"
 	"io"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"go.uber.org/zap"
 )
 
 const (
@@ -22,7 +25,6 @@ const (
 // nil Log logs nothing.
 type Log struct {
 	selection atomic.Pointer[Selection]
-	to        io.Writer
 	spare     sync.Pool // of lines being made
 	lost      atomic.Uint64
 	wake      chan struct{} // there is a line
@@ -36,12 +38,13 @@ type Log struct {
 	closed  bool
 }
 
-// New returns a log that writes to w. Close must be called to stop it.
-func New(w io.Writer, s Selection) *Log {
-	l := &Log{to: w, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), end: make(chan struct{}), ended: make(chan struct{})}
+// New returns a log that writes to w, and says in the other log when it cannot. Close must be
+// called to stop it.
+func New(w io.Writer, s Selection, log *zap.Logger) *Log {
+	l := &Log{wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), end: make(chan struct{}), ended: make(chan struct{})}
 	l.spare.New = func() any { b := make([]byte, 0, 1024); return &b }
 	l.Select(s)
-	go l.run()
+	go l.run(&writer{to: w, log: log})
 	return l
 }
 
@@ -94,7 +97,7 @@ func (l *Log) Lost() uint64 {
 }
 
 // run writes what was gathered, until the log is closed and nothing is left.
-func (l *Log) run() {
+func (l *Log) run(w *writer) {
 	defer close(l.ended)
 	var out []byte
 	pause := time.NewTimer(gather)
@@ -118,10 +121,45 @@ func (l *Log) run() {
 		if lines == 0 {
 			continue
 		}
-		if _, err := l.to.Write(out); err != nil {
-			l.lost.Add(lines)
-		}
+		l.lost.Add(lines - w.write(out))
 	}
+}
+
+// writer writes whole lines, for the one goroutine that runs the log. It may fail within a line,
+// such as on a full disk.
+type writer struct {
+	to      io.Writer
+	log     *zap.Logger
+	torn    bool // the last line has no end
+	failing bool
+}
+
+// write returns how many of the lines it wrote.
+func (w *writer) write(lines []byte) (written uint64) {
+	if w.torn {
+		if _, err := w.to.Write([]byte("\n")); err != nil {
+			w.failed(err)
+			return 0
+		}
+		w.torn = false
+	}
+	n, err := w.to.Write(lines)
+	if n > 0 {
+		w.torn = lines[n-1] != '\n'
+	}
+	w.failed(err)
+	return uint64(bytes.Count(lines[:n], []byte("\n")))
+}
+
+// failed says when writing begins to fail, and when that is over.
+func (w *writer) failed(err error) {
+	switch {
+	case err != nil && !w.failing:
+		w.log.Warn("the request log cannot be written: lines are lost until it can", zap.Error(err))
+	case err == nil && w.failing:
+		w.log.Info("the request log is written again")
+	}
+	w.failing = err != nil
 }
 
 // Close writes what is pending, for as long as its reader takes it, and ends the log.

@@ -46,10 +46,11 @@ func TestLateEvictionIsTold(t *testing.T) {
 	b.cfg.Logger = zap.New(core)
 	f.begin("b", "x", "flies", 0)
 	f.begin("b", "x", "waits", 0)
-	var requests api.Requests
-	eventually(t, "a request waits", func() bool {
+	var requests, flying api.Requests
+	eventually(t, "one request flies, and one waits", func() bool { // whichever came first
+		b.get(t, "/v1/requests?state=in_flight", 200, &flying)
 		b.get(t, "/v1/requests?state=waiting", 200, &requests)
-		return len(requests.Requests) == 1
+		return len(flying.Requests) == 1 && len(requests.Requests) == 1
 	})
 	f.mu.Lock()
 	f.late = map[string]bool{"b": true}

@@ -23,6 +23,7 @@ const (
 	askAhead    = "ahead"    // aheadPart
 	askEvents   = "events"   // []api.Event
 	askHistory  = "history"  // []api.Sample
+	askHad      = "had"      // hadPart
 	askShadow   = "shadow"   // shadowPart
 	askEvict    = "evict"    // evictPart
 	askMetered  = "metered"  // bool
@@ -80,6 +81,8 @@ func (s *Server) part(ctx context.Context, q *question) (any, error) {
 		return s.eventsHere(), nil
 	case askHistory:
 		return s.history.all(), nil
+	case askHad:
+		return s.had.part(), nil
 	case askShadow:
 		return s.shadowPart(), nil
 	case askEvict:

@@ -32,7 +32,7 @@ func TestClient(t *testing.T) {
 		p, err := c.Pool(ctx, api.Query{})
 		return err == nil && p.InFlight == 1
 	})
-	if s, err := c.Shares(ctx, api.Query{}); err != nil || len(s.Shares) != 0 || len(s.Fleet.Answered) != 2 {
+	if s, err := c.Shares(ctx, api.Query{}); err != nil || len(s.Shares) != 1 || s.Shares[0].Guaranteed != 0 || s.Shares[0].Entitled != 1 || len(s.Fleet.Answered) != 2 {
 		t.Errorf("shares where nothing is guaranteed: %+v, %v", s, err)
 	}
 	three, four := 3, 4

@@ -183,6 +183,11 @@ func (s *Server) mergeFlows(parts []partOf[flowsPart]) []*flow {
 		if c.Weight != nil {
 			f.Weight = c.Weight(key)
 		}
+		if c.FleetPart != nil {
+			if part := c.FleetPart(key.ID); part < 1 {
+				f.FleetPart = part
+			}
+		}
 		if c.Limit != nil {
 			if l := c.Limit(key.ID); l.Any() {
 				f.Limit = &api.FlowLimit{MaxInFlight: l.MaxInFlight, TokensPerMinute: l.TokensPerMinute, Rejects: l.Reject}
@@ -225,9 +230,13 @@ func (f *flow) take(from *flowPart, replica string) {
 
 // share works out what each flow got of its band, and what it should have had: a flow that
 // nothing waits of got what it wanted, and one at a limit or in a group at its maximum what
-// it may have; what these leave is the others', by their weights and those of their groups.
+// it may have, as has one that may have fewer in flight than would be due to it; what these
+// leave is the others', by their weights and those of their groups.
 func share(all []*flow, byTokens map[int]bool) {
-	type band struct{ served, content float64 }
+	type band struct {
+		served, content float64
+		inFlight        int64
+	}
 	bands := make(map[int]*band)
 	served := func(f *flow) float64 {
 		if byTokens[f.Priority] {
@@ -235,19 +244,32 @@ func share(all []*flow, byTokens map[int]bool) {
 		}
 		return float64(f.counts.Dispatched)
 	}
-	hungry := func(f *flow) bool { return f.Queued > 0 && !f.AtLimit && f.AtMaximum == "" && f.Weight > 0 }
+	bounded := make(map[*flow]bool)
+	hungry := func(f *flow) bool {
+		return f.Queued > 0 && !f.AtLimit && f.AtMaximum == "" && f.Weight > 0 && !bounded[f]
+	}
 	for _, f := range all {
 		b := bands[f.Priority]
 		if b == nil {
 			b = &band{}
 			bands[f.Priority] = b
 		}
+		b.inFlight += f.InFlight
+	}
+	part := parts(all, hungry)
+	for _, f := range all {
+		if l := f.Limit; l != nil && l.MaxInFlight > 0 && hungry(f) && part(f)*float64(bands[f.Priority].inFlight) > float64(l.MaxInFlight) {
+			bounded[f] = true
+		}
+	}
+	for _, f := range all {
+		b := bands[f.Priority]
 		b.served += served(f)
 		if !hungry(f) {
 			b.content += served(f)
 		}
 	}
-	part := parts(all, hungry)
+	part = parts(all, hungry)
 	for _, f := range all {
 		b := bands[f.Priority]
 		if b.served == 0 {

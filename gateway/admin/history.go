@@ -36,10 +36,12 @@ func (h *history) all() []api.Sample {
 	return slices.Clone(h.samples)
 }
 
-// add adds the latest sample.
+// add adds the latest sample. If the clock was set back, those of the time that is to come again
+// are left out.
 func (h *history) add(sample *api.Sample) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.samples = slices.DeleteFunc(h.samples, func(s api.Sample) bool { return !s.At.Before(sample.At) })
 	h.samples = append(h.samples, *sample)
 	h.trim()
 }
@@ -94,12 +96,12 @@ func (s *Server) watch(ctx context.Context) {
 			}
 			before = after
 		}
-		if now := time.Now().Truncate(step); now.After(at) {
-			at = now
+		if now := time.Now(); !now.Truncate(step).Equal(at) { // it may be set back
+			at = now.Truncate(step)
 			if parts, fleet, err := gather[statePart](ctx, s, false, question{Ask: askState}); err == nil {
-				sample := sampler.sample(now, parts, len(fleet.Missing) == 0)
+				sample := sampler.sample(at, parts, len(fleet.Missing) == 0)
 				s.history.add(&sample)
-				s.had.add(now, accounts(parts))
+				s.had.add(now, parts)
 			}
 			if taken++; taken <= settling && s.cfg.Fleet != nil {
 				if parts, _, err := gather[[]api.Sample](ctx, s, false, question{Ask: askHistory}); err == nil {

@@ -112,6 +112,38 @@ func TestShares(t *testing.T) {
 	}
 }
 
+// TestBandWeightsMerge wants the weight of a priority that holds in the ledger: the least that a
+// replica states, where it states the priority, also where that is strict.
+func TestBandWeightsMerge(t *testing.T) {
+	of := func(weights ...float64) (p statePart) {
+		for i, w := range weights {
+			p.Bands = append(p.Bands, bandPart{Priority: -i, Weight: w})
+		}
+		return p
+	}
+	merged, _ := mergeBands([]partOf[statePart]{{"a", of(3, 2)}, {"b", of(0, 1, 5)}, {"c", of(3)}})
+	for i, want := range []float64{0, 1, 5} {
+		if got := merged[i].Weight; got != want {
+			t.Errorf("priority %d has weight %g, want %g", merged[i].Priority, got, want)
+		}
+	}
+}
+
+// TestSharesBelowLimits wants a flow to be due what its limit lets it have, also in the moments
+// in which one of its requests has just ended.
+func TestSharesBelowLimits(t *testing.T) {
+	f := func(queued, inFlight int64, dispatched uint64, limit *api.FlowLimit) *flow {
+		return &flow{Flow: api.Flow{Weight: 1, Queued: queued, InFlight: inFlight, Limit: limit}, counts: traffic.Counts{Dispatched: dispatched}}
+	}
+	limited, wide, free := f(9, 2, 10, &api.FlowLimit{MaxInFlight: 3}), f(9, 11, 45, &api.FlowLimit{MaxInFlight: 20}), f(9, 11, 45, nil)
+	share([]*flow{limited, wide, free}, nil)
+	for i, due := range []float64{.1, .45, .45} {
+		if got := []*flow{limited, wide, free}[i].Entitled; math.Abs(got-due) > 1e-9 {
+			t.Errorf("flow %d is due %.3f, want %.3f", i, got, due)
+		}
+	}
+}
+
 // TestHistory wants samples of what was counted meanwhile, through restarts, and those of
 // another replica to go before a young one's own.
 func TestHistory(t *testing.T) {
@@ -231,11 +263,14 @@ func TestLedgerEvents(t *testing.T) {
 // TestFairnessWords says what policies are as people would.
 func TestFairnessWords(t *testing.T) {
 	for policy, want := range map[string]string{
-		"vtc (vtc-fairness-policy) in 1/2 tokens by groups":         "vtc by tokens (in ×1, out ×2), among groups",
-		"round-robin-fairness-policy (round-robin-fairness-policy)": "round robin",
-		"mine (global-strict-fairness-policy) by groups":            "global strict, among groups",
-		"a (program-aware-fairness-policy) in requests":             "program aware by requests",
-		"": "",
+		"vtc (vtc-fairness-policy) in 1/2 tokens by groups": "vtc by tokens (in ×1, out ×2), among groups",
+		"vtc-fairness-policy in 1/2 tokens by groups":       "vtc by tokens (in ×1, out ×2), among groups",
+		"my own (vtc-fairness-policy) in 1/2 tokens":        "vtc by tokens (in ×1, out ×2)",
+		"round-robin-fairness-policy":                       "round robin",
+		"mine (global-strict-fairness-policy) by groups":    "global strict, among groups",
+		"a (program-aware-fairness-policy) in requests":     "program aware by requests",
+		"by-hand by groups":                                 "by hand, among groups",
+		"":                                                  "",
 	} {
 		if got := fairnessWords(policy); got != want {
 			t.Errorf("%q: %q, want %q", policy, got, want)

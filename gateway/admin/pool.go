@@ -130,11 +130,15 @@ func mergeRefusals(parts []partOf[statePart]) []api.Refusal {
 	return all
 }
 
-// fairnessWords says in few words what a band's fairness policy is, given "name (type)", the
-// unit that it counts in and whether groups share the band.
+// fairnessWords says in few words what a band's fairness policy is, given its "name (type)", or
+// the type alone where both are the same, the unit that it counts in and whether groups share the
+// band.
 func fairnessWords(policy string) string {
-	_, rest, _ := strings.Cut(policy, "(")
-	words, rest, _ := strings.Cut(rest, ")")
+	words, _, _ := strings.Cut(policy, " ")
+	rest := policy[len(words):]
+	if _, named, ok := strings.Cut(policy, " ("); ok {
+		words, rest, _ = strings.Cut(named, ")")
+	}
 	words = strings.ReplaceAll(strings.TrimSuffix(strings.TrimSuffix(words, "-policy"), "-fairness"), "-", " ")
 	unit, grouped := strings.CutSuffix(rest, " by groups")
 	if unit = strings.TrimPrefix(unit, " in "); unit != "" {
@@ -168,10 +172,10 @@ func mergeBands(parts []partOf[statePart]) ([]api.Band, api.Recent) {
 			from := &part.Bands[j]
 			b := bands[from.Priority]
 			if b == nil {
-				b = &merged{Band: api.Band{Priority: from.Priority}, limit: store.NoOpinion, ids: make(map[string]bool)}
+				b = &merged{Band: api.Band{Priority: from.Priority, Weight: from.Weight}, limit: store.NoOpinion, ids: make(map[string]bool)}
 				bands[from.Priority] = b
 			}
-			b.Policy = cmp.Or(b.Policy, from.Policy)
+			b.Policy, b.Weight = cmp.Or(b.Policy, from.Policy), min(b.Weight, from.Weight) // as the ledger has it
 			b.limit = max(b.limit, from.Ceiling)
 			b.InFlight += from.InFlight
 			b.Queued += from.Queued

@@ -66,8 +66,14 @@ type Configuration struct {
 	Refused *api.RefusedConfig
 	// Weight and Limit are those of flows; nil for 1, and for none.
 	Weight func(policies.FlowKey) float64
-	// Guaranteed is what priorities are guaranteed of the pool, from 0 to 1.
+	// FleetPart is the part of a flow's weight, and of its groups', that counts in this pool, from
+	// 0 to 1, by its id; nil for all of it.
+	FleetPart func(id string) float64
+	// Guaranteed is what the priorities that are listed are guaranteed of the pool, from 0 to 1.
 	Guaranteed map[int]float64
+	// BandWeight is by what a priority shares the pool with others, 0 where it goes by its place; nil
+	// for 0.
+	BandWeight func(priority int) float64
 	// Groups are those that a flow is in, by its id; nil for none. GroupNames are those that
 	// there are, by their paths.
 	Groups     func(id string) []shard.Group
@@ -86,6 +92,7 @@ type Server struct {
 	mux     *http.ServeMux
 	shared  shared
 	history history
+	held    heldHere
 	had     had
 	events  events
 	stop    context.CancelFunc
@@ -105,6 +112,7 @@ func New(cfg Config) *Server {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Server{cfg: cfg, started: time.Now(), mux: http.NewServeMux(), stop: cancel, stopped: make(chan struct{})}
+	s.held.meter = cfg.Gateway.Meter()
 	for _, r := range s.routes() {
 		s.mux.HandleFunc(r.method()+" "+r.pattern(), func(w http.ResponseWriter, q *http.Request) { r.answer(w, q, r.parameters) })
 	}
@@ -193,7 +201,7 @@ func (s *Server) looks() []route {
 		look("/v1/openapi.json", "This API as an OpenAPI document.", nil, serveOpenAPI, nil),
 		look("/v1/pools", "The pools of this replica, and what it knows of each.", nil, answering(s.pools), api.Pools{}),
 		look("/v1/pool", "The pool: its limit, what is in flight and waits, and how the replicas stand with the ledger.", []string{"scope"}, answering(s.pool), api.Pool{}),
-		look("/v1/shares", "The priorities that are guaranteed a part of the pool, and what each had of it.", []string{"scope"}, answering(s.shares), api.Shares{}),
+		look("/v1/shares", "What each priority and each group should have of the pool now, is guaranteed of it, and had in the last hour.", []string{"scope"}, answering(s.shares), api.Shares{}),
 		look("/v1/flows", "The flows: what each has in flight, waits for and gets.", append([]string{"flow", "group", "priority", "state", "sort"}, paged...), answering(s.flows), api.Flows{}),
 		look("/v1/shadow", "What flow control would have done, or would do, while it is only played beside what runs.", append([]string{"flow", "priority"}, paged...), answering(s.shadow), api.Shadow{}),
 		look("/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}),

@@ -3,8 +3,8 @@ package admin
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/weirflow/weir/gateway/admin/api"
@@ -21,21 +21,120 @@ func (s *Server) shares(ctx context.Context, q *query) (*api.Shares, error) {
 	if err != nil {
 		return nil, err
 	}
+	watched, _, err := gather[hadPart](ctx, s, q.replica, question{Ask: askHad})
+	if err != nil {
+		return nil, err
+	}
 	merged, c := s.mergeFlows(flows), s.cfg.Configuration()
-	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}, Guaranteed: []api.GroupGuarantee{}, Groups: groupShares(merged, c.Maxima, limitOf(parts))}
-	now, has := time.Now(), usedBy(parts, merged)
+	limit, had := limitOf(parts), longestWatched(watched)
+	answer := &api.Shares{Fleet: fleet, Shares: []api.Share{}, OverPriorities: []api.GroupAccount{}, Groups: groupShares(merged, c.Maxima, limit)}
+	used, weights := classes(parts, merged, watched, &c), bandWeights(parts, &c)
 	for of, account := range guarantees(parts, &c) {
-		a := has[of]
-		a.Guaranteed, a.Owed, a.Had = account.Slots, account.Owed, s.had.of(of, now, account)
+		a := used[of]
+		a.Guaranteed, a.Owed = account.Slots, account.Owed
+		used[of] = a
+	}
+	entitle(used, answer.Groups, entitledBands(parts, used, weights, limit), func(group string) int64 { return maximumOf(c.Maxima[group], limit) })
+	for of, a := range used {
+		a.Had = had(of)
 		if of.group == "" {
-			answer.Shares = append(answer.Shares, api.Share{Priority: of.priority, Account: a})
+			answer.Shares = append(answer.Shares, api.Share{Priority: of.priority, Weight: weights[of.priority], Account: a})
 		} else {
-			answer.Guaranteed = append(answer.Guaranteed, api.GroupGuarantee{Group: of.group, Account: a})
+			answer.OverPriorities = append(answer.OverPriorities, api.GroupAccount{Group: of.group, Account: a})
 		}
 	}
 	slices.SortFunc(answer.Shares, func(a, b api.Share) int { return cmp.Compare(b.Priority, a.Priority) })
-	slices.SortFunc(answer.Guaranteed, func(a, b api.GroupGuarantee) int { return cmp.Compare(a.Group, b.Group) })
+	slices.SortFunc(answer.OverPriorities, func(a, b api.GroupAccount) int { return cmp.Compare(a.Group, b.Group) })
 	return answer, nil
+}
+
+// classes are all that had requests of late, that held slots in what was watched or that are
+// listed, with what each has in flight, and what waits in it.
+func classes(parts []partOf[statePart], flows []*flow, watched []partOf[hadPart], c *Configuration) map[class]api.Account {
+	all := usedBy(parts, flows)
+	add := func(of class) {
+		if _, known := all[of]; !known {
+			all[of] = api.Account{}
+		}
+	}
+	for i := range watched {
+		for _, w := range watched[i].part.Classes {
+			if of := (class{w.Priority, w.Group}); of.group == "" || c.Groups != nil {
+				add(of)
+			}
+		}
+	}
+	for priority := range c.Guaranteed {
+		add(class{priority: priority})
+	}
+	for _, path := range c.GroupNames {
+		add(class{group: path})
+	}
+	return all
+}
+
+// bandWeights are by what priorities share the pool, where they do.
+func bandWeights(parts []partOf[statePart], c *Configuration) map[int]float64 {
+	weights := make(map[int]float64)
+	for priority := range c.Guaranteed {
+		if c.BandWeight != nil {
+			weights[priority] = c.BandWeight(priority)
+		}
+	}
+	for i := range parts {
+		for _, b := range parts[i].part.Bands {
+			weights[b.Priority] = b.Weight
+		}
+	}
+	return weights
+}
+
+// entitledBands is what priorities should have now of a pool of that limit, 0 for none.
+func entitledBands(parts []partOf[statePart], used map[class]api.Account, weights map[int]float64, limit int64) map[int]float64 {
+	most := make(map[int]float64)
+	for i := range parts {
+		for _, b := range parts[i].part.Bands {
+			if b.Ceiling >= 0 && b.Ceiling < store.Unlimited {
+				most[b.Priority] = float64(b.Ceiling)
+			}
+		}
+	}
+	slots := float64(limit)
+	if limit == 0 {
+		slots = math.Inf(1)
+	}
+	var bands []entitling
+	for of, a := range used {
+		if of.group != "" {
+			continue
+		}
+		b := entitling{priority: of.priority, wants: float64(a.InFlight + a.Queued), guaranteed: a.Guaranteed, most: slots, weight: weights[of.priority]}
+		if ceiling, some := most[of.priority]; some {
+			b.most = min(b.most, ceiling)
+		}
+		bands = append(bands, b)
+	}
+	return bandEntitled(bands, slots)
+}
+
+// entitle sets what classes should have now, where priorities should have that: a group of each of its
+// priorities by its weights, or its guarantee if that is more, up to its maximum; 0 for none.
+func entitle(all map[class]api.Account, shares []api.GroupShare, bands map[int]float64, maximum func(group string) int64) {
+	byWeight := make(map[string]float64)
+	for i := range shares {
+		byWeight[shares[i].Group] += shares[i].Entitled * bands[shares[i].Priority]
+	}
+	for of, a := range all {
+		if of.group == "" {
+			a.Entitled = bands[of.priority]
+		} else {
+			a.Entitled = min(float64(a.InFlight+a.Queued), max(byWeight[of.group], a.Guaranteed))
+			if most := maximum(of.group); most > 0 {
+				a.Entitled = min(a.Entitled, float64(most))
+			}
+		}
+		all[of] = a
+	}
 }
 
 // class is what may be guaranteed a part of the pool: a priority, or a group over all of them,
@@ -166,55 +265,4 @@ func accounts(parts []partOf[statePart]) map[class]store.Guarantee {
 		}
 	}
 	return all
-}
-
-// windows are the times that are told of, in minutes.
-var windows = [...]int{1, 5, 60}
-
-// had remembers the accounts of the last hour. It is safe for concurrent use.
-type had struct {
-	mu      sync.Mutex
-	samples []hadSample // oldest first
-}
-
-type hadSample struct {
-	at       time.Time
-	accounts map[class]store.Guarantee
-}
-
-// add remembers the accounts at a time.
-func (h *had) add(at time.Time, accounts map[class]store.Guarantee) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	longest := time.Duration(windows[len(windows)-1]) * time.Minute
-	h.samples = append(h.samples, hadSample{at, accounts})
-	for at.Sub(h.samples[0].at) > longest {
-		h.samples = h.samples[1:]
-	}
-}
-
-// of is what a class had until now, when its account is that one. A ledger that forgot began to
-// count anew; what was before that is left out.
-func (h *had) of(of class, now time.Time, account store.Guarantee) []api.Had {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	list := make([]api.Had, 0, len(windows))
-	for _, minutes := range windows {
-		window := api.Had{Minutes: minutes}
-		later := account
-		for _, sample := range slices.Backward(h.samples) {
-			before, known := sample.accounts[of]
-			if !known || now.Sub(sample.at) > time.Duration(minutes)*time.Minute || before.Got > later.Got {
-				break
-			}
-			later = before
-			if span := now.Sub(sample.at); span > 0 {
-				window.SpanMS = span.Milliseconds()
-				window.Slots = (account.Got - before.Got) / span.Seconds()
-				window.BelowMS = int64(1000 * (account.Below - before.Below))
-			}
-		}
-		list = append(list, window)
-	}
-	return list
 }

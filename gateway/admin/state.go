@@ -50,6 +50,8 @@ type statePart struct {
 	Lost       []store.Lost       `json:"lost,omitempty"`
 	Groups     []groupPart        `json:"groups,omitempty"`
 	Endpoints  []endpoints.Status `json:"endpoints"`
+	// Held is what classes held here since it started.
+	Held []heldPart `json:"held,omitempty"`
 }
 
 // groupPart is a group that is guaranteed something, and the account of that, as the ledger
@@ -63,6 +65,8 @@ type groupPart struct {
 type bandPart struct {
 	Priority int    `json:"priority"`
 	Policy   string `json:"policy"`
+	// Weight is what it gets beside others; 0 where it goes by its priority.
+	Weight float64 `json:"weight,omitempty"`
 	// Ceiling and Limit are as in core.BandView: of the fleet, and of those that have the ledger.
 	Ceiling  int64 `json:"ceiling"`
 	Limit    int64 `json:"limit"`
@@ -134,6 +138,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 		MapVersion: v.Shards.Version(), Peers: v.Peers, Lost: v.Lost, Shards: make(map[int][2]int64),
 		SpanMS: s.cfg.Traffic.Span().Milliseconds(), Refusals: s.cfg.Traffic.Refusals(),
 	}
+	p.Held = s.held.parts(c.Groups)
 	total := s.cfg.Traffic.Totals()
 	p.Counted = countsOf(&total)
 	for i := range v.Shards.Shards() {
@@ -150,6 +155,21 @@ func (s *Server) stateOf(v *core.View) statePart {
 	for _, e := range s.cfg.Gateway.Endpoints().Endpoints() {
 		p.Endpoints = append(p.Endpoints, e.Status())
 	}
+	for _, g := range v.Groups {
+		p.Groups = append(p.Groups, groupPart(g))
+	}
+	for i := range v.Flows {
+		f := &v.Flows[i]
+		at := p.Shards[f.Shard]
+		p.Shards[f.Shard] = [2]int64{at[0] + 1, at[1] + f.Requests}
+	}
+	p.Bands = s.bandParts(v)
+	return p
+}
+
+// bandParts are the priorities of a view, each with its flows and what went through it of late;
+// in no order.
+func (s *Server) bandParts(v *core.View) (all []bandPart) {
 	bands := make(map[int]*bandPart)
 	band := func(priority int) *bandPart {
 		b := bands[priority]
@@ -163,15 +183,10 @@ func (s *Server) stateOf(v *core.View) statePart {
 		from := &v.Bands[i]
 		b := band(from.Priority)
 		b.Policy, b.Ceiling, b.Limit, b.InFlight, b.Queued = from.Policy, from.Ceiling, from.Limit, from.InFlight, from.Queued
-		b.Share = from.Share
-	}
-	for _, g := range v.Groups {
-		p.Groups = append(p.Groups, groupPart(g))
+		b.Share, b.Weight = from.Share, from.Weight
 	}
 	for i := range v.Flows {
 		f := &v.Flows[i]
-		at := p.Shards[f.Shard]
-		p.Shards[f.Shard] = [2]int64{at[0] + 1, at[1] + f.Requests}
 		b := band(f.Key.Priority)
 		if b.Flows++; b.Flows <= maxFlowParts {
 			id := fnv.New64a()
@@ -184,7 +199,7 @@ func (s *Server) stateOf(v *core.View) statePart {
 	}
 	s.cfg.Traffic.Bands(func(priority int, c traffic.Counts) { band(priority).Recent = countsOf(&c) })
 	for _, b := range bands {
-		p.Bands = append(p.Bands, *b)
+		all = append(all, *b)
 	}
-	return p
+	return all
 }

@@ -50,12 +50,7 @@ func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 			return nil, err
 		}
 	}
-	byFlow, byGroup, byHour := strings.HasPrefix(cmp.Or(q.by, "flow"), "flow"), byGroup(q.by), strings.HasSuffix(q.by, "hour")
-	type key struct {
-		flow, group string
-		hour        int64
-	}
-	used, sum := make(map[key]*store.Usage), store.Usage{}
+	used := newUses(q)
 	ctx, cancel := context.WithTimeout(ctx, reading)
 	defer cancel()
 	err = s.cfg.Ledger.Usage(ctx, from, to, func(hour time.Time, u store.Usage) {
@@ -66,42 +61,72 @@ func (s *Server) usage(ctx context.Context, q *query) (*api.UsageList, error) {
 		if q.flow != "" && u.Flow != q.flow || q.group != "" && !within(group, q.group) {
 			return
 		}
-		var k key
-		if byFlow {
-			k.flow = u.Flow
-		}
-		if byFlow || byGroup {
-			k.group = group
-		}
-		if byHour {
-			k.hour = hour.Unix()
-		}
-		if used[k] == nil {
-			used[k] = &store.Usage{}
-		}
-		used[k].Add(&u)
-		sum.Add(&u)
+		used.add(group, hour, &u)
 	})
 	if err != nil {
 		return nil, err
 	}
-	all := make([]api.Usage, 0, len(used))
-	for k, u := range used {
+	some, p := page(q, used.list())
+	return &api.UsageList{Fleet: fleet, From: from, To: to, Page: p, Usage: some, Sum: usageOf(&used.sum)}, nil
+}
+
+// uses are what flows or groups used, in all or by the hour, as a question wants them.
+type uses struct {
+	byFlow, byGroup, byHour bool
+	of                      map[user]*store.Usage
+	sum                     store.Usage
+}
+
+// user is what a use is counted for. What the question does not tell apart is left out.
+type user struct {
+	flow, group string
+	hour        int64
+}
+
+func newUses(q *query) *uses {
+	return &uses{
+		byFlow: strings.HasPrefix(cmp.Or(q.by, "flow"), "flow"), byGroup: byGroup(q.by), byHour: strings.HasSuffix(q.by, "hour"),
+		of: make(map[user]*store.Usage),
+	}
+}
+
+// add counts what a flow of a group used in an hour.
+func (all *uses) add(group string, hour time.Time, u *store.Usage) {
+	var k user
+	if all.byFlow {
+		k.flow = u.Flow
+	}
+	if all.byFlow || all.byGroup {
+		k.group = group
+	}
+	if all.byHour {
+		k.hour = hour.Unix()
+	}
+	if all.of[k] == nil {
+		all.of[k] = &store.Usage{}
+	}
+	all.of[k].Add(u)
+	all.sum.Add(u)
+}
+
+// list is all of them: the earliest hour first, and then who was charged most.
+func (all *uses) list() []api.Usage {
+	list := make([]api.Usage, 0, len(all.of))
+	for k, u := range all.of {
 		one := usageOf(u)
-		if one.Flow, one.Group = k.flow, k.group; byHour {
+		if one.Flow, one.Group = k.flow, k.group; all.byHour {
 			hour := time.Unix(k.hour, 0).UTC()
 			one.Hour = &hour
 		}
-		all = append(all, one)
+		list = append(list, one)
 	}
-	slices.SortFunc(all, func(a, b api.Usage) int {
+	slices.SortFunc(list, func(a, b api.Usage) int {
 		if a.Hour != nil && !a.Hour.Equal(*b.Hour) {
 			return a.Hour.Compare(*b.Hour)
 		}
 		return cmp.Or(cmp.Compare(b.Charged, a.Charged), strings.Compare(a.Group, b.Group), strings.Compare(a.Flow, b.Flow))
 	})
-	some, p := page(q, all)
-	return &api.UsageList{Fleet: fleet, From: from, To: to, Page: p, Usage: some, Sum: usageOf(&sum)}, nil
+	return list
 }
 
 // span is the time that is asked about, in whole hours: the last day by default, and no more

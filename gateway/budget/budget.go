@@ -16,15 +16,19 @@ var ErrUsedUp = errors.New("the memory for requests is used up")
 // Budget bounds the memory of requests that are being read, that wait or whose servers
 // have not begun to answer. It is shared as the buffer of flow control is: when it is used
 // up, the flow that holds most of it loses its newest request, and a flow that holds less
-// pauses until that one's bytes are back. It is safe for concurrent use.
+// pauses until that one's bytes are back. Requests that were dispatched are ended for memory
+// no more, so that a flow with others may hold only seven eighths of what other flows'
+// dispatched requests leave: there is room for the next flow, whatever the first sends. It is
+// safe for concurrent use.
 type Budget struct {
 	mu       sync.Mutex
 	most     int64 // bytes
 	used     int64
 	leaving  int64 // the part of used that requests hold which were ended and have yet to let go
+	kept     int64 // the part of used that dispatched requests hold
 	promised int64 // what those that pause will take
 	holders  map[string]*holder
-	largest  heap.Heap[*holder] // the flow that holds most first
+	largest  heap.Heap[*holder] // first those that have a request to end, the one that holds most before the others
 	pausing  list.List[*pause]
 }
 
@@ -32,7 +36,8 @@ type Budget struct {
 type holder struct {
 	flow     string
 	sessions int              // that share in it
-	bytes    int64            // of those that can be ended
+	bytes    int64            // of all but those that were ended
+	kept     int64            // the part of them that dispatched requests hold
 	endable  list.List[*Part] // the newest last
 	index    int
 }
@@ -66,7 +71,12 @@ type pause struct {
 // New returns a budget of so many bytes.
 func New(most int64) *Budget {
 	b := &Budget{most: most, holders: make(map[string]*holder)}
-	b.largest.Init(func(x, y *holder) bool { return x.bytes > y.bytes }, func(h *holder) *int { return &h.index })
+	b.largest.Init(func(x, y *holder) bool {
+		if x.endable.Empty() != y.endable.Empty() {
+			return y.endable.Empty()
+		}
+		return x.bytes > y.bytes
+	}, func(h *holder) *int { return &h.index })
 	return b
 }
 
@@ -93,6 +103,10 @@ func (b *Budget) Open(flow string, end func()) *Part {
 func (p *Part) Take(ctx context.Context, bytes int64) error {
 	b := p.budget
 	b.mu.Lock()
+	if !p.mayTake(bytes) {
+		b.mu.Unlock()
+		return ErrUsedUp
+	}
 	if b.pausing.Empty() && b.used+bytes <= b.most {
 		p.add(bytes)
 		b.mu.Unlock()
@@ -123,6 +137,14 @@ func (p *Part) Take(ctx context.Context, bytes int64) error {
 		b.resume()
 	}
 	return context.Cause(ctx)
+}
+
+// mayTake reports whether the part's flow would leave others their room. A flow's only request
+// may be as large as there is room for.
+func (p *Part) mayTake(bytes int64) bool {
+	b, h := p.budget, p.holder
+	room := b.most - (b.kept - h.kept)
+	return h.bytes == p.bytes || h.bytes+bytes <= room-room/8
 }
 
 // makeRoom ends requests of flows that hold more until there will be room, and reports
@@ -158,14 +180,16 @@ func (b *Budget) resume() {
 func (p *Part) add(bytes int64) {
 	p.bytes += bytes
 	p.budget.used += bytes
-	switch p.state {
-	case endable:
-		p.holder.bytes += bytes
-		p.budget.largest.Fix(p.holder)
-	case ending:
+	if p.state == ending {
 		p.budget.leaving += bytes
-	case kept:
+		return
 	}
+	if p.state == kept {
+		p.budget.kept += bytes
+		p.holder.kept += bytes
+	}
+	p.holder.bytes += bytes
+	p.budget.largest.Fix(p.holder)
 }
 
 // leaveHolder takes the part out of those that can be ended.
@@ -175,7 +199,12 @@ func (p *Part) leaveHolder(state partState) {
 	}
 	p.state = state
 	p.node.Remove()
-	p.holder.bytes -= p.bytes
+	if state == kept {
+		p.budget.kept += p.bytes
+		p.holder.kept += p.bytes
+	} else {
+		p.holder.bytes -= p.bytes
+	}
 	p.budget.largest.Fix(p.holder)
 }
 

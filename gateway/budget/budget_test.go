@@ -14,7 +14,7 @@ import (
 // TestBudgetIsShared wants the flow that holds most to lose its newest request to one that
 // holds less, and to be refused itself.
 func TestBudgetIsShared(t *testing.T) {
-	b := New(100)
+	b := New(110)
 	ctx := t.Context()
 	ended := make(chan int, 10)
 	var large []*Part
@@ -30,7 +30,7 @@ func TestBudgetIsShared(t *testing.T) {
 	}
 	small := b.Open("small", func() { t.Error("the small one was ended") })
 	taken := make(chan error, 1)
-	go func() { taken <- small.Take(ctx, 20) }()
+	go func() { taken <- small.Take(ctx, 30) }()
 	if i := <-ended; i != 2 {
 		t.Errorf("number %d was ended, want the newest", i)
 	}
@@ -74,7 +74,7 @@ func TestBudgetPausesEnd(t *testing.T) {
 	}
 	large.Close()
 	small.Close()
-	if _, used := b.Figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 {
+	if _, used := b.Figures(); used != 0 || b.promised != 0 || b.leaving != 0 || b.kept != 0 || len(b.holders) != 0 {
 		t.Errorf("%d bytes used, %d promised, %d leaving, %d holders are left", used, b.promised, b.leaving, len(b.holders))
 	}
 }
@@ -115,8 +115,39 @@ func TestBudgetModel(t *testing.T) {
 		case <-time.After(10 * time.Second):
 			t.Fatal("somebody waits for ever")
 		}
-		if _, used := b.Figures(); used != 0 || b.promised != 0 || b.leaving != 0 || len(b.holders) != 0 || b.largest.Len() != 0 {
+		if _, used := b.Figures(); used != 0 || b.promised != 0 || b.leaving != 0 || b.kept != 0 || len(b.holders) != 0 || b.largest.Len() != 0 {
 			t.Errorf("%d bytes used, %d promised, %d leaving, %d holders are left", used, b.promised, b.leaving, len(b.holders))
 		}
 	})
+}
+
+// TestDispatchedRequestsLeaveRoom wants a flow whose requests cannot be ended any more to leave
+// room for the next, and to be the one that holds most.
+func TestDispatchedRequestsLeaveRoom(t *testing.T) {
+	b := New(800)
+	refused := 0
+	for range 10 {
+		p := b.Open("large", func() { t.Error("a dispatched request was ended") })
+		if err := p.Take(t.Context(), 100); err != nil {
+			refused++
+			p.Close()
+			continue
+		}
+		p.Keep()
+	}
+	if refused != 3 {
+		t.Errorf("%d of 10 requests of an eighth were refused, want 3", refused)
+	}
+	small := b.Open("small", func() {})
+	if err := small.Take(t.Context(), 60); err != nil {
+		t.Errorf("a flow that holds nothing: %v", err)
+	}
+	ended := false
+	waiting := b.Open("large", func() { ended = true })
+	if err := waiting.Take(t.Context(), 1); !errors.Is(err, ErrUsedUp) {
+		t.Errorf("the flow that has its share takes more: %v", err)
+	}
+	if small.Keep(); ended {
+		t.Error("a request was ended though there was room")
+	}
 }

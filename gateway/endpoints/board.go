@@ -143,6 +143,9 @@ func (b *board) Live(ids []string) {
 func (b *board) Observed(o coordinator.Observations) {
 	for i := range o.Readings {
 		r := &o.Readings[i]
+		if !b.pool.watching.Load().Scrape {
+			break // nobody here goes by them
+		}
 		if e := b.pool.find(r.Endpoint); e != nil {
 			e.heard.Store(b.pool.since(time.Now()))
 			e.take(&r.EndpointMetrics)

@@ -104,6 +104,13 @@ func (e *Endpoint) resting() bool {
 // holds notes that the reading holds.
 func (e *Endpoint) holds(now time.Time) { e.held.Store(e.pool.since(now)) }
 
+// unread forgets what was read.
+func (e *Endpoint) unread() {
+	e.reading.Store(nil)
+	e.misses.Store(0)
+	e.failed = ""
+}
+
 // lastRead is when it was last read, by any replica; lastTried when this one last began to;
 // lastHeard when another's reading came, or the endpoint joined.
 func (e *Endpoint) lastRead() time.Time {

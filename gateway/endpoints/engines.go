@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/policies"
@@ -97,7 +98,7 @@ func (p *Pool) names(e *Endpoint) MetricNames {
 			return names
 		}
 	}
-	return *p.cfg.Scrape
+	return p.cfg.Metrics
 }
 
 // MetricsDataSource is the plug-in that says where metrics are.
@@ -191,7 +192,7 @@ func CoreMetricsExtractorFactory(name string, parameters json.RawMessage) (polic
 		e.Own[c.Name] = MetricNames{Waiting: c.QueuedRequestsSpec, Running: c.RunningRequestsSpec, KVCacheUsage: c.KVUsageSpec, LoRA: c.LoRASpec}
 	}
 	if _, ok := e.Names(p.DefaultEngine); !ok {
-		return nil, fmt.Errorf("%w: defaultEngine is %q, which engineConfigs does not describe; known are: %v", policies.ErrParameters, p.DefaultEngine, e.Known())
+		return nil, fmt.Errorf("%w: defaultEngine is %q, which engineConfigs does not describe; known are: %s", policies.ErrParameters, p.DefaultEngine, strings.Join(e.Known(), ", "))
 	}
 	return e, nil
 }

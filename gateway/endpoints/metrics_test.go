@@ -240,7 +240,7 @@ func BenchmarkParse(b *testing.B) {
 // that says nothing known to change nothing.
 func TestEngineByLabel(t *testing.T) {
 	names := VLLMMetrics()
-	p := New(Config{Source: Static{}, Engines: Engines{Label: EngineLabel, Own: map[string]MetricNames{"mine": {Waiting: "depth"}}}, Scrape: &names})
+	p := New(Config{Source: Static{}, Engines: Engines{Label: EngineLabel, Own: map[string]MetricNames{"mine": {Waiting: "depth"}}}, Watch: Watch{Scrape: true}, Metrics: names})
 	defer p.Close()
 	for engine, want := range map[string]MetricNames{"": names, "vllm": names, "sglang": SGLangMetrics(), "mine": {Waiting: "depth"}, "unheard-of": names} {
 		spec := At("", "http", "10.0.0.1", "8000")

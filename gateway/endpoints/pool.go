@@ -24,15 +24,15 @@ type Config struct {
 	// Profile says which one a request goes to; the least loaded by default.
 	Profile Profile
 	// Changed is called with the endpoints that can be used whenever one comes or
-	// goes, and every Observe, if that is above 0; where metrics are read, such a call
-	// waits for a new reading of every endpoint.
+	// goes, and as often as Watch says.
 	Changed func([]policies.EndpointAccessor)
-	Observe time.Duration
-	// Scrape names the endpoints' own metrics, which are read every Interval, 50 ms by
-	// default; nil to read none. A shorter interval sees changes sooner and costs the endpoints more. An
+	// Watch says what goes on at first; see [Pool.Watch].
+	Watch Watch
+	// Metrics names the endpoints' own metrics. Where they are read, that is every Interval,
+	// 50 ms by default: a shorter one sees changes sooner and costs the endpoints more. An
 	// endpoint at which nothing goes on is read every 2 s; Waiting says whether a
 	// request waits here, which may be for what it would say; none by default.
-	Scrape   *MetricNames
+	Metrics  MetricNames
 	Interval time.Duration
 	Waiting  func() bool
 	// Engines are the names of endpoints that say by a label which engine they run;
@@ -57,7 +57,6 @@ type Pool struct {
 	affinity bool      // something goes by what endpoints have for a request
 	observed bool      // something hears of what is picked
 	board    *board    // nil for a replica without a fleet
-	scraper  *scraper  // nil if no metrics are read
 	began    time.Time
 	scrapes  atomic.Uint64
 	draw     func() float64
@@ -71,6 +70,9 @@ type Pool struct {
 	stop    context.CancelFunc
 	running sync.WaitGroup
 	stirred chan struct{} // receives when something begins to go on at an endpoint
+
+	rewatch  sync.Mutex // of changes to watching
+	watching atomic.Pointer[watching]
 }
 
 // New returns a pool that follows its source. Close must be called to stop it.
@@ -96,6 +98,7 @@ func New(cfg Config) *Pool {
 	p := &Pool{cfg: cfg, began: time.Now(), draw: rand.Float64, loads: make(map[string]*load), stirred: make(chan struct{}, 1)}
 	p.all.Store(&[]*Endpoint{})
 	p.drained.Store(&map[string]bool{})
+	p.watching.Store(&watching{})
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	if indexing := cfg.Profile.prefixes(); indexing != nil {
 		p.prefixes = newPrefixes(*indexing)
@@ -106,26 +109,21 @@ func New(cfg Config) *Pool {
 		cfg.Fleet.Listen(p.board)
 		p.running.Go(func() { p.board.run(p.ctx) })
 	}
-	if cfg.Scrape != nil {
-		p.scraper = newScraper(p)
-	}
 	if static, ok := cfg.Source.(Static); ok {
 		p.update(static) // there from the start
 	} else {
 		p.running.Go(p.follow)
 	}
-	if cfg.Scrape != nil {
-		p.running.Go(p.scraper.run)
-	}
-	if cfg.Observe > 0 {
-		p.running.Go(p.observe)
-	}
+	p.Watch(cfg.Watch)
 	return p
 }
 
 // Close ends the pool's goroutines.
 func (p *Pool) Close() {
 	p.stop()
+	p.rewatch.Lock()
+	p.watching.Load().end()
+	p.rewatch.Unlock()
 	p.running.Wait()
 }
 
@@ -218,11 +216,12 @@ func (p *Pool) awake(e *Endpoint) {
 	case p.stirred <- struct{}{}:
 	default:
 	}
-	if p.scraper == nil || time.Since(e.lastRead()) < p.cfg.Interval {
+	scraper := p.watching.Load().scraper
+	if scraper == nil || time.Since(e.lastRead()) < p.cfg.Interval {
 		return
 	}
 	select {
-	case p.scraper.wanted <- e:
+	case scraper.wanted <- e:
 	default: // there is more to read than can be: it will have its turn
 	}
 }
@@ -237,55 +236,4 @@ func (p *Pool) Notify() {
 		}
 	}
 	p.cfg.Changed(usable)
-}
-
-// patience is how many intervals of Observe are waited for missing readings.
-const patience = 4
-
-// restObserve is how often Changed is called while nothing goes on.
-const restObserve = 250 * time.Millisecond
-
-// resting reports whether nothing goes on at any endpoint and nobody waits, as far as is known
-// here.
-func (p *Pool) resting() bool {
-	return !p.cfg.Waiting() && !slices.ContainsFunc(p.Endpoints(), func(e *Endpoint) bool { return !e.resting() })
-}
-
-// observe calls Changed regularly, and less often at rest. It waits for a new reading of each
-// endpoint: the effect of a limit that was raised must be seen before it is raised again.
-func (p *Pool) observe() {
-	timer := time.NewTimer(p.cfg.Observe)
-	defer timer.Stop()
-	last, rested := time.Now(), false
-	for {
-		select {
-		case <-p.ctx.Done():
-			return
-		case <-p.stirred:
-			if rested {
-				rested = false
-				timer.Reset(p.cfg.Observe)
-			}
-		case now := <-timer.C:
-			if p.cfg.Scrape == nil || p.readSince(last) || now.Sub(last) >= patience*p.cfg.Observe {
-				p.Notify()
-				last = now
-			}
-			pause := p.cfg.Observe
-			if rested = p.resting(); rested {
-				pause = max(pause, restObserve)
-			}
-			timer.Reset(pause)
-		}
-	}
-}
-
-// readSince reports whether every endpoint that can be used was read since then.
-func (p *Pool) readSince(then time.Time) bool {
-	for _, e := range p.Endpoints() {
-		if e.usable() && !e.Metrics().ReadAt.After(then) {
-			return false
-		}
-	}
-	return true
 }

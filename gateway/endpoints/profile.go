@@ -3,7 +3,10 @@ package endpoints
 import (
 	"cmp"
 	"maps"
+	"net"
+	"net/url"
 	"slices"
+	"strconv"
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/scheduling"
@@ -21,6 +24,9 @@ type Profile struct {
 	Picker   policies.EndpointPicker
 	// Stages are gone through, in this order, before the endpoint answers.
 	Stages []Stage
+	// PrimaryPort is the port to which requests for any endpoint of a host are sent, with a header
+	// that says which of them was chosen; 0 for each endpoint's own.
+	PrimaryPort int
 	// Choice has a request name another profile; nil for this one always.
 	Choice *Choice
 }
@@ -80,6 +86,15 @@ func (p *Profile) SessionOf(address string) string {
 		}
 	}
 	return ""
+}
+
+// Destination is where a request for an endpoint is sent: the URL, and its host and port.
+func (p *Profile) Destination(e *Endpoint) (to *url.URL, address string) {
+	if p.PrimaryPort == 0 {
+		return e.URL(), e.address
+	}
+	address = net.JoinHostPort(e.URL().Hostname(), strconv.Itoa(p.PrimaryPort))
+	return &url.URL{Scheme: e.URL().Scheme, Host: address}, address
 }
 
 // CountsTokens reports whether one of them judges by tokens in flight.

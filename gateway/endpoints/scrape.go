@@ -44,16 +44,19 @@ const (
 // scraper reads the endpoints' metrics, each as often as is worth it and as far as it is
 // this replica's duty.
 type scraper struct {
-	pool   *Pool
-	client http.Client
-	wanted chan *Endpoint // to be read at once
-	waited int            // looks in a row at which a request waited
-	part   int            // that is looked at next
+	pool *Pool
+	// ctx ends the readings, and running counts them.
+	ctx     context.Context //nolint:containedctx // the readings' life
+	running *sync.WaitGroup
+	client  http.Client
+	wanted  chan *Endpoint // to be read at once
+	waited  int            // looks in a row at which a request waited
+	part    int            // that is looked at next
 }
 
-func newScraper(p *Pool) *scraper {
+func newScraper(ctx context.Context, p *Pool, running *sync.WaitGroup) *scraper {
 	return &scraper{
-		pool: p, wanted: make(chan *Endpoint, 256),
+		pool: p, ctx: ctx, running: running, wanted: make(chan *Endpoint, 256),
 		client: http.Client{
 			Timeout: scrapeTimeout,
 			Transport: &http.Transport{
@@ -66,7 +69,7 @@ func newScraper(p *Pool) *scraper {
 	}
 }
 
-// run reads until the pool is closed.
+// run reads until ctx ends.
 func (s *scraper) run() {
 	defer s.client.CloseIdleConnections()
 	for range looks {
@@ -76,7 +79,7 @@ func (s *scraper) run() {
 	defer timer.Stop()
 	for {
 		select {
-		case <-s.pool.ctx.Done():
+		case <-s.ctx.Done():
 			return
 		case e := <-s.wanted:
 			s.begin(e, time.Now())
@@ -161,7 +164,7 @@ func (s *scraper) onDuty(e *Endpoint, now time.Time, every time.Duration) bool {
 func (s *scraper) begin(e *Endpoint, now time.Time) {
 	if e.scraping.CompareAndSwap(false, true) {
 		e.tried.Store(e.pool.since(now))
-		s.pool.running.Go(func() {
+		s.running.Go(func() {
 			s.scrape(e)
 			e.scraping.Store(false)
 		})
@@ -174,12 +177,12 @@ func (s *scraper) scrape(e *Endpoint) {
 	p := s.pool
 	p.scrapes.Add(1)
 	names := p.names(e)
-	m, err := s.read(p.ctx, e.metricsURL(), newMetricsReader(&names))
+	m, err := s.read(s.ctx, e.metricsURL(), newMetricsReader(&names))
 	if err != nil {
 		e.misses.Add(1)
 	}
 	switch {
-	case p.ctx.Err() != nil:
+	case s.ctx.Err() != nil:
 	case err == nil:
 		e.misses.Store(0)
 		p.board.read(coordinator.Reading{Endpoint: e.address, EndpointMetrics: *m}, e.take(m))

@@ -77,7 +77,7 @@ func TestAwake(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := VLLMMetrics()
-	p := newPool(t, Config{Source: source, Interval: time.Hour, Scrape: &names}) // nothing is due by itself
+	p := newPool(t, Config{Source: source, Interval: time.Hour, Watch: Watch{Scrape: true}, Metrics: names}) // nothing is due by itself
 	e := p.Endpoints()[0]
 	await := func(what string, so func() bool) {
 		t.Helper()

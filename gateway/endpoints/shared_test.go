@@ -214,7 +214,7 @@ func TestReadings(t *testing.T) {
 	var pools []*Pool
 	for i := range 2 {
 		id := fmt.Sprint("r", i)
-		pools = append(pools, New(Config{Source: source, Replica: id, Fleet: member{c, id}, Interval: 20 * time.Millisecond, Scrape: &names}))
+		pools = append(pools, New(Config{Source: source, Replica: id, Fleet: member{c, id}, Interval: 20 * time.Millisecond, Watch: Watch{Scrape: true}, Metrics: names}))
 	}
 	deadline := time.After(10 * time.Second)
 	for pools[0].Endpoints()[0].Metrics().Waiting < 3 || pools[1].Endpoints()[0].Metrics().Waiting < 3 {

@@ -80,6 +80,9 @@ func (p *Pool) Take(q *Query) (*Slot, []*Endpoint) {
 	s := selection{query: q, pool: p, profile: p.profileOf(q)}
 	s.candidates()
 	fallbacks := max(q.Fallbacks, s.profile.Picker.Endpoints()-1)
+	if s.profile.PrimaryPort != 0 {
+		fallbacks = 0 // what is sent names one endpoint: at another's host it would be wrong
+	}
 	i := s.granted()
 	if !q.Preferred || i < 0 || fallbacks > 0 || p.observed { // else all was weighed before
 		s.weigh()

@@ -2,6 +2,7 @@ package envoy
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 type Delegation struct {
 	// Pickers are those that may be asked.
 	Pickers *picker.Pickers
-	// Timeout is how long a picker may take until it answers to a request; 5 s by default.
+	// Timeout is how long pickers may take in all until one has answered a whole request;
+	// 5 s by default.
 	Timeout time.Duration
 	// FailOpen has this replica choose where no picker does; else the request is
 	// answered 503.
@@ -29,8 +31,11 @@ type Delegation struct {
 // one answers: the first may have broken while the request waited.
 const attempts = 3
 
-// errLost says that a picker's stream ended before the exchange did.
-var errLost = errors.New("the picker's stream ended")
+// Why the exchange with a picker ended before it was over.
+var (
+	errLost = errors.New("the picker's stream ended")
+	errLate = fmt.Errorf("%w: it took too long to answer", errLost)
+)
 
 // delegated is the part of a stream of Envoy's that is played through to a picker: the
 // request once it may go, and then all that follows, message by message and both ways.
@@ -92,6 +97,8 @@ func (x *stream) consult(messages <-chan received) error {
 	d, log := x.delegated, x.cfg.Logger
 	delegation := x.cfg.Delegation
 	stream := d.early
+	late := time.NewTimer(delegation.Timeout)
+	defer late.Stop()
 	for range attempts {
 		if stream == nil {
 			var err error
@@ -100,7 +107,7 @@ func (x *stream) consult(messages <-chan received) error {
 				break
 			}
 		}
-		err := x.play(stream, messages)
+		err := x.play(stream, messages, late)
 		switch {
 		case !errors.Is(err, errLost):
 			return err
@@ -113,6 +120,9 @@ func (x *stream) consult(messages <-chan received) error {
 		}
 		stream.Failed()
 		stream = nil
+		if errors.Is(err, errLate) {
+			break
+		}
 	}
 	delegation.Pickers.Unserved()
 	if !delegation.FailOpen {

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/gateway"
-	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
 )
@@ -103,13 +102,9 @@ func header(key, value string) *core.HeaderValueOption {
 	}
 }
 
-// requestHeaders lets a request go to the endpoints, the first of them if it can be
+// requestHeaders lets a request go to the addresses, the first of them if it can be
 // reached. Headers for flow control are removed.
-func requestHeaders(id string, destinations []*endpoints.Endpoint, dropKey bool) *extproc.ProcessingResponse {
-	addresses := make([]string, len(destinations))
-	for i, e := range destinations {
-		addresses[i] = e.Address()
-	}
+func requestHeaders(id string, addresses []string, dropKey bool) *extproc.ProcessingResponse {
 	to := strings.Join(addresses, ",")
 	var control []string
 	for _, name := range headers.Control() {
@@ -120,10 +115,8 @@ func requestHeaders(id string, destinations []*endpoints.Endpoint, dropKey bool)
 			control = append(control, strings.ToLower(name))
 		}
 	}
-	for _, names := range headers.Stages { // which are set anew after
-		for _, name := range names {
-			control = append(control, strings.ToLower(name))
-		}
+	for _, name := range headers.Routing() { // which are set anew after
+		control = append(control, strings.ToLower(name))
 	}
 	return &extproc.ProcessingResponse{
 		Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
@@ -183,7 +176,7 @@ func requestTrailers() *extproc.ProcessingResponse {
 
 func responseHeaders(r *gateway.Record) *extproc.ProcessingResponse {
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseHeaders{ResponseHeaders: &extproc.HeadersResponse{
-		Response: &extproc.CommonResponse{HeaderMutation: &extproc.HeaderMutation{SetHeaders: recorded(r)}},
+		Response: &extproc.CommonResponse{HeaderMutation: &extproc.HeaderMutation{SetHeaders: recorded(r), RemoveHeaders: onlyOwn}},
 	}}}
 }
 
@@ -197,8 +190,13 @@ func recorded(r *gateway.Record) (set []*core.HeaderValueOption) {
 	return set
 }
 
+// onlyOwn are headers that only a gateway's own answers have.
+var onlyOwn = []string{refusal.ByHeader}
+
 func responseTrailers() *extproc.ProcessingResponse {
-	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}}
+	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{
+		HeaderMutation: &extproc.HeaderMutation{RemoveHeaders: onlyOwn},
+	}}}
 }
 
 // immediate is a refusal that Envoy answers with, without asking an endpoint.

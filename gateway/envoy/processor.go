@@ -70,10 +70,12 @@ func (p *Processor) Process(from extproc.ExternalProcessor_ProcessServer) error 
 	if err := x.attend(); err != nil || x.over {
 		return err
 	}
-	err := x.forward()
-	if err == nil && x.phase == granted {
-		err = x.relay()
-	}
+	return x.proceed(x.session.Wait())
+}
+
+// proceed takes the stream from the end of the request's wait to its own.
+func (x *stream) proceed(refused *refusal.Refusal) error {
+	err := x.forward(refused)
 	if err != nil {
 		err = x.fail(err)
 	}
@@ -84,9 +86,10 @@ func (p *Processor) Process(from extproc.ExternalProcessor_ProcessServer) error 
 	return x.attend()
 }
 
-// attend takes messages until the request is whole or the stream is over. A goroutine of its
-// own takes them, since the stream may have to end while none comes; there is none while the
-// request waits.
+// attend takes messages until the request is to wait or the stream is over. A goroutine of its
+// own takes them, since the stream may have to end while none comes. What a message is needs
+// more of stack than a stream's goroutine has at first, which keeps what it has had: so there is
+// nothing but the wait for it to do until the request may go, and there is no other meanwhile.
 func (x *stream) attend() error {
 	served, opening := make(chan error, 1), x.session == nil
 	go func() { served <- x.serve() }() // ends with the stream

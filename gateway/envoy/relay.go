@@ -76,15 +76,17 @@ type answer struct {
 	err     error
 }
 
-// play plays the exchange through one stream of a picker until it is over, or errLost.
-func (x *stream) play(stream *picker.Stream, messages <-chan received) error {
+// play plays the exchange through one stream of a picker until it is over, or errLost: also if
+// the picker has not answered the whole request when late fires.
+func (x *stream) play(stream *picker.Stream, messages <-chan received, late *time.Timer) error {
 	d, s := x.delegated, x.session
 	send, answers, end := converse(stream)
 	defer end() // the body is the session's
-	d.pending, x.phase = d.replay(s.Body()), awaitingResponse
-	slow := time.NewTimer(x.cfg.Delegation.Timeout)
-	defer slow.Stop()
+	d.pending, x.phase = d.replay(s.Body.Bytes()), awaitingResponse
 	for !x.over {
+		if d.whole || x.phase != awaitingResponse {
+			late.Stop()
+		}
 		var out chan<- *extproc.ProcessingRequest // one goes out before more comes in
 		var next *extproc.ProcessingRequest
 		in := messages
@@ -106,12 +108,11 @@ func (x *stream) play(stream *picker.Stream, messages <-chan received) error {
 			if a.err != nil {
 				return fmt.Errorf("%w: %w", errLost, a.err)
 			}
-			slow.Stop()
 			if err := x.back(a.message); err != nil {
 				return err
 			}
-		case <-slow.C:
-			return fmt.Errorf("%w: it says nothing", errLost)
+		case <-late.C:
+			return errLate
 		case <-s.Context().Done():
 			return s.Ended()
 		}
@@ -194,13 +195,18 @@ func (x *stream) back(m *extproc.ProcessingResponse) error {
 	case *extproc.ProcessingResponse_RequestHeaders:
 		x.named(destinations(m))
 		x.prefilled(m)
-		x.session.ExpectFirstByte()
 		if x.gateway.Keyed() {
 			dropKeys(r.RequestHeaders)
 		}
 	}
-	if d.whole = d.whole || wholly(d.kept, m); d.whole && len(d.pending) == 0 {
-		x.session.DropBody() // no other picker is asked
+	if !d.whole && wholly(d.kept, m) {
+		d.whole = true
+		if x.phase == awaitingResponse { // from now on it is up to the model server
+			x.session.Watch.ExpectFirstByte()
+		}
+	}
+	if d.whole && len(d.pending) == 0 {
+		x.session.Body.Drop() // no other picker is asked
 		d.kept = nil
 	}
 	return x.send(m, last)
@@ -228,10 +234,10 @@ func (x *stream) named(addresses []string) {
 			all = append(all, e)
 		}
 	}
-	if len(all) == 0 || x.session.Slot() != nil {
+	if len(all) == 0 || x.session.Placement.Slot() != nil {
 		return
 	}
-	x.session.PlaceAt(all[0])
+	x.session.Placement.TakeAt(all[0])
 	x.others = all[1:]
 }
 
@@ -244,14 +250,18 @@ func (x *stream) prefilled(m *extproc.ProcessingResponse) {
 			continue
 		}
 		if e := x.session.Pool().Endpoints().At(addresses[0]); e != nil {
-			x.session.PrefilledAt(e)
+			x.session.Placement.PrefilledAt(e)
 		}
 		return
 	}
 }
 
-// destinations are the endpoints that an answer names, in a header or in metadata.
+// destinations are the endpoints that an answer names, in a header or in metadata. Where it is
+// sent to another port of the endpoint's host, a header of its own names the endpoint.
 func destinations(m *extproc.ProcessingResponse) []string {
+	if rank := named(m, headers.Rank); len(rank) > 0 {
+		return rank
+	}
 	if to := named(m, destinationKey); len(to) > 0 {
 		return to
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/refusal"
 )
@@ -27,7 +27,6 @@ const (
 	awaitingRequest phase = iota
 	receivingRequest
 	waiting
-	granted // and to be played through to a picker
 	awaitingResponse
 	receivingResponse
 	done
@@ -35,7 +34,7 @@ const (
 
 // String says what the stream is doing.
 func (p phase) String() string {
-	return [...]string{"awaiting a request", "receiving a request", "waiting", "granted", "awaiting the response", "receiving the response", "done"}[p]
+	return [...]string{"awaiting a request", "receiving a request", "waiting", "awaiting the response", "receiving the response", "done"}[p]
 }
 
 // stream drives a session by the messages that Envoy sends about one request and its
@@ -86,33 +85,26 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 			}
 		}
 		x.subset = subsetOf(m)
-		x.stalls = time.AfterFunc(x.cfg.BodyTimeout, x.session.BodyStalled)
+		x.stalls = time.AfterFunc(x.cfg.BodyTimeout, x.session.Watch.BodyStalled)
 		x.keep(m)
-		if r.RequestHeaders.GetEndOfStream() {
-			x.phase = waiting
-		}
-		return nil
+		return x.came(r.RequestHeaders.GetEndOfStream())
 	case *extproc.ProcessingRequest_RequestBody:
 		if x.phase != receivingRequest {
 			return unexpected("a request body", x.phase)
 		}
-		if err := x.session.AddBody(r.RequestBody.GetBody()); err != nil {
+		if err := x.session.Body.Add(r.RequestBody.GetBody()); err != nil {
 			return err
 		}
 		x.body = true
 		x.keep(m)
-		if r.RequestBody.GetEndOfStream() {
-			x.phase = waiting
-		}
-		return nil
+		return x.came(r.RequestBody.GetEndOfStream())
 	case *extproc.ProcessingRequest_RequestTrailers:
 		if x.phase != receivingRequest {
 			return unexpected("request trailers", x.phase)
 		}
 		x.body, x.trailers = true, true
 		x.keep(m)
-		x.phase = waiting
-		return nil
+		return x.came(true)
 	case *extproc.ProcessingRequest_ResponseHeaders:
 		if x.phase != awaitingResponse {
 			return unexpected("response headers", x.phase)
@@ -135,24 +127,18 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 	return unexpected("a message of no kind", x.phase)
 }
 
-// Bounds on headers, which are kept while a request waits.
-const (
-	maxHeaders     = 1000
-	maxHeaderBytes = 64 << 10
-)
-
 // open begins the session of a request with the headers.
-func (x *stream) open(headers *core.HeaderMap) error {
-	if len(headers.GetHeaders()) > maxHeaders {
-		return headersTooLarge(fmt.Sprintf("the request has %d headers, %d are allowed", len(headers.GetHeaders()), maxHeaders))
+func (x *stream) open(came *core.HeaderMap) error {
+	lines, size := came.GetHeaders(), 0
+	for _, h := range lines {
+		size += len(h.GetKey()) + len(valueOf(h))
 	}
-	header := make(http.Header, len(headers.GetHeaders()))
-	size := 0
-	for _, h := range headers.GetHeaders() {
+	if refused := headers.Check(len(lines), size); refused != nil { // before there is a table of them
+		return refused
+	}
+	header := make(http.Header, len(lines))
+	for _, h := range lines {
 		value := valueOf(h)
-		if size += len(h.GetKey()) + len(value); size > maxHeaderBytes {
-			return headersTooLarge(fmt.Sprintf("the request's headers are larger than %d bytes", maxHeaderBytes))
-		}
 		switch h.GetKey() {
 		case ":method":
 			x.method = value
@@ -164,7 +150,8 @@ func (x *stream) open(headers *core.HeaderMap) error {
 	}
 	x.gateway.Begin(&x.record, x.method, x.path, header)
 	if x.path != "" {
-		if refused := gateway.CheckPath(x.path); refused != nil {
+		var refused *refusal.Refusal
+		if x.path, refused = gateway.ReadPath(x.path); refused != nil {
 			return refused
 		}
 	}
@@ -188,20 +175,18 @@ func valueOf(h *core.HeaderValue) string {
 	return h.GetValue()
 }
 
-func headersTooLarge(message string) *refusal.Refusal {
-	return &refusal.Refusal{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", Message: message}
-}
-
-// forward waits until the request may go, and lets it go. A question for the models is
+// came takes a request of which all is there as far as its wait. A question for the models is
 // answered at once, where Envoy names no pool.
-func (x *stream) forward() error {
+func (x *stream) came(whole bool) error {
+	if !whole {
+		return nil
+	}
 	s := x.session
 	if !x.stalls.Stop() {
 		return s.Ended()
 	}
 	if s.Pool() == nil {
-		path, _ := url.PathUnescape(x.path) // checkPath has found that it can be
-		if models, asked, refused := x.gateway.AnswerModels(x.method, path); refused != nil {
+		if models, asked, refused := x.gateway.AnswerModels(x.method, x.path); refused != nil {
 			return refused
 		} else if asked {
 			x.phase, x.over, x.status = done, true, http.StatusOK
@@ -211,17 +196,21 @@ func (x *stream) forward() error {
 	if refused := s.Admit(x.method, x.path); refused != nil {
 		return refused
 	}
-	s.Within(x.subset, x.cfg.Fallbacks)
+	s.Placement.Within(x.subset, x.cfg.Fallbacks)
 	if x.delegated == nil && !x.cfg.AdmissionOnly {
-		s.Prefer()
+		s.Placement.Prefer()
 	}
-	if refused := s.Wait(); refused != nil {
-		return refused
-	}
+	x.phase = waiting
+	return nil
+}
+
+// forward lets the request that has waited go, unless it was refused.
+func (x *stream) forward(refused *refusal.Refusal) error {
 	switch {
+	case refused != nil:
+		return refused
 	case x.delegated != nil:
-		x.phase = granted
-		return nil
+		return x.relay()
 	case x.cfg.AdmissionOnly:
 		return x.release(letThrough(x.gateway.Keyed()))
 	}
@@ -232,17 +221,21 @@ func (x *stream) forward() error {
 func (x *stream) pick() error {
 	s := x.session
 	var ok bool
-	if x.others, ok = s.Place(); !ok {
+	if x.others, ok = s.Placement.Take(); !ok {
 		return gateway.NoEndpoints()
 	}
-	destinations := append([]*endpoints.Endpoint{s.Slot().Endpoint}, x.others...)
+	_, to := s.Placement.Destination()
+	destinations := []string{to}
+	for _, e := range x.others {
+		destinations = append(destinations, e.Address())
+	}
 	headers := requestHeaders(x.record.ID(), destinations, x.gateway.Keyed())
-	s.Stages(func(name, value string) { setHeader(headers, name, value) })
+	s.Placement.Route(func(name, value string) { setHeader(headers, name, value) })
 	if refused := s.ChosenHere(x.method, x.path); refused != nil { // if a picker failed
 		return refused
 	}
-	if s.Renamed() && x.body && !x.trailers {
-		setHeader(headers, "content-length", strconv.Itoa(len(s.Body())))
+	if s.Body.Renamed() && x.body && !x.trailers {
+		setHeader(headers, "content-length", strconv.Itoa(len(s.Body.Bytes())))
 	}
 	return x.release(headers)
 }
@@ -252,19 +245,19 @@ func (x *stream) release(headers *extproc.ProcessingResponse) error {
 	s := x.session
 	x.phase = awaitingResponse
 	x.record.Upstream(func(name, value string) { setHeader(headers, name, value) })
-	s.ExpectFirstByte()
+	s.Watch.ExpectFirstByte()
 	if err := x.stream.Send(headers); err != nil {
 		return err
 	}
 	if !x.body {
 		return nil
 	}
-	for _, m := range requestBody(s.Body(), x.trailers) {
+	for _, m := range requestBody(s.Body.Bytes(), x.trailers) {
 		if err := x.stream.Send(m); err != nil {
 			return err
 		}
 	}
-	s.DropBody() // Envoy has it
+	s.Body.Drop() // Envoy has it
 	if x.trailers {
 		return x.stream.Send(requestTrailers())
 	}
@@ -277,13 +270,13 @@ func (x *stream) release(headers *extproc.ProcessingResponse) error {
 func (x *stream) served(m *extproc.ProcessingRequest) {
 	x.unreached = connectionFailure(m)
 	address := servedBy(m)
-	if x.session.Slot() == nil {
+	if x.session.Placement.Slot() == nil {
 		if e := x.session.Pool().Endpoints().At(address); e != nil {
-			x.session.PlaceAt(e)
+			x.session.Placement.TakeAt(e)
 		}
 		return
 	}
-	if address == "" || address == x.session.Slot().Address() {
+	if address == "" || address == x.session.Placement.Slot().Address() {
 		return
 	}
 	i := slices.IndexFunc(x.others, func(e *endpoints.Endpoint) bool { return e.Address() == address })
@@ -291,7 +284,7 @@ func (x *stream) served(m *extproc.ProcessingRequest) {
 		return
 	}
 	turned := fmt.Errorf("envoy turned to %s", address)
-	x.session.Moved(x.others[i], turned)
+	x.session.Placement.Moved(x.others[i], turned)
 	for _, e := range x.others[:i] {
 		e.Unreachable(turned)
 	}
@@ -300,7 +293,7 @@ func (x *stream) served(m *extproc.ProcessingRequest) {
 // responded takes in the response's headers.
 func (x *stream) responded(h *extproc.HttpHeaders) {
 	x.phase = receivingResponse
-	x.session.Begun()
+	x.session.Answer.Begun()
 	contentType := ""
 	for _, header := range h.GetHeaders().GetHeaders() {
 		switch header.GetKey() {
@@ -311,7 +304,7 @@ func (x *stream) responded(h *extproc.HttpHeaders) {
 		}
 	}
 	if x.unreached != "" {
-		x.session.Unreached(errors.New(x.unreached))
+		x.session.Placement.Unreached(errors.New(x.unreached))
 	}
 	x.answer = x.session.Respond(x.status, contentType, nil)
 }
@@ -319,7 +312,7 @@ func (x *stream) responded(h *extproc.HttpHeaders) {
 // streamed takes in a part of the response's body.
 func (x *stream) streamed(part []byte) {
 	x.answer.Take(part)
-	x.session.ExpectMoreOrTaken()
+	x.session.Watch.ExpectMoreOrTaken()
 }
 
 // pass answers a part of the response's body with itself.
@@ -336,7 +329,7 @@ func (x *stream) pass(b *extproc.HttpBody) error {
 func (x *stream) send(m *extproc.ProcessingResponse, last bool) error {
 	if last {
 		x.phase, x.over = done, true
-		x.session.Whole()
+		x.session.Answer.Whole()
 	}
 	return x.stream.Send(m)
 }

@@ -21,7 +21,7 @@ func TestAPIKeys(t *testing.T) {
 		"Bearer secret": "team-a", "Bearer other": "", "": "", "secret": "", "Basic secret": "",
 	} {
 		h := http.Header{"Authorization": {authorization}, "X-Llm-D-Inference-Fairness-Id": {"somebody-else"}}
-		id, refused := keys.Identify(h)
+		id, _, refused := keys.Identify(h)
 		switch {
 		case want == "":
 			if refused == nil || refused.Status != http.StatusUnauthorized {
@@ -173,5 +173,38 @@ func TestUndeclaredNamesAreBounded(t *testing.T) {
 	}
 	if n := seen.Len(); n != maxUndeclared {
 		t.Errorf("%d made-up names were logged, want %d", n, maxUndeclared)
+	}
+}
+
+// TestSlotTime counts what requests hold while they hold it, once, and no more once they have ended.
+func TestSlotTime(t *testing.T) {
+	table := NewTable(time.Now())
+	key := policies.FlowKey{ID: "a"}
+	one, other := table.Meter(), table.Meter()
+	slotTime := func() (d time.Duration) {
+		one.Held(func(_ policies.FlowKey, held time.Duration) { d += held })
+		return d
+	}
+	began := time.Now()
+	first, second := table.Begin(key, ""), table.Begin(key, "")
+	time.Sleep(20 * time.Millisecond)
+	if got := slotTime(); got < 40*time.Millisecond || got > 2*time.Since(began) {
+		t.Errorf("two requests of %v held slots for %v", time.Since(began), got)
+	}
+	first.End(&Served{})
+	second.End(&Served{})
+	slotTime()
+	time.Sleep(10 * time.Millisecond)
+	if got := slotTime(); got != 0 {
+		t.Errorf("requests that ended hold slots for %v more", got)
+	}
+	other.Held(func(_ policies.FlowKey, held time.Duration) {
+		if held < 40*time.Millisecond {
+			t.Errorf("another meter tells of %v, as if the first took it away", held)
+		}
+		key.ID = "told"
+	})
+	if key.ID != "told" {
+		t.Error("another meter tells nothing, as if the first took it away")
 	}
 }

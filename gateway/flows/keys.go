@@ -8,23 +8,32 @@ import (
 	"github.com/weirflow/weir/gateway/refusal"
 )
 
-// Keys are flows by the SHA-256 of their API keys; nil where requests say themselves whose
-// they are.
-type Keys map[[sha256.Size]byte]string
+// Key is the SHA-256 of an API key; zero for none.
+type Key = [sha256.Size]byte
 
-// Identify says which flow a request is of, and takes its key out of the headers. An id from
-// the header is untrusted input: it ends up in logs, metrics and the ledger.
-func (k Keys) Identify(h http.Header) (id string, refused *refusal.Refusal) {
+// Keys are flows by their API keys; nil where requests say themselves whose they are.
+type Keys map[Key]string
+
+// Lacks reports whether a key is gone: others are asked for, and not that one.
+func (k Keys) Lacks(key Key) bool {
+	_, known := k[key]
+	return k != nil && !known
+}
+
+// Identify says which flow a request is of, and by which key, which it takes out of the headers.
+// An id from the header is untrusted input: it ends up in logs, metrics and the ledger.
+func (k Keys) Identify(h http.Header) (id string, by Key, refused *refusal.Refusal) {
 	if k == nil {
 		if id, refused = headers.FlowOf(h); id == "" && refused == nil {
 			id = Default
 		}
-		return id, refused
+		return id, Key{}, refused
 	}
 	token := headers.KeyOf(h)
-	id, known := k[sha256.Sum256([]byte(token))]
+	by = sha256.Sum256([]byte(token))
+	id, known := k[by]
 	if token == "" || !known {
-		return "", &refusal.Refusal{
+		return "", Key{}, &refusal.Refusal{
 			Status: http.StatusUnauthorized, Code: "invalid_api_key",
 			Message: "the API key is missing or not known; send a known one as Authorization: Bearer KEY, or as x-api-key",
 		}
@@ -32,5 +41,5 @@ func (k Keys) Identify(h http.Header) (id string, refused *refusal.Refusal) {
 	for _, name := range headers.Keys {
 		h.Del(name)
 	}
-	return id, nil
+	return id, by, nil
 }

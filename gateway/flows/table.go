@@ -9,7 +9,8 @@ import (
 )
 
 // Table is the flows that this replica tells apart, and what each was served here.
-// When there are too many, flows without requests for a while are forgotten.
+// When there are too many, flows without requests for a while are forgotten. Its methods are
+// safe for concurrent use.
 type Table struct {
 	mu     sync.Mutex
 	flows  map[policies.FlowKey]*Entry
@@ -27,10 +28,14 @@ type Entry struct {
 	rule     string
 	first    time.Time // when its first request came
 	figures  Figures
-	output   float64 // running mean of its answers, in tokens
-	measured int64   // answers that it was made of, up to meanOf
-	held     float64 // running mean of how long its requests hold their slots, in seconds
+	output   float64       // running mean of its answers, in tokens
+	measured int64         // answers that it was made of, up to meanOf
+	held     float64       // running mean of how long its requests hold their slots, in seconds
+	slotTime time.Duration // what its requests held: slots times time
+	since    time.Time     // which slotTime is counted until
 	used     time.Time
+
+	forgotten bool
 }
 
 // Figures are what the requests of a flow come to that came in by this replica.
@@ -125,7 +130,7 @@ func (t *Table) newcomer(e *Entry, now time.Time, span time.Duration) bool {
 func (t *Table) entry(key policies.FlowKey, rule string, now time.Time) *Entry {
 	e := t.flows[key]
 	if e == nil {
-		e = &Entry{table: t, rule: rule, first: now}
+		e = &Entry{table: t, rule: rule, first: now, since: now}
 		t.flows[key] = e
 		t.byRule[ruleKey{key.Priority, rule}]++
 	}
@@ -138,6 +143,7 @@ func (t *Table) Begin(key policies.FlowKey, rule string) *Entry {
 	defer t.mu.Unlock()
 	now := time.Now()
 	e := t.entry(key, rule, now)
+	e.count(now)
 	e.figures.InFlight++
 	e.used = now
 	return e
@@ -154,6 +160,7 @@ func (t *Table) forget(shared ruleKey) {
 	for key, e := range t.flows {
 		if key.Priority == shared.priority && e.rule == shared.rule && e.figures.InFlight == 0 && now.Sub(e.used) >= idle {
 			delete(t.flows, key)
+			e.forgotten = true
 			t.byRule[shared]--
 		}
 	}
@@ -163,6 +170,7 @@ func (t *Table) forget(shared ruleKey) {
 func (e *Entry) End(s *Served) {
 	e.table.mu.Lock()
 	defer e.table.mu.Unlock()
+	e.count(time.Now())
 	f := &e.figures
 	f.InFlight--
 	f.ServedRequests++
@@ -173,6 +181,12 @@ func (e *Entry) End(s *Served) {
 		e.measured = min(e.measured+1, meanOf)
 		e.output += (float64(s.Charged.OutputTokens) - e.output) / float64(e.measured)
 	}
+}
+
+// count counts slot-time until now.
+func (e *Entry) count(now time.Time) {
+	e.slotTime += time.Duration(e.figures.InFlight) * now.Sub(e.since)
+	e.since = now
 }
 
 // NextEnd is in how long the next of a flow's requests ends, of which so many are in flight in
@@ -186,7 +200,8 @@ func (t *Table) NextEnd(key policies.FlowKey, inFlight int64) time.Duration {
 	return 0
 }
 
-// Each calls visit for every flow, in no order.
+// Each calls visit for every flow, in no order. No request comes in meanwhile: visit must be
+// short, and must not use the table.
 func (t *Table) Each(visit func(policies.FlowKey, Figures)) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

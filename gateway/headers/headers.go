@@ -32,6 +32,43 @@ func Control() []string {
 	return slices.Concat(Flow[:], Objective[:], Rewrite[:], ttft[:], []string{ttl})
 }
 
+// Bounds on the headers of a request, by whichever door it comes.
+const (
+	MaxCount = 200      // lines
+	MaxBytes = 16 << 10 // of names and values
+)
+
+// lineBytes is about what a line takes beside its text, in each of the tables that hold it:
+// the client's and, in flight, the server's.
+const lineBytes = 256
+
+// Check refuses more lines of headers than a request may have, or more bytes.
+func Check(lines, size int) *refusal.Refusal {
+	message := ""
+	switch {
+	case lines > MaxCount:
+		message = fmt.Sprintf("the request has %d headers, %d are allowed", lines, MaxCount)
+	case size > MaxBytes:
+		message = fmt.Sprintf("the request's headers are larger than %d bytes", MaxBytes)
+	default:
+		return nil
+	}
+	return &refusal.Refusal{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", Message: message}
+}
+
+// Memory checks headers and returns about how many bytes of memory they take, which is many
+// times their text where names are short.
+func Memory(h http.Header) (int64, *refusal.Refusal) {
+	lines, size := 0, 0
+	for name, values := range h {
+		lines += len(values)
+		for _, value := range values {
+			size += len(name) + len(value)
+		}
+	}
+	return int64(lines*lineBytes + size), Check(lines, size)
+}
+
 // maxFlow bounds a flow's id that comes in a header, in bytes.
 const maxFlow = 256
 
@@ -103,6 +140,15 @@ var Stages = map[policies.Stage][]string{
 	policies.Encode:  {"X-Llm-D-Encoder-Hosts-Ports", "X-Encoder-Hosts-Ports"},
 }
 
+// Rank names, to a sidecar that takes requests for all data-parallel ranks of a host, the one
+// that was chosen. From outside it is forged.
+const Rank = "X-Data-Parallel-Host-Port"
+
+// Routing are all that only Weir may say of where a request goes.
+func Routing() []string {
+	return slices.Concat(Stages[policies.Prefill], Stages[policies.Encode], []string{Rank})
+}
+
 // Strip removes what is addressed to flow control and not to the
 // model server, and what only a gateway may say.
 func Strip(h http.Header) {
@@ -112,10 +158,8 @@ func Strip(h http.Header) {
 	for _, name := range fromGateways {
 		h.Del(name)
 	}
-	for _, names := range Stages {
-		for _, name := range names {
-			h.Del(name)
-		}
+	for _, name := range Routing() {
+		h.Del(name)
 	}
 	for name := range h {
 		if strings.HasPrefix(name, "X-Envoy-") {

@@ -94,14 +94,10 @@ func (m *Meter) Run(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
-			last, cancel := context.WithTimeout(context.WithoutCancel(ctx), within)
-			defer cancel()
-			_ = m.HandOver(last) // there is nobody left to try again
+			_ = m.HandOver(context.WithoutCancel(ctx)) // there is nobody left to try again
 			return
 		case <-ticker.C:
-			trying, cancel := context.WithTimeout(ctx, within)
-			_ = m.HandOver(trying) // it is logged, and tried again
-			cancel()
+			_ = m.HandOver(ctx) // it is logged, and tried again
 		}
 	}
 }
@@ -109,17 +105,19 @@ func (m *Meter) Run(ctx context.Context) {
 // within is how long a try may take.
 const within = 2 * time.Second
 
-// HandOver hands over what was counted until now.
+// HandOver hands over what was counted until now, within the time that a try may take.
 func (m *Meter) HandOver(ctx context.Context) error {
 	m.handing.Lock()
 	defer m.handing.Unlock()
+	trying, cancel := context.WithTimeout(ctx, within)
+	defer cancel()
 	for {
 		if m.pending == nil {
 			if m.pending = m.next(); m.pending == nil {
 				return nil
 			}
 		}
-		err := m.cfg.Ledger.AddUsage(ctx, m.pending)
+		err := m.cfg.Ledger.AddUsage(trying, m.pending)
 		if failed := err != nil && ctx.Err() == nil; failed != m.failed {
 			if m.failed = failed; failed {
 				m.cfg.Logger.Warn("what tenants use is counted and cannot be handed to the ledger: it is kept until that is back", zap.Error(err))

@@ -4,7 +4,12 @@ import (
 	"context"
 	"errors"
 	"testing"
+	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/store"
@@ -55,6 +60,27 @@ func TestNothingIsCountedTwice(t *testing.T) {
 	if got[10] != 20 || got[11] != 10 || len(got) != 2 {
 		t.Errorf("tokens by hour are %v, want 20 at 10 and 10 at 11", got)
 	}
+}
+
+// hanging never answers.
+type hanging struct{ store.Metering }
+
+func (hanging) AddUsage(ctx context.Context, _ *store.UsageBatch) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// TestHangingIsTold wants the log to say that a ledger does not answer, also one that takes all
+// the time of a try.
+func TestHangingIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, said := observer.New(zapcore.WarnLevel)
+		m := metering.New(metering.Config{Ledger: hanging{}, Replica: "r", Incarnation: 1, Logger: zap.New(core)})
+		m.Count(&store.Usage{Flow: "a", Requests: 1})
+		if err := m.HandOver(t.Context()); err == nil || said.Len() != 1 {
+			t.Errorf("%v, and %d lines say so", err, said.Len())
+		}
+	})
 }
 
 // TestNothingIsLost has a pool leave a replica and come back: what its next meter counts is

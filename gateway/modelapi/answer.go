@@ -11,10 +11,9 @@ import (
 	"github.com/weirflow/weir/controller"
 )
 
-// Bounds on what is kept of an answer while it streams through.
+// Bounds on what is read of an event stream.
 const (
-	maxTail = 64 << 10 // of a JSON answer, whose usage is at its end
-	maxLine = 1 << 20  // of an event stream
+	maxLine = 1 << 20
 
 	maxCandidates = 16 // places of a text that may be its usage object, tried from its end
 )
@@ -26,9 +25,10 @@ type Answer struct {
 	body    io.ReadCloser
 	request *Request
 	stream  bool
-	pend    []byte // the tail of a JSON answer, or a line that is not complete
-	skip    bool   // the line is longer than maxLine
-	bytes   int64  // of the answer
+	whole   usageMember // of a JSON answer
+	pend    []byte      // a line that is not complete
+	skip    bool        // the line is longer than maxLine
+	bytes   int64       // of the answer
 	done    bool
 
 	reported       bool      // the server said
@@ -108,10 +108,7 @@ func (a *Answer) Take(p []byte) {
 	}
 	a.bytes += int64(len(p))
 	if !a.stream {
-		a.pend = append(a.pend, p...)
-		if over := len(a.pend) - maxTail; over > maxTail {
-			a.pend = append(a.pend[:0], a.pend[over:]...)
-		}
+		a.whole.take(p, a.member)
 		return
 	}
 	for len(p) > 0 {
@@ -163,16 +160,21 @@ func (a *Answer) Finish() {
 		return
 	}
 	a.done = true
-	if !a.stream {
-		a.readUsage(a.pend)
-	} else if len(a.pend) > 0 && !a.skip {
+	if len(a.pend) > 0 && !a.skip {
 		a.event(a.pend)
 	}
 	a.pend = nil
 }
 
-// readUsage reads the last usage object of a JSON text, or of the end of one, and
-// reports whether there was any.
+// member takes in the usage of a JSON answer.
+func (a *Answer) member(text []byte) {
+	var said reportedUsage
+	if json.Unmarshal(text, &said) == nil {
+		a.hear(&said)
+	}
+}
+
+// readUsage reads the last usage object of an event, and reports whether there was any.
 func (a *Answer) readUsage(text []byte) bool {
 	key := []byte(`"usage"`)
 	at := len(text)

@@ -27,7 +27,7 @@ func readUsage(t testing.TB, body, contentType string, oneByte bool) controller.
 }
 
 func TestUsage(t *testing.T) {
-	long := strings.Repeat("x", 3*maxTail)
+	long := strings.Repeat("x", 200<<10)
 	for _, c := range []struct {
 		name, typ, body string
 		want            controller.Usage
@@ -35,6 +35,12 @@ func TestUsage(t *testing.T) {
 		{"chat", "application/json", `{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":4,"total_tokens":7}}`, controller.Usage{InputTokens: 3, OutputTokens: 4, Known: true}},
 		{"responses", "application/json", `{"usage": {"input_tokens":3,"output_tokens":4},"id":"x"}`, controller.Usage{InputTokens: 3, OutputTokens: 4, Known: true}},
 		{"embeddings", "application/json", `{"data":["` + long + `"],"usage":{"prompt_tokens":9}}`, controller.Usage{InputTokens: 9, Known: true}},
+		{"before much else", "application/json", `{"usage":{"prompt_tokens":9,"completion_tokens":4},"prompt_logprobs":[{"1":{"decoded_token":"` + long + `","usage":{"prompt_tokens":1}}}],"x":"\\"}`, controller.Usage{InputTokens: 9, OutputTokens: 4, Known: true}},
+		{"of something within", "application/json", `{"echo":{"usage":{"prompt_tokens":1}},"usage" : {"prompt_tokens":9} , "metadata":{"usage":"}"}}`, controller.Usage{InputTokens: 9, Known: true}},
+		{"said again", "application/json", `{"usage":{"prompt_tokens":1},"usage":{"prompt_tokens":9}}`, controller.Usage{InputTokens: 9, Known: true}},
+		{"null", "application/json", `{"usage":null}`, controller.Usage{}},
+		{"too long", "application/json", `{"usage":{"x":"` + long + `","prompt_tokens":9}}`, controller.Usage{}},
+		{"an array", "application/json", `[{"usage":{"prompt_tokens":9}}]`, controller.Usage{}},
 		{"in the text only", "application/json", `{"text":"\"usage\":{\"prompt_tokens\":3}"}`, controller.Usage{}},
 		{"none", "application/json", `{}`, controller.Usage{}},
 		{"claims too much", "application/json", `{"usage":{"prompt_tokens":-5,"completion_tokens":4000000000000000}}`, controller.Usage{OutputTokens: unboundedOutput, Known: true}},

@@ -87,6 +87,7 @@ func (r *Request) Read(method, path string) *refusal.Refusal {
 		r.mostInput = elsewhereTokens
 	}
 	one := int64(defaultOutputTokens)
+	path = strings.TrimSuffix(path, "/")
 	if strings.HasSuffix(path, "/embeddings") || strings.HasSuffix(path, "/count_tokens") {
 		one, f.each, f.prompts = 1, 1, 1
 	}
@@ -210,11 +211,13 @@ func (r *bodyReader) Close() error {
 	return nil
 }
 
-// NamesModel reports whether the body of such a request must be JSON that names a model.
+// NamesModel reports whether the body of such a request must be JSON that names a model. Some
+// servers take a method in small letters, and a path with a slash at its end.
 func NamesModel(method, path string) bool {
-	if method != http.MethodPost {
+	if !strings.EqualFold(method, http.MethodPost) {
 		return false
 	}
+	path = strings.TrimSuffix(path, "/")
 	for _, suffix := range modelPaths {
 		if strings.HasSuffix(path, suffix) {
 			return true

@@ -9,29 +9,32 @@ import (
 
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/refusal"
 )
 
 // answerBody has the server watched while more of its answer is waited for.
 type answerBody struct {
 	io.ReadCloser
 	session *gateway.Session
+	of      *http.Response
 	begun   bool
 }
 
 // Read implements io.Reader.
 func (b *answerBody) Read(p []byte) (int, error) {
 	if b.begun {
-		b.session.ExpectMore()
+		b.session.Watch.ExpectMore()
 	}
 	n, err := b.ReadCloser.Read(p)
 	switch {
 	case errors.Is(err, io.EOF):
-		b.session.Whole()
+		b.session.Answer.Whole()
+		b.of.Trailer.Del(refusal.ByHeader) // there at the end, announced or not
 	case err != nil:
-		b.session.BrokeOff()
+		b.session.Answer.BrokeOff()
 	}
 	b.begun = b.begun || n > 0
-	b.session.Relax() // what the client takes its time for is not the server's fault
+	b.session.Watch.Relax() // what the client takes its time for is not the server's fault
 	return n, err
 }
 
@@ -44,13 +47,21 @@ type answerWriter struct {
 	record     gateway.Record
 	session    *gateway.Session // nil until there is one
 	hurried    time.Time        // when the bound on the next write was last set
+	interim    int              // answers before the answer that were passed on
 }
+
+// maxInterim bounds the answers of a server before the answer proper, such as early hints: a
+// request has few.
+const maxInterim = 16
 
 // WriteHeader implements http.ResponseWriter.
 func (w *answerWriter) WriteHeader(code int) {
 	if code >= 200 {
 		w.begin(code)
+	} else if w.interim++; w.interim > maxInterim {
+		return
 	}
+	w.hurry()
 	w.ResponseWriter.WriteHeader(code)
 }
 
@@ -73,7 +84,7 @@ func (w *answerWriter) FlushError() error {
 func (w *answerWriter) hurry() {
 	within := flows.DefaultTimeouts().Client
 	if w.session != nil {
-		within = w.session.Timeouts().Client
+		within = w.session.Watch.Timeouts().Client
 	}
 	now := time.Now()
 	if now.Sub(w.hurried) < within/8 {
@@ -85,7 +96,7 @@ func (w *answerWriter) hurry() {
 
 func (w *answerWriter) note(err error) error {
 	if w.session != nil && errors.Is(err, os.ErrDeadlineExceeded) {
-		w.session.ClientStalled()
+		w.session.Answer.ClientStalled()
 	}
 	return err
 }
@@ -97,7 +108,7 @@ func (w *answerWriter) begin(code int) {
 	w.code = code
 	w.record.Headers(w.Header().Set, w.Header().Add)
 	if w.session != nil {
-		w.session.Begun()
+		w.session.Answer.Begun()
 	}
 }
 

@@ -2,7 +2,6 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -11,7 +10,6 @@ import (
 	"net/http"
 	"net/http/httputil"
 	"net/url"
-	"os"
 	"strings"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/refusal"
+	"github.com/weirflow/weir/internal/stacks"
 )
 
 // Config describes a proxy.
@@ -42,18 +41,8 @@ type Proxy struct {
 	cfg       Config
 	forwarder *forwarder
 	reverse   *httputil.ReverseProxy
+	stacks    *stacks.Pool // of all that a request needs but for its wait
 }
-
-// exchangeKey is the context key of the exchange of a request.
-type exchangeKey struct{}
-
-// exchange is a session on its way to an endpoint.
-type exchange struct {
-	session *gateway.Session
-	failure error // why there is no answer to pass on
-}
-
-func exchangeOf(r *http.Request) *exchange { return r.Context().Value(exchangeKey{}).(*exchange) }
 
 // New returns the proxy of a gateway.
 func New(g *gateway.Gateway, cfg Config) *Proxy {
@@ -66,7 +55,7 @@ func New(g *gateway.Gateway, cfg Config) *Proxy {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	p := &Proxy{gateway: g, cfg: cfg, forwarder: newForwarder(&net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second})}
+	p := &Proxy{gateway: g, cfg: cfg, forwarder: newForwarder(&net.Dialer{Timeout: cfg.DialTimeout, KeepAlive: 30 * time.Second}), stacks: stacks.New()}
 	p.reverse = &httputil.ReverseProxy{
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetXForwarded()
@@ -81,79 +70,27 @@ func New(g *gateway.Gateway, cfg Config) *Proxy {
 	return p
 }
 
-// Close ends the connections to model servers that are kept.
-func (p *Proxy) Close() { p.forwarder.close() }
+// Close ends the connections to model servers that are kept, and goroutines.
+func (p *Proxy) Close() {
+	p.forwarder.close()
+	p.stacks.Close()
+}
 
 // ServeHTTP implements http.Handler. An answer that breaks off, or is not given as its
 // client is gone, panics with http.ErrAbortHandler, so that the client sees it end there.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	answer := &answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}
-	p.gateway.Begin(&answer.record, r.Method, r.URL.Path, r.Header)
-	_ = answer.connection.SetWriteDeadline(time.Time{}) // the one before may have left its own
-	defer func() { p.gateway.Over(&answer.record, answer.code) }()
-	err := p.serve(answer, r)
-	if err == nil {
-		return
+	x := &exchange{proxy: p, request: r, answer: answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}}
+	waits := false
+	p.stacks.Do(func() { waits = x.begin() })
+	if waits {
+		refused := x.answer.session.Wait()
+		p.stacks.Do(func() { x.finish(refused) })
 	}
-	var refused *refusal.Refusal
-	if !errors.As(err, &refused) {
-		// Where the server is, and what it said, is not for clients.
-		p.cfg.Logger.Warn("a model server failed before it answered", zap.Error(err))
-		refused = gateway.UpstreamFailed()
-	}
-	answer.record.Refuse(refused.Code)
-	if refused.Status == refusal.StatusClientGone {
-		answer.code = refusal.StatusClientGone
-		panic(http.ErrAbortHandler) // or net/http would answer 200, which one that only closed its sending side reads
-	}
-	refused.Write(answer)
-}
-
-// serve takes the request through its session. The error is about a request of which
-// nothing has been answered.
-func (p *Proxy) serve(w *answerWriter, r *http.Request) error {
-	if r.ContentLength != 0 { // or net/http waits for the body of a request that is refused
-		w.Header().Set("Connection", "close")
-	}
-	if refused := checkTarget(r); refused != nil {
-		return refused
-	}
-	s, refused := p.gateway.Open(r.Context(), r.Header, &w.record)
-	if refused != nil {
-		return refused
-	}
-	defer s.End() // also when the copying panics
-	w.session = s
-	if models, asked, refused := p.gateway.AnswerModels(r.Method, r.URL.Path); refused != nil {
-		return refused
-	} else if asked {
-		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write(models) // the client may be gone
-		return nil
-	}
-	if err := p.readBody(s, w, r); err != nil {
-		return err
-	}
-	if refused := s.Admit(r.Method, r.URL.Path); refused != nil {
-		return refused
-	}
-	s.Prefer()
-	if refused := s.Wait(); refused != nil {
-		return refused
-	}
-	x := &exchange{session: s}
-	out := r.WithContext(context.WithValue(s.Context(), exchangeKey{}, x))
-	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(s.Body())), nil // send has the body
-	p.reverse.ServeHTTP(w, out)
-	if x.failure != nil && s.Context().Err() != nil {
-		return s.Ended()
-	}
-	return x.failure
 }
 
 // checkTarget refuses requests that are not for a model server.
 func checkTarget(r *http.Request) *refusal.Refusal {
-	if refused := gateway.CheckPath(r.URL.EscapedPath()); refused != nil {
+	if _, refused := gateway.ReadPath(r.URL.EscapedPath()); refused != nil {
 		return refused
 	}
 	if !strings.HasPrefix(r.URL.Path, "/v1/") && !strings.HasPrefix(r.URL.Path, "/inference/v1/") {
@@ -174,49 +111,13 @@ func checkTarget(r *http.Request) *refusal.Refusal {
 	return nil
 }
 
-// readBody reads the request's body, once.
-func (p *Proxy) readBody(s *gateway.Session, w *answerWriter, r *http.Request) error {
-	if r.ContentLength == 0 {
-		return nil
-	}
-	reading := w.connection
-	_ = reading.SetReadDeadline(time.Now().Add(p.cfg.BodyTimeout)) // where there is no deadline to set, there is none
-	stop := context.AfterFunc(s.Context(), func() { _ = reading.SetReadDeadline(time.Now()) })
-	err := s.ReadBody(r.Body, r.ContentLength)
-	if stop() {
-		_ = reading.SetReadDeadline(time.Time{})
-	}
-	if err != nil {
-		return p.unreadable(s, err)
-	}
-	w.Header().Del("Connection")
-	return nil
-}
-
-// unreadable is the answer to a request whose body could not be read.
-func (p *Proxy) unreadable(s *gateway.Session, err error) *refusal.Refusal {
-	var refused *refusal.Refusal
-	switch {
-	case errors.As(err, &refused):
-		return refused
-	case s.Context().Err() != nil:
-		return s.Ended()
-	case errors.Is(err, os.ErrDeadlineExceeded):
-		s.BodyStalled()
-		return s.Ended()
-	case errors.Is(err, io.ErrUnexpectedEOF):
-		return gateway.ClientGone()
-	}
-	return refusal.BadRequest("unreadable_body", "the request's body could not be read: "+err.Error())
-}
-
 // RoundTrip sends the request to the endpoint that suits it best, and to another as long as
 // nothing of it was sent: one that brings a server down must not go from one to the next.
 func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
-	s := exchangeOf(r).session
+	s := exchangeOf(r).answer.session
 	var last error
 	for {
-		if _, ok := s.Place(); !ok {
+		if _, ok := s.Placement.Take(); !ok {
 			if last == nil {
 				return nil, gateway.NoEndpoints()
 			}
@@ -225,17 +126,18 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 				Message: "none of the pool's model servers could be reached",
 			}
 		}
-		res, err := p.send(s, r, s.Slot().URL())
+		to, _ := s.Placement.Destination()
+		res, err := p.send(s, r, to)
 		if err == nil {
 			return res, nil
 		}
 		if r.Context().Err() != nil || !errors.Is(err, errUnsent) {
 			if r.Context().Err() == nil {
-				s.Failed(metrics.BrokeOff)
+				s.Placement.Failed(metrics.BrokeOff)
 			}
-			return nil, fmt.Errorf("model server %s: %w", s.Slot().Address(), err)
+			return nil, fmt.Errorf("model server %s: %w", s.Placement.Slot().Address(), err)
 		}
-		s.Unreached(err)
+		s.Placement.Unreached(err)
 		last = err
 	}
 }
@@ -245,25 +147,26 @@ func (p *Proxy) RoundTrip(r *http.Request) (*http.Response, error) {
 func (p *Proxy) send(s *gateway.Session, r *http.Request, to *url.URL) (*http.Response, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.Host = to.Scheme, to.Host, to.Host
-	s.Stages(out.Header.Set)
-	if len(s.Body()) > 0 {
-		out.Body = s.BodyReader()
-		out.GetBody = func() (io.ReadCloser, error) { return s.BodyReader(), nil }
+	s.Placement.Route(out.Header.Set)
+	if len(s.Body.Bytes()) > 0 {
+		out.Body = s.Body.Reader()
+		out.GetBody = func() (io.ReadCloser, error) { return s.Body.Reader(), nil }
 	}
 	if s.Record().Traced() { // or the argument would be allocated for nothing
 		s.Record().Upstream(out.Header.Set)
 	}
-	s.ExpectFirstByte()
+	s.Watch.ExpectFirstByte()
 	res, err := p.forwarder.send(out)
 	if err != nil {
 		s.Record().UpstreamFailed(err)
 		return nil, err
 	}
-	s.AnsweredBy(res.Body)
+	s.Answer.From(res.Body)
 	if res.StatusCode < http.StatusOK {
 		return nil, fmt.Errorf("answered with status %03d, which ends no request", res.StatusCode)
 	}
-	s.DropBody() // no other server will be asked
-	res.Body = &answerBody{session: s, ReadCloser: s.Respond(res.StatusCode, res.Header.Get("Content-Type"), res.Body)}
+	s.Body.Drop()                    // no other server will be asked
+	res.Header.Del(refusal.ByHeader) // only a gateway's own answers have it
+	res.Body = &answerBody{session: s, of: res, ReadCloser: s.Respond(res.StatusCode, res.Header.Get("Content-Type"), res.Body)}
 	return res, nil
 }

@@ -54,7 +54,13 @@ func Until(ctx context.Context, drain time.Duration, server *http.Server, l net.
 		handler.ServeHTTP(&lastWriter{ResponseWriter: w, ending: &ending}, r)
 	})
 	var idle idleConns
-	server.ConnState = idle.note
+	noted := server.ConnState
+	server.ConnState = func(conn net.Conn, state http.ConnState) {
+		if noted != nil {
+			noted(conn, state)
+		}
+		idle.note(conn, state)
+	}
 	failed := make(chan error, 1+len(beside))
 	go func() { failed <- serve(server, l) }()
 	for _, s := range beside {

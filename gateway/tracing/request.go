@@ -129,6 +129,9 @@ type Summary struct {
 	Waited          time.Duration
 	Dispatched      bool
 	Owner, Obstacle string
+	// Offered is when it was offered to the ledger, and Lined when it came to stand in line;
+	// the zero time for what did not happen or is not known.
+	Offered, Lined time.Time
 	// ByFloat says that the replica let it go without a question.
 	ByFloat bool
 	Charge  float64
@@ -184,6 +187,14 @@ func (r *Request) queue(s *Summary) {
 		span.SetAttributes(attribute.String("weir.owner", s.Owner), attribute.String("weir.waited_for", s.Obstacle))
 		if s.Owner != r.tracing.replica {
 			span.AddEvent("handed to owner", trace.WithTimestamp(s.Enqueued), trace.WithAttributes(attribute.String("weir.owner", s.Owner)))
+		}
+	}
+	for _, step := range []struct {
+		name string
+		at   time.Time
+	}{{"offered", s.Offered}, {"in line", s.Lined}} {
+		if !step.at.IsZero() {
+			span.AddEvent(step.name, trace.WithTimestamp(step.at))
 		}
 	}
 	switch {

@@ -40,10 +40,12 @@ type fleet struct {
 // fixedLimit is a detector for a pool whose limit was divided by hand.
 type fixedLimit int64
 
+// TypedName implements [policies.Plugin].
 func (fixedLimit) TypedName() policies.TypedName {
 	return policies.TypedName{Type: "fixed-limit", Name: "fixed-limit"}
 }
 
+// Saturation implements [policies.SaturationDetector].
 func (l fixedLimit) Saturation(context.Context, time.Time, []policies.EndpointAccessor) float64 {
 	return 0
 }

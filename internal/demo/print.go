@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"math"
 	"strings"
 	"text/tabwriter"
 )
@@ -96,11 +97,10 @@ func (s *Summary) Line() string {
 
 // Verdict says what was seen, in one sentence.
 func (s *Summary) Verdict(width int) string {
-	words := fmt.Sprintf("%d replicas with one shared ledger never had more than %d of %d requests in flight, and gave tenants their shares with a Jain index of %.3f",
-		s.Replicas, s.InFlightPeak, s.Limit, s.JainIndex)
+	words := fmt.Sprintf("Over one shared ledger each tenant got %s of its fair share, and never more than %d of %d requests were in flight", s.spread(), s.InFlightPeak, s.Limit)
 	switch {
 	case s.Divided != nil:
-		words += fmt.Sprintf("; with the limit divided between them it was %.3f.", s.Divided.JainIndex)
+		words += fmt.Sprintf("; with the limit divided between the %d replicas, tenants got %s.", s.Replicas, s.Divided.spread())
 	case len(s.Timeline) > 0:
 		failed := 0
 		for i := range s.Timeline {
@@ -111,6 +111,20 @@ func (s *Summary) Verdict(width int) string {
 		words += "."
 	}
 	return strings.TrimSuffix(wrap(strings.Fields(words), " ", "", width), "\n")
+}
+
+// spread is between which parts of its fair share each tenant got.
+func (s *Summary) spread() string {
+	least, most := math.Inf(1), math.Inf(-1)
+	for i := range s.Flows {
+		if f := &s.Flows[i]; f.FairShare > 0 {
+			least, most = min(least, f.Share/f.FairShare), max(most, f.Share/f.FairShare)
+		}
+	}
+	if most < least {
+		return "nothing"
+	}
+	return fmt.Sprintf("%.0f%% to %.0f%%", 100*least, 100*most)
 }
 
 // wrap joins parts into lines of at most that many columns.

@@ -10,7 +10,7 @@ import (
 func TestPrint(t *testing.T) {
 	s := &Summary{
 		Ledger: "shared", Seconds: 13.5, Replicas: 3, Limit: 8, InFlightPeak: 8, JainIndex: 0.9987, MaxServiceGap: 3, TurnsPerGrant: 1.25,
-		Divided: &Summary{Ledger: "divided", JainIndex: 0.62},
+		Divided: &Summary{Ledger: "divided", Flows: []Flow{{Share: 0.43, FairShare: 0.16}, {Share: 0.054, FairShare: 0.16}}},
 		Timeline: []Phase{
 			{At: 2, Event: "replica-3 restarted", SettledMs: 812, PauseMs: 31, RequestsPerSecond: 310, JainIndex: 0.99, InFlightPeak: 8, Lost: 2},
 			{At: 4, Event: "replica-2 gossip cut", SettledMs: -1, Failed: 1},
@@ -30,7 +30,7 @@ func TestPrint(t *testing.T) {
 				t.Errorf("%d columns at %d: %s", n, width, line)
 			}
 		}
-		for _, want := range []string{"everywhere", "16.7%", "62345 ms", "at most 8 of 8 in flight", "replica-3 restarted", "812 ms", "0.620"} {
+		for _, want := range []string{"everywhere", "16.7%", "62345 ms", "at most 8 of 8 in flight", "replica-3 restarted", "812 ms", "34% to 269%"} {
 			if !strings.Contains(text.String(), want) {
 				t.Errorf("at %d columns there is no %q:\n%s", width, want, text.String())
 			}

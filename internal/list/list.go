@@ -60,6 +60,25 @@ func (l *List[T]) PushBack(n *Node[T]) {
 	l.back = n
 }
 
+// TakePlaceOf puts a node that is in no list in the place of another, which is in none then.
+func (n *Node[T]) TakePlaceOf(other *Node[T]) {
+	n.list, n.prev, n.next = other.list, other.prev, other.next
+	if n.list == nil {
+		return
+	}
+	if n.prev == nil {
+		n.list.front = n
+	} else {
+		n.prev.next = n
+	}
+	if n.next == nil {
+		n.list.back = n
+	} else {
+		n.next.prev = n
+	}
+	other.list, other.prev, other.next = nil, nil, nil
+}
+
 // Remove takes the node out of the list it is in, if any.
 func (n *Node[T]) Remove() {
 	l := n.list

@@ -23,7 +23,15 @@ func TestAgainstSlices(t *testing.T) {
 			for i := range model {
 				model[i] = slices.DeleteFunc(model[i], func(v int) bool { return v == n })
 			}
-			if rapid.Bool().Draw(t, "push") {
+			switch other := rapid.IntRange(0, len(nodes)-1).Draw(t, "other"); rapid.IntRange(0, 2).Draw(t, "then") {
+			case 1:
+				nodes[n].TakePlaceOf(&nodes[other])
+				for i := range model {
+					if at := slices.Index(model[i], other); at >= 0 {
+						model[i][at] = n
+					}
+				}
+			case 2:
 				at := rapid.IntRange(0, 1).Draw(t, "list")
 				lists[at].PushBack(&nodes[n])
 				model[at] = append(model[at], n)

@@ -84,6 +84,9 @@ func (s *Server) Kill() {
 	}
 }
 
+// PID is the process that runs.
+func (s *Server) PID() int { return s.process.Process.Pid }
+
 // Stop stops the process for a while: it holds its connections and does not answer.
 func (s *Server) Stop() {
 	s.tb.Helper()

@@ -3,6 +3,7 @@ package builtin
 
 import (
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/bands"
 	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
@@ -27,6 +28,9 @@ func Registry() *policies.Registry {
 		ordering.EDFType:              policies.WithoutParameters(ordering.NewEDF),
 		ordering.SLODeadlineType:      policies.WithoutParameters(ordering.NewSLODeadline),
 		ordering.ShortestJobFirstType: ordering.ShortestJobFirstFactory,
+
+		bands.StrictType:   policies.WithoutParameters(bands.NewStrict),
+		bands.WeightedType: policies.WithoutParameters(bands.NewWeighted),
 
 		saturation.ConcurrencyType:   saturation.ConcurrencyFactory,
 		saturation.UtilizationType:   saturation.UtilizationFactory,
@@ -61,6 +65,7 @@ func Registry() *policies.Registry {
 		scheduling.HeaderProfileType:        scheduling.HeaderProfileFactory,
 		scheduling.DisaggType:               scheduling.DisaggFactory,
 		scheduling.PDProfileType:            scheduling.PDProfileFactory,
+		scheduling.DataParallelType:         scheduling.DataParallelFactory,
 		scheduling.PrefixDeciderType:        scheduling.PrefixDeciderFactory,
 		scheduling.AlwaysPrefillType:        policies.WithoutParameters(scheduling.NewAlwaysPrefill),
 		scheduling.MediaDeciderType:         policies.WithoutParameters(scheduling.NewMediaDecider),

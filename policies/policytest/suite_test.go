@@ -44,6 +44,9 @@ func TestBuiltins(t *testing.T) {
 			case policies.UsageLimitPolicy:
 				ran["usage limits"]++
 				policytest.UsageLimit(t, func() policies.UsageLimitPolicy { return plugin().(policies.UsageLimitPolicy) })
+			case policies.BandPolicy:
+				ran["bands"]++
+				policytest.Bands(t, func() policies.BandPolicy { return plugin().(policies.BandPolicy) })
 			case policies.EndpointScorer:
 				ran["scorers"]++
 				policytest.Scorer(t, func() policies.EndpointScorer { return plugin().(policies.EndpointScorer) })

@@ -3,6 +3,7 @@ package scheduling
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"github.com/weirflow/weir/policies"
 )
@@ -13,10 +14,11 @@ const (
 	HeaderProfileType = "header-profile-handler"
 	DisaggType        = "disagg-profile-handler"
 	PDProfileType     = "pd-profile-handler" // an older form of it
+	DataParallelType  = "data-parallel-profile-handler"
 )
 
 // ProfileHandler says what becomes of the profiles of a configuration. There is one of:
-// [SingleProfile], [HeaderProfile] and [Disagg].
+// [SingleProfile], [HeaderProfile], [Disagg] and [DataParallel].
 type ProfileHandler interface {
 	policies.Plugin
 	handlesProfiles()
@@ -52,10 +54,15 @@ func HeaderProfileFactory(name string, parameters json.RawMessage) (policies.Plu
 	if err := policies.DecodeParameters(parameters, &p); err != nil {
 		return nil, err
 	}
-	if p.HeaderName == "" {
-		return nil, fmt.Errorf("%w: headerName must not be empty; leave it out for EPP-Profile", policies.ErrParameters)
+	if p.HeaderName == "" || strings.ContainsFunc(p.HeaderName, noName) {
+		return nil, fmt.Errorf("%w: headerName %q is no header's name; leave it out for EPP-Profile", policies.ErrParameters, p.HeaderName)
 	}
 	return &HeaderProfile{policies.NewNamed(HeaderProfileType, name), p}, nil
+}
+
+// noName reports whether a header's name may not have the character in it.
+func noName(c rune) bool {
+	return c <= ' ' || c > '~' || strings.ContainsRune(`"(),/:;<=>?@[\]{}`, c)
 }
 
 func (*HeaderProfile) handlesProfiles() {}
@@ -136,3 +143,31 @@ func PDProfileFactory(name string, parameters json.RawMessage) (policies.Plugin,
 }
 
 func (*Disagg) handlesProfiles() {}
+
+// DataParallelParameters are what the type takes.
+type DataParallelParameters struct {
+	// PrimaryPort is the port that requests are sent to; 8000.
+	PrimaryPort int `json:"primaryPort"`
+}
+
+// DataParallel is the handler of configurations with one profile whose endpoints are the ranks
+// of data-parallel servers: a sidecar takes requests for all ranks of a host at one port, and a
+// header tells it which of them was chosen.
+type DataParallel struct {
+	policies.Named
+	DataParallelParameters
+}
+
+// DataParallelFactory is the factory of [DataParallelType].
+func DataParallelFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	p := DataParallelParameters{PrimaryPort: 8000}
+	if err := policies.DecodeParameters(parameters, &p); err != nil {
+		return nil, err
+	}
+	if p.PrimaryPort < 1 || p.PrimaryPort > 65535 {
+		return nil, fmt.Errorf("%w: primaryPort is %d, it must be from 1 to 65535", policies.ErrParameters, p.PrimaryPort)
+	}
+	return &DataParallel{policies.NewNamed(DataParallelType, name), p}, nil
+}
+
+func (*DataParallel) handlesProfiles() {}

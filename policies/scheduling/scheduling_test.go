@@ -108,6 +108,10 @@ func TestParameters(t *testing.T) {
 		`{"blockSize": 1}`:               scheduling.PrefixCacheType,
 		`{"maxPrefixBlocksToMatch": 0}`:  scheduling.PrefixCacheType,
 		`{"lruCapacityPerServer": -1}`:   scheduling.PrefixCacheType,
+		`{"headerName": ""}`:             scheduling.HeaderProfileType,
+		`{"headerName": "EPP profile"}`:  scheduling.HeaderProfileType,
+		`{"primaryPort": 0}`:             scheduling.DataParallelType,
+		`{"primaryPort": 65536}`:         scheduling.DataParallelType,
 		`{"weight": 2}`:                  scheduling.QueueType,
 		`{"blockSizeTokens": 100000000}`: scheduling.PrefixCacheType,
 	} {

@@ -24,7 +24,7 @@ func (l *Ledger) grant(now time.Time) {
 			l.wanted = true
 			break
 		}
-		l.serve(c, now)
+		l.serve(c, due, now)
 	}
 	l.lineStuck = false
 	if l.passedOver = len(l.over) > 0; l.passedOver {
@@ -49,10 +49,10 @@ func (l *Ledger) roomBeside(c class, due bool, occupied int64) bool {
 // are out of use, of which the limits have nothing. All float is of the others.
 func (l *Ledger) occupied() int64 { return max(l.float, l.held-l.outOfUse) }
 
-// serve gives a slot to a class: to who stands in its line, or else to its first offer in the
-// highest band in which it has one, which is let go if that may not be granted. What is in a
-// group that is guaranteed something is never in line.
-func (l *Ledger) serve(c class, now time.Time) {
+// serve gives a slot to a class, by its guarantee if that is due: to who stands in its line, or
+// else to its first offer in the highest band in which it has one, which is let go if that may
+// not be granted. What is in a group that is guaranteed something is never in line.
+func (l *Ledger) serve(c class, due bool, now time.Time) {
 	bd := c.band
 	if bd == nil {
 		bd = l.highest(c.group)
@@ -85,6 +85,10 @@ func (l *Ledger) serve(c class, now time.Time) {
 	o.granted = true
 	bd.next++
 	n.serve(o, c.kept(), now)
+	if due {
+		l.grantDue(bd)
+	}
+	l.noteShort(bd)
 	bd.share.Granted(bd.inFlight, bd.share.Room(bd.inFlight) > 0)
 	l.hold(ingress, bd.priority, 1)
 	ingress.held++

@@ -74,6 +74,7 @@ func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *repl
 func (l *Ledger) renew(r *replica, s *store.Statement, now time.Time) {
 	r.last = s.Number
 	r.lease, r.longest = now.Add(l.cfg.Lease), s.Longest
+	l.foresight = store.Foresight(s.Longest)
 	r.dead = append(r.dead[:0], s.Dead...)
 	l.expected = max(l.expected, s.Members)
 	for _, run := range s.Ended {
@@ -135,5 +136,5 @@ func (l *Ledger) end(r *replica, now time.Time) {
 	l.loads.end(r)
 	r.bands = nil
 	l.replicas = slices.DeleteFunc(l.replicas, func(other *replica) bool { return other == r })
-	l.relimit()
+	l.fewer = true
 }

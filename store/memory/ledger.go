@@ -26,15 +26,17 @@ type Ledger struct {
 	bands    []*band    // highest priority first
 	offers   map[policies.TicketID]*offer
 
-	held, queued, bytes int64     // over all replicas, held over the lost as well
-	float               int64     // the part of held that is not in flight
-	outOfUse            int64     // the part that is at endpoints that take no more, as of the turn under way
-	recalled            time.Time // when float was last recalled and had not been given since
-	inLine              int64     // tickets in line, over all replicas
-	lined               int       // their priority
-	lineRecalled        time.Time // when they were last recalled
-	most                int64     // the highest of the bands' limits
-	passed              time.Time // until when what is guaranteed is accounted for
+	held, queued, bytes int64         // over all replicas, held over the lost as well
+	float               int64         // the part of held that is not in flight
+	outOfUse            int64         // the part that is at endpoints that take no more, as of the turn under way
+	recalled            time.Time     // when float was last recalled and had not been given since
+	inLine              int64         // tickets in line, over all replicas
+	lined               int           // their priority
+	lineRecalled        time.Time     // when they were last recalled
+	most                int64         // the highest of the bands' limits
+	fewer               bool          // replicas went since these were worked out
+	foresight           time.Duration // for how long a request is taken to hold its slot, as this turn's replica sees it
+	passed              time.Time     // until when what is guaranteed is accounted for
 
 	wanted                bool                 // an offer stands for want of capacity, or of what is kept as float
 	over                  []*offer             // offers that are passed over
@@ -43,7 +45,8 @@ type Ledger struct {
 
 	wakeups map[string][]chan store.Wakeup
 	limits  map[limited]*limit
-	shut    map[string]bool // paths of groups that are at their maximum; see maxima.go
+	full    map[string]bool // paths of groups that are at their maximum
+	shut    map[string]bool // those of them that have left their places; see maxima.go
 	floors  []class         // groups that are guaranteed something, by their paths
 	loads   loads
 	forgot  time.Time // when limits were last forgotten
@@ -53,7 +56,7 @@ type Ledger struct {
 // New returns an empty ledger, in recovery of its first generation: it grants once every
 // member has registered that the first replica knows of.
 func New(cfg Config) *Ledger {
-	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[limited]*limit), shut: make(map[string]bool), loads: newLoads(), short: make(map[string]time.Time), shared: newShared()}
+	return &Ledger{cfg: cfg.withDefaults(), wakeups: make(map[string][]chan store.Wakeup), limits: make(map[limited]*limit), full: make(map[string]bool), shut: make(map[string]bool), loads: newLoads(), short: make(map[string]time.Time), shared: newShared()}
 }
 
 // Inline implements [store.Inline].
@@ -73,6 +76,7 @@ func (l *Ledger) Wipe() {
 	}
 	l.bands = nil
 	clear(l.limits)
+	clear(l.full)
 	clear(l.shut)
 	l.floors = nil
 	clear(l.short)
@@ -117,7 +121,33 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	defer l.relimitFewer()
 	now := l.cfg.Clock()
+	l.catchUp(now)
+	r, reply, err := l.admit(s, now)
+	if r == nil {
+		return reply, err
+	}
+	l.takeIn(r, s, now)
+	lineRecalled := false
+	if !s.Leave {
+		l.grant(now)
+		lineRecalled = l.line(r, now)
+	}
+	l.forgetPreferences(s)
+	l.collect(now)
+	reply = l.respond(r, s, now)
+	reply.LineRecalled = lineRecalled
+	r.seen = r.sent // by the reply
+	if s.Leave {
+		l.drop(r, now)
+	}
+	l.notify()
+	return reply, nil
+}
+
+// catchUp does what has become due since the last turn.
+func (l *Ledger) catchUp(now time.Time) {
 	if l.generation == 0 {
 		l.begin(now)
 	}
@@ -128,17 +158,22 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	l.pass(now)
 	l.expire(now)
+}
 
+// admit returns the replica whose statement is to be taken in; or nil, with the reply to one that
+// is late, or to a replica that must register, or an error.
+func (l *Ledger) admit(s *store.Statement, now time.Time) (*replica, *store.Reply, error) {
 	r := l.replica(s.Replica)
 	if lost := named(l.lost, s.Replica); r != nil && r.incarnation > s.Incarnation || lost != nil && lost.incarnation > s.Incarnation {
-		return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
+		return nil, nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
 	}
 	if r != nil && r.incarnation == s.Incarnation {
 		if r.last < s.Answered {
 			l.begin(now) // the store was rolled back: it forgot a turn it answered
 			r = nil
 		} else if s.Number <= r.last {
-			return l.answer(r, s, now), nil // late or repeated: the truth has moved on
+			l.relimitFewer()
+			return nil, l.answer(r, s, now), nil // late or repeated: the truth has moved on
 		}
 	}
 	known := r != nil && r.incarnation == s.Incarnation && s.Generation == l.generation
@@ -151,16 +186,20 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	switch {
 	case s.Register:
-		r = l.register(r, s, now)
-	case !known:
-		if s.Generation == l.generation && len(l.replicas) == 0 {
-			l.begin(now) // everyone was forgotten, and what they hold with them
-		}
-		return &store.Reply{
-			Status: store.Register, Generation: l.generation, Now: now, Recovering: l.recovering, Members: len(l.replicas),
-		}, nil
+		return l.register(r, s, now), nil, nil
+	case known:
+		return r, nil, nil
 	}
+	if s.Generation == l.generation && len(l.replicas) == 0 {
+		l.begin(now) // everyone was forgotten, and what they hold with them
+	}
+	return nil, &store.Reply{
+		Status: store.Register, Generation: l.generation, Now: now, Recovering: l.recovering, Members: len(l.replicas),
+	}, nil
+}
 
+// takeIn makes the statement of a replica the truth about it.
+func (l *Ledger) takeIn(r *replica, s *store.Statement, now time.Time) {
 	l.renew(r, s, now)
 	l.replace(r, s, now)
 	l.restrict(r, s, now)
@@ -176,15 +215,11 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	}
 	l.stand(r, s, now)
 	l.bound(now)
-	lineRecalled := false
-	if !s.Leave {
-		l.grant(now)
-		lineRecalled = l.line(r, now)
-	}
-	l.forgetPreferences(s)
-	l.collect(now)
+}
+
+// respond is the reply to a statement that was taken in, once everything was granted that can be.
+func (l *Ledger) respond(r *replica, s *store.Statement, now time.Time) *store.Reply {
 	reply := l.answer(r, s, now)
-	reply.LineRecalled = lineRecalled
 	l.rooms(reply, s, now)
 	l.groups(reply, r, s)
 	if s.WantHolders {
@@ -201,12 +236,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if reply.Loads = reply.Loads[:0]; s.WantLoads {
 		reply.Loads = l.loads.totals(reply.Loads)
 	}
-	r.seen = r.sent // by the reply
-	if s.Leave {
-		l.drop(r, now)
-	}
-	l.notify()
-	return reply, nil
+	return reply
 }
 
 var _ store.Ledger = (*Ledger)(nil)

@@ -33,3 +33,10 @@ func TestForgets(t *testing.T) {
 		}
 	})
 }
+
+func TestShares(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		clock := storetest.NewClock()
+		storetest.Shares(rt, newForTest(t, clock.Now), clock)
+	})
+}

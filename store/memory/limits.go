@@ -93,14 +93,25 @@ func (l *Ledger) recountLimited(r *replica, id limited, stated int64) {
 
 // holdLimited counts more or fewer of them.
 func (l *Ledger) holdLimited(r *replica, id limited, n int64) {
-	if m := l.limits[id]; m != nil {
-		m.held += n
-	}
+	l.countLimited(id, n)
 	if r.limited == nil {
 		r.limited = make(map[limited]int64)
 	}
 	if r.limited[id] += n; r.limited[id] == 0 {
 		delete(r.limited, id)
+	}
+}
+
+// countLimited does so in the fleet, and notes whether a group is at its maximum.
+func (l *Ledger) countLimited(id limited, n int64) {
+	m := l.limits[id]
+	if m == nil {
+		return
+	}
+	if m.held += n; id.group != "" && m.max > 0 && m.held >= m.max {
+		l.full[id.group] = true
+	} else {
+		delete(l.full, id.group)
 	}
 }
 

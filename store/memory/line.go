@@ -66,11 +66,11 @@ func (m *message) forLine() bool {
 	return m.Kind == store.Granted && m.Ticket.Ingress == ""
 }
 
-// serveLine grants a slot to the first in line at the replica where most stand, since they
-// wait longest there, of those that reach an endpoint with room. They are before the band's
-// offers.
+// serveLine grants a slot to the first in line at the replica where most stand for the slots
+// that it has, since they wait longest there, of those that reach an endpoint with room. They are
+// before the band's offers.
 func (l *Ledger) serveLine(bd *band, now time.Time) {
-	for _, r := range slices.SortedStableFunc(slices.Values(l.replicas), func(a, b *replica) int { return cmp.Compare(b.line, a.line) }) {
+	for _, r := range slices.SortedStableFunc(slices.Values(l.replicas), func(a, b *replica) int { return cmp.Compare(b.line*(a.held+1), a.line*(b.held+1)) }) {
 		if r.line == 0 {
 			break
 		}
@@ -79,6 +79,7 @@ func (l *Ledger) serveLine(bd *band, now time.Time) {
 			l.wanted = l.wanted || byPermits
 			continue
 		}
+		l.noteShort(bd)
 		bd.share.Granted(bd.inFlight, bd.share.Room(bd.inFlight) > 0)
 		l.hold(r, bd.priority, 1)
 		r.held++
@@ -135,7 +136,8 @@ func (l *Ledger) nextLine() *band {
 func (l *Ledger) fills(bd *band) bool { return bd.limit == l.most && l.occupied() <= bd.limit }
 
 // quiet reports whether nothing waits, and nothing was offered for so long, of those that go
-// before a band in line: the higher ones, and all that are guaranteed something. A group that
+// before a band in line: the higher ones, those that share with it by weights, and all that are
+// guaranteed something. A group that
 // is has nothing in flight either for there to be a new line.
 func (l *Ledger) quiet(line *band, now time.Time, long time.Duration) bool {
 	for _, c := range l.floors {
@@ -144,7 +146,7 @@ func (l *Ledger) quiet(line *band, now time.Time, long time.Duration) bool {
 		}
 	}
 	return !slices.ContainsFunc(l.bands, func(bd *band) bool {
-		before := bd != line && (bd.priority > line.priority || bd.share.Slots > 0)
+		before := bd != line && (bd.priority > line.priority || bd.share.Slots > 0 || bd.weighed.Weight > 0 && line.weighed.Weight > 0)
 		return before && (bd.waits("") || now.Sub(bd.offered) < long)
 	})
 }

@@ -51,9 +51,7 @@ func (l *Ledger) lastOf(r *replica, longest time.Duration) time.Duration {
 func (l *Ledger) free(r *replica) {
 	l.held -= r.held
 	for id, n := range r.limited {
-		if m := l.limits[id]; m != nil {
-			m.held -= n
-		}
+		l.countLimited(id, -n)
 	}
 	l.loads.free(r)
 	l.lost = slices.DeleteFunc(l.lost, func(other *replica) bool { return other == r })

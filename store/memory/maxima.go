@@ -20,20 +20,14 @@ const allIdle = math.MaxInt
 
 // bound shuts the groups that are at their maximum, and opens those that have room again.
 func (l *Ledger) bound(now time.Time) {
-	var full []string
-	for id, m := range l.limits {
-		if id.group != "" && m.max > 0 && m.held >= m.max {
-			full = append(full, id.group)
-		}
-	}
 	if len(l.shut) > 0 { // sorting none would cost every turn
 		for _, path := range slices.Sorted(maps.Keys(l.shut)) {
-			if !slices.Contains(full, path) {
+			if !l.full[path] {
 				l.open(path)
 			}
 		}
 	}
-	for _, path := range full { // once all are open: a group that comes back brings those around it
+	for path := range l.full { // once all are open: a group that comes back brings those around it
 		l.shutGroup(path, now)
 	}
 }

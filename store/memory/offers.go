@@ -48,6 +48,13 @@ func (l *Ledger) forgetPreferences(s *store.Statement) {
 	}
 }
 
+// hasBack reports whether a ticket that was taken, and is offered by the replica, waits there
+// again: it is its ingress, and has read that it stood in line. The owner from which it was
+// taken need not have heard of that.
+func (r *replica) hasBack(id policies.TicketID) bool {
+	return id.Ingress == r.id && !slices.ContainsFunc(r.unread, func(m message) bool { return m.Ticket == id })
+}
+
 // stand puts the replica's new offers before the ledger.
 func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 	for i := range s.Offers {
@@ -60,15 +67,17 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 			switch {
 			case o.granted && o.owner == r:
 				continue // an unread message says so
-			case o.granted:
+			case o.granted && !r.hasBack(o.Ticket):
 				r.post(store.Taken, o)
 				continue
-			case o.owner != r: // a newer owner's offer replaces the older one's
-				o.owner.post(store.Dropped, o)
-			case o.flow.in == in:
-				st.Idle, st.IdleGroups = false, 0 // it was lifted when it was first offered here, if it needed to be
+			case !o.granted:
+				if o.owner != r { // a newer owner's offer replaces the older one's
+					o.owner.post(store.Dropped, o)
+				} else if o.flow.in == in {
+					st.Idle, st.IdleGroups = false, 0 // it was lifted when it was first offered here, if it needed to be
+				}
+				l.remove(o, now)
 			}
-			l.remove(o, now)
 		}
 		if in == nil {
 			continue // a band it did not state

@@ -74,7 +74,7 @@ func (ls *loads) limitOf(limit, of int64) int64 {
 func (l *Ledger) passOver(o *offer, now time.Time) {
 	o.flow.in.leave(o, now)
 	o.Idle, o.IdleGroups = false, 0 // it was lifted when it was first offered, if it needed to be
-	l.over = append(l.over, o)
+	l.over, o.flow.in.book.band.over = append(l.over, o), true
 	if at, known := l.short[o.Ticket.Ingress]; !known || now.Sub(at) >= store.ShortFor {
 		l.wanted = true // whoever does not hear of it by a reply may keep what ended to itself
 	}
@@ -85,6 +85,7 @@ func (l *Ledger) passOver(o *offer, now time.Time) {
 func (l *Ledger) standAgain(now time.Time) {
 	for _, o := range l.over {
 		o.flow.in.stand(o, now)
+		o.flow.in.book.band.over = false
 	}
 	clear(l.over)
 	l.over = l.over[:0]

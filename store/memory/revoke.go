@@ -16,7 +16,7 @@ type victim struct {
 // revoke returns which of the replica's requests in flight are to be revoked, and
 // wakes others that have some: the first of the fleet's, by priority and score, for
 // the class that goes next at a full pool. A class keeps what it is guaranteed, and gets
-// that from any other.
+// that from any other; a band takes nothing from those that it shares with by weights.
 func (l *Ledger) revoke(r *replica) []uint64 {
 	if l.recovering {
 		return nil
@@ -37,7 +37,7 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 	var victims []victim
 	for _, other := range l.replicas {
 		for _, s := range other.sheddable {
-			if due && !c.holds(&s) || !due && s.Priority < c.band.priority {
+			if due && !c.holds(&s) || !due && s.Priority < c.band.priority && !l.sharesWith(c.band, s.Priority) {
 				victims = append(victims, victim{other, s})
 			}
 		}

@@ -75,7 +75,7 @@ func (l *Ledger) highest(group string) *band {
 }
 
 // next returns what goes next: a class to which a request is due by its guarantee, or else
-// the highest band, and no band below one that waits. It has neither band nor group if
+// the highest band, and no band below one that waits but those that it shares with. It has neither band nor group if
 // nothing waits. Of what is due to a group, what is due within it goes first.
 func (l *Ledger) next() (next class, due bool) {
 	for c := range l.guaranteed() {
@@ -84,7 +84,9 @@ func (l *Ledger) next() (next class, due bool) {
 		}
 	}
 	if !due {
-		next.band = l.highest("")
+		if next.band = l.highest(""); next.band != nil && next.band.weighed.Weight > 0 {
+			next.band = l.nextByWeight()
+		}
 		return next, false
 	}
 	for inner, found := l.dueIn(next); found; inner, found = l.dueIn(next) {
@@ -131,6 +133,7 @@ func (l *Ledger) pass(now time.Time) {
 	for c := range l.guaranteed() {
 		c.share.Pass(passed, l.has(c), !l.recovering && l.waits(c))
 	}
+	l.passWeighed(passed)
 }
 
 // restore takes over what a registering replica knows that the band is owed, where nothing

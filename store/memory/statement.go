@@ -26,7 +26,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 		l.count(&r.bands[i], -1)
 		relimit = relimit || i < len(s.Bands) &&
 			(r.bands[i].Priority != s.Bands[i].Priority || r.bands[i].Limit != s.Bands[i].Limit ||
-				r.bands[i].Guaranteed != s.Bands[i].Guaranteed || r.bands[i].Policy != s.Bands[i].Policy)
+				r.bands[i].Guaranteed != s.Bands[i].Guaranteed || r.bands[i].Weight != s.Bands[i].Weight || r.bands[i].Policy != s.Bands[i].Policy)
 	}
 	l.held -= r.held
 	l.float -= r.float
@@ -71,7 +71,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	}
 	l.held += r.held
 	l.float += r.float
-	if relimit {
+	if relimit || l.fewer {
 		l.relimit()
 	}
 	for _, priority := range byFloat {
@@ -81,12 +81,16 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	}
 }
 
-// relimit works out each band's limit and guarantee, the least that a live replica
-// states, and which bands and books are stated at all.
+// relimit works out each band's limit, guarantee and weight, the least that a live replica
+// states, and which bands and books are stated at all. A band that nobody knows a limit for
+// has the highest of the others': its offers, of ingresses that list no endpoint, would stop
+// all below it. One that nobody states has no weight either.
 func (l *Ledger) relimit() {
+	l.fewer = false
 	l.most = store.NoOpinion
+	weights := make(map[*band]float64, len(l.bands))
 	for _, bd := range l.bands {
-		bd.limit, bd.share.Slots, bd.stated = store.NoOpinion, 0, false
+		bd.limit, bd.share.Slots, bd.stated, weights[bd] = store.NoOpinion, 0, false, store.NoOpinion
 		for _, b := range bd.books {
 			b.stated = false
 		}
@@ -95,7 +99,10 @@ func (l *Ledger) relimit() {
 		for i := range r.bands {
 			st := &r.bands[i]
 			bd := find(l.bands, st.Priority)
-			bd.stated = true
+			if !bd.stated {
+				weights[bd] = st.Weight
+			}
+			bd.stated, weights[bd] = true, min(weights[bd], st.Weight)
 			bd.book(st).stated = true
 			if st.Limit == store.NoOpinion {
 				continue
@@ -109,6 +116,21 @@ func (l *Ledger) relimit() {
 	}
 	for _, bd := range l.bands {
 		l.most = max(l.most, bd.limit)
+		bd.weighed.Reweigh(weights[bd])
+		bd.short = bd.short && bd.weighed.Weight > 0
+	}
+	for _, bd := range l.bands {
+		if bd.limit == store.NoOpinion {
+			bd.limit = l.most
+		}
+	}
+}
+
+// relimitFewer does so if replicas went. A turn does it once, when all is stated that it says: what
+// bands are ahead of each other by is the same before and after a replica registers anew.
+func (l *Ledger) relimitFewer() {
+	if l.fewer {
+		l.relimit()
 	}
 }
 

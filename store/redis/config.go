@@ -14,6 +14,7 @@ import (
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/weirflow/weir/store"
+	"github.com/weirflow/weir/store/redis/internal/resp"
 )
 
 // PasswordVariable is the environment variable the password is taken from.
@@ -43,6 +44,10 @@ type Config struct {
 	KeyTTL time.Duration
 	// Timeout bounds dialling, and reading and writing once connected; 500 ms.
 	Timeout time.Duration
+	// ByScript is told why, when turns begin to be taken by a script, which costs Redis more
+	// than the function of a library, and nil when they are by a function again. It is called
+	// while a turn is taken, and must not block.
+	ByScript func(why error)
 	// Clock takes the place of the server's clock in tests; nil.
 	Clock func() time.Time
 }
@@ -60,6 +65,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Prefix == "" {
 		c.Prefix = "weir:"
+	}
+	if c.ByScript == nil {
+		c.ByScript = func(error) {}
 	}
 	return c
 }
@@ -79,22 +87,9 @@ func meant(text string) string {
 
 // options turns the configuration into the client's.
 func (c Config) options() (*goredis.UniversalOptions, error) {
-	u, err := url.Parse(c.URL)
+	u, err := c.parsed()
 	if err != nil {
-		// The parser's own words may repeat the URL. Several hosts with ports
-		// do not parse as one, so try them by the first.
-		first, rest, several := strings.Cut(c.URL, ",")
-		if !several {
-			return nil, fmt.Errorf("%w%s", errURL, meant(c.URL))
-		}
-		hosts, tail := rest, ""
-		if at := strings.IndexAny(rest, "/?"); at >= 0 {
-			hosts, tail = rest[:at], rest[at:]
-		}
-		if u, err = url.Parse(first + tail); err != nil {
-			return nil, errURL
-		}
-		u.Host += "," + hosts
+		return nil, err
 	}
 	o := &goredis.UniversalOptions{
 		DialTimeout: c.Timeout, ReadTimeout: c.Timeout, WriteTimeout: c.Timeout,
@@ -114,8 +109,50 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	default:
 		return nil, fmt.Errorf("%w; the scheme is %q%s", errURL, u.Scheme, meant(c.URL))
 	}
+	if err := locate(o, u); err != nil {
+		return nil, err
+	}
+	if err := c.authenticate(o, u); err != nil {
+		return nil, err
+	}
+	dial := goredis.NewDialer(&goredis.Options{DialTimeout: c.Timeout, TLSConfig: o.TLSConfig})
+	o.Dialer = func(ctx context.Context, network, address string) (net.Conn, error) {
+		conn, err := dial(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		return resp.Guard(conn), nil
+	}
+	return o, nil
+}
+
+// parsed is the URL, with all its hosts as one.
+func (c Config) parsed() (*url.URL, error) {
+	u, err := url.Parse(c.URL)
+	if err == nil {
+		return u, nil
+	}
+	// The parser's own words may repeat the URL. Several hosts with ports
+	// do not parse as one, so try them by the first.
+	first, rest, several := strings.Cut(c.URL, ",")
+	if !several {
+		return nil, fmt.Errorf("%w%s", errURL, meant(c.URL))
+	}
+	hosts, tail := rest, ""
+	if at := strings.IndexAny(rest, "/?"); at >= 0 {
+		hosts, tail = rest[:at], rest[at:]
+	}
+	if u, err = url.Parse(first + tail); err != nil {
+		return nil, errURL
+	}
+	u.Host += "," + hosts
+	return u, nil
+}
+
+// locate takes from the URL where the ledger is: hosts, the database, and what they are.
+func locate(o *goredis.UniversalOptions, u *url.URL) (err error) {
 	if u.Host == "" {
-		return nil, fmt.Errorf("%w; there is no host", errURL)
+		return fmt.Errorf("%w; there is no host", errURL)
 	}
 	for _, host := range strings.Split(u.Host, ",") {
 		if _, _, err := net.SplitHostPort(host); err != nil {
@@ -125,7 +162,7 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 	}
 	if db := strings.Trim(u.Path, "/"); db != "" {
 		if o.DB, err = strconv.Atoi(db); err != nil || o.DB < 0 {
-			return nil, fmt.Errorf("%w; the database %q is not a number", errURL, db)
+			return fmt.Errorf("%w; the database %q is not a number", errURL, db)
 		}
 	}
 	for key, values := range u.Query() {
@@ -135,27 +172,33 @@ func (c Config) options() (*goredis.UniversalOptions, error) {
 		case key == "cluster" && values[0] == "true":
 			o.IsClusterMode = true
 		default:
-			return nil, fmt.Errorf("%w; %q is not understood", errURL, key)
+			return fmt.Errorf("%w; %q is not understood", errURL, key)
 		}
 	}
 	if len(o.Addrs) > 1 && o.MasterName == "" && !o.IsClusterMode {
-		return nil, fmt.Errorf("%w; several hosts need ?master=NAME or ?cluster=true", errURL)
+		return fmt.Errorf("%w; several hosts need ?master=NAME or ?cluster=true", errURL)
 	}
+	return nil
+}
+
+// authenticate says as whom the client comes, and with which password.
+func (c Config) authenticate(o *goredis.UniversalOptions, u *url.URL) (err error) {
 	o.Username = u.User.Username()
 	o.Password, _ = u.User.Password()
 	if env := os.Getenv(PasswordVariable); env != "" {
 		o.Password = env
 	}
-	if c.PasswordFile != "" {
-		if o.Password, err = c.password(); err != nil {
-			return nil, err
-		}
-		o.CredentialsProviderContext = func(context.Context) (string, string, error) {
-			password, err := c.password()
-			return o.Username, password, err
-		}
+	if c.PasswordFile == "" {
+		return nil
 	}
-	return o, nil
+	if o.Password, err = c.password(); err != nil {
+		return err
+	}
+	o.CredentialsProviderContext = func(context.Context) (string, string, error) {
+		password, err := c.password()
+		return o.Username, password, err
+	}
+	return nil
 }
 
 // CheckURL says what is wrong with a URL, without its password.

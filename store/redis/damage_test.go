@@ -19,7 +19,7 @@ import (
 // fails and says so, and the next one finds a ledger that must be told everything.
 func TestDamageBeginsAnEpoch(t *testing.T) {
 	for _, c := range []struct{ what, key, field, value string }{
-		{"state", "", "members", "x"},
+		{"state", "", "state", "x"},
 		{"replica", ":replicas", "a", "a\x1f-3"},
 		{"incarnation", ":replicas", "a", "a\x1fx" + strings.Repeat("\x1f0", 6) + "\x1f\x1f\x1f0\x1f"},
 		{"another's record", ":replicas", "a", "b\x1f00000000000000000001\x1f1\x1f1" + strings.Repeat("\x1f0", 4) + "\x1f\x1f0\x1f0\x1f0\x1f\x1f\x1f0\x1f\x1f0\x1f0"},

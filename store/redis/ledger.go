@@ -19,7 +19,7 @@ type Ledger struct {
 	cluster *goredis.ClusterClient // the client, if it is a cluster's
 	root    string                 // of the pool's keys
 	publish string                 // the command that wakes
-	script  *goredis.Script
+	turns   *runner
 	owned   bool // the client is this ledger's alone
 }
 
@@ -27,6 +27,7 @@ type Ledger struct {
 type Server struct {
 	cfg    Config
 	client goredis.UniversalClient
+	turns  *runner
 	at     string // addresses, for errors
 }
 
@@ -37,7 +38,7 @@ func Connect(cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Server{cfg: cfg, client: goredis.NewUniversalClient(options), at: strings.Join(options.Addrs, ",")}, nil
+	return &Server{cfg: cfg, client: goredis.NewUniversalClient(options), turns: newRunner(&turn, cfg.ByScript), at: strings.Join(options.Addrs, ",")}, nil
 }
 
 // Close ends the connections, once the ledgers are closed.
@@ -46,9 +47,8 @@ func (s *Server) Close() error { return s.client.Close() }
 // Open checks that Redis can keep the pool's ledger. An error names what to change.
 func (s *Server) Open(ctx context.Context, pool string) (*Ledger, error) {
 	l := &Ledger{
-		cfg: s.cfg, client: s.client, publish: "PUBLISH",
-		root:   s.cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(pool) + "}",
-		script: goredis.NewScript(turn.text),
+		cfg: s.cfg, client: s.client, turns: s.turns, publish: "PUBLISH",
+		root: s.cfg.Prefix + "{" + strings.NewReplacer("{", "(", "}", ")").Replace(pool) + "}",
 	}
 	l.cfg.Pool = pool
 	if l.cluster, _ = l.client.(*goredis.ClusterClient); l.cluster != nil {
@@ -89,7 +89,7 @@ func (l *Ledger) Turn(ctx context.Context, s *store.Statement) (*store.Reply, er
 	if err := s.Implausible(); err != nil {
 		return nil, err
 	}
-	result, err := l.script.Run(ctx, l.client, []string{l.root}, arguments(l.settings(), s)...).Slice()
+	result, err := l.turns.run(ctx, l.client, l.root, arguments(l.settings(), s)...).Slice()
 	switch {
 	case goredis.HasErrorPrefix(err, "SUPERSEDED"):
 		return nil, fmt.Errorf("replica %q: %w", s.Replica, store.ErrSuperseded)
@@ -126,45 +126,6 @@ func otherFormat(err error) *store.OtherFormatError {
 	return other
 }
 
-// Wakeups implements [store.Ledger].
-func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan store.Wakeup {
-	channel := l.root + ":" + ledgerFormat + ":wake:" + escape(replica)
-	var sub *goredis.PubSub
-	if l.cluster != nil {
-		sub = l.client.SSubscribe(ctx, channel)
-	} else {
-		sub = l.client.Subscribe(ctx, channel)
-	}
-	// Wait for the subscription, so that no wake-up is missed from here on. If
-	// the server does not answer, the client subscribes when it is back.
-	confirming, done := context.WithTimeout(ctx, l.cfg.Timeout)
-	_, _ = sub.Receive(confirming)
-	done()
-	wakeups := make(chan store.Wakeup, store.PendingWakeups)
-	go func() {
-		defer close(wakeups)
-		defer sub.Close() //nolint:errcheck // nothing to do about it
-		messages := sub.Channel(goredis.WithChannelHealthCheckInterval(l.cfg.Lease))
-		for {
-			var payload string
-			select {
-			case <-ctx.Done():
-				return
-			case m, open := <-messages:
-				if !open {
-					return
-				}
-				payload = m.Payload
-			}
-			select {
-			case wakeups <- decodeWakeup(payload):
-			default: // it has enough to be woken by
-			}
-		}
-	}()
-	return wakeups
-}
-
 // minVersion is the first Redis whose scripts replicate their effects by
 // default and whose commands the script uses.
 const minVersion = "6.0"
@@ -189,9 +150,10 @@ func (l *Ledger) check(ctx context.Context) error {
 	if typ != "hash" && typ != "none" {
 		return fmt.Errorf("the key %q is there already and is a %s, not a hash: delete it, or choose another prefix or pool name", l.root, typ)
 	}
-	if err := l.script.Load(ctx, l.client).Err(); err != nil {
-		return fmt.Errorf("load the ledger's script: %w", explain(err))
+	if err := l.turns.run(ctx, l.client, l.root).Err(); err != nil {
+		return fmt.Errorf("take a turn: %w", explain(err))
 	}
+	l.turns.tidy(ctx, l.client, l.root)
 	return nil
 }
 

@@ -66,8 +66,9 @@ func TestConformanceOnCluster(t *testing.T) {
 	storetest.Transcripts(t, "../testdata", pools)
 }
 
-// TestSameAsMemory drives random histories through the memory ledger and both
-// servers, where they are, and compares every answer.
+// TestSameAsMemory drives random histories through the memory ledger and both servers, where
+// they are, by library and by script, and between turns of another pool, and compares every
+// answer.
 func TestSameAsMemory(t *testing.T) {
 	names, factories := []string{"memory", "miniredis"}, []storetest.Factory{
 		func(_ testing.TB, clock func() time.Time) store.Ledger {
@@ -76,7 +77,8 @@ func TestSameAsMemory(t *testing.T) {
 		open("redis://" + miniredis.RunT(t).Addr()),
 	}
 	if _, err := exec.LookPath("redis-server"); err == nil {
-		names, factories = append(names, "redis"), append(factories, open(redistest.Start(t).URL()))
+		pools := open(redistest.Start(t).URL())
+		names, factories = append(names, "redis", "redis by script", "redis among others"), append(factories, pools, byScript(pools), amongOthers(pools))
 	} else {
 		t.Log("without redis-server: it is not on this machine")
 	}

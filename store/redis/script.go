@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"crypto/sha256"
 	"embed"
 	"fmt"
 	"regexp"
@@ -17,38 +18,38 @@ var turnFiles embed.FS
 // one text: what a file declares is there for those after it.
 var turnParts = [...]string{
 	"calls", "arguments", "root", "keys",
-	"records", "state", "decay", "level", "books", "groups", "shares", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
+	"records", "state", "decay", "level", "books", "groups", "shares", "weighed", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
 	"statement", "grant", "line", "collect", "revoke", "float", "answer",
-	"mend",
+	"take",
 }
 
-// What is between these two is a function of its own.
-const functionBegins, functionEnds = "records", "mend"
+// What is between these two is within a function of its own: Lua has room for 200 local names
+// in one, and for 60 of the outer ones, and makes a function that uses outer ones at once.
+const innerBegins, innerEnds = "records", "take"
 
 // turn is the script that takes a turn.
 var turn = join()
 
-// script is one text of several files.
+// script is one text of several files, which declares the function take_turn.
 type script struct {
 	text   string
-	starts [len(turnParts)]int // the line before each file's first
+	starts [len(turnParts)]int // the line before each file's first, with what begins the text
 }
 
-// join puts the files together. A turn is a function, whose errors are caught. Lua has
-// room for 200 local names in it, and for 60 of the outer ones.
+// join puts the files together.
 func join() (s script) {
 	var text strings.Builder
-	line := 0
+	line := linesBefore
 	write := func(part string) {
 		text.WriteString(part)
 		line += strings.Count(part, "\n")
 	}
 	for i, part := range turnParts {
 		switch part {
-		case functionBegins:
-			write("local function turn()\n")
-		case functionEnds:
-			write("end\n")
+		case innerBegins:
+			write("local function declare()\n")
+		case innerEnds:
+			write("end\ndeclare()\n")
 		}
 		file, err := turnFiles.ReadFile("turn/" + part + ".lua")
 		if err != nil {
@@ -61,8 +62,31 @@ func join() (s script) {
 	return s
 }
 
+// linesBefore is how many lines begin the text, whichever way it is run.
+const linesBefore = 2
+
+// evaluated is the text for EVAL, which runs all of it with each turn.
+func (s *script) evaluated() string {
+	return strings.Repeat("\n", linesBefore) + s.text + "return take_turn(KEYS, ARGV)\n"
+}
+
+// library is the text for FUNCTION LOAD. It registers one function, of the library's name,
+// which runs the text when it is first called: while a library is loaded Lua's own functions
+// are not there yet.
+func (s *script) library() (name, text string) {
+	text = "local function begin()\n" + s.text + "return take_turn\nend\n" +
+		"local take\nredis.register_function('NAME', function(keys, args)\n  take = take or begin()\n  return take(keys, args)\nend)\n"
+	sum := sha256.Sum256([]byte(text))
+	name = libraryPrefix + fmt.Sprintf("%x", sum[:8])
+	return name, "#!lua name=" + name + "\n" + strings.Replace(text, "'NAME'", "'"+name+"'", 1)
+}
+
+// libraryPrefix begins the name of a library, before a hash of its text: libraries are the
+// whole server's, and those of two versions do not replace each other.
+const libraryPrefix = "weir_turn_"
+
 // inScript is where Redis says that something is wrong.
-var inScript = regexp.MustCompile(`@?user_script:\s?(\d+)`)
+var inScript = regexp.MustCompile(`@?user_(?:script|function):\s?(\d+)`)
 
 // place says in which file and line of it a line of the script is.
 func (s *script) place(line int) string {

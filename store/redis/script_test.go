@@ -7,8 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-
-	goredis "github.com/redis/go-redis/v9"
+	"time"
 
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/internal/redistest"
@@ -35,14 +34,29 @@ func TestScriptIsWhole(t *testing.T) {
 // TestErrorsNameAFile breaks a line of the script, and wants the error to say which file
 // it is in.
 func TestErrorsNameAFile(t *testing.T) {
-	l := open(redistest.Start(t).URL())(t, storetest.NewClock().Now).(*Ledger)
+	pools := open(redistest.Start(t).URL())
+	t.Run("library", func(t *testing.T) { testErrorsNameAFile(t, pools, false) })
+	t.Run("script", func(t *testing.T) { testErrorsNameAFile(t, pools, true) })
+}
+
+func testErrorsNameAFile(t *testing.T, pools storetest.Factory, byScript bool) {
+	l := pools(t, storetest.NewClock().Now).(*Ledger)
 	at := turn.starts[slices.Index(turnParts[:], "statement")] + 3
+	broken := turn
 	lines := strings.SplitAfter(turn.text, "\n")
-	lines[at-1] = "local nothing = fleet.nothing.at_all " + lines[at-1]
-	l.script = goredis.NewScript(strings.Join(lines, ""))
+	at -= linesBefore
+	lines[at-1] = "step(function() return fleet.nothing.at_all end) " + lines[at-1]
+	broken.text = strings.Join(lines, "")
+	l.turns = newRunner(&broken, nil)
+	if byScript {
+		l.turns.refusal.Store(&refusal{errNoLibrary, time.Now().Add(time.Hour)})
+	}
 	_, err := l.Turn(t.Context(), &store.Statement{Replica: "a", Incarnation: 1, Number: 1, Register: true})
 	if err == nil || !strings.Contains(err.Error(), "store/redis/turn/statement.lua:3: attempt to index") {
 		t.Errorf("the error is %v, want it to name statement.lua:3", err)
+	}
+	if (withoutLibrary(l) != nil) != byScript {
+		t.Errorf("without a library: %v", withoutLibrary(l))
 	}
 }
 
@@ -50,7 +64,7 @@ func TestErrorsNameAFile(t *testing.T) {
 func TestLuacheck(t *testing.T) {
 	needs.Tool(t, "luacheck")
 	cmd := exec.CommandContext(t.Context(), "luacheck", "--config", "luacheckrc", "--formatter", "plain", "--filename", "turn", "-")
-	cmd.Stdin = strings.NewReader(turn.text)
+	cmd.Stdin = strings.NewReader(turn.evaluated())
 	out, err := cmd.CombinedOutput()
 	if err == nil {
 		return

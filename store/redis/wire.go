@@ -9,7 +9,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "743e177b"
+const ledgerFormat = "23b66e7f"
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
@@ -80,7 +80,8 @@ func arguments(c *settings, s *store.Statement) []any {
 
 func totalRecord(m *store.Band) string {
 	return strings.Join([]string{decimal(m.Priority), bookName(m), decimal(m.Limit), number(m.Guaranteed),
-		decimal(m.InFlight), decimal(m.Queued), decimal(m.QueuedBytes), number(m.Largest)}, "\x1d")
+		number(m.Weight), decimal(m.InFlight), decimal(m.Queued), decimal(m.QueuedBytes),
+		number(m.Largest)}, "\x1d")
 }
 
 func sheddableRecord(m *store.Sheddable) string {

@@ -50,6 +50,22 @@ func leastLimitHolds(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "after its replica left", a.grants(), "f/3")
 }
 
+// A replica that lists no endpoint knows no limit. What it alone has in a high band waits for
+// that, and stops nobody who has endpoints.
+func bandWithoutLimitStopsNone(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newParty(t, l, "a", counting(0, 1)), newParty(t, l, "b", counting(10, store.NoOpinion))
+	a.turn(func(s *store.Statement) {
+		s.Loads, s.WantLoads, s.Capacity = []store.Load{{Endpoint: "x", Capacity: 1}}, true, 1
+	})
+	b.turn(nil)
+	high := b.offer(1, "high", 0)
+	high.Priority = 10
+	b.turn(offers(high))
+	a.turn(offers(a.offer(1, "f", 0)))
+	want(t, "who has endpoints", a.grants(), "f/1")
+	want(t, "who has none", b.grants(), "")
+}
+
 func higherPriorityFirst(t *testing.T, l store.Ledger, _ *Clock) {
 	a := newParty(t, l, "a", counting(10, 1), counting(0, 1), counting(-1, 1))
 	at := func(n, priority int) store.Offer {

@@ -111,6 +111,28 @@ func freeSlotIsForTheLine(t *testing.T, l store.Ledger, _ *Clock) {
 	}
 }
 
+// freeSlotGoesWhereSlotsAreFew: of two lines as long, the one of the replica that has fewer
+// slots gets the one that is free, wherever it became free.
+func freeSlotGoesWhereSlotsAreFew(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newPair(t, l, 4)
+	a.turn(nil)
+	b.fill(1, 0, "g", b.wantsLine(0))
+	want(t, "b", b.grants(), "g/1")
+	a.fill(3, 2, "f", a.wantsLine(2))
+	want(t, "a", a.grants(), "f/1 f/2 f/3")
+	want(t, "at a", a.inLine(), "f/4 f/5")
+	b.turn(func(s *store.Statement) {
+		b.wantsLine(2)(s)
+		s.Offers = []store.Offer{b.offer(2, "g", 1), b.offer(3, "g", 1)}
+	})
+	want(t, "at b", b.inLine(), "g/2 g/3")
+	a.finish(1)
+	a.turn(a.wantsLine(2))
+	want(t, "a has two slots", a.grants(), "")
+	b.turn(b.wantsLine(2))
+	want(t, "b has one, and gets another", b.grants(), "g/2")
+}
+
 // noLineWhileHigherOnesCome: what a higher band offers calls the line back, at once and
 // again, and there is none for a second after the last.
 func noLineWhileHigherOnesCome(t *testing.T, l store.Ledger, clock *Clock) {
@@ -223,6 +245,36 @@ func lineGoesBackWithItsReplica(t *testing.T, l store.Ledger, clock *Clock) {
 	if counter := r.Messages[len(r.Messages)-1].Counter; counter != 4 {
 		t.Errorf("g's counter is %v after a grant, want 4: its place in line was given back", counter)
 	}
+}
+
+// lineComesBackBeforeItsOwnerHears: who stood in line may be offered again by its ingress once
+// that has read so, whether the owner has heard that it was taken or not.
+func lineComesBackBeforeItsOwnerHears(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newPair(t, l, 1)
+	a.turn(nil)
+	b.turn(nil)
+	a.turn(func(s *store.Statement) {
+		s.Offers, s.WantLine = []store.Offer{a.offer(1, "f", 0)}, 2
+	})
+	b.turn(offers(a.offer(2, "g", 3)))
+	r := a.turn(offers(a.offer(2, "g", 3)))
+	want(t, "at a", a.inLine(), "g/2")
+	if kind := r.Messages[len(r.Messages)-1].Kind; kind != store.Taken {
+		t.Errorf("a offers it before it has read that it is in line, and reads %v, want that it was taken", kind)
+	}
+	a.line = nil
+	a.turn(func(s *store.Statement) {
+		s.Offers = []store.Offer{a.offer(2, "g", 4)}
+		s.Settlements = []store.Settlement{{Flow: "g", Policy: "fair", Delta: -1}}
+	})
+	a.finish(1)
+	a.turn(nil)
+	want(t, "when a request ends", a.grants(), "f/1 g/2")
+	b.turn(nil)
+	b.turn(nil)
+	a.finish(1)
+	a.turn(offers(a.offer(3, "f", 5)))
+	want(t, "after b has heard", a.grants(), "f/3")
 }
 
 // noLineWithoutCounting: where the ledger does not count the service or the flow's requests,

@@ -1,6 +1,7 @@
 package adversary
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
@@ -13,6 +14,11 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/test/processes"
@@ -29,10 +35,15 @@ func configFile(t *testing.T, text string) string {
 	return file
 }
 
-// silentServer is a model server that takes requests and answers none of them.
+// silentServer is a model server that says which models it has, takes requests and answers
+// none of them.
 func silentServer(t *testing.T) *processes.Servers {
 	t.Helper()
-	s := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.Path == "/v1/models" {
+			_, _ = io.WriteString(w, `{"data":[]}`)
+			return
+		}
 		_, _ = io.Copy(io.Discard, r.Body) // or the end of the connection is not seen
 		<-r.Context().Done()
 	}))
@@ -84,27 +95,141 @@ func send(t *testing.T, r *processes.Replica, n int, text func(i int) string) []
 	return conns
 }
 
-// TestWaitingIsCheap wants thousands of waiting requests of 4 kB to cost a replica little
-// more memory than net/http takes for connections that a body of 4 kB was read of, which is
-// 25 kB each: two buffers of 4 kB, one of 2 kB, two goroutines, and the body.
-func TestWaitingIsCheap(t *testing.T) {
-	slow(t)
-	const n, most = 19_000, 30 << 10 // as many as 20,000 file descriptors allow
-	file := configFile(t, "flowControl: {defaultPriorityBand: {maxRequests: 30000}}\n")
-	r := processes.Start(t, "r1", silentServer(t), "--config", file, "--max-concurrency", "1")
-	idle := memory(t, r, "VmRSS")
+// waiting is a request of 4 kB that waits before a silent server.
+var waiting = func() string {
 	body := `{"model":"m","messages":[{"role":"user","content":"` + strings.Repeat("x", 4040) + `"}]}`
-	request := fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: weir\r\nUser-Agent: test\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
-	send(t, r, n, func(int) string { return request })
+	return fmt.Sprintf("POST /v1/chat/completions HTTP/1.1\r\nHost: weir\r\nUser-Agent: test\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", len(body), body)
+}()
+
+// sendByEnvoy opens n streams as Envoys do that hundreds of clients each come by, and says on
+// each that the request waits. They end with the test.
+func sendByEnvoy(t *testing.T, r *processes.Replica, n int) {
+	t.Helper()
+	const each = 500 // streams of a connection
+	head, body, _ := strings.Cut(waiting, "\r\n\r\n")
+	var headers []*corev3.HeaderValue
+	set := func(name, value string) {
+		headers = append(headers, &corev3.HeaderValue{Key: name, RawValue: []byte(value)})
+	}
+	line, fields, _ := strings.Cut(head, "\r\n")
+	set(":method", strings.Fields(line)[0])
+	set(":path", strings.Fields(line)[1])
+	for field := range strings.SplitSeq(fields, "\r\n") {
+		name, value, _ := strings.Cut(field, ": ")
+		set(strings.ToLower(name), value)
+	}
+	messages := []*extproc.ProcessingRequest{
+		{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: &corev3.HeaderMap{Headers: headers}}}},
+		{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(body), EndOfStream: true}}},
+	}
+	for range (n + each - 1) / each {
+		conn, err := grpc.NewClient("passthrough:///"+r.ExtProc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = conn.Close() })
+		client := extproc.NewExternalProcessorClient(conn)
+		for range min(n, each) {
+			stream, err := client.Process(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range messages {
+				if err := stream.Send(m); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+		n -= min(n, each)
+	}
+}
+
+// startNarrow starts a replica that lets one request go at a time, and many wait.
+func startNarrow(t *testing.T) *processes.Replica {
+	t.Helper()
+	file := configFile(t, "flowControl: {defaultPriorityBand: {maxRequests: 30000}}\n")
+	return processes.Start(t, "r1", silentServer(t), "--config", file, "--max-concurrency", "1", "--ext-proc", "127.0.0.1:0")
+}
+
+// allWait waits until so many requests do, and another has gone.
+func allWait(t *testing.T, r *processes.Replica, n int64) {
+	t.Helper()
 	eventually(t, "all but one wait", 30*time.Second, func() bool {
 		pool, err := processes.Get[api.Pool](r, "/v1/pool")
-		return err == nil && pool.Queued == n-1
+		return err == nil && pool.Queued == n
 	})
-	peak := memory(t, r, "VmHWM")
-	each := (peak - idle) / n
-	t.Logf("%d MB, %d MB when idle: %d bytes a request", peak>>20, idle>>20, each)
-	if each > most {
-		t.Errorf("%d bytes for each of %d waiting requests of 4 kB, want at most %d", each, n, most)
+}
+
+// TestWaitingIsCheap wants thousands of waiting requests of 4 kB to cost a replica little
+// more memory than net/http takes for connections that a body of 4 kB was read of, and gRPC
+// for streams.
+func TestWaitingIsCheap(t *testing.T) {
+	slow(t)
+	const n = 19_000 // as many as 20,000 file descriptors allow
+	for _, c := range []struct {
+		door string
+		send func(t *testing.T, r *processes.Replica)
+		most int64
+	}{
+		{"http", func(t *testing.T, r *processes.Replica) { send(t, r, n, func(int) string { return waiting }) }, 26 << 10},
+		{"ext_proc", func(t *testing.T, r *processes.Replica) { sendByEnvoy(t, r, n) }, 21 << 10},
+	} {
+		t.Run(c.door, func(t *testing.T) {
+			r := startNarrow(t)
+			idle := memory(t, r, "VmRSS")
+			c.send(t, r)
+			allWait(t, r, n-1)
+			peak := memory(t, r, "VmHWM")
+			each := (peak - idle) / n
+			t.Logf("%d MB, %d MB when idle: %d bytes a request", peak>>20, idle>>20, each)
+			if each > c.most {
+				t.Errorf("%d bytes for each of %d waiting requests of 4 kB, want at most %d", each, n, c.most)
+			}
+		})
+	}
+}
+
+// TestWaitingStacksAreSmall wants a waiting request to have no more stack than net/http takes
+// for its connection, 4 kB, and 2 or 4 kB by which the client's end is noticed, or gRPC for its
+// stream, 4 kB: whatever was done for it before it waits, and for another one on the connection.
+func TestWaitingStacksAreSmall(t *testing.T) {
+	const n = 4000
+	for _, c := range []struct {
+		door string
+		send func(t *testing.T, r *processes.Replica)
+		most int
+	}{
+		{"http", func(t *testing.T, r *processes.Replica) {
+			conns := send(t, r, n, func(int) string { return "GET /v1/models HTTP/1.1\r\nHost: weir\r\n\r\n" })
+			for _, c := range conns {
+				res, err := http.ReadResponse(bufio.NewReader(c), nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if _, err := io.Copy(io.Discard, res.Body); err != nil || res.StatusCode != http.StatusOK {
+					t.Fatal(res.Status, err)
+				}
+			}
+			for _, c := range conns {
+				if _, err := io.WriteString(c, waiting); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}, 9 << 10},
+		{"ext_proc", func(t *testing.T, r *processes.Replica) { sendByEnvoy(t, r, n) }, 6 << 10},
+	} {
+		t.Run(c.door, func(t *testing.T) {
+			r := startNarrow(t)
+			stacks := func() int { return processes.Metric(t, "go_memstats_stack_inuse_bytes", r) }
+			idle := stacks()
+			c.send(t, r)
+			allWait(t, r, n-1)
+			each := (stacks() - idle) / n
+			t.Logf("%d bytes of stack a request", each)
+			if each > c.most {
+				t.Errorf("each of %d waiting requests has %d bytes of stack, want at most %d", n, each, c.most)
+			}
+		})
 	}
 }
 

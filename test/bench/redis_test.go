@@ -26,7 +26,7 @@ import (
 
 // fleet is n controllers on one Redis, in this process, in front of so many endpoints:
 // with more than one, loads are stated and told.
-func fleet(b *testing.B, n, limit, endpoints int) []*controller.Controller {
+func fleet(b *testing.B, n, limit, endpoints int) ([]*controller.Controller, *redistest.Server) {
 	b.Helper()
 	servers := make([]policies.EndpointAccessor, endpoints)
 	for i := range servers {
@@ -62,7 +62,7 @@ func fleet(b *testing.B, n, limit, endpoints int) []*controller.Controller {
 		controllers = append(controllers, c)
 	}
 	time.Sleep(1500 * time.Millisecond) // past the first generation's recovery
-	return controllers
+	return controllers, server
 }
 
 func flow(i int) policies.FlowKey { return policies.FlowKey{ID: fmt.Sprint("flow-", i)} }
@@ -88,8 +88,9 @@ func choices(b *testing.B, run func(b *testing.B, endpoints int)) {
 func BenchmarkGrants(b *testing.B) { choices(b, benchmarkGrants) }
 
 func benchmarkGrants(b *testing.B, endpoints int) {
-	cs := fleet(b, 8, 0, endpoints)
+	cs, server := fleet(b, 8, 0, endpoints)
 	turnsBefore, grantsBefore := turnsOf(cs)
+	cpuBefore := usedCPU(b, server)
 	var ops atomic.Int64
 	var wg sync.WaitGroup
 	b.ResetTimer()
@@ -113,6 +114,7 @@ func benchmarkGrants(b *testing.B, endpoints int) {
 	took := time.Since(began)
 	turns, grants := turnsOf(cs)
 	b.ReportMetric(float64(b.N)/took.Seconds(), "grants/s")
+	b.ReportMetric((usedCPU(b, server)-cpuBefore)*1e6/float64(grants-grantsBefore), "redis-µs/grant")
 	b.ReportMetric(float64(turns-turnsBefore)/float64(grants-grantsBefore), "turns/grant")
 	b.ReportMetric(0, "ns/op")
 }
@@ -123,7 +125,7 @@ func BenchmarkBinding(b *testing.B) { choices(b, benchmarkBinding) }
 
 func benchmarkBinding(b *testing.B, endpoints int) {
 	const limit, flows, service = 128, 64, 10 * time.Millisecond
-	cs := fleet(b, 8, limit, endpoints)
+	cs, server := fleet(b, 8, limit, endpoints)
 	var served [flows]atomic.Int64
 	var used atomic.Int64 // slot time, in nanoseconds: a sleep takes longer than it says
 	stop, finish := context.WithCancel(context.Background())
@@ -155,6 +157,7 @@ func benchmarkBinding(b *testing.B, endpoints int) {
 		total -= before[f]
 	}
 	turnsBefore, grantsBefore := turnsOf(cs)
+	cpuBefore := usedCPU(b, server)
 	b.ResetTimer()
 	began := time.Now()
 	gap, usedBefore := int64(0), used.Load()
@@ -170,6 +173,7 @@ func benchmarkBinding(b *testing.B, endpoints int) {
 	took := time.Since(began)
 	utilised := float64(used.Load()-usedBefore) / float64(took) / limit
 	turns, grants := turnsOf(cs)
+	cpu := usedCPU(b, server) - cpuBefore
 	for f := range flows {
 		total += served[f].Load()
 	}
@@ -179,6 +183,7 @@ func benchmarkBinding(b *testing.B, endpoints int) {
 	b.ReportMetric(rate, "grants/s")
 	b.ReportMetric(100*utilised, "%capacity")
 	b.ReportMetric(float64(gap), "gap")
+	b.ReportMetric(cpu*1e6/float64(grants-grantsBefore), "redis-µs/grant")
 	b.ReportMetric(float64(turns-turnsBefore)/float64(grants-grantsBefore), "turns/grant")
 	b.ReportMetric(0, "ns/op")
 }
@@ -187,7 +192,7 @@ func benchmarkBinding(b *testing.B, endpoints int) {
 func BenchmarkLatency(b *testing.B) { choices(b, benchmarkLatency) }
 
 func benchmarkLatency(b *testing.B, endpoints int) {
-	cs := fleet(b, 3, 0, endpoints)
+	cs, _ := fleet(b, 3, 0, endpoints)
 	var mu sync.Mutex
 	var waits []time.Duration
 	var wg sync.WaitGroup
@@ -240,54 +245,38 @@ func BenchmarkTurnCost(b *testing.B) {
 			if err := client.ConfigResetStat(context.Background()).Err(); err != nil {
 				b.Fatal(err)
 			}
-			before := processorTime(b, client)
+			before := usedCPU(b, server)
 			b.ResetTimer()
 			for range b.N {
 				run.turn()
 			}
 			b.StopTimer()
-			b.ReportMetric(evalTime(b, client), "redis-µs/turn")
-			b.ReportMetric((processorTime(b, client)-before)*1e6/float64(b.N), "cpu-µs/turn")
+			b.ReportMetric(turnTime(b, client), "redis-µs/turn")
+			b.ReportMetric((usedCPU(b, server)-before)*1e6/float64(b.N), "cpu-µs/turn")
 			b.ReportMetric(0, "ns/op")
 			runtime.KeepAlive(run)
 		})
 	}
 }
 
-// processorTime is what Redis has used of the processor, in seconds: other work beside it
-// makes less of a difference to that than to evalTime.
-func processorTime(b *testing.B, client *goredis.Client) (sum float64) {
-	b.Helper()
-	stats, err := client.Info(context.Background(), "cpu").Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for line := range strings.Lines(stats) {
-		for _, name := range []string{"used_cpu_user:%f", "used_cpu_sys:%f"} {
-			var seconds float64
-			if _, err := fmt.Sscanf(line, name, &seconds); err == nil {
-				sum += seconds
-			}
-		}
-	}
-	return sum
-}
-
-// evalTime is Redis's own account of the mean time of a script, in µs.
-func evalTime(b *testing.B, client *goredis.Client) float64 {
+// turnTime is Redis's own account of the mean time of a turn, in µs: of a function, or of a
+// script where there is none.
+func turnTime(b *testing.B, client *goredis.Client) float64 {
 	b.Helper()
 	stats, err := client.Info(context.Background(), "commandstats").Result()
 	if err != nil {
 		b.Fatal(err)
 	}
 	for line := range strings.Lines(stats) {
-		var calls, usec int64
-		var each float64
-		if _, err := fmt.Sscanf(line, "cmdstat_evalsha:calls=%d,usec=%d,usec_per_call=%f", &calls, &usec, &each); err == nil {
-			return each
+		for _, command := range []string{"fcall", "evalsha"} {
+			var calls, usec int64
+			var each float64
+			if _, err := fmt.Sscanf(line, "cmdstat_"+command+":calls=%d,usec=%d,usec_per_call=%f", &calls, &usec, &each); err == nil && calls > 0 {
+				return each
+			}
 		}
 	}
-	b.Fatal("no evalsha in Redis's statistics")
+	b.Fatal("no turn in Redis's statistics")
 	return 0
 }
 
@@ -321,7 +310,7 @@ func BenchmarkManyLimits(b *testing.B) {
 				run.turn()
 			}
 			b.StopTimer()
-			b.ReportMetric(evalTime(b, client), "redis-µs/turn")
+			b.ReportMetric(turnTime(b, client), "redis-µs/turn")
 			b.ReportMetric(0, "ns/op")
 		})
 	}

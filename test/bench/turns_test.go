@@ -22,10 +22,16 @@ type turns struct {
 
 func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows, groups int) *turns {
 	b.Helper()
+	var others []*turns
 	for i := 1; i < replicas; i++ {
-		other := &turns{tb: b, ledger: l, statement: statement(fmt.Sprint("other", i))}
-		other.take()
+		others = append(others, &turns{tb: b, ledger: l, statement: statement(fmt.Sprint("other", i))})
 	}
+	live := func() { // they keep their leases
+		for _, other := range others {
+			other.take()
+		}
+	}
+	live()
 	t := &turns{tb: b, ledger: l, statement: statement("me"), groups: groups}
 	t.take()
 	for i := 0; i < flows; i += 500 { // flows that come, are served once, and go
@@ -35,7 +41,11 @@ func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows, groups in
 		}
 		t.take()
 		t.oldest = t.next
+		if i/500%10 == 9 {
+			live()
+		}
 	}
+	live()
 	t.statement.Bands[0].Limit, t.statement.Bands[0].InFlight = 1, 1
 	for range standing {
 		t.offer(fmt.Sprint("flow-", t.next%16))
@@ -67,7 +77,7 @@ func (t *turns) offer(flow string) {
 }
 
 // take takes a turn with what was gathered.
-func (t *turns) take() {
+func (t *turns) take() *store.Reply {
 	s := &t.statement
 	s.Number++
 	reply, err := t.ledger.Turn(context.Background(), s)
@@ -79,6 +89,7 @@ func (t *turns) take() {
 	}
 	s.Register, s.Answered, s.Generation = false, s.Number, reply.Generation
 	s.Offers, s.Withdrawn, s.Groups = s.Offers[:0], s.Withdrawn[:0], s.Groups[:0]
+	return reply
 }
 
 // turn replaces the oldest offer by a new one.

@@ -98,7 +98,7 @@ async function steady() {
   await row.hover();
   await row.evaluate((e) => { e.marked = true; });
   const before = await row.innerText();
-  await page.waitForFunction((was) => document.querySelectorAll('.tenants tbody tr')[2].innerText !== was, before, { timeout: 15000 });
+  await page.waitForFunction((was) => document.querySelectorAll('.tenants tbody tr')[2].innerText !== was, before);
   check(await row.evaluate((e) => e.marked === true), 'the row under the cursor was made anew or moved');
   await page.keyboard.press('Tab');
   check(await page.evaluate(() => document.activeElement.textContent) === 'To the content', 'the first stop is not the way to the content');
@@ -120,12 +120,33 @@ async function groups() {
   await page.waitForFunction(() => document.querySelectorAll('.tenants tbody tr').length === 1);
   const row = await page.locator('.tenants tbody tr').innerText();
   check(row.includes('research') && row.includes('labs'), `of the group labs: ${row}`);
-  await page.waitForFunction(() => [...document.querySelectorAll('details tbody tr')].some((tr) => tr.textContent.startsWith('labs') && tr.querySelector('[data-column=maximum] .pill')?.textContent === '2 of 2'), null, { timeout: 15000 });
+  await page.waitForFunction(() => [...document.querySelectorAll('details tbody tr')].some((tr) => tr.textContent.startsWith('labs') && tr.querySelector('[data-column=maximum] .pill')?.textContent === '2 of 2'));
   const others = await page.locator('details tbody tr', { hasText: '(none)' }).count();
   check(others > 0, 'those in no group are not told of');
   const limit = await page.locator('.tenants thead [data-column=limit]').evaluate((e) => e.getBoundingClientRect().right <= e.closest('.table').getBoundingClientRect().right);
   check(limit, 'own limits are out of sight beside groups');
   await context.close();
+}
+
+// What a group is guaranteed of the pool is beside what it had, as the API says it, and on a phone, too.
+async function shares() {
+  for (const width of [1280, 390]) {
+    const { context, page } = await visit(given.replicas[0], width);
+    await open(page, given.replicas[0], 'tenants');
+    const card = page.locator('details', { hasText: 'Shares of the pool' });
+    await card.waitFor();
+    if (width < 720) await card.locator('summary').click();
+    const labs = card.locator('tbody tr', { has: page.locator('th', { hasText: /^labs$/ }) });
+    const cell = (key) => labs.locator(`[data-column=${key}]`).innerText();
+    await labs.waitFor();
+    const answer = (await (await fetch(`${given.replicas[1]}/v1/shares`)).json()).groups_over_priorities.find((g) => g.group === 'labs');
+    check(Number(await cell('guaranteed')) === answer.guaranteed_slots && answer.guaranteed_slots > 0, `labs is guaranteed ${await cell('guaranteed')}, by the API ${answer.guaranteed_slots}`);
+    await page.waitForFunction(() => [...document.querySelectorAll('details tbody tr')].some((tr) => tr.querySelector('th')?.textContent === 'labs' && Number(tr.querySelector('[data-column=minute] .value')?.textContent) > 0.5));
+    check(/^priority /.test(await card.locator('tbody th').first().innerText()), 'priorities are not first');
+    check(await card.locator('tbody th', { hasText: 'no group' }).count() === 1, 'those in no group have no share');
+    check(await page.evaluate(() => document.documentElement.scrollWidth) <= width, `shares are too wide at ${width}`);
+    await context.close();
+  }
 }
 
 // While flow control is only played, nothing is said not to be served.
@@ -174,7 +195,7 @@ async function refused() {
   await open(page, given.several, 'configuration');
   await page.getByText('all have the same').waitFor();
   await told('break');
-  await page.getByText('none has what was changed last').waitFor({ timeout: 15000 });
+  await page.getByText('none has what was changed last').waitFor();
   await page.getByText('a changed configuration was not taken over').first().waitFor();
   await context.close();
 }
@@ -291,16 +312,23 @@ async function acts() {
   await context.close();
 }
 
-// A replica that is killed is an event, and a mark on the lines.
+// A replica that is killed is an event, and a mark on the lines, within 3 s. On a machine that
+// had no time for it, so is the next one.
 async function killed() {
   const { context, page } = await visit(given.replicas[0], 1280);
   await open(page, given.replicas[0], 'now');
   await page.waitForSelector('.events li');
-  await told('kill');
-  const began = Date.now();
-  await page.locator('.events li', { hasText: 'is gone' }).waitFor({ timeout: 15000 });
-  console.log(`shown after ${Date.now() - began} ms`);
-  await page.waitForFunction(() => [...document.querySelectorAll('.marks [data-tone=bad] title')].some((e) => e.textContent.includes('is gone')), { timeout: 15000 });
+  let took = Infinity;
+  for (const replica of ['replica-3', 'replica-2']) {
+    await told(`kill ${replica}`);
+    const began = Date.now();
+    await page.locator('.events li', { hasText: `${replica} is gone` }).waitFor();
+    await page.waitForFunction((id) => [...document.querySelectorAll('.marks [data-tone=bad] title')].some((e) => e.textContent.includes(`${id} is gone`)), replica, { polling: 20 });
+    took = Date.now() - began;
+    console.log(`${replica} is marked as gone after ${took} ms`);
+    if (took <= 3000) break;
+  }
+  check(took <= 3000, `a replica that was killed is marked after ${took} ms`);
   await context.close();
 }
 
@@ -319,7 +347,7 @@ async function shots() {
 
 try {
   if (given.shots) await shots();
-  else for (const part of [same, steady, groups, shadow, pools, unread, refused, axis, why, token, acts, looks, killed]) await part();
+  else for (const part of [same, steady, groups, shares, shadow, pools, unread, refused, axis, why, token, acts, looks, killed]) await part();
 } catch (e) {
   wrong(e.stack);
 }

@@ -26,7 +26,7 @@ const hostile = `<b>x</b>"'><img/src=x/onerror=alert(1)>`
 // settings are those of the replicas.
 const settings = config.Empty + `weir:
   groups:
-  - {name: labs, weight: 2, maximum: 2}
+  - {name: labs, weight: 2, maximum: 2, guaranteed: 5%}
   - {name: product, weight: 3}
   flows:
   - {id: research, group: labs}
@@ -149,8 +149,12 @@ func TestConsole(t *testing.T) {
 	done := false
 	for lines := bufio.NewScanner(out); lines.Scan(); {
 		switch line := lines.Text(); {
-		case line == "kill":
-			c.Replicas[2].Kill()
+		case strings.HasPrefix(line, "kill "):
+			for _, r := range c.Replicas {
+				if r.ID == strings.TrimPrefix(line, "kill ") {
+					r.Kill()
+				}
+			}
 			answer(t, in)
 		case line == "break":
 			if err := os.WriteFile(both, []byte(pools+"  nosuch: 1\n"), 0o600); err != nil {

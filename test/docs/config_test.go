@@ -1,7 +1,6 @@
 package docs
 
 import (
-	"regexp"
 	"strings"
 	"testing"
 
@@ -9,19 +8,17 @@ import (
 	"github.com/weirflow/weir/policies/builtin"
 )
 
-var yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
-
 // TestConfigurations loads every configuration file that a page shows whole.
 func TestConfigurations(t *testing.T) {
 	loaded := 0
 	for _, p := range pages(t) {
-		for _, block := range yamlBlock.FindAllStringSubmatch(p.whole, -1) {
-			if !strings.Contains(block[1], "kind: "+config.Kind) {
+		for _, block := range p.Blocks {
+			if block.Language != "yaml" || !strings.Contains(block.Body, "kind: "+config.Kind) {
 				continue // a part of one
 			}
 			loaded++
-			if _, warnings, err := config.Parse([]byte(block[1]), config.Options{Registry: builtin.Registry(), IgnoreFiles: true}); err != nil || len(warnings) > 0 {
-				t.Errorf("%s shows a configuration that has problems: %v %v", p.path, err, warnings)
+			if _, warnings, err := config.Parse([]byte(block.Body), config.Options{Registry: builtin.Registry(), IgnoreFiles: true}); err != nil || len(warnings) > 0 {
+				t.Errorf("%s shows a configuration that has problems: %v %v", p.Path, err, warnings)
 			}
 		}
 	}

@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/weirflow/weir/internal/markdown"
 )
 
 // tree is what there is to name.
@@ -134,7 +136,7 @@ var (
 )
 
 // missing says what a span names that is not there, or nothing.
-func (tr *tree) missing(span string, from page) string {
+func (tr *tree) missing(span string, from markdown.Page) string {
 	switch {
 	case isTest.MatchString(span):
 		m := isTest.FindStringSubmatch(span)
@@ -165,7 +167,7 @@ func (tr *tree) missing(span string, from page) string {
 		}
 	case strings.Contains(span, "/") && (isFile.MatchString(span) || isFolder.MatchString(span)):
 		name := strings.TrimSuffix(span, "/")
-		if !tr.has(name) && !tr.has(path.Join(path.Dir(from.path), name)) {
+		if !tr.has(name) && !tr.has(path.Join(path.Dir(from.Path), name)) {
 			return "no such file or folder"
 		}
 	}
@@ -191,10 +193,10 @@ func TestNamesExist(t *testing.T) {
 	tr := readTree(t)
 	looked := 0
 	for _, p := range pages(t) {
-		for _, s := range spans.FindAllStringSubmatch(p.text, -1) {
+		for _, s := range spans.FindAllStringSubmatch(p.Text, -1) {
 			looked++
 			if what := tr.missing(s[1], p); what != "" {
-				t.Errorf("%s names `%s`: %s", p.path, s[1], what)
+				t.Errorf("%s names `%s`: %s", p.Path, s[1], what)
 			}
 		}
 	}
@@ -206,7 +208,7 @@ func TestNamesExist(t *testing.T) {
 // TestMissingIsSeen proves that the lookup can fail.
 func TestMissingIsSeen(t *testing.T) {
 	tr := readTree(t)
-	readme := page{path: "README.md"}
+	readme := markdown.Page{Path: "README.md"}
 	for _, span := range []string{
 		"shard/nowhere.go", "shard/*.lua", "nowhere/", "store/nowhere", "TestNothing", "TestConformance/Nothing", "make nothing",
 		"--no-such-flag", "store.Nothing", "store.Ledger.Nothing", "Ledger.Nothing",

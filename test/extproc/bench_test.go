@@ -118,8 +118,31 @@ func added(b *testing.B, client extproc.ExternalProcessorClient, body string) (t
 	if err != nil {
 		return 0, err
 	}
-	request := post(whole(body))
+	return timed(stream, time.Now(), body, func() error {
+		if err := stream.Send(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{EndOfStream: true}}}); err != nil {
+			return err
+		}
+		_, err := stream.Recv()
+		return err
+	})
+}
+
+// released times a request until all of it is answered, and ends its stream.
+func released(b *testing.B, client extproc.ExternalProcessorClient, body string) (time.Duration, error) {
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
 	began := time.Now()
+	stream, err := client.Process(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return timed(stream, began, body, stream.CloseSend)
+}
+
+// timed is the time since it began until all of a request is answered. The stream, which finish
+// brings to its end, must not go on after that.
+func timed(stream extproc.ExternalProcessor_ProcessClient, began time.Time, body string, finish func() error) (time.Duration, error) {
+	request := post(whole(body))
 	for _, m := range request.messages() {
 		if err := stream.Send(m); err != nil {
 			return 0, err
@@ -132,10 +155,7 @@ func added(b *testing.B, client extproc.ExternalProcessorClient, body string) (t
 		}
 	}
 	took := time.Since(began)
-	if err := stream.Send(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{EndOfStream: true}}}); err != nil {
-		return 0, err
-	}
-	if _, err := stream.Recv(); err != nil {
+	if err := finish(); err != nil {
 		return 0, err
 	}
 	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
@@ -198,35 +218,4 @@ func BenchmarkBeforePicker(b *testing.B) {
 		b.ReportMetric((waits[1][half]-waits[0][half]).Seconds()*1000, "added-p50-ms")
 		b.ReportMetric((waits[1][half*19/10]-waits[0][half*19/10]).Seconds()*1000, "added-p95-ms")
 	}
-}
-
-// released times a request until all of it is answered, and ends its stream.
-func released(b *testing.B, client extproc.ExternalProcessorClient, body string) (time.Duration, error) {
-	ctx, cancel := context.WithCancel(b.Context())
-	defer cancel()
-	began := time.Now()
-	stream, err := client.Process(ctx)
-	if err != nil {
-		return 0, err
-	}
-	request := post(whole(body))
-	for _, m := range request.messages() {
-		if err := stream.Send(m); err != nil {
-			return 0, err
-		}
-	}
-	for range 2 { // headers and body
-		m, err := stream.Recv()
-		if err != nil || m.GetImmediateResponse() != nil {
-			return 0, fmt.Errorf("%v: %w", m, err)
-		}
-	}
-	took := time.Since(began)
-	if err := stream.CloseSend(); err != nil {
-		return 0, err
-	}
-	if _, err := stream.Recv(); !errors.Is(err, io.EOF) {
-		return 0, fmt.Errorf("the stream goes on: %w", err)
-	}
-	return took, nil
 }

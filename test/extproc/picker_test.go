@@ -2,6 +2,7 @@ package extproc
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -16,19 +17,25 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
-	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/envoy"
+	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/store/memory"
 )
 
 // before is a bench whose requests go through the pickers at the addresses.
 func before(t *testing.T, limit int, failOpen bool, addresses ...string) *bench {
+	t.Helper()
+	return beforeWith(t, limit, failOpen, flows.Timeouts{}, addresses...)
+}
+
+// beforeWith is the same, with bounds on how long requests may hold their slots.
+func beforeWith(t *testing.T, limit int, failOpen bool, bounds flows.Timeouts, addresses ...string) *bench {
 	t.Helper()
 	pickers, err := picker.New(picker.Config{Addresses: addresses})
 	if err != nil {
@@ -40,6 +47,7 @@ func before(t *testing.T, limit int, failOpen bool, addresses ...string) *bench 
 	}
 	return newBenchWith(t, limit, func(c *benchConfig) {
 		c.BodyTimeout = time.Minute
+		c.Rules.Timeouts = func(string, string) flows.Timeouts { return bounds }
 		c.Delegation = &envoy.Delegation{Pickers: pickers, FailOpen: failOpen, Timeout: time.Minute}
 	})
 }
@@ -122,6 +130,38 @@ func TestPickerSeesAll(t *testing.T) {
 		}
 	}
 	b.load(t, 1, 0)
+	b.idle(t)
+}
+
+// TestPickerNamesRank counts a request at the data-parallel rank that the picker chose, and not
+// at the port of its host that it is sent to.
+func TestPickerNamesRank(t *testing.T) {
+	p := StartPicker(t, "127.0.0.1:0")
+	b := before(t, 8, false, p.Address)
+	p.To = []string{b.server(0)}
+	p.Answers = func(m *extproc.ProcessingRequest) []*extproc.ProcessingResponse {
+		said := p.Answer(m)
+		if r := said[0].GetRequestHeaders(); r != nil {
+			r.Response.HeaderMutation.SetHeaders = append(r.Response.HeaderMutation.SetHeaders,
+				&core.HeaderValueOption{Header: &core.HeaderValue{Key: "x-data-parallel-host-port", RawValue: []byte(b.server(1))}})
+		}
+		return said
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	stream, err := extproc.NewExternalProcessorClient(b.conn).Process(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request := post([][]byte{[]byte(chat)})
+	for _, m := range request.messages() {
+		if err := stream.Send(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	b.load(t, 1, 1)
+	b.load(t, 0, 0)
+	cancel()
 	b.idle(t)
 }
 
@@ -237,164 +277,6 @@ func TestPickerHolds(t *testing.T) {
 	})
 	close(b.release)
 	running.Wait()
-	b.idle(t)
-}
-
-// TestPickerKilled kills one of two pickers: requests go by the other, and answers that have
-// begun go on.
-func TestPickerKilled(t *testing.T) {
-	first, second := StartPicker(t, "127.0.0.1:0"), StartPicker(t, "127.0.0.1:0")
-	b := before(t, 8, false, first.Address, second.Address)
-	first.To, second.To = []string{b.server(0)}, []string{b.server(0)}
-	var running sync.WaitGroup
-	for range 4 { // two at each
-		running.Go(func() {
-			res, err := b.Do(t.Context(), post(whole(chat), "x-slow", "after headers", "x-stream", "yes"))
-			if err != nil || res.Status != http.StatusOK || !strings.HasSuffix(string(res.Body), "data: [DONE]\n\n") {
-				t.Errorf("an answer that had begun: %+v, %v", res, err)
-			}
-		})
-	}
-	for _, p := range []*Picker{first, second} {
-		for began := time.Now(); ; time.Sleep(time.Millisecond) {
-			begun := 0
-			p.Set(func(p *Picker) {
-				for _, m := range p.Said {
-					if m.GetResponseHeaders() != nil {
-						begun++
-					}
-				}
-			})
-			if begun == 2 {
-				break
-			}
-			if time.Since(began) > 30*time.Second {
-				t.Fatalf("%d answers began at a picker, want 2", begun)
-			}
-		}
-	}
-	first.Server.Stop()
-	close(b.release)
-	running.Wait()
-	for range 20 {
-		if res, err := b.Do(t.Context(), post(whole(chat))); err != nil || res.Status != http.StatusOK || res.Immediate {
-			t.Errorf("%+v, %v", res, err)
-		}
-	}
-	b.idle(t)
-}
-
-// TestPickerIsUnwell takes a picker out of use that says so by its health, and has it back.
-func TestPickerIsUnwell(t *testing.T) {
-	first, second := StartPicker(t, "127.0.0.1:0"), StartPicker(t, "127.0.0.1:0")
-	b := before(t, 8, false, first.Address, second.Address)
-	first.To, second.To = []string{b.server(0)}, []string{b.server(1)}
-	until := func(what, want string) {
-		t.Helper()
-		for began := time.Now(); ; {
-			seen := make(map[string]bool)
-			for range 4 {
-				res, err := b.Do(t.Context(), post(whole(chat)))
-				if err != nil || len(res.Endpoints) != 1 {
-					t.Fatalf("%s: %+v, %v", what, res, err)
-				}
-				seen[res.Endpoints[0]] = true
-			}
-			if want == "" && len(seen) == 2 || want != "" && seen[want] && len(seen) == 1 {
-				return
-			}
-			if time.Since(began) > 30*time.Second {
-				t.Fatalf("%s: requests went to %v", what, seen)
-			}
-		}
-	}
-	until("both are there", "") // not while one is still dialled
-	first.Health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
-	until("the first is unwell", b.server(1))
-	first.Health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_SERVING)
-	until("both are well", "")
-	second.Health.SetServingStatus("", grpc_health_v1.HealthCheckResponse_NOT_SERVING)
-	until("the second is unwell", b.server(0))
-}
-
-// TestNoPicker wants 503 where no picker can be asked or answers, or Weir's own choice
-// where that was asked for.
-func TestNoPicker(t *testing.T) {
-	for _, failOpen := range []bool{false, true} {
-		for what, fails := range map[string]func(*Picker){
-			"gone": func(p *Picker) { p.Server.Stop() },
-			"silent": func(p *Picker) {
-				p.Answers = func(*extproc.ProcessingRequest) []*extproc.ProcessingResponse { return nil }
-			},
-		} {
-			t.Run(fmt.Sprintf("%s, fail open %v", what, failOpen), func(t *testing.T) {
-				p := StartPicker(t, "127.0.0.1:0")
-				b := before(t, 8, failOpen, p.Address)
-				b.delegation.Timeout = 50 * time.Millisecond
-				p.Set(fails)
-				res, err := b.Do(t.Context(), post(whole(chat)))
-				switch {
-				case err != nil:
-					t.Fatal(err)
-				case failOpen && (res.Status != http.StatusOK || len(res.Endpoints) == 0):
-					t.Errorf("%+v; want an endpoint that Weir chose", res)
-				case !failOpen && (res.Status != http.StatusServiceUnavailable || res.Headers["x-llm-d-request-dropped-reason"] != "rejected-picker-unavailable"):
-					t.Errorf("%+v; want 503", res)
-				}
-				b.idle(t)
-			})
-		}
-	}
-}
-
-// TestPickerComesBack wants a picker that was restarted to be asked again.
-func TestPickerComesBack(t *testing.T) {
-	p := StartPicker(t, "127.0.0.1:0")
-	b := before(t, 8, false, p.Address)
-	p.Server.Stop()
-	if res, err := b.Do(t.Context(), post(whole(chat))); err != nil || res.Status != http.StatusServiceUnavailable {
-		t.Fatalf("without a picker: %+v, %v", res, err)
-	}
-	again := StartPicker(t, p.Address)
-	again.To = []string{b.server(1)}
-	for began := time.Now(); ; time.Sleep(20 * time.Millisecond) {
-		res, err := b.Do(t.Context(), post(whole(chat)))
-		if err == nil && res.Status == http.StatusOK {
-			return
-		}
-		if time.Since(began) > 30*time.Second {
-			t.Fatalf("%+v, %v", res, err)
-		}
-	}
-}
-
-// TestAdmissionOnly wants requests to be let go without an endpoint, and with what the next
-// filter needs.
-func TestAdmissionOnly(t *testing.T) {
-	b := newBenchWith(t, 8, func(c *benchConfig) { c.AdmissionOnly = true })
-	stream, err := extproc.NewExternalProcessorClient(b.conn).Process(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range (&Request{Method: "POST", Path: "/v1/chat/completions", Body: whole(chat)}).messages() {
-		if err := stream.Send(m); err != nil {
-			t.Fatal(err)
-		}
-	}
-	first, err := stream.Recv()
-	if err != nil || first.GetRequestHeaders() == nil || first.GetDynamicMetadata() != nil || first.GetRequestHeaders().GetResponse().GetHeaderMutation() != nil {
-		t.Fatalf("%v, %v; want headers as they are", first, err)
-	}
-	body, err := stream.Recv()
-	if err != nil || string(body.GetRequestBody().GetResponse().GetBodyMutation().GetStreamedResponse().GetBody()) != chat {
-		t.Fatalf("%v, %v; want the body", body, err)
-	}
-	if v, err := b.controller.View(t.Context()); err != nil || v.InFlight != 1 {
-		t.Errorf("%d in flight, %v", v.InFlight, err)
-	}
-	if err := stream.CloseSend(); err != nil {
-		t.Fatal(err)
-	}
 	b.idle(t)
 }
 

@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/weirflow/weir/test/processes"
 )
 
 // affine is a load in which every request belongs with earlier ones: it has the same
@@ -26,8 +28,8 @@ type affine struct {
 // arrived where an earlier one of its family had been.
 func (a *affine) hits(t *testing.T, replicas int) float64 {
 	t.Helper()
-	cfg := newConfigured(t)
-	cfg.write(fmt.Sprintf(`
+	cfg := processes.NewConfiguration(t)
+	cfg.Write(fmt.Sprintf(`
 plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 8}}]
 flowControl: {saturationDetector: {pluginRef: concurrency-detector}}
 schedulingProfiles:
@@ -52,7 +54,7 @@ schedulingProfiles:
 		t.Cleanup(server.Close)
 		s.URLs = append(s.URLs, server.URL)
 	}
-	f := s.fleet(t, replicas, "--config", cfg.file)
+	f := s.fleet(t, replicas, "--config", cfg.File)
 	var clients sync.WaitGroup
 	var sessions sync.Map // what clients were told to give, by family
 	next := make(chan int)

@@ -15,64 +15,29 @@ import (
 	"github.com/weirflow/weir/test/processes"
 )
 
-// configured is a configuration file that can be changed.
-type configured struct {
-	t    *testing.T
-	file string
-}
-
-func (c *configured) write(text string) {
-	c.t.Helper()
-	whole := "apiVersion: inference.networking.x-k8s.io/v1alpha1\nkind: EndpointPickerConfig\n" + text
-	if err := os.WriteFile(c.file, []byte(whole), 0o600); err != nil {
-		c.t.Fatal(err)
-	}
-}
-
-// reload writes the file, and waits until the replicas have read it.
-func (c *configured) reload(text string, replicas ...*processes.Replica) {
-	c.t.Helper()
-	before := make([]int, len(replicas))
-	for i, r := range replicas {
-		before[i] = r.Said(reloaded)
-	}
-	c.write(text)
-	f := &processes.Cluster{T: c.t}
-	for i, r := range replicas {
-		f.Wait(r.ID+" has read the configuration again", processes.Patience, func() bool { return r.Said(reloaded) > before[i] })
-	}
-}
-
-const reloaded = `"msg":"configuration reloaded"`
-
-func newConfigured(t *testing.T) *configured {
-	t.Helper()
-	return &configured{t, filepath.Join(t.TempDir(), "weir.yaml")}
-}
-
 // TestReload changes policy and weights of a replica under load, then breaks the
 // file: nobody fails, and the shares follow.
 func TestReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 12 s")
 	}
-	c := newConfigured(t)
+	c := processes.NewConfiguration(t)
 	const detector = `
 plugins:
 - {type: concurrency-detector, parameters: {maxConcurrency: 12}}
 flowControl:
   saturationDetector: {pluginRef: concurrency-detector}
 `
-	c.write(detector)
+	c.Write(detector)
 	s := processes.StartServers(t, 2, processes.Limit/2)
-	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file)
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.File)
 	l, ctx := processes.StartLoad(t)
 	tenants := []string{"a", "b", "c"}
 	for _, id := range tenants {
 		l.Tenant(ctx, id, 40, r)
 	}
 	l.Next(100, tenants...)
-	c.reload(detector+`  defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}
+	c.Reload(detector+`  defaultPriorityBand: {fairnessPolicyRef: vtc-fairness-policy}
 weir:
   flows: [{id: b, weight: 2}, {id: "c*", weight: 4}]
 `, r)
@@ -85,7 +50,7 @@ weir:
 			t.Errorf("%d, %d, %d requests by weights 1, 2, 4", a, b, cc)
 		}
 	}
-	c.write("flowControl: {maxByte: 1}\n")
+	c.Write("flowControl: {maxByte: 1}\n")
 	if !r.Says("maxByte", processes.Patience) {
 		t.Error("the bad file is not named")
 	}
@@ -104,10 +69,10 @@ func TestUtilization(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 5 s")
 	}
-	c := newConfigured(t)
-	c.write("flowControl: {defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}}\n")
+	c := processes.NewConfiguration(t)
+	c.Write("flowControl: {defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}}\n")
 	s := processes.StartServers(t, 2, 8)
-	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file)
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.File)
 	l, ctx := processes.StartLoad(t)
 	l.Tenant(ctx, "a", 60, r)
 	l.Tenant(ctx, "b", 60, r)
@@ -133,14 +98,14 @@ func TestIdentity(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: starts processes")
 	}
-	c := newConfigured(t)
+	c := processes.NewConfiguration(t)
 	keys := filepath.Join(t.TempDir(), "keys.yaml")
 	if err := os.WriteFile(keys, fmt.Appendf(nil, "- {sha256: %x, flow: team-a, weight: 2, priority: 5}\n", sha256.Sum256([]byte("secret"))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	c.write("weir: {identity: {apiKeys: " + keys + "}}\n")
+	c.Write("weir: {identity: {apiKeys: " + keys + "}}\n")
 	s := processes.StartServers(t, 1, 8)
-	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.File, "--max-concurrency", "8")
 	ask := func(key string) int {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/v1/completions",
 			strings.NewReader(`{"model":"simulated","prompt":"hi","max_tokens":1}`))

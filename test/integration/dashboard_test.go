@@ -30,8 +30,8 @@ func TestPanels(t *testing.T) {
 		t.Skip("skipped: takes 20 s")
 	}
 	needs.Tool(t, "prometheus")
-	config := newConfigured(t)
-	config.write(`
+	config := processes.NewConfiguration(t)
+	config.Write(`
 plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 12}}]
 flowControl:
   saturationDetector: {pluginRef: concurrency-detector}
@@ -42,7 +42,7 @@ weir:
 `)
 	c := processes.NewCluster(t)
 	for n := range 3 {
-		c.Add(fmt.Sprint("r", n+1), "--config", config.file)
+		c.Add(fmt.Sprint("r", n+1), "--config", config.File)
 	}
 	c.Wait("everybody knows everybody", 20*time.Second, func() bool { return c.Agree(3) })
 	p := startPrometheus(t, c.Replicas)
@@ -103,18 +103,8 @@ func startPrometheus(t *testing.T, replicas []*processes.Replica) *prometheus {
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
 	p := &prometheus{t: t, url: "http://" + at}
-	for until := time.Now().Add(20 * time.Second); ; time.Sleep(50 * time.Millisecond) {
-		res, err := http.Get(p.url + "/-/ready")
-		if err == nil {
-			_ = res.Body.Close()
-			if res.StatusCode == http.StatusOK {
-				return p
-			}
-		}
-		if time.Now().After(until) {
-			t.Fatalf("Prometheus is not ready: %v", err)
-		}
-	}
+	processes.Answers(t, p.url+"/-/ready")
+	return p
 }
 
 // panel is one of the dashboard's, with what its queries give.

@@ -182,13 +182,13 @@ func TestScrapes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 20 s")
 	}
-	cfg := newConfigured(t)
-	cfg.write("weir: {metrics: {interval: 200ms}}\nplugins: [{type: utilization-detector, parameters: {metricsStalenessThreshold: 1s}}]")
+	cfg := processes.NewConfiguration(t)
+	cfg.Write("weir: {metrics: {interval: 200ms}}\nplugins: [{type: utilization-detector, parameters: {metricsStalenessThreshold: 1s}}]")
 	rates := map[int]float64{}
 	for _, n := range []int{1, 5} {
 		s := startCounted(t, 100)
 		s.others.Store(1)
-		f := s.fleet(t, n, "--config", cfg.file)
+		f := s.fleet(t, n, "--config", cfg.File)
 		time.Sleep(time.Second)
 		rates[n] = s.rate(2 * time.Second)
 		t.Logf("%d replicas: %.0f readings a second of 100 endpoints", n, rates[n])
@@ -240,9 +240,9 @@ func TestIdle(t *testing.T) {
 	}
 	s := startCounted(t, 200)
 	s.padding = strings.Repeat("vllm:e2e_request_latency_seconds_bucket{engine=\"0\",le=\"0.3\",model_name=\"meta-llama/Llama-3.1-8B-Instruct\"} 17.0\n", 430)
-	cfg := newConfigured(t)
-	cfg.write("plugins: [{type: utilization-detector}]")
-	f := s.fleet(t, 3, "--config", cfg.file)
+	cfg := processes.NewConfiguration(t)
+	cfg.Write("plugins: [{type: utilization-detector}]")
+	f := s.fleet(t, 3, "--config", cfg.File)
 	const window = 4 * time.Second
 	measure := func(what string) (reads, core float64) {
 		time.Sleep(3 * time.Second)
@@ -299,15 +299,15 @@ func TestTokensOverTheFleet(t *testing.T) {
 		t.Skip("skipped: takes 8 s")
 	}
 	t.Parallel() // it mostly waits
-	cfg := newConfigured(t)
-	cfg.write(`
+	cfg := processes.NewConfiguration(t)
+	cfg.Write(`
 plugins: [{type: concurrency-detector, parameters: {concurrencyMode: tokens, maxTokenConcurrency: 100}}]
 flowControl:
   saturationDetector: {pluginRef: concurrency-detector}
   defaultPriorityBand: {fairnessPolicyRef: round-robin-fairness-policy}
 `)
 	s := processes.StartServers(t, 2, 100)
-	f := (&counted{Servers: processes.Servers{URLs: s.URLs}}).fleet(t, 3, "--config", cfg.file)
+	f := (&counted{Servers: processes.Servers{URLs: s.URLs}}).fleet(t, 3, "--config", cfg.File)
 	l, ctx := processes.StartLoad(t)
 	l.Tenant(ctx, "a", 40, f.Replicas[0])
 	l.Tenant(ctx, "b", 10, f.Replicas[1])
@@ -328,7 +328,7 @@ flowControl:
 // TestEndpointFile changes the endpoints of a running replica, then breaks the file.
 func TestEndpointFile(t *testing.T) {
 	s := startCounted(t, 3)
-	file := newConfigured(t).file
+	file := processes.NewConfiguration(t).File
 	put := func(text string) {
 		t.Helper()
 		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {

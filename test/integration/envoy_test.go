@@ -202,9 +202,9 @@ func TestEnvoyEjects(t *testing.T) {
 // the first refuses connections, and say so.
 func TestEnvoyFallbacks(t *testing.T) {
 	s, dead := oneDead(t)
-	c := newConfigured(t)
-	c.write("weir: {extProc: {listen: 127.0.0.1:0, fallbacks: 1}}\n")
-	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.file, "--max-concurrency", "8")
+	c := processes.NewConfiguration(t)
+	c.Write("weir: {extProc: {listen: 127.0.0.1:0, fallbacks: 1}}\n")
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", s, "--config", c.File, "--max-concurrency", "8")
 	overriding, err := os.ReadFile("../../deploy/envoy/override-host.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -22,8 +22,8 @@ func TestEviction(t *testing.T) {
 		t.Skip("skipped: takes 5 s")
 	}
 	t.Parallel() // it mostly waits
-	c := newConfigured(t)
-	c.write(`
+	c := processes.NewConfiguration(t)
+	c.Write(`
 plugins: [{type: concurrency-detector, parameters: {maxConcurrency: 8}}]
 flowControl: {saturationDetector: {pluginRef: concurrency-detector}, enableEviction: true}
 weir: {objectives: [{name: batch, priority: -1}, {name: user, priority: 1}]}
@@ -32,7 +32,7 @@ weir: {objectives: [{name: batch, priority: -1}, {name: user, priority: 1}]}
 	redis := redistest.Start(t)
 	var replicas []*processes.Replica
 	for n := range 2 {
-		replicas = append(replicas, processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", fmt.Sprint("r", n), s, "--config", c.file, "--redis", redis.URL()))
+		replicas = append(replicas, processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", fmt.Sprint("r", n), s, "--config", c.File, "--redis", redis.URL()))
 	}
 	ask := func(r *processes.Replica, objective string, tokens int) (int, string) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/v1/completions",

@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -86,14 +85,7 @@ func (u *update) start(n int, version string) {
 	} else {
 		u.Replicas = append(u.Replicas, r)
 	}
-	u.Wait("it serves", processes.Patience, func() bool {
-		res, err := http.Get(r.Admin + "/readyz")
-		if err != nil {
-			return false
-		}
-		_ = res.Body.Close()
-		return res.StatusCode == http.StatusOK
-	})
+	processes.Answers(u.T, r.Admin+"/readyz")
 }
 
 // phase returns how many requests a second are served in the next 2 s, and wants the limit

@@ -74,6 +74,20 @@ func Get[T any](r *Replica, path string) (answer T, err error) {
 	return answer, json.NewDecoder(res.Body).Decode(&answer)
 }
 
+// Answers waits until a page is answered with 200.
+func Answers(t *testing.T, url string) {
+	t.Helper()
+	c := &Cluster{T: t}
+	c.Wait(url+" is answered", Patience, func() bool {
+		res, err := http.Get(url)
+		if err != nil {
+			return false
+		}
+		_ = res.Body.Close()
+		return res.StatusCode == http.StatusOK
+	})
+}
+
 // Agree reports whether n replicas see each other and draw the same map.
 func (c *Cluster) Agree(n int) bool {
 	var first []api.Shard

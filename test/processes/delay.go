@@ -10,14 +10,18 @@ import (
 )
 
 // Delay is a way to a TCP server on which everything takes longer, in both directions,
-// and nothing is lost or overtaken.
+// and nothing is lost or overtaken until it is cut.
 type Delay struct {
 	// Address is where to connect to instead of the server.
 	Address string
 
 	server         string
 	oneWay, jitter atomic.Int64
+	cut            atomic.Bool
 	open           sync.WaitGroup
+
+	mu    sync.Mutex
+	conns []net.Conn
 }
 
 // StartDelay returns a way to the server, without delay so far. It ends with the test.
@@ -28,8 +32,6 @@ func StartDelay(tb testing.TB, server string) *Delay {
 		tb.Fatal(err)
 	}
 	d := &Delay{Address: l.Addr().String(), server: server}
-	var mu sync.Mutex
-	var conns []net.Conn
 	d.open.Go(func() {
 		for {
 			client, err := l.Accept()
@@ -41,20 +43,16 @@ func StartDelay(tb testing.TB, server string) *Delay {
 				_ = client.Close()
 				continue
 			}
-			mu.Lock()
-			conns = append(conns, client, server)
-			mu.Unlock()
+			d.mu.Lock()
+			d.conns = append(d.conns, client, server)
+			d.mu.Unlock()
 			d.open.Go(func() { d.pass(client, server) })
 			d.open.Go(func() { d.pass(server, client) })
 		}
 	})
 	tb.Cleanup(func() {
 		_ = l.Close()
-		mu.Lock()
-		for _, c := range conns {
-			_ = c.Close()
-		}
-		mu.Unlock()
+		d.end()
 		d.open.Wait()
 	})
 	return d
@@ -65,6 +63,26 @@ func StartDelay(tb testing.TB, server string) *Delay {
 func (d *Delay) Set(roundTrip, jitter time.Duration) {
 	d.oneWay.Store(int64(roundTrip / 2))
 	d.jitter.Store(int64(jitter / 2))
+}
+
+// Cut loses whatever either end sends from now on, as a network does that no longer leads
+// there: nobody is told.
+func (d *Delay) Cut() { d.cut.Store(true) }
+
+// Heal ends the cut. What was open then is reset, since it lacks bytes.
+func (d *Delay) Heal() {
+	d.end()
+	d.cut.Store(false)
+}
+
+// end closes all that is open.
+func (d *Delay) end() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for _, c := range d.conns {
+		_ = c.Close()
+	}
+	d.conns = nil
 }
 
 // piece is bytes on their way.
@@ -99,6 +117,9 @@ func (d *Delay) pass(from, to net.Conn) {
 			continue // the reader ends once its side is closed
 		}
 		time.Sleep(time.Until(p.due))
+		if d.cut.Load() {
+			continue
+		}
 		if _, err = to.Write(p.bytes); err != nil {
 			_ = from.Close()
 		}

@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,6 +22,10 @@ type Load struct {
 	Stop    context.CancelFunc // ends the clients early
 	Clients sync.WaitGroup     // the clients, all of which end with the load's context
 	Client  *http.Client
+	Model   string // that is asked for; "simulated" by default
+	// Tokens is how long the answer to a tenant's next request is; nil for 16 always. Many
+	// clients call it at once.
+	Tokens func(tenant string) int
 
 	mu       sync.Mutex
 	served   map[string]int // by tenant
@@ -40,6 +45,7 @@ type Failure struct {
 // StatusError is an answer of another status than 200.
 type StatusError int
 
+// Error implements error.
 func (e StatusError) Error() string { return fmt.Sprintf("status %d", int(e)) }
 
 func newFailure(r *Replica, tenant string, err error) Failure {
@@ -91,12 +97,17 @@ func (l *Load) Ask(ctx context.Context, id string, r *Replica) error {
 	if r.Do != nil {
 		return askByDriver(ctx, id, r)
 	}
+	tokens := 16
+	if l.Tokens != nil {
+		tokens = l.Tokens(id)
+	}
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+"/v1/completions",
-		strings.NewReader(`{"model":"simulated","prompt":"hi","max_tokens":16}`))
+		strings.NewReader(fmt.Sprintf(`{"model":%q,"prompt":"hi","max_tokens":%d}`, cmp.Or(l.Model, "simulated"), tokens)))
 	if err != nil {
 		return err
 	}
 	req.Header.Set("x-llm-d-inference-fairness-id", id)
+	req.Header.Set(tenantHeader, id)
 	res, err := l.Client.Do(req)
 	if err != nil {
 		return err

@@ -2,7 +2,10 @@ package processes
 
 import (
 	"net"
+	"net/http"
 	"net/http/httptest"
+	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -15,6 +18,59 @@ import (
 type Servers struct {
 	URLs           []string
 	InFlight, Peak atomic.Int64
+
+	mu      sync.Mutex
+	watched bool
+	ran     []Ran
+}
+
+// Ran is a request that a model server ran, or runs as long as it has not ended.
+type Ran struct {
+	Tenant       string // as the load named it
+	Began, Ended time.Time
+}
+
+// tenantHeader tells a model server whose a request is: no replica reads it.
+const tenantHeader = "x-test-tenant"
+
+// Watch begins to keep every request.
+func (s *Servers) Watch() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.watched = true
+}
+
+// Ran returns the requests that came since Watch, in order of their coming.
+func (s *Servers) Ran() []Ran {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.ran)
+}
+
+// Begun is how many requests came since Watch.
+func (s *Servers) Begun() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.ran)
+}
+
+// watching keeps requests while they are watched.
+func (s *Servers) watching(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		tenant := r.Header.Get(tenantHeader)
+		s.mu.Lock()
+		n, kept := len(s.ran), s.watched && tenant != ""
+		if kept {
+			s.ran = append(s.ran, Ran{Tenant: tenant, Began: time.Now()})
+		}
+		s.mu.Unlock()
+		h.ServeHTTP(w, r)
+		if kept {
+			s.mu.Lock()
+			s.ran[n].Ended = time.Now()
+			s.mu.Unlock()
+		}
+	})
 }
 
 // Raise lifts a peak to a number that is higher.
@@ -45,7 +101,7 @@ func StartServersAt(t *testing.T, host string, n, running int) *Servers {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := httptest.NewUnstartedServer(m)
+		server := httptest.NewUnstartedServer(s.watching(m))
 		_ = server.Listener.Close()
 		server.Listener = l
 		server.Start()

@@ -39,8 +39,8 @@ func (f *fleet) checkAuthority() {
 }
 
 // checkLine: no more stand in line than the bound of fairness has room for.
-func (f *fleet) checkLine() {
-	if !f.well() {
+func (f *fleet) checkLine(well bool) {
+	if !well {
 		return // those that a new generation does not know are on their way back
 	}
 	lined := 0
@@ -54,5 +54,13 @@ func (f *fleet) checkLine() {
 	}
 }
 
-// inLine is how many requests may be charged and stand in line: six at each replica.
-func (c *Config) inLine() float64 { return 6 * float64(c.Replicas) }
+// inLine is how many requests may be charged and stand in line: six at each replica, or as many as
+// its slots, of which those that just went to another may count at both; and 64 beside a ledger
+// that is far.
+func (c *Config) inLine() float64 {
+	most := 64 * float64(c.Replicas)
+	if c.furthest() >= 20*time.Millisecond {
+		return most
+	}
+	return min(most, 6*float64(c.Replicas)+2*float64(c.Limit))
+}

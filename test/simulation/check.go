@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"time"
-
-	"github.com/weirflow/weir/policies"
 )
 
 // ErrInvariant wraps every broken invariant.
@@ -20,6 +18,7 @@ type Result struct {
 	Peak                int     // the most requests at the model servers
 	ServiceGap          float64 // the largest between two backlogged flows of a band
 	LackSeen            float64 // the most slot-seconds that a priority or a group lacked of its guarantee
+	AheadSeen           float64 // the most that a priority was ahead of another by their weights, of what may be
 	Moves, MovedTickets int
 	// WaitP50, WaitP90 and WaitP99 are of the Light flows.
 	WaitP50, WaitP90, WaitP99 time.Duration
@@ -43,7 +42,7 @@ const (
 // until a slot is free and a few turns are taken. A lost turn is noticed after 50
 // ms and may be lost again; a lost ticket after PeerTimeout, three times at most.
 func (c *Config) highWait() time.Duration {
-	wait := 400*time.Millisecond + 4*c.RoundTrip
+	wait := 400*time.Millisecond + 4*c.furthest()
 	if c.Loss > 0 {
 		wait += 800 * time.Millisecond
 	}
@@ -53,10 +52,15 @@ func (c *Config) highWait() time.Duration {
 	return wait
 }
 
+// furthest is the round trip of the replica that is furthest from the ledger.
+func (c *Config) furthest() time.Duration { return max(c.RoundTrip, c.FirstFar) }
+
 // idleAtMost is how long capacity may be free while tickets wait. A replica that holds
 // all of it, in messages that it has not read, may lose five turns one after the other:
 // that is 250 ms and pauses of 310. Where messages are lost, a replica may leave another
 // its outage share until that one has reported for the second time that it has the ledger.
+// A slot that ends waits for the turn under way and for its own, two round trips in all, and
+// another may end just before it is filled.
 func (c *Config) idleAtMost() time.Duration {
 	switch {
 	case c.MessageLoss > 0:
@@ -64,26 +68,28 @@ func (c *Config) idleAtMost() time.Duration {
 	case c.Loss > 0:
 		return 700 * time.Millisecond
 	}
-	return 150*time.Millisecond + 4*c.RoundTrip
+	return 150*time.Millisecond + 4*c.furthest()
 }
 
 // check checks what must hold after every event.
 func (f *fleet) check() error {
+	quiet, well := f.quiet(), f.well()
 	f.checkCapacity()
 	f.checkEndpoints()
 	f.checkMaxima()
 	f.checkAuthority()
-	f.checkLine()
-	f.checkProgress()
-	f.checkSpread()
-	f.checkGuarantees()
+	f.checkLine(well)
+	f.checkProgress(quiet)
+	f.checkSpread(quiet && well)
+	f.checkGuarantees(well)
+	f.checkWeights(well)
 	if len(f.cfg.Flows) <= manyFlows {
-		f.checkFairness()
+		f.checkFairness(well)
 	}
 	if f.now.Sub(f.looked) >= 50*time.Millisecond {
 		f.looked = f.now
-		f.checkFairness()
-		f.checkWaits()
+		f.checkFairness(well)
+		f.checkWaits(quiet)
 	}
 	return f.failed
 }
@@ -118,7 +124,7 @@ func (c *Config) repayment(missed time.Duration) time.Duration {
 // outage began runs out.
 func (f *fleet) checkCapacity() {
 	f.peak = max(f.peak, len(f.flights))
-	if limit := f.cfg.Limit + f.allowed(); int64(len(f.flights)) > limit {
+	if n := int64(len(f.flights)); n > f.cfg.Limit && n > f.cfg.Limit+f.allowed() {
 		f.fail("capacity", "%d requests at the model servers, the limit is %d", len(f.flights), f.cfg.Limit)
 	}
 }
@@ -130,16 +136,19 @@ func (f *fleet) checkEndpoints() {
 	if !f.cfg.Bounded {
 		return
 	}
-	allowed := f.allowed()
-	if f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled {
-		allowed = f.cfg.Limit
-	}
-	at := make(map[string]int64)
-	for _, x := range f.flights {
-		if at[x.endpoint]++; at[x.endpoint] > f.cfg.takes(x.endpoint)+allowed {
-			f.fail("endpoint", "%d requests at endpoint %q, which takes %d", at[x.endpoint], x.endpoint, f.cfg.takes(x.endpoint))
+	for i, at := range f.counts.atEndpoints {
+		if takes := f.cfg.takes(i); at > takes && at > takes+f.allowedAtEndpoint() {
+			f.fail("endpoint", "%d requests at endpoint %q, which takes %d", at, endpoints[i], takes)
 		}
 	}
+}
+
+// allowedAtEndpoint is by how many requests an endpoint's limit may be passed at the time.
+func (f *fleet) allowedAtEndpoint() int64 {
+	if f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled {
+		return f.cfg.Limit
+	}
+	return f.allowed()
 }
 
 // allowed is by how many requests limits may be passed at the time.
@@ -163,12 +172,16 @@ func (f *fleet) allowed() (limit int64) {
 
 // checkFairness: backlogged flows of a band keep together, also over a wipe, a
 // split and a rumour: no move resets a flow's standing (continuity).
-func (f *fleet) checkFairness() {
-	if !f.well() {
-		clear(f.service) // the measurement begins again when the fault is over
+func (f *fleet) checkFairness(well bool) {
+	if !well {
+		f.counts.forget() // the measurement begins again when the fault is over
 		return
 	}
-	gap, a, b := f.gap()
+	if !f.counts.served {
+		return
+	}
+	f.counts.served = false
+	gap, a, b := f.counts.gap()
 	f.gapSeen = max(f.gapSeen, gap)
 	if gap > f.gapBound()+1e-6 { // sums of thirds are not exact
 		f.fail("fairness and continuity", "%v is %.1f requests ahead of %v", a, gap, b)
@@ -192,23 +205,17 @@ func (f *fleet) gapBound() float64 {
 }
 
 // checkProgress: capacity is not free for long while tickets wait.
-func (f *fleet) checkProgress() {
-	waiting, at, slots := 0, f.inGroups(), f.inUse()
-	for _, n := range f.nodes {
-		if !n.alive || !f.roomFor(n) {
-			continue
-		}
-		for _, w := range n.waiting {
-			if !f.cfg.full(w.flow.ID, at, slots) {
-				waiting++
-			}
-		}
-	}
+func (f *fleet) checkProgress(quiet bool) {
 	// In a large pool some slots are always free: those whose requests end during one
 	// turn, which waits for the turns of all other replicas.
-	turn := 5*time.Millisecond + 2*time.Duration(f.cfg.Replicas)*f.cfg.TurnCost + 2*f.cfg.RoundTrip
+	turn := 5*time.Millisecond + 2*time.Duration(f.cfg.Replicas)*f.cfg.TurnCost + 2*f.cfg.furthest()
 	ending := f.cfg.Limit * int64(turn) / int64(f.cfg.Service)
-	if !f.quiet() || f.cutOff > 0 || f.free() <= ending || waiting == 0 {
+	if !quiet || f.cutOff > 0 || f.free() <= ending {
+		f.idleSince = time.Time{}
+		return
+	}
+	waiting := f.mayGo()
+	if waiting == 0 {
 		f.idleSince = time.Time{}
 		return
 	}
@@ -220,76 +227,88 @@ func (f *fleet) checkProgress() {
 	}
 }
 
+// mayGo is how many requests wait that an endpoint has room for, and no maximum stops.
+func (f *fleet) mayGo() (waiting int) {
+	slots := f.inUse()
+	for _, c := range f.counts.crowds {
+		if c.full(slots) {
+			continue
+		}
+		for i, n := range c.waiting {
+			if n > 0 && f.nodes[i].alive && f.roomFor(f.nodes[i]) {
+				waiting += n
+			}
+		}
+	}
+	return waiting
+}
+
 // checkSpread: requests spread over the endpoints, whichever replicas they are at. A few
 // are sent elsewhere on purpose.
-func (f *fleet) checkSpread() {
-	at := make(map[string]int)
-	for _, x := range f.flights {
-		at[x.endpoint]++
-	}
-	least, most := len(f.flights), 0
-	for _, e := range endpoints {
-		least, most = min(least, at[e]), max(most, at[e])
-	}
-	if !f.quiet() || !f.well() || f.cfg.Bounded || most-least <= max(2, f.cfg.Replicas) { // each spreads its own
+func (f *fleet) checkSpread(well bool) {
+	least, most := slices.Min(f.counts.atEndpoints[:]), slices.Max(f.counts.atEndpoints[:])
+	if !well || f.cfg.Bounded || most-least <= int64(max(2, f.cfg.Replicas)) { // each spreads its own
 		f.unevenSince = time.Time{}
 		return
 	}
 	if f.unevenSince.IsZero() {
 		f.unevenSince = f.now
 	}
-	if f.now.Sub(f.unevenSince) > max(time.Second, 2*f.cfg.Service)+4*f.cfg.RoundTrip { // none is moved once it runs
+	if f.now.Sub(f.unevenSince) > max(time.Second, 2*f.cfg.Service)+4*f.cfg.furthest() { // none is moved once it runs
 		f.fail("spread", "from %d to %d requests at the endpoints for %v", least, most, f.now.Sub(f.unevenSince))
 	}
 }
 
 // checkWaits: every request's turn comes, and a higher band's before the others'.
-func (f *fleet) checkWaits() {
-	if !f.quiet() || f.cutOff > 0 || f.astray > 0 || slices.ContainsFunc(endpoints, func(e string) bool { return f.drained[e] }) {
+func (f *fleet) checkWaits(quiet bool) {
+	if !quiet || f.cutOff > 0 || f.astray > 0 || slices.ContainsFunc(endpoints, func(e string) bool { return f.drained[e] }) {
 		return
 	}
 	since := f.faulty
-	top := f.top()
+	top := f.cfg.top()
 	for _, n := range f.nodes {
 		for seq, w := range n.waiting {
 			waited := f.now.Sub(w.at)
 			if !since.IsZero() {
 				waited = min(waited, f.now.Sub(since)-settled)
 			}
-			if waited > f.longest && w.flow.Priority == top && f.cfg.Fresh == 0 { // else there is no end of those before it
-				f.fail("no ticket lost", "request %d of %v at %s has waited for %v", seq, w.flow, n.id, f.now.Sub(w.at))
+			of := w.tenant.key
+			if waited > f.longest && of.Priority == top && f.cfg.Fresh == 0 { // else there is no end of those before it
+				f.fail("no ticket lost", "request %d of %v at %s has waited for %v", seq, of, n.id, f.now.Sub(w.at))
 			}
-			if waited > f.cfg.highWait() && f.isLight(w.flow) && w.flow.Priority > 0 {
-				f.fail("priority", "request %d of %v at %s has waited for %v", seq, w.flow, n.id, f.now.Sub(w.at))
+			if waited > f.cfg.highWait() && w.tenant.light && of.Priority > 0 {
+				f.fail("priority", "request %d of %v at %s has waited for %v", seq, of, n.id, f.now.Sub(w.at))
 			}
 		}
 	}
 }
 
 // longestWait is twice the time until a request's turn comes when it is the last
-// of its flow's, and some more.
+// of its flow's, and some more, of the highest priority that always waits; all of the run if a flow
+// may get next to nothing.
 func (c *Config) longestWait() (longest time.Duration) {
-	rest := 1.0 // of the pool, for who is guaranteed nothing
-	for of, part := range c.guaranteed() {
-		if !c.inFloor(of.group) { // else it is a part of the outer's
-			rest -= part
-		}
-	}
-	if rest <= 0.01 {
-		return c.Length
-	}
+	top := c.top()
 	for i := range c.Flows {
-		part := c.part(&c.Flows[i]) * rest
+		if c.Flows[i].Priority != top {
+			continue
+		}
+		part := c.part(&c.Flows[i])
+		if part <= 0.001 {
+			return c.Length
+		}
 		for _, path := range c.around(c.Flows[i].ID) {
-			if most := c.maximum(path); most > 0 {
+			if most := maximum(c.Maxima[path], c.Limit); most > 0 {
 				part *= min(1, float64(most)/float64(c.Limit))
 			}
 		}
 		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) / part
-		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service+c.RoundTrip)))
+		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service+c.furthest())))
 	}
 	if c.Drift { // a replica learns of its clock's error from the ledger's first answer
 		longest += time.Second
+	}
+	if c.Loss > 0 { // two turns of its owner are lost, one after the other, and two of its ingress
+		longest += 2 * (2*c.RoundTrip + 100*time.Millisecond)
 	}
 	return 2*longest + time.Second
 }
@@ -301,28 +320,26 @@ func (c *Config) gossipErrs() bool {
 
 // top is the highest priority with flows that are always backlogged; lower ones may never
 // be served.
-func (f *fleet) top() int {
+func (c *Config) top() int {
 	top := -1 << 31
-	for i := range f.cfg.Flows {
-		if !f.cfg.Flows[i].Light {
-			top = max(top, f.cfg.Flows[i].Priority)
+	for i := range c.Flows {
+		if !c.Flows[i].Light {
+			top = max(top, c.Flows[i].Priority)
 		}
 	}
 	return top
 }
 
-func (f *fleet) isLight(key policies.FlowKey) bool { return f.light[key] }
-
 // waited notes how long a light flow's request waited.
-func (f *fleet) waited(key policies.FlowKey, d time.Duration) {
-	if f.isLight(key) && f.now.Sub(f.began) >= warm {
+func (f *fleet) waited(t *tenant, d time.Duration) {
+	if t.light && f.now.Sub(f.began) >= warm {
 		f.waits = append(f.waits, d)
 	}
 }
 
 func (f *fleet) result() (*Result, error) {
 	r := &Result{
-		Permits: f.permits > 0, Peak: f.peak, Turns: f.turns, ServiceGap: f.gapSeen, LackSeen: f.lackSeen, Moves: f.moves, MovedTickets: f.movedTickets,
+		Permits: f.permits > 0, Peak: f.peak, Turns: f.turns, ServiceGap: f.gapSeen, LackSeen: f.lackSeen, AheadSeen: f.aheadSeen, Moves: f.moves, MovedTickets: f.movedTickets,
 		WaitP50: percentile(f.waits, 50), WaitP90: percentile(f.waits, 90), WaitP99: percentile(f.waits, 99),
 	}
 	for _, outcome := range f.decided {

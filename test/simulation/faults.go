@@ -81,7 +81,7 @@ func (f *fleet) plan(x Fault) {
 		})
 	case Pause:
 		begin = func() { f.dead++; n.pause(lasts) }
-		over("pause", func() { f.dead-- })
+		over("pause", func() { f.dead--; f.kept(n, lasts) })
 	case Stop:
 		at += 2 * f.cfg.Service // how long requests take is known
 		lasts += lease
@@ -91,6 +91,7 @@ func (f *fleet) plan(x Fault) {
 		begin = func() {
 			f.forgetStopped(f.began)
 			f.ledger.Wipe()
+			f.wiped = f.now
 			clear(f.holders)
 		}
 	case Damage:
@@ -108,7 +109,7 @@ func (f *fleet) plan(x Fault) {
 		over("outage", func() { f.down = false })
 	case LedgerCut:
 		begin = func() { n.ledgerCut = true; f.cutOff++; f.before = f.granted() }
-		over("ledger cut", func() { n.ledgerCut = false; f.cutOff--; f.healed++ })
+		over("ledger cut", func() { n.ledgerCut = false; f.cutOff--; f.healed++; f.kept(n, lasts) })
 	case Split, OneWay:
 		if n == other {
 			return

@@ -1,7 +1,6 @@
 package simulation
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -27,6 +26,8 @@ type Config struct {
 	TurnCost time.Duration
 	// RoundTrip is what a turn takes beside; a wake-up takes half of it.
 	RoundTrip time.Duration
+	// FirstFar is the same for the first replica, if it is further from the ledger.
+	FirstFar time.Duration
 	// FullPause is the cores'.
 	FullPause time.Duration
 	// Flows are always backlogged, but for the Light ones; each is fed at the
@@ -34,6 +35,9 @@ type Config struct {
 	Flows []Flow
 	// Guaranteed is what priorities are guaranteed of the pool while their requests wait.
 	Guaranteed map[int]float64
+	// Weights are those of priorities that share the pool by weights; none between them is
+	// without one.
+	Weights map[int]float64
 	// Floors are what groups are guaranteed of it, by their paths.
 	Floors map[string]float64
 	// Groups has the weights of groups that share a band, by their paths; a group comes with
@@ -102,8 +106,7 @@ type fleet struct {
 	rng       *rand.Rand
 	began     time.Time
 	now       time.Time
-	events    eventHeap
-	order     uint64
+	events    agenda
 	ledger    Ledger
 	recording bool
 	history   []applied
@@ -112,9 +115,11 @@ type fleet struct {
 	holders   map[string]uint64 // the runs of replicas whose leases were attested to the ledger
 	strangers int               // that gossip
 
-	nodes []*node
-	byID  map[string]*node
-	cut   map[link]bool
+	tenants []*tenant
+	counts  *counts
+	nodes   []*node
+	byID    map[string]*node
+	cut     map[link]bool
 
 	down       bool  // no replica can reach the ledger
 	cutOff     int   // replicas that cannot reach it while others can
@@ -123,9 +128,7 @@ type fleet struct {
 	dead       int   // replicas that are down or paused
 	astray     int   // replicas that do not reach all endpoints
 	drained    map[string]bool
-	light      map[policies.FlowKey]bool
-	backlogs   map[class]bool // the classes that always wait
-	longest    time.Duration  // that a request may wait
+	longest    time.Duration // that a request may wait
 	faulty     time.Time
 	disturbed  time.Time
 	repaid     time.Time // when flows have been given what they missed
@@ -135,7 +138,6 @@ type fleet struct {
 	flights map[policies.TicketID]flight // at the model servers
 	unknown map[policies.TicketID]bool   // those that a wiped ledger has not been told of
 	decided map[policies.TicketID]core.Outcome
-	service map[class]float64 // grants for their weight
 	failed  error
 
 	fresh int                          // ids that were made up
@@ -145,8 +147,8 @@ type fleet struct {
 	peak, turns, moves, movedTickets int
 	permits                          int64 // seen, added up
 	gapSeen, lackSeen                float64
-	guaranteed                       map[class]float64
-	lacked                           map[class]float64 // slot-seconds by which these are short of that
+	aheadSeen                        float64   // the most slot-seconds that one priority was ahead of another, of what may be
+	wiped                            time.Time // when the ledger forgot everything
 	waits                            []time.Duration
 	idleSince                        time.Time // capacity has been free since, while tickets wait
 	unevenSince                      time.Time // one endpoint has had many more requests than another since
@@ -157,41 +159,13 @@ type fleet struct {
 // flight is a request at a model server.
 type flight struct {
 	endpoint string
-	flow     string
-	priority int
+	tenant   *tenant
 	began    time.Time
-}
-
-// event is something that happens at a time.
-type event struct {
-	at    time.Time
-	order uint64
-	what  string
-	do    func()
-}
-
-type eventHeap []event
-
-func (h eventHeap) Len() int { return len(h) }
-func (h eventHeap) Less(i, j int) bool {
-	if !h[i].at.Equal(h[j].at) {
-		return h[i].at.Before(h[j].at)
-	}
-	return h[i].order < h[j].order
-}
-func (h eventHeap) Swap(i, j int) { h[i], h[j] = h[j], h[i] }
-func (h *eventHeap) Push(x any)   { *h = append(*h, x.(event)) }
-func (h *eventHeap) Pop() any {
-	old := *h
-	x := old[len(old)-1]
-	*h = old[:len(old)-1]
-	return x
 }
 
 // after plans an event; those with a name are listed when the run fails.
 func (f *fleet) after(d time.Duration, what string, do func()) {
-	f.order++
-	heap.Push(&f.events, event{at: f.now.Add(d), order: f.order, what: what, do: do})
+	f.events.plan(f.now.Add(d).Sub(f.began), what, do)
 }
 
 // Run runs the simulation and returns the first invariant that was broken.
@@ -201,8 +175,9 @@ func Run(cfg Config) (*Result, error) {
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
 		holders: make(map[string]uint64), flights: make(map[policies.TicketID]flight), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
-		service: make(map[class]float64), guaranteed: cfg.guaranteed(), lacked: make(map[class]float64), drained: make(map[string]bool), longest: cfg.longestWait(),
+		drained: make(map[string]bool), longest: cfg.longestWait(),
 	}
+	f.counts = newCounts(&f.cfg)
 	f.ledger = f.newLedger()
 	for i := range cfg.Replicas {
 		n := &node{fleet: f, index: i, id: nodeID(i), reach: endpoints}
@@ -219,13 +194,13 @@ func Run(cfg Config) (*Result, error) {
 	for _, n := range f.nodes {
 		n.start()
 	}
-	f.backlogs = cfg.backlogged()
-	f.light = make(map[policies.FlowKey]bool)
 	for _, flow := range cfg.Flows {
-		f.light[policies.FlowKey{ID: flow.ID, Priority: flow.Priority}] = flow.Light && !flow.Tide
+		t := f.counts.tenant(flow)
+		t.light = flow.Light && !flow.Tide
+		f.tenants = append(f.tenants, t)
 		for _, at := range flow.Replicas {
 			for range flow.Clients {
-				f.after(f.upTo(20*time.Millisecond), "", func() { f.client(flow, f.nodes[at]) })
+				f.after(f.upTo(20*time.Millisecond), "", func() { f.client(t, f.nodes[at]) })
 			}
 		}
 	}
@@ -236,14 +211,15 @@ func Run(cfg Config) (*Result, error) {
 	for _, x := range cfg.Faults {
 		f.plan(x)
 	}
-	end := f.now.Add(cfg.Length)
-	for f.events.Len() > 0 {
-		e := heap.Pop(&f.events).(event)
-		if e.at.After(end) {
+	for {
+		e, ok := f.events.next(cfg.Length)
+		if !ok {
 			break
 		}
-		f.accountGuarantees(e.at)
-		f.now = e.at
+		at := start.Add(e.at)
+		f.accountGuarantees(at)
+		f.accountWeights(at)
+		f.now = at
 		if e.what != "" {
 			f.log = append(f.log, fmt.Sprintf("%v %s", f.now.Sub(start), e.what))
 		}
@@ -263,24 +239,24 @@ func (f *fleet) upTo(d time.Duration) time.Duration {
 }
 
 // client keeps one request going for a flow at a replica.
-func (f *fleet) client(flow Flow, n *node) {
+func (f *fleet) client(t *tenant, n *node) {
 	if !n.alive {
-		f.after(100*time.Millisecond, "", func() { f.client(flow, n) })
+		f.after(100*time.Millisecond, "", func() { f.client(t, n) })
 		return
 	}
 	k := n.core
-	n.do(k, func() { f.request(flow, n) })
+	n.do(k, func() { f.request(t, n) })
 }
 
-func (f *fleet) request(flow Flow, n *node) {
+func (f *fleet) request(t *tenant, n *node) {
 	n.seq++
 	id := policies.TicketID{Ingress: n.id, Seq: n.seq}
-	key := policies.FlowKey{ID: flow.ID, Priority: flow.Priority}
 	k := n.core
-	n.waiting[id.Seq] = waitingSince{f.now, key}
+	n.waiting[id.Seq] = waitingSince{f.now, t}
+	t.crowd.waiting[n.index]++
 	q := core.Request{
-		Seq: n.seq, Flow: key, Bytes: 100, InputTokens: 10, OutputTokens: 10,
-		Tag: func(d core.Decision) { f.outcome(flow, n, id, key, d) },
+		Seq: n.seq, Flow: t.key, Bytes: 100, InputTokens: 10, OutputTokens: 10,
+		Tag: func(d core.Decision) { f.outcome(t, n, id, d) },
 	}
 	if f.cfg.Bounded && n.seq%2 == 0 {
 		q.Prefer = n.favourite()
@@ -300,48 +276,64 @@ func (f *fleet) request(flow Flow, n *node) {
 	n.pump()
 }
 
+// lightRest is how long clients of Light flows rest, on average.
+const lightRest = 200 * time.Millisecond
+
 // outcome is called when a request's wait ended: a dispatched one runs for a
 // while at a model server, then the client comes again.
-func (f *fleet) outcome(flow Flow, n *node, id policies.TicketID, key policies.FlowKey, d core.Decision) {
+func (f *fleet) outcome(t *tenant, n *node, id policies.TicketID, d core.Decision) {
 	if f.cfg.Break.Decision != nil && f.cfg.Break.Decision(&d) {
 		f.decide(id, d.Outcome)
 	}
 	f.decide(id, d.Outcome)
 	if since, ok := n.waiting[id.Seq]; ok {
-		f.waited(key, f.now.Sub(since.at))
+		f.waited(t, f.now.Sub(since.at))
 		delete(n.waiting, id.Seq)
+		t.crowd.waiting[n.index]--
 	}
 	k := n.core
 	rest := f.upTo(2 * time.Millisecond)
 	switch {
-	case flow.Tide:
+	case t.flow.Tide:
 		rest = f.ebb()
-	case flow.Light:
-		rest = 100*time.Millisecond + f.upTo(200*time.Millisecond)
+	case t.flow.Light:
+		rest = lightRest/2 + f.upTo(lightRest)
 	}
 	again := func() {
-		if n.core == k && !flow.Once { // else its replica died, and the client came again then
-			f.client(flow, n)
+		if n.core == k && !t.flow.Once { // else its replica died, and the client came again then
+			f.client(t, n)
 		}
 	}
 	if d.Outcome != core.Dispatched {
 		f.after(f.upTo(10*time.Millisecond), "", again)
 		return
 	}
-	f.flights[id] = flight{n.place(id.Seq, &d), key.ID, key.Priority, f.now}
-	f.shared(&flow, key)
-	f.serve(&flow, key)
+	f.fly(id, flight{n.place(id.Seq, &d), t, f.now})
+	f.shared(t)
+	f.counts.serve(t)
 	f.after(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5), "", func() {
 		if _, running := f.flights[id]; !running {
 			return // its replica died, and with it its connection
 		}
-		delete(f.flights, id)
+		f.land(id)
 		n.do(k, func() {
 			k.Release(n.now(), id.Seq, core.Usage{})
 			n.pump()
 		})
 		f.after(rest, "", again)
 	})
+}
+
+// fly has a request be at a model server.
+func (f *fleet) fly(id policies.TicketID, x flight) {
+	f.flights[id] = x
+	f.counts.flies(x, 1)
+}
+
+// land has it be there no longer.
+func (f *fleet) land(id policies.TicketID) {
+	f.counts.flies(f.flights[id], -1)
+	delete(f.flights, id)
 }
 
 // ebb is how long it is until the tide is in; nothing while it is.

@@ -2,7 +2,9 @@ package simulation
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
+	"slices"
 	"time"
 )
 
@@ -43,27 +45,35 @@ func (c *Config) guaranteed() map[class]float64 {
 	return all
 }
 
-// inFloor reports whether a group is in one that is guaranteed something.
-func (c *Config) inFloor(group string) bool {
-	for i, r := range group {
-		if r == '/' && c.Floors[group[:i]] > 0 {
-			return true
+// prioritiesBeside is what other priorities are guaranteed.
+func (c *Config) prioritiesBeside(priority int) (sum float64) {
+	for other, part := range c.Guaranteed {
+		if other != priority {
+			sum += part
 		}
 	}
-	return false
+	return sum
 }
 
-// holds reports whether a request of a flow, by its id, is of a class.
-func (c *Config) holds(of class, priority int, flow string) bool {
-	if of.group == "" {
-		return priority == of.priority
-	}
-	for _, path := range c.around(flow) {
-		if path == of.group {
-			return true
+// floorsBeside is what the groups beside one are guaranteed, or what is in them.
+func (c *Config) floorsBeside(path string) (sum float64) {
+	for beside := range c.Groups {
+		if beside != path && (class{group: beside}).among() == (class{group: path}).among() {
+			sum += c.needs(beside)
 		}
 	}
-	return false
+	return sum
+}
+
+// needs is what a group has by its guarantee at least, or by those of the groups in it.
+func (c *Config) needs(path string) float64 {
+	inner := 0.0
+	for of := range c.Groups {
+		if of != path && (class{group: of}).among().group == path {
+			inner += c.needs(of)
+		}
+	}
+	return max(c.Floors[path], inner)
 }
 
 // accountGuarantees adds up what priorities and groups lack of their guarantees while they
@@ -72,44 +82,60 @@ func (c *Config) holds(of class, priority int, flow string) bool {
 // taken from the grant until it hears of the end: a little longer than at the model servers,
 // and not for all alike. A group at a maximum does not wait.
 func (f *fleet) accountGuarantees(until time.Time) {
-	seconds, inGroups, slots := until.Sub(f.now).Seconds(), f.inGroups(), f.inUse()
-	for of, part := range f.guaranteed {
-		has, waits := 0, false
-		for _, x := range f.flights {
-			if f.cfg.holds(of, x.priority, x.flow) {
-				has++
-			}
+	if len(f.counts.guarantees) == 0 {
+		return
+	}
+	seconds, slots := until.Sub(f.now).Seconds(), f.inUse()
+	for _, g := range f.counts.guarantees {
+		may := func(c *crowd, replica int) bool {
+			return g.of.group == "" || !c.full(slots) && f.roomFor(f.nodes[replica])
 		}
-		for _, n := range f.nodes {
-			for _, w := range n.waiting {
-				waits = waits || f.cfg.holds(of, w.flow.Priority, w.flow.ID) && (of.group == "" || f.roomFor(n) && !f.cfg.full(w.flow.ID, inGroups, slots))
-			}
-		}
-		if !waits {
-			f.lacked[of] = 0
+		if !waits(g.crowds, may) {
+			g.lacks = 0
 			continue
 		}
-		f.lacked[of] = max(0, f.lacked[of]+(part*atServers*float64(len(f.flights))-float64(has))*seconds)
+		g.lacks = max(0, g.lacks+(g.part*f.cfg.atServers()*float64(len(f.flights))-float64(g.atServers))*seconds)
 	}
 }
 
-// atServers is what is at the model servers, at least, of the time that a slot is taken.
-const atServers = 0.97
+// atServers is what one has at the model servers, at least, of the time that its slots are taken, to
+// what another has: a grant is on its way for half a round trip, and an end is told within half of
+// one and two, as it meets the turn under way.
+func (c *Config) atServers() float64 {
+	return 0.97 * float64(c.Service+c.RoundTrip) / float64(c.Service+2*c.RoundTrip)
+}
+
+// kept takes in that a replica has for some time said nothing of its slots: to the ledger they were
+// taken. One that is guaranteed more than whole slots may have had another one meanwhile, and
+// pays for it.
+func (f *fleet) kept(n *node, d time.Duration) {
+	for _, t := range f.tenants {
+		if !slices.Contains(t.flow.Replicas, n.index) {
+			continue
+		}
+		for _, g := range t.crowd.guarantees {
+			slots := g.part * float64(f.cfg.Limit)
+			if over := slots - math.Floor(slots); over > 0 {
+				g.repaid = f.now.Add(settled + time.Duration(float64(d)*(1-over)/over))
+			}
+		}
+	}
+}
 
 // checkGuarantees: what is guaranteed something gets it over every interval.
-func (f *fleet) checkGuarantees() {
-	if !f.well() {
-		clear(f.lacked)
-		return
-	}
-	for of, lacks := range f.lacked {
-		f.lackSeen = max(f.lackSeen, lacks)
-		if bound := f.lackBound(of); lacks > bound {
-			name := fmt.Sprint("priority ", of.priority)
-			if of.group != "" {
-				name = "group " + of.group
+func (f *fleet) checkGuarantees(well bool) {
+	for _, g := range f.counts.guarantees {
+		if !well || f.now.Before(g.repaid) {
+			g.lacks = 0
+			continue
+		}
+		f.lackSeen = max(f.lackSeen, g.lacks)
+		if bound := f.lackBound(g.part); g.lacks > bound {
+			name := fmt.Sprint("priority ", g.of.priority)
+			if g.of.group != "" {
+				name = "group " + g.of.group
 			}
-			f.fail("guarantee", "%s lacks %.2f slot-seconds of what it is guaranteed, %.2f at most may be", name, lacks, bound)
+			f.fail("guarantee", "%s lacks %.2f slot-seconds of what it is guaranteed, %.2f at most may be", name, g.lacks, bound)
 		}
 	}
 }
@@ -117,8 +143,8 @@ func (f *fleet) checkGuarantees() {
 // lackBound is one request of its own, what it lacks while the requests of others end, and
 // one request for what is on its way (see docs/shares.md). Where messages are lost, it also
 // lacks what it would have had until that was noticed.
-func (f *fleet) lackBound(of class) float64 {
-	slots := f.guaranteed[of] * float64(f.cfg.Limit)
+func (f *fleet) lackBound(part float64) float64 {
+	slots := part * float64(f.cfg.Limit)
 	bound := f.cfg.Service.Seconds() * 8 / 5 * (2 + slots)
 	if f.cfg.Loss > 0 {
 		bound += (1 + slots) * (220 * time.Millisecond).Seconds()

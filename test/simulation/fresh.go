@@ -12,25 +12,25 @@ import (
 // next.
 func (f *fleet) freshID() {
 	f.fresh++
-	f.client(Flow{ID: fmt.Sprint("fresh-", f.fresh), Weight: 1, Light: true, Once: true}, f.nodes[f.rng.IntN(len(f.nodes))])
+	f.client(f.counts.tenant(Flow{ID: fmt.Sprint("fresh-", f.fresh), Weight: 1, Light: true, Once: true}), f.nodes[f.rng.IntN(len(f.nodes))])
 	between := time.Duration(float64(f.cfg.Service) / (float64(f.cfg.Limit) * f.cfg.Fresh))
 	f.after(between/2+f.upTo(between), "", f.freshID)
 }
 
 // shared notes a grant, and how many flows waited for it.
-func (f *fleet) shared(flow *Flow, key policies.FlowKey) {
+func (f *fleet) shared(t *tenant) {
 	if f.fresh == 0 {
 		return
 	}
-	waiting := map[policies.FlowKey]bool{key: true}
+	waiting := map[policies.FlowKey]bool{t.key: true}
 	for _, n := range f.nodes {
 		for _, w := range n.waiting {
-			waiting[w.flow] = true
+			waiting[w.tenant.key] = true
 		}
 	}
 	f.fair += 1 / float64(len(waiting))
-	if !flow.Light {
-		f.had[key]++
+	if !t.flow.Light {
+		f.had[t.key]++
 	}
 }
 

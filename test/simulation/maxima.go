@@ -8,12 +8,10 @@ import (
 	"github.com/weirflow/weir/shard"
 )
 
-// maximum is how many requests a group may have in flight; 0 for any number.
-func (c *Config) maximum(path string) int64 { return c.maximumOf(path, c.Limit) }
-
-// maximumOf is the same where that many slots are in use: a maximum may be a part of them.
-func (c *Config) maximumOf(path string, slots int64) int64 {
-	if m := c.Maxima[path]; m.Any() {
+// maximum is how many requests a group may have in flight where that many slots are in use: a
+// maximum may be a part of them; 0 for any number.
+func maximum(m shard.Maximum, slots int64) int64 {
+	if m.Any() {
 		return max(1, int64(m.Slots(slots)))
 	}
 	return 0
@@ -31,43 +29,16 @@ func (c *Config) around(id string) (paths []string) {
 	return paths
 }
 
-// inGroups is how many requests of each group are at the model servers.
-func (f *fleet) inGroups() map[string]int64 {
-	if len(f.cfg.Maxima)+len(f.cfg.Floors) == 0 {
-		return nil
-	}
-	at := make(map[string]int64)
-	for _, x := range f.flights {
-		for _, path := range f.cfg.around(x.flow) {
-			at[path]++
-		}
-	}
-	return at
-}
-
-// full reports whether a flow is in a group at its maximum, where so many are in groups and
-// that many slots are in use.
-func (c *Config) full(id string, at map[string]int64, slots int64) bool {
-	if at == nil {
-		return false
-	}
-	for _, path := range c.around(id) {
-		if most := c.maximumOf(path, slots); most > 0 && at[path] >= most {
-			return true
-		}
-	}
-	return false
-}
-
 // checkMaxima: never more of a group at the model servers than its maximum, with the
 // allowances of the pool's limit. While the ledger is out of reach, each of the replicas may
 // have one.
 func (f *fleet) checkMaxima() {
-	at := f.inGroups()
-	for path := range f.cfg.Maxima {
-		most := f.cfg.maximum(path)
-		if at[path] > most+f.allowed() {
-			f.fail("maximum", "%d requests of group %s at the model servers, of %d", at[path], path, most)
+	if len(f.cfg.Maxima) == 0 {
+		return
+	}
+	for path, g := range f.counts.groups {
+		if most := maximum(g.most, f.cfg.Limit); most > 0 && g.atServers > most && g.atServers > most+f.allowed() {
+			f.fail("maximum", "%d requests of group %s at the model servers, of %d", g.atServers, path, most)
 		}
 	}
 }

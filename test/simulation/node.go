@@ -3,10 +3,8 @@ package simulation
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/weirflow/weir/controller/core"
@@ -47,8 +45,8 @@ type node struct {
 }
 
 type waitingSince struct {
-	at   time.Time
-	flow policies.FlowKey
+	at     time.Time
+	tenant *tenant
 }
 
 // now is the node's own clock.
@@ -73,7 +71,7 @@ func (f *fleet) config(n *node) core.Config {
 	return core.Config{
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
 		Shard: shard.Config{
-			Shards: f.cfg.Shards, OffersPerBand: 32, Idle: time.Minute, Groups: f.cfg.groupsOf(), Maxima: f.cfg.Maxima, Guaranteed: f.cfg.Floors,
+			Shards: f.cfg.Shards, OffersPerBand: 64, Idle: time.Minute, Groups: f.cfg.groupsOf(), Maxima: f.cfg.Maxima, Guaranteed: f.cfg.Floors,
 			Limit:  func(id string) shard.Limit { return limits[id] },
 			Weight: func(k policies.FlowKey) float64 { return cmp.Or(weights[k.ID], 1) },
 			Band: func(int) shard.BandConfig {
@@ -83,7 +81,8 @@ func (f *fleet) config(n *node) core.Config {
 				}
 			},
 		},
-		UsageLimit: static, Guaranteed: func(priority int) float64 { return f.cfg.Guaranteed[priority] }, TTL: time.Minute, NoEndpointTTL: time.Minute,
+		UsageLimit: static, Guaranteed: func(priority int) float64 { return f.cfg.Guaranteed[priority] },
+		BandWeight: func(priority int) float64 { return f.cfg.Weights[priority] }, TTL: time.Minute, NoEndpointTTL: time.Minute,
 		Timings: timings, InFleet: !f.cfg.Apart, CountTokens: f.cfg.Tokens,
 	}
 }
@@ -96,6 +95,9 @@ func (n *node) start() {
 	n.core = core.New(f.config(n))
 	n.alive, n.paused, n.tick = true, false, time.Time{}
 	n.streams, n.view, n.waiting = make(map[int]bool), make(map[int]bool), make(map[uint64]waitingSince)
+	for _, c := range f.counts.crowds {
+		c.waiting[n.index] = 0
+	}
 	n.others = make(map[string]int64)
 	n.reaches(n.reach)
 	n.listen()
@@ -105,83 +107,6 @@ func (n *node) start() {
 		f.gossip(n.index, true)
 	}
 	n.pump()
-}
-
-// endpoints are the model servers.
-var endpoints = []string{"x", "y", "z"}
-
-// takes is how many requests an endpoint takes, if they are bounded.
-func (c *Config) takes(endpoint string) int64 {
-	n, i := int64(len(endpoints)), int64(slices.Index(endpoints, endpoint))
-	takes := c.Limit / n
-	if i < c.Limit%n {
-		takes++
-	}
-	return takes
-}
-
-// reaches takes in which endpoints the replica reaches from now on.
-func (n *node) reaches(some []string) {
-	c := &n.fleet.cfg
-	n.reach = some
-	limit := c.Limit
-	var list []core.Endpoint
-	if c.Bounded {
-		limit = 0
-	}
-	for _, e := range some {
-		switch {
-		case n.fleet.drained[e]:
-			continue
-		case !c.Bounded:
-			list = append(list, core.Endpoint{Address: e})
-			continue
-		}
-		list = append(list, core.Endpoint{Address: e, Capacity: c.takes(e)})
-		limit += c.takes(e)
-	}
-	n.core.SetPool(n.now(), core.Pool{Endpoints: len(list), Limit: limit})
-	n.core.SetEndpoints(list)
-}
-
-// favourite is the endpoint that many requests of the replica prefer.
-func (n *node) favourite() string { return n.reach[0] }
-
-// place sends a dispatched request to an endpoint: mostly to the one that it was granted for,
-// or to the one with the least load as far as is known here.
-func (n *node) place(seq uint64, d *core.Decision) string {
-	to := d.Endpoint
-	if n.fleet.cfg.Bounded {
-		if favourite := n.favourite(); !d.Preferred && n.fleet.rng.IntN(2) == 0 && n.core.MayPlace(n.now(), seq, favourite) {
-			return favourite
-		}
-		return to
-	}
-	if to == "" {
-		to = n.least()
-	}
-	if n.fleet.rng.IntN(20) == 0 {
-		to = endpoints[n.fleet.rng.IntN(len(endpoints))]
-	}
-	n.core.Place(seq, to)
-	return to
-}
-
-// least is the endpoint with the least load: this replica's own, and the others' as last
-// learnt.
-func (n *node) least() (least string) {
-	loads := maps.Clone(n.others)
-	for id, e := range n.fleet.flights {
-		if id.Ingress == n.id {
-			loads[e.endpoint]++
-		}
-	}
-	for _, e := range endpoints {
-		if least == "" || loads[e] < loads[least] {
-			least = e
-		}
-	}
-	return least
 }
 
 // listen asks the ledger for wake-ups.
@@ -202,14 +127,14 @@ func (n *node) crash() {
 	n.stopWakeups()
 	for id := range f.flights {
 		if id.Ingress == n.id {
-			delete(f.flights, id)
+			f.land(id)
 		}
 	}
-	for _, flow := range f.cfg.Flows {
-		for _, at := range flow.Replicas {
-			for range flow.Clients {
+	for _, t := range f.tenants {
+		for _, at := range t.flow.Replicas {
+			for range t.flow.Clients {
 				if at == n.index {
-					f.after(100*time.Millisecond, "", func() { f.client(flow, n) })
+					f.after(100*time.Millisecond, "", func() { f.client(t, n) })
 				}
 			}
 		}
@@ -291,89 +216,6 @@ func (n *node) pump() {
 	}
 }
 
-const lease = 3 * time.Second
-
-const peerTimeout = 500 * time.Millisecond
-
-var errLost = errors.New("lost on the way")
-
-// takeTurn takes a statement to the ledger and its reply back, unless either is
-// lost.
-func (n *node) takeTurn(s *store.Statement) {
-	f, k := n.fleet, n.core
-	f.turns++
-	done := func(reply *store.Reply, err error) {
-		registers := s.Register
-		n.do(k, func() {
-			k.TurnDone(n.now(), reply, err)
-			n.registered = n.registered || err == nil && registers && reply.Status == store.OK
-			n.pump()
-		})
-	}
-	lost := func() { f.after(50*time.Millisecond, "", func() { done(nil, errLost) }) }
-	requestLost, replyLost := f.rng.Float64() < f.cfg.Loss, f.rng.Float64() < f.cfg.Loss
-	arrives := f.now.Add(50*time.Microsecond + f.upTo(200*time.Microsecond) + f.cfg.RoundTrip/2)
-	if f.busy = f.busy.Add(f.cfg.TurnCost); f.busy.Before(arrives) {
-		f.busy = arrives
-	}
-	f.after(f.busy.Sub(f.now), "", func() {
-		if requestLost || f.down || n.ledgerCut || !n.alive || n.core != k {
-			lost()
-			return
-		}
-		if f.cfg.Break.Statement != nil {
-			f.cfg.Break.Statement(s)
-		}
-		f.record(s)
-		reply, err := f.ledger.Turn(context.Background(), s)
-		f.wake()
-		if err != nil || replyLost {
-			lost()
-			return
-		}
-		if f.cfg.Break.Reply != nil {
-			f.cfg.Break.Reply(reply)
-		}
-		f.after(50*time.Microsecond+f.cfg.RoundTrip/2, "", func() { done(reply, nil) })
-	})
-}
-
-// wake passes the ledger's wake-ups on, a few of them lost.
-func (f *fleet) wake() {
-	for _, n := range f.nodes {
-		if !n.alive {
-			continue
-		}
-		for pending := true; pending; {
-			select {
-			case w := <-n.wakeups:
-				n.wake(w)
-			default:
-				pending = false
-			}
-		}
-	}
-}
-
-// wake passes one on, sometimes late.
-func (n *node) wake(w store.Wakeup) {
-	f := n.fleet
-	if f.rng.Float64() < f.cfg.Loss || n.ledgerCut || f.down {
-		return
-	}
-	late := 100*time.Microsecond + f.cfg.RoundTrip/2
-	if f.rng.IntN(20) == 0 {
-		late = time.Duration(f.rng.Int64N(int64(5 * time.Second)))
-	}
-	k := n.core
-	f.after(late, "", func() {
-		n.do(k, func() {
-			k.Wake(n.now(), &w)
-			n.pump()
-		})
-	})
-}
-
 // members gives a replica's core the members that gossip has there.
 func (n *node) members() {
 	m := coordinator.Members{Live: []coordinator.Member{{ID: n.id, Incarnation: n.incarnation, Leaseholder: n.holders[n.id] == n.incarnation}}}
@@ -425,3 +267,11 @@ func (n *node) ask() {
 }
 
 func nodeID(i int) string { return fmt.Sprintf("r%02d", i) }
+
+// roundTrip is how far the ledger is from here.
+func (n *node) roundTrip() time.Duration {
+	if n.index == 0 {
+		return n.fleet.cfg.furthest()
+	}
+	return n.fleet.cfg.RoundTrip
+}

@@ -7,24 +7,24 @@ func (f *fleet) free() (n int64) {
 	if !f.cfg.Bounded {
 		return f.cfg.Limit - int64(len(f.flights))
 	}
-	at := f.atEndpoints()
-	for _, e := range endpoints {
+	for i, e := range endpoints {
 		if !f.drained[e] {
-			n += f.cfg.takes(e) - at[e]
+			n += f.cfg.takes(i) - f.counts.atEndpoints[i]
 		}
 	}
 	return n
 }
 
-// inUse is how many slots there are at endpoints that a replica reaches.
+// inUse is how many slots there are at endpoints that a replica reaches: of which a maximum may
+// be a part.
 func (f *fleet) inUse() (n int64) {
-	if !f.cfg.Bounded {
+	if !f.cfg.Bounded || len(f.cfg.Maxima) == 0 {
 		return f.cfg.Limit
 	}
-	for _, e := range endpoints {
+	for i, e := range endpoints {
 		reached := func(n *node) bool { return n.alive && slices.Contains(n.reach, e) }
 		if !f.drained[e] && slices.ContainsFunc(f.nodes, reached) {
-			n += f.cfg.takes(e)
+			n += f.cfg.takes(i)
 		}
 	}
 	return n
@@ -32,15 +32,13 @@ func (f *fleet) inUse() (n int64) {
 
 // roomFor reports whether a replica reaches an endpoint that takes another request.
 func (f *fleet) roomFor(n *node) bool {
-	at := f.atEndpoints()
-	return !f.cfg.Bounded || slices.ContainsFunc(n.reach, func(e string) bool { return !f.drained[e] && at[e] < f.cfg.takes(e) })
-}
-
-// atEndpoints is how many requests there are at each.
-func (f *fleet) atEndpoints() map[string]int64 {
-	at := make(map[string]int64)
-	for _, x := range f.flights {
-		at[x.endpoint]++
+	if !f.cfg.Bounded {
+		return true
 	}
-	return at
+	for i, e := range endpoints {
+		if f.counts.atEndpoints[i] < f.cfg.takes(i) && !f.drained[e] && slices.Contains(n.reach, e) {
+			return true
+		}
+	}
+	return false
 }

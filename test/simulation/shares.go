@@ -2,9 +2,9 @@ package simulation
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
-	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
 )
 
@@ -58,31 +58,23 @@ func (c *Config) groupsOf() func(id string) []shard.Group {
 	}
 }
 
-// serve notes that a request of the flow was granted.
-func (f *fleet) serve(flow *Flow, key policies.FlowKey) {
-	if !flow.Light {
-		f.service[class{key.Priority, flow.Group, key.ID}] += 1 / flow.Weight
-	}
-	if flow.Group != "" {
-		for _, g := range f.cfg.groups(flow.Group) {
-			f.service[class{priority: key.Priority, group: g.Path}] += 1 / g.Weight
+// backlogged are the classes that always have something waiting.
+func (c *Config) backlogged() (all []class) {
+	add := func(of class) {
+		if !slices.Contains(all, of) {
+			all = append(all, of)
 		}
 	}
-}
-
-// backlogged are the classes that always have something waiting.
-func (c *Config) backlogged() map[class]bool {
-	all := make(map[class]bool)
 	for i := range c.Flows {
 		flow := &c.Flows[i]
 		if flow.Light {
 			continue
 		}
-		all[class{flow.Priority, flow.Group, flow.ID}] = true
+		all = append(all, class{flow.Priority, flow.Group, flow.ID})
 		if flow.Group != "" {
 			for _, g := range c.groups(flow.Group) {
 				if !c.bounded(g.Path) && !c.floored(g.Path) {
-					all[class{priority: flow.Priority, group: g.Path}] = true
+					add(class{priority: flow.Priority, group: g.Path})
 				}
 			}
 		}
@@ -92,35 +84,27 @@ func (c *Config) backlogged() map[class]bool {
 
 // gap is the largest difference of service between two backlogged flows of a band that are
 // in one group, or two such groups, since the last disturbance.
-func (f *fleet) gap() (gap float64, most, least class) {
-	type extreme struct {
-		most, least class
-		high, low   float64
-		known       bool
-	}
-	among := make(map[class]*extreme)
-	for c := range f.backlogs {
-		got := f.service[c]
-		e := among[c.among()]
-		if e == nil {
-			e = &extreme{}
-			among[c.among()] = e
+func (k *counts) gap() (gap float64, most, least class) {
+	for _, rivals := range k.rivals {
+		first, last := rivals[0], rivals[0]
+		for _, a := range rivals {
+			if a.got > first.got {
+				first = a
+			}
+			if a.got < last.got {
+				last = a
+			}
 		}
-		if !e.known || got > e.high {
-			e.high, e.most = got, c
-		}
-		if !e.known || got < e.low {
-			e.low, e.least = got, c
-		}
-		e.known = true
-		if e.high-e.low > gap {
-			gap, most, least = e.high-e.low, e.most, e.least
+		if by := first.got - last.got; by > gap {
+			gap, most, least = by, first.class, last.class
 		}
 	}
 	return gap, most, least
 }
 
-// part is what a flow gets of its band at least while all flows wait.
+// part is what a flow gets of the pool at least while all flows wait. What is guaranteed to a
+// group beside its own, in the group around both, is a part of what that has: of this all that is
+// left goes by weight, at least.
 func (c *Config) part(flow *Flow) float64 {
 	weigh := func(path string, weight float64) float64 {
 		sum, seen := 0.0, make(map[string]bool)
@@ -140,11 +124,23 @@ func (c *Config) part(flow *Flow) float64 {
 		}
 		return weight / sum
 	}
-	part := weigh("", flow.Weight)
+	part := max(0, 1-c.prioritiesBeside(flow.Priority)-c.lightAbove(flow.Priority)) * c.byWeight(flow.Priority)
 	if flow.Group != "" {
 		for _, g := range c.groups(flow.Group) {
-			part *= weigh(g.Path, g.Weight)
+			part = max(0, part-c.floorsBeside(g.Path)) * weigh(g.Path, g.Weight)
 		}
 	}
-	return part
+	return part * weigh("", flow.Weight)
+}
+
+// lightAbove is what Light flows of higher priorities take of the pool: from the grant of a request
+// until the ledger hears of its end, but for when their clients rest.
+func (c *Config) lightAbove(priority int) (sum float64) {
+	taken := c.Service + 2*c.RoundTrip
+	for i := range c.Flows {
+		if flow := &c.Flows[i]; flow.Light && flow.Priority > priority {
+			sum += float64(flow.Clients*len(flow.Replicas)) * float64(taken) / float64(taken+lightRest)
+		}
+	}
+	return sum / float64(c.Limit)
 }

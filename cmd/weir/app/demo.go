@@ -57,6 +57,7 @@ the fleet; on a terminal the fleet then goes on until Ctrl-C.`,
 			summary, err := demo.Run(cmd.Context(), cfg, audience)
 			switch {
 			case errors.Is(err, context.Canceled) && summary != nil:
+				s.clear()
 				fmt.Fprintln(s.progress, "Interrupted; what was measured so far:")
 				return errors.Join(errInterrupted, s.end(summary))
 			case errors.Is(err, context.Canceled):
@@ -97,13 +98,13 @@ type stage struct {
 // line now and then elsewhere.
 func (s *stage) show(summary *demo.Summary) {
 	if s.live {
-		s.clear()
 		columns, rows := s.size()
 		var table strings.Builder
 		_ = summary.Print(&table, columns)                // to memory
 		lines := fitting(table.String(), columns, rows-1) // the cursor stands on the last row
+		// Line by line: a terminal may keep among what has scrolled away what is cleared as a whole.
+		_, _ = io.WriteString(s.out, s.up()+strings.Join(lines, "\x1b[K\n")+"\x1b[K\n\x1b[J") // the next drawing mends it
 		s.lines = len(lines)
-		_, _ = io.WriteString(s.out, strings.Join(lines, "\n")+"\n") // the next drawing mends it
 		return
 	}
 	if time.Since(s.told) >= lineEvery {
@@ -112,10 +113,18 @@ func (s *stage) show(summary *demo.Summary) {
 	}
 }
 
+// up moves the cursor to the begin of the table that was drawn.
+func (s *stage) up() string {
+	if s.lines == 0 {
+		return ""
+	}
+	return fmt.Sprintf("\r\x1b[%dA", s.lines)
+}
+
 // clear takes the table that was drawn off the terminal.
 func (s *stage) clear() {
 	if s.lines > 0 {
-		fmt.Fprintf(s.out, "\x1b[%dA\x1b[J", s.lines)
+		fmt.Fprint(s.out, s.up()+strings.Repeat("\x1b[K\n", s.lines)+"\x1b[K"+s.up())
 		s.lines = 0
 	}
 }

@@ -20,7 +20,7 @@ func TestDemoFits(t *testing.T) {
 	}
 	out.Reset()
 	s.show(summary)
-	if up := regexp.MustCompile(`^\x1b\[(\d+)A\x1b\[J`).FindStringSubmatch(out.String()); up == nil || up[1] != "23" {
+	if up := regexp.MustCompile(`^\r\x1b\[(\d+)A`).FindStringSubmatch(out.String()); up == nil || up[1] != "23" {
 		t.Errorf("it is not drawn over the 23 lines: %q", out.String())
 	}
 	out.Reset()

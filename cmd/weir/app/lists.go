@@ -91,7 +91,7 @@ func flowTable(flows []api.Flow, columns int) table {
 	for i := range flows {
 		f := &flows[i]
 		grouped, limited = grouped || f.Group != "", limited || f.Limit != nil
-		t.add(f.ID, groupName(f.Group), fmt.Sprint(f.Priority), fmt.Sprint(f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
+		t.add(f.ID, groupName(f.Group), fmt.Sprint(f.Priority), fmt.Sprintf("%.4g", f.Weight), fmt.Sprint(f.Queued), milliseconds(float64(f.OldestMS)), fmt.Sprint(f.InFlight),
 			percent(f.Share), percent(f.Entitled), shortLimit(f), perSecond(f.Recent.Dispatched), perSecond(f.Recent.Refused), milliseconds(f.Recent.WaitP99MS),
 			fmt.Sprint(f.TokensIn), fmt.Sprint(f.TokensCached), fmt.Sprint(f.TokensOut))
 	}
@@ -149,7 +149,7 @@ func groupTable(groups []api.GroupShare, columns int) table {
 				most = "at " + most
 			}
 		}
-		t.add(groupName(g.Group), fmt.Sprint(g.Priority), fmt.Sprint(g.Weight), fmt.Sprint(g.Flows), fmt.Sprint(g.InFlight), fmt.Sprint(g.Queued), percent(g.Share), percent(g.Entitled), most)
+		t.add(groupName(g.Group), fmt.Sprint(g.Priority), fmt.Sprintf("%.4g", g.Weight), fmt.Sprint(g.Flows), fmt.Sprint(g.InFlight), fmt.Sprint(g.Queued), percent(g.Share), percent(g.Entitled), most)
 	}
 	if !capped {
 		t = t.without("MAXIMUM")

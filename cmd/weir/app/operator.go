@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -102,6 +103,10 @@ func explained(c *api.Client, err error) error {
 		return &exitError{exitUnreachable, err}
 	case errors.Is(err, api.ErrRefused):
 		return err
+	}
+	var asked *url.Error
+	if errors.As(err, &asked) { // whose address is named once
+		err = asked.Err
 	}
 	return &exitError{exitUnreachable, fmt.Errorf("no replica answers at the admin address %s (--admin, %s): %w", c.Address, adminVariable, err)}
 }

@@ -134,7 +134,7 @@ func TestTextFits(t *testing.T) {
 			"why": func(out io.Writer) {
 				expected := int64(12_345)
 				say(out, &api.RequestDetail{Request: api.Request{ID: "5f1c9a52-8d6e-4f3a-9f7e-0c2b7c1d9e10", Flow: "a-tenant-of-a-long-name", AgeMS: 61_000, Shadow: true}, Why: &api.Why{
-					Reason: "1000 requests of higher priorities wait and go first; its priority has 3 in flight, and is guaranteed 1 slots", Place: 1234, InBand: 2345, PlaceInFlow: 12, ExpectedMS: &expected,
+					Reason: "1000 requests of higher priorities wait and go first; its priority has 3 in flight, and is guaranteed 1 slot", Place: 1234, InBand: 2345, PlaceInFlow: 12, ExpectedMS: &expected,
 				}}, columns)
 			},
 			"shadow report": func(out io.Writer) {

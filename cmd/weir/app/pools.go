@@ -36,7 +36,11 @@ one of them.`,
 				return err
 			}
 			for _, l := range all.LeftOut {
-				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "the InferencePool %s is left out: %s\n", l.InferencePool, l.Why); err != nil {
+				what := "is left out"
+				if l.Kept {
+					what = "is changed, and its pool stays as it was"
+				}
+				if _, err := fmt.Fprintf(cmd.OutOrStdout(), "the InferencePool %s %s: %s\n", l.InferencePool, what, l.Why); err != nil {
 					return err
 				}
 			}

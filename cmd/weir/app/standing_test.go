@@ -142,6 +142,22 @@ func TestPlaceInGroupIsSaid(t *testing.T) {
 	fits(t, "weir why", out.String(), 80)
 }
 
+// TestPartOfAShareOverPoolsIsSaid wants a tenant to be told why its weight counts less here, also of
+// a request that is next. It may be the least part or a product of its group's and its own: what it
+// holds here of all may be another.
+func TestPartOfAShareOverPoolsIsSaid(t *testing.T) {
+	for _, inLine := range []bool{false, true} {
+		var out strings.Builder
+		say(&out, &api.RequestDetail{Request: api.Request{ID: "1", Flow: "a", InLine: inLine}, Why: &api.Why{Place: 2, InBand: 10, PlaceInFlow: 1, FleetPart: 0.02, Reason: "the pool is full: 4 of 4 in flight"}}, 80)
+		words := strings.Join(strings.Fields(out.String()), " ")
+		says(t, "weir why", words, "its share is one over all pools: it counts for 2% of its weight here")
+		if strings.Contains(words, "holds that part") {
+			t.Errorf("of a part that may be the least, weir why says %q", words)
+		}
+		fits(t, "weir why", out.String(), 80)
+	}
+}
+
 // several is an admin address of a replica with two pools, which refuses questions that name
 // none.
 func several(t *testing.T, answer func(w http.ResponseWriter, r *http.Request, pool string)) string {

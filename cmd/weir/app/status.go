@@ -18,6 +18,10 @@ type overview struct {
 	Replicas []api.Replica `json:"replicas"`
 	// Groups are those of flows that had requests of late.
 	Groups []api.GroupShare `json:"groups,omitempty"`
+	// Shares and OverPriorities are what priorities and groups should have of the pool and had,
+	// where anything is configured of that.
+	Shares         []api.Share        `json:"shares,omitempty"`
+	OverPriorities []api.GroupAccount `json:"groups_over_priorities,omitempty"`
 	// Trouble is what is wrong with the fleet, and Tenants what holds single ones, in words.
 	Trouble []string `json:"trouble"`
 	Tenants []string `json:"tenants"`
@@ -90,41 +94,72 @@ func look(ctx context.Context, c *api.Client) (*overview, error) {
 		return nil, err
 	}
 	v := &overview{Pool: pool, Replicas: replicas.Replicas, Groups: shares.Groups, Trouble: missing(pool.Fleet), Tenants: []string{}}
+	if shared(shares) {
+		v.Shares, v.OverPriorities = shares.Shares, shares.OverPriorities
+	}
 	v.judge(endpoints.Endpoints)
 	v.judgeTenants(flows.Flows)
 	return v, nil
 }
 
+// weightOf is a priority's weight; a higher one goes first where there is none.
+func weightOf(b *api.Band) string {
+	if b.Weight == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%g", b.Weight)
+}
+
 // print prints the overview for people, its tables as wide as there are columns.
 func (v *overview) print(out io.Writer, columns int) {
 	v.printPool(out, columns)
-	bands := table{{"PRIORITY", "FLOWS", "IN FLIGHT", "LIMIT", "WAITING", "OLDEST", "SENT/S", "WAIT P50", "P99", "FAIRNESS"}}
+	v.printBands(out, columns)
+	v.printGroups(out, columns)
+	v.printShares(out, columns)
+	v.printReplicas(out, columns)
+	told(out, "Trouble", v.Trouble, columns)
+	told(out, "Tenants that wait", v.Tenants, columns)
+}
+
+// told prints sentences under a title, if there are any.
+func told(out io.Writer, title string, sentences []string, columns int) {
+	if len(sentences) > 0 {
+		fmt.Fprintf(out, "\n%s:\n", title)
+	}
+	for _, text := range sentences {
+		fmt.Fprintln(out, wrapped("  "+text, columns, "    "))
+	}
+}
+
+func (v *overview) printBands(out io.Writer, columns int) {
+	bands := table{{"PRIORITY", "FLOWS", "IN FLIGHT", "LIMIT", "WAITING", "OLDEST", "SENT/S", "WAIT P50", "P99", "WEIGHT", "FAIRNESS"}}
 	for i := range v.Pool.Bands {
 		b := &v.Pool.Bands[i]
 		bands.add(fmt.Sprint(b.Priority), fmt.Sprint(b.Flows), fmt.Sprint(b.InFlight), limited(b.Limit), fmt.Sprint(b.Queued),
-			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), b.Fairness)
+			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), weightOf(b), b.Fairness)
 	}
 	if len(v.Pool.Bands) > 0 {
-		fmt.Fprintf(out, "\n%s", bands.within(columns, "FAIRNESS", "FLOWS", "OLDEST", "LIMIT"))
+		fmt.Fprintf(out, "\n%s", bands.within(columns, "FAIRNESS", "WEIGHT", "FLOWS", "OLDEST", "LIMIT"))
 	}
+}
+
+func (v *overview) printGroups(out io.Writer, columns int) {
 	if len(v.Groups) > 0 {
 		fmt.Fprintf(out, "\n%s", groupTable(v.Groups[:min(len(v.Groups), maxGroups)], columns))
-		if rest := len(v.Groups) - maxGroups; rest > 0 {
-			fmt.Fprintf(out, "and %d further groups\n", rest)
-		}
 	}
+	if rest := len(v.Groups) - maxGroups; rest > 0 {
+		fmt.Fprintf(out, "and %d further groups\n", rest)
+	}
+}
+
+func (v *overview) printShares(out io.Writer, columns int) {
+	if len(v.Shares)+len(v.OverPriorities) > 0 {
+		fmt.Fprintf(out, "\n%s", sharesTable(v.Shares, v.OverPriorities, columns))
+	}
+}
+
+func (v *overview) printReplicas(out io.Writer, columns int) {
 	fmt.Fprintf(out, "\n%s", replicaTable(v.Replicas, columns))
-	for _, part := range []struct {
-		title string
-		lines []string
-	}{{"Trouble", v.Trouble}, {"Tenants that wait", v.Tenants}} {
-		if len(part.lines) > 0 {
-			fmt.Fprintf(out, "\n%s:\n", part.title)
-			for _, text := range part.lines {
-				fmt.Fprintln(out, wrapped("  "+text, columns, "    "))
-			}
-		}
-	}
 }
 
 // printPool prints the pool as a whole.

@@ -32,6 +32,36 @@ func TestSilentIsTrouble(t *testing.T) {
 	}
 }
 
+// TestNobodyAnswers wants the address that was asked to be named, how to name another one, and
+// what went wrong, without the request that was made.
+func TestNobodyAnswers(t *testing.T) {
+	c := &api.Client{Address: "127.0.0.1:1"}
+	_, err := c.Pools(t.Context())
+	err = explained(c, err)
+	if text := err.Error(); exitCode(err) != exitUnreachable || !strings.HasPrefix(text, "no replica answers at the admin address 127.0.0.1:1 (--admin, WEIR_ADMIN): ") || strings.Contains(text, "http://") {
+		t.Errorf("code %d: %s", exitCode(err), text)
+	}
+}
+
+// TestFailingServersAreTrouble wants servers that answer, and fail what they are sent, to be
+// told of: nothing else shows them.
+func TestFailingServersAreTrouble(t *testing.T) {
+	for failed, want := range map[float64]string{
+		0.05: "",
+		0.8:  "2% of the requests fail at model servers, most of them with upstream_failed: weir_endpoint_errors_total says which, the log why",
+		25:   "50% of the requests fail at model servers, most of them with upstream_failed: weir_endpoint_errors_total says which, the log why",
+	} {
+		v := overview{Pool: &api.Pool{
+			Endpoints: 1, Ledger: api.Ledger{State: "connected"}, Recent: api.Recent{SpanMS: longEnough, Dispatched: 100},
+			Refusals: []api.Refusal{{Code: "queue_timeout", PerSecond: 50}, {Code: "upstream_failed", PerSecond: failed}, {Code: "upstream_timeout", PerSecond: failed}},
+		}}
+		v.judge(nil)
+		if got := strings.Join(v.Trouble, "; "); got != want {
+			t.Errorf("%v a second fail: %q, want %q", failed, got, want)
+		}
+	}
+}
+
 // TestUnknownReplicasAreTrouble wants a part of a fleet that does not know the rest of it to
 // say so.
 func TestUnknownReplicasAreTrouble(t *testing.T) {
@@ -107,7 +137,7 @@ func TestTablesFit(t *testing.T) {
 	}
 	pool := &api.Pool{
 		Endpoints: 1, Ledger: api.Ledger{State: "connected"}, Bands: []api.Band{{Priority: 100, Policy: "round-robin-fairness-policy (round-robin-fairness-policy)", InFlight: 12345, Queued: 12345, OldestMS: 61_000}},
-		Refusals: []api.Refusal{{Code: "queue_full", PerSecond: 3.25}, {Code: "bad_flow_id", PerSecond: 1}},
+		Refusals: []api.Refusal{{Code: "queue_full", PerSecond: 3.25}, {Code: "bad_flow_id", PerSecond: 1}, {Code: "queue_timeout", PerSecond: 0.01}},
 	}
 	v := overview{Pool: pool, Replicas: []api.Replica{{ID: "weir-0.weir.default", Version: "v1.2.3-45-gdeadbeef", LedgerState: "connected", Answered: true}}}
 	var out bytes.Buffer
@@ -117,7 +147,7 @@ func TestTablesFit(t *testing.T) {
 			t.Errorf("%d columns: %s", n, line)
 		}
 	}
-	if !strings.Contains(out.String(), "Refused, a second: queue_full 3.2, bad_flow_id 1.0") {
+	if !strings.Contains(out.String(), "Refused, a second: queue_full 3.2, bad_flow_id 1.0, queue_timeout <0.1") {
 		t.Errorf("no reasons for refusals:\n%s", out.String())
 	}
 }

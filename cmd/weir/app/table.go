@@ -152,7 +152,12 @@ func milliseconds(ms float64) string {
 	return duration.Short(d.Round(time.Second))
 }
 
-func perSecond(n float64) string { return fmt.Sprintf("%.1f", n) }
+func perSecond(n float64) string {
+	if n > 0 && n < 0.05 {
+		return "<0.1" // not the same as none
+	}
+	return fmt.Sprintf("%.1f", n)
+}
 
 func percent(part float64) string { return fmt.Sprintf("%.0f%%", 100*part) }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -23,7 +22,7 @@ func newTop() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "top", Short: "Show the same as status, and the tenants, again and again",
-		Long:    "Shows the pool, its priorities, its replicas, what is wrong and the tenants that wait most, drawn anew at an interval; q or Ctrl-C ends it. Where the output is no terminal it is printed once.",
+		Long:    "Shows the pool, its priorities, its replicas, what is wrong and the tenants that wait most, drawn anew at an interval. What a terminal has no room for is reached by the arrow and page keys; q or Ctrl-C ends it. Where the output is no terminal it is printed once.",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := o.client()
@@ -65,64 +64,58 @@ func topScreen(ctx context.Context, c *api.Client) (*topView, error) {
 	return &topView{v, flows.Flows}, nil
 }
 
+// print prints what may have to be acted on before what explains it, as a terminal shows the begin.
 func (v *topView) print(out io.Writer, columns int) {
-	v.overview.print(out, columns)
+	v.printPool(out, columns)
+	told(out, "Trouble", v.Trouble, columns)
+	v.printBands(out, columns)
 	if len(v.Flows) > 0 {
 		fmt.Fprintf(out, "\n%s", flowTable(v.Flows, columns))
 	}
+	told(out, "Tenants that wait", v.Tenants, columns)
+	v.printShares(out, columns)
+	v.printGroups(out, columns)
+	v.printReplicas(out, columns)
 }
 
 // topLive draws until q is pressed or ctx ends. It leaves the terminal as it was.
 func topLive(ctx context.Context, out *os.File, c *api.Client, every time.Duration) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	keys := make(chan string)
 	if before, err := term.MakeRaw(int(os.Stdin.Fd())); err == nil {
 		defer func() { _ = term.Restore(int(os.Stdin.Fd()), before) }() // nothing to be done about it
-		go func() {                                                     // ends with the process
-			for key := []byte{0}; ; {
-				if _, err := os.Stdin.Read(key); err != nil || key[0] == 'q' || key[0] == 3 { // Ctrl-C
-					cancel()
-					return
-				}
-			}
-		}()
+		go typed(ctx, os.Stdin, keys)                                   // ends with the process
 	}
 	fmt.Fprint(out, "\x1b[?1049h\x1b[?25l")       // another screen, no cursor
 	defer fmt.Fprint(out, "\x1b[?25h\x1b[?1049l") // and back
-	for ticks := time.NewTicker(every); ; {
-		var text bytes.Buffer
-		if views, err := each(ctx, c, topScreen); err == nil {
-			columns, _ := sizeOf(out)
-			below(&text, columns, views, func(v *topView) { v.print(&text, columns) })
-		} else if ctx.Err() == nil {
-			fmt.Fprintln(&text, explained(c, err))
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	for s, stale := (screen{}), true; ; {
+		columns, rows := sizeOf(out)
+		if stale {
+			var text bytes.Buffer
+			if views, err := each(ctx, c, topScreen); err == nil {
+				below(&text, columns, views, func(v *topView) { v.print(&text, columns) })
+			} else if ctx.Err() == nil {
+				fmt.Fprintln(&text, explained(c, err))
+			}
+			s.text = text.String()
 		}
-		if ctx.Err() == nil {
-			columns, rows := sizeOf(out)
-			_, _ = io.WriteString(out, screenOf(text.String(), columns, rows)) // the next drawing mends it
+		if ctx.Err() != nil {
+			return nil //nolint:nilerr // it ends as it should
 		}
+		_, _ = io.WriteString(out, s.draw(columns, rows)) // the next drawing mends it
 		select {
 		case <-ticks.C:
+			stale = true
+		case key := <-keys:
+			if stale = false; key == "q" || key == ctrlC {
+				return nil
+			}
+			s.press(key, rows)
 		case <-ctx.Done():
-			ticks.Stop()
 			return nil
 		}
 	}
-}
-
-// screenOf is a text as it fills a terminal.
-func screenOf(text string, columns, rows int) string {
-	return "\x1b[H" + strings.Join(fitting(text, columns, rows), "\x1b[K\r\n") + "\x1b[K\x1b[J"
-}
-
-// fitting is the lines of a text as they fit: what does not is left out, so that no line
-// wraps and nothing scrolls.
-func fitting(text string, columns, rows int) []string {
-	lines := strings.Split(strings.TrimRight(text, "\n"), "\n")
-	lines = lines[:min(len(lines), max(rows, 1))]
-	for i, line := range lines {
-		cut := []rune(line)
-		lines[i] = string(cut[:min(len(cut), columns)])
-	}
-	return lines
 }

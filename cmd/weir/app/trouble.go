@@ -1,6 +1,7 @@
 package app
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -26,6 +27,9 @@ func (v *overview) judge(endpoints []api.Endpoint) {
 		wrong("no model server can be used: %s", unused(v.Pool))
 	case limit != nil && *limit == 0:
 		wrong("the pool takes nothing: every model server counts as full")
+	}
+	if code, part := v.failing(); code != "" {
+		wrong("%s of the requests fail at model servers, most of them with %s: weir_endpoint_errors_total says which, the log why", percent(part), code)
 	}
 	for i := range endpoints {
 		if e := &endpoints[i]; !e.Healthy {
@@ -60,6 +64,27 @@ func (v *overview) judge(endpoints []api.Endpoint) {
 	if counted := v.Pool.Ledger.Members; counted > known {
 		wrong("the ledger counts %d replicas and this one knows %d, which is all that is shown here: each needs --join with the addresses of others", counted, known)
 	}
+}
+
+// tooMany is of how many requests, as a part of all, model servers may fail before it is told.
+const tooMany = 0.01
+
+// failing is what part of the requests of late, of all that were sent, a model server had and
+// failed, and how most of these ended; nothing where hardly any did.
+func (v *overview) failing() (code string, part float64) {
+	failed := 0.0
+	for _, r := range v.Pool.Refusals { // the most first
+		switch r.Code {
+		case "upstream_failed", "upstream_timeout", "upstream_unreachable":
+			code = cmp.Or(code, r.Code)
+			failed += r.PerSecond
+		}
+	}
+	part = failed / max(v.Pool.Recent.Dispatched, failed)
+	if code == "" || part <= tooMany || v.Pool.Recent.SpanMS < longEnough/4 {
+		return "", 0
+	}
+	return code, part
 }
 
 // judgeTenants finds those that wait for a limit of their own, or get much less than their

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/shard"
 )
 
 func newWhy() *cobra.Command {
@@ -21,13 +22,7 @@ func newWhy() *cobra.Command {
 		Long:    "Says what holds a request, where it stands, what goes before it and about how long it will still wait. A request is named by its x-request-id; of a flow it is the one that has waited longest, in whichever pool.\n\nIt ends with code 2 if a pool failed in which one may have waited longer; it ends with code 3 if there is no such request or flow.",
 		Example: "  weir why 5f1c9a52-8d6e-4f3a-9f7e-0c2b7c1d9e10\n  weir why team-a",
 		GroupID: groupLook,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return fmt.Errorf("%s: name one request, by its x-request-id, or one flow", cmd.CommandPath())
-			}
-			return nil
-		},
-		ValidArgsFunction: o.flows,
+		Args:    named("request, by its x-request-id, or one flow"), ValidArgsFunction: o.flows,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := o.client()
 			if err != nil {
@@ -125,16 +120,30 @@ func say(out io.Writer, r *api.RequestDetail, columns int) {
 		return
 	}
 	w := r.Why
+	part := ""
+	if w.FleetPart > 0 {
+		part = fmt.Sprintf("its share is one over all pools: it counts for %s of its weight here, by what it or its group holds here and in the others", percent(w.FleetPart))
+	}
 	if r.InLine {
 		line("%s of %s waits %s; %s", r.ID, r.Flow, age, w.Reason)
+		if part != "" {
+			line("%s", part)
+		}
 		return
 	}
 	place := fmt.Sprintf("place %d of %d at priority %d (%d of its own flow)", w.Place, w.InBand, r.Priority, w.PlaceInFlow)
 	if w.Group != "" {
-		place = fmt.Sprintf("place %d of %d in its group %s (%d of its own flow); %s at priority %d, where groups take turns",
-			w.Place, w.InGroup, groupName(w.Group), w.PlaceInFlow, waiting(int64(w.InBand)), r.Priority)
+		group := "in its group " + w.Group
+		if w.Group == shard.Others {
+			group = "among those in no group"
+		}
+		place = fmt.Sprintf("place %d of %d %s (%d of its own flow); %s at priority %d, where groups take turns",
+			w.Place, w.InGroup, group, w.PlaceInFlow, waiting(int64(w.InBand)), r.Priority)
 	}
 	line("%s of %s waits %s; %s; %s", r.ID, r.Flow, age, place, w.Reason)
+	if part != "" {
+		line("%s", part)
+	}
 	if w.ExpectedMS != nil {
 		line("it goes in about %s, at the rate of late", strings.Replace(milliseconds(float64(*w.ExpectedMS)), "-", "no time", 1))
 	}

@@ -137,6 +137,12 @@ type Message struct {
 	Answer   *Answer   `protobuf:"bytes,17,opt,name=answer,proto3" json:"answer,omitempty"`
 	// Why, of each in rejected.
 	Refusals []*Refusal `protobuf:"bytes,18,rep,name=refusals,proto3" json:"refusals,omitempty"`
+	Offered  []uint64   `protobuf:"fixed64,19,rep,packed,name=offered,proto3" json:"offered,omitempty"`
+	// Tickets that are ahead of their requests no longer.
+	Came []uint64 `protobuf:"fixed64,20,rep,packed,name=came,proto3" json:"came,omitempty"`
+	// About how long the sender's turns with the ledger take, in nanoseconds; 0 where that is not
+	// long.
+	Turn int64 `protobuf:"varint,21,opt,name=turn,proto3" json:"turn,omitempty"`
 	// Of processes that have several pools: which one it is about. A message with serves or
 	// serves_all has nothing else.
 	Pool          string     `protobuf:"bytes,30,opt,name=pool,proto3" json:"pool,omitempty"`
@@ -293,6 +299,27 @@ func (x *Message) GetRefusals() []*Refusal {
 		return x.Refusals
 	}
 	return nil
+}
+
+func (x *Message) GetOffered() []uint64 {
+	if x != nil {
+		return x.Offered
+	}
+	return nil
+}
+
+func (x *Message) GetCame() []uint64 {
+	if x != nil {
+		return x.Came
+	}
+	return nil
+}
+
+func (x *Message) GetTurn() int64 {
+	if x != nil {
+		return x.Turn
+	}
+	return 0
 }
 
 func (x *Message) GetPool() string {
@@ -802,7 +829,11 @@ type Ticket struct {
 	// Who of those that share the flow it is of. Since version 4.
 	Sharer string `protobuf:"bytes,11,opt,name=sharer,proto3" json:"sharer,omitempty"`
 	// The endpoint that its ingress would have it go to.
-	Prefer        string `protobuf:"bytes,12,opt,name=prefer,proto3" json:"prefer,omitempty"`
+	Prefer string `protobuf:"bytes,12,opt,name=prefer,proto3" json:"prefer,omitempty"`
+	// Its ingress is to hear when it is first offered to the ledger.
+	Traced bool `protobuf:"varint,13,opt,name=traced,proto3" json:"traced,omitempty"`
+	// Its request has not come.
+	Ahead         bool `protobuf:"varint,14,opt,name=ahead,proto3" json:"ahead,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -921,6 +952,20 @@ func (x *Ticket) GetPrefer() string {
 	return ""
 }
 
+func (x *Ticket) GetTraced() bool {
+	if x != nil {
+		return x.Traced
+	}
+	return false
+}
+
+func (x *Ticket) GetAhead() bool {
+	if x != nil {
+		return x.Ahead
+	}
+	return false
+}
+
 var File_coordinator_stream_ticketpb_ticket_proto protoreflect.FileDescriptor
 
 const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
@@ -932,7 +977,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\areplica\x18\x03 \x01(\tR\areplica\x12 \n" +
 	"\vincarnation\x18\x04 \x01(\x06R\vincarnation\x12\x0e\n" +
 	"\x02to\x18\x05 \x01(\tR\x02to\x12\x16\n" +
-	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xdf\x05\n" +
+	"\x06ledger\x18\x06 \x01(\tR\x06ledger\"\xa1\x06\n" +
 	"\aMessage\x12+\n" +
 	"\x05hello\x18\x01 \x01(\v2\x15.weir.ticket.v1.HelloR\x05hello\x12%\n" +
 	"\x0eto_incarnation\x18\x02 \x01(\x06R\rtoIncarnation\x12\x16\n" +
@@ -952,7 +997,10 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\bdeclined\x18\x0e \x03(\x06R\bdeclined\x124\n" +
 	"\bquestion\x18\x10 \x01(\v2\x18.weir.ticket.v1.QuestionR\bquestion\x12.\n" +
 	"\x06answer\x18\x11 \x01(\v2\x16.weir.ticket.v1.AnswerR\x06answer\x123\n" +
-	"\brefusals\x18\x12 \x03(\v2\x17.weir.ticket.v1.RefusalR\brefusals\x12\x12\n" +
+	"\brefusals\x18\x12 \x03(\v2\x17.weir.ticket.v1.RefusalR\brefusals\x12\x18\n" +
+	"\aoffered\x18\x13 \x03(\x06R\aoffered\x12\x12\n" +
+	"\x04came\x18\x14 \x03(\x06R\x04came\x12\x12\n" +
+	"\x04turn\x18\x15 \x01(\x03R\x04turn\x12\x12\n" +
 	"\x04pool\x18\x1e \x01(\tR\x04pool\x12/\n" +
 	"\x06serves\x18\x1f \x03(\v2\x17.weir.ticket.v1.ServingR\x06serves\x12\x1d\n" +
 	"\n" +
@@ -991,7 +1039,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\x11max_loaded_models\x18\b \x01(\x03R\x0fmaxLoadedModels\"C\n" +
 	"\tPlacement\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x1a\n" +
-	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\xc7\x02\n" +
+	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\xf5\x02\n" +
 	"\x06Ticket\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
@@ -1006,7 +1054,9 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	" \x01(\x03R\n" +
 	"targetTtft\x12\x16\n" +
 	"\x06sharer\x18\v \x01(\tR\x06sharer\x12\x16\n" +
-	"\x06prefer\x18\f \x01(\tR\x06prefer2J\n" +
+	"\x06prefer\x18\f \x01(\tR\x06prefer\x12\x16\n" +
+	"\x06traced\x18\r \x01(\bR\x06traced\x12\x14\n" +
+	"\x05ahead\x18\x0e \x01(\bR\x05ahead2J\n" +
 	"\aTickets\x12?\n" +
 	"\aConnect\x12\x17.weir.ticket.v1.Message\x1a\x17.weir.ticket.v1.Message(\x010\x01B6Z4github.com/weirflow/weir/coordinator/stream/ticketpbb\x06proto3"
 

@@ -35,6 +35,22 @@ export function width(e, part) {
   if (e.style.width !== w) e.style.width = w;
 }
 
+// bar fills a cell with a bar and words; what it returns sets how much of it is filled and where its
+// mark is, from 0 to 1 or null for none.
+export function bar(td) {
+  const fill = el('span', { class: 'fill' });
+  const mark = el('span', { class: 'due' });
+  const value = el('span', { class: 'value' });
+  td.append(el('span', { class: 'share' }, el('span', { class: 'meter', 'aria-hidden': 'true' }, fill, mark), value));
+  return (part, at, words) => {
+    width(fill, part);
+    mark.hidden = at === null;
+    const left = `${(100 * Math.min(1, at ?? 0)).toFixed(1)}%`;
+    if (mark.style.left !== left) mark.style.left = left;
+    text(value, words);
+  };
+}
+
 // keyed keeps a parent's children in step with a list: one child for each key, made once
 // and then changed. While the pointer or the focus is among them, none changes its place
 // or goes: what is under the cursor stays there.

@@ -1,19 +1,14 @@
 // Endpoints, replicas and the configuration.
 
 import { changes, doing } from './actions.js';
-import { attr, card, el, Keyed, pill, table, text, width } from './dom.js';
+import { attr, bar, card, el, Keyed, pill, table, text } from './dom.js';
 import { count, duration, percent, since, time } from './format.js';
 
 // meter fills a cell with a bar and a value.
 function meter(part, words) {
   return (td) => {
-    const bar = el('span', { class: 'fill' });
-    const value = el('span', { class: 'value' });
-    td.append(el('span', { class: 'share' }, el('span', { class: 'meter', 'aria-hidden': 'true' }, bar), value));
-    return (item) => {
-      width(bar, part(item) ?? 0);
-      text(value, words(item));
-    };
+    const set = bar(td);
+    return (item) => set(part(item) ?? 0, null, words(item));
   };
 }
 
@@ -118,7 +113,7 @@ export function replicas({ get }) {
 export function configuration({ get, act }) {
   const set = changes(act);
   const of = el('p', { class: 'explains' });
-  const yaml = el('pre', { tabindex: 0, 'aria-label': 'The effective configuration' });
+  const yaml = el('pre', { tabindex: 0, role: 'region', 'aria-label': 'The effective configuration' });
   const list = table('Settings that should be the same everywhere', [
     { key: 'replica', label: 'Replica', cell: (c) => c.replica },
     { key: 'print', label: 'Fingerprint', cell: (c) => c.fingerprint || '–' },

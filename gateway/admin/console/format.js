@@ -10,6 +10,9 @@ export const big = (n) => (Math.abs(n) < 10000 ? whole.format(n) : short.format(
 export const decimal = (n) => few.format(n);
 export const percent = (n) => (n > 0 && n < 0.001 ? '<0.1%' : `${one.format(100 * n)}%`);
 
+// slots is a number of them, with as many decimals as say something.
+export const slots = (n) => String(Math.round(n * (n < 10 ? 100 : 10)) / (n < 10 ? 100 : 10));
+
 // rate is something a second.
 export function rate(n) {
   if (n === 0) return '0';

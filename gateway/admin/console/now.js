@@ -54,6 +54,7 @@ export function now({ get }) {
     { key: 'half', label: 'Half within', number: true, cell: (b) => waited(b.recent, 'wait_p50_ms') },
     { key: 'p99', label: '99% within', number: true, cell: (b) => waited(b.recent, 'wait_p99_ms') },
     { key: 'flows', label: 'Flows', number: true, cell: (b) => count(b.flows) },
+    { key: 'weight', label: 'Weight', number: true, cell: (b) => b.weight || '–' },
     { key: 'policy', label: 'Fairness', cell: (b) => b.fairness },
   ]);
   const list = el('ol', { class: 'events' });

@@ -126,7 +126,7 @@ export function request({ argument: [id], get, act }) {
       held.set('waits', r.why.held_by === 'nothing' ? 'good' : 'warn');
       text(reason, `${r.why.reason[0].toUpperCase()}${r.why.reason.slice(1)}.`);
       const soon = r.why.expected_ms === null ? '' : ` About ${duration(r.why.expected_ms)} to go.`;
-      const of = r.why.group ? `${count(r.why.in_group)} in its group ${groupName(r.why.group)}` : `${count(r.why.in_band)} at priority ${r.priority}`;
+      const of = r.why.group ? `${count(r.why.in_group)} ${r.why.group === '*' ? 'among those in no group' : `in its group ${groupName(r.why.group)}`}` : `${count(r.why.in_band)} at priority ${r.priority}`;
       const beside = r.why.group ? ` ${count(r.why.in_band)} wait at priority ${r.priority}, where groups take turns.` : '';
       const stands = `Place ${count(r.why.place)} of ${of}, ${r.why.place_in_flow === 1 ? 'the next' : `number ${count(r.why.place_in_flow)}`} of its tenant.${beside}${soon}`;
       text(where, r.in_line ? soon.trim() : stands);

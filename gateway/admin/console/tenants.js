@@ -1,27 +1,22 @@
 // Tenants: what each gets against what it should have; and one of them.
 
 import { limits } from './actions.js';
-import { attr, card, el, table, text, width } from './dom.js';
+import { attr, bar, card, el, table, text } from './dom.js';
 import { big, count, decimal, duration, groupName, own, percent, rate, waited } from './format.js';
+import { shares } from './shares.js';
 
 const pageSize = 50;
 
 export const flowLink = (id, priority) => `#/tenant/${encodeURIComponent(id)}/${priority}`;
 
-// shares fills a cell with a bar of the share, and a mark where it should end.
-function shares(scale) {
+// share fills a cell with a bar of the share, and a mark where it should end.
+function share(scale) {
   return (td) => {
-    const bar = el('span', { class: 'fill' });
-    const due = el('span', { class: 'due' });
-    const value = el('span', { class: 'value' });
-    td.append(el('span', { class: 'share' }, el('span', { class: 'meter', 'aria-hidden': 'true' }, bar, due), value));
+    const set = bar(td);
     return (f) => {
-      width(bar, f.share / scale.top);
-      const left = `${(100 * Math.min(1, f.entitled / scale.top)).toFixed(1)}%`;
-      if (due.style.left !== left) due.style.left = left;
+      set(f.share / scale.top, f.entitled / scale.top, f.share || f.entitled ? `${percent(f.share)} / ${percent(f.entitled)}` : '–');
       const short = f.queued > 0 && !f.at_limit && !f.at_maximum && f.share < 0.8 * f.entitled;
       attr(td, 'data-tone', short ? 'warn' : null);
-      text(value, f.share || f.entitled ? `${percent(f.share)} / ${percent(f.entitled)}` : '–');
     };
   };
 }
@@ -65,7 +60,7 @@ function groupTable(scale) {
   return table('Groups', [
     { key: 'id', label: 'Group', cell: (g) => groupName(g.group) },
     { key: 'priority', label: 'Priority', number: true, cell: (g) => g.priority },
-    { key: 'share', label: 'Share / due', wide: true, make: shares(scale) },
+    { key: 'share', label: 'Share / due', wide: true, make: share(scale) },
     { key: 'in_flight', label: 'In flight', number: true, cell: (g) => count(g.in_flight) },
     { key: 'queued', label: 'Waiting', number: true, cell: (g) => count(g.queued) },
     { key: 'maximum', label: 'Of its maximum', number: true, make: atMost },
@@ -79,7 +74,7 @@ export function columns(scale) {
     { key: 'id', label: 'Tenant', sort: 'id', make: named },
     { key: 'group', label: 'Group', cell: (f) => groupName(f.group) },
     { key: 'priority', label: 'Priority', sort: 'priority', number: true, cell: (f) => f.priority },
-    { key: 'share', label: 'Share / due', sort: 'share', wide: true, make: shares(scale) },
+    { key: 'share', label: 'Share / due', sort: 'share', wide: true, make: share(scale) },
     { key: 'in_flight', label: 'In flight', sort: 'in_flight', number: true, cell: (f) => count(f.in_flight) },
     { key: 'queued', label: 'Waiting', sort: 'queued', number: true, cell: (f) => count(f.queued) },
     { key: 'oldest', label: 'Longest wait', sort: 'oldest', number: true, minor: true, cell: (f) => (f.queued ? duration(f.oldest_ms) : '–') },
@@ -116,6 +111,7 @@ export function tenants({ get, refresh }) {
   const groups = el('label', { for: 'group', hidden: true }, 'Group ', group);
   let known = ''; // the groups that can be chosen
   let groupsOf = [];
+  const ofPool = shares();
   let looks = 0;
   const where = el('span', { 'aria-live': 'polite' });
   const back = el('button', { type: 'button', on: { click: () => change({ offset: Math.max(0, asked.offset - pageSize) }) } }, 'Back');
@@ -133,11 +129,15 @@ export function tenants({ get, refresh }) {
     flows.root, none);
   return {
     title: 'Tenants',
-    root: el('div', { class: 'detail' }, groupCard, root),
+    root: el('div', { class: 'detail' }, ofPool.root, groupCard, root),
     every: 2000,
     async load() {
       const answer = await get('flows', { ...asked, limit: pageSize });
-      if (looks % (groupsOf.length ? 2 : 10) === 0) groupsOf = (await get('shares')).groups; // they cost as much as the flows
+      if (looks % (ofPool.root.hidden ? 10 : 2) === 0) { // they cost as much as the flows
+        const told = await get('shares');
+        groupsOf = told.groups;
+        ofPool.update(told);
+      }
       looks += 1;
       groupScale.top = Math.max(0.01, ...groupsOf.map((g) => Math.max(g.share, g.entitled)));
       allGroups.update(groupsOf, (g) => `${g.priority} ${g.group}`);

@@ -1,4 +1,4 @@
-package kubernetes
+package kubernetes_test
 
 import (
 	"context"
@@ -7,23 +7,20 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
-
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes/kubernetestest"
 )
 
 // TestPools follows a namespace's InferencePools, and has sources of two of them by the same
 // watches. One that cannot have endpoints is told with its reason, and hurts no other.
 func TestPools(t *testing.T) {
 	api := newAPIServer(t)
-	core, log := observer.New(zapcore.WarnLevel)
-	pools, err := NewPools(PoolsConfig{Namespace: "models", REST: api.rest(), Retry: 20 * time.Millisecond, Logger: zap.New(core)})
+	f, log := kubernetestest.New(t)
+	pools, err := kubernetes.NewPools(kubernetes.PoolsConfig{Namespace: "models", REST: api.rest(), Retry: 20 * time.Millisecond, Logger: log})
 	if err != nil {
 		t.Fatal(err)
 	}
-	f := &followed{t: t, log: log}
 	found, a, b := make(chan string, 1000), make(chan string, 1000), make(chan string, 1000)
 	ctx, stop := context.WithCancel(context.Background())
 	var running []chan struct{}
@@ -42,7 +39,7 @@ func TestPools(t *testing.T) {
 		}
 	})
 	run(func() {
-		pools.Run(ctx, func(all []Found) {
+		pools.Run(ctx, func(all []kubernetes.Found) {
 			var said []string
 			for i := range all {
 				said = append(said, fmt.Sprintf("%s%q", &all[i], all[i].Models))
@@ -53,10 +50,10 @@ func TestPools(t *testing.T) {
 			found <- strings.Join(said, " ")
 		})
 	})
-	f.until(found, "without any", "")
+	f.Until(found, "without any", "")
 	api.put(poolsPath, "vllm", `{"metadata":{"annotations":{"weirflow.github.io/models":"llama, lora-*,llama"}},"spec":{"selector":{"matchLabels":{"app":"vllm"}},"targetPorts":[{"number":8000}]}}`)
 	api.put(alphaPoolsPath, "old", `{"spec":{"selector":{"app":"vllm"},"targetPortNumber":7000}}`)
-	f.until(found, "two", `models/old[] models/vllm["llama" "lora-*"]`)
+	f.Until(found, "two", `models/old[] models/vllm["llama" "lora-*"]`)
 
 	for name, says := range map[string]chan string{"vllm": a, "old": b} {
 		source := pools.Source("models", name, nil, nil)
@@ -73,8 +70,8 @@ func TestPools(t *testing.T) {
 		})
 	}
 	api.pod("vllm-0", "10.0.0.10", "True")
-	f.until(a, "a pod of the one", "10.0.0.10:8000")
-	f.until(b, "a pod of the other", "10.0.0.10:7000")
+	f.Until(a, "a pod of the one", "10.0.0.10:8000")
+	f.Until(b, "a pod of the other", "10.0.0.10:7000")
 	api.mu.Lock()
 	watches := 0
 	for w := range api.watches {
@@ -88,11 +85,11 @@ func TestPools(t *testing.T) {
 	}
 
 	api.put(poolsPath, "bad", `{"spec":{"selector":{},"targetPorts":[{"number":8000}]}}`)
-	f.until(found, "a bad one", `models/bad[] its selector is empty: name the labels of the model servers' pods models/old[] models/vllm["llama" "lora-*"]`)
+	f.Until(found, "a bad one", `models/bad[] its selector is empty: name the labels of the model servers' pods models/old[] models/vllm["llama" "lora-*"]`)
 	api.remove(poolsPath, "vllm")
-	f.until(found, "one gone", `models/bad[] its selector is empty: name the labels of the model servers' pods models/old[]`)
+	f.Until(found, "one gone", `models/bad[] its selector is empty: name the labels of the model servers' pods models/old[]`)
 	api.pod("vllm-1", "10.0.0.11", "True")
-	f.until(b, "the other goes on", "10.0.0.10:7000 10.0.0.11:7000")
+	f.Until(b, "the other goes on", "10.0.0.10:7000 10.0.0.11:7000")
 	select {
 	case said := <-a:
 		t.Errorf("the pool that is gone has endpoints %q, want those it had to stay", said)
@@ -100,7 +97,7 @@ func TestPools(t *testing.T) {
 	}
 	api.answer(poolsPath, 403)
 	api.endWatches()
-	f.untilLogged("a watch broke")
+	f.UntilLogged("a watch broke")
 	select {
 	case said := <-found:
 		t.Errorf("while InferencePools cannot be listed there are %q", said)

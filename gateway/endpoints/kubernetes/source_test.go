@@ -1,109 +1,20 @@
-package kubernetes
+package kubernetes_test
 
 import (
-	"context"
-	"fmt"
-	"maps"
 	"net/http"
-	"slices"
-	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-	"go.uber.org/zap/zaptest/observer"
 	"k8s.io/client-go/rest"
 
-	"github.com/weirflow/weir/gateway/endpoints"
-	"github.com/weirflow/weir/gateway/rewrites"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes/kubernetestest"
 )
 
-// followed is what a source says.
-type followed struct {
-	t          *testing.T
-	endpoints  chan string
-	objectives chan string
-	rewrites   chan string
-	log        *observer.ObservedLogs
-}
-
-// follow runs a source of the pool models/vllm until the test ends.
-func follow(t *testing.T, rest *rest.Config) *followed {
+// follow follows the pool models/vllm until the test ends.
+func follow(t *testing.T, rest *rest.Config) *kubernetestest.Followed {
 	t.Helper()
-	core, log := observer.New(zapcore.WarnLevel)
-	f := &followed{t, make(chan string, 1000), make(chan string, 1000), make(chan string, 1000), log}
-	source, err := New(Config{
-		Namespace: "models", Name: "vllm", REST: rest, Retry: 20 * time.Millisecond, Logger: zap.New(core),
-		Objectives: func(priorities map[string]int) {
-			var all []string
-			for _, name := range slices.Sorted(maps.Keys(priorities)) {
-				all = append(all, fmt.Sprintf("%s=%d", name, priorities[name]))
-			}
-			f.objectives <- strings.Join(all, " ")
-		},
-		Rewrites: func(rules []rewrites.Rule) { f.rewrites <- fmt.Sprint(rules) },
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		err := source.Run(ctx, func(specs []endpoints.Spec) {
-			var all []string
-			for _, s := range specs {
-				all = append(all, s.Name+"@"+s.Address())
-			}
-			f.endpoints <- strings.Join(all, " ")
-		})
-		if err != nil {
-			t.Error(err)
-		}
-	}()
-	t.Cleanup(func() { stop(); <-ended })
-	return f
-}
-
-const patience = 10 * time.Second
-
-// until waits for the channel to say something.
-func (f *followed) until(says <-chan string, what, want string) {
-	f.t.Helper()
-	deadline := time.After(patience)
-	last := "nothing"
-	for {
-		select {
-		case last = <-says:
-			if last == want {
-				return
-			}
-		case <-deadline:
-			f.t.Fatalf("%s: the source says %q, want %q; it logged %v", what, last, want, f.logged())
-		}
-	}
-}
-
-// untilLogged waits for a problem to be logged that has all these words.
-func (f *followed) untilLogged(words ...string) {
-	f.t.Helper()
-	for began := time.Now(); time.Since(began) < patience; time.Sleep(5 * time.Millisecond) {
-		for _, line := range f.logged() {
-			if !slices.ContainsFunc(words, func(word string) bool { return !strings.Contains(line, word) }) {
-				return
-			}
-		}
-	}
-	f.t.Fatalf("nothing logged with %q: %v", words, f.logged())
-}
-
-func (f *followed) logged() []string {
-	var all []string
-	for _, e := range f.log.All() {
-		all = append(all, fmt.Sprintf("%s: %v", e.Message, e.ContextMap()["error"]))
-	}
-	return all
+	return kubernetestest.Follow(t, kubernetes.Config{Namespace: "models", Name: "vllm", REST: rest, Retry: 20 * time.Millisecond})
 }
 
 func (a *apiServer) pool(app string, port int) {
@@ -117,28 +28,28 @@ func (a *apiServer) pod(name, ip, ready string) {
 func TestEndpointsFollowThePool(t *testing.T) {
 	api := newAPIServer(t)
 	f := follow(t, api.rest())
-	f.until(f.endpoints, "without a pool", "")
-	f.untilLogged("the pool has no endpoints", "models/vllm", "no such InferencePool")
+	f.Until(f.Endpoints, "without a pool", "")
+	f.UntilLogged("the pool has no endpoints", "models/vllm", "no such InferencePool")
 	api.put(poolsPath, "another", `{"spec":{"selector":{"matchLabels":{"app":"vllm"}},"targetPorts":[{"number":1}]}}`)
 	api.pool("vllm", 8000)
 	api.pod("vllm-0", "10.0.0.10", "True")
-	f.until(f.endpoints, "one pod", "models/vllm-0@10.0.0.10:8000")
+	f.Until(f.Endpoints, "one pod", "models/vllm-0@10.0.0.10:8000")
 	api.pod("vllm-1", "10.0.0.11", "False")
 	api.pod("vllm-2", "fd00::12", "True")
-	f.until(f.endpoints, "a ready one comes", "models/vllm-0@10.0.0.10:8000 models/vllm-2@[fd00::12]:8000")
+	f.Until(f.Endpoints, "a ready one comes", "models/vllm-0@10.0.0.10:8000 models/vllm-2@[fd00::12]:8000")
 	api.put(podsPath, "vllm-2", `{"metadata":{"labels":{"app":"vllm"},"deletionTimestamp":"2026-01-01T00:00:00Z"},
 		"status":{"podIP":"fd00::12","conditions":[{"type":"Ready","status":"True"}]}}`)
-	f.until(f.endpoints, "one is being deleted", "models/vllm-0@10.0.0.10:8000")
+	f.Until(f.Endpoints, "one is being deleted", "models/vllm-0@10.0.0.10:8000")
 	api.pod("vllm-1", "10.0.0.11", "True")
-	f.until(f.endpoints, "another is ready", "models/vllm-0@10.0.0.10:8000 models/vllm-1@10.0.0.11:8000")
+	f.Until(f.Endpoints, "another is ready", "models/vllm-0@10.0.0.10:8000 models/vllm-1@10.0.0.11:8000")
 	api.remove(podsPath, "vllm-0")
-	f.until(f.endpoints, "one is gone", "models/vllm-1@10.0.0.11:8000")
+	f.Until(f.Endpoints, "one is gone", "models/vllm-1@10.0.0.11:8000")
 	api.put(poolsPath, "vllm", `{"spec":{"selector":{"matchLabels":{"app":"vllm"}},"targetPorts":[{"number":1},{"number":2}]}}`)
-	f.until(f.endpoints, "two ports", "models/vllm-1-rank-0@10.0.0.11:1 models/vllm-1-rank-1@10.0.0.11:2")
+	f.Until(f.Endpoints, "two ports", "models/vllm-1-rank-0@10.0.0.11:1 models/vllm-1-rank-1@10.0.0.11:2")
 	api.remove(poolsPath, "vllm")
-	f.until(f.endpoints, "no pool", "")
+	f.Until(f.Endpoints, "no pool", "")
 	api.put(alphaPoolsPath, "vllm", `{"spec":{"selector":{"app":"vllm"},"targetPortNumber":7000}}`)
-	f.until(f.endpoints, "an alpha pool", "models/vllm-1@10.0.0.11:7000")
+	f.Until(f.Endpoints, "an alpha pool", "models/vllm-1@10.0.0.11:7000")
 }
 
 // TestActivePorts wants endpoints only at those target ports that a pod's annotation lists.
@@ -151,13 +62,13 @@ func TestActivePorts(t *testing.T) {
 	}
 	f := follow(t, api.rest())
 	annotated(`{"inference.networking.k8s.io/active-ports":"1, 3,99"}`)
-	f.until(f.endpoints, "the older name", "models/vllm-0-rank-0@10.0.0.1:1 models/vllm-0-rank-2@10.0.0.1:3")
+	f.Until(f.Endpoints, "the older name", "models/vllm-0-rank-0@10.0.0.1:1 models/vllm-0-rank-2@10.0.0.1:3")
 	annotated(`{"inference.networking.k8s.io/active-ports":"1","llm-d.ai/active-ports":"2"}`)
-	f.until(f.endpoints, "the newer name holds", "models/vllm-0-rank-1@10.0.0.1:2")
+	f.Until(f.Endpoints, "the newer name holds", "models/vllm-0-rank-1@10.0.0.1:2")
 	annotated(`{"llm-d.ai/active-ports":""}`)
-	f.until(f.endpoints, "none", "")
+	f.Until(f.Endpoints, "none", "")
 	annotated(`{}`)
-	f.until(f.endpoints, "all", "models/vllm-0-rank-0@10.0.0.1:1 models/vllm-0-rank-1@10.0.0.1:2 models/vllm-0-rank-2@10.0.0.1:3")
+	f.Until(f.Endpoints, "all", "models/vllm-0-rank-0@10.0.0.1:1 models/vllm-0-rank-1@10.0.0.1:2 models/vllm-0-rank-2@10.0.0.1:3")
 }
 
 func TestObjectives(t *testing.T) {
@@ -170,9 +81,9 @@ func TestObjectives(t *testing.T) {
 	api.put(llmdPath, "batch", `{"spec":{"priority":-1}}`)
 	api.put(llmdPath, "urgent", `{"spec":{"priority":11}}`)
 	api.put(llmdPath, "usual", `{}`)
-	f.until(f.objectives, "objectives: the newer group's where both have one", "batch=-1 highest=2147483647 urgent=11 usual=0")
+	f.Until(f.Objectives, "objectives: the newer group's where both have one", "batch=-1 highest=2147483647 urgent=11 usual=0")
 	api.remove(llmdPath, "urgent")
-	f.until(f.objectives, "the newer is gone", "batch=-1 highest=2147483647 urgent=10 usual=0")
+	f.Until(f.Objectives, "the newer is gone", "batch=-1 highest=2147483647 urgent=10 usual=0")
 }
 
 // TestRewrites wants the rules of the pool's InferenceModelRewrites: the oldest object's first,
@@ -190,12 +101,12 @@ func TestRewrites(t *testing.T) {
 	api.put(rewritesPath, "elsewhere", `{"spec":{"poolRef":{"name":"another"},"rules":[{"targets":[{"modelRewrite":"nor this"}]}]}}`)
 	api.put(rewritesPath, "odd", `{"spec":{"rules":[{"matches":[{"model":{"type":"RegularExpression","value":".*"}}]}]}}`)
 	api.put(rewritesPath, "heavy", `{"spec":{"rules":[{"targets":[{"modelRewrite":"x","weight":-1}]}]}}`)
-	f.until(f.rewrites, "rules", "[{[a b] [{a-1 90} {a-2 10}]} {[] [{base 1}]}]")
-	f.untilLogged("an InferenceModelRewrite is left out", "models/odd", "Exact")
-	f.untilLogged("an InferenceModelRewrite is left out", "models/heavy", "weight -1")
+	f.Until(f.Rewrites, "rules", "[{[a b] [{a-1 90} {a-2 10}]} {[] [{base 1}]}]")
+	f.UntilLogged("an InferenceModelRewrite is left out", "models/odd", "Exact")
+	f.UntilLogged("an InferenceModelRewrite is left out", "models/heavy", "weight -1")
 	api.remove(llmdRewrites, "old")
 	api.remove(rewritesPath, "old")
-	f.until(f.rewrites, "one is gone", "[{[] [{base 1}]}]")
+	f.Until(f.Rewrites, "one is gone", "[{[] [{base 1}]}]")
 }
 
 // TestUnreadableObjects are named in the log, and are never read as something else.
@@ -207,10 +118,10 @@ func TestUnreadableObjects(t *testing.T) {
 	api.put(objectivesPath, "high", `{"spec":{"priority":"high"}}`)
 	api.put(objectivesPath, "urgent", `{"spec":{"priority":10}}`)
 	f := follow(t, api.rest())
-	f.until(f.endpoints, "at first", "models/vllm-0@10.0.0.10:8000")
-	f.until(f.objectives, "at first", "urgent=10")
-	f.untilLogged("a pod is left out", "models/odd", "status.podIP is a JSON number")
-	f.untilLogged("an InferenceObjective is left out", "models/high", "spec.priority is a JSON string")
+	f.Until(f.Endpoints, "at first", "models/vllm-0@10.0.0.10:8000")
+	f.Until(f.Objectives, "at first", "urgent=10")
+	f.UntilLogged("a pod is left out", "models/odd", "status.podIP is a JSON number")
+	f.UntilLogged("an InferenceObjective is left out", "models/high", "spec.priority is a JSON string")
 	for what, spec := range map[string]string{
 		"its selector is empty":                        `{"targetPorts":[{"number":1}]}`,
 		"it has no target port":                        `{"selector":{"matchLabels":{"app":"vllm"}}}`,
@@ -218,15 +129,15 @@ func TestUnreadableObjects(t *testing.T) {
 		"matchLabels":                                  `{"selector":{"matchLabels":["vllm"]},"targetPorts":[{"number":1}]}`,
 	} {
 		api.put(poolsPath, "vllm", `{"spec":%s}`, spec)
-		f.untilLogged("the pool's endpoints are not known; they stay as they are", "models/vllm", what)
+		f.UntilLogged("the pool's endpoints are not known; they stay as they are", "models/vllm", what)
 	}
 	select {
-	case said := <-f.endpoints:
+	case said := <-f.Endpoints:
 		t.Errorf("a pool that cannot be read changed the endpoints to %q", said)
 	default:
 	}
 	api.pool("vllm", 8001)
-	f.until(f.endpoints, "once it can be read", "models/vllm-0@10.0.0.10:8001")
+	f.Until(f.Endpoints, "once it can be read", "models/vllm-0@10.0.0.10:8001")
 }
 
 // TestKindsThatAreNotServed are waited for, if they are needed.
@@ -237,18 +148,18 @@ func TestKindsThatAreNotServed(t *testing.T) {
 	}
 	api.pod("vllm-0", "10.0.0.10", "True")
 	f := follow(t, api.rest())
-	f.untilLogged("the API server does not serve InferencePools", "install the custom resources")
+	f.UntilLogged("the API server does not serve InferencePools", "install the custom resources")
 	select {
-	case said := <-f.endpoints:
+	case said := <-f.Endpoints:
 		t.Errorf("without the custom resources the source says %q", said)
 	default:
 	}
-	if log := f.logged(); len(log) != 1 {
+	if log := f.Logged(); len(log) != 1 {
 		t.Errorf("what is not installed is a problem once: %q", log)
 	}
 	api.pool("vllm", 8000)
 	api.answer(poolsPath, 0)
-	f.until(f.endpoints, "once they are there", "models/vllm-0@10.0.0.10:8000")
+	f.Until(f.Endpoints, "once they are there", "models/vllm-0@10.0.0.10:8000")
 }
 
 // TestKindsThatAreRefused are named. The alpha version, which few roles name, hinders
@@ -260,10 +171,10 @@ func TestKindsThatAreRefused(t *testing.T) {
 	api.pod("vllm-0", "10.0.0.10", "True")
 	api.pool("vllm", 8000)
 	f := follow(t, api.rest())
-	f.untilLogged("the pool's endpoints are not known", "list InferencePools", "inferencepools")
+	f.UntilLogged("the pool's endpoints are not known", "list InferencePools", "inferencepools")
 	api.answer(alphaPoolsPath, http.StatusForbidden)
 	api.answer(poolsPath, 0)
-	f.until(f.endpoints, "with leave for the one", "models/vllm-0@10.0.0.10:8000")
+	f.Until(f.Endpoints, "with leave for the one", "models/vllm-0@10.0.0.10:8000")
 }
 
 // TestWatchesThatBreak begin again, with what has changed meanwhile.
@@ -274,23 +185,23 @@ func TestWatchesThatBreak(t *testing.T) {
 		api.answer(path, http.StatusServiceUnavailable)
 	}
 	f := follow(t, api.rest())
-	f.untilLogged("a kind cannot be listed yet", "pods")
+	f.UntilLogged("a kind cannot be listed yet", "pods")
 	for _, path := range []string{podsPath, poolsPath, alphaPoolsPath, objectivesPath, llmdPath} {
 		api.answer(path, 0)
 	}
-	f.until(f.endpoints, "once it answers", "")
+	f.Until(f.Endpoints, "once it answers", "")
 	api.pod("vllm-0", "10.0.0.10", "True")
-	f.until(f.endpoints, "a pod", "models/vllm-0@10.0.0.10:8000")
+	f.Until(f.Endpoints, "a pod", "models/vllm-0@10.0.0.10:8000")
 
 	api.answer(podsPath, http.StatusInternalServerError)
 	api.endWatches()
 	api.pod("vllm-1", "10.0.0.11", "True")
-	f.untilLogged("a watch broke; what is known stays", "pods")
+	f.UntilLogged("a watch broke; what is known stays", "pods")
 	select {
-	case said := <-f.endpoints:
+	case said := <-f.Endpoints:
 		t.Errorf("a watch that broke changed the endpoints to %q", said)
 	default:
 	}
 	api.answer(podsPath, 0)
-	f.until(f.endpoints, "with what it missed", "models/vllm-0@10.0.0.10:8000 models/vllm-1@10.0.0.11:8000")
+	f.Until(f.Endpoints, "with what it missed", "models/vllm-0@10.0.0.10:8000 models/vllm-1@10.0.0.11:8000")
 }

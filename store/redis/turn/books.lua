@@ -1,8 +1,8 @@
 -- Books: flows, counters, offers.
 
-local books = {} -- by name
+local books -- by name
 local groups = {} -- what is done with groups in them; see groups.lua
-local bands = {} -- by priority, as text: the names of its books, and which is next
+local bands -- by priority, as text: the names of its books, and which is next
 
 local function book_name(priority, policy) return priority .. ':' .. #policy .. ':' .. policy end
 
@@ -19,39 +19,42 @@ local function lay_out(name, book)
   if book.counts and math.max(math.abs(book.v), math.abs(book.level)) > MOST * book.scale then damaged('book', name) end
 end
 
-local flat = call('HGETALL', BOOKS)
-local unlisted = #flat / 2 -- books that are in no band, as far as is known
-for i = 1, #flat, 2 do
-  local book = read_book(flat[i + 1])
-  lay_out(flat[i], book)
-  books[flat[i]] = book
-end
-flat = call('HGETALL', BANDS)
-for i = 1, #flat, 2 do
-  local band = read_band(flat[i + 1])
-  bands[flat[i]] = { next_book = band.next_book, offered = band.offered, books = split(band.books, ITEM) }
-  for _, name in ipairs(bands[flat[i]].books) do
-    if not books[name] or exact(books[name].priority) ~= flat[i] then damaged('band', flat[i + 1]) end
-    unlisted = unlisted - 1
+step(function()
+  books, bands = {}, {}
+  local flat = call('HGETALL', BOOKS)
+  local unlisted = #flat / 2 -- books that are in no band, as far as is known
+  for i = 1, #flat, 2 do
+    local book = decode.book(flat[i + 1])
+    lay_out(flat[i], book)
+    books[flat[i]] = book
   end
-end
-if unlisted ~= 0 then damaged('bands', unlisted) end
+  flat = call('HGETALL', BANDS)
+  for i = 1, #flat, 2 do
+    local band = decode.band(flat[i + 1])
+    bands[flat[i]] = { next_book = band.next_book, offered = band.offered, books = split(band.books, ITEM) }
+    for _, name in ipairs(bands[flat[i]].books) do
+      if not books[name] or exact(books[name].priority) ~= flat[i] then damaged('band', flat[i + 1]) end
+      unlisted = unlisted - 1
+    end
+  end
+  if unlisted ~= 0 then damaged('bands', unlisted) end
+end)
 
 local function save_band(key)
   local band = bands[key]
-  call('HSET', BANDS, key, write_band({ next_book = band.next_book, offered = band.offered, books = concat(band.books, ITEM) }))
+  call('HSET', BANDS, key, encode.band({ next_book = band.next_book, offered = band.offered, books = concat(band.books, ITEM) }))
 end
 -- Put the sentinels into a book's keys. It returns how many were not there.
 local function hold(book)
   return call('ZADD', book.wait, '+inf', SENTINEL) + call('ZADD', book.idle, '+inf', SENTINEL) +
-    call('HSET', book.count, SENTINEL, book.parent and write_group(book) or '0')
+    call('HSET', book.count, SENTINEL, book.parent and encode.group(book) or '0')
 end
 
 local function save_book(book)
   if book.parent then
-    call('HSET', book.count, SENTINEL, write_group(book))
+    call('HSET', book.count, SENTINEL, encode.group(book))
   else
-    call('HSET', BOOKS, book.name, write_book(book))
+    call('HSET', BOOKS, book.name, encode.book(book))
   end
 end
 
@@ -157,8 +160,8 @@ end
 
 -- Take an offer away from its book.
 local function leave_book(offer, member)
-  call('ZREM', wait_key(offer.book), member)
   local book = book_at(offer.book)
+  call('ZREM', book and book.wait or wait_key(offer.book), member)
   if not book then return end
   if book.counts then
     call('ZREM', book.flow .. offer.flow, member)

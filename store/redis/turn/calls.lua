@@ -1,6 +1,8 @@
 -- One turn of a replica with the pool's ledger; see store.Ledger for the contract and
 -- store/memory for the same in Go. The files of this folder are one script, in this
--- order; those that store/memory has, too, say the same in the same words.
+-- order; those that store/memory has, too, say the same in the same words. A server that
+-- keeps function libraries runs it once, and calls take_turn for each turn. So what a turn
+-- finds out is never in what a file says where it is declared, but in a step.
 --
 --   calls      Redis' commands, numbers       offers, replica, limits, maxima, loads
 --   arguments  settings and statement         places     what endpoints take
@@ -13,11 +15,11 @@
 --   books      flows and counters             revoke     eviction
 --   groups     groups of flows                float      permits that replicas spend by themselves
 --   shares     which band goes next           answer     the reply
---                                             mend       what is done about damage
+--                                             take       the steps, and what is done about damage
 --
 -- What the ledger keeps may have been changed by others, evicted or cut short: it is
 -- input. A turn that meets what cannot be read, or cannot be, ends by an error, and
--- mend has the ledger begin anew: its replicas know all of it.
+-- take has the ledger begin anew: its replicas know all of it.
 --
 -- A turn reads and writes only what it changes: offers, counters and messages are read
 -- once and written together at its end, since a call costs more than what it does.
@@ -33,8 +35,6 @@ local OK, REGISTER = 0, 1
 local NO_OPINION, UNLIMITED = -1, 9007199254740992
 local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
 local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
-local LOST_FACTOR = 2
-local MOST_OWED, BELOW_AFTER = 60, 10 -- seconds
 local SENTINEL = '\31'        -- no name has a control character
 
 -- No integer and no number that the ledger keeps is that large; no flow is served as
@@ -46,6 +46,11 @@ local function damaged(what, found) error('damaged ' .. what .. ': ' .. string.s
 
 local call = redis.call
 local concat, insert, format, match = table.concat, table.insert, string.format, string.match
+
+-- What a turn does, in its order, beginning with what it knows and keeps anew: what is left
+-- of an earlier one, of any pool, is nothing to it. One that answers ends the turn.
+local steps = {}
+local function step(f) insert(steps, f) end
 
 -- Numbers as text, exactly. Most are integers, which take a fifth of the time; so a
 -- number is written by this before it is joined to text or given to a command.

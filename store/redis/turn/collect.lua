@@ -1,31 +1,35 @@
 -- What nobody uses is forgotten.
 
-order.forget_shares()
+do
+
+step(order.forget_shares)
 
 local FORGOTTEN = '512' -- counters at most, every eighth turn: 64 a turn
 
 -- Forget a few counters that have been idle for long or are too many, the longest idle
 -- first.
-save_books()
-for _, book in ipairs(groups.all()) do
-  if recount or stated.full or stated.number % 8 == 0 then
-    local gone = call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', FORGOTTEN)
-    local over = call('ZCARD', book.idle) - 1 - settings.counters_kept
-    if #gone == 0 and over > 0 then
-      gone = call('ZRANGE', book.idle, '0', exact(math.min(over, tonumber(FORGOTTEN)) - 1))
-    end
-    if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
-    for _, flow in ipairs(gone) do
-      local group = string.byte(flow) == 28
-      if group and groups.holds(book, flow) then
-        mark_idle(book, flow) -- it is shut
-      else
-        forget_counter(book, flow)
-        if group then groups.forget(book, flow) end
+step(function()
+  save_books()
+  for _, book in ipairs(groups.all()) do
+    if recount or stated.full or stated.number % 8 == 0 then
+      local gone = call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', FORGOTTEN)
+      local over = call('ZCARD', book.idle) - 1 - settings.counters_kept
+      if #gone == 0 and over > 0 then
+        gone = call('ZRANGE', book.idle, '0', exact(math.min(over, tonumber(FORGOTTEN)) - 1))
+      end
+      if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
+      for _, flow in ipairs(gone) do
+        local group = string.byte(flow) == 28
+        if group and groups.holds(book, flow) then
+          mark_idle(book, flow) -- it is shut
+        else
+          forget_counter(book, flow)
+          if group then groups.forget(book, flow) end
+        end
       end
     end
   end
-end
+end)
 
 -- Add up anew what weighs that waits in a book, and in the groups in it.
 local function weigh_anew(book)
@@ -45,34 +49,38 @@ local function weigh_anew(book)
 end
 
 -- Once a second: forget books that nobody states, and renew the TTLs.
-if recount then
-  call('HSET', OFFERS, SENTINEL, '')
-  local in_use = {}
-  for _, r in pairs(every_replica()) do
-    if r then
-      for _, b in ipairs(bands_of(r)) do in_use[b.book] = true end
-    end
-  end
-  for name, book in pairs(books) do
-    if in_use[name] then
-      if hold(book) > 0 then damaged('book', name) end -- a key of it was lost
-      weigh_anew(book)
-    elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
-      for _, group in ipairs(groups.list(book)) do groups.forget(book, group.id) end
-      books[name] = nil
-      call('DEL', book.count, book.wait, book.idle)
-      call('HDEL', BOOKS, name)
-      local key, kept = exact(book.priority), {}
-      for _, other in ipairs(bands[key].books) do
-        if other ~= name then insert(kept, other) end
-      end
-      if #kept > 0 then
-        bands[key] = { next_book = 0, offered = bands[key].offered, books = kept }
-        save_band(key)
-      else
-        bands[key] = nil
-        call('HDEL', BANDS, key)
+step(function()
+  if recount then
+    call('HSET', OFFERS, SENTINEL, '')
+    local in_use = {}
+    for _, r in pairs(every_replica()) do
+      if r then
+        for _, b in ipairs(bands_of(r)) do in_use[b.book] = true end
       end
     end
+    for name, book in pairs(books) do
+      if in_use[name] then
+        if hold(book) > 0 then damaged('book', name) end -- a key of it was lost
+        weigh_anew(book)
+      elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
+        for _, group in ipairs(groups.list(book)) do groups.forget(book, group.id) end
+        books[name] = nil
+        call('DEL', book.count, book.wait, book.idle)
+        call('HDEL', BOOKS, name)
+        local key, kept = exact(book.priority), {}
+        for _, other in ipairs(bands[key].books) do
+          if other ~= name then insert(kept, other) end
+        end
+        if #kept > 0 then
+          bands[key] = { next_book = 0, offered = bands[key].offered, books = kept }
+          save_band(key)
+        else
+          bands[key] = nil
+          call('HDEL', BANDS, key)
+        end
+      end
+    end
   end
+end)
+
 end

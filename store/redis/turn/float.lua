@@ -1,5 +1,9 @@
 -- Float: permits that a replica spends by itself.
 
+local float_limit, float_share -- what the replica may spend of it under, and its part; nil for none
+
+do
+
 -- Float is given while a part of the pool is free, at most half of that. Nothing is given
 -- of the last eighth: whoever comes next would wait for it to be returned.
 local FLOAT_PART, FREE_PART = 2, 8
@@ -34,5 +38,10 @@ local function lend()
   places.permit(my_id, stated.loads, FLOAT_PART)
   return limit, share
 end
-local float_limit, float_share
-if not stated.leave then float_limit, float_share = lend() end
+
+step(function()
+  float_limit, float_share = nil, nil
+  if not stated.leave then float_limit, float_share = lend() end
+end)
+
+end

@@ -70,22 +70,32 @@ local function serve(band, name, member, due)
     spend(limit, tonumber(offer.tokens))
   end
   groups.hold(book, ingress.id)
+  if due then order.grant_due(book.priority) end
+  order.note_short(book.priority)
   order.note_granted(book.priority, order.room_of(book.priority) > 0, fleet.bands[book.priority].in_flight)
   tell(GRANTED, ingress, ticket, offer, counter, places.suggest(ingress.id, place))
 end
 
--- Grant a slot to the first in line at the replica where most stand, since they wait longest
--- there, of those that reach an endpoint with room. They are before the band's offers.
+-- Whether more stand in line at a replica than at another, for the slots that each has.
+local function waits_longer(a, b)
+  local first, second = a.line * (held_by(b) + 1), b.line * (held_by(a) + 1)
+  return first > second or first == second and a.id < b.id
+end
+
+-- Grant a slot to the first in line at the replica where most stand for the slots that it has,
+-- since they wait longest there, of those that reach an endpoint with room. They are before the
+-- band's offers.
 local function serve_line(priority)
-  local list = {}
-  for _, r in pairs(every_replica()) do
-    if r and r.line > 0 then insert(list, r) end
-  end
-  if #list == 0 then damaged('line', fleet.in_line) end
-  table.sort(list, function(a, b) return a.line > b.line or a.line == b.line and a.id < b.id end)
-  for _, r in ipairs(list) do
+  local full_at = {}
+  while true do
+    local r
+    for _, other in pairs(every_replica()) do
+      if other and other.line > 0 and not full_at[other] and (not r or waits_longer(other, r)) then r = other end
+    end
+    if not r then break end
     local place, full, by_permits = places.choose(r.id)
     if not full then
+      order.note_short(priority)
       order.note_granted(priority, order.room_of(priority) > 0, fleet.bands[priority].in_flight)
       r.line, fleet.in_line = r.line - 1, fleet.in_line - 1
       local endpoint, load = places.suggest(r.id, place)
@@ -94,8 +104,9 @@ local function serve_line(priority)
         counter = 0, endpoint = endpoint, load = load,
       })
     end
-    places.wanted = places.wanted or by_permits
+    places.wanted, full_at[r] = places.wanted or by_permits, true
   end
+  if not next(full_at) then damaged('line', fleet.in_line) end
   order.line_stuck = true
 end
 
@@ -116,7 +127,7 @@ function line_up(priority, most)
   return true
 end
 
--- Whether something waits for capacity, or for what is kept as float.
+-- Grant, and return whether something waits still, for capacity or for what is kept as float.
 function grant()
   if fleet.recovering then
     if fleet.members < fleet.expected and now < fleet.recovered then return true end
@@ -149,5 +160,8 @@ function grant()
 end
 
 end
-groups.shut()
-local waiting = stated.leave or grant()
+local waiting -- whether something waits that was not granted, or may
+step(function()
+  groups.shut()
+  waiting = stated.leave or grant()
+end)

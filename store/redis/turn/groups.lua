@@ -7,8 +7,9 @@
 do
 
 local MARK = '\28'
-local nodes = {} -- groups looked at so far, by name
-local placed = {} -- by name, whether a group has its place among its like, as far as it was looked at
+local nodes  -- groups looked at so far, by name
+local placed -- by name, whether a group has its place among its like, as far as it was looked at
+step(function() nodes, placed = {}, {} end)
 
 -- Whether a group is known where it is compared. One that has been idle for as long as a
 -- counter is kept is not: its keys may have gone before they were forgotten.
@@ -40,7 +41,7 @@ function groups.node(name, make)
   local record = call('HGET', count_key(name), SENTINEL)
   if not record and parent and is_known(parent, MARK .. path) or record and not parent then damaged('group', name) end
   if not (record or make) then return nil end
-  local node = record and read_group(record) or { v = 0, level = 0, weight = 0, share = 1 }
+  local node = record and decode.group(record) or { v = 0, level = 0, weight = 0, share = 1 }
   if node.share <= 0 then damaged('group', record) end
   node.top, node.path, node.id, node.parent = top, path, MARK .. path, parent
   node.counts, node.lifts, node.priority, node.policy, node.scale = book.counts, book.lifts, book.priority, book.policy, book.scale
@@ -272,6 +273,6 @@ function groups.clear(book)
   book.weight, book.moved = 0, true
 end
 
-groups.rebase_all()
+step(groups.rebase_all)
 
 end

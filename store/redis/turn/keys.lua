@@ -6,7 +6,7 @@
 -- last began with nothing. What an earlier epoch kept goes with its TTL.
 --
 --   root                 hash  format and epoch of what is kept, until when no other format may begin, when one was last refused, and what is held meanwhile
---   base                 hash  the fleet's state
+--   base                 hash  the fleet's state, one record
 --   base:leases          zset  replicas by when their leases end
 --   base:replicas        hash  id -> record of every replica with a lease
 --   base:lost            hash  id -> record of every replica without one that may come back, and whose requests may be in flight still
@@ -29,24 +29,30 @@
 --   base:places          hash  endpoint -> how many requests it takes, and the permits that replicas have there
 --   base:places:ID       hash  endpoint -> what it states of these
 
-local LEASES = base .. ':leases'
-local REPLICAS = base .. ':replicas'
-local LOST = base .. ':lost'
-local BOOKS = base .. ':books'
-local BANDS = base .. ':bands'
-local OFFERS = base .. ':offers'
+local base
 local function own_key(id) return base .. ':own:' .. id end
 local function messages_key(id) return base .. ':messages:' .. id end
 local function wait_key(book) return base .. ':wait:' .. book end
 local function flow_keys(book) return base .. ':flow:' .. book .. ':' end -- and the flow
 local function count_key(book) return base .. ':count:' .. book end
 local function idle_key(book) return base .. ':idle:' .. book end
-local LIMITS = base .. ':limits'
-local HELD = base .. ':held'
 local function limited_key(id) return base .. ':limited:' .. id end
-local LOAD = base .. ':load'
 local function loads_key(id) return base .. ':loads:' .. id end
-local TOKENS = base .. ':tokens'
 local function tokens_key(id) return base .. ':tokens:' .. id end
-local PLACES = base .. ':places'
 local function places_key(id) return base .. ':places:' .. id end
+local LEASES, REPLICAS, LOST, BOOKS, BANDS, OFFERS, LIMITS, HELD, LOAD, TOKENS, PLACES
+
+local function lay_keys(at)
+  base = at
+  LEASES = base .. ':leases'
+  REPLICAS = base .. ':replicas'
+  LOST = base .. ':lost'
+  BOOKS = base .. ':books'
+  BANDS = base .. ':bands'
+  OFFERS = base .. ':offers'
+  LIMITS = base .. ':limits'
+  HELD = base .. ':held'
+  LOAD = base .. ':load'
+  TOKENS = base .. ':tokens'
+  PLACES = base .. ':places'
+end

@@ -1,21 +1,28 @@
--- Replicas that go, and generations that begin.
+-- Replicas that go, and generations that begin. The functions are fields of one table: Lua
+-- has room for 200 names.
 
-local function forget_keys(id)
+local leases = {}
+do
+
+local LOST_FACTOR = 2
+
+function leases.forget_keys(id)
   call('DEL', own_key(id), messages_key(id))
   went[id] = nil
 end
 
 -- End a replica's lease: its offers go, and the charges of grants and places in line that
 -- it never read go back. What it held stays counted.
-local function end_lease(r)
-  local unread = messages_to(r)
-  for _, m in ipairs(unread) do
+function leases.end_one(r)
+  local tickets = {}
+  for _, m in ipairs(messages_to(r)) do
+    if is_taken(m.kind) then insert(tickets, m.ticket) end
     if is_grant(m.kind) or is_line(m.kind) then
       local back = { flow = m.flow, delta = -tonumber(m.charge), service = -m.service, counter = m.counter, weight = 0 }
       settle(groups.name(book_name(exact(m.priority), m.policy), m.group), back, false)
     end
   end
-  forget(r, unread)
+  forget_taken(r, tickets)
   local own = call('SMEMBERS', own_key(r.id))
   look_at_offers(own)
   for _, ticket in ipairs(own) do
@@ -23,28 +30,28 @@ local function end_lease(r)
     if offer and offer.owner == r.id and not offer.granted then remove(ticket, offer) end
   end
   order.forgive(r)
-  forget_keys(r.id)
+  leases.forget_keys(r.id)
   call('HDEL', REPLICAS, r.id)
   call('ZREM', LEASES, r.id)
   replicas[r.id] = false
   fleet.members, recount = fleet.members - 1, true
   places.leave(r.id)
-  unlist_all(r.id)
+  loads.unlist_all(r.id)
 end
 
 -- Stop counting what a replica without a lease held.
-local function free_held(id)
+function leases.free_held(id)
   drop_limited(id)
-  drop_loads(id)
+  loads.drop(id)
   if not lost[id] then return end
   call('HDEL', LOST, id)
   lost[id], fleet.lost, recount = nil, fleet.lost - 1, true
 end
 
 -- Forget a replica, and what it held.
-local function drop(r)
-  end_lease(r)
-  free_held(r.id)
+function leases.drop(r)
+  leases.end_one(r)
+  leases.free_held(r.id)
 end
 
 -- End the leases of those replicas without proof that their requests ended: a stopped
@@ -55,7 +62,7 @@ end
 -- heard.
 -- It is done in the order of their ids: the sums that charges are taken off round alike
 -- wherever the same history is told.
-local function lose_all(ids, meanwhile)
+function leases.lose(ids, meanwhile)
   local longest = 0
   for _, r in pairs(every_replica()) do longest = math.max(longest, r and r.longest or 0) end
   local ends = now + meanwhile + math.min(LOST_FACTOR * longest, settings.keep_lost)
@@ -66,14 +73,14 @@ local function lose_all(ids, meanwhile)
       call('ZREM', LEASES, id)
     else
       local held = held_by(r)
-      end_lease(r)
+      leases.end_one(r)
       if held == 0 and r.batch == 0 then
-        free_held(id)
+        leases.free_held(id)
       else
         -- None of its requests may have ended because they take longer than all others.
         local last = r.longest > 0 and held > 0 and ends or now + meanwhile + settings.keep_lost
         lost[id], fleet.lost = { incarnation = r.incarnation, held = held, ends = last, batch = r.batch }, fleet.lost + 1
-        call('HSET', LOST, id, write_lost(lost[id]))
+        call('HSET', LOST, id, encode.lost(lost[id]))
         expire(LOST)
       end
     end
@@ -86,10 +93,10 @@ end
 --
 -- It waits for as many as had leases, and as a recovery that was under way waited for: those
 -- who register first may not know of the others.
-local function begin()
+function leases.begin()
   local expected = fleet.members
   if fleet.recovering then expected = math.max(expected, fleet.expected) end
-  lose_all(call('HKEYS', REPLICAS), settings.recovery)
+  leases.lose(call('HKEYS', REPLICAS), settings.recovery)
   save_books()
   for _, book in pairs(books) do groups.clear(book) end
   call('DEL', LEASES, REPLICAS, OFFERS)
@@ -101,13 +108,13 @@ end
 
 -- Whether a replica has taken no turn for half its lease. A live one takes one every
 -- third: gossip may be cut where the ledger is not.
-local function is_silent(id)
+function leases.is_silent(id)
   local lease_end = id ~= my_id and tonumber(call('ZSCORE', LEASES, id) or nil)
   return lease_end and lease_end - now <= settings.lease / 2
 end
 
 -- Whether every other replica believes this one dead.
-local function stated_dead_by_all(dead)
+function leases.stated_dead_by_all(dead)
   for id, other in pairs(every_replica()) do
     if other and id ~= dead then
       local says = false
@@ -116,4 +123,6 @@ local function stated_dead_by_all(dead)
     end
   end
   return true
+end
+
 end

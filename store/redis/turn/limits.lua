@@ -1,8 +1,9 @@
 -- Flows with limits of their own, and groups with a maximum, which hold over their
 -- priorities together. A group's mark and path stand for it.
 
-local limits = {} -- those looked at so far, by their ids; false where there is none
-local any_limits  -- whether there are any, once that was looked at
+local limits     -- those looked at so far, by their ids; false where there is none
+local any_limits -- whether there are any, once that was looked at
+step(function() limits, any_limits = {}, nil end)
 
 local audit_limits
 
@@ -22,7 +23,7 @@ local function look_at_limits(ids)
   local records = any_limits and list_many('HMGET', LIMITS, unknown) or {}
   local held = any_limits and list_many('HMGET', HELD, unknown) or {}
   for i, id in ipairs(unknown) do
-    local m = records[i] and read_limit(records[i]) or false
+    local m = records[i] and decode.limit(records[i]) or false
     if m then m.held = tonumber(held[i] or 0) end
     limits[id] = m
   end
@@ -30,7 +31,7 @@ end
 
 -- The account of a flow or a group with a limit of its own, or nil.
 local function limit_of(id)
-  if limits[id] == nil then look_at_limits({ id }) end
+  if limits[id] == nil and any_limits ~= false then look_at_limits({ id }) end
   return limits[id] or nil
 end
 
@@ -46,7 +47,7 @@ local function save_limits()
   for id, m in pairs(limits) do
     if m and m.moved then
       insert(records, id)
-      insert(records, write_limit(m))
+      insert(records, encode.limit(m))
       m.moved = false
     end
   end
@@ -119,7 +120,7 @@ local function forget_limits()
   local forgotten = {}
   for i = 1, #scan[2], 2 do
     local id = scan[2][i]
-    local m = limits[id] or read_limit(scan[2][i + 1])
+    local m = limits[id] or decode.limit(scan[2][i + 1])
     if now - m.seen >= 60e6 and left_of(m) >= m.per_minute and call('HEXISTS', HELD, id) == 0 then
       insert(forgotten, id)
       limits[id] = false

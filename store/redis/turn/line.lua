@@ -11,7 +11,8 @@ local QUIET_FOR = 1000000
 local LINE_OVER = 2
 
 -- Whether nothing waits, and nothing was offered for so long, of those that go before a
--- band in line: the higher ones, and all that are guaranteed something. A group that is has
+-- band in line: the higher ones, those that share with it by weights, and all that are
+-- guaranteed something. A group that is has
 -- nothing in flight either for there to be a new line.
 local function is_quiet(line, long)
   local _, floors = order.guaranteed()
@@ -20,7 +21,7 @@ local function is_quiet(line, long)
   end
   for key, band in pairs(bands) do
     local priority, total = tonumber(key), fleet.bands[tonumber(key)]
-    if priority ~= line and (priority > line or total and total.guaranteed > 0) then
+    if priority ~= line and (priority > line or total and total.guaranteed > 0 or order.weight_of(priority) > 0 and order.weight_of(line) > 0) then
       if order.front_of(priority) or now - band.offered < long then return false end
     end
   end
@@ -52,6 +53,6 @@ local function line()
   return false
 end
 
-order.line_recalled = not stated.leave and line()
+step(function() order.line_recalled = not stated.leave and line() end)
 
 end

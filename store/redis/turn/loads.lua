@@ -1,4 +1,7 @@
--- Loads of endpoints.
+-- Loads of endpoints. The functions are fields of one table: Lua has room for 200 names.
+
+local loads = {}
+do
 
 -- What lost replicas have at an endpoint: it counts where another lists the endpoint.
 local function load_of_lost(endpoint)
@@ -8,7 +11,7 @@ local function load_of_lost(endpoint)
 end
 
 -- Set a replica's loads at endpoints, by name.
-local function count_loads(id, endpoints, counts)
+function loads.count(id, endpoints, counts)
   local key, written, new = loads_key(id), {}, false
   for i, before in ipairs(list_many('HMGET', key, endpoints)) do
     local endpoint = endpoints[i]
@@ -32,9 +35,10 @@ local function count_loads(id, endpoints, counts)
 end
 
 local any_tokens -- whether there are any, once that was looked at
+step(function() any_tokens = nil end)
 
 -- Set the tokens that a replica's requests at an endpoint are expected to cost.
-local function count_tokens(id, endpoint, count)
+function loads.count_tokens(id, endpoint, count)
   if any_tokens == nil then any_tokens = call('EXISTS', TOKENS) == 1 end
   if count == 0 and not any_tokens then return end
   local key = tokens_key(id)
@@ -48,46 +52,46 @@ local function count_tokens(id, endpoint, count)
 end
 
 -- Forget what a replica has at an endpoint.
-local function forget_load(id, endpoint)
+function loads.forget(id, endpoint)
   local count = call('HGET', loads_key(id), endpoint)
   if not count then return end
   call('HDEL', loads_key(id), endpoint)
-  count_tokens(id, endpoint, 0)
+  loads.count_tokens(id, endpoint, 0)
   if call('ZSCORE', LOAD, endpoint) then call('ZINCRBY', LOAD, exact(-tonumber(count)), endpoint) end
 end
 
-local function drop_loads(id)
-  for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do forget_load(id, endpoint) end
+function loads.drop(id)
+  for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do loads.forget(id, endpoint) end
 end
 
 -- Take an endpoint off a replica's list; one that no replica lists is gone.
-local function unlist(id, endpoint)
+function loads.unlist(id, endpoint)
   for other, r in pairs(every_replica()) do
     if r and other ~= id and call('HEXISTS', loads_key(other), endpoint) == 1 then return end
   end
   call('ZREM', LOAD, endpoint)
 end
 
-local function unlist_all(id)
-  for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do unlist(id, endpoint) end
+function loads.unlist_all(id)
+  for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do loads.unlist(id, endpoint) end
 end
 
 -- Add the loads up anew, once a second.
-local function audit_loads()
+function loads.audit()
   local before = call('ZRANGE', LOAD, '0', '-1', 'WITHSCORES')
   call('DEL', LOAD, TOKENS)
   for _, id in ipairs(holders()) do
     local tokens = call('HGETALL', tokens_key(id))
     for i = 1, #tokens, 2 do call('HINCRBY', TOKENS, tokens[i], tokens[i + 1]) end
-    local loads = lost[id] and {} or call('HGETALL', loads_key(id))
-    for i = 1, #loads, 2 do call('ZINCRBY', LOAD, loads[i + 1], loads[i]) end
+    local counts = lost[id] and {} or call('HGETALL', loads_key(id))
+    for i = 1, #counts, 2 do call('ZINCRBY', LOAD, counts[i + 1], counts[i]) end
     expire(loads_key(id))
     expire(tokens_key(id))
   end
   for id in pairs(lost) do
-    local loads = call('HGETALL', loads_key(id))
-    for i = 1, #loads, 2 do
-      if call('ZSCORE', LOAD, loads[i]) then call('ZINCRBY', LOAD, loads[i + 1], loads[i]) end
+    local counts = call('HGETALL', loads_key(id))
+    for i = 1, #counts, 2 do
+      if call('ZSCORE', LOAD, counts[i]) then call('ZINCRBY', LOAD, counts[i + 1], counts[i]) end
     end
   end
   for i = 1, #before, 2 do
@@ -95,4 +99,6 @@ local function audit_loads()
   end
   expire(LOAD)
   expire(TOKENS)
+end
+
 end

@@ -4,6 +4,8 @@
 do
 
 local at_maximum -- by their paths; nil until they are looked at
+local with_lost  -- by the lost, what they had of groups
+step(function() at_maximum, with_lost = nil, {} end)
 
 -- What stands for a group among those with limits, and the path of what does.
 function groups.limited(path) return '\28' .. path end
@@ -11,7 +13,6 @@ function groups.path_of(id) return string.sub(id, 2) end
 
 -- How many requests a group has in flight, without those of lost replicas: whether these are
 -- still there is not known.
-local with_lost = {} -- by the lost, what they had of groups
 function groups.in_flight(id)
   local limit = limit_of(id)
   if not limit then return 0 end

@@ -1,8 +1,9 @@
 -- Offers.
 
-local offers = {}       -- those looked at so far; false where there is none
-local moved_offers = {} -- tickets whose offers are to be written, or deleted
-local went = {}         -- by replica, tickets that stand in its name no more
+local offers       -- those looked at so far; false where there is none
+local moved_offers -- tickets whose offers are to be written, or deleted
+local went         -- by replica, tickets that stand in its name no more
+step(function() offers, moved_offers, went = {}, {}, {} end)
 
 -- Look at many at once.
 local function look_at_offers(tickets)
@@ -10,7 +11,7 @@ local function look_at_offers(tickets)
   for _, ticket in ipairs(tickets) do
     if offers[ticket] == nil then insert(unknown, ticket) end
   end
-  for i, record in ipairs(list_many('HMGET', OFFERS, unknown)) do offers[unknown[i]] = record and read_offer(record) end
+  for i, record in ipairs(list_many('HMGET', OFFERS, unknown)) do offers[unknown[i]] = record and decode.offer(record) end
 end
 
 local function offer_of(ticket)
@@ -35,7 +36,7 @@ local function save_offers()
   for ticket in pairs(moved_offers) do
     if offers[ticket] then
       insert(written, ticket)
-      insert(written, write_offer(offers[ticket]))
+      insert(written, encode.offer(offers[ticket]))
     else
       insert(deleted, ticket)
     end

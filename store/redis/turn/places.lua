@@ -3,15 +3,23 @@
 
 do
 
-local of_all, ranked -- of the fleet; the endpoints by their loads
-local of, reached, listed = {}, {}, {} -- by replica
-local changed, moved = {}, {}          -- what is to be written
+local of_all, ranked      -- of the fleet; the endpoints by their loads
+local of, reached, listed -- by replica
+local changed, moved      -- what is to be written
+local closed              -- endpoints that some replica sends no more requests to, a set; nil until it is asked for
+local out_of_use          -- how many requests are in flight where none is sent any more, once that was added up
+local short_since         -- by ingress
+step(function()
+  of, reached, listed, changed, moved = {}, {}, {}, {}, {}
+  of_all, ranked, closed, out_of_use, short_since = nil, nil, nil, nil, nil
+  places.over, places.over_of, places.wanted, places.passed_over = {}, {}, false, false
+end)
+
 local NONE = { capacity = 0, permits = 0 }
-local closed -- endpoints that some replica sends no more requests to, a set; nil until it is asked for
 
 local function read_all(key)
   local records, list = {}, fleet.bounded and call('HGETALL', key) or {}
-  for i = 1, #list, 2 do records[list[i]] = read_place(list[i + 1]) end
+  for i = 1, #list, 2 do records[list[i]] = decode.place(list[i + 1]) end
   return records
 end
 
@@ -91,7 +99,7 @@ local function write(key, endpoints, from)
     local place = from[endpoint]
     if place and (place.capacity ~= 0 or place.permits > 0) then
       insert(written, endpoint)
-      insert(written, write_place(place))
+      insert(written, encode.place(place))
     else
       insert(deleted, endpoint)
     end
@@ -104,6 +112,43 @@ function places.save()
   for id, endpoints in pairs(changed) do write(places_key(id), endpoints, places_of(id)) end
   if next(moved) then write(PLACES, moved, of_all) end
   changed, moved = {}, {}
+end
+
+-- What a replica states as a part of so much capacity, as the same part of all that the
+-- endpoints have.
+function places.of_fleet(part, whole)
+  if whole == 0 or fleet.capacity == 0 or fleet.capacity == whole then return part end
+  return part * fleet.capacity / whole
+end
+
+-- Work out the bands' limits, guarantees and weights: the least that a live replica states
+-- holds. A band that nobody knows a limit for has the highest of the others', and one that
+-- nobody states has no weight either. If totals were added up anew, before are those that were.
+function places.relimit(before)
+  local weights = {}
+  for priority, band in pairs(before or fleet.bands) do weights[priority] = band.weight end
+  for _, band in pairs(fleet.bands) do band.limit, band.guaranteed, band.weight = NO_OPINION, 0, NO_OPINION end
+  for _, r in pairs(every_replica()) do
+    for _, b in ipairs(r and bands_of(r) or {}) do
+      local band, limit = fleet.bands[b.priority], b.limit
+      band.weight = band.weight == NO_OPINION and b.weight or math.min(band.weight, b.weight)
+      if limit ~= NO_OPINION then
+        local guaranteed = places.of_fleet(b.guaranteed, r.capacity)
+        if limit < UNLIMITED then limit = math.floor(places.of_fleet(limit, r.capacity)) end
+        if band.limit == NO_OPINION then band.limit, band.guaranteed = limit, guaranteed end
+        band.limit, band.guaranteed = math.min(band.limit, limit), math.min(band.guaranteed, guaranteed)
+      end
+    end
+  end
+  local highest = NO_OPINION
+  for _, band in pairs(fleet.bands) do highest = math.max(highest, band.limit) end
+  for priority, band in pairs(fleet.bands) do
+    order.reweigh(priority, weights[priority] or NO_OPINION, band.weight)
+    weights[priority] = nil
+    if band.limit == NO_OPINION then band.limit = highest end
+  end
+  order.look_at_all_again()
+  for priority, weight in pairs(weights) do order.reweigh(priority, weight, NO_OPINION) end -- nobody states these
 end
 
 -- Add up anew what endpoints take, once a second. It does not drift.
@@ -158,14 +203,13 @@ end
 local function is_closed(id, endpoint)
   if of[id] then return places.at(id, endpoint).capacity == places.CLOSED end
   local record = call('HGET', places_key(id), endpoint)
-  return record and read_place(record).capacity == places.CLOSED
+  return record and decode.place(record).capacity == places.CLOSED
 end
 local function is_in_use(endpoint)
   for id, r in pairs(every_replica()) do
     if r and not is_closed(id, endpoint) and lists(id, endpoint) then return true end
   end
 end
-local out_of_use -- once that was added up
 function places.out_of_use()
   if out_of_use or fleet.capacity == 0 then return out_of_use or 0 end
   out_of_use = 0
@@ -173,9 +217,9 @@ function places.out_of_use()
     if not is_in_use(endpoint) then out_of_use = out_of_use + math.floor(tonumber(call('ZSCORE', LOAD, endpoint) or 0)) end
   end
   for id in pairs(lost) do
-    local loads = call('HGETALL', loads_key(id))
-    for i = 1, #loads, 2 do
-      if not call('ZSCORE', LOAD, loads[i]) then out_of_use = out_of_use + tonumber(loads[i + 1]) end
+    local counts = call('HGETALL', loads_key(id))
+    for i = 1, #counts, 2 do
+      if not call('ZSCORE', LOAD, counts[i]) then out_of_use = out_of_use + tonumber(counts[i + 1]) end
     end
   end
   return out_of_use
@@ -245,18 +289,18 @@ end
 -- Leave an offer standing whose ingress reaches no endpoint with room, and have others go
 -- meanwhile.
 local SHORT_FOR = 1000000
-local short_since -- by ingress
 local function short()
   if not short_since then
     short_since = {}
     for _, item in ipairs(split(fleet.short, ITEM)) do
-      local record = read_short(item)
+      local record = decode.short(item)
       if now - record.at < SHORT_FOR and now >= record.at then short_since[record.ingress] = record.at end
     end
   end
   return short_since
 end
 function places.pass_over(offer, member, ingress)
+  places.over_of[book_at(offer.book).priority] = true
   leave_book(offer, member)
   offer.idle_groups = 0 -- it was lifted when it was first offered, if it needed to be
   insert(places.over, { offer = offer, member = member })
@@ -267,7 +311,7 @@ end
 -- Have the offers stand that were passed over.
 function places.stand_again()
   for _, o in ipairs(places.over) do stand(o.offer, o.member, false) end
-  places.over = {}
+  places.over, places.over_of = {}, {}
 end
 
 -- The ingresses that are short of room.
@@ -280,14 +324,14 @@ end
 function places.save_short()
   if not short_since and fleet.short == '' then return end
   local items = {}
-  for id, at in pairs(short()) do insert(items, write_short({ ingress = id, at = at })) end
+  for id, at in pairs(short()) do insert(items, encode.short({ ingress = id, at = at })) end
   fleet.short = concat(items, ITEM)
 end
 
 -- Give a replica permits at the endpoints that it states, of what is free there no more than
 -- a part in all, in equal parts to all replicas.
-function places.permit(id, loads, part)
-  for _, st in ipairs(loads) do
+function places.permit(id, listing, part)
+  for _, st in ipairs(listing) do
     local had, place = places.at(id, st.endpoint), all()[st.endpoint]
     if st.wanted > 0 and had.capacity ~= places.CLOSED and place and place.capacity > 0 then
       local free = place.capacity - math.floor(tonumber(call('ZSCORE', LOAD, st.endpoint) or 0))
@@ -300,9 +344,9 @@ end
 
 -- For the reply: what the replica may have at the endpoints that it states, and what all
 -- endpoints take.
-function places.permits_of(id, loads)
+function places.permits_of(id, listing)
   local list = {}
-  for _, st in ipairs(loads) do
+  for _, st in ipairs(listing) do
     if st.permits + st.wanted > 0 then insert(list, { endpoint = st.endpoint, permits = places.at(id, st.endpoint).permits }) end
   end
   return list

@@ -2,13 +2,55 @@
 -- Records and the reply. What cannot be read, or cannot be, ends the turn.
 
 local FIELD, ITEM, PART = '\31', '\30', '\29' -- between the fields of a record, its items, and their parts
+local encode, decode = {}, {} -- by the record's name
+
+-- The fleet's state: its generation and its totals.
+function encode.state(r)
+  return concat({ format('%d', r.generation), flag(r.recovering), format('%d\31%d\31%d\31%d', r.recovered,
+    r.expected, r.counted, r.audited), r.scanned,
+    format('%d\31%d\31%d\31%d\31%d\31%d\31%d\31%d\31%d\31%d\31%d\31%d\31%d', r.held, r.queued, r.bytes,
+    r.members, r.lost, r.float, r.askers, r.lent, r.recalled, r.in_line, r.line_wanted, r.lined,
+    r.line_recalled), r.totals, format('%d', r.passed), r.shares, flag(r.bounded), format('%d', r.capacity),
+    r.short, r.closed, r.shut_groups }, FIELD)
+end
+function decode.state(s)
+  local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
+    lost, float, askers, lent, recalled, in_line, line_wanted, lined, line_recalled, totals, passed, shares,
+    bounded, capacity, short, closed, shut_groups =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
+    recalled, in_line, line_wanted, lined, line_recalled, passed, capacity =
+    tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
+      tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
+      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(in_line), tonumber(line_wanted),
+      tonumber(lined), tonumber(line_recalled), tonumber(passed), tonumber(capacity)
+  if not (generation and generation >= 0 and generation < LARGEST and
+    (recovering == '0' or recovering == '1') and recovered and recovered >= 0 and recovered < LARGEST and
+    expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and counted < LARGEST and
+    audited and audited >= 0 and audited < LARGEST and held and held >= 0 and held < LARGEST and queued and
+    queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and members and
+    members >= 0 and members < LARGEST and lost and lost >= 0 and lost < LARGEST and float and float >= 0 and
+    float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
+    lent < LARGEST and recalled and recalled >= 0 and recalled < LARGEST and in_line and in_line >= 0 and
+    in_line < LARGEST and line_wanted and line_wanted >= 0 and line_wanted < LARGEST and lined and
+    lined > -LARGEST and lined < LARGEST and line_recalled and line_recalled >= 0 and
+    line_recalled < LARGEST and passed and passed >= 0 and passed < LARGEST and
+    (bounded == '0' or bounded == '1') and capacity and capacity >= 0 and
+    capacity < LARGEST) then damaged('state', s) end
+  return { generation = generation, recovering = recovering == '1', recovered = recovered,
+    expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
+    queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
+    lent = lent, recalled = recalled, in_line = in_line, line_wanted = line_wanted, lined = lined,
+    line_recalled = line_recalled, totals = totals, passed = passed, shares = shares,
+    bounded = bounded == '1', capacity = capacity, short = short, closed = closed, shut_groups = shut_groups }
+end
 
 -- A ticket before the ledger.
-local function write_offer(r)
+function encode.offer(r)
   return concat({ r.book, r.flow, r.rank, r.charge, exact(r.weight), r.score, r.owner, r.tokens,
     flag(r.granted) }, FIELD)
 end
-local function read_offer(s)
+function decode.offer(s)
   local book, flow, rank, charge, weight, score, owner, tokens, granted =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   weight =
@@ -21,13 +63,13 @@ local function read_offer(s)
 end
 
 -- A replica with a lease.
-local function write_replica(r)
-  return concat({ r.id, r.incarnation, exact(r.registered), exact(r.last), exact(r.batch), exact(r.sent),
-    exact(r.read), exact(r.unread), r.granted, exact(r.float), exact(r.want_float), flag(r.lent),
-    exact(r.line), exact(r.want_line), r.dead, r.bands, exact(r.revoking), r.sheddable, exact(r.longest),
-    exact(r.capacity) }, FIELD)
+function encode.replica(r)
+  return concat({ r.id, r.incarnation, format('%d\31%d\31%d\31%d\31%d\31%d', r.registered, r.last, r.batch,
+    r.sent, r.read, r.unread), r.granted, format('%d\31%d', r.float, r.want_float), flag(r.lent),
+    format('%d\31%d', r.line, r.want_line), r.dead, r.bands, format('%d', r.revoking), r.sheddable,
+    format('%d\31%d', r.longest, r.capacity) }, FIELD)
 end
-local function read_replica(s)
+function decode.replica(s)
   local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, line,
     want_line, dead, bands, revoking, sheddable, longest, capacity =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
@@ -52,10 +94,10 @@ local function read_replica(s)
 end
 
 -- A lost replica, and until when what it held counts.
-local function write_lost(r)
-  return concat({ r.incarnation, exact(r.held), exact(r.ends), exact(r.batch) }, FIELD)
+function encode.lost(r)
+  return concat({ r.incarnation, format('%d\31%d\31%d', r.held, r.ends, r.batch) }, FIELD)
 end
-local function read_lost(s)
+function decode.lost(s)
   local incarnation, held, ends, batch =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   held, ends, batch =
@@ -67,46 +109,48 @@ local function read_lost(s)
 end
 
 -- A band's totals, of a replica or of the fleet.
-local function write_total(r)
-  return concat({ exact(r.priority), r.book, exact(r.limit), exact(r.guaranteed), exact(r.in_flight),
-    exact(r.queued), exact(r.bytes), exact(r.largest) }, PART)
+function encode.total(r)
+  return concat({ format('%d', r.priority), r.book, format('%d', r.limit), exact(r.guaranteed),
+    exact(r.weight), format('%d\29%d\29%d', r.in_flight, r.queued, r.bytes), exact(r.largest) }, PART)
 end
-local function read_total(s)
-  local priority, book, limit, guaranteed, in_flight, queued, bytes, largest =
-    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
-  priority, limit, guaranteed, in_flight, queued, bytes, largest =
-    tonumber(priority), tonumber(limit), tonumber(guaranteed), tonumber(in_flight), tonumber(queued),
-      tonumber(bytes), tonumber(largest)
+function decode.total(s)
+  local priority, book, limit, guaranteed, weight, in_flight, queued, bytes, largest =
+    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
+  priority, limit, guaranteed, weight, in_flight, queued, bytes, largest =
+    tonumber(priority), tonumber(limit), tonumber(guaranteed), tonumber(weight), tonumber(in_flight),
+      tonumber(queued), tonumber(bytes), tonumber(largest)
   if not (priority and priority > -LARGEST and priority < LARGEST and limit and limit > -LARGEST and
-    limit < LARGEST and guaranteed and guaranteed > -MOST and guaranteed < FARTHEST and in_flight and
-    in_flight >= 0 and in_flight < LARGEST and queued and queued >= 0 and queued < LARGEST and bytes and
-    bytes >= 0 and bytes < LARGEST and largest and largest > -MOST and
-    largest < FARTHEST) then damaged('total', s) end
-  return { priority = priority, book = book, limit = limit, guaranteed = guaranteed, in_flight = in_flight,
-    queued = queued, bytes = bytes, largest = largest }
+    limit < LARGEST and guaranteed and guaranteed > -MOST and guaranteed < FARTHEST and weight and
+    weight > -MOST and weight < FARTHEST and in_flight and in_flight >= 0 and in_flight < LARGEST and
+    queued and queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and largest and
+    largest > -MOST and largest < FARTHEST) then damaged('total', s) end
+  return { priority = priority, book = book, limit = limit, guaranteed = guaranteed, weight = weight,
+    in_flight = in_flight, queued = queued, bytes = bytes, largest = largest }
 end
 
--- The account of what a band or a group is guaranteed.
-local function write_share(r)
-  return concat({ r.class, exact(r.slots), exact(r.owed), flag(r.spare), exact(r.got),
-    exact(r.below) }, FIELD)
+-- The account of what a band or a group is guaranteed, and of a band by its weight.
+function encode.share(r)
+  return concat({ r.class, exact(r.slots), exact(r.owed), flag(r.spare), exact(r.ahead), flag(r.short),
+    exact(r.got), exact(r.below) }, PART)
 end
-local function read_share(s)
-  local class, slots, owed, spare, got, below =
-    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
-  slots, owed, got, below =
-    tonumber(slots), tonumber(owed), tonumber(got), tonumber(below)
+function decode.share(s)
+  local class, slots, owed, spare, ahead, short, got, below =
+    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
+  slots, owed, ahead, got, below =
+    tonumber(slots), tonumber(owed), tonumber(ahead), tonumber(got), tonumber(below)
   if not (slots and slots > -MOST and slots < FARTHEST and owed and owed > -MOST and owed < FARTHEST and
-    (spare == '0' or spare == '1') and got and got > -MOST and got < FARTHEST and below and below > -MOST and
+    (spare == '0' or spare == '1') and ahead and ahead > -MOST and ahead < FARTHEST and
+    (short == '0' or short == '1') and got and got > -MOST and got < FARTHEST and below and below > -MOST and
     below < FARTHEST) then damaged('share', s) end
-  return { class = class, slots = slots, owed = owed, spare = spare == '1', got = got, below = below }
+  return { class = class, slots = slots, owed = owed, spare = spare == '1', ahead = ahead,
+    short = short == '1', got = got, below = below }
 end
 
 -- What an endpoint takes, and the permits there, of a replica or of the fleet.
-local function write_place(r)
-  return concat({ exact(r.capacity), exact(r.permits) }, FIELD)
+function encode.place(r)
+  return concat({ format('%d\31%d', r.capacity, r.permits) }, FIELD)
 end
-local function read_place(s)
+function decode.place(s)
   local capacity, permits =
     match(s, '^([^\31]*)\31([^\31]*)$')
   capacity, permits =
@@ -117,12 +161,12 @@ local function read_place(s)
 end
 
 -- An ingress that reached no endpoint with room, and when that was.
-local function write_short(r)
-  return concat({ r.ingress, exact(r.at) }, FIELD)
+function encode.short(r)
+  return concat({ r.ingress, format('%d', r.at) }, PART)
 end
-local function read_short(s)
+function decode.short(s)
   local ingress, at =
-    match(s, '^([^\31]*)\31([^\31]*)$')
+    match(s, '^([^\29]*)\29([^\29]*)$')
   at =
     tonumber(at)
   if not (at and at >= 0 and at < LARGEST) then damaged('short', s) end
@@ -130,10 +174,10 @@ local function read_short(s)
 end
 
 -- Requests of a band in messages that a replica has not read.
-local function write_granted(r)
-  return concat({ exact(r.priority), exact(r.requests) }, PART)
+function encode.granted(r)
+  return concat({ format('%d\29%d', r.priority, r.requests) }, PART)
 end
-local function read_granted(s)
+function decode.granted(s)
   local priority, requests =
     match(s, '^([^\29]*)\29([^\29]*)$')
   priority, requests =
@@ -144,7 +188,7 @@ local function read_granted(s)
 end
 
 -- A request in flight that may be revoked.
-local function read_sheddable(s)
+function decode.sheddable(s)
   local priority, score, seq, group =
     match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
   priority =
@@ -154,11 +198,11 @@ local function read_sheddable(s)
 end
 
 -- A band's account under one policy.
-local function write_book(r)
-  return concat({ exact(r.v), exact(r.level), exact(r.weight), flag(r.counts), flag(r.lifts),
-    exact(r.priority), r.policy, exact(r.half_life), exact(r.origin) }, FIELD)
+function encode.book(r)
+  return concat({ exact(r.v), exact(r.level), exact(r.weight), flag(r.counts), flag(r.lifts), format('%d',
+    r.priority), r.policy, format('%d\31%d', r.half_life, r.origin) }, FIELD)
 end
-local function read_book(s)
+function decode.book(s)
   local v, level, weight, counts, lifts, priority, policy, half_life, origin =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   v, level, weight, priority, half_life, origin =
@@ -172,10 +216,10 @@ local function read_book(s)
 end
 
 -- A group of flows in a book.
-local function write_group(r)
+function encode.group(r)
   return concat({ exact(r.v), exact(r.level), exact(r.weight), exact(r.share) }, FIELD)
 end
-local function read_group(s)
+function decode.group(s)
   local v, level, weight, share =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   v, level, weight, share =
@@ -186,10 +230,10 @@ local function read_group(s)
 end
 
 -- A priority's books, and which of them is next.
-local function write_band(r)
-  return concat({ exact(r.next_book), exact(r.offered), r.books }, FIELD)
+function encode.band(r)
+  return concat({ format('%d\31%d', r.next_book, r.offered), r.books }, FIELD)
 end
-local function read_band(s)
+function decode.band(s)
   local next_book, offered, books =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)$')
   next_book, offered =
@@ -200,10 +244,11 @@ local function read_band(s)
 end
 
 -- The account of a flow with limits of its own, or of a group with a maximum.
-local function write_limit(r)
-  return concat({ exact(r.max), exact(r.per_minute), exact(r.level), exact(r.at), exact(r.seen) }, FIELD)
+function encode.limit(r)
+  return concat({ format('%d', r.max), exact(r.per_minute), exact(r.level), format('%d\31%d', r.at,
+    r.seen) }, FIELD)
 end
-local function read_limit(s)
+function decode.limit(s)
   local max, per_minute, level, at, seen =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   max, per_minute, level, at, seen =
@@ -215,11 +260,11 @@ local function read_limit(s)
 end
 
 -- A message to a replica.
-local function write_message(r)
-  return concat({ exact(r.number), exact(r.kind), r.ticket, exact(r.priority), r.policy, r.group, r.flow,
-    r.charge, exact(r.service), exact(r.counter), r.endpoint, exact(r.load) }, FIELD)
+function encode.message(r)
+  return concat({ format('%d\31%d', r.number, r.kind), r.ticket, format('%d', r.priority), r.policy, r.group,
+    r.flow, r.charge, exact(r.service), exact(r.counter), r.endpoint, format('%d', r.load) }, FIELD)
 end
-local function read_message(s)
+function decode.message(s)
   local number, kind, ticket, priority, policy, group, flow, charge, service, counter, endpoint, load =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   number, kind, priority, service, counter, load =
@@ -231,73 +276,24 @@ local function read_message(s)
   return { number = number, kind = kind, ticket = ticket, priority = priority, policy = policy, group = group,
     flow = flow, charge = charge, service = service, counter = counter, endpoint = endpoint, load = load }
 end
+-- Its first fields alone.
+function decode.message_head(s)
+  local number, kind, ticket =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31')
+  number, kind =
+    tonumber(number), tonumber(kind)
+  if not (number and number >= 0 and number < LARGEST and kind and kind >= 0 and
+    kind < LARGEST) then damaged('message', s) end
+  return number, kind, ticket
+end
 
 -- What wakes a replica, before its messages.
-local function write_wakeup(r)
-  return concat({ r.incarnation, exact(r.registered), flag(r.recall) }, FIELD)
-end
-
--- The fleet's state: its generation and its totals.
-local STATE_FIELDS = { 'generation', 'recovering', 'recovered', 'expected', 'counted', 'audited', 'scanned',
-  'held', 'queued', 'bytes', 'members', 'lost', 'float', 'askers', 'lent', 'recalled', 'in_line',
-  'line_wanted', 'lined', 'line_recalled', 'totals', 'passed', 'shares', 'bounded', 'capacity', 'short',
-  'closed', 'shut_groups' }
-local loaded = {} -- the fields as they are in Redis
-local function save_state(r)
-  local changed = {}
-  local texts = { exact(r.generation), flag(r.recovering), exact(r.recovered), exact(r.expected),
-    exact(r.counted), exact(r.audited), r.scanned, exact(r.held), exact(r.queued), exact(r.bytes),
-    exact(r.members), exact(r.lost), exact(r.float), exact(r.askers), exact(r.lent), exact(r.recalled),
-    exact(r.in_line), exact(r.line_wanted), exact(r.lined), exact(r.line_recalled), r.totals, exact(r.passed),
-    r.shares, flag(r.bounded), exact(r.capacity), r.short, r.closed, r.shut_groups }
-  for i, name in ipairs(STATE_FIELDS) do
-    if texts[i] ~= loaded[i] then
-      insert(changed, name)
-      insert(changed, texts[i])
-    end
-  end
-  if #changed > 0 then call('HSET', base, unpack(changed)) end
-  loaded = texts
-end
-local function load_state()
-  loaded = call('HMGET', base, unpack(STATE_FIELDS))
-  local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
-    lost, float, askers, lent, recalled, in_line, line_wanted, lined, line_recalled, totals, passed, shares,
-    bounded, capacity, short, closed, shut_groups =
-    loaded[1], loaded[2], loaded[3], loaded[4], loaded[5], loaded[6], loaded[7], loaded[8], loaded[9],
-      loaded[10], loaded[11], loaded[12], loaded[13], loaded[14], loaded[15], loaded[16], loaded[17],
-      loaded[18], loaded[19], loaded[20], loaded[21], loaded[22], loaded[23], loaded[24], loaded[25],
-      loaded[26], loaded[27], loaded[28]
-  if not generation and call('EXISTS', base) == 0 then return nil end
-  generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
-    recalled, in_line, line_wanted, lined, line_recalled, passed, capacity =
-    tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
-      tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
-      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(in_line), tonumber(line_wanted),
-      tonumber(lined), tonumber(line_recalled), tonumber(passed), tonumber(capacity)
-  if not (generation and generation >= 0 and generation < LARGEST and
-    (recovering == '0' or recovering == '1') and recovered and recovered >= 0 and recovered < LARGEST and
-    expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and counted < LARGEST and
-    audited and audited >= 0 and audited < LARGEST and held and held >= 0 and held < LARGEST and queued and
-    queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and members and
-    members >= 0 and members < LARGEST and lost and lost >= 0 and lost < LARGEST and float and float >= 0 and
-    float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
-    lent < LARGEST and recalled and recalled >= 0 and recalled < LARGEST and in_line and in_line >= 0 and
-    in_line < LARGEST and line_wanted and line_wanted >= 0 and line_wanted < LARGEST and lined and
-    lined > -LARGEST and lined < LARGEST and line_recalled and line_recalled >= 0 and
-    line_recalled < LARGEST and passed and passed >= 0 and passed < LARGEST and
-    (bounded == '0' or bounded == '1') and capacity and capacity >= 0 and
-    capacity < LARGEST) then damaged('state', tostring(generation)) end
-  return { generation = generation, recovering = recovering == '1', recovered = recovered,
-    expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
-    queued = queued, bytes = bytes, members = members, lost = lost, float = float, askers = askers,
-    lent = lent, recalled = recalled, in_line = in_line, line_wanted = line_wanted, lined = lined,
-    line_recalled = line_recalled, totals = totals, passed = passed, shares = shares,
-    bounded = bounded == '1', capacity = capacity, short = short, closed = closed, shut_groups = shut_groups }
+function encode.wakeup(r)
+  return concat({ r.incarnation, format('%d', r.registered), flag(r.recall) }, FIELD)
 end
 
 -- The reply.
-local function write_reply(r)
+function encode.reply(r)
   local bands = {}
   for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), exact(b.level), b.queued, b.bytes,
     b.in_flight, b.limit, exact(b.largest), exact(b.guaranteed), exact(b.owed), exact(b.got),

@@ -12,7 +12,7 @@ local NOBODY = '0000000000000000:' -- no ticket: the grant is for the first in l
 local function leave_message(r, m)
   r.sent = r.sent + 1
   r.dirty, r.posted, m.number = true, r.posted or {}, r.sent
-  insert(r.posted, write_message(m))
+  insert(r.posted, encode.message(m))
   if is_grant(m.kind) then
     r.unread = r.unread + 1
     fleet.held = fleet.held + 1
@@ -51,16 +51,13 @@ end
 -- The messages that a replica has not read.
 local function messages_to(r)
   local unread = call('LRANGE', messages_key(r.id), '0', '-1')
-  for i, record in ipairs(unread) do unread[i] = read_message(record) end
+  for i, record in ipairs(unread) do unread[i] = decode.message(record) end
   return unread
 end
 
--- Forget messages that were read, or whose replica is gone.
-local function forget(r, messages)
-  local tickets = {}
-  for _, m in ipairs(messages) do
-    if is_taken(m.kind) then insert(tickets, m.ticket) end
-  end
+-- Forget the offers of an owner that messages say are taken, once they were read, or the
+-- owner is gone.
+local function forget_taken(r, tickets)
   look_at_offers(tickets)
   for _, ticket in ipairs(tickets) do
     local offer = offers[ticket]

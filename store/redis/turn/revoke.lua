@@ -1,5 +1,9 @@
 -- Eviction.
 
+local mine -- requests of this replica to revoke
+
+do
+
 -- How many offers stand in a book.
 local function standing_in(name)
   local book, first, n = book_at(name), {}, 0
@@ -37,7 +41,7 @@ end
 
 -- Requests in flight to revoke: the first of the fleet's, by priority and score, for the
 -- class that goes next at a full pool. A class keeps what it is guaranteed, and gets that
--- from any other.
+-- from any other; a band takes nothing from those that it shares with by weights.
 local function revoke()
   order.look_at_all_again()
   local class, due = order.next_class()
@@ -46,12 +50,16 @@ local function revoke()
   local need, revoking, victims = order.line_of(class), 0, {}
   for _, name in ipairs(order.places_of(class)) do need = need + standing_in(name) end
   if due then need = math.min(need, order.room_of(class)) end
+  local spared = {} -- the bands that it shares with
+  if not due then
+    for _, priority in ipairs(order.run_of(class)) do spared[priority] = true end
+  end
   for id, r in pairs(every_replica()) do
     if r then
       revoking = revoking + r.revoking
       for _, item in ipairs(split(r.sheddable, ITEM)) do
-        local victim = read_sheddable(item)
-        if due and not order.holds(class, victim) or not due and victim.priority < class then
+        local victim = decode.sheddable(item)
+        if due and not order.holds(class, victim) or not due and victim.priority < class and not spared[victim.priority] then
           victim.id = id
           insert(victims, victim)
         end
@@ -65,15 +73,18 @@ local function revoke()
     return a.id < b.id
   end)
   victims = beyond_shares(victims, revoking)
-  local mine = {}
+  local of_this = {}
   for i = 1, math.min(need - revoking, #victims) do
     local v = victims[i]
     if v.id == my_id then
-      insert(mine, v.seq)
+      insert(of_this, v.seq)
     else
       recall(replicas[v.id])
     end
   end
-  return mine
+  return of_this
 end
-local mine = stated.evicts and revoke() or {}
+
+step(function() mine = stated.evicts and revoke() or {} end)
+
+end

@@ -15,15 +15,15 @@ local function save()
         call_many('RPUSH', messages_key(id), r.posted)
         if r.sent - r.read <= #r.posted then expire(messages_key(id)) end -- there were none
         if id ~= my_id then
-          call(settings.publish, wake_channel(id), concat({ write_wakeup(r), unpack(r.posted, 1, PUBLISHED) }, '\n'))
+          call(settings.publish, wake_channel(id), concat({ encode.wakeup(r), unpack(r.posted, 1, PUBLISHED) }, '\n'))
         elseif r.messages then
           for _, record in ipairs(r.posted) do insert(r.messages, record) end
         end
         r.posted, r.recall = nil, false
       end
-      r.granted = write_all_granted(r)
+      if r.by_priority then r.granted = write_all_granted(r) end
       insert(records, id)
-      insert(records, write_replica(r))
+      insert(records, encode.replica(r))
       r.dirty = false
     end
   end
@@ -33,7 +33,7 @@ local function save()
   fleet.totals = write_totals(totals)
   order.save_shares()
   groups.save_shut()
-  save_state(fleet)
+  call('HSET', base, 'state', encode.state(fleet))
 end
 
 -- The reply to a replica, or to one that is not known.

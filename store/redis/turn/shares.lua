@@ -4,6 +4,8 @@
 local order = {}
 do
 
+local MOST_OWED, BELOW_AFTER = 60, 10 -- seconds
+
 -- The band's next offer in the group of that path, or of all for none, from its books in
 -- turn: the name of the book or group, the offer, and how many books were passed over;
 -- nothing if none waits.
@@ -32,7 +34,7 @@ end
 
 -- The next offers of bands, and of groups in them, looked at when they are asked for; false
 -- where nothing waits.
-local fronts = {}
+local fronts
 function order.front_of(priority, path)
   local of = fronts[priority] or {}
   fronts[priority] = of
@@ -46,8 +48,11 @@ function order.front_of(priority, path)
 end
 function order.look_again(priority) fronts[priority] = nil end
 
-local sorted -- the bands' priorities, the highest first; nil until they are asked for
-local function priorities()
+local sorted        -- the bands' priorities, the highest first; nil until they are asked for
+local floors, paths -- what is guaranteed something, likewise
+step(function() order.look_at_all_again() end)
+
+function order.priorities()
   if not sorted then
     sorted = {}
     for key in pairs(bands) do insert(sorted, tonumber(key)) end
@@ -55,11 +60,14 @@ local function priorities()
   end
   return sorted
 end
-function order.look_at_all_again() fronts, sorted = {}, nil end
+function order.look_at_all_again()
+  fronts, sorted, floors, paths = {}, nil, nil, nil
+  order.weigh_again()
+end
 
 -- The highest band with offers.
 function order.highest_offered()
-  for _, priority in ipairs(priorities()) do
+  for _, priority in ipairs(order.priorities()) do
     if order.front_of(priority) then return priority end
   end
 end
@@ -80,15 +88,19 @@ end
 
 -- What is guaranteed something are classes: bands, which go by their priorities, and groups
 -- over all bands, which go by what stands for them among those with limits.
-local shares = {} -- accounts by class
-for _, item in ipairs(split(fleet.shares, ITEM)) do
-  local share = read_share(item)
-  share.class = tonumber(share.class) or share.class
-  shares[share.class] = share
-end
+local shares -- accounts by class
+step(function()
+  shares = {}
+  for _, item in ipairs(split(fleet.shares, ITEM)) do
+    local share = decode.share(item)
+    share.class = tonumber(share.class) or share.class
+    shares[share.class] = share
+  end
+  order.line_stuck, order.counted = false, nil
+end)
 
-local function share_of(class)
-  shares[class] = shares[class] or { class = class, slots = 0, owed = 0, spare = false, got = 0, below = 0 }
+function order.share_of(class)
+  shares[class] = shares[class] or { class = class, slots = 0, owed = 0, spare = false, ahead = 0, short = false, got = 0, below = 0 }
   return shares[class]
 end
 
@@ -101,7 +113,9 @@ end
 -- The classes that are guaranteed something: the bands, the highest first, and then the
 -- groups, by their paths.
 function order.guaranteed()
-  local list, paths = {}, {}
+  if floors then return floors, paths end
+  local list
+  list, paths = {}, {}
   for priority, band in pairs(fleet.bands) do
     if band.guaranteed > 0 then insert(list, priority) end
   end
@@ -111,17 +125,18 @@ function order.guaranteed()
   end
   table.sort(paths)
   for _, class in ipairs(paths) do insert(list, class) end
-  return list, paths
+  floors = list
+  return floors, paths
 end
 
 function order.save_shares()
   local items = {}
   for class, share in pairs(shares) do
     share.class = type(class) == 'number' and exact(class) or class
-    insert(items, write_share(share))
+    insert(items, encode.share(share))
   end
   fleet.shares = concat(items, ITEM)
-  if #order.guaranteed() > 0 then fleet.passed = now end -- else there is nothing to account for
+  if #order.guaranteed() > 0 or order.are_weighed() then fleet.passed = now end -- else there is nothing to account for
 end
 
 -- What a class is owed, has got, and for how long it was below, for the reply.
@@ -136,7 +151,7 @@ end
 -- The next offer of a class: of a group's that in the highest band. Nothing if none waits.
 function order.next_offer(class)
   if type(class) == 'number' then return order.front_of(class) end
-  for _, priority in ipairs(priorities()) do
+  for _, priority in ipairs(order.priorities()) do
     local front = order.front_of(priority, groups.path_of(class))
     if front then return front end
   end
@@ -152,7 +167,7 @@ end
 function order.room_of(class)
   local slots = order.slots_of(class)
   if slots == 0 then return 0 end
-  local owed, most = share_of(class).owed, math.floor(slots)
+  local owed, most = order.share_of(class).owed, math.floor(slots)
   if owed > 0 or owed == 0 and slots > most then most = most + 1 end
   return math.max(0, most - order.in_flight_of(class))
 end
@@ -163,7 +178,7 @@ local function goes_before(a, b)
   local short, other_short = has < math.floor(slots), others < math.floor(other_slots)
   if short ~= other_short then return short end
   if short then return has * other_slots < others * slots end
-  return share_of(a).owed * other_slots > share_of(b).owed * slots
+  return order.share_of(a).owed * other_slots > order.share_of(b).owed * slots
 end
 
 -- Which of those classes is due something first, if any is: of all, or of the groups in one.
@@ -177,20 +192,20 @@ local function first_due(classes, outer)
 end
 
 -- What goes next, if anything waits: a class to which a request is due by its guarantee,
--- which is the second value, or else the highest band. Of what is due to a group, what is due
+-- which is the second value, or else the highest band, or one that it shares with. Of what is due to a group, what is due
 -- within it goes first.
 function order.next_class()
-  local classes, paths = order.guaranteed()
+  local classes, within = order.guaranteed()
   local first = first_due(classes)
   local inner = first
   while inner do
     first = inner
     inner = nil
-    if type(first) == 'string' then inner = first_due(paths, first) end
+    if type(first) == 'string' then inner = first_due(within, first) end
   end
   if first then return first, true end
-  for _, priority in ipairs(priorities()) do
-    if order.waits(priority) then return priority, false end
+  for _, priority in ipairs(order.priorities()) do
+    if order.waits(priority) then return order.least_ahead(priority), false end
   end
 end
 
@@ -218,13 +233,14 @@ end
 -- for it. It is 0 for a band, in which all go in their order.
 function order.kept_by(class) return type(class) == 'string' and math.ceil(order.slots_of(class)) or 0 end
 
--- Whether the pool has room for another request of the class, beside so many: under the band's
--- own limit, or, for one that is due, under the highest that any band has.
 function order.highest_limit()
   local highest = NO_OPINION
   for _, band in pairs(fleet.bands) do highest = math.max(highest, band.limit) end
   return highest
 end
+
+-- Whether the pool has room for another request of the class, beside so many: under the band's
+-- own limit, or, for one that is due, under the highest that any band has.
 function order.has_room(class, due, occupied)
   if due then return occupied < order.highest_limit() end
   return fleet.bands[class] and occupied < fleet.bands[class].limit
@@ -235,9 +251,9 @@ function order.note_granted(class, due, in_flight)
   local slots = order.slots_of(class)
   if slots == 0 then return end
   if due then
-    share_of(class).spare = false
+    order.share_of(class).spare = false
   elseif in_flight >= math.floor(slots) then
-    share_of(class).spare = true
+    order.share_of(class).spare = true
   end
 end
 
@@ -247,7 +263,7 @@ function order.pass()
   local classes, with_limits = order.guaranteed()
   if #with_limits > 0 then groups.look_at(with_limits) end
   for _, class in ipairs(classes) do
-    local share, slots, in_flight = share_of(class), order.slots_of(class), order.in_flight_of(class)
+    local share, slots, in_flight = order.share_of(class), order.slots_of(class), order.in_flight_of(class)
     local waits = not fleet.recovering and order.waits(class)
     share.got = share.got + in_flight * seconds
     local change = (slots - math.min(in_flight, math.floor(slots) + 1)) * seconds
@@ -262,18 +278,20 @@ function order.pass()
     end
     if waits and share.owed > slots * BELOW_AFTER then share.below = share.below + seconds end
   end
+  order.pass_weighed(seconds)
   order.look_at_all_again() -- the statement changes them
 end
 
 -- Take over how many slots a group is guaranteed, 0 for none.
 function order.guarantee(class, slots)
-  if slots > 0 then share_of(class).slots = slots else shares[class] = nil end
+  floors = nil
+  if slots > 0 then order.share_of(class).slots = slots else shares[class] = nil end
 end
 
 -- Take over what a registering replica knows that a class is owed, where nothing is known
 -- here.
 function order.restore(class, owed)
-  if owed ~= 0 and share_of(class).owed == 0 then share_of(class).owed = owed end
+  if owed ~= 0 and order.share_of(class).owed == 0 then order.share_of(class).owed = owed end
 end
 
 -- Take in that a replica let requests go by itself, which nobody else wanted to go: it
@@ -307,10 +325,13 @@ function order.forgive(r)
   for _, class in ipairs(with_limits) do let_go(class, tonumber(call('HGET', limited_key(r.id), class) or 0)) end
 end
 
--- Forget the accounts of what is guaranteed nothing any more.
+-- Forget the accounts of what is guaranteed nothing any more, and shares with no other.
 function order.forget_shares()
-  for class in pairs(shares) do
-    if order.slots_of(class) == 0 then shares[class] = nil end
+  for class, share in pairs(shares) do
+    local guaranteed, weighed = order.slots_of(class) > 0, order.weight_of(class) > 0
+    if not guaranteed then share.owed, share.spare, share.got, share.below = 0, false, 0, 0 end
+    if not weighed then share.ahead, share.short = 0, false end
+    if not guaranteed and not weighed then shares[class] = nil end
   end
 end
 

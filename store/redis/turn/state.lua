@@ -1,65 +1,78 @@
 -- State, loaded when needed and written back where it changed.
 
-local my_id = stated.replica
+local my_id
+step(function() my_id = stated.replica end)
 
 -- Every key gets a TTL, so that an abandoned pool vanishes: when it is made, and
 -- again once a second with everything that a turn of this replica uses.
 local function expire(key) call('PEXPIRE', key, settings.ttl) end
 
 -- The fleet's state; its totals are of what its replicas state.
-local fleet = load_state() or {
-  generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
-  held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '', passed = now,
-  in_line = 0, line_wanted = 0, lined = 0, line_recalled = 0, shares = '', bounded = false, capacity = 0, short = '', closed = '', shut_groups = '',
-}
-fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
-local recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
+local fleet
+local recount -- whether the totals are added up anew
+step(function()
+  local record = call('HGET', base, 'state')
+  fleet = record and decode.state(record) or {
+    generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
+    held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '', passed = now,
+    in_line = 0, line_wanted = 0, lined = 0, line_recalled = 0, shares = '', bounded = false, capacity = 0, short = '', closed = '', shut_groups = '',
+  }
+  fleet.recovered = math.min(fleet.recovered, now + settings.recovery) -- clocks may go back
+  recount = now - fleet.counted >= RECOUNT_AFTER or now < fleet.counted
+end)
 
 -- Totals of bands as one text, and back.
 local function write_totals(list)
   local items = {}
-  for i, t in ipairs(list) do items[i] = t.record or write_total(t) end
+  for i, t in ipairs(list) do items[i] = t.record or encode.total(t) end
   return concat(items, ITEM)
 end
 local function read_totals(s)
   local list = {}
   for i, record in ipairs(split(s, ITEM)) do
-    list[i] = read_total(record)
+    list[i] = decode.total(record)
     list[i].record = record
   end
   return list
 end
 
-fleet.bands = {} -- by priority
-for _, total in ipairs(read_totals(fleet.totals)) do
-  fleet.bands[total.priority] = total
-  total.record = nil -- it will change
+local replicas -- those looked at so far; false where there is none
+local all_seen -- whether that is all of them
+local lost     -- replicas without a lease whose requests may be in flight still, by id
+step(function()
+  fleet.bands = {} -- by priority
+  for _, total in ipairs(read_totals(fleet.totals)) do
+    fleet.bands[total.priority] = total
+    total.record = nil -- it will change
+  end
+  replicas, all_seen, lost = {}, false, {}
+  if fleet.lost > 0 then
+    local flat = call('HGETALL', LOST)
+    for i = 1, #flat, 2 do lost[flat[i]] = decode.lost(flat[i + 1]) end
+    if #flat / 2 ~= fleet.lost then damaged('lost', #flat / 2) end
+  end
+end)
+
+local function see_replica(id, record)
+  local r = record and decode.replica(record) or false
+  if r and (r.id ~= id or r.unread > r.sent - r.read or r.batch > r.last) then damaged('replica', record) end
+  replicas[id] = r
 end
 
-local replicas = {} -- those looked at so far; false where there is none
-
 local function replica(id)
-  local r = replicas[id]
-  if r == nil then
-    local record = call('HGET', REPLICAS, id)
-    r = record and read_replica(record) or false
-    if r and (r.id ~= id or r.unread > r.sent - r.read or r.batch > r.last) then damaged('replica', record) end
-    replicas[id] = r
-  end
-  return r
+  if replicas[id] == nil then see_replica(id, call('HGET', REPLICAS, id)) end
+  return replicas[id]
 end
 
 local function every_replica()
-  for _, id in ipairs(call('HKEYS', REPLICAS)) do replica(id) end
+  if not all_seen then
+    local flat = call('HGETALL', REPLICAS)
+    for i = 1, #flat, 2 do
+      if replicas[flat[i]] == nil then see_replica(flat[i], flat[i + 1]) end
+    end
+    all_seen = true
+  end
   return replicas
-end
-
--- Replicas without a lease whose requests may be in flight still, by id.
-local lost = {}
-if fleet.lost > 0 then
-  local flat = call('HGETALL', LOST)
-  for i = 1, #flat, 2 do lost[flat[i]] = read_lost(flat[i + 1]) end
-  if #flat / 2 ~= fleet.lost then damaged('lost', #flat / 2) end
 end
 
 -- The ids of all that hold something.
@@ -89,7 +102,7 @@ local function granted_to(r)
   if not r.by_priority then
     r.by_priority = {}
     for _, item in ipairs(split(r.granted, ITEM)) do
-      local granted = read_granted(item)
+      local granted = decode.granted(item)
       r.by_priority[granted.priority] = granted.requests
     end
   end
@@ -98,7 +111,7 @@ end
 
 local function write_all_granted(r)
   local items = {}
-  for priority, n in pairs(granted_to(r)) do insert(items, write_granted({ priority = priority, requests = n })) end
+  for priority, n in pairs(granted_to(r)) do insert(items, encode.granted({ priority = priority, requests = n })) end
   return concat(items, ITEM)
 end
 
@@ -112,7 +125,7 @@ local function count_in(r, sign)
     local band = fleet.bands[b.priority]
     if not band then
       band = {
-        priority = b.priority, book = '', limit = NO_OPINION, guaranteed = 0, in_flight = 0, queued = 0, bytes = 0, largest = 0,
+        priority = b.priority, book = '', limit = NO_OPINION, guaranteed = 0, weight = NO_OPINION, in_flight = 0, queued = 0, bytes = 0, largest = 0,
       }
       fleet.bands[b.priority] = band
     end
@@ -126,33 +139,11 @@ local function count_in(r, sign)
   end
 end
 
-local places = { CLOSED = -1, over = {} } -- what endpoints take; see places.lua
-
--- What a replica states as a part of so much capacity, as the same part of all that the
--- endpoints have.
-function places.of_fleet(part, of)
-  if of == 0 or fleet.capacity == 0 or fleet.capacity == of then return part end
-  return part * fleet.capacity / of
-end
-
--- Work out the bands' limits and guarantees: the least that a live replica states holds.
-function places.relimit()
-  for _, band in pairs(fleet.bands) do band.limit, band.guaranteed = NO_OPINION, 0 end
-  for _, r in pairs(every_replica()) do
-    for _, b in ipairs(r and bands_of(r) or {}) do
-      local band, limit = fleet.bands[b.priority], b.limit
-      if limit ~= NO_OPINION then
-        local guaranteed = places.of_fleet(b.guaranteed, r.capacity)
-        if limit < UNLIMITED then limit = math.floor(places.of_fleet(limit, r.capacity)) end
-        if band.limit == NO_OPINION then band.limit, band.guaranteed = limit, guaranteed end
-        band.limit, band.guaranteed = math.min(band.limit, limit), math.min(band.guaranteed, guaranteed)
-      end
-    end
-  end
-end
+local places = { CLOSED = -1 } -- what endpoints take; see places.lua
 
 -- Add the fleet's totals up anew.
 local function count_fleet()
+  local before = fleet.bands
   fleet.counted, fleet.members, fleet.held, fleet.queued, fleet.bytes, fleet.bands = now, 0, 0, 0, 0, {}
   fleet.float, fleet.askers, fleet.lent, fleet.in_line, fleet.line_wanted = 0, 0, 0, 0, 0
   for _, r in pairs(lost) do fleet.held = fleet.held + r.held end
@@ -163,7 +154,7 @@ local function count_fleet()
       call('ZADD', LEASES, 'NX', exact(now + settings.lease), id) -- heals a lease that was lost
     end
   end
-  places.relimit()
+  places.relimit(before)
   if call('ZCARD', LEASES) ~= fleet.members then damaged('leases', fleet.members) end
   for _, id in ipairs(call('ZRANGEBYSCORE', LEASES, '(' .. exact(now + settings.lease), '+inf')) do
     call('ZADD', LEASES, exact(now + settings.lease), id) -- no lease is longer

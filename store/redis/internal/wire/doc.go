@@ -2,10 +2,10 @@
 // and of what the script keeps: the keys, the records in them, a turn's arguments and
 // its reply.
 //
-//	table.go ── go generate ──┬──> ../../wire.go        writes arguments, reads replies
-//	                          └──> ../../turn/        arguments.lua reads arguments,
-//	                                                  keys.lua makes keys, records.lua
-//	                                                  has records and writes replies
+//	kept.go, turn.go ── go generate ──┬──> ../../wire.go    writes arguments, reads replies
+//	                                  └──> ../../turn/      arguments.lua reads arguments,
+//	                                                        keys.lua makes keys, records.lua
+//	                                                        has records and writes replies
 //
 // Nothing else knows the order of fields. The format under which a ledger is kept is a
 // hash of the keys and the records, so that no two versions that keep them differently

@@ -15,7 +15,6 @@ func Format() string {
 	for _, k := range Keys {
 		fmt.Fprintln(h, k.Name, k.Type, k.Of)
 	}
-	describe(h, &State)
 	for _, r := range Kept {
 		describe(h, r)
 	}

@@ -1,0 +1,110 @@
+package gossip
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+)
+
+// TestStreamsAreBounded has strangers without the key announce and send 20 MiB each by many
+// streams: little of it is read, most streams are closed at once, and the fleet goes on.
+func TestStreamsAreBounded(t *testing.T) {
+	keyed := func(c *Config) { c.Label, c.Key = "weir", bytes.Repeat([]byte{7}, 32) }
+	a := start(t, "a", keyed)
+	const announced = 20 << 20
+	hello := append([]byte{244, 4}, "weir"...)                                          // the label
+	hello = binary.BigEndian.AppendUint32(append(hello, 10 /* encrypted */), announced) // and how much
+	var taken atomic.Int64
+	var strangers sync.WaitGroup
+	for range 60 {
+		strangers.Go(func() {
+			conn, err := net.Dial("tcp", a.Address())
+			if err != nil {
+				return // no more are taken
+			}
+			defer conn.Close() //nolint:errcheck // it may be closed
+			_ = conn.SetDeadline(time.Now().Add(patience))
+			part := make([]byte, 64<<10)
+			for next := hello; ; next = part {
+				n, err := conn.Write(next)
+				taken.Add(int64(n))
+				if err != nil {
+					return
+				}
+			}
+		})
+	}
+	strangers.Wait()
+	// What the kernel buffers at both ends counts, too, some megabytes a stream.
+	if most := int64(60 * announced / 2); taken.Load() > most {
+		t.Errorf("%d MB were taken from strangers", taken.Load()>>20)
+	}
+	b := start(t, "b", keyed, a)
+	a.sees(t, "a", "b")
+	b.sees(t, "a", "b")
+}
+
+// TestStreamsOfOneAddress has one address keep streams open that say nothing: no more than
+// those that it may have, and there is room again once they are over.
+func TestStreamsOfOneAddress(t *testing.T) {
+	a := start(t, "a", nil)
+	var open []net.Conn
+	for range 3 * maxStreamsFrom {
+		conn, err := net.Dial("tcp", a.Address())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // it may be closed
+		open = append(open, conn)
+	}
+	a.says(t, "too many streams of gossip are open at a time")
+	var closed atomic.Int64
+	var reading sync.WaitGroup
+	for _, conn := range open {
+		_ = conn.SetReadDeadline(time.Now().Add(time.Second)) // one that says nothing may stay for 2 s
+		reading.Go(func() {
+			var late net.Error
+			if _, err := conn.Read(make([]byte, 1)); err != nil && !(errors.As(err, &late) && late.Timeout()) {
+				closed.Add(1)
+			}
+		})
+	}
+	reading.Wait()
+	if closed := closed.Load(); closed != 2*maxStreamsFrom {
+		t.Errorf("%d streams of %d were closed at once, want all but %d", closed, len(open), maxStreamsFrom)
+	}
+	b := start(t, "b", nil, a)
+	a.sees(t, "a", "b")
+	b.sees(t, "a", "b")
+}
+
+// TestNoiseIsSeldomLogged sends packets that are none: their kind is named, and few of them.
+func TestNoiseIsSeldomLogged(t *testing.T) {
+	a := start(t, "a", func(c *Config) { c.Label = "weir" })
+	conn, err := net.Dial("udp", a.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // it may be closed
+	for i := range 2000 {
+		fmt.Fprintf(conn, "\xf4\x05other%d", i)
+	}
+	const kind = "memberlist: discarding packet with unacceptable label"
+	a.says(t, kind)
+	time.Sleep(200 * time.Millisecond) // for more of them
+	lines := 0
+	for _, e := range a.logs.All() {
+		if e.Message == kind {
+			lines++
+		}
+	}
+	if lines > 20 { // ten, and ten more if the ten seconds ended meanwhile
+		t.Errorf("%d lines say of what kind the noise was", lines)
+	}
+}

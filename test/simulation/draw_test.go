@@ -1,0 +1,107 @@
+package simulation
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/weirflow/weir/shard"
+)
+
+// draw returns the run of a seed: a fleet, its load and its faults.
+func draw(seed uint64) Config {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	cfg := Config{
+		Seed: seed, Replicas: 1 + rng.IntN(4), Shards: 32, Length: 14 * time.Second, Service: 50 * time.Millisecond,
+	}
+	cfg.Limit = int64(max(cfg.Replicas, 2) + rng.IntN(3))
+	for i := range 2 + rng.IntN(3) {
+		flow := Flow{ID: fmt.Sprint("flow-", i), Weight: float64(1 + rng.IntN(3)), Clients: 2 * int(cfg.Limit)}
+		for r := range cfg.Replicas {
+			if i == 0 || len(flow.Replicas) == 0 || rng.IntN(2) == 0 {
+				flow.Replicas = append(flow.Replicas, r)
+			}
+		}
+		cfg.Flows = append(cfg.Flows, flow)
+	}
+	if rng.IntN(2) == 0 {
+		cfg.Flows = append(cfg.Flows, Flow{ID: "urgent", Priority: 10, Weight: 1, Clients: 1, Light: true, Replicas: []int{rng.IntN(cfg.Replicas)}})
+	}
+	for range rng.IntN(3) {
+		cfg.Faults = append(cfg.Faults, Faults[rng.IntN(len(Faults))])
+	}
+	if rng.IntN(3) == 0 {
+		cfg.Loss = 0.02
+	}
+	if rng.IntN(3) == 0 {
+		cfg.MessageLoss = 0.02
+	}
+	if rng.IntN(3) == 0 {
+		cfg.Cancel = 0.1
+	}
+	cfg.Drift = rng.IntN(3) == 0
+	calm := rng.IntN(3) == 0
+	if calm {
+		cfg.calm(rng)
+	}
+	if rng.IntN(2) == 0 {
+		cfg.Guaranteed = map[int]float64{-1: []float64{0.02, 0.1, 0.3, 0.5}[rng.IntN(4)]}
+		low := Flow{ID: "low", Priority: -1, Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{rng.IntN(cfg.Replicas)}}
+		low.Light, low.Tide = calm, calm // else it is never calm
+		cfg.Flows = append(cfg.Flows, low)
+	}
+	if cfg.Bounded = rng.IntN(2) == 0 && cfg.Limit >= 3; cfg.Bounded {
+		switch rng.IntN(3) {
+		case 0:
+			cfg.Faults = append(cfg.Faults, Astray)
+		case 1:
+			cfg.Reach = map[int][]string{rng.IntN(cfg.Replicas): endpoints[:1+rng.IntN(2)]}
+		}
+	}
+	cfg.weigh(rand.New(rand.NewPCG(seed, 7)))
+	cfg.group(rand.New(rand.NewPCG(seed, 2)))
+	if cfg.Bounded && rand.New(rand.NewPCG(seed, 4)).IntN(3) == 0 {
+		cfg.Faults = append(cfg.Faults, Drain)
+	}
+	cfg.bound(rand.New(rand.NewPCG(seed, 3)))
+	if rng := rand.New(rand.NewPCG(seed, 5)); rng.IntN(4) == 0 {
+		cfg.RoundTrip = time.Duration(1+rng.IntN(60)) * time.Millisecond
+		if rng.IntN(3) == 0 { // far
+			cfg.RoundTrip *= 5
+		}
+	}
+	cfg.floor(rand.New(rand.NewPCG(seed, 6)))
+	return cfg
+}
+
+// group puts the flows of every third fleet into groups.
+func (c *Config) group(rng *rand.Rand) {
+	if rng.IntN(3) > 0 {
+		return
+	}
+	c.Groups = map[string]float64{"a": float64(1 + rng.IntN(3)), "a/x": 1, "a/y": float64(1 + rng.IntN(2)), "b": 1, shard.Others: 1}
+	for i := range c.Flows {
+		c.Flows[i].Group = []string{"a/x", "a/y", "b", shard.Others}[rng.IntN(4)]
+	}
+}
+
+// calm gives the fleet more than its flows need, but for every other second.
+func (c *Config) calm(rng *rand.Rand) {
+	c.Limit = int64(4*c.Replicas + rng.IntN(12))
+	c.Flows = nil
+	for i := range 1 + rng.IntN(3) {
+		flow := Flow{ID: fmt.Sprint("calm-", i), Weight: 1, Clients: 1 + rng.IntN(2*int(c.Limit)), Light: true}
+		for r := range c.Replicas {
+			if len(flow.Replicas) == 0 || rng.IntN(2) == 0 {
+				flow.Replicas = append(flow.Replicas, r)
+			}
+		}
+		c.Flows = append(c.Flows, flow)
+	}
+	c.Flows = append(c.Flows, Flow{ID: "urgent", Priority: 10, Weight: 1, Clients: 1, Light: true, Replicas: []int{rng.IntN(c.Replicas)}})
+	for _, at := range rng.Perm(c.Replicas)[:1+rng.IntN(c.Replicas)] {
+		c.Flows = append(c.Flows, Flow{
+			ID: fmt.Sprint("tide-", at), Priority: rng.IntN(2), Weight: 1, Clients: 2 * int(c.Limit), Light: true, Tide: true, Replicas: []int{at},
+		})
+	}
+}
