@@ -38,7 +38,7 @@ func items[T any](all []T, record func(*T) string) string {
 	for i := range all {
 		texts[i] = record(&all[i])
 	}
-	return strings.Join(texts, "\x1e")
+	return strings.Join(texts, itemSeparator)
 }
 
 func flag(set bool) string {

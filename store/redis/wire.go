@@ -9,7 +9,14 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "23b66e7f"
+const ledgerFormat = "1592ef25"
+
+// What stands between the fields of a record, its items, and their parts.
+const (
+	fieldSeparator = "\x1f"
+	itemSeparator  = "\x1e"
+	partSeparator  = "\x1d"
+)
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
@@ -81,15 +88,16 @@ func arguments(c *settings, s *store.Statement) []any {
 func totalRecord(m *store.Band) string {
 	return strings.Join([]string{decimal(m.Priority), bookName(m), decimal(m.Limit), number(m.Guaranteed),
 		number(m.Weight), decimal(m.InFlight), decimal(m.Queued), decimal(m.QueuedBytes),
-		number(m.Largest)}, "\x1d")
+		number(m.Largest)}, partSeparator)
 }
 
 func sheddableRecord(m *store.Sheddable) string {
-	return strings.Join([]string{decimal(m.Priority), scoreKey(m.Score), hex(m.Seq), escape(m.Group)}, "\x1d")
+	return strings.Join([]string{decimal(m.Priority), scoreKey(m.Score), hex(m.Seq),
+		escape(m.Group)}, partSeparator)
 }
 
 func (r *reader) message(record string) (m store.Message) {
-	f := strings.Split(record, "\x1f")
+	f := strings.Split(record, fieldSeparator)
 	if len(f) != 12 {
 		r.fail("message", record)
 		return m
@@ -110,7 +118,7 @@ func (r *reader) message(record string) (m store.Message) {
 }
 
 func (r *reader) wakeup(record string) (m store.Wakeup) {
-	f := strings.Split(record, "\x1f")
+	f := strings.Split(record, fieldSeparator)
 	if len(f) != 3 {
 		r.fail("wakeup", record)
 		return m

@@ -7,11 +7,14 @@ import (
 	"io"
 )
 
-// Format names what a ledger is kept in: a hash of its keys, its records and their
-// meaning.
+// Format names what a ledger is kept in: a hash of its keys, its records, what stands
+// between their parts, and their meaning.
 func Format() string {
 	h := sha256.New()
 	fmt.Fprintln(h, Meaning)
+	for i := range separators {
+		fmt.Fprintln(h, separators[i].name, separators[i].char)
+	}
 	for _, k := range Keys {
 		fmt.Fprintln(h, k.Name, k.Type, k.Of)
 	}
@@ -22,7 +25,7 @@ func Format() string {
 }
 
 func describe(w io.Writer, r *Record) {
-	fmt.Fprintln(w, r.Name)
+	fmt.Fprintln(w, r.Name, r.separator().name)
 	for i := range r.Fields {
 		f := &r.Fields[i]
 		fmt.Fprintln(w, f.Name, f.Kind, f.Each)

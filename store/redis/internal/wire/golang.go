@@ -20,6 +20,13 @@ func Go() ([]byte, error) {
 	w.line("")
 	w.line("// ledgerFormat names what a ledger is kept in: a hash of its keys and records.")
 	w.line("const ledgerFormat = %q", Format())
+	w.line("")
+	w.line("// What stands between the fields of a record, its items, and their parts.")
+	w.line("const (")
+	for i := range separators {
+		w.line("%s = %q", separators[i].goName, string(rune(separators[i].char)))
+	}
+	w.line(")")
 	w.encode()
 	for _, r := range []*Record{&Total, &Sheddable} {
 		w.encodeRecord(r)
@@ -124,18 +131,10 @@ func (w *writer) encodeRecord(r *Record) {
 	for i := range r.Fields {
 		values = append(values, encoded(&r.Fields[i], "m", true))
 	}
-	_, separator := separator(r)
 	w.line("")
 	w.line("func %sRecord(m *%s) string {", r.Name, r.Go)
-	w.joined("return strings.Join([]string{", values, ", ", fmt.Sprintf("}, %q)", unquoted(separator)))
+	w.joined("return strings.Join([]string{", values, ", ", "}, "+r.separator().goName+")")
 	w.line("}")
-}
-
-// unquoted is the character that Lua writes as a decimal escape.
-func unquoted(escape string) string {
-	var c byte
-	_, _ = fmt.Sscanf(escape, `\%d`, &c)
-	return string(rune(c))
 }
 
 // types are the Go types of what is decoded.
@@ -166,10 +165,9 @@ func decoded(r *Record, f *Field, from string) string {
 
 // decodeRecord writes what reads a record's text.
 func (w *writer) decodeRecord(r *Record) {
-	_, sep := separator(r)
 	w.line("")
 	w.line("func (r *reader) %s(record string) (m %s) {", r.Name, r.Go)
-	w.line("f := strings.Split(record, %q)", unquoted(sep))
+	w.line("f := strings.Split(record, %s)", r.separator().goName)
 	w.line("if len(f) != %d { r.fail(%q, record); return m }", len(r.Fields), r.Name)
 	for i := range r.Fields {
 		w.line("m.%s = %s", r.Fields[i].Go, decoded(r, &r.Fields[i], fmt.Sprintf("f[%d]", i)))

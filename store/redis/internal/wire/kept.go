@@ -61,7 +61,7 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 }}
 
 // Total is what a replica states of a band, and the fleet's total of it.
-var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a replica or of the fleet.", Fields: []Field{
+var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a replica or of the fleet.", Inner: true, Fields: []Field{
 	{Name: "priority", Kind: Int, Go: "Priority"},
 	{Name: "book", Kind: Text, Go: "bookName($)"},
 	{Name: "limit", Kind: Int, Go: "Limit"},
@@ -74,7 +74,7 @@ var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a 
 }}
 
 // Share is the account of what a band or a group is guaranteed, and of a band by its weight.
-var Share = Record{Name: "share", Doc: "The account of what a band or a group is guaranteed, and of a band by its weight.", Fields: []Field{
+var Share = Record{Name: "share", Doc: "The account of what a band or a group is guaranteed, and of a band by its weight.", Inner: true, Fields: []Field{
 	{Name: "class", Kind: Name}, // a priority, or a group's mark and path
 	{Name: "slots", Kind: Float},
 	{Name: "owed", Kind: Float},
@@ -92,20 +92,20 @@ var Place = Record{Name: "place", Doc: "What an endpoint takes, and the permits 
 }}
 
 // Short is an ingress that reached no endpoint with room, and when it last did.
-var Short = Record{Name: "short", Doc: "An ingress that reached no endpoint with room, and when that was.", Fields: []Field{
+var Short = Record{Name: "short", Doc: "An ingress that reached no endpoint with room, and when that was.", Inner: true, Fields: []Field{
 	{Name: "ingress", Kind: Name},
 	{Name: "at", Kind: Count},
 }}
 
 // Granted is how many requests of a band were granted to a replica in messages that it has
 // not read.
-var Granted = Record{Name: "granted", Doc: "Requests of a band in messages that a replica has not read.", Fields: []Field{
+var Granted = Record{Name: "granted", Doc: "Requests of a band in messages that a replica has not read.", Inner: true, Fields: []Field{
 	{Name: "priority", Kind: Int},
 	{Name: "requests", Kind: Count},
 }}
 
 // Sheddable is a request in flight that may be revoked.
-var Sheddable = Record{Name: "sheddable", Go: "store.Sheddable", Doc: "A request in flight that may be revoked.", Fields: []Field{
+var Sheddable = Record{Name: "sheddable", Go: "store.Sheddable", Doc: "A request in flight that may be revoked.", Inner: true, Fields: []Field{
 	{Name: "priority", Kind: Int, Go: "Priority"},
 	{Name: "score", Kind: Score, Go: "Score"},
 	{Name: "seq", Kind: Hex, Go: "Seq"},

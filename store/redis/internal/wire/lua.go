@@ -38,7 +38,11 @@ func records() []byte {
 	w.line(generated)
 	w.line("-- Records and the reply. What cannot be read, or cannot be, ends the turn.")
 	w.line("")
-	w.line("local FIELD, ITEM, PART = '\\31', '\\30', '\\29' -- between the fields of a record, its items, and their parts")
+	var names, chars []string
+	for i := range separators {
+		names, chars = append(names, separators[i].name), append(chars, "'"+separators[i].escaped()+"'")
+	}
+	w.line("local %s = %s -- between the fields of a record, its items, and their parts", strings.Join(names, ", "), strings.Join(chars, ", "))
 	w.line("local encode, decode = {}, {} -- by the record's name")
 	for _, r := range Kept {
 		w.record(r)
@@ -151,18 +155,9 @@ func argument(f *Field, text string) string {
 	}
 }
 
-// separator is what stands between a record's fields: items of other records have
-// their own.
-func separator(r *Record) (name, escaped string) {
-	if r == &Total || r == &Share || r == &Short || r == &Granted || r == &Sheddable {
-		return "PART", `\29`
-	}
-	return "FIELD", `\31`
-}
-
 // record writes what writes and reads a record.
 func (w *writer) record(r *Record) {
-	sep, escaped := separator(r)
+	sep, escaped := r.separator().name, r.separator().escaped()
 	if len(r.Fields) > mostCaptures {
 		panic("more fields than a pattern of Lua has room for: " + r.Name)
 	}

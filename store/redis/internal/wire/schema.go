@@ -1,5 +1,7 @@
 package wire
 
+import "fmt"
+
 // Kind says how a field is written, and what the script takes it for.
 type Kind int
 
@@ -35,14 +37,36 @@ type Field struct {
 }
 
 // Record is fields in an order. Go is its type, where it has one. Head is how many of the
-// first the script reads alone, too.
+// first the script reads alone, too. Inner is set for one that is an item of another.
 type Record struct {
 	Name   string
 	Go     string
 	Doc    string
 	Fields []Field
 	Head   int
+	Inner  bool
 }
+
+// separator is a control character that stands in texts, by its names in the script and in Go.
+type separator struct {
+	name, goName string
+	char         byte
+}
+
+// What stands between the fields of a record, between items, and between the fields of an
+// item that is a record: no text holds one, see [Name].
+var separators = [...]separator{{"FIELD", "fieldSeparator", 31}, {"ITEM", "itemSeparator", 30}, {"PART", "partSeparator", 29}}
+
+// separator is what stands between a record's fields.
+func (r *Record) separator() *separator {
+	if r.Inner {
+		return &separators[2]
+	}
+	return &separators[0]
+}
+
+// escaped is the character as Lua writes it in a text.
+func (s *separator) escaped() string { return fmt.Sprintf(`\%d`, s.char) }
 
 // Key is a kind of key. Of says what there is one for each of.
 type Key struct {

@@ -95,6 +95,19 @@ func TestFormatFollowsWhatIsKept(t *testing.T) {
 			t.Errorf("another field of %s is the same format", r.Name)
 		}
 		r.Fields = fields
+		r.Inner = !r.Inner
+		if Format() == before {
+			t.Errorf("another separator between the fields of %s is the same format", r.Name)
+		}
+		r.Inner = !r.Inner
+	}
+	for i := range separators {
+		was := separators[i]
+		separators[i].char = '!'
+		if Format() == before {
+			t.Errorf("another character as %s is the same format", was.name)
+		}
+		separators[i] = was
 	}
 	for i := range Keys {
 		was := Keys[i]
