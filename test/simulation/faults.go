@@ -86,7 +86,7 @@ func (f *fleet) plan(x Fault) {
 		at += 2 * f.cfg.Service // how long requests take is known
 		lasts += lease
 		begin = func() { f.dead++; n.pause(lasts) }
-		over("stop", func() { f.dead-- })
+		over("stop", func() { f.dead--; f.longestHeld = max(f.longestHeld, lasts) })
 	case Wipe:
 		begin = func() {
 			f.forgetStopped(f.began)

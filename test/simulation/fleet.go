@@ -121,19 +121,21 @@ type fleet struct {
 	byID    map[string]*node
 	cut     map[link]bool
 
-	down       bool  // no replica can reach the ledger
-	cutOff     int   // replicas that cannot reach it while others can
-	healed     int   // replicas that could not and can again
-	before     int64 // requests in flight when that began
-	dead       int   // replicas that are down or paused
-	astray     int   // replicas that do not reach all endpoints
-	drained    map[string]bool
-	longest    time.Duration // that a request may wait
-	faulty     time.Time
-	disturbed  time.Time
-	repaid     time.Time // when flows have been given what they missed
-	rolledBack time.Time
-	severed    bool // messages were lost between two replicas for a while
+	down        bool  // no replica can reach the ledger
+	cutOff      int   // replicas that cannot reach it while others can
+	healed      int   // replicas that could not and can again
+	before      int64 // requests in flight when that began
+	dead        int   // replicas that are down or paused
+	astray      int   // replicas that do not reach all endpoints
+	drained     map[string]bool
+	longest     time.Duration // that a request may wait
+	faulty      time.Time
+	disturbed   time.Time
+	repaid      time.Time // when flows have been given what they missed
+	rolledBack  time.Time
+	severed     bool          // messages were lost between two replicas for a while
+	longestHeld time.Duration // for how long a replica said nothing of its slots
+	measured    time.Time     // since when classes' slots are compared, where messages are lost
 
 	flights map[policies.TicketID]flight // at the model servers
 	unknown map[policies.TicketID]bool   // those that a wiped ledger has not been told of

@@ -109,6 +109,7 @@ func (c *Config) atServers() float64 {
 // taken. One that is guaranteed more than whole slots may have had another one meanwhile, and
 // pays for it.
 func (f *fleet) kept(n *node, d time.Duration) {
+	f.longestHeld = max(f.longestHeld, d)
 	for _, t := range f.tenants {
 		if !slices.Contains(t.flow.Replicas, n.index) {
 			continue

@@ -117,14 +117,14 @@ func (f *fleet) restBound(a *weighed) (bound float64) {
 // weightBound is twice that of docs/shares.md, since an interval may begin at any time, where a
 // slot is taken for as long as the longest request, and until the ledger has heard of its end.
 // Where messages are lost, one priority also misses what it would have had until that was
-// noticed.
+// noticed. A replica that said nothing for a time had long requests as the ledger knows it.
 func (f *fleet) weightBound(ahead, behind float64) float64 {
 	longest := f.cfg.Service*8/5 + 3*f.cfg.furthest()/2 + 5*time.Millisecond
 	if f.cfg.Loss > 0 {
 		longest += 220 * time.Millisecond
 	}
 	slots := float64(f.cfg.Limit)
-	bound := 2 * slots * (store.Foresight(longest).Seconds()/behind + longest.Seconds()/ahead)
+	bound := 2 * slots * (store.Foresight(longest+f.longestHeld).Seconds()/behind + longest.Seconds()/ahead)
 	if f.cfg.MessageLoss > 0 || f.severed {
 		bound += 2 * slots * peerTimeout.Seconds() / ahead
 	}
