@@ -95,7 +95,7 @@ func (a *ahead) takes(now time.Time, r *request) bool {
 	f.seen++
 	f.rate.arrivals++
 	f.last, f.ttl, f.at = r.Ticket, r.ttl, now
-	r.Deadline = a.waits.deadline(r)
+	r.mayWait(a.waits.budget(r))
 	t := f.furthest()
 	if t == nil || !t.inLine() && a.cfg.Shard.Before(&r.Ticket, &t.Ticket) { // its own will be further
 		f.enter(r)
@@ -190,7 +190,7 @@ func (a *ahead) send(now time.Time, f *coming) {
 	t.TargetTTFT = f.last.TargetTTFT
 	f.enter(t)
 	a.requests.wait(t, 0)
-	t.Deadline = a.waits.deadline(t)
+	t.mayWait(a.waits.budget(t))
 	a.handover.enter(now, t)
 }
 

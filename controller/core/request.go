@@ -108,6 +108,15 @@ func (r *request) ahead() bool { return r.Ahead }
 // inLine reports whether it waits in line here, and in no queue.
 func (r *request) inLine() bool { return !r.lined.IsZero() }
 
+// mayWait has its ticket's time in the queue end so long after it arrived, by the ledger's
+// clock; 0 for never.
+func (r *request) mayWait(ttl time.Duration) {
+	r.Deadline = time.Time{}
+	if ttl > 0 {
+		r.Deadline = r.Arrival.Add(ttl)
+	}
+}
+
 // charged takes in what the ledger charged for it.
 func (r *request) charged(m *store.Message) {
 	r.policy, r.group, r.charge, r.counter = m.Policy, m.Group, m.Charge, m.Counter

@@ -120,10 +120,10 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 		}
 	}
 	q.deadlines.Remove(r)
-	r.deadline, r.Deadline = time.Time{}, time.Time{}
+	r.deadline = time.Time{}
+	r.mayWait(ttl)
 	if ttl > 0 {
 		r.deadline = r.arrived.Add(ttl)
-		r.Deadline = r.Arrival.Add(ttl)
 		q.deadlines.Push(r)
 	}
 	if r.coming != nil && !r.ahead() {

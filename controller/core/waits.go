@@ -32,14 +32,6 @@ func (w *waits) budget(r *request) time.Duration {
 	return ttl
 }
 
-// deadline is when a request's wait ends by that, by the ledger's clock; zero for never.
-func (w *waits) deadline(r *request) time.Time {
-	if ttl := w.budget(r); ttl > 0 {
-		return r.Arrival.Add(ttl)
-	}
-	return time.Time{}
-}
-
 // rebudget gives every waiting request the budget that counts now.
 func (w *waits) rebudget(now time.Time) {
 	for r := range w.requests.came.All() {

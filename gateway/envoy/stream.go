@@ -3,6 +3,7 @@ package envoy
 import (
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -129,33 +130,29 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 
 // open begins the session of a request with the headers.
 func (x *stream) open(came *core.HeaderMap) error {
-	lines, size := came.GetHeaders(), 0
-	for _, h := range lines {
-		size += len(h.GetKey()) + len(valueOf(h))
-	}
-	if refused := headers.Check(len(lines), size); refused != nil { // before there is a table of them
+	lines := linesOf(came)
+	memory, refused := headers.Memory(lines) // before there is a table of them
+	if refused != nil {
 		return refused
 	}
-	header := make(http.Header, len(lines))
-	for _, h := range lines {
-		value := valueOf(h)
-		switch h.GetKey() {
+	header := make(http.Header, len(came.GetHeaders()))
+	for name, value := range lines {
+		switch name {
 		case ":method":
 			x.method = value
 		case ":path":
 			x.path, _, _ = strings.Cut(value, "?")
 		default:
-			header.Add(h.GetKey(), value)
+			header.Add(name, value)
 		}
 	}
 	x.gateway.Begin(&x.record, x.method, x.path, header)
 	if x.path != "" {
-		var refused *refusal.Refusal
 		if x.path, refused = gateway.ReadPath(x.path); refused != nil {
 			return refused
 		}
 	}
-	s, refused := x.gateway.Open(x.stream.Context(), header, &x.record)
+	s, refused := x.gateway.Open(x.stream.Context(), header, memory, &x.record)
 	if refused != nil {
 		return refused
 	}
@@ -165,6 +162,17 @@ func (x *stream) open(came *core.HeaderMap) error {
 	x.session = s
 	close(x.opened)
 	return nil
+}
+
+// linesOf are the names and values of headers as Envoy sends them.
+func linesOf(came *core.HeaderMap) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for _, h := range came.GetHeaders() {
+			if !yield(h.GetKey(), valueOf(h)) {
+				return
+			}
+		}
+	}
 }
 
 // valueOf is a header's value, in whichever of the two fields Envoy puts it.

@@ -4,6 +4,7 @@ package headers
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"slices"
 	"strconv"
@@ -42,8 +43,15 @@ const (
 // the client's and, in flight, the server's.
 const lineBytes = 256
 
-// Check refuses more lines of headers than a request may have, or more bytes.
-func Check(lines, size int) *refusal.Refusal {
+// Memory refuses more lines of headers than a request may have, or more bytes, and returns
+// about how many bytes of memory they take, which is many times their text where names are
+// short. The lines are names and values, as [Lines] has them.
+func Memory(all iter.Seq2[string, string]) (int64, *refusal.Refusal) {
+	lines, size := 0, 0
+	for name, value := range all {
+		lines++
+		size += len(name) + len(value)
+	}
 	message := ""
 	switch {
 	case lines > MaxCount:
@@ -51,22 +59,22 @@ func Check(lines, size int) *refusal.Refusal {
 	case size > MaxBytes:
 		message = fmt.Sprintf("the request's headers are larger than %d bytes", MaxBytes)
 	default:
-		return nil
+		return int64(lines*lineBytes + size), nil
 	}
-	return &refusal.Refusal{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", Message: message}
+	return 0, &refusal.Refusal{Status: http.StatusRequestHeaderFieldsTooLarge, Code: "headers_too_large", Message: message}
 }
 
-// Memory checks headers and returns about how many bytes of memory they take, which is many
-// times their text where names are short.
-func Memory(h http.Header) (int64, *refusal.Refusal) {
-	lines, size := 0, 0
-	for name, values := range h {
-		lines += len(values)
-		for _, value := range values {
-			size += len(name) + len(value)
+// Lines are the names and values of a table of headers, in no order.
+func Lines(h http.Header) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for name, values := range h {
+			for _, value := range values {
+				if !yield(name, value) {
+					return
+				}
+			}
 		}
 	}
-	return int64(lines*lineBytes + size), Check(lines, size)
 }
 
 // maxFlow bounds a flow's id that comes in a header, in bytes.

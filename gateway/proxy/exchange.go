@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/weirflow/weir/gateway"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
 )
 
@@ -58,7 +59,11 @@ func (x *exchange) open() (waits bool, _ error) {
 	if refused := checkTarget(r); refused != nil {
 		return false, refused
 	}
-	s, refused := g.Open(r.Context(), r.Header, &w.record)
+	memory, refused := headers.Memory(headers.Lines(r.Header))
+	if refused != nil {
+		return false, refused
+	}
+	s, refused := g.Open(r.Context(), r.Header, memory, &w.record)
 	if refused != nil {
 		return false, refused
 	}
