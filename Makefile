@@ -53,16 +53,18 @@ bench: ## the controller's matrix and the proxy's cost, as tables
 
 bench-redis: ## the fleet on a real Redis (needs redis-server)
 	go test ./test/bench -run '^$$' -bench Grants -benchtime 300000x
-	go test ./test/bench -run '^$$' -bench 'Binding|Latency' -benchtime 10x
+	go test ./test/bench -run '^$$' -bench 'Binding/service=10ms|Latency' -benchtime 10x
+	go test ./test/bench -run '^$$' -bench HigherBand -benchtime 500x
 	go test ./test/extproc -run '^$$' -bench Added -benchtime 20000x
 	go test ./test/bench -run '^$$' -bench TurnCost -benchtime 3000x
 	go test ./test/bench -run '^$$' -bench WeighedBands -benchtime 100x
 	go test ./test/bench -run '^$$' -bench Unsaturated -benchtime 20000x
 
-BENCH ?= Unsaturated|Binding
-BENCHTIME ?= 10000x
-compare: ## the fleet of a commit and this one, in turn: make compare BASE=main~20 [BENCH=Unsaturated] (needs redis-server)
-	go run ./test/bench/compare -base "$(BASE)" -bench '$(BENCH)' -benchtime $(BENCHTIME)
+BENCH ?=
+BENCHTIME ?= 2000x
+ROUNDS ?= 3
+compare: ## the fleet of a commit and this one, in turn, in 10 minutes: make compare BASE=main~20 [BENCH=Unsaturated] (needs redis-server)
+	go run ./test/bench/compare -base "$(BASE)" -bench '$(BENCH)' -benchtime $(BENCHTIME) -rounds $(ROUNDS)
 
 SEEDS ?= 10000
 CHECKS ?= 5000

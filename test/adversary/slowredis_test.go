@@ -9,6 +9,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/delay"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -42,7 +43,7 @@ func TestSlowRedisTable(t *testing.T) {
 // slowRedis wants at least so large a part of the requests of before, and that Jain index.
 func slowRedis(t *testing.T, roundTrip time.Duration, one bool, least, equal float64) {
 	redis, servers := redistest.Start(t), processes.StartServers(t, 2, processes.Limit/2)
-	way := processes.StartDelay(t, redis.Address)
+	way := delay.Start(t, redis.Address)
 	c := &processes.Cluster{T: t, Redis: redis, Servers: servers}
 	for i := range 3 {
 		url := redis.URL()

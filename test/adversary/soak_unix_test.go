@@ -22,6 +22,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/delay"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -66,9 +67,9 @@ type soak struct {
 	rand     *rand.Rand
 	longest  time.Duration // of a request, and of a replica's stop
 	cluster  *processes.Cluster
-	ways     []*processes.Delay // each replica's to Redis
-	alive    [5]atomic.Bool     // whether clients send requests there
-	runs     [5]atomic.Int64    // how often it was ended
+	ways     []*delay.Way    // each replica's to Redis
+	alive    [5]atomic.Bool  // whether clients send requests there
+	runs     [5]atomic.Int64 // how often it was ended
 	replicas [5]atomic.Pointer[processes.Replica]
 
 	clients sync.WaitGroup
@@ -88,7 +89,7 @@ func newSoak(t *testing.T, r *rand.Rand, lasts time.Duration) *soak {
 		served:  map[string]int{}, ended: map[string]int{}, faults: map[string]int{},
 	}
 	for n := range s.replicas {
-		s.ways = append(s.ways, processes.StartDelay(t, redis.Address))
+		s.ways = append(s.ways, delay.Start(t, redis.Address))
 		s.start(n)
 	}
 	s.cluster.Wait("everybody knows everybody", processes.Patience, func() bool { return s.cluster.Agree(len(s.replicas)) })

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +19,7 @@ import (
 	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/redis"
-	"github.com/weirflow/weir/test/processes"
+	"github.com/weirflow/weir/test/delay"
 )
 
 // BenchmarkUnsaturated: three replicas, 64 callers in all with requests of 10 ms, a limit
@@ -35,8 +34,8 @@ func BenchmarkUnsaturated(b *testing.B) {
 func benchmarkUnsaturated(b *testing.B, way time.Duration) {
 	const replicas, callers, limit, service = 3, 64, 512, 10 * time.Millisecond
 	server := redistest.Start(b)
-	delay := processes.StartDelay(b, server.Address)
-	url := strings.Replace(server.URL(), server.Address, delay.Address, 1)
+	path := delay.Start(b, server.Address)
+	url := strings.Replace(server.URL(), server.Address, path.Address, 1)
 	ctx := context.Background()
 	var cs []*controller.Controller
 	for i := range replicas {
@@ -86,7 +85,7 @@ func benchmarkUnsaturated(b *testing.B, way time.Duration) {
 			}
 		})
 	}
-	delay.Set(way, 0)
+	path.Set(way, 0)
 	time.Sleep(3 * time.Second) // past the first generation's recovery, and the first answers from afar
 	turnsBefore, grantsBefore := turnsOf(cs)
 	cpuBefore := usedCPU(b, server)
@@ -100,24 +99,4 @@ func benchmarkUnsaturated(b *testing.B, way time.Duration) {
 		b.ReportMetric(float64(waits[len(waits)*percent/100].Microseconds())/1000, fmt.Sprintf("wait-p%d-ms", percent))
 	}
 	b.ReportMetric(0, "ns/op")
-}
-
-// usedCPU is the CPU time that a server has used so far, in seconds.
-func usedCPU(b *testing.B, server *redistest.Server) (seconds float64) {
-	b.Helper()
-	info, err := server.Client().Info(context.Background(), "cpu").Result()
-	if err != nil {
-		b.Fatal(err)
-	}
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		if name == "used_cpu_user" || name == "used_cpu_sys" {
-			s, err := strconv.ParseFloat(value, 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			seconds += s
-		}
-	}
-	return seconds
 }

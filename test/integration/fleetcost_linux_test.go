@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,12 +20,12 @@ import (
 	"text/tabwriter"
 	"time"
 
-	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/delay"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -35,7 +36,8 @@ const fleetCostVariable = "WEIR_FLEET_COST"
 // its own, on real processes, and prints that as a table: one replica on memory, three on a
 // near Redis, three on one that is 300 ms away, by external processing and by HTTP, with
 // requests of 4 kB that nothing holds; and 4,000 requests behind a full pool of 8 whose
-// requests end at once. Where a commit is named, its command is measured in turn.
+// requests end at once; and streamed answers. Where a commit is named, its command is measured
+// in turn.
 func TestFleetCost(t *testing.T) {
 	from := os.Getenv(fleetCostVariable)
 	if from == "" {
@@ -45,8 +47,22 @@ func TestFleetCost(t *testing.T) {
 	if from != "1" {
 		versions = append(versions, version{from, buildAt(t, from)})
 	}
-	var table strings.Builder
-	w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	for _, part := range []struct {
+		name    string
+		measure func(t *testing.T, w io.Writer, versions []version)
+	}{{"requests", requestCosts}, {"drain", drains}, {"chunks", chunkCosts}} {
+		t.Run(part.name, func(t *testing.T) {
+			var table strings.Builder
+			w := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+			part.measure(t, w, versions)
+			_ = w.Flush()
+			t.Log("\n" + table.String())
+		})
+	}
+}
+
+// requestCosts are of requests that nothing holds, by either door.
+func requestCosts(t *testing.T, w io.Writer, versions []version) {
 	fmt.Fprintln(w, "version\treplicas\tredis\tdoor\tadded p50, one at a time\trequests/s, 64\tCPU s per 1,000\tof these Redis's\tturns a request")
 	for _, fleet := range []fleetSize{{1, -1}, {3, 0}, {3, 300 * time.Millisecond}} {
 		for _, door := range []string{"ext_proc", "http"} {
@@ -58,18 +74,39 @@ func TestFleetCost(t *testing.T) {
 			}
 		}
 	}
-	_ = w.Flush()
-	fmt.Fprintln(w, "\nversion\treplicas\t4,000 drained in\tturns a dispatch")
-	for _, fleet := range []fleetSize{{1, -1}, {3, 0}} {
-		for _, v := range versions {
-			c := startCosting(t, v, fleet, 4)
-			took, turns := c.drain(4000)
-			fmt.Fprintf(w, "%s\t%d\t%.2f s\t%.2f\n", v.name, fleet.replicas, took.Seconds(), turns)
+}
+
+// drains are of 4,000 requests behind a full pool, the median of five.
+func drains(t *testing.T, w io.Writer, versions []version) {
+	const rounds = 5
+	fmt.Fprintln(w, "version\treplicas\tdrained in\tturns a dispatch\tCPU s: replicas\tRedis\tdriver\tmachine busy")
+	fleets := []fleetSize{{1, -1}, {3, 0}}
+	measured := make([][]drained, len(fleets)*len(versions))
+	for range rounds {
+		for i := range measured {
+			c := startCosting(t, versions[i%len(versions)], fleets[i/len(versions)], 4)
+			measured[i] = append(measured[i], c.drain(4000))
 			c.end()
 		}
 	}
-	_ = w.Flush()
-	t.Log("\n" + table.String())
+	for i, d := range measured {
+		slices.SortFunc(d, func(a, b drained) int { return cmp.Compare(a.took, b.took) })
+		m := d[rounds/2]
+		fmt.Fprintf(w, "%s\t%d\t%.2f s (%.2f to %.2f)\t%.2f\t%.2f\t%.2f\t%.2f\t%.0f%%\n", versions[i%len(versions)].name, fleets[i/len(versions)].replicas,
+			m.took.Seconds(), d[0].took.Seconds(), d[rounds-1].took.Seconds(), m.turns,
+			m.replicas.Seconds(), m.redis.Seconds(), m.driver.Seconds(), 100*m.busy)
+	}
+}
+
+// chunkCosts are of streamed answers by external processing at one replica.
+func chunkCosts(t *testing.T, w io.Writer, versions []version) {
+	fmt.Fprintln(w, "version\tCPU for a chunk of a streamed answer: one every 10 ms in 64 streams\tas fast as 16 go")
+	for _, v := range versions {
+		c := startCosting(t, v, fleetSize{1, -1}, 100_000)
+		fmt.Fprintf(w, "%s\t%.1f µs", v.name, c.chunk(64, 500, 10*time.Millisecond).Seconds()*1e6)
+		fmt.Fprintf(w, "\t%.1f µs\n", c.chunk(16, 5000, 0).Seconds()*1e6)
+		c.end()
+	}
 }
 
 // version is a weir command.
@@ -119,13 +156,13 @@ func startCosting(t *testing.T, v version, fleet fleetSize, perServer int) *cost
 		c.servers.URLs = append(c.servers.URLs, s.URL)
 	}
 	args := []string{"--fairness", "round-robin-fairness-policy", "--max-concurrency", strconv.Itoa(perServer), "--ext-proc", "127.0.0.1:0"}
-	var delay *processes.Delay
+	var way *delay.Way
 	if fleet.away >= 0 {
 		c.redis = redistest.Start(t)
-		delay = processes.StartDelay(t, c.redis.Address)
+		way = delay.Start(t, c.redis.Address)
 		at := c.redis.URL()
 		if fleet.away > 0 {
-			at = strings.Replace(at, c.redis.Address, delay.Address, 1)
+			at = strings.Replace(at, c.redis.Address, way.Address, 1)
 		}
 		args = append(args, "--redis", at, "--gossip", "127.0.0.1:0")
 	}
@@ -146,7 +183,7 @@ func startCosting(t *testing.T, v version, fleet fleetSize, perServer int) *cost
 	}
 	time.Sleep(time.Second) // until all know each other, which not every version tells
 	if fleet.away > 0 {
-		delay.Set(fleet.away, 0)
+		way.Set(fleet.away, 0)
 	}
 	return c
 }
@@ -231,9 +268,16 @@ func (c *costing) together(callers int, lasts time.Duration, ask func(int) (time
 	return served.Load()
 }
 
-// drain has requests wait behind a full pool, and returns how long they took once it is free,
-// and how many turns each did.
-func (c *costing) drain(requests int) (time.Duration, float64) {
+// drained is what it took to empty a queue.
+type drained struct {
+	took                    time.Duration
+	turns                   float64       // with the ledger, for a request
+	replicas, redis, driver time.Duration // CPU time
+	busy                    float64       // of the machine's CPU time, by whomever
+}
+
+// drain has requests wait behind a full pool, and returns what it took once that was free.
+func (c *costing) drain(requests int) (d drained) {
 	c.Helper()
 	const limit, tenants = 8, 16
 	body := `{"model":"m","messages":[{"role":"user","content":"hi"}],"max_tokens":1}`
@@ -258,14 +302,40 @@ func (c *costing) drain(requests int) (time.Duration, float64) {
 			c.Fatalf("%d of %d requests wait", processes.Metric(c.T, "weir_flow_control_queue_size", c.replicas...), requests)
 		}
 	}
-	turns, began := c.turns(), time.Now()
+	turns, replicas, redis, driver := c.turns(), c.used(), c.usedByRedis(), usedBy(c.T, os.Getpid())
+	idle, all := machine(c.T)
+	began := time.Now()
 	for _, e := range held {
 		if err := e.finish(); err != nil {
 			c.Fatal(err)
 		}
 	}
 	wg.Wait()
-	return time.Since(began), float64(c.turns()-turns) / float64(requests)
+	d = drained{took: time.Since(began), replicas: c.used() - replicas, redis: c.usedByRedis() - redis, driver: usedBy(c.T, os.Getpid()) - driver}
+	idleNow, allNow := machine(c.T)
+	d.busy = 1 - float64(idleNow-idle)/float64(max(1, allNow-all))
+	d.turns = float64(c.turns()-turns) / float64(requests)
+	return d
+}
+
+// machine is for how long its CPUs had nothing to do, and all of their time, in ticks.
+func machine(t *testing.T) (idle, all int64) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	for i, field := range strings.Fields(line)[1:] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if all += n; i == 3 || i == 4 { // idle, and waiting for a disk
+			idle += n
+		}
+	}
+	return idle, all
 }
 
 // turns is how many the replicas took.
@@ -324,70 +394,4 @@ func (c *costing) post(base, body string) (time.Duration, error) {
 		err = errors.Join(err, fmt.Errorf("status %d", res.StatusCode))
 	}
 	return time.Since(began), errors.Join(err, res.Body.Close())
-}
-
-// process makes an exchange of external processing and times the way to its destination.
-func (c *costing) process(replica int, body string) (time.Duration, error) {
-	began := time.Now()
-	e := c.open(replica, "tenant", body)
-	if err := e.granted(); err != nil {
-		return 0, err
-	}
-	took := time.Since(began)
-	return took, e.finish()
-}
-
-// processing is a request by external processing.
-type processing struct {
-	stream extproc.ExternalProcessor_ProcessClient
-	err    error
-}
-
-// open sends a request's headers and body.
-func (c *costing) open(replica int, tenant, body string) *processing {
-	stream, err := c.clients[replica].Process(c.ctx)
-	if err != nil {
-		return &processing{err: err}
-	}
-	e := &processing{stream: stream}
-	headers := &corev3.HeaderMap{}
-	for _, kv := range [][2]string{{":method", "POST"}, {":path", "/v1/chat/completions"}, {":scheme", "http"}, {"content-type", "application/json"}, {"x-llm-d-inference-fairness-id", tenant}} {
-		headers.Headers = append(headers.Headers, &corev3.HeaderValue{Key: kv[0], RawValue: []byte(kv[1])})
-	}
-	e.err = errors.Join(
-		stream.Send(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestHeaders{RequestHeaders: &extproc.HttpHeaders{Headers: headers}}}),
-		stream.Send(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestBody{RequestBody: &extproc.HttpBody{Body: []byte(body), EndOfStream: true}}}))
-	return e
-}
-
-// granted waits until the request may go.
-func (e *processing) granted() error {
-	for range 2 { // for its headers, and its body
-		if e.err != nil {
-			return e.err
-		}
-		var m *extproc.ProcessingResponse
-		if m, e.err = e.stream.Recv(); e.err == nil && m.GetImmediateResponse() != nil {
-			e.err = fmt.Errorf("refused: %v", m)
-		}
-	}
-	return e.err
-}
-
-// finish ends the request.
-func (e *processing) finish() error {
-	if e.err != nil {
-		return e.err
-	}
-	if err := e.stream.Send(&extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_ResponseHeaders{ResponseHeaders: &extproc.HttpHeaders{EndOfStream: true}}}); err != nil {
-		return err
-	}
-	if _, err := e.stream.Recv(); err != nil {
-		return err
-	}
-	_ = e.stream.CloseSend()
-	if _, err := e.stream.Recv(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("the stream goes on: %w", err)
-	}
-	return nil
 }

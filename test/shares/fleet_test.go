@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/test/delay"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -35,7 +36,7 @@ type fleet struct {
 	*testing.T
 	config   *processes.Configuration
 	redis    *redistest.Server
-	ways     []*processes.Delay // each replica's to Redis
+	ways     []*delay.Way // each replica's to Redis
 	servers  *processes.Servers
 	load     *processes.Load
 	replicas []*processes.Replica
@@ -67,7 +68,7 @@ func startFleet(t *testing.T, replicas int, weir string) *fleet {
 	f := &fleet{T: t, begun: replicas, config: processes.NewConfiguration(t), redis: redistest.Start(t), servers: processes.StartServers(t, 1, slots)}
 	f.config.Write(file(weir))
 	for n := range replicas {
-		way := processes.StartDelay(t, f.redis.Address)
+		way := delay.Start(t, f.redis.Address)
 		args := []string{"--config", f.config.File, "--redis", "redis://" + way.Address, "--gossip", "127.0.0.1:0"}
 		for _, r := range f.replicas {
 			args = append(args, "--join", r.Gossip)

@@ -1,11 +1,14 @@
-// Command compare runs the benchmarks of this folder on two versions of Weir, in turn, so
+// Command compare runs the benchmarks of the folder above on two versions of Weir, in turn, so
 // that both meet the machine in the same state, and prints what each measured and the
 // ratio:
 //
 //	go run ./test/bench/compare -base COMMIT [-bench Unsaturated] [-benchtime 2000x] [-rounds 3]
 //
-// The benchmarks are those of the working tree in both: what is compared is what they
-// measure. A base in which they do not compile is too old.
+// Without -bench it runs those by which a fleet on Redis is judged, each for as long as it
+// takes to tell. The benchmarks are those of the working tree in both: what is compared is what
+// they measure. A file of them that does not compile in the base, since it is about what the
+// base has not, or says otherwise, is left out there; a benchmark of it that the base has in
+// its own words is run in these, and compared where both report the same.
 package main
 
 import (
@@ -17,7 +20,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,18 +27,35 @@ import (
 	"text/tabwriter"
 )
 
+// run is one call of the benchmarks: which of them, and how long, as for go test.
+type run struct{ bench, benchtime string }
+
+// judged are the benchmarks by which a fleet on Redis is judged.
+var judged = []run{
+	{"Unsaturated", "10000x"},
+	{"^BenchmarkGrants", "100000x"},
+	{"^BenchmarkLatency", "3x"},
+	{"Binding/service=10ms", "5x"},
+	{"HigherBand", "200x"},
+	{"TurnCost/standing=(1|32)/replicas", "2000x"},
+}
+
 func main() {
 	base := flag.String("base", "", "the commit to compare with")
-	bench := flag.String("bench", ".", "which benchmarks, a regular expression as for go test")
-	benchtime := flag.String("benchtime", "2000x", "how long each runs, as for go test")
+	bench := flag.String("bench", "", "which benchmarks, a regular expression as for go test; by default those by which a fleet is judged")
+	benchtime := flag.String("benchtime", "2000x", "how long each of -bench runs, as for go test")
 	rounds := flag.Int("rounds", 3, "how often each is run; the median is printed")
 	flag.Parse()
 	if *base == "" {
 		fmt.Fprintln(os.Stderr, "compare: name the commit to compare with: -base COMMIT")
 		os.Exit(2)
 	}
+	runs := judged
+	if *bench != "" {
+		runs = []run{{*bench, *benchtime}}
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := run(ctx, *base, *bench, *benchtime, *rounds)
+	err := compare(ctx, *base, runs, *rounds)
 	stop()
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "compare:", err)
@@ -44,41 +63,45 @@ func main() {
 	}
 }
 
-func run(ctx context.Context, base, bench, benchtime string, rounds int) error {
+func compare(ctx context.Context, base string, runs []run, rounds int) error {
 	dir, err := os.MkdirTemp("", "weir-compare-")
 	if err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	old := filepath.Join(dir, "base")
-	if err := command(ctx, "", "git", "worktree", "add", "--detach", "--quiet", old, base); err != nil {
-		return fmt.Errorf("check out %s: %w", base, err)
-	}
-	defer func() {
-		_ = command(context.WithoutCancel(ctx), "", "git", "worktree", "remove", "--force", old)
-	}()
-	if err := command(ctx, "", "cp", "-r", "test/bench/.", filepath.Join(old, "test/bench")); err != nil {
+	before, err := buildBase(ctx, dir, base)
+	if err != nil {
 		return err
 	}
-	binaries := []string{filepath.Join(dir, "base.test"), filepath.Join(dir, "now.test")}
-	for i, in := range []string{old, ""} {
-		if err := command(ctx, in, "go", "test", "-c", "-o", binaries[i], "./test/bench"); err != nil {
-			return fmt.Errorf("build the benchmarks: %w", err)
-		}
+	now := dir + "/now.test"
+	if err := command(ctx, "", "go", "test", "-c", "-o", now, "./"+folder); err != nil {
+		return fmt.Errorf("build the benchmarks: %w", err)
 	}
 	measured := [2]results{{}, {}}
-	for range rounds {
-		for i, binary := range binaries {
-			var out bytes.Buffer
-			cmd := exec.CommandContext(ctx, binary, "-test.run", "^$", "-test.bench", bench, "-test.benchtime", benchtime)
-			cmd.Dir, cmd.Stdout, cmd.Stderr = "test/bench", &out, os.Stderr
-			if err := cmd.Run(); err != nil {
-				return fmt.Errorf("run the benchmarks: %w\n%s", err, out.String())
+	for _, r := range runs {
+		for range rounds {
+			for i, programs := range [][]program{before, {{path: now}}} {
+				for _, p := range programs {
+					if err := measured[i].measure(ctx, p, r); err != nil {
+						return err
+					}
+				}
 			}
-			measured[i].add(&out)
 		}
 	}
 	return table(measured[0], measured[1])
+}
+
+// measure runs benchmarks of a program and takes in what they report.
+func (r results) measure(ctx context.Context, p program, which run) error {
+	var out bytes.Buffer
+	cmd := exec.CommandContext(ctx, p.path, "-test.run", "^$", "-test.bench", which.bench, "-test.benchtime", which.benchtime, "-test.skip", p.skip)
+	cmd.Dir, cmd.Stdout, cmd.Stderr = folder, &out, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("run the benchmarks: %w\n%s", err, out.String())
+	}
+	r.add(&out)
+	return nil
 }
 
 // command runs a command in a folder.

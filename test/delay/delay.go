@@ -1,4 +1,6 @@
-package processes
+// Package delay makes the way to a server longer, or cuts it. It needs nothing of Weir, so that
+// benchmarks that use it run on other versions, too.
+package delay
 
 import (
 	"math/rand/v2"
@@ -9,9 +11,9 @@ import (
 	"time"
 )
 
-// Delay is a way to a TCP server on which everything takes longer, in both directions,
+// Way is one to a TCP server on which everything takes longer, in both directions,
 // and nothing is lost or overtaken until it is cut.
-type Delay struct {
+type Way struct {
 	// Address is where to connect to instead of the server.
 	Address string
 
@@ -24,14 +26,14 @@ type Delay struct {
 	conns []net.Conn
 }
 
-// StartDelay returns a way to the server, without delay so far. It ends with the test.
-func StartDelay(tb testing.TB, server string) *Delay {
+// Start returns a way to the server, without delay so far. It ends with the test.
+func Start(tb testing.TB, server string) *Way {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
-	d := &Delay{Address: l.Addr().String(), server: server}
+	d := &Way{Address: l.Addr().String(), server: server}
 	d.open.Go(func() {
 		for {
 			client, err := l.Accept()
@@ -60,23 +62,23 @@ func StartDelay(tb testing.TB, server string) *Delay {
 
 // Set makes a round trip take so much longer, and up to jitter more, drawn anew for
 // each piece.
-func (d *Delay) Set(roundTrip, jitter time.Duration) {
+func (d *Way) Set(roundTrip, jitter time.Duration) {
 	d.oneWay.Store(int64(roundTrip / 2))
 	d.jitter.Store(int64(jitter / 2))
 }
 
 // Cut loses whatever either end sends from now on, as a network does that no longer leads
 // there: nobody is told.
-func (d *Delay) Cut() { d.cut.Store(true) }
+func (d *Way) Cut() { d.cut.Store(true) }
 
 // Heal ends the cut. What was open then is reset, since it lacks bytes.
-func (d *Delay) Heal() {
+func (d *Way) Heal() {
 	d.end()
 	d.cut.Store(false)
 }
 
 // end closes all that is open.
-func (d *Delay) end() {
+func (d *Way) end() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, c := range d.conns {
@@ -92,7 +94,7 @@ type piece struct {
 }
 
 // pass carries bytes one way until either end closes.
-func (d *Delay) pass(from, to net.Conn) {
+func (d *Way) pass(from, to net.Conn) {
 	pieces := make(chan piece, 1024)
 	go func() {
 		defer close(pieces)
