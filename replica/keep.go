@@ -11,8 +11,8 @@ import (
 
 // keep has a plan that was read again say what is in effect at a replica that runs by another:
 // what takes a restart is as it was. It returns the settings of which that was to change, by
-// their paths in the file. Pools that come by the file are left as they are; those that are
-// found have it from [config.Plan.HoldTo].
+// their paths in the file. Pools that come by the file have what is their own as it says, and what
+// is the process's as it holds; those that are found have their own from [config.Plan.HoldTo].
 func keep(plan, running *config.Plan) (kept []string) {
 	if !plan.Several() {
 		return keepOwn(plan, running)
@@ -30,7 +30,11 @@ func keep(plan, running *config.Plan) (kept []string) {
 	of := len(kept) // what holds for all pools is said once
 	for _, p := range plan.Pools {
 		was := planOf(running, p.File.Weir.Pool)
-		if was == nil || was == p {
+		switch was {
+		case p:
+			continue
+		case nil:
+			keepOfAll(p, running)
 			continue
 		}
 		for _, path := range keepOwn(p, was) {
@@ -40,6 +44,17 @@ func keep(plan, running *config.Plan) (kept []string) {
 		}
 	}
 	return kept
+}
+
+// keepOfAll has the plan of a pool that comes say what is in effect for the whole process, such as
+// the replica's id and whether operators show a token.
+func keepOfAll(plan, running *config.Plan) {
+	now := &plan.File.Weir
+	weir := running.File.Weir
+	takeOver(&weir, now)
+	weir.Pool, weir.InferencePools = now.Pool, now.InferencePools
+	weir.Endpoints, weir.Discovery, weir.Metrics = now.Endpoints, now.Discovery, now.Metrics
+	*now = weir
 }
 
 // keepOwn is keep without the pools of several.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 	"go.yaml.in/yaml/v3"
@@ -215,4 +216,37 @@ func encode(t *testing.T, file map[string]any) string {
 		t.Fatal(err)
 	}
 	return string(text)
+}
+
+// TestPoolThatComesHasWhatHolds has a reload bring a pool and change what takes a restart of the
+// whole process: the pool goes by what holds, and has what it is given itself.
+func TestPoolThatComesHasWhatHolds(t *testing.T) {
+	parse := func(text string) *config.Plan {
+		t.Helper()
+		plan, _, err := config.Parse([]byte(config.Empty+text), config.Options{Registry: builtin.Registry(), IgnoreFiles: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return plan
+	}
+	running := parse("weir: {replica: r, pools: [{name: a, models: [a], endpoints: [{url: \"http://127.0.0.1:1\"}]}]}\n")
+	asked := parse(`weir:
+  replica: other
+  adminTokenFile: token
+  store: {lease: 7s, onOutage: hold}
+  pools:
+  - {name: a, models: [a], endpoints: [{url: "http://127.0.0.1:1"}]}
+  - {name: b, models: [b], endpoints: [{url: "http://127.0.0.1:2"}], metrics: {interval: 70ms}, shadow: true, maxFlows: 77}
+`)
+	kept := keep(asked, running)
+	if want := []string{"weir.adminTokenFile", "weir.replica", "weir.store.lease", "weir.store.onOutage"}; !slices.Equal(slices.Sorted(slices.Values(kept)), want) {
+		t.Errorf("a restart is needed for %v, want %v", kept, want)
+	}
+	w, was := planOf(asked, "b").File.Weir, running.File.Weir
+	if w.Replica != "r" || w.AdminTokenFile != "" || !reflect.DeepEqual(w.Store, was.Store) {
+		t.Errorf("the pool goes by the replica %q, the token file %q and the store %+v", w.Replica, w.AdminTokenFile, w.Store)
+	}
+	if w.Pool != "b" || len(w.Endpoints) != 1 || w.Endpoints[0].URL != "http://127.0.0.1:2" || time.Duration(*w.Metrics.Interval) != 70*time.Millisecond || !w.Shadow || w.MaxFlows != 77 {
+		t.Errorf("the pool has not what it is given: %+v", w)
+	}
 }

@@ -3,6 +3,7 @@ package replica_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -226,6 +227,31 @@ func TestNothingIsChangedWithoutToken(t *testing.T) {
 	} {
 		if err := act(); !errors.Is(err, api.ErrRefused) || !strings.Contains(err.Error(), "403") {
 			t.Errorf("%s: %v, want 403", what, err)
+		}
+	}
+}
+
+// TestPoolThatComesGoesByTheSameToken puts a token into the file together with another pool. The
+// address asks for none until a restart, so that nothing is changed of that pool, either.
+func TestPoolThatComesGoesByTheSameToken(t *testing.T) {
+	t.Parallel() // it mostly waits
+	llama, qwen, phi := newServers(t), newServers(t), newServers(t)
+	file, token := filepath.Join(t.TempDir(), "weir.yaml"), filepath.Join(t.TempDir(), "token")
+	write(t, token, "secret")
+	write(t, file, poolFile(llama, qwen, ""))
+	r := start(t, file, several)
+	write(t, file, poolFile(llama, qwen, fmt.Sprintf("  - {name: phi, models: [phi-4], endpoints: [{url: %q}]}\n  adminTokenFile: %s\n", phi.URL, token)))
+	eventually(t, "the new pool serves", func() bool {
+		code, _ := r.post(t, "phi-4", "a")
+		return code == http.StatusOK
+	})
+	for _, pool := range []string{"llama", "phi"} {
+		res, err := http.Post(r.admin+"/v1/overrides?pool="+pool, "application/json", strings.NewReader(`{"flow":"f","weight":2,"for":"1m"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = res.Body.Close(); res.StatusCode != http.StatusForbidden {
+			t.Errorf("without a token, setting a weight in pool %s: %d, want 403", pool, res.StatusCode)
 		}
 	}
 }
