@@ -75,22 +75,30 @@ func (s *scraper) run() {
 	for range looks {
 		s.look(time.Now())
 	}
-	timer := time.NewTimer(s.pool.cfg.Interval / looks)
+	pause := s.pool.cfg.Interval / looks
+	timer, next := time.NewTimer(pause), time.Now().Add(pause)
 	defer timer.Stop()
+	after := func(now time.Time, pause time.Duration) {
+		next = now.Add(pause)
+		timer.Reset(pause)
+	}
 	for {
 		select {
 		case <-s.ctx.Done():
 			return
 		case e := <-s.wanted:
-			s.begin(e, time.Now())
-			timer.Reset(s.pool.cfg.Interval / looks)
+			now := time.Now()
+			s.begin(e, now)
+			if next.Sub(now) > pause { // it is no rest any more; and what is due is not put off by one after the other
+				after(now, pause)
+			}
 		case now := <-timer.C:
 			if s.rest(now) {
-				timer.Reset(max(restLook, s.pool.cfg.Interval))
+				after(now, max(restLook, s.pool.cfg.Interval))
 				continue
 			}
 			s.look(now)
-			timer.Reset(s.pool.cfg.Interval / looks)
+			after(now, pause)
 		}
 	}
 }

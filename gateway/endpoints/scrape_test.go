@@ -100,3 +100,35 @@ func TestAwake(t *testing.T) {
 		t.Errorf("it was read %d times", n)
 	}
 }
+
+// TestAwakeAllTheTime has short requests go to one endpoint after the other, each of which is read
+// for it at once: an endpoint where a long one is goes on to be read as often as is due.
+func TestAwakeAllTheTime(t *testing.T) {
+	const interval, others = 50 * time.Millisecond, 20
+	urls := make([]string, 1+others)
+	for i := range urls {
+		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(vllmPage(0)) }))
+		defer server.Close()
+		urls[i] = server.URL
+	}
+	source, err := NewStatic(urls...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := newPool(t, Config{Source: source, Interval: interval, Watch: Watch{Scrape: true}, Metrics: VLLMMetrics()})
+	busy := p.Endpoints()[0]
+	defer busy.Claim(1).Return()
+	last, times := busy.lastRead(), 0
+	for n, began := 0, time.Now(); times < 10; n++ {
+		slot := p.Endpoints()[1+n%others].Claim(1)
+		time.Sleep(interval / looks / 3)
+		slot.Return()
+		if at := busy.lastRead(); at.After(last) {
+			last = at
+			times++
+		}
+		if time.Since(began) > 10*time.Second { // twenty times as long as it takes
+			t.Fatalf("while others are woken, it was read %d times in %v", times, time.Since(began))
+		}
+	}
+}
