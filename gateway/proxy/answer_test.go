@@ -67,6 +67,23 @@ func TestServerDiesMidStream(t *testing.T) {
 	}
 }
 
+// TestServerEndsLate wants an answer to end well whose server ends it longer after its last part
+// than a client may take nothing.
+func TestServerEndsLate(t *testing.T) {
+	const bound = 100 * time.Millisecond
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		fmt.Fprint(w, "data: [DONE]\n\n")
+		_ = http.NewResponseController(w).Flush()
+		time.Sleep(2 * bound)
+	}))
+	t.Cleanup(upstream.Close)
+	r := rig.With(t, 1, nil, rig.Bounded(flows.Timeouts{Client: bound}), upstream.URL)
+	if res, body := r.Post(t, "/v1/chat/completions", rig.Chat); res.StatusCode != http.StatusOK || body != "data: [DONE]\n\n" {
+		t.Errorf("%d %q", res.StatusCode, body)
+	}
+}
+
 // TestStrangeAnswersReturnSlots wants the slot back and the connection closed after
 // answers that net/http's proxy does not copy to the client.
 func TestStrangeAnswersReturnSlots(t *testing.T) {

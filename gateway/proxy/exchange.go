@@ -146,6 +146,7 @@ func (x *exchange) forward(refused *refusal.Refusal) error {
 	out := x.request.WithContext(context.WithValue(s.Context(), exchangeKey{}, x))
 	out.Body, out.ContentLength, out.TransferEncoding = http.NoBody, int64(len(s.Body.Bytes())), nil // send has the body
 	x.proxy.reverse.ServeHTTP(&x.answer, out)
+	x.answer.hurry() // the end of the answer is still to be written, however long ago its last part was
 	if x.failure != nil && s.Context().Err() != nil {
 		return s.Ended()
 	}
