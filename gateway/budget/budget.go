@@ -4,6 +4,7 @@ package budget
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -147,20 +148,36 @@ func (p *Part) mayTake(bytes int64) bool {
 	return h.bytes == p.bytes || h.bytes+bytes <= room-room/8
 }
 
-// makeRoom ends requests of flows that hold more until there will be room, and reports
-// false if the part's own flow is one of those that hold most.
+// makeRoom ends requests of flows that hold more until there will be room. It ends none and reports
+// false if there would not be before the part's own flow is one of those that hold most.
 func (b *Budget) makeRoom(p *Part, bytes int64) bool {
+	var ended []*Part
 	for b.used-b.leaving+b.promised+bytes > b.most {
 		largest := b.largest.Min()
 		newest, ok := largest.endable.Back()
 		if !ok || largest == p.holder || largest.bytes <= p.holder.bytes+bytes {
+			for _, other := range slices.Backward(ended) {
+				other.goOn()
+			}
 			return false
 		}
 		newest.leaveHolder(ending)
 		b.leaving += newest.bytes
-		newest.end()
+		ended = append(ended, newest)
+	}
+	for _, other := range ended {
+		other.end()
 	}
 	return true
+}
+
+// goOn takes back that the part is about to be ended. It is its holder's newest again.
+func (p *Part) goOn() {
+	p.state = endable
+	p.budget.leaving -= p.bytes
+	p.holder.bytes += p.bytes
+	p.holder.endable.PushBack(&p.node)
+	p.budget.largest.Fix(p.holder)
 }
 
 // resume lets those go on that pause, in their order, as far as there is room.

@@ -54,6 +54,33 @@ func TestBudgetIsShared(t *testing.T) {
 	}
 }
 
+// TestNobodyIsEndedForNothing wants requests to be ended only if that makes room, and the newest
+// of them to be ended first afterwards.
+func TestNobodyIsEndedForNothing(t *testing.T) {
+	b := New(100)
+	ended := make(chan int, 10)
+	for i := range 10 {
+		if err := b.Open("many", func() { ended <- i }).Take(t.Context(), 8); err != nil {
+			t.Fatal(err)
+		}
+	}
+	one := b.Open("one", func() {})
+	for range 3 {
+		if err := one.Take(t.Context(), 60); !errors.Is(err, ErrUsedUp) {
+			t.Fatalf("%v, though the other flow would be left with less", err)
+		}
+	}
+	if len(ended) > 0 {
+		t.Errorf("%d requests were ended for one that was refused", len(ended))
+	}
+	go func() { _ = one.Take(t.Context(), 30) }()
+	for _, want := range []int{9, 8} {
+		if i := <-ended; i != want {
+			t.Errorf("number %d was ended, want %d", i, want)
+		}
+	}
+}
+
 // TestBudgetPausesEnd wants whoever waits for bytes to go on when its context ends, and
 // nothing to be left of it.
 func TestBudgetPausesEnd(t *testing.T) {
