@@ -43,6 +43,7 @@ func (b *answerBody) Read(p []byte) (int, error) {
 type answerWriter struct {
 	http.ResponseWriter
 	connection *http.ResponseController // with the client
+	http2      bool                     // it is one stream of several
 	code       int
 	record     gateway.Record
 	session    *gateway.Session // nil until there is one
@@ -63,6 +64,9 @@ func (w *answerWriter) WriteHeader(code int) {
 	}
 	w.hurry()
 	w.ResponseWriter.WriteHeader(code)
+	if code < 200 {
+		w.rest()
+	}
 }
 
 // Write implements http.ResponseWriter.
@@ -76,6 +80,7 @@ func (w *answerWriter) Write(p []byte) (int, error) {
 // FlushError implements what http.ResponseController flushes by.
 func (w *answerWriter) FlushError() error {
 	w.hurry()
+	defer w.rest()
 	return w.note(w.connection.Flush())
 }
 
@@ -92,6 +97,15 @@ func (w *answerWriter) hurry() {
 	}
 	w.hurried = now
 	_ = w.connection.SetWriteDeadline(now.Add(within)) // where there is none to set, there is no bound
+}
+
+// rest lifts the bound, once the client has taken what was written, where it would end the answer
+// also while there is nothing to write: net/http ends a stream of HTTP/2 when its time is up.
+func (w *answerWriter) rest() {
+	if w.http2 {
+		w.hurried = time.Time{}
+		_ = w.connection.SetWriteDeadline(w.hurried)
+	}
 }
 
 func (w *answerWriter) note(err error) error {

@@ -79,7 +79,7 @@ func (p *Proxy) Close() {
 // ServeHTTP implements http.Handler. An answer that breaks off, or is not given as its
 // client is gone, panics with http.ErrAbortHandler, so that the client sees it end there.
 func (p *Proxy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{proxy: p, request: r, answer: answerWriter{ResponseWriter: w, connection: http.NewResponseController(w)}}
+	x := &exchange{proxy: p, request: r, answer: answerWriter{ResponseWriter: w, connection: http.NewResponseController(w), http2: r.ProtoMajor == 2}}
 	waits := false
 	p.stacks.Do(func() { waits = x.begin() })
 	if waits {

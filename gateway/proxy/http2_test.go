@@ -1,0 +1,73 @@
+package proxy_test
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/internal/rig"
+)
+
+// byHTTP2 is the rig's door by TLS and HTTP/2, and a client of it.
+func byHTTP2(t *testing.T, r *rig.Rig) (url string, client *http.Client) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(r.Server.Config.Handler)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	return server.URL, server.Client()
+}
+
+// TestServerPausesOverHTTP2 wants a server to be able to pause in its answer for longer than a client
+// may take nothing: this one takes all that there is.
+func TestServerPausesOverHTTP2(t *testing.T) {
+	const bound, parts = 100 * time.Millisecond, 3
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		w.WriteHeader(http.StatusOK)
+		for range parts {
+			_ = http.NewResponseController(w).Flush()
+			time.Sleep(2 * bound)
+			fmt.Fprint(w, "data: {}\n\n")
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	url, client := byHTTP2(t, rig.With(t, 1, nil, rig.Bounded(flows.Timeouts{Client: bound}), upstream.URL))
+	res, err := client.Post(url+"/v1/chat/completions", "application/json", strings.NewReader(rig.Chat))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it was only read
+	body, err := io.ReadAll(res.Body)
+	if err != nil || string(body) != strings.Repeat("data: {}\n\n", parts) || res.ProtoMajor != 2 {
+		t.Errorf("%q by %s, %v", body, res.Proto, err)
+	}
+}
+
+// TestClientTakesNothingOverHTTP2 wants a client that reads nothing of a long answer to lose its slot.
+func TestClientTakesNothingOverHTTP2(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		for {
+			if _, err := io.WriteString(w, strings.Repeat("x", 32<<10)); err != nil {
+				return
+			}
+		}
+	}))
+	t.Cleanup(upstream.Close)
+	r := rig.With(t, 1, nil, rig.Bounded(flows.Timeouts{Client: 200 * time.Millisecond}), upstream.URL)
+	url, client := byHTTP2(t, r)
+	res, err := client.Post(url+"/v1/rerank", "application/json", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close() //nolint:errcheck // it is not read
+	r.NothingHeld(t)
+	if n := r.OverBound(t, "client"); n != 1 {
+		t.Errorf("%v requests ended for their client, want 1", n)
+	}
+}
