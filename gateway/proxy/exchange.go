@@ -172,9 +172,9 @@ func (x *exchange) refuse(err error) {
 }
 
 // closeUnread has the connection end with the answer if the request's body was not read, or
-// net/http would wait for it.
+// net/http would wait for it. By HTTP/2 the stream ends, and others go on.
 func (x *exchange) closeUnread() {
-	if x.request.ContentLength != 0 && !x.read {
+	if x.request.ContentLength != 0 && !x.read && !x.answer.http2 {
 		x.answer.Header().Set("Connection", "close")
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
 	"strings"
 	"testing"
 	"time"
@@ -69,5 +70,29 @@ func TestClientTakesNothingOverHTTP2(t *testing.T) {
 	r.NothingHeld(t)
 	if n := r.OverBound(t, "client"); n != 1 {
 		t.Errorf("%v requests ended for their client, want 1", n)
+	}
+}
+
+// TestRefusalKeepsConnectionOfHTTP2 wants a request that is refused before its body was read to leave
+// the connection to the other requests on it.
+func TestRefusalKeepsConnectionOfHTTP2(t *testing.T) {
+	url, client := byHTTP2(t, rig.New(t, 1, rig.ModelServer(t)))
+	used := make(map[string]bool)
+	for range 4 {
+		ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(i httptrace.GotConnInfo) { used[i.Conn.LocalAddr().String()] = true }})
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, url+"/v1/chat/completions", strings.NewReader(strings.Repeat("x", 100<<10)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _ = res.Body.Close(); res.StatusCode != http.StatusRequestEntityTooLarge {
+			t.Errorf("answered %d, want 413", res.StatusCode)
+		}
+	}
+	if len(used) != 1 {
+		t.Errorf("%d connections were used one after the other, want 1", len(used))
 	}
 }
