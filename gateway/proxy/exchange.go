@@ -98,10 +98,16 @@ func (x *exchange) readBody() error {
 		return nil
 	}
 	_ = reading.SetReadDeadline(time.Now().Add(x.proxy.cfg.BodyTimeout)) // where there is no deadline to set, there is none
-	stop := context.AfterFunc(s.Context(), func() { _ = reading.SetReadDeadline(time.Now()) })
+	set := make(chan struct{})
+	stop := context.AfterFunc(s.Context(), func() {
+		defer close(set)
+		_ = reading.SetReadDeadline(time.Now())
+	})
 	err := s.Body.Read(r.Body, r.ContentLength)
 	if stop() {
 		_ = reading.SetReadDeadline(time.Time{})
+	} else {
+		<-set // what HTTP/2 has of a stream is gone once the request is over
 	}
 	if err != nil {
 		return unreadable(s, err)
