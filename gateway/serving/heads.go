@@ -119,10 +119,11 @@ func (h *heads) came(c *headConn, n int) {
 	c.bytes += int64(n)
 	h.used += c.takes()
 	for h.used > h.most && len(h.coming) > 0 {
+		now, most := time.Now(), -1.0
 		var worst *headConn
 		for other := range h.coming {
-			if worst == nil || other.bytes > worst.bytes || other.bytes == worst.bytes && other.began.Before(worst.began) {
-				worst = other
+			if held := float64(other.takes()) * now.Sub(other.began).Seconds(); held > most {
+				worst, most = other, held
 			}
 		}
 		h.leave(worst)

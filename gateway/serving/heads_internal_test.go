@@ -139,3 +139,24 @@ func TestSlowAndSteady(t *testing.T) {
 		}
 	}
 }
+
+// TestHeadsThatWaitShutOutNobody has more connections than there is room for send a byte each and
+// wait. Each counts as much as it takes, which is little beside a head that comes in whole; still
+// it is they who end for it, and every request is served.
+func TestHeadsThatWaitShutOutNobody(t *testing.T) {
+	const most = 1 << 20
+	h, address := bounded(t, most, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "served") })
+	for range 200 {
+		_, _ = io.WriteString(dial(t, address), "G")
+	}
+	h.holds(t, "full of heads that wait", func(used int64, n int) bool { return n > 100 && used > most-headBytes-2*headFactor })
+	for range 50 {
+		conn := dial(t, address)
+		_, _ = io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nAuthorization: Bearer "+strings.Repeat("k", 200)+"\r\n\r\n")
+		res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		if err != nil {
+			t.Fatalf("a request that came at once was not served: %v", err)
+		}
+		_ = res.Body.Close()
+	}
+}
