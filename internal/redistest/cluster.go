@@ -59,6 +59,31 @@ func HolderOf(tb testing.TB, nodes []*Server, key string) *Server {
 	return nodes[int(slot)*len(nodes)/slots]
 }
 
+// MoveSlot has another node of a cluster hold the slot of the key, without what is kept there, and
+// returns that node.
+func MoveSlot(tb testing.TB, nodes []*Server, key string) (to *Server) {
+	tb.Helper()
+	from := HolderOf(tb, nodes, key)
+	to = nodes[0]
+	if to == from {
+		to = nodes[1]
+	}
+	run := func(on *Server, command ...any) any {
+		tb.Helper()
+		reply, err := on.Client().Do(tb.Context(), command...).Result()
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return reply
+	}
+	run(from, "flushall") // a node gives up no slot with keys
+	slot, id := run(from, "cluster", "keyslot", key), run(to, "cluster", "myid")
+	for _, node := range append([]*Server{to}, nodes...) { // it must be the first to know
+		run(node, "cluster", "setslot", slot, "node", id)
+	}
+	return to
+}
+
 // StartReplica adds a replica of that node to the cluster.
 func StartReplica(tb testing.TB, of *Server) *Server {
 	tb.Helper()

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -45,8 +46,9 @@ func (l *Ledger) subscribe(ctx context.Context, channel string) *goredis.PubSub 
 	return l.client.Subscribe(ctx, channel)
 }
 
-// listen passes wake-ups on until ctx ends, or the subscription is of no more use: what comes
-// is none, or nothing does, for a lease and after a question.
+// listen passes wake-ups on until ctx ends, or the subscription is of no more use: the server ended
+// it, as one of a cluster does that gives up the pool's slot; or what comes is none, or nothing
+// does, for a lease and after a question.
 func (l *Ledger) listen(ctx context.Context, sub *goredis.PubSub, wakeups chan<- store.Wakeup) {
 	stop := context.AfterFunc(ctx, func() { _ = sub.Close() }) // which ends receiving
 	defer func() {
@@ -64,7 +66,12 @@ func (l *Ledger) listen(ctx context.Context, sub *goredis.PubSub, wakeups chan<-
 		default:
 			return
 		}
-		if m, ok := m.(*goredis.Message); ok {
+		switch m := m.(type) {
+		case *goredis.Subscription:
+			if strings.HasSuffix(m.Kind, "unsubscribe") {
+				return
+			}
+		case *goredis.Message:
 			select {
 			case wakeups <- decodeWakeup(m.Payload):
 			default: // it has enough to be woken by
