@@ -3,6 +3,7 @@ package integration
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -13,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/weirflow/weir/test/processes"
 )
@@ -73,5 +75,32 @@ func TestAccessLog(t *testing.T) {
 	}
 	if lines != 9 || len(statuses) != 9 || !maps.Equal(statuses, logged) {
 		t.Errorf("%d lines\nanswered: %v\nlogged:   %v", lines, statuses, logged)
+	}
+}
+
+// TestRequestLogUnread has a replica write its request log to a pipe that nobody reads any more,
+// as when a log shipper restarts: the lines are lost and counted, and requests go on.
+func TestRequestLogUnread(t *testing.T) {
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(processes.Binary())
+	cmd.Stdout = writer
+	r := processes.StartBy(t, cmd, "127.0.0.1", "r1", processes.StartServers(t, 1, processes.Limit), "--access-log", "all")
+	if err := errors.Join(reader.Close(), writer.Close()); err != nil {
+		t.Fatal(err)
+	}
+	load, ctx := processes.StartLoad(t)
+	for i := range 3 {
+		if err := load.Ask(ctx, "a", r); err != nil {
+			t.Fatalf("request %d: %v", i, err)
+		}
+		if !r.Says("the request log cannot be written", 5*time.Second) {
+			t.Fatal("the replica does not say that its request log is lost")
+		}
+	}
+	if lost := processes.Metric(t, "weir_access_log_lines_lost_total", r); lost == 0 {
+		t.Error("no line is counted as lost")
 	}
 }

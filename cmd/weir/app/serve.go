@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -53,5 +55,8 @@ func (f *serveFlags) serve(ctx context.Context) error {
 		return err
 	}
 	defer log.Sync() //nolint:errcheck // stderr may not support it
+	// Whoever reads the log or the request log may go: that is an error of the write, and does not
+	// end the process, as it would for standard output and error.
+	signal.Ignore(syscall.SIGPIPE)
 	return replica.Run(ctx, f.load, log)
 }
