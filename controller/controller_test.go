@@ -212,6 +212,7 @@ func overRemote(t *testing.T, policy policies.Plugin) (*remote, *Controller) {
 	}
 	t.Cleanup(c.Close)
 	c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+	time.Sleep(3 * time.Second) // until all others would know it
 	return ledger, c
 }
 

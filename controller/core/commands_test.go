@@ -170,6 +170,13 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		//
 		// in-fleet
 		s.cfg.InFleet = true
+		s.cfg.Timings.HolderKnownAfter = core.DefaultTimings(s.cfg.Timings.Lease).HolderKnownAfter
+		r = s.start(t, "me")
+	case "newcomer":
+		// The core begins anew, and others have yet to hear of it.
+		//
+		// newcomer
+		s.cfg.Timings.HolderKnownAfter = core.DefaultTimings(s.cfg.Timings.Lease).HolderKnownAfter
 		r = s.start(t, "me")
 	case "join":
 		// A second core begins, which shares the ledger and the pool's limit. The two are

@@ -41,6 +41,7 @@ type exchange struct {
 	generation uint64
 	last       time.Time // when the last turn began
 	leased     time.Time // when the last answered one did
+	first      time.Time // when one was first answered
 
 	failures   int                     // in a row
 	since      time.Time               // when the first of them ended, or the first answered one after them
@@ -118,6 +119,9 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	s := &e.statement
 	e.answered, e.generation, e.leased = s.Number, reply.Generation, e.last
+	if e.first.IsZero() {
+		e.first = now
+	}
 	e.number = max(e.number, reply.Applied)
 	e.register.answered()
 	e.alone.answered()
@@ -235,6 +239,17 @@ func (e *exchange) wake(now time.Time, w *store.Wakeup) {
 // onItsOwn reports whether this replica dispatches by itself, or has dispatched what no
 // statement that was answered declared.
 func (e *exchange) onItsOwn() bool { return e.outage || e.alone.raised }
+
+// counted reports whether all others with the ledger have been told by it that this replica
+// holds a lease: it answered a turn that began so long after the first, which is as long as
+// theirs are apart. Replicas of another version that say what they hold leave a newcomer its
+// share without that.
+func (e *exchange) counted(after time.Duration) bool {
+	if e.others != nil && e.others.Held >= 0 {
+		return true
+	}
+	return !e.first.IsZero() && e.leased.Sub(e.first) >= after
+}
 
 // dispatchedAlone notes that this replica dispatched a request by itself. The statement of a
 // turn that is under way does not count it, whatever else that one declared.

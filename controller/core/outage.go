@@ -140,6 +140,12 @@ func (o *ownShare) mayHave(now time.Time, endpoint string) bool {
 	return listed && (capacity == 0 || o.loads.here[endpoint].requests < o.at(now, endpoint, capacity))
 }
 
+// acknowledged reports whether the others know by now that this replica holds a lease: by
+// gossip, or each by the ledger's count in a turn of its own.
 func (o *ownShare) acknowledged(now time.Time) bool {
-	return o.handover.fleet.acknowledged(now, o.cfg.Timings.HolderKnownAfter)
+	after := o.cfg.Timings.HolderKnownAfter
+	if !o.cfg.InFleet {
+		return o.exchange.counted(after)
+	}
+	return o.handover.fleet.acknowledged(now, after)
 }

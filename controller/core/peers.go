@@ -35,7 +35,6 @@ func newPeers(cfg *Config) peers {
 		byID:  make(map[string]*peer),
 		known: !cfg.InFleet,
 	}
-	ps.self.holder = !cfg.InFleet
 	ps.draw(cfg.Shard.Shards)
 	return ps
 }

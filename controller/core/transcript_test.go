@@ -67,7 +67,8 @@ func newScript(t *testing.T) *script {
 		Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs"),
 	}
 	timings := core.DefaultTimings(3 * time.Second)
-	timings.FloatLeast = 0 // requests are short here
+	timings.FloatLeast = 0       // requests are short here
+	timings.HolderKnownAfter = 0 // all others know this replica
 	s.cfg = core.Config{
 		Incarnation: 1,
 		UsageLimit:  static, TTL: 10 * time.Second, NoEndpointTTL: 2 * time.Second,
