@@ -139,6 +139,33 @@ func TestTokensPerMinute(t *testing.T) {
 	})
 }
 
+// TestTokensWhileStreaming has an answer spend more than a flow's tokens while it streams: the flow's
+// next request waits for that, whatever the fairness policy charges.
+func TestTokensWhileStreaming(t *testing.T) {
+	for _, policy := range []policies.FairnessPolicy{fairness.NewGlobalStrict("gs"), fairness.NewRoundRobin("rr")} {
+		t.Run(policy.TypedName().Type, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cs := pair(t, WithTTL(0, 0), WithDefaultBand(shard.BandConfig{Fairness: policy}), WithLimits(func(string) shard.Limit { return shard.Limit{TokensPerMinute: 600} }))
+				long, next := request("limited"), request("limited")
+				if outcome, err := cs[0].EnqueueAndWait(t.Context(), long); outcome != Dispatched {
+					t.Fatalf("%v, %v", outcome, err)
+				}
+				cs[0].Progress(long, Usage{OutputTokens: 1200, Known: true})
+				time.Sleep(time.Second)
+				began := time.Now()
+				if outcome, err := cs[1].EnqueueAndWait(t.Context(), next); outcome != Dispatched {
+					t.Fatalf("%v, %v", outcome, err)
+				}
+				if took := time.Since(began); took < 55*time.Second || took > 65*time.Second {
+					t.Errorf("it waited %v for tokens, want a minute: 600 more were spent than a minute's", took)
+				}
+				cs[0].Release(long, Usage{OutputTokens: 1200, Known: true})
+				cs[1].Release(next, Usage{})
+			})
+		})
+	}
+}
+
 // TestLimitOverPriorities has a flow that may have 3 requests in flight come by two replicas
 // at three priorities: it never has more, over all of them.
 func TestLimitOverPriorities(t *testing.T) {

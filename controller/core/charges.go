@@ -30,10 +30,16 @@ func (ch *charges) service(r *request, charge float64) float64 {
 	return ch.cfg.Shard.Service(r.Flow, charge)
 }
 
+// byTokens reports whether what a request costs in tokens is of any use: its policy charges by
+// something, or its flow has so many a minute.
+func (ch *charges) byTokens(r *request) bool {
+	return r.charge > 0 || ch.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0
+}
+
 // progress charges a request in flight for what it has cost so far, where that is more than
 // it was charged.
 func (ch *charges) progress(r *request, usage Usage) {
-	if r.charge == 0 {
+	if !ch.byTokens(r) {
 		return
 	}
 	usage.InputTokens, usage.OutputTokens = max(usage.InputTokens, r.InputTokens), max(usage.OutputTokens, r.OutputTokens)
@@ -46,7 +52,7 @@ func (ch *charges) ended(r *request, usage Usage, byTime bool) {
 	if byTime && !usage.Known {
 		usage = Usage{InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, Known: true}
 	}
-	if usage.Known && (r.charge > 0 || ch.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0) {
+	if usage.Known && ch.byTokens(r) {
 		ch.reckon(r, usage)
 	}
 }
