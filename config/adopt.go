@@ -63,7 +63,7 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 	if err := yaml.Unmarshal(data, &document); err != nil {
 		return nil, warnings, fmt.Errorf("read the file again: %w", err)
 	}
-	b, root := plan.from, document.Content[0]
+	b, root := plan.from, unaliased(document.Content[0])
 	theirs := b.ofPicker(root)
 	ours, kept := b.ofWeir(root)
 	a.Kept = kept

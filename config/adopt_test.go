@@ -109,6 +109,10 @@ func TestAdoptKeepsWhatIsSaid(t *testing.T) {
 			own:   "weir: {extProc: {picker: {addresses: [\"mine:9002\"]}}, endpoints: [{url: \"http://a:1\"}]}\n",
 			flags: map[string][]string{"endpoints-dns": {"vllm:8000"}}, wants: []string{"vllm:8000"},
 		},
+		"what stands where the picker's part has it": {
+			own:   "plugins: [{type: queue-scorer, parameters: &p {}}, {type: round-robin-fairness-policy, parameters: *p}]\nweir: {extProc: {picker: {addresses: [\"mine:9002\"]}}, endpoints: [{url: \"http://a:1\"}]}\n",
+			wants: []string{"parameters: {}", "round-robin-fairness-policy"},
+		},
 		"nothing": {wants: []string{config.AssumedPicker}, unnamed: true, unlocated: true},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -43,6 +43,17 @@ func nonEmpty(n *yaml.Node) *yaml.Node {
 	return n
 }
 
+// unaliased is a node with what its aliases stand for in their places, so that parts of it can be
+// taken out. None may stand for what it is in.
+func unaliased(n *yaml.Node) *yaml.Node {
+	out := *resolved(n)
+	out.Anchor, out.Content = "", slices.Clone(out.Content)
+	for i := range out.Content {
+		out.Content[i] = unaliased(out.Content[i])
+	}
+	return &out
+}
+
 // valueOf is a field of a mapping; nil if it has none of the name.
 func valueOf(n *yaml.Node, name string) *yaml.Node {
 	for n.Kind == yaml.AliasNode {
