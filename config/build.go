@@ -2,9 +2,7 @@ package config
 
 import (
 	"cmp"
-	"net"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -286,28 +284,5 @@ func (b *builder) notNegative(path string, q Quantity) {
 func (b *builder) waiting(path string, ttl *Duration) {
 	if ttl != nil && *ttl < 0 {
 		b.wrong(path, "must not be negative; give a time such as 60s, or 0s for no limit")
-	}
-}
-
-// needed reports a setting that was set to nothing.
-func (b *builder) needed(path, value string) {
-	if value == "" {
-		b.wrong(path, "must not be empty; leave it out for the default")
-	}
-}
-
-// address checks an address to listen on or to connect to.
-func (b *builder) address(path, address string) {
-	_, port, err := net.SplitHostPort(address)
-	if err != nil {
-		port = "8080"
-		if _, err := strconv.ParseUint(address, 10, 16); err == nil {
-			port = address
-		}
-		b.wrong(path, "must be a host and a port, such as 127.0.0.1:%s", port)
-		return
-	}
-	if _, err := net.LookupPort("tcp", port); err != nil {
-		b.wrong(path, "the port must be from 0 to 65535")
 	}
 }

@@ -83,11 +83,9 @@ func (b *builder) discovery() {
 		}
 	}
 	if d.InferencePool != "" {
-		if namespace, name, ok := strings.Cut(d.InferencePool, "/"); !ok || namespace == "" || name == "" || strings.Contains(name, "/") {
-			b.wrong("weir.discovery.inferencePool", "must be NAMESPACE/NAME")
-		}
+		b.object("weir.discovery.inferencePool", d.InferencePool)
 	}
-	b.readable("weir.discovery.kubeconfig", d.Kubeconfig)
+	b.kubeconfig("weir.discovery.kubeconfig", d.Kubeconfig)
 	if *d.DNSInterval < Duration(100*time.Millisecond) {
 		b.wrong("weir.discovery.dnsInterval", "must be at least 100ms")
 	}

@@ -16,19 +16,15 @@ func indexed(path string, i int) string { return fmt.Sprintf("%s[%d]", path, i) 
 
 func (b *builder) weir() {
 	w := &b.file.Weir
-	b.address("weir.listen", w.Listen)
-	b.address("weir.admin", w.Admin)
-	b.needed("weir.pool", w.Pool)
+	b.poolName("weir.pool", w.Pool, make(map[string]bool))
 	b.oneOrSeveral()
 	b.inferencePools()
 	b.delegation(&w.ExtProc)
-	if w.ExtProc.Listen != "" {
-		b.address("weir.extProc.listen", w.ExtProc.Listen)
-	}
+	b.listeners()
 	if w.ExtProc.Fallbacks < 0 || w.ExtProc.Fallbacks > 10 {
 		b.wrong("weir.extProc.fallbacks", "must be from 0 to 10")
 	}
-	b.secret("weir.adminTokenFile", w.AdminTokenFile)
+	b.filled("weir.adminTokenFile", w.AdminTokenFile, "nobody but probes passes")
 	if selection, err := accesslog.Parse(w.AccessLog); err != nil {
 		b.wrong("weir.accessLog", "%v", err)
 	} else {
@@ -49,9 +45,7 @@ func (b *builder) weir() {
 	if *w.DrainTimeout < 0 {
 		b.wrong("weir.drainTimeout", "must not be negative")
 	}
-	if len(w.Replica) > 128 || strings.ContainsAny(w.Replica, " \t\n{}:") || w.Replica == "" && b.given("weir.replica") {
-		b.wrong("weir.replica", "must have 1 to 128 characters, without spaces, braces and colons")
-	}
+	b.replicaName()
 	b.endpoints()
 	b.metrics()
 	b.store()
@@ -59,6 +53,7 @@ func (b *builder) weir() {
 	b.flows()
 	b.shares()
 	b.spanning()
+	b.needs()
 }
 
 func (b *builder) store() {
@@ -73,10 +68,10 @@ func (b *builder) store() {
 			b.wrong("weir.store.redis", "%v", err)
 		}
 	}
-	b.needed("weir.store.prefix", s.Prefix)
-	b.secret("weir.store.passwordFile", s.PasswordFile)
+	b.plainName("weir.store.prefix", s.Prefix, "{}", "spaces, braces")
+	b.filled("weir.store.passwordFile", s.PasswordFile, "it is no password")
 	b.keyPair("weir.store.cert", "weir.store.key", s.Cert, s.Key)
-	b.readable("weir.store.ca", s.CA)
+	b.authority("weir.store.ca", s.CA)
 	for path, file := range map[string]string{"weir.store.cert": s.Cert, "weir.store.ca": s.CA} {
 		if file != "" && !strings.HasPrefix(s.Redis, "rediss://") {
 			b.wrong(path, "is for TLS: %s must begin with rediss://", b.called("weir.store.redis", path))
@@ -93,11 +88,7 @@ func (b *builder) store() {
 func (b *builder) fleet() {
 	f := &b.file.Weir.Fleet
 	const gossip, join = "weir.fleet.gossip", "weir.fleet.join"
-	b.needed("weir.fleet.name", f.Name)
-	if f.Gossip != "" {
-		b.address(gossip, f.Gossip)
-	}
-	b.address("weir.fleet.peer", f.Peer)
+	b.plainName("weir.fleet.name", f.Name, "", "spaces")
 	switch {
 	case f.Gossip == "" && len(f.Join) > 0:
 		b.wrong(join, "give this replica an address by %s, too", b.called(gossip, join))
@@ -105,12 +96,10 @@ func (b *builder) fleet() {
 		b.wrong(gossip, "replicas of a fleet share a ledger: give all of them the same %s", b.called("weir.store.redis", gossip))
 	}
 	for i, address := range f.Join {
-		b.address(indexed(join, i), address)
+		b.remote(indexed(join, i), address)
 	}
-	if f.Advertise != "" && net.ParseIP(f.Advertise) == nil {
-		b.wrong("weir.fleet.advertise", "must be an IP address")
-	}
-	b.secret("weir.fleet.gossipKeyFile", f.GossipKeyFile)
+	b.advertised(f)
+	b.gossipKey(f.GossipKeyFile)
 	const cert, key, ca = "weir.fleet.peerCert", "weir.fleet.peerKey", "weir.fleet.peerCA"
 	if (f.PeerCert == "") != (f.PeerCA == "") && (f.PeerCert == "") == (f.PeerKey == "") {
 		at := ca
@@ -120,7 +109,7 @@ func (b *builder) fleet() {
 		b.wrong(at, "give all three of %s, %s and %s, or none", b.called(cert, at), b.called(key, at), b.called(ca, at))
 	}
 	b.keyPair(cert, key, f.PeerCert, f.PeerKey)
-	b.readable(ca, f.PeerCA)
+	b.authority(ca, f.PeerCA)
 	b.exposure(f)
 }
 
@@ -159,6 +148,7 @@ func (b *builder) flows() {
 		} else if objectives[o.Name] {
 			b.wrong(path+".name", "is listed above")
 		}
+		b.id(path+".name", o.Name)
 		objectives[o.Name] = true
 		b.priority(path+".priority", o.Priority)
 		b.timeouts(path+".timeouts", &w.Objectives[i].Timeouts)
@@ -174,6 +164,12 @@ func (b *builder) flows() {
 			b.wrong(path+".id", "is listed above: the first one holds")
 		}
 		ids[f.ID] = true
+		b.id(path+".id", f.ID)
+		for k, objective := range f.Objectives {
+			if b.id(indexed(path+".objectives", k), objective); objective == "" {
+				b.wrong(indexed(path+".objectives", k), "must not be empty; a request that names no objective is for its priority in any case")
+			}
+		}
 		if !b.given(path + ".weight") {
 			f.Weight = 1
 		}

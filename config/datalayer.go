@@ -2,6 +2,8 @@ package config
 
 import (
 	"cmp"
+	"net/url"
+	"strings"
 	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
@@ -108,6 +110,17 @@ func (b *builder) metrics() {
 	m := &b.file.Weir.Metrics
 	if m.Port < 0 || m.Port > 65535 {
 		b.wrong("weir.metrics.port", "must be from 1 to 65535; leave it out for the endpoint's own")
+	}
+	if m.Path != "" {
+		if u, err := url.Parse(m.Path); err != nil || u.Path != m.Path || !printable(m.Path) || strings.Contains(m.Path, " ") {
+			b.wrong("weir.metrics.path", "must be a path alone, such as /metrics")
+		}
+	}
+	b.label("weir.metrics.engineLabel", m.EngineLabel)
+	for name, metric := range map[string]string{"waiting": m.Waiting, "running": m.Running, "kvCacheUsage": m.KVCacheUsage, "lora": m.LoRA} {
+		if metric != "" && !endpoints.IsMetric(metric) {
+			b.wrong("weir.metrics."+name, "must be the name of a metric, such as vllm:num_requests_waiting, or one with a label, such as name{label=value}")
+		}
 	}
 	if s := b.source; s != nil {
 		m.Path, m.Scheme, m.Port = cmp.Or(m.Path, s.Path), cmp.Or(m.Scheme, s.Scheme), cmp.Or(m.Port, s.Port)

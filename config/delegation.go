@@ -34,7 +34,7 @@ func (b *builder) delegation(x *ExtProc) {
 		b.wrong("weir.extProc.admissionOnly", "%s names a picker, too; keep one of them", b.called(path+".addresses", "weir.extProc.admissionOnly"))
 	}
 	for i, address := range p.Addresses {
-		b.address(indexed(path+".addresses", i), address)
+		b.remote(indexed(path+".addresses", i), address)
 		if slices.Index(p.Addresses, address) < i {
 			b.wrong(indexed(path+".addresses", i), "this picker is named above")
 		}
@@ -50,10 +50,13 @@ func (b *builder) delegation(x *ExtProc) {
 		}
 	}
 	p.TLS = secure // what is said of it asks for it
-	b.readable(path+".ca", p.CA)
+	b.authority(path+".ca", p.CA)
+	b.host(path+".serverName", p.ServerName)
 	b.keyPair(path+".cert", path+".key", p.Cert, p.Key)
-	if p.FailOpen && !b.delegates() {
-		b.wrong(path+".failOpen", "there is no picker; give %s, too", b.called(path+".addresses", path+".failOpen"))
+	for name, given := range map[string]bool{"failOpen": p.FailOpen, "timeout": p.Timeout != nil} {
+		if given && !b.delegates() {
+			b.wrong(path+"."+name, "there is no picker; give %s, too", b.called(path+".addresses", path+"."+name))
+		}
 	}
 	if p.Timeout != nil && (time.Duration(*p.Timeout) < 10*time.Millisecond || time.Duration(*p.Timeout) > time.Hour) {
 		b.wrong(path+".timeout", "must be from 10ms to 1h")

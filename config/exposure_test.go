@@ -26,8 +26,8 @@ func TestExposure(t *testing.T) {
 		"an address":       {map[string]string{"gossip": "10.0.0.1:1"}, "--gossip \"10.0.0.1:1\": whoever reaches it could join the fleet: give all replicas the same --gossip-key-file, or say --insecure-fleet"},
 		"all addresses":    {map[string]string{"gossip": ":1"}, "whoever reaches it could join the fleet"},
 		"the ticket port":  {map[string]string{"gossip": "127.0.0.1:1", "peer": "0.0.0.0:1"}, "--peer \"0.0.0.0:1\": whoever reaches it could pose as a replica: give all replicas the same --gossip-key-file, or each its own --peer-cert, or say --insecure-fleet"},
-		"with the key":     {map[string]string{"gossip": ":1", "peer": ":2", "gossip-key-file": key}, ""},
-		"if one insists":   {map[string]string{"gossip": ":1", "peer": ":2", "insecure-fleet": "true"}, ""},
+		"with the key":     {map[string]string{"gossip": ":1", "peer": ":2", "gossip-key-file": key, "advertise": "10.0.0.1"}, ""},
+		"if one insists":   {map[string]string{"gossip": ":1", "peer": ":2", "insecure-fleet": "true", "advertise": "10.0.0.1"}, ""},
 		"not if one doesn": {map[string]string{"gossip": ":1", "insecure-fleet": "false"}, "whoever reaches it could join the fleet"},
 	} {
 		flags := map[string][]string{"upstream": {"http://127.0.0.1:8000"}, "redis": {"redis://127.0.0.1"}}

@@ -2,10 +2,15 @@ package config
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"io/fs"
 	"os"
 	"runtime"
+	"strings"
+
+	"github.com/weirflow/weir/coordinator/gossip"
+	"github.com/weirflow/weir/gateway/endpoints/kubernetes"
 )
 
 // readable reports a file that is named and cannot be read.
@@ -18,7 +23,68 @@ func (b *builder) readable(path, file string) {
 		b.wrong(path, "%v", fileError(err))
 		return
 	}
-	_ = f.Close()
+	defer f.Close() //nolint:errcheck // it was only read
+	if info, err := f.Stat(); err == nil && info.IsDir() {
+		b.wrong(path, "is a directory; name a file")
+	}
+}
+
+// authority reports a file of CAs that cannot be read, or that holds none.
+func (b *builder) authority(path, file string) {
+	before := len(b.problems)
+	b.readable(path, file)
+	if file == "" || !b.files || len(b.problems) > before {
+		return
+	}
+	pem, err := os.ReadFile(file)
+	if err == nil && !x509.NewCertPool().AppendCertsFromPEM(pem) {
+		err = errNoCertificate
+	}
+	if err != nil {
+		b.wrong(path, "%v", fileError(err))
+	}
+}
+
+var errNoCertificate = errors.New("holds no certificate in PEM form")
+
+// filled reports a secret that cannot be read, and warns of an empty one, which is read again
+// later, and of what that means until then.
+func (b *builder) filled(path, file, meanwhile string) {
+	before := len(b.problems)
+	b.secret(path, file)
+	if file == "" || !b.files || len(b.problems) > before {
+		return
+	}
+	if text, err := os.ReadFile(file); err != nil {
+		b.wrong(path, "%v", fileError(err))
+	} else if strings.TrimSpace(string(text)) == "" {
+		b.warn(path, "is empty: until it is not, %s", meanwhile)
+	}
+}
+
+// gossipKey reports a file that holds no key for gossip.
+func (b *builder) gossipKey(file string) {
+	const path = "weir.fleet.gossipKeyFile"
+	before := len(b.problems)
+	b.secret(path, file)
+	if file == "" || !b.files || len(b.problems) > before {
+		return
+	}
+	if _, err := gossip.LoadKey(file); err != nil {
+		b.wrong(path, "%v", fileError(err))
+	}
+}
+
+// kubeconfig reports a file that does not say how a cluster is reached.
+func (b *builder) kubeconfig(path, file string) {
+	before := len(b.problems)
+	b.readable(path, file)
+	if file == "" || !b.files || len(b.problems) > before {
+		return
+	}
+	if _, err := kubernetes.Connect(file); err != nil {
+		b.wrong(path, "%v", err)
+	}
 }
 
 // secret reports a file that is named and cannot be read, and warns of one that more

@@ -255,6 +255,7 @@ func (b *builder) dropPlaces() {
 	for _, path := range endpointPlaces {
 		b.forget(path)
 	}
+	b.forget("weir.discovery.dnsInterval") // which says nothing without them
 }
 
 func (b *builder) overrideAt(flag, path string, values []string) {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -181,8 +182,11 @@ func (b *builder) grouped(path, id, group string) {
 // badGroup says what is wrong with a group's name.
 func badGroup(name string) string {
 	names := strings.Split(name, "/")
-	if len(names) > maxDepth {
+	switch {
+	case len(names) > maxDepth:
 		return "names more than 4 groups in each other"
+	case len(name) > maxID:
+		return fmt.Sprintf("must have up to %d characters", maxID)
 	}
 	for _, n := range names {
 		switch {

@@ -115,16 +115,6 @@ func (b *builder) envoyNames() bool {
 	return x.PoolHeader != "" || x.PoolAttribute != ""
 }
 
-func (b *builder) poolName(path, name string, names map[string]bool) {
-	switch {
-	case name == "" || len(name) > 128 || strings.ContainsAny(name, " \t\n{}"):
-		b.wrong(path, "must have 1 to 128 characters, without spaces and braces")
-	case names[name]:
-		b.wrong(path, "a pool of this name is listed above")
-	}
-	names[name] = true
-}
-
 // oneOrSeveral refuses what is for a process of one pool where there are several.
 func (b *builder) oneOrSeveral() {
 	for _, path := range []string{"weir.extProc.poolHeader", "weir.extProc.poolAttribute"} {
@@ -132,6 +122,10 @@ func (b *builder) oneOrSeveral() {
 			b.wrong(path, "there is one pool; weir.pools has several")
 		}
 	}
+	if x := &b.file.Weir.ExtProc; x.PoolHeader != "" {
+		b.headerName("weir.extProc.poolHeader", x.PoolHeader)
+	}
+	b.attribute("weir.extProc.poolAttribute", b.file.Weir.ExtProc.PoolAttribute)
 	if !b.several() || b.overlay != nil {
 		return
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/internal/hostport"
 )
 
 // DNS is a Source of all addresses that a host name has, such as a headless
@@ -32,6 +34,9 @@ func NewDNS(hostPort string) (*DNS, error) {
 	host, port, err := net.SplitHostPort(hostPort)
 	if err != nil || host == "" || port == "" {
 		return nil, fmt.Errorf("%w: %q: give a host name and a port, such as vllm.default.svc:8000", ErrSpec, hostPort)
+	}
+	if err := hostport.Remote(hostPort); err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrSpec, hostPort, err)
 	}
 	return &DNS{Host: host, Port: port}, nil
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 
@@ -68,6 +69,13 @@ func newSelector(name string) (s selector) {
 	label, value, _ := strings.Cut(of, "=")
 	return selector{name, label, strings.Trim(value, `"`), labelled}
 }
+
+// metricName is what Prometheus takes for one, and a label's name and value behind it.
+var metricName = regexp.MustCompile(`^[a-zA-Z_:][a-zA-Z0-9_:]*(\{[a-zA-Z_][a-zA-Z0-9_]*=("[^"]*"|[^"{},]*)\})?$`)
+
+// IsMetric reports whether a text names a metric, or its series with a label, as in
+// name{label=value}.
+func IsMetric(text string) bool { return metricName.MatchString(text) }
 
 // selects reports whether a sample is of the series.
 func (s *selector) selects(m *sample) bool {

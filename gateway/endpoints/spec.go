@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/url"
 	"slices"
+
+	"github.com/weirflow/weir/internal/hostport"
 )
 
 // ErrSpec wraps what is wrong with an endpoint that a source lists.
@@ -39,6 +41,9 @@ func ParseURL(raw string) (*url.URL, error) {
 		return nil, fmt.Errorf("%w: %q: give a URL such as http://127.0.0.1:8000", ErrSpec, raw)
 	case u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.User != nil:
 		return nil, fmt.Errorf("%w: %q: give scheme, host and port only", ErrSpec, u.Redacted())
+	}
+	if err := hostport.Remote((&Spec{URL: u}).Address()); err != nil {
+		return nil, fmt.Errorf("%w: %q: %w", ErrSpec, raw, err)
 	}
 	return u, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/weirflow/weir/internal/hostport"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/redis/internal/resp"
 )
@@ -157,6 +158,9 @@ func locate(o *goredis.UniversalOptions, u *url.URL) (err error) {
 	for _, host := range strings.Split(u.Host, ",") {
 		if _, _, err := net.SplitHostPort(host); err != nil {
 			host = net.JoinHostPort(strings.Trim(host, "[]"), "6379")
+		}
+		if err := hostport.Remote(host); err != nil {
+			return fmt.Errorf("%w; of %q %w", errURL, host, err)
 		}
 		o.Addrs = append(o.Addrs, host)
 	}

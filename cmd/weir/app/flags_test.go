@@ -86,3 +86,29 @@ func TestPickersFile(t *testing.T) {
 		t.Errorf("Envoy cannot come from elsewhere: %v\n%s", err, text)
 	}
 }
+
+// TestCheckSaysWhatServeSays refuses, by weir config check, what a replica would not start with.
+func TestCheckSaysWhatServeSays(t *testing.T) {
+	dir := t.TempDir()
+	for name, section := range map[string]string{
+		"two listeners at one address":       `{listen: "127.0.0.1:18080", admin: "127.0.0.1:18080"}`,
+		"a picker's address":                 `{listen: "127.0.0.1:0", admin: "127.0.0.1:0", extProc: {picker: {addresses: ["%zz:9"]}}}`,
+		"a picker's certificate":             `{listen: "127.0.0.1:0", admin: "127.0.0.1:0", extProc: {picker: {addresses: ["a:9"], ca: ` + dir + `}}}`,
+		"a token's file that is a directory": `{listen: "127.0.0.1:0", admin: "127.0.0.1:0", adminTokenFile: ` + dir + `}`,
+		"a pool's name":                      `{listen: "127.0.0.1:0", admin: "127.0.0.1:0", pool: "{a}"}`,
+		"a host":                             `{listen: "a b:0", admin: "127.0.0.1:0"}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(dir, "weir.yaml")
+			text := config.Empty + "weir: " + strings.TrimSuffix(section, "}") + `, endpoints: [{url: "http://127.0.0.1:1"}]}` + "\n"
+			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			_, checked := run(t, time.Second, "config", "check", file)
+			_, served := run(t, time.Second, "serve", "--config", file, "--log-level", "error")
+			if checked == nil || served == nil || checked.Error() != served.Error() {
+				t.Errorf("weir config check: %v\nweir serve: %v\nwant one refusal", checked, served)
+			}
+		})
+	}
+}

@@ -63,7 +63,7 @@ func TestBadFlags(t *testing.T) {
 		{append(good, "--max-queued", "many"), `--max-queued "many": must be a number such as 500, 1k`},
 		{append(good, "--replica-id", "a b"), `--replica-id "a b": must have 1 to 128 characters`},
 		{append(good, "--replica-id", ""), `--replica-id: must have 1 to 128 characters`},
-		{append(good, "--pool", ""), `--pool: must not be empty`},
+		{append(good, "--pool", ""), `--pool: must have 1 to 128 characters`},
 		{append(good, "--on-store-outage", "stop"), `--on-store-outage "stop": must be share or hold`},
 		{append(good, "--lease", "1ms"), `--lease "1ms": must be from 100ms to 1h`},
 		{append(good, "--gossip", "127.0.0.1:0"), "--gossip \"127.0.0.1:0\": replicas of a fleet share a ledger: give all of them the same --redis"},

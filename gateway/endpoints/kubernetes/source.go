@@ -53,7 +53,7 @@ func Connect(kubeconfig string) (*rest.Config, error) {
 	if kubeconfig != "" {
 		c, err := clientcmd.BuildConfigFromFlags("", kubeconfig)
 		if err != nil {
-			return nil, fmt.Errorf("weir.discovery.kubeconfig: %w", err)
+			return nil, fmt.Errorf("read how the cluster is reached: %w", err)
 		}
 		return c, nil
 	}
