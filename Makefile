@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema openapi notices proto chart-files scale alarms dashboard update fleet-cost fairness shares screenshots envoy alerts kubernetes test-kubernetes engine image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema metrics openapi notices proto chart-files scale alarms dashboard update fleet-cost fairness shares screenshots envoy alerts kubernetes test-kubernetes engine image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -89,7 +89,7 @@ dashboard: ## the panels of deploy/grafana, from a real Prometheus, in bin/dashb
 adversary: ## the attacks of docs/threats.md that take long, on real processes (needs redis-server)
 	WEIR_ADVERSARY=1 go test ./test/adversary -count=1 -timeout 30m
 
-generate: schema openapi notices proto chart-files ## all generated files (proto needs protoc)
+generate: schema metrics openapi notices proto chart-files ## all generated files (proto needs protoc)
 	go generate ./...
 
 # generate writes what is current; if that changes anything, it was not.
@@ -101,6 +101,9 @@ generate-check: ## fails if a generated file is not current, and makes it so
 
 schema: ## config/schema.json, for editors, and docs/configuration.md
 	WEIR_REWRITE=1 go test ./config -run TestSchema -count=1
+
+metrics: ## docs/metrics.md, the page of all metrics
+	WEIR_REWRITE=1 go test ./replica -run TestMetricsPage -count=1
 
 openapi: ## gateway/admin/openapi.json, the admin API
 	WEIR_REWRITE=1 go test ./gateway/admin -run TestOpenAPIIsCurrent -count=1

@@ -75,7 +75,7 @@ func NewProcess(only *Pool) *Process {
 	}, []string{"fingerprint"})
 	p.described = describe(constant, []description{
 		{name: "memory_budget_bytes", help: "Memory that requests may take which are being read or wait at this replica."},
-		{name: "memory_budget_used_bytes", help: "The part of it that they take."},
+		{name: "memory_budget_used_bytes", help: "Memory that requests take which are being read or wait at this replica."},
 		{name: "access_log_lines_lost_total", help: "Lines of the request log that were not written, since its reader has gone or does not keep up, or its disk is full."},
 	})
 	return p
