@@ -119,11 +119,11 @@ func TestTop(t *testing.T) {
 	term.shows("REPLICA", "replica-1", "replica-2", "replica-3")
 	term.press("PageUp", "PageUp", "PageUp")
 	term.shows("Pool default:", "lines 1 to 23 of")
-	for seen := 0; seen < 100 && !strings.Contains(term.screen(), "BELOW FLOOR"); seen++ {
+	for seen := 0; seen < 100 && !strings.Contains(term.screen(), "BELOW GUARANTEE"); seen++ {
 		term.press("Down")
 		time.Sleep(50 * time.Millisecond)
 	}
-	term.shows("BELOW FLOOR")
+	term.shows("BELOW GUARANTEE")
 	term.press("g")
 	c.Replicas[2].Kill()
 	term.shows("Pool default:", "Trouble:", "replica-3")

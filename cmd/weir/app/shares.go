@@ -22,7 +22,7 @@ func shared(s *api.Shares) bool {
 // sharesTable shows what priorities and groups should have of the pool's slots now, and what they
 // had of late, as wide as there are columns.
 func sharesTable(priorities []api.Share, groups []api.GroupAccount, columns int) table {
-	t := table{{"SHARE OF", "HAS", "DUE NOW", "FLOOR", "1 MIN", "5 MIN", "60 MIN", "BELOW FLOOR"}}
+	t := table{{"SHARE OF", "HAS", "DUE NOW", "GUARANTEED", "1 MIN", "5 MIN", "60 MIN", "BELOW GUARANTEE"}}
 	for i := range priorities {
 		t.add(shareCells(fmt.Sprint("priority ", priorities[i].Priority), &priorities[i].Account)...)
 	}
@@ -36,19 +36,19 @@ func sharesTable(priorities []api.Share, groups []api.GroupAccount, columns int)
 // shareCells are an account's cells, in slots. A time of which nobody has watched more than of a
 // shorter one has none. For how long it was below its guarantee is of the longest time that there is.
 func shareCells(name string, a *api.Account) []string {
-	floor, below, had := "-", "-", []string{"-", "-", "-"}
+	guaranteed, below, had := "-", "-", []string{"-", "-", "-"}
 	for i := range a.Had[:min(len(a.Had), len(had))] {
 		if i == 0 || a.Had[i].SpanMS > a.Had[i-1].SpanMS {
 			had[i] = slotsOf(a.Had[i].Slots)
 		}
 	}
 	if a.Guaranteed > 0 {
-		floor = slotsOf(a.Guaranteed)
+		guaranteed = slotsOf(a.Guaranteed)
 		if n := len(a.Had); n > 0 {
 			below = (time.Duration(a.Had[n-1].BelowMS) * time.Millisecond).Round(time.Second).String()
 		}
 	}
-	return append(append([]string{name, fmt.Sprint(a.InFlight), slotsOf(a.Entitled), floor}, had...), below)
+	return append(append([]string{name, fmt.Sprint(a.InFlight), slotsOf(a.Entitled), guaranteed}, had...), below)
 }
 
 // slotsOf is a number of slots, with as many decimals as say something.

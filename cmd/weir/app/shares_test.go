@@ -28,7 +28,7 @@ func TestStatusShowsShares(t *testing.T) {
 				t.Fatal(err)
 			}
 			fits(t, "weir status", out, 80)
-			if shown := strings.Contains(out, "BELOW FLOOR"); shown != (c.want != nil) {
+			if shown := strings.Contains(out, "BELOW GUARANTEE"); shown != (c.want != nil) {
 				t.Errorf("shares are shown: %v\n%s", shown, out)
 			}
 			says(t, "weir status", out, c.want...)
