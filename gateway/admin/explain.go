@@ -180,6 +180,8 @@ func (e *explaining) hold() {
 		hold(api.HeldByFlow, "%s is at its own limit%s", strconv.Quote(e.request.Flow), e.limitWords())
 	case e.place.AtMaximum != "":
 		hold(api.HeldByGroup, "the group %q is at its maximum: %d of %d in flight", e.place.AtMaximum, e.inGroup, e.maximum)
+	case higher == 1 && !e.isDue():
+		hold(api.HeldByPriority, "1 request of a higher priority waits and goes first%s", e.guaranteeWords())
 	case higher > 0 && !e.isDue():
 		hold(api.HeldByPriority, "%d requests of higher priorities wait and go first%s", higher, e.guaranteeWords())
 	case p.Limit != nil && p.InFlight >= *p.Limit:

@@ -372,6 +372,12 @@ func TestWhySaysWhatAWeightGives(t *testing.T) {
 			-10,
 			api.HeldByPriority, "2 requests of higher priorities wait and go first",
 		},
+		{
+			"below one request",
+			[]api.Band{{Priority: 0, Queued: 1}, {Priority: -10, Queued: 5}},
+			-10,
+			api.HeldByPriority, "1 request of a higher priority waits and goes first",
+		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			e := &explaining{
