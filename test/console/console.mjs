@@ -335,12 +335,13 @@ async function killed() {
 // Pictures for the documentation.
 async function shots() {
   mkdirSync(given.shots, { recursive: true });
-  for (const [view, scheme] of [['now', 'light'], ['now', 'dark'], ['tenants', 'light'], ['request', 'light']]) {
-    const { context, page } = await visit(given.replicas[0], 1280, scheme, 800);
-    await open(page, given.replicas[0], view === 'request' ? `request/${await newest()}` : view);
-    await page.waitForSelector({ now: '.stroke[d]', tenants: '.tenants tbody tr', request: '.ahead li' }[view], { state: 'attached' });
+  for (const [view, scheme] of [['now', 'light'], ['now', 'dark'], ['tenants', 'light'], ['shares', 'light'], ['request', 'light']]) {
+    const { context, page } = await visit(given.replicas[0], 1280, scheme, view === 'tenants' ? 1240 : 800);
+    await open(page, given.replicas[0], { request: `request/${await newest()}`, shares: 'tenants' }[view] ?? view);
+    await page.waitForSelector({ now: '.stroke[d]', tenants: '.tenants tbody tr', shares: 'details tbody .value', request: '.ahead li' }[view], { state: 'attached' });
     if (view !== 'request') await page.waitForTimeout(1000);
-    await page.screenshot({ path: `${given.shots}/console-${view}-${scheme}.png` });
+    const of = view === 'shares' ? page.locator('details', { hasText: 'Shares of the pool' }) : page;
+    await of.screenshot({ path: `${given.shots}/console-${view}-${scheme}.png` });
     await context.close();
   }
 }
