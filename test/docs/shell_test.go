@@ -4,6 +4,7 @@ package docs
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -14,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/needs"
 )
 
@@ -23,19 +25,24 @@ var port = regexp.MustCompile(`\b(6379|79\d\d|80\d\d|90\d\d)\b`)
 // freePorts replaces every port by one that nobody listens on here.
 func freePorts(t *testing.T, script string) string {
 	t.Helper()
-	free := make(map[string]string)
+	free, taken := make(map[string]string), make(map[string]bool)
 	return port.ReplaceAllStringFunc(script, func(p string) string {
-		if free[p] == "" {
-			listener, err := net.Listen("tcp", "127.0.0.1:0")
+		for free[p] == "" {
+			_, at, err := net.SplitHostPort(freeport.Address(t))
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, free[p], _ = net.SplitHostPort(listener.Addr().String())
-			defer listener.Close() //nolint:errcheck // nothing came
+			if !taken[at] {
+				free[p], taken[at] = at, true
+			}
 		}
 		return free[p]
 	})
 }
+
+// patience is how long a page's commands may take: one that waits for what does not come would
+// wait for ever.
+const patience = 5 * time.Minute
 
 // withAddresses has a replica that is started without flags for its addresses told those that are
 // the defaults, so that they can be replaced.
@@ -80,7 +87,9 @@ func typeBlocks(t *testing.T, name string, least int) {
 	if typed < least {
 		t.Errorf("only %d blocks were found: the pattern is broken", typed)
 	}
-	shell := exec.CommandContext(t.Context(), "bash", "-c", freePorts(t, withAddresses(script.String())))
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	shell := exec.CommandContext(ctx, "bash", "-c", freePorts(t, withAddresses(script.String())))
 	shell.Dir = root
 	shell.Env = append(os.Environ(), "TMPDIR="+t.TempDir())
 	shell.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // with all that it starts
