@@ -9,7 +9,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "1592ef25"
+const ledgerFormat = "b6df7b8a"
 
 // What stands between the fields of a record, its items, and their parts.
 const (

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
@@ -24,7 +25,9 @@ func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows, groups in
 	b.Helper()
 	var others []*turns
 	for i := 1; i < replicas; i++ {
-		others = append(others, &turns{tb: b, ledger: l, statement: statement(fmt.Sprint("other", i))})
+		other := &turns{tb: b, ledger: l, statement: statement(fmt.Sprint("other", i))}
+		other.statement.Bands[0].Limit = store.Unlimited // what the one that is measured states is the least
+		others = append(others, other)
 	}
 	live := func() { // they keep their leases
 		for _, other := range others {
@@ -33,13 +36,17 @@ func newTurns(b *testing.B, l store.Ledger, standing, replicas, flows, groups in
 	}
 	live()
 	t := &turns{tb: b, ledger: l, statement: statement("me"), groups: groups}
-	t.take()
+	for t.take().Recovering { // or those below would stand
+		time.Sleep(100 * time.Millisecond)
+	}
 	for i := 0; i < flows; i += 500 { // flows that come, are served once, and go
 		t.statement.Bands[0].Limit = store.Unlimited
 		for n := i; n < min(flows, i+500); n++ {
 			t.offer(fmt.Sprint("seen-", n))
 		}
-		t.take()
+		if granted := t.take().Messages; len(granted) < min(500, flows-i) {
+			b.Fatalf("%d of %d offers were granted", len(granted), min(500, flows-i))
+		}
 		t.oldest = t.next
 		if i/500%10 == 9 {
 			live()

@@ -1,6 +1,7 @@
 -- The turn's end.
 
 step(function()
+  groups.keep_all()
   save()
   local reply = answer(OK, me)
   reply.revoke, reply.line_recalled = mine, order.line_recalled
@@ -30,7 +31,7 @@ step(function()
     end
   end
   if recount or stated.number % 16 == 1 then
-    for _, book in ipairs(groups.all()) do
+    for _, book in pairs(books) do
       for _, key in ipairs({ book.count, book.wait, book.idle }) do expire(key) end
     end
     for _, key in ipairs({ root, base, LEASES, REPLICAS, LOST, BOOKS, BANDS, OFFERS, own_key(my_id), messages_key(my_id) }) do expire(key) end

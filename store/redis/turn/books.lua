@@ -7,7 +7,7 @@ local bands -- by priority, as text: the names of its books, and which is next
 local function book_name(priority, policy) return priority .. ':' .. #policy .. ':' .. policy end
 
 -- The book of that name, or the group in one.
-local function book_at(name) return books[name] or groups.node(name) end
+local function book_at(name, inside) return books[name] or groups.node(name, false, inside) end
 
 -- What a turn keeps of a book, or of a group in one, beside its record.
 local function lay_out(name, book)
@@ -15,7 +15,7 @@ local function lay_out(name, book)
   book.flow = flow_keys(name)
   book.counters = {} -- those read or written so far; false where there is none
   book.unsaved = {}  -- flow -> counter, those of them to be written
-  if not book.parent then rescale(book) end
+  if not book.outer then rescale(book) end
   if book.counts and math.max(math.abs(book.v), math.abs(book.level)) > MOST * book.scale then damaged('book', name) end
 end
 
@@ -47,16 +47,10 @@ end
 -- Put the sentinels into a book's keys. It returns how many were not there.
 local function hold(book)
   return call('ZADD', book.wait, '+inf', SENTINEL) + call('ZADD', book.idle, '+inf', SENTINEL) +
-    call('HSET', book.count, SENTINEL, book.parent and encode.group(book) or '0')
+    call('HSET', book.count, SENTINEL, book.outer and encode.group(book) or '0')
 end
 
-local function save_book(book)
-  if book.parent then
-    call('HSET', book.count, SENTINEL, encode.group(book))
-  else
-    call('HSET', BOOKS, book.name, encode.book(book))
-  end
-end
+local function save_book(book) call('HSET', BOOKS, book.name, encode.book(book)) end
 
 -- Write what changed in the books.
 local function save_books()
@@ -66,10 +60,14 @@ local function save_books()
       insert(counters, flow)
       insert(counters, exact(counter))
     end
+    if book.moved and book.outer then
+      insert(counters, SENTINEL)
+      insert(counters, encode.group(book))
+    elseif book.moved then
+      save_book(book)
+    end
     call_many('HSET', book.count, counters)
-    book.unsaved = {}
-    if book.moved then save_book(book) end
-    book.moved = false
+    book.unsaved, book.moved = {}, false
   end
 end
 
@@ -89,17 +87,20 @@ local function open_book(name, priority, st)
   recount = true
 end
 
+-- Take in what a flow's counter was found to be.
+local function take_counter(book, flow, found)
+  local value = found and tonumber(found)
+  if found and not (value and math.abs(value) < MOST * book.scale) then damaged('counter', found) end
+  book.counters[flow] = value
+end
+
 -- Look at the counters of many flows at once.
 local function look_at_counters(book, flows)
   local unknown = {}
   for _, flow in ipairs(flows) do
     if book.counters[flow] == nil then insert(unknown, flow) end
   end
-  for i, counter in ipairs(list_many('HMGET', book.count, unknown)) do
-    local value = counter and tonumber(counter)
-    if counter and not (value and math.abs(value) < MOST * book.scale) then damaged('counter', counter) end
-    book.counters[unknown[i]] = value
-  end
+  for i, found in ipairs(list_many('HMGET', book.count, unknown)) do take_counter(book, unknown[i], found) end
 end
 
 local function counter_of(book, flow)
@@ -160,16 +161,15 @@ end
 
 -- Take an offer away from its book.
 local function leave_book(offer, member)
-  local book = book_at(offer.book)
+  local book = book_at(offer.book, { offer.flow })
   call('ZREM', book and book.wait or wait_key(offer.book), member)
   if not book then return end
   if book.counts then
     call('ZREM', book.flow .. offer.flow, member)
     local counter = counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale
-    if not move(book, offer.flow, counter) then
-      weigh(book, -offer.weight)
-      mark_idle(book, offer.flow)
-    end
+    if move(book, offer.flow, counter) then return end
+    weigh(book, -offer.weight)
+    mark_idle(book, offer.flow)
   end
   if groups.is_empty(book) then groups.rest(book) end
 end
@@ -177,20 +177,21 @@ end
 -- Put an offer before its book.
 local function stand(offer, member, idle)
   local book = book_at(offer.book)
-  local began = groups.is_empty(book)
   if not book.counts then
+    local began = groups.is_empty(book)
     call('ZADD', book.wait, offer.rank, member)
     if began then groups.begin(book, offer.idle_groups) end
     return
   end
   local key = book.flow .. offer.flow
   local head = head_of(book, offer.flow)
+  local began = not head and groups.is_empty(book)
   local before = counter_of(book, offer.flow)
   local counter = before or tonumber(offer.rank) * book.scale
   if idle and not head and book.lifts then
     -- Back from idleness, in the eyes of the whole fleet: what it did not use
     -- while it was away is gone.
-    counter = math.max(counter, before and book.v or beginning(book))
+    counter = math.max(counter, before and book.v or began and book.level or beginning(book))
   end
   if counter ~= before then set_counter(book, offer.flow, counter) end
   call('ZADD', key, '0', member)

@@ -48,10 +48,15 @@ local function weigh_anew(book)
   if sum ~= book.weight then book.weight, book.moved = sum, true end
 end
 
--- Once a second: forget books that nobody states, and renew the TTLs.
+-- How many offers are weighed anew a second on average: Redis does nothing else meanwhile.
+local WEIGHED = 1000
+
+-- Once a second: forget books that nobody states, and renew the TTLs. Where many offers stand,
+-- what they weigh is added up every few seconds.
 step(function()
   if recount then
     call('HSET', OFFERS, SENTINEL, '')
+    local weighed = math.floor(now / RECOUNT_AFTER) % math.ceil(call('HLEN', OFFERS) / WEIGHED) == 0
     local in_use = {}
     for _, r in pairs(every_replica()) do
       if r then
@@ -61,7 +66,7 @@ step(function()
     for name, book in pairs(books) do
       if in_use[name] then
         if hold(book) > 0 then damaged('book', name) end -- a key of it was lost
-        weigh_anew(book)
+        if weighed then weigh_anew(book) end
       elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
         for _, group in ipairs(groups.list(book)) do groups.forget(book, group.id) end
         books[name] = nil

@@ -116,13 +116,14 @@ end
 function line_up(priority, most)
   local front = order.front_of(priority)
   if not front then return false end
-  local ticket, offer, _, ingress = offer_at(front.member)
-  local book = book_at(front.name)
+  local name, member = order.offer_of(front)
+  local ticket, offer, _, ingress = offer_at(member)
+  local book = book_at(name)
   if not ingress or ingress.line >= most * ingress.want_line or not book.counts or groups.is_limited(book, offer.flow) then return false end
   local band = bands[exact(priority)]
   band.next_book = band.next_book + front.skipped
   fleet.lined, fleet.in_line, ingress.line = priority, fleet.in_line + 1, ingress.line + 1
-  tell(LINED, ingress, ticket, offer, take(band, book, front.member, ticket, offer, 0))
+  tell(LINED, ingress, ticket, offer, take(band, book, member, ticket, offer, 0))
   order.look_again(priority)
   return true
 end
@@ -143,7 +144,8 @@ function grant()
       local key = exact(front.priority)
       local band = bands[key]
       band.next_book, moved[key] = band.next_book + front.skipped, true
-      serve(band, front.name, front.member, due and class)
+      local name, member = order.offer_of(front)
+      serve(band, name, member, due and class)
       order.look_again(front.priority)
     end
     class, due = order.next_class()

@@ -18,38 +18,64 @@ local function is_known(parent, id)
   return idle_since and now - idle_since < settings.keep_for or call('ZSCORE', parent.wait, id)
 end
 
--- Renew the TTLs of a group's keys, which are longer than a counter is kept.
+-- Renew the TTLs of a group's keys, unless they are good for longer than a counter is kept,
+-- which is from when the group is idle.
 local function keep(node)
+  if now >= node.kept and now - node.kept < (settings.ttl * 1000 - settings.keep_for) / 2 then return end
   for _, key in ipairs({ node.count, node.wait, node.idle }) do expire(key) end
+  node.kept, node.moved = now, true
+end
+function groups.keep_all()
+  for _, node in pairs(nodes) do keep(node) end
 end
 
-local function mark_group_idle(node)
-  mark_idle(node.parent, node.id)
+-- What a group is in: a book, or another group. Its own counter there is looked at, too.
+local function parent_of(node)
+  node.parent = node.parent or books[node.outer] or groups.node(node.outer, false, { node.id })
+  if not node.parent then damaged('group', node.name) end
+  return node.parent
+end
+
+local function mark_group_idle(node, parent)
+  mark_idle(parent, node.id)
   keep(node)
 end
 
--- The group of that name; nil where there is none, unless it is to be made.
-function groups.node(name, make)
-  if nodes[name] then return nodes[name] end
+-- The group of that name; nil where there is none, unless it is to be made. It is looked at
+-- together with the counters of those flows and groups that are in it.
+function groups.node(name, make, inside)
+  if nodes[name] then
+    if inside then look_at_counters(nodes[name], inside) end
+    return nodes[name]
+  end
   local head, size = match(name, '^(%-?%d+:(%d+):)')
   local top = head and string.sub(name, 1, #head + tonumber(size))
   local book, path = books[top], top and string.sub(name, #top + 2)
   if not book or path == '' then return nil end
-  local outer = match(path, '^(.*)/[^/]*$')
-  local parent = book
-  if outer then parent = groups.node(top .. '/' .. outer, make) end
-  local record = call('HGET', count_key(name), SENTINEL)
-  if not record and parent and is_known(parent, MARK .. path) or record and not parent then damaged('group', name) end
-  if not (record or make) then return nil end
-  local node = record and decode.group(record) or { v = 0, level = 0, weight = 0, share = 1 }
-  if node.share <= 0 then damaged('group', record) end
-  node.top, node.path, node.id, node.parent = top, path, MARK .. path, parent
-  node.counts, node.lifts, node.priority, node.policy, node.scale = book.counts, book.lifts, book.priority, book.policy, book.scale
+  local outer = groups.name(top, match(path, '^(.*)/[^/]*$') or '')
+  local fields = { SENTINEL }
+  for _, id in ipairs(inside or {}) do insert(fields, id) end
+  local found = list_many('HMGET', count_key(name), fields)
+  local record = found[1]
+  if not record then
+    local parent = books[outer] or groups.node(outer, make)
+    if parent and is_known(parent, MARK .. path) then damaged('group', name) end
+    if not make then return nil end
+  end
+  local kept = record and decode.group(record) or { v = 0, level = 0, weight = 0, share = 1, kept = 0 }
+  if kept.share <= 0 then damaged('group', record) end
+  local node = { -- with all its fields at once: a table that grows costs more than what is in it
+    v = kept.v, level = kept.level, weight = kept.weight, share = kept.share, kept = kept.kept,
+    top = top, path = path, id = MARK .. path, outer = outer, parent = books[outer] or nodes[outer] or false, moved = false,
+    counts = book.counts, lifts = book.lifts, priority = book.priority, policy = book.policy, scale = book.scale,
+    name = name, wait = '', idle = '', count = '', flow = '', counters = false, unsaved = false,
+  }
   lay_out(name, node)
   nodes[name] = node
+  for i, id in ipairs(inside or {}) do take_counter(node, id, found[i + 1]) end
   if not record then
     hold(node)
-    mark_group_idle(node)
+    mark_group_idle(node, parent_of(node))
   elseif recount or stated.full then
     if hold(node) > 0 then damaged('group', name) end -- a key of it was lost
     keep(node)
@@ -58,7 +84,9 @@ function groups.node(name, make)
 end
 
 -- The group of that path in a book, made if there is none, or the book.
-function groups.open(book, path) return path == '' and books[book] or groups.node(book .. '/' .. path, true) end
+function groups.open(book, path, inside)
+  return path == '' and books[book] or groups.node(book .. '/' .. path, true, inside)
+end
 function groups.name(book, path) return path == '' and book or book .. '/' .. path end
 
 -- The group that an id stands for in a book, or in another group; nil for a flow's.
@@ -121,24 +149,28 @@ end
 
 -- Whether nothing waits in a group; never for a book.
 function groups.is_empty(node)
-  if not node.parent then return false end
+  if not node.outer then return false end
   local waiting = call('ZCARD', node.wait)
   if waiting == 0 then damaged('wait', node.name) end -- it was lost, with its sentinel
   return waiting < 2
 end
 
+-- What a group is in, and whether it waits there.
+groups.outer_of = parent_of
+function groups.has_place(node) return call('ZSCORE', parent_of(node).wait, node.id) and true or false end
+
 -- Put a group in its place if it waits.
-function groups.place(node, counter) call('ZADD', node.parent.wait, 'XX', exact(counter), node.id) end
+function groups.place(node, counter) call('ZADD', parent_of(node).wait, 'XX', exact(counter), node.id) end
 
 -- Put a group among its like when the first of its flows comes to wait; that many of the
 -- groups from here outwards were idle in the eyes of the owner.
 function groups.begin(node, idle)
-  local parent, before = node.parent, counter_of(node.parent, node.id)
-  local counter = before or beginning(parent)
+  local parent = parent_of(node)
+  local before, began = counter_of(parent, node.id), groups.is_empty(parent)
+  local counter = before or (began and parent.level or beginning(parent))
   if before and idle > 0 then counter = math.max(counter, parent.v) end
   if counter ~= before then set_counter(parent, node.id, counter) end
   unmark_idle(parent, node.id)
-  local began = groups.is_empty(parent)
   call('ZADD', parent.wait, exact(counter), node.id)
   placed[node.name] = true
   weigh(parent, node.share)
@@ -148,29 +180,29 @@ end
 -- Note that nothing of a group stands any more, or that nothing in it may go, while offers
 -- are standing.
 function groups.rest(node, standing)
-  local parent = node.parent
+  local parent = parent_of(node)
   if call('ZREM', parent.wait, node.id) == 0 then return end -- it was shut
   placed[node.name] = false
   weigh(parent, -node.share)
-  mark_group_idle(node)
+  mark_group_idle(node, parent)
   if not standing then node.weight, node.moved = 0, true end -- whatever rounding left, and weights that changed meanwhile
   if call('ZCARD', parent.wait) < 2 then
     parent.weight = 0 -- whatever rounding left
-    if parent.parent then groups.rest(parent) end
+    if parent.outer then groups.rest(parent) end
   end
 end
 
 -- What a grant of the offer is for the groups that its flow is in.
 function groups.service(book, offer)
-  if not book.parent then return 0 end
+  if not book.outer then return 0 end
   return book.counts and tonumber(offer.charge) * offer.weight or 1
 end
 
 -- Charge the groups from here outwards, which wait, for a grant; of one that goes out of
 -- turn, at most so many charges ahead. See store/memory/groups.go.
 function groups.serve(node, service, kept)
-  while node.parent do
-    local parent = node.parent
+  while node.outer do
+    local parent = parent_of(node)
     local rank, charge = counter_of(parent, node.id), service * node.scale / node.share
     if not rank then damaged('group', node.name) end
     local reached = rank
@@ -188,8 +220,8 @@ end
 -- Correct what the groups from here outwards were charged; one that was forgotten begins
 -- anew.
 function groups.settle(node, service, follows)
-  while node.parent do
-    local parent = node.parent
+  while node.outer do
+    local parent = parent_of(node)
     local before = counter_of(parent, node.id) or beginning(parent)
     local moved = service * node.scale / node.share
     set_counter(parent, node.id, before + moved)
@@ -202,8 +234,8 @@ end
 -- Charge the groups from here outwards for what was let go by float, of which the last was
 -- so much.
 function groups.spend(node, service, last)
-  while node.parent do
-    local parent = node.parent
+  while node.outer do
+    local parent = parent_of(node)
     local before, charge = counter_of(parent, node.id), service * node.scale / node.share
     local value = before or beginning(parent)
     local waits = call('ZSCORE', parent.wait, node.id)
@@ -212,16 +244,16 @@ function groups.spend(node, service, last)
     set_counter(parent, node.id, value)
     reach(parent, value - last * node.scale / node.share)
     follow(parent, charge, value, node.share)
-    if waits then groups.place(node, value) else mark_group_idle(node) end
+    if waits then groups.place(node, value) else mark_group_idle(node, parent) end
     node = parent
   end
 end
 
 -- Take in what a replica states of a group.
 function groups.take(node, st)
-  local parent, share = node.parent, st.share > 0 and st.share < FARTHEST and st.share or 1
+  local parent, share = parent_of(node), st.share > 0 and st.share < FARTHEST and st.share or 1
   if share ~= node.share then
-    if call('ZSCORE', parent.wait, node.id) then weigh(parent, share - node.share) end
+    if groups.has_place(node) then weigh(parent, share - node.share) end
     node.share, node.moved = share, true
   end
   if not stated.register then return end
@@ -231,17 +263,17 @@ function groups.take(node, st)
   if st.known and not (before and before >= counter) then
     set_counter(parent, node.id, counter)
     groups.place(node, counter)
-    if not before then mark_group_idle(node) end
+    if not before then mark_group_idle(node, parent) end
   end
 end
 
 -- How a stated group stands.
 function groups.standing(st)
   local node = st.node
-  if not (node and node.parent) then
+  if not (node and node.outer) then
     return { priority = st.priority, path = st.path, share = 1, known = false, counter = 0, v = 0, level = 0 }
   end
-  local counter = counter_of(node.parent, node.id)
+  local counter = counter_of(parent_of(node), node.id)
   return {
     priority = st.priority, path = st.path, share = node.share, known = counter ~= nil, counter = (counter or 0) / node.scale,
     v = node.v / node.scale, level = node.level / node.scale,

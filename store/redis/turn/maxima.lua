@@ -53,7 +53,7 @@ end
 local function open(path)
   at_maximum[path] = nil
   for _, node in ipairs(everywhere(path)) do
-    if not groups.is_empty(node) and not call('ZSCORE', node.parent.wait, node.id) then groups.begin(node, math.huge) end
+    if not groups.is_empty(node) and not groups.has_place(node) then groups.begin(node, math.huge) end
   end
   order.look_at_all_again()
 end
@@ -89,13 +89,13 @@ end
 -- Shut the first group from here outwards that is at its maximum, and return whether there
 -- is one.
 function groups.shut_around(node)
-  while node.parent do
+  while node.outer do
     local limit = limit_of(groups.limited(node.path))
     if limit and not is_open(limit) then
       shut(node.path)
       return true
     end
-    node = node.parent
+    node = groups.outer_of(node)
   end
   return false
 end
@@ -111,7 +111,7 @@ end
 
 -- Count a grant in the groups from here outwards.
 function groups.hold(node, ingress)
-  while node.parent do
+  while node.outer do
     local id = groups.limited(node.path)
     local limit = limit_of(id)
     if limit then
@@ -119,7 +119,7 @@ function groups.hold(node, ingress)
       hold_granted(id, ingress)
       if not is_open(limit) then shut(node.path) end
     end
-    node = node.parent
+    node = groups.outer_of(node)
   end
 end
 

@@ -217,16 +217,16 @@ end
 
 -- A group of flows in a book.
 function encode.group(r)
-  return concat({ exact(r.v), exact(r.level), exact(r.weight), exact(r.share) }, FIELD)
+  return concat({ exact(r.v), exact(r.level), exact(r.weight), exact(r.share), format('%d', r.kept) }, FIELD)
 end
 function decode.group(s)
-  local v, level, weight, share =
-    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
-  v, level, weight, share =
-    tonumber(v), tonumber(level), tonumber(weight), tonumber(share)
+  local v, level, weight, share, kept =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  v, level, weight, share, kept =
+    tonumber(v), tonumber(level), tonumber(weight), tonumber(share), tonumber(kept)
   if not (is_finite(v) and is_finite(level) and weight and weight > -MOST and weight < FARTHEST and share and
-    share > -MOST and share < FARTHEST) then damaged('group', s) end
-  return { v = v, level = level, weight = weight, share = share }
+    share > -MOST and share < FARTHEST and kept and kept >= 0 and kept < LARGEST) then damaged('group', s) end
+  return { v = v, level = level, weight = weight, share = share, kept = kept }
 end
 
 -- A priority's books, and which of them is next.

@@ -6,9 +6,9 @@ do
 
 local MOST_OWED, BELOW_AFTER = 60, 10 -- seconds
 
--- The band's next offer in the group of that path, or of all for none, from its books in
--- turn: the name of the book or group, the offer, and how many books were passed over;
--- nothing if none waits.
+-- What is next of a band in the group of that path, or of all for none, from its books in
+-- turn: the book or group that it is in, the offer or the group that it is, and how many books
+-- were passed over; nothing if nothing waits.
 local function next_of(band, path)
   local n = #band.books
   for skipped = 0, n - 1 do
@@ -20,16 +20,21 @@ local function next_of(band, path)
       book = groups.node(name .. '/' .. path)
       member = groups.first_of(book)
     end
-    if member ~= SENTINEL then
-      local group = groups.inside(book, member)
-      while group do
-        book, member = group, groups.first_of(group)
-        if member == SENTINEL then damaged('group', book.name) end
-        group = groups.inside(book, member)
-      end
-      return book.name, member, skipped
-    end
+    if member ~= SENTINEL then return book, member, skipped end
   end
+end
+
+-- The offer that what is next leads to: the name of the book or group that it is in, and the
+-- offer.
+function order.offer_of(front)
+  local book, member = front.book, front.member
+  local group = groups.inside(book, member)
+  while group do
+    book, member = group, groups.first_of(group)
+    if member == SENTINEL then damaged('group', book.name) end
+    group = groups.inside(book, member)
+  end
+  return book.name, member
 end
 
 -- The next offers of bands, and of groups in them, looked at when they are asked for; false
@@ -40,9 +45,9 @@ function order.front_of(priority, path)
   fronts[priority] = of
   if of[path or ''] == nil then
     local band = bands[exact(priority)]
-    local name, member, skipped
-    if band then name, member, skipped = next_of(band, path) end
-    of[path or ''] = name and { priority = priority, name = name, member = member, skipped = skipped } or false
+    local book, member, skipped
+    if band then book, member, skipped = next_of(band, path) end
+    of[path or ''] = book and { priority = priority, book = book, member = member, skipped = skipped } or false
   end
   return of[path or '']
 end

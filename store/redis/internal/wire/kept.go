@@ -177,6 +177,7 @@ var Group = Record{Name: "group", Doc: "A group of flows in a book.", Fields: []
 	{Name: "level", Kind: Scaled},
 	{Name: "weight", Kind: Float}, // of what waits in it, together
 	{Name: "share", Kind: Float},  // its own
+	{Name: "kept", Kind: Count},   // when its keys' TTLs were last renewed
 }}
 
 // Band is a priority's books, and which of them is next.
