@@ -145,7 +145,8 @@ func WithTTL(ttl, noEndpoint time.Duration) Option {
 // longest time between two turns.
 func WithLease(d time.Duration) Option { return func(o *options) { o.lease = d } }
 
-// WithTurnTimeout sets how long one turn may take, 500 ms by default.
+// WithTurnTimeout sets how long one turn may take, 500 ms by default, and two fifths of the lease
+// at most: a later reply is not believed.
 func WithTurnTimeout(d time.Duration) Option { return func(o *options) { o.turnTimeout = d } }
 
 // WithStoreOutage sets what is done once turns have failed for the given time:
@@ -234,6 +235,7 @@ func newOptions(opts []Option) (options, error) {
 	case o.lease <= 0 || o.turnTimeout <= 0:
 		return o, errors.New("new controller: lease and turn timeout must be above zero")
 	}
+	o.turnTimeout = min(o.turnTimeout, 2*o.lease/5)
 	return o, nil
 }
 

@@ -67,19 +67,24 @@ func (l *boundedLedger) Turn(ctx context.Context, s *store.Statement) (*store.Re
 	return l.Ledger.Turn(ctx, s)
 }
 
-// TestTurnTimeout wants a turn to take no longer than it may.
+// TestTurnTimeout wants a turn to take no longer than it may, which is less than after which its
+// reply would not be believed.
 func TestTurnTimeout(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		const most = 70 * time.Millisecond
-		l := &boundedLedger{Ledger: memory.New(memory.Config{})}
-		c, err := NewController(l, WithLimit(1), WithTurnTimeout(most))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		dispatch(t, c, request("flow"))
-		if within := time.Duration(l.within.Load()); within != most {
-			t.Errorf("a turn may take %v, want %v", within, most)
-		}
-	})
+	for _, c := range []struct{ lease, set, want time.Duration }{
+		{3 * time.Second, 70 * time.Millisecond, 70 * time.Millisecond},
+		{time.Second, 500 * time.Millisecond, 400 * time.Millisecond},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			l := &boundedLedger{Ledger: memory.New(memory.Config{})}
+			controller, err := NewController(l, WithLimit(1), WithLease(c.lease), WithTurnTimeout(c.set))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer controller.Close()
+			dispatch(t, controller, request("flow"))
+			if within := time.Duration(l.within.Load()); within != c.want {
+				t.Errorf("with a lease of %v a turn may take %v, want %v", c.lease, within, c.want)
+			}
+		})
+	}
 }

@@ -164,7 +164,7 @@ func (e *exchange) failed(now time.Time, err error) {
 		e.superseded, e.left = true, true
 		return
 	}
-	if e.failures == 0 {
+	if e.failures == 0 || e.slept(now) { // while this process did not run, no ledger failed
 		e.since = now
 	}
 	pause := min(e.timings.MinPause<<min(e.failures, 8), e.timings.MaxPause)
