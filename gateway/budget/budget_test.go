@@ -81,6 +81,40 @@ func TestNobodyIsEndedForNothing(t *testing.T) {
 	}
 }
 
+// TestPausesComeFirst wants whoever pauses to go on before who comes later, who would fit beside.
+func TestPausesComeFirst(t *testing.T) {
+	b := New(100)
+	ended := make(chan struct{})
+	large := b.Open("large", func() { close(ended) })
+	if err := large.Take(t.Context(), 90); err != nil {
+		t.Fatal(err)
+	}
+	order := make(chan string, 2)
+	take := func(flow string, bytes int64) {
+		p := b.Open(flow, func() {})
+		go func() {
+			_ = p.Take(t.Context(), bytes)
+			order <- flow
+		}()
+	}
+	take("first", 50)
+	<-ended
+	for paused := false; !paused; time.Sleep(time.Millisecond) {
+		b.mu.Lock()
+		paused = !b.pausing.Empty()
+		b.mu.Unlock()
+	}
+	take("second", 10)
+	select {
+	case flow := <-order:
+		t.Fatalf("the %s took what another waits for", flow)
+	case <-time.After(20 * time.Millisecond):
+	}
+	large.Close()
+	<-order
+	<-order
+}
+
 // TestBudgetPausesEnd wants whoever waits for bytes to go on when its context ends, and
 // nothing to be left of it.
 func TestBudgetPausesEnd(t *testing.T) {

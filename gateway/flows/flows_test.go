@@ -208,3 +208,24 @@ func TestSlotTime(t *testing.T) {
 		t.Error("another meter tells nothing, as if the first took it away")
 	}
 }
+
+// TestMeterForgets wants a meter to keep nothing of flows that the table has forgotten.
+func TestMeterForgets(t *testing.T) {
+	table := NewTable(time.Now())
+	meter := table.Meter()
+	for i := range 10 {
+		table.Begin(policies.FlowKey{ID: fmt.Sprint("flow-", i)}, "").End(&Served{})
+	}
+	meter.Held(func(policies.FlowKey, time.Duration) {})
+	if len(meter.told) != 10 {
+		t.Fatalf("it knows of %d flows, want 10", len(meter.told))
+	}
+	for _, e := range table.flows {
+		e.used = e.used.Add(-idle)
+	}
+	table.Admit(policies.FlowKey{ID: "new"}, "", few)
+	meter.Held(func(policies.FlowKey, time.Duration) {})
+	if len(meter.told) > 1 {
+		t.Errorf("it knows of %d flows still", len(meter.told))
+	}
+}

@@ -89,7 +89,9 @@ func (s *shelf) Exchange(_ context.Context, put ...store.Holding) (all []store.H
 		return nil, errors.New("away")
 	}
 	for _, h := range put {
-		s.kept[h.Replica+" "+h.Pool] = h
+		if s.kept[h.Replica+" "+h.Pool] = h; len(h.Slots) == 0 {
+			delete(s.kept, h.Replica+" "+h.Pool)
+		}
 	}
 	return slices.Collect(maps.Values(s.kept)), nil
 }
@@ -234,6 +236,13 @@ func TestAway(t *testing.T) {
 	elsewhere.tables = nil // killed: what it said stays, and is believed no longer
 	both(20 * time.Second)
 	expect("without the other process", 5, 5)
+	if _, kept := w.shelf.kept["other elsewhere"]; !kept {
+		t.Error("what it said is gone, though it may be heard of again")
+	}
+	both(store.HoldingKept)
+	if _, kept := w.shelf.kept["other elsewhere"]; kept {
+		t.Error("what it said is kept for good")
+	}
 }
 
 // slow is a store that answers when it is told to.
