@@ -144,6 +144,17 @@ func TestJoin(t *testing.T) {
 	t.Logf("c was gone for a after %v", time.Since(began))
 }
 
+// TestLateSeed has the seed of a replica that has met nobody begin after it, as where a fleet starts
+// at once: they find each other long before the seeds are asked again to mend a split.
+func TestLateSeed(t *testing.T) {
+	seed := freeport.Address(t)
+	a := start(t, "a", func(c *Config) { c.Seeds, c.Rejoin = []string{seed}, time.Hour })
+	a.sees(t, "a")
+	b := start(t, "b", func(c *Config) { c.Bind, c.Rejoin = seed, time.Hour })
+	a.sees(t, "a", "b")
+	b.sees(t, "a", "b")
+}
+
 // TestRefuses wants replicas kept apart that cannot work together, and words
 // that say why.
 func TestRefuses(t *testing.T) {

@@ -168,18 +168,30 @@ func (f *Fleet) members() coordinator.Members {
 	return ms
 }
 
+// firstRejoin is how soon the seeds are asked again by a replica that has met nobody: of a fleet that
+// starts at once, the seeds may be there in a moment.
+const firstRejoin = 250 * time.Millisecond
+
 // rejoin asks the seeds from time to time, so that the two halves of a split
 // find each other again.
 func (f *Fleet) rejoin() {
-	ticker := time.NewTicker(f.cfg.Rejoin)
-	defer ticker.Stop()
+	every := f.cfg.Rejoin
+	if f.list.NumMembers() < 2 {
+		every = min(every, firstRejoin)
+	}
+	timer := time.NewTimer(every)
+	defer timer.Stop()
 	for {
 		select {
 		case <-f.quit:
 			return
-		case <-ticker.C:
+		case <-timer.C:
 			_, _ = f.join() // memberlist logs it
 			f.changed()
 		}
+		if every = min(2*every, f.cfg.Rejoin); f.list.NumMembers() > 1 {
+			every = f.cfg.Rejoin
+		}
+		timer.Reset(every)
 	}
 }
