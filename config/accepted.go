@@ -46,14 +46,14 @@ const parser = "parser"
 var uncounted = []string{"passthrough-parser", "sglanghttp-parser", "vertexai-parser", "vllmgrpc-parser"}
 
 // passedOver warns of a plug-in that has no effect here.
-func (b *builder) passedOver(path, typ string) {
+func (a *assembly) passedOver(path, typ string) {
 	switch {
 	case slices.Contains(uncounted, typ):
-		b.warn(path, "Weir forwards such requests without reading them: their tokens are estimated by their length")
+		a.warn(path, "Weir forwards such requests without reading them: their tokens are estimated by their length")
 	case needless[typ] == counter:
-		b.warn(path, "Weir runs no tokenizer: it estimates a prompt's tokens by its length, and learns them from the answer")
+		a.warn(path, "Weir runs no tokenizer: it estimates a prompt's tokens by its length, and learns them from the answer")
 	default:
-		b.warn(path, "Weir needs no plug-in of type %s: it has no effect", typ)
+		a.warn(path, "Weir needs no plug-in of type %s: it has no effect", typ)
 	}
 }
 
@@ -65,43 +65,43 @@ type RequestHandler struct {
 }
 
 // requestHandler checks that what reads requests does: Weir knows the APIs itself.
-func (b *builder) requestHandler() {
-	f := b.file
+func (a *assembly) requestHandler() {
+	f := a.file
 	if f.Parser != nil {
-		b.warn("parser", "the OpenAI, Anthropic and vLLM APIs are always read: it has no effect")
-		b.parser("parser.pluginRef", f.Parser)
+		a.warn("parser", "the OpenAI, Anthropic and vLLM APIs are always read: it has no effect")
+		a.parser("parser.pluginRef", f.Parser)
 	}
 	if f.RequestHandler == nil {
 		return
 	}
-	b.warn("requestHandler", "the OpenAI, Anthropic and vLLM APIs are always read, and other calls are forwarded: it has no effect")
+	a.warn("requestHandler", "the OpenAI, Anthropic and vLLM APIs are always read, and other calls are forwarded: it has no effect")
 	if p := f.RequestHandler.Parser; p != nil {
-		b.parser("requestHandler.parser.pluginRef", p)
+		a.parser("requestHandler.parser.pluginRef", p)
 	}
 	for i := range f.RequestHandler.Parsers {
-		b.parser(indexed("requestHandler.parsers", i)+".pluginRef", &f.RequestHandler.Parsers[i])
+		a.parser(indexed("requestHandler.parsers", i)+".pluginRef", &f.RequestHandler.Parsers[i])
 	}
 }
 
-func (b *builder) parser(path string, ref *PluginRef) {
-	if typ, ok := b.declares(path, ref.PluginRef, parser); ok && needless[typ] != parser {
-		b.wrong(path, "is of type %s, which is no parser", typ)
+func (a *assembly) parser(path string, ref *PluginRef) {
+	if typ, ok := a.declares(path, ref.PluginRef, parser); ok && needless[typ] != parser {
+		a.wrong(path, "is of type %s, which is no parser", typ)
 	}
 }
 
 // declares returns the type of the plug-in that a reference leads to, and reports one that
 // leads to nothing. A type that is not declared stands for itself.
-func (b *builder) declares(path, ref, kind string) (typ string, ok bool) {
-	if typ, ok := b.named[ref]; ok {
-		return typ, !b.unknown[ref]
+func (a *assembly) declares(path, ref, kind string) (typ string, ok bool) {
+	if typ, ok := a.named[ref]; ok {
+		return typ, !a.unknown[ref]
 	}
-	if b.elsewhere() && kind != parser || needless[ref] != "" || slices.Contains(b.registry.Types(), ref) {
+	if a.elsewhere() && kind != parser || needless[ref] != "" || slices.Contains(a.registry.Types(), ref) {
 		return ref, true
 	}
 	if ref == "" {
-		b.wrong(path, "is missing; name a %s that is declared in plugins", kind)
+		a.wrong(path, "is missing; name a %s that is declared in plugins", kind)
 	} else {
-		b.wrong(path, "no such %s is declared in plugins", kind)
+		a.wrong(path, "no such %s is declared in plugins", kind)
 	}
 	return "", false
 }

@@ -35,14 +35,14 @@ func (b *builder) listeners() {
 }
 
 // address checks an address to listen on.
-func (b *builder) address(path, address string) {
-	b.reachable(path, address, hostport.Listener(address))
+func (c *checks) address(path, address string) {
+	c.reachable(path, address, hostport.Listener(address))
 }
 
 // remote checks an address to connect to.
-func (b *builder) remote(path, address string) { b.reachable(path, address, hostport.Remote(address)) }
+func (c *checks) remote(path, address string) { c.reachable(path, address, hostport.Remote(address)) }
 
-func (b *builder) reachable(path, address string, err error) {
+func (c *checks) reachable(path, address string, err error) {
 	switch {
 	case err == nil:
 	case errors.Is(err, hostport.ErrForm):
@@ -50,26 +50,26 @@ func (b *builder) reachable(path, address string, err error) {
 		if _, err := strconv.ParseUint(address, 10, 16); err == nil {
 			port = address
 		}
-		b.wrong(path, "%v, such as 127.0.0.1:%s", err, port)
+		c.wrong(path, "%v, such as 127.0.0.1:%s", err, port)
 	default:
-		b.wrong(path, "%v", err)
+		c.wrong(path, "%v", err)
 	}
 }
 
 // advertised checks by which address others reach this replica's gossip.
-func (b *builder) advertised(f *Fleet) {
+func (c *checks) advertised(f *Fleet) {
 	const gossip, advertise = "weir.fleet.gossip", "weir.fleet.advertise"
 	if f.Advertise != "" {
 		switch ip := net.ParseIP(f.Advertise); {
 		case ip == nil:
-			b.wrong(advertise, "must be an IP address")
+			c.wrong(advertise, "must be an IP address")
 		case ip.IsUnspecified() || ip.IsMulticast():
-			b.wrong(advertise, "others cannot reach it; give an IP address of this machine")
+			c.wrong(advertise, "others cannot reach it; give an IP address of this machine")
 		}
 		return
 	}
 	host, _, err := net.SplitHostPort(f.Gossip)
 	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
-		b.later(gossip, "it does not say by which of this machine's addresses others reach it; give %s, too", b.called(advertise, gossip))
+		c.later(gossip, "it does not say by which of this machine's addresses others reach it; give %s, too", c.called(advertise, gossip))
 	}
 }

@@ -78,7 +78,7 @@ func Adopt(data []byte, o Options) (*Adoption, Problems, error) {
 }
 
 // ofPicker is what of a file stays the picker's: all but flow control.
-func (b *builder) ofPicker(root *yaml.Node) *yaml.Node {
+func (a *assembly) ofPicker(root *yaml.Node) *yaml.Node {
 	reads := []string{endpoints.FileDiscoveryType, endpoints.MetricsDataSourceType, endpoints.CoreMetricsExtractorType}
 	return filtered(root, map[string]func(*yaml.Node) *yaml.Node{
 		"flowControl": drop, "saturationDetector": drop, "weir": drop,
@@ -87,14 +87,14 @@ func (b *builder) ofPicker(root *yaml.Node) *yaml.Node {
 		},
 		"plugins": func(n *yaml.Node) *yaml.Node {
 			return without(n, func(p *yaml.Node) bool {
-				return b.isFlowControl(fieldOf(p, "type")) && !slices.Contains(reads, fieldOf(p, "type")) && !referred(root, p)
+				return a.isFlowControl(fieldOf(p, "type")) && !slices.Contains(reads, fieldOf(p, "type")) && !referred(root, p)
 			})
 		},
 	})
 }
 
 // ofWeir is what of a file becomes Weir's, and the types of the plug-ins that do not, sorted.
-func (b *builder) ofWeir(root *yaml.Node) (ours *yaml.Node, kept []string) {
+func (a *assembly) ofWeir(root *yaml.Node) (ours *yaml.Node, kept []string) {
 	types := make(map[string]bool)
 	ours = filtered(root, map[string]func(*yaml.Node) *yaml.Node{
 		"schedulingProfiles": drop, "requestHandler": drop, "parser": drop, "featureGates": drop,
@@ -103,7 +103,7 @@ func (b *builder) ofWeir(root *yaml.Node) (ours *yaml.Node, kept []string) {
 		},
 		"plugins": func(n *yaml.Node) *yaml.Node {
 			return without(n, func(p *yaml.Node) bool {
-				if b.isFlowControl(fieldOf(p, "type")) {
+				if a.isFlowControl(fieldOf(p, "type")) {
 					return false
 				}
 				types[fieldOf(p, "type")] = true

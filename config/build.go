@@ -17,14 +17,29 @@ import (
 
 // builder checks a file and builds its Plan.
 type builder struct {
+	assembly
+	plan Plan
+}
+
+// reporter says what is wrong with what was given, and where that was.
+type reporter struct {
 	decoder
-	options  Options
-	registry *policies.Registry
-	files    bool // whether to look at the files that are named
-	file     *File
-	plan     Plan
-	set      *policies.Set
 	warnings Problems
+}
+
+// checks says what single values may be.
+type checks struct {
+	reporter
+	options Options
+	files   bool // whether to look at the files that are named
+}
+
+// assembly makes the plug-ins that a file declares, and finds those that it refers to.
+type assembly struct {
+	checks
+	file     *File
+	registry *policies.Registry
+	set      *policies.Set
 	eviction Eviction
 	listed   bool // whether a problem lists the types
 	declared []policies.Plugin
@@ -43,19 +58,19 @@ type builder struct {
 
 // at is where a path was given, or the nearest that was. What was given nowhere is
 // named by its flag where there is no file to write it into.
-func (b *builder) at(path string) place {
-	if at, ok := b.places[path]; ok {
+func (r *reporter) at(path string) place {
+	if at, ok := r.places[path]; ok {
 		return at
 	}
-	if flag := flagOf(path); flag != "" && b.fileless() {
+	if flag := flagOf(path); flag != "" && r.fileless() {
 		return place{flag: flag}
 	}
-	if b.overlay.alone(path) {
-		return b.overlay.at
+	if r.overlay.alone(path) {
+		return r.overlay.at
 	}
 	for path != "" {
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
-		if at, ok := b.places[path]; ok {
+		if at, ok := r.places[path]; ok {
 			return place{flag: at.flag, line: at.line, own: at.own}
 		}
 	}
@@ -63,35 +78,35 @@ func (b *builder) at(path string) place {
 }
 
 // given reports whether a path was.
-func (b *builder) given(path string) bool {
-	_, ok := b.places[path]
+func (r *reporter) given(path string) bool {
+	_, ok := r.places[path]
 	return ok
 }
 
 // fileless reports whether flags alone say what is wanted.
-func (b *builder) fileless() bool { return b.name == "" && b.places[""].line == 0 }
+func (r *reporter) fileless() bool { return r.name == "" && r.places[""].line == 0 }
 
 // called is another setting's name in a problem of a path: flags speak of flags.
-func (b *builder) called(other, path string) string {
-	if flag := flagOf(other); flag != "" && b.at(path).flag != "" {
+func (r *reporter) called(other, path string) string {
+	if flag := flagOf(other); flag != "" && r.at(path).flag != "" {
 		return flag
 	}
-	if b.at(other).own {
-		return b.overlay.shown(other)
+	if r.at(other).own {
+		return r.overlay.shown(other)
 	}
 	return other
 }
 
-func (b *builder) wrong(path, format string, args ...any) {
-	if at := b.at(path); !at.unread {
-		b.failAt(at, path, format, args...)
+func (r *reporter) wrong(path, format string, args ...any) {
+	if at := r.at(path); !at.unread {
+		r.failAt(at, path, format, args...)
 	}
 }
 
-func (b *builder) warn(path, format string, args ...any) {
-	d := decoder{name: b.name, overlay: b.overlay}
-	d.failAt(b.at(path), path, format, args...)
-	b.warnings = append(b.warnings, d.problems...)
+func (r *reporter) warn(path, format string, args ...any) {
+	d := decoder{name: r.name, overlay: r.overlay}
+	d.failAt(r.at(path), path, format, args...)
+	r.warnings = append(r.warnings, d.problems...)
 }
 
 func (b *builder) build() {
@@ -114,91 +129,91 @@ func (b *builder) build() {
 }
 
 // plugins makes the declared plug-ins.
-func (b *builder) plugins() {
-	b.eviction = Eviction{eviction.NewSheddable(eviction.SheddableType), eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}
+func (a *assembly) plugins() {
+	a.eviction = Eviction{eviction.NewSheddable(eviction.SheddableType), eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}
 	for typ, factory := range map[string]policies.Factory{
 		endpoints.FileDiscoveryType:        endpoints.FileDiscoveryFactory,
 		endpoints.MetricsDataSourceType:    endpoints.MetricsDataSourceFactory,
 		endpoints.CoreMetricsExtractorType: endpoints.CoreMetricsExtractorFactory,
 	} {
-		if err := b.registry.Register(typ, factory); err != nil {
-			b.fail(0, "", "%v: Weir itself has this type; register yours under another", err)
+		if err := a.registry.Register(typ, factory); err != nil {
+			a.fail(0, "", "%v: Weir itself has this type; register yours under another", err)
 		}
 	}
-	b.set, b.unknown, b.named = policies.NewSet(b.registry), make(map[string]bool), make(map[string]string)
-	b.left, b.untold = make(map[string]bool), make(map[string]string)
-	for i := range b.file.Plugins {
-		b.plugin(indexed("plugins", i), &b.file.Plugins[i])
+	a.set, a.unknown, a.named = policies.NewSet(a.registry), make(map[string]bool), make(map[string]string)
+	a.left, a.untold = make(map[string]bool), make(map[string]string)
+	for i := range a.file.Plugins {
+		a.plugin(indexed("plugins", i), &a.file.Plugins[i])
 	}
 }
 
 // plugin makes a declared plug-in.
-func (b *builder) plugin(path string, p *Plugin) {
-	types := b.registry.Types()
+func (a *assembly) plugin(path string, p *Plugin) {
+	types := a.registry.Types()
 	name := cmp.Or(p.Name, p.Type)
-	if _, twice := b.named[name]; twice && p.Type != "" {
-		b.wrong(path+".name", "a plug-in of this name is declared above")
+	if _, twice := a.named[name]; twice && p.Type != "" {
+		a.wrong(path+".name", "a plug-in of this name is declared above")
 		return
 	}
-	b.named[name] = p.Type
+	a.named[name] = p.Type
 	switch {
-	case b.leave(name, p.Type):
+	case a.leave(name, p.Type):
 		return
 	case needless[p.Type] != "":
-		b.passedOver(path, p.Type)
+		a.passedOver(path, p.Type)
 		return
 	case p.Type == "" || !slices.Contains(types, p.Type):
-		b.unknown[name] = true
-		b.untold[name] = path + ".type" // what refers to it says of which kind it should be
+		a.unknown[name] = true
+		a.untold[name] = path + ".type" // what refers to it says of which kind it should be
 		return
 	}
 	parameters, err := p.Parameters.JSON()
 	if err != nil {
-		b.unknown[name] = true
-		b.wrong(path+".parameters", "%v", err)
+		a.unknown[name] = true
+		a.wrong(path+".parameters", "%v", err)
 		return
 	}
-	plugin, err := b.registry.New(p.Type, p.Name, parameters)
+	plugin, err := a.registry.New(p.Type, p.Name, parameters)
 	if err != nil {
-		b.unknown[name] = true
-		b.parameters(path+".parameters", p.Type, p.Parameters, err)
+		a.unknown[name] = true
+		a.parameters(path+".parameters", p.Type, p.Parameters, err)
 		return
 	}
-	if err := b.set.Declare(plugin); err != nil {
+	if err := a.set.Declare(plugin); err != nil {
 		panic(err) // another of the name was passed over above
 	}
-	b.declared = append(b.declared, plugin)
-	b.holds(path, plugin)
+	a.declared = append(a.declared, plugin)
+	a.holds(path, plugin)
 }
 
 // holds takes up a plug-in that holds when it is declared: nothing refers to it.
-func (b *builder) holds(path string, plugin policies.Plugin) {
-	second := func(typ string) { b.wrong(path, "is a second %s; keep one", typ) }
+func (a *assembly) holds(path string, plugin policies.Plugin) {
+	second := func(typ string) { a.wrong(path, "is a second %s; keep one", typ) }
 	switch p := plugin.(type) {
 	case policies.EvictionFilter:
-		b.eviction.Filter = p
+		a.eviction.Filter = p
 	case policies.EvictionOrder:
-		b.eviction.Order = p
+		a.eviction.Order = p
 	case *endpoints.MetricsDataSource:
-		if b.source != nil {
+		if a.source != nil {
 			second(endpoints.MetricsDataSourceType)
 		}
-		b.source = p
+		a.source = p
 	case *endpoints.CoreMetricsExtractor:
-		if b.extractor != nil {
+		if a.extractor != nil {
 			second(endpoints.CoreMetricsExtractorType)
 		}
-		b.extractor = p
+		a.extractor = p
 	case *scheduling.ApproxPrefix:
-		if b.producer != nil {
+		if a.producer != nil {
 			second(scheduling.ApproxPrefixType)
 		}
-		b.producer = p
+		a.producer = p
 	case scheduling.ProfileHandler:
-		if b.handler != nil {
+		if a.handler != nil {
 			second("profile handler")
 		}
-		b.handler = p
+		a.handler = p
 	}
 }
 
@@ -208,7 +223,7 @@ func (b *builder) flowControl() {
 	b.notNegative("flowControl.maxRequests", fc.MaxRequests)
 	b.waiting("flowControl.defaultRequestTTL", fc.DefaultRequestTTL)
 	b.waiting("flowControl.noEndpointRequestTTL", fc.NoEndpointRequestTTL)
-	b.plan.UsageLimit = refer(b, "flowControl.usageLimitPolicyPluginRef", fc.UsageLimitPolicyPluginRef, "usage limit policy", b.set.UsageLimit)
+	b.plan.UsageLimit = refer(&b.assembly, "flowControl.usageLimitPolicyPluginRef", fc.UsageLimitPolicyPluginRef, "usage limit policy", b.set.UsageLimit)
 	if fc.EnableEviction {
 		b.plan.Eviction = &b.eviction
 	}
@@ -231,7 +246,7 @@ func (b *builder) detector() {
 		ref = &PluginRef{saturation.WhereReadableType}
 	}
 	b.file.SaturationDetector, b.file.FlowControl.SaturationDetector = nil, ref
-	b.plan.Detector = refer(b, path+".pluginRef", ref.PluginRef, "saturation detector", b.set.Saturation)
+	b.plan.Detector = refer(&b.assembly, path+".pluginRef", ref.PluginRef, "saturation detector", b.set.Saturation)
 }
 
 func (b *builder) bands() {
@@ -262,27 +277,27 @@ func (b *builder) bands() {
 }
 
 // band builds a band.
-func (b *builder) band(path string, c *Band) shard.BandConfig {
-	b.notNegative(path+".maxBytes", c.MaxBytes)
-	b.notNegative(path+".maxRequests", c.MaxRequests)
-	ttl := cmp.Or(c.DefaultRequestTTL, b.file.FlowControl.DefaultRequestTTL)
-	b.waiting(path+".defaultRequestTTL", c.DefaultRequestTTL)
+func (a *assembly) band(path string, c *Band) shard.BandConfig {
+	a.notNegative(path+".maxBytes", c.MaxBytes)
+	a.notNegative(path+".maxRequests", c.MaxRequests)
+	ttl := cmp.Or(c.DefaultRequestTTL, a.file.FlowControl.DefaultRequestTTL)
+	a.waiting(path+".defaultRequestTTL", c.DefaultRequestTTL)
 	return shard.BandConfig{
 		MaxRequests: int64(c.MaxRequests), MaxBytes: int64(c.MaxBytes), TTL: (*time.Duration)(ttl),
-		Fairness: refer(b, path+".fairnessPolicyRef", c.FairnessPolicyRef, fairnessPolicy, b.set.Fairness),
-		Ordering: refer(b, path+".orderingPolicyRef", c.OrderingPolicyRef, "ordering policy", b.set.Ordering),
+		Fairness: refer(a, path+".fairnessPolicyRef", c.FairnessPolicyRef, fairnessPolicy, a.set.Fairness),
+		Ordering: refer(a, path+".orderingPolicyRef", c.OrderingPolicyRef, "ordering policy", a.set.Ordering),
 	}
 }
 
-func (b *builder) notNegative(path string, q Quantity) {
+func (c *checks) notNegative(path string, q Quantity) {
 	if q < 0 {
-		b.wrong(path, "must not be negative; leave it out for the default")
+		c.wrong(path, "must not be negative; leave it out for the default")
 	}
 }
 
 // waiting checks how long a request may wait; nil for what is not given.
-func (b *builder) waiting(path string, ttl *Duration) {
+func (c *checks) waiting(path string, ttl *Duration) {
 	if ttl != nil && *ttl < 0 {
-		b.wrong(path, "must not be negative; give a time such as 60s, or 0s for no limit")
+		c.wrong(path, "must not be negative; give a time such as 60s, or 0s for no limit")
 	}
 }

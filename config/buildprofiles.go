@@ -15,17 +15,17 @@ type profiles struct {
 }
 
 // profiles builds all profiles.
-func (b *builder) profiles() *profiles {
+func (a *assembly) profiles() *profiles {
 	all := &profiles{named: make(map[string]*endpoints.Profile), paths: make(map[string]string), used: make(map[string]bool)}
-	for i := range b.file.SchedulingProfiles {
-		p, path := &b.file.SchedulingProfiles[i], indexed("schedulingProfiles", i)
+	for i := range a.file.SchedulingProfiles {
+		p, path := &a.file.SchedulingProfiles[i], indexed("schedulingProfiles", i)
 		if _, twice := all.named[p.Name]; twice {
-			b.wrong(path, "a profile of this name is listed above")
+			a.wrong(path, "a profile of this name is listed above")
 		}
 		if p.Name == "" {
-			b.wrong(path, "name is missing; give the profile's name, such as default")
+			a.wrong(path, "name is missing; give the profile's name, such as default")
 		}
-		built := b.profile(path, p)
+		built := a.profile(path, p)
 		all.named[p.Name], all.paths[p.Name] = &built, path
 		if all.first == nil {
 			all.first = &built
@@ -41,31 +41,31 @@ func (all *profiles) take(name string) *endpoints.Profile {
 }
 
 // handled puts the profiles together as their handler says.
-func (b *builder) handled(all *profiles) endpoints.Profile {
-	switch h := b.handler.(type) {
+func (a *assembly) handled(all *profiles) endpoints.Profile {
+	switch h := a.handler.(type) {
 	case *scheduling.HeaderProfile:
-		return b.byHeader(h, all)
+		return a.byHeader(h, all)
 	case *scheduling.Disagg:
-		return b.disaggregated(h, all)
+		return a.disaggregated(h, all)
 	}
-	if h, ok := b.handler.(*scheduling.DataParallel); ok {
+	if h, ok := a.handler.(*scheduling.DataParallel); ok {
 		all.first.PrimaryPort = h.PrimaryPort
 	}
-	if len(b.file.SchedulingProfiles) > 1 {
-		b.wrong("schedulingProfiles[1]", "nothing says which requests this profile is for; keep one, or declare a %s or a %s", scheduling.HeaderProfileType, scheduling.DisaggType)
+	if len(a.file.SchedulingProfiles) > 1 {
+		a.wrong("schedulingProfiles[1]", "nothing says which requests this profile is for; keep one, or declare a %s or a %s", scheduling.HeaderProfileType, scheduling.DisaggType)
 	}
 	return *all.first
 }
 
 // byHeader has requests name their profile. Those without the header go by the only one where
 // there is no choice.
-func (b *builder) byHeader(h *scheduling.HeaderProfile, all *profiles) endpoints.Profile {
+func (a *assembly) byHeader(h *scheduling.HeaderProfile, all *profiles) endpoints.Profile {
 	name, usual := h.DefaultProfile, all.named[h.DefaultProfile]
 	if len(all.named) == 1 {
-		name, usual = b.file.SchedulingProfiles[0].Name, all.first
+		name, usual = a.file.SchedulingProfiles[0].Name, all.first
 	}
 	if usual == nil {
-		b.warn(b.declaredAt(h)+".parameters", "there is no profile %q, its defaultProfile: requests without the header %s are answered 400", h.DefaultProfile, h.HeaderName)
+		a.warn(a.declaredAt(h)+".parameters", "there is no profile %q, its defaultProfile: requests without the header %s are answered 400", h.DefaultProfile, h.HeaderName)
 		usual = all.first
 	}
 	profile := *usual
@@ -75,11 +75,11 @@ func (b *builder) byHeader(h *scheduling.HeaderProfile, all *profiles) endpoints
 
 // disaggregated has one profile choose the endpoint that answers, and others those of the
 // stages before.
-func (b *builder) disaggregated(h *scheduling.Disagg, all *profiles) endpoints.Profile {
-	at := b.declaredAt(h) + ".parameters"
+func (a *assembly) disaggregated(h *scheduling.Disagg, all *profiles) endpoints.Profile {
+	at := a.declaredAt(h) + ".parameters"
 	answers := all.take(h.Profiles.Decode)
 	if answers == nil {
-		b.wrong(at, "there is no profile %q, by which it chooses the endpoint that answers", h.Profiles.Decode)
+		a.wrong(at, "there is no profile %q, by which it chooses the endpoint that answers", h.Profiles.Decode)
 		return *all.first
 	}
 	profile := *answers
@@ -91,26 +91,26 @@ func (b *builder) disaggregated(h *scheduling.Disagg, all *profiles) endpoints.P
 			continue
 		}
 		stage := all.take(s.profile)
-		decider := refer(b, at+".deciders."+string(s.stage), s.decider, "decider", b.set.Decider)
+		decider := refer(a, at+".deciders."+string(s.stage), s.decider, "decider", a.set.Decider)
 		if stage == nil {
-			b.warn(at, "there is no profile %q: no request goes through the stage %s", s.profile, s.stage)
+			a.warn(at, "there is no profile %q: no request goes through the stage %s", s.profile, s.stage)
 			continue
 		}
-		b.prefixProducer(at, decider)
+		a.prefixProducer(at, decider)
 		profile.Stages = append(profile.Stages, endpoints.Stage{Stage: s.stage, Decider: decider, Profile: *stage})
 	}
 	for name, path := range all.paths {
 		if !all.used[name] {
-			b.warn(path, "%s uses no profile of this name: it has no effect", h.TypedName().Type)
+			a.warn(path, "%s uses no profile of this name: it has no effect", h.TypedName().Type)
 		}
 	}
 	return profile
 }
 
 // declaredAt is where a plug-in was.
-func (b *builder) declaredAt(p policies.Plugin) string {
-	for i := range b.file.Plugins {
-		if name := p.TypedName().Name; b.file.Plugins[i].Name == name || b.file.Plugins[i].Name == "" && b.file.Plugins[i].Type == name {
+func (a *assembly) declaredAt(p policies.Plugin) string {
+	for i := range a.file.Plugins {
+		if name := p.TypedName().Name; a.file.Plugins[i].Name == name || a.file.Plugins[i].Name == "" && a.file.Plugins[i].Type == name {
 			return indexed("plugins", i)
 		}
 	}

@@ -60,45 +60,45 @@ func (b *builder) defaultProfile() []Profile {
 	return []Profile{p}
 }
 
-func (b *builder) profile(path string, p *Profile) (profile endpoints.Profile) {
-	if b.producer != nil {
-		indexing := b.producer.Prefixes()
+func (a *assembly) profile(path string, p *Profile) (profile endpoints.Profile) {
+	if a.producer != nil {
+		indexing := a.producer.Prefixes()
 		profile.Prefixes = &indexing
 	}
 	for i := range p.Plugins {
 		at := indexed(path+".plugins", i)
-		if i < len(b.unlisted) {
-			at = b.unlisted[i]
+		if i < len(a.unlisted) {
+			at = a.unlisted[i]
 		}
-		b.profilePlugin(at, &p.Plugins[i], &profile)
+		a.profilePlugin(at, &p.Plugins[i], &profile)
 	}
 	if profile.Picker == nil {
 		p.Plugins = append(p.Plugins, ProfilePlugin{PluginRef: scheduling.MaxScoreType})
-		profile.Picker = refer(b, path, scheduling.MaxScoreType, "picker", b.set.Picker)
+		profile.Picker = refer(a, path, scheduling.MaxScoreType, "picker", a.set.Picker)
 	}
 	return profile
 }
 
 // profilePlugin adds what a plug-in of a profile does to it.
-func (b *builder) profilePlugin(at string, ref *ProfilePlugin, profile *endpoints.Profile) {
-	if b.choosesNothing(at, ref) {
+func (a *assembly) profilePlugin(at string, ref *ProfilePlugin, profile *endpoints.Profile) {
+	if a.choosesNothing(at, ref) {
 		return
 	}
-	plugin, err := b.set.Named(ref.PluginRef)
+	plugin, err := a.set.Named(ref.PluginRef)
 	if err != nil {
-		b.notInProfile(at, ref, err)
+		a.notInProfile(at, ref, err)
 		return
 	}
-	b.prefixProducer(at, plugin)
+	a.prefixProducer(at, plugin)
 	switch plugin := plugin.(type) {
 	case policies.EndpointPicker:
 		if profile.Picker != nil {
-			b.wrong(at, "is a second picker; keep one")
+			a.wrong(at, "is a second picker; keep one")
 		}
-		b.unweighted(at, ref, "a picker")
+		a.unweighted(at, ref, "a picker")
 		profile.Picker = plugin
 	case policies.EndpointFilter:
-		b.unweighted(at, ref, "a filter")
+		a.unweighted(at, ref, "a filter")
 		profile.Filters = append(profile.Filters, plugin)
 	case policies.EndpointScorer:
 		if ref.Weight == nil {
@@ -106,57 +106,57 @@ func (b *builder) profilePlugin(at string, ref *ProfilePlugin, profile *endpoint
 			ref.Weight = &one
 		}
 		if !(*ref.Weight >= 0 && *ref.Weight <= 1e6) {
-			b.wrong(at+".weight", "must be from 0 to 1000000")
+			a.wrong(at+".weight", "must be from 0 to 1000000")
 		}
 		if _, one := plugin.(*scheduling.PrefixCache); one {
 			if slices.ContainsFunc(profile.Scorers, func(s endpoints.Weighted) bool { _, two := s.EndpointScorer.(*scheduling.PrefixCache); return two }) {
-				b.wrong(at, "is a second prefix-cache-scorer; keep one")
+				a.wrong(at, "is a second prefix-cache-scorer; keep one")
 			}
 		}
 		profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: plugin, Weight: *ref.Weight})
 	case policies.SaturationDetector:
-		b.wrong(at+".pluginRef", "a detector judges the pool, and leaves no endpoint out: name it in flowControl.saturationDetector, and not in a profile")
+		a.wrong(at+".pluginRef", "a detector judges the pool, and leaves no endpoint out: name it in flowControl.saturationDetector, and not in a profile")
 	default:
-		b.notInProfile(at, ref, policies.ErrWrongKind)
+		a.notInProfile(at, ref, policies.ErrWrongKind)
 	}
 }
 
 // notInProfile reports what a profile refers to and cannot be in it.
-func (b *builder) notInProfile(at string, ref *ProfilePlugin, err error) {
-	names := append(append(namesOf[policies.EndpointFilter](b), namesOf[policies.EndpointScorer](b)...), namesOf[policies.EndpointPicker](b)...)
-	b.unresolved(at+".pluginRef", ref.PluginRef, "filter, scorer or picker", names, err)
+func (a *assembly) notInProfile(at string, ref *ProfilePlugin, err error) {
+	names := append(append(namesOf[policies.EndpointFilter](a), namesOf[policies.EndpointScorer](a)...), namesOf[policies.EndpointPicker](a)...)
+	a.unresolved(at+".pluginRef", ref.PluginRef, "filter, scorer or picker", names, err)
 }
 
 // unweighted warns of the weight of what has none.
-func (b *builder) unweighted(at string, ref *ProfilePlugin, what string) {
+func (a *assembly) unweighted(at string, ref *ProfilePlugin, what string) {
 	if ref.Weight != nil {
-		b.warn(at+".weight", "%s has no weight: it has no effect", what)
+		a.warn(at+".weight", "%s has no weight: it has no effect", what)
 	}
 }
 
 // prefixProducer checks what a plug-in says of how prompts are remembered.
-func (b *builder) prefixProducer(at string, plugin policies.Plugin) {
+func (a *assembly) prefixProducer(at string, plugin policies.Plugin) {
 	c, ok := plugin.(policies.PrefixConsumer)
-	if !ok || c.PrefixProducer() == "" || b.unknown[c.PrefixProducer()] {
+	if !ok || c.PrefixProducer() == "" || a.unknown[c.PrefixProducer()] {
 		return
 	}
-	if typ, declared := b.named[c.PrefixProducer()]; declared && typ != scheduling.ApproxPrefixType || !declared && c.PrefixProducer() != scheduling.ApproxPrefixType {
-		b.wrong(at, "its prefixMatchInfoProducerName %q names no plug-in of type %s, which is the only one there is here", c.PrefixProducer(), scheduling.ApproxPrefixType)
+	if typ, declared := a.named[c.PrefixProducer()]; declared && typ != scheduling.ApproxPrefixType || !declared && c.PrefixProducer() != scheduling.ApproxPrefixType {
+		a.wrong(at, "its prefixMatchInfoProducerName %q names no plug-in of type %s, which is the only one there is here", c.PrefixProducer(), scheduling.ApproxPrefixType)
 	}
 }
 
 // choosesNothing reports whether a plug-in of a profile is there for something else, which
 // it does when it is declared.
-func (b *builder) choosesNothing(at string, ref *ProfilePlugin) bool {
-	plugin, err := b.set.Named(ref.PluginRef)
+func (a *assembly) choosesNothing(at string, ref *ProfilePlugin) bool {
+	plugin, err := a.set.Named(ref.PluginRef)
 	elsewhere := false
 	switch plugin.(type) {
 	case scheduling.ProfileHandler, *scheduling.ApproxPrefix, policies.StageDecider:
 		elsewhere = true
 	}
-	if needless[b.named[ref.PluginRef]] == "" && needless[ref.PluginRef] == "" && (err != nil || !elsewhere) {
+	if needless[a.named[ref.PluginRef]] == "" && needless[ref.PluginRef] == "" && (err != nil || !elsewhere) {
 		return false
 	}
-	b.warn(at, "chooses no endpoint: it has no effect in a profile")
+	a.warn(at, "chooses no endpoint: it has no effect in a profile")
 	return true
 }

@@ -28,13 +28,13 @@ func (b *builder) bandPolicy() {
 		b.wrong(otherPath, "is another name of weir.bandPolicy, which says %s; keep one", *w)
 	}
 	*w, *other = b.bandType(*w), ""
-	b.plan.BandPolicy = refer(b, at, *w, "band policy", b.set.Band)
+	b.plan.BandPolicy = refer(&b.assembly, at, *w, "band policy", b.set.Band)
 }
 
 // bandType is what a short name of a band policy stands for, or the name itself, which also
 // a plug-in may have that the file declares.
-func (b *builder) bandType(name string) string {
-	if _, declared := b.named[name]; declared {
+func (a *assembly) bandType(name string) string {
+	if _, declared := a.named[name]; declared {
 		return name
 	}
 	if typ, short := bandPolicies[name]; short {

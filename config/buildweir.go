@@ -115,16 +115,16 @@ func (b *builder) fleet() {
 
 // exposure refuses to take other machines for replicas that prove nothing. Certificates
 // secure the ticket streams, and the gossip only a key.
-func (b *builder) exposure(f *Fleet) {
+func (c *checks) exposure(f *Fleet) {
 	const gossip, peer, key, cert, insecure = "weir.fleet.gossip", "weir.fleet.peer", "weir.fleet.gossipKeyFile", "weir.fleet.peerCert", "weir.fleet.insecure"
 	if f.Gossip == "" || f.GossipKeyFile != "" || f.Insecure {
 		return
 	}
 	if beyondLoopback(f.Gossip) {
-		b.wrong(gossip, "whoever reaches it could join the fleet: give all replicas the same %s, or say %s", b.called(key, gossip), b.called(insecure, gossip))
+		c.wrong(gossip, "whoever reaches it could join the fleet: give all replicas the same %s, or say %s", c.called(key, gossip), c.called(insecure, gossip))
 	} else if beyondLoopback(f.Peer) && f.PeerCert == "" {
-		b.wrong(peer, "whoever reaches it could pose as a replica: give all replicas the same %s, or each its own %s, or say %s",
-			b.called(key, peer), b.called(cert, peer), b.called(insecure, peer))
+		c.wrong(peer, "whoever reaches it could pose as a replica: give all replicas the same %s, or each its own %s, or say %s",
+			c.called(key, peer), c.called(cert, peer), c.called(insecure, peer))
 	}
 }
 
@@ -203,8 +203,8 @@ func (b *builder) flows() {
 	}
 }
 
-func (b *builder) priority(path string, p int) {
+func (c *checks) priority(path string, p int) {
 	if p < policies.MinPriority || p > policies.MaxPriority {
-		b.wrong(path, "must be a 32-bit number: from %d to %d", policies.MinPriority, policies.MaxPriority)
+		c.wrong(path, "must be a 32-bit number: from %d to %d", policies.MinPriority, policies.MaxPriority)
 	}
 }

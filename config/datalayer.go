@@ -36,8 +36,8 @@ type DataDiscovery struct {
 }
 
 // dataLayer builds the section.
-func (b *builder) dataLayer() {
-	d := b.file.DataLayer
+func (a *assembly) dataLayer() {
+	d := a.file.DataLayer
 	if d == nil {
 		return
 	}
@@ -48,59 +48,59 @@ func (b *builder) dataLayer() {
 		"dataLayer.discovery.peers": d.Discovery != nil && d.Discovery.Peers != nil,
 	} {
 		if given {
-			b.warn(path, "Weir does this without being told: it has no effect")
+			a.warn(path, "Weir does this without being told: it has no effect")
 		}
 	}
 	for i := range d.Sources {
 		source, path := &d.Sources[i], indexed("dataLayer.sources", i)
-		b.reads(path+".pluginRef", source.PluginRef, "source", endpoints.MetricsDataSourceType)
+		a.reads(path+".pluginRef", source.PluginRef, "source", endpoints.MetricsDataSourceType)
 		for k := range source.Extractors {
-			b.reads(indexed(path+".extractors", k)+".pluginRef", source.Extractors[k].PluginRef, "extractor", endpoints.CoreMetricsExtractorType)
+			a.reads(indexed(path+".extractors", k)+".pluginRef", source.Extractors[k].PluginRef, "extractor", endpoints.CoreMetricsExtractorType)
 		}
 	}
 	if d.Discovery != nil {
-		b.fileDiscovery(d.Discovery)
+		a.fileDiscovery(d.Discovery)
 	}
 }
 
 // reads checks that a reference leads to what reads endpoints' figures, of the only type that
 // there is of its kind.
-func (b *builder) reads(path, ref, kind, only string) {
-	if typ, ok := b.declares(path, ref, kind); ok && typ != only && !b.elsewhere() {
-		b.wrong(path, "is of type %s, which is no %s; there is %s", typ, kind, only)
+func (a *assembly) reads(path, ref, kind, only string) {
+	if typ, ok := a.declares(path, ref, kind); ok && typ != only && !a.elsewhere() {
+		a.wrong(path, "is of type %s, which is no %s; there is %s", typ, kind, only)
 	}
 }
 
 // fileDiscovery finds the file that a discovery plug-in names.
-func (b *builder) fileDiscovery(d *DataDiscovery) {
+func (a *assembly) fileDiscovery(d *DataDiscovery) {
 	path, ref := "dataLayer.discovery.pluginRef", d.PluginRef
 	if e := d.Endpoints; e != nil {
 		if ref != "" {
-			b.wrong(path, "dataLayer.discovery.endpoints says the same; keep that")
+			a.wrong(path, "dataLayer.discovery.endpoints says the same; keep that")
 		}
 		path, ref = "dataLayer.discovery.endpoints.pluginRef", e.PluginRef
 	}
 	if ref == "" && d.Peers != nil {
 		return
 	}
-	plugin, err := b.set.Named(ref)
+	plugin, err := a.set.Named(ref)
 	file, ok := plugin.(*endpoints.FileDiscovery)
 	if !ok {
 		switch {
 		case ref == "":
-			b.wrong(path, "is missing; name a plug-in of type %s that is declared in plugins", endpoints.FileDiscoveryType)
-		case b.unknown[ref]: // it was declared, and is known to be wrong
-		case err != nil && !b.left[ref]:
-			b.wrong(path, "no such plug-in is declared in plugins; declare one of type %s", endpoints.FileDiscoveryType)
+			a.wrong(path, "is missing; name a plug-in of type %s that is declared in plugins", endpoints.FileDiscoveryType)
+		case a.unknown[ref]: // it was declared, and is known to be wrong
+		case err != nil && !a.left[ref]:
+			a.wrong(path, "no such plug-in is declared in plugins; declare one of type %s", endpoints.FileDiscoveryType)
 		default:
-			b.wrong(path, "must be of type %s, the only discovery there is here; see weir.discovery for others", endpoints.FileDiscoveryType)
+			a.wrong(path, "must be of type %s, the only discovery there is here; see weir.discovery for others", endpoints.FileDiscoveryType)
 		}
 		return
 	}
-	if w := &b.file.Weir.Discovery; w.File == "" {
+	if w := &a.file.Weir.Discovery; w.File == "" {
 		w.File, w.Once = file.Path, !file.WatchFile
 	} else {
-		b.wrong(path, "weir.discovery names a file, too; keep one of them")
+		a.wrong(path, "weir.discovery names a file, too; keep one of them")
 	}
 }
 

@@ -17,11 +17,11 @@ import (
 const processingAddress = "127.0.0.1:9002"
 
 // delegates reports whether another Endpoint Picker chooses endpoints.
-func (b *builder) delegates() bool { return len(b.file.Weir.ExtProc.Picker.Addresses) > 0 }
+func (a *assembly) delegates() bool { return len(a.file.Weir.ExtProc.Picker.Addresses) > 0 }
 
 // elsewhere reports whether this replica chooses no endpoint of what comes by external
 // processing, so that what a file says of scheduling is not for it.
-func (b *builder) elsewhere() bool { return b.delegates() || b.file.Weir.ExtProc.AdmissionOnly }
+func (a *assembly) elsewhere() bool { return a.delegates() || a.file.Weir.ExtProc.AdmissionOnly }
 
 // delegation checks who chooses endpoints.
 func (b *builder) delegation(x *ExtProc) {
@@ -65,7 +65,7 @@ func (b *builder) delegation(x *ExtProc) {
 
 // isFlowControl reports whether a plug-in of a type is for flow control, or for what it needs
 // of the endpoints, and not for scheduling.
-func (b *builder) isFlowControl(typ string) bool {
+func (a *assembly) isFlowControl(typ string) bool {
 	switch typ {
 	case "":
 		return true // which is an error, whoever reads it
@@ -75,12 +75,12 @@ func (b *builder) isFlowControl(typ string) bool {
 	if slices.Contains(theirs, typ) {
 		return false
 	}
-	if !slices.Contains(b.registry.Types(), typ) {
+	if !slices.Contains(a.registry.Types(), typ) {
 		reads := []string{endpoints.FileDiscoveryType, endpoints.MetricsDataSourceType, endpoints.CoreMetricsExtractorType}
-		known := slices.DeleteFunc(b.registry.Types(), func(t string) bool { return slices.Contains(reads, t) || !b.isFlowControl(t) })
+		known := slices.DeleteFunc(a.registry.Types(), func(t string) bool { return slices.Contains(reads, t) || !a.isFlowControl(t) })
 		return suggest.Closest(typ, known) != "" // it is likely to be misspelt
 	}
-	plugin, err := b.registry.New(typ, "", nil)
+	plugin, err := a.registry.New(typ, "", nil)
 	if err != nil {
 		return true // it needs parameters, as no scorer and no picker does
 	}
@@ -92,32 +92,32 @@ func (b *builder) isFlowControl(typ string) bool {
 }
 
 // leave leaves a plug-in to whoever chooses endpoints, if it is for that.
-func (b *builder) leave(name, typ string) bool {
-	if !b.elsewhere() || b.isFlowControl(typ) {
+func (a *assembly) leave(name, typ string) bool {
+	if !a.elsewhere() || a.isFlowControl(typ) {
 		return false
 	}
-	b.left[name] = true
-	if !slices.Contains(b.leftTypes, typ) {
-		b.leftTypes = append(b.leftTypes, typ)
+	a.left[name] = true
+	if !slices.Contains(a.leftTypes, typ) {
+		a.leftTypes = append(a.leftTypes, typ)
 	}
 	return true
 }
 
 // tellLeft names once what is left to whoever chooses endpoints.
-func (b *builder) tellLeft() {
+func (a *assembly) tellLeft() {
 	var what []string
-	if len(b.leftTypes) > 0 {
-		what = append(what, fmt.Sprintf("plug-ins of the types %s", strings.Join(b.leftTypes, ", ")))
+	if len(a.leftTypes) > 0 {
+		what = append(what, fmt.Sprintf("plug-ins of the types %s", strings.Join(a.leftTypes, ", ")))
 	}
-	if len(b.file.SchedulingProfiles) > 0 {
+	if len(a.file.SchedulingProfiles) > 0 {
 		what = append(what, "schedulingProfiles")
 	}
 	if len(what) == 0 {
 		return
 	}
 	whose := "the picker's"
-	if !b.delegates() {
+	if !a.delegates() {
 		whose = "for whoever chooses endpoints"
 	}
-	b.warn("plugins", "%s are %s: they have no effect here", strings.Join(what, " and "), whose)
+	a.warn("plugins", "%s are %s: they have no effect here", strings.Join(what, " and "), whose)
 }

@@ -14,26 +14,26 @@ import (
 )
 
 // readable reports a file that is named and cannot be read.
-func (b *builder) readable(path, file string) {
-	if file == "" || !b.files {
+func (c *checks) readable(path, file string) {
+	if file == "" || !c.files {
 		return
 	}
 	f, err := os.Open(file)
 	if err != nil {
-		b.wrong(path, "%v", fileError(err))
+		c.wrong(path, "%v", fileError(err))
 		return
 	}
 	defer f.Close() //nolint:errcheck // it was only read
 	if info, err := f.Stat(); err == nil && info.IsDir() {
-		b.wrong(path, "is a directory; name a file")
+		c.wrong(path, "is a directory; name a file")
 	}
 }
 
 // authority reports a file of CAs that cannot be read, or that holds none.
-func (b *builder) authority(path, file string) {
-	before := len(b.problems)
-	b.readable(path, file)
-	if file == "" || !b.files || len(b.problems) > before {
+func (c *checks) authority(path, file string) {
+	before := len(c.problems)
+	c.readable(path, file)
+	if file == "" || !c.files || len(c.problems) > before {
 		return
 	}
 	pem, err := os.ReadFile(file)
@@ -41,7 +41,7 @@ func (b *builder) authority(path, file string) {
 		err = errNoCertificate
 	}
 	if err != nil {
-		b.wrong(path, "%v", fileError(err))
+		c.wrong(path, "%v", fileError(err))
 	}
 }
 
@@ -49,50 +49,50 @@ var errNoCertificate = errors.New("holds no certificate in PEM form")
 
 // filled reports a secret that cannot be read, and warns of an empty one, which is read again
 // later, and of what that means until then.
-func (b *builder) filled(path, file, meanwhile string) {
-	before := len(b.problems)
-	b.secret(path, file)
-	if file == "" || !b.files || len(b.problems) > before {
+func (c *checks) filled(path, file, meanwhile string) {
+	before := len(c.problems)
+	c.secret(path, file)
+	if file == "" || !c.files || len(c.problems) > before {
 		return
 	}
 	if text, err := os.ReadFile(file); err != nil {
-		b.wrong(path, "%v", fileError(err))
+		c.wrong(path, "%v", fileError(err))
 	} else if strings.TrimSpace(string(text)) == "" {
-		b.warn(path, "is empty: until it is not, %s", meanwhile)
+		c.warn(path, "is empty: until it is not, %s", meanwhile)
 	}
 }
 
 // gossipKey reports a file that holds no key for gossip.
-func (b *builder) gossipKey(file string) {
+func (c *checks) gossipKey(file string) {
 	const path = "weir.fleet.gossipKeyFile"
-	before := len(b.problems)
-	b.secret(path, file)
-	if file == "" || !b.files || len(b.problems) > before {
+	before := len(c.problems)
+	c.secret(path, file)
+	if file == "" || !c.files || len(c.problems) > before {
 		return
 	}
 	if _, err := gossip.LoadKey(file); err != nil {
-		b.wrong(path, "%v", fileError(err))
+		c.wrong(path, "%v", fileError(err))
 	}
 }
 
 // kubeconfig reports a file that does not say how a cluster is reached.
-func (b *builder) kubeconfig(path, file string) {
-	before := len(b.problems)
-	b.readable(path, file)
-	if file == "" || !b.files || len(b.problems) > before {
+func (c *checks) kubeconfig(path, file string) {
+	before := len(c.problems)
+	c.readable(path, file)
+	if file == "" || !c.files || len(c.problems) > before {
 		return
 	}
 	if _, err := kubernetes.Connect(file); err != nil {
-		b.wrong(path, "%v", err)
+		c.wrong(path, "%v", err)
 	}
 }
 
 // secret reports a file that is named and cannot be read, and warns of one that more
 // people can than should.
-func (b *builder) secret(path, file string) {
-	before := len(b.problems)
-	b.readable(path, file)
-	if file == "" || !b.files || len(b.problems) > before {
+func (c *checks) secret(path, file string) {
+	before := len(c.problems)
+	c.readable(path, file)
+	if file == "" || !c.files || len(c.problems) > before {
 		return
 	}
 	info, err := os.Stat(file)
@@ -101,32 +101,32 @@ func (b *builder) secret(path, file string) {
 	}
 	switch mode := info.Mode().Perm(); {
 	case mode&0o002 != 0:
-		b.warn(path, "everybody on this machine can change it (mode %#o); chmod 600", mode)
+		c.warn(path, "everybody on this machine can change it (mode %#o); chmod 600", mode)
 	case mode&0o004 != 0:
-		b.warn(path, "everybody on this machine can read it (mode %#o); chmod 600", mode)
+		c.warn(path, "everybody on this machine can read it (mode %#o); chmod 600", mode)
 	}
 }
 
 // keyPair reports a certificate and a key that are not there, or do not belong together.
-func (b *builder) keyPair(certPath, keyPath, cert, key string) {
+func (c *checks) keyPair(certPath, keyPath, cert, key string) {
 	switch {
 	case cert == "" && key == "":
 		return
 	case key == "":
-		b.wrong(certPath, "give its key by %s, too", b.called(keyPath, certPath))
+		c.wrong(certPath, "give its key by %s, too", c.called(keyPath, certPath))
 		return
 	case cert == "":
-		b.wrong(keyPath, "give its certificate by %s, too", b.called(certPath, keyPath))
+		c.wrong(keyPath, "give its certificate by %s, too", c.called(certPath, keyPath))
 		return
 	}
-	before := len(b.problems)
-	b.readable(certPath, cert)
-	b.secret(keyPath, key)
-	if !b.files || len(b.problems) > before {
+	before := len(c.problems)
+	c.readable(certPath, cert)
+	c.secret(keyPath, key)
+	if !c.files || len(c.problems) > before {
 		return
 	}
 	if _, err := tls.LoadX509KeyPair(cert, key); err != nil {
-		b.wrong(certPath, "%v", err)
+		c.wrong(certPath, "%v", err)
 	}
 }
 

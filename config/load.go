@@ -78,8 +78,9 @@ func Parse(data []byte, o Options) (*Plan, Problems, error) {
 }
 
 func newBuilder(name string, o Options) *builder {
-	b := &builder{options: o, registry: o.Registry.Clone(), files: !o.IgnoreFiles, file: newFile()}
-	b.name = name
+	b := &builder{}
+	b.name, b.options, b.files = name, o, !o.IgnoreFiles
+	b.registry, b.file = o.Registry.Clone(), newFile()
 	return b
 }
 

@@ -25,18 +25,18 @@ func printable(text string) bool {
 
 // plainName checks a name of up to 128 bytes that holds none of the characters given, nor spaces nor
 // what cannot be printed. without says so.
-func (b *builder) plainName(path, name, characters, without string) bool {
+func (c *checks) plainName(path, name, characters, without string) bool {
 	if name != "" && len(name) <= maxName && printable(name) && !strings.ContainsAny(name, " "+characters) {
 		return true
 	}
-	b.wrong(path, "must have 1 to %d characters, without %s and what cannot be printed", maxName, without)
+	c.wrong(path, "must have 1 to %d characters, without %s and what cannot be printed", maxName, without)
 	return false
 }
 
 // poolName checks the name of a pool, which stands in braces in the keys of its ledger.
-func (b *builder) poolName(path, name string, names map[string]bool) {
-	if b.plainName(path, name, "{}", "spaces, braces") && names[name] {
-		b.wrong(path, "a pool of this name is listed above")
+func (c *checks) poolName(path, name string, names map[string]bool) {
+	if c.plainName(path, name, "{}", "spaces, braces") && names[name] {
+		c.wrong(path, "a pool of this name is listed above")
 	}
 	names[name] = true
 }
@@ -50,44 +50,44 @@ func (b *builder) replicaName() {
 }
 
 // id checks the id of a flow or a pattern of ids, or the name of an objective.
-func (b *builder) id(path, id string) {
+func (c *checks) id(path, id string) {
 	if len(id) > maxID || !printable(id) {
-		b.wrong(path, "must have up to %d characters, none of which cannot be printed, and no spaces around it", maxID)
+		c.wrong(path, "must have up to %d characters, none of which cannot be printed, and no spaces around it", maxID)
 	}
 }
 
 // headerName checks the name of a header, or of what HTTP/2 has beside these, such as :authority.
-func (b *builder) headerName(path, name string) {
+func (c *checks) headerName(path, name string) {
 	if !httpguts.ValidHeaderFieldName(strings.TrimPrefix(name, ":")) {
-		b.wrong(path, "must be the name of a header, such as x-pool")
+		c.wrong(path, "must be the name of a header, such as x-pool")
 	}
 }
 
 // attribute checks the name of an attribute of Envoy's.
-func (b *builder) attribute(path, name string) {
+func (c *checks) attribute(path, name string) {
 	if !printable(name) || strings.ContainsAny(name, " ") {
-		b.wrong(path, "must be the name of an attribute, such as xds.route_name")
+		c.wrong(path, "must be the name of an attribute, such as xds.route_name")
 	}
 }
 
 // host checks a name that a certificate must have.
-func (b *builder) host(path, host string) {
+func (c *checks) host(path, host string) {
 	if host != "" && !hostport.Host(host) {
-		b.wrong(path, "must be a host's name or an IP address")
+		c.wrong(path, "must be a host's name or an IP address")
 	}
 }
 
 // object checks the namespace and name of an object in Kubernetes.
-func (b *builder) object(path, text string) {
+func (c *checks) object(path, text string) {
 	namespace, name, ok := strings.Cut(text, "/")
 	if !ok || len(validation.IsDNS1123Label(namespace)) > 0 || len(validation.IsDNS1123Subdomain(name)) > 0 {
-		b.wrong(path, "must be NAMESPACE/NAME, each as Kubernetes has it: small letters, digits and dashes")
+		c.wrong(path, "must be NAMESPACE/NAME, each as Kubernetes has it: small letters, digits and dashes")
 	}
 }
 
 // label checks the name of a label in Kubernetes.
-func (b *builder) label(path, name string) {
+func (c *checks) label(path, name string) {
 	if name != "" && len(validation.IsQualifiedName(name)) > 0 {
-		b.wrong(path, "must be the name of a label, such as llm-d.ai/engine-type")
+		c.wrong(path, "must be the name of a label, such as llm-d.ai/engine-type")
 	}
 }

@@ -6,11 +6,11 @@ import (
 )
 
 // later reports what a flag may still give where only a file is checked: there it is a warning.
-func (b *builder) later(path, format string, args ...any) {
-	if b.options.Unlocated {
-		b.warn(path, format, args...)
+func (c *checks) later(path, format string, args ...any) {
+	if c.options.Unlocated {
+		c.warn(path, format, args...)
 	} else {
-		b.wrong(path, format, args...)
+		c.wrong(path, format, args...)
 	}
 }
 

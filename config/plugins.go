@@ -16,7 +16,7 @@ import (
 const fairnessPolicy = "fairness policy"
 
 // refer looks a plug-in up, which must be of the kind named.
-func refer[P any](b *builder, path, ref, kind string, lookup func(string) (P, error)) P {
+func refer[P any](b *assembly, path, ref, kind string, lookup func(string) (P, error)) P {
 	p, err := lookup(ref)
 	if err != nil {
 		b.unresolved(path, ref, kind, namesOf[P](b), err)
@@ -26,29 +26,29 @@ func refer[P any](b *builder, path, ref, kind string, lookup func(string) (P, er
 
 // unresolved reports a reference that leads to nothing of its kind; names are what
 // there is of it.
-func (b *builder) unresolved(path, ref, kind string, names []string, err error) {
+func (a *assembly) unresolved(path, ref, kind string, names []string, err error) {
 	switch {
 	case ref == "":
-		b.wrong(path, "is missing; name a %s", kind)
-	case b.left[ref]:
-		b.wrong(path, "is of type %s, which is no %s that Weir has; there are: %s", b.named[ref], kind, strings.Join(names, ", "))
-	case b.unknown[ref] && errors.Is(err, policies.ErrUnknownPlugin): // it was declared, and is wrong there
-		if at, untold := b.untold[ref]; untold && b.named[ref] != "" && !slices.Contains(theirs, b.named[ref]) {
-			b.wrong(at, "no such %s%s", kind, meant(b.named[ref], names))
-			delete(b.untold, ref)
+		a.wrong(path, "is missing; name a %s", kind)
+	case a.left[ref]:
+		a.wrong(path, "is of type %s, which is no %s that Weir has; there are: %s", a.named[ref], kind, strings.Join(names, ", "))
+	case a.unknown[ref] && errors.Is(err, policies.ErrUnknownPlugin): // it was declared, and is wrong there
+		if at, untold := a.untold[ref]; untold && a.named[ref] != "" && !slices.Contains(theirs, a.named[ref]) {
+			a.wrong(at, "no such %s%s", kind, meant(a.named[ref], names))
+			delete(a.untold, ref)
 		}
 	case errors.Is(err, policies.ErrUnknownPlugin):
-		b.wrong(path, "no such %s%s", kind, meant(ref, names))
+		a.wrong(path, "no such %s%s", kind, meant(ref, names))
 	case errors.Is(err, policies.ErrWrongKind):
-		b.wrong(path, "is no %s; there are: %s", kind, strings.Join(names, ", "))
+		a.wrong(path, "is no %s; there are: %s", kind, strings.Join(names, ", "))
 	default:
-		b.wrong(path, "%v", err)
+		a.wrong(path, "%v", err)
 	}
 }
 
 // namesOf are the plug-ins of a kind that can be referred to: those declared, and the
 // types.
-func namesOf[P any](b *builder) []string {
+func namesOf[P any](b *assembly) []string {
 	var names []string
 	for _, p := range b.declared {
 		if _, ok := p.(P); ok {
@@ -77,37 +77,37 @@ func typesOf[P any](registry *policies.Registry) []string {
 }
 
 // unknownTypes reports the plug-ins of unknown types that nothing of a known kind refers to.
-func (b *builder) unknownTypes() {
-	for i := range b.file.Plugins {
-		name := cmp.Or(b.file.Plugins[i].Name, b.file.Plugins[i].Type)
-		if at, untold := b.untold[name]; untold && at == indexed("plugins", i)+".type" {
-			b.noType(at, b.file.Plugins[i].Type, b.registry.Types())
+func (a *assembly) unknownTypes() {
+	for i := range a.file.Plugins {
+		name := cmp.Or(a.file.Plugins[i].Name, a.file.Plugins[i].Type)
+		if at, untold := a.untold[name]; untold && at == indexed("plugins", i)+".type" {
+			a.noType(at, a.file.Plugins[i].Type, a.registry.Types())
 		}
 	}
 }
 
 // noType reports a type that nothing is registered for. They are listed once.
-func (b *builder) noType(path, typ string, types []string) {
+func (a *assembly) noType(path, typ string, types []string) {
 	what := "no such type"
 	if typ == "" {
 		what = "is missing"
 	}
 	if slices.Contains(theirs, typ) {
-		b.wrong(path, "Weir does not choose endpoints by it; a picker that does can: name yours by %s", b.called("weir.extProc.picker.addresses", path))
+		a.wrong(path, "Weir does not choose endpoints by it; a picker that does can: name yours by %s", a.called("weir.extProc.picker.addresses", path))
 		return
 	}
 	text := didYouMean(typ, types)
-	if text == "" && !b.listed {
-		text, b.listed = "; there are: "+strings.Join(types, ", "), true
+	if text == "" && !a.listed {
+		text, a.listed = "; there are: "+strings.Join(types, ", "), true
 	}
-	b.wrong(path, "%s%s", what, text)
+	a.wrong(path, "%s%s", what, text)
 }
 
 // parameters reports what a plug-in's factory says of its parameters.
-func (b *builder) parameters(path, typ string, parameters *Raw, err error) {
+func (a *assembly) parameters(path, typ string, parameters *Raw, err error) {
 	var unknown *policies.UnknownParameterError
 	if errors.As(err, &unknown) {
-		at := b.at(path)
+		at := a.at(path)
 		if line := lineOf(parameters.node, unknown.Name); line > 0 {
 			at = place{line: line}
 		}
@@ -115,17 +115,17 @@ func (b *builder) parameters(path, typ string, parameters *Raw, err error) {
 		if len(unknown.Known) > 0 {
 			others = meant(unknown.Name, unknown.Known)
 		}
-		b.failAt(at, join(path, unknown.Name), "%s has no such parameter%s", typ, others)
+		a.failAt(at, join(path, unknown.Name), "%s has no such parameter%s", typ, others)
 		return
 	}
 	if inner := errors.Unwrap(err); inner != nil {
 		err = inner // the registry's own words repeat name and type
 	}
 	text := strings.TrimPrefix(err.Error(), policies.ErrParameters.Error()+": ")
-	if b.at(path).flag == "" {
+	if a.at(path).flag == "" {
 		text = fmt.Sprintf("%s: %s", typ, text)
 	}
-	b.wrong(path, "%s", text)
+	a.wrong(path, "%s", text)
 }
 
 // lineOf is the line of a field of the name given, or of a field of its fields; 0 if there

@@ -14,10 +14,10 @@ func (t *Timeouts) each(visit func(name string, value **Duration)) {
 }
 
 // timeouts checks those at a path.
-func (b *builder) timeouts(path string, t *Timeouts) {
+func (c *checks) timeouts(path string, t *Timeouts) {
 	t.each(func(name string, value **Duration) {
 		if d := *value; d != nil && (time.Duration(*d) < time.Millisecond || time.Duration(*d) > 30*24*time.Hour) {
-			b.wrong(path+"."+name, "must be from 1ms to 720h")
+			c.wrong(path+"."+name, "must be from 1ms to 720h")
 		}
 	})
 }
