@@ -30,7 +30,7 @@ func sharesTable(priorities []api.Share, groups []api.GroupAccount, columns int)
 		g := &groups[i]
 		t.add(shareCells(groupName(g.Group), &g.Account)...)
 	}
-	return t.within(columns, "5 MIN", "60 MIN").shortened(columns, "SHARE OF", 10).within(columns, "HAS", "1 MIN")
+	return t.within(columns, "5 MIN", "60 MIN").shortened(columns, "SHARE OF", 10).within(columns, "HAS", "1 MIN", "BELOW GUARANTEE")
 }
 
 // shareCells are an account's cells, in slots. A time of which nobody has watched more than of a

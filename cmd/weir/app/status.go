@@ -139,7 +139,7 @@ func (v *overview) printBands(out io.Writer, columns int) {
 			milliseconds(float64(b.OldestMS)), perSecond(b.Recent.Dispatched), milliseconds(b.Recent.WaitP50MS), milliseconds(b.Recent.WaitP99MS), weightOf(b), b.Fairness)
 	}
 	if len(v.Pool.Bands) > 0 {
-		fmt.Fprintf(out, "\n%s", bands.within(columns, "FAIRNESS", "WEIGHT", "FLOWS", "OLDEST", "LIMIT"))
+		fmt.Fprintf(out, "\n%s", bands.within(columns, "FAIRNESS", "WEIGHT", "FLOWS", "OLDEST", "LIMIT", "SENT/S", "P99", "WAIT P50"))
 	}
 }
 

@@ -2,6 +2,7 @@ package app
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -149,5 +150,20 @@ func TestTablesFit(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), "Refused, a second: queue_full 3.2, bad_flow_id 1.0, queue_timeout <0.1") {
 		t.Errorf("no reasons for refusals:\n%s", out.String())
+	}
+}
+
+// TestStatusFitsNarrowScreens prints what priorities and groups have, on screens of a phone's width.
+func TestStatusFitsNarrowScreens(t *testing.T) {
+	limit := int64(128)
+	account := api.Account{InFlight: 12, Entitled: 11.5, Guaranteed: 2.4, Had: []api.Had{{SpanMS: 60_000, Slots: 12.1}, {SpanMS: 300_000, Slots: 12.1}, {SpanMS: 3_600_000, Slots: 12.1, BelowMS: 65_000}}}
+	band := api.Band{Priority: -10, Flows: 12, InFlight: 12, Limit: &limit, Queued: 1234, OldestMS: 12_300, Recent: api.Recent{Dispatched: 123.4, WaitP50MS: 123, WaitP99MS: 12_345}}
+	v := overview{Pool: &api.Pool{Bands: []api.Band{band}}}
+	v.Shares = []api.Share{{Priority: -10, Account: account}}
+	for columns := 36; columns <= 80; columns++ {
+		var out strings.Builder
+		v.printBands(&out, columns)
+		v.printShares(&out, columns)
+		fits(t, fmt.Sprint("at ", columns), out.String(), columns)
 	}
 }

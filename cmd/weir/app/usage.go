@@ -37,7 +37,8 @@ func newUsage() *cobra.Command {
 				return err
 			}
 			return listed(cmd, &o, func(ctx context.Context, c *api.Client) (*api.UsageList, error) { return c.Usage(ctx, q) }, func(all *api.UsageList) {
-				fmt.Fprintf(cmd.OutOrStdout(), "Used from %s until %s UTC, in whole hours\n\n", hourOf(all.From), hourOf(all.To))
+				heading := fmt.Sprintf("Used from %s until %s UTC, in whole hours", hourOf(all.From), hourOf(all.To))
+				fmt.Fprintf(cmd.OutOrStdout(), "%s\n\n", wrapped(heading, columnsOf(cmd, *wide), "  "))
 				if len(all.Usage) > 0 {
 					fmt.Fprint(cmd.OutOrStdout(), usageTable(all, q.By, columnsOf(cmd, *wide)))
 				} else {
