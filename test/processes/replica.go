@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -156,8 +157,14 @@ func (r *Replica) Kill() {
 	_ = r.Process.Wait()
 }
 
-// Metric adds a Metric up over replicas and labels.
-func Metric(t *testing.T, name string, of ...*Replica) (sum int) {
+// Metric adds a metric that counts up over replicas and labels.
+func Metric(t *testing.T, name string, of ...*Replica) int {
+	t.Helper()
+	return int(math.Round(Figure(t, name, of...)))
+}
+
+// Figure adds a metric up over replicas and labels.
+func Figure(t *testing.T, name string, of ...*Replica) (sum float64) {
 	t.Helper()
 	for _, r := range of {
 		res, err := http.Get(r.Admin + "/metrics")
@@ -171,7 +178,7 @@ func Metric(t *testing.T, name string, of ...*Replica) (sum int) {
 				if _, err := fmt.Sscan(rest[i:], &value); err != nil {
 					t.Fatal(err)
 				}
-				sum += int(value)
+				sum += value
 			}
 		}
 		_ = res.Body.Close()
