@@ -59,6 +59,9 @@ func parseKeys(file string, data []byte) (keys []Key, problems Problems) {
 		if k.Flow == "" {
 			d.fail(d.places[at].line, at+".flow", "is missing; give the flow that the key stands for")
 		}
+		if err := checkID(k.Flow); err != nil {
+			d.fail(d.places[at].line, at+".flow", "%v", err)
+		}
 		if _, given := d.places[at+".weight"]; given && !(k.Weight > 0 && k.Weight <= 1e6) {
 			d.fail(d.places[at].line, at+".weight", "must be above 0 and at most 1000000")
 		}
@@ -71,6 +74,9 @@ func parseKeys(file string, data []byte) (keys []Key, problems Problems) {
 // the old file or the new one. Of two changes at once one may be lost: it is for a person. A
 // file with mistakes is left as it is, and the error is Problems.
 func AddKey(file string, entry Key) error {
+	if err := checkID(entry.Flow); err != nil {
+		return fmt.Errorf("the flow %.64q %w", entry.Flow, err)
+	}
 	return editKeys(file, func(list *yaml.Node) error {
 		var node yaml.Node
 		if err := node.Encode(entry); err != nil {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -51,9 +52,17 @@ func (b *builder) replicaName() {
 
 // id checks the id of a flow or a pattern of ids, or the name of an objective.
 func (c *checks) id(path, id string) {
-	if len(id) > maxID || !printable(id) {
-		c.wrong(path, "must have up to %d characters, none of which cannot be printed, and no spaces around it", maxID)
+	if err := checkID(id); err != nil {
+		c.wrong(path, "%v", err)
 	}
+}
+
+// checkID is why a text cannot be an id; nil if it can.
+func checkID(id string) error {
+	if len(id) > maxID || !printable(id) {
+		return fmt.Errorf("must have up to %d characters, none of which cannot be printed, and no spaces around it", maxID)
+	}
+	return nil
 }
 
 // headerName checks the name of a header, or of what HTTP/2 has beside these, such as :authority.
