@@ -132,11 +132,12 @@ func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 			p.regained(now)
 		}
 	}
-	undeclared := e.alone.raised
-	if undeclared {
-		// This replica dispatched by itself while the turn was under way, and its statement
-		// did not say so: the ledger did not count that when it granted. The grants are left
-		// unread; they are returned when this replica registers again and declares it.
+	// This replica dispatched by itself while the turn was under way, and its statement did not
+	// say so: the ledger did not count that when it granted. Or messages are missing before these.
+	// The grants are left unread; they are returned when this replica registers again and
+	// declares what it has.
+	anew := e.alone.raised || e.inbox.misses(reply.Messages)
+	if anew {
 		unread := *reply
 		unread.Messages = nil
 		reply = &unread
@@ -144,7 +145,7 @@ func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	for _, p := range e.parts {
 		p.learn(now, s, reply)
 	}
-	if undeclared {
+	if anew {
 		e.register.raise()
 		e.agenda.due = true
 	}

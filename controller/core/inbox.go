@@ -34,6 +34,11 @@ func (b *inbox) next(now time.Time, messages []store.Message) (complete bool) {
 	return true
 }
 
+// misses reports whether messages before these are missing, which were never read.
+func (b *inbox) misses(messages []store.Message) bool {
+	return len(messages) > 0 && messages[0].Number > b.readUpTo+1
+}
+
 // The inbox is a participant.
 
 func (b *inbox) state(_ time.Time, s *store.Statement) { s.ReadUpTo = b.readUpTo }

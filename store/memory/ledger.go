@@ -176,7 +176,8 @@ func (l *Ledger) admit(s *store.Statement, now time.Time) (*replica, *store.Repl
 			return nil, l.answer(r, s, now), nil // late or repeated: the truth has moved on
 		}
 	}
-	known := r != nil && r.incarnation == s.Incarnation && s.Generation == l.generation
+	known := r != nil && r.incarnation == s.Incarnation && s.Generation == l.generation &&
+		(s.Register || s.ReadUpTo <= r.sent) // else it would take none of the messages up to there
 	if known { // grants that it read are in flight: they stay charged if it registers
 		r.read(l, s.ReadUpTo)
 	}

@@ -120,10 +120,34 @@ type place struct {
 	Capacity, Permits int64
 }
 
+// mostTurns is the largest number of a turn or of a message that is believed. A replica numbers
+// on from there, and the script counts exactly to twice that.
+const mostTurns = 1 << 52
+
+// plausible fails for a reply that has what no turn answers, and would be kept: the status, the
+// numbers of turns, of members and of messages, of which none are missing between others.
+func (r *reader) plausible(m *reply) {
+	if m.Status != store.OK && m.Status != store.Register {
+		r.fail("status", m.Status)
+	}
+	if m.Applied > mostTurns {
+		r.fail("applied", m.Applied)
+	}
+	if m.Members < 0 || m.Members > store.MaxCapacity {
+		r.fail("members", m.Members)
+	}
+	for i := range m.Messages {
+		if n := m.Messages[i].Number; n > mostTurns || i > 0 && n != m.Messages[i-1].Number+1 {
+			r.fail("message", n)
+		}
+	}
+}
+
 // decode reads what the script answered.
 func decode(result []any) (*store.Reply, error) {
 	r := &reader{}
 	m := r.reply(result)
+	r.plausible(&m)
 	if r.err != nil {
 		return nil, r.err
 	}

@@ -32,6 +32,28 @@ func messagesStayUntilRead(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "b after a's release", b.grants(), "g/1")
 }
 
+// neverSent: a replica that says that it has read messages which the ledger never sent would take
+// none of those up to there, and must register; then it gets what is next.
+func neverSent(t *testing.T, l store.Ledger, _ *Clock) {
+	a := newParty(t, l, "a", counting(0, 1))
+	a.turn(nil)
+	a.turn(offers(a.offer(1, "f", 0)))
+	want(t, "a", a.grants(), "f/1")
+	a.finish(1)
+	s := a.statement(offers(a.offer(2, "f", 0)))
+	s.ReadUpTo = 100
+	reply, err := l.Turn(context.Background(), s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reply.Status != store.Register || len(reply.Messages) != 0 {
+		t.Fatalf("status %v, messages %+v, want register and no grant", reply.Status, reply.Messages)
+	}
+	a.register, a.answered, a.read = true, 0, 0
+	a.turn(offers(a.offer(2, "f", 0)))
+	want(t, "a registered", a.grants(), "f/2")
+}
+
 func repeatedTurn(t *testing.T, l store.Ledger, _ *Clock) {
 	a := newParty(t, l, "a", counting(0, 2))
 	a.turn(nil)

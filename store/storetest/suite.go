@@ -81,6 +81,7 @@ func Run(t *testing.T, factory Factory) {
 		{"LevelFollowsSettlements", levelFollowsSettlements},
 		{"UncountedRanksStand", uncountedRanksStand},
 		{"MessagesStayUntilRead", messagesStayUntilRead},
+		{"NeverSentIsNotRead", neverSent},
 		{"RepeatedTurnChangesNothing", repeatedTurn},
 		{"WithdrawnIsNotGranted", withdrawnIsNotGranted},
 		{"WithdrawnWhenGranted", withdrawnWhenGranted},

@@ -94,6 +94,7 @@ type world struct {
 	controllers    []*controller.Controller
 	dispatched     []atomic.Int64
 	inFlight, peak atomic.Int64
+	refuses        atomic.Bool // what is refused is no failure, and asked again
 }
 
 func startWorld(t *testing.T, url string) *world {
@@ -147,6 +148,10 @@ func (w *world) client(ctx context.Context, t *testing.T, flow int, c *controlle
 	for ctx.Err() == nil {
 		r := &controller.Request{Flow: policies.FlowKey{ID: fmt.Sprint("flow-", flow)}, InputTokens: 10, OutputTokens: 10}
 		if outcome, err := c.EnqueueAndWait(ctx, r); err != nil {
+			if ctx.Err() == nil && w.refuses.Load() {
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
 			if ctx.Err() == nil {
 				t.Errorf("flow %d: %v: %v", flow, outcome, err)
 			}

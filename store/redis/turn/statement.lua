@@ -76,6 +76,8 @@ step(function()
     -- Unread messages that are not there were lost, and with them grants that the replica may
     -- have read from a wake-up: it must say anew what it has before they stop counting.
     if not stated.register and #records ~= me.sent - me.read then return finish(REGISTER) end
+    -- It has read what was never sent, and would take none of the messages up to there.
+    if not stated.register and stated.read_upto > me.sent then return finish(REGISTER) end
     local read, tickets = 0, {}
     for _, record in ipairs(records) do
       local number, kind, ticket = decode.message_head(record)
