@@ -29,6 +29,8 @@ func byHTTP2(t *testing.T, r *rig.Rig) (url string, client *http.Client) {
 func TestServerPausesOverHTTP2(t *testing.T) {
 	const bound, parts = 100 * time.Millisecond, 3
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusEarlyHints)
+		time.Sleep(2 * bound)
 		w.Header().Set("Content-Type", "text/event-stream")
 		w.WriteHeader(http.StatusOK)
 		for range parts {
