@@ -27,13 +27,14 @@ type Delegation struct {
 	FailOpen bool
 }
 
-// attempts is how many streams a request may have at pickers, one after the other, until
-// one answers: the first may have broken while the request waited.
+// attempts is how many streams a request may lose until a picker answers: the first may have
+// broken while the request waited.
 const attempts = 3
 
 // Why the exchange with a picker ended before it was over.
 var (
-	errLost = errors.New("the picker's stream ended")
+	errLost = errors.New("the picker is lost")
+	errNone = fmt.Errorf("%w: no other can be asked", errLost)
 	errLate = fmt.Errorf("%w: it took too long to answer", errLost)
 )
 
@@ -43,7 +44,8 @@ var (
 //	Envoy ──> kept, until granted ──> pending ──> picker
 //	Envoy <────────── as it is <───────────────── picker
 type delegated struct {
-	early *picker.Stream               // opened when the request began; nil if it could not be
+	claim *picker.Claim                // from when the request began
+	with  *conversation                // that the exchange is played by; nil until a picker answered
 	kept  []*extproc.ProcessingRequest // the request; the bytes of its body are the session's
 	sizes []int                        // of the parts of the body
 
@@ -54,17 +56,14 @@ type delegated struct {
 }
 
 // keep keeps a message of the request until it may go, if a picker is to get it. With the
-// first a stream is opened, so that it is there then.
+// first a stream is opened beside, so that it is there then; nothing waits for that.
 func (x *stream) keep(m *extproc.ProcessingRequest) {
 	delegation := x.cfg.Delegation
 	if delegation == nil {
 		return
 	}
 	if x.delegated == nil {
-		x.delegated = &delegated{}
-		if stream, err := delegation.Pickers.Open(x.session.Context()); err == nil {
-			x.delegated.early = stream
-		}
+		x.delegated = &delegated{claim: delegation.Pickers.Reserve()}
 	}
 	x.delegated.keep(m)
 }
@@ -87,43 +86,34 @@ func (d *delegated) replay(body []byte) []*extproc.ProcessingRequest {
 			part++
 		}
 	}
-	return append([]*extproc.ProcessingRequest(nil), d.kept...)
+	return d.kept
 }
 
 // consult plays the exchange through to a picker. It returns nil with the stream not over
 // where this replica goes on by itself: no picker answered, or one was lost when the answer
 // had begun.
 func (x *stream) consult(messages <-chan received) error {
-	d, log := x.delegated, x.cfg.Logger
-	delegation := x.cfg.Delegation
-	stream := d.early
+	d, delegation := x.delegated, x.cfg.Delegation
+	x.phase = awaitingResponse
 	late := time.NewTimer(delegation.Timeout)
 	defer late.Stop()
-	for range attempts {
-		if stream == nil {
-			var err error
-			if stream, err = delegation.Pickers.Open(x.session.Context()); err != nil {
-				log.Debug("no picker takes a request", zap.Error(err))
-				break
-			}
-		}
-		err := x.play(stream, messages, late)
-		switch {
-		case !errors.Is(err, errLost):
+	first, err := x.ask(messages, late)
+	if first.from != nil {
+		d.with = first.from
+		defer d.with.end() // the body is the session's
+		d.claim.End()
+		err = x.play(first, messages, late)
+		if !errors.Is(err, errLost) {
 			return err
-		case x.session.Context().Err() != nil: // which ended the stream
-			return x.session.Ended()
 		}
-		log.Debug("a picker was lost", zap.String("picker", stream.Picker()), zap.Error(err))
-		if d.answered {
-			return x.resume(stream)
-		}
-		stream.Failed()
-		stream = nil
-		if errors.Is(err, errLate) {
-			break
-		}
+		x.cfg.Logger.Debug("a picker was lost", zap.String("picker", d.with.stream.Picker()), zap.Error(err))
+		return x.resume(d.with.stream)
 	}
+	if !errors.Is(err, errLost) {
+		return err
+	}
+	x.cfg.Logger.Debug("no picker answers a request", zap.Error(err))
+	d.claim.End()
 	delegation.Pickers.Unserved()
 	if !delegation.FailOpen {
 		return pickerUnavailable()

@@ -5,14 +5,12 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/headers"
-	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -70,19 +68,15 @@ func (x *stream) receive() (messages <-chan received, stop func()) {
 	return in, func() { close(stopped) }
 }
 
-// answer is what came from a picker.
-type answer struct {
-	message *extproc.ProcessingResponse
-	err     error
-}
-
-// play plays the exchange through one stream of a picker until it is over, or errLost: also if
-// the picker has not answered the whole request when late fires.
-func (x *stream) play(stream *picker.Stream, messages <-chan received, late *time.Timer) error {
-	d, s := x.delegated, x.session
-	send, answers, end := converse(stream)
-	defer end() // the body is the session's
-	d.pending, x.phase = d.replay(s.Body.Bytes()), awaitingResponse
+// play plays the exchange through one conversation with a picker until it is over, or errLost:
+// also if the picker has not answered the whole request when late fires.
+func (x *stream) play(first answer, messages <-chan received, late *time.Timer) error {
+	d, s, with := x.delegated, x.session, first.from
+	if first.message != nil {
+		if err := x.back(first.message); err != nil {
+			return err
+		}
+	}
 	for !x.over {
 		if d.whole || x.phase != awaitingResponse {
 			late.Stop()
@@ -91,20 +85,22 @@ func (x *stream) play(stream *picker.Stream, messages <-chan received, late *tim
 		var next *extproc.ProcessingRequest
 		in := messages
 		if len(d.pending) > 0 {
-			out, next, in = send, d.pending[0], nil
+			out, next, in = with.send, d.pending[0], nil
 		}
 		select {
 		case out <- next:
 			d.pending = d.pending[1:]
+		case <-with.asked:
+			with.asked = nil
+			x.forget()
 		case m := <-in:
 			if m.err != nil {
-				_ = stream.CloseSend()
 				return x.left(m.err)
 			}
 			if err := x.onward(m.message); err != nil {
 				return err
 			}
-		case a := <-answers:
+		case a := <-with.answers:
 			if a.err != nil {
 				return fmt.Errorf("%w: %w", errLost, a.err)
 			}
@@ -112,49 +108,13 @@ func (x *stream) play(stream *picker.Stream, messages <-chan received, late *tim
 				return err
 			}
 		case <-late.C:
+			d.claim.GiveUp()
 			return errLate
 		case <-s.Context().Done():
 			return s.Ended()
 		}
 	}
 	return nil
-}
-
-// converse sends and receives in goroutines of their own, so that neither waits for the
-// other. After end, they have ended.
-func converse(stream *picker.Stream) (send chan<- *extproc.ProcessingRequest, answers <-chan answer, end func()) {
-	out, in, stop := make(chan *extproc.ProcessingRequest), make(chan answer), make(chan struct{})
-	var both sync.WaitGroup
-	both.Go(func() {
-		for {
-			m, err := stream.Recv()
-			select {
-			case in <- answer{m, err}:
-			case <-stop:
-				return
-			}
-			if err != nil {
-				return
-			}
-		}
-	})
-	both.Go(func() {
-		for {
-			select {
-			case m := <-out:
-				if stream.Send(m) != nil {
-					return // why is received
-				}
-			case <-stop:
-				return
-			}
-		}
-	})
-	return out, in, func() {
-		close(stop)
-		stream.End()
-		both.Wait()
-	}
 }
 
 // onward takes in a part of the response on its way to the picker.
@@ -166,6 +126,9 @@ func (x *stream) onward(m *extproc.ProcessingRequest) error {
 		}
 		x.served(m)
 		x.responded(r.ResponseHeaders)
+		if d := x.delegated; d.answered {
+			d.with.stream.Answered() // however it said so
+		}
 	case *extproc.ProcessingRequest_ResponseBody:
 		if x.phase != receivingResponse {
 			return unexpected("a response body", x.phase)
@@ -192,6 +155,7 @@ func (x *stream) back(m *extproc.ProcessingResponse) error {
 	switch r := m.GetResponse().(type) {
 	case *extproc.ProcessingResponse_ImmediateResponse:
 		x.status, last = int(r.ImmediateResponse.GetStatus().GetCode()), true
+		d.with.stream.Answered()
 	case *extproc.ProcessingResponse_RequestHeaders:
 		x.named(destinations(m))
 		x.prefilled(m)
@@ -201,15 +165,22 @@ func (x *stream) back(m *extproc.ProcessingResponse) error {
 	}
 	if !d.whole && wholly(d.kept, m) {
 		d.whole = true
+		d.with.stream.Answered()
 		if x.phase == awaitingResponse { // from now on it is up to the model server
 			x.session.Watch.ExpectFirstByte()
 		}
 	}
-	if d.whole && len(d.pending) == 0 {
-		x.session.Body.Drop() // no other picker is asked
+	x.forget()
+	return x.send(m, last)
+}
+
+// forget gives the request's memory back once its picker has it and has answered all of it: no
+// other picker is asked then.
+func (x *stream) forget() {
+	if d := x.delegated; d.whole && d.with.asked == nil && d.kept != nil {
+		x.session.Body.Drop()
 		d.kept = nil
 	}
-	return x.send(m, last)
 }
 
 // wholly reports whether an answer is the last to a request.

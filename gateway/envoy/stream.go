@@ -347,8 +347,8 @@ func (x *stream) finish() {
 	if x.stalls != nil {
 		x.stalls.Stop()
 	}
-	if x.delegated != nil && x.delegated.early != nil {
-		x.delegated.early.End()
+	if x.delegated != nil {
+		x.delegated.claim.End()
 	}
 	if x.session != nil {
 		x.session.End()

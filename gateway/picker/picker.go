@@ -1,32 +1,27 @@
 // Package picker connects to other Endpoint Pickers: external processors of Envoy that
 // name the endpoint which a request goes to.
 //
-// A picker is used while it answers gRPC health checks, if it has them; one that comes
-// back is used again. Of several, the one with the fewest streams takes the next.
+// A picker is used while it is connected, says by gRPC health checks that it is well, if it has
+// them, and answers; one that comes back is used again. Of several, the one with the fewest
+// requests is asked next, and one that keeps others waiting only where there is no other.
+//
+// Streams are opened ahead of need, one for each request that waits; which of them a request
+// gets is known once it may go.
+//
+//	Reserve ──> a stream is opened beside the wait ──> spare
+//	Ask     ──> a picker is chosen ──> a spare of it, or one that is opened now ──> Streams
 package picker
 
 import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
-	"google.golang.org/grpc"
-	"google.golang.org/grpc/backoff"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/connectivity"
-	"google.golang.org/grpc/credentials"
-	"google.golang.org/grpc/credentials/insecure"
-	_ "google.golang.org/grpc/health" // checks the health of what a service config says
-	"google.golang.org/grpc/health/grpc_health_v1"
-	"google.golang.org/grpc/status"
 )
 
 // ErrNone says that no picker can be used.
@@ -46,66 +41,54 @@ type Config struct {
 // Pickers are those that a replica may ask. They are safe for concurrent use.
 type Pickers struct {
 	all  []*picker
+	log  *zap.Logger
+	ctx  context.Context // of connections and streams
 	stop context.CancelFunc
 	runs sync.WaitGroup
 
-	mu   sync.Mutex
-	turn int // where the next choice begins
+	mu       sync.Mutex
+	closed   bool
+	turn     int      // where the next choice begins
+	expected int      // claims that have not asked yet, for which streams are opened
+	wanting  []*Claim // that have asked and have no stream yet; the first comes first
 
-	usable, open *prometheus.GaugeVec
-	failures     *prometheus.CounterVec
-	unserved     prometheus.Counter
+	usable, open   *prometheus.GaugeVec
+	failures, outs *prometheus.CounterVec
+	unserved       prometheus.Counter
 }
-
-// picker is one address.
-type picker struct {
-	address string
-	conn    *grpc.ClientConn
-	open    atomic.Int64 // streams
-}
-
-// serviceConfig spreads streams over the addresses of a name, and leaves out those that say
-// that they are not well.
-const serviceConfig = `{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`
 
 // New connects to pickers. Close must be called to end the connections.
 func New(cfg Config) (*Pickers, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
-	creds := insecure.NewCredentials()
-	if cfg.TLS != nil {
-		creds = credentials.NewTLS(cfg.TLS)
-	}
-	ctx, stop := context.WithCancel(context.Background())
-	p := &Pickers{stop: stop}
+	p := &Pickers{log: cfg.Logger}
+	p.ctx, p.stop = context.WithCancel(context.Background())
 	label := []string{"picker"}
-	p.usable = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_picker_usable", Help: "Whether a picker can be used: it is connected, and well as far as it says."}, label)
-	p.open = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_picker_streams", Help: "Streams that this replica has open at a picker, those of waiting requests included."}, label)
-	p.failures = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_picker_failures_total", Help: "Streams that a picker failed before it had answered for its request."}, label)
+	p.usable = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_picker_usable", Help: "Whether a picker can be used: it is connected, well as far as it says, and answers."}, label)
+	p.open = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_picker_streams", Help: "Streams that this replica has open at a picker, those for waiting requests included."}, label)
+	p.failures = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_picker_failures_total", Help: "Requests that a picker was asked about, or should have been, and failed before it had answered: its stream broke, or it took too long."}, label)
+	p.outs = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_picker_ejections_total", Help: "How often a picker was taken out of use because it answered nobody for too long."}, label)
 	p.unserved = prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_picker_unserved_total", Help: "Requests for which no picker answered: this replica chose their endpoint, or refused them."})
 	for _, address := range cfg.Addresses {
-		conn, err := grpc.NewClient("dns:///"+address,
-			grpc.WithTransportCredentials(creds), grpc.WithDefaultServiceConfig(serviceConfig), grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0),
-			grpc.WithConnectParams(grpc.ConnectParams{
-				Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
-				MinConnectTimeout: 2 * time.Second,
-			}))
+		one, err := connect(address, cfg.TLS)
 		if err != nil {
 			p.Close()
-			return nil, fmt.Errorf("picker %s: %w", address, err)
+			return nil, err
 		}
-		one := &picker{address: address, conn: conn}
 		p.all = append(p.all, one)
 		p.failures.WithLabelValues(address)
-		conn.Connect()
-		p.runs.Go(func() { one.watch(ctx, cfg.Logger) })
+		p.outs.WithLabelValues(address)
+		p.runs.Go(func() { one.watch(p.ctx, p.log) })
 	}
 	return p, nil
 }
 
 // Close ends the connections and the streams on them.
 func (p *Pickers) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 	p.stop()
 	for _, one := range p.all {
 		_ = one.conn.Close() // nothing is left to be sent
@@ -113,49 +96,11 @@ func (p *Pickers) Close() {
 	p.runs.Wait()
 }
 
-// watch says when the picker can be used, and when not and why.
-func (p *picker) watch(ctx context.Context, log *zap.Logger) {
-	log = log.With(zap.String("picker", p.address))
-	usable, met := true, false // so that one that cannot be used from the start is told
-	for {
-		state := p.conn.GetState()
-		switch {
-		case state == connectivity.Idle:
-			p.conn.Connect()
-		case state == connectivity.TransientFailure && usable:
-			usable = false
-			log.Warn("a picker cannot be used", zap.Error(p.check(ctx)))
-		case state == connectivity.Ready && !usable:
-			usable = true
-			log.Info("a picker can be used again")
-		}
-		if state == connectivity.Ready && !met {
-			met = true
-			if status.Code(p.check(ctx)) == codes.Unimplemented {
-				log.Info("a picker serves no gRPC health checks: it is used for as long as it is connected")
-			}
-		}
-		if !p.conn.WaitForStateChange(ctx, state) {
-			return
-		}
-	}
-}
-
-// check asks the picker how it is, and so finds out why it cannot be asked.
-func (p *picker) check(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	_, err := grpc_health_v1.NewHealthClient(p.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
-	return err
-}
-
-func (p *picker) usable() bool { return p.conn.GetState() == connectivity.Ready }
-
 // Await waits until a picker can be used, or ctx ends.
 func (p *Pickers) Await(ctx context.Context) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for !slices.ContainsFunc(p.all, (*picker).usable) {
+	for !slices.ContainsFunc(p.all, (*picker).ready) {
 		select {
 		case <-ctx.Done():
 			return ErrNone
@@ -165,89 +110,33 @@ func (p *Pickers) Await(ctx context.Context) error {
 	return nil
 }
 
-// take counts a stream at the one with the fewest of those that can be used, equals in
-// turn; it returns nil if none can be.
-func (p *Pickers) take() (best *picker) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.turn++
-	for i := range p.all {
-		one := p.all[(p.turn+i)%len(p.all)]
-		if one.usable() && (best == nil || one.open.Load() < best.open.Load()) {
-			best = one
-		}
-	}
-	if best != nil {
-		best.open.Add(1)
-	}
-	return best
-}
-
-// Stream is one request's exchange with a picker. One goroutine may send while another
-// receives.
-type Stream struct {
-	extproc.ExternalProcessor_ProcessClient
-	from    *picker
-	pickers *Pickers
-	cancel  context.CancelFunc
-	ended   atomic.Bool
-}
-
-// Open opens a stream at a picker until End, or until ctx ends. The error is ErrNone if
-// there is none that can be used.
-func (p *Pickers) Open(ctx context.Context) (*Stream, error) {
-	one := p.take()
-	if one == nil {
-		return nil, ErrNone
-	}
-	ctx, cancel := context.WithCancel(ctx)
-	stream, err := extproc.NewExternalProcessorClient(one.conn).Process(ctx)
-	if err != nil {
-		cancel()
-		one.open.Add(-1)
-		p.failures.WithLabelValues(one.address).Inc()
-		return nil, fmt.Errorf("%w: %s: %w", ErrNone, one.address, err)
-	}
-	return &Stream{ExternalProcessor_ProcessClient: stream, from: one, pickers: p, cancel: cancel}, nil
-}
-
-// Picker is the address of the picker.
-func (s *Stream) Picker() string { return s.from.address }
-
-// Failed notes that the picker did not do what it is there for.
-func (s *Stream) Failed() { s.pickers.failures.WithLabelValues(s.from.address).Inc() }
-
 // Unserved notes a request for which no picker answered.
 func (p *Pickers) Unserved() { p.unserved.Inc() }
-
-// End ends the stream. Only the first call has an effect.
-func (s *Stream) End() {
-	if !s.ended.Swap(true) {
-		s.cancel()
-		s.from.open.Add(-1)
-	}
-}
 
 // Describe implements prometheus.Collector.
 func (p *Pickers) Describe(out chan<- *prometheus.Desc) {
 	p.usable.Describe(out)
 	p.open.Describe(out)
 	p.failures.Describe(out)
+	p.outs.Describe(out)
 	p.unserved.Describe(out)
 }
 
 // Collect implements prometheus.Collector.
 func (p *Pickers) Collect(out chan<- prometheus.Metric) {
+	p.mu.Lock()
 	for _, one := range p.all {
 		up := 0.0
-		if one.usable() {
+		if one.ready() && !one.standing.out {
 			up = 1
 		}
 		p.usable.WithLabelValues(one.address).Set(up)
-		p.open.WithLabelValues(one.address).Set(float64(one.open.Load()))
+		p.open.WithLabelValues(one.address).Set(float64(one.streams))
 	}
+	p.mu.Unlock()
 	p.usable.Collect(out)
 	p.open.Collect(out)
 	p.failures.Collect(out)
+	p.outs.Collect(out)
 	p.unserved.Collect(out)
 }

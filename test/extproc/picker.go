@@ -50,13 +50,13 @@ func StartPlainPicker(t testing.TB, to ...string) *Picker {
 	return p
 }
 
-func startPicker(t testing.TB, address string, checks *health.Server) *Picker {
+func startPicker(t testing.TB, address string, checks *health.Server, options ...grpc.ServerOption) *Picker {
 	t.Helper()
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Picker{Address: l.Addr().String(), Server: grpc.NewServer(), Health: checks, Prefill: "10.9.9.9:1"}
+	p := &Picker{Address: l.Addr().String(), Server: grpc.NewServer(options...), Health: checks, Prefill: "10.9.9.9:1"}
 	extproc.RegisterExternalProcessorServer(p.Server, p)
 	if checks != nil {
 		grpc_health_v1.RegisterHealthServer(p.Server, checks)

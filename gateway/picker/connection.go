@@ -1,0 +1,100 @@
+package picker
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
+	"google.golang.org/grpc/credentials"
+	"google.golang.org/grpc/credentials/insecure"
+	_ "google.golang.org/grpc/health" // checks the health of what a service config says
+	"google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+)
+
+// serviceConfig spreads streams over the addresses of a name, and leaves out those that say
+// that they are not well.
+const serviceConfig = `{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`
+
+// picker is one address.
+type picker struct {
+	address string
+	conn    *grpc.ClientConn
+
+	// What follows is guarded by the pickers' mutex.
+	standing standing
+	streams  int        // that are open
+	used     int        // of them, those that requests have
+	spares   []*Stream  // of them, those that none has yet; the oldest first
+	openings []*opening // that are under way; the oldest first
+	probe    *Claim     // of the request that finds out whether it answers again; nil for none
+}
+
+// connect connects to a picker.
+func connect(address string, secure *tls.Config) (*picker, error) {
+	creds := insecure.NewCredentials()
+	if secure != nil {
+		creds = credentials.NewTLS(secure)
+	}
+	conn, err := grpc.NewClient("dns:///"+address,
+		grpc.WithTransportCredentials(creds), grpc.WithDefaultServiceConfig(serviceConfig), grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0),
+		grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: 2 * time.Second,
+		}))
+	if err != nil {
+		return nil, fmt.Errorf("picker %s: %w", address, err)
+	}
+	conn.Connect()
+	return &picker{address: address, conn: conn}, nil
+}
+
+// watch says when the picker can be reached, and when not and why.
+func (p *picker) watch(ctx context.Context, log *zap.Logger) {
+	log = log.With(zap.String("picker", p.address))
+	usable, met := true, false // so that one that cannot be used from the start is told
+	for {
+		state := p.conn.GetState()
+		switch {
+		case state == connectivity.Idle:
+			p.conn.Connect()
+		case state == connectivity.TransientFailure && usable:
+			usable = false
+			log.Warn("a picker cannot be used", zap.Error(p.check(ctx)))
+		case state == connectivity.Ready && !usable:
+			usable = true
+			log.Info("a picker can be used again")
+		}
+		if state == connectivity.Ready && !met {
+			met = true
+			if status.Code(p.check(ctx)) == codes.Unimplemented {
+				log.Info("a picker serves no gRPC health checks: it is used for as long as it is connected and answers")
+			}
+		}
+		if !p.conn.WaitForStateChange(ctx, state) {
+			return
+		}
+	}
+}
+
+// check asks the picker how it is, and so finds out why it cannot be asked.
+func (p *picker) check(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	_, err := grpc_health_v1.NewHealthClient(p.conn).Check(ctx, &grpc_health_v1.HealthCheckRequest{})
+	return err
+}
+
+// ready reports whether the picker is connected, and well as far as it says.
+func (p *picker) ready() bool { return p.conn.GetState() == connectivity.Ready }
+
+// quiet reports whether the picker keeps requests waiting for a stream or for an answer.
+func (p *picker) quiet(now time.Time) bool {
+	return p.standing.quiet(now) || len(p.openings) >= maxOpenings || len(p.openings) > 0 && now.Sub(p.openings[0].began) > quietAfter
+}
