@@ -161,7 +161,8 @@ func table(base, now results) error {
 	return w.Flush()
 }
 
+// median is the one in the middle, or between the two there.
 func median(values []float64) float64 {
 	sorted := slices.Sorted(slices.Values(values))
-	return sorted[len(sorted)/2]
+	return (sorted[(len(sorted)-1)/2] + sorted[len(sorted)/2]) / 2
 }
