@@ -36,7 +36,6 @@ var judged = []run{
 	{"^BenchmarkGrants", "100000x"},
 	{"^BenchmarkLatency", "3x"},
 	{"Binding/service=10ms", "5x"},
-	{"HigherBand", "200x"},
 	{"TurnCost/standing=(1|32)/replicas", "2000x"},
 }
 
