@@ -38,6 +38,18 @@ func (s *Set) change(it *item) {
 // Changed reports whether there are offers to make or to withdraw.
 func (s *Set) Changed() bool { return len(s.changed) > 0 }
 
+// Widen has twice as many of each band's tickets offered, or no longer: where the ledger is so
+// far that more than OffersPerBand are taken until others are there.
+func (s *Set) Widen(wide bool) { s.wide = wide }
+
+// most is how many tickets of a band are offered at most.
+func (s *Set) most() int {
+	if s.wide {
+		return 2 * s.cfg.OffersPerBand
+	}
+	return s.cfg.OffersPerBand
+}
+
 // Refill offers the best tickets of every band.
 func (s *Set) Refill() {
 	for _, bd := range s.bands {

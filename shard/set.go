@@ -24,6 +24,7 @@ type Set struct {
 	limited map[policies.FlowKey]*flow // flows that need room and have tickets
 	counted map[*group]bool            // groups with tickets whose figures the ledger counts
 
+	wide            bool   // twice as many are offered; see Widen
 	waits           amount // of the tickets whose requests have come
 	others          amount // what waits at other replicas
 	kept            amount // beyond the caps of all bands, since these were lowered

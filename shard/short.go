@@ -238,7 +238,7 @@ func (s *Set) setAside(a *aside, it *item) {
 // places is how many tickets of the band are offered: those of ingresses that are short of
 // room take none of the others' places.
 func (s *Set) places(bd *band) int {
-	n := s.cfg.OffersPerBand
+	n := s.most()
 	for _, id := range s.short {
 		of := s.ingresses[id]
 		if of == nil || of.aside[bd] == nil {

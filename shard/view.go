@@ -37,7 +37,7 @@ func (s *Set) Thin() bool {
 				fresh++
 			}
 		}
-		if fresh > 0 && 2*(bd.top.offers-fresh) < s.cfg.OffersPerBand {
+		if fresh > 0 && 2*(bd.top.offers-fresh) < s.most() {
 			return true
 		}
 	}

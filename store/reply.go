@@ -95,6 +95,8 @@ type Reply struct {
 	// LineRecalled says that the tickets in line at the sender must go back into their
 	// queues: others go before them now, or the limit fell.
 	LineRecalled bool
+	// InLine is how many tickets stand in line in the fleet, unread ones included.
+	InLine int64
 }
 
 // Lost is a replica that has no lease any more, while nothing shows that its requests

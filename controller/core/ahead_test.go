@@ -228,8 +228,8 @@ func TestNotAheadOfIdsUsedOnce(t *testing.T) {
 		f.ask(fmt.Sprint("once-", i))
 		f.pass(25 * time.Millisecond)
 	}
-	if f.ahead > 0 || f.InLine() == 0 {
-		t.Errorf("%d tickets more were in line than requests waited, and %d stand there", f.ahead, f.InLine())
+	if went := f.View(f.now).Tallies.FromLine; f.ahead > 0 || went == 0 {
+		t.Errorf("%d tickets more were in line than requests waited, and %d requests went from there", f.ahead, went)
 	}
 }
 

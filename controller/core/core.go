@@ -82,7 +82,7 @@ func New(cfg Config) *Core {
 	c.buffer = buffer{queues: &c.queues, reject: c.handover.reject}
 	c.line = line{
 		exchange: e, requests: &c.requests, float: &c.float, loads: &c.loads, bands: &c.bands, took: &c.durations,
-		slots: &c.slots, charges: &c.charges, handover: &c.handover,
+		slots: &c.slots, charges: &c.charges, handover: &c.handover, surplus: surplus{exchange: e, float: &c.float, handover: &c.handover},
 	}
 	c.ownShare = newOwnShare(c)
 	c.ahead = newAhead(c)

@@ -26,6 +26,7 @@ type line struct {
 	slots    *slots
 	charges  *charges
 	handover *handover
+	surplus  surplus
 
 	waiting []*request // in the ledger's order
 	band    int        // of those that stand here, or did last
@@ -56,13 +57,10 @@ const lineTurns = 2
 // or at the only one. Elsewhere a request goes where the ledger counts the least load.
 func (l *line) fits() bool { return l.loads.bounded || len(l.loads.listed) <= 1 }
 
-// keptFull is how full a line must be beside a far ledger for all slots here to be kept.
-const keptFull = 0.6
-
 // pace is how long turns are taken to last for the line: as long as this replica's do, and half
 // as long as those of the replica that is furthest from the ledger. Tickets stand in line in
 // their order, so that its own would be short where others' are.
-func (l *line) pace() time.Duration { return max(l.exchange.pace, l.handover.slowest()/2) }
+func (l *line) pace() time.Duration { return l.handover.paceOf(l.exchange.pace) }
 
 // far reports whether what the ledger decides is out of date by the time that it is known: it
 // is slow beside what requests take.
@@ -72,13 +70,6 @@ func (l *line) far() bool { return l.short && l.pace() >= l.exchange.timings.Far
 func (l *line) lasting() float64 {
 	turn := max(l.pace(), l.exchange.timings.LineTurn/2)
 	return lineTurns * float64(turn) / float64(l.took.typical)
-}
-
-// gives reports whether a slot that is free here should go elsewhere: beside a far ledger, when
-// few stand in line for so many. So slots move one by one to where lines are longer; if
-// they went only once a line is empty, all would, and be on their way for two turns.
-func (l *line) gives() bool {
-	return l.far() && float64(len(l.waiting)) < keptFull*l.lasting()*float64(len(l.requests.inFlight))
 }
 
 // wants is how many tickets should stand here: as many as the slots that this replica has
@@ -123,7 +114,7 @@ func (l *line) broken(now time.Time) bool {
 // moves reports whether the first may go in a slot of this replica that is free, and to which
 // endpoint. Where the limit fell, what ends makes no room.
 func (l *line) moves(now time.Time) (endpoint string, free bool) {
-	if l.first() == nil || l.gives() || l.asked.raised || l.back || l.float.room(now) == 0 {
+	if l.first() == nil || l.surplus.goes(now) || l.asked.raised || l.back || l.float.room(now) == 0 {
 		return "", false
 	}
 	if !l.loads.bounded {
@@ -266,14 +257,20 @@ func (l *line) remove(r *request) {
 
 func (l *line) state(now time.Time, s *store.Statement) {
 	l.asked.carry()
+	l.surplus.stated(now)
 	l.held, l.heldBefore = l.float.counted, l.held
 	if !s.Register && !s.Leave {
 		s.InLine, s.WantLine = int64(len(l.waiting)), l.wants(now)
 	}
 }
 
-func (l *line) learn(_ time.Time, _ *store.Statement, r *store.Reply) {
+func (l *line) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	l.short = l.took.shortBeside(l.pace(), l.short)
+	if l.surplus.slots = 0; l.far() {
+		l.surplus.compare(now, l.pace(), s, r)
+	}
 	l.asked.answered()
 	l.back = r.LineRecalled
 }
+
+func (l *line) unanswered() { l.surplus.slots = 0 }

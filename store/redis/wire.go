@@ -131,7 +131,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 27 {
+	if len(v) != 28 {
 		r.fail("reply", v)
 		return m
 	}
@@ -187,13 +187,14 @@ func (r *reader) reply(v []any) (m reply) {
 	m.FloatLimit = r.integer("float limit", v[14])
 	m.FloatShare = r.integer("float share", v[15])
 	m.LineRecalled = r.flag("line recalled", v[16])
-	for _, item := range r.list("messages", v[17]) {
+	m.InLine = r.integer("in line", v[17])
+	for _, item := range r.list("messages", v[18]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[18]) {
+	for _, item := range r.list("revoke", v[19]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[19]) {
+	for _, item := range r.list("rooms", v[20]) {
 		f := r.list("rooms", item)
 		if len(f) != 8 {
 			r.fail("rooms", item)
@@ -210,9 +211,9 @@ func (r *reader) reply(v []any) (m reply) {
 			Below:      r.number("below", f[7]),
 		})
 	}
-	m.loads = r.pairs("loads", v[20])
-	m.tokens = r.pairs("tokens", v[21])
-	for _, item := range r.list("places", v[22]) {
+	m.loads = r.pairs("loads", v[21])
+	m.tokens = r.pairs("tokens", v[22])
+	for _, item := range r.list("places", v[23]) {
 		f := r.list("places", item)
 		if len(f) != 3 {
 			r.fail("places", item)
@@ -224,7 +225,7 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[2]),
 		})
 	}
-	for _, item := range r.list("permits", v[23]) {
+	for _, item := range r.list("permits", v[24]) {
 		f := r.list("permits", item)
 		if len(f) != 2 {
 			r.fail("permits", item)
@@ -235,11 +236,11 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[1]),
 		})
 	}
-	m.Capacity = r.integer("capacity", v[24])
-	for _, item := range r.list("short", v[25]) {
+	m.Capacity = r.integer("capacity", v[25])
+	for _, item := range r.list("short", v[26]) {
 		m.Short = append(m.Short, r.name("short", item))
 	}
-	for _, item := range r.list("lost", v[26]) {
+	for _, item := range r.list("lost", v[27]) {
 		f := r.list("lost", item)
 		if len(f) != 3 {
 			r.fail("lost", item)

@@ -47,14 +47,17 @@ func lineIsNextInOrder(t *testing.T, l store.Ledger, _ *Clock) {
 	r := a.fill(2, 2, "f", a.wantsLine(3))
 	want(t, "a", a.grants(), "f/1 f/2")
 	want(t, "at a", a.inLine(), "f/3 f/4")
-	if r.InFlight != 2 || r.Bands[0].InFlight != 2 {
-		t.Errorf("%d in flight, %d in the band, want 2 and 2", r.InFlight, r.Bands[0].InFlight)
+	if r.InFlight != 2 || r.Bands[0].InFlight != 2 || r.InLine != 2 {
+		t.Errorf("%d in flight, %d in the band, %d in line, want 2, 2 and 2", r.InFlight, r.Bands[0].InFlight, r.InLine)
 	}
 	r = b.turn(func(s *store.Statement) {
 		b.wantsLine(1)(s)
 		s.Offers = []store.Offer{b.offer(1, "g", 4), b.offer(2, "g", 4), b.offer(3, "g", 4)}
 	})
 	want(t, "at b", b.inLine(), "g/1 g/2")
+	if r.InLine != 4 {
+		t.Errorf("%d in line in the fleet, want 4", r.InLine)
+	}
 	if v := r.Bands[0].VirtualTime; v != 5 {
 		t.Errorf("V is %v, want 5: who stands in line is charged as if granted", v)
 	}

@@ -42,11 +42,11 @@ local function answer(status, r)
     status = status, applied = r and r.last or 0, generation = fleet.generation, now = now, recovering = fleet.recovering,
     held = 0, out_of_use = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
     loads = {}, tokens = {}, lost = {}, places = {}, permits = {}, short = {}, capacity = 0,
-    float = r and r.float or 0, float_limit = 0, float_share = 0, line_recalled = false,
+    float = r and r.float or 0, float_limit = 0, float_share = 0, line_recalled = false, in_line = 0,
   }
   if not r then return reply end
   reply.held, reply.queued, reply.bytes = fleet.held - fleet.float, fleet.queued, fleet.bytes
-  reply.out_of_use = places.out_of_use()
+  reply.out_of_use, reply.in_line = places.out_of_use(), fleet.in_line
   for i, b in ipairs(bands_of(r)) do
     local book, band = books[b.book], fleet.bands[b.priority]
     reply.bands[i] = {

@@ -154,6 +154,7 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "float_limit", Kind: Count, Go: "FloatLimit"},
 	{Name: "float_share", Kind: Count, Go: "FloatShare"},
 	{Name: "line_recalled", Kind: Flag, Go: "LineRecalled"},
+	{Name: "in_line", Kind: Count, Go: "InLine"},
 	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{

@@ -1,0 +1,79 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// surplus is how many of this replica's slots go elsewhere as they become free. Beside a far
+// ledger a slot is on its way for a turn and more, and what a replica knows of its line is as old:
+// if slots went whenever a line is short, all would, and stand empty on the way. So this replica's
+// line is compared with the fleet's, for the slots that each has, as the ledger saw both in one
+// turn; what is too much goes by halves, and not again before that shows. A slot goes from the end
+// of a turn: until then whoever is in line has the use of it.
+//
+// Invariant: slots is 0 where the ledger is near, and while what it counts is not known.
+type surplus struct {
+	exchange *exchange
+	float    *float
+	handover *handover
+
+	slots int64     // of those that become free, so many go
+	went  time.Time // when one last did
+}
+
+const (
+	// surplusLeast is how many slots a replica must have too many for any to go: slots are whole,
+	// and of three that have two or three each, where 2.67 are due, none should pass one on.
+	surplusLeast = 0.75
+	// surplusPart is which part of the slots that are too many goes at once.
+	surplusPart = 0.5
+	// surplusLate is from which part of a turn on they go: those that become free before would wait for
+	// the next to be stated.
+	surplusLate = 0.75
+)
+
+// goes reports whether what is free of this replica's slots is to go elsewhere.
+func (s *surplus) goes(now time.Time) bool {
+	e := s.exchange
+	if s.slots == 0 || s.float.room(now) > s.slots {
+		return false
+	}
+	return !e.underWay || float64(now.Sub(e.last)) >= surplusLate*float64(e.pace)
+}
+
+// stated notes that what is free goes with the statement that begins.
+func (s *surplus) stated(now time.Time) {
+	if free := s.float.room(now); free > 0 && s.slots > 0 {
+		s.slots, s.went = max(0, s.slots-free), now
+	}
+}
+
+// compare works out how many are too many. The line that lasts for longer, since its replica is further from the
+// ledger, is due as many more.
+func (s *surplus) compare(now time.Time, pace time.Duration, st *store.Statement, r *store.Reply) {
+	s.slots = 0
+	if r.Applied != st.Number || r.InLine == 0 || r.InFlight == 0 || now.Sub(s.went) < pace {
+		return
+	}
+	lined, held := st.InLine, int64(0)
+	for i := range st.Bands {
+		held += st.Bands[i].InFlight
+	}
+	for i := range r.Messages { // as the ledger counted when it replied
+		switch m := &r.Messages[i]; {
+		case m.Kind&store.Lined != 0:
+			lined++
+		case m.Kind&store.Granted != 0:
+			held++
+			if m.Ticket.Ingress == "" { // for the first in line
+				lined = max(0, lined-1)
+			}
+		}
+	}
+	due := float64(r.InLine) / float64(r.InFlight) * float64(pace) / float64(s.handover.meanPace())
+	if over := float64(held) - float64(lined)/due; over > surplusLeast {
+		s.slots = max(1, int64(over*surplusPart))
+	}
+}
