@@ -56,6 +56,8 @@ type bands struct {
 	queues *queues
 	// fleet returns how many replicas live, and how many of them have the ledger.
 	fleet func() (live, connected int)
+	// left returns what of a limit those have who have the ledger.
+	left func(limit int64) int64
 	// shares reports whether another replica may go on without the ledger.
 	shares func(id string) bool
 
@@ -163,14 +165,6 @@ func (bs *bands) heldElsewhere(now time.Time) (sum int64) {
 		}
 	}
 	return sum
-}
-
-// left is what of a limit is left to the replicas that have the ledger.
-func (bs *bands) left(limit int64) int64 {
-	if live, connected := bs.fleet(); connected < live && limit > 0 {
-		return limit * int64(connected) / int64(live)
-	}
-	return limit
 }
 
 // highest is the highest of the bands' ceilings.

@@ -56,7 +56,7 @@ func New(cfg Config) *Core {
 		jitter: rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)), register: mark{raised: true},
 	}
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
-	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.handover.holders, shares: c.handover.shares}
+	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.handover.holders, left: c.handover.left, shares: c.handover.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands, &c.loads, &c.durations)
 	c.guarantees = newGuarantees(&c.cfg, &c.bands, &c.maxima, &c.durations)
 	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}

@@ -26,6 +26,7 @@ type loads struct {
 	wants  func(now time.Time) int64
 
 	listed   map[string]int64 // the pool's endpoints by what they take, 0 for no limit, if they are counted
+	before   map[string]int64 // what those take that come before each by their addresses
 	bounded  bool             // they have limits
 	scarce   bool             // a replica waits for a slot at one, as last learnt
 	counted  map[string]int64 // the least that the ledger counts for this replica at each
@@ -91,6 +92,12 @@ func (l *loads) list(endpoints []Endpoint) Counted {
 			}
 		}
 		l.listed, l.agenda.due = listed, true
+		l.before = make(map[string]int64, len(listed))
+		sum := int64(0)
+		for _, address := range slices.Sorted(maps.Keys(listed)) {
+			l.before[address] = sum
+			sum += listed[address]
+		}
 	}
 	if len(endpoints) > 0 { // else what it has in flight is at endpoints as they were
 		l.bounded = bounded

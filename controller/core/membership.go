@@ -95,6 +95,16 @@ func (h *handover) holders() (live, connected int) {
 	return live, connected
 }
 
+// left is what those that have the ledger may have of a limit: all but the parts of those that
+// lost it and go on by themselves, who have what these leave and no more.
+func (h *handover) left(limit int64) int64 {
+	live, connected := h.holders()
+	if connected == live || limit <= 0 {
+		return limit
+	}
+	return max(0, min(limit*int64(connected)/int64(live), limit-h.fleet.lostParts(limit, h.bands.members())))
+}
+
 // shares reports whether another replica may go on without the ledger.
 func (h *handover) shares(id string) bool {
 	p := h.fleet.byID[id]

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"hash/fnv"
 	"time"
 
 	"github.com/weirflow/weir/shard"
@@ -113,25 +112,29 @@ func (o *ownShare) reachable(now time.Time, limit int64) int64 {
 		for endpoint, capacity := range o.loads.listed {
 			sum += o.at(now, endpoint, capacity)
 		}
-		return sum
+		return min(sum, o.even(limit)) // where endpoints differ, which is what others leave
 	}
 	return o.even(max(0, limit-elsewhere))
 }
 
 // even is this replica's part of a number that is shared in equal parts.
 func (o *ownShare) even(limit int64) int64 {
-	return o.handover.fleet.part(limit, o.bands.members(), 0)
+	return o.part(limit, 0)
 }
 
-// at is this replica's part of what an endpoint takes. Who gets one more where that does not
-// divide differs by endpoint.
+// at is this replica's part of what an endpoint takes. Slots are dealt endpoint by endpoint, so
+// that all parts of a replica that reaches all endpoints are its part of the pool.
 func (o *ownShare) at(now time.Time, endpoint string, capacity int64) int64 {
 	if !o.acknowledged(now) {
 		return 0
 	}
-	h := fnv.New32a()
-	_, _ = h.Write([]byte(endpoint)) // it cannot fail
-	return o.handover.fleet.part(capacity, o.bands.members(), h.Sum32())
+	return o.part(capacity, o.loads.before[endpoint])
+}
+
+// part is this replica's part of a number, where so many were dealt before.
+func (o *ownShare) part(of, dealt int64) int64 {
+	fleet := &o.handover.fleet
+	return fleet.part(fleet.self, of, o.bands.members(), dealt)
 }
 
 // mayHave reports whether an endpoint may have another of this replica's requests.

@@ -115,34 +115,46 @@ func (ps *peers) count(counts func(*peer) bool) (live, lost int) {
 	return live, lost
 }
 
-// sharing is how many replicas may go on without the ledger, this one included, and
-// before how many of them come before it by their ids. What the ledger said of those that
-// came during its outage is not known here: those with a stream count.
-func (ps *peers) sharing() (n, before int) {
-	n = 1
-	for _, p := range ps.byID {
+// sharing is how many replicas may go on without the ledger, this one included, and before how
+// many of them the given one comes after by their ids. What the ledger said of those that came
+// during its outage is not known here: those with a stream count.
+func (ps *peers) sharing(of *peer) (n, before int) {
+	count := func(p *peer) {
+		n++
+		if p.id < of.id {
+			before++
+		}
+	}
+	count(ps.self)
+	for _, p := range ps.sorted {
 		if p.live && (p.holder || p.up) {
-			n++
-			if p.id < ps.self.id {
-				before++
-			}
+			count(p)
 		}
 	}
 	return n, before
 }
 
-// part is this replica's part of a number that is shared in equal parts by all that may go
-// on without the ledger: by so many, or by as many as are known here, since who started
-// during the outage was never told. Where it does not divide, the first replicas by their ids
-// get one more, counted from that one on.
-func (ps *peers) part(of int64, members int, first uint32) int64 {
-	sharing, before := ps.sharing()
+// part is a replica's part of a number that is shared by all that may go on without the ledger:
+// by so many, or by as many as are known here, since who started during the outage was never
+// told. It is dealt to them one by one, by their ids, after so many that were dealt before.
+func (ps *peers) part(p *peer, of int64, members int, dealt int64) int64 {
+	sharing, before := ps.sharing(p)
 	n := int64(max(members, sharing))
 	part := of / n
-	if int64(sharing) == n && (int64(before)+int64(first))%n < of%n {
+	if turn := ((int64(before)-dealt)%n + n) % n; int64(sharing) == n && turn < of%n {
 		part++
 	}
 	return part
+}
+
+// lostParts is the parts of the replicas that said that the ledger is out of their reach.
+func (ps *peers) lostParts(of int64, members int) (sum int64) {
+	for _, p := range ps.sorted {
+		if p.live && p.holder && p.lost {
+			sum += ps.part(p, of, members, 0)
+		}
+	}
+	return sum
 }
 
 // left is what is left of a limit to each replica without the ledger beside others that have
