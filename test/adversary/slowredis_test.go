@@ -32,7 +32,7 @@ func TestSlowRedisTable(t *testing.T) {
 	for _, tc := range []struct {
 		roundTrip   time.Duration
 		part, equal float64
-	}{{50, 0.8, 0.98}, {210, 0.75, 0.98}, {450, 0.65, 0.97}} {
+	}{{50, 0.8, 0.98}, {210, 0.75, 0.98}, {450, 0.7, 0.98}} {
 		t.Run(fmt.Sprint(int(tc.roundTrip), "ms"), func(t *testing.T) {
 			slowRedis(t, tc.roundTrip*time.Millisecond, false, tc.part, tc.equal)
 		})
