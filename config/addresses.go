@@ -69,7 +69,7 @@ func (c *checks) advertised(f *Fleet) {
 		return
 	}
 	host, _, err := net.SplitHostPort(f.Gossip)
-	if ip := net.ParseIP(host); err == nil && (host == "" || ip != nil && ip.IsUnspecified()) {
+	if err == nil && hostport.All(host) {
 		c.later(gossip, "it does not say by which of this machine's addresses others reach it; give %s, too", c.called(advertise, gossip))
 	}
 }

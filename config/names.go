@@ -9,6 +9,7 @@ import (
 	"golang.org/x/net/http/httpguts"
 	"k8s.io/apimachinery/pkg/util/validation"
 
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/internal/hostport"
 )
 
@@ -16,8 +17,9 @@ import (
 // metrics and of messages.
 const maxName = 128
 
-// maxID bounds the ids of flows and the names of groups and objectives, in bytes: as headers do.
-const maxID = 256
+// maxID bounds the ids of flows and the names of groups and objectives, in bytes: what a header may
+// carry of a flow's.
+const maxID = headers.MaxFlow
 
 // printable reports whether a text holds nothing that cannot be seen: spaces between words can.
 func printable(text string) bool {

@@ -63,14 +63,14 @@ func (h *handover) slowest() (turn time.Duration) {
 	return turn
 }
 
-// paceOf is how long turns are taken to last for the line of a replica where they do so long: at
-// least half as long as those of the replica that is furthest from the ledger.
-func (h *handover) paceOf(turn time.Duration) time.Duration { return max(turn, h.slowest()/2) }
+// pace is how long turns are taken to last for this replica's line: at least half as long as those
+// of the replica that is furthest from the ledger.
+func (h *handover) pace() time.Duration { return max(h.exchange.pace, h.slowest()/2) }
 
-// meanPace is how long they are taken to last on average over the replicas.
+// meanPace is how long they are taken to last for a replica's line, on average over all.
 func (h *handover) meanPace() time.Duration {
 	furthest := max(h.exchange.pace, h.slowest())
-	sum, n := max(h.exchange.pace, furthest/2), time.Duration(1)
+	sum, n := h.pace(), time.Duration(1)
 	for _, p := range h.fleet.sorted {
 		if p.usable() {
 			sum += max(p.turn, furthest/2)

@@ -60,7 +60,7 @@ func (l *line) fits() bool { return l.loads.bounded || len(l.loads.listed) <= 1 
 // pace is how long turns are taken to last for the line: as long as this replica's do, and half
 // as long as those of the replica that is furthest from the ledger. Tickets stand in line in
 // their order, so that its own would be short where others' are.
-func (l *line) pace() time.Duration { return l.handover.paceOf(l.exchange.pace) }
+func (l *line) pace() time.Duration { return l.handover.pace() }
 
 // far reports whether what the ledger decides is out of date by the time that it is known: it
 // is slow beside what requests take.

@@ -50,10 +50,9 @@ func (s *surplus) stated(now time.Time) {
 	}
 }
 
-// compare works out how many are too many. The line that lasts for longer, since its replica is further from the
+// compare works out how many are too many, where that is not known yet. The line that lasts for longer, since its replica is further from the
 // ledger, is due as many more.
 func (s *surplus) compare(now time.Time, pace time.Duration, st *store.Statement, r *store.Reply) {
-	s.slots = 0
 	if r.Applied != st.Number || r.InLine == 0 || r.InFlight == 0 || now.Sub(s.went) < pace {
 		return
 	}

@@ -77,14 +77,14 @@ func Lines(h http.Header) iter.Seq2[string, string] {
 	}
 }
 
-// maxFlow bounds a flow's id that comes in a header, in bytes.
-const maxFlow = 256
+// MaxFlow bounds a flow's id that comes in a header, in bytes.
+const MaxFlow = 256
 
 // FlowOf reads the flow's id; empty for none.
 func FlowOf(h http.Header) (string, *refusal.Refusal) {
 	id := first(h, Flow[:])
-	if len(id) > maxFlow {
-		return "", refusal.BadRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", Flow[0], maxFlow))
+	if len(id) > MaxFlow {
+		return "", refusal.BadRequest("bad_flow_id", fmt.Sprintf("the header %s is longer than %d bytes", Flow[0], MaxFlow))
 	}
 	for _, c := range []byte(id) {
 		if c <= ' ' || c > '~' {

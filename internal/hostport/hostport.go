@@ -98,7 +98,7 @@ func Collide(a, b string) bool {
 	if errA != nil || errB != nil || number(portA) != number(portB) || number(portA) == 0 {
 		return false
 	}
-	return hostA == hostB || numeric(hostA) == numeric(hostB) || all(hostA) || all(hostB)
+	return hostA == hostB || numeric(hostA) == numeric(hostB) || All(hostA) || All(hostB)
 }
 
 // number is a port's number; 0 for none.
@@ -121,9 +121,9 @@ func numeric(host string) string {
 	return host
 }
 
-// all reports whether a listener of that host takes all addresses: with IPv6 there, 0.0.0.0 takes
+// All reports whether a listener of that host takes all addresses: with IPv6 there, 0.0.0.0 takes
 // those of both kinds.
-func all(host string) bool {
+func All(host string) bool {
 	ip, err := netip.ParseAddr(host)
 	return host == "" || err == nil && ip.IsUnspecified()
 }
