@@ -69,13 +69,14 @@ func (p *peer) reborn(incarnation uint64) {
 
 // outbound is what this replica, as an ingress, has to say to an owner of its tickets.
 //
-// Invariants: acked <= sent; awaited has messages above acked only, oldest first. Every
-// request in queue that is still homed at the peer has number 0, and every other one
+// Invariants: acked <= sent and full <= sent; awaited has messages above acked only, oldest
+// first. Every request in queue that is still homed at the peer has number 0, and every other one
 // homed there was in a message. moving holds each request that is homed at the peer, was
 // in a message and has a former queue.
 type outbound struct {
 	sent     uint64 // the number of the last message with tickets
 	acked    uint64
+	full     uint64     // the number of the last that said everything
 	awaited  []awaited  // messages without an acknowledgment
 	stalled  bool       // the oldest has waited for it too long
 	queue    []*request // to be queued there by the next message
@@ -109,6 +110,16 @@ func (o *outbound) acknowledge(number uint64) {
 func (o *outbound) expect(now time.Time) {
 	o.sent++
 	o.awaited = append(o.awaited, awaited{o.sent, now})
+}
+
+// missing takes in that the peer lacks a message, and asks for everything. It takes in none of those
+// after it either, so they will not be acknowledged, and what says everything need not wait for
+// that; unless such a message is on its way already.
+func (o *outbound) missing() {
+	o.repeat = true
+	if o.full <= o.acked {
+		o.awaited = o.awaited[:0]
+	}
 }
 
 // forgetUnsent drops what the next message would have said.

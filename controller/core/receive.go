@@ -49,7 +49,9 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 		o.stalled = false
 		h.rehome(now)
 	}
-	o.repeat = o.repeat || m.Resync
+	if m.Resync {
+		o.missing()
+	}
 	o.moving = slices.DeleteFunc(o.moving, func(r *request) bool {
 		if r.home != p || r.number > o.acked {
 			return r.home != p

@@ -70,7 +70,7 @@ func (h *handover) handOver(p *peer, m *coordinator.Message) {
 // repeat fills the message with all tickets.
 func (h *handover) repeat(now time.Time, p *peer, m *coordinator.Message) {
 	m.Number, m.Full = p.out.sent+1, true
-	p.out.repeat, p.out.repeated = false, now
+	p.out.full, p.out.repeat, p.out.repeated = m.Number, false, now
 	p.out.forgetUnsent()
 	p.out.moving = p.out.moving[:0]
 	for r := range p.homed.All() {
