@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -143,11 +144,15 @@ func (s *soak) ask(ctx context.Context, client *http.Client, r *rand.Rand, tenan
 	length := 50 * time.Millisecond * time.Duration(math.Pow(float64(s.longest/(50*time.Millisecond)), r.Float64()))
 	call, cancel := context.WithCancel(ctx)
 	defer cancel()
+	name := strconv.FormatUint(r.Uint64(), 36)
 	if r.IntN(10) == 0 {
-		defer time.AfterFunc(time.Duration(r.Int64N(int64(2*length))), cancel).Stop()
+		defer time.AfterFunc(time.Duration(r.Int64N(int64(2*length))), func() {
+			s.cluster.Servers.HungUp(name)
+			cancel()
+		}).Stop()
 	}
 	const step = 5 * time.Millisecond // of the model servers
-	status, err := post(call, client, at, tenant, int(length/step))
+	status, err := post(call, client, at, tenant, name, int(length/step))
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -323,14 +328,15 @@ func (s *soak) compare(small map[string]size) {
 	s.t.Logf("goroutines and bytes of heap: %v before, %v after", small, now)
 }
 
-// post asks for so many tokens and returns how it was answered.
-func post(ctx context.Context, client *http.Client, at *processes.Replica, tenant string, tokens int) (status int, err error) {
+// post asks for so many tokens by a request of that name, and returns how it was answered.
+func post(ctx context.Context, client *http.Client, at *processes.Replica, tenant, name string, tokens int) (status int, err error) {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, at.URL+"/v1/completions",
 		strings.NewReader(fmt.Sprintf(`{"model":"simulated","prompt":"hi","max_tokens":%d}`, max(1, tokens))))
 	if err != nil {
 		return 0, err
 	}
 	req.Header.Set("x-llm-d-inference-fairness-id", tenant)
+	req.Header.Set(processes.RequestHeader, name)
 	res, err := client.Do(req)
 	if err != nil {
 		return 0, err

@@ -19,6 +19,8 @@ type Servers struct {
 	URLs           []string
 	InFlight, Peak atomic.Int64
 
+	clients clients
+
 	mu      sync.Mutex
 	watched bool
 	ran     []Ran
@@ -79,6 +81,10 @@ func Raise(peak *atomic.Int64, to int64) {
 	}
 }
 
+func newServers() *Servers {
+	return &Servers{clients: clients{here: map[string]bool{}, gone: map[string]bool{}}}
+}
+
 // StartServers starts n servers on loopback, each of which runs so many requests at once.
 func StartServers(t *testing.T, n, running int) *Servers {
 	t.Helper()
@@ -88,10 +94,9 @@ func StartServers(t *testing.T, n, running int) *Servers {
 // StartServersAt starts them at an address of this machine.
 func StartServersAt(t *testing.T, host string, n, running int) *Servers {
 	t.Helper()
-	s := &Servers{}
+	s := newServers()
 	cfg := modelserver.DefaultConfig()
 	cfg.MaxRunning, cfg.Step, cfg.StepPerSequence, cfg.PrefillPerToken = running, 5*time.Millisecond, 0, 0
-	cfg.InFlight = func(delta int) { Raise(&s.Peak, s.InFlight.Add(int64(delta))) }
 	for range n {
 		m, err := modelserver.New(cfg)
 		if err != nil {
@@ -101,7 +106,7 @@ func StartServersAt(t *testing.T, host string, n, running int) *Servers {
 		if err != nil {
 			t.Fatal(err)
 		}
-		server := httptest.NewUnstartedServer(s.watching(m))
+		server := httptest.NewUnstartedServer(s.counting(s.watching(m)))
 		_ = server.Listener.Close()
 		server.Listener = l
 		server.Start()
