@@ -99,7 +99,7 @@ func (s *Server) watch(ctx context.Context) {
 		if now := time.Now(); !now.Truncate(step).Equal(at) { // it may be set back
 			at = now.Truncate(step)
 			if parts, fleet, err := gather[statePart](ctx, s, false, question{Ask: askState}); err == nil {
-				sample := sampler.sample(at, parts, len(fleet.Missing) == 0)
+				sample := sampler.sample(at, time.Now(), parts, len(fleet.Missing) == 0)
 				s.history.add(&sample)
 				s.had.add(now, parts)
 			}
@@ -109,6 +109,11 @@ func (s *Server) watch(ctx context.Context) {
 						s.history.precede(parts[i].part[:min(len(parts[i].part), maxSamples)])
 					}
 				}
+			}
+		}
+		if taken == 0 {
+			if parts, _, err := gather[statePart](ctx, s, false, question{Ask: askState, Unique: "met"}); err == nil {
+				sampler.meet(time.Now(), parts)
 			}
 		}
 		select {
@@ -131,7 +136,24 @@ type totalsOf struct {
 	counts  traffic.Counts
 }
 
-func (s *sampler) sample(at time.Time, parts []partOf[statePart], whole bool) api.Sample {
+// meet notes what replicas that it did not know have counted by now, so that the next sample has
+// what they do from now on.
+func (s *sampler) meet(now time.Time, parts []partOf[statePart]) {
+	for i := range parts {
+		if _, known := s.totals[parts[i].replica]; !known {
+			s.totals[parts[i].replica] = parts[i].part.totals(now)
+		}
+	}
+}
+
+func (p *statePart) totals(now time.Time) totalsOf {
+	t := totalsOf{started: p.Started, at: now}
+	p.Counted.addTo(&t.counts)
+	return t
+}
+
+// sample is the one that is told of as taken at a time, of what was counted until now.
+func (s *sampler) sample(at, now time.Time, parts []partOf[statePart], whole bool) api.Sample {
 	pool := mergePool(parts, whole)
 	sample := api.Sample{At: at, Limit: pool.Limit, InFlight: pool.InFlight, Queued: pool.Queued, Replicas: len(parts)}
 	for _, b := range pool.Bands[:min(len(pool.Bands), maxSampleBands)] {
@@ -143,18 +165,17 @@ func (s *sampler) sample(at time.Time, parts []partOf[statePart], whole bool) ap
 	totals := make(map[string]totalsOf, len(parts))
 	var waits traffic.Waits
 	for i := range parts {
-		now := totalsOf{started: parts[i].part.Started, at: at}
-		parts[i].part.Counted.addTo(&now.counts)
-		totals[parts[i].replica] = now
+		is := parts[i].part.totals(now)
+		totals[parts[i].replica] = is
 		was, known := s.totals[parts[i].replica]
-		if !known || !was.started.Equal(now.started) || !at.After(was.at) || now.counts.Dispatched < was.counts.Dispatched {
+		if !known || !was.started.Equal(is.started) || !now.After(was.at) || is.counts.Dispatched < was.counts.Dispatched {
 			continue // from the next one on
 		}
-		seconds := at.Sub(was.at).Seconds()
-		sample.Requests += float64(now.counts.Dispatched-was.counts.Dispatched) / seconds
-		sample.Tokens += float64(now.counts.Tokens-was.counts.Tokens) / seconds
-		sample.Refused += float64(now.counts.Refused+now.counts.Evicted-was.counts.Refused-was.counts.Evicted) / seconds
-		d := now.counts.Waits.Less(&was.counts.Waits)
+		seconds := now.Sub(was.at).Seconds()
+		sample.Requests += float64(is.counts.Dispatched-was.counts.Dispatched) / seconds
+		sample.Tokens += float64(is.counts.Tokens-was.counts.Tokens) / seconds
+		sample.Refused += float64(is.counts.Refused+is.counts.Evicted-was.counts.Refused-was.counts.Evicted) / seconds
+		d := is.counts.Waits.Less(&was.counts.Waits)
 		waits.Add(&d)
 	}
 	s.totals = totals

@@ -8,10 +8,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/controller"
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/gateway/traffic"
+	"github.com/weirflow/weir/policies"
 )
 
 // TestHappened compares two looks at a replica.
@@ -159,7 +161,7 @@ func TestHistory(t *testing.T) {
 	at := began
 	take := func(parts ...partOf[statePart]) api.Sample {
 		at = at.Add(step)
-		return s.sample(at, parts, true)
+		return s.sample(at, at, parts, true)
 	}
 	if x := take(partOf[statePart]{"a", state(began, 1000)}); x.Requests != 0 || x.WaitP50MS != nil {
 		t.Errorf("the first: %+v, want nothing of what was before", x)
@@ -183,6 +185,21 @@ func TestHistory(t *testing.T) {
 	}
 	if n := len(h.all()); n != maxSamples {
 		t.Errorf("%d samples are kept, want %d", n, maxSamples)
+	}
+}
+
+// TestFirstSample wants the first one to have what went through meanwhile, and not nothing.
+func TestFirstSample(t *testing.T) {
+	t.Parallel()
+	m := newFleet(t, 1, 1).replicas["a"]
+	busy := time.NewTicker(10 * time.Millisecond)
+	defer busy.Stop()
+	for len(m.history.all()) == 0 {
+		m.traffic.Decided(policies.FlowKey{ID: "x"}, controller.Dispatched, time.Millisecond, "")
+		<-busy.C
+	}
+	if first := m.history.all()[0]; first.Requests < 1 || first.WaitP50MS == nil {
+		t.Errorf("the first sample: %+v", first)
 	}
 }
 

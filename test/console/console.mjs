@@ -121,7 +121,7 @@ async function groups() {
   const row = await page.locator('.tenants tbody tr').innerText();
   check(row.includes('research') && row.includes('labs'), `of the group labs: ${row}`);
   await page.waitForFunction(() => [...document.querySelectorAll('details tbody tr')].some((tr) => tr.textContent.startsWith('labs') && tr.querySelector('[data-column=maximum] .pill')?.textContent === '2 of 2'));
-  const others = await page.locator('details tbody tr', { hasText: '(none)' }).count();
+  const others = await page.locator('details tbody tr', { hasText: '(no group)' }).count();
   check(others > 0, 'those in no group are not told of');
   const limit = await page.locator('.tenants thead [data-column=limit]').evaluate((e) => e.getBoundingClientRect().right <= e.closest('.table').getBoundingClientRect().right);
   check(limit, 'own limits are out of sight beside groups');
@@ -143,7 +143,7 @@ async function shares() {
     check(Number(await cell('guaranteed')) === answer.guaranteed_slots && answer.guaranteed_slots > 0, `labs is guaranteed ${await cell('guaranteed')}, by the API ${answer.guaranteed_slots}`);
     await page.waitForFunction(() => [...document.querySelectorAll('details tbody tr')].some((tr) => tr.querySelector('th')?.textContent === 'labs' && Number(tr.querySelector('[data-column=minute] .value')?.textContent) > 0.5));
     check(/^priority /.test(await card.locator('tbody th').first().innerText()), 'priorities are not first');
-    check(await card.locator('tbody th', { hasText: 'no group' }).count() === 1, 'those in no group have no share');
+    check(await card.locator('tbody th', { hasText: '(no group)' }).count() === 1, 'those in no group have no share');
     check(await page.evaluate(() => document.documentElement.scrollWidth) <= width, `shares are too wide at ${width}`);
     await context.close();
   }

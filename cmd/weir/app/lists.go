@@ -131,9 +131,9 @@ func groupName(path string) string {
 	case !others:
 		return path
 	case outer == "":
-		return "(none)"
+		return "(no group)"
 	}
-	return outer + "(none)"
+	return outer + "(no group)"
 }
 
 // groupTable shows groups of flows, as wide as there are columns.

@@ -18,7 +18,7 @@ func TestStatusShowsShares(t *testing.T) {
 		"a guarantee": {`{"shares": [{"priority": -10, ` + account + `}, {"priority": 0, "entitled_slots": 5.6}]}`, []string{"priority -10", "2.4", "2.25", "12.1", "1.75", "1m5s", "priority 0", "5.6"}},
 		"begun":       {`{"shares": [{"priority": 10, "weight": 3, "entitled_slots": 6, ` + young + `}]}`, []string{"2.25 - - -"}},
 		"weights":     {`{"shares": [{"priority": 10, "weight": 3, "entitled_slots": 6}]}`, []string{"priority 10", "6"}},
-		"groups":      {`{"groups_over_priorities": [{"group": "acme/a-team-with-a-name-of-length", ` + account + `}, {"group": "*"}]}`, []string{"acme", "1m5s", "(none)"}},
+		"groups":      {`{"groups_over_priorities": [{"group": "acme/a-team-with-a-name-of-length", ` + account + `}, {"group": "*"}]}`, []string{"acme", "1m5s", "(no group)"}},
 		"strict":      {`{"shares": [{"priority": 10, "entitled_slots": 6}]}`, nil},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -60,7 +60,7 @@ func TestGroupsMaxima(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		says(t, command, out, "MAXIMUM", "at 400 of 400", "3 of 12", "(none)", "acme/(none)", "-10")
+		says(t, command, out, "MAXIMUM", "at 400 of 400", "3 of 12", "(no group)", "acme/(no group)", "-10")
 		fits(t, command, out, 80)
 	}
 }
@@ -86,7 +86,7 @@ func TestFlowsAt80Columns(t *testing.T) {
 	}
 	out := flowTable(flows, 80).String()
 	fits(t, "weir flows", out, 80)
-	says(t, "weir flows", out, "FLOW", "GROUP", "PRIORITY", "OWN LIMIT", "…", "-10", "at 100", "3, 20k/min", "(none)")
+	says(t, "weir flows", out, "FLOW", "GROUP", "PRIORITY", "OWN LIMIT", "…", "-10", "at 100", "3, 20k/min", "(no group)")
 	if wide := flowTable(flows, 0).String(); !strings.Contains(wide, "a-tenant-of-a-long-name") || !strings.Contains(wide, "acme/research") {
 		t.Errorf("names are cut without need:\n%s", wide)
 	}

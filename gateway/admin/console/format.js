@@ -49,7 +49,7 @@ export const since = (at) => duration(Math.max(1, Date.now() - new Date(at).getT
 export const limit = (n) => (n === null || n === undefined ? 'no limit' : count(n));
 
 // groupName is a group's path; those in no group share one that is called *.
-export const groupName = (path) => (path ? path.replace(/\*$/, '(none)') : '–');
+export const groupName = (path) => (path ? path.replace(/\*$/, '(no group)') : '–');
 
 // own says what a flow's own limit is.
 export function own(l) {

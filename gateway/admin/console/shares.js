@@ -49,7 +49,7 @@ export function shares() {
       root.hidden = groups.length === 0 && !priorities.some((p) => p.weight > 0 || p.guaranteed_slots > 0);
       const all = [
         ...priorities.map((p) => ({ name: `priority ${p.priority}`, account: p })),
-        ...groups.map((g) => ({ name: g.group === '*' ? 'no group' : groupName(g.group), account: g })),
+        ...groups.map((g) => ({ name: groupName(g.group), account: g })),
       ];
       scale.top = Math.max(1, ...all.map(({ account }) => Math.max(account.guaranteed_slots, account.had[0]?.slots ?? 0)));
       list.update(all, (s) => s.name);
