@@ -108,9 +108,7 @@ func TestAlteredReplies(t *testing.T) {
 	case os.Getenv("WEIR_ADVERSARY") != "":
 		rounds = 5
 	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := chance(t, os.Getenv("WEIR_ADVERSARY") != "")
 	a := newAlterer(t, miniredis.RunT(t).Addr(), rng)
 	w := startWorld(t, "redis://"+a.address)
 	w.refuses.Store(true) // the queues may be said to be full

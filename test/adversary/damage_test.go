@@ -39,9 +39,7 @@ func TestDamage(t *testing.T) {
 	}
 	client := goredis.NewClient(&goredis.Options{Addr: address})
 	defer client.Close() //nolint:errcheck // a test
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	rng := rand.New(rand.NewPCG(seed, 0))
+	rng := chance(t, os.Getenv("WEIR_ADVERSARY") != "")
 	w := startWorld(t, "redis://"+address)
 	kinds := kindsOfKeys(t, client)
 	if len(kinds) < 16 {

@@ -3,6 +3,7 @@ package adversary
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
 	"os"
 	"os/exec"
@@ -41,6 +42,18 @@ func slow(t *testing.T) {
 	if os.Getenv("WEIR_ADVERSARY") == "" {
 		t.Skip("skipped: it takes long; make adversary runs it")
 	}
+}
+
+// chance is what a test draws its attacks from: the same ones every time, so that only a change
+// of the code can make it fail, and others where many are asked for.
+func chance(t *testing.T, many bool) *rand.Rand {
+	t.Helper()
+	seed := uint64(1)
+	if many {
+		seed = uint64(time.Now().UnixNano())
+	}
+	t.Logf("seed %d", seed)
+	return rand.New(rand.NewPCG(seed, 0))
 }
 
 // eventually waits for a condition.

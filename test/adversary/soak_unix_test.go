@@ -27,7 +27,8 @@ import (
 	"github.com/weirflow/weir/test/processes"
 )
 
-// soakVariable says for how long TestSoak goes on, such as 30m.
+// soakVariable says for how long TestSoak goes on, such as 30m, with faults that are drawn anew;
+// without it they are the same ones every time.
 const soakVariable = "WEIR_SOAK"
 
 // TestSoak has five replicas under a load of short and long requests, some of which are
@@ -45,9 +46,7 @@ func TestSoak(t *testing.T) {
 			t.Fatalf("%s=%q: %v", soakVariable, s, err)
 		}
 	}
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d, for %v", seed, lasts)
-	s := newSoak(t, rand.New(rand.NewPCG(seed, 0)), lasts)
+	s := newSoak(t, chance(t, os.Getenv(soakVariable) != ""), lasts)
 	small := s.sizes()
 	s.load()
 	until := time.Now().Add(lasts)
