@@ -142,7 +142,7 @@ func (c *Claim) GiveUp() {
 		}
 		if !a.failed {
 			a.failed = true
-			p.failures.WithLabelValues(a.picker.address).Inc()
+			p.failed(a.picker)
 		}
 		if a.picker.standing.silent(a.since) {
 			p.takeOut(c, a, now)
@@ -159,7 +159,7 @@ func (a *ask) open() bool {
 // the request that is to find out.
 func (p *Pickers) takeOut(c *Claim, a *ask, now time.Time) {
 	one := a.picker
-	if one.standing.out && (one.probe != c || a.judged) {
+	if one.gone || one.standing.out && (one.probe != c || a.judged) {
 		return
 	}
 	a.judged = true
@@ -167,7 +167,7 @@ func (p *Pickers) takeOut(c *Claim, a *ask, now time.Time) {
 	p.outs.WithLabelValues(one.address).Inc()
 	if !a.failed {
 		a.failed = true
-		p.failures.WithLabelValues(one.address).Inc()
+		p.failed(one)
 	}
 	why := "it answers nobody"
 	if a.stream == nil {

@@ -2,7 +2,6 @@ package picker
 
 import (
 	"context"
-	"crypto/tls"
 	"fmt"
 	"time"
 
@@ -18,16 +17,18 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// serviceConfig spreads streams over the addresses of a name, and leaves out those that say
-// that they are not well.
+// serviceConfig has a picker that says that it is not well count as one that is not connected.
 const serviceConfig = `{"loadBalancingConfig": [{"round_robin": {}}], "healthCheckConfig": {"serviceName": ""}}`
 
 // picker is one address.
 type picker struct {
-	address string
+	address string // IP address and port
+	of      *name  // that it has, or had
 	conn    *grpc.ClientConn
+	stop    context.CancelFunc // of its watch
 
 	// What follows is guarded by the pickers' mutex.
+	gone     bool // its name has that address no more
 	standing standing
 	streams  int        // that are open
 	used     int        // of them, those that requests have
@@ -36,23 +37,27 @@ type picker struct {
 	probe    *Claim     // of the request that finds out whether it answers again; nil for none
 }
 
-// connect connects to a picker.
-func connect(address string, secure *tls.Config) (*picker, error) {
-	creds := insecure.NewCredentials()
-	if secure != nil {
-		creds = credentials.NewTLS(secure)
+// connect connects to a picker of a name, which its certificate must have.
+func connect(address string, n *name) (*picker, error) {
+	var options []grpc.DialOption
+	if n.secure == nil || n.secure.ServerName == "" { // which is the name then
+		options = append(options, grpc.WithAuthority(n.hostPort))
 	}
-	conn, err := grpc.NewClient("dns:///"+address,
+	creds := insecure.NewCredentials()
+	if n.secure != nil {
+		creds = credentials.NewTLS(n.secure)
+	}
+	conn, err := grpc.NewClient("dns:///"+address, append(options,
 		grpc.WithTransportCredentials(creds), grpc.WithDefaultServiceConfig(serviceConfig), grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
 			MinConnectTimeout: 2 * time.Second,
-		}))
+		}))...)
 	if err != nil {
 		return nil, fmt.Errorf("picker %s: %w", address, err)
 	}
 	conn.Connect()
-	return &picker{address: address, conn: conn}, nil
+	return &picker{address: address, of: n, conn: conn}, nil
 }
 
 // watch says when the picker can be reached, and when not and why.

@@ -16,6 +16,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"net"
 	"slices"
 	"sync"
 	"time"
@@ -29,8 +30,13 @@ var ErrNone = errors.New("no picker can be used")
 
 // Config describes pickers.
 type Config struct {
-	// Addresses are a host and a port each; a host name stands for all its addresses.
+	// Addresses are a host and a port each. Each address of a host name is a picker.
 	Addresses []string
+	// Every is how often host names are looked up; 5 s by default, and while one of a name's
+	// pickers is not connected a second at most.
+	Every time.Duration
+	// Resolve looks a host name's addresses up; the system's resolver by default.
+	Resolve func(ctx context.Context, host string) ([]string, error)
 	// TLS is how they are spoken to; nil for plain text.
 	TLS *tls.Config
 	// Logger gets when one can no longer be used, and when it can again; nothing by
@@ -40,13 +46,15 @@ type Config struct {
 
 // Pickers are those that a replica may ask. They are safe for concurrent use.
 type Pickers struct {
-	all  []*picker
 	log  *zap.Logger
 	ctx  context.Context // of connections and streams
 	stop context.CancelFunc
 	runs sync.WaitGroup
 
 	mu       sync.Mutex
+	names    []*name
+	all      []*picker
+	retired  []*picker // that are at no address any more, and have streams yet
 	closed   bool
 	turn     int      // where the next choice begins
 	expected int      // claims that have not asked yet, for which streams are opened
@@ -62,6 +70,12 @@ func New(cfg Config) (*Pickers, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = zap.NewNop()
 	}
+	if cfg.Resolve == nil {
+		cfg.Resolve = net.DefaultResolver.LookupHost
+	}
+	if cfg.Every <= 0 {
+		cfg.Every = 5 * time.Second
+	}
 	p := &Pickers{log: cfg.Logger}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	label := []string{"picker"}
@@ -71,15 +85,10 @@ func New(cfg Config) (*Pickers, error) {
 	p.outs = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_picker_ejections_total", Help: "How often a picker was taken out of use because it answered nobody for too long."}, label)
 	p.unserved = prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_picker_unserved_total", Help: "Requests for which no picker answered: this replica chose their endpoint, or refused them."})
 	for _, address := range cfg.Addresses {
-		one, err := connect(address, cfg.TLS)
-		if err != nil {
+		if err := p.add(&cfg, address); err != nil {
 			p.Close()
 			return nil, err
 		}
-		p.all = append(p.all, one)
-		p.failures.WithLabelValues(address)
-		p.outs.WithLabelValues(address)
-		p.runs.Go(func() { one.watch(p.ctx, p.log) })
 	}
 	return p, nil
 }
@@ -88,9 +97,10 @@ func New(cfg Config) (*Pickers, error) {
 func (p *Pickers) Close() {
 	p.mu.Lock()
 	p.closed = true
+	all := slices.Concat(p.all, p.retired)
 	p.mu.Unlock()
 	p.stop()
-	for _, one := range p.all {
+	for _, one := range all {
 		_ = one.conn.Close() // nothing is left to be sent
 	}
 	p.runs.Wait()
@@ -100,7 +110,7 @@ func (p *Pickers) Close() {
 func (p *Pickers) Await(ctx context.Context) error {
 	ticker := time.NewTicker(10 * time.Millisecond)
 	defer ticker.Stop()
-	for !slices.ContainsFunc(p.all, (*picker).ready) {
+	for !p.anyReady() {
 		select {
 		case <-ctx.Done():
 			return ErrNone
@@ -108,6 +118,12 @@ func (p *Pickers) Await(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+func (p *Pickers) anyReady() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.all, (*picker).ready)
 }
 
 // Unserved notes a request for which no picker answered.
@@ -125,6 +141,13 @@ func (p *Pickers) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (p *Pickers) Collect(out chan<- prometheus.Metric) {
 	p.mu.Lock()
+	p.usable.Reset() // pickers come and go
+	p.open.Reset()
+	for _, n := range p.names {
+		if !slices.ContainsFunc(p.all, func(one *picker) bool { return one.of == n }) {
+			p.usable.WithLabelValues(n.hostPort).Set(0)
+		}
+	}
 	for _, one := range p.all {
 		up := 0.0
 		if one.ready() && !one.standing.out {
@@ -133,9 +156,9 @@ func (p *Pickers) Collect(out chan<- prometheus.Metric) {
 		p.usable.WithLabelValues(one.address).Set(up)
 		p.open.WithLabelValues(one.address).Set(float64(one.streams))
 	}
-	p.mu.Unlock()
 	p.usable.Collect(out)
 	p.open.Collect(out)
+	p.mu.Unlock()
 	p.failures.Collect(out)
 	p.outs.Collect(out)
 	p.unserved.Collect(out)

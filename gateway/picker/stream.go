@@ -120,6 +120,7 @@ func (p *Pickers) begin(one *picker, c *Claim, now time.Time) *opening {
 // opened takes in how the opening of a stream has ended.
 func (p *Pickers) opened(o *opening, stream extproc.ExternalProcessor_ProcessClient, err error) {
 	one, c := o.picker, o.claim
+	defer p.disconnect(one)
 	one.openings = slices.DeleteFunc(one.openings, func(other *opening) bool { return other == o })
 	at := -1
 	if c != nil {
@@ -138,7 +139,7 @@ func (p *Pickers) opened(o *opening, stream extproc.ExternalProcessor_ProcessCli
 	if at < 0 {
 		return
 	}
-	p.failures.WithLabelValues(one.address).Inc()
+	p.failed(one)
 	p.forget(c, at)
 	if c.wants && !slices.ContainsFunc(c.asks, func(a *ask) bool { return a.opening != nil }) {
 		p.unwant(c)
@@ -171,7 +172,7 @@ func (p *Pickers) place(s *Stream, at int, opener *Claim) {
 		case i >= 0 && c.asks[i].stream == nil:
 			p.hand(c, c.asks[i], s, now)
 			return
-		case i < 0 && !s.from.standing.out && !s.from.quiet(now):
+		case i < 0 && !s.from.gone && !s.from.standing.out && !s.from.quiet(now):
 			a := &ask{picker: s.from, since: now}
 			c.asks = append(c.asks, a)
 			p.hand(c, a, s, now)
@@ -179,7 +180,7 @@ func (p *Pickers) place(s *Stream, at int, opener *Claim) {
 		}
 	}
 	s.from.spares = append(s.from.spares, s)
-	if s.from.standing.out {
+	if s.from.standing.out || s.from.gone {
 		s.from.dropSpares()
 	}
 	p.trim()
@@ -248,6 +249,13 @@ func (p *picker) dropSpares() {
 	p.spares = nil
 }
 
+// failed counts a request that a picker failed.
+func (p *Pickers) failed(one *picker) {
+	if !one.gone { // its figures are, too
+		p.failures.WithLabelValues(one.address).Inc()
+	}
+}
+
 // Picker is the address of the picker.
 func (s *Stream) Picker() string { return s.from.address }
 
@@ -276,7 +284,7 @@ func (s *Stream) Failed() {
 	s.from.dropSpares()
 	at := slices.IndexFunc(s.claim.asks, func(a *ask) bool { return a.stream == s })
 	if !s.claim.asks[at].failed {
-		p.failures.WithLabelValues(s.from.address).Inc()
+		p.failed(s.from)
 	}
 	p.forget(s.claim, at)
 }
@@ -295,6 +303,7 @@ func (s *Stream) end() {
 	s.ended = true
 	s.cancel()
 	s.from.streams--
+	defer s.pickers.disconnect(s.from)
 	if s.claim == nil {
 		return
 	}

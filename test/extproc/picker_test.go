@@ -37,7 +37,13 @@ func before(t *testing.T, limit int, failOpen bool, addresses ...string) *bench 
 // beforeWith is the same, with bounds on how long requests may hold their slots.
 func beforeWith(t *testing.T, limit int, failOpen bool, bounds flows.Timeouts, addresses ...string) *bench {
 	t.Helper()
-	pickers, err := picker.New(picker.Config{Addresses: addresses})
+	return beforePickers(t, limit, failOpen, bounds, picker.Config{Addresses: addresses})
+}
+
+// beforePickers is the same, with pickers that are found otherwise.
+func beforePickers(t *testing.T, limit int, failOpen bool, bounds flows.Timeouts, cfg picker.Config) *bench {
+	t.Helper()
+	pickers, err := picker.New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

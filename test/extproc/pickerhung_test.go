@@ -77,6 +77,29 @@ func (b *bench) introduce(t *testing.T, pickers ...*Picker) {
 // usable reports whether the metrics say that a picker can be used.
 func (b *bench) usable(t *testing.T, p *Picker) bool {
 	t.Helper()
+	usable, known := b.known(t, p)
+	if !known {
+		t.Fatalf("no metric of %s", p.Address)
+	}
+	return usable
+}
+
+// leaves waits until the metrics know of a picker no more.
+func (b *bench) leaves(t *testing.T, p *Picker) {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if _, known := b.known(t, p); !known {
+			return
+		}
+		if time.Since(began) > 30*time.Second {
+			t.Fatalf("%s is still used", p.Address)
+		}
+	}
+}
+
+// known reports whether the metrics know a picker, and say that it can be used.
+func (b *bench) known(t *testing.T, p *Picker) (usable, known bool) {
+	t.Helper()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(b.delegation.Pickers)
 	all, err := metrics.Gather()
@@ -86,12 +109,11 @@ func (b *bench) usable(t *testing.T, p *Picker) bool {
 	for _, family := range all {
 		for _, m := range family.GetMetric() {
 			if family.GetName() == "weir_picker_usable" && m.GetLabel()[0].GetValue() == p.Address {
-				return m.GetGauge().GetValue() == 1
+				return m.GetGauge().GetValue() == 1, true
 			}
 		}
 	}
-	t.Fatalf("no metric of %s", p.Address)
-	return false
+	return false, false
 }
 
 // TestPickerHangs has one of two pickers take requests and answer nothing, while it stays
