@@ -26,7 +26,8 @@ type loads struct {
 	wants  func(now time.Time) int64
 
 	listed   map[string]int64 // the pool's endpoints by what they take, 0 for no limit, if they are counted
-	before   map[string]int64 // what those take that come before each by their addresses
+	told     map[string]int64 // what the endpoints take that any replica lists, as last learnt
+	before   map[string]int64 // what those take that come before each by their addresses; nil until it is asked for
 	bounded  bool             // they have limits
 	scarce   bool             // a replica waits for a slot at one, as last learnt
 	counted  map[string]int64 // the least that the ledger counts for this replica at each
@@ -47,7 +48,7 @@ type load struct{ requests, tokens int64 }
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
-		listed: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, answered: map[string]load{},
+		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, answered: map[string]load{},
 		changed: map[string]bool{}, carried: map[string]bool{},
 	}
 }
@@ -91,13 +92,7 @@ func (l *loads) list(endpoints []Endpoint) Counted {
 				}
 			}
 		}
-		l.listed, l.agenda.due = listed, true
-		l.before = make(map[string]int64, len(listed))
-		sum := int64(0)
-		for _, address := range slices.Sorted(maps.Keys(listed)) {
-			l.before[address] = sum
-			sum += listed[address]
-		}
+		l.listed, l.before, l.agenda.due = listed, nil, true
 	}
 	if len(endpoints) > 0 { // else what it has in flight is at endpoints as they were
 		l.bounded = bounded
@@ -109,6 +104,27 @@ func (l *loads) list(endpoints []Endpoint) Counted {
 		return ForChoice
 	}
 	return NotCounted
+}
+
+// dealt is what an endpoint takes, and what those do that come before it: by that replicas without
+// the ledger deal its slots. It goes by what the ledger last told, so that replicas that list other
+// endpoints, or state other limits, deal alike.
+func (l *loads) dealt(endpoint string) (takes, before int64) {
+	if l.before == nil {
+		all := maps.Clone(l.listed)
+		maps.Copy(all, l.told)
+		l.before = make(map[string]int64, len(all))
+		sum := int64(0)
+		for _, address := range slices.Sorted(maps.Keys(all)) {
+			l.before[address] = sum
+			sum += all[address]
+		}
+	}
+	takes = l.listed[endpoint]
+	if told, known := l.told[endpoint]; known {
+		takes = min(takes, told)
+	}
+	return takes, l.before[endpoint]
 }
 
 // preferred returns an endpoint that a request prefers if that counts: where the ledger
@@ -249,7 +265,7 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 	if l.bounded {
 		want = l.wants(now)
 	}
-	if s.WantLoads = (len(l.listed) > 1 || l.cfg.CountTokens) && now.Sub(l.asked) >= l.cfg.Timings.LoadsEvery; s.WantLoads {
+	if s.WantLoads = l.asks(now); s.WantLoads {
 		l.asked = now
 	}
 	l.changed, l.carried = l.carried, l.changed
@@ -277,6 +293,20 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 		s.Loads = append(s.Loads, st)
 	}
 	slices.SortFunc(s.Loads, func(a, b store.Load) int { return strings.Compare(a.Endpoint, b.Endpoint) })
+}
+
+// asks reports whether the ledger is to be asked for the others' loads. Where there is no choice of
+// endpoints it is asked for those that others have, which matter once it is lost.
+func (l *loads) asks(now time.Time) bool {
+	every := l.cfg.Timings.LoadsEvery
+	switch {
+	case len(l.listed) > 1, l.cfg.CountTokens:
+	case l.bounded:
+		every = l.cfg.Timings.RepeatEvery
+	default:
+		return false
+	}
+	return now.Sub(l.asked) >= every
 }
 
 // returnPermits has those stated that may not be spent any more: they are returned.
@@ -323,7 +353,12 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 	}
 	l.others = make([]store.Load, 0, len(r.Loads))
 	clear(l.nearby)
+	clear(l.told)
+	l.before = nil
 	for _, total := range r.Loads {
+		if l.bounded && total.Capacity > 0 {
+			l.told[total.Endpoint] = total.Capacity
+		}
 		ours := l.answered[total.Endpoint]
 		total.InFlight = max(0, total.InFlight-ours.requests-unread[total.Endpoint])
 		total.Tokens = max(0, total.Tokens-ours.tokens)

@@ -109,8 +109,8 @@ func (o *ownShare) reachable(now time.Time, limit int64) int64 {
 	elsewhere := o.bands.heldElsewhere(now)
 	if o.loads.bounded && elsewhere == 0 && limit >= o.bands.limit() { // what is left of each endpoint adds up
 		sum := int64(0)
-		for endpoint, capacity := range o.loads.listed {
-			sum += o.at(now, endpoint, capacity)
+		for endpoint := range o.loads.listed {
+			sum += o.at(now, endpoint)
 		}
 		return min(sum, o.even(limit)) // where endpoints differ, which is what others leave
 	}
@@ -124,11 +124,11 @@ func (o *ownShare) even(limit int64) int64 {
 
 // at is this replica's part of what an endpoint takes. Slots are dealt endpoint by endpoint, so
 // that all parts of a replica that reaches all endpoints are its part of the pool.
-func (o *ownShare) at(now time.Time, endpoint string, capacity int64) int64 {
+func (o *ownShare) at(now time.Time, endpoint string) int64 {
 	if !o.acknowledged(now) {
 		return 0
 	}
-	return o.part(capacity, o.loads.before[endpoint])
+	return o.part(o.loads.dealt(endpoint))
 }
 
 // part is this replica's part of a number, where so many were dealt before.
@@ -140,7 +140,7 @@ func (o *ownShare) part(of, dealt int64) int64 {
 // mayHave reports whether an endpoint may have another of this replica's requests.
 func (o *ownShare) mayHave(now time.Time, endpoint string) bool {
 	capacity, listed := o.loads.listed[endpoint]
-	return listed && (capacity == 0 || o.loads.here[endpoint].requests < o.at(now, endpoint, capacity))
+	return listed && (capacity == 0 || o.loads.here[endpoint].requests < o.at(now, endpoint))
 }
 
 // acknowledged reports whether the others know by now that this replica holds a lease: by
