@@ -186,7 +186,7 @@ func (c *Core) Retire(now time.Time) { c.handover.retire(now) }
 // TurnDone takes in how the turn that Ready handed out ended.
 func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	c.exchange.end(now, reply, err)
-	c.queues.set.Widen(c.line.far())
+	c.queues.set.Widen(c.line.pace() >= c.exchange.timings.FarTurn) // an owner need not know how long requests take elsewhere
 	c.line.breakUp(now)
 	c.line.moveUp(now)
 	c.ahead.refill(now)

@@ -76,6 +76,26 @@ func TestLineFillsSlots(t *testing.T) {
 	}
 }
 
+// TestLineBesideOwnersWithoutRequests: beside a far ledger a flow keeps its share also where its
+// tickets wait at a replica that has no requests of its own, and so does not know how long they take: it
+// has as many of them before the ledger as the others have of theirs, and the flow is not left
+// further and further behind. Run has the bound.
+func TestLineBesideOwnersWithoutRequests(t *testing.T) {
+	for seed := range uint64(2) {
+		cfg := manySlots()
+		cfg.Seed, cfg.RoundTrip, cfg.Length = 1+seed, 300*time.Millisecond, 40*time.Second
+		cfg.Flows = cfg.Flows[:2]
+		cfg.Flows[0].Clients, cfg.Flows[1].Clients = 36, 200
+		r, err := Run(cfg)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		used := float64(r.Grants) * cfg.Service.Seconds() / (float64(cfg.Limit) * cfg.Length.Seconds())
+		t.Logf("%.1f%% of the slots' time used, gap %.0f", 100*used, r.ServiceGap)
+	}
+}
+
 // TestLineLastsAsLongAsTurns: beside a ledger whose one core is in full use lines are as long as
 // slots end between two turns, and all owners have tickets before it for these.
 func TestLineLastsAsLongAsTurns(t *testing.T) {
