@@ -23,6 +23,10 @@ import (
 // it runs elsewhere: in a network of its own, say.
 const BinaryVariable = "WEIR_BINARY"
 
+// builtVariable names the weir command where whoever runs the tests of several packages has built
+// it for all of them.
+const builtVariable = "WEIR_BUILT"
+
 // binary is the weir command that Main built.
 var binary string
 
@@ -36,6 +40,9 @@ func Main(m *testing.M) {
 		os.Exit(m.Run()) // the test that runs this copy keeps the others away
 	}
 	os.Exit(Alone(func() int {
+		if binary = os.Getenv(builtVariable); binary != "" {
+			return m.Run()
+		}
 		dir, err := os.MkdirTemp("", "weir-")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
