@@ -135,8 +135,15 @@ func isRefused(err error) bool {
 	var load *loadError
 	if errors.As(err, &load) {
 		text = load.error.Error()
-		return errors.Is(err, errForeign) || strings.HasPrefix(text, "NOPERM") || strings.HasPrefix(text, "ERR ")
+		return errors.Is(err, errForeign) || strings.HasPrefix(text, "NOPERM") || strings.HasPrefix(text, "ERR ") || isUnknown(text)
 	}
 	// The function's own commands may be refused, too: so would a script's.
-	return strings.HasPrefix(text, "NOPERM") && !strings.Contains(text, "in script") || goredis.HasErrorPrefix(err, "unknown command")
+	return !strings.Contains(text, "in script") && (strings.HasPrefix(text, "NOPERM") || isUnknown(text))
+}
+
+// isUnknown says whether an error means that there is no such command: Redis says that it is
+// unknown, and proxies before it that it is not supported.
+func isUnknown(text string) bool {
+	text = strings.ToLower(strings.TrimPrefix(text, "ERR "))
+	return strings.HasPrefix(text, "unknown command") || strings.HasPrefix(text, "unsupported command") || strings.HasSuffix(text, "not supported")
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/weirflow/weir/internal/redistest"
@@ -92,6 +93,19 @@ func TestRefusedLibrary(t *testing.T) {
 		}
 	}
 	t.Run("no libraries", func(t *testing.T) { check(t, "redis://"+miniredis.RunT(t).Addr(), "unknown command") })
+	for _, says := range []string{"ERR unsupported command 'fcall'", "unsupported command 'FCALL'", "ERR Command fcall is not supported"} {
+		t.Run("a proxy: "+says, func(t *testing.T) { // which knows some of Redis's commands
+			proxy := miniredis.RunT(t)
+			proxy.Server().SetPreHook(func(c *server.Peer, cmd string, _ ...string) bool {
+				if cmd != "FCALL" {
+					return false
+				}
+				c.WriteError(says)
+				return true
+			})
+			check(t, "redis://"+proxy.Addr(), says)
+		})
+	}
 	server := redistest.Start(t)
 	t.Run("libraries", func(t *testing.T) { check(t, server.URL(), "<nil>") })
 	for _, c := range []struct{ may, why string }{
