@@ -283,7 +283,8 @@ func (a *account) share(held, total map[string]float64, now time.Time) {
 	compare := func(name string) {
 		was, is := whole(a.parts[name]), whole(parts[name])
 		if off := math.Abs(is - was); off > noticed*min(is, was) {
-			changed, stays = true, min(stays, time.Duration(float64(evidence)*was/(off*off*total[name])))
+			long := float64(evidence) * was / (off * off * total[name]) // without end for who holds nothing
+			changed, stays = true, time.Duration(min(float64(stays), long))
 		}
 	}
 	for name, here := range held {
