@@ -6,6 +6,8 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httptrace"
+	"net/textproto"
 	"strings"
 	"testing"
 	"time"
@@ -239,6 +241,38 @@ func TestInterimAnswers(t *testing.T) {
 			r.NothingHeld(t)
 		})
 	}
+}
+
+// TestFewInterimAnswers has a server send many answers before the answer: the client gets the first
+// of them, and the answer, without what the others had in their headers.
+func TestFewInterimAnswers(t *testing.T) {
+	const sent, passed = 40, 16
+	upstream, _ := rig.RawServer(t, strings.Repeat("HTTP/1.1 103 Early Hints\r\nLink: </style>\r\n\r\n", sent)+"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+	r := rig.New(t, 1, upstream)
+	hints := 0
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{Got1xxResponse: func(code int, _ textproto.MIMEHeader) error {
+		if hints++; code != http.StatusEarlyHints {
+			t.Errorf("an answer before the answer has the status %d", code)
+		}
+		return nil
+	}})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, r.URL+"/v1/rerank", strings.NewReader("{}"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res, err := r.Client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	body, err := io.ReadAll(res.Body)
+	_ = res.Body.Close()
+	if err != nil || res.StatusCode != http.StatusOK || string(body) != "{}" || res.Header.Get("Link") != "" {
+		t.Errorf("answered %d %q, %v: %v", res.StatusCode, body, err, res.Header)
+	}
+	if hints != passed {
+		t.Errorf("%d of %d answers before the answer were passed on, want %d", hints, sent, passed)
+	}
+	r.NothingHeld(t)
 }
 
 // TestUsageBeforeMuchElse wants what an answer cost to be counted where much comes after it,
