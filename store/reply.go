@@ -97,6 +97,17 @@ type Reply struct {
 	LineRecalled bool
 	// InLine is how many tickets stand in line in the fleet, unread ones included.
 	InLine int64
+
+	// MayPass says that requests of the bands above PassAbove, which want little of the pool
+	// together, may go in slots that end at their ingresses, before all others, and need not be
+	// granted. That holds until the next reply. PassWait says that an offer of such a band
+	// stands, and PassLately that one came within the last second.
+	MayPass              bool
+	PassAbove            int
+	PassWait, PassLately bool
+	// Yield is how many slots the sender is to give up for these as they become free, if it has
+	// a line that lasts for longer than a turn.
+	Yield int64
 }
 
 // Lost is a replica that has no lease any more, while nothing shows that its requests

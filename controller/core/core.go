@@ -21,6 +21,7 @@ type Core struct {
 	ownShare    ownShare
 	ahead       ahead
 	line        line
+	passing     passing
 	slots       slots
 	holding     holding
 	charges     charges
@@ -50,6 +51,7 @@ func New(cfg Config) *Core {
 		cfg.Peers = DefaultPeerBounds()
 	}
 	c := &Core{cfg: cfg, requests: newRequests(cfg.Replica)}
+	c.requests.byBand.before = func(a, b *request) bool { return c.cfg.Shard.Before(&a.Ticket, &b.Ticket) }
 	e := &c.exchange
 	*e = exchange{
 		replica: cfg.Replica, incarnation: cfg.Incarnation, timings: &c.cfg.Timings,
@@ -82,8 +84,9 @@ func New(cfg Config) *Core {
 	c.buffer = buffer{queues: &c.queues, reject: c.handover.reject}
 	c.line = line{
 		exchange: e, requests: &c.requests, float: &c.float, loads: &c.loads, bands: &c.bands, took: &c.durations,
-		slots: &c.slots, charges: &c.charges, handover: &c.handover, surplus: surplus{exchange: e, float: &c.float, handover: &c.handover},
+		slots: &c.slots, charges: &c.charges, handover: &c.handover, surplus: surplus{exchange: e, float: &c.float, handover: &c.handover, passing: c.passing.waiting},
 	}
+	c.passing = passing{requests: &c.requests, float: &c.float, loads: &c.loads, bands: &c.bands, line: &c.line}
 	c.ownShare = newOwnShare(c)
 	c.ahead = newAhead(c)
 	c.waits = waits{cfg: &c.cfg, requests: &c.requests, bands: &c.bands, handover: &c.handover, line: &c.line}
@@ -93,7 +96,7 @@ func New(cfg Config) *Core {
 	// there is, and what is settled, is known once they are read.
 	e.parts = []participant{
 		&c.bands, &c.queues, &c.buffer, &c.loads, &e.inbox, &c.limits, &c.maxima, &c.guarantees, &c.revocations, &c.settlements, &c.ownCharges,
-		&c.groups, &c.ahead, &c.line, &c.float, &c.durations, &c.handover,
+		&c.groups, &c.ahead, &c.line, &c.passing, &c.float, &c.durations, &c.handover,
 	}
 	return c
 }
@@ -183,16 +186,39 @@ func (c *Core) mayStand(now time.Time, r *request) bool {
 	return r.policy == c.bands.of(now, r.Flow.Priority).Policy() && !c.limits.bind(r.Flow) && !c.cfg.Shard.CountsAround(r.Flow)
 }
 
+// fill has those go who may in the slots of this replica that are free: who passes, and then who
+// stands in line. It reports whether anybody did.
+func (c *Core) fill(now time.Time) bool {
+	passed := c.pass(now)
+	return c.line.moveUp(now) || passed
+}
+
+// pass has those go who pass, and reports whether anybody did.
+func (c *Core) pass(now time.Time) (went bool) {
+	for r, endpoint := c.passing.next(now); r != nil; r, endpoint = c.passing.next(now) {
+		c.handover.dispatched(now, r, false)
+		c.byItself(now, r, endpoint)
+		c.exchange.agenda.soon, went = true, true
+	}
+	return went
+}
+
 // spend lets a request go by a permit of the float.
 func (c *Core) spend(now time.Time, r *request) {
+	var endpoint string
+	if c.loads.bounded {
+		endpoint = c.float.at(now, r)
+	}
+	c.byItself(now, r, endpoint)
+}
+
+// byItself lets a request go that nothing was asked for, to an endpoint that is given where these
+// have limits.
+func (c *Core) byItself(now time.Time, r *request, endpoint string) {
 	c.charges.byItself(r, c.bands.of(now, r.Flow.Priority).Policy(), c.cfg.Shard.Charge(&r.Ticket))
 	if r.charge > 0 || r.group != "" {
 		c.settlements.served(r, r.service)
 	}
 	c.float.spend()
-	var endpoint string
-	if c.loads.bounded {
-		endpoint = c.float.at(now, r)
-	}
 	c.slots.take(now, r, endpoint, c.loads.load(endpoint)).ByFloat = true
 }

@@ -28,6 +28,7 @@
 //	waits        how long requests may wait, and waits that end without a slot
 //	ownShare     what goes while the ledger is lost
 //	ahead        tickets on their way to the line before their requests come           p
+//	passing      requests of bands that want little, for the same before these         p
 //	line         tickets that are next, for slots that end here                        p
 //	slots        what requests in flight count as, in every part that counts them
 //	holding      what requests in flight are charged for the time they hold their slots

@@ -34,10 +34,11 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 	}
 	r.obstacle = c.obstacle(r)
 	if c.ahead.takes(now, r) {
-		c.line.moveUp(now)
+		c.fill(now)
 		return
 	}
 	c.waits.begin(now, r)
+	c.pass(now)
 }
 
 // Cancel evicts a waiting request; one that is no longer waiting is left alone.
@@ -103,7 +104,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	c.charges.ended(r, usage, byTime)
 	c.line.ended = now
 	c.requests.reuse(r)
-	if !c.line.moveUp(now) {
+	if !c.fill(now) {
 		c.exchange.agenda.note()
 	}
 }
@@ -152,6 +153,7 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.maxima.reconfigure(before, c.requests.inFlight)
 	c.revocations.reconfigure()
 	c.requests.relimit(c.bound)
+	c.requests.reorder()
 	c.bands.relimit(now)
 	c.line.reconfigure(now, func(r *request) bool { return c.mayStand(now, r) })
 	c.exchange.agenda.due = true
@@ -188,7 +190,7 @@ func (c *Core) TurnDone(now time.Time, reply *store.Reply, err error) {
 	c.exchange.end(now, reply, err)
 	c.queues.set.Widen(c.line.pace() >= c.exchange.timings.FarTurn) // an owner need not know how long requests take elsewhere
 	c.line.breakUp(now)
-	c.line.moveUp(now)
+	c.fill(now)
 	c.ahead.refill(now)
 	c.spendOnWaiting(now)
 	if c.exchange.superseded { // two processes under one id would be counted as one
@@ -201,10 +203,10 @@ func (c *Core) Wake(now time.Time, w *store.Wakeup) {
 	c.exchange.wake(now, w)
 	if w.Recall {
 		c.float.recall()
-		c.line.asked.raise()
+		c.line.ask(c.passing.may)
 		c.exchange.agenda.due = true
 	}
-	c.line.moveUp(now)
+	c.fill(now)
 }
 
 // Leave makes the next turn the last: it ends this replica's lease. Nothing

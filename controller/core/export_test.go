@@ -28,6 +28,11 @@ func (c *Core) Reused() string {
 	for _, r := range c.requests.deadlines.Items() {
 		look("deadlines", r)
 	}
+	for _, h := range c.requests.byBand.of {
+		for _, r := range h.Items() {
+			look("byBand", r)
+		}
+	}
 	for _, r := range c.line.waiting {
 		look("line", r)
 	}

@@ -31,6 +31,7 @@ type line struct {
 	waiting []*request // in the ledger's order
 	band    int        // of those that stand here, or did last
 	stood   time.Time  // when one last came to
+	beside  bool       // requests that pass came lately
 	asked   mark       // the ledger woke this replica, for what it has: none goes in a freed slot
 	back    bool       // all must go back into their queues
 
@@ -86,6 +87,8 @@ func (l *line) wants(now time.Time) int64 {
 	case l.far():
 		least, most = 1, manyLined
 		slots = max(slots, float64(l.bands.limit())/float64(max(1, l.bands.members())))
+	case l.beside: // they wait for the next that ends anywhere
+		return 0
 	case l.exchange.slow:
 		least = 1
 	}
@@ -253,6 +256,16 @@ func (l *line) remove(r *request) {
 	l.waiting = slices.DeleteFunc(l.waiting, func(other *request) bool { return other == r })
 }
 
+// ask takes in that the ledger woke this replica for what it has. Beside a far ledger, where some
+// pass, a turn is long, and too much for the sake of one request: the reply says what to give up.
+func (l *line) ask(somePass bool) {
+	if !l.far() || !somePass {
+		l.asked.raise()
+		return
+	}
+	l.surplus.slots = max(l.surplus.slots, 1)
+}
+
 // The line is a participant. It comes before the float, which counts anew from a statement on.
 
 func (l *line) state(now time.Time, s *store.Statement) {
@@ -270,7 +283,13 @@ func (l *line) learn(now time.Time, s *store.Statement, r *store.Reply) {
 		l.surplus.compare(now, l.pace(), s, r)
 	}
 	l.asked.answered()
-	l.back = r.LineRecalled
+	l.back, l.beside = r.LineRecalled, r.PassLately || r.PassWait
+	switch {
+	case l.far():
+		l.surplus.slots = max(l.surplus.slots, r.Yield)
+	case r.PassWait:
+		l.asked.raise()
+	}
 }
 
 func (l *line) unanswered() { l.surplus.slots = 0 }

@@ -52,6 +52,7 @@ type request struct {
 	ttl           time.Duration
 	deadline      time.Time // by our own clock; zero means never
 	deadlineIndex int
+	passIndex     int
 	obstacle      Obstacle  // when it came
 	offered       time.Time // to the ledger for the first time, as far as is known here, if it is traced
 	lined         time.Time // line: when it came to stand there; zero while it does not

@@ -22,8 +22,9 @@ type requests struct {
 	came      list.List[*request]
 	inFlight  map[policies.TicketID]*request
 	taken     map[uint64]policies.TicketID
-	asking    int // those waiting that are under no limit of their flows or groups
-	ahead     int // tickets among waiting that are ahead of their requests
+	byBand    byPriority // those waiting that are of the kind to pass
+	asking    int        // those waiting that are under no limit of their flows or groups
+	ahead     int        // tickets among waiting that are ahead of their requests
 	deadlines *heap.Heap[*request]
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
@@ -35,7 +36,7 @@ const maxEnded = 1024
 
 func newRequests(replica string) requests {
 	return requests{
-		replica: replica,
+		replica: replica, byBand: byPriority{of: make(map[int]*heap.Heap[*request])},
 		waiting: make(map[policies.TicketID]*request), taken: make(map[uint64]policies.TicketID), inFlight: make(map[policies.TicketID]*request),
 		deadlines: heap.New(func(a, b *request) bool { return a.deadline.Before(b.deadline) },
 			func(r *request) *int { return &r.deadlineIndex }),
@@ -63,6 +64,7 @@ func (q *requests) hand(t, r *request) {
 	q.asking++
 	t.cameNode.Remove()
 	q.came.PushBack(&t.cameNode)
+	q.byBand.add(t)
 }
 
 // waitsBy has a request wait by the ticket of another, which is forgotten: all that is the
@@ -92,6 +94,7 @@ func (q *requests) goFirst(r *request) {
 	}
 	for _, x := range []*request{r, first} {
 		f.came.Remove(x)
+		q.byBand.remove(x)
 		q.deadlines.Remove(x)
 	}
 	of := *r
@@ -101,6 +104,7 @@ func (q *requests) goFirst(r *request) {
 	first.cameNode.TakePlaceOf(&r.cameNode) // r leaves
 	for _, x := range []*request{r, first} {
 		f.came.Push(x)
+		q.byBand.add(x)
 		if !x.deadline.IsZero() {
 			q.deadlines.Push(x)
 		}
@@ -126,8 +130,19 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 		r.deadline = r.arrived.Add(ttl)
 		q.deadlines.Push(r)
 	}
+	q.byBand.fix(r)
 	if r.coming != nil && !r.ahead() {
 		r.coming.came.Fix(r)
+	}
+}
+
+// reorder puts those that wait in the order of their bands as they are configured now.
+func (q *requests) reorder() {
+	for _, r := range q.waiting {
+		q.byBand.remove(r)
+	}
+	for r := range q.came.All() {
+		q.byBand.add(r)
 	}
 }
 
@@ -191,6 +206,7 @@ func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
 	delete(q.waiting, r.ID)
 	r.cameNode.Remove()
 	q.deadlines.Remove(r)
+	q.byBand.remove(r)
 	if r.coming != nil {
 		r.coming.leave(r)
 	}

@@ -18,6 +18,7 @@ type surplus struct {
 	exchange *exchange
 	float    *float
 	handover *handover
+	passing  func() int // how many wait here that pass
 
 	slots int64     // of those that become free, so many go
 	went  time.Time // when one last did
@@ -51,19 +52,30 @@ func (s *surplus) stated(now time.Time) {
 }
 
 // compare works out how many are too many, where that is not known yet. The line that lasts for longer, since its replica is further from the
-// ledger, is due as many more.
+// ledger, is due as many more. Slots that requests have which pass, or that these wait for here, are
+// no part of it.
 func (s *surplus) compare(now time.Time, pace time.Duration, st *store.Statement, r *store.Reply) {
-	if r.Applied != st.Number || r.InLine == 0 || r.InFlight == 0 || now.Sub(s.went) < pace {
+	passes := func(priority int) bool { return r.MayPass && priority > r.PassAbove }
+	inFlight := r.InFlight
+	for i := range r.Bands {
+		if passes(r.Bands[i].Priority) {
+			inFlight -= r.Bands[i].InFlight
+		}
+	}
+	if r.Applied != st.Number || r.InLine == 0 || inFlight <= 0 || now.Sub(s.went) < pace {
 		return
 	}
 	lined, held := st.InLine, int64(0)
 	for i := range st.Bands {
-		held += st.Bands[i].InFlight
+		if !passes(st.Bands[i].Priority) {
+			held += st.Bands[i].InFlight
+		}
 	}
 	for i := range r.Messages { // as the ledger counted when it replied
 		switch m := &r.Messages[i]; {
 		case m.Kind&store.Lined != 0:
 			lined++
+		case passes(m.Priority):
 		case m.Kind&store.Granted != 0:
 			held++
 			if m.Ticket.Ingress == "" { // for the first in line
@@ -71,8 +83,8 @@ func (s *surplus) compare(now time.Time, pace time.Duration, st *store.Statement
 			}
 		}
 	}
-	due := float64(r.InLine) / float64(r.InFlight) * float64(pace) / float64(s.handover.meanPace())
-	if over := float64(held) - float64(lined)/due; over > surplusLeast {
+	due := float64(r.InLine) / float64(inFlight) * float64(pace) / float64(s.handover.meanPace())
+	if over := float64(held) - float64(s.passing()) - float64(lined)/due; over > surplusLeast {
 		s.slots = max(1, int64(over*surplusPart))
 	}
 }

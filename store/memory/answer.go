@@ -35,6 +35,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 			reply.Lowest = bd.priority
 		}
 	}
+	l.namePassing(reply, r, now)
 	l.nameLost(reply, now)
 	l.nameShort(reply, now)
 	return reply

@@ -102,13 +102,20 @@ func (l *Ledger) line(r *replica, now time.Time) (recalled bool) {
 	if l.recovering {
 		return false
 	}
+	above, pass := l.passing()
 	if l.inLine > 0 {
-		if bd := find(l.bands, l.lined); bd == nil || !l.fills(bd) || !l.quiet(bd, now, 0) {
+		bd := find(l.bands, l.lined)
+		broken := bd == nil || !l.fills(bd) || !l.quiet(bd, now, 0)
+		if broken {
 			recall(l.replicas, &l.lineRecalled, now, func(other *replica) bool { return other != r && other.line > 0 })
 			return r.line > 0
 		}
+		if l.passWait(above, pass) {
+			most := l.mostSlots()
+			recall(l.replicas, &l.lineRecalled, now, func(other *replica) bool { return other == most && other != r })
+		}
 	}
-	bd := l.nextLine()
+	bd := l.nextLine(above, pass)
 	if bd == nil || l.passedOver || !l.fills(bd) || !l.quiet(bd, now, quietFor) {
 		return false
 	}
@@ -121,10 +128,10 @@ func (l *Ledger) line(r *replica, now time.Time) (recalled bool) {
 	return false
 }
 
-// nextLine is the band whose offers may stand in line: the highest that has any, and no
-// other than the one whose tickets do.
-func (l *Ledger) nextLine() *band {
-	at := slices.IndexFunc(l.bands, func(bd *band) bool { return bd.waits("") })
+// nextLine is the band whose offers may stand in line: the highest that has any and does not
+// pass, and no other than the one whose tickets do.
+func (l *Ledger) nextLine(above int, pass bool) *band {
+	at := slices.IndexFunc(l.bands, func(bd *band) bool { return !(pass && bd.priority > above) && bd.waits("") })
 	if at < 0 || l.inLine > 0 && l.lined != l.bands[at].priority {
 		return nil
 	}
@@ -136,7 +143,7 @@ func (l *Ledger) nextLine() *band {
 func (l *Ledger) fills(bd *band) bool { return bd.limit == l.most && l.occupied() <= bd.limit }
 
 // quiet reports whether nothing waits, and nothing was offered for so long, of those that go
-// before a band in line: the higher ones, those that share with it by weights, and all that are
+// before a band in line: the higher ones that do not pass, those that share with it by weights, and all that are
 // guaranteed something. A group that
 // is has nothing in flight either for there to be a new line.
 func (l *Ledger) quiet(line *band, now time.Time, long time.Duration) bool {
@@ -145,7 +152,11 @@ func (l *Ledger) quiet(line *band, now time.Time, long time.Duration) bool {
 			return false
 		}
 	}
+	above, pass := l.passing()
 	return !slices.ContainsFunc(l.bands, func(bd *band) bool {
+		if pass && bd.priority > above {
+			return false
+		}
 		before := bd != line && (bd.priority > line.priority || bd.share.Slots > 0 || bd.weighed.Weight > 0 && line.weighed.Weight > 0)
 		return before && (bd.waits("") || now.Sub(bd.offered) < long)
 	})

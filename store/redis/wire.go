@@ -131,7 +131,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 28 {
+	if len(v) != 33 {
 		r.fail("reply", v)
 		return m
 	}
@@ -188,13 +188,18 @@ func (r *reader) reply(v []any) (m reply) {
 	m.FloatShare = r.integer("float share", v[15])
 	m.LineRecalled = r.flag("line recalled", v[16])
 	m.InLine = r.integer("in line", v[17])
-	for _, item := range r.list("messages", v[18]) {
+	m.MayPass = r.flag("may pass", v[18])
+	m.PassAbove = int(r.integer("pass above", v[19]))
+	m.PassWait = r.flag("pass wait", v[20])
+	m.PassLately = r.flag("pass lately", v[21])
+	m.Yield = r.integer("yield", v[22])
+	for _, item := range r.list("messages", v[23]) {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[19]) {
+	for _, item := range r.list("revoke", v[24]) {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[20]) {
+	for _, item := range r.list("rooms", v[25]) {
 		f := r.list("rooms", item)
 		if len(f) != 8 {
 			r.fail("rooms", item)
@@ -211,9 +216,9 @@ func (r *reader) reply(v []any) (m reply) {
 			Below:      r.number("below", f[7]),
 		})
 	}
-	m.loads = r.pairs("loads", v[21])
-	m.tokens = r.pairs("tokens", v[22])
-	for _, item := range r.list("places", v[23]) {
+	m.loads = r.pairs("loads", v[26])
+	m.tokens = r.pairs("tokens", v[27])
+	for _, item := range r.list("places", v[28]) {
 		f := r.list("places", item)
 		if len(f) != 3 {
 			r.fail("places", item)
@@ -225,7 +230,7 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[2]),
 		})
 	}
-	for _, item := range r.list("permits", v[24]) {
+	for _, item := range r.list("permits", v[29]) {
 		f := r.list("permits", item)
 		if len(f) != 2 {
 			r.fail("permits", item)
@@ -236,11 +241,11 @@ func (r *reader) reply(v []any) (m reply) {
 			Permits:  r.integer("permits", f[1]),
 		})
 	}
-	m.Capacity = r.integer("capacity", v[25])
-	for _, item := range r.list("short", v[26]) {
+	m.Capacity = r.integer("capacity", v[30])
+	for _, item := range r.list("short", v[31]) {
 		m.Short = append(m.Short, r.name("short", item))
 	}
-	for _, item := range r.list("lost", v[27]) {
+	for _, item := range r.list("lost", v[32]) {
 		f := r.list("lost", item)
 		if len(f) != 3 {
 			r.fail("lost", item)

@@ -136,8 +136,8 @@ func freeSlotGoesWhereSlotsAreFew(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "b has one, and gets another", b.grants(), "g/2")
 }
 
-// noLineWhileHigherOnesCome: what a higher band offers calls the line back, at once and
-// again, and there is none for a second after the last.
+// noLineWhileHigherOnesCome: what a higher band offers that wants much calls the line back, at
+// once and again, and there is none for a second after the last.
 func noLineWhileHigherOnesCome(t *testing.T, l store.Ledger, clock *Clock) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -157,6 +157,7 @@ func noLineWhileHigherOnesCome(t *testing.T, l store.Ledger, clock *Clock) {
 	})
 	want(t, "at a", a.inLine(), "f/2")
 	wakeups := l.Wakeups(ctx, "a")
+	b.bands[0].Queued = 2 // more than the pool takes
 	b.turn(offers(b.offer(1, "urgent", 0)))
 	for range 2 {
 		select {
@@ -184,6 +185,7 @@ func noLineWhileHigherOnesCome(t *testing.T, l store.Ledger, clock *Clock) {
 	}
 	a.bands[1].InFlight = 0
 	a.turn(nil)
+	b.bands[0].Queued = 0
 	b.turn(nil)
 	want(t, "b", b.grants(), "urgent/1")
 	line()

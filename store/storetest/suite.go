@@ -152,6 +152,8 @@ func Run(t *testing.T, factory Factory) {
 		{"FreeSlotIsForTheLine", freeSlotIsForTheLine},
 		{"FreeSlotGoesWhereSlotsAreFew", freeSlotGoesWhereSlotsAreFew},
 		{"NoLineWhileHigherOnesCome", noLineWhileHigherOnesCome},
+		{"LineStaysBesideThoseThatPass", lineStaysBesideThoseThatPass},
+		{"NonePassWhatIsShared", nonePassWhatIsShared},
 		{"NoLineBeforeTheGuaranteed", noLineBeforeTheGuaranteed},
 		{"LineGoesBackWithItsReplica", lineGoesBackWithItsReplica},
 		{"LineComesBackBeforeItsOwnerHears", lineComesBackBeforeItsOwnerHears},

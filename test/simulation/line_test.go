@@ -209,26 +209,41 @@ func TestLineMakesWay(t *testing.T) {
 	}
 }
 
-// TestLineBesideUrgent: a caller of a higher band at each replica, who wants little, leaves the
-// slots to those who wait below, however far the ledger is: tickets of his that are ahead of his
-// requests do not stand before them.
+// TestLineBesideUrgent: callers of a higher band, who want little, leave the slots to those who
+// wait below, however far the ledger is, and go in the next that end themselves: at their ingress,
+// or where it has none, in the first that come by the ledger.
 func TestLineBesideUrgent(t *testing.T) {
+	at := []time.Duration{0, 38, 110, 300, 450}
+	const longest = 160 * time.Millisecond // that a request takes
 	for _, tc := range []struct {
-		roundTrip time.Duration
-		used      float64 // of the slots' time, at least; without the caller's band there is a line, and it is much more
-	}{{38 * time.Millisecond, 0.55}, {110 * time.Millisecond, 0.3}, {300 * time.Millisecond, 0.14}, {450 * time.Millisecond, 0.09}} {
-		cfg := fullFleet()
-		cfg.RoundTrip, cfg.Length = tc.roundTrip, 20*time.Second
-		cfg.Flows = append(cfg.Flows, Flow{ID: "urgent", Priority: 10, Weight: 1, Clients: 1, Light: true, Replicas: []int{0, 1, 2}})
-		r, err := Run(cfg)
-		if err != nil {
-			t.Errorf("%v away: %v", tc.roundTrip, err)
-			continue
-		}
-		used := float64(r.Grants) * cfg.Service.Seconds() / (float64(cfg.Limit) * cfg.Length.Seconds())
-		t.Logf("%v away: %.1f%% of the slots' time used, waits p50 %v, p99 %v", tc.roundTrip, 100*used, r.WaitP50, r.WaitP99)
-		if used < tc.used {
-			t.Errorf("%v away: %.1f%% used, want %.0f%%", tc.roundTrip, 100*used, 100*tc.used)
-		}
+		name     string
+		replicas []int         // of the callers
+		used     [5]float64    // of the slots' time, at least
+		half     time.Duration // that half of them wait at most, if it is given
+		turns    time.Duration // and one in a hundred, beside what a request takes
+	}{
+		{"a caller at each replica", []int{0, 1, 2}, [5]float64{0.95, 0.9, 0.87, 0.8, 0.72}, 40 * time.Millisecond, 0},
+		{"a caller where nobody else comes in", []int{3}, [5]float64{0.95, 0.9, 0.85, 0.75, 0.7}, 0, 4},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			for i, roundTrip := range at {
+				cfg := fullFleet()
+				cfg.Replicas, cfg.RoundTrip, cfg.Length = 4, roundTrip*time.Millisecond, 20*time.Second
+				cfg.Flows = append(cfg.Flows, Flow{ID: "urgent", Priority: 10, Weight: 1, Clients: 1, Light: true, Replicas: tc.replicas})
+				r, err := Run(cfg)
+				if err != nil {
+					t.Errorf("%v away: %v", cfg.RoundTrip, err)
+					continue
+				}
+				used := float64(r.Grants) * cfg.Service.Seconds() / (float64(cfg.Limit) * cfg.Length.Seconds())
+				t.Logf("%v away: %.1f%% of the slots' time used, gap %.0f, waits p50 %v, p99 %v", cfg.RoundTrip, 100*used, r.ServiceGap, r.WaitP50, r.WaitP99)
+				if used < tc.used[i] || r.ServiceGap > 100 {
+					t.Errorf("%v away: %.1f%% used, want %.0f%%; a tenant is %.1f requests ahead of another", cfg.RoundTrip, 100*used, 100*tc.used[i], r.ServiceGap)
+				}
+				if tc.half > 0 && r.WaitP50 > tc.half || r.WaitP99 > longest+tc.turns*cfg.RoundTrip {
+					t.Errorf("%v away: half wait for %v, and one in a hundred for %v", cfg.RoundTrip, r.WaitP50, r.WaitP99)
+				}
+			}
+		})
 	}
 }

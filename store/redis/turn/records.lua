@@ -312,6 +312,7 @@ function encode.reply(r)
   for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
   return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.out_of_use, r.queued,
     r.bytes, r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share,
-    r.line_recalled and 1 or 0, r.in_line, r.messages, r.revoke, rooms, r.loads, r.tokens, places, permits,
+    r.line_recalled and 1 or 0, r.in_line, r.may_pass and 1 or 0, r.pass_above, r.pass_wait and 1 or 0,
+    r.pass_lately and 1 or 0, r.yield, r.messages, r.revoke, rooms, r.loads, r.tokens, places, permits,
     r.capacity, r.short, lost }
 end

@@ -43,6 +43,7 @@ local function answer(status, r)
     held = 0, out_of_use = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
     loads = {}, tokens = {}, lost = {}, places = {}, permits = {}, short = {}, capacity = 0,
     float = r and r.float or 0, float_limit = 0, float_share = 0, line_recalled = false, in_line = 0,
+    may_pass = false, pass_above = 0, pass_wait = false, pass_lately = false, yield = 0,
   }
   if not r then return reply end
   reply.held, reply.queued, reply.bytes = fleet.held - fleet.float, fleet.queued, fleet.bytes
@@ -56,6 +57,7 @@ local function answer(status, r)
     local account = order.account_of(b.priority)
     reply.bands[i].owed, reply.bands[i].got, reply.bands[i].below = account.owed, account.got, account.below
   end
+  order.name_passing(reply, r)
   local lowest
   for priority, band in pairs(fleet.bands) do
     if band.queued > 0 and (not lowest or priority < lowest) then lowest = priority end

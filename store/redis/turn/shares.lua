@@ -70,10 +70,10 @@ function order.look_at_all_again()
   order.weigh_again()
 end
 
--- The highest band with offers.
-function order.highest_offered()
+-- The highest band with offers, of those that are not above that one if it is given.
+function order.highest_offered(above)
   for _, priority in ipairs(order.priorities()) do
-    if order.front_of(priority) then return priority end
+    if not (above and priority > above) and order.front_of(priority) then return priority end
   end
 end
 

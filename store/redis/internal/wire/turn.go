@@ -155,6 +155,11 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "float_share", Kind: Count, Go: "FloatShare"},
 	{Name: "line_recalled", Kind: Flag, Go: "LineRecalled"},
 	{Name: "in_line", Kind: Count, Go: "InLine"},
+	{Name: "may_pass", Kind: Flag, Go: "MayPass"},
+	{Name: "pass_above", Kind: Int, Go: "PassAbove"},
+	{Name: "pass_wait", Kind: Flag, Go: "PassWait"},
+	{Name: "pass_lately", Kind: Flag, Go: "PassLately"},
+	{Name: "yield", Kind: Count, Go: "Yield"},
 	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{

@@ -1,0 +1,116 @@
+package core
+
+import (
+	"time"
+
+	"github.com/weirflow/weir/internal/heap"
+	"github.com/weirflow/weir/store"
+)
+
+// passing is this replica's requests that go in slots that end here, before all that stand in
+// line: those of bands that want little of the pool, as the ledger says. The sum in flight does
+// not change by that, so nothing has to be asked; they are charged afterwards, as what goes by
+// float. All of such a band is next anyway, so it only matters which slot is the first to end.
+//
+// Invariant: byBand has the requests that wait here and are of the kind to pass, by priority.
+type passing struct {
+	bystander
+	requests *requests
+	float    *float
+	loads    *loads
+	bands    *bands
+	line     *line
+
+	may   bool // some bands pass, as of the last reply: those above that one
+	above int
+}
+
+// byPriority is requests that wait, who goes first of each priority on top.
+type byPriority struct {
+	before func(a, b *request) bool
+	of     map[int]*heap.Heap[*request]
+}
+
+// suits reports whether a request is of the kind: the ledger alone counts those of flows and
+// groups with limits of their own, and who shares a flow takes turns in it.
+func (b *byPriority) suits(r *request) bool { return !r.ahead() && !r.limited && r.Sharer == "" }
+
+func (b *byPriority) add(r *request) {
+	if !b.suits(r) {
+		return
+	}
+	h := b.of[r.Flow.Priority]
+	if h == nil {
+		h = heap.New(b.before, func(r *request) *int { return &r.passIndex })
+		b.of[r.Flow.Priority] = h
+	}
+	h.Push(r)
+}
+
+func (b *byPriority) remove(r *request) {
+	if r.passIndex > 0 {
+		b.of[r.Flow.Priority].Remove(r)
+	}
+}
+
+// fix puts a request where it belongs now.
+func (b *byPriority) fix(r *request) {
+	b.remove(r)
+	b.add(r)
+}
+
+// next returns the request that may go in a slot of this replica that is free, and to which
+// endpoint; nil for none.
+func (p *passing) next(now time.Time) (r *request, endpoint string) {
+	if !p.may || p.float.room(now) == 0 || !p.line.fits() {
+		return nil, ""
+	}
+	for priority, h := range p.requests.byBand.of {
+		if h.Len() > 0 && priority > p.above && (r == nil || priority > r.Flow.Priority) && p.goes(now, h.Min()) {
+			r = h.Min()
+		}
+	}
+	if r == nil || !p.loads.bounded {
+		return r, ""
+	}
+	if p.loads.permits(r.Prefer) > 0 {
+		return r, r.Prefer
+	}
+	if endpoint = p.loads.least(func(e string) bool { return p.loads.permits(e) > 0 }); endpoint == "" {
+		return nil, ""
+	}
+	return r, endpoint
+}
+
+// waiting is how many requests wait here that pass.
+func (p *passing) waiting() (n int) {
+	if !p.may {
+		return 0
+	}
+	for priority, h := range p.requests.byBand.of {
+		if priority > p.above {
+			n += h.Len()
+		}
+	}
+	return n
+}
+
+// goes reports whether a request may go without having been granted: one in line is charged
+// already, and goes from there; the ledger must know its band; and where a band remembers what
+// idle flows were served, owners keep that for the ledger and hear of what was granted only.
+func (p *passing) goes(now time.Time, r *request) bool {
+	if r.inLine() {
+		return false
+	}
+	b := p.bands.of(now, r.Flow.Priority)
+	_, known := p.float.limits[r.Flow.Priority]
+	return known && (!b.Counts() || b.Account().LiftsIdle)
+}
+
+// The passing are a participant.
+
+func (p *passing) learn(_ time.Time, _ *store.Statement, r *store.Reply) {
+	p.may, p.above = r.MayPass, r.PassAbove
+}
+
+func (p *passing) lost(time.Time) { p.may = false }
