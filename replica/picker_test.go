@@ -11,6 +11,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weirflow/weir/config"
+	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/internal/certtest"
 	"github.com/weirflow/weir/test/extproc"
 )
@@ -58,9 +59,24 @@ weir: {extProc: {listen: "127.0.0.1:0", picker: {addresses: ["`+behind.processin
 	if want := `weir_picker_usable{picker="` + behind.processing() + `"} 1`; !strings.Contains(string(text), want) {
 		t.Errorf("the metrics do not say %s", want)
 	}
+	operator := api.Client{Address: front.admin}
+	told := func() api.Picker {
+		all, err := operator.Pickers(t.Context(), api.Query{})
+		if err != nil || len(all.Pickers) != 1 || all.Pickers[0].Address != behind.processing() {
+			t.Fatalf("pickers: %+v, %v", all, err)
+		}
+		return all.Pickers[0]
+	}
+	if p := told(); p.State != "in_use" || p.Asked != 1 || p.Failed != 0 || p.Error != "" || len(p.Replicas) != 1 || p.Replicas[0].AnsweredMS == nil {
+		t.Errorf("a picker that answers is told of as %+v", p)
+	}
 	if err := behind.stop(); err != nil {
 		t.Fatal(err)
 	}
+	eventually(t, "it is told why the picker cannot be used", func() bool {
+		p := told()
+		return p.State == "unreachable" && p.ErrorAt != nil && (strings.Contains(p.Error, "NOT_SERVING") || strings.Contains(p.Error, "refused"))
+	})
 	eventually(t, "why the picker cannot be used", func() bool {
 		all := front.logs.FilterMessage("a picker cannot be used").All()
 		if len(all) == 0 {

@@ -133,6 +133,9 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 			return c
 		},
 	}
+	if r.byEnvoy.Delegation != nil {
+		ac.Pickers = r.byEnvoy.Delegation.Pickers
+	}
 	p.console = r.console.Add(ac)
 	p.follow()
 	r.spread.Add(spreading{p})

@@ -19,6 +19,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/metering"
 	"github.com/weirflow/weir/gateway/overrides"
+	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
@@ -43,6 +44,8 @@ type Config struct {
 	// nothing is kept.
 	Meter  *metering.Meter
 	Ledger store.Metering
+	// Pickers choose endpoints for this replica; nil where it does so itself.
+	Pickers *picker.Pickers
 	// Guarded says that nobody gets here without the admin token: otherwise nothing can be
 	// changed.
 	Guarded bool
@@ -207,6 +210,7 @@ func (s *Server) looks() []route {
 		look("/v1/requests", "The requests that wait or are in flight.", append([]string{"flow", "priority", "state"}, paged...), answering(s.requests), api.Requests{}),
 		look("/v1/requests/{id}", "A request, and why it waits.", nil, answering(s.request), api.RequestDetail{}),
 		look("/v1/endpoints", "The model servers, their load and their health.", paged, answering(s.endpoints), api.Endpoints{}),
+		look("/v1/pickers", "The other Endpoint Pickers that choose endpoints, and how each replica finds them; empty where there is none.", paged, answering(s.pickers), api.Pickers{}),
 		look("/v1/replicas", "The replicas of the fleet.", paged, answering(s.replicas), api.Replicas{}),
 		look("/v1/shards", "Which replica queues the flows of which shard.", []string{"scope"}, answering(s.shards), api.Shards{}),
 		look("/v1/config", "The effective configuration of this replica, and the others' fingerprints.", []string{"scope"}, answering(s.config), api.Config{}),

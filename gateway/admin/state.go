@@ -9,6 +9,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/gateway/traffic"
 	"github.com/weirflow/weir/store"
 )
@@ -50,6 +51,7 @@ type statePart struct {
 	Lost       []store.Lost       `json:"lost,omitempty"`
 	Groups     []groupPart        `json:"groups,omitempty"`
 	Endpoints  []endpoints.Status `json:"endpoints"`
+	Pickers    []picker.Status    `json:"pickers,omitempty"`
 	// Held is what classes held here since it started.
 	Held []heldPart `json:"held,omitempty"`
 }
@@ -154,6 +156,9 @@ func (s *Server) stateOf(v *core.View) statePart {
 	}
 	for _, e := range s.cfg.Gateway.Endpoints().Endpoints() {
 		p.Endpoints = append(p.Endpoints, e.Status())
+	}
+	if s.cfg.Pickers != nil {
+		p.Pickers = s.cfg.Pickers.Status()
 	}
 	for _, g := range v.Groups {
 		p.Groups = append(p.Groups, groupPart(g))

@@ -141,7 +141,7 @@ func (x *stream) ask(messages <-chan received, late *time.Timer) (first answer, 
 				return a, nil
 			}
 			x.cfg.Logger.Debug("a picker was lost", zap.String("picker", a.from.stream.Picker()), zap.Error(a.err))
-			a.from.stream.Failed()
+			a.from.stream.Failed(a.err)
 			a.from.end()
 			asked = slices.DeleteFunc(asked, func(c *conversation) bool { return c == a.from })
 			lost++

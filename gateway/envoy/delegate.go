@@ -107,7 +107,7 @@ func (x *stream) consult(messages <-chan received) error {
 			return err
 		}
 		x.cfg.Logger.Debug("a picker was lost", zap.String("picker", d.with.stream.Picker()), zap.Error(err))
-		return x.resume(d.with.stream)
+		return x.resume(d.with.stream, err)
 	}
 	if !errors.Is(err, errLost) {
 		return err
@@ -131,16 +131,16 @@ func pickerUnavailable() *refusal.Refusal {
 // resume goes on without the picker, which was lost: what it was sent of the answer and did
 // not give back goes on as it is. That is not possible while the request is at the picker,
 // nor where it changes bodies.
-func (x *stream) resume(lost *picker.Stream) error {
+func (x *stream) resume(lost *picker.Stream, why error) error {
 	e := &x.delegated.response
 	switch {
 	case x.phase == awaitingResponse && x.delegated.whole:
 		return nil
 	case x.phase == awaitingResponse:
-		lost.Failed()
+		lost.Failed(why)
 		return pickerUnavailable()
 	case e.changed:
-		lost.Failed()
+		lost.Failed(why)
 		return status.Error(codes.Unavailable, "the picker was lost in the middle of an answer that it changes")
 	}
 	if e.headers {

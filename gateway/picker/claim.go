@@ -1,10 +1,18 @@
 package picker
 
 import (
+	"errors"
 	"slices"
 	"time"
 
 	"go.uber.org/zap"
+)
+
+// What is wrong with a picker that does not answer.
+var (
+	errSlow     = errors.New("it did not answer in a request's time")
+	errSilent   = errors.New("it answers nobody")
+	errNoStream = errors.New("it has no stream left, and answers nobody")
 )
 
 // Claim is what one request needs of pickers: to be answered by one. It is for one goroutine.
@@ -142,7 +150,8 @@ func (c *Claim) GiveUp() {
 		}
 		if !a.failed {
 			a.failed = true
-			p.failed(a.picker)
+			a.picker.failed++
+			a.picker.wrong(errSlow, now)
 		}
 		if a.picker.standing.silent(a.since) {
 			p.takeOut(c, a, now)
@@ -164,16 +173,17 @@ func (p *Pickers) takeOut(c *Claim, a *ask, now time.Time) {
 	}
 	a.judged = true
 	pause := one.standing.takeOut(now)
-	p.outs.WithLabelValues(one.address).Inc()
+	one.ejected++
+	why := errSilent
+	if a.stream == nil {
+		why = errNoStream
+	}
+	one.wrong(why, now)
 	if !a.failed {
 		a.failed = true
-		p.failed(one)
+		one.failed++
 	}
-	why := "it answers nobody"
-	if a.stream == nil {
-		why = "it has no stream left, and answers nobody"
-	}
-	p.log.Warn("a picker is taken out of use", zap.String("picker", one.address), zap.String("why", why),
+	p.log.Warn("a picker is taken out of use", zap.String("picker", one.address), zap.String("why", why.Error()),
 		zap.Duration("after", now.Sub(a.since)), zap.Duration("pause", pause))
 	one.dropSpares()
 }

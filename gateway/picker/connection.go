@@ -35,6 +35,10 @@ type picker struct {
 	spares   []*Stream  // of them, those that none has yet; the oldest first
 	openings []*opening // that are under way; the oldest first
 	probe    *Claim     // of the request that finds out whether it answers again; nil for none
+	// asked, failed and ejected count since the start; problem is what last went wrong.
+	asked, failed, ejected uint64
+	problem                string
+	problemAt              time.Time
 }
 
 // connect connects to a picker of a name, which its certificate must have.
@@ -60,29 +64,33 @@ func connect(address string, n *name) (*picker, error) {
 	return &picker{address: address, of: n, conn: conn}, nil
 }
 
-// watch says when the picker can be reached, and when not and why.
-func (p *picker) watch(ctx context.Context, log *zap.Logger) {
-	log = log.With(zap.String("picker", p.address))
+// watch says when a picker can be reached, and when not and why.
+func (p *Pickers) watch(ctx context.Context, one *picker) {
+	log := p.log.With(zap.String("picker", one.address))
 	usable, met := true, false // so that one that cannot be used from the start is told
 	for {
-		state := p.conn.GetState()
+		state := one.conn.GetState()
 		switch {
 		case state == connectivity.Idle:
-			p.conn.Connect()
+			one.conn.Connect()
 		case state == connectivity.TransientFailure && usable:
 			usable = false
-			log.Warn("a picker cannot be used", zap.Error(p.check(ctx)))
+			err := one.check(ctx)
+			p.mu.Lock()
+			one.wrong(err, time.Now())
+			p.mu.Unlock()
+			log.Warn("a picker cannot be used", zap.Error(err))
 		case state == connectivity.Ready && !usable:
 			usable = true
 			log.Info("a picker can be used again")
 		}
 		if state == connectivity.Ready && !met {
 			met = true
-			if status.Code(p.check(ctx)) == codes.Unimplemented {
+			if status.Code(one.check(ctx)) == codes.Unimplemented {
 				log.Info("a picker serves no gRPC health checks: it is used for as long as it is connected and answers")
 			}
 		}
-		if !p.conn.WaitForStateChange(ctx, state) {
+		if !one.conn.WaitForStateChange(ctx, state) {
 			return
 		}
 	}

@@ -120,9 +120,7 @@ func (p *Pickers) settle(n *name, hosts []string) (came, went []string, _ error)
 		ctx, stop := context.WithCancel(p.ctx)
 		one.stop = stop
 		p.all, came = append(p.all, one), append(came, address)
-		p.failures.WithLabelValues(address)
-		p.outs.WithLabelValues(address)
-		p.runs.Go(func() { one.watch(ctx, p.log) })
+		p.runs.Go(func() { p.watch(ctx, one) })
 	}
 	here := func(one *picker) bool { return slices.Contains(at, one.address) }
 	if !slices.ContainsFunc(p.all, func(one *picker) bool { return here(one) && one.ready() }) {
@@ -149,8 +147,6 @@ func (p *Pickers) retire(one *picker) {
 			o.cancelled()
 		}
 	}
-	p.failures.DeleteLabelValues(one.address)
-	p.outs.DeleteLabelValues(one.address)
 	p.disconnect(one)
 }
 

@@ -60,9 +60,7 @@ type Pickers struct {
 	expected int      // claims that have not asked yet, for which streams are opened
 	wanting  []*Claim // that have asked and have no stream yet; the first comes first
 
-	usable, open   *prometheus.GaugeVec
-	failures, outs *prometheus.CounterVec
-	unserved       prometheus.Counter
+	unserved prometheus.Counter
 }
 
 // New connects to pickers. Close must be called to end the connections.
@@ -78,11 +76,6 @@ func New(cfg Config) (*Pickers, error) {
 	}
 	p := &Pickers{log: cfg.Logger}
 	p.ctx, p.stop = context.WithCancel(context.Background())
-	label := []string{"picker"}
-	p.usable = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_picker_usable", Help: "Whether a picker can be used: it is connected, well as far as it says, and answers."}, label)
-	p.open = prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "weir_picker_streams", Help: "Streams that this replica has open at a picker, those for waiting requests included."}, label)
-	p.failures = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_picker_failures_total", Help: "Requests that a picker was asked about, or should have been, and failed before it had answered: its stream broke, or it took too long."}, label)
-	p.outs = prometheus.NewCounterVec(prometheus.CounterOpts{Name: "weir_picker_ejections_total", Help: "How often a picker was taken out of use because it answered nobody for too long."}, label)
 	p.unserved = prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_picker_unserved_total", Help: "Requests for which no picker answered: this replica chose their endpoint, or refused them."})
 	for _, address := range cfg.Addresses {
 		if err := p.add(&cfg, address); err != nil {
@@ -128,38 +121,3 @@ func (p *Pickers) anyReady() bool {
 
 // Unserved notes a request for which no picker answered.
 func (p *Pickers) Unserved() { p.unserved.Inc() }
-
-// Describe implements prometheus.Collector.
-func (p *Pickers) Describe(out chan<- *prometheus.Desc) {
-	p.usable.Describe(out)
-	p.open.Describe(out)
-	p.failures.Describe(out)
-	p.outs.Describe(out)
-	p.unserved.Describe(out)
-}
-
-// Collect implements prometheus.Collector.
-func (p *Pickers) Collect(out chan<- prometheus.Metric) {
-	p.mu.Lock()
-	p.usable.Reset() // pickers come and go
-	p.open.Reset()
-	for _, n := range p.names {
-		if !slices.ContainsFunc(p.all, func(one *picker) bool { return one.of == n }) {
-			p.usable.WithLabelValues(n.hostPort).Set(0)
-		}
-	}
-	for _, one := range p.all {
-		up := 0.0
-		if one.ready() && !one.standing.out {
-			up = 1
-		}
-		p.usable.WithLabelValues(one.address).Set(up)
-		p.open.WithLabelValues(one.address).Set(float64(one.streams))
-	}
-	p.usable.Collect(out)
-	p.open.Collect(out)
-	p.mu.Unlock()
-	p.failures.Collect(out)
-	p.outs.Collect(out)
-	p.unserved.Collect(out)
-}

@@ -139,7 +139,8 @@ func (p *Pickers) opened(o *opening, stream extproc.ExternalProcessor_ProcessCli
 	if at < 0 {
 		return
 	}
-	p.failed(one)
+	one.wrong(err, time.Now())
+	one.failed++
 	p.forget(c, at)
 	if c.wants && !slices.ContainsFunc(c.asks, func(a *ask) bool { return a.opening != nil }) {
 		p.unwant(c)
@@ -200,6 +201,7 @@ func (p *Pickers) hand(c *Claim, a *ask, s *Stream, now time.Time) {
 	})
 	s.from.used++
 	s.from.standing.asked(now)
+	s.from.asked++
 	c.streams <- s
 	p.trim()
 }
@@ -249,13 +251,6 @@ func (p *picker) dropSpares() {
 	p.spares = nil
 }
 
-// failed counts a request that a picker failed.
-func (p *Pickers) failed(one *picker) {
-	if !one.gone { // its figures are, too
-		p.failures.WithLabelValues(one.address).Inc()
-	}
-}
-
 // Picker is the address of the picker.
 func (s *Stream) Picker() string { return s.from.address }
 
@@ -275,16 +270,17 @@ func (s *Stream) Answered() {
 	}
 }
 
-// Failed notes that the picker broke the stream before it had answered. Others to it may be
-// broken, too. It is called once at most.
-func (s *Stream) Failed() {
+// Failed notes that the picker broke the stream before it had answered, and how. Others to it may
+// be broken, too. It is called once at most.
+func (s *Stream) Failed(err error) {
 	p := s.pickers
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.from.dropSpares()
 	at := slices.IndexFunc(s.claim.asks, func(a *ask) bool { return a.stream == s })
+	s.from.wrong(err, time.Now())
 	if !s.claim.asks[at].failed {
-		p.failed(s.from)
+		s.from.failed++
 	}
 	p.forget(s.claim, at)
 }

@@ -296,6 +296,7 @@ async function acts() {
   await page.getByRole('button', { name: 'Set', exact: true }).click();
   await page.getByText(/^weight 3, until /).waitFor();
   await open(page, given.guarded, 'endpoints');
+  await page.getByText('cannot be used at guarded').waitFor(); // its Endpoint Picker, which is not there
   await page.getByRole('button', { name: 'Drain for an hour' }).first().click();
   await page.getByText('drained: is sent nothing more').first().waitFor();
   await fine('endpoints');

@@ -103,7 +103,7 @@ func TestConsole(t *testing.T) {
 	if err := os.WriteFile(secret, []byte("a secret"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	guarded := processes.Start(t, "guarded", c.Servers, "--max-concurrency", "1", "--admin-token-file", secret)
+	guarded := processes.Start(t, "guarded", c.Servers, "--max-concurrency", "1", "--admin-token-file", secret, "--ext-proc", "127.0.0.1:0", "--picker", "127.0.0.1:1")
 	shadow := processes.Start(t, "shadow", c.Servers, "--max-concurrency", "1", "--shadow")
 	both := filepath.Join(dir, "pools.yaml")
 	if err := os.WriteFile(both, []byte(pools), 0o600); err != nil {

@@ -50,7 +50,7 @@ func newFlows() *cobra.Command {
 	)
 	cmd := &cobra.Command{
 		Use: "flows", Short: "List the tenants: what each has in flight, waits for and gets",
-		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, DUE what it should have. OWN LIMIT is how many of its requests may be in flight, or how many tokens it may use a minute; at says that it is reached. Where the table is too wide for the terminal, columns go and long names are cut; --wide has everything, also the tokens that model servers counted.",
+		Long:    "Lists the flows of the whole fleet, those that wait most first. SHARE is a flow's part of what its priority dispatched of late, DUE what it should have beside those that wait now: with few clients, of which often none waits, it jumps. OWN LIMIT is how many of its requests may be in flight, or how many tokens it may use a minute; at says that it is reached. Where the table is too wide for the terminal, columns go and long names are cut; --wide has everything, also the tokens that model servers counted.",
 		Example: "  weir flows\n  weir flows --sort -in_flight --limit 10\n  weir flows --group acme\n  weir flows --flow team- --json",
 		GroupID: groupLook,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -16,6 +17,8 @@ import (
 type overview struct {
 	Pool     *api.Pool     `json:"pool"`
 	Replicas []api.Replica `json:"replicas"`
+	// Pickers are the other Endpoint Pickers that choose endpoints.
+	Pickers []api.Picker `json:"pickers,omitempty"`
 	// Groups are those of flows that had requests of late.
 	Groups []api.GroupShare `json:"groups,omitempty"`
 	// Shares and OverPriorities are what priorities and groups should have of the pool and had,
@@ -85,6 +88,13 @@ func look(ctx context.Context, c *api.Client) (*overview, error) {
 	if err != nil {
 		return nil, err
 	}
+	pickers, err := c.Pickers(ctx, api.Query{Limit: 1000})
+	if errors.Is(err, api.ErrNotFound) { // an earlier version's replica
+		pickers, err = &api.Pickers{}, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	flows, err := c.Flows(ctx, api.Query{Sort: "-queued", Limit: 100})
 	if err != nil {
 		return nil, err
@@ -93,7 +103,7 @@ func look(ctx context.Context, c *api.Client) (*overview, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &overview{Pool: pool, Replicas: replicas.Replicas, Groups: shares.Groups, Trouble: missing(pool.Fleet), Tenants: []string{}}
+	v := &overview{Pool: pool, Replicas: replicas.Replicas, Pickers: pickers.Pickers, Groups: shares.Groups, Trouble: missing(pool.Fleet), Tenants: []string{}}
 	if shared(shares) {
 		v.Shares, v.OverPriorities = shares.Shares, shares.OverPriorities
 	}
@@ -117,6 +127,7 @@ func (v *overview) print(out io.Writer, columns int) {
 	v.printGroups(out, columns)
 	v.printShares(out, columns)
 	v.printReplicas(out, columns)
+	v.printPickers(out, columns)
 	told(out, "Trouble", v.Trouble, columns)
 	told(out, "Tenants that wait", v.Tenants, columns)
 }
@@ -160,6 +171,18 @@ func (v *overview) printShares(out io.Writer, columns int) {
 
 func (v *overview) printReplicas(out io.Writer, columns int) {
 	fmt.Fprintf(out, "\n%s", replicaTable(v.Replicas, columns))
+}
+
+func (v *overview) printPickers(out io.Writer, columns int) {
+	if len(v.Pickers) == 0 {
+		return
+	}
+	t := table{{"PICKER", "STATE", "ASKED", "UNANSWERED", "FAILED", "TAKEN OUT"}}
+	for i := range v.Pickers {
+		p := &v.Pickers[i]
+		t.add(p.Address, strings.ReplaceAll(p.State, "_", " "), fmt.Sprint(p.Asked), fmt.Sprint(p.Unanswered), fmt.Sprint(p.Failed), fmt.Sprint(p.Ejected))
+	}
+	fmt.Fprintf(out, "\n%s", t.within(columns, "UNANSWERED", "TAKEN OUT", "ASKED", "FAILED"))
 }
 
 // printPool prints the pool as a whole.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode/utf8"
 
 	"github.com/weirflow/weir/gateway/admin/api"
@@ -59,6 +60,30 @@ func TestFailingServersAreTrouble(t *testing.T) {
 		v.judge(nil)
 		if got := strings.Join(v.Trouble, "; "); got != want {
 			t.Errorf("%v a second fail: %q, want %q", failed, got, want)
+		}
+	}
+}
+
+// TestPickersAreTold wants pickers to be shown at any width, and what cannot be asked to be trouble.
+func TestPickersAreTold(t *testing.T) {
+	at := time.Date(2026, 1, 2, 12, 30, 0, 0, time.Local)
+	v := overview{Pool: &api.Pool{Endpoints: 1, Ledger: api.Ledger{State: "connected"}}, Pickers: []api.Picker{
+		{Address: "10.0.0.1:9002", State: "in_use", Asked: 1234},
+		{Address: "10.0.0.2:9002", State: "silent", Asked: 12, Unanswered: 3, Failed: 9, Ejected: 2, Error: "it answers nobody", ErrorAt: &at, Replicas: []api.PickerAt{{Replica: "a", State: "silent"}, {Replica: "b", State: "in_use"}}},
+		{Address: "10.0.0.3:9002", State: "quiet"},
+	}}
+	v.judge(nil)
+	if want := []string{"picker 10.0.0.2:9002 answers nobody, says a; its last error, at 12:30:00: it answers nobody"}; !slices.Equal(v.Trouble, want) {
+		t.Errorf("trouble: %q, want %q", v.Trouble, want)
+	}
+	for columns := 36; columns <= 100; columns++ {
+		var out strings.Builder
+		v.printPickers(&out, columns)
+		fits(t, fmt.Sprint("at ", columns), out.String(), columns)
+		for _, want := range []string{"10.0.0.1:9002", "in use", "silent"} {
+			if !strings.Contains(out.String(), want) {
+				t.Errorf("at %d columns there is no %q:\n%s", columns, want, out.String())
+			}
 		}
 	}
 }

@@ -36,6 +36,7 @@ func (v *overview) judge(endpoints []api.Endpoint) {
 			wrong("model server %s is ejected: it cannot be reached by %s", e.Name, strings.Join(e.EjectedBy, ", "))
 		}
 	}
+	v.judgePickers(wrong)
 	named := make(map[string]bool) // as missing, before
 	for _, m := range v.Pool.Fleet.Missing {
 		named[m.Replica] = true
@@ -63,6 +64,28 @@ func (v *overview) judge(endpoints []api.Endpoint) {
 	}
 	if counted := v.Pool.Ledger.Members; counted > known {
 		wrong("the ledger counts %d replicas and this one knows %d, which is all that is shown here: each needs --join with the addresses of others", counted, known)
+	}
+}
+
+// judgePickers finds pickers that cannot be asked, by whom and why.
+func (v *overview) judgePickers(wrong func(format string, args ...any)) {
+	for i := range v.Pickers {
+		p := &v.Pickers[i]
+		what, bad := map[string]string{"probing": "answers nobody", "silent": "answers nobody", "unreachable": "cannot be used"}[p.State]
+		if !bad {
+			continue
+		}
+		var by []string
+		for _, at := range p.Replicas {
+			if at.State == p.State {
+				by = append(by, at.Replica)
+			}
+		}
+		why := ""
+		if p.Error != "" && p.ErrorAt != nil {
+			why = fmt.Sprintf("; its last error, at %s: %s", p.ErrorAt.Local().Format(time.TimeOnly), p.Error)
+		}
+		wrong("picker %s %s, says %s%s", p.Address, what, strings.Join(by, ", "), why)
 	}
 }
 

@@ -154,6 +154,11 @@ func (c *Client) Endpoints(ctx context.Context, q Query) (*Endpoints, error) {
 	return get[Endpoints](ctx, c, "/v1/endpoints"+q.encode())
 }
 
+// Pickers asks for /v1/pickers.
+func (c *Client) Pickers(ctx context.Context, q Query) (*Pickers, error) {
+	return get[Pickers](ctx, c, "/v1/pickers"+q.encode())
+}
+
 // Replicas asks for /v1/replicas.
 func (c *Client) Replicas(ctx context.Context, q Query) (*Replicas, error) {
 	return get[Replicas](ctx, c, "/v1/replicas"+q.encode())

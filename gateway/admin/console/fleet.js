@@ -26,6 +26,18 @@ function standsAt(e) {
   return e.drained ? ['drained: is sent nothing more', 'warn'] : ['in use', 'good'];
 }
 
+// asPicker says how an Endpoint Picker stands: the worst that a replica finds.
+function asPicker(p) {
+  const at = p.replicas.filter((r) => r.state === p.state).map((r) => r.replica).join(', ');
+  switch (p.state) {
+    case 'in_use': return ['in use', 'good'];
+    case 'quiet': return ['keeps requests waiting', 'warn'];
+    case 'probing': return [`answers nobody at ${at}; it is asked once more`, 'bad'];
+    case 'silent': return [`answers nobody at ${at}`, 'bad'];
+    default: return [`cannot be used at ${at}`, 'bad'];
+  }
+}
+
 export function endpoints({ get, act }) {
   const scale = { top: 1 };
   const list = table('Model servers', [
@@ -49,14 +61,26 @@ export function endpoints({ get, act }) {
       };
     } },
   ]);
+  const pickers = table('Endpoint Pickers that choose', [
+    { key: 'address', label: 'Picker', cell: (p) => (p.name === p.address ? p.address : `${p.address} (${p.name})`) },
+    { key: 'state', label: 'State', make: state(asPicker) },
+    { key: 'asked', label: 'Asked', number: true, cell: (p) => count(p.asked) },
+    { key: 'unanswered', label: 'Unanswered', number: true, cell: (p) => count(p.unanswered) },
+    { key: 'failed', label: 'Failed', number: true, cell: (p) => count(p.failed) },
+    { key: 'ejected', label: 'Taken out', number: true, minor: true, cell: (p) => count(p.ejected) },
+    { key: 'error', label: 'Last error', cell: (p) => (p.error ? `${time(p.error_at)}: ${p.error}` : '–') },
+  ]);
+  const others = card('Endpoint Pickers', el('p', { class: 'explains' }, 'They choose where a request goes once it may. Counts are since the replicas\u2019 start.'), pickers.root);
   const none = el('p', { class: 'empty' }, 'The pool has no endpoint.');
   const unread = el('p', { class: 'explains' }, 'What they say of themselves is not read: no detector or scorer here needs it.');
   const root = el('section', { class: 'card' }, list.root, none, unread);
   return {
     title: 'Endpoints',
-    root,
+    root: el('div', { class: 'detail' }, others, root),
     async load() {
-      const [answer, set] = await Promise.all([get('endpoints', { limit: 1000 }), get('overrides')]);
+      const [answer, set, chosen] = await Promise.all([get('endpoints', { limit: 1000 }), get('overrides'), get('pickers', { limit: 1000 })]);
+      others.hidden = chosen.pickers.length === 0;
+      pickers.update(chosen.pickers, (p) => p.address);
       attr(root, 'data-acts', set.may_act);
       const read = answer.endpoints.some((e) => e.age_ms !== undefined);
       attr(root, 'data-unread', !read);

@@ -125,7 +125,7 @@ export function tenants({ get, refresh }) {
     el('div', { class: 'tools' },
       el('label', { for: 'search' }, 'Find ', search), el('label', { for: 'which' }, 'Show ', state), groups,
       el('span', { class: 'pages' }, where, back, next)),
-    el('p', { class: 'explains' }, 'The bar is what a tenant got of its priority in the last minute; the mark is what it was due by its weight and those of its groups. All bars are on one scale.'),
+    el('p', { class: 'explains' }, 'The bar is what a tenant got of its priority in the last minute; the mark is what it is due, by its weight and those of its groups, beside those that wait now: it jumps where few clients are. All bars are on one scale.'),
     flows.root, none);
   return {
     title: 'Tenants',
