@@ -35,6 +35,9 @@ func (b *builder) weir() {
 	if w.MaxBody < 1 || w.MaxBody > 1<<30 {
 		b.wrong("weir.maxBody", "must be from 1 to 1Gi")
 	}
+	if w.MaxHeaderBytes < 4<<10 || w.MaxHeaderBytes > 1<<20 {
+		b.wrong("weir.maxHeaderBytes", "must be from 4Ki to 1Mi")
+	}
 	if w.MemoryBudget < 1<<20 && b.given("weir.memoryBudget") {
 		b.wrong("weir.memoryBudget", "must be at least 1Mi")
 	}

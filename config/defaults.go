@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/usagelimit"
@@ -18,7 +19,7 @@ func newFile() *File {
 	f.FlowControl.UsageLimitPolicyPluginRef = usagelimit.StaticType
 	f.Weir = Weir{
 		Pool: "default", Listen: "127.0.0.1:8080", Admin: "127.0.0.1:9090", AccessLog: "off", MetricsNames: "weir",
-		MaxBody: 32 << 20, DrainTimeout: lasting(30 * time.Second), MaxFlows: flows.DefaultMax,
+		MaxBody: 32 << 20, MaxHeaderBytes: headers.DefaultMaxBytes, DrainTimeout: lasting(30 * time.Second), MaxFlows: flows.DefaultMax,
 		Discovery: Discovery{DNSInterval: lasting(5 * time.Second)},
 		Metrics:   Metrics{Interval: lasting(50 * time.Millisecond), Server: "vllm"},
 		Store:     Store{Prefix: "weir:", OnOutage: "share", Lease: lasting(store.DefaultLease), KeepLost: lasting(store.DefaultKeepLost)},

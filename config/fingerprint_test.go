@@ -82,7 +82,7 @@ func TestEveryFieldIsSharedOrNot(t *testing.T) {
 	own := make(map[string]bool)
 	for _, path := range []string{
 		"weir.replica", "weir.listen", "weir.admin", "weir.adminTokenFile", "weir.accessLog",
-		"weir.metricsNames", "weir.pprof", "weir.tls", "weir.extProc", "weir.maxBody", "weir.memoryBudget",
+		"weir.metricsNames", "weir.pprof", "weir.tls", "weir.extProc", "weir.maxBody", "weir.maxHeaderBytes", "weir.memoryBudget",
 		"weir.drainTimeout", "weir.fleet", // a process's own
 		"weir.pool", "weir.pools", // replicas of another pool are no members
 		"weir.endpoints", "weir.discovery", "weir.inferencePools", "weir.metrics", // may be told or found in other ways

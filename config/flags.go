@@ -62,6 +62,7 @@ var flags = []Flag{
 	{Name: "metrics-names", Group: GroupRequests, Takes: "names", paths: []string{"weir.metricsNames"}},
 	{Name: "pprof", Group: GroupRequests, paths: []string{"weir.pprof"}},
 	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},
+	{Name: "max-header-bytes", Group: GroupRequests, paths: []string{"weir.maxHeaderBytes"}},
 	{Name: "shadow", Group: GroupRequests, paths: []string{"weir.shadow"}},
 	{Name: "memory-budget", Group: GroupRequests, paths: []string{"weir.memoryBudget"}},
 	{Name: "fairness", Group: GroupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},

@@ -88,6 +88,7 @@ var rules = []rule{
 	{"weir.metrics.lora", "metrics: {lora: a-b}", "must be the name of a metric"},
 	{"weir.shadow", "shadow: perhaps", "must be true or false"},
 	{"weir.maxBody", "maxBody: 0", "must be from 1 to 1Gi"},
+	{"weir.maxHeaderBytes", "maxHeaderBytes: 4000", "must be from 4Ki to 1Mi"},
 	{"weir.memoryBudget", "memoryBudget: 1k", "must be at least 1Mi"},
 	{"weir.memoryBudget", "memoryBudget: 1Mi", "warning: is less than a body may have, 32Mi by weir.maxBody: larger ones are refused"},
 	{"weir.timeouts.client", "timeouts: {client: 0s}", "must be from 1ms to 720h"},

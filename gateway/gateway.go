@@ -1,11 +1,13 @@
 package gateway
 
 import (
+	"iter"
 	"sync/atomic"
 
 	"github.com/weirflow/weir/gateway/accesslog"
 	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/flows"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/refusal"
 	"github.com/weirflow/weir/gateway/tracing"
@@ -18,6 +20,9 @@ type Config struct {
 	// MaxBody is the largest body accepted, in bytes; 32 MiB by default. Bodies of
 	// waiting requests are held in memory.
 	MaxBody int64
+	// MaxHeaderBytes is the most that a request's headers may have, names and values, in bytes;
+	// 16 KiB by default. Larger ones are refused with 431.
+	MaxHeaderBytes int
 	// MemoryBudget is how many bytes requests may take in all which are being read or
 	// wait; 512 MiB by default. Beyond it, the flow that holds most is refused.
 	MemoryBudget int64
@@ -43,6 +48,9 @@ type Gateway struct {
 
 // New returns a gateway before the pools.
 func New(cfg Config, pools *Pools) *Gateway {
+	if cfg.MaxHeaderBytes <= 0 {
+		cfg.MaxHeaderBytes = headers.DefaultMaxBytes
+	}
 	if cfg.MaxBody <= 0 {
 		cfg.MaxBody = 32 << 20
 	}
@@ -60,6 +68,12 @@ func New(cfg Config, pools *Pools) *Gateway {
 // is gone. With any, a request must carry one as a bearer token, which is removed; its own
 // header for the flow is ignored. nil trusts the fairness header.
 func (g *Gateway) SetKeys(keys flows.Keys) { g.keys.set(keys) }
+
+// HeaderMemory is about how many bytes of memory the headers of a request take, or refuses them, as
+// [headers.Memory] does.
+func (g *Gateway) HeaderMemory(all iter.Seq2[string, string]) (int64, *refusal.Refusal) {
+	return headers.Memory(all, g.cfg.MaxHeaderBytes)
+}
 
 // Keyed reports whether API keys say whose a request is.
 func (g *Gateway) Keyed() bool { return g.keys.get() != nil }

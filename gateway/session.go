@@ -59,7 +59,7 @@ type leave struct {
 }
 
 // Open begins a session: it finds out whose request it is, before anything else of it is
-// read. memory is what its headers take, as [headers.Memory] says of those that it may have.
+// read. memory is what its headers take, as [Gateway.HeaderMemory] says of those that it may have.
 // The caller ends the session unless it was refused.
 func (g *Gateway) Open(ctx context.Context, h http.Header, memory int64, r *Record) (*Session, *refusal.Refusal) {
 	id, key, refused := g.keys.get().Identify(h)

@@ -69,7 +69,7 @@ func gatewayConfig(plan *config.Plan, log *zap.Logger) gateway.Config {
 	w := &plan.File.Weir
 	return gateway.Config{
 		Replica: w.Replica, Keys: plan.Keys,
-		MaxBody: int64(w.MaxBody), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
+		MaxBody: int64(w.MaxBody), MaxHeaderBytes: int(w.MaxHeaderBytes), MemoryBudget: memoryBudget(int64(w.MemoryBudget), os.DirFS("/"), log),
 	}
 }
 

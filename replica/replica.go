@@ -31,7 +31,6 @@ import (
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/envoy"
-	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/proxy"
 	"github.com/weirflow/weir/gateway/serving"
@@ -312,7 +311,7 @@ func (r *replica) serve(ctx context.Context) error {
 		r.retirePools()
 	}()
 	server := &http.Server{
-		Handler: r.proxy, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: headers.MaxBytes,
+		Handler: r.proxy, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: int(cfg.MaxHeaderBytes),
 		ErrorLog: zap.NewStdLog(r.log.WithOptions(zap.IncreaseLevel(zap.ErrorLevel))),
 	}
 	if r.certificate != nil {

@@ -16,7 +16,6 @@ import (
 
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/endpoints"
-	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/modelapi"
 	"github.com/weirflow/weir/gateway/refusal"
 )
@@ -131,7 +130,7 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 // open begins the session of a request with the headers.
 func (x *stream) open(came *core.HeaderMap) error {
 	lines := linesOf(came)
-	memory, refused := headers.Memory(lines) // before there is a table of them
+	memory, refused := x.gateway.HeaderMemory(lines) // before there is a table of them
 	if refused != nil {
 		return refused
 	}

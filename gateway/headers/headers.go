@@ -35,18 +35,18 @@ func Control() []string {
 
 // Bounds on the headers of a request, by whichever door it comes.
 const (
-	MaxCount = 200      // lines
-	MaxBytes = 16 << 10 // of names and values
+	MaxCount        = 200      // lines
+	DefaultMaxBytes = 16 << 10 // of names and values, unless configured
 )
 
 // lineBytes is about what a line takes beside its text, in each of the tables that hold it:
 // the client's and, in flight, the server's.
 const lineBytes = 256
 
-// Memory refuses more lines of headers than a request may have, or more bytes, and returns
+// Memory refuses more lines of headers than a request may have, or more bytes than most, and returns
 // about how many bytes of memory they take, which is many times their text where names are
 // short. The lines are names and values, as [Lines] has them.
-func Memory(all iter.Seq2[string, string]) (int64, *refusal.Refusal) {
+func Memory(all iter.Seq2[string, string], most int) (int64, *refusal.Refusal) {
 	lines, size := 0, 0
 	for name, value := range all {
 		lines++
@@ -56,8 +56,8 @@ func Memory(all iter.Seq2[string, string]) (int64, *refusal.Refusal) {
 	switch {
 	case lines > MaxCount:
 		message = fmt.Sprintf("the request has %d headers, %d are allowed", lines, MaxCount)
-	case size > MaxBytes:
-		message = fmt.Sprintf("the request's headers are larger than %d bytes", MaxBytes)
+	case size > most:
+		message = fmt.Sprintf("the request's headers are larger than %d bytes", most)
 	default:
 		return int64(lines*lineBytes + size), nil
 	}

@@ -59,7 +59,7 @@ func (x *exchange) open() (waits bool, _ error) {
 	if refused := checkTarget(r); refused != nil {
 		return false, refused
 	}
-	memory, refused := headers.Memory(headers.Lines(r.Header))
+	memory, refused := g.HeaderMemory(headers.Lines(r.Header))
 	if refused != nil {
 		return false, refused
 	}
