@@ -78,8 +78,11 @@ func (d *driver) start(c *core.Core, ledger store.Ledger, o *options) {
 // loop feeds the core batch by batch and sleeps when there is nothing to do.
 func (d *driver) loop(ctx context.Context) {
 	defer close(d.stopped)
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	// The alarm is an event as any other. It is set anew for what is sooner, or once it has rung,
+	// and not each time that something is done before.
+	var rings time.Time
+	alarm := time.AfterFunc(time.Hour, func() { d.post(event{do: func(*driver, time.Time, *event) {}}) })
+	defer alarm.Stop()
 	var batch []event
 	for {
 		now := d.clock.now()
@@ -103,19 +106,11 @@ func (d *driver) loop(ctx context.Context) {
 			d.decide(d.core.Ready(now).Decisions)
 			return
 		}
-		timer.Reset(next.Sub(d.clock.now()))
-		select {
-		case <-d.kick:
-		case <-timer.C:
-			d.mu.Lock()
-			if !d.asleep { // a kick is on its way
-				d.mu.Unlock()
-				<-d.kick
-				break
-			}
-			d.asleep = false
-			d.mu.Unlock()
+		if !rings.After(now) || next.Before(rings) {
+			rings = next
+			alarm.Reset(next.Sub(d.clock.now()))
 		}
+		<-d.kick
 	}
 }
 

@@ -203,7 +203,7 @@ func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
 	if it := s.items[id]; it != nil {
 		it.served()
-		s.Remove(id, now)
+		s.remove(it, now)
 		s.went(it.flow)
 	}
 }

@@ -46,7 +46,8 @@ type request struct {
 	seq uint64 // its number; its ticket may have another, see ahead
 	tag any
 
-	// requests: its place and its time among those that wait.
+	// requests: whether it is among those that wait, its place and its time there.
+	waits         bool
 	cameNode      list.Node[*request]
 	arrived       time.Time // by our own clock
 	ttl           time.Duration

@@ -113,8 +113,8 @@ func (q *requests) goFirst(r *request) {
 
 // wait lets a request wait for so long since it arrived; 0 for no limit.
 func (q *requests) wait(r *request, ttl time.Duration) {
-	if q.waiting[r.ID] == nil {
-		q.waiting[r.ID], r.cameNode.Value = r, r
+	if !r.waits {
+		q.waiting[r.ID], r.waits, r.cameNode.Value = r, true, r
 		q.came.PushBack(&r.cameNode)
 		switch {
 		case r.ahead():
@@ -195,15 +195,16 @@ func (q *requests) reuse(r *request) {
 
 // decide ends a request's wait. Of a ticket that is ahead of its request there is nothing to say.
 func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
-	if q.waiting[r.ID] != nil {
+	if r.waits {
+		r.waits = false
 		switch {
 		case r.ahead():
 			q.ahead--
 		case !r.limited:
 			q.asking--
 		}
+		delete(q.waiting, r.ID)
 	}
-	delete(q.waiting, r.ID)
 	r.cameNode.Remove()
 	q.deadlines.Remove(r)
 	q.byBand.remove(r)
