@@ -2,12 +2,16 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 )
 
 // The gates that a file of today's EPPs may name. None changes what Weir does: flow
 // control is the product, and every replica is populated.
 var gates = []string{"flowControl", "haPopulateNonLeaderDatastore"}
+
+// olderGates are those of earlier releases, for what is always there today.
+var olderGates = []string{"dataLayer", "prepareDataPlugins", "enableLegacyMetrics"}
 
 // featureGates checks the gates: a misspelt one would be passed over in silence.
 func (b *builder) featureGates() {
@@ -17,11 +21,14 @@ func (b *builder) featureGates() {
 	for i, gate := range b.file.FeatureGates {
 		path := indexed("featureGates", i)
 		name, value, given := strings.Cut(gate, "=")
+		_, err := strconv.ParseBool(strings.ToLower(strings.TrimSpace(value)))
 		switch {
-		case !slices.Contains(gates, name):
+		case !slices.Contains(gates, name) && !slices.Contains(olderGates, name):
 			b.wrong(path, "no such gate%s", meant(name, gates))
-		case given && value != "true" && value != "false":
+		case given && err != nil:
 			b.wrong(path, "must be %s, %s=true or %s=false", name, name, name)
+		case slices.Contains(olderGates, name):
+			b.warn(path, "today's EPPs know this gate no more and refuse it; leave it out")
 		}
 	}
 }

@@ -118,6 +118,7 @@ func (b *builder) build() {
 		b.wrong("apiVersion", "must be %s", alternatives(versions))
 	}
 	b.featureGates()
+	b.olderDetector()
 	b.plugins()
 	b.flowControl()
 	b.requestHandler()
@@ -239,7 +240,7 @@ func (b *builder) detector() {
 			b.warn("saturationDetector", "is given in flowControl, too, which holds")
 		} else {
 			b.warn("saturationDetector", "today's EPPs refuse it here; write it into flowControl")
-			path, ref = "saturationDetector", older
+			path, ref = "saturationDetector", &PluginRef{older.PluginRef}
 		}
 	}
 	if ref == nil || ref.PluginRef == "" {
@@ -251,14 +252,14 @@ func (b *builder) detector() {
 
 func (b *builder) bands() {
 	fc := &b.file.FlowControl
-	usual := b.band("flowControl.defaultPriorityBand", fc.DefaultPriorityBand)
+	usual := b.defaultBand("flowControl.defaultPriorityBand", fc.DefaultPriorityBand)
 	const path = "flowControl.defaultPriorityBand.fairnessPolicyRef"
 	if fc.DefaultPriorityBand.FairnessPolicyRef == fairness.GlobalStrictType && !b.given(path) && !b.fileless() {
 		b.warn(path, "it is not given, and the default of a file, %s, does not keep tenants apart; %s does", fairness.GlobalStrictType, fairness.RoundRobinType)
 	}
 	negative := usual
 	if b.given("flowControl.defaultNegativePriorityBand") {
-		negative = b.band("flowControl.defaultNegativePriorityBand", fc.DefaultNegativePriorityBand)
+		negative = b.defaultBand("flowControl.defaultNegativePriorityBand", fc.DefaultNegativePriorityBand)
 	}
 	own := make(map[int]shard.BandConfig)
 	for i := range fc.PriorityBands {
@@ -274,6 +275,15 @@ func (b *builder) bands() {
 		own[p.Priority] = b.band(path, &p.Band)
 	}
 	b.plan.Bands, b.plan.Default, b.plan.Negative = own, usual, negative
+}
+
+// defaultBand builds what holds for the bands that are not listed.
+func (a *assembly) defaultBand(path string, c *DefaultBand) shard.BandConfig {
+	if c.Priority != nil {
+		a.warn(path+".priority", "has no effect: the section is for all priorities that priorityBands does not list")
+		c.Priority = nil
+	}
+	return a.band(path, &c.Band)
 }
 
 // band builds a band.

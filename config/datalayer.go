@@ -37,29 +37,39 @@ type DataDiscovery struct {
 
 // dataLayer builds the section.
 func (a *assembly) dataLayer() {
-	d := a.file.DataLayer
+	d, section := a.file.DataLayer, "dataLayer"
+	if older := a.file.Data; older != nil {
+		a.warn("data", "is an older name, which today's EPPs refuse; call it dataLayer")
+		if d != nil {
+			a.wrong("data", "dataLayer says the same; keep that")
+		} else {
+			d, section = older, "data"
+			a.file.DataLayer = older
+		}
+		a.file.Data = nil
+	}
 	if d == nil {
 		return
 	}
 	for path, given := range map[string]bool{
-		"dataLayer.injectDefaults": d.InjectDefaults != nil, "dataLayer.peerDiscovery": d.PeerDiscovery != nil,
-		"dataLayer.crossReplica": d.CrossReplica != nil, "dataLayer.crossReplicaSyncerPluginRef": d.CrossReplicaSyncerPluginRef != "",
-		"dataLayer.crossReplicaSyncInterval": d.CrossReplicaSyncInterval != nil, "dataLayer.crossReplicaPublishTimeout": d.CrossReplicaPublishTimeout != nil,
-		"dataLayer.discovery.peers": d.Discovery != nil && d.Discovery.Peers != nil,
+		".injectDefaults": d.InjectDefaults != nil, ".peerDiscovery": d.PeerDiscovery != nil,
+		".crossReplica": d.CrossReplica != nil, ".crossReplicaSyncerPluginRef": d.CrossReplicaSyncerPluginRef != "",
+		".crossReplicaSyncInterval": d.CrossReplicaSyncInterval != nil, ".crossReplicaPublishTimeout": d.CrossReplicaPublishTimeout != nil,
+		".discovery.peers": d.Discovery != nil && d.Discovery.Peers != nil,
 	} {
 		if given {
-			a.warn(path, "Weir does this without being told: it has no effect")
+			a.warn(section+path, "Weir does this without being told: it has no effect")
 		}
 	}
 	for i := range d.Sources {
-		source, path := &d.Sources[i], indexed("dataLayer.sources", i)
+		source, path := &d.Sources[i], indexed(section+".sources", i)
 		a.reads(path+".pluginRef", source.PluginRef, "source", endpoints.MetricsDataSourceType)
 		for k := range source.Extractors {
 			a.reads(indexed(path+".extractors", k)+".pluginRef", source.Extractors[k].PluginRef, "extractor", endpoints.CoreMetricsExtractorType)
 		}
 	}
 	if d.Discovery != nil {
-		a.fileDiscovery(d.Discovery)
+		a.fileDiscovery(section+".discovery", d.Discovery)
 	}
 }
 
@@ -72,13 +82,13 @@ func (a *assembly) reads(path, ref, kind, only string) {
 }
 
 // fileDiscovery finds the file that a discovery plug-in names.
-func (a *assembly) fileDiscovery(d *DataDiscovery) {
-	path, ref := "dataLayer.discovery.pluginRef", d.PluginRef
+func (a *assembly) fileDiscovery(section string, d *DataDiscovery) {
+	path, ref := section+".pluginRef", d.PluginRef
 	if e := d.Endpoints; e != nil {
 		if ref != "" {
-			a.wrong(path, "dataLayer.discovery.endpoints says the same; keep that")
+			a.wrong(path, "%s.endpoints says the same; keep that", section)
 		}
-		path, ref = "dataLayer.discovery.endpoints.pluginRef", e.PluginRef
+		path, ref = section+".endpoints.pluginRef", e.PluginRef
 	}
 	if ref == "" && d.Peers != nil {
 		return

@@ -74,11 +74,24 @@ func (d *decoder) decode(data []byte, into any) {
 		d.syntax(data, err)
 		return
 	}
-	if err := documents.Decode(&yaml.Node{}); !errors.Is(err, io.EOF) {
+	if !ends(documents) {
 		d.fail(0, "", "the file has more than one document, or ends in something else than YAML")
 	}
 	d.document = node.Content[0]
 	d.value(d.document, "", reflect.ValueOf(into).Elem())
+}
+
+// ends reports whether nothing but empty documents is left, as after a "---" at a file's end.
+func ends(documents *yaml.Decoder) bool {
+	for {
+		var rest yaml.Node
+		if err := documents.Decode(&rest); err != nil {
+			return errors.Is(err, io.EOF)
+		}
+		if n := rest.Content; len(n) > 0 && n[0].Tag != "!!null" {
+			return false
+		}
+	}
 }
 
 // forget forgets that a path was given, and what is below it.

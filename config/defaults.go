@@ -38,10 +38,11 @@ func (f *File) complete() *File {
 		fc.NoEndpointRequestTTL = fc.DefaultRequestTTL
 	}
 	if fc.DefaultPriorityBand == nil {
-		fc.DefaultPriorityBand = &Band{}
+		fc.DefaultPriorityBand = &DefaultBand{}
 	}
 	if fc.DefaultNegativePriorityBand == nil {
 		same := *fc.DefaultPriorityBand
+		same.Priority = nil
 		fc.DefaultNegativePriorityBand = &same
 	}
 	fc.DefaultPriorityBand.complete()

@@ -27,8 +27,8 @@ var shared = []sharedField{
 	{"mb", "flowControl.maxBytes", func(p *Plan) any { return p.File.FlowControl.MaxBytes }},
 	{"tt", "flowControl.defaultRequestTTL", func(p *Plan) any { return p.File.FlowControl.DefaultRequestTTL }},
 	{"tn", "flowControl.noEndpointRequestTTL", func(p *Plan) any { return p.File.FlowControl.NoEndpointRequestTTL }},
-	{"bd", "flowControl.defaultPriorityBand", func(p *Plan) any { return p.band(p.File.FlowControl.DefaultPriorityBand) }},
-	{"bn", "flowControl.defaultNegativePriorityBand", func(p *Plan) any { return p.band(p.File.FlowControl.DefaultNegativePriorityBand) }},
+	{"bd", "flowControl.defaultPriorityBand", func(p *Plan) any { return p.defaultBand(p.File.FlowControl.DefaultPriorityBand) }},
+	{"bn", "flowControl.defaultNegativePriorityBand", func(p *Plan) any { return p.defaultBand(p.File.FlowControl.DefaultNegativePriorityBand) }},
 	{"bp", "flowControl.priorityBands", (*Plan).priorityBands},
 	{"ul", "flowControl.usageLimitPolicyPluginRef", func(p *Plan) any { return p.plugin(p.File.FlowControl.UsageLimitPolicyPluginRef) }},
 	{"sd", "flowControl.saturationDetector", (*Plan).detector},
@@ -73,10 +73,14 @@ func (p *Plan) plugin(ref string) any {
 	return []any{ref, nil}
 }
 
-func (p *Plan) band(b *Band) any {
+func (p *Plan) defaultBand(b *DefaultBand) any {
 	if b == nil {
 		return nil
 	}
+	return p.band(&b.Band)
+}
+
+func (p *Plan) band(b *Band) any {
 	ttl := cmp.Or(b.DefaultRequestTTL, p.File.FlowControl.DefaultRequestTTL)
 	return []any{b.MaxBytes, b.MaxRequests, ttl, p.plugin(b.FairnessPolicyRef), p.plugin(b.OrderingPolicyRef)}
 }

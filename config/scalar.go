@@ -23,11 +23,13 @@ var suffixes = []struct {
 	{"Gi", 1 << 30},
 	{"Ti", 1 << 40},
 	{"Pi", 1 << 50},
+	{"Ei", 1 << 60},
 	{"k", 1e3},
 	{"M", 1e6},
 	{"G", 1e9},
 	{"T", 1e12},
 	{"P", 1e15},
+	{"E", 1e18},
 	{"", 1},
 }
 
@@ -41,7 +43,7 @@ func (q *Quantity) parse(text string) error {
 		if err != nil || math.IsNaN(n) || math.Abs(n*s.times) >= 1<<62 {
 			break
 		}
-		*q = Quantity(math.Round(n * s.times))
+		*q = Quantity(math.Ceil(n * s.times)) // as Kubernetes has it
 		return nil
 	}
 	return errors.New("must be a number such as 500, 1k or 10Gi")
