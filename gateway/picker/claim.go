@@ -13,6 +13,7 @@ var (
 	errSlow     = errors.New("it did not answer in a request's time")
 	errSilent   = errors.New("it answers nobody")
 	errNoStream = errors.New("it has no stream left, and answers nobody")
+	errBreaks   = errors.New("it breaks streams, and answers nobody")
 )
 
 // Claim is what one request needs of pickers: to be answered by one. It is for one goroutine.
@@ -123,15 +124,12 @@ func (c *Claim) Late(by time.Duration) (turn bool) {
 	p, now := c.pickers, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	others := func(than *picker) bool {
-		return slices.ContainsFunc(p.all, func(one *picker) bool { return one != than && one.ready() && !one.standing.out })
-	}
 	turn = !slices.ContainsFunc(c.asks, func(a *ask) bool { return a.stream != nil })
 	for _, a := range c.asks {
 		if then := now.Add(-by); a.open() && !a.since.After(then) && a.picker.standing.silent(then) {
 			turn = true
-			if others(a.picker) {
-				p.takeOut(c, a, now)
+			if p.others(a.picker) {
+				p.takeOut(c, a, now, a.silence())
 			}
 		}
 	}
@@ -154,9 +152,22 @@ func (c *Claim) GiveUp() {
 			a.picker.wrong(errSlow, now)
 		}
 		if a.picker.standing.silent(a.since) {
-			p.takeOut(c, a, now)
+			p.takeOut(c, a, now, a.silence())
 		}
 	}
+}
+
+// silence says how a picker answers nobody.
+func (a *ask) silence() error {
+	if a.stream == nil {
+		return errNoStream
+	}
+	return errSilent
+}
+
+// others reports whether others than the picker can be used.
+func (p *Pickers) others(than *picker) bool {
+	return slices.ContainsFunc(p.all, func(one *picker) bool { return one != than && one.ready() && !one.standing.out })
 }
 
 // open reports whether an answer, or a stream, is still awaited.
@@ -164,9 +175,9 @@ func (a *ask) open() bool {
 	return a.opening != nil || a.stream != nil && !a.stream.ended && !a.stream.answered
 }
 
-// takeOut takes a picker out of use that is silent. One that is already goes on being so only for
+// takeOut takes a picker out of use that answers nobody, and says how it does not. One that is already goes on being so only for
 // the request that is to find out.
-func (p *Pickers) takeOut(c *Claim, a *ask, now time.Time) {
+func (p *Pickers) takeOut(c *Claim, a *ask, now time.Time, why error) {
 	one := a.picker
 	if one.gone || one.standing.out && (one.probe != c || a.judged) {
 		return
@@ -174,10 +185,6 @@ func (p *Pickers) takeOut(c *Claim, a *ask, now time.Time) {
 	a.judged = true
 	pause := one.standing.takeOut(now)
 	one.ejected++
-	why := errSilent
-	if a.stream == nil {
-		why = errNoStream
-	}
 	one.wrong(why, now)
 	if !a.failed {
 		a.failed = true

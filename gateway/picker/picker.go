@@ -2,8 +2,9 @@
 // name the endpoint which a request goes to.
 //
 // A picker is used while it is connected, says by gRPC health checks that it is well, if it has
-// them, and answers; one that comes back is used again. Of several, the one with the fewest
-// requests is asked next, and one that keeps others waiting only where there is no other.
+// them, and answers. One that answers nobody, or breaks streams instead, is left out for a while.
+// Of several, the one with the fewest requests is asked next, and one that keeps others waiting only
+// where there is no other.
 //
 // Streams are opened ahead of need, one for each request that waits; which of them a request
 // gets is known once it may go.

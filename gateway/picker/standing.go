@@ -2,9 +2,9 @@ package picker
 
 import "time"
 
-// A picker that answered nobody since it was asked is taken out of use: it is asked nothing for
-// a while, and then one request at a time, until it answers one. Each time that it does not
-// doubles the pause before the next.
+// A picker that answers nobody is taken out of use: it is asked nothing for a while, and then one
+// request at a time, until it answers one. Each time that it does not doubles the pause before the
+// next.
 const (
 	firstPause = 250 * time.Millisecond
 	lastPause  = 8 * time.Second
@@ -17,12 +17,17 @@ const (
 	quietQuestions = 8
 )
 
+// maxBroken is how many streams in a row a picker may break and stay in use: the first few may be from
+// before it started anew, and one request may be what it cannot take.
+const maxBroken = 2
+
 // standing is what is known of whether a picker answers. A question is a request that was put to
 // it; it is open until the picker has answered all of it, or its stream has ended.
 type standing struct {
 	open    int       // questions
 	since   time.Time // how long nobody was answered, while questions are open
 	unheard int       // questions since then
+	broken  int       // streams that it broke since it last answered
 	heard   time.Time // when it last answered
 	out     bool      // of use
 	until   time.Time // when it may be asked again, if it is out of use
@@ -45,9 +50,15 @@ func (s *standing) closed() { s.open-- }
 // again.
 func (s *standing) answered(now time.Time) (again bool) {
 	again = s.out
-	s.heard, s.since, s.unheard = now, now, 0
+	s.heard, s.since, s.unheard, s.broken = now, now, 0, 0
 	s.out, s.outs = false, 0
 	return again
+}
+
+// broke notes that it broke a stream, and reports whether those are too many in a row.
+func (s *standing) broke() bool {
+	s.broken++
+	return s.broken > maxBroken
 }
 
 // silent reports whether nothing was answered since then.

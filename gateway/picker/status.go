@@ -94,7 +94,7 @@ var (
 	streamsDesc = prometheus.NewDesc("weir_picker_streams", "Streams that this replica has open at a picker, those for waiting requests included.", label, nil)
 	askedDesc   = prometheus.NewDesc("weir_picker_requests_total", "Requests that were put to a picker.", label, nil)
 	failedDesc  = prometheus.NewDesc("weir_picker_failures_total", "Requests that a picker was asked about, or should have been, and failed before it had answered: its stream broke, or it took too long.", label, nil)
-	ejectedDesc = prometheus.NewDesc("weir_picker_ejections_total", "How often a picker was taken out of use because it answered nobody for too long.", label, nil)
+	ejectedDesc = prometheus.NewDesc("weir_picker_ejections_total", "How often a picker was taken out of use because it answered nobody for too long, or broke streams and answered nobody.", label, nil)
 )
 
 // Describe implements prometheus.Collector.

@@ -271,17 +271,24 @@ func (s *Stream) Answered() {
 }
 
 // Failed notes that the picker broke the stream before it had answered, and how. Others to it may
-// be broken, too. It is called once at most.
+// be broken, too. One that breaks one after the other and answers nobody is taken out of use if
+// others are left: it has the fewest requests, and would be asked first by each. It is called once
+// at most.
 func (s *Stream) Failed(err error) {
-	p := s.pickers
+	p, now := s.pickers, time.Now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	s.from.dropSpares()
 	at := slices.IndexFunc(s.claim.asks, func(a *ask) bool { return a.stream == s })
-	s.from.wrong(err, time.Now())
-	if !s.claim.asks[at].failed {
+	a := s.claim.asks[at]
+	if !a.failed {
+		a.failed = true
 		s.from.failed++
 	}
+	if s.from.standing.broke() && p.others(s.from) {
+		p.takeOut(s.claim, a, now, errBreaks)
+	}
+	s.from.wrong(err, now)
 	p.forget(s.claim, at)
 }
 
