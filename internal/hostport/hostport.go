@@ -69,7 +69,7 @@ func Host(host string) bool {
 		return true
 	}
 	host = strings.TrimSuffix(host, ".")
-	if host == "" || len(host) > longestName {
+	if host == "" || len(host) > longestName || isMistyped(host) {
 		return false
 	}
 	for label := range strings.SplitSeq(host, ".") {
@@ -78,6 +78,12 @@ func Host(host string) bool {
 		}
 	}
 	return true
+}
+
+// isMistyped reports whether a text is meant to be an IP address, which it is not: numbers with dots
+// between them are no name that is given.
+func isMistyped(host string) bool {
+	return strings.Contains(host, ".") && !strings.ContainsFunc(host, func(c rune) bool { return c != '.' && (c < '0' || c > '9') })
 }
 
 // foreign reports whether no resolver takes a name with that character.

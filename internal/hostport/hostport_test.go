@@ -26,6 +26,12 @@ func TestAddresses(t *testing.T) {
 		"a/b:9":           {ErrHost, ErrHost},
 		"a..b:9":          {ErrHost, ErrHost},
 		"ä:9":             {ErrHost, ErrHost},
+		"10.0.0.256:9":    {ErrHost, ErrHost},
+		"10.0.0:9":        {ErrHost, ErrHost},
+		"010.0.0.1:9":     {ErrHost, ErrHost},
+		"10.0.0.1.:9":     {ErrHost, ErrHost},
+		"1a.0.0.1:9":      {},
+		"471184920356:9":  {}, // as a container may be called
 	} {
 		if got := Listener(address); !errors.Is(got, want.listener) {
 			t.Errorf("to listen on %s: %v, want %v", address, got, want.listener)
