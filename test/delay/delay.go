@@ -34,7 +34,8 @@ func Start(tb testing.TB, server string) *Way {
 		tb.Fatal(err)
 	}
 	d := &Way{Address: l.Addr().String(), server: server}
-	d.open.Go(func() {
+	var accepting sync.WaitGroup
+	accepting.Go(func() {
 		for {
 			client, err := l.Accept()
 			if err != nil {
@@ -54,6 +55,7 @@ func Start(tb testing.TB, server string) *Way {
 	})
 	tb.Cleanup(func() {
 		_ = l.Close()
+		accepting.Wait() // or one that was just accepted would stay open
 		d.end()
 		d.open.Wait()
 	})
