@@ -41,7 +41,7 @@ type exchange struct {
 	generation uint64
 	last       time.Time // when the last turn began
 	leased     time.Time // when the last answered one did
-	first      time.Time // when one was first answered
+	first      time.Time // when one was first answered; anew after the ledger went on without this replica
 
 	failures   int                     // in a row
 	since      time.Time               // when the first of them ended, or the first answered one after them
@@ -106,6 +106,9 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 	switch {
 	case reply.Status == store.Register:
 		e.notAnswered()
+		if reply.Generation == e.generation && now.Sub(e.leased) > e.timings.Lease {
+			e.first = time.Time{} // it went on meanwhile, and told the others that there is one less
+		}
 		e.generation, e.inbox.readUpTo, e.answered = reply.Generation, 0, 0
 		e.register.raise()
 	case slept: // its grants may have gone to others since
