@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -33,7 +34,7 @@ func (r *reader) integer(what string, v any) int64 {
 		if n, err := strconv.ParseInt(v, 10, 64); err == nil {
 			return n
 		}
-		if x, err := strconv.ParseFloat(v, 64); err == nil { // an integer written with an exponent
+		if x, err := strconv.ParseFloat(v, 64); err == nil && math.Abs(x) < 1<<63 { // an integer written with an exponent
 			return int64(x)
 		}
 	}
@@ -50,7 +51,7 @@ func (r *reader) number(what string, v any) float64 {
 	case int64:
 		return float64(v)
 	case string:
-		if x, err := strconv.ParseFloat(v, 64); err == nil {
+		if x, err := strconv.ParseFloat(v, 64); err == nil && !math.IsNaN(x) {
 			return x
 		}
 	}
