@@ -67,6 +67,11 @@ type coming struct {
 	came    heap.Heap[*request] // those that wait here, who goes first on top
 	tickets list.List[*request] // ahead of those that will come, the first that were made in front
 	len     int
+
+	// What the flow's counter was when a ticket of it last came to stand in line, of what group,
+	// and what that was charged; 0 where none did while requests of it waited.
+	group           string
+	counter, charge float64
 }
 
 func newAhead(c *Core) ahead {
@@ -163,7 +168,7 @@ func (a *ahead) refill(now time.Time) {
 	for len(short) > 0 { // one each, so that none has all that there may be
 		short = slices.DeleteFunc(short, func(key policies.FlowKey) bool {
 			f := a.flows[key]
-			full := a.requests.ahead >= maxAhead || f.seen < aheadAfter || f.len >= f.expected(now, a.line.pace())
+			full := a.requests.ahead >= maxAhead || f.seen < aheadAfter || f.len >= a.expected(now, f)
 			if !full {
 				a.send(now, f)
 			}
@@ -172,10 +177,26 @@ func (a *ahead) refill(now time.Time) {
 	}
 }
 
-// expected is how many requests come until a ticket that goes now will be in line, and one.
-func (f *coming) expected(now time.Time, turn time.Duration) int {
-	return 1 + int(math.Ceil(f.rate.perSecond(now)*aheadTurns*turn.Seconds()))
+// expected is how many requests of a flow come until a ticket that goes now will be in line, and one:
+// as many as do at its pace, and those by which it is behind others, as far as each that waits here
+// may take one in each of the turns until then. By its pace alone it would never catch up where all of
+// its tickets are in line: slots go where lines are long.
+func (a *ahead) expected(now time.Time, f *coming) int {
+	n := 1 + int(math.Ceil(f.rate.perSecond(now)*aheadTurns*a.line.pace().Seconds()))
+	return n + int(min(a.behind(f), float64(aheadTurns*f.came.Len())))
 }
+
+// behind is by how many requests a flow is behind those that were served most, as far as is known.
+func (a *ahead) behind(f *coming) float64 {
+	if f.charge == 0 {
+		return 0
+	}
+	v := a.handover.queues.set.VirtualTime(f.last.Flow.Priority, f.group)
+	return max(0, v-f.counter) / f.charge
+}
+
+// lined notes that a ticket of the flow came to stand in line, as the message says.
+func (f *coming) lined(m *store.Message) { f.group, f.counter, f.charge = m.Group, m.Counter, m.Charge }
 
 // send has a ticket go ahead of a flow's next request, which is expected to be as the last.
 func (a *ahead) send(now time.Time, f *coming) {
@@ -252,7 +273,9 @@ func (f *coming) enter(r *request) {
 func (f *coming) leave(r *request) {
 	r.coming = nil
 	if !r.ahead() {
-		f.came.Remove(r)
+		if f.came.Remove(r); f.came.Len() == 0 { // it may be lifted
+			f.charge = 0
+		}
 		return
 	}
 	r.aheadNode.Remove()

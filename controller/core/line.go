@@ -163,6 +163,9 @@ func (l *line) take(now time.Time, m *store.Message) {
 		return
 	}
 	r.charged(m)
+	if r.coming != nil {
+		r.coming.lined(m)
+	}
 	l.handover.dispatched(now, r, true)
 	if r.limited { // since the configuration changed
 		l.queueAgain(now, r)
