@@ -82,7 +82,8 @@ func (s *Server) watch(ctx context.Context) {
 	var before *seen
 	sampler := sampler{totals: make(map[string]totalsOf)}
 	at := time.Now().Truncate(step)
-	for taken := 0; ; {
+	taken := 0
+	for first := true; ; first = false {
 		if view, err := s.cfg.Gateway.Controller().View(ctx); err == nil {
 			view.Flows = nil
 			after := &seen{view: view}
@@ -99,8 +100,11 @@ func (s *Server) watch(ctx context.Context) {
 		if now := time.Now(); !now.Truncate(step).Equal(at) { // it may be set back
 			at = now.Truncate(step)
 			if parts, fleet, err := gather[statePart](ctx, s, false, question{Ask: askState}); err == nil {
+				compared := len(sampler.totals) > 0
 				sample := sampler.sample(at, time.Now(), parts, len(fleet.Missing) == 0)
-				s.history.add(&sample)
+				if compared { // else its rates are of nothing
+					s.history.add(&sample)
+				}
 				s.had.add(now, parts)
 			}
 			if taken++; taken <= settling && s.cfg.Fleet != nil {
@@ -111,7 +115,7 @@ func (s *Server) watch(ctx context.Context) {
 				}
 			}
 		}
-		if taken == 0 {
+		if taken == 0 && !first {
 			if parts, _, err := gather[statePart](ctx, s, false, question{Ask: askState, Unique: "met"}); err == nil {
 				sampler.meet(time.Now(), parts)
 			}
