@@ -15,6 +15,7 @@ import (
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/gateway/envoy"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/serving"
 )
 
@@ -33,6 +34,9 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 30 * time.Second, Timeout: 10 * time.Second}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 5 * time.Second, PermitWithoutStream: true}),
 		grpc.ConnectionTimeout(10 * time.Second),
+		// Envoys open another connection for more streams. Whose a stream is stands in its first
+		// message; its own headers are few, and gRPC would take 16 MB of them.
+		grpc.MaxConcurrentStreams(1000), grpc.MaxHeaderListSize(headers.DefaultMaxBytes),
 		// Windows that are measured cost a ping for each part of a stream, and hold more of
 		// a body that is not read than is needed.
 		grpc.InitialWindowSize(64 << 10), grpc.InitialConnWindowSize(1 << 20),

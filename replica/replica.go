@@ -296,7 +296,8 @@ func (r *replica) serve(ctx context.Context) error {
 		operators = guarded(file, address)
 	}
 	adminServer := &http.Server{Handler: operators, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
-	go func() { _ = adminServer.Serve(r.operators) }() // to the very end, so that a drain can be watched
+	asked := serving.BoundHeads(adminServer, r.operators, leastHeads)
+	go func() { _ = adminServer.Serve(asked) }() // to the very end, so that a drain can be watched
 	r.later(func() { _ = adminServer.Close() })
 	drain := time.Duration(*cfg.DrainTimeout)
 	r.logServing()

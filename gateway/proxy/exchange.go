@@ -13,6 +13,7 @@ import (
 	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/refusal"
+	"github.com/weirflow/weir/gateway/serving"
 )
 
 // exchange is a client's request and the answer to it:
@@ -67,6 +68,7 @@ func (x *exchange) open() (waits bool, _ error) {
 	if refused != nil {
 		return false, refused
 	}
+	serving.Admitted(r.Context())
 	defer func() {
 		if !waits {
 			s.End()

@@ -1,7 +1,6 @@
 package serving
 
 import (
-	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -25,8 +24,9 @@ const (
 
 // BoundHeads has a server hold at most so many bytes of memory for heads of requests that have
 // not come in whole: before that, nobody knows who sends them. What would be beyond ends the
-// connection that has sent most of one. It returns the listener that the server is to serve.
-// Connections that speak HTTP/2 have bounds of their own.
+// connection that has sent most of one. As much again is for requests by HTTP/2, which a server
+// with a TLSConfig speaks, too: see [Admitted]. It returns the listener that the server is to serve,
+// which has taken over the server's TLSConfig.
 func BoundHeads(server *http.Server, l net.Listener, most int64) net.Listener {
 	h := &heads{most: most, coming: make(map[*headConn]struct{})}
 	before := server.ConnState
@@ -36,7 +36,11 @@ func BoundHeads(server *http.Server, l net.Listener, most int64) net.Listener {
 		}
 		h.note(conn, state)
 	}
-	return &headListener{Listener: l, heads: h}
+	bounded := &headListener{Listener: l, heads: h}
+	if server.TLSConfig != nil {
+		return secure(server, bounded, most)
+	}
+	return bounded
 }
 
 // headListener counts what comes in by the connections that it accepts.
@@ -140,10 +144,13 @@ func (h *heads) leave(c *headConn) {
 
 // note is told what the server's connections are doing.
 func (h *heads) note(conn net.Conn, state http.ConnState) {
-	if secure, ok := conn.(*tls.Conn); ok {
-		conn = secure.NetConn()
-		if c, ok := conn.(*headConn); ok && state == http.StateActive && secure.ConnectionState().NegotiatedProtocol == "h2" {
+	if secure, ok := conn.(*secureConn); ok {
+		conn = secure.raw
+		if c, ok := conn.(*headConn); ok && secure.http2.Load() {
 			c.exempt = true
+			if state == http.StateIdle {
+				secure.streams.idle(secure)
+			}
 		}
 	}
 	c, ok := conn.(*headConn)

@@ -45,8 +45,7 @@ const lastAnswers = 500 * time.Millisecond
 const quiet = time.Second
 
 // Until serves until ctx ends or a server fails, then lets what is under way end, for at
-// most the drain time; last is called at the end of that with what is left of it. A
-// server with a TLSConfig speaks TLS.
+// most the drain time; last is called at the end of that with what is left of it.
 func Until(ctx context.Context, drain time.Duration, server *http.Server, l net.Listener, last func(context.Context) error, beside ...Service) error {
 	var ending atomic.Bool
 	handler := server.Handler
@@ -62,7 +61,7 @@ func Until(ctx context.Context, drain time.Duration, server *http.Server, l net.
 		idle.note(conn, state)
 	}
 	failed := make(chan error, 1+len(beside))
-	go func() { failed <- serve(server, l) }()
+	go func() { failed <- server.Serve(l) }()
 	for _, s := range beside {
 		go func() { failed <- s.Serve() }()
 	}
@@ -92,13 +91,6 @@ func Until(ctx context.Context, drain time.Duration, server *http.Server, l net.
 		cause = errors.Join(cause, <-stopped)
 	}
 	return errors.Join(cause, last(draining))
-}
-
-func serve(server *http.Server, l net.Listener) error {
-	if server.TLSConfig != nil {
-		return server.ServeTLS(l, "", "")
-	}
-	return server.Serve(l)
 }
 
 // endConnections accepts the connections that are on their way, and closes the listener

@@ -1,0 +1,177 @@
+package serving
+
+import (
+	"context"
+	"crypto/tls"
+	"encoding/binary"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"syscall"
+)
+
+const (
+	// maxStreams are open at a time on a connection of HTTP/2. Clients that want more open
+	// another connection.
+	maxStreams = 100
+	// minWindow and maxWindow are how much of bodies may come by a connection before it is read,
+	// in bytes: a sixteenth of what there is for heads, within these bounds. A stream has one part
+	// of it in windowPart, so that uploads that nobody reads leave others their room.
+	minWindow, maxWindow, windowPart = 256 << 10, 1 << 20, 8
+	// maxFrame is the largest frame that is taken, the least that there may be: it has its room
+	// once it is announced.
+	maxFrame = 16 << 10
+)
+
+// secure has a server speak TLS on the connections of a listener, as its TLSConfig says, which is
+// taken from it. The server itself is given plain text, in which requests by HTTP/2 can be
+// counted before it takes them in.
+func secure(server *http.Server, l net.Listener, most int64) net.Listener {
+	config := server.TLSConfig.Clone()
+	config.NextProtos = []string{"h2", "http/1.1"}
+	server.TLSConfig, server.Protocols = nil, new(http.Protocols)
+	server.Protocols.SetHTTP1(true)
+	server.Protocols.SetUnencryptedHTTP2(true)
+	window := int(min(max(most/16, minWindow), maxWindow))
+	server.HTTP2 = &http.HTTP2Config{
+		MaxConcurrentStreams: maxStreams, MaxReadFrameSize: maxFrame, MaxReceiveBufferPerConnection: window, MaxReceiveBufferPerStream: window / windowPart,
+	}
+	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
+		return context.WithValue(ctx, connKey{}, conn)
+	}
+	handler := server.Handler
+	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		conn := r.Context().Value(connKey{}).(*secureConn)
+		state := conn.tls.ConnectionState()
+		r.TLS = &state
+		if r.ProtoMajor == 2 {
+			conn.streams.serve(conn, handler, w, r)
+			return
+		}
+		handler.ServeHTTP(w, r)
+	})
+	return &secureListener{Listener: l, config: config, streams: newStreams(most, server.MaxHeaderBytes)}
+}
+
+// connKey is the context key of the connection of a request.
+type connKey struct{}
+
+// secureListener speaks TLS on the connections that it accepts.
+type secureListener struct {
+	net.Listener
+	config  *tls.Config
+	streams *streams
+}
+
+// Accept implements net.Listener.
+func (l *secureListener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err //nolint:wrapcheck // as the listener says it
+	}
+	secure := tls.Server(conn, l.config)
+	return &secureConn{Conn: secure, tls: secure, raw: conn, streams: l.streams}, nil
+}
+
+// SyscallConn implements syscall.Conn, if the listener below does.
+func (l *secureListener) SyscallConn() (syscall.RawConn, error) {
+	if raw, ok := l.Listener.(syscall.Conn); ok {
+		return raw.SyscallConn() //nolint:wrapcheck // as the listener says it
+	}
+	return nil, syscall.EINVAL
+}
+
+// secureConn is a connection by TLS. The first that is read of it makes the handshake. Of its
+// plain text it sees whether that is HTTP/2, and each request's head before the server does.
+type secureConn struct {
+	net.Conn // not as what it is: net/http would take HTTP/2 for settled by the handshake
+	tls      *tls.Conn
+	raw      net.Conn // below it
+	streams  *streams
+	account  account // of its streams
+
+	http2 atomic.Bool
+	// Of the one goroutine that reads:
+	other  bool    // it is not HTTP/2
+	came   int     // bytes of the preface
+	header [9]byte // of the frame that comes
+	have   int     // bytes of it
+	rest   int     // bytes of the frame's payload that are still to come
+	last   uint32  // the highest number of a stream
+}
+
+// preface is what a client that speaks HTTP/2 begins with.
+const preface = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+
+// NetConn is the connection below.
+func (c *secureConn) NetConn() net.Conn { return c.raw }
+
+// CloseWrite implements what net/http ends its side by.
+func (c *secureConn) CloseWrite() error { return c.tls.CloseWrite() } //nolint:wrapcheck // as TLS says it
+
+// Close implements net.Conn.
+func (c *secureConn) Close() error {
+	c.streams.gone(c)
+	return c.Conn.Close() //nolint:wrapcheck // as TLS says it
+}
+
+// Read implements net.Conn. It returns the head of a stream once there is room for the request.
+func (c *secureConn) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if !c.other {
+		c.see(p[:n])
+	}
+	var plain tls.RecordHeaderError
+	if errors.As(err, &plain) && plain.Conn != nil && speaksHTTP(plain.RecordHeader) {
+		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
+	}
+	return n, err //nolint:wrapcheck // as TLS says it
+}
+
+// speaksHTTP reports whether what should begin a handshake begins a request.
+func speaksHTTP(begin [5]byte) bool {
+	switch string(begin[:]) {
+	case "GET /", "HEAD ", "POST ", "PUT /", "OPTIO":
+		return true
+	}
+	return false
+}
+
+// see looks at what was read.
+func (c *secureConn) see(p []byte) {
+	for ; c.came < len(preface) && len(p) > 0; p = p[1:] {
+		if p[0] != preface[c.came] {
+			c.other = true
+			return
+		}
+		if c.came++; c.came == len(preface) {
+			c.http2.Store(true)
+		}
+	}
+	for len(p) > 0 {
+		if c.rest > 0 {
+			n := min(c.rest, len(p))
+			c.rest, p = c.rest-n, p[n:]
+			continue
+		}
+		n := copy(c.header[c.have:], p)
+		c.have, p = c.have+n, p[n:]
+		if c.have == len(c.header) {
+			c.have = 0
+			c.frame()
+		}
+	}
+}
+
+// frame takes in the header of a frame: its length, kind, flags and stream.
+func (c *secureConn) frame() {
+	const headers = 1
+	c.rest = int(binary.BigEndian.Uint32(c.header[:4]) >> 8)
+	stream := binary.BigEndian.Uint32(c.header[5:]) & (1<<31 - 1)
+	if c.header[3] == headers && stream > c.last { // else they are trailers
+		c.last = stream
+		c.streams.come(c)
+	}
+}
