@@ -3,7 +3,9 @@ package gossip
 import (
 	"io"
 	"net"
+	"slices"
 	"sync"
+	"time"
 
 	"github.com/hashicorp/memberlist"
 	"go.uber.org/zap"
@@ -19,10 +21,15 @@ const (
 	// to each of the others every few seconds at most, for some milliseconds.
 	maxStreams     = 64
 	maxStreamsFrom = 16
+	// exchange is more than a replica's stream takes: who keeps one for longer loses it for
+	// another.
+	exchange = 250 * time.Millisecond
 )
 
-// inbound is a transport whose streams from others are bounded in number and in size. One that
-// is too many is closed at once, one that is too large fails: the gossip tries again.
+// inbound is a transport whose streams from others are bounded in number and in size. Where there
+// are too many, the address with most of them loses the one that is open for longest, unless the new
+// one is of such an address and the others have come just now: then it is the new one. One that is
+// too large fails. The gossip tries again.
 type inbound struct {
 	memberlist.NodeAwareTransport
 	streams chan net.Conn
@@ -32,12 +39,12 @@ type inbound struct {
 	log     *zap.Logger
 
 	mu   sync.Mutex
-	open map[string]int // by address
+	open map[string][]*boundedStream // by address, the one that is open for longest first
 	all  int
 }
 
 func bounded(t memberlist.NodeAwareTransport, log *zap.Logger) *inbound {
-	b := &inbound{NodeAwareTransport: t, streams: make(chan net.Conn), quit: make(chan struct{}), done: make(chan struct{}), log: log, open: make(map[string]int)}
+	b := &inbound{NodeAwareTransport: t, streams: make(chan net.Conn), quit: make(chan struct{}), done: make(chan struct{}), log: log, open: make(map[string][]*boundedStream)}
 	b.running.Go(b.accept)
 	return b
 }
@@ -55,13 +62,14 @@ func (b *inbound) accept() {
 }
 
 func (b *inbound) pass(conn net.Conn) {
-	from, ok := b.enter(conn.RemoteAddr())
-	if !ok {
-		b.log.Warn("too many streams of gossip are open at a time; one more was closed", zap.Stringer("from", conn.RemoteAddr()))
-		_ = conn.Close()
+	stream, over := b.enter(conn)
+	if over != nil {
+		b.log.Warn("too many streams of gossip are open at a time; one was closed", zap.Stringer("from", over.RemoteAddr()))
+		_ = over.Close()
+	}
+	if stream == nil {
 		return
 	}
-	stream := &boundedStream{Conn: conn, left: maxStream, leave: sync.OnceFunc(func() { b.leave(from) })}
 	select {
 	case b.streams <- stream:
 	case <-b.quit:
@@ -69,28 +77,53 @@ func (b *inbound) pass(conn net.Conn) {
 	}
 }
 
-// enter counts a stream, if there is room for it.
-func (b *inbound) enter(remote net.Addr) (from string, ok bool) {
-	from = remote.String()
+// enter counts a stream, if there is room for it, and returns which one is to be closed, if one is:
+// another, or the connection that there is no room for.
+func (b *inbound) enter(conn net.Conn) (stream *boundedStream, over net.Conn) {
+	from := conn.RemoteAddr().String()
 	if host, _, err := net.SplitHostPort(from); err == nil {
 		from = host
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.all == maxStreams || b.open[from] == maxStreamsFrom {
-		return "", false
+	if b.all == maxStreams || len(b.open[from]) == maxStreamsFrom {
+		loser := from
+		if len(b.open[from]) < maxStreamsFrom {
+			for address, open := range b.open {
+				if len(open) > len(b.open[loser]) {
+					loser = address
+				}
+			}
+		}
+		if len(b.open[loser]) <= len(b.open[from])+1 && (len(b.open[loser]) == 0 || time.Since(b.open[loser][0].since) < exchange) {
+			return nil, conn
+		}
+		oldest := b.open[loser][0]
+		b.remove(oldest)
+		over = oldest
 	}
+	stream = &boundedStream{Conn: conn, left: maxStream, inbound: b, from: from, since: time.Now()}
 	b.all++
-	b.open[from]++
-	return from, true
+	b.open[from] = append(b.open[from], stream)
+	return stream, over
 }
 
-func (b *inbound) leave(from string) {
+// leave counts the stream no more, if it is counted.
+func (b *inbound) leave(s *boundedStream) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.remove(s)
+}
+
+func (b *inbound) remove(s *boundedStream) {
+	open := b.open[s.from]
+	i := slices.Index(open, s)
+	if i < 0 {
+		return
+	}
 	b.all--
-	if b.open[from]--; b.open[from] == 0 {
-		delete(b.open, from)
+	if b.open[s.from] = slices.Delete(open, i, i+1); len(open) == 1 {
+		delete(b.open, s.from)
 	}
 }
 
@@ -109,8 +142,10 @@ func (b *inbound) Shutdown() error {
 // boundedStream is one that brings no more than it may.
 type boundedStream struct {
 	net.Conn
-	left  int
-	leave func()
+	left    int
+	inbound *inbound
+	from    string // an address
+	since   time.Time
 }
 
 // Read implements net.Conn.
@@ -125,6 +160,6 @@ func (s *boundedStream) Read(p []byte) (int, error) {
 
 // Close implements net.Conn.
 func (s *boundedStream) Close() error {
-	s.leave()
+	s.inbound.leave(s)
 	return s.Conn.Close()
 }

@@ -2,10 +2,12 @@ package gossip
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -78,6 +80,46 @@ func TestStreamsOfOneAddress(t *testing.T) {
 	reading.Wait()
 	if closed := closed.Load(); closed != 2*maxStreamsFrom {
 		t.Errorf("%d streams of %d were closed at once, want all but %d", closed, len(open), maxStreamsFrom)
+	}
+	b := start(t, "b", nil, a)
+	a.sees(t, "a", "b")
+	b.sees(t, "a", "b")
+}
+
+// TestStreamsOfManyAddresses has some addresses keep as many streams open as there may be, which say
+// nothing, and open another for each that ends: a replica at another address joins all the same.
+func TestStreamsOfManyAddresses(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: there is one address on loopback")
+	}
+	a := start(t, "a", nil)
+	var strangers sync.WaitGroup
+	over, end := context.WithCancel(t.Context())
+	defer strangers.Wait()
+	defer end()
+	var open atomic.Int64
+	for i := range 8 * maxStreamsFrom {
+		strangers.Go(func() {
+			from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(10+i%8))}}
+			for over.Err() == nil {
+				conn, err := from.DialContext(over, "tcp", a.Address())
+				if err != nil {
+					continue
+				}
+				open.Add(1)
+				stop := context.AfterFunc(over, func() { _ = conn.Close() })
+				_, _ = conn.Read(make([]byte, 1))
+				stop()
+				open.Add(-1)
+				_ = conn.Close()
+				time.Sleep(5 * time.Millisecond) // or there would be no CPU for others
+			}
+		})
+	}
+	for began := time.Now(); open.Load() < maxStreams; time.Sleep(time.Millisecond) {
+		if time.Since(began) > patience {
+			t.Fatal("the strangers' streams are not taken")
+		}
 	}
 	b := start(t, "b", nil, a)
 	a.sees(t, "a", "b")
