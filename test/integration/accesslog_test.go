@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -102,5 +104,54 @@ func TestRequestLogUnread(t *testing.T) {
 	}
 	if lost := processes.Metric(t, "weir_access_log_lines_lost_total", r); lost == 0 {
 		t.Error("no line is counted as lost")
+	}
+}
+
+// TestLogUnread has nobody read a replica's log: when what the system buffers of it is full, requests
+// that are logged are answered as ever, and the replica ends when it is told to.
+func TestLogUnread(t *testing.T) {
+	broken := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodPost {
+			panic(http.ErrAbortHandler) // which is logged
+		}
+	}))
+	t.Cleanup(broken.Close)
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = reader.Close(), writer.Close() })
+	listen := freeport.Address(t)
+	cmd := exec.Command(processes.Binary(), "serve", "--listen", listen, "--admin", "127.0.0.1:0", "--upstream", broken.URL, "--max-concurrency", "1")
+	cmd.Stderr = writer
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = cmd.Process.Kill() })
+	client := http.Client{Timeout: 10 * time.Second}
+	for i := 0; i < 600; { // of which each takes more than 200 bytes of the log
+		res, err := client.Post("http://"+listen+"/v1/completions", "application/json", strings.NewReader(`{"model":"m","prompt":"hi"}`))
+		if err != nil {
+			if errors.Is(err, syscall.ECONNREFUSED) && i == 0 { // it starts
+				time.Sleep(10 * time.Millisecond)
+				continue
+			}
+			t.Fatalf("request %d: %v", i, err)
+		}
+		if _ = res.Body.Close(); res.StatusCode != http.StatusBadGateway {
+			t.Fatalf("request %d: %s", i, res.Status)
+		}
+		i++
+	}
+	_ = cmd.Process.Signal(syscall.SIGTERM)
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	select {
+	case err := <-ended:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("the replica does not end")
 	}
 }

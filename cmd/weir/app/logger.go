@@ -2,10 +2,13 @@ package app
 
 import (
 	"fmt"
+	"os"
 	"slices"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
+
+	"github.com/weirflow/weir/internal/lines"
 )
 
 // What the flags take.
@@ -14,23 +17,29 @@ var (
 	logFormats = []string{"console", "json"}
 )
 
-// newLogger returns the logger that the flags ask for.
+// newLogger returns the logger that the flags ask for. It writes to standard error, and nobody who
+// logs waits for whoever reads that.
 func newLogger(level, format string) (*zap.Logger, error) {
 	parsed, err := zapcore.ParseLevel(level)
 	if err != nil || !slices.Contains(logLevels, level) {
 		return nil, fmt.Errorf("--log-level %q: must be debug, info, warn or error", level)
 	}
-	cfg := zap.NewProductionConfig()
-	cfg.Level = zap.NewAtomicLevelAt(parsed)
-	cfg.DisableCaller, cfg.DisableStacktrace, cfg.Sampling = true, true, nil
-	cfg.EncoderConfig.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	fields := zap.NewProductionEncoderConfig()
+	fields.EncodeTime = zapcore.RFC3339NanoTimeEncoder
+	var encoder zapcore.Encoder
 	switch format {
 	case "json":
+		encoder = zapcore.NewJSONEncoder(fields)
 	case "console":
-		cfg.Encoding = "console"
-		cfg.EncoderConfig.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		fields.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
+		encoder = zapcore.NewConsoleEncoder(fields)
 	default:
 		return nil, fmt.Errorf("--log-format %q: must be console or json", format)
 	}
-	return cfg.Build()
+	var log *zap.Logger
+	to := lines.New(os.Stderr, lines.Config{Lost: func(n uint64) {
+		log.Warn("lines of this log were lost, as nobody took them", zap.Uint64("lines", n))
+	}})
+	log = zap.New(zapcore.NewCore(encoder, to, parsed))
+	return log, nil
 }

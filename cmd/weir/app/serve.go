@@ -54,7 +54,7 @@ func (f *serveFlags) serve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer log.Sync() //nolint:errcheck // stderr may not support it
+	defer log.Sync() //nolint:errcheck // it never fails
 	// Whoever reads the log or the request log may go: that is an error of the write, and does not
 	// end the process, as it would for standard output and error.
 	signal.Ignore(syscall.SIGPIPE)
