@@ -118,9 +118,12 @@ func requestHeaders(id string, addresses []string, dropKey bool) *extproc.Proces
 	for _, name := range headers.Routing() { // which are set anew after
 		control = append(control, strings.ToLower(name))
 	}
+	set := []*core.HeaderValueOption{header(destinationKey, to), header(requestIDKey, id)}
+	mutation := &extproc.HeaderMutation{SetHeaders: set, RemoveHeaders: control}
+	askPlain(mutation)
 	return &extproc.ProcessingResponse{
 		Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: &extproc.HeadersResponse{Response: &extproc.CommonResponse{
-			HeaderMutation:  &extproc.HeaderMutation{SetHeaders: []*core.HeaderValueOption{header(destinationKey, to), header(requestIDKey, id)}, RemoveHeaders: control},
+			HeaderMutation:  mutation,
 			ClearRouteCache: true,
 		}}},
 		DynamicMetadata: &structpb.Struct{Fields: map[string]*structpb.Value{
@@ -133,21 +136,38 @@ func requestHeaders(id string, addresses []string, dropKey bool) *extproc.Proces
 func letThrough(dropKey bool) *extproc.ProcessingResponse {
 	headers := &extproc.HeadersResponse{}
 	if dropKey {
-		dropKeys(headers)
+		dropKeys(mutation(headers))
 	}
 	return &extproc.ProcessingResponse{Response: &extproc.ProcessingResponse_RequestHeaders{RequestHeaders: headers}}
 }
 
+// mutation is what Envoy is to do with headers, to be added to.
+func mutation(h *extproc.HeadersResponse) *extproc.HeaderMutation {
+	if h.Response == nil {
+		h.Response = &extproc.CommonResponse{}
+	}
+	if h.Response.HeaderMutation == nil {
+		h.Response.HeaderMutation = &extproc.HeaderMutation{}
+	}
+	return h.Response.HeaderMutation
+}
+
 // setHeader has Envoy set one more of the request's headers.
 func setHeader(m *extproc.ProcessingResponse, name, value string) {
-	of := m.GetRequestHeaders()
-	if of.Response == nil {
-		of.Response = &extproc.CommonResponse{}
+	in := mutation(m.GetRequestHeaders())
+	in.SetHeaders = append(in.SetHeaders, header(strings.ToLower(name), value))
+}
+
+// dropKeys has Envoy take API keys out of the request, whatever a picker does with it.
+func dropKeys(in *extproc.HeaderMutation) {
+	for _, name := range headers.Keys {
+		in.RemoveHeaders = append(in.RemoveHeaders, strings.ToLower(name))
 	}
-	if of.Response.HeaderMutation == nil {
-		of.Response.HeaderMutation = &extproc.HeaderMutation{}
-	}
-	of.Response.HeaderMutation.SetHeaders = append(of.Response.HeaderMutation.SetHeaders, header(strings.ToLower(name), value))
+}
+
+// askPlain has the model server not compress its answer, in which usage is read.
+func askPlain(in *extproc.HeaderMutation) {
+	in.SetHeaders = append(in.SetHeaders, header(strings.ToLower(headers.Encoding), headers.Plain))
 }
 
 func streamed(body []byte, last bool) *extproc.BodyResponse {

@@ -160,7 +160,7 @@ func (x *stream) back(m *extproc.ProcessingResponse) error {
 		x.named(destinations(m))
 		x.prefilled(m)
 		if x.gateway.Keyed() {
-			dropKeys(r.RequestHeaders)
+			dropKeys(mutation(r.RequestHeaders))
 		}
 	}
 	if !d.whole && wholly(d.kept, m) {
@@ -251,17 +251,4 @@ func named(m *extproc.ProcessingResponse, key string) []string {
 
 func addressesIn(list string) []string {
 	return strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
-}
-
-// dropKeys has Envoy take API keys out of the request, whatever the picker does with it.
-func dropKeys(h *extproc.HeadersResponse) {
-	if h.Response == nil {
-		h.Response = &extproc.CommonResponse{}
-	}
-	if h.Response.HeaderMutation == nil {
-		h.Response.HeaderMutation = &extproc.HeaderMutation{}
-	}
-	for _, name := range headers.Keys {
-		h.Response.HeaderMutation.RemoveHeaders = append(h.Response.HeaderMutation.RemoveHeaders, strings.ToLower(name))
-	}
 }

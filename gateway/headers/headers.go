@@ -176,6 +176,13 @@ func Strip(h http.Header) {
 	}
 }
 
+// Encoding is the header by which a client asks for a compressed answer, and Plain the value that
+// servers get instead: what an answer cost is read in it.
+const (
+	Encoding = "Accept-Encoding"
+	Plain    = "identity"
+)
+
 // Keys may carry a key: as OpenAI's clients send it, and as Anthropic's do.
 var Keys = []string{"Authorization", "X-Api-Key"}
 

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"bufio"
+	"compress/gzip"
 	"fmt"
 	"io"
 	"net/http"
@@ -285,6 +286,28 @@ func TestUsageBeforeMuchElse(t *testing.T) {
 	t.Cleanup(upstream.Close)
 	r := rig.New(t, 1, upstream.URL)
 	r.Post(t, "/v1/chat/completions", rig.Chat, headers.Flow[0], "a")
+	if f := r.Settled(t, "a"); f.TokensIn != 50 || f.TokensOut != 4 {
+		t.Errorf("%+v for a prompt of 50 tokens and an answer of 4", f)
+	}
+}
+
+// TestUsageIsNotCompressed has a client ask for compressed answers, in which nobody could read what
+// they cost, of a server that has them.
+func TestUsageIsNotCompressed(t *testing.T) {
+	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		var to io.Writer = w
+		if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+			packed := gzip.NewWriter(w)
+			defer packed.Close() //nolint:errcheck // the client is there
+			to = packed
+		}
+		_, _ = io.WriteString(to, `{"usage":{"prompt_tokens":50,"completion_tokens":4}}`)
+	}))
+	t.Cleanup(upstream.Close)
+	r := rig.New(t, 1, upstream.URL)
+	r.Post(t, "/v1/chat/completions", rig.Chat, headers.Flow[0], "a", "Accept-Encoding", "gzip, br")
 	if f := r.Settled(t, "a"); f.TokensIn != 50 || f.TokensOut != 4 {
 		t.Errorf("%+v for a prompt of 50 tokens and an answer of 4", f)
 	}

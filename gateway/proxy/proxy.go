@@ -60,6 +60,7 @@ func New(g *gateway.Gateway, cfg Config) *Proxy {
 		Rewrite: func(pr *httputil.ProxyRequest) {
 			pr.SetXForwarded()
 			headers.Strip(pr.Out.Header)
+			pr.Out.Header.Set(headers.Encoding, headers.Plain)
 		},
 		Transport:     p,
 		FlushInterval: -1, // every chunk at once
