@@ -100,6 +100,11 @@ func checkTarget(r *http.Request) *refusal.Refusal {
 			Message: fmt.Sprintf("no such path: %.200s; the API is under /v1/ and /inference/v1/", r.URL.Path),
 		}
 	}
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace { // whose answers are none of the API, and name servers
+		return &refusal.Refusal{
+			Status: http.StatusNotImplemented, Code: "method_not_supported", Message: "this gateway does not pass on requests by " + r.Method,
+		}
+	}
 	if upgrade := r.Header.Get("Upgrade"); upgrade != "" {
 		if !strings.EqualFold(upgrade, "h2c") {
 			return &refusal.Refusal{

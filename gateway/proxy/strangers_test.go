@@ -60,6 +60,22 @@ func TestForgedHeaders(t *testing.T) {
 	}
 }
 
+// TestOddMethodsStayOutside wants requests that open tunnels, or have a server tell what it got, which
+// includes where it is, to reach none.
+func TestOddMethodsStayOutside(t *testing.T) {
+	url, reached := rig.RawServer(t, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+	r := rig.New(t, 1, url)
+	for _, method := range []string{http.MethodConnect, http.MethodTrace} {
+		c := r.Begin(t, method+" /v1/completions HTTP/1.1\r\nHost: weir\r\n\r\n")
+		if status, body := rig.AnswerOn(t, c); status != http.StatusNotImplemented || !strings.Contains(body, "method_not_supported") {
+			t.Errorf("%s: %d %s", method, status, body)
+		}
+	}
+	if n := reached(); n != 0 {
+		t.Errorf("%d connections reached the server", n)
+	}
+}
+
 // TestAddressesStayInside wants no answer to name a server, however it fails.
 func TestAddressesStayInside(t *testing.T) {
 	dead := freeport.Address(t)
