@@ -20,21 +20,25 @@ const (
 	// that it would buffer by itself, a client that reads slowly and steadily would look as if
 	// it took nothing.
 	writeBuffer = 128 << 10
+	// idleParts: connections on which there is no request may take so many times what heads may.
+	idleParts = 2
 )
 
 // BoundHeads has a server hold at most so many bytes of memory for heads of requests that have
 // not come in whole: before that, nobody knows who sends them. What would be beyond ends the
-// connection that has sent most of one. As much again is for requests by HTTP/2, which a server
-// with a TLSConfig speaks, too: see [Admitted]. It returns the listener that the server is to serve,
-// which has taken over the server's TLSConfig.
+// connection that has sent most of one. Twice as much is for connections on which there is no
+// request: beyond it the one that has been idle for longest is closed. As much again as for heads is
+// for requests by HTTP/2, which a server with a TLSConfig speaks, too: see [Admitted]. It returns the
+// listener that the server is to serve, which has taken over the server's TLSConfig.
 func BoundHeads(server *http.Server, l net.Listener, most int64) net.Listener {
-	h := &heads{most: most, coming: make(map[*headConn]struct{})}
+	h, idle := &heads{most: most, coming: make(map[*headConn]struct{})}, boundIdle(idleParts*most)
 	before := server.ConnState
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		if before != nil {
 			before(conn, state)
 		}
 		h.note(conn, state)
+		idle.note(conn, state)
 	}
 	bounded := &headListener{Listener: l, heads: h}
 	if server.TLSConfig != nil {
