@@ -59,12 +59,22 @@ func (r *reader) number(what string, v any) float64 {
 	return 0
 }
 
-func (r *reader) list(what string, v any) []any {
-	l, ok := v.([]any)
-	if !ok {
-		r.fail(what, v)
+// items takes off a list that stands behind how many items it has, of so many fields each.
+func (r *reader) items(what string, fields int, v []any) (items, rest []any) {
+	if r.err != nil {
+		return nil, nil
 	}
-	return l
+	if len(v) == 0 {
+		r.fail(what, v)
+		return nil, nil
+	}
+	n := r.integer(what, v[0])
+	if n < 0 || n > int64(len(v)-1)/int64(fields) {
+		r.fail(what, v[0])
+		return nil, nil
+	}
+	end := 1 + int(n)*fields
+	return v[1:end], v[end:]
 }
 
 func (r *reader) flag(what string, v any) bool { return r.integer(what, v) == 1 }
@@ -98,8 +108,7 @@ type pair struct {
 	value float64
 }
 
-func (r *reader) pairs(what string, v any) []pair {
-	list := r.list(what, v)
+func (r *reader) pairs(what string, list []any) []pair {
 	pairs := make([]pair, 0, len(list)/2)
 	for i := 0; i+1 < len(list); i += 2 {
 		pairs = append(pairs, pair{r.name(what, list[i]), r.number(what, list[i+1])})

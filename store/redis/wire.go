@@ -3,6 +3,7 @@
 package redis
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/weirflow/weir/store"
@@ -131,7 +132,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) != 33 {
+	if len(v) < 22 {
 		r.fail("reply", v)
 		return m
 	}
@@ -145,12 +146,22 @@ func (r *reader) reply(v []any) (m reply) {
 	m.Queued = r.integer("queued", v[7])
 	m.QueuedBytes = r.integer("bytes", v[8])
 	m.Members = int(r.integer("members", v[9]))
-	for _, item := range r.list("bands", v[10]) {
-		f := r.list("bands", item)
-		if len(f) != 12 {
-			r.fail("bands", item)
-			break
-		}
+	m.Lowest = int(r.integer("lowest", v[10]))
+	m.Float = r.integer("float", v[11])
+	m.FloatLimit = r.integer("float limit", v[12])
+	m.FloatShare = r.integer("float share", v[13])
+	m.LineRecalled = r.flag("line recalled", v[14])
+	m.InLine = r.integer("in line", v[15])
+	m.MayPass = r.flag("may pass", v[16])
+	m.PassAbove = int(r.integer("pass above", v[17]))
+	m.PassWait = r.flag("pass wait", v[18])
+	m.PassLately = r.flag("pass lately", v[19])
+	m.Yield = r.integer("yield", v[20])
+	m.Capacity = r.integer("capacity", v[21])
+	v = v[22:]
+	var items []any
+	items, v = r.items("bands", 12, v)
+	for f := range slices.Chunk(items, 12) {
 		m.Bands = append(m.Bands, store.BandTotal{
 			Priority:    int(r.integer("priority", f[0])),
 			VirtualTime: r.number("v", f[1]),
@@ -166,12 +177,8 @@ func (r *reader) reply(v []any) (m reply) {
 			Below:       r.number("below", f[11]),
 		})
 	}
-	for _, item := range r.list("groups", v[11]) {
-		f := r.list("groups", item)
-		if len(f) != 7 {
-			r.fail("groups", item)
-			break
-		}
+	items, v = r.items("groups", 7, v)
+	for f := range slices.Chunk(items, 7) {
 		m.Groups = append(m.Groups, store.Group{
 			Priority:    int(r.integer("priority", f[0])),
 			Path:        r.name("path", f[1]),
@@ -182,29 +189,16 @@ func (r *reader) reply(v []any) (m reply) {
 			Level:       r.number("level", f[6]),
 		})
 	}
-	m.Lowest = int(r.integer("lowest", v[12]))
-	m.Float = r.integer("float", v[13])
-	m.FloatLimit = r.integer("float limit", v[14])
-	m.FloatShare = r.integer("float share", v[15])
-	m.LineRecalled = r.flag("line recalled", v[16])
-	m.InLine = r.integer("in line", v[17])
-	m.MayPass = r.flag("may pass", v[18])
-	m.PassAbove = int(r.integer("pass above", v[19]))
-	m.PassWait = r.flag("pass wait", v[20])
-	m.PassLately = r.flag("pass lately", v[21])
-	m.Yield = r.integer("yield", v[22])
-	for _, item := range r.list("messages", v[23]) {
+	items, v = r.items("messages", 1, v)
+	for _, item := range items {
 		m.Messages = append(m.Messages, r.message(r.text("message", item)))
 	}
-	for _, item := range r.list("revoke", v[24]) {
+	items, v = r.items("revoke", 1, v)
+	for _, item := range items {
 		m.Revoke = append(m.Revoke, r.hex("revoke", item))
 	}
-	for _, item := range r.list("rooms", v[25]) {
-		f := r.list("rooms", item)
-		if len(f) != 8 {
-			r.fail("rooms", item)
-			break
-		}
+	items, v = r.items("rooms", 8, v)
+	for f := range slices.Chunk(items, 8) {
 		m.Rooms = append(m.Rooms, store.Room{
 			Flow:       r.name("flow", f[0]),
 			Group:      r.name("group", f[1]),
@@ -216,46 +210,39 @@ func (r *reader) reply(v []any) (m reply) {
 			Below:      r.number("below", f[7]),
 		})
 	}
-	m.loads = r.pairs("loads", v[26])
-	m.tokens = r.pairs("tokens", v[27])
-	for _, item := range r.list("places", v[28]) {
-		f := r.list("places", item)
-		if len(f) != 3 {
-			r.fail("places", item)
-			break
-		}
+	items, v = r.items("loads", 1, v)
+	m.loads = r.pairs("loads", items)
+	items, v = r.items("tokens", 1, v)
+	m.tokens = r.pairs("tokens", items)
+	items, v = r.items("places", 3, v)
+	for f := range slices.Chunk(items, 3) {
 		m.places = append(m.places, place{
 			Endpoint: r.name("endpoint", f[0]),
 			Capacity: r.integer("capacity", f[1]),
 			Permits:  r.integer("permits", f[2]),
 		})
 	}
-	for _, item := range r.list("permits", v[29]) {
-		f := r.list("permits", item)
-		if len(f) != 2 {
-			r.fail("permits", item)
-			break
-		}
+	items, v = r.items("permits", 2, v)
+	for f := range slices.Chunk(items, 2) {
 		m.Permits = append(m.Permits, store.Permit{
 			Endpoint: r.name("endpoint", f[0]),
 			Permits:  r.integer("permits", f[1]),
 		})
 	}
-	m.Capacity = r.integer("capacity", v[30])
-	for _, item := range r.list("short", v[31]) {
+	items, v = r.items("short", 1, v)
+	for _, item := range items {
 		m.Short = append(m.Short, r.name("short", item))
 	}
-	for _, item := range r.list("lost", v[32]) {
-		f := r.list("lost", item)
-		if len(f) != 3 {
-			r.fail("lost", item)
-			break
-		}
+	items, v = r.items("lost", 3, v)
+	for f := range slices.Chunk(items, 3) {
 		m.Lost = append(m.Lost, store.Lost{
 			Replica: r.name("replica", f[0]),
 			Held:    r.integer("held", f[1]),
 			For:     r.micros("left", f[2]),
 		})
+	}
+	if len(v) > 0 {
+		r.fail("reply", v)
 	}
 	return m
 }

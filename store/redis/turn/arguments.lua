@@ -8,37 +8,37 @@ local function read_arguments(ARGV)
   settings = {
     ttl = ARGV[2],
     publish = ARGV[3],
-    lease = tonumber(ARGV[4]),
-    keep_lost = tonumber(ARGV[5]),
-    recovery = tonumber(ARGV[6]),
-    keep_for = tonumber(ARGV[7]),
-    counters_kept = tonumber(ARGV[8]),
+    lease = ARGV[4] + 0,
+    keep_lost = ARGV[5] + 0,
+    recovery = ARGV[6] + 0,
+    keep_for = ARGV[7] + 0,
+    counters_kept = ARGV[8] + 0,
     now = ARGV[9],
   }
   stated = {
     replica = ARGV[10],
     incarnation = ARGV[11],
-    number = tonumber(ARGV[12]),
-    answered = tonumber(ARGV[13]),
-    generation = tonumber(ARGV[14]),
-    read_upto = tonumber(ARGV[15]),
-    members = tonumber(ARGV[16]),
+    number = ARGV[12] + 0,
+    answered = ARGV[13] + 0,
+    generation = ARGV[14] + 0,
+    read_upto = ARGV[15] + 0,
+    members = ARGV[16] + 0,
     register = ARGV[17] == '1',
     full = ARGV[18] == '1',
     alone = ARGV[19] == '1',
     leave = ARGV[20] == '1',
-    batch = tonumber(ARGV[21]),
-    float = tonumber(ARGV[22]),
-    want_float = tonumber(ARGV[23]),
-    in_line = tonumber(ARGV[24]),
-    want_line = tonumber(ARGV[25]),
+    batch = ARGV[21] + 0,
+    float = ARGV[22] + 0,
+    want_float = ARGV[23] + 0,
+    in_line = ARGV[24] + 0,
+    want_line = ARGV[25] + 0,
     evicts = ARGV[26] == '1',
-    revoking = tonumber(ARGV[27]),
+    revoking = ARGV[27] + 0,
     sheddable = ARGV[28],
     wants_loads = ARGV[29] == '1',
     wants_holders = ARGV[30] == '1',
-    longest = tonumber(ARGV[31]),
-    capacity = tonumber(ARGV[32]),
+    longest = ARGV[31] + 0,
+    capacity = ARGV[32] + 0,
     dead = {},
     ended = {},
     bands = {},
@@ -52,12 +52,12 @@ local function read_arguments(ARGV)
   }
   local at = 32
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.dead[i] = ARGV[at + i]
   end
   at = at + #stated.dead
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.ended[i] = {
       replica = ARGV[at + 1],
       incarnation = ARGV[at + 2],
@@ -65,103 +65,103 @@ local function read_arguments(ARGV)
     at = at + 2
   end
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.bands[i] = {
       total = ARGV[at + 1],
       policy = ARGV[at + 2],
       counts = ARGV[at + 3] == '1',
       lifts = ARGV[at + 4] == '1',
-      half_life = tonumber(ARGV[at + 5]),
-      v = tonumber(ARGV[at + 6]),
-      level = tonumber(ARGV[at + 7]),
-      owed = tonumber(ARGV[at + 8]),
+      half_life = ARGV[at + 5] + 0,
+      v = ARGV[at + 6] + 0,
+      level = ARGV[at + 7] + 0,
+      owed = ARGV[at + 8] + 0,
     }
     at = at + 8
   end
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.limited[i] = {
       flow = ARGV[at + 1],
       group = ARGV[at + 2],
-      max = tonumber(ARGV[at + 3]),
-      slots = tonumber(ARGV[at + 4]),
-      guaranteed = tonumber(ARGV[at + 5]),
-      owed = tonumber(ARGV[at + 6]),
-      per_minute = tonumber(ARGV[at + 7]),
-      in_flight = tonumber(ARGV[at + 8]),
+      max = ARGV[at + 3] + 0,
+      slots = ARGV[at + 4] + 0,
+      guaranteed = ARGV[at + 5] + 0,
+      owed = ARGV[at + 6] + 0,
+      per_minute = ARGV[at + 7] + 0,
+      in_flight = ARGV[at + 8] + 0,
     }
     at = at + 8
   end
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.groups[i] = {
-      priority = tonumber(ARGV[at + 1]),
+      priority = ARGV[at + 1] + 0,
       path = ARGV[at + 2],
-      share = tonumber(ARGV[at + 3]),
+      share = ARGV[at + 3] + 0,
       known = ARGV[at + 4] == '1',
-      counter = tonumber(ARGV[at + 5]),
-      v = tonumber(ARGV[at + 6]),
-      level = tonumber(ARGV[at + 7]),
+      counter = ARGV[at + 5] + 0,
+      v = ARGV[at + 6] + 0,
+      level = ARGV[at + 7] + 0,
     }
     at = at + 7
   end
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.loads[i] = {
       endpoint = ARGV[at + 1],
-      in_flight = tonumber(ARGV[at + 2]),
-      tokens = tonumber(ARGV[at + 3]),
-      capacity = tonumber(ARGV[at + 4]),
-      permits = tonumber(ARGV[at + 5]),
-      wanted = tonumber(ARGV[at + 6]),
+      in_flight = ARGV[at + 2] + 0,
+      tokens = ARGV[at + 3] + 0,
+      capacity = ARGV[at + 4] + 0,
+      permits = ARGV[at + 5] + 0,
+      wanted = ARGV[at + 6] + 0,
     }
     at = at + 6
   end
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.settlements[i] = {
       flow = ARGV[at + 1],
-      priority = tonumber(ARGV[at + 2]),
+      priority = ARGV[at + 2] + 0,
       policy = ARGV[at + 3],
       group = ARGV[at + 4],
-      service = tonumber(ARGV[at + 5]),
-      delta = tonumber(ARGV[at + 6]),
-      counter = tonumber(ARGV[at + 7]),
-      tokens = tonumber(ARGV[at + 8]),
-      weight = tonumber(ARGV[at + 9]),
-      last = tonumber(ARGV[at + 10]),
+      service = ARGV[at + 5] + 0,
+      delta = ARGV[at + 6] + 0,
+      counter = ARGV[at + 7] + 0,
+      tokens = ARGV[at + 8] + 0,
+      weight = ARGV[at + 9] + 0,
+      last = ARGV[at + 10] + 0,
     }
     at = at + 10
   end
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.counters[i] = {
       flow = ARGV[at + 1],
-      priority = tonumber(ARGV[at + 2]),
+      priority = ARGV[at + 2] + 0,
       group = ARGV[at + 3],
-      value = tonumber(ARGV[at + 4]),
+      value = ARGV[at + 4] + 0,
     }
     at = at + 4
   end
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.withdrawn[i] = ARGV[at + i]
   end
   at = at + #stated.withdrawn
   at = at + 1
-  for i = 1, tonumber(ARGV[at]) do
+  for i = 1, ARGV[at] + 0 do
     stated.offers[i] = {
       ticket = ARGV[at + 1],
       flow = ARGV[at + 2],
-      priority = tonumber(ARGV[at + 3]),
+      priority = ARGV[at + 3] + 0,
       rank = ARGV[at + 4],
       charge = ARGV[at + 5],
-      weight = tonumber(ARGV[at + 6]),
+      weight = ARGV[at + 6] + 0,
       score = ARGV[at + 7],
       idle = ARGV[at + 8] == '1',
       tokens = ARGV[at + 9],
       group = ARGV[at + 10],
-      idle_groups = tonumber(ARGV[at + 11]),
+      idle_groups = ARGV[at + 11] + 0,
       prefer = ARGV[at + 12],
     }
     at = at + 12

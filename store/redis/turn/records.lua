@@ -18,24 +18,21 @@ function decode.state(s)
     lost, float, askers, lent, recalled, in_line, line_wanted, lined, line_recalled, totals, passed, shares,
     bounded, capacity, short, closed, shut_groups =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not generation then damaged('state', s) end
   generation, recovered, expected, counted, audited, held, queued, bytes, members, lost, float, askers, lent,
     recalled, in_line, line_wanted, lined, line_recalled, passed, capacity =
-    tonumber(generation), tonumber(recovered), tonumber(expected), tonumber(counted), tonumber(audited),
-      tonumber(held), tonumber(queued), tonumber(bytes), tonumber(members), tonumber(lost), tonumber(float),
-      tonumber(askers), tonumber(lent), tonumber(recalled), tonumber(in_line), tonumber(line_wanted),
-      tonumber(lined), tonumber(line_recalled), tonumber(passed), tonumber(capacity)
-  if not (generation and generation >= 0 and generation < LARGEST and
-    (recovering == '0' or recovering == '1') and recovered and recovered >= 0 and recovered < LARGEST and
-    expected and expected >= 0 and expected < LARGEST and counted and counted >= 0 and counted < LARGEST and
-    audited and audited >= 0 and audited < LARGEST and held and held >= 0 and held < LARGEST and queued and
-    queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and members and
-    members >= 0 and members < LARGEST and lost and lost >= 0 and lost < LARGEST and float and float >= 0 and
-    float < LARGEST and askers and askers >= 0 and askers < LARGEST and lent and lent >= 0 and
-    lent < LARGEST and recalled and recalled >= 0 and recalled < LARGEST and in_line and in_line >= 0 and
-    in_line < LARGEST and line_wanted and line_wanted >= 0 and line_wanted < LARGEST and lined and
-    lined > -LARGEST and lined < LARGEST and line_recalled and line_recalled >= 0 and
-    line_recalled < LARGEST and passed and passed >= 0 and passed < LARGEST and
-    (bounded == '0' or bounded == '1') and capacity and capacity >= 0 and
+    generation + 0, recovered + 0, expected + 0, counted + 0, audited + 0, held + 0, queued + 0, bytes + 0,
+      members + 0, lost + 0, float + 0, askers + 0, lent + 0, recalled + 0, in_line + 0, line_wanted + 0,
+      lined + 0, line_recalled + 0, passed + 0, capacity + 0
+  if not (generation >= 0 and generation < LARGEST and (recovering == '0' or recovering == '1') and
+    recovered >= 0 and recovered < LARGEST and expected >= 0 and expected < LARGEST and counted >= 0 and
+    counted < LARGEST and audited >= 0 and audited < LARGEST and held >= 0 and held < LARGEST and
+    queued >= 0 and queued < LARGEST and bytes >= 0 and bytes < LARGEST and members >= 0 and
+    members < LARGEST and lost >= 0 and lost < LARGEST and float >= 0 and float < LARGEST and askers >= 0 and
+    askers < LARGEST and lent >= 0 and lent < LARGEST and recalled >= 0 and recalled < LARGEST and
+    in_line >= 0 and in_line < LARGEST and line_wanted >= 0 and line_wanted < LARGEST and lined > -LARGEST and
+    lined < LARGEST and line_recalled >= 0 and line_recalled < LARGEST and passed >= 0 and
+    passed < LARGEST and (bounded == '0' or bounded == '1') and capacity >= 0 and
     capacity < LARGEST) then damaged('state', s) end
   return { generation = generation, recovering = recovering == '1', recovered = recovered,
     expected = expected, counted = counted, audited = audited, scanned = scanned, held = held,
@@ -53,11 +50,11 @@ end
 function decode.offer(s)
   local book, flow, rank, charge, weight, score, owner, tokens, granted =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not book then damaged('offer', s) end
   weight =
-    tonumber(weight)
-  if not (is_finite(tonumber(rank)) and is_finite(tonumber(charge)) and weight and weight > -MOST and
-    weight < FARTHEST and is_finite(tonumber(tokens)) and
-    (granted == '0' or granted == '1')) then damaged('offer', s) end
+    weight + 0
+  if not (is_finite(rank + 0) and is_finite(charge + 0) and weight > -MOST and weight < FARTHEST and
+    is_finite(tokens + 0) and (granted == '0' or granted == '1')) then damaged('offer', s) end
   return { book = book, flow = flow, rank = rank, charge = charge, weight = weight, score = score,
     owner = owner, tokens = tokens, granted = granted == '1' }
 end
@@ -73,19 +70,17 @@ function decode.replica(s)
   local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, line,
     want_line, dead, bands, revoking, sheddable, longest, capacity =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not id then damaged('replica', s) end
   registered, last, batch, sent, read, unread, float, want_float, line, want_line, revoking, longest,
     capacity =
-    tonumber(registered), tonumber(last), tonumber(batch), tonumber(sent), tonumber(read), tonumber(unread),
-      tonumber(float), tonumber(want_float), tonumber(line), tonumber(want_line), tonumber(revoking),
-      tonumber(longest), tonumber(capacity)
-  if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and registered and
-    registered >= 0 and registered < LARGEST and last and last >= 0 and last < LARGEST and batch and
-    batch >= 0 and batch < LARGEST and sent and sent >= 0 and sent < LARGEST and read and read >= 0 and
-    read < LARGEST and unread and unread >= 0 and unread < LARGEST and float and float >= 0 and
-    float < LARGEST and want_float and want_float >= 0 and want_float < LARGEST and
-    (lent == '0' or lent == '1') and line and line >= 0 and line < LARGEST and want_line and
-    want_line >= 0 and want_line < LARGEST and revoking and revoking >= 0 and revoking < LARGEST and
-    longest and longest >= 0 and longest < LARGEST and capacity and capacity >= 0 and
+    registered + 0, last + 0, batch + 0, sent + 0, read + 0, unread + 0, float + 0, want_float + 0, line + 0,
+      want_line + 0, revoking + 0, longest + 0, capacity + 0
+  if not (#incarnation == 20 and not match(incarnation, '%D') and registered >= 0 and registered < LARGEST and
+    last >= 0 and last < LARGEST and batch >= 0 and batch < LARGEST and sent >= 0 and sent < LARGEST and
+    read >= 0 and read < LARGEST and unread >= 0 and unread < LARGEST and float >= 0 and float < LARGEST and
+    want_float >= 0 and want_float < LARGEST and (lent == '0' or lent == '1') and line >= 0 and
+    line < LARGEST and want_line >= 0 and want_line < LARGEST and revoking >= 0 and revoking < LARGEST and
+    longest >= 0 and longest < LARGEST and capacity >= 0 and
     capacity < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
     sent = sent, read = read, unread = unread, granted = granted, float = float, want_float = want_float,
@@ -100,11 +95,11 @@ end
 function decode.lost(s)
   local incarnation, held, ends, batch =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not incarnation then damaged('lost', s) end
   held, ends, batch =
-    tonumber(held), tonumber(ends), tonumber(batch)
-  if not (incarnation and #incarnation == 20 and not match(incarnation, '%D') and held and held >= 0 and
-    held < LARGEST and ends and ends >= 0 and ends < LARGEST and batch and batch >= 0 and
-    batch < LARGEST) then damaged('lost', s) end
+    held + 0, ends + 0, batch + 0
+  if not (#incarnation == 20 and not match(incarnation, '%D') and held >= 0 and held < LARGEST and
+    ends >= 0 and ends < LARGEST and batch >= 0 and batch < LARGEST) then damaged('lost', s) end
   return { incarnation = incarnation, held = held, ends = ends, batch = batch }
 end
 
@@ -116,14 +111,13 @@ end
 function decode.total(s)
   local priority, book, limit, guaranteed, weight, in_flight, queued, bytes, largest =
     match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
+  if not priority then damaged('total', s) end
   priority, limit, guaranteed, weight, in_flight, queued, bytes, largest =
-    tonumber(priority), tonumber(limit), tonumber(guaranteed), tonumber(weight), tonumber(in_flight),
-      tonumber(queued), tonumber(bytes), tonumber(largest)
-  if not (priority and priority > -LARGEST and priority < LARGEST and limit and limit > -LARGEST and
-    limit < LARGEST and guaranteed and guaranteed > -MOST and guaranteed < FARTHEST and weight and
-    weight > -MOST and weight < FARTHEST and in_flight and in_flight >= 0 and in_flight < LARGEST and
-    queued and queued >= 0 and queued < LARGEST and bytes and bytes >= 0 and bytes < LARGEST and largest and
-    largest > -MOST and largest < FARTHEST) then damaged('total', s) end
+    priority + 0, limit + 0, guaranteed + 0, weight + 0, in_flight + 0, queued + 0, bytes + 0, largest + 0
+  if not (priority > -LARGEST and priority < LARGEST and limit > -LARGEST and limit < LARGEST and
+    guaranteed > -MOST and guaranteed < FARTHEST and weight > -MOST and weight < FARTHEST and
+    in_flight >= 0 and in_flight < LARGEST and queued >= 0 and queued < LARGEST and bytes >= 0 and
+    bytes < LARGEST and largest > -MOST and largest < FARTHEST) then damaged('total', s) end
   return { priority = priority, book = book, limit = limit, guaranteed = guaranteed, weight = weight,
     in_flight = in_flight, queued = queued, bytes = bytes, largest = largest }
 end
@@ -136,11 +130,12 @@ end
 function decode.share(s)
   local class, slots, owed, spare, ahead, short, got, below =
     match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
+  if not class then damaged('share', s) end
   slots, owed, ahead, got, below =
-    tonumber(slots), tonumber(owed), tonumber(ahead), tonumber(got), tonumber(below)
-  if not (slots and slots > -MOST and slots < FARTHEST and owed and owed > -MOST and owed < FARTHEST and
-    (spare == '0' or spare == '1') and ahead and ahead > -MOST and ahead < FARTHEST and
-    (short == '0' or short == '1') and got and got > -MOST and got < FARTHEST and below and below > -MOST and
+    slots + 0, owed + 0, ahead + 0, got + 0, below + 0
+  if not (slots > -MOST and slots < FARTHEST and owed > -MOST and owed < FARTHEST and
+    (spare == '0' or spare == '1') and ahead > -MOST and ahead < FARTHEST and
+    (short == '0' or short == '1') and got > -MOST and got < FARTHEST and below > -MOST and
     below < FARTHEST) then damaged('share', s) end
   return { class = class, slots = slots, owed = owed, spare = spare == '1', ahead = ahead,
     short = short == '1', got = got, below = below }
@@ -153,9 +148,10 @@ end
 function decode.place(s)
   local capacity, permits =
     match(s, '^([^\31]*)\31([^\31]*)$')
+  if not capacity then damaged('place', s) end
   capacity, permits =
-    tonumber(capacity), tonumber(permits)
-  if not (capacity and capacity > -LARGEST and capacity < LARGEST and permits and permits >= 0 and
+    capacity + 0, permits + 0
+  if not (capacity > -LARGEST and capacity < LARGEST and permits >= 0 and
     permits < LARGEST) then damaged('place', s) end
   return { capacity = capacity, permits = permits }
 end
@@ -167,9 +163,10 @@ end
 function decode.short(s)
   local ingress, at =
     match(s, '^([^\29]*)\29([^\29]*)$')
+  if not ingress then damaged('short', s) end
   at =
-    tonumber(at)
-  if not (at and at >= 0 and at < LARGEST) then damaged('short', s) end
+    at + 0
+  if not (at >= 0 and at < LARGEST) then damaged('short', s) end
   return { ingress = ingress, at = at }
 end
 
@@ -180,9 +177,10 @@ end
 function decode.granted(s)
   local priority, requests =
     match(s, '^([^\29]*)\29([^\29]*)$')
+  if not priority then damaged('granted', s) end
   priority, requests =
-    tonumber(priority), tonumber(requests)
-  if not (priority and priority > -LARGEST and priority < LARGEST and requests and requests >= 0 and
+    priority + 0, requests + 0
+  if not (priority > -LARGEST and priority < LARGEST and requests >= 0 and
     requests < LARGEST) then damaged('granted', s) end
   return { priority = priority, requests = requests }
 end
@@ -191,9 +189,10 @@ end
 function decode.sheddable(s)
   local priority, score, seq, group =
     match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
+  if not priority then damaged('sheddable', s) end
   priority =
-    tonumber(priority)
-  if not (priority and priority > -LARGEST and priority < LARGEST) then damaged('sheddable', s) end
+    priority + 0
+  if not (priority > -LARGEST and priority < LARGEST) then damaged('sheddable', s) end
   return { priority = priority, score = score, seq = seq, group = group }
 end
 
@@ -205,12 +204,13 @@ end
 function decode.book(s)
   local v, level, weight, counts, lifts, priority, policy, half_life, origin =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not v then damaged('book', s) end
   v, level, weight, priority, half_life, origin =
-    tonumber(v), tonumber(level), tonumber(weight), tonumber(priority), tonumber(half_life), tonumber(origin)
-  if not (is_finite(v) and is_finite(level) and weight and weight > -MOST and weight < FARTHEST and
-    (counts == '0' or counts == '1') and (lifts == '0' or lifts == '1') and priority and
-    priority > -LARGEST and priority < LARGEST and half_life and half_life >= 0 and half_life < LARGEST and
-    origin and origin >= 0 and origin < LARGEST) then damaged('book', s) end
+    v + 0, level + 0, weight + 0, priority + 0, half_life + 0, origin + 0
+  if not (v > -FARTHEST and v < FARTHEST and level > -FARTHEST and level < FARTHEST and weight > -MOST and
+    weight < FARTHEST and (counts == '0' or counts == '1') and (lifts == '0' or lifts == '1') and
+    priority > -LARGEST and priority < LARGEST and half_life >= 0 and half_life < LARGEST and origin >= 0 and
+    origin < LARGEST) then damaged('book', s) end
   return { v = v, level = level, weight = weight, counts = counts == '1', lifts = lifts == '1',
     priority = priority, policy = policy, half_life = half_life, origin = origin }
 end
@@ -222,10 +222,12 @@ end
 function decode.group(s)
   local v, level, weight, share, kept =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not v then damaged('group', s) end
   v, level, weight, share, kept =
-    tonumber(v), tonumber(level), tonumber(weight), tonumber(share), tonumber(kept)
-  if not (is_finite(v) and is_finite(level) and weight and weight > -MOST and weight < FARTHEST and share and
-    share > -MOST and share < FARTHEST and kept and kept >= 0 and kept < LARGEST) then damaged('group', s) end
+    v + 0, level + 0, weight + 0, share + 0, kept + 0
+  if not (v > -FARTHEST and v < FARTHEST and level > -FARTHEST and level < FARTHEST and weight > -MOST and
+    weight < FARTHEST and share > -MOST and share < FARTHEST and kept >= 0 and
+    kept < LARGEST) then damaged('group', s) end
   return { v = v, level = level, weight = weight, share = share, kept = kept }
 end
 
@@ -236,9 +238,10 @@ end
 function decode.band(s)
   local next_book, offered, books =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not next_book then damaged('band', s) end
   next_book, offered =
-    tonumber(next_book), tonumber(offered)
-  if not (next_book and next_book >= 0 and next_book < LARGEST and offered and offered >= 0 and
+    next_book + 0, offered + 0
+  if not (next_book >= 0 and next_book < LARGEST and offered >= 0 and
     offered < LARGEST) then damaged('band', s) end
   return { next_book = next_book, offered = offered, books = books }
 end
@@ -251,11 +254,12 @@ end
 function decode.limit(s)
   local max, per_minute, level, at, seen =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not max then damaged('limit', s) end
   max, per_minute, level, at, seen =
-    tonumber(max), tonumber(per_minute), tonumber(level), tonumber(at), tonumber(seen)
-  if not (max and max >= 0 and max < LARGEST and per_minute and per_minute > -MOST and
-    per_minute < FARTHEST and level and level > -MOST and level < FARTHEST and at and at >= 0 and
-    at < LARGEST and seen and seen >= 0 and seen < LARGEST) then damaged('limit', s) end
+    max + 0, per_minute + 0, level + 0, at + 0, seen + 0
+  if not (max >= 0 and max < LARGEST and per_minute > -MOST and per_minute < FARTHEST and level > -MOST and
+    level < FARTHEST and at >= 0 and at < LARGEST and seen >= 0 and
+    seen < LARGEST) then damaged('limit', s) end
   return { max = max, per_minute = per_minute, level = level, at = at, seen = seen }
 end
 
@@ -267,12 +271,12 @@ end
 function decode.message(s)
   local number, kind, ticket, priority, policy, group, flow, charge, service, counter, endpoint, load =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  if not number then damaged('message', s) end
   number, kind, priority, service, counter, load =
-    tonumber(number), tonumber(kind), tonumber(priority), tonumber(service), tonumber(counter), tonumber(load)
-  if not (number and number >= 0 and number < LARGEST and kind and kind >= 0 and kind < LARGEST and
-    priority and priority > -LARGEST and priority < LARGEST and is_finite(tonumber(charge)) and service and
-    service > -MOST and service < FARTHEST and counter and counter > -MOST and counter < FARTHEST and load and
-    load >= 0 and load < LARGEST) then damaged('message', s) end
+    number + 0, kind + 0, priority + 0, service + 0, counter + 0, load + 0
+  if not (number >= 0 and number < LARGEST and kind >= 0 and kind < LARGEST and priority > -LARGEST and
+    priority < LARGEST and is_finite(charge + 0) and service > -MOST and service < FARTHEST and
+    counter > -MOST and counter < FARTHEST and load >= 0 and load < LARGEST) then damaged('message', s) end
   return { number = number, kind = kind, ticket = ticket, priority = priority, policy = policy, group = group,
     flow = flow, charge = charge, service = service, counter = counter, endpoint = endpoint, load = load }
 end
@@ -280,10 +284,10 @@ end
 function decode.message_head(s)
   local number, kind, ticket =
     match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31')
+  if not number then damaged('message', s) end
   number, kind =
-    tonumber(number), tonumber(kind)
-  if not (number and number >= 0 and number < LARGEST and kind and kind >= 0 and
-    kind < LARGEST) then damaged('message', s) end
+    number + 0, kind + 0
+  if not (number >= 0 and number < LARGEST and kind >= 0 and kind < LARGEST) then damaged('message', s) end
   return number, kind, ticket
 end
 
@@ -294,25 +298,92 @@ end
 
 -- The reply.
 function encode.reply(r)
-  local bands = {}
-  for i, b in ipairs(r.bands) do bands[i] = { b.priority, exact(b.v), exact(b.level), b.queued, b.bytes,
-    b.in_flight, b.limit, exact(b.largest), exact(b.guaranteed), exact(b.owed), exact(b.got),
-    exact(b.below) } end
-  local groups = {}
-  for i, b in ipairs(r.groups) do groups[i] = { b.priority, b.path, exact(b.share), b.known and 1 or 0,
-    exact(b.counter), exact(b.v), exact(b.level) } end
-  local rooms = {}
-  for i, b in ipairs(r.rooms) do rooms[i] = { b.flow, b.group, b.in_flight, exact(b.tokens),
-    exact(b.guaranteed), exact(b.owed), exact(b.got), exact(b.below) } end
-  local places = {}
-  for i, b in ipairs(r.places) do places[i] = { b.endpoint, b.capacity, b.permits } end
-  local permits = {}
-  for i, b in ipairs(r.permits) do permits[i] = { b.endpoint, b.permits } end
-  local lost = {}
-  for i, b in ipairs(r.lost) do lost[i] = { b.replica, b.held, b.left } end
-  return { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.out_of_use, r.queued,
-    r.bytes, r.members, bands, groups, r.lowest, r.float, r.float_limit, r.float_share,
-    r.line_recalled and 1 or 0, r.in_line, r.may_pass and 1 or 0, r.pass_above, r.pass_wait and 1 or 0,
-    r.pass_lately and 1 or 0, r.yield, r.messages, r.revoke, rooms, r.loads, r.tokens, places, permits,
-    r.capacity, r.short, lost }
+  local v = { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.out_of_use,
+    r.queued, r.bytes, r.members, r.lowest, r.float, r.float_limit, r.float_share, r.line_recalled and 1 or 0,
+    r.in_line, r.may_pass and 1 or 0, r.pass_above, r.pass_wait and 1 or 0, r.pass_lately and 1 or 0, r.yield,
+    r.capacity }
+  local at = 22
+  local bands = r.bands
+  at = at + 1
+  v[at] = #bands
+  for i = 1, #bands do
+    local b = bands[i]
+    v[at + 1], v[at + 2], v[at + 3], v[at + 4], v[at + 5], v[at + 6], v[at + 7], v[at + 8], v[at + 9],
+      v[at + 10], v[at + 11], v[at + 12] =
+      b.priority, exact(b.v), exact(b.level), b.queued, b.bytes, b.in_flight, b.limit, exact(b.largest),
+        exact(b.guaranteed), exact(b.owed), exact(b.got), exact(b.below)
+    at = at + 12
+  end
+  local groups = r.groups
+  at = at + 1
+  v[at] = #groups
+  for i = 1, #groups do
+    local b = groups[i]
+    v[at + 1], v[at + 2], v[at + 3], v[at + 4], v[at + 5], v[at + 6], v[at + 7] =
+      b.priority, b.path, exact(b.share), b.known and 1 or 0, exact(b.counter), exact(b.v), exact(b.level)
+    at = at + 7
+  end
+  local messages = r.messages
+  at = at + 1
+  v[at] = #messages
+  for i = 1, #messages do v[at + i] = messages[i] end
+  at = at + #messages
+  local revoke = r.revoke
+  at = at + 1
+  v[at] = #revoke
+  for i = 1, #revoke do v[at + i] = revoke[i] end
+  at = at + #revoke
+  local rooms = r.rooms
+  at = at + 1
+  v[at] = #rooms
+  for i = 1, #rooms do
+    local b = rooms[i]
+    v[at + 1], v[at + 2], v[at + 3], v[at + 4], v[at + 5], v[at + 6], v[at + 7], v[at + 8] =
+      b.flow, b.group, b.in_flight, exact(b.tokens), exact(b.guaranteed), exact(b.owed), exact(b.got),
+        exact(b.below)
+    at = at + 8
+  end
+  local loads = r.loads
+  at = at + 1
+  v[at] = #loads
+  for i = 1, #loads do v[at + i] = loads[i] end
+  at = at + #loads
+  local tokens = r.tokens
+  at = at + 1
+  v[at] = #tokens
+  for i = 1, #tokens do v[at + i] = tokens[i] end
+  at = at + #tokens
+  local places = r.places
+  at = at + 1
+  v[at] = #places
+  for i = 1, #places do
+    local b = places[i]
+    v[at + 1], v[at + 2], v[at + 3] =
+      b.endpoint, b.capacity, b.permits
+    at = at + 3
+  end
+  local permits = r.permits
+  at = at + 1
+  v[at] = #permits
+  for i = 1, #permits do
+    local b = permits[i]
+    v[at + 1], v[at + 2] =
+      b.endpoint, b.permits
+    at = at + 2
+  end
+  local short = r.short
+  at = at + 1
+  v[at] = #short
+  for i = 1, #short do v[at + i] = short[i] end
+  at = at + #short
+  local lost = r.lost
+  at = at + 1
+  v[at] = #lost
+  for i = 1, #lost do
+    local b = lost[i]
+    v[at + 1], v[at + 2], v[at + 3] =
+      b.replica, b.held, b.left
+    at = at + 3
+  end
+  return v
 end

@@ -16,7 +16,7 @@ func Go() ([]byte, error) {
 	w.line("")
 	w.line("package redis")
 	w.line("")
-	w.line("import (\n\t\"strings\"\n\n\t\"github.com/weirflow/weir/store\"\n)")
+	w.line("import (\n\t\"slices\"\n\t\"strings\"\n\n\t\"github.com/weirflow/weir/store\"\n)")
 	w.line("")
 	w.line("// ledgerFormat names what a ledger is kept in: a hash of its keys and records.")
 	w.line("const ledgerFormat = %q", Format())
@@ -176,38 +176,59 @@ func (w *writer) decodeRecord(r *Record) {
 	w.line("}")
 }
 
-// decodeReply writes what reads the reply.
+// decodeReply writes what reads the reply: the fields that are one each, and then the lists.
 func (w *writer) decodeReply() {
 	w.line("")
 	w.line("// reply reads what the script answered.")
 	w.line("func (r *reader) reply(v []any) (m reply) {")
-	w.line("if len(v) != %d { r.fail(\"reply\", v); return m }", len(Reply.Fields))
+	single := 0
+	for i := range Reply.Fields {
+		if f := &Reply.Fields[i]; !f.isList() {
+			single++
+		}
+	}
+	w.line("if len(v) < %d { r.fail(\"reply\", v); return m }", single)
+	at := 0
+	for i := range Reply.Fields {
+		if f := &Reply.Fields[i]; !f.isList() {
+			w.line("m.%s = %s", f.Go, decoded(&Reply, f, fmt.Sprintf("v[%d]", at)))
+			at++
+		}
+	}
+	w.line("v = v[%d:]", single)
+	w.line("var items []any")
 	for i := range Reply.Fields {
 		f := &Reply.Fields[i]
-		from := fmt.Sprintf("v[%d]", i)
+		if !f.isList() {
+			continue
+		}
+		fields := 1
+		if f.Kind == List {
+			fields = len(f.Of.Fields)
+		}
+		w.line("items, v = r.items(%q, %d, v)", f.Name, fields)
 		switch {
+		case f.Kind == Pairs:
+			w.line("m.%s = %s", f.Go, decoded(&Reply, f, "items"))
 		case f.Kind == List:
-			w.line("for _, item := range r.list(%q, %s) {", f.Name, from)
-			w.line("f := r.list(%q, item)", f.Name)
-			w.line("if len(f) != %d { r.fail(%q, item); break }", len(f.Of.Fields), f.Name)
+			w.line("for f := range slices.Chunk(items, %d) {", fields)
 			w.line("m.%s = append(m.%s, %s{", f.Go, f.Go, f.Of.Go)
 			for j := range f.Of.Fields {
 				w.line("%s: %s,", f.Of.Fields[j].Go, decoded(f.Of, &f.Of.Fields[j], fmt.Sprintf("f[%d]", j)))
 			}
 			w.line("})")
 			w.line("}")
-		case f.Kind == Items && f.Of != nil:
-			w.line("for _, item := range r.list(%q, %s) {", f.Name, from)
-			w.line("m.%s = append(m.%s, r.%s(r.text(%q, item)))", f.Go, f.Go, f.Of.Name, f.Of.Name)
-			w.line("}")
-		case f.Kind == Items:
-			w.line("for _, item := range r.list(%q, %s) {", f.Name, from)
-			w.line("m.%s = append(m.%s, %s)", f.Go, f.Go, decoded(&Reply, &Field{Name: f.Name, Kind: f.Each}, "item"))
-			w.line("}")
 		default:
-			w.line("m.%s = %s", f.Go, decoded(&Reply, f, from))
+			w.line("for _, item := range items {")
+			if f.Of != nil {
+				w.line("m.%s = append(m.%s, r.%s(r.text(%q, item)))", f.Go, f.Go, f.Of.Name, f.Of.Name)
+			} else {
+				w.line("m.%s = append(m.%s, %s)", f.Go, f.Go, decoded(&Reply, &Field{Name: f.Name, Kind: f.Each}, "item"))
+			}
+			w.line("}")
 		}
 	}
+	w.line("if len(v) > 0 { r.fail(\"reply\", v) }")
 	w.line("return m")
 	w.line("}")
 }

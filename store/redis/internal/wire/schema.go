@@ -36,6 +36,9 @@ type Field struct {
 	Each Kind    // of Items and List that have no record
 }
 
+// isList says whether a field is any number of items in a reply.
+func (f *Field) isList() bool { return f.Kind == List || f.Kind == Items || f.Kind == Pairs }
+
 // Record is fields in an order. Go is its type, where it has one. Head is how many of the
 // first the script reads alone, too. Inner is set for one that is an item of another.
 type Record struct {
