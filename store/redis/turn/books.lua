@@ -16,7 +16,8 @@ local function lay_out(name, book)
   book.counters = {} -- those read or written so far; false where there is none
   book.unsaved = {}  -- flow -> counter, those of them to be written
   if not book.outer then rescale(book) end
-  if book.counts and math.max(math.abs(book.v), math.abs(book.level)) > MOST * book.scale then damaged('book', name) end
+  local most, v, level = MOST * book.scale, book.v, book.level
+  if book.counts and not (v <= most and v >= -most and level <= most and level >= -most) then damaged('book', name) end
 end
 
 step(function()
@@ -54,20 +55,21 @@ local function save_book(book) call('HSET', BOOKS, book.name, encode.book(book))
 
 -- Write what changed in the books.
 local function save_books()
-  for _, book in ipairs(groups.all()) do
-    local counters = {}
-    for flow, counter in pairs(book.unsaved) do
-      insert(counters, flow)
-      insert(counters, exact(counter))
+  local all = groups.all()
+  for i = 1, #all do
+    local book = all[i]
+    local unsaved, moved = next(book.unsaved) ~= nil, book.moved
+    if moved and not book.outer then save_book(book) end
+    if unsaved or moved and book.outer then
+      local counters, n = {}, 0
+      for flow, counter in pairs(book.unsaved) do
+        counters[n + 1], counters[n + 2], n = flow, exact(counter), n + 2
+      end
+      if moved and book.outer then counters[n + 1], counters[n + 2] = SENTINEL, encode.group(book) end
+      call_many('HSET', book.count, counters)
+      book.unsaved = {}
     end
-    if book.moved and book.outer then
-      insert(counters, SENTINEL)
-      insert(counters, encode.group(book))
-    elseif book.moved then
-      save_book(book)
-    end
-    call_many('HSET', book.count, counters)
-    book.unsaved, book.moved = {}, false
+    book.moved = false
   end
 end
 
@@ -89,18 +91,23 @@ end
 
 -- Take in what a flow's counter was found to be.
 local function take_counter(book, flow, found)
-  local value = found and tonumber(found)
-  if found and not (value and math.abs(value) < MOST * book.scale) then damaged('counter', found) end
+  if not found then
+    book.counters[flow] = false
+    return
+  end
+  local value, most = found + 0, MOST * book.scale
+  if not (value < most and value > -most) then damaged('counter', found) end
   book.counters[flow] = value
 end
 
 -- Look at the counters of many flows at once.
 local function look_at_counters(book, flows)
   local unknown = {}
-  for _, flow in ipairs(flows) do
-    if book.counters[flow] == nil then insert(unknown, flow) end
+  for i = 1, #flows do
+    if book.counters[flows[i]] == nil then unknown[#unknown + 1] = flows[i] end
   end
-  for i, found in ipairs(list_many('HMGET', book.count, unknown)) do take_counter(book, unknown[i], found) end
+  local found = list_many('HMGET', book.count, unknown)
+  for i = 1, #unknown do take_counter(book, unknown[i], found[i]) end
 end
 
 local function counter_of(book, flow)

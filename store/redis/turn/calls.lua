@@ -86,6 +86,7 @@ end
 -- A command with any number of arguments, in pieces that fit Lua's stack; what it
 -- answers with numbers, added up.
 local function call_many(command, key, arguments)
+  if #arguments <= 1000 then return #arguments > 0 and call(command, key, unpack(arguments)) or 0 end
   local sum = 0
   for i = 1, #arguments, 1000 do
     sum = sum + call(command, key, unpack(arguments, i, math.min(i + 999, #arguments)))

@@ -54,7 +54,7 @@ function groups.node(name, make, inside)
   if not book or path == '' then return nil end
   local outer = groups.name(top, match(path, '^(.*)/[^/]*$') or '')
   local fields = { SENTINEL }
-  for _, id in ipairs(inside or {}) do insert(fields, id) end
+  for i = 1, inside and #inside or 0 do fields[i + 1] = inside[i] end
   local found = list_many('HMGET', count_key(name), fields)
   local record = found[1]
   if not record then
@@ -72,7 +72,7 @@ function groups.node(name, make, inside)
   }
   lay_out(name, node)
   nodes[name] = node
-  for i, id in ipairs(inside or {}) do take_counter(node, id, found[i + 1]) end
+  for i = 2, #fields do take_counter(node, fields[i], found[i]) end
   if not record then
     hold(node)
     mark_group_idle(node, parent_of(node))
@@ -120,9 +120,15 @@ end
 
 -- All books, and the groups looked at.
 function groups.all()
-  local list = {}
-  for _, book in pairs(books) do insert(list, book) end
-  for _, node in pairs(nodes) do insert(list, node) end
+  local list, n = {}, 0
+  for _, book in pairs(books) do
+    n = n + 1
+    list[n] = book
+  end
+  for _, node in pairs(nodes) do
+    n = n + 1
+    list[n] = node
+  end
   return list
 end
 function groups.rescale()

@@ -42,7 +42,9 @@ local function tokens_key(id) return base .. ':tokens:' .. id end
 local function places_key(id) return base .. ':places:' .. id end
 local LEASES, REPLICAS, LOST, BOOKS, BANDS, OFFERS, LIMITS, HELD, LOAD, TOKENS, PLACES
 
+-- Most turns find them laid as the one before left them.
 local function lay_keys(at)
+  if at == base then return end
   base = at
   LEASES = base .. ':leases'
   REPLICAS = base .. ':replicas'

@@ -8,10 +8,15 @@ step(function() offers, moved_offers, went = {}, {}, {} end)
 -- Look at many at once.
 local function look_at_offers(tickets)
   local unknown = {}
-  for _, ticket in ipairs(tickets) do
-    if offers[ticket] == nil then insert(unknown, ticket) end
+  for i = 1, #tickets do
+    local ticket = tickets[i]
+    if offers[ticket] == nil then unknown[#unknown + 1] = ticket end
   end
-  for i, record in ipairs(list_many('HMGET', OFFERS, unknown)) do offers[unknown[i]] = record and decode.offer(record) end
+  local records = list_many('HMGET', OFFERS, unknown)
+  for i = 1, #unknown do
+    local record = records[i]
+    offers[unknown[i]] = record and decode.offer(record)
+  end
 end
 
 local function offer_of(ticket)
@@ -34,11 +39,11 @@ end
 local function save_offers()
   local written, deleted = {}, {}
   for ticket in pairs(moved_offers) do
-    if offers[ticket] then
-      insert(written, ticket)
-      insert(written, encode.offer(offers[ticket]))
+    local offer = offers[ticket]
+    if offer then
+      written[#written + 1], written[#written + 2] = ticket, encode.offer(offer)
     else
-      insert(deleted, ticket)
+      deleted[#deleted + 1] = ticket
     end
   end
   call_many('HSET', OFFERS, written)

@@ -61,7 +61,7 @@ function order.priorities()
   if not sorted then
     sorted = {}
     for key in pairs(bands) do insert(sorted, tonumber(key)) end
-    table.sort(sorted, function(a, b) return a > b end)
+    if #sorted > 1 then table.sort(sorted, function(a, b) return a > b end) end
   end
   return sorted
 end
@@ -124,11 +124,11 @@ function order.guaranteed()
   for priority, band in pairs(fleet.bands) do
     if band.guaranteed > 0 then insert(list, priority) end
   end
-  table.sort(list, function(a, b) return a > b end)
+  if #list > 1 then table.sort(list, function(a, b) return a > b end) end
   for class, share in pairs(shares) do
     if type(class) == 'string' and share.slots > 0 then insert(paths, class) end
   end
-  table.sort(paths)
+  if #paths > 1 then table.sort(paths) end
   for _, class in ipairs(paths) do insert(list, class) end
   floors = list
   return floors, paths

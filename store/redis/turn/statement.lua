@@ -203,19 +203,18 @@ end)
 -- Groups, looked at together with what is to be known of what is in them: the counters of
 -- other stated groups, which the reply has, and of flows that are offered.
 step(function()
+  if #stated.groups == 0 then return end
   local inside = {}
   local function look(book, path, id)
     local name = groups.name(book, path)
     inside[name] = inside[name] or {}
     insert(inside[name], id)
   end
-  if #stated.groups > 0 then
-    for _, st in ipairs(stated.groups) do
-      if my_book[st.priority] and st.path ~= '' then look(my_book[st.priority], match(st.path, '^(.*)/[^/]*$') or '', groups.limited(st.path)) end
-    end
-    for _, st in ipairs(stated.offers) do
-      if my_book[st.priority] then look(my_book[st.priority], st.group, st.flow) end
-    end
+  for _, st in ipairs(stated.groups) do
+    if my_book[st.priority] and st.path ~= '' then look(my_book[st.priority], match(st.path, '^(.*)/[^/]*$') or '', groups.limited(st.path)) end
+  end
+  for _, st in ipairs(stated.offers) do
+    if my_book[st.priority] then look(my_book[st.priority], st.group, st.flow) end
   end
   for name, ids in pairs(inside) do
     if books[name] then look_at_counters(books[name], ids) end
@@ -229,6 +228,7 @@ end)
 
 -- Flows with limits of their own, and groups with a maximum.
 step(function()
+  if #stated.limited == 0 and not stated.register and not stated.full then return end
   local limited, ids = {}, {}
   for i, st in ipairs(stated.limited) do
     st.id = st.group == '' and st.flow or groups.limited(st.group)
@@ -260,6 +260,7 @@ end)
 
 -- The replica's endpoints.
 step(function()
+  if #stated.loads == 0 and not stated.register and not stated.full then return end
   local endpoints, loads_at = {}, {}
   local capacity_before = fleet.capacity
   local function list_endpoint(endpoint, in_flight, tokens, capacity, permits)
@@ -286,6 +287,11 @@ step(function()
     end
   end
   loads.count(my_id, endpoints, loads_at)
+  if fleet.capacity ~= capacity_before then places.relimit() end
+end)
+
+-- Once a second all of that is added up anew.
+step(function()
   if now - fleet.audited >= RECOUNT_AFTER or now < fleet.audited then
     loads.audit()
     places.audit()
@@ -295,7 +301,6 @@ step(function()
     end
     fleet.audited = now
   end
-  if fleet.capacity ~= capacity_before then places.relimit() end
 end)
 
 -- Settlements, once a batch.
@@ -325,9 +330,18 @@ step(function()
   end
 end)
 
--- Withdrawals.
+-- Withdrawals. What is offered is looked at together with what is withdrawn.
 step(function()
-  look_at_offers(stated.withdrawn)
+  local tickets, n = {}, 0
+  for _, ticket in ipairs(stated.withdrawn) do
+    n = n + 1
+    tickets[n] = ticket
+  end
+  for _, st in ipairs(stated.offers) do
+    n = n + 1
+    tickets[n] = st.ticket
+  end
+  look_at_offers(tickets)
   for _, ticket in ipairs(stated.withdrawn) do
     local offer = offers[ticket]
     if offer and offer.owner == my_id and not offer.granted then remove(ticket, offer) end
@@ -357,7 +371,6 @@ step(function()
       insert(flows[st.book], st.flow)
     end
   end
-  look_at_offers(tickets)
   for name, of in pairs(flows) do
     if book_at(name).counts then look_at_counters(book_at(name), of) end
   end

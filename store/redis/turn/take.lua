@@ -1,8 +1,8 @@
 -- A turn is taken; what is done about damage.
 
 local function take_steps()
-  for _, one in ipairs(steps) do
-    local reply = one()
+  for i = 1, #steps do
+    local reply = steps[i]()
     if reply then return reply end
   end
 end

@@ -84,7 +84,9 @@ func (w *writer) keys() {
 	}
 	w.wrapped("local ", names, "")
 	w.line("")
+	w.line("-- Most turns find them laid as the one before left them.")
 	w.line("local function lay_keys(at)")
+	w.line("  if at == base then return end")
 	w.line("  base = at")
 	for _, line := range lines {
 		w.line("%s", line)
@@ -166,7 +168,7 @@ func (w *writer) record(r *Record) {
 	w.line("-- %s", r.Doc)
 	if r != &Sheddable { // only replicas write it
 		w.line("function encode.%s(r)", r.Name)
-		w.wrapped("  return concat({ ", texts(r, escaped), " }, "+sep+")")
+		w.wrapped("  return concat({ ", texts(r), " }, "+sep+")")
 		w.line("end")
 	}
 	if r == &Wakeup {
@@ -248,33 +250,20 @@ func table(all []Field) []string {
 // mostCaptures is how many a pattern of Lua may have.
 const mostCaptures = 32
 
-// texts is how the script writes the fields of a record. Integers next to each other are
-// written by one call, which takes a third of the time.
-func texts(r *Record, separator string) (all []string) {
-	var run []string
-	end := func() {
-		if len(run) > 0 {
-			pattern := strings.TrimSuffix(strings.Repeat("%d"+separator, len(run)), separator)
-			run[len(run)-1] += ")"
-			all, run = append(append(all, "format('"+pattern+"'"), run...), nil
-		}
-	}
+// texts is how the script writes the fields of a record.
+func texts(r *Record) (all []string) {
 	for i := range r.Fields {
-		f := &r.Fields[i]
-		if f.Kind == Int || f.Kind == Count {
-			run = append(run, "r."+f.Name)
-			continue
-		}
-		end()
-		all = append(all, asText(f, "r."+f.Name))
+		all = append(all, asText(&r.Fields[i], "r."+r.Fields[i].Name))
 	}
-	end()
 	return all
 }
 
-// asText is how the script writes a field of a record that is no integer.
+// asText is how the script writes a field of a record. Most integers are small, and what has
+// their texts is looked at without a call.
 func asText(f *Field, value string) string {
 	switch f.Kind {
+	case Int, Count:
+		return "SMALL[" + value + "] or exact(" + value + ")"
 	case Float, Scaled:
 		return "exact(" + value + ")"
 	case Flag:
