@@ -41,7 +41,18 @@ var needless = map[string]string{
 	"token-producer": counter, "tokenizer": counter,
 	"inflight-load-producer": "producer", "in-flight-load-producer": "producer",
 	"disagg-headers-handler": "header handler", "prefill-header-handler": "header handler",
+	"endpoint-notification-source": source, "k8s-notification-source": source,
+	"models-data-source": source, "models-data-extractor": extractor,
+	"dcgm-data-source": source, "dcgm-extractor": extractor, "topology-extractor": extractor,
+	"session-id-producer": "producer", "mm-embeddings-cache-producer": "producer",
+	"redis-syncer": "syncer", "redis-state-store": "syncer",
 }
+
+// What plug-ins of the data layer are there.
+const (
+	source    = "source"
+	extractor = "extractor"
+)
 
 // counter is what a plug-in is there that counts the tokens of prompts.
 const counter = "token producer"
@@ -113,20 +124,21 @@ func (a *assembly) declares(path, ref, kind string) (typ string, ok bool) {
 	return "", false
 }
 
-// theirs are the types by which today's EPPs choose endpoints, and that Weir does not have.
+// theirs are the types by which EPPs of today and of earlier releases choose endpoints, and that
+// Weir does not have, or needs no more where it chooses.
 var theirs = []string{
-	"agent-identity", "burst-prefix-cache-producer", "by-label", "context-length-aware",
-	"dcgm-data-source", "dcgm-extractor",
+	"agent-identity", "burst-prefix-cache-producer", "context-length-aware",
+	"dcgm-data-source", "dcgm-extractor", "decision-tree-filter",
 	"destination-endpoint-served-verifier", "disaggregatedset-rollout-screener",
 	"endpoint-attribute-filter", "endpoint-attribute-scorer", "endpoint-notification-source",
 	"header-based-testing-filter", "header-label-affinity-scorer", "k8s-notification-source",
+	"kv-cache-hint-v2", "least-kv-cache-filter", "least-queue-filter", "lora-affinity-filter", "low-queue-filter",
 	"latency-scorer", "latency-slo-admitter", "mm-embeddings-cache-producer",
-	"mm-embeddings-cache-scorer", "models-data-extractor", "models-data-source",
+	"mm-embeddings-cache-scorer", "models-data-extractor", "models-data-source", "models-responder",
 	"multicluster-approx-prefix-cache-producer", "multicluster-file-discovery",
 	"multicluster-kv-cache-utilization-scorer", "multicluster-metrics-data-source",
 	"multicluster-metrics-extractor", "multicluster-prefix-cache-scorer", "multicluster-queue-scorer",
-	"multicluster-session-affinity-filter", "p2p-source-producer", "precise-prefix-cache-producer",
-	"precise-prefix-cache-scorer", "predicted-latency-producer", "probabilistic-admitter",
+	"multicluster-session-affinity-filter", "p2p-source-producer", "predicted-latency-producer", "predicted-latency-scorer", "probabilistic-admitter",
 	"request-attribute-reporter", "session-affinity-filter", "session-id-producer",
 	"slo-headroom-tier-filter", "topology-affinity-filter", "topology-affinity-scorer",
 	"topology-extractor", "utilization-filter",

@@ -184,6 +184,9 @@ func (a *assembly) plugin(path string, p *Plugin) {
 		panic(err) // another of the name was passed over above
 	}
 	a.declared = append(a.declared, plugin)
+	if p.Type == scheduling.PrecisePrefixType || p.Type == scheduling.PrecisePrefixCacheType {
+		a.warn(path, "Weir reads no events of KV caches: it judges what is cached by where earlier prompts went")
+	}
 	a.holds(path, plugin)
 }
 
@@ -206,16 +209,26 @@ func (a *assembly) holds(path string, plugin policies.Plugin) {
 		}
 		a.extractor = p
 	case *scheduling.ApproxPrefix:
-		if a.producer != nil {
-			second(scheduling.ApproxPrefixType)
-		}
-		a.producer = p
+		a.prefixes(path, p)
 	case scheduling.ProfileHandler:
 		if a.handler != nil {
 			second("profile handler")
 		}
 		a.handler = p
 	}
+}
+
+// prefixes takes up how prompts are remembered. There is one index: of several producers the one
+// that assumes the largest caches holds.
+func (a *assembly) prefixes(path string, p *scheduling.ApproxPrefix) {
+	size := func(p *scheduling.ApproxPrefix) int { return p.Prefixes().BlockSize * p.Prefixes().PerEndpoint }
+	if a.producer != nil {
+		a.warn(path, "is a second producer: prompts are remembered once, in caches as large as the larger of them assumes")
+		if size(p) <= size(a.producer) {
+			return
+		}
+	}
+	a.producer = p
 }
 
 func (b *builder) flowControl() {

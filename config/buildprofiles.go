@@ -83,15 +83,19 @@ func (a *assembly) disaggregated(h *scheduling.Disagg, all *profiles) endpoints.
 		return *all.first
 	}
 	profile := *answers
+	profile.PrimaryPort = h.PrimaryPort
 	for _, s := range []struct {
 		stage            policies.Stage
 		profile, decider string
 	}{{policies.Encode, h.Profiles.Encode, h.Deciders.Encode}, {policies.Prefill, h.Profiles.Prefill, h.Deciders.Prefill}} {
-		if s.decider == "" {
-			continue
+		decider := h.Prefill
+		if s.stage != policies.Prefill || decider == nil {
+			if s.decider == "" {
+				continue
+			}
+			decider = refer(a, at+".deciders."+string(s.stage), s.decider, "decider", a.set.Decider)
 		}
 		stage := all.take(s.profile)
-		decider := refer(a, at+".deciders."+string(s.stage), s.decider, "decider", a.set.Decider)
 		if stage == nil {
 			a.warn(at, "there is no profile %q: no request goes through the stage %s", s.profile, s.stage)
 			continue

@@ -110,7 +110,7 @@ func (a *assembly) profilePlugin(at string, ref *ProfilePlugin, profile *endpoin
 		}
 		if _, one := plugin.(*scheduling.PrefixCache); one {
 			if slices.ContainsFunc(profile.Scorers, func(s endpoints.Weighted) bool { _, two := s.EndpointScorer.(*scheduling.PrefixCache); return two }) {
-				a.wrong(at, "is a second prefix-cache-scorer; keep one")
+				a.warn(at, "judges by the same index as the first prefix-cache-scorer: its weight counts to that one's")
 			}
 		}
 		profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: plugin, Weight: *ref.Weight})
@@ -140,8 +140,12 @@ func (a *assembly) prefixProducer(at string, plugin policies.Plugin) {
 	if !ok || c.PrefixProducer() == "" || a.unknown[c.PrefixProducer()] {
 		return
 	}
-	if typ, declared := a.named[c.PrefixProducer()]; declared && typ != scheduling.ApproxPrefixType || !declared && c.PrefixProducer() != scheduling.ApproxPrefixType {
-		a.wrong(at, "its prefixMatchInfoProducerName %q names no plug-in of type %s, which is the only one there is here", c.PrefixProducer(), scheduling.ApproxPrefixType)
+	typ, declared := a.named[c.PrefixProducer()]
+	if !declared {
+		typ = c.PrefixProducer()
+	}
+	if typ != scheduling.ApproxPrefixType && typ != scheduling.PrecisePrefixType {
+		a.wrong(at, "its prefixMatchInfoProducerName %q names no plug-in of type %s or %s", c.PrefixProducer(), scheduling.ApproxPrefixType, scheduling.PrecisePrefixType)
 	}
 }
 

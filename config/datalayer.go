@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/gateway/endpoints"
+	"github.com/weirflow/weir/policies/scheduling"
 )
 
 // DataLayer is the section of that name.
@@ -62,10 +63,10 @@ func (a *assembly) dataLayer() {
 		}
 	}
 	for i := range d.Sources {
-		source, path := &d.Sources[i], indexed(section+".sources", i)
-		a.reads(path+".pluginRef", source.PluginRef, "source", endpoints.MetricsDataSourceType)
-		for k := range source.Extractors {
-			a.reads(indexed(path+".extractors", k)+".pluginRef", source.Extractors[k].PluginRef, "extractor", endpoints.CoreMetricsExtractorType)
+		from, path := &d.Sources[i], indexed(section+".sources", i)
+		a.reads(path+".pluginRef", from.PluginRef, source, endpoints.MetricsDataSourceType)
+		for k := range from.Extractors {
+			a.reads(indexed(path+".extractors", k)+".pluginRef", from.Extractors[k].PluginRef, extractor, endpoints.CoreMetricsExtractorType)
 		}
 	}
 	if d.Discovery != nil {
@@ -74,9 +75,13 @@ func (a *assembly) dataLayer() {
 }
 
 // reads checks that a reference leads to what reads endpoints' figures, of the only type that
-// there is of its kind.
+// there is of its kind, or of one that Weir needs not.
 func (a *assembly) reads(path, ref, kind, only string) {
-	if typ, ok := a.declares(path, ref, kind); ok && typ != only && !a.elsewhere() {
+	typ, ok := a.declares(path, ref, kind)
+	if typ == scheduling.PrecisePrefixType && kind == extractor {
+		return // it would read events there
+	}
+	if ok && typ != only && needless[typ] != kind && !a.elsewhere() {
 		a.wrong(path, "is of type %s, which is no %s; there is %s", typ, kind, only)
 	}
 }

@@ -69,7 +69,7 @@ func (a *assembly) isFlowControl(typ string) bool {
 	switch typ {
 	case "":
 		return true // which is an error, whoever reads it
-	case scheduling.ApproxPrefixType:
+	case scheduling.ApproxPrefixType, scheduling.PrecisePrefixType, scheduling.ByLabelFilterType:
 		return false
 	}
 	if slices.Contains(theirs, typ) {

@@ -83,15 +83,21 @@ func prefixParameters(parameters json.RawMessage, defaults policies.PrefixIndexi
 	if p.MaxPrefixTokensToMatch > 0 && p.BlockSize > 0 {
 		p.MaxPrefixBlocksToMatch = min(max(1, p.MaxPrefixTokensToMatch*bytesPerToken/p.BlockSize), maxPrefixBlocks)
 	}
+	indexing := policies.PrefixIndexing{BlockSize: p.BlockSize, MaxBlocks: p.MaxPrefixBlocksToMatch, PerEndpoint: p.LRUCapacityPerServer}
+	return p, indexing, checkIndexing(indexing)
+}
+
+// checkIndexing reports what of an indexing is out of its bounds, by the parameter's name.
+func checkIndexing(i policies.PrefixIndexing) error {
 	switch {
-	case p.BlockSize < 8 || p.BlockSize > 1<<16:
-		err = fmt.Errorf("%w: a block has %d bytes, it must have from 8 to 65536 (blockSize)", policies.ErrParameters, p.BlockSize)
-	case p.MaxPrefixBlocksToMatch < 1 || p.MaxPrefixBlocksToMatch > maxPrefixBlocks:
-		err = fmt.Errorf("%w: maxPrefixBlocksToMatch is %d, it must be from 1 to %d", policies.ErrParameters, p.MaxPrefixBlocksToMatch, maxPrefixBlocks)
-	case p.LRUCapacityPerServer < 1 || p.LRUCapacityPerServer > 10_000_000:
-		err = fmt.Errorf("%w: lruCapacityPerServer is %d, it must be from 1 to 10000000", policies.ErrParameters, p.LRUCapacityPerServer)
+	case i.BlockSize < bytesPerToken || i.BlockSize > 1<<16:
+		return fmt.Errorf("%w: a block has %d bytes, it must have from %d to 65536 (blockSize)", policies.ErrParameters, i.BlockSize, bytesPerToken)
+	case i.MaxBlocks < 1 || i.MaxBlocks > maxPrefixBlocks:
+		return fmt.Errorf("%w: maxPrefixBlocksToMatch is %d, it must be from 1 to %d", policies.ErrParameters, i.MaxBlocks, maxPrefixBlocks)
+	case i.PerEndpoint < 1 || i.PerEndpoint > 10_000_000:
+		return fmt.Errorf("%w: lruCapacityPerServer is %d, it must be from 1 to 10000000", policies.ErrParameters, i.PerEndpoint)
 	}
-	return p, policies.PrefixIndexing{BlockSize: p.BlockSize, MaxBlocks: p.MaxPrefixBlocksToMatch, PerEndpoint: p.LRUCapacityPerServer}, err
+	return nil
 }
 
 // ApproxPrefix is the plug-in of [ApproxPrefixType].

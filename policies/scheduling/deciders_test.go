@@ -8,6 +8,7 @@ import (
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/policytest"
+	"github.com/weirflow/weir/policies/scheduling"
 )
 
 func TestDeciders(t *testing.T) {
@@ -32,6 +33,12 @@ func TestDeciders(t *testing.T) {
 		}
 		if got := plugin.(policies.StageDecider).Needs(c.request, policytest.Endpoint{Name: "e"}); got != c.want {
 			t.Errorf("%s %s of %+v: %v, want %v", c.typ, c.parameters, c.request, got, c.want)
+		}
+	}
+	for parameters, want := range map[string]bool{`{"threshold": 0}`: true, `{"threshold": 397}`: true, `{"threshold": 401}`: false} {
+		h := made(t, "pd-profile-handler", parameters).(*scheduling.Disagg)
+		if got := h.Prefill.Needs(request{tokens: 100}, policytest.Endpoint{Name: "e"}); got != want {
+			t.Errorf("100 tokens go elsewhere by %s: %v, want %v", parameters, got, want)
 		}
 	}
 	for typ, parameters := range map[string]string{

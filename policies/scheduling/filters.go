@@ -16,6 +16,7 @@ const (
 	EncodeFilterType         = "encode-filter"
 	LabelSelectorFilterType  = "label-selector-filter"
 	BySelectorFilterType     = "by-label-selector" // an older name
+	ByLabelFilterType        = "by-label"          // for one label
 	PrefixAffinityFilterType = "prefix-cache-affinity-filter"
 )
 
@@ -112,6 +113,34 @@ func (c *LabelCondition) met(labels map[string]string) bool {
 		return given
 	}
 	return !given
+}
+
+// ByLabelParameters are what the type takes.
+type ByLabelParameters struct {
+	// Label is the label that is looked at.
+	Label string `json:"label"`
+	// ValidValues are those that it may have.
+	ValidValues []string `json:"validValues"`
+	// AllowsNoLabel keeps endpoints without the label, too.
+	AllowsNoLabel bool `json:"allowsNoLabel"`
+}
+
+// ByLabelFilterFactory is the factory of [ByLabelFilterType].
+func ByLabelFilterFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
+	var p ByLabelParameters
+	if err := policies.DecodeParameters(parameters, &p); err != nil {
+		return nil, err
+	}
+	switch {
+	case p.Label == "":
+		return nil, fmt.Errorf("%w: label is missing; give the label's name", policies.ErrParameters)
+	case len(p.ValidValues) == 0 && !p.AllowsNoLabel:
+		return nil, fmt.Errorf("%w: validValues is missing; give what %s may be", policies.ErrParameters, p.Label)
+	}
+	return &LabelFilter{policies.NewNamed(ByLabelFilterType, name), func(labels map[string]string) bool {
+		value, given := labels[p.Label]
+		return given && slices.Contains(p.ValidValues, value) || !given && p.AllowsNoLabel
+	}}, nil
 }
 
 // PrefixAffinityParameters are what the type takes.

@@ -53,6 +53,8 @@ func TestLabelFilters(t *testing.T) {
 		{"by-label-selector", `{"matchExpressions": [{"key": "gpu", "operator": "Exists"}, {"key": "llm-d.ai/role", "operator": "NotIn", "values": ["both", "encode", "encode-prefill", "encode-prefill-decode"]}]}`, []string{"prefill", "decode", "prefill-decode"}},
 		{"label-selector-filter", `{"matchExpressions": [{"key": "gpu", "operator": "DoesNotExist"}]}`, []string{"none"}},
 		{"label-selector-filter", `{"matchExpressions": [{"key": "llm-d.ai/role", "operator": "In", "values": ["both", "encode"]}]}`, []string{"encode", "both"}},
+		{"by-label", `{"label": "llm-d.ai/role", "validValues": ["prefill", "both"]}`, []string{"prefill", "both"}},
+		{"by-label", `{"label": "llm-d.ai/role", "validValues": ["both"], "allowsNoLabel": true}`, []string{"none", "both"}},
 	} {
 		if got := kept(made(t, c.typ, c.parameters), request{}, endpoints); !slices.Equal(got, c.want) {
 			t.Errorf("%s %s keeps %v, want %v", c.typ, c.parameters, got, c.want)
@@ -145,7 +147,7 @@ func TestFilterParameters(t *testing.T) {
 		{"active-request-scorer", `{"idleThreshold": -1}`},
 		{"token-load-scorer", `{"queueThresholdTokens": 0}`},
 		{"no-hit-lru-scorer", `{"lruSize": 0}`},
-		{"approx-prefix-cache-producer", `{"blockSizeTokens": 1}`},
+		{"approx-prefix-cache-producer", `{"hashBlockSize": 3}`}, // published files have 5
 	} {
 		if _, err := registry.New(c[0], "", json.RawMessage(c[1])); !errors.Is(err, policies.ErrParameters) {
 			t.Errorf("%s %s: %v", c[0], c[1], err)

@@ -99,6 +99,10 @@ type Disagg struct {
 	policies.Named
 	Profiles DisaggProfiles
 	Deciders DisaggDeciders
+	// Prefill decides about the stage of that name where no declared plug-in does.
+	Prefill policies.StageDecider
+	// PrimaryPort is where requests are sent of whichever rank was chosen; 0 for the endpoint's own.
+	PrimaryPort int
 }
 
 // DisaggFactory is the factory of [DisaggType].
@@ -113,7 +117,7 @@ func DisaggFactory(name string, parameters json.RawMessage) (policies.Plugin, er
 	if p.Deciders.Prefill == "" {
 		p.Deciders.Prefill = p.DeciderPluginName
 	}
-	return &Disagg{policies.NewNamed(DisaggType, name), p.Profiles, p.Deciders}, nil
+	return &Disagg{Named: policies.NewNamed(DisaggType, name), Profiles: p.Profiles, Deciders: p.Deciders}, nil
 }
 
 func stageProfiles() DisaggProfiles { return DisaggProfiles{"decode", "prefill", "encode"} }
@@ -125,7 +129,13 @@ type PDProfileParameters struct {
 	PrefillProfile string `json:"prefillProfile"`
 	// DeciderPluginName is the plug-in that says whether a prompt is read elsewhere.
 	DeciderPluginName string `json:"deciderPluginName"`
+	// Threshold is of before there were deciders: how many bytes of a prompt the endpoint that
+	// answers must lack in its cache for the prompt to be read elsewhere; 0 for always.
+	Threshold *int64 `json:"threshold"`
+	// PrimaryPort is that of the data-parallel-profile-handler; none.
+	PrimaryPort int `json:"primaryPort"`
 	// These are accepted and have no effect.
+	HashBlockSize               int    `json:"hashBlockSize"`
 	PrefixPluginType            string `json:"prefixPluginType"`
 	PrefixPluginName            string `json:"prefixPluginName"`
 	PrefixMatchInfoProducerName string `json:"prefixMatchInfoProducerName"`
@@ -139,7 +149,20 @@ func PDProfileFactory(name string, parameters json.RawMessage) (policies.Plugin,
 		return nil, err
 	}
 	profiles.Decode, profiles.Prefill = p.DecodeProfile, p.PrefillProfile
-	return &Disagg{policies.NewNamed(PDProfileType, name), profiles, DisaggDeciders{Prefill: p.DeciderPluginName}}, nil
+	h := &Disagg{Named: policies.NewNamed(PDProfileType, name), Profiles: profiles, Deciders: DisaggDeciders{Prefill: p.DeciderPluginName}, PrimaryPort: p.PrimaryPort}
+	switch t := p.Threshold; {
+	case p.PrimaryPort < 0 || p.PrimaryPort > 65535:
+		return nil, fmt.Errorf("%w: primaryPort is %d, it must be from 1 to 65535", policies.ErrParameters, p.PrimaryPort)
+	case t == nil:
+	case *t < 0:
+		return nil, fmt.Errorf("%w: threshold is %d, it must not be negative", policies.ErrParameters, *t)
+	case *t == 0:
+		h.Prefill = NewAlwaysPrefill(AlwaysPrefillType)
+	default:
+		tokens := (*t + bytesPerToken - 1) / bytesPerToken
+		h.Prefill = &PrefixDecider{policies.NewNamed(PrefixDeciderType, ""), PrefixDeciderParameters{NonCachedTokens: tokens}}
+	}
+	return h, nil
 }
 
 func (*Disagg) handlesProfiles() {}

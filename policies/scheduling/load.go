@@ -11,6 +11,7 @@ import (
 const (
 	QueueType           = "queue-scorer"
 	KVCacheType         = "kv-cache-utilization-scorer"
+	KVCacheOlderType    = "kv-cache-scorer" // an older name
 	RunningRequestsType = "running-requests-size-scorer"
 	LoadAwareType       = "load-aware-scorer"
 )
