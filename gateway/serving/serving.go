@@ -118,7 +118,9 @@ type lastWriter struct {
 
 // WriteHeader implements http.ResponseWriter.
 func (w *lastWriter) WriteHeader(code int) {
-	w.begin()
+	if code >= http.StatusOK { // what comes before an answer ends no connection
+		w.begin()
+	}
 	w.ResponseWriter.WriteHeader(code)
 }
 
