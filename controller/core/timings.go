@@ -37,7 +37,8 @@ type Timings struct {
 	// FreshFor is how long after a turn a grant that a wake-up brings is taken without
 	// another turn, and float is spent; less than a third of the lease and than a ledger's
 	// recovery, so that it cannot have been given to another since, however long the
-	// network took.
+	// network took. Beside a ledger so far that two turns take longer, float is not spent for
+	// what is missing: a fifth of the time where a turn all but fails.
 	FreshFor time.Duration
 	// CalmTurn is the longest time between two turns while there is something to say that
 	// nobody waits for: what ended, and what was let go by float. A turn is taken sooner when
