@@ -101,7 +101,7 @@ func newBenchOn(t *testing.T, ledger store.Ledger, limit int, change func(*bench
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := benchConfig{envoy.Config{BodyTimeout: 300 * time.Millisecond, Fallbacks: 2}, gateway.PoolConfig{
+	cfg := benchConfig{envoy.Config{BodyTimeout: time.Second, Fallbacks: 2}, gateway.PoolConfig{
 		Controller: b.controller, Endpoints: endpoints.Config{Source: source},
 		Rules: flows.Rules{Priority: func(_, objective string) (int, bool) { return map[string]int{"batch": -1, "user": 1}[objective], true }},
 	}}
