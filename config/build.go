@@ -146,6 +146,27 @@ func (a *assembly) plugins() {
 	for i := range a.file.Plugins {
 		a.plugin(indexed("plugins", i), &a.file.Plugins[i])
 	}
+	for _, p := range a.declared {
+		if d, ok := p.(*saturation.Max); ok {
+			a.detectorsOf(d)
+		}
+	}
+}
+
+// detectorsOf looks up the detectors that another one asks, wherever they are declared.
+func (a *assembly) detectorsOf(d *saturation.Max) {
+	var of []policies.SaturationDetector
+	path := a.declaredAt(d) + ".parameters.detectors"
+	for i, name := range d.Names() {
+		at := indexed(path, i)
+		detector := refer(a, at, name, "saturation detector", a.set.Saturation)
+		if _, nested := detector.(*saturation.Max); nested {
+			a.wrong(at, "%q asks others itself; name those", name)
+		} else if detector != nil {
+			of = append(of, detector)
+		}
+	}
+	d.Of(of...)
 }
 
 // plugin makes a declared plug-in.

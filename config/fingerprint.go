@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/policies/saturation"
 )
 
 // sharedField is a field that is compared between replicas.
@@ -95,10 +96,19 @@ func (p *Plan) priorityBands() any {
 }
 
 func (p *Plan) detector() any {
-	if d := p.File.FlowControl.SaturationDetector; d != nil {
+	d := p.File.FlowControl.SaturationDetector
+	if d == nil {
+		return nil
+	}
+	most, several := p.Detector.(*saturation.Max)
+	if !several {
 		return p.plugin(d.PluginRef)
 	}
-	return nil
+	detectors := []any{saturation.MaxType}
+	for _, name := range most.Names() {
+		detectors = append(detectors, p.plugin(name))
+	}
+	return detectors
 }
 
 // keys are whose API keys there are: by their hashes, of which a fingerprint tells

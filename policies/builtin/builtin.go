@@ -34,6 +34,7 @@ func Registry() *policies.Registry {
 
 		saturation.ConcurrencyType:   saturation.ConcurrencyFactory,
 		saturation.UtilizationType:   saturation.UtilizationFactory,
+		saturation.MaxType:           saturation.MaxFactory,
 		saturation.WhereReadableType: policies.WithoutParameters(saturation.NewWhereReadable),
 
 		eviction.SheddableType:             policies.WithoutParameters(eviction.NewSheddable),

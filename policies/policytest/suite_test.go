@@ -12,12 +12,13 @@ import (
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/builtin"
 	"github.com/weirflow/weir/policies/policytest"
+	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/policies/scheduling"
 )
 
 // needed are parameters without which a type cannot be made.
 var needed = map[string]string{
-	"priority-holdback-policy": `{"minCeiling": 0.5}`, "by-label": `{"label": "gpu", "validValues": ["a"]}`,
+	"priority-holdback-policy": `{"minCeiling": 0.5}`, "max-saturation-detector": `{"detectors": ["a", "b"]}`, "by-label": `{"label": "gpu", "validValues": ["a"]}`,
 }
 
 // TestBuiltins runs each built-in type through the suite of its kind.
@@ -29,6 +30,17 @@ func TestBuiltins(t *testing.T) {
 			p, err := r.New(typ, "", json.RawMessage(needed[typ]))
 			if err != nil {
 				t.Fatalf("%s with its defaults: %v", typ, err)
+			}
+			if d, ok := p.(*saturation.Max); ok {
+				var of []policies.SaturationDetector
+				for _, one := range []string{saturation.ConcurrencyType, saturation.UtilizationType} {
+					detector, err := r.New(one, "", nil)
+					if err != nil {
+						t.Fatal(err)
+					}
+					of = append(of, detector.(policies.SaturationDetector))
+				}
+				d.Of(of...)
 			}
 			return p
 		}
