@@ -48,11 +48,11 @@ func newFloat(cfg *Config, e *exchange, q *requests, bs *bands, l *loads, d *dur
 }
 
 // fits reports whether requests are of the kind to go by permits: where there is a choice of
-// endpoints, and others whose loads count there, those that take long beside the age of what is
-// known of these, and those that are short beside a turn. A grant brings the endpoint that has
-// the least, which is not worth a wait as long as that.
+// endpoints, those that take long beside the age of what is known of the others' loads, and
+// those that are short beside a turn. A grant brings the endpoint that has the least, which is
+// not worth a wait as long as that.
 func (f *float) fits() bool {
-	return len(f.loads.listed) <= 1 || f.bands.totals.Members == 1 || f.took.typical >= f.exchange.timings.FloatLeast || f.short
+	return len(f.loads.listed) <= 1 || f.took.typical >= f.exchange.timings.FloatLeast || f.short
 }
 
 // spends reports whether permits may be spent now.

@@ -1,7 +1,6 @@
 package core
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strings"
@@ -35,13 +34,10 @@ type loads struct {
 	share    map[string]int64 // how many permits may be kept at each: what the ledger last gave
 	nearby   map[string]int64 // requests of the others at each, as last learnt
 	here     map[string]load  // this replica's requests at each
-	sent     map[string]int   // to those listed, when this replica last sent a request there, by how many it had sent
-	sends    int              // so many it has sent
 	changed  map[string]bool  // since they were stated
 	carried  map[string]bool  // stated by the turn under way
 	answered map[string]load  // what the ledger counts in its totals
 	stated   time.Time        // when all were last stated
-	wanted   int64            // how many permits were of use at each then: much more is stated at all, not only where requests were
 	asked    time.Time        // when the others' were last asked for
 	others   []store.Load     // to be handed out, nil if they are not new
 }
@@ -52,7 +48,7 @@ type load struct{ requests, tokens int64 }
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
-		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, sent: map[string]int{}, answered: map[string]load{},
+		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, answered: map[string]load{},
 		changed: map[string]bool{}, carried: map[string]bool{},
 	}
 }
@@ -97,7 +93,6 @@ func (l *loads) list(endpoints []Endpoint) Counted {
 			}
 		}
 		l.listed, l.before, l.agenda.due = listed, nil, true
-		maps.DeleteFunc(l.sent, func(address string, _ int) bool { _, is := listed[address]; return !is })
 	}
 	if len(endpoints) > 0 { // else what it has in flight is at endpoints as they were
 		l.bounded = bounded
@@ -162,14 +157,13 @@ func (l *loads) open(now time.Time) string {
 }
 
 // least returns the endpoint with the least load, as far as is known, of those that may have
-// another request, and of several the one that this replica has sent none for longest; empty if
-// there is none.
+// another request; empty if there is none.
 func (l *loads) least(may func(endpoint string) bool) (least string) {
 	for endpoint := range l.listed {
 		if !may(endpoint) {
 			continue
 		}
-		if least == "" || cmp.Or(cmp.Compare(l.load(endpoint), l.load(least)), cmp.Compare(l.sent[endpoint], l.sent[least]), cmp.Compare(endpoint, least)) < 0 {
+		if more := l.load(endpoint) - l.load(least); least == "" || more < 0 || more == 0 && endpoint < least {
 			least = endpoint
 		}
 	}
@@ -212,10 +206,6 @@ func (l *loads) arrive(r *request, endpoint string) {
 	r.endpoint = endpoint
 	if l.cfg.CountTokens {
 		r.tokens = r.InputTokens + r.OutputTokens
-	}
-	if _, listed := l.listed[endpoint]; listed {
-		l.sends++
-		l.sent[endpoint] = l.sends
 	}
 	l.add(endpoint, load{1, r.tokens})
 }
@@ -262,18 +252,18 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 	if len(l.listed) == 0 && len(l.changed) == 0 {
 		return
 	}
-	want := int64(0)
-	if l.bounded {
-		want = l.wants(now)
-	}
-	if s.Register || s.Full || want > 2*max(1, l.wanted) || now.Sub(l.stated) >= l.cfg.Timings.RepeatEvery {
-		l.stated, l.wanted = now, want
+	if s.Register || s.Full || now.Sub(l.stated) >= l.cfg.Timings.RepeatEvery {
+		l.stated = now
 		for endpoint := range l.listed {
 			l.changed[endpoint] = true
 		}
 		for endpoint := range l.here {
 			l.changed[endpoint] = true
 		}
+	}
+	want := int64(0)
+	if l.bounded {
+		want = l.wants(now)
 	}
 	if s.WantLoads = l.asks(now); s.WantLoads {
 		l.asked = now
