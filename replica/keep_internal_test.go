@@ -25,6 +25,7 @@ featureGates: [flowControl]
 saturationDetector: {pluginRef: concurrency-detector}
 schedulingProfiles: [{name: default, plugins: [{pluginRef: kv-cache-utilization-scorer}]}]
 dataLayer: {sources: [{pluginRef: metrics-data-source}]}
+data: {sources: [{pluginRef: metrics-data-source}]}
 requestHandler: {parsers: [{pluginRef: openai-parser}]}
 parser: {pluginRef: openai-parser}
 flowControl:
@@ -56,6 +57,7 @@ weir:
   metrics: {interval: 70ms}
   shadow: true
   maxBody: 7M
+  maxHeaderBytes: 7Ki
   memoryBudget: 700M
   timeouts: {request: 7m}
   drainTimeout: 7s

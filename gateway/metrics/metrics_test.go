@@ -19,6 +19,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator/gossip"
 	"github.com/weirflow/weir/gateway/modelapi"
+	"github.com/weirflow/weir/gateway/picker"
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/shard"
@@ -79,13 +80,20 @@ func TestRequestLabelsAreBounded(t *testing.T) {
 	}
 }
 
-// exported returns the names of all metrics, the fleet's own among them.
-func exported() map[string]bool {
+// exported returns the names of all metrics, the fleet's own and those of pickers among them.
+func exported(t *testing.T) map[string]bool {
+	t.Helper()
+	pickers, err := picker.New(picker.Config{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pickers.Close()
 	descriptions := make(chan *prometheus.Desc, 1000)
 	pool := NewPool("p")
 	pool.Describe(descriptions)
 	NewProcess(pool).Describe(descriptions)
 	(&gossip.Fleet{}).Metrics("p").Describe(descriptions)
+	pickers.Describe(descriptions)
 	close(descriptions)
 	names := make(map[string]bool)
 	for d := range descriptions {
@@ -97,7 +105,7 @@ func exported() map[string]bool {
 // wantExported wants every metric that the text asks for to be exported.
 func wantExported(t *testing.T, text string, least int) {
 	t.Helper()
-	names, asked := exported(), regexp.MustCompile(`weir_\w+`).FindAllString(text, -1)
+	names, asked := exported(t), regexp.MustCompile(`weir_\w+`).FindAllString(text, -1)
 	for _, name := range asked {
 		if !names[strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_count")] {
 			t.Errorf("%s is asked for and not exported", name)
