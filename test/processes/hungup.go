@@ -10,8 +10,8 @@ import (
 // model servers reads it.
 const RequestHeader = "x-test-request"
 
-// noticing is how long a server's process may take to read that a connection has ended.
-const noticing = 500 * time.Millisecond
+// Noticing is how long a server's process may take to read that a connection has ended.
+const Noticing = 500 * time.Millisecond
 
 // clients knows of requests in flight whether their clients are still there.
 //
@@ -35,7 +35,7 @@ func (s *Servers) HungUp(name string) {
 		c.here[name] = false
 		s.InFlight.Add(-1)
 	}
-	time.AfterFunc(noticing, func() { s.count(name) })
+	time.AfterFunc(Noticing, func() { s.count(name) })
 }
 
 // count counts what has not ended in time.

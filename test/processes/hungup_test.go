@@ -35,11 +35,35 @@ func TestHungUp(t *testing.T) {
 		s.HungUp("c")
 		ask("c")
 		want("one came whose client had gone", 1, 1)
-		time.Sleep(noticing + 1)
+		time.Sleep(Noticing + 1)
 		synctest.Wait()
 		want("both run on", 3, 3)
 		close(end)
 		synctest.Wait()
 		want("all have ended", 0, 3)
+	})
+}
+
+// Over is the longest that too many ran, also of those that still do.
+func TestOver(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, start := newServers(), time.Now()
+		ran := func(from, to time.Duration) {
+			r := Ran{Began: start.Add(from)}
+			if to > 0 {
+				r.Ended = start.Add(to)
+			}
+			s.ran = append(s.ran, r)
+		}
+		ran(0, 10*time.Second)
+		ran(2*time.Second, 4*time.Second)
+		ran(4*time.Second, 7*time.Second)
+		ran(9*time.Second, 0)
+		time.Sleep(20 * time.Second)
+		for limit, want := range []time.Duration{20 * time.Second, 3 * time.Second, 0} {
+			if over := s.Over(limit); over != want {
+				t.Errorf("more than %d ran for %v, want %v", limit, over, want)
+			}
+		}
 	})
 }

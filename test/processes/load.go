@@ -107,7 +107,7 @@ func (l *Load) Ask(ctx context.Context, id string, r *Replica) error {
 		return err
 	}
 	req.Header.Set("x-llm-d-inference-fairness-id", id)
-	req.Header.Set(tenantHeader, id)
+	req.Header.Set(TenantHeader, id)
 	res, err := l.Client.Do(req)
 	if err != nil {
 		return err

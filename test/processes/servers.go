@@ -1,6 +1,7 @@
 package processes
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -32,8 +33,8 @@ type Ran struct {
 	Began, Ended time.Time
 }
 
-// tenantHeader tells a model server whose a request is: no replica reads it.
-const tenantHeader = "x-test-tenant"
+// TenantHeader tells a model server whose a request is, which Watch keeps it by: no replica reads it.
+const TenantHeader = "x-test-tenant"
 
 // Watch begins to keep every request.
 func (s *Servers) Watch() {
@@ -49,6 +50,37 @@ func (s *Servers) Ran() []Ran {
 	return slices.Clone(s.ran)
 }
 
+// Over is the longest time for which more than so many of the requests since Watch ran at once. A
+// request that a replica ends runs on until its server has read so, which nobody hears of, and
+// the one in its slot may be there before: for a moment, see clients.
+func (s *Servers) Over(limit int) (longest time.Duration) {
+	type change struct {
+		at time.Time
+		by int
+	}
+	var changes []change
+	for _, r := range s.Ran() {
+		changes = append(changes, change{r.Began, 1})
+		if !r.Ended.IsZero() {
+			changes = append(changes, change{r.Ended, -1})
+		}
+	}
+	slices.SortFunc(changes, func(a, b change) int { return cmp.Or(a.at.Compare(b.at), a.by-b.by) })
+	running, since := 0, time.Time{}
+	for _, c := range changes {
+		if before := running; before <= limit && before+c.by > limit {
+			since = c.at
+		} else if before > limit && before+c.by <= limit {
+			longest = max(longest, c.at.Sub(since))
+		}
+		running += c.by
+	}
+	if running > limit {
+		longest = max(longest, time.Since(since))
+	}
+	return longest
+}
+
 // Begun is how many requests came since Watch.
 func (s *Servers) Begun() int {
 	s.mu.Lock()
@@ -59,7 +91,7 @@ func (s *Servers) Begun() int {
 // watching keeps requests while they are watched.
 func (s *Servers) watching(h http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		tenant := r.Header.Get(tenantHeader)
+		tenant := r.Header.Get(TenantHeader)
 		s.mu.Lock()
 		n, kept := len(s.ran), s.watched && tenant != ""
 		if kept {
