@@ -131,3 +131,48 @@ func TestPermitsWhereTheyAreOfUse(t *testing.T) {
 		}
 	}
 }
+
+// TestPassingToWhatIsGone: a request that passes goes to no endpoint that the pool does not have any more.
+func TestPassingToWhatIsGone(t *testing.T) {
+	p := &preferring{now: time.Unix(1_800_000_000, 0), turn: time.Millisecond}
+	p.core, p.ledger, _ = oneReplica(&p.now, fairness.NewRoundRobin("rr"))
+	p.core.SetPool(p.now, core.Pool{Endpoints: 2, Limit: 4})
+	p.core.SetEndpoints(p.now, []core.Endpoint{{Address: "x", Capacity: 2}, {Address: "y", Capacity: 2}})
+	p.exchange()
+	ask := func(seq uint64, flow string, priority int, prefer string) {
+		p.core.Enqueue(p.now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: flow, Priority: priority}, Prefer: prefer})
+	}
+	ask(100, "u", 10, "")
+	at := map[uint64]string{}
+	note := func(ds []core.Decision) {
+		for _, d := range ds {
+			at[d.Ticket.Seq] = d.Endpoint
+		}
+	}
+	note(p.exchange())
+	p.core.Release(p.now, 100, core.Usage{})
+	note(p.exchange())
+	for seq := uint64(1); seq <= 8; seq++ {
+		ask(seq, "a", 0, "")
+	}
+	note(p.exchange())
+	p.now = p.now.Add(30 * time.Millisecond)
+	p.core.Tick(p.now)
+	note(p.exchange())
+	ask(9, "u", 10, "x")
+	note(p.exchange())
+	// x goes: its two requests end one after the other.
+	p.core.SetPool(p.now, core.Pool{Endpoints: 1, Limit: 2})
+	p.core.SetEndpoints(p.now, []core.Endpoint{{Address: "y", Capacity: 2}})
+	note(p.core.Ready(p.now).Decisions)
+	for seq := uint64(1); seq <= 8; seq++ {
+		if at[seq] == "x" {
+			p.core.Release(p.now, seq, core.Usage{})
+			break
+		}
+	}
+	note(p.core.Ready(p.now).Decisions)
+	if at[9] == "x" {
+		t.Error("it goes to x, which the pool does not have any more")
+	}
+}

@@ -41,6 +41,38 @@ func Forgets(t *testing.T, of func(store.Timings) Factory) {
 		clock := NewClock()
 		settledLater(t, of(timings)(t, clock.Now), clock, timings.CounterKeep)
 	})
+	t.Run("band at a full pool", func(t *testing.T) {
+		clock := NewClock()
+		bandAtFullPool(t, of(timings)(t, clock.Now), clock)
+	})
+}
+
+// bandAtFullPool: a higher band that nobody states any more is forgotten while the pool is full of a
+// lower one's requests and more wait, and the ledger is the same one after it.
+func bandAtFullPool(t *testing.T, l store.Ledger, clock *Clock) {
+	a := newParty(t, l, "a", counting(0, 1), counting(5, 1))
+	a.turn(nil)
+	a.turn(func(s *store.Statement) {
+		o := a.offer(1, "urgent", 0)
+		o.Priority = 5
+		s.Offers = []store.Offer{o}
+	})
+	want(t, "a", a.grants(), "urgent/1")
+	a.bands[1].InFlight = 0
+	a.turn(nil)
+	a.bands = a.bands[:1]
+	a.bands[0].Queued = 3
+	first := a.turn(func(s *store.Statement) {
+		s.Offers = []store.Offer{a.offer(2, "f", 0), a.offer(3, "f", 1), a.offer(4, "f", 2)}
+	})
+	want(t, "a", a.grants(), "f/2")
+	a.bands[0].Queued = 2
+	for range 60 {
+		clock.Advance(time.Second)
+		if r := a.turn(nil); r.Generation != first.Generation {
+			t.Fatalf("a generation began anew: %d, it was %d", r.Generation, first.Generation)
+		}
+	}
 }
 
 // settledLater: a request that took longer than an idle group is remembered is charged to that

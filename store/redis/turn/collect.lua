@@ -82,6 +82,7 @@ step(function()
         else
           bands[key] = nil
           call('HDEL', BANDS, key)
+          order.look_at_all_again() -- its priority was among those that were sorted before
         end
       end
     end
