@@ -317,6 +317,9 @@ func (r *replica) serve(ctx context.Context) error {
 	}
 	if r.certificate != nil {
 		server.TLSConfig = r.certificate.Config()
+		// Beyond its bound net/http ends a connection by HTTP/2, with all that is under way on it. Up to
+		// what Envoy lets in the gateway refuses the request alone.
+		server.MaxHeaderBytes = max(server.MaxHeaderBytes, 64<<10)
 	}
 	var beside []serving.Service
 	if r.processing != nil {

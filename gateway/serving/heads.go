@@ -31,7 +31,7 @@ const (
 // for requests by HTTP/2, which a server with a TLSConfig speaks, too: see [Admitted]. It returns the
 // listener that the server is to serve, which has taken over the server's TLSConfig.
 func BoundHeads(server *http.Server, l net.Listener, most int64) net.Listener {
-	h, idle := &heads{most: most, coming: make(map[*headConn]struct{})}, boundIdle(idleParts*most)
+	h, idle := &heads{most: max(most, 2*(headBytes+headFactor*int64(server.MaxHeaderBytes))), coming: make(map[*headConn]struct{})}, boundIdle(idleParts*most)
 	before := server.ConnState
 	server.ConnState = func(conn net.Conn, state http.ConnState) {
 		if before != nil {

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/weirflow/weir/internal/list"
 )
@@ -13,6 +14,9 @@ const (
 	// secureIdleBytes what one by TLS does.
 	idleBytes       = 16 << 10
 	secureIdleBytes = 48 << 10
+	// grace is how long one has been idle at least that is closed: a handshake may be under way, or a
+	// request. So there may be more than fit, by those that came or became idle in that time.
+	grace = 2 * time.Second
 )
 
 // idleBound bounds the memory of a server's connections on which there is no request, or none yet:
@@ -25,12 +29,27 @@ type idleBound struct {
 
 	mu    sync.Mutex
 	used  int64
-	order list.List[net.Conn] // the one that has been idle for longest first
-	nodes map[net.Conn]*list.Node[net.Conn]
+	later bool                // it looks again for what may be closed
+	order list.List[idleConn] // the one that has been idle for longest first
+	nodes map[net.Conn]*list.Node[idleConn]
+}
+
+// idleConn is a connection, and from when on it may be closed.
+type idleConn struct {
+	net.Conn
+	from time.Time
 }
 
 func boundIdle(most int64) *idleBound {
-	return &idleBound{most: most, nodes: make(map[net.Conn]*list.Node[net.Conn])}
+	return &idleBound{most: most, nodes: make(map[net.Conn]*list.Node[idleConn])}
+}
+
+// oldest is the connection that has been idle for longest, if that may be closed; nil if not.
+func (b *idleBound) oldest() net.Conn {
+	if c, ok := b.order.Front(); ok && time.Now().After(c.from) {
+		return c.Conn
+	}
+	return nil
 }
 
 // takes is what a connection takes while it is idle, in bytes.
@@ -49,12 +68,29 @@ func (b *idleBound) note(conn net.Conn, state http.ConnState) {
 	if state != http.StateNew && state != http.StateIdle {
 		return
 	}
-	node := &list.Node[net.Conn]{Value: conn}
+	node := &list.Node[idleConn]{Value: idleConn{conn, time.Now().Add(grace)}}
 	b.nodes[conn] = node
 	b.order.PushBack(node)
 	b.used += takes(conn)
+	b.shrink()
+}
+
+// shrink closes what is beyond the bound and may be closed. If something is left, it looks again later.
+func (b *idleBound) shrink() {
 	for b.used > b.most {
-		oldest, _ := b.order.Front()
+		oldest := b.oldest()
+		if oldest == nil {
+			if !b.later {
+				b.later = true
+				time.AfterFunc(grace/4, func() {
+					b.mu.Lock()
+					defer b.mu.Unlock()
+					b.later = false
+					b.shrink()
+				})
+			}
+			return
+		}
 		b.remove(oldest)
 		if secure, ok := oldest.(*secureConn); ok {
 			oldest = secure.raw // which is closed without a word that it would have to take

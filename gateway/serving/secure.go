@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"sync/atomic"
 	"syscall"
+	"time"
 )
 
 const (
@@ -19,7 +20,7 @@ const (
 	// minWindow and maxWindow are how much of bodies may come by a connection before it is read,
 	// in bytes: a sixteenth of what there is for heads, within these bounds. A stream has one part
 	// of it in windowPart, so that uploads that nobody reads leave others their room.
-	minWindow, maxWindow, windowPart = 256 << 10, 1 << 20, 8
+	minWindow, maxWindow, windowPart = 512 << 10, 1 << 20, 8
 	// maxFrame is the largest frame that is taken, the least that there may be: it has its room
 	// once it is announced.
 	maxFrame = 16 << 10
@@ -41,6 +42,7 @@ func secure(server *http.Server, l net.Listener, most int64) net.Listener {
 	server.ConnContext = func(ctx context.Context, conn net.Conn) context.Context {
 		return context.WithValue(ctx, connKey{}, conn)
 	}
+	server.DisableGeneralOptionsHandler = true // or OPTIONS * would not come by the handler
 	handler := server.Handler
 	server.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		conn := r.Context().Value(connKey{}).(*secureConn)
@@ -93,6 +95,7 @@ type secureConn struct {
 	account  account // of its streams
 
 	http2 atomic.Bool
+	head  atomic.Int64 // when the head began that has not come in whole, since the start of streams; 0 for none
 	// Of the one goroutine that reads:
 	other  bool    // it is not HTTP/2
 	came   int     // bytes of the preface
@@ -100,6 +103,7 @@ type secureConn struct {
 	have   int     // bytes of it
 	rest   int     // bytes of the frame's payload that are still to come
 	last   uint32  // the highest number of a stream
+	ends   bool    // the frame is the last of a head
 }
 
 // preface is what a client that speaks HTTP/2 begins with.
@@ -124,7 +128,8 @@ func (c *secureConn) Read(p []byte) (int, error) {
 		c.see(p[:n])
 	}
 	var plain tls.RecordHeaderError
-	if errors.As(err, &plain) && plain.Conn != nil && speaksHTTP(plain.RecordHeader) {
+	if errors.As(err, &plain) && plain.Conn != nil && !c.other && speaksHTTP(plain.RecordHeader) {
+		c.other = true // net/http reads once more
 		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 	}
 	return n, err //nolint:wrapcheck // as TLS says it
@@ -154,6 +159,7 @@ func (c *secureConn) see(p []byte) {
 		if c.rest > 0 {
 			n := min(c.rest, len(p))
 			c.rest, p = c.rest-n, p[n:]
+			c.whole()
 			continue
 		}
 		n := copy(c.header[c.have:], p)
@@ -161,17 +167,28 @@ func (c *secureConn) see(p []byte) {
 		if c.have == len(c.header) {
 			c.have = 0
 			c.frame()
+			c.whole()
 		}
+	}
+}
+
+// whole notes that a head has come in whole, if it has.
+func (c *secureConn) whole() {
+	if c.rest == 0 && c.ends {
+		c.ends = false
+		c.head.Store(0)
 	}
 }
 
 // frame takes in the header of a frame: its length, kind, flags and stream.
 func (c *secureConn) frame() {
-	const headers = 1
+	const headers, continuation, endHeaders = 1, 9, 4
 	c.rest = int(binary.BigEndian.Uint32(c.header[:4]) >> 8)
 	stream := binary.BigEndian.Uint32(c.header[5:]) & (1<<31 - 1)
 	if c.header[3] == headers && stream > c.last { // else they are trailers
 		c.last = stream
 		c.streams.come(c)
+		c.head.Store(int64(time.Since(c.streams.start)))
 	}
+	c.ends = (c.header[3] == headers || c.header[3] == continuation) && c.header[4]&endHeaders != 0
 }

@@ -35,13 +35,15 @@ type streams struct {
 	mu      sync.Mutex
 	counted int
 	open    map[*secureConn]struct{}
-	room    chan struct{} // closed once there may be some
+	room    chan struct{} // wakes one that waits, once there may be some
+	looked  time.Duration // when no connection was found to close, since start
 }
 
 // account is what is counted of a connection's streams. streams.mu guards it.
 type account struct {
 	coming, leaving tally // before it is known whose they are, and once there is but their answer
 	running         int   // requests that are being served, counted or not
+	told            int   // of them, those that are counted as coming
 	closed          bool  // nothing is counted any more
 }
 
@@ -116,6 +118,9 @@ func (s *streams) come(c *secureConn) {
 		s.mu.Lock()
 	}
 	s.add(c, &c.account.coming)
+	if s.counted < s.most {
+		s.wake() // the next one
+	}
 }
 
 // full reports whether there is no room for another stream of the connection.
@@ -130,10 +135,26 @@ func (s *streams) full(c *secureConn) bool {
 // worst is the connection to close for others, if there is one.
 func (s *streams) worst() (worst *secureConn) {
 	now, most := time.Since(s.start), time.Duration(0)
+	if now-s.looked < lookAgain {
+		return nil // another one that waits has just looked
+	}
 	for c := range s.open {
-		if held := c.account.coming.held(now, untold) + c.account.leaving.held(now, patience); held > most {
+		a := &c.account
+		held := a.leaving.held(now, patience)
+		if began := time.Duration(c.head.Load()); began != 0 && now-began >= patience { // it has not come in whole
+			held += now - began
+		} else if began == 0 && a.running < maxStreams {
+			// What net/http answers itself is never served, and gone.
+			for a.coming.n > a.told && a.coming.held(now, patience) > 0 {
+				s.take(c, &a.coming)
+			}
+		}
+		if held += a.coming.held(now, untold); held > most {
 			worst, most = c, held
 		}
+	}
+	if worst == nil {
+		s.looked = now
 	}
 	return worst
 }
@@ -143,6 +164,7 @@ func (s *streams) serve(c *secureConn, handler http.Handler, w http.ResponseWrit
 	st := &stream{conn: c}
 	s.mu.Lock()
 	c.account.running++
+	c.account.told++
 	s.mu.Unlock()
 	defer s.over(st)
 	handler.ServeHTTP(w, r.WithContext(context.WithValue(r.Context(), streamKey{}, st)))
@@ -156,6 +178,7 @@ func (s *streams) admitted(st *stream) {
 	defer s.mu.Unlock()
 	if !st.admitted {
 		st.admitted = true
+		st.conn.account.told--
 		s.take(st.conn, &st.conn.account.coming)
 	}
 }
@@ -165,6 +188,7 @@ func (s *streams) leaving(st *stream) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !st.admitted {
+		st.conn.account.told--
 		s.take(st.conn, &st.conn.account.coming)
 	}
 	st.left = true
@@ -180,6 +204,7 @@ func (s *streams) over(st *stream) {
 	case st.left:
 		s.take(st.conn, &st.conn.account.leaving)
 	case !st.admitted: // it panicked
+		st.conn.account.told--
 		s.take(st.conn, &st.conn.account.coming)
 	}
 }
@@ -230,8 +255,10 @@ func (s *streams) forget(c *secureConn) {
 	s.wake()
 }
 
-// wake has those look that wait for room.
+// wake has one look that waits for room. The others look again by themselves.
 func (s *streams) wake() {
-	close(s.room)
-	s.room = make(chan struct{})
+	select {
+	case s.room <- struct{}{}:
+	default:
+	}
 }

@@ -22,6 +22,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/spf13/cobra"
@@ -48,11 +49,24 @@ func Main(registry *policies.Registry) {
 	}
 	if err != nil {
 		if text := err.Error(); text != "" {
-			fmt.Fprintln(os.Stderr, wrapped(explain(err), widthOf(os.Stderr, asLine), "  "))
+			complain(wrapped(explain(err), widthOf(os.Stderr, asLine), "  "))
 		}
 		os.Exit(exitCode(err))
 	}
 	os.Exit(0)
+}
+
+// complain writes to stderr, for no longer than a while: it may be a pipe that nobody reads.
+func complain(text string) {
+	said := make(chan struct{})
+	go func() {
+		fmt.Fprintln(os.Stderr, text)
+		close(said)
+	}()
+	select {
+	case <-said:
+	case <-time.After(2 * time.Second):
+	}
 }
 
 // explain is what a user reads of an error.
