@@ -178,7 +178,9 @@ func (h *handover) offered(now time.Time, id policies.TicketID) {
 		return
 	}
 	if r := h.requests.waiting[id]; r != nil && r.offered.IsZero() {
-		r.offered = now
+		if r.offered = now; r.inLine() && r.lined.Before(now) { // the ledger was sooner to say so than the owner
+			r.offered = r.lined
+		}
 	}
 }
 
