@@ -4,6 +4,7 @@ import (
 	"math"
 	"time"
 
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -100,7 +101,7 @@ func (f *float) takes(now time.Time, r *request) bool {
 // only. So does a band whose limit is lower than the one under which permits are given.
 func (f *float) eligible(now time.Time, r *request) bool {
 	b := f.bands.of(now, r.Flow.Priority)
-	if r.limited || !f.fits() || b.Counts() && !b.Account().LiftsIdle {
+	if r.limited || !f.fits() || !chargedAfterwards(b) {
 		return false
 	}
 	limit := b.Capacity().Limit
@@ -109,6 +110,9 @@ func (f *float) eligible(now time.Time, r *request) bool {
 	}
 	return limit >= f.limit
 }
+
+// chargedAfterwards reports whether what a band is let go without a grant may be charged afterwards.
+func chargedAfterwards(b shard.Band) bool { return !b.Counts() || b.Account().LiftsIdle }
 
 // may reports whether a request may be let go by a permit now: the ledger must know its band.
 func (f *float) may(now time.Time, r *request) bool {

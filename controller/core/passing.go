@@ -102,9 +102,8 @@ func (p *passing) goes(now time.Time, r *request) bool {
 	if r.inLine() {
 		return false
 	}
-	b := p.bands.of(now, r.Flow.Priority)
 	_, known := p.float.limits[r.Flow.Priority]
-	return known && (!b.Counts() || b.Account().LiftsIdle)
+	return known && chargedAfterwards(p.bands.of(now, r.Flow.Priority))
 }
 
 // The passing are a participant.
