@@ -19,7 +19,10 @@ import (
 func TestPickerKilled(t *testing.T) {
 	first, second := StartPicker(t, "127.0.0.1:0"), StartPicker(t, "127.0.0.1:0")
 	b := before(t, 8, false, first.Address, second.Address)
-	first.To, second.To = []string{b.server(0)}, []string{b.server(0)}
+	b.introduce(t, first, second) // not while one is still dialled
+	for _, p := range []*Picker{first, second} {
+		p.Set(func(p *Picker) { p.Said = nil })
+	}
 	var running sync.WaitGroup
 	for range 4 { // two at each
 		running.Go(func() {
