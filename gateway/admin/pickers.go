@@ -12,7 +12,7 @@ import (
 )
 
 // pickerStates are the states of a picker, the best first.
-var pickerStates = []picker.State{picker.InUse, picker.Quiet, picker.Probing, picker.Silent, picker.Unreachable}
+var pickerStates = []picker.State{picker.InUse, picker.Quiet, picker.NeverConnected, picker.Probing, picker.Silent, picker.Unreachable}
 
 // worse reports whether a picker's state is worse than another. One of another version, which is
 // not known here, is worse than any.

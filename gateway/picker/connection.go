@@ -28,6 +28,7 @@ type picker struct {
 	stop    context.CancelFunc // of its watch
 
 	// What follows is guarded by the pickers' mutex.
+	met      bool // it was connected, and well
 	gone     bool // its name has that address no more
 	standing standing
 	streams  int        // that are open
@@ -86,6 +87,9 @@ func (p *Pickers) watch(ctx context.Context, one *picker) {
 		}
 		if state == connectivity.Ready && !met {
 			met = true
+			p.mu.Lock()
+			one.met = true
+			p.mu.Unlock()
 			if status.Code(one.check(ctx)) == codes.Unimplemented {
 				log.Info("a picker serves no gRPC health checks: it is used for as long as it is connected and answers")
 			}

@@ -13,8 +13,8 @@ import (
 	"go.uber.org/zap"
 )
 
-// lookSoon is how often a name is looked up at least while one of its pickers is not connected:
-// another may have taken its place. lookFor is how long a name server may take.
+// lookSoon is how often a name is looked up at least while one of its pickers was lost, or none was
+// ever connected: another may have taken its place. lookFor is how long a name server may take.
 const lookSoon, lookFor = time.Second, 5 * time.Second
 
 // name is a host name and a port. Each address that it has is a picker of its own, since one may
@@ -64,7 +64,7 @@ func (p *Pickers) follow(cfg *Config, n *name) {
 			p.log.Warn("the pickers' name cannot be resolved; they stay as they are", zap.String("name", n.hostPort), zap.Error(err))
 		}
 		pause := cfg.Every
-		if !p.allReady(n) {
+		if !p.steady(n) {
 			pause = min(pause, lookSoon)
 		}
 		select {
@@ -75,18 +75,29 @@ func (p *Pickers) follow(cfg *Config, n *name) {
 	}
 }
 
-// allReady reports whether the name has pickers, and each is connected.
-func (p *Pickers) allReady(n *name) bool {
+// steady reports whether one of the name's pickers is connected, and each that ever was.
+func (p *Pickers) steady(n *name) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	has := false
 	for _, one := range p.all {
-		if one.of == n && !one.ready() {
+		if one.of != n {
+			continue
+		}
+		if one.met && !one.ready() {
 			return false
 		}
-		has = has || one.of == n
+		has = has || one.ready()
 	}
 	return has
+}
+
+// never reports whether a picker was never connected while another of its name can be used. An
+// address of a name may be out of reach for good, such as ::1 of localhost.
+func (p *Pickers) never(one *picker) bool {
+	return !one.met && slices.ContainsFunc(p.all, func(other *picker) bool {
+		return other.of == one.of && other.ready() && !other.standing.out
+	})
 }
 
 // errNoAddress says that a name has none.

@@ -34,7 +34,7 @@ type Config struct {
 	// Addresses are a host and a port each. Each address of a host name is a picker.
 	Addresses []string
 	// Every is how often host names are looked up; 5 s by default, and while one of a name's
-	// pickers is not connected a second at most.
+	// pickers was lost, or none was ever connected, a second at most.
 	Every time.Duration
 	// Resolve looks a host name's addresses up; the system's resolver by default.
 	Resolve func(ctx context.Context, host string) ([]string, error)

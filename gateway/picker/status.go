@@ -21,6 +21,9 @@ const (
 	Probing State = "probing"
 	// Silent: it answered nobody, and is asked nothing for a while.
 	Silent State = "silent"
+	// NeverConnected: it was never connected since its name has its address, or never well, and another
+	// of the name can be used.
+	NeverConnected State = "never_connected"
 	// Unreachable: it is not connected, or says that it is not well.
 	Unreachable State = "unreachable"
 )
@@ -55,22 +58,24 @@ func (p *Pickers) Status() []Status {
 	}
 	for _, one := range p.all {
 		all = append(all, Status{
-			Address: one.address, Name: one.of.hostPort, State: one.state(now), Streams: one.streams, Unanswered: one.standing.open,
+			Address: one.address, Name: one.of.hostPort, State: p.state(one, now), Streams: one.streams, Unanswered: one.standing.open,
 			Asked: one.asked, Failed: one.failed, Ejected: one.ejected, Answered: one.standing.heard, Error: one.problem, ErrorAt: one.problemAt,
 		})
 	}
 	return all
 }
 
-func (p *picker) state(now time.Time) State {
+func (p *Pickers) state(one *picker, now time.Time) State {
 	switch {
-	case !p.ready():
+	case !one.ready() && p.never(one):
+		return NeverConnected
+	case !one.ready():
 		return Unreachable
-	case p.standing.out && p.probe != nil:
+	case one.standing.out && one.probe != nil:
 		return Probing
-	case p.standing.out:
+	case one.standing.out:
 		return Silent
-	case p.quiet(now):
+	case one.quiet(now):
 		return Quiet
 	}
 	return InUse
@@ -91,6 +96,7 @@ func (p *picker) wrong(err error, now time.Time) {
 var (
 	label       = []string{"picker"}
 	usableDesc  = prometheus.NewDesc("weir_picker_usable", "Whether a picker can be used: it is connected, well as far as it says, and answers.", label, nil)
+	neverDesc   = prometheus.NewDesc("weir_picker_never_connected", "1 for a picker that was never connected while another address of its name can be used; it is no picker that was lost.", label, nil)
 	streamsDesc = prometheus.NewDesc("weir_picker_streams", "Streams that this replica has open at a picker, those for waiting requests included.", label, nil)
 	askedDesc   = prometheus.NewDesc("weir_picker_requests_total", "Requests that were put to a picker.", label, nil)
 	failedDesc  = prometheus.NewDesc("weir_picker_failures_total", "Requests that a picker was asked about, or should have been, and failed before it had answered: its stream broke, or it took too long.", label, nil)
@@ -99,7 +105,7 @@ var (
 
 // Describe implements prometheus.Collector.
 func (p *Pickers) Describe(out chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{usableDesc, streamsDesc, askedDesc, failedDesc, ejectedDesc} {
+	for _, d := range []*prometheus.Desc{usableDesc, neverDesc, streamsDesc, askedDesc, failedDesc, ejectedDesc} {
 		out <- d
 	}
 	p.unserved.Describe(out)
@@ -108,11 +114,13 @@ func (p *Pickers) Describe(out chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (p *Pickers) Collect(out chan<- prometheus.Metric) {
 	for _, s := range p.Status() {
-		up := 0.0
-		if s.State == InUse || s.State == Quiet {
-			up = 1
+		for desc, is := range map[*prometheus.Desc]bool{usableDesc: s.State == InUse || s.State == Quiet, neverDesc: s.State == NeverConnected} {
+			value := 0.0
+			if is {
+				value = 1
+			}
+			out <- prometheus.MustNewConstMetric(desc, prometheus.GaugeValue, value, s.Address)
 		}
-		out <- prometheus.MustNewConstMetric(usableDesc, prometheus.GaugeValue, up, s.Address)
 		out <- prometheus.MustNewConstMetric(streamsDesc, prometheus.GaugeValue, float64(s.Streams), s.Address)
 		out <- prometheus.MustNewConstMetric(askedDesc, prometheus.CounterValue, float64(s.Asked), s.Address)
 		out <- prometheus.MustNewConstMetric(failedDesc, prometheus.CounterValue, float64(s.Failed), s.Address)

@@ -100,20 +100,28 @@ func (b *bench) leaves(t *testing.T, p *Picker) {
 // known reports whether the metrics know a picker, and say that it can be used.
 func (b *bench) known(t *testing.T, p *Picker) (usable, known bool) {
 	t.Helper()
+	is, known := b.gauge(t, "weir_picker_usable")[p.Address]
+	return is == 1, known
+}
+
+// gauge is what a metric of pickers says, by their addresses.
+func (b *bench) gauge(t *testing.T, name string) map[string]float64 {
+	t.Helper()
 	metrics := prometheus.NewRegistry()
 	metrics.MustRegister(b.delegation.Pickers)
 	all, err := metrics.Gather()
 	if err != nil {
 		t.Fatal(err)
 	}
+	is := make(map[string]float64)
 	for _, family := range all {
 		for _, m := range family.GetMetric() {
-			if family.GetName() == "weir_picker_usable" && m.GetLabel()[0].GetValue() == p.Address {
-				return m.GetGauge().GetValue() == 1, true
+			if family.GetName() == name {
+				is[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
 			}
 		}
 	}
-	return false, false
+	return is
 }
 
 // TestPickerHangs has one of two pickers take requests and answer nothing, while it stays

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"maps"
 	"net"
 	"net/http"
 	"sync"
@@ -20,8 +21,9 @@ import (
 
 // hosts are the addresses of a host name.
 type hosts struct {
-	mu sync.Mutex
-	at []string
+	mu    sync.Mutex
+	at    []string
+	asked int // how often they were
 }
 
 func (h *hosts) set(at ...string) {
@@ -30,9 +32,16 @@ func (h *hosts) set(at ...string) {
 	h.at = at
 }
 
+func (h *hosts) times() int {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.asked
+}
+
 func (h *hosts) resolve(_ context.Context, host string) ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	h.asked++
 	if host != "epp.default.svc" || len(h.at) == 0 {
 		return nil, errors.New("no such host")
 	}
@@ -125,5 +134,66 @@ func TestPickerOfNameProvesIt(t *testing.T) {
 		}
 		cancel()
 		pickers.Close()
+	}
+}
+
+// TestAddressNeverConnected has a name with an address that nothing listens at, as where localhost is
+// ::1 too: that is told, and is no picker that was lost, for as long as another of the name can be used.
+func TestAddressNeverConnected(t *testing.T) {
+	first := StartPicker(t, "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(first.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := &hosts{at: []string{"127.0.0.1", "127.0.0.2"}}
+	b := beforePickers(t, 64, false, flows.Timeouts{}, picker.Config{Addresses: []string{"epp.default.svc:" + port}, Resolve: at.resolve, Every: time.Minute})
+	b.introduce(t, first)
+	stand := func(is, other picker.State, when string) {
+		t.Helper()
+		want := map[string]picker.State{first.Address: is, "127.0.0.2:" + port: other}
+		for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			got := make(map[string]picker.State)
+			for _, s := range b.delegation.Pickers.Status() {
+				got[s.Address] = s.State
+			}
+			never := b.gauge(t, "weir_picker_never_connected")
+			switch {
+			case maps.Equal(got, want) && (never["127.0.0.2:"+port] == 1) == (other == picker.NeverConnected) && never[first.Address] == 0:
+				return
+			case time.Since(began) > 30*time.Second:
+				t.Fatalf("%s: they stand as %v with %v as never connected, want %v", when, got, never, want)
+			}
+		}
+	}
+	stand(picker.InUse, picker.NeverConnected, "one listens")
+	before := at.times()
+	b.timely(t, 20, 4)
+	time.Sleep(2200 * time.Millisecond)
+	if n := at.times() - before; n > 1 { // the pause may have begun before it was connected
+		t.Errorf("while each picker is connected that ever was, the name was looked up %d times in 2.2 s, not once a minute", n)
+	}
+	second := startPicker(t, "127.0.0.2:"+port, nil)
+	stand(picker.InUse, picker.InUse, "both listen")
+	second.Server.Stop()
+	stand(picker.InUse, picker.Unreachable, "one was lost")
+	first.Server.Stop()
+	stand(picker.Unreachable, picker.Unreachable, "both were lost")
+}
+
+// TestNameNeverConnected has nothing listen at any of a name's addresses: each is out of reach.
+func TestNameNeverConnected(t *testing.T) {
+	at := &hosts{at: []string{"127.0.0.1", "127.0.0.2"}}
+	pickers, err := picker.New(picker.Config{Addresses: []string{"epp.default.svc:1"}, Resolve: at.resolve})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer pickers.Close()
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		all := pickers.Status()
+		if len(all) == 2 && all[0].State == picker.Unreachable && all[1].State == picker.Unreachable && all[0].Error != "" && all[1].Error != "" {
+			return
+		} else if time.Since(began) > 30*time.Second {
+			t.Fatalf("pickers: %+v", all)
+		}
 	}
 }

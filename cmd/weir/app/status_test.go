@@ -71,6 +71,7 @@ func TestPickersAreTold(t *testing.T) {
 		{Address: "10.0.0.1:9002", State: "in_use", Asked: 1234},
 		{Address: "10.0.0.2:9002", State: "silent", Asked: 12, Unanswered: 3, Failed: 9, Ejected: 2, Error: "it answers nobody", ErrorAt: &at, Replicas: []api.PickerAt{{Replica: "a", State: "silent"}, {Replica: "b", State: "in_use"}}},
 		{Address: "10.0.0.3:9002", State: "quiet"},
+		{Address: "[::1]:9002", State: "never_connected", Error: "connection refused", ErrorAt: &at, Replicas: []api.PickerAt{{Replica: "a", State: "never_connected"}}},
 	}}
 	v.judge(nil)
 	if want := []string{"picker 10.0.0.2:9002 answers nobody, says a; its last error, at 12:30:00: it answers nobody"}; !slices.Equal(v.Trouble, want) {
@@ -80,7 +81,7 @@ func TestPickersAreTold(t *testing.T) {
 		var out strings.Builder
 		v.printPickers(&out, columns)
 		fits(t, fmt.Sprint("at ", columns), out.String(), columns)
-		for _, want := range []string{"10.0.0.1:9002", "in use", "silent"} {
+		for _, want := range []string{"10.0.0.1:9002", "in use", "silent", "never connected"} {
 			if !strings.Contains(out.String(), want) {
 				t.Errorf("at %d columns there is no %q:\n%s", columns, want, out.String())
 			}

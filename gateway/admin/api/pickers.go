@@ -15,8 +15,9 @@ type Picker struct {
 	Address string `json:"address"`
 	Name    string `json:"name"`
 	// State is the worst that a replica says: in_use, quiet (it keeps requests waiting, and is asked
-	// where no other can be), probing (it answered nobody, and one request finds out whether it does
-	// again), silent (it answered nobody, and is asked nothing for a while) or unreachable.
+	// where no other can be), never_connected (to that replica, while another address of its name can
+	// be used), probing (it answered nobody, and one request finds out whether it does again), silent
+	// (it answered nobody, and is asked nothing for a while) or unreachable.
 	State string `json:"state"`
 	// Asked counts the requests put to it since the replicas' start, Failed those that it failed
 	// before it had answered, and Ejected how often it was taken out of use.

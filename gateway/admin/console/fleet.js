@@ -32,6 +32,7 @@ function asPicker(p) {
   switch (p.state) {
     case 'in_use': return ['in use', 'good'];
     case 'quiet': return ['keeps requests waiting', 'warn'];
+    case 'never_connected': return [`was never connected at ${at}; another address of ${p.name} is`, 'warn'];
     case 'probing': return [`answers nobody at ${at}; it is asked once more`, 'bad'];
     case 'silent': return [`answers nobody at ${at}`, 'bad'];
     default: return [`cannot be used at ${at}`, 'bad'];
