@@ -3,8 +3,10 @@ package kubernetes
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,9 +14,27 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
+
+	"github.com/weirflow/weir/test/processes"
 )
 
-// cluster is an API server that ends with the test.
+// shared is the control plane of all tests but one, each of which has namespaces of its own: to
+// start one takes several seconds of a CPU. The first test that needs it starts it.
+var shared struct {
+	sync.Mutex
+
+	plane *controlPlane
+}
+
+func TestMain(m *testing.M) {
+	code := processes.Run(m)
+	if shared.plane != nil {
+		shared.plane.stop()
+	}
+	os.Exit(code)
+}
+
+// cluster is an API server for a test.
 type cluster struct {
 	t      *testing.T
 	rest   *rest.Config
@@ -22,13 +42,45 @@ type cluster struct {
 	dir    string // of the binaries
 }
 
+// startCluster returns the one that tests share, which has the custom resources.
 func startCluster(t *testing.T) *cluster {
+	t.Helper()
+	dir := needed(t)
+	shared.Lock()
+	defer shared.Unlock()
+	if shared.plane != nil {
+		return shared.plane.cluster(t, dir)
+	}
+	shared.plane = startControlPlane(t, dir)
+	c := shared.plane.cluster(t, dir)
+	c.install("crds")
+	return c
+}
+
+// startEmptyCluster starts one that nothing is installed at, which ends with the test.
+func startEmptyCluster(t *testing.T) *cluster {
+	t.Helper()
+	dir := needed(t)
+	p := startControlPlane(t, dir)
+	t.Cleanup(p.stop)
+	return p.cluster(t, dir)
+}
+
+// needed skips the test where there is nothing to run it with; else it runs beside the others.
+func needed(t *testing.T) (binariesDir string) {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("skipped: takes 15 s")
 	}
-	c := &cluster{t: t, dir: binaries(t)}
-	c.rest = startControlPlane(t, c.dir)
+	dir := binaries(t)
+	t.Parallel()
+	return dir
+}
+
+// cluster is the control plane as a test meets it.
+func (p *controlPlane) cluster(t *testing.T, binaries string) *cluster {
+	t.Helper()
+	c := &cluster{t: t, dir: binaries, rest: p.rest}
 	var err error
 	if c.client, err = dynamic.NewForConfig(c.rest); err != nil {
 		t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -54,22 +55,46 @@ type user struct {
 
 var (
 	admin = user{"admin", "the-admins", []string{"system:masters"}}
-	// replica is a replica in the namespace models, as the chart installs it there.
-	replica = user{"system:serviceaccount:models:weir", "the-replicas", []string{"system:serviceaccounts", "system:serviceaccounts:models"}}
+	// The replicas of tests that each have a namespace of their own.
+	serving, pooling = replicaIn("serve"), replicaIn("pools")
 )
 
-// startControlPlane runs etcd and a kube-apiserver until the test ends and returns how
-// the admin reaches it.
-func startControlPlane(t *testing.T, binaries string) *rest.Config {
+// replicaIn is a replica as the chart installs it in a namespace.
+func replicaIn(namespace string) user {
+	return user{
+		"system:serviceaccount:" + namespace + ":weir", "the-replicas-in-" + namespace,
+		[]string{"system:serviceaccounts", "system:serviceaccounts:" + namespace},
+	}
+}
+
+// controlPlane is an etcd and a kube-apiserver.
+type controlPlane struct {
+	rest *rest.Config // the admin's
+
+	dir   string
+	stops []func()
+}
+
+// startControlPlane runs them until they are stopped.
+func startControlPlane(t *testing.T, binaries string) *controlPlane {
 	t.Helper()
-	dir := t.TempDir()
+	dir, err := os.MkdirTemp("", "weir-kubernetes-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &controlPlane{dir: dir}
+	defer func() {
+		if t.Failed() {
+			p.stop()
+		}
+	}()
 	etcd, peers, port := freeport.Address(t), freeport.Address(t), freeport.Address(t)
-	background(t, filepath.Join(binaries, "etcd"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
+	p.background(t, filepath.Join(binaries, "etcd"), "--data-dir", filepath.Join(dir, "etcd"), "--unsafe-no-fsync", "--log-level", "error",
 		"--listen-client-urls", "http://"+etcd, "--advertise-client-urls", "http://"+etcd,
 		"--listen-peer-urls", "http://"+peers, "--initial-advertise-peer-urls", "http://"+peers, "--initial-cluster", "default=http://"+peers)
 
 	tokens := ""
-	for _, u := range []user{admin, replica} {
+	for _, u := range []user{admin, serving, pooling} {
 		tokens += fmt.Sprintf("%s,%s,%s,%q\n", u.token, u.name, u.name, strings.Join(u.groups, ","))
 	}
 	tokenFile, keyFile := filepath.Join(dir, "tokens.csv"), filepath.Join(dir, "accounts.key")
@@ -79,18 +104,26 @@ func startControlPlane(t *testing.T, binaries string) *rest.Config {
 	if err != nil {
 		t.Fatal(err)
 	}
-	log := background(t, filepath.Join(binaries, "kube-apiserver"), "--etcd-servers", "http://"+etcd,
+	log := p.background(t, filepath.Join(binaries, "kube-apiserver"), "--etcd-servers", "http://"+etcd,
 		"--bind-address", host, "--advertise-address", host, "--secure-port", number, "--cert-dir", dir,
 		"--endpoint-reconciler-type", "none", "--service-cluster-ip-range", "10.0.0.0/24", "--allow-privileged",
 		"--authorization-mode", "RBAC", "--token-auth-file", tokenFile,
 		"--service-account-issuer", "https://"+port, "--service-account-key-file", keyFile, "--service-account-signing-key-file", keyFile,
 		"--disable-admission-plugins", "ServiceAccount") // nobody makes a namespace's default account
-	c := &rest.Config{
+	p.rest = &rest.Config{
 		Host: "https://" + port, BearerToken: admin.token, QPS: 200, Burst: 200,
 		TLSClientConfig: rest.TLSClientConfig{CAFile: filepath.Join(dir, "apiserver.crt")},
 	}
-	untilReady(t, c, log)
-	return c
+	untilReady(t, p.rest, log)
+	return p
+}
+
+// stop ends them, the last one first.
+func (p *controlPlane) stop() {
+	for _, stop := range slices.Backward(p.stops) {
+		stop()
+	}
+	_ = os.RemoveAll(p.dir)
 }
 
 // untilReady waits for the API server.
@@ -118,8 +151,8 @@ func untilReady(t *testing.T, c *rest.Config, log *bytes.Buffer) {
 	t.Fatalf("kube-apiserver is not ready: %v; it says\n%s", last, text[max(0, len(text)-3000):])
 }
 
-// background runs a command until the test ends.
-func background(t *testing.T, name string, args ...string) *bytes.Buffer {
+// background runs a command until the control plane stops.
+func (p *controlPlane) background(t *testing.T, name string, args ...string) *bytes.Buffer {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	cmd := exec.CommandContext(ctx, name, args...)
@@ -131,7 +164,7 @@ func background(t *testing.T, name string, args ...string) *bytes.Buffer {
 		stop()
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	p.stops = append(p.stops, func() {
 		stop()
 		_ = cmd.Wait()
 	})

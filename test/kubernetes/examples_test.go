@@ -10,15 +10,15 @@ import (
 // TestKindExamples has the API server take what deploy/kind/run applies.
 func TestKindExamples(t *testing.T) {
 	c := startCluster(t)
-	c.namespace("inference")
-	manifests := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "inference", "--values", "../../deploy/kind/values.yaml", "--kubeconfig", c.kubeconfig(admin), "--validate")
+	c.namespace("kind")
+	manifests := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "kind", "--values", "../../deploy/kind/values.yaml", "--kubeconfig", c.kubeconfig(admin), "--validate")
 	taken := 0
 	for _, file := range []string{"modelservers.yaml", "load.yaml"} {
 		text, err := os.ReadFile("../../deploy/kind/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		taken += strings.Count(c.kubectl(string(text), "--namespace", "inference", "apply", "--dry-run=server", "-f", "-"), "created (server dry run)")
+		taken += strings.Count(c.kubectl(string(text), "--namespace", "kind", "apply", "--dry-run=server", "-f", "-"), "created (server dry run)")
 	}
 	if out := c.kubectl(manifests, "apply", "--dry-run=server", "-f", "-"); taken != 3 || strings.Count(out, "created (server dry run)") < 8 {
 		t.Errorf("%d objects of kind's and of the chart's\n%s", taken, out)
@@ -29,7 +29,6 @@ func TestKindExamples(t *testing.T) {
 // deploy/autoscaling.
 func TestGatewayExamples(t *testing.T) {
 	c := startCluster(t)
-	c.install("crds")
 	c.namespace("inference")
 	for _, pattern := range []string{"gateway/*.yaml", "autoscaling/*.yaml"} {
 		files, err := filepath.Glob("../../deploy/" + pattern)

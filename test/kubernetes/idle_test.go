@@ -16,9 +16,8 @@ import (
 func TestManyPoolsAtRest(t *testing.T) {
 	const pools, each, rest = 200, 5, 10 * time.Second
 	c := startCluster(t)
-	c.install("crds")
-	c.namespace("models")
-	url, adminURL := serve(t, "--inference-pools", "models/weir=yes", "--kubeconfig", c.kubeconfig(admin), "--redis", redistest.Start(t).URL(), "--max-concurrency", "4")
+	c.namespace("many")
+	url, adminURL := serve(t, "--inference-pools", "many/weir=yes", "--kubeconfig", c.kubeconfig(admin), "--redis", redistest.Start(t).URL(), "--max-concurrency", "4")
 	a := &asker{t, url, adminURL}
 	port, _, _ := modelServers(t, "127.0.0.1")
 	made := make(chan int)
@@ -28,9 +27,9 @@ func TestManyPoolsAtRest(t *testing.T) {
 			for i := range made {
 				name := fmt.Sprintf("pool-%d", i)
 				for k := range each {
-					c.pod("models", fmt.Sprintf("%s-%d", name, k), name, fmt.Sprintf("127.1.%d.%d", i, k+1))
+					c.pod("many", fmt.Sprintf("%s-%d", name, k), name, fmt.Sprintf("127.1.%d.%d", i, k+1))
 				}
-				c.create(pooled(name, "model-"+name, port))
+				c.create(pooled("many", name, "model-"+name, port))
 			}
 		})
 	}
@@ -39,8 +38,8 @@ func TestManyPoolsAtRest(t *testing.T) {
 	}
 	close(made)
 	making.Wait()
-	c.pod("models", "served", "served", "127.0.0.1")
-	c.create(pooled("served", "m", port))
+	c.pod("many", "served", "served", "127.0.0.1")
+	c.create(pooled("many", "served", "m", port))
 	t.Logf("beside %d others a pool served after %v", pools-1, a.until("m", "the last pool", http.StatusOK, "127.0.0.1"))
 	endpoints := func() (n int) {
 		for _, p := range a.pools().Pools {

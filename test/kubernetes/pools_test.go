@@ -108,13 +108,12 @@ func (a *asker) pools() (all api.Pools) {
 // requests end, and a bad one hurts no other.
 func TestPools(t *testing.T) {
 	c := startCluster(t)
-	c.install("crds")
-	c.namespace("models")
-	role := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "models", "--kubeconfig", c.kubeconfig(admin), "--validate",
+	c.namespace("pools")
+	role := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "pools", "--kubeconfig", c.kubeconfig(admin), "--validate",
 		"--show-only", "templates/rbac.yaml", "--set", "inferencePools.selector=weir=yes")
 	c.kubectl(role, "apply", "-f", "-")
 	port, started, release := modelServers(t, "127.0.0.1", "127.0.0.2")
-	url, adminURL := serve(t, "--inference-pools", "models/weir=yes", "--kubeconfig", c.kubeconfig(replica), "--max-concurrency", "4", "--request-ttl", "1s")
+	url, adminURL := serve(t, "--inference-pools", "pools/weir=yes", "--kubeconfig", c.kubeconfig(pooling), "--max-concurrency", "4", "--request-ttl", "1s")
 	a := &asker{t, url, adminURL}
 	if all := a.pools(); len(all.Pools) != 0 {
 		t.Errorf("pools %+v before there are any", all.Pools)
@@ -122,10 +121,10 @@ func TestPools(t *testing.T) {
 	if status, _ := a.ask("llama"); status != http.StatusNotFound {
 		t.Errorf("without a pool: status %d, want 404", status)
 	}
-	c.pod("models", "one", "one", "127.0.0.1")
-	c.pod("models", "two", "two", "127.0.0.2")
-	one, two := pooled("one", "llama", port), pooled("two", "qwen,slow", port)
-	unlabelled := pooled("other", "mistral", port)
+	c.pod("pools", "one", "one", "127.0.0.1")
+	c.pod("pools", "two", "two", "127.0.0.2")
+	one, two := pooled("pools", "one", "llama", port), pooled("pools", "two", "qwen,slow", port)
+	unlabelled := pooled("pools", "other", "mistral", port)
 	unlabelled.SetLabels(nil)
 	c.create(unlabelled)
 	c.create(one)
@@ -137,8 +136,8 @@ func TestPools(t *testing.T) {
 	}
 
 	// One that takes another's model, and one without any, are left out, and say why.
-	c.create(pooled("thief", "llama", port))
-	c.create(pooled("mute", "", port))
+	c.create(pooled("pools", "thief", "llama", port))
+	c.create(pooled("pools", "mute", "", port))
 	var left []api.LeftOut
 	for began := time.Now(); len(left) != 2; time.Sleep(20 * time.Millisecond) {
 		if left = a.pools().LeftOut; time.Since(began) > 10*time.Second {
@@ -146,7 +145,7 @@ func TestPools(t *testing.T) {
 		}
 	}
 	slices.SortFunc(left, func(a, b api.LeftOut) int { return strings.Compare(a.InferencePool, b.InferencePool) })
-	if left[0].InferencePool != "models/mute" || !strings.Contains(left[0].Why, "names no models") || left[1].InferencePool != "models/thief" || !strings.Contains(left[1].Why, `is a model of pool "one"`) {
+	if left[0].InferencePool != "pools/mute" || !strings.Contains(left[0].Why, "names no models") || left[1].InferencePool != "pools/thief" || !strings.Contains(left[1].Why, `is a model of pool "one"`) {
 		t.Errorf("left out are %v", left)
 	}
 	if status, by := a.ask("llama"); status != http.StatusOK || by != "127.0.0.1" {
@@ -183,14 +182,14 @@ func TestPools(t *testing.T) {
 			t.Fatalf("pools %+v", a.pools().Pools)
 		}
 	}
-	c.create(pooled("two", "qwen", port))
+	c.create(pooled("pools", "two", "qwen", port))
 	a.until("qwen", "one that comes back", http.StatusOK, "127.0.0.2")
 }
 
-// pooled is an InferencePool in the namespace models of the pods whose label app is its name,
+// pooled is an InferencePool of the pods whose label app is its name,
 // with the label by which pools are taken.
-func pooled(name, models string, port int64) *unstructured.Unstructured {
-	p := poolOf("models", name, name, port)
+func pooled(namespace, name, models string, port int64) *unstructured.Unstructured {
+	p := poolOf(namespace, name, name, port)
 	p.SetLabels(map[string]string{"weir": "yes"})
 	if models != "" {
 		p.SetAnnotations(map[string]string{"weirflow.github.io/models": models})

@@ -43,7 +43,6 @@ const chart = "../../deploy/helm/weir"
 // the gossip key and the replicas' certificate stay.
 func TestChart(t *testing.T) {
 	c := startCluster(t)
-	c.install("crds")
 	c.namespace("prod")
 	c.namespace("models")
 	kubeconfig := c.kubeconfig(admin)
@@ -91,7 +90,7 @@ func TestChart(t *testing.T) {
 			if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			run(t, "", "go", "run", "../../cmd/weir", "config", "check", "--ignore-files", file) // its secrets are not here
+			run(t, "", processes.Binary(), "config", "check", "--ignore-files", file) // its secrets are not here
 		})
 	}
 	install := []string{chart, "--namespace", "prod", "--kubeconfig", kubeconfig, "--set", "inferencePool.name=vllm,inferencePool.namespace=models"}
@@ -126,10 +125,9 @@ func TestChart(t *testing.T) {
 // in front of a pool whose pods come and go.
 func TestServe(t *testing.T) {
 	c := startCluster(t)
-	c.install("crds")
-	c.namespace("models")
+	c.namespace("serve")
 	kubeconfig := c.kubeconfig(admin)
-	role := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "models", "--kubeconfig", kubeconfig, "--validate",
+	role := run(t, "", filepath.Join(c.dir, "helm"), "template", "weir", chart, "--namespace", "serve", "--kubeconfig", kubeconfig, "--validate",
 		"--show-only", "templates/rbac.yaml", "--set", "inferencePool.name=vllm")
 	c.kubectl(role, "apply", "-f", "-")
 
@@ -156,7 +154,7 @@ func TestServe(t *testing.T) {
 	var number int64
 	_, _ = fmt.Sscan(port, &number)
 
-	url, adminURL := serve(t, "--inference-pool", "models/vllm", "--kubeconfig", c.kubeconfig(replica), "--max-concurrency", "4", "--request-ttl", "1s")
+	url, adminURL := serve(t, "--inference-pool", "serve/vllm", "--kubeconfig", c.kubeconfig(serving), "--max-concurrency", "4", "--request-ttl", "1s")
 	ask := func(headers ...string) int {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url+"/v1/completions", strings.NewReader(`{"model":"m","prompt":"hi"}`))
 		if err != nil {
@@ -193,10 +191,10 @@ func TestServe(t *testing.T) {
 	if status := ask(); status != http.StatusServiceUnavailable {
 		t.Errorf("without a pool: status %d, want 503", status)
 	}
-	c.create(poolOf("models", "vllm", "vllm", number))
-	one := c.pod("models", "vllm-0", "vllm", "127.0.0.1")
-	c.pod("models", "vllm-1", "vllm", "127.0.0.2")
-	c.create(objective("models", "urgent", "vllm", 7))
+	c.create(poolOf("serve", "vllm", "vllm", number))
+	one := c.pod("serve", "vllm-0", "vllm", "127.0.0.1")
+	c.pod("serve", "vllm-1", "vllm", "127.0.0.2")
+	c.create(objective("serve", "urgent", "vllm", 7))
 	endpoints(2)
 	for range 20 {
 		if status := ask(); status != http.StatusOK {
@@ -206,7 +204,7 @@ func TestServe(t *testing.T) {
 	if a, b := served[0].Load(), served[1].Load(); a < 5 || b < 5 {
 		t.Errorf("%d and %d requests served by the two pods", a, b)
 	}
-	c.create(object("llm-d.ai/v1alpha2", "InferenceModelRewrite", "models", "m", map[string]any{
+	c.create(object("llm-d.ai/v1alpha2", "InferenceModelRewrite", "serve", "m", map[string]any{
 		"poolRef": map[string]any{"name": "vllm"},
 		"rules": []any{map[string]any{
 			"matches": []any{map[string]any{"model": map[string]any{"type": "Exact", "value": "m"}}},
@@ -246,8 +244,6 @@ func TestServe(t *testing.T) {
 // serve runs a replica until the test ends.
 func serve(t *testing.T, args ...string) (url, admin string) {
 	t.Helper()
-	binary := filepath.Join(t.TempDir(), "weir")
-	run(t, "", "go", "build", "-o", binary, "../../cmd/weir")
-	r := processes.StartBy(t, exec.Command(binary), "127.0.0.1", "weir", &processes.Servers{}, args...)
+	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "weir", &processes.Servers{}, args...)
 	return r.URL, r.Admin
 }

@@ -2,6 +2,7 @@ package processes
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -27,35 +28,39 @@ const BinaryVariable = "WEIR_BINARY"
 // it for all of them.
 const builtVariable = "WEIR_BUILT"
 
-// binary is the weir command that Main built.
+// binary is the weir command that Run built.
 var binary string
 
 // Binary returns the path of the weir command under test.
 func Binary() string { return binary }
 
 // Main runs the tests of a package that starts replicas, while no other such package's
-// run: it builds the weir command once for all of them. Call it from TestMain.
+// run. Call it from TestMain.
 func Main(m *testing.M) {
-	if binary = os.Getenv(BinaryVariable); binary != "" {
-		os.Exit(m.Run()) // the test that runs this copy keeps the others away
+	if os.Getenv(BinaryVariable) != "" {
+		os.Exit(Run(m)) // the test that runs this copy keeps the others away
 	}
-	os.Exit(Alone(func() int {
-		if binary = os.Getenv(builtVariable); binary != "" {
-			return m.Run()
-		}
-		dir, err := os.MkdirTemp("", "weir-")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir) //nolint:errcheck // it is a temporary folder
-		binary = filepath.Join(dir, "weir")
-		if out, err := exec.Command("go", "build", "-o", binary, "github.com/weirflow/weir/cmd/weir").CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-			return 1
-		}
+	os.Exit(Alone(func() int { return Run(m) }))
+}
+
+// Run runs the tests of a package that starts replicas and measures nothing of them, beside other
+// packages': it builds the weir command once for all of them.
+func Run(m *testing.M) (code int) {
+	if binary = cmp.Or(os.Getenv(BinaryVariable), os.Getenv(builtVariable)); binary != "" {
 		return m.Run()
-	}))
+	}
+	dir, err := os.MkdirTemp("", "weir-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir) //nolint:errcheck // it is a temporary folder
+	binary = filepath.Join(dir, "weir")
+	if out, err := exec.Command("go", "build", "-o", binary, "github.com/weirflow/weir/cmd/weir").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
 }
 
 // Alone runs tests that start processes while no other package's run on this machine:
