@@ -49,6 +49,7 @@ type assembly struct {
 
 	handler   scheduling.ProfileHandler // nil for none
 	unlisted  []string                  // paths of what is the profile where none is listed
+	older     string                    // path of what an older section declares, which has its parameters; empty for none
 	left      map[string]bool           // names of those that are for another picker
 	leftTypes []string
 	producer  *scheduling.ApproxPrefix        // nil for none
@@ -71,7 +72,7 @@ func (r *reporter) at(path string) place {
 	for path != "" {
 		path = path[:max(0, strings.LastIndexAny(path, ".["))]
 		if at, ok := r.places[path]; ok {
-			return place{flag: at.flag, line: at.line, own: at.own}
+			return place{flag: at.flag, line: at.line, own: at.own, unread: at.unread}
 		}
 	}
 	return place{}
@@ -175,6 +176,10 @@ func (a *assembly) plugin(path string, p *Plugin) {
 	name := cmp.Or(p.Name, p.Type)
 	if _, twice := a.named[name]; twice && p.Type != "" {
 		a.wrong(path+".name", "a plug-in of this name is declared above")
+		return
+	}
+	if name == "" {
+		a.noType(path+".type", "", types)
 		return
 	}
 	a.named[name] = p.Type

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -78,6 +80,11 @@ func (d *decoder) decode(data []byte, into any) {
 		d.fail(0, "", "the file has more than one document, or ends in something else than YAML")
 	}
 	d.document = node.Content[0]
+	if other := d.other(d.document); other != "" {
+		d.fail(d.document.Line, "", "%s", other)
+		d.document, d.places = nil, nil
+		return
+	}
 	d.value(d.document, "", reflect.ValueOf(into).Elem())
 }
 
@@ -117,7 +124,17 @@ func (d *decoder) syntax(data []byte, err error) {
 			}
 		}
 	}
-	d.fail(0, "", "not YAML: %s", text)
+	d.fail(unreadableLine(data), "", "not YAML: %s", text)
+}
+
+// unreadableLine is the first line that has bytes in it that no text has; 0 for none.
+func unreadableLine(data []byte) int {
+	for i, line := range bytes.Split(data, []byte("\n")) {
+		if !utf8.Valid(line) || bytes.ContainsFunc(line, func(r rune) bool { return unicode.IsControl(r) && r != '\t' && r != '\r' }) {
+			return i + 1
+		}
+	}
+	return 0
 }
 
 // brokenAhead is how many lines beyond the one that the parser names are looked at.
@@ -182,13 +199,14 @@ func (d *decoder) value(n *yaml.Node, path string, into reflect.Value) {
 // mapping reads a struct's fields.
 func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.MappingNode {
-		d.fail(n.Line, path, "%s is given, a mapping of fields is needed", describe(n))
+		d.otherwise(n, path, "a mapping of fields")
 		return
 	}
 	fields := fieldsOf(into.Type())
 	seen := make(map[string]bool)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
+	content := d.merged(n)
+	for i := 0; i+1 < len(content); i += 2 {
+		key, value := content[i], content[i+1]
 		at := join(path, key.Value)
 		f, known := fields[key.Value]
 		switch {
@@ -206,7 +224,7 @@ func (d *decoder) mapping(n *yaml.Node, path string, into reflect.Value) {
 
 func (d *decoder) sequence(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.SequenceNode {
-		d.fail(n.Line, path, "%s is given, a list is needed", describe(n))
+		d.otherwise(n, path, "a list")
 		return
 	}
 	into.Set(reflect.MakeSlice(into.Type(), len(n.Content), len(n.Content)))
@@ -271,10 +289,19 @@ func (d *decoder) unread(n *yaml.Node, path, format string, args ...any) {
 	d.places[path] = at
 }
 
+// otherwise reports a node of another kind than what is needed there: nothing in it is read, and
+// nothing is missing in it.
+func (d *decoder) otherwise(n *yaml.Node, path, needed string) {
+	d.fail(n.Line, path, "%s is given, %s is needed", describe(n), needed)
+	at := d.placeOf(n)
+	at.unread = true
+	d.places[path] = at
+}
+
 // word reads a scalar.
 func (d *decoder) word(n *yaml.Node, path string, into reflect.Value) {
 	if n.Kind != yaml.ScalarNode {
-		d.fail(n.Line, path, "%s is given, a single value is needed", describe(n))
+		d.otherwise(n, path, "a single value")
 		return
 	}
 	if s, ok := into.Addr().Interface().(scalar); ok {

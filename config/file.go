@@ -2,6 +2,8 @@ package config
 
 import (
 	"encoding/json"
+	"errors"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -118,8 +120,15 @@ func (r *Raw) JSON() (json.RawMessage, error) {
 	if r == nil {
 		return nil, nil
 	}
+	if err := distinct(r.node); err != nil {
+		return nil, err
+	}
 	var v any
 	if err := r.node.Decode(&v); err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "yaml: "))
+	}
+	v, err := jsonable(v)
+	if err != nil {
 		return nil, err
 	}
 	return json.Marshal(v)

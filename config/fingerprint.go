@@ -106,7 +106,7 @@ func (p *Plan) detector() any {
 	}
 	detectors := []any{saturation.MaxType}
 	for _, name := range most.Names() {
-		detectors = append(detectors, p.plugin(name))
+		detectors = append(detectors, p.plugin(name), most.Stages(name))
 	}
 	return detectors
 }

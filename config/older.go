@@ -1,9 +1,13 @@
 package config
 
-import "github.com/weirflow/weir/policies/saturation"
+import (
+	"strings"
 
-// olderThresholds is the name of the detector that the older section saturationDetector describes
-// by its thresholds.
+	"github.com/weirflow/weir/policies/saturation"
+)
+
+// olderThresholds is the older section that describes a detector by its thresholds, and the name that
+// this gets.
 const olderThresholds = "saturationDetector"
 
 // olderDetector declares the detector whose thresholds stand in the section saturationDetector, as
@@ -26,17 +30,29 @@ func (b *builder) olderDetector() {
 	case len(parameters) == 0:
 		return
 	case older.PluginRef != "":
-		b.wrong("saturationDetector.pluginRef", "a %s is described beside it; keep one", saturation.UtilizationType)
+		b.wrong(olderThresholds+".pluginRef", "a %s is described beside it; keep one", saturation.UtilizationType)
 		return
 	case b.file.FlowControl.SaturationDetector != nil:
 		return // which holds
 	}
 	raw, err := NewRaw(parameters)
 	if err != nil {
-		b.wrong("saturationDetector", "%v", err)
+		b.wrong(olderThresholds, "%v", err)
 		return
 	}
-	b.places[indexed("plugins", len(b.file.Plugins))+".parameters"] = b.places["saturationDetector"]
+	b.older = indexed("plugins", len(b.file.Plugins))
+	b.places[b.older+".parameters"] = b.places[olderThresholds]
 	b.file.Plugins = append(b.file.Plugins, Plugin{Name: olderThresholds, Type: saturation.UtilizationType, Parameters: raw})
 	older.PluginRef = olderThresholds
+}
+
+// olderParameters reports what is wrong with a threshold, where it stands.
+func (a *assembly) olderParameters(text string) {
+	name, _, _ := strings.Cut(text, " ")
+	path := join(olderThresholds, strings.TrimSuffix(name, ":"))
+	if _, must, ok := strings.Cut(text, ", it "); ok && a.given(path) {
+		a.wrong(path, "%s", must)
+		return
+	}
+	a.wrong(olderThresholds, "%s", text)
 }

@@ -108,7 +108,7 @@ func (a *assembly) parameters(path, typ string, parameters *Raw, err error) {
 	var unknown *policies.UnknownParameterError
 	if errors.As(err, &unknown) {
 		at := a.at(path)
-		if line := lineOf(parameters.node, unknown.Name); line > 0 {
+		if line := parameters.lineOf(unknown.Name); line > 0 {
 			at = place{line: line}
 		}
 		others := "; it has none"
@@ -122,14 +122,32 @@ func (a *assembly) parameters(path, typ string, parameters *Raw, err error) {
 		err = inner // the registry's own words repeat name and type
 	}
 	text := strings.TrimPrefix(err.Error(), policies.ErrParameters.Error()+": ")
-	if a.at(path).flag == "" {
+	at := a.at(path)
+	switch {
+	case a.older != "" && path == a.older+".parameters":
+		a.olderParameters(text)
+		return
+	case at.flag == "":
+		name, _, _ := strings.Cut(text, " ")
+		if line := parameters.lineOf(strings.TrimSuffix(name, ":")); line > 0 {
+			at.line = line
+		}
 		text = fmt.Sprintf("%s: %s", typ, text)
 	}
-	a.wrong(path, "%s", text)
+	if !at.unread {
+		a.failAt(at, path, "%s", text)
+	}
 }
 
 // lineOf is the line of a field of the name given, or of a field of its fields; 0 if there
 // is none.
+func (r *Raw) lineOf(name string) int {
+	if r == nil {
+		return 0
+	}
+	return lineOf(r.node, name)
+}
+
 func lineOf(n *yaml.Node, name string) int {
 	for n.Kind == yaml.AliasNode {
 		n = n.Alias

@@ -4,16 +4,25 @@ import (
 	"encoding/json"
 	"errors"
 	"math"
+	"math/big"
+	"regexp"
 	"strconv"
 	"strings"
 	"time"
 )
 
 // Quantity is a count or a size: a number, or one with a suffix as Kubernetes
-// writes them, such as 500, 1k, 10Gi.
+// writes them, such as 500, 1k, 10Gi. What is not whole is rounded up, and what is beyond the most
+// is the most, as there.
 type Quantity int64
 
-// suffixes are what a quantity may end with, the longer first.
+// mostQuantity is the highest, of which nothing has more.
+const mostQuantity = 1 << 62
+
+// quantities is how one is written: sign, digits, and a suffix or an exponent.
+var quantities = regexp.MustCompile(`^([+-]?(?:\d+\.?\d*|\.\d+))(Ki|Mi|Gi|Ti|Pi|Ei|[numkMGTPE]|[eE][+-]?\d{1,2}|)$`)
+
+// suffixes are what a quantity is written with, the longer first.
 var suffixes = []struct {
 	text  string
 	times float64
@@ -34,20 +43,37 @@ var suffixes = []struct {
 }
 
 func (q *Quantity) parse(text string) error {
-	for _, s := range suffixes {
-		digits, ok := strings.CutSuffix(text, s.text)
-		if !ok {
-			continue
-		}
-		n, err := strconv.ParseFloat(digits, 64)
-		if err != nil || math.IsNaN(n) || math.Abs(n*s.times) >= 1<<62 {
-			break
-		}
-		*q = Quantity(math.Ceil(n * s.times)) // as Kubernetes has it
-		return nil
+	parts := quantities.FindStringSubmatch(text)
+	if parts == nil || len(text) > 64 {
+		return errors.New("must be a number such as 500, 1k or 10Gi")
 	}
-	return errors.New("must be a number such as 500, 1k or 10Gi")
+	n, times := new(big.Rat), new(big.Rat)
+	n.SetString(parts[1]) // has the form of a number
+	switch {
+	case len(parts[2]) > 1 && parts[2][1] != 'i':
+		times.SetString("1" + parts[2])
+	case thousandths[parts[2]] > 0:
+		times.SetFrac64(1, thousandths[parts[2]])
+	default:
+		for _, s := range suffixes {
+			if s.text == parts[2] {
+				times.SetFloat64(s.times)
+			}
+		}
+	}
+	n.Mul(n, times)
+	whole, rest := new(big.Int).DivMod(n.Num(), n.Denom(), new(big.Int))
+	if rest.Sign() > 0 {
+		whole.Add(whole, big.NewInt(1))
+	}
+	if *q = Quantity(whole.Int64()); !whole.IsInt64() || whole.CmpAbs(big.NewInt(mostQuantity)) > 0 {
+		*q = Quantity(mostQuantity * whole.Sign())
+	}
+	return nil
 }
+
+// thousandths are the suffixes of what is less than one.
+var thousandths = map[string]int64{"m": 1e3, "u": 1e6, "n": 1e9}
 
 // String writes it with the suffix that suits it.
 func (q Quantity) String() string {

@@ -37,9 +37,9 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	holding := endpoints // requests in flight
 	if s, apart := stagesOf(endpoints); apart {
 		holding = s.decode
-		pool.Stages = core.Stages{Apart: true, Decode: plausible(l.detector.Saturation(ctx, now, s.decode))}
+		pool.Stages = core.Stages{Apart: true, Decode: l.saturation(ctx, now, policies.Decode, s.decode)}
 		if len(s.prefill) > 0 { // else the others read prompts
-			pool.Stages.Prefill = plausible(l.detector.Saturation(ctx, now, s.prefill))
+			pool.Stages.Prefill = l.saturation(ctx, now, policies.Prefill, s.prefill)
 		}
 		pool.Saturation = max(pool.Stages.Prefill, pool.Stages.Decode)
 	} else {
@@ -66,6 +66,14 @@ func (l *limiter) observe(ctx context.Context, now time.Time, endpoints []polici
 	}
 	pool.Limit = l.limit
 	return pool
+}
+
+// saturation is how full the endpoints of a stage are.
+func (l *limiter) saturation(ctx context.Context, now time.Time, stage policies.Stage, endpoints []policies.EndpointAccessor) float64 {
+	if d, apart := l.detector.(policies.StageDetector); apart {
+		return plausible(d.StageSaturation(ctx, now, stage, endpoints))
+	}
+	return plausible(l.detector.Saturation(ctx, now, endpoints))
 }
 
 // bounds returns the endpoints that have addresses. If the detector says what each takes, and

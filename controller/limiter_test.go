@@ -158,6 +158,41 @@ func TestWithLimit(t *testing.T) {
 	})
 }
 
+// TestStagesOfDetectors has two detectors each judge one stage: the other stage is nothing to them.
+func TestStagesOfDetectors(t *testing.T) {
+	endpoint := func(role string, waiting int) policies.EndpointAccessor {
+		return policytest.Endpoint{Requests: 3, Reading: policies.EndpointMetrics{ReadAt: time.Now(), Waiting: waiting}, Marks: map[string]string{policies.RoleLabel: role}}
+	}
+	queue, err := saturation.UtilizationFactory("queue", []byte(`{"queueDepthThreshold": 10, "metricsStalenessThreshold": "1h"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	slots, err := saturation.NewConcurrency("slots", saturation.ConcurrencyParameters{MaxConcurrency: 4})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for stages, want := range map[string]core.Stages{
+		`{}`: {Apart: true, Prefill: 0.75, Decode: 2},
+		`{"queue": ["prefill"], "slots": ["decode"]}`:            {Apart: true, Prefill: 0.5, Decode: 0.75},
+		`{"queue": ["prefill"]}`:                                 {Apart: true, Prefill: 0.75, Decode: 0.75},
+		`{"queue": ["prefill"], "slots": ["prefill", "decode"]}`: {Apart: true, Prefill: 0.75, Decode: 0.75},
+		`{"queue": ["prefill"], "slots": ["prefill"]}`:           {Apart: true, Prefill: 0.75, Decode: 0},
+	} {
+		d, err := saturation.MaxFactory("d", []byte(`{"detectors": ["queue", "slots"], "stages": `+stages+`}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.(*saturation.Max).Of(queue.(policies.SaturationDetector), slots)
+		l := newLimiter(d.(policies.SaturationDetector))
+		if p := l.observe(t.Context(), time.Now(), []policies.EndpointAccessor{endpoint("prefill", 5), endpoint("decode", 20)}, 4); p.Stages != want {
+			t.Errorf("%s: stages %+v, want %+v", stages, p.Stages, want)
+		}
+		if p := l.observe(t.Context(), time.Now(), []policies.EndpointAccessor{endpoint("prefill", 5)}, 4); p.Stages.Decode != 1 {
+			t.Errorf("%s: nobody answers, and that stage is %v full", stages, p.Stages.Decode)
+		}
+	}
+}
+
 // twoKinds charges and ranks.
 type twoKinds struct{ *fairness.RoundRobin }
 

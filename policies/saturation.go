@@ -42,6 +42,14 @@ type SaturationDetector interface {
 	Saturation(ctx context.Context, now time.Time, endpoints []EndpointAccessor) float64
 }
 
+// StageDetector is a SaturationDetector that judges one stage otherwise than another.
+type StageDetector interface {
+	SaturationDetector
+	// StageSaturation is Saturation of the endpoints that are there for a stage, where they are
+	// not all there for each.
+	StageSaturation(ctx context.Context, now time.Time, stage Stage, endpoints []EndpointAccessor) float64
+}
+
 // InFlightLimiter is a SaturationDetector that knows the limit on requests in
 // flight outright. For other detectors the controller derives it from the
 // saturation and the number in flight, which says nothing about an idle pool.

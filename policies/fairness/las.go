@@ -17,7 +17,9 @@ type LASParameters struct {
 	// Strategy is las, the only one.
 	Strategy string `json:"strategy"`
 	// LASHalfLifeSeconds is the time in which what a program was served comes to
-	// count half; 60. Shorter forgets long programs sooner.
+	// count half; 60. Shorter forgets long programs sooner. 0 has it never decay in the
+	// policy that this is taken over from; here it is a day, the longest, since nothing else
+	// would have the ledger forget a program.
 	LASHalfLifeSeconds float64 `json:"lasHalfLifeSeconds"`
 	// LASWeightService and LASWeightHeadWait weigh, in the policy that these are
 	// taken over from, service against the wait of a program's first request; 0.8
@@ -42,6 +44,9 @@ type LAS struct {
 	stateless
 	halfLife time.Duration
 }
+
+// longestHalfLife is the highest that one may be.
+const longestHalfLife = 24 * time.Hour
 
 // LASFactory is the factory of [LASType].
 func LASFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
@@ -68,7 +73,11 @@ func LASFactory(name string, parameters json.RawMessage) (policies.Plugin, error
 			return nil, fmt.Errorf("%w: %s is %v, it must not be negative", policies.ErrParameters, p.field, p.value)
 		}
 	}
-	p, err := NewLAS(name, time.Duration(params.LASHalfLifeSeconds*float64(time.Second)))
+	halfLife := time.Duration(params.LASHalfLifeSeconds * float64(time.Second))
+	if params.LASHalfLifeSeconds == 0 {
+		halfLife = longestHalfLife
+	}
+	p, err := NewLAS(name, halfLife)
 	if err != nil {
 		return nil, err
 	}
@@ -78,8 +87,8 @@ func LASFactory(name string, parameters json.RawMessage) (policies.Plugin, error
 // NewLAS returns the policy under the name, or ErrParameters for a half-life that is
 // not from a second to a day.
 func NewLAS(name string, halfLife time.Duration) (*LAS, error) {
-	if halfLife < time.Second || halfLife > 24*time.Hour {
-		return nil, fmt.Errorf("%w: lasHalfLifeSeconds is %v, it must be from 1 to 86400", policies.ErrParameters, halfLife.Seconds())
+	if halfLife < time.Second || halfLife > longestHalfLife {
+		return nil, fmt.Errorf("%w: lasHalfLifeSeconds is %v, it must be from 1 to 86400, or 0 for the longest", policies.ErrParameters, halfLife.Seconds())
 	}
 	return &LAS{named(LASType, name), halfLife}, nil
 }
