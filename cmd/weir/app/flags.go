@@ -24,6 +24,10 @@ func flagError(cmd *cobra.Command, err error) error {
 	switch {
 	case cmd.HasSubCommands() && cmd.Flags().NArg() > 0: // its flags are those of a command that there is not
 		return noCommand(cmd, cmd.Flags().Arg(0))
+	case errors.As(err, &unknown) && ofPicker(cmd.Flags(), unknown.GetSpecifiedName()) != "":
+		typed := unknown.GetSpecifiedName()
+		dashes := "--"[:min(2, len(typed))]
+		return fmt.Errorf("%s%s: no such flag; %s", dashes, typed, ofPicker(cmd.Flags(), typed))
 	case errors.As(err, &unknown) && len(unknown.GetSpecifiedName()) > 1:
 		var names []string
 		cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
