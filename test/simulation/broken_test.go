@@ -29,7 +29,7 @@ func TestInvariantsCanBreak(t *testing.T) {
 	if _, err := Run(base); err != nil {
 		t.Fatalf("unbroken: %v", err)
 	}
-	decisions := 0
+	decisions, asks := 0, ""
 	for _, tc := range []struct {
 		invariant string
 		broken    Break
@@ -70,6 +70,19 @@ func TestInvariantsCanBreak(t *testing.T) {
 			for i := range r.Permits {
 				r.Permits[i].Permits += 4
 			}
+		}}, nil, 0},
+		{"share", Break{Statement: func(s *store.Statement) { asks = s.Replica }, Reply: func(r *store.Reply) { // one is told that endpoints take more
+			for i := range r.Loads {
+				if asks == nodeID(2) {
+					r.Loads[i].Capacity++
+				}
+			}
+		}}, []Fault{Outage}, 0},
+		{"reach", Break{Decision: func(d *core.Decision) bool { // what goes by float goes to an endpoint that is gone
+			if d.ByFloat {
+				d.Endpoint = "gone"
+			}
+			return false
 		}}, nil, 0},
 		{"one outcome", Break{Decision: func(d *core.Decision) bool { // a cancelled request is decided again
 			return d.Outcome != core.Dispatched
@@ -161,13 +174,16 @@ func TestInvariantsCanBreak(t *testing.T) {
 			if tc.invariant == "no ticket lost" || tc.invariant == "work conserving" {
 				cfg.Flows = cfg.Flows[:2] // the urgent one is missed first
 			}
-			if tc.invariant == "authority" { // there is float while not much is wanted
+			if tc.invariant == "authority" || tc.invariant == "reach" { // there is float while not much is wanted
 				cfg.Limit = 12
 				cfg.Flows = append(cfg.Flows[2:], Flow{ID: "light", Weight: 1, Clients: 12, Light: true, Replicas: []int{0, 1, 2}})
 			}
 			if cfg.Bounded = tc.invariant == "endpoint"; cfg.Bounded && tc.broken.Reply != nil { // there are permits while not much is wanted
 				cfg.Limit = 12
 				cfg.Flows = []Flow{{ID: "light", Weight: 1, Clients: 10, Light: true, Replicas: []int{0, 1, 2}}}
+			}
+			if tc.invariant == "share" || tc.invariant == "reach" {
+				cfg.Bounded, cfg.Limit = true, 7
 			}
 			if slices.Contains(tc.faults, Stop) {
 				cfg.Service, cfg.Length, cfg.Flows = 4*time.Second, 30*time.Second, cfg.Flows[:2]

@@ -78,6 +78,7 @@ func (f *fleet) check() error {
 	quiet, well := f.quiet(), f.well()
 	f.checkCapacity()
 	f.checkEndpoints()
+	f.checkShares()
 	f.checkMaxima()
 	f.checkAuthority()
 	f.checkLine(well)
@@ -133,49 +134,32 @@ func (c *Config) repayment(missed time.Duration) time.Duration {
 }
 
 // checkCapacity: never more at the model servers than the limit, also those of replicas
-// that have stopped or were cut off (evidence), with four allowances.
-// In an outage each replica keeps to its share, and what was in flight beyond it when the
-// outage began runs out.
+// that have stopped or were cut off (evidence), with the allowances of allowed.
 func (f *fleet) checkCapacity() {
 	f.peak = max(f.peak, len(f.flights))
-	if n := int64(len(f.flights)); n > f.cfg.Limit && n > f.cfg.Limit+f.allowed() {
-		f.fail("capacity", "%d requests at the model servers, the limit is %d", len(f.flights), f.cfg.Limit)
+	if n := int64(len(f.flights)); n > f.cfg.Limit && n > f.cfg.Limit+f.allowed(f.counts.alone) {
+		f.fail("capacity", "%d requests at the model servers, %d of them without the ledger, the limit is %d", len(f.flights), f.counts.alone, f.cfg.Limit)
 	}
 }
 
-// checkEndpoints: never more at an endpoint than it takes, with the same allowances, and one
-// more: what a replica takes by itself that is cut off from the ledger, the others leave it
-// of the pool, but not at each endpoint.
+// checkEndpoints: never more at an endpoint than it takes, with the same allowances.
 func (f *fleet) checkEndpoints() {
 	if !f.cfg.Bounded {
 		return
 	}
 	for i, at := range f.counts.atEndpoints {
-		if takes := f.cfg.takes(i); at > takes && at > takes+f.allowedAtEndpoint() {
-			f.fail("endpoint", "%d requests at endpoint %q, which takes %d", at, endpoints[i], takes)
+		takes, alone := f.cfg.takes(i), f.counts.aloneAt[i]
+		if at > takes && at > takes+f.allowed(alone) {
+			f.fail("endpoint", "%d requests at endpoint %q, %d of them without the ledger, which takes %d", at, endpoints[i], alone, takes)
 		}
 	}
 }
 
-// allowedAtEndpoint is by how many requests an endpoint's limit may be passed at the time.
-func (f *fleet) allowedAtEndpoint() int64 {
-	if f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled {
-		return f.cfg.Limit
-	}
-	return f.allowed()
-}
-
-// allowed is by how many requests limits may be passed at the time.
-func (f *fleet) allowed() (limit int64) {
-	if cut := f.cutOff > 0 || f.healed > 0 && f.now.Sub(f.disturbed) < settled; cut && (f.cfg.gossipErrs() || f.cfg.MessageLoss > 0) {
-		// A replica that is cut off from the ledger, where the others have not heard
-		// so, goes on within its last share.
-		replicas := int64(f.cfg.Replicas)
-		limit += int64(f.cutOff+f.healed) * ((f.cfg.Limit + replicas - 1) / replicas)
-	}
-	if f.down || f.cutOff > 0 || !f.disturbed.IsZero() && f.before > 0 && f.now.Sub(f.disturbed) < settled {
-		limit += f.before
-	}
+// allowed is by how many requests a limit may be passed at the time, where so many went by the
+// shares that replicas have without the ledger: it does not count these until it is told of them. All others
+// it granted, within the limit.
+func (f *fleet) allowed(alone int64) int64 {
+	limit := alone
 	if f.now.Sub(f.rolledBack) < authority {
 		// Grants and float that only the forgotten state knew are counted again with their
 		// replica's next turn.
@@ -325,11 +309,6 @@ func (c *Config) longestWait() (longest time.Duration) {
 		longest += 2 * (2*c.RoundTrip + 100*time.Millisecond)
 	}
 	return 2*longest + time.Second
-}
-
-// gossipErrs reports whether gossip may take a live replica for dead.
-func (c *Config) gossipErrs() bool {
-	return slices.ContainsFunc(c.Faults, func(x Fault) bool { return x == Rumour || x == Split || x == OneWay })
 }
 
 // top is the highest priority with flows that are always backlogged; lower ones may never

@@ -14,6 +14,8 @@ import (
 type counts struct {
 	cfg         *Config
 	atEndpoints [3]int64 // requests at each of the endpoints
+	alone       int64    // requests at the model servers that went by a replica's share, without the ledger
+	aloneAt     [3]int64 // those at each of the endpoints
 	crowds      map[class]*crowd
 	groups      map[string]*group // by their paths
 	guarantees  []*guarantee
@@ -59,6 +61,7 @@ type group struct {
 	path      string
 	most      shard.Maximum
 	atServers int64
+	alone     int64 // those of them that went without the ledger
 }
 
 // guarantee is what a priority or a group is guaranteed, and what it has.
@@ -204,6 +207,9 @@ func (k *counts) flies(x flight, by int64) {
 	c := x.tenant.crowd
 	for _, g := range c.groups {
 		g.atServers += by
+	}
+	if x.alone {
+		k.goneAlone(x, by)
 	}
 	for _, g := range c.guarantees {
 		g.atServers += by

@@ -58,6 +58,9 @@ func draw(seed uint64) Config {
 			cfg.Reach = map[int][]string{rng.IntN(cfg.Replicas): endpoints[:1+rng.IntN(2)]}
 		}
 	}
+	if rng := rand.New(rand.NewPCG(seed, 8)); seed >= apart && cfg.Bounded && rng.IntN(3) == 0 {
+		cfg.listApart(rng)
+	}
 	cfg.weigh(rand.New(rand.NewPCG(seed, 7)))
 	cfg.group(rand.New(rand.NewPCG(seed, 2)))
 	if cfg.Bounded && rand.New(rand.NewPCG(seed, 4)).IntN(3) == 0 {
@@ -72,6 +75,24 @@ func draw(seed uint64) Config {
 	}
 	cfg.floor(rand.New(rand.NewPCG(seed, 6)))
 	return cfg
+}
+
+// apart is the first seed in whose fleets several replicas may reach any of the endpoints: what those
+// before are known for stays as it was.
+const apart = 240_000
+
+// listApart has every other replica reach some of the endpoints, whichever they are.
+func (c *Config) listApart(rng *rand.Rand) {
+	c.Reach = make(map[int][]string)
+	for i := range c.Replicas {
+		if some := rng.IntN(1 << len(endpoints)); rng.IntN(2) == 0 && some > 0 && some < 1<<len(endpoints)-1 {
+			for e := range endpoints {
+				if some&(1<<e) != 0 {
+					c.Reach[i] = append(c.Reach[i], endpoints[e])
+				}
+			}
+		}
+	}
 }
 
 // group puts the flows of every third fleet into groups.

@@ -41,6 +41,7 @@ func (n *node) reaches(some []string) {
 		list = append(list, core.Endpoint{Address: e, Capacity: takes})
 		limit += takes
 	}
+	n.listed = list
 	n.core.SetPool(n.now(), core.Pool{Endpoints: len(list), Limit: limit})
 	n.core.SetEndpoints(n.now(), list)
 }

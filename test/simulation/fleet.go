@@ -163,6 +163,7 @@ type flight struct {
 	endpoint string
 	tenant   *tenant
 	began    time.Time
+	alone    bool // it went by the share that its replica has without the ledger
 }
 
 // after plans an event; those with a name are listed when the run fails.
@@ -310,7 +311,11 @@ func (f *fleet) outcome(t *tenant, n *node, id policies.TicketID, d core.Decisio
 		f.after(f.upTo(10*time.Millisecond), "", again)
 		return
 	}
-	f.fly(id, flight{n.place(id.Seq, &d), t, f.now})
+	alone := k.LedgerState() == core.Outage
+	if d.ByFloat || alone {
+		n.checkReach(&d)
+	}
+	f.fly(id, flight{n.place(id.Seq, &d), t, f.now, alone})
 	f.shared(t)
 	f.counts.serve(t)
 	f.after(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5), "", func() {

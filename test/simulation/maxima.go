@@ -37,7 +37,7 @@ func (f *fleet) checkMaxima() {
 		return
 	}
 	for path, g := range f.counts.groups {
-		if most := maximum(g.most, f.cfg.Limit); most > 0 && g.atServers > most && g.atServers > most+f.allowed() {
+		if most := maximum(g.most, f.cfg.Limit); most > 0 && g.atServers > most && g.atServers > most+f.allowed(g.alone) {
 			f.fail("maximum", "%d requests of group %s at the model servers, of %d", g.atServers, path, most)
 		}
 	}

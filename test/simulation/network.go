@@ -50,6 +50,9 @@ func (f *fleet) send(from *node, m coordinator.Message) {
 // gossip spreads that a replica came or went; each other replica learns it after a time
 // of its own. A death takes longer to notice than the break of a stream.
 func (f *fleet) gossip(about int, lives bool) {
+	if f.cfg.Apart {
+		return
+	}
 	for _, n := range f.nodes {
 		if n.index == about {
 			continue

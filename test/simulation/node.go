@@ -42,6 +42,7 @@ type node struct {
 	waiting     map[uint64]waitingSince
 	others      map[string]int64 // requests of other replicas at each endpoint, as it last learnt
 	reach       []string         // the endpoints that it reaches
+	listed      []core.Endpoint  // those of them that are in use, as it last learnt
 }
 
 type waitingSince struct {

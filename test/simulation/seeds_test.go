@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -130,6 +131,42 @@ func stopped(seed uint64) Config {
 	cfg.Faults = []Fault{Stop}
 	for range rng.IntN(3) {
 		cfg.Faults = append(cfg.Faults, others[rng.IntN(len(others))])
+	}
+	return cfg
+}
+
+// TestReachApart has replicas reach some of the endpoints each, whichever they are, and takes the ledger
+// from them, beside other faults: no endpoint gets more than it takes, with what they send there by themselves.
+func TestReachApart(t *testing.T) {
+	first, seeds := seedsOf(t, 0, 100, 20)
+	for seed := first; seed < first+seeds; seed++ {
+		cfg := reachApart(seed)
+		if _, err := Run(cfg); err != nil {
+			t.Error(shortest(cfg, err))
+		}
+	}
+}
+
+// reachApart returns the run of a seed whose replicas reach some of the endpoints, and lose the ledger.
+func reachApart(seed uint64) Config {
+	rng := rand.New(rand.NewPCG(seed, 9))
+	cfg := Config{
+		Seed: seed, Replicas: 2 + rng.IntN(4), Shards: 32, Limit: int64(3 + rng.IntN(10)), Length: 9 * time.Second,
+		Service: 50 * time.Millisecond << rng.IntN(3), Bounded: true, Faults: []Fault{Outage}, Apart: rng.IntN(4) == 0,
+	}
+	cfg.listApart(rng)
+	for i := range 3 {
+		cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
+	}
+	others := append(slices.Clone(Faults), Astray, Drain)
+	if cfg.Apart {
+		others = []Fault{Crash, Pause, Wipe, Rollback, LedgerCut, Outage, Astray, Drain}
+	}
+	for range rng.IntN(3) {
+		cfg.Faults = append(cfg.Faults, others[rng.IntN(len(others))])
+	}
+	if rng.IntN(3) == 0 {
+		cfg.Loss, cfg.MessageLoss = 0.02, 0.02
 	}
 	return cfg
 }
