@@ -168,11 +168,12 @@ func (a *ahead) refill(now time.Time) {
 	for len(short) > 0 { // one each, so that none has all that there may be
 		short = slices.DeleteFunc(short, func(key policies.FlowKey) bool {
 			f := a.flows[key]
-			full := a.requests.ahead >= maxAhead || f.seen < aheadAfter || f.len >= a.expected(now, f)
-			if !full {
-				a.send(now, f)
+			before := f.len
+			if a.requests.ahead >= maxAhead || f.seen < aheadAfter || before >= a.expected(now, f) {
+				return true
 			}
-			return full
+			a.send(now, f)
+			return f.len == before // there was no room for it
 		})
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/shard"
+	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -26,6 +27,7 @@ type farReplica struct {
 	asked   map[uint64]core.Request
 	ttl     func(seq uint64) time.Duration // of each request; nil for none
 	goes    func(r core.Request)           // hears of each that goes, if set
+	tells   func(r *store.Reply)           // changes what the ledger replies, if set
 	waiting map[uint64]bool
 	running map[uint64]time.Time // until when
 	served  map[string]int
@@ -104,6 +106,9 @@ func (f *farReplica) pass(d time.Duration) {
 				f.offered[o.Ticket] = o.Flow
 			}
 			reply, err := f.ledger.Turn(f.t.Context(), ready.Turn)
+			if f.tells != nil {
+				f.tells(reply)
+			}
 			now := f.now
 			f.at, f.answer = now.Add(200*time.Millisecond), func() { f.TurnDone(f.now, reply, err) }
 		}
@@ -154,6 +159,35 @@ func TestAhead(t *testing.T) {
 	}
 	if counted, _, _ := f.ledger.Held("me", 1); counted > 0 {
 		t.Errorf("the ledger counts %d", counted)
+	}
+}
+
+// TestAheadWithoutRoom: where more wait in the fleet than may, a ticket ahead is refused at once.
+// The replica goes on, and serves what waits.
+func TestAheadWithoutRoom(t *testing.T) {
+	f := newFarReplica(t, ordering.NewFCFS("fcfs"))
+	for i := range 4 {
+		f.ask(fmt.Sprint("f", i%2))
+	}
+	f.pass(6 * time.Second)
+	f.tells = func(r *store.Reply) {
+		for i := range r.Bands {
+			r.Bands[i].Queued += 100 // elsewhere; 10 may wait
+		}
+	}
+	clear(f.served)
+	done := make(chan struct{})
+	go func() { // one that does not go on would hold up all other tests
+		defer close(done)
+		f.pass(10 * time.Second)
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Minute):
+		t.Fatal("the replica does nothing any more")
+	}
+	if f.served["f0"]+f.served["f1"] == 0 {
+		t.Error("nothing was served")
 	}
 }
 
