@@ -15,6 +15,7 @@ func TestStartedJustBeforeAnOutage(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 8 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.NewCluster(t)
 	for _, id := range []string{"r1", "r2"} {
 		c.Replicas = append(c.Replicas, processes.Start(t, id, c.Servers, "--redis", c.Redis.URL(), "--max-concurrency", fmt.Sprint(processes.Limit/2)))

@@ -101,6 +101,7 @@ func (a *alterer) reply(truth []byte) []byte {
 // of turns and messages, counts, times, names. Soon after the last of them all flows are served
 // as before, and never more than may be is in flight.
 func TestAlteredReplies(t *testing.T) {
+	t.Parallel() // it mostly waits
 	rounds := 1
 	switch {
 	case testing.Short():

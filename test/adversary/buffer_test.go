@@ -63,8 +63,10 @@ func TestFloodFillsTheBuffer(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 4 s a fleet")
 	}
+	t.Parallel() // it mostly waits
 	for _, n := range []int{1, 3, 5} {
 		t.Run(fmt.Sprint(n, " replicas"), func(t *testing.T) {
+			t.Parallel()
 			f := startFlooded(t, n, `
 apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig
@@ -84,8 +86,10 @@ func TestFloodBelowAnotherBand(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 4 s a fleet")
 	}
+	t.Parallel() // it mostly waits
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n, " replicas"), func(t *testing.T) {
+			t.Parallel()
 			config := `
 apiVersion: llm-d.ai/v1alpha1
 kind: EndpointPickerConfig

@@ -46,7 +46,7 @@ func TestCheats(t *testing.T) {
 	}
 	for _, replicas := range []int{1, 3} {
 		t.Run(fmt.Sprint(replicas, " replicas"), func(t *testing.T) {
-			t.Parallel() // it mostly waits
+			t.Parallel()
 			held := &slotTime{by: map[string]time.Duration{}}
 			server := httptest.NewServer(held)
 			t.Cleanup(server.Close)

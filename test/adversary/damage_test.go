@@ -31,6 +31,7 @@ import (
 // than the limit, every request is dispatched, and all flows are served again: within a
 // second, on a machine that does nothing else.
 func TestDamage(t *testing.T) {
+	t.Parallel() // it mostly waits
 	var address string
 	if testing.Short() {
 		address = miniredis.RunT(t).Addr()

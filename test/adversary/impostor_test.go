@@ -44,6 +44,7 @@ func TestImpostor(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 15 s")
 	}
+	t.Parallel() // it mostly waits
 	key := filepath.Join(t.TempDir(), "key")
 	if err := os.WriteFile(key, []byte("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="), 0o600); err != nil {
 		t.Fatal(err)
@@ -55,6 +56,7 @@ func TestImpostor(t *testing.T) {
 		all  bool // nobody is let in, whoever it says it is
 	}{{"with a key", []string{"--gossip-key-file", key}, true}, {"without a key", nil, false}} {
 		t.Run(fleet.name, func(t *testing.T) {
+			t.Parallel()
 			c := &processes.Cluster{T: t, Redis: redistest.Start(t), Servers: processes.StartServers(t, 2, processes.Limit/2)}
 			victim := freeport.Address(t)
 			c.Add("r1", append(fleet.args, "--peer", victim)...)

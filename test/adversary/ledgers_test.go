@@ -38,6 +38,7 @@ func TestAnotherLedger(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 2)
 	one := c.Replicas[0]
 	answered(t, "before", one)
@@ -77,6 +78,7 @@ func TestRollingChangeOfRedis(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
 	next := redistest.Start(t)
 	l, ctx := processes.StartLoad(t)

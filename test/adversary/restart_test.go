@@ -16,6 +16,7 @@ func TestRestartedAtOnce(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 3 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 2)
 	address := freeport.Address(t)
 	start := func() (*processes.Replica, time.Duration) {

@@ -17,6 +17,7 @@ func TestSlotsHeld(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
+	t.Parallel() // it mostly waits
 	chunk := strings.Repeat("x", 64<<10)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

@@ -30,7 +30,7 @@ flowControl: {defaultPriorityBand: {fairnessPolicyRef: slot-fairness-policy}}
 	lasts := map[string]time.Duration{"long": 900 * time.Millisecond, "short": 90 * time.Millisecond}
 	for _, n := range []int{1, 3} {
 		t.Run(fmt.Sprint(n, " replicas"), func(t *testing.T) {
-			t.Parallel() // it mostly waits
+			t.Parallel()
 			var mu sync.Mutex
 			inFlight := map[string]int{}
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

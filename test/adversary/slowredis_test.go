@@ -27,7 +27,6 @@ func TestSlowRedis(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 25 s")
 	}
-	t.Parallel() // it mostly waits
 	slowRedis(t, slowRun{roundTrip: 300 * time.Millisecond, urgent: true, part: 0.7, equal: 0.98})
 }
 

@@ -39,6 +39,7 @@ func TestSoak(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes a minute")
 	}
+	t.Parallel() // it mostly waits
 	lasts := 25 * time.Second
 	if s := os.Getenv(soakVariable); s != "" {
 		var err error

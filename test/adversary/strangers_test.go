@@ -79,6 +79,7 @@ func TestFakeMembers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
 	l := busy(c)
 	c.Wait("the pool is full", processes.Patience, func() bool { return c.Servers.Peak.Load() == processes.Limit })

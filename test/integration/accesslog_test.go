@@ -24,6 +24,7 @@ import (
 // TestAccessLog sends nine requests to a replica that logs all of them, and reads what it
 // wrote on standard output: nine lines, each with the id of one of the answers.
 func TestAccessLog(t *testing.T) {
+	t.Parallel() // it mostly waits
 	file, err := os.Create(filepath.Join(t.TempDir(), "requests.jsonl"))
 	if err != nil {
 		t.Fatal(err)
@@ -83,6 +84,7 @@ func TestAccessLog(t *testing.T) {
 // TestRequestLogUnread has a replica write its request log to a pipe that nobody reads any more,
 // as when a log shipper restarts: the lines are lost and counted, and requests go on.
 func TestRequestLogUnread(t *testing.T) {
+	t.Parallel() // it mostly waits
 	reader, writer, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
@@ -110,6 +112,7 @@ func TestRequestLogUnread(t *testing.T) {
 // TestLogUnread has nobody read a replica's log: when what the system buffers of it is full, requests
 // that are logged are answered as ever, and the replica ends when it is told to.
 func TestLogUnread(t *testing.T) {
+	t.Parallel() // it mostly waits
 	broken := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if r.Method == http.MethodPost {
 			panic(http.ErrAbortHandler) // which is logged

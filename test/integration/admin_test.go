@@ -13,6 +13,7 @@ import (
 // TestAdmin asks three replicas under load: each tells of the whole fleet, what they say
 // of it adds up, and a replica that is killed is told of, by all that are left.
 func TestAdmin(t *testing.T) {
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
 	c.Uneven()
 	clients := make([]*api.Client, len(c.Replicas))
@@ -66,7 +67,8 @@ func TestAdmin(t *testing.T) {
 	for i, client := range clients[:2] {
 		c.Wait("the loss is an event at "+c.Replicas[i].ID, processes.Patience, func() bool {
 			e, err := client.Events(ctx, api.Query{Kind: api.ReplicaLost})
-			return err == nil && len(e.Events) == 1 && e.Events[0].Subject == "r3" && len(e.Events[0].Replicas) == 2
+			// Where the machine has much else to do another may have been taken for lost for a moment.
+			return err == nil && slices.ContainsFunc(e.Events, func(e api.Event) bool { return e.Subject == "r3" && len(e.Replicas) == 2 })
 		})
 	}
 	t.Logf("the killed replica was an event at both others after %v", time.Since(killed))

@@ -21,6 +21,7 @@ func TestReload(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 12 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.NewConfiguration(t)
 	const detector = `
 plugins:

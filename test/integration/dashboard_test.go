@@ -29,6 +29,7 @@ func TestPanels(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 20 s")
 	}
+	t.Parallel() // it mostly waits
 	needs.Tool(t, "prometheus")
 	config := processes.NewConfiguration(t)
 	config.Write(`

@@ -28,6 +28,7 @@ func TestDriftHeals(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 20 s")
 	}
+	t.Parallel() // it mostly waits
 	const limit = 8
 	ctx := context.Background()
 	server := redistest.Start(t)

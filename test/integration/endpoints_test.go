@@ -327,6 +327,7 @@ flowControl:
 
 // TestEndpointFile changes the endpoints of a running replica, then breaks the file.
 func TestEndpointFile(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s := startCounted(t, 3)
 	file := processes.NewConfiguration(t).File
 	put := func(text string) {

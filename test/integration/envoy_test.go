@@ -108,6 +108,7 @@ func TestEnvoy(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 20 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 0)
 	for n := range 3 {
 		c.Add(fmt.Sprint("r", n+1), "--ext-proc", "127.0.0.1:0")
@@ -172,6 +173,7 @@ func oneDead(t *testing.T) (s *processes.Servers, dead string) {
 // TestEnvoyEjects has one of two model servers refuse connections: by what Envoy tells
 // of its own answers, the replica sends nothing there any more.
 func TestEnvoyEjects(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s, dead := oneDead(t)
 	r := processes.Start(t, "r1", s, "--max-concurrency", "4", "--ext-proc", "127.0.0.1:0")
 	url, _ := startEnvoy(t, []string{r.ExtProc})
@@ -201,6 +203,7 @@ func TestEnvoyEjects(t *testing.T) {
 // TestEnvoyFallbacks has Envoy turn to the second endpoint that the replica names where
 // the first refuses connections, and say so.
 func TestEnvoyFallbacks(t *testing.T) {
+	t.Parallel() // it mostly waits
 	s, dead := oneDead(t)
 	c := processes.NewConfiguration(t)
 	c.Write("weir: {extProc: {listen: 127.0.0.1:0, fallbacks: 1}}\n")

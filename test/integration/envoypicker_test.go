@@ -77,6 +77,7 @@ func TestEnvoyBeforePickers(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 20 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 0)
 	first, second := driver.StartPlainPicker(t, hosts(c.Servers)...), driver.StartPlainPicker(t, hosts(c.Servers)...)
 	through := behindEnvoy(t, c, first.Address, second.Address)
@@ -134,6 +135,7 @@ func TestEnvoyBeforeWeir(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 0)
 	behind := processes.Start(t, "behind", c.Servers, "--max-concurrency", "1000", "--ext-proc", "127.0.0.1:0")
 	through := behindEnvoy(t, c, behind.ExtProc)
@@ -152,6 +154,7 @@ func TestEnvoyBeforeWeir(t *testing.T) {
 // Envoy with a picker alone, and with Weir before the same picker: headers, bodies and trailers,
 // to the byte.
 func TestEnvoyGetsWhatThePickerSays(t *testing.T) {
+	t.Parallel() // it mostly waits
 	var mu sync.Mutex
 	var got []string
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -252,6 +255,7 @@ func listed(h http.Header) string {
 // TestEnvoyRewritesModels has a request name another model in a header, by Envoy and a replica
 // that chooses itself: the server is asked for that one.
 func TestEnvoyRewritesModels(t *testing.T) {
+	t.Parallel() // it mostly waits
 	asked := make(chan string, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

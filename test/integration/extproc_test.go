@@ -33,6 +33,7 @@ func TestProcessors(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
+	t.Parallel() // it mostly waits
 	c, envoy := startProcessors(t)
 	l, ctx := processes.StartLoad(t)
 	spread := &processes.Replica{ID: "envoy", Do: envoy.Do}
@@ -55,6 +56,7 @@ func TestProcessorLeaves(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 10 s")
 	}
+	t.Parallel() // it mostly waits
 	c, envoy := startProcessors(t)
 	l, ctx := processes.StartLoad(t)
 	tenants := []string{"a", "b", "c"}

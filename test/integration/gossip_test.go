@@ -13,6 +13,7 @@ func TestReplicaKilled(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 12 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
 	l, tenants := c.Uneven()
 	l.Next(200, tenants...)

@@ -47,7 +47,7 @@ func TestManyFlows(t *testing.T) {
 		client := &api.Client{Address: r.Admin}
 		var took []time.Duration
 		asked, before := 0, cpuSeconds(t, c.Replicas)
-		for ; len(took) < 9; asked++ {
+		for ; len(took) < 5; asked++ {
 			time.Sleep(soon) // so that it is asked for anew
 			began := time.Now()
 			page, err := client.Flows(ctx, api.Query{Sort: "-queued", Limit: 50})
@@ -63,7 +63,7 @@ func TestManyFlows(t *testing.T) {
 		}
 		each := time.Duration((cpuSeconds(t, c.Replicas) - before) / float64(asked) * float64(time.Second))
 		slices.Sort(took)
-		t.Logf("%s answers in %v at best, %v at half of them and %v at worst; %v of a CPU each", r.ID, took[0], took[4], took[8], each)
+		t.Logf("%s answers in %v at best, %v at half of them and %v at worst; %v of a CPU each", r.ID, took[0], took[2], took[4], each)
 		if each > soon {
 			t.Errorf("an answer of %s takes %v of a CPU, want at most %v", r.ID, each, soon)
 		}

@@ -21,6 +21,7 @@ func TestRollingRestart(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 15 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
 	l := startRetrying(t, c.Replicas)
 	l.more(c, 150)
@@ -91,6 +92,7 @@ func TestScaleOutAndIn(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 15 s")
 	}
+	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
 	l, tenants := c.Uneven()
 	before := c.Owners(c.Replicas[0])

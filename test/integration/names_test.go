@@ -16,6 +16,7 @@ import (
 // TestJoinByName has replicas join by one name that has the addresses of two others, as
 // a headless Service's has. The name is in a hosts file of the third one's own.
 func TestJoinByName(t *testing.T) {
+	t.Parallel() // it mostly waits
 	if out, err := exec.Command("unshare", "--mount", "true").CombinedOutput(); err != nil {
 		t.Skipf("skipped: mount namespaces are not permitted here: %v %s", err, out)
 	}

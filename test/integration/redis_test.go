@@ -98,6 +98,7 @@ func TestFailOver(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 40 s")
 	}
+	t.Parallel() // it mostly waits
 	t.Run("sentinels", func(t *testing.T) {
 		t.Parallel()
 		master, replica, url := redistest.StartSentinels(t)

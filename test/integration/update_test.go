@@ -25,6 +25,7 @@ func TestRollingUpdate(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes 40 s")
 	}
+	t.Parallel() // it mostly waits
 	other := os.Getenv(updateVariable)
 	u := &update{Cluster: processes.NewCluster(t), versions: map[string]string{"new": processes.Binary()}}
 	if other == "" {

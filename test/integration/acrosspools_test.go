@@ -21,10 +21,12 @@ func TestSpreadOverPools(t *testing.T) {
 	}
 	t.Parallel() // it mostly waits
 	t.Run("flows of 3 replicas", func(t *testing.T) {
+		t.Parallel()
 		s := &spreading{T: t, spread: []string{"a"}, rules: `flows: [{id: "*", scope: %s}]`}
 		s.run(3)
 	})
 	t.Run("groups of 2 replicas", func(t *testing.T) {
+		t.Parallel()
 		s := &spreading{T: t, spread: []string{"a/x", "a/y"}, rules: `groups: [{name: a, scope: %[1]s}, {name: b0, scope: %[1]s}, {name: b1, scope: %[1]s}, {name: b2, scope: %[1]s}]`}
 		s.run(2)
 	})
