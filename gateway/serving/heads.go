@@ -42,7 +42,7 @@ func BoundHeads(server *http.Server, l net.Listener, most int64) net.Listener {
 	}
 	bounded := &headListener{Listener: l, heads: h}
 	if server.TLSConfig != nil {
-		return secure(server, bounded, most)
+		return secure(server, bounded, most, idle)
 	}
 	return bounded
 }
@@ -148,8 +148,9 @@ func (h *heads) leave(c *headConn) {
 
 // note is told what the server's connections are doing.
 func (h *heads) note(conn net.Conn, state http.ConnState) {
+	handshake := false
 	if secure, ok := conn.(*secureConn); ok {
-		conn = secure.raw
+		conn, handshake = secure.raw, !secure.ready.Load()
 		if c, ok := conn.(*headConn); ok && secure.http2.Load() {
 			c.exempt = true
 			if state == http.StateIdle {
@@ -161,7 +162,7 @@ func (h *heads) note(conn net.Conn, state http.ConnState) {
 	if !ok {
 		return
 	}
-	c.whole.Store(c.exempt || state != http.StateNew && state != http.StateIdle)
+	c.whole.Store(handshake || c.exempt || state != http.StateNew && state != http.StateIdle)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.leave(c)

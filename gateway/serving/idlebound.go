@@ -10,9 +10,10 @@ import (
 )
 
 const (
-	// idleBytes is what a connection takes in memory while there is no request on it, and
-	// secureIdleBytes what one by TLS does.
+	// idleBytes is what a connection takes in memory while there is no request on it, secureNewBytes
+	// what one by TLS does after its handshake, and secureIdleBytes after a request.
 	idleBytes       = 16 << 10
+	secureNewBytes  = 32 << 10
 	secureIdleBytes = 48 << 10
 	// grace is how long one has been idle at least that is closed: a handshake may be under way, or a
 	// request. So there may be more than fit, by those that came or became idle in that time.
@@ -37,7 +38,8 @@ type idleBound struct {
 // idleConn is a connection, and from when on it may be closed.
 type idleConn struct {
 	net.Conn
-	from time.Time
+	from  time.Time
+	takes int64 // bytes
 }
 
 func boundIdle(most int64) *idleBound {
@@ -53,9 +55,12 @@ func (b *idleBound) oldest() net.Conn {
 }
 
 // takes is what a connection takes while it is idle, in bytes.
-func takes(conn net.Conn) int64 {
-	if _, ok := conn.(*secureConn); ok {
+func takes(conn net.Conn, state http.ConnState) int64 {
+	switch c, ok := conn.(*secureConn); {
+	case ok && state == http.StateIdle:
 		return secureIdleBytes
+	case ok && c.ready.Load():
+		return secureNewBytes
 	}
 	return idleBytes
 }
@@ -68,10 +73,10 @@ func (b *idleBound) note(conn net.Conn, state http.ConnState) {
 	if state != http.StateNew && state != http.StateIdle {
 		return
 	}
-	node := &list.Node[idleConn]{Value: idleConn{conn, time.Now().Add(grace)}}
+	node := &list.Node[idleConn]{Value: idleConn{conn, time.Now().Add(grace), takes(conn, state)}}
 	b.nodes[conn] = node
 	b.order.PushBack(node)
-	b.used += takes(conn)
+	b.used += node.Value.takes
 	b.shrink()
 }
 
@@ -91,8 +96,16 @@ func (b *idleBound) shrink() {
 			}
 			return
 		}
+		node := b.nodes[oldest]
+		secure, ok := oldest.(*secureConn)
+		if (!ok || secure.ready.Load()) && arrived(oldest) { // something has come that has yet to be read
+			node.Remove()
+			node.Value.from = time.Now().Add(grace)
+			b.order.PushBack(node)
+			continue
+		}
 		b.remove(oldest)
-		if secure, ok := oldest.(*secureConn); ok {
+		if ok {
 			oldest = secure.raw // which is closed without a word that it would have to take
 		}
 		_ = oldest.Close()
@@ -103,6 +116,6 @@ func (b *idleBound) remove(conn net.Conn) {
 	if node, ok := b.nodes[conn]; ok {
 		node.Remove()
 		delete(b.nodes, conn)
-		b.used -= takes(conn)
+		b.used -= node.Value.takes
 	}
 }

@@ -8,9 +8,12 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/weirflow/weir/internal/stacks"
 )
 
 const (
@@ -29,7 +32,7 @@ const (
 // secure has a server speak TLS on the connections of a listener, as its TLSConfig says, which is
 // taken from it. The server itself is given plain text, in which requests by HTTP/2 can be
 // counted before it takes them in.
-func secure(server *http.Server, l net.Listener, most int64) net.Listener {
+func secure(server *http.Server, l net.Listener, most int64, idle *idleBound) net.Listener {
 	config := server.TLSConfig.Clone()
 	config.NextProtos = []string{"h2", "http/1.1"}
 	server.TLSConfig, server.Protocols = nil, new(http.Protocols)
@@ -54,7 +57,11 @@ func secure(server *http.Server, l net.Listener, most int64) net.Listener {
 		}
 		handler.ServeHTTP(w, r)
 	})
-	return &secureListener{Listener: l, config: config, streams: newStreams(most, server.MaxHeaderBytes)}
+	pool := stacks.New()
+	return &secureListener{
+		Listener: l, config: config, streams: newStreams(most, server.MaxHeaderBytes), handshakes: newHandshakes(most), idle: idle,
+		stacks: pool, close: sync.OnceFunc(pool.Close),
+	}
 }
 
 // connKey is the context key of the connection of a request.
@@ -63,8 +70,12 @@ type connKey struct{}
 // secureListener speaks TLS on the connections that it accepts.
 type secureListener struct {
 	net.Listener
-	config  *tls.Config
-	streams *streams
+	config     *tls.Config
+	streams    *streams
+	handshakes *handshakes
+	idle       *idleBound
+	stacks     *stacks.Pool // for handshakes
+	close      func()       // the pool, once
 }
 
 // Accept implements net.Listener.
@@ -73,8 +84,15 @@ func (l *secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // as the listener says it
 	}
-	secure := tls.Server(conn, l.config)
-	return &secureConn{Conn: secure, tls: secure, raw: conn, streams: l.streams}, nil
+	hello := &helloConn{Conn: conn}
+	secure := tls.Server(hello, l.config)
+	return &secureConn{Conn: secure, tls: secure, raw: conn, hello: hello, listener: l, streams: l.streams}, nil
+}
+
+// Close implements net.Listener.
+func (l *secureListener) Close() error {
+	l.close()
+	return l.Listener.Close() //nolint:wrapcheck // as the listener says it
 }
 
 // SyscallConn implements syscall.Conn, if the listener below does.
@@ -91,12 +109,16 @@ type secureConn struct {
 	net.Conn // not as what it is: net/http would take HTTP/2 for settled by the handshake
 	tls      *tls.Conn
 	raw      net.Conn // below it
+	hello    *helloConn
+	listener *secureListener
 	streams  *streams
 	account  account // of its streams
 
+	ready atomic.Bool // the handshake has been made
 	http2 atomic.Bool
 	head  atomic.Int64 // when the head began that has not come in whole, since the start of streams; 0 for none
 	// Of the one goroutine that reads:
+	failed error   // what came of the handshake
 	other  bool    // it is not HTTP/2
 	came   int     // bytes of the preface
 	header [9]byte // of the frame that comes
@@ -123,16 +145,46 @@ func (c *secureConn) Close() error {
 
 // Read implements net.Conn. It returns the head of a stream once there is room for the request.
 func (c *secureConn) Read(p []byte) (int, error) {
+	if !c.ready.Load() {
+		if err := c.handshake(); err != nil {
+			return 0, err
+		}
+	}
 	n, err := c.Conn.Read(p)
 	if !c.other {
 		c.see(p[:n])
 	}
+	return n, err //nolint:wrapcheck // as TLS says it
+}
+
+// handshake makes the handshake when it is its turn.
+func (c *secureConn) handshake() error {
+	if c.failed != nil { // net/http reads once more
+		return c.failed
+	}
+	if c.failed = c.hello.await(); c.failed != nil {
+		return c.failed
+	}
+	all := c.listener.handshakes
+	turn := all.begin(c.raw)
+	defer all.end(turn)
+	c.listener.idle.note(c, http.StateActive) // it is counted there until the handshake has been made
+	c.hello.waits = func(does bool) { all.waits(turn, does) }
+	c.listener.stacks.Do(func() { c.failed = c.tls.Handshake() })
+	c.hello.waits = nil
 	var plain tls.RecordHeaderError
-	if errors.As(err, &plain) && plain.Conn != nil && !c.other && speaksHTTP(plain.RecordHeader) {
-		c.other = true // net/http reads once more
+	if errors.As(c.failed, &plain) && plain.Conn != nil && speaksHTTP(plain.RecordHeader) {
 		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
 	}
-	return n, err //nolint:wrapcheck // as TLS says it
+	if c.failed != nil {
+		return c.failed
+	}
+	if head, ok := c.raw.(*headConn); ok {
+		head.whole.Store(false) // a request's comes from now on
+	}
+	c.ready.Store(true)
+	c.listener.idle.note(c, http.StateNew) // it takes more now
+	return nil
 }
 
 // speaksHTTP reports whether what should begin a handshake begins a request.
