@@ -231,11 +231,17 @@ async function axis() {
   await context.close();
 }
 
+// asked is a page of one of the requests of the tenant that wait.
+const asked = async (page) => (await fetch(`${given.replicas[2]}/v1/requests?state=waiting&flow=${given.waiting}&limit=1&${page}`)).json();
+
+// waiting is how many of the tenant's requests wait.
+async function waiting() {
+  return (await asked('')).total;
+}
+
 // newest is the id of a request that will wait for long.
 async function newest() {
-  const ask = async (page) => (await fetch(`${given.replicas[2]}/v1/requests?state=waiting&flow=${given.waiting}&limit=1&${page}`)).json();
-  const { total } = await ask('');
-  return (await ask(`offset=${Math.floor(total * 0.8)}`)).requests[0].id;
+  return (await asked(`offset=${Math.floor(await waiting() * 0.8)}`)).requests[0].id;
 }
 
 // The page of a request says what the API says.
@@ -337,6 +343,10 @@ async function killed() {
 async function shots() {
   mkdirSync(given.shots, { recursive: true });
   for (const [view, scheme] of [['now', 'light'], ['now', 'dark'], ['tenants', 'light'], ['shares', 'light'], ['request', 'light']]) {
+    if (view === 'request') { // one that still waits once its page has come, also on a busy machine
+      await told('flood');
+      for (const end = Date.now() + 60000; Date.now() < end && await waiting() < 150;) await new Promise((f) => setTimeout(f, 100));
+    }
     const { context, page } = await visit(given.replicas[0], 1280, scheme, view === 'tenants' ? 1240 : 800);
     await open(page, given.replicas[0], { request: `request/${await newest()}`, shares: 'tenants' }[view] ?? view);
     await page.waitForSelector({ now: '.stroke[d]', tenants: '.tenants tbody tr', shares: 'details tbody .value', request: '.ahead li' }[view], { state: 'attached' });

@@ -156,6 +156,9 @@ func TestConsole(t *testing.T) {
 				}
 			}
 			answer(t, in)
+		case line == "flood":
+			l.Tenant(ctx, waiting, 200, c.Replicas[2])
+			answer(t, in)
 		case line == "break":
 			if err := os.WriteFile(both, []byte(pools+"  nosuch: 1\n"), 0o600); err != nil {
 				t.Error(err)
