@@ -1,6 +1,7 @@
 package envoy
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -74,6 +75,22 @@ func converse(stream *picker.Stream, request []*extproc.ProcessingRequest, answe
 	return c
 }
 
+// errAmiss says that what a picker said first is no answer to a request.
+var errAmiss = errors.New("it does not answer what it is asked")
+
+// answers reports whether a picker's message may be its first to a request: an answer to a part of it or
+// for the client, or that it needs more time than Envoy has.
+func answers(m *extproc.ProcessingResponse) bool {
+	switch m.GetResponse().(type) {
+	case *extproc.ProcessingResponse_RequestHeaders, *extproc.ProcessingResponse_RequestBody, *extproc.ProcessingResponse_RequestTrailers,
+		*extproc.ProcessingResponse_ImmediateResponse:
+		return true
+	case nil:
+		return m.GetOverrideMessageTimeout() != nil
+	}
+	return false
+}
+
 // Where a picker says nothing for a part of the time that pickers have, another one is asked,
 // too: the first has answered nobody meanwhile, and may have stopped. It comes sooner where a
 // request finds out whether a picker is back, or has no stream yet. Where the picker goes on
@@ -89,7 +106,7 @@ const (
 // answers.
 func (x *stream) ask(messages <-chan received, late *time.Timer) (first answer, err error) {
 	d, timeout := x.delegated, x.cfg.Delegation.Timeout
-	request, answers := d.replay(x.session.Body.Bytes()), make(chan answer)
+	request, said := d.replay(x.session.Body.Bytes()), make(chan answer)
 	var asked []*conversation
 	defer func() { // the body is the session's
 		for _, c := range asked {
@@ -128,7 +145,7 @@ func (x *stream) ask(messages <-chan received, late *time.Timer) (first answer, 
 		select {
 		case stream := <-d.claim.Streams():
 			if stream != nil {
-				asked = append(asked, converse(stream, request, answers))
+				asked = append(asked, converse(stream, request, said))
 				wait()
 				continue
 			}
@@ -136,7 +153,10 @@ func (x *stream) ask(messages <-chan received, late *time.Timer) (first answer, 
 			if err := more(); err != nil && len(asked) == 0 {
 				return answer{}, err
 			}
-		case a := <-answers:
+		case a := <-said:
+			if a.err == nil && !answers(a.message) {
+				a.err = errAmiss
+			}
 			if a.err == nil {
 				return a, nil
 			}

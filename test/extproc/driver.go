@@ -150,6 +150,9 @@ func (e *exchange) awaitRequest() (*Response, error) {
 		if err != nil {
 			return nil, fmt.Errorf("await the request's answer: %w", err)
 		}
+		if m.GetResponse() == nil && m.GetOverrideMessageTimeout() != nil {
+			continue // the answer takes longer
+		}
 		switch r := m.GetResponse().(type) {
 		case *extproc.ProcessingResponse_ImmediateResponse:
 			return immediate(r.ImmediateResponse), nil

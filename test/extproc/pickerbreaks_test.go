@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/durationpb"
 )
 
 // TestPickersBreakStreams has three of four pickers break each stream, while they are connected: few
@@ -60,5 +62,55 @@ func TestPickersBreakStreams(t *testing.T) {
 			t.Fatal("no picker that broke streams is asked again")
 		}
 	}
+	b.idle(t)
+}
+
+// TestPickerAnswersAmiss has one of two pickers answer requests with what is no answer to one: it counts as
+// one that broke the stream, and the other is asked.
+func TestPickerAnswersAmiss(t *testing.T) {
+	for what, m := range map[string]*extproc.ProcessingResponse{
+		"nothing":          {},
+		"a response's end": {Response: &extproc.ProcessingResponse_ResponseTrailers{ResponseTrailers: &extproc.TrailersResponse{}}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			first, second := startPicker(t, "127.0.0.1:0", nil), startPicker(t, "127.0.0.1:0", nil)
+			b := before(t, 64, false, first.Address, second.Address)
+			b.introduce(t, first, second)
+			second.Set(func(p *Picker) {
+				p.Answers = func(*extproc.ProcessingRequest) []*extproc.ProcessingResponse {
+					return []*extproc.ProcessingResponse{m}
+				}
+			})
+			b.timely(t, 100, 4)
+			if b.usable(t, second) || !b.usable(t, first) {
+				t.Error("the picker that answers amiss is in use, or the other is not")
+			}
+			second.Set(func(p *Picker) { p.Answers = nil })
+			for began, n := time.Now(), second.asked(); second.asked() < n+4; b.timely(t, 2, 1) {
+				if time.Since(began) > 30*time.Second {
+					t.Fatal("it is not asked again once it answers")
+				}
+			}
+			b.idle(t)
+		})
+	}
+}
+
+// TestPickerAsksForTime has a picker say first that it needs more time, as Envoy has it: that is no answer, and
+// nothing amiss.
+func TestPickerAsksForTime(t *testing.T) {
+	p := startPicker(t, "127.0.0.1:0", nil)
+	b := before(t, 64, false, p.Address)
+	b.introduce(t, p)
+	p.Set(func(p *Picker) {
+		p.Answers = func(m *extproc.ProcessingRequest) []*extproc.ProcessingResponse {
+			answers := p.Answer(m)
+			if m.GetRequestHeaders() != nil {
+				answers = append([]*extproc.ProcessingResponse{{OverrideMessageTimeout: durationpb.New(time.Second)}}, answers...)
+			}
+			return answers
+		}
+	})
+	b.timely(t, 4, 1)
 	b.idle(t)
 }
