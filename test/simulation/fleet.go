@@ -22,6 +22,8 @@ type Config struct {
 	Length   time.Duration // of simulated time
 	// Service is how long a request takes at the model servers, on average.
 	Service time.Duration
+	// Even: each takes exactly as long.
+	Even bool
 	// TurnCost is how long a turn occupies the ledger; others wait meanwhile.
 	TurnCost time.Duration
 	// RoundTrip is what a turn takes beside; a wake-up takes half of it.
@@ -146,6 +148,7 @@ type fleet struct {
 	fair  float64                      // grants to one flow of those that waited, each time
 	had   map[policies.FlowKey]float64 // grants to those that always wait
 
+	used                             time.Duration // of the slots' time, since the fleet had started
 	peak, turns, moves, movedTickets int
 	permits                          int64 // seen, added up
 	gapSeen, lackSeen                float64
@@ -222,6 +225,9 @@ func Run(cfg Config) (*Result, error) {
 		at := start.Add(e.at)
 		f.accountGuarantees(at)
 		f.accountWeights(at)
+		if f.now.Sub(f.began) >= warm {
+			f.used += time.Duration(len(f.flights)) * at.Sub(f.now)
+		}
 		f.now = at
 		if e.what != "" {
 			f.log = append(f.log, fmt.Sprintf("%v %s", f.now.Sub(start), e.what))
@@ -318,7 +324,7 @@ func (f *fleet) outcome(t *tenant, n *node, id policies.TicketID, d core.Decisio
 	f.fly(id, flight{n.place(id.Seq, &d), t, f.now, alone})
 	f.shared(t)
 	f.counts.serve(t)
-	f.after(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5), "", func() {
+	f.after(f.takes(), "", func() {
 		if _, running := f.flights[id]; !running {
 			return // its replica died, and with it its connection
 		}
@@ -329,6 +335,14 @@ func (f *fleet) outcome(t *tenant, n *node, id policies.TicketID, d core.Decisio
 		})
 		f.after(rest, "", again)
 	})
+}
+
+// takes is how long a request does at a model server.
+func (f *fleet) takes() time.Duration {
+	if f.cfg.Even {
+		return f.cfg.Service
+	}
+	return f.cfg.Service*2/5 + f.upTo(f.cfg.Service*6/5)
 }
 
 // fly has a request be at a model server.
