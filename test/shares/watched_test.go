@@ -22,6 +22,13 @@ func TestSharesAreToldTheSame(t *testing.T) {
 
 	entitled := func(s []api.Share) bool { return s[0].Entitled == 6 && s[1].Entitled == 2 && s[1].Guaranteed == 2 }
 	f.agree("6 of 8 slots for priority 10 and 2 for -10, and had as much", f.replicas, entitled)
+	// What all say is what one of them watched: the one that is killed, where that looked first.
+	for _, r := range f.replicas[:2] {
+		f.cluster().Wait(r.ID+" has watched it too", processes.Patience, func() bool {
+			s, err := processes.Get[api.Shares](r, "/v1/shares?scope=replica")
+			return err == nil && hadShares(s.Shares)
+		})
+	}
 	stop()
 	f.replicas[2].Kill()
 	f.agree("had by -10 what a replica held that was killed", f.replicas[:2], func([]api.Share) bool { return true })
