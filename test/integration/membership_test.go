@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os/exec"
 	"strings"
 	"sync/atomic"
@@ -23,7 +24,7 @@ func TestRollingRestart(t *testing.T) {
 	}
 	t.Parallel() // it mostly waits
 	c := processes.StartCluster(t, 3)
-	l := startRetrying(t, c.Replicas)
+	l := startRetrying(t, c.Replicas, true)
 	l.more(c, 150)
 	for i := range 3 {
 		old := c.Replicas[i]
@@ -51,9 +52,11 @@ type retrying struct {
 	served, failed atomic.Int64
 }
 
-// startRetrying starts 60 clients, as many of which begin at each of the replicas.
-func startRetrying(t *testing.T, replicas []*processes.Replica) *retrying {
+// startRetrying starts 60 clients, as many of which begin at each of the replicas. They keep their
+// connections, or make one for each request: what is sent on one that was idle may meet its end.
+func startRetrying(t *testing.T, replicas []*processes.Replica, keep bool) *retrying {
 	load, ctx := processes.StartLoad(t)
+	load.Client.Transport = &http.Transport{MaxIdleConnsPerHost: 256, DisableKeepAlives: !keep}
 	l := &retrying{Load: load, at: make([]atomic.Pointer[processes.Replica], len(replicas))}
 	for i, r := range replicas {
 		l.at[i].Store(r)

@@ -36,7 +36,7 @@ func TestRollingUpdate(t *testing.T) {
 	for n := range 3 {
 		u.start(n, "old")
 	}
-	u.load = startRetrying(t, u.Replicas)
+	u.load = startRetrying(t, u.Replicas, false)
 	undisturbed := u.phase("three old ones", 0)
 	least := undisturbed / 6
 	if other != "" {
