@@ -55,12 +55,12 @@ func (f *fleet) checkLine(well bool) {
 }
 
 // inLine is how many requests may be charged and stand in line: six at each replica, or as many as
-// its slots, of which those that just went to another may count at both; and 64 beside a ledger
-// that is far.
+// its slots, and 64 at most, or 64 beside a ledger that is far. The ledger counts there who will be left when its
+// messages are read: those whom a slot is on its way to stand there until then, as many as there are slots.
 func (c *Config) inLine() float64 {
-	most := 64 * float64(c.Replicas)
+	replicas, slots := float64(c.Replicas), float64(c.Limit)
 	if c.furthest() >= 20*time.Millisecond {
-		return most
+		return 64*replicas + slots
 	}
-	return min(most, 6*float64(c.Replicas)+2*float64(c.Limit))
+	return min(64*replicas, 6*replicas+slots) + slots
 }

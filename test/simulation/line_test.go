@@ -227,6 +227,18 @@ func TestLineIsBounded(t *testing.T) {
 	}
 }
 
+// TestLineIsBoundedWhereTurnsAreLost: beside a far ledger that answers 9 turns of 10 more stand in line than the
+// ledger has use for, by those whom a slot is on its way to, and no more.
+func TestLineIsBoundedWhereTurnsAreLost(t *testing.T) {
+	for seed := uint64(9); seed < 13; seed++ { // 193 to 197 of 192
+		cfg := manySlots()
+		cfg.Seed, cfg.RoundTrip, cfg.Loss = seed, time.Duration(450+10*(seed%4))*time.Millisecond, 0.05
+		if _, err := Run(cfg); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 // TestLineIsStated has replicas say nothing of who stands in line, and the check of its length
 // notices: the ledger goes on to put others there.
 func TestLineIsStated(t *testing.T) {
