@@ -22,7 +22,12 @@ const lookSoon, lookFor = time.Second, 5 * time.Second
 type name struct {
 	hostPort, host, port string
 	secure               *tls.Config
+
+	at []string // the addresses that it had last, with the port; guarded by the pickers' mutex
 }
+
+// has reports whether a picker is one of the name, which others may be names of, too.
+func (n *name) has(one *picker) bool { return one.of == n || slices.Contains(n.at, one.address) }
 
 // add adds what was given as an address: a picker, or a name whose addresses are looked up from
 // now on.
@@ -81,7 +86,7 @@ func (p *Pickers) steady(n *name) bool {
 	defer p.mu.Unlock()
 	has := false
 	for _, one := range p.all {
-		if one.of != n {
+		if !n.has(one) {
 			continue
 		}
 		if one.met && !one.ready() {
@@ -95,8 +100,8 @@ func (p *Pickers) steady(n *name) bool {
 // never reports whether a picker was never connected while another of its name can be used. An
 // address of a name may be out of reach for good, such as ::1 of localhost.
 func (p *Pickers) never(one *picker) bool {
-	return !one.met && slices.ContainsFunc(p.all, func(other *picker) bool {
-		return other.of == one.of && other.ready() && !other.standing.out
+	return !one.met && slices.ContainsFunc(p.names, func(n *name) bool {
+		return n.has(one) && slices.ContainsFunc(p.all, func(other *picker) bool { return n.has(other) && other.ready() && !other.standing.out })
 	})
 }
 
@@ -120,7 +125,8 @@ func (p *Pickers) settle(n *name, hosts []string) (came, went []string, _ error)
 		at = append(at, net.JoinHostPort(host, n.port))
 	}
 	slices.Sort(at)
-	for _, address := range slices.Compact(at) {
+	n.at = slices.Compact(at)
+	for _, address := range n.at {
 		if slices.ContainsFunc(p.all, func(one *picker) bool { return one.address == address }) {
 			continue // by another name, too
 		}
@@ -133,7 +139,7 @@ func (p *Pickers) settle(n *name, hosts []string) (came, went []string, _ error)
 		p.all, came = append(p.all, one), append(came, address)
 		p.runs.Go(func() { p.watch(ctx, one) })
 	}
-	here := func(one *picker) bool { return slices.Contains(at, one.address) }
+	here := func(one *picker) bool { return slices.Contains(n.at, one.address) }
 	if !slices.ContainsFunc(p.all, func(one *picker) bool { return here(one) && one.ready() }) {
 		return came, nil, nil
 	}

@@ -52,7 +52,7 @@ func (p *Pickers) Status() []Status {
 	defer p.mu.Unlock()
 	now, all := time.Now(), make([]Status, 0, len(p.all))
 	for _, n := range p.names {
-		if !slices.ContainsFunc(p.all, func(one *picker) bool { return one.of == n }) {
+		if !slices.ContainsFunc(p.all, n.has) {
 			all = append(all, Status{Address: n.hostPort, Name: n.hostPort, State: Unreachable, Error: errNoAddress.Error(), ErrorAt: now})
 		}
 	}

@@ -42,7 +42,7 @@ func (h *hosts) resolve(_ context.Context, host string) ([]string, error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.asked++
-	if host != "epp.default.svc" || len(h.at) == 0 {
+	if host != "epp.default.svc" && host != "alias.default.svc" || len(h.at) == 0 {
 		return nil, errors.New("no such host")
 	}
 	return h.at, nil
@@ -178,6 +178,32 @@ func TestAddressNeverConnected(t *testing.T) {
 	stand(picker.InUse, picker.Unreachable, "one was lost")
 	first.Server.Stop()
 	stand(picker.Unreachable, picker.Unreachable, "both were lost")
+}
+
+// TestPickerHasTwoNames has two names be of the same pickers: these are told of once, and nothing is amiss.
+func TestPickerHasTwoNames(t *testing.T) {
+	first := StartPicker(t, "127.0.0.1:0")
+	_, port, err := net.SplitHostPort(first.Address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := &hosts{at: []string{"127.0.0.1"}}
+	b := beforePickers(t, 64, false, flows.Timeouts{}, picker.Config{
+		Addresses: []string{"epp.default.svc:" + port, "alias.default.svc:" + port}, Resolve: at.resolve, Every: time.Minute,
+	})
+	b.introduce(t, first)
+	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+		if all := b.delegation.Pickers.Status(); len(all) == 1 && all[0].State == picker.InUse {
+			break
+		} else if time.Since(began) > 5*time.Second {
+			t.Fatalf("one picker that has two names is told of as %+v", all)
+		}
+	}
+	before := at.times()
+	time.Sleep(2200 * time.Millisecond)
+	if n := at.times() - before; n > 2 { // a pause of each may have begun before it was connected
+		t.Errorf("two names whose picker is connected were looked up %d times in 2.2 s, not once a minute", n)
+	}
 }
 
 // TestNameNeverConnected has nothing listen at any of a name's addresses: each is out of reach.
