@@ -5,6 +5,7 @@ import (
 
 	"github.com/weirflow/weir/gateway/endpoints"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/policies/scheduling"
 )
 
@@ -114,8 +115,11 @@ func (a *assembly) profilePlugin(at string, ref *ProfilePlugin, profile *endpoin
 			}
 		}
 		profile.Scorers = append(profile.Scorers, endpoints.Weighted{EndpointScorer: plugin, Weight: *ref.Weight})
+	case saturation.Judge:
+		a.unweighted(at, ref, "a filter")
+		profile.Filters = append(profile.Filters, saturation.Room{Judge: plugin})
 	case policies.SaturationDetector:
-		a.wrong(at+".pluginRef", "a detector judges the pool, and leaves no endpoint out: name it in flowControl.saturationDetector, and not in a profile")
+		a.wrong(at+".pluginRef", "this detector judges the pool, and leaves no endpoint out: name it in flowControl.saturationDetector, and here those that it asks")
 	default:
 		a.notInProfile(at, ref, policies.ErrWrongKind)
 	}

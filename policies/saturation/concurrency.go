@@ -133,11 +133,16 @@ func (d *TokenConcurrency) Saturation(_ context.Context, _ time.Time, endpoints 
 	}
 	var sum float64
 	for _, e := range endpoints {
-		full := float64(e.InFlightTokens()) / float64(d.params.MaxTokenConcurrency)
-		if d.params.ConcurrencyMode == ModeHybrid {
-			full = max(full, float64(e.InFlight())/float64(d.params.MaxConcurrency))
-		}
-		sum += full
+		sum += d.full(e)
 	}
 	return sum / float64(len(endpoints)) / (1 + d.params.Headroom)
+}
+
+// full is how full an endpoint is, headroom aside.
+func (d *TokenConcurrency) full(e policies.EndpointAccessor) float64 {
+	full := float64(e.InFlightTokens()) / float64(d.params.MaxTokenConcurrency)
+	if d.params.ConcurrencyMode == ModeHybrid {
+		full = max(full, float64(e.InFlight())/float64(d.params.MaxConcurrency))
+	}
+	return full
 }

@@ -24,13 +24,24 @@ type UtilizationParameters struct {
 	// MetricsStalenessThreshold is the age at which a reading is no longer used and
 	// its endpoint counts as full; 200ms.
 	MetricsStalenessThreshold policies.Duration `json:"metricsStalenessThreshold"`
+	// StalenessPolicy says what an endpoint without a fresh reading counts as: full, which is
+	// saturated and the default, or ignore for nothing, beside others that have one.
+	StalenessPolicy string `json:"stalenessPolicy"`
 	// Headroom is the share above that may be used as well.
 	Headroom float64 `json:"headroom"`
+	// InFlightLoadProducerName is accepted and has no effect: the ledger counts.
+	InFlightLoadProducerName string `json:"inFlightLoadProducerName"`
 }
+
+// What an endpoint without a fresh reading counts as.
+const (
+	StaleSaturated = "saturated"
+	StaleIgnored   = "ignore"
+)
 
 // Utilization judges by the endpoints' own metrics: the mean over them of
 // max(waiting / queueDepthThreshold, KV cache / kvCacheUtilThreshold). Endpoints
-// that could not be read count as full.
+// that could not be read count as full, or not at all beside others that could.
 type Utilization struct {
 	policies.Named
 	params UtilizationParameters
@@ -40,6 +51,7 @@ type Utilization struct {
 func UtilizationFactory(name string, parameters json.RawMessage) (policies.Plugin, error) {
 	params := UtilizationParameters{
 		QueueDepthThreshold: 5, KVCacheUtilThreshold: 0.8, MetricsStalenessThreshold: policies.Duration(200 * time.Millisecond),
+		StalenessPolicy: StaleSaturated,
 	}
 	if err := policies.DecodeParameters(parameters, &params); err != nil {
 		return nil, err
@@ -51,6 +63,8 @@ func UtilizationFactory(name string, parameters json.RawMessage) (policies.Plugi
 		return nil, fmt.Errorf("%w: kvCacheUtilThreshold is %v, it must be above 0 and at most 1", policies.ErrParameters, params.KVCacheUtilThreshold)
 	case params.MetricsStalenessThreshold <= 0:
 		return nil, fmt.Errorf("%w: metricsStalenessThreshold is %v, it must be above 0", policies.ErrParameters, time.Duration(params.MetricsStalenessThreshold))
+	case params.StalenessPolicy != StaleSaturated && params.StalenessPolicy != StaleIgnored:
+		return nil, fmt.Errorf("%w: stalenessPolicy is %q, it must be %s or %s", policies.ErrParameters, params.StalenessPolicy, StaleSaturated, StaleIgnored)
 	case !(params.Headroom >= 0 && params.Headroom <= 10):
 		return nil, fmt.Errorf("%w: headroom is %v, it must be from 0 to 10", policies.ErrParameters, params.Headroom)
 	}
@@ -81,13 +95,25 @@ func (d *Utilization) Saturation(_ context.Context, now time.Time, endpoints []p
 		return 1
 	}
 	var sum float64
+	stale := 0
 	for _, e := range endpoints {
 		m := e.Metrics()
 		if d.stale(now, m.ReadAt) {
-			sum += 1 + d.params.Headroom
+			stale++
 			continue
 		}
-		sum += max(float64(m.Waiting)/float64(d.params.QueueDepthThreshold), m.KVCacheUsage/d.params.KVCacheUtilThreshold)
+		sum += d.full(&m)
 	}
-	return sum / float64(len(endpoints)) / (1 + d.params.Headroom)
+	n := len(endpoints)
+	if d.params.StalenessPolicy == StaleIgnored && stale < n {
+		n -= stale
+	} else {
+		sum += float64(stale) * (1 + d.params.Headroom)
+	}
+	return sum / float64(n) / (1 + d.params.Headroom)
+}
+
+// full is how full an endpoint is by its reading, headroom aside.
+func (d *Utilization) full(m *policies.EndpointMetrics) float64 {
+	return max(float64(m.Waiting)/float64(d.params.QueueDepthThreshold), m.KVCacheUsage/d.params.KVCacheUtilThreshold)
 }
