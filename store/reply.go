@@ -105,9 +105,15 @@ type Reply struct {
 	MayPass              bool
 	PassAbove            int
 	PassWait, PassLately bool
-	// Yield is how many slots the sender is to give up for these as they become free, if it has
-	// a line that lasts for longer than a turn.
-	Yield int64
+	// Yields are slots that the sender is to give up for these as they become free, if it has a
+	// line that lasts for longer than a turn.
+	Yields []Yield
+}
+
+// Yield is how many slots are given up at an endpoint; anywhere if that is empty.
+type Yield struct {
+	Endpoint string
+	Slots    int64
 }
 
 // Lost is a replica that has no lease any more, while nothing shows that its requests

@@ -158,6 +158,9 @@ type Band struct {
 	InFlight int64
 	// Queued and QueuedBytes are what waits in the sender's queues.
 	Queued, QueuedBytes int64
+	// Wanted is how many slots the requests would have now that came in at the sender: those that are
+	// in flight, and those that wait, wherever they are queued or in line.
+	Wanted int64
 	// Largest is what the flow that holds most of the band's buffer at the sender holds
 	// of it, for its weight, as a part of the buffer's caps; 0 if nothing is queued.
 	Largest float64

@@ -47,6 +47,8 @@ const (
 	// aheadTurns is for what comes in how many turns a flow has tickets ahead: two that they
 	// are on their way, and one in line.
 	aheadTurns = 3
+	// neededBelow is for how many turns requests must wait for lines to be filled without any.
+	neededBelow = 1.5
 	// maxAhead is how many there are at most at a replica, and how many flows are watched.
 	maxAhead = 256
 	// aheadAfter is how many requests of a flow come before any are expected: ids that are
@@ -286,9 +288,24 @@ func (f *coming) leave(r *request) {
 // The tickets ahead are a participant: in an outage there are none.
 
 func (a *ahead) learn(now time.Time, _ *store.Statement, r *store.Reply) {
-	if r.Queued > 0 && r.Lowest < a.line.band {
+	if r.Queued > 0 && r.Lowest < a.line.band && !a.needed(r) {
 		a.below = now
 	}
+}
+
+// needed reports whether a band that a lower one waits beside should have tickets ahead all the same: it
+// wants all that the pool takes, so that there is nothing for the lower one, and so few of it wait that
+// lines would be empty.
+func (a *ahead) needed(r *store.Reply) bool {
+	if !r.MayPass || r.PassAbove != a.line.band {
+		return false
+	}
+	for i := range r.Bands {
+		if b := &r.Bands[i]; b.Priority == a.line.band {
+			return float64(b.Queued) < neededBelow*float64(a.line.pace())/float64(a.line.took.typical)*float64(b.Limit)
+		}
+	}
+	return false
 }
 
 func (a *ahead) lost(now time.Time) { a.clear(now) }

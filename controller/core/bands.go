@@ -50,10 +50,11 @@ func (t *Totals) occupied() int64 { return max(0, t.InFlight-t.OutOfUse) }
 // bands themselves are the queues'.
 type bands struct {
 	bystander
-	cfg    *Config
-	agenda *agenda
-	clock  *clock
-	queues *queues
+	cfg      *Config
+	agenda   *agenda
+	clock    *clock
+	queues   *queues
+	requests *requests
 	// fleet returns how many replicas live, and how many of them have the ledger.
 	fleet func() (live, connected int)
 	// left returns what of a limit those have who have the ledger.
@@ -211,7 +212,7 @@ func (bs *bands) state(_ time.Time, s *store.Statement) {
 		s.Bands = append(s.Bands, store.Band{
 			Priority: b.Priority(), Policy: b.Policy(), Weight: bs.weight(b.Priority()),
 			CountsService: b.Counts(), LiftsIdle: b.Account().LiftsIdle, HalfLife: b.Account().HalfLife,
-			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, VirtualTime: b.VirtualTime(), Level: b.Level(),
+			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, Wanted: b.Capacity().InFlight + bs.requests.waitsOf[b.Priority()], VirtualTime: b.VirtualTime(), Level: b.Level(),
 		})
 	}
 }

@@ -58,12 +58,13 @@ func New(cfg Config) *Core {
 		jitter: rand.New(rand.NewPCG(cfg.Seed, cfg.Incarnation)), register: mark{raised: true},
 	}
 	c.queues = queues{set: shard.New(cfg.Shard), agenda: &e.agenda, timings: &c.cfg.Timings}
-	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, fleet: c.handover.holders, left: c.handover.left, shares: c.handover.shares}
+	c.bands = bands{cfg: &c.cfg, agenda: &e.agenda, clock: &e.clock, queues: &c.queues, requests: &c.requests, fleet: c.handover.holders, left: c.handover.left, shares: c.handover.shares}
 	c.float = newFloat(&c.cfg, e, &c.requests, &c.bands, &c.loads, &c.durations)
 	c.guarantees = newGuarantees(&c.cfg, &c.bands, &c.maxima, &c.durations)
 	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.loads.spends, c.loads.wants = c.float.spends, c.float.wantsAt
+	c.loads.returned = make(map[string]int64)
 	c.bands.bounded = func() bool { return c.loads.bounded }
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.durations = durations{timings: &c.cfg.Timings}
@@ -84,7 +85,7 @@ func New(cfg Config) *Core {
 	c.buffer = buffer{queues: &c.queues, reject: c.handover.reject}
 	c.line = line{
 		exchange: e, requests: &c.requests, float: &c.float, loads: &c.loads, bands: &c.bands, took: &c.durations,
-		slots: &c.slots, charges: &c.charges, handover: &c.handover, surplus: surplus{exchange: e, float: &c.float, handover: &c.handover, passing: c.passing.waiting},
+		slots: &c.slots, charges: &c.charges, handover: &c.handover, surplus: newSurplus(c),
 	}
 	c.passing = passing{requests: &c.requests, float: &c.float, loads: &c.loads, bands: &c.bands, line: &c.line}
 	c.ownShare = newOwnShare(c)

@@ -127,7 +127,9 @@ func (l *line) moves(now time.Time) (endpoint string, free bool) {
 	if !l.loads.bounded {
 		return "", true
 	}
-	endpoint = l.loads.least(func(e string) bool { return l.loads.permits(e) > 0 })
+	endpoint = l.loads.least(func(e string) bool {
+		return l.loads.permits(e) > l.surplus.yielded(now, e, l.loads.here[e].requests)
+	})
 	return endpoint, endpoint != ""
 }
 
@@ -276,7 +278,7 @@ func (l *line) ask(somePass bool) {
 		l.asked.raise()
 		return
 	}
-	l.surplus.slots = max(l.surplus.slots, 1)
+	l.surplus.ask([]store.Yield{{Slots: 1}})
 }
 
 // The line is a participant. It comes before the float, which counts anew from a statement on.
@@ -293,17 +295,17 @@ func (l *line) state(now time.Time, s *store.Statement) {
 
 func (l *line) learn(now time.Time, s *store.Statement, r *store.Reply) {
 	l.short = l.took.shortBeside(l.pace(), l.short)
-	if l.surplus.slots = 0; l.far() {
+	if l.surplus.keep(); l.far() {
 		l.surplus.compare(now, l.pace(), s, r)
 	}
 	l.asked.answered()
 	l.back, l.beside = r.LineRecalled, r.PassLately || r.PassWait
 	switch {
 	case l.far():
-		l.surplus.slots = max(l.surplus.slots, r.Yield)
+		l.surplus.ask(r.Yields)
 	case r.PassWait:
 		l.asked.raise()
 	}
 }
 
-func (l *line) unanswered() { l.surplus.slots = 0 }
+func (l *line) unanswered() { l.surplus.keep() }

@@ -36,6 +36,7 @@ type loads struct {
 	here     map[string]load  // this replica's requests at each
 	changed  map[string]bool  // since they were stated
 	carried  map[string]bool  // stated by the turn under way
+	returned map[string]int64 // slots that were free at each, and counted, until that was stated
 	answered map[string]load  // what the ledger counts in its totals
 	stated   time.Time        // when all were last stated
 	asked    time.Time        // when the others' were last asked for
@@ -249,6 +250,7 @@ func (l *loads) take() (others []store.Load) {
 // state states what changed, and everything from time to time.
 func (l *loads) state(now time.Time, s *store.Statement) {
 	l.returnPermits(now, s)
+	clear(l.returned)
 	if len(l.listed) == 0 && len(l.changed) == 0 {
 		return
 	}
@@ -286,6 +288,7 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 			if l.spends(now) {
 				st.Permits = min(l.permits(endpoint), want, l.share[endpoint])
 			}
+			l.returned[endpoint] = l.permits(endpoint) - st.Permits
 			l.counted[endpoint] = here.requests + st.Permits
 		default:
 			delete(l.counted, endpoint)

@@ -22,9 +22,10 @@ type requests struct {
 	came      list.List[*request]
 	inFlight  map[policies.TicketID]*request
 	taken     map[uint64]policies.TicketID
-	byBand    byPriority // those waiting that are of the kind to pass
-	asking    int        // those waiting that are under no limit of their flows or groups
-	ahead     int        // tickets among waiting that are ahead of their requests
+	byBand    byPriority    // those waiting that are of the kind to pass
+	asking    int           // those waiting that are under no limit of their flows or groups
+	ahead     int           // tickets among waiting that are ahead of their requests
+	waitsOf   map[int]int64 // how many of the others there are, by priority
 	deadlines *heap.Heap[*request]
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
@@ -37,7 +38,7 @@ const maxEnded = 1024
 func newRequests(replica string) requests {
 	return requests{
 		replica: replica, byBand: byPriority{of: make(map[int]*heap.Heap[*request])},
-		waiting: make(map[policies.TicketID]*request), taken: make(map[uint64]policies.TicketID), inFlight: make(map[policies.TicketID]*request),
+		waiting: make(map[policies.TicketID]*request), waitsOf: make(map[int]int64), taken: make(map[uint64]policies.TicketID), inFlight: make(map[policies.TicketID]*request),
 		deadlines: heap.New(func(a, b *request) bool { return a.deadline.Before(b.deadline) },
 			func(r *request) *int { return &r.deadlineIndex }),
 	}
@@ -62,6 +63,7 @@ func (q *requests) hand(t, r *request) {
 	q.waitsBy(r, t)
 	q.ahead--
 	q.asking++
+	q.waitsOf[t.Flow.Priority]++
 	t.cameNode.Remove()
 	q.came.PushBack(&t.cameNode)
 	q.byBand.add(t)
@@ -116,11 +118,10 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 	if !r.waits {
 		q.waiting[r.ID], r.waits, r.cameNode.Value = r, true, r
 		q.came.PushBack(&r.cameNode)
-		switch {
-		case r.ahead():
+		if r.ahead() {
 			q.ahead++
-		case !r.limited:
-			q.asking++
+		} else {
+			q.count(r, 1)
 		}
 	}
 	q.deadlines.Remove(r)
@@ -133,6 +134,14 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 	q.byBand.fix(r)
 	if r.coming != nil && !r.ahead() {
 		r.coming.came.Fix(r)
+	}
+}
+
+// count counts one more request that waits, or one less.
+func (q *requests) count(r *request, by int) {
+	q.waitsOf[r.Flow.Priority] += int64(by)
+	if !r.limited {
+		q.asking += by
 	}
 }
 
@@ -197,11 +206,10 @@ func (q *requests) reuse(r *request) {
 func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
 	if r.waits {
 		r.waits = false
-		switch {
-		case r.ahead():
+		if r.ahead() {
 			q.ahead--
-		case !r.limited:
-			q.asking--
+		} else {
+			q.count(r, -1)
 		}
 		delete(q.waiting, r.ID)
 	}

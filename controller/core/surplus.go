@@ -13,15 +13,18 @@ import (
 // turn; what is too much goes by halves, and not again before that shows. A slot goes from the end
 // of a turn: until then whoever is in line has the use of it.
 //
-// Invariant: slots is 0 where the ledger is near, and while what it counts is not known.
+// Invariant: slots and yields are 0 where the ledger is near, and while what it counts is not known.
 type surplus struct {
 	exchange *exchange
 	float    *float
+	loads    *loads
+	took     *durations
 	handover *handover
 	passing  func() int // how many wait here that pass
 
-	slots int64     // of those that become free, so many go
-	went  time.Time // when one last did
+	slots  int64            // of those that become free, so many go
+	yields map[string]int64 // so many for requests that pass elsewhere, by endpoint; empty for any
+	went   time.Time        // when one last did
 }
 
 const (
@@ -35,19 +38,64 @@ const (
 	surplusLate = 0.75
 )
 
+func newSurplus(c *Core) surplus {
+	return surplus{
+		exchange: &c.exchange, float: &c.float, loads: &c.loads, took: &c.durations, handover: &c.handover, passing: c.passing.waiting,
+		yields: make(map[string]int64),
+	}
+}
+
 // goes reports whether what is free of this replica's slots is to go elsewhere.
 func (s *surplus) goes(now time.Time) bool {
-	e := s.exchange
-	if s.slots == 0 || s.float.room(now) > s.slots {
-		return false
+	n := s.yielded(now, "", int64(len(s.float.requests.inFlight)))
+	if s.late(now) {
+		n = max(n, s.slots)
 	}
+	return n > 0 && s.float.room(now) <= n
+}
+
+// late reports whether what becomes free now goes with the next statement soon.
+func (s *surplus) late(now time.Time) bool {
+	e := s.exchange
 	return !e.underWay || float64(now.Sub(e.last)) >= surplusLate*float64(e.pace)
+}
+
+// yielded is how many of the slots at an endpoint, or anywhere, that become free now are given up for
+// requests that pass elsewhere. Where requests are so few there that as many hardly end late in a turn,
+// the next that end are.
+func (s *surplus) yielded(now time.Time, endpoint string, inFlight int64) int64 {
+	n := s.yields[endpoint]
+	if n == 0 || s.late(now) {
+		return n
+	}
+	if ending := float64(inFlight) * (1 - surplusLate) * float64(s.exchange.pace); ending >= float64(n)*float64(s.took.typical) {
+		return 0
+	}
+	return n
+}
+
+// ask has slots given up for requests that pass elsewhere.
+func (s *surplus) ask(yields []store.Yield) {
+	for _, y := range yields {
+		s.yields[y.Endpoint] = max(s.yields[y.Endpoint], y.Slots)
+	}
+}
+
+// keep gives none up.
+func (s *surplus) keep() {
+	s.slots = 0
+	clear(s.yields)
 }
 
 // stated notes that what is free goes with the statement that begins.
 func (s *surplus) stated(now time.Time) {
-	if free := s.float.room(now); free > 0 && s.slots > 0 {
-		s.slots, s.went = max(0, s.slots-free), now
+	if free := s.float.room(now); free > 0 && s.slots+s.yields[""] > 0 {
+		s.slots, s.yields[""], s.went = max(0, s.slots-free), max(0, s.yields[""]-free), now
+	}
+	for endpoint, free := range s.loads.returned {
+		if s.yields[endpoint] > 0 {
+			s.yields[endpoint] = max(0, s.yields[endpoint]-free)
+		}
 	}
 }
 

@@ -12,7 +12,7 @@ func (l *Ledger) answer(r *replica, s *store.Statement, now time.Time) *store.Re
 	*reply = store.Reply{
 		Generation: l.generation, Applied: r.last, Now: now, Recovering: l.recovering,
 		Messages: reply.Messages[:0], Bands: reply.Bands[:0], Loads: reply.Loads, Lost: reply.Lost[:0], Groups: reply.Groups[:0],
-		Permits: reply.Permits[:0], Short: reply.Short[:0],
+		Permits: reply.Permits[:0], Short: reply.Short[:0], Yields: reply.Yields[:0],
 		InFlight: l.held - l.float, OutOfUse: l.loads.outOfUse(), Queued: l.queued, QueuedBytes: l.bytes, Members: len(l.replicas), Float: r.float, InLine: l.inLine,
 	}
 	for i := range r.unread {

@@ -19,6 +19,7 @@ type band struct {
 	short    bool            // it reached no endpoint with room when a slot last went to another that shares
 	queued   int64
 	bytes    int64
+	wanted   int64     // at the ingresses, as these state it
 	offered  time.Time // when something was last offered, within offeredWithin
 	books    []*book
 	next     int // the book whose turn it is

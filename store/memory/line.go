@@ -110,9 +110,10 @@ func (l *Ledger) line(r *replica, now time.Time) (recalled bool) {
 			recall(l.replicas, &l.lineRecalled, now, func(other *replica) bool { return other != r && other.line > 0 })
 			return r.line > 0
 		}
-		if l.passWait(above, pass) {
-			most := l.mostSlots()
-			recall(l.replicas, &l.lineRecalled, now, func(other *replica) bool { return other == most && other != r })
+		for _, y := range l.yields(above, pass) {
+			if y.Endpoint == "" {
+				recall(l.replicas, &l.lineRecalled, now, func(other *replica) bool { return other == y.from && other != r })
+			}
 		}
 	}
 	bd := l.nextLine(above, pass)

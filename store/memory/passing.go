@@ -1,6 +1,8 @@
 package memory
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/store"
@@ -13,57 +15,117 @@ import (
 
 // passing returns which bands pass, those above that one, and whether any do. What is guaranteed
 // something, or shares by weights, is not in the order of the bands, so beside it none passes.
-// Nor does any while more is in flight than the limits allow.
+// Nor does any while more is in flight than the limits allow. What a band wants is stated at each
+// ingress at one time, so that no request counts twice that goes, or ends, from one turn to the next.
 func (l *Ledger) passing() (above int, some bool) {
 	if l.recovering || len(l.floors) > 0 || l.occupied() > l.most {
 		return 0, false
 	}
-	wanted := int64(0)
+	room := l.most
+	for _, r := range l.lost {
+		room -= r.held
+	}
 	for _, bd := range l.bands { // highest priority first
 		if bd.share.Slots > 0 || bd.weighed.Weight > 0 {
 			return 0, false
 		}
-		if wanted += bd.inFlight + bd.queued; bd.priority == l.lined {
-			wanted += l.inLine
-		}
-		if !some && (bd.limit != l.most || wanted > l.most) {
+		room -= bd.wanted
+		if !some && (bd.limit != l.most || room < 0) {
 			above, some = bd.priority, true
 		}
 	}
 	return above, some
 }
 
-// passWait reports whether something that passes waits.
-func (l *Ledger) passWait(above int, some bool) bool {
-	for _, bd := range l.bands {
-		if some && bd.priority > above && bd.waits("") {
-			return true
-		}
-	}
-	return false
-}
-
-// namePassing fills in which bands pass, and what the replica should know of them. Of those where
-// a line stands, the one that has the most slots gives some up for those that wait.
+// namePassing fills in which bands pass, and what the replica should know of them.
 func (l *Ledger) namePassing(reply *store.Reply, r *replica, now time.Time) {
-	reply.PassAbove, reply.MayPass = l.passing()
-	if !reply.MayPass {
+	if reply.PassAbove, reply.MayPass = l.passing(); !reply.MayPass {
 		return
 	}
-	waiting := int64(0)
 	for _, bd := range l.bands {
-		if bd.priority <= reply.PassAbove {
-			break
-		}
-		reply.PassLately = reply.PassLately || now.Sub(bd.offered) < quietFor
-		if bd.waits("") {
-			reply.PassWait = true
-			waiting += max(1, bd.queued)
+		if bd.priority > reply.PassAbove {
+			reply.PassLately = reply.PassLately || now.Sub(bd.offered) < quietFor
+			reply.PassWait = reply.PassWait || bd.waits("")
 		}
 	}
-	if waiting > 0 && l.mostSlots() == r {
-		reply.Yield = waiting
+	for _, y := range l.yields(reply.PassAbove, reply.MayPass) {
+		if y.from == r {
+			reply.Yields = append(reply.Yields, y.Yield)
+		}
 	}
+}
+
+// yield is what a replica gives up for requests that pass elsewhere.
+type yield struct {
+	from *replica
+	store.Yield
+}
+
+// yields returns what those replicas give up where a line stands, for the requests that pass and
+// wait. For those of an ingress that reaches all endpoints that is the replica that has the most
+// slots, and for others those that have the most at endpoints that it reaches. An ingress that has as
+// many slots as such requests needs no more, since each that ends there lets one go; and no more is
+// given up than may go: what waits since its flow is at a limit is not before the ledger.
+func (l *Ledger) yields(above int, some bool) (yields []yield) {
+	standing := int64(0)
+	for _, bd := range l.bands {
+		if some && bd.priority > above {
+			standing += bd.standing("")
+		}
+	}
+	anywhere := int64(0)
+	for _, ingress := range l.replicas {
+		n := max(0, min(standing, l.passingAt(ingress, above)-ingress.held))
+		standing -= n
+		switch {
+		case n == 0:
+		case l.loads.reachesAll(ingress):
+			anywhere += n
+		default:
+			yields = append(yields, l.yieldsAt(ingress, n)...)
+		}
+	}
+	if most := l.mostSlots(); anywhere > 0 && most != nil {
+		yields = append(yields, yield{most, store.Yield{Slots: anywhere}})
+	}
+	return yields
+}
+
+// passingAt is how many requests that pass wait at an ingress, as it stated, without those that were
+// granted since.
+func (l *Ledger) passingAt(ingress *replica, above int) (sum int64) {
+	for i := range ingress.bands {
+		if st := &ingress.bands[i]; st.Priority > above {
+			sum += max(0, st.Wanted-ingress.holds[st.Priority])
+		}
+	}
+	return sum
+}
+
+// yieldsAt returns what others give up at the endpoints that an ingress reaches, for so many of its
+// requests: where each has the most first.
+func (l *Ledger) yieldsAt(ingress *replica, n int64) (yields []yield) {
+	for _, r := range l.replicas {
+		if r.line == 0 || r == ingress {
+			continue
+		}
+		for name, had := range r.loads {
+			if reached, ok := ingress.loads[name]; ok && reached.capacity != store.Closed && had.inFlight > 0 {
+				yields = append(yields, yield{r, store.Yield{Endpoint: name, Slots: had.inFlight}})
+			}
+		}
+	}
+	slices.SortFunc(yields, func(a, b yield) int {
+		return cmp.Or(cmp.Compare(b.Slots, a.Slots), cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
+	for i := range yields {
+		if n <= 0 {
+			return yields[:i]
+		}
+		yields[i].Slots = min(yields[i].Slots, n)
+		n -= yields[i].Slots
+	}
+	return yields
 }
 
 // mostSlots returns the replica that has the most slots of those where a line stands; nil for none.

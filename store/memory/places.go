@@ -52,6 +52,20 @@ func (ls *loads) choose(r *replica, prefer string) (chosen *endpoint, full, byPe
 	return least, least == nil, byPermits
 }
 
+// reachesAll reports whether a replica sends requests to all endpoints that have limits, or none has any.
+func (ls *loads) reachesAll(r *replica) bool {
+	if ls.capacity == 0 {
+		return true
+	}
+	for name, e := range ls.byName {
+		at, listed := r.loads[name]
+		if e.capacity > 0 && (!listed || at.capacity == store.Closed) {
+			return false
+		}
+	}
+	return true
+}
+
 // ofFleet takes a number that is a part of so much capacity for the same part of all that
 // the endpoints have.
 func (ls *loads) ofFleet(part float64, of int64) float64 {

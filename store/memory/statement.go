@@ -15,6 +15,7 @@ func (l *Ledger) count(s *store.Band, sign int64) {
 	if bd := find(l.bands, s.Priority); bd != nil {
 		bd.queued += sign * s.Queued
 		bd.bytes += sign * s.QueuedBytes
+		bd.wanted += sign * s.Wanted
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "b6df7b8a"
+const ledgerFormat = "c620d56f"
 
 // What stands between the fields of a record, its items, and their parts.
 const (
@@ -88,8 +88,8 @@ func arguments(c *settings, s *store.Statement) []any {
 
 func totalRecord(m *store.Band) string {
 	return strings.Join([]string{decimal(m.Priority), bookName(m), decimal(m.Limit), number(m.Guaranteed),
-		number(m.Weight), decimal(m.InFlight), decimal(m.Queued), decimal(m.QueuedBytes),
-		number(m.Largest)}, partSeparator)
+		number(m.Weight), decimal(m.InFlight), decimal(m.Queued), decimal(m.QueuedBytes), number(m.Largest),
+		decimal(m.Wanted)}, partSeparator)
 }
 
 func sheddableRecord(m *store.Sheddable) string {
@@ -132,7 +132,7 @@ func (r *reader) wakeup(record string) (m store.Wakeup) {
 
 // reply reads what the script answered.
 func (r *reader) reply(v []any) (m reply) {
-	if len(v) < 22 {
+	if len(v) < 21 {
 		r.fail("reply", v)
 		return m
 	}
@@ -156,9 +156,8 @@ func (r *reader) reply(v []any) (m reply) {
 	m.PassAbove = int(r.integer("pass above", v[17]))
 	m.PassWait = r.flag("pass wait", v[18])
 	m.PassLately = r.flag("pass lately", v[19])
-	m.Yield = r.integer("yield", v[20])
-	m.Capacity = r.integer("capacity", v[21])
-	v = v[22:]
+	m.Capacity = r.integer("capacity", v[20])
+	v = v[21:]
 	var items []any
 	items, v = r.items("bands", 12, v)
 	for f := range slices.Chunk(items, 12) {
@@ -187,6 +186,13 @@ func (r *reader) reply(v []any) (m reply) {
 			Counter:     r.number("counter", f[4]),
 			VirtualTime: r.number("v", f[5]),
 			Level:       r.number("level", f[6]),
+		})
+	}
+	items, v = r.items("yields", 2, v)
+	for f := range slices.Chunk(items, 2) {
+		m.Yields = append(m.Yields, store.Yield{
+			Endpoint: r.name("endpoint", f[0]),
+			Slots:    r.integer("slots", f[1]),
 		})
 	}
 	items, v = r.items("messages", 1, v)

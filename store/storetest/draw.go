@@ -44,6 +44,7 @@ func (m *member) draw(h *history) *store.Statement {
 	s.WantHolders = rapid.IntRange(0, 3).Draw(t, "asks for holders") == 0
 	for i := range s.Bands {
 		s.Bands[i].Queued = int64(rapid.IntRange(0, 3).Draw(t, "queued"))
+		s.Bands[i].Wanted = s.Bands[i].InFlight + int64(rapid.IntRange(0, 3).Draw(t, "wanted"))
 		s.Bands[i].Largest = float64(s.Bands[i].Queued) / 3
 	}
 	return s

@@ -61,12 +61,12 @@ func bandAtFullPool(t *testing.T, l store.Ledger, clock *Clock) {
 	a.bands[1].InFlight = 0
 	a.turn(nil)
 	a.bands = a.bands[:1]
-	a.bands[0].Queued = 3
+	a.bands[0].Wanted = 3
 	first := a.turn(func(s *store.Statement) {
 		s.Offers = []store.Offer{a.offer(2, "f", 0), a.offer(3, "f", 1), a.offer(4, "f", 2)}
 	})
 	want(t, "a", a.grants(), "f/2")
-	a.bands[0].Queued = 2
+	a.bands[0].Wanted = 4
 	for range 60 {
 		clock.Advance(time.Second)
 		if r := a.turn(nil); r.Generation != first.Generation {

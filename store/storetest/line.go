@@ -157,7 +157,7 @@ func noLineWhileHigherOnesCome(t *testing.T, l store.Ledger, clock *Clock) {
 	})
 	want(t, "at a", a.inLine(), "f/2")
 	wakeups := l.Wakeups(ctx, "a")
-	b.bands[0].Queued = 2 // more than the pool takes
+	b.bands[0].Wanted = 2 // more than the pool takes
 	b.turn(offers(b.offer(1, "urgent", 0)))
 	for range 2 {
 		select {
@@ -185,7 +185,7 @@ func noLineWhileHigherOnesCome(t *testing.T, l store.Ledger, clock *Clock) {
 	}
 	a.bands[1].InFlight = 0
 	a.turn(nil)
-	b.bands[0].Queued = 0
+	b.bands[0].Wanted = 0
 	b.turn(nil)
 	want(t, "b", b.grants(), "urgent/1")
 	line()

@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -12,26 +13,26 @@ import (
 
 // lineStaysBesideThoseThatPass: a higher band that wants little leaves a line where it is, and more
 // stand there meanwhile; it passes, and of those that hold slots beside a line, the one with the
-// most gives up as many as it waits for. Once it wants more, the line goes back.
+// most gives up as many as wait where none ends. Once it wants more, the line goes back.
 func lineStaysBesideThoseThatPass(t *testing.T, l store.Ledger, clock *Clock) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	a := newParty(t, l, "a", counting(0, 5), counting(5, 5))
-	b := newParty(t, l, "b", counting(0, 5), counting(5, 5))
-	a.members, b.members = 2, 2
-	a.turn(nil)
-	b.turn(nil)
-	urgent := func(n int) store.Offer {
-		o := b.offer(n, "urgent", 0)
-		o.Priority = 5
-		return o
+	var a, b, c *party
+	for _, p := range []struct {
+		party **party
+		id    string
+	}{{&a, "a"}, {&b, "b"}, {&c, "c"}} {
+		*p.party = newParty(t, l, p.id, counting(0, 5), counting(5, 5))
+		(*p.party).members = 3
+		(*p.party).turn(nil)
 	}
+	a.bands[0].Wanted, b.bands[0].Wanted = 6, 3
 	b.fill(2, 0, "g", b.wantsLine(1))
 	want(t, "b", b.grants(), "g/1 g/2")
 	r := a.fill(3, 1, "f", a.wantsLine(1))
 	want(t, "a", a.grants(), "f/1 f/2 f/3")
 	want(t, "at a", a.inLine(), "f/4")
-	if !r.MayPass || r.PassAbove != 0 || r.PassWait || r.PassLately || r.Yield != 0 {
+	if !r.MayPass || r.PassAbove != 0 || r.PassWait || r.PassLately || len(r.Yields) > 0 {
 		t.Errorf("%+v, want that those above 0 may pass, and that none came", r)
 	}
 	b.turn(func(s *store.Statement) {
@@ -41,13 +42,10 @@ func lineStaysBesideThoseThatPass(t *testing.T, l store.Ledger, clock *Clock) {
 	want(t, "at b", b.inLine(), "g/3")
 
 	wakeups := l.Wakeups(ctx, "a")
-	b.bands[1].Queued = 2
-	r = b.turn(func(s *store.Statement) {
-		b.wantsLine(1)(s)
-		s.Offers = []store.Offer{urgent(5), urgent(6)}
-	})
-	if r.LineRecalled || !r.PassWait || !r.PassLately || r.Yield != 0 {
-		t.Errorf("%+v, want that its line stays, that two wait, and that a has more slots to give up", r)
+	c.bands[1].Queued, c.bands[1].Wanted = 4, 4 // of which two may not go yet
+	r = c.turn(func(s *store.Statement) { s.Offers = []store.Offer{urgent(c, 5), urgent(c, 6)} })
+	if r.LineRecalled || !r.PassWait || !r.PassLately || len(r.Yields) > 0 {
+		t.Errorf("%+v, want that two wait, and that others have slots to give up", r)
 	}
 	select {
 	case w := <-wakeups:
@@ -57,11 +55,14 @@ func lineStaysBesideThoseThatPass(t *testing.T, l store.Ledger, clock *Clock) {
 	case <-time.After(10 * time.Second):
 		t.Fatal("a is not woken")
 	}
+	if r = b.turn(b.wantsLine(1)); r.LineRecalled || len(r.Yields) > 0 {
+		t.Errorf("%+v, want that b's line stays, and that a has more slots to give up", r)
+	}
 	r = a.turn(func(s *store.Statement) {
 		a.wantsLine(2)(s)
 		s.Offers = []store.Offer{a.offer(5, "f", 8)}
 	})
-	if r.LineRecalled || !r.PassWait || r.Yield != 2 {
+	if r.LineRecalled || !r.PassWait || !slices.Equal(r.Yields, []store.Yield{{Slots: 2}}) {
 		t.Errorf("%+v, want that the line stays, and that two slots are given up", r)
 	}
 	want(t, "and more stand there", a.inLine(), "f/4 f/5")
@@ -69,15 +70,16 @@ func lineStaysBesideThoseThatPass(t *testing.T, l store.Ledger, clock *Clock) {
 	a.bands[0].InFlight -= 1 // one is
 	a.turn(a.wantsLine(2))
 	want(t, "it is not for the line", a.grants(), "")
-	b.bands[1].Queued = 1
-	b.turn(b.wantsLine(1))
-	want(t, "but for who passes", b.grants(), "urgent/5")
-	b.bands[0].InFlight-- // and the other went in a slot that ended at b
-	b.bands[1].InFlight++ // where nobody asked
-	b.bands[1].Queued = 0
-	r = b.turn(func(s *store.Statement) {
-		b.wantsLine(1)(s)
-		s.Withdrawn = []policies.TicketID{b.ticket(6)}
+	c.turn(nil)
+	want(t, "but for who passes", c.grants(), "urgent/5")
+	c.bands[1].Queued, c.bands[1].Wanted = 0, 2
+	c.turn(nil)
+	if r = a.turn(a.wantsLine(2)); len(r.Yields) > 0 {
+		t.Errorf("%+v, want that nothing is given up where as many slots are at the ingress", r)
+	}
+	c.bands[1].Wanted = 1 // the other went in the slot of the first, which ended
+	r = c.turn(func(s *store.Statement) {
+		s.Withdrawn = []policies.TicketID{c.ticket(6)}
 		s.Settlements = []store.Settlement{{Flow: "urgent", Priority: 5, Policy: "fair", Delta: 1, Last: 1}}
 	})
 	if r.InFlight != 5 || r.PassWait || !r.PassLately || r.Bands[1].VirtualTime != 1 {
@@ -87,14 +89,65 @@ func lineStaysBesideThoseThatPass(t *testing.T, l store.Ledger, clock *Clock) {
 	if r = b.turn(b.wantsLine(1)); !r.MayPass || r.PassLately {
 		t.Errorf("%+v, want that none came for a second", r)
 	}
-	b.bands[1].Queued = 4 // beside two in flight, more than the pool takes
-	r = b.turn(func(s *store.Statement) {
-		b.wantsLine(1)(s)
-		s.Offers = []store.Offer{urgent(7)}
-	})
-	if !r.LineRecalled || !r.MayPass || r.PassAbove != 5 || r.PassWait {
+	c.bands[1].Wanted = 6 // more than the pool takes
+	c.turn(func(s *store.Statement) { s.Offers = []store.Offer{urgent(c, 7)} })
+	if r = b.turn(b.wantsLine(1)); !r.LineRecalled || !r.MayPass || r.PassAbove != 5 || r.PassWait {
 		t.Errorf("%+v, want that the line goes back", r)
 	}
+}
+
+// urgent is the party's offer at priority 5.
+func urgent(p *party, n int) store.Offer {
+	o := p.offer(n, "urgent", 0)
+	o.Priority = 5
+	return o
+}
+
+// slotsAreGivenUpWhereTheyAreReached: for what passes and waits at an ingress that reaches some of the
+// endpoints, slots are given up there, by those that have the most of them.
+func slotsAreGivenUpWhereTheyAreReached(t *testing.T, l store.Ledger, _ *Clock) {
+	parties := map[string]*party{}
+	for _, id := range []string{"a", "b", "c"} {
+		p := newParty(t, l, id, counting(0, 6), counting(5, 6))
+		p.members = 3
+		parties[id] = p
+		p.turn(func(s *store.Statement) { s.Loads = placesOf(id, 0, 0) })
+	}
+	fill := func(p *party, x, y int64) {
+		p.bands[0].InFlight, p.bands[0].Wanted = x+y, 9
+		p.turn(func(s *store.Statement) { s.Loads = placesOf(p.id, x, y) })
+	}
+	a, b, c := parties["a"], parties["b"], parties["c"]
+	fill(a, 1, 3)
+	fill(b, 2, 0)
+	for _, p := range []*party{a, b} {
+		p.turn(func(s *store.Statement) {
+			p.wantsLine(1)(s)
+			s.Offers = []store.Offer{p.offer(1, p.id, 0)}
+		})
+		want(t, "at "+p.id, p.inLine(), p.id+"/1")
+	}
+	c.bands[1].Wanted = 2
+	c.turn(func(s *store.Statement) { s.Offers = []store.Offer{urgent(c, 5), urgent(c, 6)} })
+	if r := a.turn(a.wantsLine(1)); !r.PassWait || len(r.Yields) > 0 {
+		t.Errorf("%+v, want that b has more to give up at x", r)
+	}
+	if r := b.turn(b.wantsLine(1)); !slices.Equal(r.Yields, []store.Yield{{Endpoint: "x", Slots: 2}}) {
+		t.Errorf("%+v, want that two slots are given up at x", r)
+	}
+	c.bands[1].Wanted = 3
+	c.turn(func(s *store.Statement) { s.Offers = []store.Offer{urgent(c, 7)} })
+	if r := a.turn(a.wantsLine(1)); !slices.Equal(r.Yields, []store.Yield{{Endpoint: "x", Slots: 1}}) {
+		t.Errorf("%+v, want that the third is given up by a", r)
+	}
+}
+
+// placesOf is what a party has at its endpoints, which take three requests each: x and y, but only x at c.
+func placesOf(id string, x, y int64) []store.Load {
+	if id == "c" {
+		return []store.Load{{Endpoint: "x", Capacity: 3}}
+	}
+	return []store.Load{{Endpoint: "x", InFlight: x, Capacity: 3}, {Endpoint: "y", InFlight: y, Capacity: 3}}
 }
 
 // nonePassWhatIsShared: where a band has a lower limit, shares by weights, or anything is guaranteed
@@ -110,13 +163,13 @@ func nonePassWhatIsShared(t *testing.T, l store.Ledger, _ *Clock) {
 	}
 	a.turn(nil)
 	want(t, "while all want little, nobody needs to pass", passes(), "none")
-	a.bands[0].InFlight, a.bands[0].Queued = 4, 1
+	a.bands[0].InFlight, a.bands[0].Wanted = 4, 5
 	want(t, "beside a full pool", passes(), "above 0")
 	a.bands[1].Limit = 3
 	want(t, "where a band has a lower limit", passes(), "above 5")
-	a.bands[1].Limit, a.bands[1].Queued = 4, 5
+	a.bands[1].Limit, a.bands[1].Wanted = 4, 5
 	want(t, "where a band wants much", passes(), "above 5")
-	a.bands[1].Queued, a.bands[1].Guaranteed = 0, 1
+	a.bands[1].Wanted, a.bands[1].Guaranteed = 0, 1
 	want(t, "where a band is guaranteed something", passes(), "none")
 	a.bands[1].Guaranteed, a.bands[2].Weight = 0, 1
 	want(t, "where bands share", passes(), "none")

@@ -153,6 +153,7 @@ func Run(t *testing.T, factory Factory) {
 		{"FreeSlotGoesWhereSlotsAreFew", freeSlotGoesWhereSlotsAreFew},
 		{"NoLineWhileHigherOnesCome", noLineWhileHigherOnesCome},
 		{"LineStaysBesideThoseThatPass", lineStaysBesideThoseThatPass},
+		{"SlotsAreGivenUpWhereTheyAreReached", slotsAreGivenUpWhereTheyAreReached},
 		{"NonePassWhatIsShared", nonePassWhatIsShared},
 		{"NoLineBeforeTheGuaranteed", noLineBeforeTheGuaranteed},
 		{"LineGoesBackWithItsReplica", lineGoesBackWithItsReplica},

@@ -316,6 +316,7 @@ func (p *party) setBand(l line) {
 		b.CountsService, b.LiftsIdle = b.Policy != "strict", b.Policy != "strict"
 	}
 	b.Limit, b.Queued = int64(l.number("limit", float64(b.Limit))), int64(l.number("queued", float64(b.Queued)))
+	b.Wanted = int64(l.number("wanted", float64(b.Wanted)))
 	b.Guaranteed = l.number("guaranteed", b.Guaranteed)
 	b.VirtualTime, b.Largest = l.number("V", b.VirtualTime), l.number("largest", b.Largest)
 }

@@ -304,6 +304,9 @@ func (c *Config) longestWait() (longest time.Duration) {
 		}
 		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) / part
 		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service+c.furthest())))
+		if most := c.Flows[i].Most; most > 0 { // the next is offered, and granted, once it is known that one ended
+			longest = max(longest, time.Duration(ahead*part/float64(most)*float64(c.Service+4*c.furthest())))
+		}
 	}
 	if c.Drift { // a replica learns of its clock's error from the ledger's first answer
 		longest += time.Second

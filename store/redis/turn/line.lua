@@ -10,27 +10,20 @@ local QUIET_FOR = 1000000
 -- How many times as many as it has use for stand in line at a replica at most.
 local LINE_OVER = 2
 
--- Above which band all pass, since all that they have in flight and that waits is no more than the
--- pool takes; nothing if none does. See store/memory/passing.go.
+-- Above which band all pass, since all that they want is no more than the pool takes; nothing if
+-- none does. See store/memory/passing.go.
 local function pass_above()
-  local most, wanted = order.highest_limit(), 0
+  local most = order.highest_limit()
   if fleet.recovering or #order.guaranteed() > 0 or order.are_weighed() or places.occupied() > most then return nil end
+  local room = most
+  for _, r in pairs(lost) do room = room - r.held end
   for _, priority in ipairs(order.priorities()) do
     local band = fleet.bands[priority]
     if band then
-      wanted = wanted + band.in_flight + band.queued
-      if priority == fleet.lined then wanted = wanted + fleet.in_line end
-      if band.limit ~= most or wanted > most then return priority end
+      room = room - band.wanted
+      if band.limit ~= most or room < 0 then return priority end
     end
   end
-end
-
--- Whether something that passes waits.
-local function passes_wait(above)
-  for _, priority in ipairs(above and order.priorities() or {}) do
-    if priority > above and order.front_of(priority) then return true end
-  end
-  return false
 end
 
 -- The replica that has the most slots of those where a line stands; nothing for none.
@@ -43,22 +36,83 @@ local function most_slots()
   return most
 end
 
--- Fill in which bands pass, and what the replica should know of them. Of those where a line
--- stands, the one that has the most slots gives some up for those that wait.
+-- How many requests that pass wait at an ingress, as it stated, without those that were granted since.
+local function passing_at(r, above)
+  local n = 0
+  for _, b in ipairs(bands_of(r)) do
+    if b.priority > above then n = n + math.max(0, b.wanted - b.in_flight - (granted_to(r)[b.priority] or 0)) end
+  end
+  return n
+end
+
+-- What others give up at the endpoints that an ingress reaches, for so many of its requests: where
+-- each has the most first.
+local function yield_at(yields, ingress, n)
+  local list = {}
+  for _, r in pairs(every_replica()) do
+    if r and r.line > 0 and r.id ~= ingress then
+      for endpoint, had in pairs(places.loads_of(r.id)) do
+        if had > 0 and places.sends(ingress, endpoint) then insert(list, { from = r, endpoint = endpoint, slots = had }) end
+      end
+    end
+  end
+  table.sort(list, function(a, b)
+    if a.slots ~= b.slots then return a.slots > b.slots end
+    if a.from ~= b.from then return a.from.id < b.from.id end
+    return a.endpoint < b.endpoint
+  end)
+  for _, y in ipairs(list) do
+    if n <= 0 then return end
+    y.slots = math.min(y.slots, n)
+    n = n - y.slots
+    insert(yields, y)
+  end
+end
+
+-- What those replicas give up where a line stands, for the requests that pass and wait. For those
+-- of an ingress that reaches all endpoints that is the replica that has the most slots, and for
+-- others those that have the most at endpoints that it reaches. An ingress that has as many slots as
+-- such requests needs no more, and no more is given up than may go.
+local function yields_above(above)
+  local yields, standing, anywhere = {}, 0, 0
+  if not above or fleet.in_line == 0 then return yields end
+  for _, priority in ipairs(order.priorities()) do
+    if priority > above and order.front_of(priority) then standing = standing + order.standing(priority) end
+  end
+  if standing == 0 then return yields end
+  local ids = {}
+  for id, r in pairs(every_replica()) do
+    if r then insert(ids, id) end
+  end
+  table.sort(ids)
+  for _, id in ipairs(ids) do
+    local n = math.max(0, math.min(standing, passing_at(replica(id), above) - held_by(replica(id))))
+    standing = standing - n
+    if n > 0 and places.reaches_all(id) then
+      anywhere = anywhere + n
+    elseif n > 0 then
+      yield_at(yields, id, n)
+    end
+  end
+  local most = anywhere > 0 and most_slots()
+  if most then insert(yields, { from = most, endpoint = '', slots = anywhere }) end
+  return yields
+end
+
+-- Fill in which bands pass, and what the replica should know of them.
 function order.name_passing(reply, r)
-  local above, wait = pass_above(), 0
+  local above = pass_above()
   if not above then return end
   reply.may_pass, reply.pass_above = true, above
   for _, priority in ipairs(order.priorities()) do
     if priority > above then
       if now - bands[exact(priority)].offered < QUIET_FOR then reply.pass_lately = true end
-      if order.front_of(priority) then
-        reply.pass_wait = true
-        wait = wait + math.max(1, fleet.bands[priority] and fleet.bands[priority].queued or 0)
-      end
+      if order.front_of(priority) then reply.pass_wait = true end
     end
   end
-  if wait > 0 and fleet.in_line > 0 and most_slots() == r then reply.yield = wait end
+  for _, y in ipairs(yields_above(above)) do
+    if y.from == r then insert(reply.yields, y) end
+  end
 end
 
 -- Whether nothing waits, and nothing was offered for so long, of those that go before a
@@ -98,9 +152,10 @@ local function line()
       fleet.line_recalled = recall_all(fleet.line_recalled, function(r) return r.id ~= my_id and r.line > 0 end)
       return me.line > 0
     end
-    if passes_wait(above) then
-      local most = most_slots()
-      fleet.line_recalled = recall_all(fleet.line_recalled, function(r) return r == most and r.id ~= my_id end)
+    for _, y in ipairs(yields_above(above)) do
+      if y.endpoint == '' then
+        fleet.line_recalled = recall_all(fleet.line_recalled, function(r) return r == y.from and r.id ~= my_id end)
+      end
     end
   end
   local priority = order.highest_offered(above)

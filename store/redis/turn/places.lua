@@ -231,7 +231,28 @@ function places.occupied() return math.max(fleet.float, fleet.held - places.out_
 
 -- Whether an ingress sends requests to an endpoint.
 local function sends(id, endpoint)
+  if not reached[id] then
+    reached[id] = {}
+    for _, name in ipairs(call('HKEYS', loads_key(id))) do reached[id][name] = true end
+  end
   return reached[id][endpoint] and places.at(id, endpoint).capacity ~= places.CLOSED
+end
+places.sends = sends
+
+-- Whether a replica sends requests to all endpoints that have limits, or none has any.
+function places.reaches_all(id)
+  if not fleet.bounded or fleet.capacity == 0 then return true end
+  for endpoint, place in pairs(all()) do
+    if place.capacity > 0 and not sends(id, endpoint) then return false end
+  end
+  return true
+end
+
+-- How many requests of a replica are at each endpoint, unread grants included.
+function places.loads_of(id)
+  local had, list = {}, call('HGETALL', loads_key(id))
+  for i = 1, #list, 2 do had[list[i]] = tonumber(list[i + 1]) end
+  return had
 end
 
 -- The endpoint that is preferred, where capacity is by endpoint, or else the one with the
@@ -249,10 +270,6 @@ function places.choose(id, prefer)
     return nil
   end
   ranked = ranked or by_load('-1')
-  if not reached[id] then
-    reached[id] = {}
-    for _, endpoint in ipairs(call('HKEYS', loads_key(id))) do reached[id][endpoint] = true end
-  end
   if prefer and sends(id, prefer) then
     for i, at in ipairs(ranked) do
       if at.endpoint == prefer and has_room(at) then return i end

@@ -115,20 +115,23 @@ end
 function encode.total(r)
   return concat({ SMALL[r.priority] or exact(r.priority), r.book, SMALL[r.limit] or exact(r.limit),
     exact(r.guaranteed), exact(r.weight), SMALL[r.in_flight] or exact(r.in_flight),
-    SMALL[r.queued] or exact(r.queued), SMALL[r.bytes] or exact(r.bytes), exact(r.largest) }, PART)
+    SMALL[r.queued] or exact(r.queued), SMALL[r.bytes] or exact(r.bytes), exact(r.largest),
+    SMALL[r.wanted] or exact(r.wanted) }, PART)
 end
 function decode.total(s)
-  local priority, book, limit, guaranteed, weight, in_flight, queued, bytes, largest =
-    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
+  local priority, book, limit, guaranteed, weight, in_flight, queued, bytes, largest, wanted =
+    match(s, '^([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)\29([^\29]*)$')
   if not priority then damaged('total', s) end
-  priority, limit, guaranteed, weight, in_flight, queued, bytes, largest =
-    priority + 0, limit + 0, guaranteed + 0, weight + 0, in_flight + 0, queued + 0, bytes + 0, largest + 0
+  priority, limit, guaranteed, weight, in_flight, queued, bytes, largest, wanted =
+    priority + 0, limit + 0, guaranteed + 0, weight + 0, in_flight + 0, queued + 0, bytes + 0, largest + 0,
+      wanted + 0
   if not (priority > -LARGEST and priority < LARGEST and limit > -LARGEST and limit < LARGEST and
     guaranteed > -MOST and guaranteed < FARTHEST and weight > -MOST and weight < FARTHEST and
     in_flight >= 0 and in_flight < LARGEST and queued >= 0 and queued < LARGEST and bytes >= 0 and
-    bytes < LARGEST and largest > -MOST and largest < FARTHEST) then damaged('total', s) end
+    bytes < LARGEST and largest > -MOST and largest < FARTHEST and wanted >= 0 and
+    wanted < LARGEST) then damaged('total', s) end
   return { priority = priority, book = book, limit = limit, guaranteed = guaranteed, weight = weight,
-    in_flight = in_flight, queued = queued, bytes = bytes, largest = largest }
+    in_flight = in_flight, queued = queued, bytes = bytes, largest = largest, wanted = wanted }
 end
 
 -- The account of what a band or a group is guaranteed, and of a band by its weight.
@@ -313,9 +316,9 @@ end
 function encode.reply(r)
   local v = { r.status, r.applied, r.generation, r.now, r.recovering and 1 or 0, r.held, r.out_of_use,
     r.queued, r.bytes, r.members, r.lowest, r.float, r.float_limit, r.float_share, r.line_recalled and 1 or 0,
-    r.in_line, r.may_pass and 1 or 0, r.pass_above, r.pass_wait and 1 or 0, r.pass_lately and 1 or 0, r.yield,
+    r.in_line, r.may_pass and 1 or 0, r.pass_above, r.pass_wait and 1 or 0, r.pass_lately and 1 or 0,
     r.capacity }
-  local at = 22
+  local at = 21
   local bands = r.bands
   at = at + 1
   v[at] = #bands
@@ -335,6 +338,15 @@ function encode.reply(r)
     v[at + 1], v[at + 2], v[at + 3], v[at + 4], v[at + 5], v[at + 6], v[at + 7] =
       b.priority, b.path, exact(b.share), b.known and 1 or 0, exact(b.counter), exact(b.v), exact(b.level)
     at = at + 7
+  end
+  local yields = r.yields
+  at = at + 1
+  v[at] = #yields
+  for i = 1, #yields do
+    local b = yields[i]
+    v[at + 1], v[at + 2] =
+      b.endpoint, b.slots
+    at = at + 2
   end
   local messages = r.messages
   at = at + 1

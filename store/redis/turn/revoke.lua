@@ -24,6 +24,13 @@ local function standing_in(name)
   return n
 end
 
+-- How many offers of a class stand.
+function order.standing(class)
+  local n = 0
+  for _, name in ipairs(order.places_of(class)) do n = n + standing_in(name) end
+  return n
+end
+
 -- Leave out victims that their classes are guaranteed, as if all that are being revoked
 -- already were theirs.
 local function beyond_shares(victims, revoking)
@@ -47,8 +54,7 @@ local function revoke()
   local class, due = order.next_class()
   if fleet.recovering or not class or order.has_room(class, due, places.occupied() - fleet.float) or order.highest_limit() <= 0 then return {} end
   if not due and fleet.bands[class].limit <= 0 then return {} end
-  local need, revoking, victims = order.line_of(class), 0, {}
-  for _, name in ipairs(order.places_of(class)) do need = need + standing_in(name) end
+  local need, revoking, victims = order.line_of(class) + order.standing(class), 0, {}
   if due then need = math.min(need, order.room_of(class)) end
   local spared = {} -- the bands that it shares with
   if not due then

@@ -43,7 +43,7 @@ local function answer(status, r)
     held = 0, out_of_use = 0, queued = 0, bytes = 0, members = fleet.members, bands = {}, lowest = 0, messages = {}, revoke = {}, rooms = {}, groups = {},
     loads = {}, tokens = {}, lost = {}, places = {}, permits = {}, short = {}, capacity = 0,
     float = r and r.float or 0, float_limit = 0, float_share = 0, line_recalled = false, in_line = 0,
-    may_pass = false, pass_above = 0, pass_wait = false, pass_lately = false, yield = 0,
+    may_pass = false, pass_above = 0, pass_wait = false, pass_lately = false, yields = {},
   }
   if not r then return reply end
   reply.held, reply.queued, reply.bytes = fleet.held - fleet.float, fleet.queued, fleet.bytes

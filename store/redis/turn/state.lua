@@ -125,13 +125,13 @@ local function count_in(r, sign)
     local band = fleet.bands[b.priority]
     if not band then
       band = {
-        priority = b.priority, book = '', limit = NO_OPINION, guaranteed = 0, weight = NO_OPINION, in_flight = 0, queued = 0, bytes = 0, largest = 0,
+        priority = b.priority, book = '', limit = NO_OPINION, guaranteed = 0, weight = NO_OPINION, in_flight = 0, queued = 0, bytes = 0, largest = 0, wanted = 0,
       }
       fleet.bands[b.priority] = band
     end
     fleet.queued, fleet.bytes = fleet.queued + sign * b.queued, fleet.bytes + sign * b.bytes
     band.queued, band.bytes = band.queued + sign * b.queued, band.bytes + sign * b.bytes
-    band.in_flight = band.in_flight + sign * b.in_flight
+    band.in_flight, band.wanted = band.in_flight + sign * b.in_flight, band.wanted + sign * b.wanted
   end
   for priority, n in pairs(granted_to(r)) do
     local band = fleet.bands[priority]

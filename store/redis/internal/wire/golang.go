@@ -141,7 +141,7 @@ func (w *writer) encodeRecord(r *Record) {
 var types = map[string]reflect.Type{
 	"store.Message": reflect.TypeFor[store.Message](), "store.Wakeup": reflect.TypeFor[store.Wakeup](),
 	"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](), "store.Lost": reflect.TypeFor[store.Lost](),
-	"store.Group": reflect.TypeFor[store.Group](), "store.Permit": reflect.TypeFor[store.Permit](),
+	"store.Group": reflect.TypeFor[store.Group](), "store.Permit": reflect.TypeFor[store.Permit](), "store.Yield": reflect.TypeFor[store.Yield](),
 	"reply": reflect.TypeFor[store.Reply](),
 }
 

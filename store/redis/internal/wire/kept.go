@@ -71,6 +71,7 @@ var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a 
 	{Name: "queued", Kind: Count, Go: "Queued"},
 	{Name: "bytes", Kind: Count, Go: "QueuedBytes"},
 	{Name: "largest", Kind: Float, Go: "Largest"},
+	{Name: "wanted", Kind: Count, Go: "Wanted"},
 }}
 
 // Share is the account of what a band or a group is guaranteed, and of a band by its weight.

@@ -159,7 +159,10 @@ var Reply = Record{Name: "reply", Go: "reply", Doc: "The reply.", Fields: []Fiel
 	{Name: "pass_above", Kind: Int, Go: "PassAbove"},
 	{Name: "pass_wait", Kind: Flag, Go: "PassWait"},
 	{Name: "pass_lately", Kind: Flag, Go: "PassLately"},
-	{Name: "yield", Kind: Count, Go: "Yield"},
+	{Name: "yields", Kind: List, Go: "Yields", Of: &Record{Name: "yield_reply", Go: "store.Yield", Fields: []Field{
+		{Name: "endpoint", Kind: Name, Go: "Endpoint"},
+		{Name: "slots", Kind: Count, Go: "Slots"},
+	}}},
 	{Name: "messages", Kind: Items, Go: "Messages", Of: &Message},
 	{Name: "revoke", Kind: Items, Go: "Revoke", Each: Hex},
 	{Name: "rooms", Kind: List, Go: "Rooms", Of: &Record{Name: "room_reply", Go: "store.Room", Fields: []Field{

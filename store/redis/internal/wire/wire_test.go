@@ -37,7 +37,7 @@ func TestTableIsWhole(t *testing.T) {
 		"store.Reply.Now": "from now, in microseconds", "store.Reply.Loads": "from loads, tokens and places",
 		"store.Wakeup.Messages": "lines of their own",
 		"store.Band.Priority":   "in total", "store.Band.Limit": "in total", "store.Band.InFlight": "in total", "store.Band.Guaranteed": "in total",
-		"store.Band.Queued": "in total", "store.Band.QueuedBytes": "in total", "store.Band.Largest": "in total", "store.Band.Weight": "in total",
+		"store.Band.Queued": "in total", "store.Band.QueuedBytes": "in total", "store.Band.Largest": "in total", "store.Band.Weight": "in total", "store.Band.Wanted": "in total",
 	}
 	whole := func(of reflect.Type, r *Record) {
 		t.Helper()
@@ -58,7 +58,7 @@ func TestTableIsWhole(t *testing.T) {
 		"store.Counter": reflect.TypeFor[store.Counter](), "store.Offer": reflect.TypeFor[store.Offer](),
 		"store.BandTotal": reflect.TypeFor[store.BandTotal](), "store.Room": reflect.TypeFor[store.Room](),
 		"store.Run": reflect.TypeFor[store.Run](), "store.Lost": reflect.TypeFor[store.Lost](), "store.Group": reflect.TypeFor[store.Group](),
-		"store.Permit": reflect.TypeFor[store.Permit](),
+		"store.Permit": reflect.TypeFor[store.Permit](), "store.Yield": reflect.TypeFor[store.Yield](),
 	}
 	lists := func(r *Record) {
 		for i := range r.Fields {
