@@ -208,7 +208,7 @@ func (c *Core) pass(now time.Time) (went bool) {
 func (c *Core) spend(now time.Time, r *request) {
 	var endpoint string
 	if c.loads.bounded {
-		endpoint = c.float.at(now, r)
+		endpoint = c.float.at(r)
 	}
 	c.byItself(now, r, endpoint)
 }

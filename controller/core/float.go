@@ -117,22 +117,18 @@ func chargedAfterwards(b shard.Band) bool { return !b.Counts() || b.Account().Li
 // may reports whether a request may be let go by a permit now: the ledger must know its band.
 func (f *float) may(now time.Time, r *request) bool {
 	_, known := f.limits[r.Flow.Priority]
-	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r) && (!f.loads.bounded || f.at(now, r) != "")
+	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r) && (!f.loads.bounded || f.at(r) != "")
 }
 
-// at is the endpoint that a request goes to by a permit, where these have limits; empty for
-// none. One that prefers an endpoint asks the ledger for it rather than go elsewhere, unless
-// that is far.
-func (f *float) at(now time.Time, r *request) string {
-	switch {
-	case r.Prefer == "":
-		return f.loads.open(now)
-	case f.loads.permits(r.Prefer) > 0:
-		return r.Prefer
-	case f.exchange.pace <= f.exchange.timings.PreferTurn:
+// at is the endpoint that a request goes to by a permit that may be spent, where these have limits;
+// empty for none. One that prefers an endpoint asks the ledger for it rather than go elsewhere,
+// unless that is far.
+func (f *float) at(r *request) string {
+	endpoint := f.loads.choose(r.Prefer)
+	if f.loads.preferred(r.Prefer) != "" && !r.prefers(endpoint) && f.exchange.pace <= f.exchange.timings.PreferTurn {
 		return ""
 	}
-	return f.loads.open(now)
+	return endpoint
 }
 
 // moved notes that a request would go elsewhere than it was granted for, and did not ask for it.

@@ -137,40 +137,6 @@ func (l *loads) preferred(endpoint string) string {
 	return endpoint
 }
 
-// permits is how many more requests may be at an endpoint than there are.
-func (l *loads) permits(endpoint string) int64 {
-	return max(0, l.counted[endpoint]-l.here[endpoint].requests)
-}
-
-// mayHave reports whether an endpoint may have another of this replica's requests.
-func (l *loads) mayHave(now time.Time, endpoint string) bool {
-	capacity, listed := l.listed[endpoint]
-	return listed && (capacity == 0 || l.spends(now) && l.permits(endpoint) > 0)
-}
-
-// open returns the endpoint with the least load, as far as is known, of those with a permit
-// to spend; empty if there is none.
-func (l *loads) open(now time.Time) string {
-	if !l.spends(now) {
-		return ""
-	}
-	return l.least(func(endpoint string) bool { return l.permits(endpoint) > 0 })
-}
-
-// least returns the endpoint with the least load, as far as is known, of those that may have
-// another request; empty if there is none.
-func (l *loads) least(may func(endpoint string) bool) (least string) {
-	for endpoint := range l.listed {
-		if !may(endpoint) {
-			continue
-		}
-		if more := l.load(endpoint) - l.load(least); least == "" || more < 0 || more == 0 && endpoint < least {
-			least = endpoint
-		}
-	}
-	return least
-}
-
 // load is how many requests there are at an endpoint, as far as is known.
 func (l *loads) load(endpoint string) int64 { return l.nearby[endpoint] + l.here[endpoint].requests }
 
@@ -183,23 +149,6 @@ func (l *loads) outOfUse() (sum int64) {
 		}
 	}
 	return sum
-}
-
-// granted counts a grant that the ledger counts at an endpoint.
-func (l *loads) granted(endpoint string) {
-	if l.bounded && endpoint != "" {
-		l.counted[endpoint]++
-	}
-}
-
-// keeps reports whether there is a permit, to be spent or not.
-func (l *loads) keeps() bool {
-	for endpoint := range l.counted {
-		if l.permits(endpoint) > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // arrive counts a request at an endpoint, if it is named.
@@ -312,22 +261,6 @@ func (l *loads) asks(now time.Time) bool {
 	return now.Sub(l.asked) >= every
 }
 
-// returnPermits has those stated that may not be spent any more: they are returned.
-func (l *loads) returnPermits(now time.Time, s *store.Statement) {
-	if s.Register {
-		clear(l.counted)
-		clear(l.share)
-	}
-	if len(l.counted) == 0 || l.spends(now) {
-		return
-	}
-	for endpoint := range l.counted {
-		if l.permits(endpoint) > 0 {
-			l.changed[endpoint] = true
-		}
-	}
-}
-
 // unanswered has what was stated stated again.
 func (l *loads) unanswered() {
 	maps.Copy(l.changed, l.carried)
@@ -367,21 +300,6 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 		total.Tokens = max(0, total.Tokens-ours.tokens)
 		l.others = append(l.others, total)
 		l.nearby[total.Endpoint] = total.InFlight
-	}
-}
-
-// given takes in which permits the ledger gave.
-func (l *loads) given(s *store.Statement, r *store.Reply) {
-	if r.Applied != s.Number {
-		return // it answers for another turn
-	}
-	kept := make(map[string]int64, len(s.Loads))
-	for i := range s.Loads {
-		kept[s.Loads[i].Endpoint] = s.Loads[i].Permits
-	}
-	for _, p := range r.Permits {
-		l.share[p.Endpoint] = p.Permits
-		l.counted[p.Endpoint] += p.Permits - kept[p.Endpoint]
 	}
 }
 

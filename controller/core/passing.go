@@ -73,10 +73,7 @@ func (p *passing) next(now time.Time) (r *request, endpoint string) {
 	if r == nil || !p.loads.bounded {
 		return r, ""
 	}
-	if _, listed := p.loads.listed[r.Prefer]; listed && p.loads.permits(r.Prefer) > 0 {
-		return r, r.Prefer
-	}
-	if endpoint = p.loads.least(func(e string) bool { return p.loads.permits(e) > 0 }); endpoint == "" {
+	if endpoint = p.loads.choose(r.Prefer); endpoint == "" {
 		return nil, ""
 	}
 	return r, endpoint
