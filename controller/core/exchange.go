@@ -41,6 +41,7 @@ type exchange struct {
 	generation uint64
 	last       time.Time // when the last turn began
 	leased     time.Time // when the last answered one did
+	leasedIn   uint64    // in that generation
 	first      time.Time // when one was first answered; anew after the ledger went on without this replica
 
 	failures   int                     // in a row
@@ -103,12 +104,12 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 		e.averaged(e.took)
 		e.clock.ahead = reply.Now.Sub(now)
 	}
+	if reply.Status == store.Register || e.statement.Register {
+		e.missed(now, reply)
+	}
 	switch {
 	case reply.Status == store.Register:
 		e.notAnswered()
-		if reply.Generation == e.generation && now.Sub(e.leased) > e.timings.Lease {
-			e.first = time.Time{} // it went on meanwhile, and told the others that there is one less
-		}
 		e.generation, e.inbox.readUpTo, e.answered = reply.Generation, 0, 0
 		e.register.raise()
 	case slept: // its grants may have gone to others since
@@ -121,7 +122,8 @@ func (e *exchange) end(now time.Time, reply *store.Reply, err error) {
 // succeeded handles the reply to a statement that was applied.
 func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	s := &e.statement
-	e.answered, e.generation, e.leased = s.Number, reply.Generation, e.last
+	e.answered, e.generation = s.Number, reply.Generation
+	e.leased, e.leasedIn = e.last, reply.Generation
 	if e.first.IsZero() {
 		e.first = now
 	}
@@ -151,6 +153,14 @@ func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	if anew {
 		e.register.raise()
 		e.agenda.due = true
+	}
+}
+
+// missed notes where the ledger went on without this replica, of which it hears again: it told the
+// others that there is one less. One that began anew waited for all.
+func (e *exchange) missed(now time.Time, reply *store.Reply) {
+	if reply.Generation == e.leasedIn && now.Sub(e.leased) > e.timings.Lease {
+		e.first = time.Time{}
 	}
 }
 
