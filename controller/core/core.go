@@ -199,6 +199,7 @@ func (c *Core) pass(now time.Time) (went bool) {
 	for r, endpoint := c.passing.next(now); r != nil; r, endpoint = c.passing.next(now) {
 		c.handover.dispatched(now, r, false)
 		c.byItself(now, r, endpoint)
+		c.line.revoked = max(0, c.line.revoked-1) // it goes before the line
 		c.exchange.agenda.soon, went = true, true
 	}
 	return went

@@ -100,6 +100,9 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	if r == nil {
 		return
 	}
+	if c.revocations.ending[r.ID.Seq] {
+		c.line.revoked++
+	}
 	byTime := c.slots.free(now, r)
 	c.charges.ended(r, usage, byTime)
 	c.line.ends(now)

@@ -34,6 +34,7 @@ type line struct {
 	beside  bool       // requests that pass came lately
 	asked   mark       // the ledger woke this replica, for what it has: none goes in a freed slot
 	back    bool       // all must go back into their queues
+	revoked int64      // of the slots that are free here and not stated, those of requests that were revoked
 
 	held, heldBefore int64     // what the ledger counted here of late, and before that
 	ended            time.Time // when a request last did
@@ -119,9 +120,10 @@ func (l *line) broken(now time.Time) bool {
 }
 
 // moves reports whether the first may go in a slot of this replica that is free, and to which
-// endpoint. Where the limit fell, what ends makes no room.
+// endpoint. Where the limit fell, what ends makes no room. Nor does what was revoked: that is for
+// those that go before this line, wherever they wait.
 func (l *line) moves(now time.Time) (endpoint string, free bool) {
-	if l.first() == nil || l.surplus.goes(now) || l.asked.raised || l.back || l.float.room(now) == 0 {
+	if l.first() == nil || l.surplus.goes(now) || l.asked.raised || l.back || l.float.room(now) <= l.revoked {
 		return "", false
 	}
 	if !l.loads.bounded {
@@ -287,6 +289,7 @@ func (l *line) state(now time.Time, s *store.Statement) {
 	l.bursts.pass(now, 2*l.took.typical)
 	l.asked.carry()
 	l.surplus.stated(now)
+	l.revoked = 0
 	l.held, l.heldBefore = l.float.counted, l.held
 	if !s.Register && !s.Leave {
 		s.InLine, s.WantLine = int64(len(l.waiting)), l.wants(now)

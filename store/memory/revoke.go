@@ -54,6 +54,8 @@ func (l *Ledger) revoke(r *replica) []uint64 {
 			v.recall = true
 		}
 	}
+	r.revoking += int64(len(mine))
+	r.sheddable = slices.DeleteFunc(r.sheddable, func(s store.Sheddable) bool { return slices.Contains(mine, s.Seq) })
 	return mine
 }
 

@@ -136,6 +136,26 @@ func revokes(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "and make room", a.grants(), "f/1 f/2")
 }
 
+// revokesOnce has one request wait at a pool that two replicas filled. While the one that is to revoke
+// a request has yet to say so, another states one that would go before it: it is not revoked as well.
+func revokesOnce(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newParty(t, l, "a", counting(0, 2), counting(-1, 2)), newParty(t, l, "b", counting(0, 2), counting(-1, 2))
+	a.bands[1].InFlight, b.bands[1].InFlight = 1, 1
+	turn := func(p *party, seq uint64, score float64, os ...store.Offer) string {
+		t.Helper()
+		r := p.turn(func(s *store.Statement) {
+			s.Evicts, s.Sheddable, s.Offers = true, []store.Sheddable{{Seq: seq, Priority: -1, Score: score}}, os
+		})
+		return strings.Trim(fmt.Sprint(r.Revoke), "[]")
+	}
+	turn(a, 1, -100)
+	turn(b, 2, -50)
+	want(t, "one waits", turn(a, 1, -100, a.offer(1, "f", 0)), "1")
+	want(t, "b has a newer one", turn(b, 3, -200), "")
+	want(t, "a has not heard", turn(a, 1, -100), "")
+	want(t, "so b is to", turn(b, 3, -200), "3")
+}
+
 func totals(t *testing.T, l store.Ledger, _ *Clock) {
 	a, b := newParty(t, l, "a", counting(0, 2)), newParty(t, l, "b", counting(0, 2), counting(-1, 2))
 	a.bands[0].Queued, a.bands[0].QueuedBytes = 3, 300

@@ -114,6 +114,7 @@ func Run(t *testing.T, factory Factory) {
 		{"ServiceDecays", serviceDecays},
 		{"RefundsDecay", refundsDecay},
 		{"RevokesJustEnough", revokes},
+		{"RevokesOnce", revokesOnce},
 		{"RegisteringRestoresTheBook", registeringRestores},
 		{"TwoPoliciesTakeTurns", twoPolicies},
 		{"LaterProcessWins", laterProcessWins},

@@ -16,6 +16,8 @@ type Result struct {
 	FromLine            int  // requests that went from a line
 	Grants, Turns       int
 	Used                float64 // the part of the slots' time that was in use, since the fleet had started
+	LightGrants         int     // those of the Light flows
+	Revoked             int
 	Peak                int     // the most requests at the model servers
 	ServiceGap          float64 // the largest between two backlogged flows of a band
 	LackSeen            float64 // the most slot-seconds that a priority or a group lacked of its guarantee
@@ -339,7 +341,7 @@ func (f *fleet) waited(t *tenant, d time.Duration) {
 func (f *fleet) result() (*Result, error) {
 	r := &Result{
 		Used:    f.used.Seconds() / (float64(f.cfg.Limit) * (f.cfg.Length - warm).Seconds()),
-		Permits: f.permits > 0, Peak: f.peak, Turns: f.turns, ServiceGap: f.gapSeen, LackSeen: f.lackSeen, AheadSeen: f.aheadSeen, Moves: f.moves, MovedTickets: f.movedTickets,
+		Permits: f.permits > 0, Peak: f.peak, Turns: f.turns, Revoked: f.revoked, LightGrants: f.lightGrants, ServiceGap: f.gapSeen, LackSeen: f.lackSeen, AheadSeen: f.aheadSeen, Moves: f.moves, MovedTickets: f.movedTickets,
 		WaitP50: percentile(f.waits, 50), WaitP90: percentile(f.waits, 90), WaitP99: percentile(f.waits, 99),
 	}
 	for _, outcome := range f.decided {

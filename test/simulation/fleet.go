@@ -71,6 +71,8 @@ type Config struct {
 	// names those that a replica reaches, by its number; nil for all.
 	Bounded bool
 	Reach   map[int][]string
+	// Evict: requests of negative priorities are revoked for higher ones that wait.
+	Evict bool
 	// Tokens: the ledger counts what requests at the endpoints cost, too.
 	Tokens bool
 	// Break breaks the fleet on purpose.
@@ -150,6 +152,7 @@ type fleet struct {
 
 	used                             time.Duration // of the slots' time, since the fleet had started
 	peak, turns, moves, movedTickets int
+	revoked, lightGrants             int
 	permits                          int64 // seen, added up
 	gapSeen, lackSeen                float64
 	aheadSeen                        float64   // the most slot-seconds that one priority was ahead of another, of what may be
@@ -166,7 +169,8 @@ type flight struct {
 	endpoint string
 	tenant   *tenant
 	began    time.Time
-	alone    bool // it went by the share that its replica has without the ledger
+	alone    bool   // it went by the share that its replica has without the ledger
+	ends     func() // once
 }
 
 // after plans an event; those with a name are listed when the run fails.
@@ -321,10 +325,7 @@ func (f *fleet) outcome(t *tenant, n *node, id policies.TicketID, d core.Decisio
 	if d.ByFloat || alone {
 		n.checkReach(&d)
 	}
-	f.fly(id, flight{n.place(id.Seq, &d), t, f.now, alone})
-	f.shared(t)
-	f.counts.serve(t)
-	f.after(f.takes(), "", func() {
+	ends := func() {
 		if _, running := f.flights[id]; !running {
 			return // its replica died, and with it its connection
 		}
@@ -334,7 +335,22 @@ func (f *fleet) outcome(t *tenant, n *node, id policies.TicketID, d core.Decisio
 			n.pump()
 		})
 		f.after(rest, "", again)
-	})
+	}
+	if t.light {
+		f.lightGrants++
+	}
+	f.fly(id, flight{n.place(id.Seq, &d), t, f.now, alone, ends})
+	f.shared(t)
+	f.counts.serve(t)
+	f.after(f.takes(), "", ends)
+}
+
+// revoke ends a request in flight for the sake of others, unless it just ended.
+func (f *fleet) revoke(id policies.TicketID) {
+	if x, running := f.flights[id]; running {
+		f.revoked++
+		f.after(time.Millisecond, "", x.ends)
+	}
 }
 
 // takes is how long a request does at a model server.

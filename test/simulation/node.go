@@ -10,6 +10,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/policies/eviction"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/usagelimit"
@@ -69,7 +70,7 @@ func (f *fleet) config(n *node) core.Config {
 	timings := core.DefaultTimings(lease)
 	timings.FloatLeast = 0 // requests are short here
 	timings.FullPause, timings.PeerTimeout = f.cfg.FullPause, peerTimeout
-	return core.Config{
+	cfg := core.Config{
 		Replica: n.id, Incarnation: n.incarnation, Seed: f.cfg.Seed + uint64(n.index),
 		Shard: shard.Config{
 			Shards: f.cfg.Shards, OffersPerBand: 64, Idle: time.Minute, Groups: f.cfg.groupsOf(), Maxima: f.cfg.Maxima, Guaranteed: f.cfg.Floors,
@@ -86,6 +87,10 @@ func (f *fleet) config(n *node) core.Config {
 		BandWeight: func(priority int) float64 { return f.cfg.Weights[priority] }, TTL: time.Minute, NoEndpointTTL: time.Minute,
 		Timings: timings, InFleet: !f.cfg.Apart, CountTokens: f.cfg.Tokens,
 	}
+	if f.cfg.Evict {
+		cfg.Eviction = &core.Eviction{Filter: eviction.NewSheddable(eviction.SheddableType), Order: eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}
+	}
+	return cfg
 }
 
 // start brings a replica up.
@@ -193,6 +198,9 @@ func (n *node) pump() {
 	}
 	if ready.Turn != nil {
 		n.takeTurn(ready.Turn)
+	}
+	for _, seq := range ready.Revoked {
+		f.revoke(policies.TicketID{Ingress: n.id, Seq: seq})
 	}
 	for i := range ready.Messages {
 		f.send(n, ready.Messages[i])

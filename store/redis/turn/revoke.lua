@@ -48,7 +48,8 @@ end
 
 -- Requests in flight to revoke: the first of the fleet's, by priority and score, for the
 -- class that goes next at a full pool. A class keeps what it is guaranteed, and gets that
--- from any other; a band takes nothing from those that it shares with by weights.
+-- from any other; a band takes nothing from those that it shares with by weights. What this
+-- replica is told counts as being revoked until it states its own.
 local function revoke()
   order.look_at_all_again()
   local class, due = order.next_class()
@@ -66,7 +67,7 @@ local function revoke()
       for _, item in ipairs(split(r.sheddable, ITEM)) do
         local victim = decode.sheddable(item)
         if due and not order.holds(class, victim) or not due and victim.priority < class and not spared[victim.priority] then
-          victim.id = id
+          victim.id, victim.item = id, item
           insert(victims, victim)
         end
       end
@@ -79,14 +80,22 @@ local function revoke()
     return a.id < b.id
   end)
   victims = beyond_shares(victims, revoking)
-  local of_this = {}
+  local of_this, told = {}, {}
   for i = 1, math.min(need - revoking, #victims) do
     local v = victims[i]
     if v.id == my_id then
       insert(of_this, v.seq)
+      told[v.item] = true
     else
       recall(replicas[v.id])
     end
+  end
+  if #of_this > 0 then
+    local rest = {}
+    for _, item in ipairs(split(me.sheddable, ITEM)) do
+      if not told[item] then insert(rest, item) end
+    end
+    me.revoking, me.sheddable = me.revoking + #of_this, concat(rest, ITEM)
   end
   return of_this
 end
