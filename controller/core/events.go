@@ -57,7 +57,7 @@ func (c *Core) CancelAll(now time.Time, outcome Outcome, err error) {
 // passed over.
 func (c *Core) Place(seq uint64, endpoint string) {
 	if r := c.requests.inFlight[c.requests.ticket(seq)]; r != nil {
-		c.loads.move(r, endpoint)
+		c.loads.place(r, endpoint)
 	}
 }
 
@@ -68,6 +68,7 @@ func (c *Core) MayPlace(now time.Time, seq uint64, endpoint string) bool {
 	if r == nil {
 		return false
 	}
+	r.placed = true
 	if c.loads.bounded && r.endpoint != endpoint {
 		if r.Prefer == "" {
 			c.float.moved()

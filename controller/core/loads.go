@@ -34,6 +34,7 @@ type loads struct {
 	share    map[string]int64 // how many permits may be kept at each: what the ledger last gave
 	nearby   map[string]int64 // requests of the others at each, as last learnt
 	here     map[string]load  // this replica's requests at each
+	excess   excess           // of what is at each over what it takes
 	changed  map[string]bool  // since they were stated
 	carried  map[string]bool  // stated by the turn under way
 	returned map[string]int64 // slots that were free at each, and counted, until that was stated
@@ -49,7 +50,7 @@ type load struct{ requests, tokens int64 }
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
-		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, answered: map[string]load{},
+		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, excess: newExcess(), answered: map[string]load{},
 		changed: map[string]bool{}, carried: map[string]bool{},
 	}
 }
@@ -161,7 +162,10 @@ func (l *loads) arrive(r *request, endpoint string) {
 }
 
 // depart ends counting it there.
-func (l *loads) depart(r *request) { l.add(r.endpoint, load{-1, -r.tokens}) }
+func (l *loads) depart(r *request) {
+	l.add(r.endpoint, load{-1, -r.tokens})
+	l.giveUp(r.endpoint)
+}
 
 // move counts a request where it went; an endpoint that is not counted is ignored.
 func (l *loads) move(r *request, endpoint string) {
@@ -200,6 +204,7 @@ func (l *loads) take() (others []store.Load) {
 func (l *loads) state(now time.Time, s *store.Statement) {
 	l.returnPermits(now, s)
 	clear(l.returned)
+	l.excess.stated()
 	if len(l.listed) == 0 && len(l.changed) == 0 {
 		return
 	}
@@ -286,6 +291,9 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 		if m := &r.Messages[i]; m.Kind&store.Granted != 0 {
 			unread[m.Endpoint]++
 		}
+	}
+	if l.bounded {
+		l.excess.learn(r.Loads, func(endpoint string) int64 { return l.answered[endpoint].requests + unread[endpoint] })
 	}
 	l.others = make([]store.Load, 0, len(r.Loads))
 	clear(l.nearby)

@@ -49,6 +49,29 @@ func (l *loads) least(may func(endpoint string) bool) (least string) {
 	return least
 }
 
+// place counts a request where it went, whether there was room for it or not.
+func (l *loads) place(r *request, endpoint string) {
+	switch full := l.bounded && r.endpoint != endpoint && l.listed[endpoint] > 0 && l.permits(endpoint) == 0; {
+	case full && r.placed:
+		l.excess.add(endpoint, 1)
+	case full:
+		l.excess.elsewhere = true
+	}
+	r.placed = true
+	l.move(r, endpoint)
+}
+
+// giveUp gives up the slot of a request that left an endpoint which has more than it takes.
+func (l *loads) giveUp(endpoint string) {
+	if l.excess.at[endpoint] == 0 {
+		return
+	}
+	l.excess.add(endpoint, -1)
+	if l.permits(endpoint) > 0 {
+		l.counted[endpoint]--
+	}
+}
+
 // granted counts a grant that the ledger counts at an endpoint.
 func (l *loads) granted(endpoint string) {
 	if l.bounded && endpoint != "" {

@@ -154,7 +154,7 @@ func (f *fleet) checkEndpoints() {
 	}
 	for i, at := range f.counts.atEndpoints {
 		takes, alone := f.cfg.takes(i), f.counts.aloneAt[i]
-		if at > takes && at > takes+f.allowed(alone) {
+		if at > takes && at > takes+f.allowed(alone)+f.forcedAt(endpoints[i]) {
 			f.fail("endpoint", "%d requests at endpoint %q, %d of them without the ledger, which takes %d", at, endpoints[i], alone, takes)
 		}
 	}

@@ -1,10 +1,12 @@
 package simulation
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 
 	"github.com/weirflow/weir/controller/core"
+	"github.com/weirflow/weir/policies"
 )
 
 // endpoints are the model servers.
@@ -55,8 +57,9 @@ func (n *node) place(seq uint64, d *core.Decision) string {
 	to := d.Endpoint
 	if n.fleet.cfg.Bounded {
 		if favourite := n.favourite(); !d.Preferred && n.fleet.rng.IntN(2) == 0 && n.core.MayPlace(n.now(), seq, favourite) {
-			return favourite
+			to = favourite
 		}
+		n.core.Place(seq, to)
 		return to
 	}
 	if to == "" {
@@ -67,6 +70,42 @@ func (n *node) place(seq uint64, d *core.Decision) string {
 	}
 	n.core.Place(seq, to)
 	return to
+}
+
+// failOver has one of a replica's requests go to another endpoint, whether that has room or not.
+func (f *fleet) failOver(n *node) {
+	ids := slices.SortedFunc(maps.Keys(f.flights), func(a, b policies.TicketID) int { return cmp.Compare(a.Seq, b.Seq) })
+	for _, id := range ids {
+		x := f.flights[id]
+		if id.Ingress != n.id || n.paused {
+			continue
+		}
+		to := slices.Index(n.reach, x.endpoint) + 1
+		f.land(id)
+		x.endpoint = n.reach[to%len(n.reach)]
+		f.fly(id, x)
+		f.forced[forced{n.index, x.endpoint}]++
+		n.core.Place(id.Seq, x.endpoint)
+		n.pump()
+		return
+	}
+}
+
+// forced is where requests of a replica had to go. As many that are there next, and end, are followed by
+// nobody; until then there may be more than the endpoint takes.
+type forced struct {
+	node     int
+	endpoint string
+}
+
+// forcedAt is how many more than it takes may therefore be at an endpoint.
+func (f *fleet) forcedAt(endpoint string) (sum int64) {
+	for at, n := range f.forced {
+		if at.endpoint == endpoint {
+			sum += n
+		}
+	}
+	return sum
 }
 
 // least is the endpoint with the least load: this replica's own, and the others' as last

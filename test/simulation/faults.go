@@ -30,10 +30,11 @@ const (
 	Damage    Fault = "damage"     // what the ledger keeps is changed by others
 	Astray    Fault = "astray"     // a replica reaches one endpoint of those it did
 	Drain     Fault = "drain"      // nothing more is sent to an endpoint
+	Failover  Fault = "failover"   // an endpoint fails a request, which goes to another
 )
 
 // Faults lists those that happen to any fleet. Stop is for those whose requests take long,
-// Damage for those that Config.Damage is given for, Astray and Drain for those whose endpoints
+// Damage for those that Config.Damage is given for, Astray, Drain and Failover for those whose endpoints
 // are bounded.
 var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale, Strangers}
 
@@ -50,7 +51,7 @@ type Break struct {
 // measurement of fairness begins again after it. Other faults must not affect fairness.
 func (x Fault) disturbs() bool {
 	switch x {
-	case Wipe, Split, OneWay, Rumour, Strangers:
+	case Wipe, Split, OneWay, Rumour, Strangers, Failover:
 		return false
 	default:
 		return true
@@ -141,6 +142,8 @@ func (f *fleet) plan(x Fault) {
 		e := endpoints[f.rng.IntN(len(endpoints))]
 		begin = func() { f.drain(e, true) }
 		over("draining", func() { f.drain(e, false) })
+	case Failover:
+		begin = func() { f.failOver(n) }
 	case Scale:
 		if len(f.nodes) < 2 {
 			return
@@ -157,7 +160,7 @@ func (f *fleet) plan(x Fault) {
 	}
 	f.after(at, fmt.Sprintf("%s of %s", x, n.id), func() {
 		begin()
-		if x != Drain { // what is in flight there must hold up nobody
+		if x != Drain && x != Failover { // what is in flight there must hold up nobody
 			f.fault(x)
 		}
 	})

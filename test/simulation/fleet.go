@@ -143,6 +143,7 @@ type fleet struct {
 
 	flights map[policies.TicketID]flight // at the model servers
 	unknown map[policies.TicketID]bool   // those that a wiped ledger has not been told of
+	forced  map[forced]int64             // those that had to go where they are, or others that are there in their place
 	decided map[policies.TicketID]core.Outcome
 	failed  error
 
@@ -185,7 +186,7 @@ func Run(cfg Config) (*Result, error) {
 		cfg: cfg, rng: rand.New(rand.NewPCG(cfg.Seed, 0)), began: start, now: start,
 		byID: make(map[string]*node), cut: make(map[link]bool),
 		holders: make(map[string]uint64), flights: make(map[policies.TicketID]flight), unknown: make(map[policies.TicketID]bool), decided: make(map[policies.TicketID]core.Outcome),
-		drained: make(map[string]bool), longest: cfg.longestWait(),
+		forced: make(map[forced]int64), drained: make(map[string]bool), longest: cfg.longestWait(),
 	}
 	f.counts = newCounts(&f.cfg)
 	f.ledger = f.newLedger()
@@ -369,7 +370,11 @@ func (f *fleet) fly(id policies.TicketID, x flight) {
 
 // land has it be there no longer.
 func (f *fleet) land(id policies.TicketID) {
-	f.counts.flies(f.flights[id], -1)
+	x := f.flights[id]
+	if at := (forced{f.byID[id.Ingress].index, x.endpoint}); f.forced[at] > 0 {
+		f.forced[at]--
+	}
+	f.counts.flies(x, -1)
 	delete(f.flights, id)
 }
 
