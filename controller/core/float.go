@@ -84,6 +84,14 @@ func (f *float) room(now time.Time) int64 {
 	return max(0, f.counted-int64(len(f.requests.inFlight)))
 }
 
+// open is how many slots of this replica may be filled here: none while the pool has no endpoint.
+func (f *float) open(now time.Time) int64 {
+	if f.bands.pool.Endpoints == 0 {
+		return 0
+	}
+	return f.room(now)
+}
+
 // takes reports whether a request that arrives is let go by a permit. It overtakes nothing
 // that waits here. Those that could go by one, if there were any, say how many are of use.
 func (f *float) takes(now time.Time, r *request) bool {
@@ -117,7 +125,7 @@ func chargedAfterwards(b shard.Band) bool { return !b.Counts() || b.Account().Li
 // may reports whether a request may be let go by a permit now: the ledger must know its band.
 func (f *float) may(now time.Time, r *request) bool {
 	_, known := f.limits[r.Flow.Priority]
-	return known && f.permits(now) > 0 && f.bands.pool.Endpoints > 0 && f.eligible(now, r) && (!f.loads.bounded || f.at(r) != "")
+	return known && f.share > 0 && f.open(now) > 0 && f.eligible(now, r) && (!f.loads.bounded || f.at(r) != "")
 }
 
 // at is the endpoint that a request goes to by a permit that may be spent, where these have limits;

@@ -62,7 +62,7 @@ func (b *byPriority) fix(r *request) {
 // next returns the request that may go in a slot of this replica that is free, and to which
 // endpoint; nil for none.
 func (p *passing) next(now time.Time) (r *request, endpoint string) {
-	if !p.may || p.float.room(now) == 0 || !p.line.fits() {
+	if !p.may || p.float.open(now) == 0 || !p.line.fits() {
 		return nil, ""
 	}
 	for priority, h := range p.requests.byBand.of {
