@@ -48,6 +48,14 @@ func (b Band) Priority() int { return b.b.priority }
 // in, so that counters of different units are never compared.
 func (b Band) Policy() string { return b.b.policy }
 
+// Policy is that of the band of a priority; empty if there is none.
+func (s *Set) Policy(priority int) string {
+	if bd := s.find(priority); bd != nil {
+		return bd.policy
+	}
+	return ""
+}
+
 // Counts reports whether the band's flows go by their counters.
 func (b Band) Counts() bool { return b.b.counts() }
 

@@ -68,11 +68,15 @@ func (ch *charges) reckon(r *request, usage Usage) {
 }
 
 // correct settles the difference between what a request was charged and what it costs, and
-// takes tokens of its flow's per minute.
+// takes tokens of its flow's per minute. Where its band has another policy now, or had at the owner that
+// it waited at, that counts something else: what was charged stands.
 func (ch *charges) correct(r *request, charge, tokens float64) {
 	// The flow may weigh something else now than when it was charged: what its groups are
 	// charged goes by what it weighed each time.
 	service := ch.service(r, charge)
+	if r.policy != ch.queues.set.Policy(r.Flow.Priority) {
+		charge, service = r.charge, r.service
+	}
 	delta, more := charge-r.charge, service-r.service
 	if delta == 0 && more == 0 && tokens == 0 {
 		return

@@ -50,7 +50,7 @@ func (h *holding) pass(now time.Time) {
 	for r := range h.held.All() {
 		t := r.Ticket
 		t.Held = now.Sub(r.began)
-		if charge := h.cfg.Shard.Charge(&t); charge > r.charge && r.policy == h.bands.of(now, r.Flow.Priority).Policy() {
+		if charge := h.cfg.Shard.Charge(&t); charge > r.charge {
 			h.charges.correct(r, charge, 0)
 		}
 	}

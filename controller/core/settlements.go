@@ -57,7 +57,9 @@ func (st *settlements) settle(of account, delta, service, counter, tokens float6
 	p.Delta += delta
 	p.Service += service
 	p.Tokens += tokens
-	st.queues.set.Charged(of.flow, delta, service)
+	if of.policy == st.queues.set.Policy(of.flow.Priority) { // else what is kept of the flow here is in another book
+		st.queues.set.Charged(of.flow, delta, service)
+	}
 	st.agenda.note()
 }
 
