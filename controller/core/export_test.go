@@ -73,3 +73,6 @@ func (c *Core) Reused() string {
 	}
 	return in
 }
+
+// GroupsCarried is how many groups the turn under way, or the next, asks for.
+func (c *Core) GroupsCarried() int { return len(c.groups.carried) }

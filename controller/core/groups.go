@@ -1,6 +1,7 @@
 package core
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -43,10 +44,23 @@ func (g *groups) state(_ time.Time, s *store.Statement) {
 		st := &s.Settlements[i]
 		g.name(s, policies.FlowKey{ID: st.Flow, Priority: st.Priority}, st.Group)
 	}
-	g.carried = append(g.carried, g.queues.set.Noted(s.Register || s.Full)...)
+	g.ask(g.queues.set.Noted(s.Register || s.Full))
 	for _, standing := range g.carried {
 		g.add(s, standing)
 	}
+}
+
+// ask has these groups asked for, with those that the last turns did for without an answer: each once,
+// as it stands now, however many turns are lost.
+func (g *groups) ask(noted []shard.GroupStanding) {
+	if len(g.carried) > 0 {
+		again := make(map[groupKey]bool, len(noted))
+		for _, of := range noted {
+			again[groupKey{of.Priority, of.Path}] = true
+		}
+		g.carried = slices.DeleteFunc(g.carried, func(of shard.GroupStanding) bool { return again[groupKey{of.Priority, of.Path}] })
+	}
+	g.carried = append(g.carried, noted...)
 }
 
 // name states the groups that a flow is in, unless it was in others when that path was
