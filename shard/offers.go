@@ -77,12 +77,13 @@ func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
 }
 
 // Repeat hands over every offer, to be repeated in full: the ledger withdraws what is not
-// among them.
+// among them. Until that was Answered all turns must repeat them, so nothing is kept of what was
+// offered and is not any more: there would be more of it with each turn that is lost.
 func (s *Set) Repeat(offer func(Offer)) {
 	for _, it := range s.changed {
 		it.changed = false
-		if !it.offered && it.state != notStanding {
-			s.noteStated(it)
+		if !it.offered {
+			it.state = notStanding
 		}
 	}
 	clear(s.changed)

@@ -169,7 +169,7 @@ func TestAgainstLedgerModel(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s := New(testConfig(12))
 		ledger := map[policies.TicketID]bool{}
-		next, now := 0, start
+		next, now, full := 0, start, false
 		for range rapid.IntRange(1, 80).Draw(t, "events") {
 			now = now.Add(time.Millisecond)
 			switch rapid.IntRange(0, 4).Draw(t, "event") {
@@ -189,7 +189,7 @@ func TestAgainstLedgerModel(t *testing.T) {
 				s.Refill()
 				var offered, withdrawn []policies.TicketID
 				offer := func(o Offer) { offered = append(offered, o.Ticket) }
-				if rapid.Bool().Draw(t, "full") {
+				if full = rapid.Bool().Draw(t, "full") || full; full { // until it is answered
 					withdrawn = slices.Collect(maps.Keys(ledger)) // unless it is repeated
 					s.Repeat(offer)
 				} else {
@@ -213,6 +213,7 @@ func TestAgainstLedgerModel(t *testing.T) {
 					continue
 				}
 				s.Answered()
+				full = false
 				if len(ledger) != want {
 					t.Fatalf("%d offers stand, the set says %d", len(ledger), want)
 				}
