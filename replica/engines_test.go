@@ -130,12 +130,13 @@ flowControl: {saturationDetector: {pluginRef: utilization-detector}}
 	}
 }
 
-// endpoints are the replica's, as it tells of them.
+// endpoints are the replica's, as it tells of them; none if it does not answer in time.
 func (r *running) endpoints(t *testing.T) []api.Endpoint {
 	t.Helper()
 	all, err := (&api.Client{Address: r.admin}).Endpoints(t.Context(), api.Query{})
 	if err != nil {
-		t.Fatal(err)
+		t.Log(err)
+		return nil
 	}
 	return all.Endpoints
 }

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"net"
 	"testing"
+
+	"github.com/weirflow/weir/internal/freeport"
 )
 
 func TestAddresses(t *testing.T) {
@@ -44,12 +46,7 @@ func TestAddresses(t *testing.T) {
 
 // TestCollide compares with what listening on both comes to.
 func TestCollide(t *testing.T) {
-	one, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, port, _ := net.SplitHostPort(one.Addr().String())
-	_ = one.Close()
+	_, port, _ := net.SplitHostPort(freeport.Address(t))
 	hosts := []string{"127.0.0.1", "127.0.0.2", "0.0.0.0", "", "localhost"}
 	if l, err := net.Listen("tcp", "[::1]:0"); err == nil { // the machine has IPv6
 		_ = l.Close()

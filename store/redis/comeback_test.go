@@ -3,9 +3,11 @@ package redis
 import (
 	"errors"
 	"testing"
+	"time"
 
 	"github.com/alicebob/miniredis/v2"
 
+	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/storetest"
 )
@@ -34,5 +36,20 @@ func TestComesBackAtOnce(t *testing.T) {
 	}
 	if err := turn(500); err != nil {
 		t.Errorf("the first turn at a server that is back: %v", err)
+	}
+}
+
+// TestOpensLate opens a ledger in a Redis that answers nothing for a time, as one may that is
+// busy: that is no reason not to start.
+func TestOpensLate(t *testing.T) {
+	server := redistest.Start(t)
+	server.Stop()
+	time.AfterFunc(300*time.Millisecond, server.Continue)
+	l, err := Open(t.Context(), Config{URL: server.URL(), Timeout: 200 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
 	}
 }

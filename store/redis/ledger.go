@@ -54,10 +54,25 @@ func (s *Server) Open(ctx context.Context, pool string) (*Ledger, error) {
 	if l.cluster, _ = l.client.(*goredis.ClusterClient); l.cluster != nil {
 		l.publish = "SPUBLISH"
 	}
-	if err := l.check(ctx); err != nil {
-		return nil, fmt.Errorf("redis at %s: %w", s.at, err)
+	for tries := 1; ; tries++ {
+		err := l.check(ctx)
+		if err == nil {
+			return l, nil
+		}
+		if !late(err) || tries == openTries || ctx.Err() != nil {
+			return nil, fmt.Errorf("redis at %s: %w", s.at, err)
+		}
 	}
-	return l, nil
+}
+
+// openTries is how often a Redis that is late to answer is asked whether it can keep a ledger: it
+// may be busy just now.
+const openTries = 6
+
+// late reports whether an answer did not come in time.
+func late(err error) bool {
+	var timed interface{ Timeout() bool }
+	return errors.As(err, &timed) && timed.Timeout()
 }
 
 // Open connects to Redis and checks that it can keep the ledger of the configuration's pool.

@@ -139,7 +139,7 @@ func TestChangeThatNeverArrived(t *testing.T) {
 	}
 	defer l.Close()                                                              //nolint:errcheck // a test
 	for scheme, perhaps := range map[string]bool{"http": true, "https": false} { // for TLS there is no connection before the other side speaks
-		_, err := run(t, 300*time.Millisecond, "unset", "flow", "x", "--admin", scheme+"://"+l.Addr().String())
+		_, err := run(t, 2*time.Second, "unset", "flow", "x", "--admin", scheme+"://"+l.Addr().String())
 		if exitCode(err) != exitUnreachable || strings.Contains(err.Error(), "may have been done") != perhaps {
 			t.Errorf("%s: code %d, %v", scheme, exitCode(err), err)
 		}
