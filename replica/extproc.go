@@ -2,13 +2,13 @@ package replica
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"time"
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
@@ -41,16 +41,21 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 		// a body that is not read than is needed.
 		grpc.InitialWindowSize(64 << 10), grpc.InitialConnWindowSize(1 << 20),
 	}
+	var secure *tls.Config
 	if w.Cert != "" {
 		cert, err := serving.NewCertificate(w.Cert, w.Key, log)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", plan.Name("weir.extProc.cert"), err)
 		}
-		options = append(options, grpc.Creds(credentials.NewTLS(cert.Config())))
+		secure = cert.Config()
+		secure.NextProtos = []string{"h2"}
 	}
 	l, err := serving.Listen(plan.Name("weir.extProc.listen"), w.Listen)
 	if err != nil {
 		return nil, err
+	}
+	if secure != nil {
+		l = tls.NewListener(l, secure) // so that what comes is seen before gRPC takes it in
 	}
 	return &extProc{listener: l, server: grpc.NewServer(options...), health: health.NewServer()}, nil
 }

@@ -275,7 +275,7 @@ func (r *replica) join(ctx context.Context) (err error) {
 }
 
 // headsPart: beside the memory for requests, one part in so many of it is for heads of requests
-// of which it is not known yet whose they are.
+// of which it is not known yet whose they are, and as much for messages of external processing.
 const headsPart = 8
 
 // leastHeads is what these may take, in bytes, however small the budget: a dozen of the largest.
@@ -322,11 +322,13 @@ func (r *replica) serve(ctx context.Context) error {
 		server.MaxHeaderBytes = max(server.MaxHeaderBytes, 64<<10)
 	}
 	var beside []serving.Service
+	unknown := max(r.budget/headsPart, leastHeads)
 	if r.processing != nil {
+		r.processing.listener = serving.BoundMessages(r.processing.listener, unknown)
 		r.processing.register(envoy.New(r.gateway, r.byEnvoy))
 		beside = append(beside, r.processing)
 	}
-	requests := serving.BoundHeads(server, r.requests, max(r.budget/headsPart, leastHeads))
+	requests := serving.BoundHeads(server, r.requests, unknown)
 	err := serving.Until(ctx, drain, server, requests, r.drainPools, beside...)
 	if cause := context.Cause(ctx); errors.Is(cause, store.ErrSuperseded) {
 		err = errors.Join(cause, err)
