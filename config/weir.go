@@ -20,7 +20,7 @@ type Weir struct {
 	Metrics           Metrics     `yaml:"metrics,omitempty" doc:"The model servers' own metrics, for detectors that read them"`
 	Shadow            bool        `yaml:"shadow,omitempty" doc:"Hold and refuse nothing: play flow control beside what runs, and count what it would have done. A reload turns it off and on"`
 	MaxBody           Quantity    `yaml:"maxBody,omitempty" doc:"Largest request body, in bytes"`
-	MaxHeaderBytes    Quantity    `yaml:"maxHeaderBytes,omitempty" doc:"Most that the headers of a request may have, names and values, in bytes; a proxy before Weir may have a bound of its own, such as Envoy's of 60 KiB"`
+	MaxHeaderBytes    Quantity    `yaml:"maxHeaderBytes,omitempty" doc:"Most that the headers of a request may have, names and values, in bytes; a proxy before Weir may have a bound of its own, such as Envoy's of 60 KiB. By HTTP/2, headers beyond 64 KiB, or this if it is more, end their connection"`
 	MemoryBudget      Quantity    `yaml:"memoryBudget,omitempty" doc:"Memory, in bytes, for requests that are being read or wait, beyond which the flow that holds most is refused; half of GOMEMLIMIT or of the control group's limit by default"`
 	Timeouts          Timeouts    `yaml:"timeouts,omitempty" doc:"How long a request may hold its slots"`
 	DrainTimeout      *Duration   `yaml:"drainTimeout,omitempty" doc:"How long requests may go on after SIGTERM"`
