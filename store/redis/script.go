@@ -18,7 +18,7 @@ var turnFiles embed.FS
 // one text: what a file declares is there for those after it.
 var turnParts = [...]string{
 	"calls", "arguments", "root", "keys",
-	"records", "state", "decay", "level", "books", "groups", "shares", "weighed", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
+	"records", "state", "decay", "ranking", "level", "books", "groups", "shares", "weighed", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
 	"statement", "grant", "line", "collect", "revoke", "float", "answer",
 	"take",
 }

@@ -59,6 +59,7 @@ local function save_books()
   for i = 1, #all do
     local book = all[i]
     local unsaved, moved = next(book.unsaved) ~= nil, book.moved
+    ranking.save(book)
     if moved and not book.outer then save_book(book) end
     if unsaved or moved and book.outer then
       local counters, n = {}, 0
@@ -122,22 +123,13 @@ local function forget_counter(book, flow)
   call('HDEL', book.count, flow)
 end
 
-local function mark_idle(book, flow) call('ZADD', book.idle, exact(now), flow) end
-
-local function unmark_idle(book, flow) call('ZREM', book.idle, flow) end
-
--- The flow's first offer, or nil. Were it the sentinel, all that wait would seem to be none.
-local function head_of(book, flow)
-  local head = call('ZRANGE', book.flow .. flow, '0', '0')[1]
-  if head == SENTINEL then damaged('flow', flow) end
-  return head
-end
+local mark_idle, unmark_idle, head_of = ranking.mark_idle, ranking.unmark_idle, ranking.head
 
 -- Put the flow where its counter says; false if it has no offers.
 local function move(book, flow, counter)
   local head = head_of(book, flow)
   if not head then return false end
-  call('ZADD', book.wait, exact(counter), head)
+  ranking.put(book, flow, head, counter)
   return true
 end
 
@@ -169,30 +161,32 @@ end
 -- Take an offer away from its book.
 local function leave_book(offer, member)
   local book = book_at(offer.book, { offer.flow })
-  call('ZREM', book and book.wait or wait_key(offer.book), member)
-  if not book then return end
+  if not book then
+    call('ZREM', wait_key(offer.book), member)
+    return
+  end
+  ranking.drop(book, offer.flow, member)
   if book.counts then
-    call('ZREM', book.flow .. offer.flow, member)
+    ranking.take(book, offer.flow, member)
     local counter = counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale
     if move(book, offer.flow, counter) then return end
     weigh(book, -offer.weight)
     mark_idle(book, offer.flow)
   end
-  if groups.is_empty(book) then groups.rest(book) end
+  if book.outer and ranking.is_empty(book) then groups.rest(book) end
 end
 
 -- Put an offer before its book.
 local function stand(offer, member, idle)
   local book = book_at(offer.book)
   if not book.counts then
-    local began = groups.is_empty(book)
-    call('ZADD', book.wait, offer.rank, member)
+    local began = book.outer and ranking.is_empty(book)
+    ranking.put(book, offer.flow, member, tonumber(offer.rank))
     if began then groups.begin(book, offer.idle_groups) end
     return
   end
-  local key = book.flow .. offer.flow
   local head = head_of(book, offer.flow)
-  local began = not head and groups.is_empty(book)
+  local began = not head and book.outer and ranking.is_empty(book)
   local before = counter_of(book, offer.flow)
   local counter = before or tonumber(offer.rank) * book.scale
   if idle and not head and book.lifts then
@@ -201,26 +195,22 @@ local function stand(offer, member, idle)
     counter = math.max(counter, before and book.v or began and book.level or beginning(book))
   end
   if counter ~= before then set_counter(book, offer.flow, counter) end
-  call('ZADD', key, '0', member)
-  if not head or stated.full then expire(key) end
+  ranking.add(book, offer.flow, member, head)
   if not head then
     weigh(book, offer.weight)
     if before then unmark_idle(book, offer.flow) end
   elseif head < member then
     return -- not the flow's first
   else
-    call('ZREM', book.wait, head)
+    ranking.drop(book, offer.flow, head)
   end
-  call('ZADD', book.wait, exact(counter), member)
+  ranking.put(book, offer.flow, member, counter)
   if began then groups.begin(book, offer.idle_groups) end
 end
 
 -- Put a flow in its place after a settlement.
 local function settled(book, flow, counter)
-  if not move(book, flow, counter) then
-    unmark_idle(book, flow)
-    mark_idle(book, flow)
-  end
+  if not move(book, flow, counter) then mark_idle(book, flow) end
 end
 
 -- Correct what a flow was charged; one that was collected starts from what the settled

@@ -12,6 +12,7 @@
 --   records    how it is written, the reply   grant      what capacity there is
 --   state      what is loaded, totals         collect    forgetting
 --   decay      service that counts less       line       who is next, for slots that end there
+--   ranking    what waits, by its order
 --   books      flows and counters             revoke     eviction
 --   groups     groups of flows                float      permits that replicas spend by themselves
 --   shares     which band goes next           answer     the reply
@@ -53,15 +54,17 @@ local steps = {}
 local function step(f) insert(steps, f) end
 
 -- Numbers as text, exactly. Most are integers, which take a fifth of the time, and most of
--- these are small: their texts are kept, and take a tenth of that. So a number is written by
--- this before it is joined to text or given to a command.
-local SMALL = {}
+-- these are small, or times that stay the same for many turns: their texts are kept, so many of
+-- them, and take a tenth of that. So a number is written by this before it is joined to text or
+-- given to a command.
+local TEXTS, kept_texts, MOST_TEXTS = {}, 0, 8192
 local function exact(x)
-  local text = SMALL[x]
+  local text = TEXTS[x]
   if text then return text end
   if x % 1 ~= 0 or x >= 9e15 or x <= -9e15 then return format('%.17g', x) end
   text = format('%d', x)
-  if x >= 0 and x < 4096 then SMALL[x] = text end
+  if kept_texts >= MOST_TEXTS then TEXTS, kept_texts = {}, 0 end
+  TEXTS[x], kept_texts = text, kept_texts + 1
   return text
 end
 -- A score, as Redis writes it: not every Lua reads that many digits as an integer.

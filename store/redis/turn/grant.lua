@@ -26,7 +26,7 @@ local function take(band, book, member, ticket, offer, kept)
     local charge = tonumber(offer.charge) * book.scale
     counter = rank + charge
     set_counter(book, offer.flow, counter)
-    book.level = math.max(book.level, rank)
+    if rank > book.level then book.level = rank end
     follow(book, charge, counter, offer.weight)
   end
   if rank > book.v then book.v, book.moved = rank, true end
@@ -43,7 +43,7 @@ local function tell(kind, ingress, ticket, offer, counter, endpoint, load)
 end
 
 -- Grant an offer, which is due to a class if one is given, or let it go if that may not be.
-local function serve(band, name, member, due)
+local function serve(band, name, member, due, shared)
   local ticket, offer, owner, ingress = offer_at(member)
   if groups.shut_around(book_at(name)) then return end
   local limit = limit_of(offer.flow)
@@ -70,9 +70,11 @@ local function serve(band, name, member, due)
     spend(limit, tonumber(offer.tokens))
   end
   groups.hold(book, ingress.id)
-  if due then order.grant_due(book.priority) end
-  order.note_short(book.priority)
-  order.note_granted(book.priority, order.room_of(book.priority) > 0, fleet.bands[book.priority].in_flight)
+  if shared then
+    if due then order.grant_due(book.priority) end
+    order.note_short(book.priority)
+    order.note_granted(book.priority, order.room_of(book.priority) > 0, fleet.bands[book.priority].in_flight)
+  end
   tell(GRANTED, ingress, ticket, offer, counter, places.suggest(ingress.id, place))
 end
 
@@ -134,7 +136,7 @@ function grant()
     if fleet.members < fleet.expected and now < fleet.recovered then return true end
     fleet.recovering = false
   end
-  local moved = {}
+  local moved, shared = {}, order.are_shared()
   local class, due = order.next_class()
   while class and order.has_room(class, due, places.occupied()) do
     if order.line_of(class) > 0 then
@@ -145,7 +147,7 @@ function grant()
       local band = bands[key]
       band.next_book, moved[key] = band.next_book + front.skipped, true
       local name, member = order.offer_of(front)
-      serve(band, name, member, due and class)
+      serve(band, name, member, due and class, shared)
       order.look_again(front.priority)
     end
     class, due = order.next_class()

@@ -14,8 +14,8 @@ step(function() nodes, placed = {}, {} end)
 -- Whether a group is known where it is compared. One that has been idle for as long as a
 -- counter is kept is not: its keys may have gone before they were forgotten.
 local function is_known(parent, id)
-  local idle_since = tonumber(call('ZSCORE', parent.idle, id) or nil)
-  return idle_since and now - idle_since < settings.keep_for or call('ZSCORE', parent.wait, id)
+  local idle_since = ranking.idle_since(parent, id)
+  return idle_since and now - idle_since < settings.keep_for or ranking.score(parent, id)
 end
 
 -- Renew the TTLs of a group's keys, unless they are good for longer than a counter is kept,
@@ -68,7 +68,7 @@ function groups.node(name, make, inside)
     v = kept.v, level = kept.level, weight = kept.weight, share = kept.share, kept = kept.kept,
     top = top, path = path, id = MARK .. path, outer = outer, parent = books[outer] or nodes[outer] or false, moved = false,
     counts = book.counts, lifts = book.lifts, priority = book.priority, policy = book.policy, scale = book.scale,
-    name = name, wait = '', idle = '', count = '', flow = '', counters = false, unsaved = false,
+    name = name, wait = '', idle = '', count = '', flow = '', counters = false, unsaved = false, ranking = false,
   }
   lay_out(name, node)
   nodes[name] = node
@@ -97,6 +97,7 @@ end
 
 -- The groups in a book, or in another group.
 function groups.list(book)
+  ranking.save(book)
   local list = {}
   for _, key in ipairs({ book.wait, book.idle }) do
     for _, id in ipairs(call('ZRANGE', key, '0', '-1')) do
@@ -111,6 +112,7 @@ end
 -- and its keys may have gone.
 function groups.forget(book, id)
   local name = (book.top or book.name) .. '/' .. string.sub(id, 2)
+  if nodes[name] then ranking.save(nodes[name]) end
   for _, inner in ipairs(call('ZRANGE', idle_key(name), '0', '-1')) do
     if string.byte(inner) == 28 then groups.forget(book, inner) end
   end
@@ -135,17 +137,11 @@ function groups.rescale()
   for _, node in pairs(nodes) do node.scale = books[node.top].scale end
 end
 
--- What is first of all that waits in a book or a group, or the sentinel.
-function groups.first_of(book)
-  local member = call('ZRANGE', book.wait, '0', '0')[1]
-  if not member then damaged('wait', book.name) end -- it was lost, with its sentinel
-  return member
-end
-
 -- Whether an offer stands in a group of a book or of another group, or in one in it that is
 -- shut.
 function groups.holds(book, id)
   local name = (book.top or book.name) .. '/' .. string.sub(id, 2)
+  if nodes[name] then ranking.save(nodes[name]) end
   if call('ZCARD', wait_key(name)) > 1 then return true end
   for _, inner in ipairs(call('ZRANGE', idle_key(name), '0', '-1')) do
     if string.byte(inner) == 28 and groups.holds(book, inner) then return true end
@@ -154,19 +150,14 @@ function groups.holds(book, id)
 end
 
 -- Whether nothing waits in a group; never for a book.
-function groups.is_empty(node)
-  if not node.outer then return false end
-  local waiting = call('ZCARD', node.wait)
-  if waiting == 0 then damaged('wait', node.name) end -- it was lost, with its sentinel
-  return waiting < 2
-end
+function groups.is_empty(node) return node.outer and ranking.is_empty(node) end
 
 -- What a group is in, and whether it waits there.
 groups.outer_of = parent_of
-function groups.has_place(node) return call('ZSCORE', parent_of(node).wait, node.id) and true or false end
+function groups.has_place(node) return ranking.score(parent_of(node), node.id) and true or false end
 
 -- Put a group in its place if it waits.
-function groups.place(node, counter) call('ZADD', parent_of(node).wait, 'XX', exact(counter), node.id) end
+function groups.place(node, counter) ranking.move_group(parent_of(node), node.id, counter) end
 
 -- Put a group among its like when the first of its flows comes to wait; that many of the
 -- groups from here outwards were idle in the eyes of the owner.
@@ -177,7 +168,7 @@ function groups.begin(node, idle)
   if before and idle > 0 then counter = math.max(counter, parent.v) end
   if counter ~= before then set_counter(parent, node.id, counter) end
   unmark_idle(parent, node.id)
-  call('ZADD', parent.wait, exact(counter), node.id)
+  ranking.begin_group(parent, node.id, counter)
   placed[node.name] = true
   weigh(parent, node.share)
   if began then groups.begin(parent, idle - 1) end
@@ -187,12 +178,12 @@ end
 -- are standing.
 function groups.rest(node, standing)
   local parent = parent_of(node)
-  if call('ZREM', parent.wait, node.id) == 0 then return end -- it was shut
+  if not ranking.drop_group(parent, node.id) then return end -- it was shut
   placed[node.name] = false
   weigh(parent, -node.share)
   mark_group_idle(node, parent)
   if not standing then node.weight, node.moved = 0, true end -- whatever rounding left, and weights that changed meanwhile
-  if call('ZCARD', parent.wait) < 2 then
+  if ranking.is_empty(parent) then
     parent.weight = 0 -- whatever rounding left
     if parent.outer then groups.rest(parent) end
   end
@@ -212,7 +203,10 @@ function groups.serve(node, service, kept)
     local rank, charge = counter_of(parent, node.id), service * node.scale / node.share
     if not rank then damaged('group', node.name) end
     local reached = rank
-    if kept > 0 then reached = score_of(call('ZRANGE', parent.wait, '0', '0', 'WITHSCORES')[2]) end
+    if kept > 0 then
+      local _, lowest = ranking.first(parent)
+      reached = lowest
+    end
     if reached > parent.v then parent.v, parent.moved = reached, true end
     if reached > parent.level then parent.level, parent.moved = reached, true end
     if rank > reached then charge = math.min(charge, math.max(0, parent.v + kept * charge - rank)) end
@@ -244,7 +238,7 @@ function groups.spend(node, service, last)
     local parent = parent_of(node)
     local before, charge = counter_of(parent, node.id), service * node.scale / node.share
     local value = before or beginning(parent)
-    local waits = call('ZSCORE', parent.wait, node.id)
+    local waits = ranking.score(parent, node.id)
     if before and not waits then value = math.max(value, parent.v) end
     value = value + charge
     set_counter(parent, node.id, value)
@@ -291,7 +285,8 @@ end
 function groups.waits(book, path)
   local name, outer = book .. '/' .. path, match(path, '^(.*)/[^/]*$')
   if placed[name] == nil then
-    placed[name] = call('ZSCORE', wait_key(outer and book .. '/' .. outer or book), MARK .. path) and true or false
+    local around = book_at(outer and book .. '/' .. outer or book)
+    placed[name] = around and ranking.score(around, MARK .. path) and true or false
   end
   return placed[name] and (not outer or groups.waits(book, outer))
 end
@@ -300,13 +295,15 @@ end
 function groups.clear(book)
   placed = {}
   for _, group in ipairs(groups.list(book)) do
-    if call('ZSCORE', book.wait, group.id) then mark_idle(book, group.id) end
+    if ranking.score(book, group.id) then mark_idle(book, group.id) end
     groups.clear(group)
   end
   for _, flow in ipairs(call('HKEYS', book.count)) do
     if flow ~= SENTINEL and call('DEL', book.flow .. flow) == 1 then mark_idle(book, flow) end
   end
   call('DEL', book.wait)
+  ranking.save(book)
+  ranking.forget(book)
   hold(book)
   book.weight, book.moved = 0, true
 end

@@ -3,9 +3,8 @@
 
 -- The counter of a flow that the book does not know: no less than the lowest that waits.
 local function beginning(book)
-  local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
-  if lowest[1] and lowest[1] ~= SENTINEL then return math.max(book.level, score_of(lowest[2])) end
-  return book.level
+  local lowest, score = ranking.first(book)
+  return lowest ~= SENTINEL and math.max(book.level, score) or book.level
 end
 
 -- Move the level for what a flow of that weight was charged, which left its counter where
@@ -31,8 +30,8 @@ end
 
 -- Have V and the level reach so far, but V passes no flow that waits.
 local function reach(book, reached)
-  local lowest = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
-  if lowest[1] and lowest[1] ~= SENTINEL then reached = math.min(reached, score_of(lowest[2])) end
+  local lowest, score = ranking.first(book)
+  if lowest ~= SENTINEL then reached = math.min(reached, score) end
   book.v, book.level, book.moved = math.max(book.v, reached), math.max(book.level, reached), true
 end
 

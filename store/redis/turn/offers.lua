@@ -3,7 +3,8 @@
 local offers       -- those looked at so far; false where there is none
 local moved_offers -- tickets whose offers are to be written, or deleted
 local went         -- by replica, tickets that stand in its name no more
-step(function() offers, moved_offers, went = {}, {}, {} end)
+local came         -- tickets that stand in this replica's name since this turn, a set
+step(function() offers, moved_offers, went, came = {}, {}, {}, {} end)
 
 -- Look at many at once.
 local function look_at_offers(tickets)
@@ -27,13 +28,12 @@ end
 local function set_offer(ticket, offer) offers[ticket], moved_offers[ticket] = offer, true end
 
 local function stands_no_more(owner, ticket)
+  if owner == my_id and came[ticket] then
+    came[ticket] = nil
+    return
+  end
   went[owner] = went[owner] or {}
   insert(went[owner], ticket)
-end
-
-local function save_went(id)
-  if went[id] then call_many('SREM', own_key(id), went[id]) end
-  went[id] = nil
 end
 
 local function save_offers()
@@ -49,7 +49,13 @@ local function save_offers()
   call_many('HSET', OFFERS, written)
   call_many('HDEL', OFFERS, deleted)
   moved_offers = {}
-  for id in pairs(went) do save_went(id) end
+  for id, tickets in pairs(went) do call_many('SREM', own_key(id), tickets) end
+  went = {}
+  local tickets = {}
+  for ticket in pairs(came) do tickets[#tickets + 1] = ticket end
+  came = {}
+  local added = call_many('SADD', own_key(my_id), tickets)
+  if added > 0 and call('SCARD', own_key(my_id)) <= added then expire(own_key(my_id)) end -- it was empty before
 end
 
 -- Take a standing offer away and forget it.

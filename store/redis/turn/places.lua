@@ -3,7 +3,8 @@
 
 do
 
-local of_all, ranked      -- of the fleet; the endpoints by their loads
+local of_all, ranked      -- of the fleet; the endpoints by their loads, once they were looked at
+local all_ranked          -- whether these are all
 local of, reached, listed -- by replica
 local changed, moved      -- what is to be written
 local closed              -- endpoints that some replica sends no more requests to, a set; nil until it is asked for
@@ -11,6 +12,7 @@ local out_of_use          -- how many requests are in flight where none is sent 
 local short_since         -- by ingress
 step(function()
   of, reached, listed, changed, moved = {}, {}, {}, {}, {}
+  all_ranked = false
   of_all, ranked, closed, out_of_use, short_since = nil, nil, nil, nil, nil
   places.over, places.over_of, places.wanted, places.passed_over = {}, {}, false, false
 end)
@@ -262,8 +264,11 @@ end
 -- none has no room at all.
 function places.choose(id, prefer)
   if not fleet.bounded or fleet.capacity == 0 then
-    ranked = by_load('0')
-    if ranked[1] and not lists(id, ranked[1].endpoint) then ranked = by_load('-1') end
+    if not ranked then
+      ranked = by_load('0')
+      all_ranked = #ranked == 0
+    end
+    if not all_ranked and (ranked.granted or not lists(id, ranked[1].endpoint)) then ranked, all_ranked = by_load('-1'), true end
     for i, at in ipairs(ranked) do
       if lists(id, at.endpoint) then return i end
     end
@@ -291,6 +296,7 @@ local WRAP = 1073741824 -- microseconds that a fraction of a request stands for 
 function places.suggest(id, i)
   if not i then return '', 0 end
   local at = ranked[i]
+  ranked.granted = true -- it may not be the first any more
   local load = math.floor(at.score)
   at.score = load + 1 + now % WRAP / WRAP
   call('ZADD', LOAD, exact(at.score), at.endpoint)

@@ -6,16 +6,16 @@ local encode, decode = {}, {} -- by the record's name
 
 -- The fleet's state: its generation and its totals.
 function encode.state(r)
-  return concat({ SMALL[r.generation] or exact(r.generation), flag(r.recovering),
-    SMALL[r.recovered] or exact(r.recovered), SMALL[r.expected] or exact(r.expected),
-    SMALL[r.counted] or exact(r.counted), SMALL[r.audited] or exact(r.audited), r.scanned,
-    SMALL[r.held] or exact(r.held), SMALL[r.queued] or exact(r.queued), SMALL[r.bytes] or exact(r.bytes),
-    SMALL[r.members] or exact(r.members), SMALL[r.lost] or exact(r.lost), SMALL[r.float] or exact(r.float),
-    SMALL[r.askers] or exact(r.askers), SMALL[r.lent] or exact(r.lent),
-    SMALL[r.recalled] or exact(r.recalled), SMALL[r.in_line] or exact(r.in_line),
-    SMALL[r.line_wanted] or exact(r.line_wanted), SMALL[r.lined] or exact(r.lined),
-    SMALL[r.line_recalled] or exact(r.line_recalled), r.totals, SMALL[r.passed] or exact(r.passed), r.shares,
-    flag(r.bounded), SMALL[r.capacity] or exact(r.capacity), r.short, r.closed, r.shut_groups }, FIELD)
+  return concat({ TEXTS[r.generation] or exact(r.generation), flag(r.recovering),
+    TEXTS[r.recovered] or exact(r.recovered), TEXTS[r.expected] or exact(r.expected),
+    TEXTS[r.counted] or exact(r.counted), TEXTS[r.audited] or exact(r.audited), r.scanned,
+    TEXTS[r.held] or exact(r.held), TEXTS[r.queued] or exact(r.queued), TEXTS[r.bytes] or exact(r.bytes),
+    TEXTS[r.members] or exact(r.members), TEXTS[r.lost] or exact(r.lost), TEXTS[r.float] or exact(r.float),
+    TEXTS[r.askers] or exact(r.askers), TEXTS[r.lent] or exact(r.lent),
+    TEXTS[r.recalled] or exact(r.recalled), TEXTS[r.in_line] or exact(r.in_line),
+    TEXTS[r.line_wanted] or exact(r.line_wanted), TEXTS[r.lined] or exact(r.lined),
+    TEXTS[r.line_recalled] or exact(r.line_recalled), r.totals, TEXTS[r.passed] or exact(r.passed), r.shares,
+    flag(r.bounded), TEXTS[r.capacity] or exact(r.capacity), r.short, r.closed, r.shut_groups }, FIELD)
 end
 function decode.state(s)
   local generation, recovering, recovered, expected, counted, audited, scanned, held, queued, bytes, members,
@@ -65,13 +65,13 @@ end
 
 -- A replica with a lease.
 function encode.replica(r)
-  return concat({ r.id, r.incarnation, SMALL[r.registered] or exact(r.registered),
-    SMALL[r.last] or exact(r.last), SMALL[r.batch] or exact(r.batch), SMALL[r.sent] or exact(r.sent),
-    SMALL[r.read] or exact(r.read), SMALL[r.unread] or exact(r.unread), r.granted,
-    SMALL[r.float] or exact(r.float), SMALL[r.want_float] or exact(r.want_float), flag(r.lent),
-    SMALL[r.line] or exact(r.line), SMALL[r.want_line] or exact(r.want_line), r.dead, r.bands,
-    SMALL[r.revoking] or exact(r.revoking), r.sheddable, SMALL[r.longest] or exact(r.longest),
-    SMALL[r.capacity] or exact(r.capacity) }, FIELD)
+  return concat({ r.id, r.incarnation, TEXTS[r.registered] or exact(r.registered),
+    TEXTS[r.last] or exact(r.last), TEXTS[r.batch] or exact(r.batch), TEXTS[r.sent] or exact(r.sent),
+    TEXTS[r.read] or exact(r.read), TEXTS[r.unread] or exact(r.unread), r.granted,
+    TEXTS[r.float] or exact(r.float), TEXTS[r.want_float] or exact(r.want_float), flag(r.lent),
+    TEXTS[r.line] or exact(r.line), TEXTS[r.want_line] or exact(r.want_line), r.dead, r.bands,
+    TEXTS[r.revoking] or exact(r.revoking), r.sheddable, TEXTS[r.longest] or exact(r.longest),
+    TEXTS[r.capacity] or exact(r.capacity) }, FIELD)
 end
 function decode.replica(s)
   local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, line,
@@ -97,8 +97,8 @@ end
 
 -- A lost replica, and until when what it held counts.
 function encode.lost(r)
-  return concat({ r.incarnation, SMALL[r.held] or exact(r.held), SMALL[r.ends] or exact(r.ends),
-    SMALL[r.batch] or exact(r.batch) }, FIELD)
+  return concat({ r.incarnation, TEXTS[r.held] or exact(r.held), TEXTS[r.ends] or exact(r.ends),
+    TEXTS[r.batch] or exact(r.batch) }, FIELD)
 end
 function decode.lost(s)
   local incarnation, held, ends, batch =
@@ -113,10 +113,10 @@ end
 
 -- A band's totals, of a replica or of the fleet.
 function encode.total(r)
-  return concat({ SMALL[r.priority] or exact(r.priority), r.book, SMALL[r.limit] or exact(r.limit),
-    exact(r.guaranteed), exact(r.weight), SMALL[r.in_flight] or exact(r.in_flight),
-    SMALL[r.queued] or exact(r.queued), SMALL[r.bytes] or exact(r.bytes), exact(r.largest),
-    SMALL[r.wanted] or exact(r.wanted) }, PART)
+  return concat({ TEXTS[r.priority] or exact(r.priority), r.book, TEXTS[r.limit] or exact(r.limit),
+    exact(r.guaranteed), exact(r.weight), TEXTS[r.in_flight] or exact(r.in_flight),
+    TEXTS[r.queued] or exact(r.queued), TEXTS[r.bytes] or exact(r.bytes), exact(r.largest),
+    TEXTS[r.wanted] or exact(r.wanted) }, PART)
 end
 function decode.total(s)
   local priority, book, limit, guaranteed, weight, in_flight, queued, bytes, largest, wanted =
@@ -155,7 +155,7 @@ end
 
 -- What an endpoint takes, and the permits there, of a replica or of the fleet.
 function encode.place(r)
-  return concat({ SMALL[r.capacity] or exact(r.capacity), SMALL[r.permits] or exact(r.permits) }, FIELD)
+  return concat({ TEXTS[r.capacity] or exact(r.capacity), TEXTS[r.permits] or exact(r.permits) }, FIELD)
 end
 function decode.place(s)
   local capacity, permits =
@@ -170,7 +170,7 @@ end
 
 -- An ingress that reached no endpoint with room, and when that was.
 function encode.short(r)
-  return concat({ r.ingress, SMALL[r.at] or exact(r.at) }, PART)
+  return concat({ r.ingress, TEXTS[r.at] or exact(r.at) }, PART)
 end
 function decode.short(s)
   local ingress, at =
@@ -184,7 +184,7 @@ end
 
 -- Requests of a band in messages that a replica has not read.
 function encode.granted(r)
-  return concat({ SMALL[r.priority] or exact(r.priority), SMALL[r.requests] or exact(r.requests) }, PART)
+  return concat({ TEXTS[r.priority] or exact(r.priority), TEXTS[r.requests] or exact(r.requests) }, PART)
 end
 function decode.granted(s)
   local priority, requests =
@@ -211,8 +211,8 @@ end
 -- A band's account under one policy.
 function encode.book(r)
   return concat({ exact(r.v), exact(r.level), exact(r.weight), flag(r.counts), flag(r.lifts),
-    SMALL[r.priority] or exact(r.priority), r.policy, SMALL[r.half_life] or exact(r.half_life),
-    SMALL[r.origin] or exact(r.origin) }, FIELD)
+    TEXTS[r.priority] or exact(r.priority), r.policy, TEXTS[r.half_life] or exact(r.half_life),
+    TEXTS[r.origin] or exact(r.origin) }, FIELD)
 end
 function decode.book(s)
   local v, level, weight, counts, lifts, priority, policy, half_life, origin =
@@ -231,7 +231,7 @@ end
 -- A group of flows in a book.
 function encode.group(r)
   return concat({ exact(r.v), exact(r.level), exact(r.weight), exact(r.share),
-    SMALL[r.kept] or exact(r.kept) }, FIELD)
+    TEXTS[r.kept] or exact(r.kept) }, FIELD)
 end
 function decode.group(s)
   local v, level, weight, share, kept =
@@ -247,7 +247,7 @@ end
 
 -- A priority's books, and which of them is next.
 function encode.band(r)
-  return concat({ SMALL[r.next_book] or exact(r.next_book), SMALL[r.offered] or exact(r.offered),
+  return concat({ TEXTS[r.next_book] or exact(r.next_book), TEXTS[r.offered] or exact(r.offered),
     r.books }, FIELD)
 end
 function decode.band(s)
@@ -263,8 +263,8 @@ end
 
 -- The account of a flow with limits of its own, or of a group with a maximum.
 function encode.limit(r)
-  return concat({ SMALL[r.max] or exact(r.max), exact(r.per_minute), exact(r.level),
-    SMALL[r.at] or exact(r.at), SMALL[r.seen] or exact(r.seen) }, FIELD)
+  return concat({ TEXTS[r.max] or exact(r.max), exact(r.per_minute), exact(r.level),
+    TEXTS[r.at] or exact(r.at), TEXTS[r.seen] or exact(r.seen) }, FIELD)
 end
 function decode.limit(s)
   local max, per_minute, level, at, seen =
@@ -280,9 +280,9 @@ end
 
 -- A message to a replica.
 function encode.message(r)
-  return concat({ SMALL[r.number] or exact(r.number), SMALL[r.kind] or exact(r.kind), r.ticket,
-    SMALL[r.priority] or exact(r.priority), r.policy, r.group, r.flow, r.charge, exact(r.service),
-    exact(r.counter), r.endpoint, SMALL[r.load] or exact(r.load) }, FIELD)
+  return concat({ TEXTS[r.number] or exact(r.number), TEXTS[r.kind] or exact(r.kind), r.ticket,
+    TEXTS[r.priority] or exact(r.priority), r.policy, r.group, r.flow, r.charge, exact(r.service),
+    exact(r.counter), r.endpoint, TEXTS[r.load] or exact(r.load) }, FIELD)
 end
 function decode.message(s)
   local number, kind, ticket, priority, policy, group, flow, charge, service, counter, endpoint, load =
@@ -309,7 +309,7 @@ end
 
 -- What wakes a replica, before its messages.
 function encode.wakeup(r)
-  return concat({ r.incarnation, SMALL[r.registered] or exact(r.registered), flag(r.recall) }, FIELD)
+  return concat({ r.incarnation, TEXTS[r.registered] or exact(r.registered), flag(r.recall) }, FIELD)
 end
 
 -- The reply.

@@ -15,10 +15,10 @@ local function next_of(band, path)
     local name = band.books[1 + (band.next_book + skipped) % n]
     local book, member = books[name], SENTINEL
     if not path then
-      member = groups.first_of(book)
+      member = ranking.first(book)
     elseif groups.waits(name, path) then
       book = groups.node(name .. '/' .. path)
-      member = groups.first_of(book)
+      member = ranking.first(book)
     end
     if member ~= SENTINEL then return book, member, skipped end
   end
@@ -30,7 +30,7 @@ function order.offer_of(front)
   local book, member = front.book, front.member
   local group = groups.inside(book, member)
   while group do
-    book, member = group, groups.first_of(group)
+    book, member = group, ranking.first(group)
     if member == SENTINEL then damaged('group', book.name) end
     group = groups.inside(book, member)
   end
@@ -39,19 +39,32 @@ end
 
 -- The next offers of bands, and of groups in them, looked at when they are asked for; false
 -- where nothing waits.
-local fronts
-function order.front_of(priority, path)
-  local of = fronts[priority] or {}
-  fronts[priority] = of
-  if of[path or ''] == nil then
-    local band = bands[exact(priority)]
-    local book, member, skipped
-    if band then book, member, skipped = next_of(band, path) end
-    of[path or ''] = book and { priority = priority, book = book, member = member, skipped = skipped } or false
-  end
-  return of[path or '']
+local fronts, inner_fronts
+local function look_at_front(priority, path)
+  local band = bands[exact(priority)]
+  if not band then return false end
+  local book, member, skipped = next_of(band, path)
+  return book and { priority = priority, book = book, member = member, skipped = skipped } or false
 end
-function order.look_again(priority) fronts[priority] = nil end
+function order.front_of(priority, path)
+  if not path then
+    local front = fronts[priority]
+    if front == nil then
+      front = look_at_front(priority)
+      fronts[priority] = front
+    end
+    return front
+  end
+  inner_fronts = inner_fronts or {}
+  local of = inner_fronts[priority] or {}
+  inner_fronts[priority] = of
+  if of[path] == nil then of[path] = look_at_front(priority, path) end
+  return of[path]
+end
+function order.look_again(priority)
+  fronts[priority] = nil
+  if inner_fronts then inner_fronts[priority] = nil end
+end
 
 local sorted        -- the bands' priorities, the highest first; nil until they are asked for
 local floors, paths -- what is guaranteed something, likewise
@@ -66,7 +79,7 @@ function order.priorities()
   return sorted
 end
 function order.look_at_all_again()
-  fronts, sorted, floors, paths = {}, nil, nil, nil
+  fronts, inner_fronts, sorted, floors, paths = {}, nil, nil, nil, nil
   order.weigh_again()
 end
 
@@ -141,7 +154,7 @@ function order.save_shares()
     insert(items, encode.share(share))
   end
   fleet.shares = concat(items, ITEM)
-  if #order.guaranteed() > 0 or order.are_weighed() then fleet.passed = now end -- else there is nothing to account for
+  if order.are_shared() then fleet.passed = now end -- else there is nothing to account for
 end
 
 -- What a class is owed, has got, and for how long it was below, for the reply.
@@ -164,9 +177,12 @@ end
 
 -- Whether something of a class waits for a slot: an offer, or who stands in line.
 function order.waits(class)
-  if order.next_offer(class) then return true end
+  if fronts[class] or order.next_offer(class) then return true end
   return order.line_of(class) > 0
 end
+
+-- Whether any class is guaranteed something, or bands share by weights: else nothing is kept of that.
+function order.are_shared() return #order.guaranteed() > 0 or order.are_weighed() end
 
 -- How many more requests are due to a class.
 function order.room_of(class)
@@ -201,7 +217,7 @@ end
 -- within it goes first.
 function order.next_class()
   local classes, within = order.guaranteed()
-  local first = first_due(classes)
+  local first = #classes > 0 and first_due(classes)
   local inner = first
   while inner do
     first = inner

@@ -360,7 +360,7 @@ end
 
 -- Offers.
 step(function()
-  local tickets, flows, repeated, came = {}, {}, {}, {}
+  local tickets, flows, repeated = {}, {}, {}
   for i, st in ipairs(stated.offers) do
     st.book, st.owner, st.granted = my_book[st.priority], my_id, false
     if st.book and st.group ~= '' then st.book = groups.open(st.book, st.group).name end
@@ -389,7 +389,7 @@ step(function()
       end
       if st.book then
         set_offer(ticket, st)
-        insert(came, ticket)
+        came[ticket] = true
         stand(st, st.score .. ticket, st.idle)
         order.note_offered(st.priority)
       end
@@ -403,9 +403,6 @@ step(function()
       end
     end
   end
-  save_went(my_id)
-  local added = call_many('SADD', own_key(my_id), came)
-  if added > 0 and call('SCARD', own_key(my_id)) <= added then expire(own_key(my_id)) end -- it was empty before this turn
 end)
 
 end

@@ -263,7 +263,7 @@ func texts(r *Record) (all []string) {
 func asText(f *Field, value string) string {
 	switch f.Kind {
 	case Int, Count:
-		return "SMALL[" + value + "] or exact(" + value + ")"
+		return "TEXTS[" + value + "] or exact(" + value + ")"
 	case Float, Scaled:
 		return "exact(" + value + ")"
 	case Flag:
