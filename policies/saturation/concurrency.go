@@ -33,6 +33,8 @@ type ConcurrencyParameters struct {
 	// Headroom is the share above that may be used as well, so that an endpoint
 	// finds its next request waiting; 0.2 is a fifth more.
 	Headroom float64 `json:"headroom"`
+	// FailOpen is accepted, and holds always: where all endpoints are full, none is left out.
+	FailOpen *bool `json:"failOpen"`
 	// InFlightLoadProducerName is accepted and has no effect: the ledger counts.
 	InFlightLoadProducerName string `json:"inFlightLoadProducerName"`
 }
