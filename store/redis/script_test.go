@@ -3,11 +3,14 @@ package redis
 import (
 	"os/exec"
 	"regexp"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/alicebob/miniredis/v2"
 
 	"github.com/weirflow/weir/internal/needs"
 	"github.com/weirflow/weir/internal/redistest"
@@ -74,4 +77,26 @@ func TestLuacheck(t *testing.T) {
 		line, _ := strconv.Atoi(place.FindStringSubmatch(found)[1])
 		return turn.place(line) + ":"
 	}))
+}
+
+// TestLargeNumbersTakeNoRoom has a turn state a number of bytes in the tens of millions: a table of
+// Lua's that has an integer for a key must not have room made for all up to it, which miniredis'
+// does.
+func TestLargeNumbersTakeNoRoom(t *testing.T) {
+	l := open("redis://"+miniredis.RunT(t).Addr())(t, storetest.NewClock().Now)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	for n := range uint64(8) {
+		_, err := l.Turn(t.Context(), &store.Statement{
+			Replica: "a", Incarnation: 1, Number: n + 1, Members: 1, Register: true,
+			Bands: []store.Band{{Policy: "fair", CountsService: true, Limit: 1, Queued: 1, QueuedBytes: 60_000_000 + int64(n)}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	runtime.ReadMemStats(&after)
+	if mib := (after.TotalAlloc - before.TotalAlloc) >> 20; mib > 256 {
+		t.Errorf("8 turns took %d MiB", mib)
+	}
 }

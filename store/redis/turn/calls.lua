@@ -63,6 +63,7 @@ local function exact(x)
   if text then return text end
   if x % 1 ~= 0 or x >= 9e15 or x <= -9e15 then return format('%.17g', x) end
   text = format('%d', x)
+  if x < 0 or x >= 4096 and x < 1e9 then return text end -- miniredis' Lua would make room for all integers up to that one
   if kept_texts >= MOST_TEXTS then TEXTS, kept_texts = {}, 0 end
   TEXTS[x], kept_texts = text, kept_texts + 1
   return text
