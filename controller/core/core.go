@@ -64,7 +64,6 @@ func New(cfg Config) *Core {
 	c.groups = groups{cfg: &c.cfg, agenda: &e.agenda, queues: &c.queues}
 	c.loads = newLoads(&c.cfg, &e.agenda)
 	c.loads.spends, c.loads.wants = c.float.spends, c.float.wantsAt
-	c.loads.returned = make(map[string]int64)
 	c.bands.bounded = func() bool { return c.loads.bounded }
 	c.revocations = newRevocations(&c.cfg, &e.agenda, &e.clock, &c.bands, &c.requests)
 	c.durations = durations{timings: &c.cfg.Timings}

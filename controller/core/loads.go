@@ -50,8 +50,9 @@ type load struct{ requests, tokens int64 }
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
-		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{}, nearby: map[string]int64{}, here: map[string]load{}, excess: newExcess(), answered: map[string]load{},
-		changed: map[string]bool{}, carried: map[string]bool{},
+		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{},
+		nearby: map[string]int64{}, here: map[string]load{}, excess: newExcess(), answered: map[string]load{},
+		changed: map[string]bool{}, carried: map[string]bool{}, returned: map[string]int64{},
 	}
 }
 
