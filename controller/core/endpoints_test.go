@@ -88,9 +88,9 @@ func TestMovesByPermits(t *testing.T) {
 // that the ledger gave, and what is free stays free for whoever asks.
 func TestEndsReturnPermits(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
-	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 16})
-	c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
+	c, ledger := besideAnother(t, &now, fairness.NewRoundRobin("rr"))
+	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 32})
+	c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 16}, {Address: "y", Capacity: 16}})
 	most, seq := int64(0), uint64(0)
 	exchange := func() {
 		for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
@@ -108,7 +108,7 @@ func TestEndsReturnPermits(t *testing.T) {
 		}
 		exchange()
 		if c.InFlight() != 6 {
-			t.Fatalf("%d of 6 requests in flight at a pool that takes 16", c.InFlight())
+			t.Fatalf("%d of 6 requests in flight at a pool that takes 32", c.InFlight())
 		}
 		for i := range uint64(6) { // permits are of use
 			c.MayPlace(now, seq-i, "x")
@@ -122,7 +122,7 @@ func TestEndsReturnPermits(t *testing.T) {
 		exchange()
 	}
 	if most != 4 {
-		t.Errorf("%d permits are kept at an endpoint that takes 8, want 4", most)
+		t.Errorf("%d permits are kept at an endpoint that takes 16 and is shared by two, want 4", most)
 	}
 }
 

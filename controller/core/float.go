@@ -49,12 +49,15 @@ func newFloat(cfg *Config, e *exchange, q *requests, bs *bands, l *loads, d *dur
 }
 
 // fits reports whether requests are of the kind to go by permits: where there is a choice of
-// endpoints, those that take long beside the age of what is known of the others' loads, and
-// those that are short beside a turn. A grant brings the endpoint that has the least, which is
-// not worth a wait as long as that.
+// endpoints, and others whose loads count there, those that take long beside the age of what is
+// known of these, and those that are short beside a turn. A grant brings the endpoint that has
+// the least, which is not worth a wait as long as that.
 func (f *float) fits() bool {
-	return len(f.loads.listed) <= 1 || f.took.typical >= f.exchange.timings.FloatLeast || f.short
+	return len(f.loads.listed) <= 1 || f.bands.totals.Members == 1 || f.anywhere()
 }
+
+// anywhere reports whether requests are better off at any endpoint than with a question.
+func (f *float) anywhere() bool { return f.took.typical >= f.exchange.timings.FloatLeast || f.short }
 
 // spends reports whether permits may be spent now.
 func (f *float) spends(now time.Time) bool {
@@ -130,13 +133,18 @@ func (f *float) may(now time.Time, r *request) bool {
 
 // at is the endpoint that a request goes to by a permit that may be spent, where these have limits;
 // empty for none. One that prefers an endpoint asks the ledger for it rather than go elsewhere,
-// unless that is far.
+// unless that is far and any is better than a question; and so does any for the one with the least load.
 func (f *float) at(r *request) string {
-	endpoint := f.loads.choose(r.Prefer)
-	if f.loads.preferred(r.Prefer) != "" && !r.prefers(endpoint) && f.exchange.pace <= f.exchange.timings.PreferTurn {
+	far := f.exchange.pace > f.exchange.timings.PreferTurn && f.anywhere()
+	switch preferred := f.loads.preferred(r.Prefer); {
+	case preferred != "" && f.loads.open(preferred):
+		return preferred
+	case far:
+		return f.loads.least(f.loads.open)
+	case preferred != "":
 		return ""
 	}
-	return endpoint
+	return f.loads.leastLoaded()
 }
 
 // moved notes that a request would go elsewhere than it was granted for, and did not ask for it.

@@ -30,6 +30,17 @@ func oneReplica(now *time.Time, policy policies.FairnessPolicy) (c *core.Core, l
 	return withLedger(now, configured(policy))
 }
 
+// besideAnother is oneReplica in a ledger in which another replica, which has nothing, holds a
+// lease for as long as a test takes.
+func besideAnother(t *testing.T, now *time.Time, policy policies.FairnessPolicy) (c *core.Core, ledger *memory.Ledger) {
+	t.Helper()
+	ledger = memory.New(memory.Config{Clock: func() time.Time { return *now }, Timings: store.Timings{Lease: time.Hour}})
+	if _, err := ledger.Turn(t.Context(), &store.Statement{Replica: "another", Incarnation: 1, Number: 1, Register: true, Members: 1}); err != nil {
+		t.Fatal(err)
+	}
+	return core.New(configured(policy)), ledger
+}
+
 func withLedger(now *time.Time, cfg core.Config) (c *core.Core, ledger *memory.Ledger, exchange func()) {
 	ledger = memory.New(memory.Config{Clock: func() time.Time { return *now }})
 	c = core.New(cfg)
@@ -90,7 +101,7 @@ func TestRecallOvertakesReply(t *testing.T) {
 // when a turn takes a quarter of their time, and no longer do when it takes an eighth.
 func TestShortBesideATurn(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
-	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+	c, ledger := besideAnother(t, &now, fairness.NewRoundRobin("rr"))
 	c.SetPool(now, core.Pool{Endpoints: 2, Limit: 10})
 	c.SetEndpoints(now, []core.Endpoint{{Address: "x"}, {Address: "y"}})
 	seq := uint64(0)
@@ -121,9 +132,9 @@ func TestShortBesideATurn(t *testing.T) {
 	}
 }
 
-// TestShortRequestsAsk where there is a choice of endpoints, since a grant brings the one
-// with the least load; those that take long go by permits, and those that would wait long to
-// ask.
+// TestShortRequestsAsk where there is a choice of endpoints that others have, too, since a grant
+// brings the one with the least load; those that take long go by permits, and those that would
+// wait long to ask.
 func TestShortRequestsAsk(t *testing.T) {
 	for _, tc := range []struct {
 		takes     time.Duration
@@ -142,7 +153,7 @@ func TestShortRequestsAsk(t *testing.T) {
 		{500 * time.Millisecond, 300 * time.Millisecond, []core.Endpoint{{Address: "x"}, {Address: "y"}}, true},
 	} {
 		now := time.Unix(1_800_000_000, 0)
-		c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		c, ledger := besideAnother(t, &now, fairness.NewRoundRobin("rr"))
 		exchange := func() {
 			for ready := c.Ready(now); ready.Turn != nil; ready = c.Ready(now) {
 				reply, err := ledger.Turn(context.Background(), ready.Turn)

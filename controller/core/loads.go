@@ -35,6 +35,8 @@ type loads struct {
 	nearby   map[string]int64 // requests of the others at each, as last learnt
 	here     map[string]load  // this replica's requests at each
 	excess   excess           // of what is at each over what it takes
+	sent     map[string]int   // to those listed, when this replica last sent a request there, by how many it had sent
+	sends    int              // so many it has sent
 	changed  map[string]bool  // since they were stated
 	carried  map[string]bool  // stated by the turn under way
 	returned map[string]int64 // slots that were free at each, and counted, until that was stated
@@ -51,7 +53,7 @@ func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
 		cfg: cfg, agenda: a,
 		listed: map[string]int64{}, told: map[string]int64{}, counted: map[string]int64{}, share: map[string]int64{},
-		nearby: map[string]int64{}, here: map[string]load{}, excess: newExcess(), answered: map[string]load{},
+		nearby: map[string]int64{}, here: map[string]load{}, sent: map[string]int{}, excess: newExcess(), answered: map[string]load{},
 		changed: map[string]bool{}, carried: map[string]bool{}, returned: map[string]int64{},
 	}
 }
@@ -96,6 +98,7 @@ func (l *loads) list(endpoints []Endpoint) Counted {
 			}
 		}
 		l.listed, l.before, l.agenda.due = listed, nil, true
+		maps.DeleteFunc(l.sent, func(address string, _ int) bool { _, is := listed[address]; return !is })
 	}
 	if len(endpoints) > 0 { // else what it has in flight is at endpoints as they were
 		l.bounded = bounded
@@ -158,6 +161,10 @@ func (l *loads) arrive(r *request, endpoint string) {
 	r.endpoint = endpoint
 	if l.cfg.CountTokens {
 		r.tokens = r.InputTokens + r.OutputTokens
+	}
+	if _, listed := l.listed[endpoint]; listed {
+		l.sends++
+		l.sent[endpoint] = l.sends
 	}
 	l.add(endpoint, load{1, r.tokens})
 }

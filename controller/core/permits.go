@@ -35,20 +35,6 @@ func (l *loads) open(endpoint string) bool {
 	return listed && l.permits(endpoint) > 0
 }
 
-// least returns the endpoint with the least load, as far as is known, of those that may have
-// another request; empty if there is none.
-func (l *loads) least(may func(endpoint string) bool) (least string) {
-	for endpoint := range l.listed {
-		if !may(endpoint) {
-			continue
-		}
-		if more := l.load(endpoint) - l.load(least); least == "" || more < 0 || more == 0 && endpoint < least {
-			least = endpoint
-		}
-	}
-	return least
-}
-
 // place counts a request where it went, whether there was room for it or not.
 func (l *loads) place(r *request, endpoint string) {
 	switch full := l.bounded && r.endpoint != endpoint && l.listed[endpoint] > 0 && l.permits(endpoint) == 0; {

@@ -103,7 +103,7 @@ func TestPermitsWhereTheyAreOfUse(t *testing.T) {
 		some   bool
 	}{{2, "", true}, {20, "", false}, {2, "x", false}} {
 		now := time.Unix(1_800_000_000, 0)
-		c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		c, ledger := besideAnother(t, &now, fairness.NewRoundRobin("rr"))
 		c.SetPool(now, core.Pool{Endpoints: 2, Limit: 16})
 		c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 8}, {Address: "y", Capacity: 8}})
 		kept := int64(0)
