@@ -7,6 +7,7 @@ do
 -- How many offers stand in a book.
 local function standing_in(name)
   local book, first, n = book_at(name), {}, 0
+  ranking.save(book)
   for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
     local group = groups.inside(book, member)
     if group then
