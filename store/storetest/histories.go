@@ -137,6 +137,7 @@ func normal(r *store.Reply) *store.Reply {
 	c.Groups = append([]store.Group{}, r.Groups...)
 	c.Lost = append([]store.Lost{}, r.Lost...)
 	c.Permits, c.Short = append([]store.Permit{}, r.Permits...), append([]string{}, r.Short...)
+	c.Yields = append([]store.Yield{}, r.Yields...)
 	return &c
 }
 
