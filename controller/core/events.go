@@ -106,7 +106,7 @@ func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
 	}
 	byTime := c.slots.free(now, r)
 	c.charges.ended(r, usage, byTime)
-	c.line.ends(now)
+	c.line.ended = now
 	c.requests.reuse(r)
 	if !c.fill(now) {
 		c.exchange.agenda.note()

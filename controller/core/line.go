@@ -38,7 +38,6 @@ type line struct {
 
 	held, heldBefore int64     // what the ledger counted here of late, and before that
 	ended            time.Time // when a request last did
-	bursts           bursts    // how many do at once
 	short            bool      // requests are short beside a turn
 
 	total uint64 // requests that went from here
@@ -76,8 +75,8 @@ func (l *line) lasting() float64 {
 }
 
 // wants is how many tickets should stand here: as many as the slots that this replica has
-// serve in a few turns, or as ended between two of late. If it is too long from one end to the
-// next, or nothing has ended for all that the first may stand, a ticket is better off in its queue. So it is where there
+// serve in a few turns. If the first would stand for longer than half its patience, or
+// nothing has ended for all of it, a ticket is better off in its queue. So it is where there
 // is a single slot, unless the ledger is slow: who goes next is more than how soon. Beside a
 // far ledger it counts its part of the pool's slots, if it has fewer: it may by the time that
 // the tickets are here.
@@ -94,19 +93,16 @@ func (l *line) wants(now time.Time) int64 {
 	case l.exchange.slow:
 		least = 1
 	}
-	between := time.Duration(float64(took) / slots) // two that end
-	if !l.fits() || slots < least || took == 0 || between > 2*lineTurns*l.pace()+l.exchange.timings.LineWait || now.Sub(l.ended) > patience {
+	if !l.fits() || slots < least || took == 0 || took.Seconds()/slots > patience.Seconds()/2 || now.Sub(l.ended) > patience {
 		return 0
 	}
-	return int64(min(most, max(math.Ceil(slots*l.lasting()), float64(l.bursts.most()))))
+	return int64(min(most, math.Ceil(slots*l.lasting())))
 }
 
 // patience is how long a ticket stands in line at most: what the line should last for where
-// twice as many stand as there is use for, twice, and some more; and as long as a request takes,
-// since all may end at once.
+// twice as many stand as there is use for, twice, and some more.
 func (l *line) patience() time.Duration {
-	t := l.exchange.timings
-	return 4*lineTurns*l.pace() + t.LinePatience + min(l.took.typical*5/4, t.LineStands)
+	return 4*lineTurns*l.pace() + l.exchange.timings.LinePatience
 }
 
 // broken reports whether who stands here must go back to where others can be served first:
@@ -151,12 +147,6 @@ func (l *line) here() (n int) {
 		}
 	}
 	return n
-}
-
-// ends notes that a request of this replica ended.
-func (l *line) ends(now time.Time) {
-	l.ended = now
-	l.bursts.end()
 }
 
 // first is the first whose request is here; nil for none.
@@ -286,7 +276,6 @@ func (l *line) ask(somePass bool) {
 // The line is a participant. It comes before the float, which counts anew from a statement on.
 
 func (l *line) state(now time.Time, s *store.Statement) {
-	l.bursts.pass(now, 2*l.took.typical)
 	l.asked.carry()
 	l.surplus.stated(now)
 	l.revoked = 0

@@ -61,11 +61,6 @@ type Timings struct {
 	// another, and LinePatience how long a ticket may stand there beside the time of eight
 	// turns: it is charged, and others may be served meanwhile.
 	LineTurn, LinePatience time.Duration
-	// LineWait is how long it may be from one end of a request to the next at a replica, beside
-	// the time of four turns, for there to be a line. Where it is longer, what a turn takes is
-	// hardly a part of what requests do, and others would go before who stands there. LineStands
-	// is how much longer than LinePatience a ticket stands there at most since requests take long.
-	LineWait, LineStands time.Duration
 	// LongestKept is how long the longest of the requests that ended is remembered at
 	// least, and for longer as long as none ends. What a lost replica held stays counted for as long as requests take; longer
 	// is safer where long requests are rare.
@@ -136,7 +131,7 @@ func DefaultTimings(lease time.Duration) Timings {
 		LongestKept: 5 * time.Minute,
 		RepeatEvery: time.Second, RepeatPerTicket: 100 * time.Microsecond,
 		CalmTurn: lease / 12, FloatLeast: lease / 3, FloatUnstated: 32, PreferTurn: 20 * time.Millisecond, FloatTurn: 25 * time.Millisecond,
-		LineTurn: 2 * time.Millisecond, LinePatience: 50 * time.Millisecond, LineWait: 125 * time.Millisecond, LineStands: 1500 * time.Millisecond,
+		LineTurn: 2 * time.Millisecond, LinePatience: 50 * time.Millisecond,
 		LoadsEvery: 20 * time.Millisecond, RoomsPerTurn: 64,
 		MinPause: 10 * time.Millisecond, MaxPause: 250 * time.Millisecond,
 		LostAfter: 200 * time.Millisecond, RegainedAfter: time.Second, SlowTurn: 100 * time.Millisecond, FarTurn: 20 * time.Millisecond, OutageAfter: 500 * time.Millisecond, HolderKnownAfter: lease / 3, OutageSettled: 500 * time.Millisecond, HeldCharged: 250 * time.Millisecond,

@@ -17,8 +17,6 @@ type Config struct {
 	Length   time.Duration // of simulated time
 	// Service is how long a request takes at the model servers, on average.
 	Service time.Duration
-	// Even: each takes exactly as long.
-	Even bool
 	// TurnCost is how long a turn occupies the ledger; others wait meanwhile.
 	TurnCost time.Duration
 	// RoundTrip is what a turn takes beside; a wake-up takes half of it.

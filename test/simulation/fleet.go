@@ -263,9 +263,6 @@ func (f *fleet) revoke(id policies.TicketID) {
 
 // takes is how long a request does at a model server.
 func (f *fleet) takes() time.Duration {
-	if f.cfg.Even {
-		return f.cfg.Service
-	}
 	return f.cfg.Service*2/5 + f.upTo(f.cfg.Service*6/5)
 }
 

@@ -136,38 +136,6 @@ func TestLineLastsAsLongAsTurns(t *testing.T) {
 	}
 }
 
-// TestLineCoversWhatEndsAtOnce: eight replicas, 128 slots and a ledger in use: lines are as long
-// as requests end between two turns, also where these are few, take a second, or end all at once
-// since they began so.
-func TestLineCoversWhatEndsAtOnce(t *testing.T) {
-	for _, tc := range []struct {
-		service, turnCost time.Duration
-		even              bool
-		used              float64 // of the slots' time, at least
-	}{
-		{100 * time.Millisecond, 600 * time.Microsecond, false, 0.99},
-		{time.Second, 2 * time.Millisecond, false, 0.998},
-		{time.Second, 600 * time.Microsecond, true, 0.997},
-	} {
-		cfg := Config{
-			Seed: 1, Replicas: 8, Shards: 32, Limit: 128, Bounded: true, Apart: true, Length: max(6*time.Second, 12*tc.service), Service: tc.service,
-			Even: tc.even, TurnCost: tc.turnCost,
-		}
-		for i := range 64 {
-			cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("tenant-", i), Weight: 1, Clients: 16, Replicas: []int{i % 8, (i*5 + 3) % 8}})
-		}
-		r, err := Run(cfg)
-		if err != nil {
-			t.Error(err)
-			continue
-		}
-		t.Logf("%v each, turns of %v: %.2f%% of the slots' time used, %d of %d from the line", tc.service, tc.turnCost, 100*r.Used, r.FromLine, r.Grants)
-		if r.Used < tc.used {
-			t.Errorf("requests of %v, turns of %v, all as long %v: %.2f%% of the slots' time used, want %.1f%%", tc.service, tc.turnCost, tc.even, 100*r.Used, 100*tc.used)
-		}
-	}
-}
-
 // TestLineOneFar: where the ledger is far from one replica of three, slots are in use as they are
 // where it is far from all, and better. Lines are in the ledger's order, so those of replicas that
 // are near are made as long as the others go by, and nobody waits behind one that is full.
