@@ -110,6 +110,7 @@ func (h *handshakes) leave(s *handshake) {
 // next gives turns to those in line, as far as there is room. If some still are, it ends those
 // handshakes that wait for too long, now and later.
 func (h *handshakes) next() {
+	now := time.Now() // one: whoever has something that has yet to be read has its time anew once
 	for h.lined > 0 {
 		h.crowd = max(h.crowd, h.held+h.lined)
 		if h.held >= h.room {
@@ -117,14 +118,14 @@ func (h *handshakes) next() {
 				return // until one waits, or ends
 			}
 			longest := h.await.Min()
-			if arrived(longest.conn) { // and it has yet to run
-				longest.since = time.Now()
-				h.await.Fix(longest)
-				continue
-			}
-			if left := turnWithin*time.Duration(h.room)/time.Duration(h.crowd) - time.Since(longest.since); left > 0 {
+			if left := turnWithin*time.Duration(h.room)/time.Duration(h.crowd) - now.Sub(longest.since); left > 0 {
 				h.look(left)
 				return
+			}
+			if arrived(longest.conn) { // and it has yet to run
+				longest.since = now
+				h.await.Fix(longest)
+				continue
 			}
 			h.leave(longest)
 			_ = longest.conn.Close()

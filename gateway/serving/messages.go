@@ -224,6 +224,15 @@ func (m *messages) shrink() {
 		}
 		delete(m.conns, worst)
 		worst.forget()
-		_ = worst.Conn.Close()
+		_ = below(worst.Conn).Close()
 	}
+}
+
+// below is the connection below TLS, which is closed without a word that it would have to take: TLS would
+// wait for that, and for what it is writing.
+func below(conn net.Conn) net.Conn {
+	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
+		return secure.NetConn()
+	}
+	return conn
 }
