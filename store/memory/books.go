@@ -319,3 +319,16 @@ func (n *node) standing() (offers int64) {
 	}
 	return offers
 }
+
+// countByIngress counts the offers that may go by their ingresses.
+func (n *node) countByIngress(sum map[string]int64) {
+	for _, f := range n.waiting.Items() {
+		if f.group != nil {
+			f.group.countByIngress(sum)
+			continue
+		}
+		for _, o := range f.offers.Items() {
+			sum[o.Ticket.Ingress]++
+		}
+	}
+}

@@ -67,28 +67,65 @@ type yield struct {
 // many slots as such requests needs no more, since each that ends there lets one go; and no more is
 // given up than may go: what waits since its flow is at a limit is not before the ledger.
 func (l *Ledger) yields(above int, some bool) (yields []yield) {
-	standing := int64(0)
+	standing := make(map[string]int64) // by ingress
 	for _, bd := range l.bands {
 		if some && bd.priority > above {
-			standing += bd.standing("")
+			for _, b := range bd.books {
+				b.countByIngress(standing)
+			}
 		}
 	}
 	anywhere := int64(0)
+	var had []yieldAt
 	for _, ingress := range l.replicas {
-		n := max(0, min(standing, l.passingAt(ingress, above)-ingress.held))
-		standing -= n
+		n := max(0, min(standing[ingress.id], l.passingAt(ingress, above)-ingress.held))
 		switch {
 		case n == 0:
 		case l.loads.reachesAll(ingress):
 			anywhere += n
 		default:
-			yields = append(yields, l.yieldsAt(ingress, n)...)
+			if had == nil {
+				had = l.hadInLine()
+			}
+			for i := range had {
+				reached, ok := ingress.loads[had[i].Endpoint]
+				if y := &had[i]; ok && reached.capacity != store.Closed && y.from != ingress {
+					more := min(y.had-y.Slots, n)
+					n, y.Slots = n-more, y.Slots+more
+				}
+			}
+		}
+	}
+	for i := range had {
+		if had[i].Slots > 0 {
+			yields = append(yields, had[i].yield)
 		}
 	}
 	if most := l.mostSlots(); anywhere > 0 && most != nil {
 		yields = append(yields, yield{most, store.Yield{Slots: anywhere}})
 	}
 	return yields
+}
+
+// yieldAt is what is given up of what a replica has at an endpoint.
+type yieldAt struct {
+	yield
+	had int64
+}
+
+// hadInLine returns what those where a line stands have at endpoints: where one has the most first.
+func (l *Ledger) hadInLine() (list []yieldAt) {
+	for _, r := range l.replicas {
+		for name, had := range r.loads {
+			if r.line > 0 && had.inFlight > 0 {
+				list = append(list, yieldAt{yield{r, store.Yield{Endpoint: name}}, had.inFlight})
+			}
+		}
+	}
+	slices.SortFunc(list, func(a, b yieldAt) int {
+		return cmp.Or(cmp.Compare(b.had, a.had), cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.Endpoint, b.Endpoint))
+	})
+	return list
 }
 
 // passingAt is how many requests that pass wait at an ingress, as it stated, without those that were
@@ -100,32 +137,6 @@ func (l *Ledger) passingAt(ingress *replica, above int) (sum int64) {
 		}
 	}
 	return sum
-}
-
-// yieldsAt returns what others give up at the endpoints that an ingress reaches, for so many of its
-// requests: where each has the most first.
-func (l *Ledger) yieldsAt(ingress *replica, n int64) (yields []yield) {
-	for _, r := range l.replicas {
-		if r.line == 0 || r == ingress {
-			continue
-		}
-		for name, had := range r.loads {
-			if reached, ok := ingress.loads[name]; ok && reached.capacity != store.Closed && had.inFlight > 0 {
-				yields = append(yields, yield{r, store.Yield{Endpoint: name, Slots: had.inFlight}})
-			}
-		}
-	}
-	slices.SortFunc(yields, func(a, b yield) int {
-		return cmp.Or(cmp.Compare(b.Slots, a.Slots), cmp.Compare(a.from.id, b.from.id), cmp.Compare(a.Endpoint, b.Endpoint))
-	})
-	for i := range yields {
-		if n <= 0 {
-			return yields[:i]
-		}
-		yields[i].Slots = min(yields[i].Slots, n)
-		n -= yields[i].Slots
-	}
-	return yields
 }
 
 // mostSlots returns the replica that has the most slots of those where a line stands; nil for none.

@@ -155,6 +155,8 @@ func Run(t *testing.T, factory Factory) {
 		{"NoLineWhileHigherOnesCome", noLineWhileHigherOnesCome},
 		{"LineStaysBesideThoseThatPass", lineStaysBesideThoseThatPass},
 		{"SlotsAreGivenUpWhereTheyAreReached", slotsAreGivenUpWhereTheyAreReached},
+		{"SlotsAreGivenUpForWhatIsOffered", slotsAreGivenUpForWhatIsOffered},
+		{"SlotsAreGivenUpOnce", slotsAreGivenUpOnce},
 		{"NonePassWhatIsShared", nonePassWhatIsShared},
 		{"NoLineBeforeTheGuaranteed", noLineBeforeTheGuaranteed},
 		{"LineGoesBackWithItsReplica", lineGoesBackWithItsReplica},

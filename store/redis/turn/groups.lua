@@ -305,6 +305,7 @@ function groups.clear(book)
   ranking.save(book)
   ranking.forget(book)
   hold(book)
+  expire(book.wait)
   book.weight, book.moved = 0, true
 end
 

@@ -45,28 +45,22 @@ local function passing_at(r, above)
   return n
 end
 
--- What others give up at the endpoints that an ingress reaches, for so many of its requests: where
--- each has the most first.
-local function yield_at(yields, ingress, n)
+-- What those where a line stands have at endpoints: where one has the most first.
+local function had_in_line()
   local list = {}
-  for _, r in pairs(every_replica()) do
-    if r and r.line > 0 and r.id ~= ingress then
-      for endpoint, had in pairs(places.loads_of(r.id)) do
-        if had > 0 and places.sends(ingress, endpoint) then insert(list, { from = r, endpoint = endpoint, slots = had }) end
+  for id, r in pairs(every_replica()) do
+    if r and r.line > 0 then
+      for endpoint, had in pairs(places.loads_of(id)) do
+        if had > 0 then insert(list, { from = r, endpoint = endpoint, had = had, slots = 0 }) end
       end
     end
   end
   table.sort(list, function(a, b)
-    if a.slots ~= b.slots then return a.slots > b.slots end
+    if a.had ~= b.had then return a.had > b.had end
     if a.from ~= b.from then return a.from.id < b.from.id end
     return a.endpoint < b.endpoint
   end)
-  for _, y in ipairs(list) do
-    if n <= 0 then return end
-    y.slots = math.min(y.slots, n)
-    n = n - y.slots
-    insert(yields, y)
-  end
+  return list
 end
 
 -- What those replicas give up where a line stands, for the requests that pass and wait. For those
@@ -74,25 +68,33 @@ end
 -- others those that have the most at endpoints that it reaches. An ingress that has as many slots as
 -- such requests needs no more, and no more is given up than may go.
 local function yields_above(above)
-  local yields, standing, anywhere = {}, 0, 0
+  local yields, standing, anywhere, list = {}, {}, 0, nil
   if not above or fleet.in_line == 0 then return yields end
   for _, priority in ipairs(order.priorities()) do
-    if priority > above and order.front_of(priority) then standing = standing + order.standing(priority) end
+    if priority > above and order.front_of(priority) then order.count_standing(priority, standing) end
   end
-  if standing == 0 then return yields end
   local ids = {}
-  for id, r in pairs(every_replica()) do
-    if r then insert(ids, id) end
+  for id in pairs(standing) do
+    if replica(id) then insert(ids, id) end
   end
   table.sort(ids)
   for _, id in ipairs(ids) do
-    local n = math.max(0, math.min(standing, passing_at(replica(id), above) - held_by(replica(id))))
-    standing = standing - n
+    local n = math.max(0, math.min(standing[id], passing_at(replica(id), above) - held_by(replica(id))))
     if n > 0 and places.reaches_all(id) then
-      anywhere = anywhere + n
+      anywhere, n = anywhere + n, 0
     elseif n > 0 then
-      yield_at(yields, id, n)
+      list = list or had_in_line()
     end
+    for i = 1, n > 0 and #list or 0 do
+      local y = list[i]
+      if n > 0 and y.slots < y.had and y.from.id ~= id and places.sends(id, y.endpoint) then
+        local more = math.min(y.had - y.slots, n)
+        n, y.slots = n - more, y.slots + more
+      end
+    end
+  end
+  for _, y in ipairs(list or {}) do
+    if y.slots > 0 then insert(yields, y) end
   end
   local most = anywhere > 0 and most_slots()
   if most then insert(yields, { from = most, endpoint = '', slots = anywhere }) end

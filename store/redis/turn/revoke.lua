@@ -32,6 +32,35 @@ function order.standing(class)
   return n
 end
 
+-- Count the offers that stand in a book by their ingresses.
+local function count_by_ingress(name, sum)
+  local book = book_at(name)
+  local function count(member)
+    local ingress = string.sub(member, 34)
+    sum[ingress] = (sum[ingress] or 0) + 1
+  end
+  ranking.save(book)
+  local first = {}
+  for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
+    local group = groups.inside(book, member)
+    if group then
+      count_by_ingress(group.name, sum)
+    elseif member ~= SENTINEL and book.counts then
+      insert(first, string.sub(member, 17))
+    elseif member ~= SENTINEL then
+      count(member)
+    end
+  end
+  look_at_offers(first)
+  for _, ticket in ipairs(first) do
+    local offer = offers[ticket]
+    for _, member in ipairs(offer and call('ZRANGE', book.flow .. offer.flow, '0', '-1') or {}) do count(member) end
+  end
+end
+function order.count_standing(class, sum)
+  for _, name in ipairs(order.places_of(class)) do count_by_ingress(name, sum) end
+end
+
 -- Leave out victims that their classes are guaranteed, as if all that are being revoked
 -- already were theirs.
 local function beyond_shares(victims, revoking)

@@ -377,7 +377,8 @@ step(function()
   for i, ticket in ipairs(tickets) do
     local st, offer = stated.offers[i], offers[ticket]
     if offer and offer.granted and not has_back(ticket, offer) then
-      if offer.owner ~= my_id then post(me, TAKEN, ticket, offer, counter_of(book_at(offer.book), offer.flow)) end
+      local book = offer.owner ~= my_id and (books[offer.book] or groups.node(offer.book, true)) -- it may have been forgotten since
+      if book then post(me, TAKEN, ticket, offer, counter_of(book, offer.flow)) end
     else
       if offer and not offer.granted then
         if offer.owner ~= my_id then
