@@ -4,12 +4,14 @@ import "encoding/binary"
 
 // Kinds of frames of HTTP/2, and their flags.
 const (
-	frameData    = 0
-	frameHeaders = 1
-	frameReset   = 3
+	frameData         = 0
+	frameHeaders      = 1
+	frameReset        = 3
+	frameContinuation = 9
 
-	flagEndStream = 1
-	flagPadded    = 8
+	flagEndStream  = 1
+	flagEndHeaders = 4
+	flagPadded     = 8
 )
 
 // frames reads one side of a connection of HTTP/2 as it comes, frame by frame.

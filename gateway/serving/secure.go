@@ -3,7 +3,6 @@ package serving
 import (
 	"context"
 	"crypto/tls"
-	"encoding/binary"
 	"errors"
 	"io"
 	"net"
@@ -118,14 +117,12 @@ type secureConn struct {
 	http2 atomic.Bool
 	head  atomic.Int64 // when the head began that has not come in whole, since the start of streams; 0 for none
 	// Of the one goroutine that reads:
-	failed error   // what came of the handshake
-	other  bool    // it is not HTTP/2
-	came   int     // bytes of the preface
-	header [9]byte // of the frame that comes
-	have   int     // bytes of it
-	rest   int     // bytes of the frame's payload that are still to come
-	last   uint32  // the highest number of a stream
-	ends   bool    // the frame is the last of a head
+	failed error  // what came of the handshake
+	other  bool   // it is not HTTP/2
+	came   int    // bytes of the preface
+	in     frames // behind it
+	last   uint32 // the highest number of a stream
+	ends   bool   // the frame is the last of a head
 }
 
 // preface is what a client that speaks HTTP/2 begins with.
@@ -207,40 +204,27 @@ func (c *secureConn) see(p []byte) {
 			c.http2.Store(true)
 		}
 	}
-	for len(p) > 0 {
-		if c.rest > 0 {
-			n := min(c.rest, len(p))
-			c.rest, p = c.rest-n, p[n:]
-			c.whole()
-			continue
-		}
-		n := copy(c.header[c.have:], p)
-		c.have, p = c.have+n, p[n:]
-		if c.have == len(c.header) {
-			c.have = 0
-			c.frame()
-			c.whole()
-		}
+	c.in.come(p, c.frame, func([]byte) {})
+	if c.in.rest == 0 {
+		c.whole()
 	}
 }
 
-// whole notes that a head has come in whole, if it has.
+// whole notes that the frame has come in whole, and with it a head, if it was the last of one.
 func (c *secureConn) whole() {
-	if c.rest == 0 && c.ends {
+	if c.ends {
 		c.ends = false
 		c.head.Store(0)
 	}
 }
 
-// frame takes in the header of a frame: its length, kind, flags and stream.
-func (c *secureConn) frame() {
-	const headers, continuation, endHeaders = 1, 9, 4
-	c.rest = int(binary.BigEndian.Uint32(c.header[:4]) >> 8)
-	stream := binary.BigEndian.Uint32(c.header[5:]) & (1<<31 - 1)
-	if c.header[3] == headers && stream > c.last { // else they are trailers
-		c.last = stream
+// frame takes in the beginning of a frame: that before it has come in whole.
+func (c *secureConn) frame(f *frames) {
+	c.whole()
+	if f.kind == frameHeaders && f.stream > c.last { // else they are trailers
+		c.last = f.stream
 		c.streams.come(c)
 		c.head.Store(int64(time.Since(c.streams.start)))
 	}
-	c.ends = (c.header[3] == headers || c.header[3] == continuation) && c.header[4]&endHeaders != 0
+	c.ends = (f.kind == frameHeaders || f.kind == frameContinuation) && f.flags&flagEndHeaders != 0
 }
