@@ -10,6 +10,14 @@ import (
 	"github.com/weirflow/weir/policies/fairness"
 )
 
+// alike returns so many endpoints that take as much each.
+func alike(n int, capacity int64) (listed []core.Endpoint) {
+	for i := range n {
+		listed = append(listed, core.Endpoint{Address: fmt.Sprint("e", i), Capacity: capacity})
+	}
+	return listed
+}
+
 // TestFirstAtOnce has requests come at once to a replica that shares its ledger with no other, and
 // that has permits at some endpoints by then and at others none, since no request was there: it
 // asks for the others, and they go evenly.
@@ -18,10 +26,7 @@ func TestFirstAtOnce(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
 	c.SetPool(now, core.Pool{Endpoints: endpoints, Limit: 64 * endpoints})
-	var listed []core.Endpoint
-	for i := range endpoints {
-		listed = append(listed, core.Endpoint{Address: fmt.Sprint("e", i), Capacity: 64})
-	}
+	listed := alike(endpoints, 64)
 	c.SetEndpoints(now, listed)
 	at, byFloat := make(map[string]int), 0
 	for seq := range uint64(many) {
@@ -59,10 +64,7 @@ func TestMoreAtOnce(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
 	c.SetPool(now, core.Pool{Endpoints: endpoints, Limit: 1000 * endpoints})
-	var listed []core.Endpoint
-	for i := range endpoints {
-		listed = append(listed, core.Endpoint{Address: fmt.Sprint("e", i), Capacity: 1000})
-	}
+	listed := alike(endpoints, 1000)
 	c.SetEndpoints(now, listed)
 	at, went := make(map[string]int), make(map[uint64]string)
 	exchange := func() {

@@ -309,26 +309,27 @@ func (b *book) waitsIn(group string) *node {
 	return n
 }
 
-func (n *node) standing() (offers int64) {
+// eachWaiting calls do with each flow that has offers, in this node and the groups in it.
+func (n *node) eachWaiting(do func(*flow)) {
 	for _, f := range n.waiting.Items() {
 		if f.group != nil {
-			offers += f.group.standing()
+			f.group.eachWaiting(do)
 		} else {
-			offers += int64(f.offers.Len())
+			do(f)
 		}
 	}
+}
+
+func (n *node) standing() (offers int64) {
+	n.eachWaiting(func(f *flow) { offers += int64(f.offers.Len()) })
 	return offers
 }
 
 // countByIngress counts the offers that may go by their ingresses.
 func (n *node) countByIngress(sum map[string]int64) {
-	for _, f := range n.waiting.Items() {
-		if f.group != nil {
-			f.group.countByIngress(sum)
-			continue
-		}
+	n.eachWaiting(func(f *flow) {
 		for _, o := range f.offers.Items() {
 			sum[o.Ticket.Ingress]++
 		}
-	}
+	})
 }

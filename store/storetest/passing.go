@@ -106,27 +106,8 @@ func urgent(p *party, n int) store.Offer {
 // slotsAreGivenUpWhereTheyAreReached: for what passes and waits at an ingress that reaches some of the
 // endpoints, slots are given up there, by those that have the most of them.
 func slotsAreGivenUpWhereTheyAreReached(t *testing.T, l store.Ledger, _ *Clock) {
-	parties := map[string]*party{}
-	for _, id := range []string{"a", "b", "c"} {
-		p := newParty(t, l, id, counting(0, 6), counting(5, 6))
-		p.members = 3
-		parties[id] = p
-		p.turn(func(s *store.Statement) { s.Loads = placesOf(id, 0, 0) })
-	}
-	fill := func(p *party, x, y int64) {
-		p.bands[0].InFlight, p.bands[0].Wanted = x+y, 9
-		p.turn(func(s *store.Statement) { s.Loads = placesOf(p.id, x, y) })
-	}
-	a, b, c := parties["a"], parties["b"], parties["c"]
-	fill(a, 1, 3)
-	fill(b, 2, 0)
-	for _, p := range []*party{a, b} {
-		p.turn(func(s *store.Statement) {
-			p.wantsLine(1)(s)
-			s.Offers = []store.Offer{p.offer(1, p.id, 0)}
-		})
-		want(t, "at "+p.id, p.inLine(), p.id+"/1")
-	}
+	parties := yielding(t, l)
+	a, b, c := parties["h1"], parties["h2"], parties["k"]
 	c.bands[1].Wanted = 2
 	c.turn(func(s *store.Statement) { s.Offers = []store.Offer{urgent(c, 5), urgent(c, 6)} })
 	if r := a.turn(a.wantsLine(1)); !r.PassWait || len(r.Yields) > 0 {
@@ -140,14 +121,6 @@ func slotsAreGivenUpWhereTheyAreReached(t *testing.T, l store.Ledger, _ *Clock) 
 	if r := a.turn(a.wantsLine(1)); !slices.Equal(r.Yields, []store.Yield{{Endpoint: "x", Slots: 1}}) {
 		t.Errorf("%+v, want that the third is given up by a", r)
 	}
-}
-
-// placesOf is what a party has at its endpoints, which take three requests each: x and y, but only x at c.
-func placesOf(id string, x, y int64) []store.Load {
-	if id == "c" {
-		return []store.Load{{Endpoint: "x", Capacity: 3}}
-	}
-	return []store.Load{{Endpoint: "x", InFlight: x, Capacity: 3}, {Endpoint: "y", InFlight: y, Capacity: 3}}
 }
 
 // nonePassWhatIsShared: where a band has a lower limit, shares by weights, or anything is guaranteed

@@ -4,61 +4,48 @@ local mine -- requests of this replica to revoke
 
 do
 
--- How many offers stand in a book.
-local function standing_in(name)
-  local book, first, n = book_at(name), {}, 0
+-- Call with what stands in a book: each offer where service is not counted, or else the key of each
+-- flow's offers.
+local function each_standing(name, offer_stands, flow_stands)
+  local book, first = book_at(name), {}
   ranking.save(book)
   for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
     local group = groups.inside(book, member)
     if group then
-      n = n + standing_in(group.name)
-    elseif member ~= SENTINEL then
+      each_standing(group.name, offer_stands, flow_stands)
+    elseif member ~= SENTINEL and book.counts then
       insert(first, string.sub(member, 17))
+    elseif member ~= SENTINEL then
+      offer_stands(member)
     end
   end
-  if not book.counts then return n + #first end
   look_at_offers(first)
   for _, ticket in ipairs(first) do
     local offer = offers[ticket]
-    if offer then n = n + call('ZCARD', book.flow .. offer.flow) end
+    if offer then flow_stands(book.flow .. offer.flow) end
   end
-  return n
 end
 
 -- How many offers of a class stand.
 function order.standing(class)
   local n = 0
-  for _, name in ipairs(order.places_of(class)) do n = n + standing_in(name) end
+  for _, name in ipairs(order.places_of(class)) do
+    each_standing(name, function() n = n + 1 end, function(key) n = n + call('ZCARD', key) end)
+  end
   return n
 end
 
--- Count the offers that stand in a book by their ingresses.
-local function count_by_ingress(name, sum)
-  local book = book_at(name)
+-- Count the offers of a class that stand by their ingresses.
+function order.count_standing(class, sum)
   local function count(member)
     local ingress = string.sub(member, 34)
     sum[ingress] = (sum[ingress] or 0) + 1
   end
-  ranking.save(book)
-  local first = {}
-  for _, member in ipairs(call('ZRANGE', book.wait, '0', '-1')) do
-    local group = groups.inside(book, member)
-    if group then
-      count_by_ingress(group.name, sum)
-    elseif member ~= SENTINEL and book.counts then
-      insert(first, string.sub(member, 17))
-    elseif member ~= SENTINEL then
-      count(member)
-    end
+  for _, name in ipairs(order.places_of(class)) do
+    each_standing(name, count, function(key)
+      for _, member in ipairs(call('ZRANGE', key, '0', '-1')) do count(member) end
+    end)
   end
-  look_at_offers(first)
-  for _, ticket in ipairs(first) do
-    local offer = offers[ticket]
-    for _, member in ipairs(offer and call('ZRANGE', book.flow .. offer.flow, '0', '-1') or {}) do count(member) end
-  end
-end
-function order.count_standing(class, sum)
-  for _, name in ipairs(order.places_of(class)) do count_by_ingress(name, sum) end
 end
 
 -- Leave out victims that their classes are guaranteed, as if all that are being revoked
