@@ -18,7 +18,7 @@ import (
 	"github.com/weirflow/weir/test/processes"
 )
 
-// TestSlowRedis has every answer of Redis take longer, by up to 450 ms and a fifth more or less:
+// TestSlowRedis has every answer of Redis take longer, 300 ms and a tenth of that more or less:
 // turns that succeed are no loss of the ledger, so nobody's share shrinks and no ticket moves to and
 // fro. The limit holds, tenants get equal parts of what is served, nearly as much as beside a near Redis, and the
 // replicas say that the ledger is slow. A caller of a higher priority at each replica, who wants little, changes
