@@ -106,8 +106,8 @@ type Priority struct {
 // Raw is a part of a file that is kept as it is.
 type Raw struct{ node *yaml.Node }
 
-// NewRaw returns a part that holds a value.
-func NewRaw(value any) (*Raw, error) {
+// newRaw returns a part that holds a value.
+func newRaw(value any) (*Raw, error) {
 	var n yaml.Node
 	if err := n.Encode(value); err != nil {
 		return nil, err

@@ -37,11 +37,11 @@ type Flag struct {
 
 // Groups of flags, in the order in which help shows them.
 const (
-	GroupRequests  = "Requests and tenants"
-	GroupEndpoints = "Model servers"
-	GroupLedger    = "Ledger"
-	GroupFleet     = "Fleet"
-	GroupEnvoy     = "Envoy"
+	groupRequests  = "Requests and tenants"
+	groupEndpoints = "Model servers"
+	groupLedger    = "Ledger"
+	groupFleet     = "Fleet"
+	groupEnvoy     = "Envoy"
 )
 
 // maxConcurrency is the path of a flag that stands for a plug-in of its own: a
@@ -53,69 +53,69 @@ const maxConcurrency = "plugins.maxConcurrency"
 var endpointPlaces = []string{"weir.endpoints", "weir.discovery.file", "weir.discovery.dns", "weir.discovery.inferencePool"}
 
 var flags = []Flag{
-	{Name: "listen", Group: GroupRequests, Takes: "address", paths: []string{"weir.listen"}},
-	{Name: "admin", Group: GroupRequests, Takes: "address", paths: []string{"weir.admin"}},
-	{Name: "admin-token-file", Group: GroupRequests, paths: []string{"weir.adminTokenFile"}},
-	{Name: "tls-cert", Group: GroupRequests, paths: []string{"weir.tls.cert"}},
-	{Name: "tls-key", Group: GroupRequests, paths: []string{"weir.tls.key"}},
-	{Name: "access-log", Group: GroupRequests, Takes: "which", paths: []string{"weir.accessLog"}},
-	{Name: "metrics-names", Group: GroupRequests, Takes: "names", paths: []string{"weir.metricsNames"}},
-	{Name: "pprof", Group: GroupRequests, paths: []string{"weir.pprof"}},
-	{Name: "max-body", Group: GroupRequests, paths: []string{"weir.maxBody"}},
-	{Name: "max-header-bytes", Group: GroupRequests, paths: []string{"weir.maxHeaderBytes"}},
-	{Name: "shadow", Group: GroupRequests, paths: []string{"weir.shadow"}},
-	{Name: "memory-budget", Group: GroupRequests, paths: []string{"weir.memoryBudget"}},
-	{Name: "fairness", Group: GroupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},
-	{Name: "max-queued", Group: GroupRequests, paths: []string{"flowControl.maxRequests"}},
+	{Name: "listen", Group: groupRequests, Takes: "address", paths: []string{"weir.listen"}},
+	{Name: "admin", Group: groupRequests, Takes: "address", paths: []string{"weir.admin"}},
+	{Name: "admin-token-file", Group: groupRequests, paths: []string{"weir.adminTokenFile"}},
+	{Name: "tls-cert", Group: groupRequests, paths: []string{"weir.tls.cert"}},
+	{Name: "tls-key", Group: groupRequests, paths: []string{"weir.tls.key"}},
+	{Name: "access-log", Group: groupRequests, Takes: "which", paths: []string{"weir.accessLog"}},
+	{Name: "metrics-names", Group: groupRequests, Takes: "names", paths: []string{"weir.metricsNames"}},
+	{Name: "pprof", Group: groupRequests, paths: []string{"weir.pprof"}},
+	{Name: "max-body", Group: groupRequests, paths: []string{"weir.maxBody"}},
+	{Name: "max-header-bytes", Group: groupRequests, paths: []string{"weir.maxHeaderBytes"}},
+	{Name: "shadow", Group: groupRequests, paths: []string{"weir.shadow"}},
+	{Name: "memory-budget", Group: groupRequests, paths: []string{"weir.memoryBudget"}},
+	{Name: "fairness", Group: groupRequests, Plugin: fairnessPolicy, Takes: "policy", Default: fairness.RoundRobinType, paths: []string{"flowControl.defaultPriorityBand.fairnessPolicyRef"}},
+	{Name: "max-queued", Group: groupRequests, paths: []string{"flowControl.maxRequests"}},
 	{
-		Name: "request-ttl", Group: GroupRequests, Doc: "How long a request may wait; 0s for no limit",
+		Name: "request-ttl", Group: groupRequests, Doc: "How long a request may wait; 0s for no limit",
 		paths: []string{"flowControl.defaultRequestTTL", "flowControl.noEndpointRequestTTL"},
 	},
-	{Name: "drain-timeout", Group: GroupRequests, paths: []string{"weir.drainTimeout"}},
+	{Name: "drain-timeout", Group: groupRequests, paths: []string{"weir.drainTimeout"}},
 
-	{Name: "upstream", Group: GroupEndpoints, Takes: "URL", Doc: "URL of a model server, such as http://127.0.0.1:8000", paths: []string{"weir.endpoints[].url"}},
-	{Name: "endpoints-file", Group: GroupEndpoints, paths: []string{"weir.discovery.file"}},
-	{Name: "endpoints-dns", Group: GroupEndpoints, Takes: "address", paths: []string{"weir.discovery.dns"}},
-	{Name: "inference-pool", Group: GroupEndpoints, Takes: "name", paths: []string{"weir.discovery.inferencePool"}},
-	{Name: "inference-pools", Group: GroupEndpoints, Takes: "selector", paths: []string{"weir.inferencePools"}},
-	{Name: "kubeconfig", Group: GroupEndpoints, paths: []string{"weir.discovery.kubeconfig"}},
+	{Name: "upstream", Group: groupEndpoints, Takes: "URL", Doc: "URL of a model server, such as http://127.0.0.1:8000", paths: []string{"weir.endpoints[].url"}},
+	{Name: "endpoints-file", Group: groupEndpoints, paths: []string{"weir.discovery.file"}},
+	{Name: "endpoints-dns", Group: groupEndpoints, Takes: "address", paths: []string{"weir.discovery.dns"}},
+	{Name: "inference-pool", Group: groupEndpoints, Takes: "name", paths: []string{"weir.discovery.inferencePool"}},
+	{Name: "inference-pools", Group: groupEndpoints, Takes: "selector", paths: []string{"weir.inferencePools"}},
+	{Name: "kubeconfig", Group: groupEndpoints, paths: []string{"weir.discovery.kubeconfig"}},
 	{
-		Name: "max-concurrency", Group: GroupEndpoints, Takes: "int",
+		Name: "max-concurrency", Group: groupEndpoints, Takes: "int",
 		Doc: "Requests in flight for each model server, in place of the detector of --config; 100 without either", paths: []string{maxConcurrency},
 	},
 
-	{Name: "pool", Group: GroupLedger, Takes: "name", paths: []string{"weir.pool"}},
-	{Name: "redis", Group: GroupLedger, Takes: "URL", paths: []string{"weir.store.redis"}},
-	{Name: "redis-password-file", Group: GroupLedger, paths: []string{"weir.store.passwordFile"}},
-	{Name: "redis-cert", Group: GroupLedger, paths: []string{"weir.store.cert"}},
-	{Name: "redis-key", Group: GroupLedger, paths: []string{"weir.store.key"}},
-	{Name: "redis-ca", Group: GroupLedger, paths: []string{"weir.store.ca"}},
-	{Name: "redis-prefix", Group: GroupLedger, Takes: "prefix", paths: []string{"weir.store.prefix"}},
-	{Name: "on-store-outage", Group: GroupLedger, Takes: "way", paths: []string{"weir.store.onOutage"}},
-	{Name: "lease", Group: GroupLedger, paths: []string{"weir.store.lease"}},
-	{Name: "keep-lost", Group: GroupLedger, paths: []string{"weir.store.keepLost"}},
+	{Name: "pool", Group: groupLedger, Takes: "name", paths: []string{"weir.pool"}},
+	{Name: "redis", Group: groupLedger, Takes: "URL", paths: []string{"weir.store.redis"}},
+	{Name: "redis-password-file", Group: groupLedger, paths: []string{"weir.store.passwordFile"}},
+	{Name: "redis-cert", Group: groupLedger, paths: []string{"weir.store.cert"}},
+	{Name: "redis-key", Group: groupLedger, paths: []string{"weir.store.key"}},
+	{Name: "redis-ca", Group: groupLedger, paths: []string{"weir.store.ca"}},
+	{Name: "redis-prefix", Group: groupLedger, Takes: "prefix", paths: []string{"weir.store.prefix"}},
+	{Name: "on-store-outage", Group: groupLedger, Takes: "way", paths: []string{"weir.store.onOutage"}},
+	{Name: "lease", Group: groupLedger, paths: []string{"weir.store.lease"}},
+	{Name: "keep-lost", Group: groupLedger, paths: []string{"weir.store.keepLost"}},
 
-	{Name: "replica-id", Group: GroupFleet, Takes: "name", paths: []string{"weir.replica"}},
-	{Name: "fleet", Group: GroupFleet, Takes: "name", paths: []string{"weir.fleet.name"}},
-	{Name: "gossip", Group: GroupFleet, Takes: "address", paths: []string{"weir.fleet.gossip"}},
-	{Name: "gossip-key-file", Group: GroupFleet, paths: []string{"weir.fleet.gossipKeyFile"}},
-	{Name: "join", Group: GroupFleet, Takes: "address", Doc: "Gossip address of a replica to join by; a host name stands for all its addresses", paths: []string{"weir.fleet.join[]"}},
-	{Name: "advertise", Group: GroupFleet, Takes: "address", paths: []string{"weir.fleet.advertise"}},
-	{Name: "peer", Group: GroupFleet, Takes: "address", paths: []string{"weir.fleet.peer"}},
-	{Name: "peer-cert", Group: GroupFleet, paths: []string{"weir.fleet.peerCert"}},
-	{Name: "peer-key", Group: GroupFleet, paths: []string{"weir.fleet.peerKey"}},
-	{Name: "peer-ca", Group: GroupFleet, paths: []string{"weir.fleet.peerCA"}},
-	{Name: "insecure-fleet", Group: GroupFleet, paths: []string{"weir.fleet.insecure"}},
+	{Name: "replica-id", Group: groupFleet, Takes: "name", paths: []string{"weir.replica"}},
+	{Name: "fleet", Group: groupFleet, Takes: "name", paths: []string{"weir.fleet.name"}},
+	{Name: "gossip", Group: groupFleet, Takes: "address", paths: []string{"weir.fleet.gossip"}},
+	{Name: "gossip-key-file", Group: groupFleet, paths: []string{"weir.fleet.gossipKeyFile"}},
+	{Name: "join", Group: groupFleet, Takes: "address", Doc: "Gossip address of a replica to join by; a host name stands for all its addresses", paths: []string{"weir.fleet.join[]"}},
+	{Name: "advertise", Group: groupFleet, Takes: "address", paths: []string{"weir.fleet.advertise"}},
+	{Name: "peer", Group: groupFleet, Takes: "address", paths: []string{"weir.fleet.peer"}},
+	{Name: "peer-cert", Group: groupFleet, paths: []string{"weir.fleet.peerCert"}},
+	{Name: "peer-key", Group: groupFleet, paths: []string{"weir.fleet.peerKey"}},
+	{Name: "peer-ca", Group: groupFleet, paths: []string{"weir.fleet.peerCA"}},
+	{Name: "insecure-fleet", Group: groupFleet, paths: []string{"weir.fleet.insecure"}},
 
-	{Name: "ext-proc", Group: GroupEnvoy, Takes: "address", paths: []string{"weir.extProc.listen"}},
-	{Name: "ext-proc-cert", Group: GroupEnvoy, paths: []string{"weir.extProc.cert"}},
-	{Name: "ext-proc-key", Group: GroupEnvoy, paths: []string{"weir.extProc.key"}},
-	{Name: "picker", Group: GroupEnvoy, Takes: "address", Doc: "Address of another Endpoint Picker, such as epp.default.svc:9002, which chooses the endpoints of what comes by external processing; that is served at 127.0.0.1:9002 unless --ext-proc says where", paths: []string{"weir.extProc.picker.addresses[]"}},
-	{Name: "picker-tls", Group: GroupEnvoy, paths: []string{"weir.extProc.picker.tls"}},
-	{Name: "picker-ca", Group: GroupEnvoy, paths: []string{"weir.extProc.picker.ca"}},
-	{Name: "picker-skip-verify", Group: GroupEnvoy, paths: []string{"weir.extProc.picker.insecureSkipVerify"}},
-	{Name: "picker-fail-open", Group: GroupEnvoy, paths: []string{"weir.extProc.picker.failOpen"}},
-	{Name: "admission-only", Group: GroupEnvoy, paths: []string{"weir.extProc.admissionOnly"}},
+	{Name: "ext-proc", Group: groupEnvoy, Takes: "address", paths: []string{"weir.extProc.listen"}},
+	{Name: "ext-proc-cert", Group: groupEnvoy, paths: []string{"weir.extProc.cert"}},
+	{Name: "ext-proc-key", Group: groupEnvoy, paths: []string{"weir.extProc.key"}},
+	{Name: "picker", Group: groupEnvoy, Takes: "address", Doc: "Address of another Endpoint Picker, such as epp.default.svc:9002, which chooses the endpoints of what comes by external processing; that is served at 127.0.0.1:9002 unless --ext-proc says where", paths: []string{"weir.extProc.picker.addresses[]"}},
+	{Name: "picker-tls", Group: groupEnvoy, paths: []string{"weir.extProc.picker.tls"}},
+	{Name: "picker-ca", Group: groupEnvoy, paths: []string{"weir.extProc.picker.ca"}},
+	{Name: "picker-skip-verify", Group: groupEnvoy, paths: []string{"weir.extProc.picker.insecureSkipVerify"}},
+	{Name: "picker-fail-open", Group: groupEnvoy, paths: []string{"weir.extProc.picker.failOpen"}},
+	{Name: "admission-only", Group: groupEnvoy, paths: []string{"weir.extProc.admissionOnly"}},
 }
 
 // Flags returns the flags there are. What they do not say themselves the fields they
@@ -307,7 +307,7 @@ func (b *builder) overrideConcurrency(flag, text string) {
 		b.failAt(at, path, "must be from 1 to %d", saturation.MostConcurrency)
 		n = 1
 	}
-	parameters, err := NewRaw(map[string]int{"maxConcurrency": n})
+	parameters, err := newRaw(map[string]int{"maxConcurrency": n})
 	if err != nil {
 		panic(err) // a number
 	}

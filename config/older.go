@@ -35,7 +35,7 @@ func (b *builder) olderDetector() {
 	case b.file.FlowControl.SaturationDetector != nil:
 		return // which holds
 	}
-	raw, err := NewRaw(parameters)
+	raw, err := newRaw(parameters)
 	if err != nil {
 		b.wrong(olderThresholds, "%v", err)
 		return

@@ -94,7 +94,7 @@ func (s *extProc) Retire() { s.health.Shutdown() }
 // Stop takes no new streams, and lets those under way end until ctx does.
 func (s *extProc) Stop(ctx context.Context) error {
 	ended := make(chan struct{})
-	go func() {
+	go func() { // ends with the last stream, or with those that Stop cuts off
 		s.server.GracefulStop()
 		close(ended)
 	}()

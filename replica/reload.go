@@ -28,7 +28,7 @@ type reloader struct {
 // run reloads when a file has changed and when hangup receives, until ctx ends.
 func (r *reloader) run(ctx context.Context, seen *watch.Files, hangup <-chan os.Signal) {
 	if r.replica.discovery != nil {
-		go r.follow(ctx)
+		go r.follow(ctx) // ends with ctx
 	}
 	watch.Run(ctx, seen, lookEvery, r.files, hangup, r.reload)
 }

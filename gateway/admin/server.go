@@ -131,7 +131,7 @@ func New(cfg Config) *Server {
 	if cfg.Fleet != nil && cfg.directory == nil {
 		cfg.Fleet.AnswerWith(s.reply)
 	}
-	go s.watch(ctx)
+	go s.watch(ctx) // ends with Close
 	return s
 }
 

@@ -26,10 +26,10 @@ const EngineLabel = "llm-d.ai/engine-type"
 
 // builtinEngines are the metrics of the engines that need no description.
 var builtinEngines = map[string]MetricNames{
-	"vllm": VLLMMetrics(), "sglang": SGLangMetrics(), "trtllm-serve": {
+	"vllm": vllmMetrics(), "sglang": sglangMetrics(), "trtllm-serve": {
 		Waiting: "trtllm_num_requests_waiting", Running: "trtllm_num_requests_running", KVCacheUsage: "trtllm_kv_cache_utilization",
 	},
-	"triton-tensorrt-llm": TensorRTLLMMetrics(), "tensorrt-llm": TensorRTLLMMetrics(),
+	"triton-tensorrt-llm": tensorRTLLMMetrics(), "tensorrt-llm": tensorRTLLMMetrics(),
 	"triton":   {Waiting: "nv_inference_pending_request_count"},
 	"llamacpp": {Waiting: "llamacpp:requests_deferred", Running: "llamacpp:requests_processing", KVCacheUsage: "llamacpp:kv_cache_usage_ratio"},
 }
@@ -54,8 +54,8 @@ func (e Engines) Names(engine string) (MetricNames, bool) {
 	return names, ok
 }
 
-// Known are the engines, sorted.
-func (e Engines) Known() []string {
+// known are the engines, sorted.
+func (e Engines) known() []string {
 	all := maps.Clone(builtinEngines)
 	maps.Copy(all, e.Own)
 	return slices.Sorted(maps.Keys(all))
@@ -192,7 +192,7 @@ func CoreMetricsExtractorFactory(name string, parameters json.RawMessage) (polic
 		e.Own[c.Name] = MetricNames{Waiting: c.QueuedRequestsSpec, Running: c.RunningRequestsSpec, KVCacheUsage: c.KVUsageSpec, LoRA: c.LoRASpec}
 	}
 	if _, ok := e.Names(p.DefaultEngine); !ok {
-		return nil, fmt.Errorf("%w: defaultEngine is %q, which engineConfigs does not describe; known are: %s", policies.ErrParameters, p.DefaultEngine, strings.Join(e.Known(), ", "))
+		return nil, fmt.Errorf("%w: defaultEngine is %q, which engineConfigs does not describe; known are: %s", policies.ErrParameters, p.DefaultEngine, strings.Join(e.known(), ", "))
 	}
 	return e, nil
 }

@@ -22,21 +22,21 @@ type MetricNames struct {
 	LoRA string
 }
 
-// VLLMMetrics are vLLM's.
-func VLLMMetrics() MetricNames {
+// vllmMetrics are vLLM's.
+func vllmMetrics() MetricNames {
 	return MetricNames{
 		Waiting: "vllm:num_requests_waiting", Running: "vllm:num_requests_running", KVCacheUsage: "vllm:kv_cache_usage_perc",
 		LoRA: "vllm:lora_requests_info",
 	}
 }
 
-// SGLangMetrics are SGLang's.
-func SGLangMetrics() MetricNames {
+// sglangMetrics are SGLang's.
+func sglangMetrics() MetricNames {
 	return MetricNames{Waiting: "sglang:num_queue_reqs", Running: "sglang:num_running_reqs", KVCacheUsage: "sglang:token_usage"}
 }
 
-// TensorRTLLMMetrics are those of TensorRT-LLM under Triton.
-func TensorRTLLMMetrics() MetricNames {
+// tensorRTLLMMetrics are those of TensorRT-LLM under Triton.
+func tensorRTLLMMetrics() MetricNames {
 	return MetricNames{
 		Waiting:      `nv_trt_llm_request_metrics{request_type=waiting}`,
 		Running:      `nv_trt_llm_request_metrics{request_type=scheduled}`,

@@ -28,13 +28,13 @@ func TestParseMetrics(t *testing.T) {
 			"# TYPE vllm:num_requests_waiting gauge\nvllm:num_requests_waiting{model_name=\"a\"} 3\nvllm:num_requests_waiting{model_name=\"b\"} 4\n" +
 				"# TYPE vllm:kv_cache_usage_perc gauge\nvllm:kv_cache_usage_perc{model_name=\"a\"} 0.25\nvllm:kv_cache_usage_perc{model_name=\"b\"} 0.5\n" +
 				"vllm:num_requests_running 7\n",
-			VLLMMetrics(),
+			vllmMetrics(),
 			policies.EndpointMetrics{Waiting: 7, Running: 7, KVCacheUsage: 0.5},
 		},
-		"sglang": {"sglang:num_queue_reqs 2\nsglang:token_usage 0.1\n", SGLangMetrics(), policies.EndpointMetrics{Waiting: 2, KVCacheUsage: 0.1}},
+		"sglang": {"sglang:num_queue_reqs 2\nsglang:token_usage 0.1\n", sglangMetrics(), policies.EndpointMetrics{Waiting: 2, KVCacheUsage: 0.1}},
 		"hostile": {
 			"vllm:num_requests_waiting -5\nvllm:kv_cache_usage_perc NaN\nvllm:num_requests_running +Inf\n",
-			VLLMMetrics(),
+			vllmMetrics(),
 			policies.EndpointMetrics{Running: 1e10},
 		},
 	} {
@@ -45,7 +45,7 @@ func TestParseMetrics(t *testing.T) {
 			t.Errorf("%s: %s", name, diff)
 		}
 	}
-	names := VLLMMetrics()
+	names := vllmMetrics()
 	for text, want := range map[string]error{
 		"up 1\n":                      errNoMetrics,
 		"<html>":                      errNoMetrics,
@@ -61,8 +61,8 @@ func TestParseMetrics(t *testing.T) {
 
 // TestReadAllocates wants no allocation of what is read again and again.
 func TestReadAllocates(t *testing.T) {
-	names := TensorRTLLMMetrics()
-	names.Running = VLLMMetrics().Running
+	names := tensorRTLLMMetrics()
+	names.Running = vllmMetrics().Running
 	r, page := newMetricsReader(&names), vllmPage(48<<10)
 	page = append(page, "nv_trt_llm_request_metrics{model=\"m\",request_type=\"waiting\"} 3\n"...)
 	var m policies.EndpointMetrics
@@ -111,7 +111,7 @@ func FuzzParseMetrics(f *testing.F) {
 	f.Add("vllm:lora_requests_info{max_lora=\"4\",running_lora_adapters=\"x, y\"} 2\nvllm:lora_requests_info{max_lora=\"5\"} 1\nvllm:kv_cache_usage_perc NaN\n")
 	f.Add(string(vllmPage(2 << 10)))
 	f.Fuzz(func(t *testing.T, text string) {
-		for _, names := range []MetricNames{VLLMMetrics(), {Waiting: `vllm:num_requests_waiting{model_name=a}`, KVCacheUsage: "vllm:kv_cache_usage_perc"}} {
+		for _, names := range []MetricNames{vllmMetrics(), {Waiting: `vllm:num_requests_waiting{model_name=a}`, KVCacheUsage: "vllm:kv_cache_usage_perc"}} {
 			var got policies.EndpointMetrics
 			err := read(&names, []byte(text), &got)
 			if err == nil && (got.Waiting < 0 || got.Running < 0 || !(got.KVCacheUsage >= 0)) {
@@ -215,7 +215,7 @@ func valueOf(m *dto.Metric) float64 {
 }
 
 func BenchmarkParse(b *testing.B) {
-	page, names := vllmPage(48<<10), VLLMMetrics()
+	page, names := vllmPage(48<<10), vllmMetrics()
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		r, m := newMetricsReader(&names), policies.EndpointMetrics{}
@@ -239,10 +239,10 @@ func BenchmarkParse(b *testing.B) {
 // TestEngineByLabel wants an endpoint's label to say whose names hold for it, and a label
 // that says nothing known to change nothing.
 func TestEngineByLabel(t *testing.T) {
-	names := VLLMMetrics()
+	names := vllmMetrics()
 	p := New(Config{Source: Static{}, Engines: Engines{Label: EngineLabel, Own: map[string]MetricNames{"mine": {Waiting: "depth"}}}, Watch: Watch{Scrape: true}, Metrics: names})
 	defer p.Close()
-	for engine, want := range map[string]MetricNames{"": names, "vllm": names, "sglang": SGLangMetrics(), "mine": {Waiting: "depth"}, "unheard-of": names} {
+	for engine, want := range map[string]MetricNames{"": names, "vllm": names, "sglang": sglangMetrics(), "mine": {Waiting: "depth"}, "unheard-of": names} {
 		spec := At("", "http", "10.0.0.1", "8000")
 		spec.Labels = map[string]string{EngineLabel: engine}
 		e := &Endpoint{pool: p}

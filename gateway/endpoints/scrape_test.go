@@ -76,7 +76,7 @@ func TestAwake(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	names := VLLMMetrics()
+	names := vllmMetrics()
 	p := newPool(t, Config{Source: source, Interval: time.Hour, Watch: Watch{Scrape: true}, Metrics: names}) // nothing is due by itself
 	e := p.Endpoints()[0]
 	await := func(what string, so func() bool) {
@@ -115,7 +115,7 @@ func TestAwakeAllTheTime(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPool(t, Config{Source: source, Interval: interval, Watch: Watch{Scrape: true}, Metrics: VLLMMetrics()})
+	p := newPool(t, Config{Source: source, Interval: interval, Watch: Watch{Scrape: true}, Metrics: vllmMetrics()})
 	busy := p.Endpoints()[0]
 	defer busy.Claim(1).Return()
 	last, times := busy.lastRead(), 0

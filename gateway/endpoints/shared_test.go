@@ -210,7 +210,7 @@ func TestReadings(t *testing.T) {
 		t.Fatal(err)
 	}
 	c := &cluster{members: map[string]coordinator.Listener{}}
-	names := VLLMMetrics()
+	names := vllmMetrics()
 	var pools []*Pool
 	for i := range 2 {
 		id := fmt.Sprint("r", i)

@@ -169,7 +169,7 @@ func TestReadingsAreForgotten(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := newPool(t, Config{Source: source, Watch: Watch{Scrape: true}, Metrics: VLLMMetrics(), Interval: time.Millisecond})
+	p := newPool(t, Config{Source: source, Watch: Watch{Scrape: true}, Metrics: vllmMetrics(), Interval: time.Millisecond})
 	e := p.Endpoints()[0]
 	for began := time.Now(); e.reading.Load() == nil; time.Sleep(time.Millisecond) {
 		if time.Since(began) > 30*time.Second {

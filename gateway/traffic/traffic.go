@@ -11,9 +11,9 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// Period is how long figures are gathered until the next ones begin. What is told of the
+// periodLength is how long figures are gathered until the next ones begin. What is told of the
 // last time is told of one to two periods.
-const Period = 30 * time.Second
+const periodLength = 30 * time.Second
 
 // maxFlows bounds the flows that are told apart; further ones count by their priority
 // alone.
@@ -199,7 +199,7 @@ func (l *Log) each(flow policies.FlowKey, change func(*Counts)) {
 
 // period is the current one. What had nothing for two of them is forgotten at its begin.
 func (l *Log) period() int64 {
-	period := l.now().UnixNano() / int64(Period)
+	period := l.now().UnixNano() / int64(periodLength)
 	if period != l.swept {
 		l.swept = period
 		for key, w := range l.flows {
@@ -231,7 +231,7 @@ func (l *Log) Span() time.Duration {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := l.now()
-	return min(now.Sub(l.begun), Period+time.Duration(now.UnixNano()%int64(Period)))
+	return min(now.Sub(l.begun), periodLength+time.Duration(now.UnixNano()%int64(periodLength)))
 }
 
 // Bands calls visit with the figures of every priority of late, in no order.

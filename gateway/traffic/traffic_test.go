@@ -12,7 +12,7 @@ import (
 
 // TestPeriods wants figures to be told for one to two periods, and then forgotten.
 func TestPeriods(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0).Truncate(Period)
+	now := time.Unix(1_800_000_000, 0).Truncate(periodLength)
 	l := newLog(func() time.Time { return now })
 	a := policies.FlowKey{ID: "a", Priority: 1}
 	l.Decided(a, controller.Dispatched, 10*time.Millisecond, "")
@@ -30,7 +30,7 @@ func TestPeriods(t *testing.T) {
 		after time.Duration
 		kept  bool
 		span  time.Duration
-	}{{0, true, 0}, {Period, true, Period}, {Period - 1, true, 2*Period - 1}, {1, false, Period}} {
+	}{{0, true, 0}, {periodLength, true, periodLength}, {periodLength - 1, true, 2*periodLength - 1}, {1, false, periodLength}} {
 		now = now.Add(step.after)
 		c, flows := get()
 		if kept := flows == 1; kept != step.kept || l.Span() != step.span {
@@ -48,11 +48,11 @@ func TestPeriods(t *testing.T) {
 // TestRestart wants figures of before to be gone, those of meanwhile to be nowhere, and the sums
 // since the start to stay.
 func TestRestart(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0).Truncate(Period)
+	now := time.Unix(1_800_000_000, 0).Truncate(periodLength)
 	l := newLog(func() time.Time { return now })
 	a := policies.FlowKey{ID: "a", Priority: 1}
 	l.Decided(a, controller.Dispatched, 10*time.Millisecond, "")
-	now = now.Add(Period)
+	now = now.Add(periodLength)
 	l.Restart(func() { l.Decided(a, controller.EvictedContextCancelled, time.Second, "") })
 	now = now.Add(time.Second)
 	l.Decided(a, controller.RejectedCapacity, 0, "")
@@ -128,12 +128,12 @@ func TestRefusals(t *testing.T) {
 	now := time.Unix(1_800_000_000, 0)
 	l := newLog(func() time.Time { return now })
 	l.Refused("bad_path")
-	now = now.Add(Period)
+	now = now.Add(periodLength)
 	l.Refused("queue_full")
 	if got := l.Refusals(); len(got) != 2 || got["bad_path"] != 1 || got["queue_full"] != 1 {
 		t.Errorf("of late: %v", got)
 	}
-	now = now.Add(Period)
+	now = now.Add(periodLength)
 	if got := l.Refusals(); len(got) != 1 || got["queue_full"] != 1 {
 		t.Errorf("a period later: %v", got)
 	}

@@ -161,7 +161,7 @@ func listenAndServe(s *http.Server) (url string, err error) {
 	if err != nil {
 		return "", fmt.Errorf("listen on loopback: %w", err)
 	}
-	go func() {
+	go func() { // ends with the server
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 			panic(err) // a listener of our own that fails to accept
 		}

@@ -58,7 +58,7 @@ func New(to io.Writer, cfg Config) *Writer {
 		to: to, cfg: cfg, wake: make(chan struct{}, 1), hurry: make(chan struct{}, 1), end: make(chan struct{}), ended: make(chan struct{}),
 		written: make(chan struct{}),
 	}
-	go w.run()
+	go w.run() // ends with Close
 	return w
 }
 

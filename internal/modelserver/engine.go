@@ -32,7 +32,7 @@ func (e *engine) submit(prompt, output int) *sequence {
 	e.waiting = append(e.waiting, s)
 	if !e.looping {
 		e.looping = true
-		go e.loop()
+		go e.loop() // ends when no sequence is left
 	}
 	return s
 }

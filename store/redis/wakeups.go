@@ -24,7 +24,7 @@ func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan store.Wakeu
 	// the server does not answer, the client subscribes when it is back.
 	_, _ = receive(ctx, sub, l.cfg.Timeout)
 	wakeups := make(chan store.Wakeup, store.PendingWakeups)
-	go func() {
+	go func() { // ends with ctx
 		defer close(wakeups)
 		for {
 			l.listen(ctx, sub, wakeups)

@@ -17,8 +17,8 @@ import (
 	"github.com/weirflow/weir/gateway/rewrites"
 )
 
-// ModelsAnnotation lists the models that are for an InferencePool, separated by commas.
-const ModelsAnnotation = "weirflow.github.io/models"
+// modelsAnnotation lists the models that are for an InferencePool, separated by commas.
+const modelsAnnotation = "weirflow.github.io/models"
 
 // PoolsConfig describes Pools.
 type PoolsConfig struct {
@@ -116,7 +116,7 @@ func (p *Pools) Source(namespace, name string, objectives func(map[string]int), 
 
 // modelsOf reads the models that an annotation lists.
 func modelsOf(annotations map[string]string) (models []string) {
-	for model := range strings.SplitSeq(annotations[ModelsAnnotation], ",") {
+	for model := range strings.SplitSeq(annotations[modelsAnnotation], ",") {
 		if model = strings.TrimSpace(model); model != "" && !slices.Contains(models, model) {
 			models = append(models, model)
 		}
