@@ -49,7 +49,7 @@ func (r *replica) change(plan *config.Plan) {
 			gone = append(gone, p)
 		}
 	}
-	r.refusals.forget(func(name string) bool { return planOf(plan, name) != nil })
+	r.refused.forget(func(name string) bool { return planOf(plan, name) != nil })
 	s.mu.Unlock()
 	for _, p := range s.all() {
 		if by := planOf(plan, p.name); !p.runsBy(by) { // by Kubernetes others come and go
@@ -184,7 +184,7 @@ func (r *replica) admit(p *pool, by *config.Plan) {
 		return
 	}
 	s.named[p.name] = p
-	r.refusals.opened(p.name)
+	r.refused.opened(p.name)
 	s.mu.Unlock()
 	if wanted != by {
 		p.reconfigure(wanted)
@@ -200,7 +200,7 @@ func (r *replica) notOpened(plan *config.Plan, err error) {
 	s := &r.pools
 	why := oneLine(fmt.Sprintf("pool %q could not be opened and is tried again: %v", name, err))
 	s.mu.Lock()
-	known := planOf(s.wanted, name) == nil || r.refusals.notOpened(name, why)
+	known := planOf(s.wanted, name) == nil || r.refused.notOpened(name, why)
 	s.mu.Unlock()
 	if known {
 		return

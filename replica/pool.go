@@ -122,7 +122,7 @@ func (r *replica) start(ctx context.Context, p *pool) error {
 			plan := p.plan
 			flows, guaranteed, weights := &plan.Flows, plan.Guaranteed, newWeights(plan, set, p.parts)
 			p.mu.Unlock()
-			c.Guaranteed, c.Refused = guaranteed, r.refusals.told()
+			c.Guaranteed, c.Refused = guaranteed, r.refused.told()
 			c.BandWeight = func(priority int) float64 {
 				return plan.BandPolicy.BandWeight(priority, plan.BandWeight(priority))
 			}

@@ -101,7 +101,7 @@ func (r *reloader) reload() {
 	r.replica.change(plan)
 	r.replica.accessLog.Select(plan.AccessLog)
 	r.plan = plan
-	r.replica.refusals.takeFile()
+	r.replica.refused.takeFile()
 	r.replica.shows(plan, time.Now())
 	r.replica.console.Note(api.ConfigReloaded, api.Info, plan.File.Weir.Replica, plan.File.Weir.Replica+" read its configuration again")
 	r.replica.log.Info("configuration reloaded", zap.Strings("files", plan.Files()))
@@ -112,7 +112,7 @@ func (r *reloader) reload() {
 func (r *reloader) refuse(err error) {
 	r.replica.log.Error("the configuration was not reloaded; the old one stays in effect", zap.Error(err))
 	why := oneLine("a changed configuration was not taken over: " + err.Error())
-	r.replica.refusals.refuseFile(why)
+	r.replica.refused.refuseFile(why)
 	r.replica.noteRefused(why)
 	plan, err := r.plan.WithKeys()
 	if err != nil {

@@ -104,7 +104,7 @@ type replica struct {
 	accessLog  *accesslog.Log
 	traced     bool                                // requests are
 	shown      atomic.Pointer[admin.Configuration] // that is in effect
-	refusals   *refusals                           // why not all of a later one is
+	refused    *refusedConfig                      // why not all of a later one is
 	requests   net.Listener
 	operators  net.Listener
 	processing *extProc // nil for none
@@ -160,7 +160,7 @@ func (r *replica) open(ctx context.Context) error {
 		only = r.pools.all()[0].metrics
 	}
 	r.figures = metrics.NewProcess(only)
-	r.refusals = newRefusals(r.figures)
+	r.refused = newRefusedConfig(r.figures)
 	r.metrics.MustRegister(r.figures)
 	cfg.AccessLog, cfg.Metrics = r.accessLog, r.figures
 	if err := r.show(r.plan, time.Now()); err != nil {

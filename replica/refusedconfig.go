@@ -12,10 +12,10 @@ import (
 	"github.com/weirflow/weir/gateway/metrics"
 )
 
-// refusals are why not all is in effect that the configuration asks for: a file that was refused,
+// refusedConfig is why not all is in effect that the configuration asks for: a file that was refused,
 // and pools that could not be opened. Each ends by its own repair alone. It is safe for
 // concurrent use.
-type refusals struct {
+type refusedConfig struct {
 	figures *metrics.Process
 
 	mu    sync.Mutex         // comes after that of pools
@@ -23,21 +23,21 @@ type refusals struct {
 	pools map[string]*api.RefusedConfig
 }
 
-func newRefusals(figures *metrics.Process) *refusals {
+func newRefusedConfig(figures *metrics.Process) *refusedConfig {
 	figures.ConfigInEffect(true)
-	return &refusals{figures: figures, pools: make(map[string]*api.RefusedConfig)}
+	return &refusedConfig{figures: figures, pools: make(map[string]*api.RefusedConfig)}
 }
 
 // refuseFile notes that a changed file stays without effect.
-func (f *refusals) refuseFile(why string) {
+func (f *refusedConfig) refuseFile(why string) {
 	f.change(func() { f.file = &api.RefusedConfig{At: time.Now(), Why: why} })
 }
 
 // takeFile notes that the file is in effect.
-func (f *refusals) takeFile() { f.change(func() { f.file = nil }) }
+func (f *refusedConfig) takeFile() { f.change(func() { f.file = nil }) }
 
 // notOpened notes why a pool could not be opened, and reports whether that was known.
-func (f *refusals) notOpened(pool, why string) (known bool) {
+func (f *refusedConfig) notOpened(pool, why string) (known bool) {
 	f.change(func() {
 		was := f.pools[pool]
 		if known = was != nil && was.Why == why; !known {
@@ -48,16 +48,16 @@ func (f *refusals) notOpened(pool, why string) (known bool) {
 }
 
 // opened notes that a pool is open.
-func (f *refusals) opened(pool string) { f.change(func() { delete(f.pools, pool) }) }
+func (f *refusedConfig) opened(pool string) { f.change(func() { delete(f.pools, pool) }) }
 
 // forget forgets those pools that are not wanted any more.
-func (f *refusals) forget(wanted func(pool string) bool) {
+func (f *refusedConfig) forget(wanted func(pool string) bool) {
 	f.change(func() {
 		maps.DeleteFunc(f.pools, func(pool string, _ *api.RefusedConfig) bool { return !wanted(pool) })
 	})
 }
 
-func (f *refusals) change(do func()) {
+func (f *refusedConfig) change(do func()) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	do()
@@ -69,7 +69,7 @@ func (f *refusals) change(do func()) {
 const toldPools = 3
 
 // told is what operators are told, the latest time and every reason; nil if all is in effect.
-func (f *refusals) told() *api.RefusedConfig {
+func (f *refusedConfig) told() *api.RefusedConfig {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	var all []*api.RefusedConfig
