@@ -185,8 +185,8 @@ func WithLimits(limit func(id string) shard.Limit) Option {
 	return func(o *options) { o.shard.Limit = limit }
 }
 
-// WithOffers sets how many tickets of a band are put before the ledger at most;
-// 32 by default.
+// WithOffers sets how many tickets of a band are put before the ledger at most, and twice as
+// many beside a far one; 64 by default.
 func WithOffers(perBand int) Option { return func(o *options) { o.shard.OffersPerBand = perBand } }
 
 // WithFlowIdle sets how long an empty flow is remembered; 5 minutes by default.
