@@ -20,10 +20,10 @@ import (
 // neither, Pick decides.
 type FairnessPolicy interface {
 	Plugin
-	// NewState makes what the policy remembers about one band; nil is a good
-	// answer for a policy that remembers nothing. It is called once when a band
-	// appears at a replica, or a group of flows, which is a band of its own to the policy. What it returned is the band's State until the band
-	// has been idle for long enough to be forgotten, also over a reload of the
+	// NewState makes what the policy remembers about one band; nil is a good answer for a policy
+	// that remembers nothing. It is called once when a band appears at a replica, or a group of
+	// flows, which is a band of its own to the policy. What it returned is the band's State until
+	// the band has been idle for long enough to be forgotten, also over a reload of the
 	// configuration that leaves the policy the [Same].
 	NewState(ctx context.Context) any
 	// Pick returns the flow whose head goes next, or nil when no flow of the

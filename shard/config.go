@@ -30,8 +30,9 @@ type Config struct {
 	Guaranteed map[string]float64
 	// Limit returns a flow's own limits, by its id; nil gives none.
 	Limit func(id string) Limit
-	// OffersPerBand is how many tickets of a band are put before the ledger at
-	// most, and twice as many where the ledger is far, see [Set.Widen]. More lets a turn grant more, and makes each turn more expensive.
+	// OffersPerBand is how many tickets of a band are put before the ledger at most, and twice as
+	// many where the ledger is far, see [Set.Widen]. More lets a turn grant more, and makes each
+	// turn more expensive.
 	OffersPerBand int
 	// Idle is how long a flow, and then a band, is remembered once empty.
 	Idle time.Duration

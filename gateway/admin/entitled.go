@@ -13,8 +13,8 @@ type entitling struct {
 }
 
 // bandEntitled is what priorities should have now of a pool of that many slots, which may be
-// infinite: of what each wants first what it is guaranteed, and the rest from the highest down, or by weights among those that
-// have some.
+// infinite: of what each wants first what it is guaranteed, and the rest from the highest down, or
+// by weights among those that have some.
 func bandEntitled(bands []entitling, limit float64) map[int]float64 {
 	entitled, left, given := make(map[int]float64, len(bands)), limit, 0.0
 	give := func(b *entitling, slots float64) {

@@ -175,8 +175,8 @@ func (a *ask) open() bool {
 	return a.opening != nil || a.stream != nil && !a.stream.ended && !a.stream.answered
 }
 
-// takeOut takes a picker out of use that answers nobody, and says how it does not. One that is already goes on being so only for
-// the request that is to find out.
+// takeOut takes a picker out of use that answers nobody, and logs why. One that is out already is
+// taken out for longer only by the request that was to find out whether it answers again.
 func (p *Pickers) takeOut(c *Claim, a *ask, now time.Time, why error) {
 	one := a.picker
 	if one.gone || one.standing.out && (one.probe != c || a.judged) {

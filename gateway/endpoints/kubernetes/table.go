@@ -26,7 +26,8 @@ type id struct{ namespace, name string }
 
 func (i id) String() string { return i.namespace + "/" + i.name }
 
-// table holds what matters of each object of one kind, as the API server last told it. A reflector writes it, from a goroutine of its own.
+// table holds what matters of each object of one kind, as the API server last told it. A reflector
+// writes it, from a goroutine of its own.
 type table[T any] struct {
 	kind    schema.GroupVersionResource
 	read    func(*unstructured.Unstructured) (T, error)
