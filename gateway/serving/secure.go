@@ -58,7 +58,7 @@ func secure(server *http.Server, l net.Listener, most int64, idle *idleBound) ne
 	})
 	pool := stacks.New()
 	return &secureListener{
-		Listener: l, config: config, streams: newStreams(most, server.MaxHeaderBytes), handshakes: newHandshakes(most), idle: idle,
+		Listener: l, server: server, config: config, streams: newStreams(most, server.MaxHeaderBytes), handshakes: newHandshakes(most), idle: idle,
 		stacks: pool, close: sync.OnceFunc(pool.Close),
 	}
 }
@@ -69,6 +69,8 @@ type connKey struct{}
 // secureListener speaks TLS on the connections that it accepts.
 type secureListener struct {
 	net.Listener
+	server     *http.Server
+	offer      sync.Once // what config offers is settled
 	config     *tls.Config
 	streams    *streams
 	handshakes *handshakes
@@ -83,6 +85,11 @@ func (l *secureListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // as the listener says it
 	}
+	l.offer.Do(func() {
+		if l.server.TLSNextProto["h2"] == nil { // as GODEBUG asks for; Serve has decided before it accepts
+			l.config.NextProtos = []string{"http/1.1"}
+		}
+	})
 	hello := &helloConn{Conn: conn}
 	secure := tls.Server(hello, l.config)
 	return &secureConn{Conn: secure, tls: secure, raw: conn, hello: hello, listener: l, streams: l.streams}, nil

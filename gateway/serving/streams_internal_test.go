@@ -222,3 +222,16 @@ func TestOlderClientsByTLS(t *testing.T) {
 		t.Errorf("plain HTTP got %d", res.StatusCode)
 	}
 }
+
+// TestWithoutHTTP2 has Go told not to serve HTTP/2: clients are not offered it.
+func TestWithoutHTTP2(t *testing.T) {
+	t.Setenv("GODEBUG", "http2server=0")
+	_, url, client := secured(t, 8, func(http.ResponseWriter, *http.Request) {})
+	res, err := client().Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _ = res.Body.Close(); res.StatusCode != http.StatusOK || res.ProtoMajor != 1 {
+		t.Errorf("%s by %s", res.Status, res.Proto)
+	}
+}
