@@ -55,10 +55,17 @@ func (b *Body) Read(r io.Reader, expected int64) error {
 	}
 }
 
-// Add takes in a part of the body.
+// Add takes in a part of the body, whose bytes are the body's from then on.
 func (b *Body) Add(part []byte) error {
 	if int64(len(b.request.Body)+len(part)) > b.most {
 		return tooLarge(b.most)
+	}
+	if b.request.Body == nil { // mostly the only one
+		if refused := b.take(int64(cap(part))); refused != nil {
+			return refused
+		}
+		b.request.Body = part
+		return nil
 	}
 	if err := b.reserve(len(part), -1); err != nil {
 		return err

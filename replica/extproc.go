@@ -17,6 +17,7 @@ import (
 	"github.com/weirflow/weir/gateway/envoy"
 	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/serving"
+	"github.com/weirflow/weir/internal/protocodec"
 )
 
 // extProc serves external processing, and health beside it. It is a serving.Service.
@@ -40,6 +41,7 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 		// Windows that are measured cost a ping for each part of a stream, and hold more of
 		// a body that is not read than is needed.
 		grpc.InitialWindowSize(64 << 10), grpc.InitialConnWindowSize(1 << 20),
+		grpc.ForceServerCodecV2(protocodec.New()),
 	}
 	var secure *tls.Config
 	if w.Cert != "" {

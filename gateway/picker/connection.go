@@ -15,6 +15,8 @@ import (
 	_ "google.golang.org/grpc/health" // checks the health of what a service config says
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/status"
+
+	"github.com/weirflow/weir/internal/protocodec"
 )
 
 // serviceConfig has a picker that says that it is not well count as one that is not connected.
@@ -53,6 +55,7 @@ func connect(address string, n *name) (*picker, error) {
 		creds = credentials.NewTLS(n.secure)
 	}
 	conn, err := grpc.NewClient("dns:///"+address, append(options,
+		grpc.WithDefaultCallOptions(grpc.ForceCodecV2(protocodec.New())),
 		grpc.WithTransportCredentials(creds), grpc.WithDefaultServiceConfig(serviceConfig), grpc.WithDisableServiceConfig(), grpc.WithIdleTimeout(0),
 		grpc.WithConnectParams(grpc.ConnectParams{
 			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
