@@ -64,6 +64,9 @@ func New(cfg Config, pools *Pools) *Gateway {
 	return g
 }
 
+// Budget is what bounds the memory of requests.
+func (g *Gateway) Budget() *budget.Budget { return g.budget }
+
 // SetKeys replaces the API keys for requests from now on, and ends those that wait by one that
 // is gone. With any, a request must carry one as a bearer token, which is removed; its own
 // header for the flow is ignored. nil trusts the fairness header.

@@ -31,6 +31,7 @@ import (
 	"github.com/weirflow/weir/gateway/admin"
 	"github.com/weirflow/weir/gateway/admin/api"
 	"github.com/weirflow/weir/gateway/envoy"
+	"github.com/weirflow/weir/gateway/headers"
 	"github.com/weirflow/weir/gateway/metrics"
 	"github.com/weirflow/weir/gateway/proxy"
 	"github.com/weirflow/weir/gateway/serving"
@@ -324,7 +325,7 @@ func (r *replica) serve(ctx context.Context) error {
 	var beside []serving.Service
 	unknown := max(r.budget/headsPart, leastHeads)
 	if r.processing != nil {
-		r.processing.listener = serving.BoundMessages(r.processing.listener, unknown)
+		r.processing.listener = serving.BoundMessages(r.processing.listener, unknown, headers.DefaultMaxBytes, r.gateway.Budget())
 		r.processing.register(envoy.New(r.gateway, r.byEnvoy))
 		beside = append(beside, r.processing)
 	}

@@ -25,6 +25,7 @@ type Budget struct {
 	mu       sync.Mutex
 	most     int64 // bytes
 	used     int64
+	lent     int64 // the part of used that is lent
 	leaving  int64 // the part of used that requests hold which were ended and have yet to let go
 	kept     int64 // the part of used that dispatched requests hold
 	promised int64 // what those that pause will take
@@ -152,7 +153,7 @@ func (p *Part) mayTake(bytes int64) bool {
 // false if there would not be before the part's own flow is one of those that hold most.
 func (b *Budget) makeRoom(p *Part, bytes int64) bool {
 	var ended []*Part
-	for b.used-b.leaving+b.promised+bytes > b.most {
+	for b.used-b.lent-b.leaving+b.promised+bytes > b.most { // what is lent is back soon
 		largest := b.largest.Min()
 		newest, ok := largest.endable.Back()
 		if !ok || largest == p.holder || largest.bytes <= p.holder.bytes+bytes {
@@ -251,6 +252,32 @@ func (p *Part) Close() {
 		b.largest.Remove(p.holder)
 		delete(b.holders, p.holder.flow)
 	}
+	b.resume()
+}
+
+// lendPart: one part in so many of the budget may be lent.
+const lendPart = 2
+
+// Lend counts so many bytes more which no request holds yet, and which the caller gives back within a
+// second or two: no request is ended for them, others wait. It reports whether there is room, and nobody
+// waits for it.
+func (b *Budget) Lend(bytes int64) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.pausing.Empty() || b.used+bytes > b.most || b.lent+bytes > b.most/lendPart {
+		return false
+	}
+	b.lent += bytes
+	b.used += bytes
+	return true
+}
+
+// TakeBack says that so many bytes are lent no more.
+func (b *Budget) TakeBack(bytes int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lent -= bytes
+	b.used -= bytes
 	b.resume()
 }
 

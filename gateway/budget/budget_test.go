@@ -115,6 +115,40 @@ func TestPausesComeFirst(t *testing.T) {
 	<-order
 }
 
+// TestLentMemoryIsWaitedFor wants nobody to be ended for bytes that are lent, since they come back soon,
+// and no more to be lent while somebody waits.
+func TestLentMemoryIsWaitedFor(t *testing.T) {
+	b := New(100)
+	many := b.Open("many", func() { t.Error("a request was ended for what is lent") })
+	if err := many.Take(t.Context(), 50); err != nil {
+		t.Fatal(err)
+	}
+	if b.Lend(51) || !b.Lend(40) || b.Lend(11) {
+		t.Error("other than a half of the budget, as far as it is free, is lent")
+	}
+	taken := make(chan error, 1)
+	one := b.Open("one", func() {})
+	go func() { taken <- one.Take(t.Context(), 30) }()
+	for paused := false; !paused; time.Sleep(time.Millisecond) {
+		b.mu.Lock()
+		paused = !b.pausing.Empty()
+		b.mu.Unlock()
+	}
+	if b.Lend(1) {
+		t.Error("more is lent, though somebody waits")
+	}
+	b.TakeBack(20)
+	if err := <-taken; err != nil {
+		t.Error(err)
+	}
+	b.TakeBack(20)
+	many.Close()
+	one.Close()
+	if _, used := b.Figures(); used != 0 || b.lent != 0 {
+		t.Errorf("%d bytes used, %d lent, though all were given back", used, b.lent)
+	}
+}
+
 // TestBudgetPausesEnd wants whoever waits for bytes to go on when its context ends, and
 // nothing to be left of it.
 func TestBudgetPausesEnd(t *testing.T) {

@@ -9,18 +9,37 @@ import (
 )
 
 const (
-	// rpcBytes is what a stream of gRPC takes in memory before its first message is there.
-	rpcBytes = 12 << 10
-	// mostAtOnce: for less than patience, messages may take so many times what they may for longer.
+	// rpcBytes is what a stream of gRPC takes in memory before its first message is there, beside
+	// rpcLineBytes for each line of its own headers. A line that was sent before is one byte, and counts
+	// rpcLeast or more against the bound on headers.
+	rpcBytes     = 12 << 10
+	rpcLineBytes = 128
+	rpcLeast     = 33
+	// mostAtOnce: for less than patience, messages may take so many times what they may for longer,
+	// beside what is lent.
 	mostAtOnce = 2
+	// waitAgain is how often one that waits for room for messages looks for it.
+	waitAgain = 5 * time.Millisecond
 )
+
+// Lender lends memory for a second or two. It is safe for concurrent use.
+type Lender interface {
+	// Lend lends so many bytes, or reports that there is no room for them.
+	Lend(bytes int64) bool
+	// TakeBack has so many of them back.
+	TakeBack(bytes int64)
+}
 
 // BoundMessages has a server of gRPC hold at most so many bytes of memory for streams on which no message
 // has come yet, and for messages that have not come in whole: gRPC takes 4 MB for each, and so knows
 // nobody's whose they are. What would be beyond ends the connection that has held most for longest. For
-// less than a second it may be twice as much. The listener speaks plain text: TLS is below it.
-func BoundMessages(l net.Listener, most int64) net.Listener {
-	return &messageListener{Listener: l, messages: &messages{most: most, conns: make(map[*messageConn]struct{})}}
+// less than a second it may be twice as much, and what the lender has room for: messages of honest clients
+// are whole by then. The server takes up to head bytes of headers of a stream. The listener speaks plain
+// text: TLS is below it.
+func BoundMessages(l net.Listener, most int64, head int, lender Lender) net.Listener {
+	return &messageListener{Listener: l, messages: &messages{
+		most: most, lines: head / rpcLeast, lender: lender, conns: make(map[*messageConn]struct{}),
+	}}
 }
 
 type messageListener struct {
@@ -43,20 +62,26 @@ func (l *messageListener) Accept() (net.Conn, error) {
 
 // messages counts what has not come in whole.
 //
-// Invariant: used is the sum of what the streams of conns take.
+// Invariant: used is the sum of what the streams of conns take, and leaving. Beyond mostAtOnce·most and what
+// is lent is only what those bring that wait for room, one read each.
 type messages struct {
-	most int64
-	used atomic.Int64
+	most   int64
+	lines  int // of a stream's own headers, at most
+	lender Lender
+	used   atomic.Int64
+	lent   atomic.Int64 // written under mu
 
-	mu     sync.Mutex // before that of a connection
-	conns  map[*messageConn]struct{}
-	looked time.Time // when no connection was found to close
+	mu      sync.Mutex // before that of a connection
+	conns   map[*messageConn]struct{}
+	leaving int64 // was given up or cut off, and has yet to be let go of
+	later   bool  // it looks again for one to close
 }
 
 // incoming is a stream, as far as its client sends something.
 type incoming struct {
 	began  time.Time // of what it takes
 	takes  int64
+	lines  int     // of its own headers, at most
 	prefix [5]byte // of a message: a flag, and its length
 	have   int     // bytes of it
 	left   int64   // bytes of the message that are still to come
@@ -71,6 +96,7 @@ type messageConn struct {
 	streams map[uint32]*incoming
 	last    uint32 // the highest number of a stream
 	takes   int64
+	left    int64 // what streams took that were given up in this read
 	closed  bool
 
 	in  frames // of the one goroutine that reads
@@ -82,12 +108,17 @@ func (c *messageConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.mu.Lock()
 	before := c.takes
+	c.left = 0
 	c.in.come(p[:n], c.began, c.came)
-	more := c.takes - before
+	left := c.left
+	more := c.takes + left - before
 	c.mu.Unlock()
-	if c.messages.used.Add(more) > c.messages.most && more > 0 {
-		c.messages.shrink()
+	if left > 0 {
+		c.messages.mu.Lock()
+		c.messages.leave(left)
+		c.messages.mu.Unlock()
 	}
+	c.messages.count(c, more)
 	return n, err //nolint:wrapcheck // as the connection says it
 }
 
@@ -98,7 +129,7 @@ func (c *messageConn) Write(p []byte) (int, error) {
 	c.out.come(p, c.answered, func([]byte) {})
 	less := c.takes - before
 	c.mu.Unlock()
-	c.messages.used.Add(less)
+	c.messages.count(c, less)
 	return c.Conn.Write(p) //nolint:wrapcheck // as the connection says it
 }
 
@@ -106,19 +137,19 @@ func (c *messageConn) Write(p []byte) (int, error) {
 func (c *messageConn) Close() error {
 	c.messages.mu.Lock()
 	delete(c.messages.conns, c)
+	c.messages.leave(c.forget())
 	c.messages.mu.Unlock()
-	c.forget()
 	return c.Conn.Close() //nolint:wrapcheck // as the connection says it
 }
 
-// forget counts nothing of the connection any more.
-func (c *messageConn) forget() {
+// forget counts nothing of the connection's streams from now on, and returns what they took.
+func (c *messageConn) forget() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.closed = true
-	c.messages.used.Add(-c.takes)
-	c.takes = 0
+	took := c.takes
+	c.closed, c.takes = true, 0
 	clear(c.streams)
+	return took
 }
 
 // began takes in the beginning of a frame of the client.
@@ -127,12 +158,23 @@ func (c *messageConn) began(f *frames) {
 	case c.closed:
 	case f.kind == frameHeaders && f.stream > c.last:
 		c.last = f.stream
-		if f.flags&flagEndStream == 0 {
-			c.streams[f.stream] = &incoming{began: time.Now(), takes: rpcBytes}
-			c.takes += rpcBytes
-		}
-	case f.kind == frameReset, f.kind == frameHeaders && f.flags&flagEndStream != 0:
-		c.end(f.stream)
+		c.streams[f.stream] = &incoming{began: time.Now(), takes: rpcBytes}
+		c.takes += rpcBytes
+		c.lines(f)
+	case f.kind == frameContinuation:
+		c.lines(f)
+	case f.kind == frameReset:
+		c.left += c.end(f.stream) // until what serves it has had a CPU
+	}
+}
+
+// lines counts those of a stream's own headers which may be in the frame.
+func (c *messageConn) lines(f *frames) {
+	if s := c.streams[f.stream]; s != nil {
+		more := min(f.rest, c.messages.lines-s.lines)
+		s.lines += more
+		s.takes += int64(more) * rpcLineBytes
+		c.takes += int64(more) * rpcLineBytes
 	}
 }
 
@@ -143,12 +185,15 @@ func (c *messageConn) answered(f *frames) {
 	}
 }
 
-// end says that nothing is held of what the stream has sent.
-func (c *messageConn) end(stream uint32) {
-	if s := c.streams[stream]; s != nil {
-		c.takes -= s.takes
-		delete(c.streams, stream)
+// end counts nothing of the stream any more, and returns what it took.
+func (c *messageConn) end(stream uint32) int64 {
+	s := c.streams[stream]
+	if s == nil {
+		return 0
 	}
+	c.takes -= s.takes
+	delete(c.streams, stream)
+	return s.takes
 }
 
 // came takes in data of the stream whose frame comes.
@@ -181,51 +226,114 @@ func (c *messageConn) came(p []byte) {
 	c.takes += s.takes - before
 }
 
-// held is how much the connection holds and for how long, added up; apart, of that which it has held for
-// as long as patience.
-func (c *messageConn) held(now time.Time) (all, long float64) {
+// held is how much the connection has held for so long at least, and for how long, added up.
+func (c *messageConn) held(now time.Time, since time.Duration) (sum float64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for _, s := range c.streams {
-		age := now.Sub(s.began)
-		held := float64(s.takes) * max(age, time.Millisecond).Seconds()
-		all += held
-		if age >= patience {
-			long += held
+		if age := now.Sub(s.began); age >= since {
+			sum += float64(s.takes) * max(age, time.Millisecond).Seconds()
 		}
 	}
-	return all, long
+	return sum
 }
 
-// shrink closes connections until there is room.
-func (m *messages) shrink() {
+// count counts more for the connection, or less where that is below zero. Where there is no room for
+// more, it waits for as long as patience, and then closes connections.
+func (m *messages) count(c *messageConn, more int64) {
+	used := m.used.Add(more)
+	if more == 0 || used <= m.most && m.lent.Load() == 0 {
+		return
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for used := m.used.Load(); used > m.most; used = m.used.Load() {
-		now := time.Now()
-		atOnce := used > mostAtOnce*m.most
-		if !atOnce && now.Sub(m.looked) < lookAgain {
-			return
+	for began := time.Now(); !m.borrow() && more > 0 && m.has(c); {
+		if time.Since(began) >= patience && m.staying() > mostAtOnce*m.most+m.lent.Load() && m.close(0) {
+			continue
 		}
-		var worst *messageConn
-		most := 0.0
-		for c := range m.conns {
-			held, long := c.held(now)
-			if !atOnce {
-				held = long
-			}
-			if held > most {
-				worst, most = c, held
-			}
-		}
-		if worst == nil {
-			m.looked = now
-			return
-		}
-		delete(m.conns, worst)
-		worst.forget()
-		_ = below(worst.Conn).Close()
+		m.mu.Unlock()
+		time.Sleep(waitAgain)
+		m.mu.Lock()
 	}
+	m.look()
+}
+
+// has reports whether the connection has not been closed.
+func (m *messages) has(c *messageConn) bool {
+	_, ok := m.conns[c]
+	return ok
+}
+
+// look closes connections, now and later, as long as more is used than may be for longer.
+func (m *messages) look() {
+	for m.staying() > m.most && m.close(patience) {
+	}
+	if m.staying() <= m.most || m.later {
+		return
+	}
+	m.later = true
+	time.AfterFunc(lookAgain, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.later = false
+		m.look()
+		m.borrow()
+	})
+}
+
+// staying is how much is used by what has not been given up or cut off.
+func (m *messages) staying() int64 { return m.used.Load() - m.leaving }
+
+// leave says that so many bytes were given up or cut off. They are counted until what serves them should
+// have had a CPU to notice: who gives up as fast as it asks would take memory without bound else.
+func (m *messages) leave(bytes int64) {
+	if bytes == 0 {
+		return
+	}
+	m.leaving += bytes
+	time.AfterFunc(patience, func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.leaving -= bytes
+		m.used.Add(-bytes)
+		m.borrow()
+	})
+}
+
+// borrow has lent what is needed of that, and no more, if there is room for it.
+func (m *messages) borrow() bool {
+	lent := m.lent.Load()
+	switch want := max(m.used.Load()-mostAtOnce*m.most, 0); {
+	case want == lent:
+	case want < lent:
+		m.lender.TakeBack(lent - want)
+		m.lent.Store(want)
+	case m.lender.Lend(want - lent):
+		m.lent.Store(want)
+	default:
+		return false
+	}
+	return true
+}
+
+// close closes the connection that holds most for longest of what it has held for so long at least. It
+// reports whether there was one.
+func (m *messages) close(since time.Duration) bool {
+	now := time.Now()
+	var worst *messageConn
+	most := 0.0
+	for c := range m.conns {
+		if held := c.held(now, since); held > most {
+			worst, most = c, held
+		}
+	}
+	if worst == nil {
+		return false
+	}
+	delete(m.conns, worst)
+	m.leave(worst.forget())
+	_ = below(worst.Conn).Close()
+	return true
 }
 
 // below is the connection below TLS, which is closed without a word that it would have to take: TLS would

@@ -45,12 +45,25 @@ func message(size int) []byte {
 	return b
 }
 
+// lends lends so many bytes.
+type lends struct{ most, lent int64 }
+
+func (l *lends) Lend(bytes int64) bool {
+	if l.lent+bytes > l.most {
+		return false
+	}
+	l.lent += bytes
+	return true
+}
+
+func (l *lends) TakeBack(bytes int64) { l.lent -= bytes }
+
 // TestMessagesAreCounted follows streams of gRPC by what comes and goes on their connection: nothing is
 // counted once a message is there, or the stream has ended by either side.
 func TestMessagesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, 1<<20)
+		bounded := BoundMessages(l, 1<<20, 5*rpcLeast, &lends{})
 		counted := &bounded.(*messageListener).messages.used
 		ours, f, server := rpc(t, l, bounded, 7)
 		is := func(what string, want int64) {
@@ -66,9 +79,9 @@ func TestMessagesAreCounted(t *testing.T) {
 		_ = f.WriteSettings()
 		is("no stream", 0)
 		open(1)
-		is("a stream", rpcBytes)
+		is("a stream", rpcBytes+rpcLineBytes)
 		_ = f.WriteData(1, false, message(100)[:50])
-		is("half a message", rpcBytes+50)
+		is("half a message", rpcBytes+rpcLineBytes+50)
 		_ = f.WriteDataPadded(1, false, append(message(100)[50:], message(10)[:3]...), make([]byte, 9))
 		is("the rest of it, and a part of the next one's prefix", 3)
 		_ = f.WriteData(1, false, append(message(10)[3:], append(message(0), message(30)[:20]...)...))
@@ -77,9 +90,11 @@ func TestMessagesAreCounted(t *testing.T) {
 		open(5)
 		open(7)
 		_ = f.WriteData(7, false, message(1000)[:500])
-		is("three more", 20+3*rpcBytes+500)
+		is("three more", 20+3*(rpcBytes+rpcLineBytes)+500)
 		_ = f.WriteRSTStream(3, http2.ErrCodeCancel)
-		is("one was given up", 20+2*rpcBytes+500)
+		is("one was given up", 20+3*(rpcBytes+rpcLineBytes)+500)
+		time.Sleep(patience)
+		is("it is gone", 20+2*(rpcBytes+rpcLineBytes)+500)
 		go func() { _, _ = io.Copy(io.Discard, ours) }()
 		var answers bytes.Buffer
 		out := http2.NewFramer(&answers, nil)
@@ -92,7 +107,16 @@ func TestMessagesAreCounted(t *testing.T) {
 		is("the server ended two", 20)
 		_ = f.WriteData(7, false, message(1000)[:500])
 		is("more for one of those", 20)
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 9, BlockFragment: []byte{0x83, 0x84}})
+		is("headers that have not come in whole", 20+rpcBytes+2*rpcLineBytes)
+		_ = f.WriteContinuation(9, false, []byte{0x84})
+		is("more of them", 20+rpcBytes+3*rpcLineBytes)
+		_ = f.WriteContinuation(9, true, make([]byte, 100))
+		is("more of them than may be", 20+rpcBytes+5*rpcLineBytes)
+		_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 11, BlockFragment: []byte{0x83}, EndHeaders: true, EndStream: true})
+		is("one that says nothing", 20+2*rpcBytes+6*rpcLineBytes)
 		_ = ours.Close()
+		time.Sleep(patience)
 		is("it is closed", 0)
 	})
 }
@@ -103,8 +127,9 @@ func TestMessagesThatDoNotComeInWhole(t *testing.T) {
 	large := message(4 << 20)
 	synctest.Test(t, func(t *testing.T) {
 		const most = 1 << 20
+		lender := &lends{most: most}
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, most)
+		bounded := BoundMessages(l, most, 1<<10, lender)
 		m := bounded.(*messageListener).messages
 		holds := func(n int) {
 			_, f, _ := rpc(t, l, bounded, 16<<10)
@@ -127,14 +152,24 @@ func TestMessagesThatDoNotComeInWhole(t *testing.T) {
 		}
 		time.Sleep(patience)
 		holds(16 << 10)
-		if n, used := open(), m.used.Load(); n != 2 || used > most {
-			t.Errorf("%d connections are left, with %d bytes: want the last of the large ones and the small one", n, used)
+		if n := open(); n != 2 {
+			t.Errorf("%d connections are left: want the last of the large ones and the small one", n)
+		}
+		time.Sleep(patience) // until those that were cut off have let go
+		synctest.Wait()
+		if used := m.used.Load(); used > most {
+			t.Errorf("%d bytes for longer", used)
 		}
 		for range 10 {
 			holds(512 << 10)
 		}
-		if used := m.used.Load(); used > mostAtOnce*most {
-			t.Errorf("%d bytes at once", used)
+		if used := m.used.Load(); used > (mostAtOnce+1)*most || lender.lent != used-mostAtOnce*most {
+			t.Errorf("%d bytes at once, of which %d are lent", used, lender.lent)
+		}
+		time.Sleep(2*patience + lookAgain)
+		synctest.Wait()
+		if used := m.used.Load(); used > most || lender.lent != 0 {
+			t.Errorf("%d bytes for longer, and %d are lent", used, lender.lent)
 		}
 		m.mu.Lock()
 		left := slices.Collect(maps.Keys(m.conns))
@@ -142,8 +177,71 @@ func TestMessagesThatDoNotComeInWhole(t *testing.T) {
 		for _, c := range left {
 			_ = c.Close()
 		}
-		if used := m.used.Load(); used != 0 {
-			t.Errorf("%d bytes are counted for nothing", used)
+		time.Sleep(patience)
+		synctest.Wait()
+		if used := m.used.Load(); used != 0 || lender.lent != 0 {
+			t.Errorf("%d bytes are counted for nothing, and %d are lent", used, lender.lent)
+		}
+	})
+}
+
+// TestMessagesWaitForRoom wants whoever brings more than there is room for to wait for others' messages
+// to be whole, which then cuts off nobody.
+func TestMessagesWaitForRoom(t *testing.T) {
+	part := message(512<<10 + 100)
+	part, rest := part[:512<<10], part[512<<10:]
+	synctest.Test(t, func(t *testing.T) {
+		const most = 1 << 20
+		lender := &lends{most: most / 4 * 3}
+		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
+		bounded := BoundMessages(l, most, 1<<10, lender)
+		m := bounded.(*messageListener).messages
+		var clients []*http2.Framer
+		var conns []net.Conn
+		begun := make(chan struct{})
+		for i := range 6 {
+			conn, f, _ := rpc(t, l, bounded, 16<<10)
+			clients, conns = append(clients, f), append(conns, conn)
+			begin := func() {
+				_ = f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: []byte{0x83}, EndHeaders: true})
+				for at := 0; at < len(part); at += 16 << 10 {
+					if err := f.WriteData(1, false, part[at:at+16<<10]); err != nil {
+						t.Errorf("connection %d was cut off: %v", i, err)
+						return
+					}
+				}
+			}
+			if i < 5 { // this much is lent
+				begin()
+				continue
+			}
+			go func() { begin(); close(begun) }()
+		}
+		synctest.Wait()
+		select {
+		case <-begun:
+			t.Fatalf("all of it was read, though %d bytes are in use", m.used.Load())
+		default:
+		}
+		time.Sleep(patience / 2)
+		for i, f := range clients[:5] {
+			if err := f.WriteData(1, false, rest); err != nil {
+				t.Errorf("connection %d was cut off: %v", i, err)
+			}
+			<-begun
+		}
+		if err := clients[5].WriteData(1, false, rest); err != nil {
+			t.Errorf("the one that waited was cut off: %v", err)
+		}
+		synctest.Wait()
+		m.mu.Lock()
+		n := len(m.conns)
+		m.mu.Unlock()
+		if used := m.used.Load(); n != 6 || used != 0 || lender.lent != 0 {
+			t.Errorf("%d of 6 connections are left, %d bytes are counted, %d lent", n, used, lender.lent)
+		}
+		for _, c := range conns {
+			_ = c.Close()
 		}
 	})
 }
