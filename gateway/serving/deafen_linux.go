@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -34,6 +35,14 @@ func arrived(at any) bool {
 		return err //nolint:wrapcheck // only whether it failed counts
 	})
 	return err == nil && something
+}
+
+// endUnacknowledged has the system end a connection whose peer has acknowledged nothing for so long of
+// what was sent to it.
+func endUnacknowledged(at any, after time.Duration) error {
+	return control(at, func(fd int) error {
+		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
+	})
 }
 
 // control runs f with the descriptor of a listener or a connection.

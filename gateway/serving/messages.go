@@ -18,6 +18,9 @@ const (
 	// mostAtOnce: for less than patience, messages may take so many times what they may for longer,
 	// beside what is lent.
 	mostAtOnce = 2
+	// unacknowledged is for how long a peer may acknowledge nothing of what is sent to it, if the system can
+	// see to that: else a keepalive ends a dead peer's connection later.
+	unacknowledged = 10 * time.Second
 	// waitAgain is how often one that waits for room for messages looks for it.
 	waitAgain = 5 * time.Millisecond
 )
@@ -53,6 +56,7 @@ func (l *messageListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // as the listener says it
 	}
+	_ = endUnacknowledged(below(conn), unacknowledged)
 	c := &messageConn{Conn: conn, messages: l.messages, streams: make(map[uint32]*incoming), in: frames{skip: len(preface)}}
 	l.messages.mu.Lock()
 	defer l.messages.mu.Unlock()
