@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -73,5 +74,39 @@ func TestDetectorIsReloaded(t *testing.T) {
 	time.Sleep(200 * time.Millisecond) // several intervals
 	if n := read.Load() - before; n > 0 {
 		t.Errorf("metrics that nothing goes by any more were read %d times", n)
+	}
+}
+
+// TestServersThatClaimTooMuch has one of two servers say that more wait there than can be, or that it
+// uses more of its KV cache than there is: requests are served.
+func TestServersThatClaimTooMuch(t *testing.T) {
+	for name, claim := range map[string]string{
+		"waiting":  "vllm:num_requests_waiting 1e18\nvllm:kv_cache_usage_perc 0\n",
+		"KV cache": "vllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 50\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
+			args := map[string]string{"max-concurrency": "", "upstream": ""}
+			var urls []string
+			for _, metrics := range []string{claim, "vllm:num_requests_waiting 0\nvllm:kv_cache_usage_perc 0\n"} {
+				server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					if r.URL.Path == "/metrics" {
+						fmt.Fprint(w, metrics)
+						return
+					}
+					fmt.Fprint(w, "{}")
+				}))
+				t.Cleanup(server.Close)
+				urls = append(urls, fmt.Sprintf("{url: %q}", server.URL))
+			}
+			file := filepath.Join(t.TempDir(), "weir.yaml")
+			write(t, file, config.Empty+"flowControl: {saturationDetector: {pluginRef: utilization-detector}, defaultRequestTTL: 5s}\nweir: {endpoints: ["+strings.Join(urls, ", ")+"]}\n")
+			r := start(t, file, args)
+			for range 20 {
+				if code := r.ask(t, "any"); code != http.StatusOK {
+					t.Fatalf("a request is answered %d", code)
+				}
+			}
+		})
 	}
 }

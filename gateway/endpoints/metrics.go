@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
 	"strings"
@@ -47,6 +48,9 @@ func tensorRTLLMMetrics() MetricNames {
 // errNoMetrics says that an endpoint answers and none of the metrics is there.
 var errNoMetrics = errors.New("none of the metrics is exported")
 
+// errShare says that what should be the share of the KV cache in use cannot be.
+var errShare = errors.New("not a share from 0 to 1")
+
 // metricsReader finds the wanted metrics in an endpoint's page.
 type metricsReader struct{ waiting, running, kvCache, lora selector }
 
@@ -82,49 +86,90 @@ func (s *selector) selects(m *sample) bool {
 	return s.name != "" && string(m.name) == s.name && (!s.labelled || string(m.label(s.label)) == s.value)
 }
 
-// read reads the wanted metrics of a text in Prometheus's format; a last line that does
-// not end may be cut off and is passed over, like every line of other metrics. A metric
-// with several series, such as one for each model, is added up; the KV cache's is the
-// fullest. It allocates the adapters' names alone.
-func (r *metricsReader) read(text []byte, m *policies.EndpointMetrics) error {
+// maxLine is the longest line of a page that is looked at, in bytes; longer ones are passed over.
+// A page takes this much memory while it is read, however long it is.
+const maxLine = 128 << 10
+
+// read reads the wanted metrics of a page in Prometheus's format, a part of it at a time in the
+// memory it is given. A last line that does not end may be cut off and is passed over, like every
+// line of other metrics and those that the memory has no room for. A metric with several series,
+// such as one for each model, is added up; the KV cache's is the fullest. It allocates the adapters'
+// names alone.
+func (r *metricsReader) read(page io.Reader, memory []byte, m *policies.EndpointMetrics) error {
 	*m = policies.EndpointMetrics{}
-	some, newest := false, -1.0
-	for {
-		end := bytes.IndexByte(text, '\n')
-		if end < 0 {
-			break
+	f := found{newest: -1}
+	long := false // what comes is the rest of a line that there was no room for
+	for held := 0; ; {
+		n, err := page.Read(memory[held:])
+		held += n
+		text := memory[:held]
+		for {
+			end := bytes.IndexByte(text, '\n')
+			if end < 0 {
+				break
+			}
+			if !long {
+				if err := r.line(skipBlanks(text[:end]), m, &f); err != nil {
+					return err
+				}
+			}
+			text, long = text[end+1:], false
 		}
-		line := skipBlanks(text[:end])
-		text = text[end+1:]
-		name := r.wanted(line)
-		if name == 0 {
-			continue
+		if len(text) == len(memory) {
+			text, long = nil, true
 		}
-		s, err := parseSample(line, name)
-		if err != nil {
+		held = copy(memory, text)
+		switch {
+		case errors.Is(err, io.EOF) && !f.some:
+			return fmt.Errorf("%w: %s, %s", errNoMetrics, r.waiting.name, r.kvCache.name)
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
 			return err
 		}
-		if r.waiting.selects(&s) {
-			m.Waiting += int(s.value)
-			some = true
-		}
-		if r.running.selects(&s) {
-			m.Running += int(s.value)
-		}
-		if r.kvCache.selects(&s) {
-			m.KVCacheUsage = max(m.KVCacheUsage, s.value)
-			some = true
-		}
-		if r.lora.selects(&s) && s.value > newest { // its value is its time
-			newest = s.value
-			adapters(m, &s)
-		}
 	}
-	if !some {
-		return fmt.Errorf("%w: %s, %s", errNoMetrics, r.waiting.name, r.kvCache.name)
+}
+
+// found is what was found on a page so far.
+type found struct {
+	some   bool    // of what tells how full an endpoint is
+	newest float64 // the time of the adapters that were read; -1 for none
+}
+
+// line reads what a line says, if it is of a wanted metric.
+func (r *metricsReader) line(line []byte, m *policies.EndpointMetrics, f *found) error {
+	name := r.wanted(line)
+	if name == 0 {
+		return nil
+	}
+	s, err := parseSample(line, name)
+	if err != nil {
+		return err
+	}
+	if r.waiting.selects(&s) {
+		m.Waiting += int(s.value)
+		f.some = true
+	}
+	if r.running.selects(&s) {
+		m.Running += int(s.value)
+	}
+	if r.kvCache.selects(&s) {
+		if s.value > maxShare {
+			return fmt.Errorf("%w: %.80q", errShare, line)
+		}
+		m.KVCacheUsage = max(m.KVCacheUsage, min(s.value, 1))
+		f.some = true
+	}
+	if r.lora.selects(&s) && s.value > f.newest { // its value is its time
+		f.newest = s.value
+		adapters(m, &s)
 	}
 	return nil
 }
+
+// maxShare is the largest number that may be meant as a share of a KV cache, counted a little too
+// high: what is larger is another unit, such as percent.
+const maxShare = 2
 
 // wanted returns the length of the name of the metric that a line is a sample of, if that
 // is looked for, and 0 if not.

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"regexp"
 	"strconv"
 	"strings"
 	"testing"
+	"testing/iotest"
 
 	"github.com/google/go-cmp/cmp"
 	dto "github.com/prometheus/client_model/go"
@@ -37,6 +39,7 @@ func TestParseMetrics(t *testing.T) {
 			vllmMetrics(),
 			policies.EndpointMetrics{Running: 1e10},
 		},
+		"more than all": {"vllm:kv_cache_usage_perc 1.01\n", vllmMetrics(), policies.EndpointMetrics{KVCacheUsage: 1}},
 	} {
 		var got policies.EndpointMetrics
 		if err := read(&c.names, []byte(c.text), &got); err != nil {
@@ -52,6 +55,7 @@ func TestParseMetrics(t *testing.T) {
 		"vllm:num_requests_waiting 1": errNoMetrics, // may be 10
 		"vllm:num_requests_waiting{model_name=\"a} 3\n": errSample,
 		"vllm:num_requests_waiting three\n":             errSample,
+		"vllm:kv_cache_usage_perc 50\n":                 errShare,
 	} {
 		if err := read(&names, []byte(text), new(policies.EndpointMetrics)); !errors.Is(err, want) {
 			t.Errorf("%q: %v, want %v", text, err, want)
@@ -65,9 +69,11 @@ func TestReadAllocates(t *testing.T) {
 	names.Running = vllmMetrics().Running
 	r, page := newMetricsReader(&names), vllmPage(48<<10)
 	page = append(page, "nv_trt_llm_request_metrics{model=\"m\",request_type=\"waiting\"} 3\n"...)
+	text, memory := bytes.NewReader(page), make([]byte, 8<<10)
 	var m policies.EndpointMetrics
 	if n := testing.AllocsPerRun(10, func() {
-		if err := r.read(page, &m); err != nil {
+		text.Reset(page)
+		if err := r.read(text, memory, &m); err != nil {
 			t.Fatal(err)
 		}
 	}); n > 0 || m.Waiting != 3 || m.Running != 2 {
@@ -77,7 +83,30 @@ func TestReadAllocates(t *testing.T) {
 
 func read(names *MetricNames, text []byte, m *policies.EndpointMetrics) error {
 	r := newMetricsReader(names)
-	return r.read(text, m)
+	return r.read(bytes.NewReader(text), make([]byte, maxLine), m)
+}
+
+// TestReadInParts wants a page to say the same however it comes, and a line to be passed over that is
+// longer than the memory there is, with all that is in it.
+func TestReadInParts(t *testing.T) {
+	const memory = 256
+	names := vllmMetrics()
+	r := newMetricsReader(&names)
+	text := string(vllmPage(4<<10)) + "x" + strings.Repeat("y", 3*memory) + " vllm:num_requests_waiting 9\nvllm:num_requests_waiting 2\n"
+	for name, page := range map[string]io.Reader{
+		"at once": strings.NewReader(text), "by the byte": iotest.OneByteReader(strings.NewReader(text)), "with its end": iotest.DataErrReader(strings.NewReader(text)),
+	} {
+		var m policies.EndpointMetrics
+		if err := r.read(page, make([]byte, memory), &m); err != nil {
+			t.Fatal(err)
+		}
+		if m.Waiting != 3 || m.Running != 2 || m.KVCacheUsage != 0.25 || len(m.LoadedModels) != 2 {
+			t.Errorf("%s: %+v", name, m)
+		}
+	}
+	if err := r.read(iotest.TimeoutReader(iotest.OneByteReader(strings.NewReader(text))), make([]byte, memory), new(policies.EndpointMetrics)); !errors.Is(err, iotest.ErrTimeout) {
+		t.Errorf("a page that does not come: %v", err)
+	}
 }
 
 // vllmPage is a page of about that size, with vLLM's metrics among those of its histograms.
@@ -171,7 +200,10 @@ func parseByLibrary(text string, names *MetricNames) (*policies.EndpointMetrics,
 		m.Running += int(valueOf(s))
 	}
 	for _, s := range kv {
-		m.KVCacheUsage = max(m.KVCacheUsage, valueOf(s))
+		if valueOf(s) > maxShare {
+			return nil, errShare
+		}
+		m.KVCacheUsage = max(m.KVCacheUsage, min(valueOf(s), 1))
 	}
 	var newest *dto.Metric
 	for _, s := range series(names.LoRA) {
@@ -219,8 +251,9 @@ func BenchmarkParse(b *testing.B) {
 	b.Run("ours", func(b *testing.B) {
 		b.ReportAllocs()
 		r, m := newMetricsReader(&names), policies.EndpointMetrics{}
+		memory := make([]byte, maxLine)
 		for b.Loop() {
-			if err := r.read(page, &m); err != nil {
+			if err := r.read(bytes.NewReader(page), memory, &m); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -1,7 +1,6 @@
 package endpoints
 
 import (
-	"bytes"
 	"context"
 	"crypto/tls"
 	"fmt"
@@ -19,6 +18,7 @@ import (
 // Bounds on a scrape, in bytes and time.
 const (
 	maxScrape     = 4 << 20
+	maxScrapeHead = 64 << 10 // of the answer's head
 	scrapeTimeout = time.Second
 )
 
@@ -60,7 +60,7 @@ func newScraper(ctx context.Context, p *Pool, running *sync.WaitGroup) *scraper 
 		client: http.Client{
 			Timeout: scrapeTimeout,
 			Transport: &http.Transport{
-				MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second,
+				MaxIdleConnsPerHost: 1, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: maxScrapeHead,
 				DisableCompression: true,                                                                // costs both ends more than it spares the network
 				TLSClientConfig:    &tls.Config{InsecureSkipVerify: p.cfg.MetricsAt.InsecureSkipVerify}, //nolint:gosec // if it was asked for
 			},
@@ -201,8 +201,8 @@ func (s *scraper) scrape(e *Endpoint) {
 	}
 }
 
-// pages lends the memory that pages are read into.
-var pages = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+// pages lends the memory that pages are read into, a part at a time.
+var pages = sync.Pool{New: func() any { return new([maxLine]byte) }}
 
 // read takes one reading.
 func (s *scraper) read(ctx context.Context, url string, reader metricsReader) (*policies.EndpointMetrics, error) {
@@ -219,14 +219,10 @@ func (s *scraper) read(ctx context.Context, url string, reader metricsReader) (*
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("scrape %s: status %d", url, res.StatusCode)
 	}
-	page := pages.Get().(*bytes.Buffer)
+	page := pages.Get().(*[maxLine]byte)
 	defer pages.Put(page)
-	page.Reset()
-	if _, err := page.ReadFrom(io.LimitReader(res.Body, maxScrape)); err != nil {
-		return nil, fmt.Errorf("scrape %s: %w", url, err)
-	}
 	m := new(policies.EndpointMetrics)
-	if err := reader.read(page.Bytes(), m); err != nil {
+	if err := reader.read(io.LimitReader(res.Body, maxScrape), page[:], m); err != nil {
 		return nil, fmt.Errorf("scrape %s: %w", url, err)
 	}
 	m.ReadAt = at

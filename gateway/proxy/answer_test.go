@@ -244,6 +244,19 @@ func TestInterimAnswers(t *testing.T) {
 	}
 }
 
+// TestHeadsOfAnswers has a server answer with heads as large as one may be, and larger.
+func TestHeadsOfAnswers(t *testing.T) {
+	for size, want := range map[int]int{60 << 10: http.StatusOK, 70 << 10: http.StatusBadGateway} {
+		head := strings.Repeat("A: "+strings.Repeat("x", 1<<10)+"\r\n", size>>10)
+		upstream, _ := rig.RawServer(t, "HTTP/1.1 200 OK\r\n"+head+"Content-Length: 2\r\n\r\n{}")
+		r := rig.New(t, 1, upstream)
+		if res, body := r.Post(t, "/v1/chat/completions", rig.Chat); res.StatusCode != want {
+			t.Errorf("a head of %d kB is answered with %d %q, want %d", size>>10, res.StatusCode, body, want)
+		}
+		r.NothingHeld(t)
+	}
+}
+
 // TestFewInterimAnswers has a server send many answers before the answer: the client gets the first
 // of them, and the answer, without what the others had in their headers.
 func TestFewInterimAnswers(t *testing.T) {

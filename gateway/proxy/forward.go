@@ -21,6 +21,10 @@ var errUnsent = errors.New("nothing was sent")
 // machine. What is lost later was being worked on, and is not asked for twice.
 const closeRace = time.Second
 
+// maxHead is the most that the head of a server's answer may have, in bytes: more than what Envoy
+// lets through (60 KiB). net/http's bound of 10 MB took up to 40 MB each in short lines.
+const maxHead = 64 << 10
+
 // forwarder sends requests to model servers, over connections that it keeps. It is safe for
 // concurrent use.
 type forwarder struct {
@@ -30,11 +34,12 @@ type forwarder struct {
 
 func newForwarder(dialer *net.Dialer) *forwarder {
 	kept := &http.Transport{
-		DialContext:         dialer.DialContext,
-		MaxIdleConns:        0, // no limit in all
-		MaxIdleConnsPerHost: 1024,
-		IdleConnTimeout:     90 * time.Second,
-		DisableCompression:  true, // what the client asked for is what it gets
+		DialContext:            dialer.DialContext,
+		MaxIdleConns:           0, // no limit in all
+		MaxIdleConnsPerHost:    1024,
+		IdleConnTimeout:        90 * time.Second,
+		DisableCompression:     true, // what the client asked for is what it gets
+		MaxResponseHeaderBytes: maxHead,
 	}
 	fresh := kept.Clone()
 	fresh.DisableKeepAlives = true

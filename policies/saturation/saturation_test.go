@@ -39,6 +39,11 @@ func TestSaturation(t *testing.T) {
 		{"utilization-where-readable-detector", ``, []policies.EndpointAccessor{busy(30, 0), busy(10, 0)}, 0.2},
 		{"utilization-where-readable-detector", ``, []policies.EndpointAccessor{read(0, 5, 0), busy(0, 0)}, 1},
 		{"utilization-where-readable-detector", ``, []policies.EndpointAccessor{read(201*time.Millisecond, 0, 0)}, 1},
+		{"utilization-detector", ``, []policies.EndpointAccessor{read(0, 21, 0), read(0, 1, 0)}, 0.6},
+		{"utilization-detector", ``, []policies.EndpointAccessor{read(0, 20, 0), read(0, 1, 0)}, 2.1},
+		{"utilization-detector", ``, []policies.EndpointAccessor{read(0, 1000, 0), read(0, 1000, 0), read(0, 0, 0.4), read(0, 0, 0)}, 0.625},
+		{"utilization-detector", ``, []policies.EndpointAccessor{read(0, 1000, 0), read(0, 5, 0)}, 100.5},
+		{"utilization-detector", `{"headroom": 1}`, []policies.EndpointAccessor{read(0, 1000, 0), read(0, 2, 0)}, 0.6},
 		{"utilization-detector", `{"queueDepthThreshold": 10, "headroom": 1}`, []policies.EndpointAccessor{read(0, 10, 0)}, 0.5},
 	} {
 		p, err := builtin.Registry().New(c.typ, "", json.RawMessage(c.parameters))

@@ -42,6 +42,10 @@ const (
 // Utilization judges by the endpoints' own metrics: the mean over them of
 // max(waiting / queueDepthThreshold, KV cache / kvCacheUtilThreshold). Endpoints
 // that could not be read count as full, or not at all beside others that could.
+//
+// By the mean, what this pool sends leaves no one of n endpoints fuller than n for long. One
+// that says it is more than twice that is full of others' requests, or mistaken: it counts
+// as full, and no more, while another has room, so that it does not stop the others.
 type Utilization struct {
 	policies.Named
 	params UtilizationParameters
@@ -94,23 +98,33 @@ func (d *Utilization) Saturation(_ context.Context, now time.Time, endpoints []p
 	if len(endpoints) == 0 {
 		return 1
 	}
-	var sum float64
-	stale := 0
-	for _, e := range endpoints {
-		m := e.Metrics()
-		if d.stale(now, m.ReadAt) {
-			stale++
-			continue
-		}
-		sum += d.full(&m)
-	}
-	n := len(endpoints)
+	full := 1 + d.params.Headroom
+	n, stale := len(endpoints), d.Stale(now, endpoints)
+	var sum, bounded float64
 	if d.params.StalenessPolicy == StaleIgnored && stale < n {
 		n -= stale
 	} else {
-		sum += float64(stale) * (1 + d.params.Headroom)
+		sum = float64(stale) * full
+		bounded = sum
 	}
-	return sum / float64(n) / (1 + d.params.Headroom)
+	room := false
+	for _, e := range endpoints {
+		m := e.Metrics()
+		if d.stale(now, m.ReadAt) {
+			continue
+		}
+		x := d.full(&m)
+		sum += x
+		room = room || x < full
+		if x > 2*full*float64(n) {
+			x = full
+		}
+		bounded += x
+	}
+	if room {
+		sum = bounded
+	}
+	return sum / float64(n) / full
 }
 
 // full is how full an endpoint is by its reading, headroom aside.
