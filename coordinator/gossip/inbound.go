@@ -3,12 +3,13 @@ package gossip
 import (
 	"io"
 	"net"
-	"slices"
 	"sync"
 	"time"
 
 	"github.com/hashicorp/memberlist"
 	"go.uber.org/zap"
+
+	"github.com/weirflow/weir/coordinator/callers"
 )
 
 // Bounds on what others may send by streams at one time. memberlist reads what a stream
@@ -27,9 +28,7 @@ const (
 )
 
 // inbound is a transport whose streams from others are bounded in number and in size. Where there
-// are too many, the address with most of them loses the one that is open for longest, unless the new
-// one is of such an address and the others have come just now: then it is the new one. One that is
-// too large fails. The gossip tries again.
+// are too many, one is closed; one that is too large fails. The gossip tries again.
 type inbound struct {
 	memberlist.NodeAwareTransport
 	streams chan net.Conn
@@ -37,14 +36,11 @@ type inbound struct {
 	done    chan struct{} // none comes any more
 	running sync.WaitGroup
 	log     *zap.Logger
-
-	mu   sync.Mutex
-	open map[string][]*boundedStream // by address, the one that is open for longest first
-	all  int
+	open    *callers.Bound
 }
 
 func bounded(t memberlist.NodeAwareTransport, log *zap.Logger) *inbound {
-	b := &inbound{NodeAwareTransport: t, streams: make(chan net.Conn), quit: make(chan struct{}), done: make(chan struct{}), log: log, open: make(map[string][]*boundedStream)}
+	b := &inbound{NodeAwareTransport: t, streams: make(chan net.Conn), quit: make(chan struct{}), done: make(chan struct{}), log: log, open: callers.New(maxStreams, maxStreamsFrom, exchange)}
 	b.running.Go(b.accept)
 	return b
 }
@@ -62,68 +58,19 @@ func (b *inbound) accept() {
 }
 
 func (b *inbound) pass(conn net.Conn) {
-	stream, over := b.enter(conn)
+	caller, over := b.open.Enter(conn)
 	if over != nil {
 		b.log.Warn("too many streams of gossip are open at a time; one was closed", zap.Stringer("from", over.RemoteAddr()))
 		_ = over.Close()
 	}
-	if stream == nil {
+	if caller == nil {
 		return
 	}
+	stream := &boundedStream{Conn: conn, left: maxStream, caller: caller}
 	select {
 	case b.streams <- stream:
 	case <-b.quit:
 		_ = stream.Close()
-	}
-}
-
-// enter counts a stream, if there is room for it, and returns which one is to be closed, if one is:
-// another, or the connection that there is no room for.
-func (b *inbound) enter(conn net.Conn) (stream *boundedStream, over net.Conn) {
-	from := conn.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(from); err == nil {
-		from = host
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.all == maxStreams || len(b.open[from]) == maxStreamsFrom {
-		loser := from
-		if len(b.open[from]) < maxStreamsFrom {
-			for address, open := range b.open {
-				if len(open) > len(b.open[loser]) {
-					loser = address
-				}
-			}
-		}
-		if len(b.open[loser]) <= len(b.open[from])+1 && (len(b.open[loser]) == 0 || time.Since(b.open[loser][0].since) < exchange) {
-			return nil, conn
-		}
-		oldest := b.open[loser][0]
-		b.remove(oldest)
-		over = oldest
-	}
-	stream = &boundedStream{Conn: conn, left: maxStream, inbound: b, from: from, since: time.Now()}
-	b.all++
-	b.open[from] = append(b.open[from], stream)
-	return stream, over
-}
-
-// leave counts the stream no more, if it is counted.
-func (b *inbound) leave(s *boundedStream) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.remove(s)
-}
-
-func (b *inbound) remove(s *boundedStream) {
-	open := b.open[s.from]
-	i := slices.Index(open, s)
-	if i < 0 {
-		return
-	}
-	b.all--
-	if b.open[s.from] = slices.Delete(open, i, i+1); len(open) == 1 {
-		delete(b.open, s.from)
 	}
 }
 
@@ -142,10 +89,8 @@ func (b *inbound) Shutdown() error {
 // boundedStream is one that brings no more than it may.
 type boundedStream struct {
 	net.Conn
-	left    int
-	inbound *inbound
-	from    string // an address
-	since   time.Time
+	left   int
+	caller *callers.Caller
 }
 
 // Read implements net.Conn.
@@ -160,6 +105,6 @@ func (s *boundedStream) Read(p []byte) (int, error) {
 
 // Close implements net.Conn.
 func (s *boundedStream) Close() error {
-	s.inbound.leave(s)
+	s.caller.Leave()
 	return s.Conn.Close()
 }

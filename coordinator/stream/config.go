@@ -66,6 +66,12 @@ const (
 	maxPools = 10_000
 	// handshake is how long a replica may take to say who it is.
 	handshake = 5 * time.Second
+	// maxUnknown connections are open at a time of whose other ends nothing is known, and
+	// maxUnknownFrom from one address: a handshake of TLS takes up to 100 kB of memory. A
+	// replica needs a few milliseconds for it; who is unknown for longer than courtesy makes
+	// room for another.
+	maxUnknown, maxUnknownFrom = 128, 32
+	courtesy                   = 250 * time.Millisecond
 	// acquaintance is how long a replica that gossip does not know yet is waited for: it
 	// may have heard of this one first.
 	acquaintance = 2 * time.Second

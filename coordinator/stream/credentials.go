@@ -108,6 +108,7 @@ func (c *peerCredentials) ServerHandshake(raw net.Conn) (net.Conn, credentials.A
 		_ = conn.Close()
 		return nil, nil, err
 	}
+	known(raw)
 	return conn, info, nil
 }
 

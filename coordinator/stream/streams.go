@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 
 	"github.com/weirflow/weir/coordinator"
+	"github.com/weirflow/weir/coordinator/callers"
 	"github.com/weirflow/weir/coordinator/stream/ticketpb"
 )
 
@@ -77,7 +78,7 @@ func (s *Streams) Start(h coordinator.Handler) {
 	s.handler = h
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(4), grpc.ConnectionTimeout(handshake),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: time.Second}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: time.Second, MaxConnectionIdle: handshake}),
 	}
 	var creds credentials.TransportCredentials = insecure.NewCredentials()
 	if s.creds != nil {
@@ -86,7 +87,8 @@ func (s *Streams) Start(h coordinator.Handler) {
 	options = append(options, grpc.Creds(watching{creds}))
 	s.server = grpc.NewServer(options...)
 	ticketpb.RegisterTicketsServer(s.server, s)
-	s.running.Go(func() { _ = s.server.Serve(s.cfg.Listener) }) // returns when stopped
+	strangers := &unknown{Listener: s.cfg.Listener, bound: callers.New(maxUnknown, maxUnknownFrom, courtesy), refused: &s.refused}
+	s.running.Go(func() { _ = s.server.Serve(strangers) }) // returns when stopped
 }
 
 // SetLedger says which ledger this replica uses from now on.
@@ -245,6 +247,7 @@ func (s *Streams) admit(ctx context.Context, recv func() (*ticketpb.Message, err
 	if err := s.authenticate(ctx, h.GetReplica(), h.GetIncarnation()); err != nil {
 		return nil, err
 	}
+	known(infoOf(ctx).conn.Conn) // with credentials it is since the handshake
 	return h, s.acquainted(ctx, h.GetReplica(), h.GetIncarnation())
 }
 

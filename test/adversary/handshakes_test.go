@@ -6,12 +6,17 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/weirflow/weir/internal/certtest"
+	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -93,5 +98,50 @@ func TestHandshakesInMemory(t *testing.T) {
 	// Beside the budget, what is garbage until it is collected: as much again as is in use.
 	if peak > idle+2*budget {
 		t.Errorf("%d MB of memory at the peak and %d when idle, with a budget of %d", peak>>20, idle>>20, budget>>20)
+	}
+}
+
+// TestTicketPortInMemory has 4,000 strangers at eight addresses begin handshakes of 60 kB each at the
+// ticket port of a fleet with a key: few of them are heard at a time, and a replica joins meanwhile.
+func TestTicketPortInMemory(t *testing.T) {
+	slow(t)
+	if runtime.GOOS != "linux" {
+		t.Skip("skipped: there is one address on loopback")
+	}
+	const strangers, most = 4000, 64 << 20
+	key := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(key, []byte("MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, port := processes.NewCluster(t), freeport.Address(t)
+	victim := c.Add("r2", "--gossip-key-file", key, "--peer", port)
+	idle := memory(t, victim, "VmRSS")
+	// The most of a ClientHello of 64 kB, in records of 16 kB.
+	hello := "\x01\x00\xff\xff\x03\x03" + strings.Repeat("\x00", 60<<10)
+	var begin []byte
+	for part := range slices.Chunk([]byte(hello), 16<<10) {
+		begin = append(append(begin, 0x16, 3, 1, byte(len(part)>>8), byte(len(part))), part...)
+	}
+	var open []net.Conn
+	defer func() {
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+	}()
+	for i := range strangers {
+		from := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, byte(10+i%8))}}
+		conn, err := from.DialContext(t.Context(), "tcp", port)
+		if err != nil {
+			t.Fatal(err)
+		}
+		open = append(open, conn)
+		_, _ = conn.Write(begin) // it may be closed
+	}
+	other := c.Add("r1", "--gossip-key-file", key) // which dials the one of the higher id
+	c.Wait("the replicas have a stream", processes.Patience, func() bool { return reaches(victim, "r1") && reaches(other, "r2") })
+	peak := memory(t, victim, "VmHWM")
+	t.Logf("%d MB when idle, %d MB beside %d strangers", idle>>20, peak>>20, strangers)
+	if peak > idle+most {
+		t.Errorf("%d MB of memory at the peak and %d when idle", peak>>20, idle>>20)
 	}
 }
