@@ -25,6 +25,10 @@ const estimate = 20
 // chunk is how many tokens of an answer come at a time.
 const chunk = 5
 
+// apart is by how much clients begin one after the other, so that in simulated time their order is
+// the same each time.
+const apart = 3001 * time.Nanosecond
+
 // run is a scenario under way.
 type run struct {
 	scenario Scenario
@@ -43,7 +47,8 @@ type tally struct {
 	index    int
 	waiting  int
 	service  float64 // weighted tokens
-	requests int
+	asked    int     // for so many requests
+	requests int     // that were served
 	waits    []time.Duration
 }
 
@@ -97,7 +102,7 @@ func (r *run) play(ctx context.Context) *Result {
 			continue
 		}
 		for n := range t.Clients {
-			load.Go(func() { r.keepGoing(ctx, i+n, i, t) })
+			load.Go(func() { r.keepGoing(ctx, i+n, i, t, time.Duration(len(r.tenants)*n+i+1)*apart) })
 		}
 	}
 	ticker := time.NewTicker(10 * time.Millisecond)
@@ -141,11 +146,13 @@ func (r *run) there(t *tally) (bool, time.Duration) {
 	return true, 0
 }
 
-// keepGoing is a client that asks again as soon as it was answered.
-func (r *run) keepGoing(ctx context.Context, n, tenant int, t *tally) {
+// keepGoing is a client that asks again as soon as it was answered, and begins so much later than
+// its tenant.
+func (r *run) keepGoing(ctx context.Context, n, tenant int, t *tally, later time.Duration) {
+	pause(ctx, later)
 	for ctx.Err() == nil {
 		if there, again := r.there(t); !there {
-			pause(ctx, again)
+			pause(ctx, again+later)
 			continue
 		}
 		r.ask(ctx, r.at(n, tenant, t), t)
@@ -154,7 +161,7 @@ func (r *run) keepGoing(ctx context.Context, n, tenant int, t *tally) {
 
 // arrive makes requests come at random.
 func (r *run) arrive(ctx context.Context, tenant int, t *tally, load *sync.WaitGroup) {
-	rng := rand.New(rand.NewPCG(1, uint64(tenant)))
+	rng := rand.New(rand.NewPCG(r.scenario.Seed+1, uint64(tenant)))
 	for n := 0; ctx.Err() == nil; n++ {
 		pause(ctx, time.Duration(rng.ExpFloat64()/t.Rate*float64(time.Second)))
 		load.Go(func() { r.ask(ctx, r.at(n, tenant, t), t) })
@@ -164,23 +171,18 @@ func (r *run) arrive(ctx context.Context, tenant int, t *tally, load *sync.WaitG
 // ask makes one request: it waits its turn, and its answer streams.
 func (r *run) ask(ctx context.Context, c *controller.Controller, t *tally) {
 	req := &controller.Request{Flow: policies.FlowKey{ID: t.ID}, InputTokens: t.Input, OutputTokens: estimate}
-	r.count(t, 1, 0)
+	pace := r.begin(t)
 	began := time.Now()
 	if _, err := c.EnqueueAndWait(ctx, req); err != nil {
-		r.count(t, -1, 0)
-		return
+		return // the run is over
 	}
-	r.mu.Lock()
-	t.waits = append(t.waits, time.Since(began))
-	t.requests++
-	r.mu.Unlock()
-	r.count(t, -1, inputWeight*float64(t.Input))
+	r.count(t, -1, inputWeight*float64(t.Input), time.Since(began))
 	usage := controller.Usage{InputTokens: t.Input, Known: true}
 	for usage.OutputTokens < t.Output && ctx.Err() == nil {
 		n := min(chunk, t.Output-usage.OutputTokens)
-		pause(ctx, time.Duration(n)*step)
+		pause(ctx, time.Duration(n)*pace)
 		usage.OutputTokens += n
-		r.count(t, 0, outputWeight*float64(n))
+		r.count(t, 0, outputWeight*float64(n), 0)
 		if usage.OutputTokens > estimate {
 			c.Progress(req, usage)
 		}
@@ -188,11 +190,31 @@ func (r *run) ask(ctx context.Context, c *controller.Controller, t *tally) {
 	c.Release(req, usage)
 }
 
-func (r *run) count(t *tally, waiting int, service float64) {
+// begin counts a request that waits from now on, and returns how long a token of its answer takes: a
+// tenth more or less than usual, else answers that began together would end together for ever.
+func (r *run) begin(t *tally) time.Duration {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	t.asked++
+	t.waiting++
+	spread := rand.New(rand.NewPCG(r.scenario.Seed+uint64(t.index), uint64(t.asked))).Float64() //nolint:gosec // a load, no secret
+	return time.Duration(float64(step) * (0.9 + 0.2*spread))
+}
+
+// count notes service, and by how many a tenant has more or fewer that wait; one that no longer does
+// waited for so long. What comes after the end counts no more: all is given up then.
+func (r *run) count(t *tally, waiting int, service float64, waited time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if time.Since(r.began) >= r.length {
+		return
+	}
 	t.waiting += waiting
 	t.service += service
+	if waiting < 0 {
+		t.waits = append(t.waits, waited)
+		t.requests++
+	}
 	if t.waiting == 0 && waiting != 0 {
 		r.result.idle(t)
 	}
