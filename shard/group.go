@@ -270,7 +270,7 @@ func put(h *heap.Heap[*group], g *group, index int, belongs bool) {
 // ready reports whether there is a ticket to offer.
 func (g *group) ready() bool {
 	switch {
-	case g.free() >= g.most:
+	case g.taken() >= g.most:
 		return false
 	case len(g.groups) > 0 && g.next.Len() > 0:
 		return true

@@ -36,7 +36,13 @@ const aFew = 4
 // blocked reports whether the flow may offer no more: as many of its tickets stand as have
 // room. So it takes no other flow's place among the band's offers, and what the ledger
 // refused is not offered again before it says that there is room.
-func (f *flow) blocked() bool { return f.limited && len(f.offered) >= f.room }
+func (f *flow) blocked() bool { return f.limited && f.taken() >= f.room }
+
+// taken is how many of its tickets stand of those that have room: none of ingresses that are short
+// of it at the endpoints.
+func (f *flow) taken() int {
+	return f.band.set.beside(len(f.offered), f.room, f.band, func(other *flow) bool { return other == f })
+}
 
 // HasLimited reports whether a flow that needs room has tickets here.
 func (s *Set) HasLimited() bool { return len(s.limited) > 0 }
@@ -89,7 +95,7 @@ func (s *Set) roomAt(f *flow, requests int64, tokens float64, now time.Time) (re
 	if tokens <= 0 {
 		f.room = 0
 	}
-	for len(f.offered) > f.room {
+	for f.taken() > f.room {
 		s.unoffer(f.offered[len(f.offered)-1])
 	}
 	f.band.rerank(f)
@@ -120,7 +126,7 @@ func (s *Set) AtLimit(id policies.TicketID) {
 	}
 	f := it.flow
 	f.limited, s.limited[f.key] = true, f
-	f.room = len(f.offered)
+	f.room = len(f.offered) - f.band.set.ofShort(f.band, func(other *flow) bool { return other == f })
 	f.band.rerank(f)
 }
 

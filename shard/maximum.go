@@ -38,8 +38,8 @@ func Around(path string) iter.Seq[string] {
 
 // The ledger keeps what is offered of a group at its maximum, and grants it in the turn in
 // which there is room. So as many tickets of the group are offered as have room, and a few
-// more, beside those of what is guaranteed in it; the others would take places from those of other
-// groups.
+// more, beside those of what is guaranteed in it, and of ingresses that are short of room; the
+// others would take places from those of other groups.
 
 // GroupRoom passes on how many more requests may go in the group of that path.
 func (s *Set) GroupRoom(path string, requests int64) {
@@ -80,10 +80,15 @@ func (s *Set) Counted() (paths []string) {
 // and none at all for none.
 func (g *group) admit(most int, full bool) {
 	g.most, g.full = most, full
-	for g.free() > most || most == 0 && g.offers > 0 {
+	for g.taken() > most || most == 0 && g.offers > 0 {
 		g.band.set.unoffer(g.worst())
 	}
 	g.placed()
+}
+
+// taken is how many offers there are of those that as many may be of as most says.
+func (g *group) taken() int {
+	return g.band.set.beside(g.free(), g.most, g.band, func(f *flow) bool { return g.contains(f.group) })
 }
 
 // atMaximum is the path of the innermost group from here outwards that is at its maximum, as

@@ -160,14 +160,16 @@ func (a *aside) next() (next *flow) {
 func (f *flow) shut() bool { return f.group.atMaximum() != "" }
 
 // mayOffer reports whether the flow and its groups have room for another ticket beside those
-// that are offered, and those of the few that wait to be.
+// that are offered of ingresses that are short of room, and those of the few that wait to be.
 func (a *aside) mayOffer(f *flow) bool {
-	if f.limited && len(f.offered)+a.toOffer(func(other *flow) bool { return other == f }) >= f.room {
+	s := f.band.set
+	same := func(other *flow) bool { return other == f }
+	if f.limited && s.ofShort(f.band, same)+a.toOffer(same) >= f.room {
 		return false
 	}
 	for g := range f.group.outwards() {
 		inside := func(other *flow) bool { return g.contains(other.group) }
-		if g.most < math.MaxInt && g.free()+a.toOffer(inside) >= g.most {
+		if g.most < math.MaxInt && s.ofShort(f.band, inside)+a.toOffer(inside) >= g.most {
 			return false
 		}
 	}
@@ -238,19 +240,33 @@ func (s *Set) setAside(a *aside, it *item) {
 // places is how many tickets of the band are offered: those of ingresses that are short of
 // room take none of the others' places.
 func (s *Set) places(bd *band) int {
-	n := s.most()
+	return s.most() + s.ofShort(bd, func(*flow) bool { return true })
+}
+
+// ofShort is how many tickets are offered of ingresses that are short of room, of flows of a kind.
+func (s *Set) ofShort(bd *band, kind func(*flow) bool) (n int) {
 	for _, id := range s.short {
 		of := s.ingresses[id]
 		if of == nil || of.aside[bd] == nil {
 			continue
 		}
 		for _, it := range of.aside[bd].loose {
-			if it.offered {
+			if it.offered && kind(it.flow) {
 				n++
 			}
 		}
 	}
 	return n
+}
+
+// beside is how many of so many offers of a flow's or a group's, of which only as many may stand
+// as have room, take that of others: those of ingresses that are short of room do not, or nothing
+// would be offered that reaches the endpoints that have some.
+func (s *Set) beside(offers, room int, bd *band, kind func(*flow) bool) int {
+	if offers < room || room == 0 || len(s.short) == 0 {
+		return offers
+	}
+	return offers - s.ofShort(bd, kind)
 }
 
 // take takes a ticket from those that are set aside.

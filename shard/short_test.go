@@ -307,3 +307,40 @@ func TestShortLosesNobody(t *testing.T) {
 		}
 	})
 }
+
+// TestShortLeavesRoom has tickets of ingresses that are short of room stand first in a group with a
+// maximum, or in a flow with a limit, that has room for one: those of another ingress are offered
+// beside them, or nobody would go where there is an endpoint with room.
+func TestShortLeavesRoom(t *testing.T) {
+	cfg := inGroups(32, map[string]float64{"a": 1, "b": 1})
+	cfg.Maxima = map[string]Maximum{"a": {Requests: 6}}
+	cfg.Limit = func(id string) Limit {
+		if id == "b/f" {
+			return Limit{MaxInFlight: 6}
+		}
+		return Limit{}
+	}
+	for _, flow := range []string{"a/f", "b/f"} {
+		s := New(cfg)
+		s.Short([]string{"few-1", "few-2", "few-3"})
+		for n := range 60 {
+			ingress := fmt.Sprint("few-", 1+n%3)
+			if n >= 40 {
+				ingress = "all"
+			}
+			s.Add(from(ingress, n, flow), start)
+		}
+		for _, room := range []int64{1, 3} {
+			s.GroupRoom("a", room)
+			s.Room("b/f", room, 1, start)
+			if stand := offeredOf(s); len(stand) == 1 || stand["all"] == 0 {
+				t.Errorf("%s, room for %d: %v stand, want some of both", flow, room, stand)
+			}
+		}
+		s.GroupRoom("a", 0)
+		s.Room("b/f", 0, 1, start)
+		if stand := offeredOf(s); flow == "b/f" && len(stand) > 0 {
+			t.Errorf("%s, room for none: %v stand", flow, stand)
+		}
+	}
+}
