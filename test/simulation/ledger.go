@@ -53,6 +53,7 @@ func (f *fleet) rollBack(to time.Time) {
 	}
 	f.replaying, f.recording, f.history = time.Time{}, false, nil
 	for _, n := range f.nodes {
+		n.forgotten = n.paused
 		if n.alive {
 			n.stopWakeups()
 			n.listen()

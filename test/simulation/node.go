@@ -32,6 +32,7 @@ type node struct {
 	offset      time.Duration // its clock is wrong by this
 	drift       float64       // and by this part of the time that passed
 	paused      bool
+	forgotten   bool     // the ledger was rolled back meanwhile, and has heard nothing of it since
 	deferred    []func() // what happened to it meanwhile
 	tick        time.Time
 	wakeups     <-chan store.Wakeup

@@ -28,3 +28,21 @@ func TestRoomBesideShort(t *testing.T) {
 		}
 	}
 }
+
+// TestRolledBackWhilePaused rolls the ledger back while a replica is stopped: it may count less for that
+// than it had when it stopped, until it hears of it, and the replica lets none go by that.
+func TestRolledBackWhilePaused(t *testing.T) {
+	first, seeds := seedsOf(t, 80, 5, 3)
+	for seed := first; seed < first+seeds; seed++ {
+		cfg := Config{
+			Seed: seed, Replicas: 1, Shards: 32, Limit: 14, Length: 7 * time.Second, Service: 50 * time.Millisecond, Faults: []Fault{Pause, Rollback},
+			Flows: []Flow{
+				{ID: "light", Weight: 1, Clients: 34, Light: true, Replicas: []int{0}},
+				{ID: "tide", Weight: 1, Clients: 28, Light: true, Tide: true, Replicas: []int{0}},
+			},
+		}
+		if _, err := Run(cfg); err != nil {
+			t.Error(err)
+		}
+	}
+}

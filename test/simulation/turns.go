@@ -43,6 +43,7 @@ func (n *node) takeTurn(s *store.Statement) {
 		}
 		f.record(s)
 		reply, err := f.ledger.Turn(context.Background(), s)
+		n.forgotten = n.forgotten && err != nil
 		f.wake()
 		if err != nil || replyLost {
 			lost()
