@@ -23,6 +23,7 @@ import (
 // extProc serves external processing, and health beside it. It is a serving.Service.
 type extProc struct {
 	listener net.Listener
+	secure   *tls.Config // nil for plain text
 	server   *grpc.Server
 	health   *health.Server
 	named    map[string]bool // the pools that health checks are told of
@@ -56,10 +57,7 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 	if err != nil {
 		return nil, err
 	}
-	if secure != nil {
-		l = tls.NewListener(l, secure) // so that what comes is seen before gRPC takes it in
-	}
-	return &extProc{listener: l, server: grpc.NewServer(options...), health: health.NewServer()}, nil
+	return &extProc{listener: l, secure: secure, server: grpc.NewServer(options...), health: health.NewServer()}, nil
 }
 
 // register says what is served.

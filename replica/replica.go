@@ -325,7 +325,7 @@ func (r *replica) serve(ctx context.Context) error {
 	var beside []serving.Service
 	unknown := max(r.budget/headsPart, leastHeads)
 	if r.processing != nil {
-		r.processing.listener = serving.BoundMessages(r.processing.listener, unknown, headers.DefaultMaxBytes, r.gateway.Budget())
+		r.processing.listener = serving.BoundMessages(r.processing.listener, r.processing.secure, unknown, headers.DefaultMaxBytes, r.gateway.Budget())
 		r.processing.register(envoy.New(r.gateway, r.byEnvoy))
 		beside = append(beside, r.processing)
 	}

@@ -47,8 +47,8 @@ func endUnacknowledged(at any, after time.Duration) error {
 
 // control runs f with the descriptor of a listener or a connection.
 func control(at any, f func(fd int) error) error {
-	if secure, ok := at.(interface{ NetConn() net.Conn }); ok { // TLS
-		at = secure.NetConn()
+	if conn, ok := at.(net.Conn); ok {
+		at = below(conn)
 	}
 	c, ok := at.(syscall.Conn)
 	if !ok {

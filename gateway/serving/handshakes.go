@@ -8,6 +8,7 @@ import (
 
 	"github.com/weirflow/weir/internal/heap"
 	"github.com/weirflow/weir/internal/list"
+	"github.com/weirflow/weir/internal/stacks"
 )
 
 const (
@@ -57,6 +58,16 @@ func newHandshakes(most int64) *handshakes {
 	h := &handshakes{room: max(int(most/handshakeBytes), 1)}
 	h.await.Init(func(x, y *handshake) bool { return x.since.Before(y.since) }, func(s *handshake) *int { return &s.index })
 	return h
+}
+
+// shake has the handshake on the connection made when it is its turn, on another goroutine's stack.
+func (h *handshakes) shake(hello *helloConn, conn net.Conn, on *stacks.Pool, handshake func() error) (err error) {
+	turn := h.begin(conn)
+	defer h.end(turn)
+	hello.waits = func(does bool) { h.waits(turn, does) }
+	on.Do(func() { err = handshake() })
+	hello.waits = nil
+	return err
 }
 
 // begin returns once the handshake on the connection has its turn. It is to be ended.
@@ -153,14 +164,15 @@ func (h *handshakes) look(later time.Duration) {
 	})
 }
 
-// helloConn is the connection below TLS. Its first byte is taken before the handshake, which so begins
+// helloConn is a connection of which nothing has been read, below TLS. Its first byte is taken before the handshake, which so begins
 // only once its client does.
 type helloConn struct {
 	net.Conn
-	first [1]byte
-	taken bool       // the first byte is there, and has yet to be read by TLS
-	waits func(bool) // is told when the handshake waits for the client, and no more; nil once that is over
-	came  int        // bytes of it
+	secure bool // TLS is above it
+	first  [1]byte
+	taken  bool       // the first byte is there, and has yet to be read by TLS
+	waits  func(bool) // is told when the handshake waits for the client, and no more; nil once that is over
+	came   int        // bytes of it
 }
 
 // await takes the first byte.
@@ -169,6 +181,9 @@ func (c *helloConn) await() error {
 	c.taken = n == 1
 	return err //nolint:wrapcheck // as the connection says it
 }
+
+// NetConn is the connection below.
+func (c *helloConn) NetConn() net.Conn { return c.Conn }
 
 // Read implements net.Conn, for TLS.
 func (c *helloConn) Read(p []byte) (int, error) {

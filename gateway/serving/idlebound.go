@@ -1,6 +1,7 @@
 package serving
 
 import (
+	"crypto/tls"
 	"net"
 	"net/http"
 	"sync"
@@ -15,6 +16,10 @@ const (
 	idleBytes       = 16 << 10
 	secureNewBytes  = 32 << 10
 	secureIdleBytes = 48 << 10
+	// rpcIdleBytes is what a connection of gRPC takes while there is no stream on it, secureRPCBytes what TLS
+	// does beside.
+	rpcIdleBytes   = 24 << 10
+	secureRPCBytes = 16 << 10
 	// grace is how long one has been idle at least that is closed: a handshake may be under way, or a
 	// request. So there may be more than fit, by those that came or became idle in that time.
 	grace = 2 * time.Second
@@ -56,6 +61,12 @@ func (b *idleBound) oldest() net.Conn {
 
 // takes is what a connection takes while it is idle, in bytes.
 func takes(conn net.Conn, state http.ConnState) int64 {
+	if c, ok := conn.(*messageConn); ok {
+		if _, secure := c.Conn.(*tls.Conn); secure {
+			return rpcIdleBytes + secureRPCBytes
+		}
+		return rpcIdleBytes
+	}
 	switch c, ok := conn.(*secureConn); {
 	case ok && state == http.StateIdle:
 		return secureIdleBytes
@@ -97,19 +108,26 @@ func (b *idleBound) shrink() {
 			return
 		}
 		node := b.nodes[oldest]
-		secure, ok := oldest.(*secureConn)
-		if (!ok || secure.ready.Load()) && arrived(oldest) { // something has come that has yet to be read
+		if !greets(oldest) && arrived(oldest) { // something has come that has yet to be read
 			node.Remove()
 			node.Value.from = time.Now().Add(grace)
 			b.order.PushBack(node)
 			continue
 		}
 		b.remove(oldest)
-		if ok {
-			oldest = secure.raw // which is closed without a word that it would have to take
-		}
-		_ = oldest.Close()
+		_ = below(oldest).Close()
 	}
+}
+
+// greets reports whether the connection is one by TLS that has yet to have its turn for a handshake.
+func greets(conn net.Conn) bool {
+	switch c := conn.(type) {
+	case *secureConn:
+		return !c.ready.Load()
+	case *helloConn:
+		return c.secure
+	}
+	return false
 }
 
 func (b *idleBound) remove(conn net.Conn) {

@@ -1,8 +1,10 @@
 package serving
 
 import (
+	"crypto/tls"
 	"encoding/binary"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,11 +39,15 @@ type Lender interface {
 // has come yet, and for messages that have not come in whole: gRPC takes 4 MB for each, and so knows
 // nobody's whose they are. What would be beyond ends the connection that has held most for longest. For
 // less than a second it may be twice as much, and what the lender has room for: messages of honest clients
-// are whole by then. The server takes up to head bytes of headers of a stream. The listener speaks plain
-// text: TLS is below it.
-func BoundMessages(l net.Listener, most int64, head int, lender Lender) net.Listener {
-	return &messageListener{Listener: l, messages: &messages{
-		most: most, lines: head / rpcLeast, lender: lender, conns: make(map[*messageConn]struct{}),
+// are whole by then. The server takes up to head bytes of headers of a stream.
+//
+// It also makes the handshakes of TLS, if there is a configuration of that, for as many at a time as fit in
+// so many bytes. Twice as much is for connections without a stream: beyond it the one that has been idle
+// for longest is closed.
+func BoundMessages(l net.Listener, secure *tls.Config, most int64, head int, lender Lender) net.Listener {
+	idle := boundIdle(idleParts * most)
+	return &messageListener{Listener: newGreeter(l, secure, most, idle), messages: &messages{
+		most: most, lines: head / rpcLeast, lender: lender, idle: idle, conns: make(map[*messageConn]struct{}),
 	}}
 }
 
@@ -56,11 +62,11 @@ func (l *messageListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // as the listener says it
 	}
-	_ = endUnacknowledged(below(conn), unacknowledged)
 	c := &messageConn{Conn: conn, messages: l.messages, streams: make(map[uint32]*incoming), in: frames{skip: len(preface)}}
 	l.messages.mu.Lock()
-	defer l.messages.mu.Unlock()
 	l.messages.conns[c] = struct{}{}
+	l.messages.mu.Unlock()
+	l.messages.idle.note(c, http.StateNew)
 	return c, nil
 }
 
@@ -72,6 +78,7 @@ type messages struct {
 	most   int64
 	lines  int // of a stream's own headers, at most
 	lender Lender
+	idle   *idleBound
 	used   atomic.Int64
 	lent   atomic.Int64 // written under mu
 
@@ -103,6 +110,9 @@ type messageConn struct {
 	left    int64 // what streams took that were given up in this read
 	closed  bool
 
+	telling sync.Mutex // before mu
+	busy    bool       // there are streams on it, as far as is told
+
 	in  frames // of the one goroutine that reads
 	out frames // of the one that writes
 }
@@ -123,6 +133,7 @@ func (c *messageConn) Read(p []byte) (int, error) {
 		c.messages.mu.Unlock()
 	}
 	c.messages.count(c, more)
+	c.tell(false)
 	return n, err //nolint:wrapcheck // as the connection says it
 }
 
@@ -134,6 +145,7 @@ func (c *messageConn) Write(p []byte) (int, error) {
 	less := c.takes - before
 	c.mu.Unlock()
 	c.messages.count(c, less)
+	c.tell(false)
 	return c.Conn.Write(p) //nolint:wrapcheck // as the connection says it
 }
 
@@ -143,8 +155,31 @@ func (c *messageConn) Close() error {
 	delete(c.messages.conns, c)
 	c.messages.leave(c.forget())
 	c.messages.mu.Unlock()
+	c.tell(true)
 	return c.Conn.Close() //nolint:wrapcheck // as the connection says it
 }
+
+// tell tells whether there are streams on the connection, if that has changed or it is closed.
+func (c *messageConn) tell(closes bool) {
+	c.telling.Lock()
+	defer c.telling.Unlock()
+	c.mu.Lock()
+	busy, closed := len(c.streams) > 0, c.closed
+	c.mu.Unlock()
+	switch {
+	case closes:
+		c.messages.idle.note(c, http.StateClosed)
+	case closed || busy == c.busy:
+	case busy:
+		c.messages.idle.note(c, http.StateActive)
+	default:
+		c.messages.idle.note(c, http.StateIdle)
+	}
+	c.busy = busy
+}
+
+// NetConn is the connection below.
+func (c *messageConn) NetConn() net.Conn { return c.Conn }
 
 // forget counts nothing of the connection's streams from now on, and returns what they took.
 func (c *messageConn) forget() int64 {
@@ -340,11 +375,14 @@ func (m *messages) close(since time.Duration) bool {
 	return true
 }
 
-// below is the connection below TLS, which is closed without a word that it would have to take: TLS would
-// wait for that, and for what it is writing.
+// below is the connection below TLS and what counts, which is closed without a word that it would have to
+// take: TLS would wait for that, and for what it is writing.
 func below(conn net.Conn) net.Conn {
-	if secure, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		return secure.NetConn()
+	for {
+		above, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+		conn = above.NetConn()
 	}
-	return conn
 }

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,20 +20,21 @@ import (
 func rpc(t *testing.T, l *near, bounded net.Listener, atOnce int) (net.Conn, *http2.Framer, *messageConn) {
 	t.Helper()
 	dialled := make(chan net.Conn, 1)
-	go func() { dialled <- l.dial() }()
+	go func() {
+		ours := l.dial()
+		_, _ = io.WriteString(ours, http2.ClientPreface) // or it is not accepted
+		dialled <- ours
+	}()
 	conn, err := bounded.Accept()
 	if err != nil {
 		t.Fatal(err)
 	}
-	ours := <-dialled
-	t.Cleanup(func() { _ = ours.Close() })
 	go func() { // as a server reads
 		_, _ = io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{conn}, make([]byte, atOnce))
 		_ = conn.Close()
 	}()
-	if _, err := io.WriteString(ours, http2.ClientPreface); err != nil {
-		t.Fatal(err)
-	}
+	ours := <-dialled
+	t.Cleanup(func() { _ = ours.Close() })
 	f := http2.NewFramer(ours, nil)
 	f.AllowIllegalWrites = true
 	return ours, f, conn.(*messageConn)
@@ -46,24 +48,28 @@ func message(size int) []byte {
 }
 
 // lends lends so many bytes.
-type lends struct{ most, lent int64 }
+type lends struct {
+	most int64
+	lent atomic.Int64
+}
 
 func (l *lends) Lend(bytes int64) bool {
-	if l.lent+bytes > l.most {
+	if l.lent.Load()+bytes > l.most {
 		return false
 	}
-	l.lent += bytes
+	l.lent.Add(bytes)
 	return true
 }
 
-func (l *lends) TakeBack(bytes int64) { l.lent -= bytes }
+func (l *lends) TakeBack(bytes int64) { l.lent.Add(-bytes) }
 
 // TestMessagesAreCounted follows streams of gRPC by what comes and goes on their connection: nothing is
 // counted once a message is there, or the stream has ended by either side.
 func TestMessagesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, 1<<20, 5*rpcLeast, &lends{})
+		bounded := BoundMessages(l, nil, 1<<20, 5*rpcLeast, &lends{})
+		defer bounded.Close() //nolint:errcheck // of a test
 		counted := &bounded.(*messageListener).messages.used
 		ours, f, server := rpc(t, l, bounded, 7)
 		is := func(what string, want int64) {
@@ -129,7 +135,8 @@ func TestMessagesThatDoNotComeInWhole(t *testing.T) {
 		const most = 1 << 20
 		lender := &lends{most: most}
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, most, 1<<10, lender)
+		bounded := BoundMessages(l, nil, most, 1<<10, lender)
+		defer bounded.Close() //nolint:errcheck // of a test
 		m := bounded.(*messageListener).messages
 		holds := func(n int) {
 			_, f, _ := rpc(t, l, bounded, 16<<10)
@@ -163,13 +170,13 @@ func TestMessagesThatDoNotComeInWhole(t *testing.T) {
 		for range 10 {
 			holds(512 << 10)
 		}
-		if used := m.used.Load(); used > (mostAtOnce+1)*most || lender.lent != used-mostAtOnce*most {
-			t.Errorf("%d bytes at once, of which %d are lent", used, lender.lent)
+		if used := m.used.Load(); used > (mostAtOnce+1)*most || lender.lent.Load() != used-mostAtOnce*most {
+			t.Errorf("%d bytes at once, of which %d are lent", used, lender.lent.Load())
 		}
 		time.Sleep(2*patience + lookAgain)
 		synctest.Wait()
-		if used := m.used.Load(); used > most || lender.lent != 0 {
-			t.Errorf("%d bytes for longer, and %d are lent", used, lender.lent)
+		if used := m.used.Load(); used > most || lender.lent.Load() != 0 {
+			t.Errorf("%d bytes for longer, and %d are lent", used, lender.lent.Load())
 		}
 		m.mu.Lock()
 		left := slices.Collect(maps.Keys(m.conns))
@@ -179,8 +186,8 @@ func TestMessagesThatDoNotComeInWhole(t *testing.T) {
 		}
 		time.Sleep(patience)
 		synctest.Wait()
-		if used := m.used.Load(); used != 0 || lender.lent != 0 {
-			t.Errorf("%d bytes are counted for nothing, and %d are lent", used, lender.lent)
+		if used := m.used.Load(); used != 0 || lender.lent.Load() != 0 {
+			t.Errorf("%d bytes are counted for nothing, and %d are lent", used, lender.lent.Load())
 		}
 	})
 }
@@ -194,7 +201,8 @@ func TestMessagesWaitForRoom(t *testing.T) {
 		const most = 1 << 20
 		lender := &lends{most: most / 4 * 3}
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, most, 1<<10, lender)
+		bounded := BoundMessages(l, nil, most, 1<<10, lender)
+		defer bounded.Close() //nolint:errcheck // of a test
 		m := bounded.(*messageListener).messages
 		var clients []*http2.Framer
 		var conns []net.Conn
@@ -237,8 +245,8 @@ func TestMessagesWaitForRoom(t *testing.T) {
 		m.mu.Lock()
 		n := len(m.conns)
 		m.mu.Unlock()
-		if used := m.used.Load(); n != 6 || used != 0 || lender.lent != 0 {
-			t.Errorf("%d of 6 connections are left, %d bytes are counted, %d lent", n, used, lender.lent)
+		if used := m.used.Load(); n != 6 || used != 0 || lender.lent.Load() != 0 {
+			t.Errorf("%d of 6 connections are left, %d bytes are counted, %d lent", n, used, lender.lent.Load())
 		}
 		for _, c := range conns {
 			_ = c.Close()

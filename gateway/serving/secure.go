@@ -90,7 +90,7 @@ func (l *secureListener) Accept() (net.Conn, error) {
 			l.config.NextProtos = []string{"http/1.1"}
 		}
 	})
-	hello := &helloConn{Conn: conn}
+	hello := &helloConn{Conn: conn, secure: true}
 	secure := tls.Server(hello, l.config)
 	return &secureConn{Conn: secure, tls: secure, raw: conn, hello: hello, listener: l, streams: l.streams}, nil
 }
@@ -169,13 +169,10 @@ func (c *secureConn) handshake() error {
 	if c.failed = c.hello.await(); c.failed != nil {
 		return c.failed
 	}
-	all := c.listener.handshakes
-	turn := all.begin(c.raw)
-	defer all.end(turn)
-	c.listener.idle.note(c, http.StateActive) // it is counted there until the handshake has been made
-	c.hello.waits = func(does bool) { all.waits(turn, does) }
-	c.listener.stacks.Do(func() { c.failed = c.tls.Handshake() })
-	c.hello.waits = nil
+	c.failed = c.listener.handshakes.shake(c.hello, c.raw, c.listener.stacks, func() error {
+		c.listener.idle.note(c, http.StateActive) // it is counted there until the handshake has been made
+		return c.tls.Handshake()
+	})
 	var plain tls.RecordHeaderError
 	if errors.As(c.failed, &plain) && plain.Conn != nil && speaksHTTP(plain.RecordHeader) {
 		_, _ = io.WriteString(plain.Conn, "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n")
