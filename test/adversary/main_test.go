@@ -14,7 +14,12 @@ import (
 	"github.com/weirflow/weir/test/processes"
 )
 
-func TestMain(m *testing.M) { processes.Main(m) }
+func TestMain(m *testing.M) {
+	if what := os.Getenv(floorVariable); what != "" {
+		serveFloor(what)
+	}
+	processes.Main(m)
+}
 
 // status is what a replica says of another one, or nil.
 func status(r *processes.Replica, id string) *api.Replica {

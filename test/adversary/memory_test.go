@@ -21,6 +21,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/weirflow/weir/gateway/admin/api"
+	"github.com/weirflow/weir/internal/certtest"
 	"github.com/weirflow/weir/test/processes"
 )
 
@@ -145,10 +146,10 @@ func sendByEnvoy(t *testing.T, r *processes.Replica, n int) {
 }
 
 // startNarrow starts a replica that lets one request go at a time, and many wait.
-func startNarrow(t *testing.T) *processes.Replica {
+func startNarrow(t *testing.T, args ...string) *processes.Replica {
 	t.Helper()
 	file := configFile(t, "flowControl: {defaultPriorityBand: {maxRequests: 30000}}\n")
-	return processes.Start(t, "r1", silentServer(t), "--config", file, "--max-concurrency", "1", "--ext-proc", "127.0.0.1:0")
+	return processes.Start(t, "r1", silentServer(t), append(args, "--config", file, "--max-concurrency", "1", "--ext-proc", "127.0.0.1:0")...)
 }
 
 // allWait waits until so many requests do, and another has gone.
@@ -160,30 +161,49 @@ func allWait(t *testing.T, r *processes.Replica, n int64) {
 	})
 }
 
-// TestWaitingIsCheap wants thousands of waiting requests of 4 kB to cost a replica little
-// more memory than net/http takes for connections that a body of 4 kB was read of, and gRPC
-// for streams.
+// TestWaitingIsCheap wants thousands of waiting requests of 4 kB to cost a replica little more memory than
+// net/http and gRPC alone take for them, measured beside.
 func TestWaitingIsCheap(t *testing.T) {
 	slow(t)
 	const n = 19_000 // as many as 20,000 file descriptors allow
+	ca := certtest.New(t)
+	cert, key := ca.Issue("r1")
+	byHTTP := func(t *testing.T, r *processes.Replica) { send(t, r, n, func(int) string { return waiting }) }
+	byHTTP2 := func(t *testing.T, r *processes.Replica) { sendByHTTP2(t, r, ca, n) }
+	byEnvoy := func(t *testing.T, r *processes.Replica) { sendByEnvoy(t, r, n) }
 	for _, c := range []struct {
 		door string
 		send func(t *testing.T, r *processes.Replica)
-		most int64
+		args []string
+		more int64 // than the floor, in bytes
 	}{
-		{"http", func(t *testing.T, r *processes.Replica) { send(t, r, n, func(int) string { return waiting }) }, 26 << 10},
-		{"ext_proc", func(t *testing.T, r *processes.Replica) { sendByEnvoy(t, r, n) }, 21 << 10},
+		{"http", byHTTP, nil, 7 << 10},
+		{"http2", byHTTP2, []string{"--tls-cert", cert, "--tls-key", key}, 9 << 10},
+		{"ext_proc", byEnvoy, nil, 3 << 10},
 	} {
 		t.Run(c.door, func(t *testing.T) {
-			r := startNarrow(t)
-			idle := memory(t, r, "VmRSS")
-			c.send(t, r)
-			allWait(t, r, n-1)
-			peak := memory(t, r, "VmHWM")
-			each := (peak - idle) / n
-			t.Logf("%d MB, %d MB when idle: %d bytes a request", peak>>20, idle>>20, each)
-			if each > c.most {
-				t.Errorf("%d bytes for each of %d waiting requests of 4 kB, want at most %d", each, n, c.most)
+			var floor, each int64
+			measure := func(t *testing.T, r *processes.Replica, wait func()) int64 {
+				idle := memory(t, r, "VmRSS")
+				c.send(t, r)
+				wait()
+				peak := memory(t, r, "VmHWM")
+				t.Logf("%d MB, %d MB when idle: %d bytes a request", peak>>20, idle>>20, (peak-idle)/n)
+				return (peak - idle) / n
+			}
+			t.Run("floor", func(t *testing.T) {
+				r, wait := startFloor(t, c.door, n)
+				floor = measure(t, r, wait)
+			})
+			t.Run("replica", func(t *testing.T) {
+				r := startNarrow(t, c.args...)
+				if len(c.args) > 0 {
+					r.URL = strings.Replace(r.URL, "http://", "https://", 1)
+				}
+				each = measure(t, r, func() { allWait(t, r, n-1) })
+			})
+			if each > floor+c.more {
+				t.Errorf("%d bytes for each of %d waiting requests of 4 kB, of which net/http or gRPC alone takes %d, want at most %d more", each, n, floor, c.more)
 			}
 		})
 	}
