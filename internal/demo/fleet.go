@@ -1,7 +1,6 @@
 package demo
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -37,21 +36,6 @@ type fleet struct {
 	turns, grants uint64     // of killed replicas
 }
 
-// fixedLimit is a detector for a pool whose limit was divided by hand.
-type fixedLimit int64
-
-// TypedName implements [policies.Plugin].
-func (fixedLimit) TypedName() policies.TypedName {
-	return policies.TypedName{Type: "fixed-limit", Name: "fixed-limit"}
-}
-
-// Saturation implements [policies.SaturationDetector].
-func (l fixedLimit) Saturation(context.Context, time.Time, []policies.EndpointAccessor) float64 {
-	return 0
-}
-
-func (l fixedLimit) InFlightLimit([]policies.EndpointAccessor) int { return int(l) }
-
 // startFleet starts the model servers and one replica per ledger. Each replica
 // gets its limit from limits; with gossip they are one fleet.
 func startFleet(cfg Config, ledgers []store.Ledger, limits []int, withGossip bool, observer controller.Observer) (_ *fleet, err error) {
@@ -82,7 +66,7 @@ func startFleet(cfg Config, ledgers []store.Ledger, limits []int, withGossip boo
 func (f *fleet) options(i int) []controller.Option {
 	return []controller.Option{
 		controller.WithReplica(replicaID(i)),
-		controller.WithSaturationDetector(fixedLimit(f.limits[i])),
+		controller.WithLimit(f.limits[i]),
 		controller.WithDefaultBand(shard.BandConfig{Fairness: fairness.NewRoundRobin(fairness.RoundRobinType)}),
 		controller.WithWeights(f.weight),
 	}
