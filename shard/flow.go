@@ -152,7 +152,7 @@ func (v *standingView) Len() int                         { return len(v.offered)
 func (v *standingView) Head() policies.QueueItemAccessor { return shown{&v.offered[v.at].Ticket} }
 func (v *standingView) HeadScore() float64               { return v.offered[v.at].score }
 
-// tell takes over the counter as the ledger knows it.
+// learn takes over the counter as the ledger knows it.
 func (f *flow) learn(counter float64) {
 	if f.band.counts() {
 		f.counter, f.known, f.lift, f.idle = counter, true, 0, false

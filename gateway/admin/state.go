@@ -99,7 +99,7 @@ func countsOf(c *traffic.Counts) countsPart {
 	return countsPart{Dispatched: c.Dispatched, Refused: c.Refused, Evicted: c.Evicted, Tokens: c.Tokens, Waits: c.Waits.Pairs()}
 }
 
-// add adds the figures of another replica, and drops what cannot be read of them.
+// addTo adds the figures of another replica, and drops what cannot be read of them.
 func (c *countsPart) addTo(sum *traffic.Counts) {
 	sum.Dispatched += c.Dispatched
 	sum.Refused += c.Refused

@@ -7,7 +7,7 @@ import (
 	"github.com/weirflow/weir/policies"
 )
 
-// Epoch is the arrival of the first item.
+// epoch is the arrival of the first item.
 var epoch = time.Unix(1_800_000_000, 0)
 
 // Item is a request to test with. It implements policies.QueueItemAccessor.

@@ -194,8 +194,6 @@ func floatIsNotInFlight(t *testing.T, l store.Ledger, _ *Clock) {
 	}
 }
 
-// numbersOfManyDigits: where a flow that waits stands so low that its place takes more
-// digits than an integer has, a newcomer begins no lower, and what went by float passes it.
 // numbersOfOneDigit are written with an exponent where it is not taken care of, and without
 // a point.
 func numbersOfOneDigit(t *testing.T, l store.Ledger, _ *Clock) {
@@ -215,6 +213,8 @@ func numbersOfOneDigit(t *testing.T, l store.Ledger, _ *Clock) {
 	}
 }
 
+// numbersOfManyDigits: where a flow that waits stands so low that its place takes more
+// digits than an integer has, a newcomer begins no lower, and what went by float passes it.
 func numbersOfManyDigits(t *testing.T, l store.Ledger, _ *Clock) {
 	a := newParty(t, l, "a", counting(0, 0))
 	a.turn(func(s *store.Statement) {

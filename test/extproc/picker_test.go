@@ -61,7 +61,7 @@ func beforePickers(t *testing.T, limit int, failOpen bool, bounds flows.Timeouts
 // server is the address of a model server of the bench.
 func (b *bench) server(i int) string { return strings.TrimPrefix(b.servers[i].URL, "http://") }
 
-// loads waits until the fleet counts so many requests at the i-th endpoint.
+// load waits until the fleet counts so many requests at the i-th endpoint.
 func (b *bench) load(t *testing.T, i, want int) {
 	t.Helper()
 	for began := time.Now(); b.pool.Endpoints().At(b.server(i)).InFlight() != want; time.Sleep(time.Millisecond) {
