@@ -31,10 +31,10 @@ type Core struct {
 	settlements settlements
 	revocations revocations
 	limits      limits
+	guarantees  guarantees
 	maxima      maxima
 	loads       loads
 	buffer      buffer
-	guarantees  guarantees
 	bands       bands
 	groups      groups
 	queues      queues   // as owner

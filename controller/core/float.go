@@ -106,10 +106,10 @@ func (f *float) takes(now time.Time, r *request) bool {
 	return f.requests.asking == 0 && f.may(now, r)
 }
 
-// eligible reports whether a request is of those that go by permits. A flow with limits of
-// its own asks, or in a group with a maximum, since only the ledger counts it; and so does a band that remembers what idle
-// flows were served, since owners keep that for the ledger, and hear of what was granted
-// only. So does a band whose limit is lower than the one under which permits are given.
+// eligible reports whether a request is of those that go by permits. A flow with limits of its own
+// asks, or in a group with a maximum, since only the ledger counts it; and so does a band that
+// remembers what idle flows were served, since owners keep that for the ledger, and hear of what
+// was granted only. So does a band whose limit is lower than the one under which permits are given.
 func (f *float) eligible(now time.Time, r *request) bool {
 	b := f.bands.of(now, r.Flow.Priority)
 	if r.limited || !f.fits() || !chargedAfterwards(b) {

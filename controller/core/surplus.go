@@ -99,9 +99,9 @@ func (s *surplus) stated(now time.Time) {
 	}
 }
 
-// compare works out how many are too many, where that is not known yet. The line that lasts for longer, since its replica is further from the
-// ledger, is due as many more. Slots that requests have which pass, or that these wait for here, are
-// no part of it.
+// compare works out how many are too many, where that is not known yet. The line that lasts for
+// longer, since its replica is further from the ledger, is due as many more. Slots that requests
+// have which pass, or that these wait for here, are no part of it.
 func (s *surplus) compare(now time.Time, pace time.Duration, st *store.Statement, r *store.Reply) {
 	passes := func(priority int) bool { return r.MayPass && priority > r.PassAbove }
 	inFlight := r.InFlight
