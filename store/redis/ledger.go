@@ -168,6 +168,9 @@ func (l *Ledger) check(ctx context.Context) error {
 	if err := l.turns.run(ctx, l.client, l.root).Err(); err != nil {
 		return fmt.Errorf("take a turn: %w", explain(err))
 	}
+	if err := l.checkWakeups(ctx); err != nil {
+		return fmt.Errorf("wake other replicas: %w", explain(err))
+	}
 	l.turns.tidy(ctx, l.client, l.root)
 	return nil
 }
@@ -193,7 +196,7 @@ func explain(err error) error {
 	case strings.Contains(text, "WRONGPASS"), strings.Contains(text, "invalid password"), strings.Contains(text, "without any password configured"):
 		return fmt.Errorf("the user or password is wrong: correct %s, the password file or the URL's user (%w)", PasswordVariable, err)
 	case strings.Contains(text, "NOPERM"):
-		return fmt.Errorf("the user may not do what the ledger needs: allow it the commands and the keys of the prefix (%w)", err)
+		return fmt.Errorf("the user may not do what the ledger needs: allow it the commands, and the keys and channels of the prefix (%w)", err)
 	case errors.Is(err, context.DeadlineExceeded), strings.Contains(text, "timeout"):
 		return fmt.Errorf("no answer in time: is it a Redis, and is the address right? (%w)", err)
 	case strings.Contains(text, "can't parse"), strings.Contains(text, "unexpected"), strings.Contains(text, "EOF"), strings.Contains(text, "reset by peer"):

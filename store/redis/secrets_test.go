@@ -6,12 +6,14 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/weirflow/weir/internal/certtest"
 	"github.com/weirflow/weir/internal/freeport"
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
@@ -90,6 +92,62 @@ func TestTLS(t *testing.T) {
 			_ = l.Close()
 			t.Errorf("%s: no error", name)
 		}
+	}
+}
+
+// TestChannels has a user that may use no channels, as Redis makes them: the ledger does not open, and
+// says why. Where the right is withdrawn later, turns go on as they are, without wake-ups.
+func TestChannels(t *testing.T) {
+	server := redistest.Start(t)
+	setUser(t, server, "secret")
+	t.Setenv(PasswordVariable, "secret")
+	channels := func(rule string) {
+		t.Helper()
+		if err := server.Client().Do(t.Context(), "ACL", "SETUSER", "weir", rule).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cfg := Config{URL: "redis://weir@" + server.Address}
+	for _, rule := range []string{"resetchannels", "-publish", "-subscribe"} {
+		channels(rule)
+		if l, err := Open(t.Context(), cfg); err == nil || !strings.Contains(err.Error(), "channels of the prefix") {
+			t.Errorf("%s: %v", rule, err)
+			if err == nil {
+				_ = l.Close()
+			}
+		}
+		setUser(t, server, "secret")
+	}
+	l, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close() //nolint:errcheck // a test
+	channels("resetchannels")
+	numbers, generation := map[string]uint64{}, uint64(0)
+	turn := func(replica string, edit func(*store.Statement)) *store.Reply {
+		t.Helper()
+		s := &store.Statement{
+			Replica: replica, Incarnation: 1, Number: numbers[replica] + 1, Answered: numbers[replica], Generation: generation, Members: 2,
+			Bands: []store.Band{{Policy: "fair", CountsService: true, LiftsIdle: true, Limit: 2}},
+		}
+		edit(s)
+		r, err := l.Turn(t.Context(), s)
+		if err != nil {
+			t.Fatalf("%s: %v", replica, err)
+		}
+		numbers[replica]++
+		generation = r.Generation
+		return r
+	}
+	for _, replica := range []string{"a", "b"} {
+		turn(replica, func(s *store.Statement) { s.Register = true })
+	}
+	turn("a", func(s *store.Statement) {
+		s.Offers = []store.Offer{{Ticket: policies.TicketID{Ingress: "b", Seq: 1}, Flow: "f", Charge: 1}}
+	})
+	if r := turn("b", func(*store.Statement) {}); len(r.Messages) != 1 {
+		t.Errorf("%+v is told to the replica that was not woken, want its grant", r.Messages)
 	}
 }
 

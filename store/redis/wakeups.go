@@ -18,7 +18,7 @@ const resubscribe = 100 * time.Millisecond
 
 // Wakeups implements [store.Ledger].
 func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan store.Wakeup {
-	channel := l.root + ":" + ledgerFormat + ":wake:" + escape(replica)
+	channel := l.channel(replica)
 	sub := l.subscribe(ctx, channel)
 	// Wait for the subscription, so that no wake-up is missed from here on. If
 	// the server does not answer, the client subscribes when it is back.
@@ -37,6 +37,24 @@ func (l *Ledger) Wakeups(ctx context.Context, replica string) <-chan store.Wakeu
 		}
 	}()
 	return wakeups
+}
+
+// channel is where a replica is woken.
+func (l *Ledger) channel(replica string) string {
+	return l.root + ":" + ledgerFormat + ":wake:" + escape(replica)
+}
+
+// checkWakeups checks that replicas can be woken, by waking one that there is not. Redis gives new
+// users no channels, and without them a slot stays free until somebody asks by himself.
+func (l *Ledger) checkWakeups(ctx context.Context) error {
+	nobody := l.channel("")
+	if err := l.client.Do(ctx, l.publish, nobody, "").Err(); err != nil {
+		return err
+	}
+	sub := l.subscribe(ctx, nobody)
+	defer sub.Close() //nolint:errcheck // it was a question
+	_, err := receive(ctx, sub, l.cfg.Timeout)
+	return err
 }
 
 func (l *Ledger) subscribe(ctx context.Context, channel string) *goredis.PubSub {

@@ -18,7 +18,9 @@ local function save_root(begun)
   call('PEXPIRE', root, settings.ttl)
 end
 
-local function wake_channel(id) return root .. ':' .. format_number .. ':wake:' .. id end
+-- Wake a replica. A wake-up may be lost, also because this user may not publish: an error here would
+-- end a turn that is written by half.
+local function wake(id, text) redis.pcall(settings.publish, root .. ':' .. format_number .. ':wake:' .. id, text) end
 
 -- Find out which ledger is kept. It answers if that is another version's.
 --

@@ -15,7 +15,7 @@ local function save()
         call_many('RPUSH', messages_key(id), r.posted)
         if r.sent - r.read <= #r.posted then expire(messages_key(id)) end -- there were none
         if id ~= my_id then
-          call(settings.publish, wake_channel(id), concat({ encode.wakeup(r), unpack(r.posted, 1, PUBLISHED) }, '\n'))
+          wake(id, concat({ encode.wakeup(r), unpack(r.posted, 1, PUBLISHED) }, '\n'))
         elseif r.messages then
           for _, record in ipairs(r.posted) do insert(r.messages, record) end
         end

@@ -11,7 +11,7 @@ end
 -- that they say at once what they have.
 local function mend()
   for _, ids in ipairs({ redis.pcall('HKEYS', REPLICAS), redis.pcall('ZRANGE', LEASES, '0', '-1') }) do
-    for _, id in ipairs(ids) do call(settings.publish, wake_channel(id), '') end
+    for _, id in ipairs(ids) do wake(id, '') end
   end
   save_root(math.max(epoch + 1, now))
 end
