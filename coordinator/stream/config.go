@@ -72,6 +72,9 @@ const (
 	// room for another.
 	maxUnknown, maxUnknownFrom = 128, 32
 	courtesy                   = 250 * time.Millisecond
+	// maxUnknownBytes is what may come by such a connection: a handshake with certificates, and
+	// what gRPC says before a replica's first words.
+	maxUnknownBytes = 64 << 10
 	// acquaintance is how long a replica that gossip does not know yet is waited for: it
 	// may have heard of this one first.
 	acquaintance = 2 * time.Second

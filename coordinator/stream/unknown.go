@@ -3,12 +3,16 @@ package stream
 import (
 	"errors"
 	"net"
+	"sync/atomic"
 
 	"github.com/weirflow/weir/coordinator/callers"
 )
 
 // errCrowded says that too many connections were open of whose other ends nothing was known.
 var errCrowded = errors.New("too many connections were open of others that had not said yet who they are")
+
+// errTalkative says that more came than it takes to say who one is.
+var errTalkative = errors.New("too much came before it was said from whom")
 
 // unknown is a listener whose connections are bounded in number until it is known who is at
 // their other ends.
@@ -31,15 +35,31 @@ func (l *unknown) Accept() (net.Conn, error) {
 			_ = over.Close()
 		}
 		if caller != nil {
-			return &unknownConn{conn, caller}, nil
+			return &unknownConn{Conn: conn, caller: caller, left: maxUnknownBytes}, nil
 		}
 	}
 }
 
-// unknownConn is a connection of such a listener.
+// unknownConn is a connection of such a listener. What comes by it is bounded, too, until then:
+// gRPC has room for whole messages before it is asked whose they are.
 type unknownConn struct {
 	net.Conn
 	caller *callers.Caller
+	known  atomic.Bool
+	left   int // that may come, in bytes
+}
+
+// Read implements net.Conn.
+func (c *unknownConn) Read(p []byte) (int, error) {
+	if c.known.Load() {
+		return c.Conn.Read(p)
+	}
+	if c.left == 0 {
+		return 0, errTalkative
+	}
+	n, err := c.Conn.Read(p[:min(len(p), c.left)])
+	c.left -= n
+	return n, err
 }
 
 // Close implements net.Conn.
@@ -51,6 +71,7 @@ func (c *unknownConn) Close() error {
 // known says that it is known who is at the other end of a connection.
 func known(conn net.Conn) {
 	if c, ok := conn.(*unknownConn); ok {
+		c.known.Store(true)
 		c.caller.Leave()
 	}
 }

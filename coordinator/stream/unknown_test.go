@@ -3,11 +3,17 @@ package stream
 import (
 	"bytes"
 	"errors"
+	"io"
 	"net"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/weirflow/weir/coordinator/stream/ticketpb"
 )
 
 // TestUnknownAreBounded has strangers at one address keep connections open that say nothing: no more
@@ -55,5 +61,55 @@ func TestUnknownAreBounded(t *testing.T) {
 				t.Errorf("%d refused at the replica that nobody bothers", a.Refused())
 			}
 		})
+	}
+}
+
+// TestMuchFromUnknown has a stranger send messages of megabytes before it says who it is, to a replica
+// without a key: the connection ends soon.
+func TestMuchFromUnknown(t *testing.T) {
+	a := start(t, "a", func(*Config) {})
+	conn, err := net.Dial("tcp", a.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // it may be closed
+	var begin bytes.Buffer
+	begin.WriteString(http2.ClientPreface)
+	f := http2.NewFramer(&begin, nil)
+	if err := f.WriteSettings(); err != nil {
+		t.Fatal(err)
+	}
+	var head bytes.Buffer
+	fields := hpack.NewEncoder(&head)
+	for _, field := range [][2]string{
+		{":method", "POST"},
+		{":scheme", "http"},
+		{":path", ticketpb.Tickets_Connect_FullMethodName},
+		{":authority", "a"},
+		{"content-type", "application/grpc"},
+		{"te", "trailers"},
+	} {
+		_ = fields.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]})
+	}
+	if err := f.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, BlockFragment: head.Bytes(), EndHeaders: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.WriteData(1, false, []byte{0, 3, 0xff, 0xff, 0xff}); err != nil { // a message of 64 MB
+		t.Fatal(err)
+	}
+	if _, err := conn.Write(begin.Bytes()); err != nil {
+		t.Fatal(err)
+	}
+	go func() { _, _ = io.Copy(io.Discard, conn) }() // ends with the connection
+	_ = conn.SetWriteDeadline(time.Now().Add(patience))
+	f = http2.NewFramer(conn, nil)
+	taken := 0
+	for part := make([]byte, 16<<10); taken < 32<<20; taken += len(part) {
+		if err = f.WriteData(1, false, part); err != nil {
+			break
+		}
+	}
+	if err == nil || taken >= 16<<20 { // what the kernel buffers at both ends is some megabytes
+		t.Errorf("%d MB were taken from a stranger: %v", taken>>20, err)
 	}
 }
