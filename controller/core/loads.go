@@ -1,6 +1,7 @@
 package core
 
 import (
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -28,6 +29,7 @@ type loads struct {
 	listed   map[string]int64 // the pool's endpoints by what they take, 0 for no limit, if they are counted
 	told     map[string]int64 // what the endpoints take that any replica lists, as last learnt
 	before   map[string]int64 // what those take that come before each by their addresses; nil until it is asked for
+	outdated bool             // told is, as the last reply says
 	bounded  bool             // they have limits
 	scarce   bool             // a replica waits for a slot at one, as last learnt
 	counted  map[string]int64 // the least that the ledger counts for this replica at each
@@ -114,11 +116,14 @@ func (l *loads) list(endpoints []Endpoint) Counted {
 
 // dealt is what an endpoint takes, and what those do that come before it: by that replicas without
 // the ledger deal its slots. It goes by what the ledger last told, so that replicas that list other
-// endpoints, or state other limits, deal alike.
+// endpoints, or state other limits, deal alike. One that it did not tell of came since, and is not listed by
+// all at the same time: it is dealt by its address alone, and moves no other.
 func (l *loads) dealt(endpoint string) (takes, before int64) {
+	all := l.told
+	if len(all) == 0 { // it never told of any
+		all = l.listed
+	}
 	if l.before == nil {
-		all := maps.Clone(l.listed)
-		maps.Copy(all, l.told)
 		l.before = make(map[string]int64, len(all))
 		sum := int64(0)
 		for _, address := range slices.Sorted(maps.Keys(all)) {
@@ -127,10 +132,13 @@ func (l *loads) dealt(endpoint string) (takes, before int64) {
 		}
 	}
 	takes = l.listed[endpoint]
-	if told, known := l.told[endpoint]; known {
-		takes = min(takes, told)
+	told, known := all[endpoint]
+	if !known {
+		h := fnv.New32a()
+		_, _ = h.Write([]byte(endpoint))
+		return takes, int64(h.Sum32())
 	}
-	return takes, l.before[endpoint]
+	return min(takes, told), l.before[endpoint]
 }
 
 // preferred returns an endpoint that a request prefers if that counts: where the ledger
@@ -265,7 +273,7 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 func (l *loads) asks(now time.Time) bool {
 	every := l.cfg.Timings.LoadsEvery
 	switch {
-	case len(l.listed) > 1, l.cfg.CountTokens:
+	case len(l.listed) > 1, l.cfg.CountTokens, l.outdated:
 	case l.bounded:
 		every = l.cfg.Timings.RepeatEvery
 	default:
@@ -291,6 +299,7 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 			delete(l.answered, stated.Endpoint)
 		}
 	}
+	defer l.compare(r)
 	if !s.WantLoads {
 		return
 	}
@@ -317,6 +326,16 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 		l.others = append(l.others, total)
 		l.nearby[total.Endpoint] = total.InFlight
 	}
+}
+
+// compare notes whether the endpoints take what the ledger last told: else one came or went, or takes
+// something else.
+func (l *loads) compare(r *store.Reply) {
+	sum := int64(0)
+	for _, takes := range l.told {
+		sum += takes
+	}
+	l.outdated = l.bounded && sum != r.Capacity
 }
 
 // lost forgets the others' loads: they are not known in an outage.

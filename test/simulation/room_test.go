@@ -46,3 +46,19 @@ func TestRolledBackWhilePaused(t *testing.T) {
 		}
 	}
 }
+
+// TestDrainEndsInOutage has an endpoint listed again while the ledger is lost, by each replica at a time of
+// its own: meanwhile they deal the others among them as before, and none gets more than it takes.
+func TestDrainEndsInOutage(t *testing.T) {
+	first, seeds := seedsOf(t, 90, 6, 4)
+	for seed := first; seed < first+seeds; seed++ {
+		cfg := Config{
+			Seed: seed, Replicas: 3, Shards: 32, Limit: 5, Length: 8 * time.Second, Service: 50 * time.Millisecond,
+			Bounded: true, Faults: []Fault{Drain, Outage, Drain},
+			Flows: []Flow{{ID: "a", Weight: 1, Clients: 6, Replicas: []int{0, 1, 2}}, {ID: "b", Weight: 1, Clients: 6, Replicas: []int{0, 2}}},
+		}
+		if _, err := Run(cfg); err != nil {
+			t.Error(err)
+		}
+	}
+}
