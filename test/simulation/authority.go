@@ -29,8 +29,6 @@ func (f *fleet) checkAuthority() {
 		switch {
 		case generation != n.core.Generation(): // it has not heard of it yet
 		case room == 0 && n.forgotten: // the ledger is as it was before some of these went, and no more do
-		case room == 0 && f.before > 0 && f.now.Sub(f.disturbed) < settled:
-			// It dispatched by itself until its first turn was answered; the next says so.
 		case known && inFlight+room > held:
 			f.fail("authority", "%s has %d in flight and room for %d, and the ledger counts %d", n.id, inFlight, room, held)
 		case !known && room > 0:

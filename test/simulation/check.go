@@ -85,6 +85,7 @@ func (f *fleet) check() error {
 	f.checkEndpoints()
 	f.checkShares()
 	f.checkMaxima()
+	f.checkLimits()
 	f.checkAuthority()
 	f.checkLine(well)
 	f.checkProgress(quiet)
@@ -204,6 +205,9 @@ func (f *fleet) gapBound() float64 {
 	if f.cfg.MessageLoss > 0 || f.severed {
 		bound += 2 * float64(f.cfg.Limit) * float64(peerTimeout) / float64(f.cfg.Service)
 	}
+	if f.cfg.ByTime {
+		return f.cfg.timeBound(bound)
+	}
 	return bound
 }
 
@@ -250,7 +254,7 @@ func (f *fleet) mayGo() (waiting int) {
 // are sent elsewhere on purpose.
 func (f *fleet) checkSpread(well bool) {
 	least, most := slices.Min(f.counts.atEndpoints[:]), slices.Max(f.counts.atEndpoints[:])
-	if !well || f.cfg.Bounded || most-least <= int64(max(2, f.cfg.Replicas)) { // each spreads its own
+	if !well || f.cfg.Bounded || f.cfg.One || most-least <= int64(max(2, f.cfg.Replicas)) { // each spreads its own
 		f.unevenSince = time.Time{}
 		return
 	}
@@ -304,7 +308,7 @@ func (c *Config) longestWait() (longest time.Duration) {
 				part *= min(1, float64(most)/float64(c.Limit))
 			}
 		}
-		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) / part
+		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) * max(1, c.Flows[i].Longer) / part
 		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service+c.furthest())))
 		if most := c.Flows[i].Most; most > 0 { // the next is offered, and granted, once it is known that one ended
 			longest = max(longest, time.Duration(ahead*part/float64(most)*float64(c.Service+4*c.furthest())))

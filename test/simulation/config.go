@@ -45,6 +45,13 @@ type Config struct {
 	// Loss is the chance that a turn's request, its reply or a wake-up is lost,
 	// MessageLoss that a message between replicas is lost, comes twice or late.
 	Loss, MessageLoss float64
+	// Late: turns whose request is lost reach the ledger all the same, when their replicas have given
+	// them up and may have taken others.
+	Late bool
+	// ByTime: flows are compared by the time for which they have slots, and not by requests.
+	ByTime bool
+	// Hold: replicas let nothing go while they have lost the ledger.
+	Hold bool
 	// Drift is how much the replicas' clocks differ.
 	Drift bool
 	// Cancel is the chance that a client hangs up while it waits.
@@ -64,6 +71,8 @@ type Config struct {
 	// names those that a replica reaches, by its number; nil for all.
 	Bounded bool
 	Reach   map[int][]string
+	// One: the pool has one endpoint, which is not bounded itself.
+	One bool
 	// Evict: requests of negative priorities are revoked for higher ones that wait.
 	Evict bool
 	// Tokens: the ledger counts what requests at the endpoints cost, too.
@@ -91,6 +100,8 @@ type Flow struct {
 	// Light: its clients rest between requests, so that it wants less than its
 	// share.
 	Light bool
+	// Longer is how many times as long as those of others its requests take; 0 for as long.
+	Longer float64
 	// Once: its client asks once.
 	Once bool
 	// Tide: they come all at once, every other second.

@@ -41,16 +41,25 @@ type charge struct {
 	amount float64
 }
 
+// charges is what a grant counts for, where the account is of this weight.
+func (a *account) charges(weight float64) charge {
+	a.weight = weight
+	return charge{a, 1 / weight}
+}
+
 // account is the grants of a flow or a group, for its weight.
 type account struct {
-	class class
-	got   float64
+	class  class
+	got    float64
+	weight float64
+	has    int64 // requests at the model servers
 }
 
 // crowd is flows that count alike: of one priority and in one group.
 type crowd struct {
 	priority   int
 	waiting    []int    // requests at each replica
+	limit      limit    // of the only flow, if that has one
 	groups     []*group // around it, the innermost first
 	guarantees []*guarantee
 	weighed    *weighed // its priority, if that has a weight
@@ -71,6 +80,7 @@ type guarantee struct {
 	crowds    []*crowd
 	atServers int64
 	lacks     float64   // slot-seconds
+	exceeds   float64   // slot-seconds beyond it that a higher priority waited for
 	repaid    time.Time // when it has paid for what it had beyond the guarantee
 }
 
@@ -115,16 +125,20 @@ func newCounts(cfg *Config) *counts {
 
 // tenant returns a flow as it is counted.
 func (k *counts) tenant(flow Flow) *tenant {
-	t := &tenant{flow: flow, key: policies.FlowKey{ID: flow.ID, Priority: flow.Priority}, crowd: k.crowd(&flow)}
+	return &tenant{flow: flow, key: policies.FlowKey{ID: flow.ID, Priority: flow.Priority}, crowd: k.crowd(&flow), accounts: k.charges(&flow)}
+}
+
+// charges is what a grant of a flow counts for in its account, and in those of its groups.
+func (k *counts) charges(flow *Flow) (all []charge) {
 	if !flow.Light {
-		t.accounts = append(t.accounts, charge{k.account(class{flow.Priority, flow.Group, flow.ID}), 1 / flow.Weight})
+		all = append(all, k.account(class{flow.Priority, flow.Group, flow.ID}).charges(flow.Weight))
 	}
 	if flow.Group != "" {
 		for _, g := range k.cfg.groups(flow.Group) {
-			t.accounts = append(t.accounts, charge{k.account(class{priority: flow.Priority, group: g.Path}), 1 / g.Weight})
+			all = append(all, k.account(class{priority: flow.Priority, group: g.Path}).charges(g.Weight))
 		}
 	}
-	return t
+	return all
 }
 
 func (k *counts) account(of class) *account {
@@ -143,10 +157,13 @@ func (k *counts) group(path string) *group {
 
 func (k *counts) crowd(flow *Flow) *crowd {
 	of := class{priority: flow.Priority, group: flow.Group}
+	if flow.Most > 0 {
+		of.flow = flow.ID
+	}
 	if c := k.crowds[of]; c != nil {
 		return c
 	}
-	c := &crowd{priority: flow.Priority, waiting: make([]int, k.cfg.Replicas)}
+	c := &crowd{priority: flow.Priority, limit: limit{most: flow.Most}, waiting: make([]int, k.cfg.Replicas)}
 	k.crowds[of] = c
 	if flow.Group != "" {
 		for path := range shard.Around(flow.Group) {
@@ -177,8 +194,11 @@ func (c *crowd) in(of class) bool {
 }
 
 // full reports whether the crowd is in a group at its maximum, where that many slots are in
-// use.
+// use, or is a flow at its limit.
 func (c *crowd) full(slots int64) bool {
+	if c.limit.reached() {
+		return true
+	}
 	for _, g := range c.groups {
 		if most := maximum(g.most, slots); most > 0 && g.atServers >= most {
 			return true
@@ -205,6 +225,10 @@ func (k *counts) flies(x flight, by int64) {
 		k.atEndpoints[i] += by
 	}
 	c := x.tenant.crowd
+	c.limit.flies(x, by)
+	for _, charge := range x.tenant.accounts {
+		charge.to.has += by
+	}
 	for _, g := range c.groups {
 		g.atServers += by
 	}
@@ -222,6 +246,9 @@ func (k *counts) flies(x flight, by int64) {
 // serve notes that a request of a tenant was granted.
 func (k *counts) serve(t *tenant) {
 	k.served, k.measured = true, true
+	if k.cfg.ByTime {
+		return
+	}
 	for _, c := range t.accounts {
 		c.to.got += c.amount
 	}

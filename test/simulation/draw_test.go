@@ -3,6 +3,7 @@ package simulation
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/weirflow/weir/shard"
@@ -74,7 +75,38 @@ func draw(seed uint64) Config {
 		}
 	}
 	cfg.floor(rand.New(rand.NewPCG(seed, 6)))
+	if seed >= wider {
+		cfg.widen(rand.New(rand.NewPCG(seed, 10)))
+	}
 	return cfg
+}
+
+// wider is the first seed in whose fleets turns may arrive late, weights change, replicas are back at
+// once, the ledger's clock is put forward or back, requests are revoked, a flow has a limit, or nothing
+// goes without the ledger.
+const wider = 600_000
+
+// widen draws these.
+func (c *Config) widen(rng *rand.Rand) {
+	c.Late, c.Hold, c.Evict = rng.IntN(2) == 0, rng.IntN(4) == 0, rng.IntN(3) == 0
+	faults := []Fault{Restart, Reload, Jump}
+	if slices.ContainsFunc(c.Faults, func(x Fault) bool { return x == Pause || x == LedgerCut || x == Outage }) {
+		faults = faults[:2] // for how long those may be lost, time alone says
+	}
+	for range rng.IntN(3) {
+		c.Faults = append(c.Faults, faults[rng.IntN(len(faults))])
+	}
+	c.One = !c.Bounded && rng.IntN(2) == 0
+	if c.ByTime = rng.IntN(4) == 0 && len(c.Guaranteed)+len(c.Weights)+len(c.Floors)+len(c.Maxima) == 0; c.ByTime {
+		c.Flows[0].Longer = float64(1 + rng.IntN(3))
+	}
+	if rng.IntN(3) == 0 {
+		flow := Flow{ID: "limited", Weight: 1, Clients: 1 + rng.IntN(8), Most: int64(1 + rng.IntN(3)), Light: true, Replicas: rng.Perm(c.Replicas)[:1+rng.IntN(c.Replicas)]}
+		if len(c.Groups) > 0 {
+			flow.Group = c.Flows[0].Group
+		}
+		c.Flows = append(c.Flows, flow)
+	}
 }
 
 // apart is the first seed in whose fleets several replicas may reach any of the endpoints: what those

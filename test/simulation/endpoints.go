@@ -12,6 +12,14 @@ import (
 // endpoints are the model servers.
 var endpoints = []string{"x", "y", "z"}
 
+// endpoints are those of the pool.
+func (c *Config) endpoints() []string {
+	if c.One {
+		return endpoints[:1]
+	}
+	return endpoints
+}
+
 // takes is how many requests an endpoint takes, by its number, if they are bounded.
 func (c *Config) takes(endpoint int) int64 {
 	n := int64(len(endpoints))
@@ -65,7 +73,7 @@ func (n *node) place(seq uint64, d *core.Decision) string {
 	if to == "" {
 		to = n.least()
 	}
-	if n.fleet.rng.IntN(20) == 0 {
+	if !n.fleet.cfg.One && n.fleet.rng.IntN(20) == 0 {
 		to = endpoints[n.fleet.rng.IntN(len(endpoints))]
 	}
 	n.core.Place(seq, to)
@@ -117,7 +125,7 @@ func (n *node) least() (least string) {
 			loads[e.endpoint]++
 		}
 	}
-	for _, e := range endpoints {
+	for _, e := range n.fleet.cfg.endpoints() {
 		if least == "" || loads[e] < loads[least] {
 			least = e
 		}

@@ -31,11 +31,14 @@ const (
 	Astray    Fault = "astray"     // a replica reaches one endpoint of those it did
 	Drain     Fault = "drain"      // nothing more is sent to an endpoint
 	Failover  Fault = "failover"   // an endpoint fails a request, which goes to another
+	Restart   Fault = "restart"    // a replica dies and is back at once
+	Reload    Fault = "reload"     // each replica takes in other weights
+	Jump      Fault = "jump"       // the ledger's clock is put forward or back
 )
 
 // Faults lists those that happen to any fleet. Stop is for those whose requests take long,
 // Damage for those that Config.Damage is given for, Astray, Drain and Failover for those whose endpoints
-// are bounded.
+// are bounded; Restart, Reload and Jump are for seeds from wider on.
 var Faults = []Fault{Crash, Pause, Wipe, Rollback, Outage, LedgerCut, Split, OneWay, Rumour, Scale, Strangers}
 
 // Break breaks the fleet on purpose, to prove that a check can fail.
@@ -80,6 +83,22 @@ func (f *fleet) plan(x Fault) {
 				n.start()
 			}
 		})
+	case Restart:
+		lasts = f.upTo(300 * time.Millisecond)
+		begin = func() { f.dead++; n.crash() }
+		over("restart", func() {
+			f.dead--
+			if !n.alive {
+				n.start()
+			}
+		})
+	case Reload:
+		lasts = time.Second
+		begin = func() { f.reload(lasts) }
+		over("reload", func() {})
+	case Jump:
+		by := f.upTo(6*time.Second) - 3*time.Second
+		begin = func() { f.jump(by) }
 	case Pause:
 		begin = func() { f.dead++; n.pause(lasts) }
 		over("pause", func() { f.dead--; f.kept(n, lasts) })

@@ -13,18 +13,19 @@ import (
 
 // fleet is a run under way.
 type fleet struct {
-	cfg       Config
-	rng       *rand.Rand
-	began     time.Time
-	now       time.Time
-	events    agenda
-	ledger    Ledger
-	recording bool
-	history   []applied
-	replaying time.Time
-	busy      time.Time         // until when the ledger is
-	holders   map[string]uint64 // the runs of replicas whose leases were attested to the ledger
-	strangers int               // that gossip
+	cfg         Config
+	rng         *rand.Rand
+	began       time.Time
+	now         time.Time
+	events      agenda
+	ledger      Ledger
+	recording   bool
+	history     []applied
+	replaying   time.Time
+	ledgerAhead time.Duration     // by which its clock is wrong
+	busy        time.Time         // until when the ledger is
+	holders     map[string]uint64 // the runs of replicas whose leases were attested to the ledger
+	strangers   int               // that gossip
 
 	tenants []*tenant
 	counts  *counts
@@ -97,8 +98,9 @@ func Run(cfg Config) (*Result, error) {
 	}
 	f.counts = newCounts(&f.cfg)
 	f.ledger = f.newLedger()
+	f.cfg.Flows = slices.Clone(cfg.Flows) // which a reload changes
 	for i := range cfg.Replicas {
-		n := &node{fleet: f, index: i, id: nodeID(i), reach: endpoints}
+		n := &node{fleet: f, index: i, id: nodeID(i), reach: f.cfg.endpoints()}
 		if some := cfg.Reach[i]; some != nil {
 			n.reach = some
 			f.astray++
@@ -137,6 +139,7 @@ func Run(cfg Config) (*Result, error) {
 		at := start.Add(e.at)
 		f.accountGuarantees(at)
 		f.accountWeights(at)
+		f.counts.accountTime(at.Sub(f.now))
 		if f.now.Sub(f.began) >= warm {
 			f.used += time.Duration(len(f.flights)) * at.Sub(f.now)
 		}
@@ -250,7 +253,7 @@ func (f *fleet) outcome(t *tenant, n *node, id policies.TicketID, d core.Decisio
 	f.fly(id, flight{n.place(id.Seq, &d), t, f.now, alone, ends})
 	f.shared(t)
 	f.counts.serve(t)
-	f.after(f.takes(), "", ends)
+	f.after(f.takes(t), "", ends)
 }
 
 // revoke ends a request in flight for the sake of others, unless it just ended.
@@ -262,8 +265,8 @@ func (f *fleet) revoke(id policies.TicketID) {
 }
 
 // takes is how long a request does at a model server.
-func (f *fleet) takes() time.Duration {
-	return f.cfg.Service*2/5 + f.upTo(f.cfg.Service*6/5)
+func (f *fleet) takes(t *tenant) time.Duration {
+	return time.Duration(max(1, t.flow.Longer) * float64(f.cfg.Service*2/5+f.upTo(f.cfg.Service*6/5)))
 }
 
 // fly has a request be at a model server.

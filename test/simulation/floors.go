@@ -96,6 +96,33 @@ func (f *fleet) accountGuarantees(until time.Time) {
 		}
 		g.lacks = max(0, g.lacks+(g.part*f.cfg.atServers()*float64(len(f.flights))-float64(g.atServers))*seconds)
 	}
+	f.accountExcess(seconds)
+}
+
+// accountExcess adds up what a priority has of a full pool beyond its guarantee while a higher one waits that
+// shares nothing with it by weights, and may go wherever it may.
+func (f *fleet) accountExcess(seconds float64) {
+	if !f.cfg.strict() {
+		return
+	}
+	for _, g := range f.counts.guarantees {
+		higher := false
+		for _, c := range f.counts.crowds {
+			higher = higher || c.priority > g.of.priority && slices.ContainsFunc(c.waiting, func(n int) bool { return n > 0 })
+		}
+		switch {
+		case !higher:
+			g.exceeds = 0
+		case f.free() <= 0: // else others only have to ask
+			g.exceeds = max(0, g.exceeds+(float64(g.atServers)-g.part*float64(f.cfg.Limit))*seconds)
+		}
+	}
+}
+
+// strict reports whether whatever waits may go in any slot, and only priorities are guaranteed something.
+func (c *Config) strict() bool {
+	return len(c.Weights)+len(c.Floors)+len(c.Maxima)+len(c.Reach) == 0 && !c.Evict && !slices.Contains(c.Faults, Astray) && !slices.Contains(c.Faults, Drain) &&
+		!slices.ContainsFunc(c.Flows, func(flow Flow) bool { return flow.Most > 0 })
 }
 
 // atServers is what one has at the model servers, at least, of the time that its slots are taken, to
@@ -127,8 +154,11 @@ func (f *fleet) kept(n *node, d time.Duration) {
 func (f *fleet) checkGuarantees(well bool) {
 	for _, g := range f.counts.guarantees {
 		if !well || f.now.Before(g.repaid) {
-			g.lacks = 0
+			g.lacks, g.exceeds = 0, 0
 			continue
+		}
+		if bound := f.excessBound(g.part); g.exceeds > bound {
+			f.fail("guarantee", "priority %d has %.2f slot-seconds beyond what it is guaranteed while higher ones wait, %.2f at most may be", g.of.priority, g.exceeds, bound)
 		}
 		f.lackSeen = max(f.lackSeen, g.lacks)
 		if bound := f.lackBound(g.part); g.lacks > bound {
@@ -139,6 +169,15 @@ func (f *fleet) checkGuarantees(well bool) {
 			f.fail("guarantee", "%s lacks %.2f slot-seconds of what it is guaranteed, %.2f at most may be", name, g.lacks, bound)
 		}
 	}
+}
+
+// excessBound is one request beyond the whole slots of the guarantee, those that it had of what nobody
+// else wanted, which may be all, until they end, and what it lacked before, and is owed. It has these for as
+// long as a request, and until its line and its float are called back: who waits takes a turn, and
+// a recall is repeated, every 25 ms.
+func (f *fleet) excessBound(part float64) float64 {
+	longest := f.cfg.Service*8/5 + 2*f.cfg.furthest() + 50*time.Millisecond
+	return longest.Seconds()*(1+float64(f.cfg.Limit)) + f.lackBound(part)
 }
 
 // lackBound is one request of its own, what it lacks while the requests of others end, and

@@ -12,7 +12,8 @@ import (
 // applied is a turn that the ledger took.
 type applied struct {
 	at        time.Time
-	statement store.Statement
+	clock     time.Time // the ledger's
+	statement *store.Statement
 }
 
 func (f *fleet) newLedger() Ledger {
@@ -20,7 +21,7 @@ func (f *fleet) newLedger() Ledger {
 		if !f.replaying.IsZero() {
 			return f.replaying
 		}
-		return f.now
+		return f.now.Add(f.ledgerAhead)
 	}
 	if f.cfg.Ledger != nil {
 		return f.cfg.Ledger(clock)
@@ -33,11 +34,17 @@ func (f *fleet) record(s *store.Statement) {
 	if !f.recording {
 		return
 	}
+	f.history = append(f.history, applied{f.now, f.now.Add(f.ledgerAhead), copied(s)})
+}
+
+// copied is a statement that stays what it is when its core begins the next.
+func copied(s *store.Statement) *store.Statement {
 	c := *s
 	c.Dead, c.Bands, c.Withdrawn = slices.Clone(s.Dead), slices.Clone(s.Bands), slices.Clone(s.Withdrawn)
 	c.Offers, c.Settlements, c.Counters = slices.Clone(s.Offers), slices.Clone(s.Settlements), slices.Clone(s.Counters)
-	c.Loads, c.Ended = slices.Clone(s.Loads), slices.Clone(s.Ended)
-	f.history = append(f.history, applied{f.now, c})
+	c.Loads, c.Ended, c.Sheddable = slices.Clone(s.Loads), slices.Clone(s.Ended), slices.Clone(s.Sheddable)
+	c.Limited, c.Groups = slices.Clone(s.Limited), slices.Clone(s.Groups)
+	return &c
 }
 
 // rollBack makes the ledger what it was at a time: it takes the same turns again.
@@ -48,8 +55,8 @@ func (f *fleet) rollBack(to time.Time) {
 		if f.history[i].at.After(to) {
 			break
 		}
-		f.replaying = f.history[i].at
-		_, _ = f.ledger.Turn(context.Background(), &f.history[i].statement) // as it ended then
+		f.replaying = f.history[i].clock
+		_, _ = f.ledger.Turn(context.Background(), f.history[i].statement) // as it ended then
 	}
 	f.replaying, f.recording, f.history = time.Time{}, false, nil
 	for _, n := range f.nodes {

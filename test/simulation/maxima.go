@@ -39,6 +39,8 @@ func (f *fleet) checkMaxima() {
 	for path, g := range f.counts.groups {
 		if most := maximum(g.most, f.cfg.Limit); most > 0 && g.atServers > most && g.atServers > most+f.allowed(g.alone) {
 			f.fail("maximum", "%d requests of group %s at the model servers, of %d", g.atServers, path, most)
+		} else if most > 0 && g.alone > max(most, int64(f.cfg.Replicas)) {
+			f.fail("maximum", "%d requests of group %s went without the ledger, of %d", g.alone, path, most)
 		}
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/eviction"
-	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/policies/ordering"
 	"github.com/weirflow/weir/policies/usagelimit"
 	"github.com/weirflow/weir/shard"
@@ -80,13 +79,16 @@ func (f *fleet) config(n *node) core.Config {
 			Band: func(int) shard.BandConfig {
 				return shard.BandConfig{
 					MaxRequests: 50000, MaxBytes: 1e9,
-					Fairness: fairness.NewRoundRobin(fairness.RoundRobinType), Ordering: ordering.NewFCFS(ordering.FCFSType),
+					Fairness: f.cfg.fairness(), Ordering: ordering.NewFCFS(ordering.FCFSType),
 				}
 			},
 		},
 		UsageLimit: static, Guaranteed: func(priority int) float64 { return f.cfg.Guaranteed[priority] },
 		BandWeight: func(priority int) float64 { return f.cfg.Weights[priority] }, TTL: time.Minute, NoEndpointTTL: time.Minute,
 		Timings: timings, InFleet: !f.cfg.Apart, CountTokens: f.cfg.Tokens,
+	}
+	if f.cfg.Hold {
+		cfg.OnStoreOutage = core.Hold
 	}
 	if f.cfg.Evict {
 		cfg.Eviction = &core.Eviction{Filter: eviction.NewSheddable(eviction.SheddableType), Order: eviction.NewPriorityThenTime(eviction.PriorityThenTimeType)}

@@ -13,19 +13,22 @@ import (
 func TestRoomBesideShort(t *testing.T) {
 	first, seeds := seedsOf(t, 1, 6, 2)
 	for seed := first; seed < first+seeds; seed++ {
-		cfg := Config{
-			Seed: seed, Replicas: 3, Shards: 32, Limit: 5, Length: 14 * time.Second, Service: 50 * time.Millisecond,
-			Bounded: true, Reach: map[int][]string{0: {"x"}, 1: {"y"}, 2: {"x"}},
-			Groups: map[string]float64{"a": 2, shard.Others: 1}, Maxima: map[string]shard.Maximum{"a": {Part: 0.5}},
-			Flows: []Flow{
-				{ID: "all", Group: "a", Weight: 3, Clients: 10, Replicas: []int{0, 1, 2}},
-				{ID: "first", Group: "a", Weight: 2, Clients: 10, Replicas: []int{0}},
-				{ID: "beside", Group: shard.Others, Weight: 1, Clients: 10, Replicas: []int{0, 2}},
-			},
-		}
-		if _, err := Run(cfg); err != nil {
+		if _, err := Run(roomBesideShort(seed)); err != nil {
 			t.Error(err)
 		}
+	}
+}
+
+func roomBesideShort(seed uint64) Config {
+	return Config{
+		Seed: seed, Replicas: 3, Shards: 32, Limit: 5, Length: 14 * time.Second, Service: 50 * time.Millisecond,
+		Bounded: true, Reach: map[int][]string{0: {"x"}, 1: {"y"}, 2: {"x"}},
+		Groups: map[string]float64{"a": 2, shard.Others: 1}, Maxima: map[string]shard.Maximum{"a": {Part: 0.5}},
+		Flows: []Flow{
+			{ID: "all", Group: "a", Weight: 3, Clients: 10, Replicas: []int{0, 1, 2}},
+			{ID: "first", Group: "a", Weight: 2, Clients: 10, Replicas: []int{0}},
+			{ID: "beside", Group: shard.Others, Weight: 1, Clients: 10, Replicas: []int{0, 2}},
+		},
 	}
 }
 

@@ -176,18 +176,24 @@ func reachApart(seed uint64) Config {
 func TestDrained(t *testing.T) {
 	first, seeds := seedsOf(t, 0, 40, 5)
 	for seed := first; seed < first+seeds; seed++ {
-		rng := rand.New(rand.NewPCG(seed, 5))
-		cfg := Config{
-			Seed: seed, Replicas: 1 + rng.IntN(3), Shards: 32, Limit: int64(3 + rng.IntN(6)), Length: 16 * time.Second,
-			Service: time.Second << rng.IntN(2), Bounded: true, Faults: []Fault{Drain},
-		}
-		for i := range 3 {
-			cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
-		}
+		cfg := drained(seed)
 		if _, err := Run(cfg); err != nil {
 			t.Error(shortest(cfg, err))
 		}
 	}
+}
+
+// drained returns the run of a seed in which an endpoint is drained.
+func drained(seed uint64) Config {
+	rng := rand.New(rand.NewPCG(seed, 5))
+	cfg := Config{
+		Seed: seed, Replicas: 1 + rng.IntN(3), Shards: 32, Limit: int64(3 + rng.IntN(6)), Length: 16 * time.Second,
+		Service: time.Second << rng.IntN(2), Bounded: true, Faults: []Fault{Drain},
+	}
+	for i := range 3 {
+		cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("flow-", i), Weight: 1, Clients: 2 * int(cfg.Limit), Replicas: []int{i % cfg.Replicas, (i + 1) % cfg.Replicas}})
+	}
+	return cfg
 }
 
 // TestSeedReplays runs a seed twice and compares what it measured.

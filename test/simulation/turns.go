@@ -35,6 +35,9 @@ func (n *node) takeTurn(s *store.Statement) {
 	}
 	f.after(f.busy.Sub(f.now), "", func() {
 		if requestLost || f.down || n.ledgerCut || !n.alive || n.core != k {
+			if requestLost && f.cfg.Late {
+				n.arriveLate(s)
+			}
 			lost()
 			return
 		}
@@ -53,6 +56,22 @@ func (n *node) takeTurn(s *store.Statement) {
 			f.cfg.Break.Reply(reply)
 		}
 		f.after(50*time.Microsecond+n.roundTrip()/2, "", func() { done(reply, nil) })
+	})
+}
+
+// arriveLate takes a statement to the ledger once its replica has given the turn up, or died.
+func (n *node) arriveLate(s *store.Statement) {
+	f, late := n.fleet, copied(s)
+	f.after(50*time.Millisecond+f.upTo(400*time.Millisecond), "", func() {
+		if f.down || n.ledgerCut {
+			return
+		}
+		if f.cfg.Break.Statement != nil {
+			f.cfg.Break.Statement(late)
+		}
+		f.record(late)
+		_, _ = f.ledger.Turn(context.Background(), late) // nobody waits for the answer
+		f.wake()
 	})
 }
 
