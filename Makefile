@@ -1,6 +1,6 @@
 # What people run here. Everything needs only Go, unless it says otherwise.
 
-.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak soak-fleet adversary generate generate-check schema metrics openapi notices proto chart-files scale alarms dashboard update fleet-cost fairness shares screenshots envoy alerts kubernetes test-kubernetes engine image
+.PHONY: help build test race fmt check lint cover ci demo bench bench-redis compare soak mutants soak-fleet adversary generate generate-check schema metrics openapi notices proto chart-files scale alarms dashboard update fleet-cost fairness shares screenshots envoy alerts kubernetes test-kubernetes engine image
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | \
@@ -70,6 +70,10 @@ CHECKS ?= 5000
 soak: ## the simulation over many seeds, and property tests: make soak SEEDS=100000; WEIR_SEED=n go test ./test/simulation runs one
 	WEIR_FROM=$(FROM) WEIR_SEEDS=$(SEEDS) go test ./test/simulation -run TestSeeds -timeout 24h
 	RAPID_CHECKS=$(CHECKS) go test ./shard ./store/... ./gateway/... ./internal/... ./test/fairness -count=1 -timeout 24h
+
+WITHIN ?= 40
+mutants: ## undoes one rule of the engine after the other, and wants the simulation to find each, within so many seeds; 10 minutes
+	WEIR_MUTANTS=$(WITHIN) go test ./test/simulation -run 'TestMutants$$' -count=1 -v -timeout 3h
 
 SOAK ?= 30m
 soak-fleet: ## five replicas under faults for a time, on real processes: make soak-fleet SOAK=5m (needs redis-server)
