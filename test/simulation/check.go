@@ -47,9 +47,13 @@ const (
 // until a slot is free and a few turns are taken. A lost turn is noticed after 50
 // ms and may be lost again; a lost ticket after PeerTimeout, three times at most. That is for 5 of 100 statements and
 // replies at most: where 20 are, replicas go on by themselves every other second and come back, and all wait for
-// all to state what they have.
+// all to state what they have. What is guaranteed to others goes first: where less than a slot is left, there
+// is one for that part of the time, in which a request has it until the ledger hears of its end.
 func (c *Config) highWait() time.Duration {
 	wait := 400*time.Millisecond + 4*c.furthest()
+	if left := float64(c.Limit) * (1 - c.prioritiesBeside(urgentPriority) - c.floorsBeside("")); left < 1 {
+		wait += time.Duration(float64(c.Service*8/5+2*c.furthest()) / max(left, 0.01))
+	}
 	if c.Loss > 0 {
 		wait += 800 * time.Millisecond
 	}
@@ -58,6 +62,9 @@ func (c *Config) highWait() time.Duration {
 	}
 	return wait
 }
+
+// urgentPriority is that of flows which go before all others.
+const urgentPriority = 10
 
 // furthest is the round trip of the replica that is furthest from the ledger.
 func (c *Config) furthest() time.Duration { return max(c.RoundTrip, c.FirstFar) }

@@ -65,3 +65,25 @@ func TestDrainEndsInOutage(t *testing.T) {
 		}
 	}
 }
+
+// TestUrgentBesideGuarantees leaves 0.3 of two slots to those that are guaranteed nothing: a request that goes
+// before all of these waits until it is their turn.
+func TestUrgentBesideGuarantees(t *testing.T) {
+	first, seeds := seedsOf(t, 310196, 3, 1)
+	for seed := first; seed < first+seeds; seed++ {
+		cfg := Config{
+			Seed: seed, Replicas: 1, Shards: 32, Limit: 2, Length: 14 * time.Second, Service: 50 * time.Millisecond, RoundTrip: 180 * time.Millisecond,
+			Guaranteed: map[int]float64{-1: 0.5}, Weights: map[int]float64{0: 3, -1: 1}, Floors: map[string]float64{"a": 0.3, "b": 0.05},
+			Groups: map[string]float64{"a": 1, "b": 1, shard.Others: 1},
+			Flows: []Flow{
+				{ID: "first", Group: "b", Weight: 1, Clients: 4, Replicas: []int{0}},
+				{ID: "second", Group: "a", Weight: 1, Clients: 4, Replicas: []int{0}},
+				{ID: "urgent", Group: shard.Others, Priority: urgentPriority, Weight: 1, Clients: 1, Light: true, Replicas: []int{0}},
+				{ID: "low", Group: shard.Others, Priority: -1, Weight: 1, Clients: 4, Replicas: []int{0}},
+			},
+		}
+		if _, err := Run(cfg); err != nil {
+			t.Error(err)
+		}
+	}
+}
