@@ -13,6 +13,11 @@ const MostOwed = 60
 // seconds, for it to be called below: requests that run already may take a while to end.
 const BelowAfter = 10
 
+// HeardWithin is how lately a replica must have taken a turn for what it offers to count as waiting
+// for the ledger, where time is accounted for: one whose turns are answered takes them more often while
+// anything waits at it, and one whose turns fail goes on by itself, or does nothing.
+const HeardWithin = 500 * time.Millisecond
+
 // Guarantee is the account of what a class is guaranteed of the pool: a priority, or a group of
 // flows over all priorities. A ledger keeps one for each, and a replica in an outage;
 // docs/shares.md derives what follows from it. It has no clock: it is told what time passed.
@@ -73,6 +78,12 @@ func (g *Guarantee) Before(inFlight int64, other *Guarantee, othersInFlight int6
 	}
 }
 
+// Had takes in that time passed with so many requests in flight of which it is not known whether more
+// could have gone: nothing is owed for it.
+func (g *Guarantee) Had(d time.Duration, inFlight int64) {
+	g.Got += float64(inFlight) * (float64(d.Microseconds()) / 1e6)
+}
+
 // Pass takes in that time passed with so many requests in flight and, if waits is set, with
 // more that could have gone.
 //
@@ -80,8 +91,8 @@ func (g *Guarantee) Before(inFlight int64, other *Guarantee, othersInFlight int6
 // was owed goes as fast as it came. What it has beyond the guarantee pays what it was owed;
 // it becomes a debt only where it was given for the guarantee.
 func (g *Guarantee) Pass(d time.Duration, inFlight int64, waits bool) {
+	g.Had(d, inFlight)
 	seconds := float64(d.Microseconds()) / 1e6
-	g.Got += float64(inFlight) * seconds
 	change := (g.Slots - min(float64(inFlight), g.whole()+1)) * seconds
 	switch {
 	case change > 0 && !waits && g.Owed > 0:

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"math"
 	"slices"
 	"time"
 )
@@ -39,6 +40,8 @@ type Weighing struct {
 	// pool has room for it under the band's own limit; and, where time passes, if it may have a
 	// slot that ends: by that limit, and by the endpoints that it reaches.
 	Waits, Fits bool
+	// Away is set, where time passes, if something waits, but at replicas alone that are not heard of.
+	Away bool
 }
 
 // Reweigh takes over a weight. What the band is ahead by stays what it is in slot-seconds.
@@ -102,7 +105,8 @@ func GrantDue(bands []Weighing, at int, foresight time.Duration) {
 
 // PassWeighed takes in that time passed: each band that shares is ahead by the more that it had
 // in flight. Those that do not wait, or that their own limits or endpoints keep from going, save
-// nothing up, and what nobody else could have had is held against none.
+// nothing up, and what nobody else could have had is held against none. Where all that wait are away,
+// what happened is not known, and the accounts stay as they are.
 func PassWeighed(bands []Weighing, d time.Duration) {
 	for len(bands) > 0 {
 		n := 0
@@ -116,12 +120,16 @@ func PassWeighed(bands []Weighing, d time.Duration) {
 
 // passRun is the same for bands that share with each other.
 func passRun(bands []Weighing, seconds float64) {
-	least, waits := 0.0, false
+	waits := slices.ContainsFunc(bands, func(b Weighing) bool { return b.Waits && b.Fits })
+	if !waits && slices.ContainsFunc(bands, func(b Weighing) bool { return b.Away && b.Fits }) {
+		return
+	}
+	least := math.Inf(1)
 	for i := range bands {
 		b := &bands[i]
 		b.Ahead += float64(b.InFlight) * seconds / b.Weight
-		if b.Waits && b.Fits && (!waits || b.Ahead < least) {
-			least, waits = b.Ahead, true
+		if b.Waits && b.Fits {
+			least = min(least, b.Ahead)
 		}
 	}
 	for i := range bands {

@@ -130,10 +130,15 @@ func (c class) kept() float64 {
 func (l *Ledger) pass(now time.Time) {
 	passed := max(0, min(time.Duration(now.UnixMicro()-l.passed.UnixMicro())*time.Microsecond, l.cfg.Lease))
 	l.passed = now
+	waited := l.waited(now)
 	for c := range l.guaranteed() {
-		c.share.Pass(passed, l.has(c), !l.recovering && l.waits(c))
+		if waits, away := waited(c); away {
+			c.share.Had(passed, l.has(c))
+		} else {
+			c.share.Pass(passed, l.has(c), waits)
+		}
 	}
-	l.passWeighed(passed)
+	l.passWeighed(passed, waited)
 }
 
 // restore takes over what a registering replica knows that the band is owed, where nothing

@@ -45,13 +45,16 @@ func (l *Ledger) noteShort(granted *band) {
 }
 
 // passWeighed accounts for the time since the last turn among bands that share.
-func (l *Ledger) passWeighed(passed time.Duration) {
+func (l *Ledger) passWeighed(passed time.Duration, waited func(class) (waits, away bool)) {
 	if slices.ContainsFunc(l.bands, func(bd *band) bool { return bd.weighed.Weight > 0 }) {
 		l.outOfUse = l.loads.outOfUse()
 		occupied := l.occupied()
-		_, weighing := l.weighing(func(bd *band) (bool, bool) {
-			return !l.recovering && l.waitsFor(bd), !bd.short && (bd.limit == l.most || occupied <= bd.limit)
+		bands, weighing := l.weighing(func(bd *band) (bool, bool) {
+			return false, !bd.short && (bd.limit == l.most || occupied <= bd.limit)
 		})
+		for i, bd := range bands {
+			weighing[i].Waits, weighing[i].Away = waited(class{band: bd})
+		}
 		store.PassWeighed(weighing, passed)
 	}
 }

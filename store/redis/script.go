@@ -19,7 +19,7 @@ var turnFiles embed.FS
 var turnParts = [...]string{
 	"calls", "arguments", "root", "keys",
 	"records", "state", "decay", "ranking", "level", "books", "groups", "shares", "weighed", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
-	"statement", "grant", "line", "collect", "revoke", "float", "answer",
+	"statement", "grant", "line", "collect", "revoke", "away", "float", "answer",
 	"take",
 }
 

@@ -191,7 +191,7 @@ func floorSurvives(t *testing.T, l store.Ledger, clock *Clock) {
 	f := newFloors(t, l, 4, map[string]float64{"x": 1.5}, "x=1")
 	f.state(f.low(10, ":flood", 9))
 	f.state(f.low(0, "x:a", 9))
-	clock.Advance(2 * time.Second)
+	f.lasts(clock, 2*time.Second)
 	before := f.state()
 	if got := f.account(before, "x"); got.Owed != 3 || got.Guaranteed != 1.5 {
 		t.Fatalf("after 2 s without its 1.5 slots the group has %+v, want 3 slot-seconds owed", got)

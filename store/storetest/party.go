@@ -118,6 +118,16 @@ func (p *party) turn(edit func(*store.Statement)) *store.Reply {
 	return reply
 }
 
+// lasts has so much time pass, in which the party takes turns often enough to be heard of.
+func (p *party) lasts(clock *Clock, d time.Duration) {
+	p.tb.Helper()
+	for ; d > store.HeardWithin; d -= store.HeardWithin {
+		clock.Advance(store.HeardWithin)
+		p.turn(nil)
+	}
+	clock.Advance(d)
+}
+
 func (p *party) take(s *store.Statement, reply *store.Reply) {
 	p.generation = reply.Generation
 	if reply.Status == store.Register {

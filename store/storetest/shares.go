@@ -82,7 +82,7 @@ func guaranteeBelowASlot(t *testing.T, l store.Ledger, clock *Clock) {
 		if second >= 10 {
 			got += r.bands[1].InFlight
 		}
-		clock.Advance(time.Second)
+		r.lasts(clock, time.Second)
 		r.bands[0].InFlight, r.bands[1].InFlight = 0, 0
 		r.turn(func(s *store.Statement) {
 			r.fill(10, 8)(s)
@@ -134,7 +134,7 @@ func guaranteeSurvives(t *testing.T, l store.Ledger, clock *Clock) {
 	r := newRivals(t, l, counting(10, 4), guaranteed(0, 4, 1.5))
 	r.turn(r.fill(10, 9))
 	r.turn(r.fill(0, 9))
-	clock.Advance(2 * time.Second)
+	r.lasts(clock, 2*time.Second)
 	before := r.turn(nil)
 	if owed := before.Bands[1].Owed; owed != 3 {
 		t.Fatalf("after 2 s without its 1.5 slots the band is owed %g slot-seconds, want 3", owed)

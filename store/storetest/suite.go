@@ -104,6 +104,8 @@ func Run(t *testing.T, factory Factory) {
 		{"LostCountForTheirFloatInANewGeneration", lostFloatInNewGeneration},
 		{"LostCountAtEndpointsAndLimits", lostElsewhere},
 		{"LostAreSuperseded", lostSuperseded},
+		{"AwayIsOwedNothing", awayIsOwedNothing},
+		{"AwayIsNotBehind", awayIsNotBehind},
 		{"IngressWithoutLease", ingressWithoutLease},
 		{"RolledBack", rolledBack},
 		{"RecoveryWaitsForMembers", recoveryWaits},

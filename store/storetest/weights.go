@@ -40,7 +40,7 @@ func bandsShareByWeight(t *testing.T, l store.Ledger, _ *Clock) {
 func (r *rivals) parts(clock *Clock, seconds int, counts func(second int) bool) float64 {
 	var all, low int64
 	for second := range seconds {
-		clock.Advance(time.Second)
+		r.lasts(clock, time.Second)
 		r.bands[0].InFlight, r.bands[1].InFlight = 0, 0
 		r.turn(func(s *store.Statement) {
 			s.Longest = time.Second
@@ -171,7 +171,7 @@ func noLineBesideBandsThatShare(t *testing.T, l store.Ledger, clock *Clock) {
 // second lets a second pass in which all that was in flight ended, with so many more of each that
 // wait.
 func (r *rivals) second(clock *Clock, high, low int) {
-	clock.Advance(time.Second)
+	r.lasts(clock, time.Second)
 	r.bands[0].InFlight, r.bands[1].InFlight = 0, 0
 	r.turn(func(s *store.Statement) {
 		s.Longest = time.Second
@@ -307,7 +307,7 @@ func weightChanges(t *testing.T, l store.Ledger, clock *Clock) {
 	})
 	r.turn(r.fill(0, 400))
 	for range 20 {
-		clock.Advance(time.Second)
+		r.lasts(clock, time.Second)
 		r.turn(nil)
 	}
 	r.bands[0].Weight = 1
@@ -328,7 +328,7 @@ func ahead(t *testing.T, l store.Ledger, clock *Clock, before func(r *rivals)) i
 	r.turn(func(s *store.Statement) { s.Longest = time.Minute; r.fill(10, 4)(s) })
 	r.turn(r.fill(0, 400))
 	for range 60 {
-		clock.Advance(time.Second)
+		r.lasts(clock, time.Second)
 		r.turn(nil)
 	}
 	before(r)

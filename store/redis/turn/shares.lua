@@ -282,12 +282,13 @@ end
 function order.pass()
   local seconds = math.max(0, math.min(now - fleet.passed, settings.lease)) / 1000000
   local classes, with_limits = order.guaranteed()
+  local away = order.are_shared() and order.who_is_away()
   if #with_limits > 0 then groups.look_at(with_limits) end
   for _, class in ipairs(classes) do
     local share, slots, in_flight = order.share_of(class), order.slots_of(class), order.in_flight_of(class)
-    local waits = not fleet.recovering and order.waits(class)
+    local waits, only_away = order.waited(class, away)
     share.got = share.got + in_flight * seconds
-    local change = (slots - math.min(in_flight, math.floor(slots) + 1)) * seconds
+    local change = only_away and 0 or (slots - math.min(in_flight, math.floor(slots) + 1)) * seconds
     if change > 0 and not waits and share.owed > 0 then
       share.owed = math.max(0, share.owed - slots * seconds)
     elseif change > 0 and not waits then
@@ -299,7 +300,7 @@ function order.pass()
     end
     if waits and share.owed > slots * BELOW_AFTER then share.below = share.below + seconds end
   end
-  order.pass_weighed(seconds)
+  order.pass_weighed(seconds, away)
   order.look_at_all_again() -- the statement changes them
 end
 

@@ -139,24 +139,27 @@ function order.note_short(granted)
 end
 
 -- Account for the time since the last turn among those that share. Which of them wait and may
--- have a slot that ends are those that save something up.
-function order.pass_weighed(seconds)
+-- have a slot that ends are those that save something up. Where all that wait are away, the accounts
+-- stay as they are.
+function order.pass_weighed(seconds, away)
   if not order.are_weighed() then return end
   local highest = order.highest_limit()
   for _, run in ipairs(runs()) do
-    local least
-    local shares = {}
+    local least, only_away
+    local ahead = {}
     for _, priority in ipairs(order.weight_of(run[1]) > 0 and run or {}) do
       local share = order.share_of(priority)
-      insert(shares, share)
-      share.ahead = share.ahead + held(priority, seconds)
+      ahead[priority] = share.ahead + held(priority, seconds)
       local limit = fleet.bands[priority].limit
-      local fits = not share.short and (limit == highest or places.occupied() <= limit)
-      if not fleet.recovering and fits and order.waits(priority) then
-        least = math.min(least or share.ahead, share.ahead)
+      if not share.short and (limit == highest or places.occupied() <= limit) then
+        local waits, there = order.waited(priority, away)
+        if waits then least = math.min(least or ahead[priority], ahead[priority]) end
+        only_away = only_away or there
       end
     end
-    for _, share in ipairs(shares) do share.ahead = least and math.max(0, share.ahead - least) or 0 end
+    if least or not only_away then
+      for priority, n in pairs(ahead) do order.share_of(priority).ahead = least and math.max(0, n - least) or 0 end
+    end
   end
 end
 

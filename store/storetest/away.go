@@ -1,0 +1,71 @@
+package storetest
+
+import (
+	"math"
+	"testing"
+	"time"
+
+	"github.com/weirflow/weir/store"
+)
+
+// awayFor is for how long the replicas below are not heard of, which is less than a lease.
+const awayFor = 2500 * time.Millisecond
+
+// newAway is a replica that has all of a pool of four with a higher band, which wants more, and one at
+// which a lower band waits, and that is heard of no more from now on. They take turns as steps pass.
+func newAway(t *testing.T, l store.Ledger, high, low store.Band) (here, away *rivals) {
+	here, away = newRivals(t, l, high, low), newRivals(t, l, high, low)
+	away.party.id = "b"
+	here.members, away.members = 2, 2
+	here.turn(nil)
+	away.turn(nil)
+	here.turn(here.fill(10, 40))
+	away.turn(away.fill(0, 40))
+	want(t, "in flight", here.has()+", "+away.has(), "4 0, 0 0")
+	return here, away
+}
+
+// awayIsOwedNothing: what waits only at a replica that is not heard of, which serves it by itself, if
+// at all, is owed no guarantee; and what waits at another as well is.
+func awayIsOwedNothing(t *testing.T, l store.Ledger, clock *Clock) {
+	here, away := newAway(t, l, counting(10, 4), guaranteed(0, 4, 1.5))
+	owed := func(expected time.Duration) {
+		t.Helper()
+		if got := here.turn(nil).Bands[1].Owed; math.Abs(got-1.5*expected.Seconds()) > 1e-6 {
+			t.Errorf("owed %g slot-seconds of 1.5 slots, want those of %v", got, expected)
+		}
+	}
+	here.lasts(clock, store.HeardWithin)
+	owed(store.HeardWithin)
+	here.lasts(clock, awayFor-store.HeardWithin)
+	owed(store.HeardWithin)
+	away.turn(nil)
+	clock.Advance(100 * time.Millisecond)
+	away.turn(nil) // it is back
+	owed(store.HeardWithin + 100*time.Millisecond)
+	here.lasts(clock, awayFor)
+	owed(2*store.HeardWithin + 100*time.Millisecond)
+	here.turn(here.fill(0, 1))
+	clock.Advance(100 * time.Millisecond)
+	owed(2*store.HeardWithin + 200*time.Millisecond)
+}
+
+// awayIsNotBehind: nor is it left behind others by its weight.
+func awayIsNotBehind(t *testing.T, l store.Ledger, clock *Clock) {
+	here, away := newAway(t, l, weighed(10, 4, 1), weighed(0, 4, 1))
+	here.lasts(clock, awayFor)
+	here.turn(nil)
+	starved := 0
+	for range 50 {
+		here.bands[0].InFlight, away.bands[1].InFlight = 0, 0
+		away.turn(away.fill(0, 4))
+		here.turn(here.fill(10, 4))
+		away.turn(nil)
+		if clock.Advance(100 * time.Millisecond); here.bands[0].InFlight == 0 {
+			starved++
+		}
+	}
+	if most := int(store.HeardWithin/(100*time.Millisecond)) + 1; starved > most {
+		t.Errorf("after %v the other had nothing for %d tenths of a second, want %d at most", awayFor, starved, most)
+	}
+}
