@@ -39,6 +39,7 @@ type exchange struct {
 	number     uint64
 	answered   uint64
 	generation uint64
+	declared   uint64    // the generation that knows that this replica dispatched by itself since it lost the ledger
 	last       time.Time // when the last turn began
 	leased     time.Time // when the last answered one did
 	leasedIn   uint64    // in that generation
@@ -78,7 +79,9 @@ func (e *exchange) begin(now time.Time) *store.Statement {
 		Dead: s.Dead[:0], Ended: s.Ended[:0], Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0],
 		Sheddable: s.Sheddable[:0], Limited: s.Limited[:0], Loads: s.Loads[:0], Groups: s.Groups[:0],
 	}
-	s.Alone = s.Register && e.alone.carry()
+	// What it dispatched while the turn was under way that declared so is stated by registering
+	// again: for the others nothing is new, and a generation that they begin costs all a turn.
+	s.Alone = s.Register && e.alone.carry() && e.generation != e.declared
 	for _, p := range e.parts {
 		p.state(now, s)
 	}
@@ -130,6 +133,9 @@ func (e *exchange) succeeded(now time.Time, reply *store.Reply) {
 	e.number = max(e.number, reply.Applied)
 	e.register.answered()
 	e.alone.answered()
+	if s.Alone {
+		e.declared = reply.Generation
+	}
 	e.left = e.leave.answered()
 	if e.outage {
 		e.outage = false
@@ -185,7 +191,7 @@ func (e *exchange) failed(now time.Time, err error) {
 	e.failures++
 	e.retry = now.Add(pause/2 + time.Duration(e.jitter.Int64N(int64(pause/2)+1)))
 	if !e.outage && now.Sub(e.since) >= e.timings.OutageAfter {
-		e.outage = true
+		e.outage, e.declared = true, 0
 		e.register.raise() // what happens from now on is stated in full
 		for _, p := range e.parts {
 			p.lost(now)
