@@ -12,7 +12,7 @@ import (
 // try again, and whether to go on without it. What a statement says is up to the
 // participants.
 //
-//	            answered               fails for OutageAfter
+//	            answered               fails for OutageAfter and a turn
 //	registering ────────> connected ────────────────────────> outage
 //	     ^                    │ the ledger asks for all           │ answered
 //	     └────────────────────┴───────────────────────────────────┘ (it registers)
@@ -190,7 +190,7 @@ func (e *exchange) failed(now time.Time, err error) {
 	pause := min(e.timings.MinPause<<min(e.failures, 8), e.timings.MaxPause)
 	e.failures++
 	e.retry = now.Add(pause/2 + time.Duration(e.jitter.Int64N(int64(pause/2)+1)))
-	if !e.outage && now.Sub(e.since) >= e.timings.OutageAfter {
+	if !e.outage && now.Sub(e.since) >= e.withTurn(e.timings.OutageAfter) {
 		e.outage, e.declared = true, 0
 		e.register.raise() // what happens from now on is stated in full
 		for _, p := range e.parts {
@@ -215,6 +215,10 @@ func (e *exchange) averaged(took time.Duration) {
 	}
 }
 
+// withTurn is so much time beside what turns take: where one failed, the next has then had the time to
+// be answered.
+func (e *exchange) withTurn(d time.Duration) time.Duration { return d + e.pace }
+
 // lost reports whether the other replicas should take the ledger for lost here, given
 // whether they do: turns have failed for a while, or the ledger does not know all that was
 // dispatched since. A turn that is merely slow is no loss, and one that succeeds slowly after
@@ -225,8 +229,8 @@ func (e *exchange) lost(now time.Time, before bool) bool {
 	case e.onItsOwn():
 		return true
 	case e.failures > 0:
-		return before || long >= e.timings.LostAfter
-	case e.took < e.timings.LostAfter:
+		return before || long >= e.withTurn(e.timings.LostAfter)
+	case e.took < e.withTurn(e.timings.LostAfter):
 		return false
 	default:
 		return before && long < e.timings.RegainedAfter
@@ -239,7 +243,7 @@ func (e *exchange) nextLoss(before bool) (at time.Time, ok bool) {
 	case e.onItsOwn(): // a turn ends that
 		return time.Time{}, false
 	case e.failures > 0 && !before:
-		return e.since.Add(e.timings.LostAfter), true
+		return e.since.Add(e.withTurn(e.timings.LostAfter)), true
 	case e.failures == 0 && before:
 		return e.since.Add(e.timings.RegainedAfter), true
 	}

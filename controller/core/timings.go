@@ -85,13 +85,14 @@ type Timings struct {
 	// failure, and half of it is drawn at random, so that replicas do not come back in
 	// step.
 	MinPause, MaxPause time.Duration
-	// LostAfter is how long turns must fail before the others are informed: early, so that
-	// they leave this replica its share by the time it takes it. A turn that is answered
-	// sooner than that afterwards ends it; slower ones do when none has failed for
-	// RegainedAfter.
+	// LostAfter is how long turns must fail, beside what one that is answered takes, before the
+	// others are informed: early, so that they leave this replica its share by the time it takes
+	// it; and not before the turn that follows a lost one could be answered, since what they leave
+	// it stands idle. A turn that is answered sooner than that afterwards ends it; slower ones do
+	// when none has failed for RegainedAfter.
 	LostAfter, RegainedAfter time.Duration
-	// OutageAfter is how long turns may fail, from the end of the first, before the
-	// replica dispatches by itself. Until then requests only wait. Shorter mistakes a
+	// OutageAfter is how long turns may fail, from the end of the first and beside what one that is
+	// answered takes, before the replica dispatches by itself. Until then requests only wait. Shorter mistakes a
 	// stall of the ledger for its loss.
 	OutageAfter time.Duration
 	// FarTurn is how long turns take at least where the ledger is called far, and tickets go ahead of
