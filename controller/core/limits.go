@@ -96,11 +96,13 @@ func (l *limits) overLimit(flow string, requests int64, tokens float64) shard.Re
 	return r
 }
 
-// openHere reports whether a flow may have another request in flight here in an outage:
-// within this replica's share of the flow's limit. Tokens are not counted then.
-func (l *limits) openHere(flow string, members int) bool {
+// openHere reports whether a flow may have another request in flight here in an outage: within
+// this replica's part of the flow's limit, and one where that is none, since whoever comes in here would
+// wait for as long as the outage lasts. So a limit below the number of replicas is passed, by one at each
+// at the most. Tokens are not counted then.
+func (l *limits) openHere(flow string, part func(of int64) int64) bool {
 	limit := l.cfg.Shard.LimitOf(flow)
-	return limit.MaxInFlight == 0 || l.inFlight[flow] < max(1, limit.MaxInFlight/int64(members))
+	return limit.MaxInFlight == 0 || l.inFlight[flow] < max(1, part(limit.MaxInFlight))
 }
 
 // The limits are a participant.

@@ -69,7 +69,7 @@ func (o *ownShare) dispatch(now time.Time) {
 		switch {
 		case r == nil: // another replica's, which does the same
 			o.queues.takeOut(t.ID, now)
-		case !o.limits.openHere(t.Flow.ID, o.bands.members()):
+		case !o.limits.openHere(t.Flow.ID, o.even):
 			o.limits.room(now, t.Flow.ID, 0, 0)
 		case full != "":
 			queued.CloseGroup(full, true)
