@@ -41,6 +41,10 @@ func Forgets(t *testing.T, of func(store.Timings) Factory) {
 		clock := NewClock()
 		settledLater(t, of(timings)(t, clock.Now), clock, timings.CounterKeep)
 	})
+	t.Run("group of a granted ticket", func(t *testing.T) {
+		clock := NewClock()
+		grantedBefore(t, of(timings)(t, clock.Now), clock, timings.CounterKeep)
+	})
 	t.Run("band at a full pool", func(t *testing.T) {
 		clock := NewClock()
 		bandAtFullPool(t, of(timings)(t, clock.Now), clock)
@@ -92,6 +96,38 @@ func settledLater(t *testing.T, l store.Ledger, clock *Clock, kept time.Duration
 	})
 	if g := settled.Groups[0]; !g.Known || g.Counter < 3 {
 		t.Errorf("a group was settled at 6 for its weight of 2, and stands at %g, known: %v", g.Counter, g.Known)
+	}
+}
+
+// grantedBefore: a ticket is granted, its owner does not read so until the group that it was in is
+// forgotten, and then another owner offers it, by whose configuration it is in none. The ledger is the
+// same one as before, and tells the other that the ticket was taken.
+func grantedBefore(t *testing.T, l store.Ledger, clock *Clock, kept time.Duration) {
+	owner, ingress, other := newTenants(t, l, counting(0, 1), "x=1"), newParty(t, l, "c", counting(0, 1)), newParty(t, l, "b", counting(0, 1))
+	owner.members, ingress.members, other.members = 3, 3, 3
+	ingress.turn(nil)
+	other.turn(nil)
+	offer := ingress.offer(1, "f", 0)
+	offer.Group = "x"
+	offered := func(s *store.Statement) { s.Offers = []store.Offer{offer} }
+	first := owner.state(offered)
+	ingress.turn(nil)
+	want(t, "the ingress", ingress.grants(), "f/1")
+	ingress.finish(1)
+	for range kept/time.Second + 2 {
+		clock.Advance(time.Second)
+		owner.read = 0
+		for _, p := range []*party{owner.party, ingress, other} {
+			p.turn(nil)
+		}
+	}
+	offer.Group = ""
+	r := other.turn(offered)
+	if r.Generation != first.Generation || r.Status != store.OK {
+		t.Fatalf("a generation began anew: %d, it was %d; the turn's answer is %v", r.Generation, first.Generation, r.Status)
+	}
+	if len(r.Messages) != 1 || r.Messages[0].Kind != store.Taken || r.Messages[0].Ticket != offer.Ticket {
+		t.Errorf("the other owner hears %v, want that the ticket was taken", r.Messages)
 	}
 }
 
