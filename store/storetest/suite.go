@@ -15,6 +15,7 @@ func Run(t *testing.T, factory Factory) {
 		{"UnknownMustRegister", unknownMustRegister},
 		{"LowestRankFirstUpToTheLimit", lowestRankFirst},
 		{"OneLimitForAll", oneLimitForAll},
+		{"TiesGoByBytes", tiesGoByBytes},
 		{"LeastStatedLimitHolds", leastLimitHolds},
 		{"BandWithoutLimitStopsNone", bandWithoutLimitStopsNone},
 		{"HigherPriorityFirst", higherPriorityFirst},

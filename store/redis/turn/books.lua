@@ -199,7 +199,7 @@ local function stand(offer, member, idle)
   if not head then
     weigh(book, offer.weight)
     if before then unmark_idle(book, offer.flow) end
-  elseif head < member then
+  elseif ranking.is_first(head, member) then
     return -- not the flow's first
   else
     ranking.drop(book, offer.flow, head)

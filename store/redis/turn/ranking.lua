@@ -7,7 +7,8 @@
 local ranking = {}
 do
 
-local byte, floor = string.byte, math.floor
+local byte, sub, floor = string.byte, string.sub, math.floor
+local DIGITS = 32    -- of an offer's score and number, which its member begins with
 local NOTHING = {} -- nothing is ever put into it
 
 -- What is known of what waits in a book. Tables are made when there is something to be kept.
@@ -29,16 +30,20 @@ end
 -- Forget what is known.
 function ranking.forget(book) book.ranking = false end
 
--- Whether one of two members of equal score is first. Lua compares texts as the locale does, which
--- is the same for offers, but not for the names of groups.
-local function is_first(a, b)
-  if a > '\29' and b > '\29' then return a < b end
+-- Whether one of two members of equal score is first, as Redis has it: by their bytes. Lua compares
+-- texts as the locale does that Redis runs in, which is the same for the digits of offers alone.
+function ranking.is_first(a, b)
+  if byte(a) > 29 and byte(b) > 29 then
+    local x, y = sub(a, 1, DIGITS), sub(b, 1, DIGITS)
+    if x ~= y then return x < y end
+  end
   for i = 1, math.min(#a, #b) do
     local x, y = byte(a, i), byte(b, i)
     if x ~= y then return x < y end
   end
   return #a < #b
 end
+local is_first = ranking.is_first
 
 -- Keep a member beside what Redis has.
 local function keep(r, member, score)
@@ -182,7 +187,7 @@ function ranking.add(book, flow, member, head)
   if not list and head then
     call('ZADD', book.flow .. flow, '0', member)
     if stated.full then expire(book.flow .. flow) end
-    if member < head then r.heads[flow] = member end
+    if is_first(member, head) then r.heads[flow] = member end
     return
   end
   if not list then
@@ -191,7 +196,7 @@ function ranking.add(book, flow, member, head)
     return
   end
   local n = #list
-  while n >= list.from and member < list[n] do n = n - 1 end
+  while n >= list.from and is_first(member, list[n]) do n = n - 1 end
   if n < list.from or list[n] ~= member then insert(list, n + 1, member) end
 end
 
