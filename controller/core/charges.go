@@ -37,13 +37,17 @@ func (ch *charges) byTokens(r *request) bool {
 }
 
 // progress charges a request in flight for what it has cost so far, where that is more than
-// it was charged.
+// it was charged: tokens say nothing of the time that it has held its slot, see holding.
 func (ch *charges) progress(r *request, usage Usage) {
 	if !ch.byTokens(r) {
 		return
 	}
 	usage.InputTokens, usage.OutputTokens = max(usage.InputTokens, r.InputTokens), max(usage.OutputTokens, r.OutputTokens)
-	ch.reckon(r, usage)
+	least := 0.0
+	if !r.began.IsZero() {
+		least = r.charge
+	}
+	ch.reckon(r, usage, least)
 }
 
 // ended charges a request for what it cost in the end. One that is charged by time cost what
@@ -53,18 +57,19 @@ func (ch *charges) ended(r *request, usage Usage, byTime bool) {
 		usage = Usage{InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, Known: true}
 	}
 	if usage.Known && ch.byTokens(r) {
-		ch.reckon(r, usage)
+		ch.reckon(r, usage, 0)
 	}
 }
 
-// reckon charges a request by its tokens, and takes them of its flow's per minute.
-func (ch *charges) reckon(r *request, usage Usage) {
+// reckon charges a request by its tokens, and no less than the least, and takes them of its flow's
+// per minute.
+func (ch *charges) reckon(r *request, usage Usage, least float64) {
 	var tokens float64
 	if ch.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0 {
 		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
 	}
 	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
-	ch.correct(r, ch.cfg.Shard.Charge(&r.Ticket), tokens)
+	ch.correct(r, max(least, ch.cfg.Shard.Charge(&r.Ticket)), tokens)
 }
 
 // correct settles the difference between what a request was charged and what it costs, and

@@ -18,7 +18,8 @@ import (
 
 // TestSlotTimeIsShared has a flow of long requests, one of short ones and one of twice the
 // weight wait for a pool of six throughout: each gets the same slot-time for its weight, and
-// the long ones are charged before they end.
+// the long ones are charged before they end. Their answers stream, and no token of these returns what
+// the time was charged.
 func TestSlotTimeIsShared(t *testing.T) {
 	fair, err := fairness.NewSlots("slots", 0.5)
 	if err != nil {
@@ -56,7 +57,7 @@ func TestSlotTimeIsShared(t *testing.T) {
 	}
 	var inFlight []running
 	held := map[string]time.Duration{} // since the first requests are over
-	settledEarly := false
+	settledEarly, returned, tokens := false, 0.0, int64(0)
 	const step = 10 * time.Millisecond
 	for end := now.Add(65 * time.Second); now.Before(end); now = now.Add(step) {
 		for i := 0; i < len(inFlight); i++ {
@@ -64,6 +65,12 @@ func TestSlotTimeIsShared(t *testing.T) {
 				c.Release(now, r.seq, core.Usage{})
 				inFlight = append(inFlight[:i], inFlight[i+1:]...)
 				i--
+			}
+		}
+		tokens++
+		for _, r := range inFlight {
+			if r.flow == "long" {
+				c.Progress(r.seq, core.Usage{OutputTokens: tokens, Known: true})
 			}
 		}
 		c.Tick(now)
@@ -76,6 +83,9 @@ func TestSlotTimeIsShared(t *testing.T) {
 			}
 			if s := ready.Turn; s != nil {
 				for i := range s.Settlements {
+					if s.Settlements[i].Flow == "long" {
+						returned = min(returned, s.Settlements[i].Delta)
+					}
 					settledEarly = settledEarly || s.Settlements[i].Flow == "long" && s.Settlements[i].Delta > 0 && s.Settlements[i].Delta < 1
 				}
 				reply, err := ledger.Turn(context.Background(), s)
@@ -93,6 +103,9 @@ func TestSlotTimeIsShared(t *testing.T) {
 		if part, want := held[flow].Seconds()/whole, weight/4; math.Abs(part-want) > 0.02 {
 			t.Errorf("%s held %.3f of the slots, want %.2f", flow, part, want)
 		}
+	}
+	if returned < 0 {
+		t.Errorf("a long request was returned %.2f slot-seconds before its end", -returned)
 	}
 	if !settledEarly {
 		t.Error("nothing of a long request was charged before its end")
