@@ -34,6 +34,9 @@ type Request struct {
 	// TargetTTFT is how soon its first token should come, for an ordering by it; 0
 	// for no target.
 	TargetTTFT time.Duration
+	// ExpectedHold is how long it is expected to hold its slot, for a fairness policy that
+	// charges by that; 0 where it is not known.
+	ExpectedHold time.Duration
 	// Prefer is the address of the endpoint that it should go to, by more than how busy that
 	// is, such as one that has its prompt cached; empty for none. It counts where endpoints
 	// have limits of their own: see Controller.Bounded.
@@ -89,7 +92,7 @@ func (r *Request) Granted() (at store.Load, preferred bool) { return r.at, r.pre
 func (r *Request) ask() core.Request {
 	return core.Request{
 		Seq: r.seq, Flow: r.Flow, Sharer: r.Sharer, Bytes: r.Bytes,
-		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, Prefer: r.Prefer, Traced: r.Trace != "", Tag: r,
+		InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, ExpectedHold: r.ExpectedHold, Prefer: r.Prefer, Traced: r.Trace != "", Tag: r,
 	}
 }
 

@@ -197,7 +197,7 @@ func (s *Session) Admit(method, path string) *refusal.Refusal {
 	l := &s.leave
 	l.Flow, l.Sharer, l.Bytes = flow.Flow, flow.Sharer, int64(len(asked.Body))
 	l.Name, s.record.flow, s.record.model = s.record.id, flow.Flow, told(asked.Model)
-	l.InputTokens, l.OutputTokens = asked.InputTokens, asked.OutputTokens
+	l.InputTokens, l.OutputTokens, l.ExpectedHold = asked.InputTokens, asked.OutputTokens, flow.Hold
 	return nil
 }
 
@@ -248,7 +248,7 @@ func (s *Session) goAtOnce() {
 	s.dispatched(time.Now())
 	r := &s.leave.Request
 	s.leave.played = s.pool.shadow.Begin(&controller.Request{
-		Flow: r.Flow, Sharer: r.Sharer, Name: r.Name, Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT,
+		Flow: r.Flow, Sharer: r.Sharer, Name: r.Name, Bytes: r.Bytes, InputTokens: r.InputTokens, OutputTokens: r.OutputTokens, TTL: r.TTL, TargetTTFT: r.TargetTTFT, ExpectedHold: r.ExpectedHold,
 	})
 }
 

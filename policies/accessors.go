@@ -24,6 +24,9 @@ type QueueItemAccessor interface {
 	// OutputTokens is the expected length of the answer, in tokens. The charge
 	// made with it is settled once the real number is known.
 	OutputTokens() int64
+	// ExpectedHold is how long it is expected to hold its slot of the pool, as the last of
+	// its flow did; 0 when that is not known.
+	ExpectedHold() time.Duration
 	// Held is how long the request has held its slot of the pool, or had when it ended;
 	// 0 while it waits.
 	Held() time.Duration

@@ -35,6 +35,8 @@ type Ticket struct {
 	// Ahead is set while its request has not come: it is in the order as any other, and does not
 	// count as waiting.
 	Ahead bool
+	// ExpectedHold is how long it is expected to hold its slot; 0 where that is not known.
+	ExpectedHold time.Duration
 	// Held is how long it has held its slot; 0 while it waits.
 	Held time.Duration
 	// Waited is set when the ticket waited in another queue before: its flow was
@@ -94,7 +96,10 @@ func (s shown) TargetTTFT() time.Duration { return s.ticket.TargetTTFT }
 func (s shown) ByteSize() int64           { return s.ticket.Bytes }
 func (s shown) InputTokens() int64        { return s.ticket.InputTokens }
 func (s shown) OutputTokens() int64       { return s.ticket.OutputTokens }
-func (s shown) Held() time.Duration       { return s.ticket.Held }
+func (s shown) ExpectedHold() time.Duration {
+	return s.ticket.ExpectedHold
+}
+func (s shown) Held() time.Duration { return s.ticket.Held }
 
 var _ policies.QueueItemAccessor = shown{}
 

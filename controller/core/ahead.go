@@ -211,7 +211,7 @@ func (a *ahead) send(now time.Time, f *coming) {
 		},
 		arrived: now, ttl: f.ttl,
 	}
-	t.TargetTTFT = f.last.TargetTTFT
+	t.TargetTTFT, t.ExpectedHold = f.last.TargetTTFT, f.last.ExpectedHold
 	f.enter(t)
 	a.requests.wait(t, 0)
 	t.mayWait(a.waits.budget(t))

@@ -15,7 +15,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 	r := c.requests.fresh()
 	r.Ticket = shard.Ticket{
 		ID: c.requests.own(q.Seq), Flow: q.Flow, Sharer: q.Sharer, Bytes: q.Bytes,
-		InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, Prefer: c.loads.preferred(q.Prefer), Traced: q.Traced, Arrival: c.exchange.clock.at(now),
+		InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, ExpectedHold: q.ExpectedHold, Prefer: c.loads.preferred(q.Prefer), Traced: q.Traced, Arrival: c.exchange.clock.at(now),
 	}
 	r.seq, r.tag, r.arrived, r.ttl = q.Seq, q.Tag, now, q.TTL
 	if c.exchange.superseded {

@@ -23,6 +23,8 @@ type Request struct {
 	TTL time.Duration
 	// TargetTTFT is how soon its first token should come; 0 for no target.
 	TargetTTFT time.Duration
+	// ExpectedHold is how long it is expected to hold its slot; 0 where that is not known.
+	ExpectedHold time.Duration
 	// Prefer is the endpoint that it should go to, by more than how busy that is; empty for
 	// none. It counts where endpoints have limits: elsewhere Place says where it went.
 	Prefer string

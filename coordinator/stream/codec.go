@@ -35,7 +35,7 @@ func encode(m *coordinator.Message) *ticketpb.Message {
 		t.Seq, t.Flow, t.Priority = q.ID.Seq, q.Flow.ID, int64(q.Flow.Priority)
 		t.Sharer, t.Bytes, t.InputTokens, t.OutputTokens = q.Sharer, q.Bytes, q.InputTokens, q.OutputTokens
 		t.Arrival, t.Deadline, t.Waited, t.TargetTtft = nanos(q.Arrival), nanos(q.Deadline), q.Waited, int64(q.TargetTTFT)
-		t.Prefer, t.Traced, t.Ahead = preferred(q.Prefer), q.Traced, q.Ahead
+		t.Prefer, t.Traced, t.Ahead, t.ExpectedHold = preferred(q.Prefer), q.Traced, q.Ahead, int64(q.ExpectedHold)
 		w.Queued = append(w.Queued, t)
 	}
 	return w
@@ -87,6 +87,7 @@ func decode(w *ticketpb.Message, from string, incarnation uint64, to string) (co
 			Bytes:  t.GetBytes(), InputTokens: t.GetInputTokens(), OutputTokens: t.GetOutputTokens(),
 			Arrival: fromNanos(t.GetArrival()), Deadline: fromNanos(t.GetDeadline()), Waited: t.GetWaited(),
 			TargetTTFT: time.Duration(t.GetTargetTtft()), Prefer: preferred(t.GetPrefer()), Traced: t.GetTraced(), Ahead: t.GetAhead(),
+			ExpectedHold: min(max(0, time.Duration(t.GetExpectedHold())), time.Hour),
 		})
 	}
 	return m, nil

@@ -109,7 +109,7 @@ func message(from, to string, queued int) coordinator.Message {
 	for i := range queued {
 		m.Queued = append(m.Queued, shard.Ticket{
 			ID: policies.TicketID{Ingress: from, Seq: uint64(i) + 1<<60}, Flow: policies.FlowKey{ID: "flow", Priority: -3},
-			Bytes: 1, InputTokens: 2, OutputTokens: 3, Arrival: time.Unix(0, 17), Waited: true, TargetTTFT: 250 * time.Millisecond,
+			Bytes: 1, InputTokens: 2, OutputTokens: 3, Arrival: time.Unix(0, 17), Waited: true, TargetTTFT: 250 * time.Millisecond, ExpectedHold: 3 * time.Second,
 		})
 	}
 	return m

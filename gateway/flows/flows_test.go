@@ -143,19 +143,19 @@ func TestFreshIDsAreNamed(t *testing.T) {
 	}
 }
 
-// TestExpectedOutput wants the estimate to follow a flow's answers.
+// TestExpectedOutput wants the estimates to follow a flow's answers.
 func TestExpectedOutput(t *testing.T) {
 	table := NewTable(time.Now())
 	key := policies.FlowKey{ID: "a"}
-	if table.Admit(key, "", few).Known {
-		t.Error("known before the first answer")
+	if a := table.Admit(key, "", few); a.Known || a.Hold != 0 {
+		t.Errorf("known before the first answer: %+v", a)
 	}
 	e := table.Begin(key, "")
 	e.End(&Served{Charged: usageOf(100), Held: time.Second})
 	e = table.Begin(key, "")
-	e.End(&Served{Charged: usageOf(300), Held: time.Second})
-	if a := table.Admit(key, "", few); !a.Known || a.Output != 200 {
-		t.Errorf("%d, %v after answers of 100 and 300 tokens", a.Output, a.Known)
+	e.End(&Served{Charged: usageOf(300), Held: 2 * time.Second})
+	if a := table.Admit(key, "", few); !a.Known || a.Output != 200 || a.Hold != 1500*time.Millisecond {
+		t.Errorf("%d, %v, %v after answers of 100 and 300 tokens that took 1 and 2 s", a.Output, a.Known, a.Hold)
 	}
 }
 

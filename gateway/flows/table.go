@@ -81,6 +81,7 @@ type Admitted struct {
 	First  bool             // it is the first here of a flow without a rule, as far as can be told
 	Output int64            // mean length of the flow's recent answers, in tokens
 	Known  bool             // that there were any
+	Hold   time.Duration    // mean time for which the flow's recent requests held their slots; 0 for none
 }
 
 // Admit notes that a request of the flow came, and finds the flow that it counts for: its
@@ -117,6 +118,7 @@ func (t *Table) Admit(key policies.FlowKey, rule string, rules *Rules) (a Admitt
 		e.used = now
 	}
 	a.Output, a.Known = max(1, int64(e.output+0.5)), e.measured > 0
+	a.Hold = time.Duration(e.held * float64(time.Second))
 	return a
 }
 

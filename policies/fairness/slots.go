@@ -13,10 +13,10 @@ const SlotsType = "slot-fairness-policy"
 
 // SlotsParameters are what the type takes.
 type SlotsParameters struct {
-	// ExpectedSeconds is what a request is charged when it is let go: how long one holds
-	// its slot, about; 1. What it holds it for beyond that is charged as the time passes,
-	// and what it does not is returned at its end. Much less lets a flow that comes first
-	// take a free pool before it is charged for it.
+	// ExpectedSeconds is what a request is charged when it is let go, or less where the last
+	// of its flow held their slots for less; 1. What it holds it for beyond that is charged
+	// as the time passes, and what it does not is returned at its end. Much less lets a flow
+	// that comes first take a free pool before it is charged for it.
 	ExpectedSeconds float64 `json:"expectedSeconds"`
 }
 
@@ -46,10 +46,13 @@ func SlotsFactory(name string, parameters json.RawMessage) (policies.Plugin, err
 	return p, nil
 }
 
+// leastExpected is the least that a request is expected to hold its slot for, in seconds.
+const leastExpected = 0.001
+
 // NewSlots returns the policy under the name, or ErrParameters for an expectation, in
 // seconds, that is not from a millisecond to an hour.
 func NewSlots(name string, expected float64) (*Slots, error) {
-	if !(expected >= 0.001 && expected <= 3600) {
+	if !(expected >= leastExpected && expected <= 3600) {
 		return nil, fmt.Errorf("%w: expectedSeconds is %v, it must be from 0.001 to 3600", policies.ErrParameters, expected)
 	}
 	return &Slots{named(SlotsType, name), expected}, nil
@@ -65,6 +68,9 @@ func (p *Slots) Pick(_ context.Context, band policies.PriorityBandAccessor) (pol
 func (p *Slots) Charge(item policies.QueueItemAccessor) float64 {
 	if held := item.Held(); held > 0 {
 		return held.Seconds()
+	}
+	if hold := item.ExpectedHold(); hold > 0 {
+		return min(p.expected, max(hold.Seconds(), leastExpected))
 	}
 	return p.expected
 }

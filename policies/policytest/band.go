@@ -18,7 +18,8 @@ type Item struct {
 	Input, Output int64
 	Until         time.Time     // the deadline
 	TTFT          time.Duration // the target
-	Holds         time.Duration // a slot, by now
+	Expects       time.Duration // to hold a slot
+	Holds         time.Duration // one, by now
 }
 
 // FlowKey implements policies.QueueItemAccessor.
@@ -41,6 +42,9 @@ func (i *Item) InputTokens() int64 { return i.Input }
 
 // OutputTokens implements policies.QueueItemAccessor.
 func (i *Item) OutputTokens() int64 { return i.Output }
+
+// ExpectedHold implements policies.QueueItemAccessor.
+func (i *Item) ExpectedHold() time.Duration { return i.Expects }
 
 // Held implements policies.QueueItemAccessor.
 func (i *Item) Held() time.Duration { return i.Holds }

@@ -66,7 +66,7 @@ func (d *dispatch) enqueue(replica int, flow string, i *Item) {
 	if !i.Until.IsZero() {
 		i.Until = d.now.Add(i.Until.Sub(epoch))
 	}
-	q := core.Request{Seq: d.seq, Flow: i.Key, Bytes: i.Size, InputTokens: i.Input, OutputTokens: i.Output, TargetTTFT: i.TTFT}
+	q := core.Request{Seq: d.seq, Flow: i.Key, Bytes: i.Size, InputTokens: i.Input, OutputTokens: i.Output, TargetTTFT: i.TTFT, ExpectedHold: i.Expects}
 	if !i.Until.IsZero() {
 		q.TTL = i.Until.Sub(d.now)
 	}

@@ -25,6 +25,10 @@ const estimate = 20
 // chunk is how many tokens of an answer come at a time.
 const chunk = 5
 
+// settled is after which part of a run waits are looked at, from a third of it on: until the first
+// requests have ended nobody knows how long they hold their slots.
+const settled = 3
+
 // apart is by how much clients begin one after the other, so that in simulated time their order is
 // the same each time.
 const apart = 3001 * time.Nanosecond
@@ -49,6 +53,8 @@ type tally struct {
 	service  float64 // weighted tokens
 	asked    int     // for so many requests
 	requests int     // that were served
+	held     float64 // running mean of how long its requests held their slots, in seconds
+	ended    int     // requests that it was made of
 	waits    []time.Duration
 }
 
@@ -172,12 +178,13 @@ func (r *run) arrive(ctx context.Context, tenant int, t *tally, load *sync.WaitG
 func (r *run) ask(ctx context.Context, c *controller.Controller, t *tally) {
 	req := &controller.Request{Flow: policies.FlowKey{ID: t.ID}, InputTokens: t.Input, OutputTokens: estimate}
 	pace := r.begin(t)
+	req.ExpectedHold = r.expected(t)
 	began := time.Now()
 	if _, err := c.EnqueueAndWait(ctx, req); err != nil {
 		return // the run is over
 	}
 	r.count(t, -1, inputWeight*float64(t.Input), time.Since(began))
-	usage := controller.Usage{InputTokens: t.Input, Known: true}
+	granted, usage := time.Now(), controller.Usage{InputTokens: t.Input, Known: true}
 	for usage.OutputTokens < t.Output && ctx.Err() == nil {
 		n := min(chunk, t.Output-usage.OutputTokens)
 		pause(ctx, time.Duration(n)*pace)
@@ -188,6 +195,7 @@ func (r *run) ask(ctx context.Context, c *controller.Controller, t *tally) {
 		}
 	}
 	c.Release(req, usage)
+	r.end(t, time.Since(granted))
 }
 
 // begin counts a request that waits from now on, and returns how long a token of its answer takes: a
@@ -201,6 +209,21 @@ func (r *run) begin(t *tally) time.Duration {
 	return time.Duration(float64(step) * (0.9 + 0.2*spread))
 }
 
+// expected is how long a tenant's next request is expected to hold its slot, as a gateway would say.
+func (r *run) expected(t *tally) time.Duration {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return time.Duration(t.held * float64(time.Second))
+}
+
+// end notes for how long a request held its slot.
+func (r *run) end(t *tally, held time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	t.ended++
+	t.held += (held.Seconds() - t.held) / float64(min(t.ended, 32))
+}
+
 // count notes service, and by how many a tenant has more or fewer that wait; one that no longer does
 // waited for so long. What comes after the end counts no more: all is given up then.
 func (r *run) count(t *tally, waiting int, service float64, waited time.Duration) {
@@ -212,8 +235,10 @@ func (r *run) count(t *tally, waiting int, service float64, waited time.Duration
 	t.waiting += waiting
 	t.service += service
 	if waiting < 0 {
-		t.waits = append(t.waits, waited)
 		t.requests++
+		if time.Since(r.began) > r.length/settled {
+			t.waits = append(t.waits, waited)
+		}
 	}
 	if t.waiting == 0 && waiting != 0 {
 		r.result.idle(t)

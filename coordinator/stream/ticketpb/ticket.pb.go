@@ -833,7 +833,9 @@ type Ticket struct {
 	// Its ingress is to hear when it is first offered to the ledger.
 	Traced bool `protobuf:"varint,13,opt,name=traced,proto3" json:"traced,omitempty"`
 	// Its request has not come.
-	Ahead         bool `protobuf:"varint,14,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	Ahead bool `protobuf:"varint,14,opt,name=ahead,proto3" json:"ahead,omitempty"`
+	// Nanoseconds for which it is expected to hold its slot; 0 for unknown.
+	ExpectedHold  int64 `protobuf:"varint,15,opt,name=expected_hold,json=expectedHold,proto3" json:"expected_hold,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -966,6 +968,13 @@ func (x *Ticket) GetAhead() bool {
 	return false
 }
 
+func (x *Ticket) GetExpectedHold() int64 {
+	if x != nil {
+		return x.ExpectedHold
+	}
+	return 0
+}
+
 var File_coordinator_stream_ticketpb_ticket_proto protoreflect.FileDescriptor
 
 const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
@@ -1039,7 +1048,7 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\x11max_loaded_models\x18\b \x01(\x03R\x0fmaxLoadedModels\"C\n" +
 	"\tPlacement\x12\x1a\n" +
 	"\bendpoint\x18\x01 \x01(\tR\bendpoint\x12\x1a\n" +
-	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\xf5\x02\n" +
+	"\bprefixes\x18\x02 \x03(\x06R\bprefixes\"\x9a\x03\n" +
 	"\x06Ticket\x12\x10\n" +
 	"\x03seq\x18\x01 \x01(\x06R\x03seq\x12\x12\n" +
 	"\x04flow\x18\x02 \x01(\tR\x04flow\x12\x1a\n" +
@@ -1056,7 +1065,8 @@ const file_coordinator_stream_ticketpb_ticket_proto_rawDesc = "" +
 	"\x06sharer\x18\v \x01(\tR\x06sharer\x12\x16\n" +
 	"\x06prefer\x18\f \x01(\tR\x06prefer\x12\x16\n" +
 	"\x06traced\x18\r \x01(\bR\x06traced\x12\x14\n" +
-	"\x05ahead\x18\x0e \x01(\bR\x05ahead2J\n" +
+	"\x05ahead\x18\x0e \x01(\bR\x05ahead\x12#\n" +
+	"\rexpected_hold\x18\x0f \x01(\x03R\fexpectedHold2J\n" +
 	"\aTickets\x12?\n" +
 	"\aConnect\x12\x17.weir.ticket.v1.Message\x1a\x17.weir.ticket.v1.Message(\x010\x01B6Z4github.com/weirflow/weir/coordinator/stream/ticketpbb\x06proto3"
 
