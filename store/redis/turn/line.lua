@@ -118,11 +118,10 @@ function order.name_passing(reply, r)
 end
 
 -- Whether nothing waits, and nothing was offered for so long, of those that go before a
--- band in line: the higher ones that do not pass, those that share with it by weights, and all that are
+-- band in line, where those above that one pass: the higher ones that do not pass, those that share with it by weights, and all that are
 -- guaranteed something. A group that is has
 -- nothing in flight either for there to be a new line.
-local function is_quiet(line, long)
-  local above = pass_above()
+local function is_quiet(line, long, above)
   local _, floors = order.guaranteed()
   for _, class in ipairs(floors) do
     if order.waits(class) or long > 0 and order.in_flight_of(class) > 0 then return false end
@@ -150,7 +149,7 @@ local function line()
   if fleet.recovering then return false end
   local above = pass_above()
   if fleet.in_line > 0 then
-    if not (fills(fleet.lined) and is_quiet(fleet.lined, 0)) then
+    if not (fills(fleet.lined) and is_quiet(fleet.lined, 0, above)) then
       fleet.line_recalled = recall_all(fleet.line_recalled, function(r) return r.id ~= my_id and r.line > 0 end)
       return me.line > 0
     end
@@ -161,7 +160,7 @@ local function line()
     end
   end
   local priority = order.highest_offered(above)
-  if not priority or fleet.in_line > 0 and priority ~= fleet.lined or places.passed_over or not (fills(priority) and is_quiet(priority, QUIET_FOR)) then
+  if not priority or fleet.in_line > 0 and priority ~= fleet.lined or places.passed_over or not (fills(priority) and is_quiet(priority, QUIET_FOR, above)) then
     return false
   end
   local moved = false
