@@ -18,8 +18,8 @@ var turnFiles embed.FS
 // one text: what a file declares is there for those after it.
 var turnParts = [...]string{
 	"calls", "arguments", "root", "keys",
-	"records", "state", "decay", "ranking", "level", "books", "groups", "shares", "weighed", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
-	"statement", "grant", "line", "collect", "revoke", "away", "float", "answer",
+	"records", "cache", "state", "decay", "ranking", "level", "books", "groups", "shares", "weighed", "offers", "replica", "limits", "maxima", "loads", "places", "leases", "save",
+	"statement", "offered", "grant", "line", "collect", "revoke", "away", "float", "answer",
 	"take",
 }
 

@@ -21,10 +21,8 @@ const (
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 42+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+8*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
-	args = append(args, ledgerFormat)
-	args = append(args, c.ttl, c.publish, c.Lease.Microseconds(), c.KeepLost.Microseconds(),
-		c.Recovery.Microseconds(), c.CounterKeep.Microseconds(), c.CountersKept, c.now)
+	args := make([]any, 0, 36+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+8*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
+	args = append(args, ledgerFormat, c.now, settingsRecord(c))
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
 		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, s.Float, s.WantFloat,
 		s.InLine, s.WantLine, flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads),
@@ -84,6 +82,12 @@ func arguments(c *settings, s *store.Statement) []any {
 			escape(m.Prefer))
 	}
 	return args
+}
+
+func settingsRecord(m *settings) string {
+	return strings.Join([]string{decimal(m.ttl), m.publish, decimal(m.Lease.Microseconds()),
+		decimal(m.KeepLost.Microseconds()), decimal(m.Recovery.Microseconds()),
+		decimal(m.CounterKeep.Microseconds()), decimal(m.CountersKept)}, fieldSeparator)
 }
 
 func totalRecord(m *store.Band) string {

@@ -45,5 +45,6 @@ step(function()
   elseif visited then
     call('HSET', root, 'held', exact(fleet.held))
   end
+  cache_again()
   return encode.reply(reply)
 end)

@@ -11,8 +11,11 @@ local function book_at(name, inside) return books[name] or groups.node(name, fal
 
 -- What a turn keeps of a book, or of a group in one, beside its record.
 local function lay_out(name, book)
-  book.name, book.wait, book.idle, book.count = name, wait_key(name), idle_key(name), count_key(name)
-  book.flow = flow_keys(name)
+  if not book.name then -- it is not cached
+    book.name, book.wait, book.idle, book.count = name, wait_key(name), idle_key(name), count_key(name)
+    book.flow = flow_keys(name)
+  end
+  book.ranking, book.moved = false, false
   book.counters = {} -- those read or written so far; false where there is none
   book.unsaved = {}  -- flow -> counter, those of them to be written
   if not book.outer then rescale(book) end
@@ -25,15 +28,22 @@ step(function()
   local flat = call('HGETALL', BOOKS)
   local unlisted = #flat / 2 -- books that are in no band, as far as is known
   for i = 1, #flat, 2 do
-    local book = decode.book(flat[i + 1])
-    lay_out(flat[i], book)
-    books[flat[i]] = book
+    local name, record = flat[i], flat[i + 1]
+    local book = take_cached(cached.books, name, record, 'book') or decode.book(record)
+    book.text = record
+    lay_out(name, book)
+    books[name] = book
   end
   flat = call('HGETALL', BANDS)
   for i = 1, #flat, 2 do
-    local band = decode.band(flat[i + 1])
-    bands[flat[i]] = { next_book = band.next_book, offered = band.offered, books = split(band.books, ITEM) }
-    for _, name in ipairs(bands[flat[i]].books) do
+    local record = flat[i + 1]
+    local band = take_cached(cached.bands, flat[i], record, 'band')
+    if not band then
+      band = decode.band(record)
+      band.text, band.books = record, split(band.books, ITEM)
+    end
+    bands[flat[i]] = band
+    for _, name in ipairs(band.books) do
       if not books[name] or exact(books[name].priority) ~= flat[i] then damaged('band', flat[i + 1]) end
       unlisted = unlisted - 1
     end
@@ -43,7 +53,8 @@ end)
 
 local function save_band(key)
   local band = bands[key]
-  call('HSET', BANDS, key, encode.band({ next_book = band.next_book, offered = band.offered, books = concat(band.books, ITEM) }))
+  band.text = encode.band({ next_book = band.next_book, offered = band.offered, books = concat(band.books, ITEM) })
+  call('HSET', BANDS, key, band.text)
 end
 -- Put the sentinels into a book's keys. It returns how many were not there.
 local function hold(book)
@@ -51,7 +62,10 @@ local function hold(book)
     call('HSET', book.count, SENTINEL, book.outer and encode.group(book) or '0')
 end
 
-local function save_book(book) call('HSET', BOOKS, book.name, encode.book(book)) end
+local function save_book(book)
+  book.text = encode.book(book)
+  call('HSET', BOOKS, book.name, book.text)
+end
 
 -- Write what changed in the books.
 local function save_books()

@@ -6,11 +6,12 @@
 --
 --   calls      Redis' commands, numbers       offers, replica, limits, maxima, loads
 --   arguments  settings and statement         places     what endpoints take
---                                             leases     replicas that go, generations
---   root       format, epoch                  save       what a turn writes
---   keys       what is kept where             statement  what the replica states
---   records    how it is written, the reply   grant      what capacity there is
---   state      what is loaded, totals         collect    forgetting
+--   root       format, epoch                  leases     replicas that go, generations
+--   keys       what is kept where             save       what a turn writes
+--   records    how it is written, the reply   statement  what the replica states
+--   cache      what the turn before left      offered    its tickets
+--   state      what is loaded, totals         grant      what capacity there is
+--                                             collect    forgetting
 --   decay      service that counts less       line       who is next, for slots that end there
 --   ranking    what waits, by its order
 --   books      flows and counters             revoke     eviction

@@ -9,23 +9,22 @@ local FORGOTTEN = '512' -- counters at most, every eighth turn: 64 a turn
 -- Forget a few counters that have been idle for long or are too many, the longest idle
 -- first.
 step(function()
+  if not (recount or stated.full or stated.number % 8 == 0) then return end
   save_books()
   for _, book in ipairs(groups.all()) do
-    if recount or stated.full or stated.number % 8 == 0 then
-      local gone = call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', FORGOTTEN)
-      local over = call('ZCARD', book.idle) - 1 - settings.counters_kept
-      if #gone == 0 and over > 0 then
-        gone = call('ZRANGE', book.idle, '0', exact(math.min(over, tonumber(FORGOTTEN)) - 1))
-      end
-      if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
-      for _, flow in ipairs(gone) do
-        local group = string.byte(flow) == 28
-        if group and groups.holds(book, flow) then
-          mark_idle(book, flow) -- it is shut
-        else
-          forget_counter(book, flow)
-          if group then groups.forget(book, flow) end
-        end
+    local gone = call('ZRANGEBYSCORE', book.idle, '-inf', exact(now - settings.keep_for), 'LIMIT', '0', FORGOTTEN)
+    local over = call('ZCARD', book.idle) - 1 - settings.counters_kept
+    if #gone == 0 and over > 0 then
+      gone = call('ZRANGE', book.idle, '0', exact(math.min(over, tonumber(FORGOTTEN)) - 1))
+    end
+    if #gone > 0 then call('ZREM', book.idle, unpack(gone)) end
+    for _, flow in ipairs(gone) do
+      local group = string.byte(flow) == 28
+      if group and groups.holds(book, flow) then
+        mark_idle(book, flow) -- it is shut
+      else
+        forget_counter(book, flow)
+        if group then groups.forget(book, flow) end
       end
     end
   end

@@ -26,7 +26,7 @@ local function take(band, book, member, ticket, offer, kept)
     local charge = tonumber(offer.charge) * book.scale
     counter = rank + charge
     set_counter(book, offer.flow, counter)
-    if rank > book.level then book.level = rank end
+    if rank > book.level then book.level, book.moved = rank, true end
     follow(book, charge, counter, offer.weight)
   end
   if rank > book.v then book.v, book.moved = rank, true end

@@ -68,7 +68,7 @@ function groups.node(name, make, inside)
     v = kept.v, level = kept.level, weight = kept.weight, share = kept.share, kept = kept.kept,
     top = top, path = path, id = MARK .. path, outer = outer, parent = books[outer] or nodes[outer] or false, moved = false,
     counts = book.counts, lifts = book.lifts, priority = book.priority, policy = book.policy, scale = book.scale,
-    name = name, wait = '', idle = '', count = '', flow = '', counters = false, unsaved = false, ranking = false,
+    name = false, wait = '', idle = '', count = '', flow = '', counters = false, unsaved = false, ranking = false,
   }
   lay_out(name, node)
   nodes[name] = node

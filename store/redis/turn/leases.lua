@@ -87,6 +87,12 @@ function leases.lose(ids, meanwhile)
   end
 end
 
+-- Note until when no lease can end: none becomes shorter than a whole one, and new ones are noted.
+function leases.note_next()
+  local first = call('ZRANGE', LEASES, '0', '0', 'WITHSCORES')
+  cached.looked, cached.lease_ends = now, math.min(tonumber(first[2] or nil) or now, now + settings.lease)
+end
+
 -- Begin a generation, in recovery: whatever the replicas stated is forgotten, but for
 -- what they held until they say so themselves, and what the flows were served stays on
 -- the books.

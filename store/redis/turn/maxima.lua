@@ -65,6 +65,7 @@ function groups.shut()
     at_maximum = {}
     for _, path in ipairs(split(fleet.shut_groups, ITEM)) do at_maximum[path] = true end
   end
+  if not next(at_maximum) and not next(limits) then return end
   local ids, full, others = {}, {}, {}
   for path in pairs(at_maximum) do
     insert(ids, groups.limited(path))
@@ -124,7 +125,7 @@ function groups.hold(node, ingress)
 end
 
 function groups.save_shut()
-  if not at_maximum then return end
+  if not at_maximum or fleet.shut_groups == '' and not next(at_maximum) then return end
   local list = {}
   for path in pairs(at_maximum) do insert(list, path) end
   table.sort(list)

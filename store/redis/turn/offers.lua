@@ -15,8 +15,15 @@ local function look_at_offers(tickets)
   end
   local records = list_many('HMGET', OFFERS, unknown)
   for i = 1, #unknown do
-    local record = records[i]
-    offers[unknown[i]] = record and decode.offer(record)
+    local ticket, record = unknown[i], records[i]
+    local offer = record and take_cached(cached.offers[ticket] and cached.offers or cached.before, ticket, record, 'offer')
+    if offer then
+      offer.prefer, offer.idle, offer.idle_groups = nil, nil, nil -- what was said with it alone
+    elseif record then
+      offer = decode.offer(record)
+      offer.text = record
+    end
+    offers[ticket] = offer or false
   end
 end
 
@@ -41,11 +48,13 @@ local function save_offers()
   for ticket in pairs(moved_offers) do
     local offer = offers[ticket]
     if offer then
-      written[#written + 1], written[#written + 2] = ticket, encode.offer(offer)
+      offer.text = encode.offer(offer)
+      written[#written + 1], written[#written + 2] = ticket, offer.text
     else
       deleted[#deleted + 1] = ticket
     end
   end
+  cache_offers(offers)
   call_many('HSET', OFFERS, written)
   call_many('HDEL', OFFERS, deleted)
   moved_offers = {}

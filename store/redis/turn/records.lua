@@ -2,7 +2,7 @@
 -- Records and the reply. What cannot be read, or cannot be, ends the turn.
 
 local FIELD, ITEM, PART = '\31', '\30', '\29' -- between the fields of a record, its items, and their parts
-local encode, decode = {}, {} -- by the record's name
+local encode, decode, possible = {}, {}, {} -- by the record's name
 
 -- The fleet's state: its generation and its totals.
 function encode.state(r)
@@ -45,6 +45,18 @@ function decode.state(s)
     line_recalled = line_recalled, totals = totals, passed = passed, shares = shares,
     bounded = bounded == '1', capacity = capacity, short = short, closed = closed, shut_groups = shut_groups }
 end
+-- Whether one that was left so can be.
+function possible.state(r)
+  return r.generation >= 0 and r.generation < LARGEST and r.recovered >= 0 and r.recovered < LARGEST and
+    r.expected >= 0 and r.expected < LARGEST and r.counted >= 0 and r.counted < LARGEST and r.audited >= 0 and
+    r.audited < LARGEST and r.held >= 0 and r.held < LARGEST and r.queued >= 0 and r.queued < LARGEST and
+    r.bytes >= 0 and r.bytes < LARGEST and r.members >= 0 and r.members < LARGEST and r.lost >= 0 and
+    r.lost < LARGEST and r.float >= 0 and r.float < LARGEST and r.askers >= 0 and r.askers < LARGEST and
+    r.lent >= 0 and r.lent < LARGEST and r.recalled >= 0 and r.recalled < LARGEST and r.in_line >= 0 and
+    r.in_line < LARGEST and r.line_wanted >= 0 and r.line_wanted < LARGEST and r.lined > -LARGEST and
+    r.lined < LARGEST and r.line_recalled >= 0 and r.line_recalled < LARGEST and r.passed >= 0 and
+    r.passed < LARGEST and r.capacity >= 0 and r.capacity < LARGEST
+end
 
 -- A ticket before the ledger.
 function encode.offer(r)
@@ -61,6 +73,10 @@ function decode.offer(s)
     is_finite(tokens + 0) and (granted == '0' or granted == '1')) then damaged('offer', s) end
   return { book = book, flow = flow, rank = rank, charge = charge, weight = weight, score = score,
     owner = owner, tokens = tokens, granted = granted == '1' }
+end
+-- Whether one that was left so can be.
+function possible.offer(r)
+  return r.weight > -MOST and r.weight < FARTHEST
 end
 
 -- A replica with a lease.
@@ -93,6 +109,15 @@ function decode.replica(s)
     sent = sent, read = read, unread = unread, granted = granted, float = float, want_float = want_float,
     lent = lent == '1', line = line, want_line = want_line, dead = dead, bands = bands, revoking = revoking,
     sheddable = sheddable, longest = longest, capacity = capacity }
+end
+-- Whether one that was left so can be.
+function possible.replica(r)
+  return r.registered >= 0 and r.registered < LARGEST and r.last >= 0 and r.last < LARGEST and
+    r.batch >= 0 and r.batch < LARGEST and r.sent >= 0 and r.sent < LARGEST and r.read >= 0 and
+    r.read < LARGEST and r.unread >= 0 and r.unread < LARGEST and r.float >= 0 and r.float < LARGEST and
+    r.want_float >= 0 and r.want_float < LARGEST and r.line >= 0 and r.line < LARGEST and r.want_line >= 0 and
+    r.want_line < LARGEST and r.revoking >= 0 and r.revoking < LARGEST and r.longest >= 0 and
+    r.longest < LARGEST and r.capacity >= 0 and r.capacity < LARGEST
 end
 
 -- A lost replica, and until when what it held counts.
@@ -132,6 +157,13 @@ function decode.total(s)
     wanted < LARGEST) then damaged('total', s) end
   return { priority = priority, book = book, limit = limit, guaranteed = guaranteed, weight = weight,
     in_flight = in_flight, queued = queued, bytes = bytes, largest = largest, wanted = wanted }
+end
+-- Whether one that was left so can be.
+function possible.total(r)
+  return r.priority > -LARGEST and r.priority < LARGEST and r.limit > -LARGEST and r.limit < LARGEST and
+    r.guaranteed > -MOST and r.guaranteed < FARTHEST and r.weight > -MOST and r.weight < FARTHEST and
+    r.in_flight >= 0 and r.in_flight < LARGEST and r.queued >= 0 and r.queued < LARGEST and r.bytes >= 0 and
+    r.bytes < LARGEST and r.largest > -MOST and r.largest < FARTHEST and r.wanted >= 0 and r.wanted < LARGEST
 end
 
 -- The account of what a band or a group is guaranteed, and of a band by its weight.
@@ -227,6 +259,12 @@ function decode.book(s)
   return { v = v, level = level, weight = weight, counts = counts == '1', lifts = lifts == '1',
     priority = priority, policy = policy, half_life = half_life, origin = origin }
 end
+-- Whether one that was left so can be.
+function possible.book(r)
+  return r.v > -FARTHEST and r.v < FARTHEST and r.level > -FARTHEST and r.level < FARTHEST and
+    r.weight > -MOST and r.weight < FARTHEST and r.priority > -LARGEST and r.priority < LARGEST and
+    r.half_life >= 0 and r.half_life < LARGEST and r.origin >= 0 and r.origin < LARGEST
+end
 
 -- A group of flows in a book.
 function encode.group(r)
@@ -259,6 +297,10 @@ function decode.band(s)
   if not (next_book >= 0 and next_book < LARGEST and offered >= 0 and
     offered < LARGEST) then damaged('band', s) end
   return { next_book = next_book, offered = offered, books = books }
+end
+-- Whether one that was left so can be.
+function possible.band(r)
+  return r.next_book >= 0 and r.next_book < LARGEST and r.offered >= 0 and r.offered < LARGEST
 end
 
 -- The account of a flow with limits of its own, or of a group with a maximum.

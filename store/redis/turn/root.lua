@@ -30,7 +30,7 @@ local function wake(id, text) redis.pcall(settings.publish, root .. ':' .. forma
 -- for the others, which say as long how many requests they hold: what is not known was
 -- not said since.
 local function open_root(key, format_stated)
-  root, format_number, now = key, format_stated, tonumber(settings.now)
+  root, format_number, now = key, format_stated, tonumber(clock)
   if not now then
     local time = call('TIME')
     now = tonumber(time[1]) * 1000000 + tonumber(time[2])

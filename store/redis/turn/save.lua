@@ -9,6 +9,7 @@ local function save()
   save_offers()
   save_books()
   local records = {}
+  if all_seen then cached.replicas = {} end -- those that have gone are not kept
   for id, r in pairs(replicas) do
     if r and r.dirty then
       if r.posted then
@@ -22,18 +23,23 @@ local function save()
         r.posted, r.recall = nil, false
       end
       if r.by_priority then r.granted = write_all_granted(r) end
+      r.text = encode.replica(r)
       insert(records, id)
-      insert(records, encode.replica(r))
+      insert(records, r.text)
       r.dirty = false
     end
+    if r then cached.replicas[id] = r end
   end
   call_many('HSET', REPLICAS, records)
+  cached.books, cached.bands = books, bands
   local totals = {}
   for _, band in pairs(fleet.bands) do insert(totals, band) end
   fleet.totals = write_totals(totals)
   order.save_shares()
   groups.save_shut()
-  call('HSET', base, 'state', encode.state(fleet))
+  fleet.text = encode.state(fleet)
+  call('HSET', base, 'state', fleet.text)
+  cached.fleet = fleet
 end
 
 -- The reply to a replica, or to one that is not known.

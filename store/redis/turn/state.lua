@@ -12,7 +12,7 @@ local fleet
 local recount -- whether the totals are added up anew
 step(function()
   local record = call('HGET', base, 'state')
-  fleet = record and decode.state(record) or {
+  fleet = record and (take_cached(cached, 'fleet', record, 'state') or decode.state(record)) or {
     generation = 0, recovering = false, recovered = 0, expected = 0, counted = 0, audited = 0, scanned = '0',
     held = 0, queued = 0, bytes = 0, members = 0, lost = 0, float = 0, askers = 0, lent = 0, recalled = 0, totals = '', passed = now,
     in_line = 0, line_wanted = 0, lined = 0, line_recalled = 0, shares = '', bounded = false, capacity = 0, short = '', closed = '', shut_groups = '',
@@ -40,10 +40,16 @@ local replicas -- those looked at so far; false where there is none
 local all_seen -- whether that is all of them
 local lost     -- replicas without a lease whose requests may be in flight still, by id
 step(function()
-  fleet.bands = {} -- by priority
-  for _, total in ipairs(read_totals(fleet.totals)) do
-    fleet.bands[total.priority] = total
-    total.record = nil -- it will change
+  if fleet.bands then -- cached
+    for _, total in pairs(fleet.bands) do
+      if not possible.total(total) then damaged('total', fleet.totals) end
+    end
+  else
+    fleet.bands = {} -- by priority
+    for _, total in ipairs(read_totals(fleet.totals)) do
+      fleet.bands[total.priority] = total
+      total.record = nil -- it will change
+    end
   end
   replicas, all_seen, lost = {}, false, {}
   if fleet.lost > 0 then
@@ -54,8 +60,9 @@ step(function()
 end)
 
 local function see_replica(id, record)
-  local r = record and decode.replica(record) or false
+  local r = record and (take_cached(cached.replicas, id, record, 'replica') or decode.replica(record)) or false
   if r and (r.id ~= id or r.unread > r.sent - r.read or r.batch > r.last) then damaged('replica', record) end
+  if r then r.text, r.messages = record, nil end
   replicas[id] = r
 end
 
@@ -115,12 +122,18 @@ local function write_all_granted(r)
   return concat(items, ITEM)
 end
 
--- Add what a replica states to the fleet's totals, or take it off.
-local function count_in(r, sign)
-  fleet.held, fleet.float = fleet.held + sign * held_by(r), fleet.float + sign * r.float
+-- Add a replica's permits and tickets in line to the fleet's totals, or take them off.
+local function count_permits(r, sign)
+  fleet.held, fleet.float = fleet.held + sign * r.float, fleet.float + sign * r.float
   if r.want_float > 0 then fleet.askers = fleet.askers + sign end
   if r.lent then fleet.lent = fleet.lent + sign end
   fleet.in_line, fleet.line_wanted = fleet.in_line + sign * r.line, fleet.line_wanted + sign * r.want_line
+end
+
+-- Add what a replica states to the fleet's totals, or take it off.
+local function count_in(r, sign)
+  count_permits(r, sign)
+  fleet.held = fleet.held + sign * (held_by(r) - r.float)
   for _, b in ipairs(bands_of(r)) do
     local band = fleet.bands[b.priority]
     if not band then

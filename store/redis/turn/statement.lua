@@ -1,13 +1,14 @@
 -- The turn: who states it, and what it says.
 
-local me -- the replica that takes it
+local me      -- the replica that takes it
+local unread  -- messages that it has not read
+local my_book -- the names of its bands' books, by priority
 
 do
 
 local known                -- whether the ledger knows it in this generation
-local unread               -- messages that it has not read
-local suggested, unread_of -- the grants among these, by endpoint, and by flow and group
-local my_book              -- the names of its bands' books, by priority
+local suggested, unread_of -- the grants among the unread messages, by endpoint, and by flow and group
+local same                 -- whether it states the same of its bands as before, and had and has no grants unread
 
 -- The turn ends here: everything is as it was stated before. What is forgotten with a
 -- recount is left to the next turn.
@@ -17,14 +18,18 @@ local function finish(status, r)
     fleet.counted = 0
   end
   save()
-  return encode.reply(answer(status, r))
+  local reply = answer(status, r)
+  cache_again()
+  return encode.reply(reply)
 end
 
 -- A replica that states what cannot be is refused before anything of it is taken in: it is
 -- not the ledger that is damaged, and the others keep theirs.
 step(function()
-  for _, st in ipairs(stated.bands) do
-    local readable, total = pcall(decode.total, st.total)
+  local before = cached.replicas[my_id] and cached.replicas[my_id].totals or {}
+  for i, st in ipairs(stated.bands) do
+    local total, readable = before[i], true
+    if not total or total.record ~= st.total then readable, total = pcall(decode.total, st.total) end
     if not readable then return redis.error_reply('UNREADABLE the totals stated for a band: ' .. st.total) end
     st.read = total
   end
@@ -34,14 +39,17 @@ end)
 step(function()
   order.pass()
   if fleet.generation == 0 then leases.begin() end
-  local ended = call('ZRANGEBYSCORE', LEASES, '-inf', exact(now), 'WITHSCORES')
-  if #ended > 0 then
-    local ids = {}
-    for i = 1, #ended, 2 do
-      if tonumber(ended[i + 1]) < now - 86400e6 then damaged('lease', ended[i]) end -- its key would be gone
-      insert(ids, ended[i])
+  if not (now >= cached.looked and now < cached.lease_ends) then
+    local ended = call('ZRANGEBYSCORE', LEASES, '-inf', exact(now), 'WITHSCORES')
+    if #ended > 0 then
+      local ids = {}
+      for i = 1, #ended, 2 do
+        if tonumber(ended[i + 1]) < now - 86400e6 then damaged('lease', ended[i]) end -- its key would be gone
+        insert(ids, ended[i])
+      end
+      leases.lose(ids, 0)
     end
-    leases.lose(ids, 0)
+    leases.note_next()
   end
   for id, r in pairs(lost) do
     if r.ends <= now then leases.free_held(id) end
@@ -133,6 +141,7 @@ end)
 step(function()
   me.last, me.dirty, me.dead = stated.number, true, concat(stated.dead, ITEM)
   call('ZADD', LEASES, exact(now + settings.lease), my_id)
+  cached.lease_ends = math.min(cached.lease_ends, now + settings.lease)
   if stated.register then call('HSET', REPLICAS, my_id, encode.replica(me)) end
   me.revoking, me.sheddable, me.longest = stated.revoking, stated.sheddable, stated.longest
   fleet.expected = math.max(fleet.expected, stated.members)
@@ -150,8 +159,15 @@ end)
 -- What it stated before no longer counts, and the grants among the unread messages are
 -- counted anew.
 step(function()
-  order.remember_counted(me)
-  count_in(me, -1)
+  local totals = bands_of(me)
+  same = me.unread == 0 and #unread == 0 and #stated.bands == #totals
+  for i, st in ipairs(stated.bands) do same = same and st.read == totals[i] end
+  if same then
+    count_permits(me, -1)
+  else
+    order.remember_counted(me)
+    count_in(me, -1)
+  end
   suggested, unread_of = {}, {}
   me.line = stated.in_line
   me.unread, me.by_priority, me.messages = 0, {}, {}
@@ -196,8 +212,14 @@ step(function()
   me.bands = concat(records, ITEM)
   recount = recount or me.capacity ~= stated.capacity or #before ~= #me.totals
   me.capacity = stated.capacity
-  if recount then count_fleet() else count_in(me, 1) end
-  order.note_by_float(me.totals)
+  if recount then
+    count_fleet()
+  elseif same then
+    count_permits(me, 1)
+  else
+    count_in(me, 1)
+  end
+  if not same then order.note_by_float(me.totals) end
 end)
 
 -- Groups, looked at together with what is to be known of what is in them: the counters of
@@ -325,82 +347,6 @@ step(function()
       if not counter or counter < value then
         set_counter(book, st.flow, value)
         if not move(book, st.flow, value) and not counter then mark_idle(book, st.flow) end
-      end
-    end
-  end
-end)
-
--- Withdrawals. What is offered is looked at together with what is withdrawn.
-step(function()
-  local tickets, n = {}, 0
-  for _, ticket in ipairs(stated.withdrawn) do
-    n = n + 1
-    tickets[n] = ticket
-  end
-  for _, st in ipairs(stated.offers) do
-    n = n + 1
-    tickets[n] = st.ticket
-  end
-  look_at_offers(tickets)
-  for _, ticket in ipairs(stated.withdrawn) do
-    local offer = offers[ticket]
-    if offer and offer.owner == my_id and not offer.granted then remove(ticket, offer) end
-  end
-end)
-
--- Whether a ticket that was taken from another owner waits again at this replica, which offers
--- it: this is its ingress, and has read that it stood in line.
-local function has_back(ticket, offer)
-  if offer.owner == my_id or string.sub(ticket, 18) ~= my_id then return false end
-  for _, m in ipairs(unread) do
-    if m.ticket == ticket then return false end
-  end
-  return true
-end
-
--- Offers.
-step(function()
-  local tickets, flows, repeated = {}, {}, {}
-  for i, st in ipairs(stated.offers) do
-    st.book, st.owner, st.granted = my_book[st.priority], my_id, false
-    if st.book and st.group ~= '' then st.book = groups.open(st.book, st.group).name end
-    if st.weight <= 0 then st.weight = 1 end
-    tickets[i], repeated[st.ticket] = st.ticket, true
-    if st.book then
-      flows[st.book] = flows[st.book] or {}
-      insert(flows[st.book], st.flow)
-    end
-  end
-  for name, of in pairs(flows) do
-    if book_at(name).counts then look_at_counters(book_at(name), of) end
-  end
-  for i, ticket in ipairs(tickets) do
-    local st, offer = stated.offers[i], offers[ticket]
-    if offer and offer.granted and not has_back(ticket, offer) then
-      local book = offer.owner ~= my_id and (books[offer.book] or groups.node(offer.book, true)) -- it may have been forgotten since
-      if book then post(me, TAKEN, ticket, offer, counter_of(book, offer.flow)) end
-    else
-      if offer and not offer.granted then
-        if offer.owner ~= my_id then
-          if replica(offer.owner) then post(replica(offer.owner), DROPPED, ticket, offer) end
-        elseif offer.book == st.book then
-          st.idle, st.idle_groups = false, 0 -- it stood here before: it was lifted then, or had not to be
-        end
-        remove(ticket, offer)
-      end
-      if st.book then
-        set_offer(ticket, st)
-        came[ticket] = true
-        stand(st, st.score .. ticket, st.idle)
-        order.note_offered(st.priority)
-      end
-    end
-  end
-  if stated.register or stated.full then
-    for _, ticket in ipairs(call('SMEMBERS', own_key(my_id))) do
-      if not repeated[ticket] then
-        local offer = offer_of(ticket)
-        if offer then remove(ticket, offer) else stands_no_more(my_id, ticket) end
       end
     end
   end

@@ -28,7 +28,7 @@ func Go() ([]byte, error) {
 	}
 	w.line(")")
 	w.encode()
-	for _, r := range []*Record{&Total, &Sheddable} {
+	for _, r := range []*Record{&Settings, &Total, &Sheddable} {
 		w.encodeRecord(r)
 	}
 	for _, r := range []*Record{&Message, &Wakeup} {
@@ -40,25 +40,21 @@ func Go() ([]byte, error) {
 
 // encode writes what writes a turn's arguments.
 func (w *writer) encode() {
-	size, each := 1, ""
-	for _, r := range []*Record{&Settings, &Statement} {
-		for i := range r.Fields {
-			size++
-			switch f := &r.Fields[i]; {
-			case f.Kind != List:
-			case f.Of == nil:
-				each += fmt.Sprintf("+len(s.%s)", f.Go)
-			default:
-				each += fmt.Sprintf("+%d*len(s.%s)", len(f.Of.Fields), f.Go)
-			}
+	size, each := before+len(Statement.Fields), ""
+	for i := range Statement.Fields {
+		switch f := &Statement.Fields[i]; {
+		case f.Kind != List:
+		case f.Of == nil:
+			each += fmt.Sprintf("+len(s.%s)", f.Go)
+		default:
+			each += fmt.Sprintf("+%d*len(s.%s)", len(f.Of.Fields), f.Go)
 		}
 	}
 	w.line("")
 	w.line("// arguments writes the settings and the statement as the script reads them.")
 	w.line("func arguments(c *settings, s *store.Statement) []any {")
 	w.line("args := make([]any, 0, %d%s)", size, each)
-	w.line("args = append(args, ledgerFormat)")
-	w.appended("c", Settings.Fields)
+	w.line("args = append(args, ledgerFormat, c.now, settingsRecord(c))")
 	w.appended("s", Statement.Fields)
 	for i := range Statement.Fields {
 		f := &Statement.Fields[i]
@@ -100,6 +96,9 @@ func encoded(f *Field, of string, text bool) string {
 	case Name:
 		return "escape(" + value + ")"
 	case Micros:
+		if text {
+			return "decimal(" + value + ".Microseconds())"
+		}
 		return value + ".Microseconds()"
 	case Float, FloatText:
 		return "number(" + value + ")"

@@ -29,7 +29,7 @@ var Keys = []Key{
 }
 
 // State is what the ledger keeps of the whole fleet, in the hash at the base.
-var State = Record{Name: "state", Doc: "The fleet's state: its generation and its totals.", Fields: []Field{
+var State = Record{Name: "state", Kept: true, Doc: "The fleet's state: its generation and its totals.", Fields: []Field{
 	{Name: "generation", Kind: Count},
 	{Name: "recovering", Kind: Flag},
 	{Name: "recovered", Kind: Count},
@@ -61,7 +61,7 @@ var State = Record{Name: "state", Doc: "The fleet's state: its generation and it
 }}
 
 // Total is what a replica states of a band, and the fleet's total of it.
-var Total = Record{Name: "total", Go: "store.Band", Doc: "A band's totals, of a replica or of the fleet.", Inner: true, Fields: []Field{
+var Total = Record{Name: "total", Kept: true, Go: "store.Band", Doc: "A band's totals, of a replica or of the fleet.", Inner: true, Fields: []Field{
 	{Name: "priority", Kind: Int, Go: "Priority"},
 	{Name: "book", Kind: Text, Go: "bookName($)"},
 	{Name: "limit", Kind: Int, Go: "Limit"},
@@ -114,7 +114,7 @@ var Sheddable = Record{Name: "sheddable", Go: "store.Sheddable", Doc: "A request
 }}
 
 // Offer is a ticket before the ledger.
-var Offer = Record{Name: "offer", Doc: "A ticket before the ledger.", Fields: []Field{
+var Offer = Record{Name: "offer", Kept: true, Doc: "A ticket before the ledger.", Fields: []Field{
 	{Name: "book", Kind: Text},
 	{Name: "flow", Kind: Name},
 	{Name: "rank", Kind: FloatText},
@@ -127,7 +127,7 @@ var Offer = Record{Name: "offer", Doc: "A ticket before the ledger.", Fields: []
 }}
 
 // Replica is a replica with a lease.
-var Replica = Record{Name: "replica", Doc: "A replica with a lease.", Fields: []Field{
+var Replica = Record{Name: "replica", Kept: true, Doc: "A replica with a lease.", Fields: []Field{
 	{Name: "id", Kind: Name},
 	{Name: "incarnation", Kind: Padded},
 	{Name: "registered", Kind: Count},
@@ -159,7 +159,7 @@ var Lost = Record{Name: "lost", Doc: "A lost replica, and until when what it hel
 }}
 
 // Book is a band's account under one policy.
-var Book = Record{Name: "book", Doc: "A band's account under one policy.", Fields: []Field{
+var Book = Record{Name: "book", Kept: true, Doc: "A band's account under one policy.", Fields: []Field{
 	{Name: "v", Kind: Scaled},
 	{Name: "level", Kind: Scaled}, // where flows begin that it does not know
 	{Name: "weight", Kind: Float}, // of the flows that wait, together
@@ -182,7 +182,7 @@ var Group = Record{Name: "group", Doc: "A group of flows in a book.", Fields: []
 }}
 
 // Band is a priority's books, and which of them is next.
-var Band = Record{Name: "band", Doc: "A priority's books, and which of them is next.", Fields: []Field{
+var Band = Record{Name: "band", Kept: true, Doc: "A priority's books, and which of them is next.", Fields: []Field{
 	{Name: "next_book", Kind: Count},
 	{Name: "offered", Kind: Count}, // when something last was
 	{Name: "books", Kind: Items, Each: Text},

@@ -43,7 +43,7 @@ func records() []byte {
 		names, chars = append(names, separators[i].name), append(chars, "'"+separators[i].escaped()+"'")
 	}
 	w.line("local %s = %s -- between the fields of a record, its items, and their parts", strings.Join(names, ", "), strings.Join(chars, ", "))
-	w.line("local encode, decode = {}, {} -- by the record's name")
+	w.line("local encode, decode, possible = {}, {}, {} -- by the record's name")
 	for _, r := range Kept {
 		w.record(r)
 	}
@@ -94,70 +94,6 @@ func (w *writer) keys() {
 	w.line("end")
 }
 
-// statement writes what reads the arguments: the format, the settings, the statement.
-func (w *writer) statement() {
-	w.line("local %s -- %s", Settings.Name, lower(Settings.Doc))
-	w.line("local %s -- %s", Statement.Name, lower(Statement.Doc))
-	w.line("")
-	w.line("local function read_arguments(ARGV)")
-	at := 1
-	table := func(r *Record, lists bool) {
-		w.line("  %s = {", r.Name)
-		for i := range r.Fields {
-			if f := &r.Fields[i]; f.Kind != List {
-				at++
-				w.line("    %s = %s,", f.Name, argument(f, fmt.Sprintf("ARGV[%d]", at)))
-			} else if lists {
-				w.line("    %s = {},", f.Name)
-			}
-		}
-		w.line("  }")
-	}
-	table(&Settings, false)
-	table(&Statement, true)
-	w.line("  local at = %d", at)
-	for i := range Statement.Fields {
-		f := &Statement.Fields[i]
-		if f.Kind != List {
-			continue
-		}
-		w.line("  at = at + 1")
-		w.line("  for i = 1, ARGV[at] + 0 do")
-		if f.Of == nil {
-			w.line("    %s.%s[i] = %s", Statement.Name, f.Name, argument(&Field{Kind: f.Each}, "ARGV[at + i]"))
-			w.line("  end")
-			w.line("  at = at + #%s.%s", Statement.Name, f.Name)
-			continue
-		}
-		w.line("    %s.%s[i] = {", Statement.Name, f.Name)
-		for j := range f.Of.Fields {
-			w.line("      %s = %s,", f.Of.Fields[j].Name, argument(&f.Of.Fields[j], fmt.Sprintf("ARGV[at + %d]", j+1)))
-		}
-		w.line("    }")
-		w.line("    at = at + %d", len(f.Of.Fields))
-		w.line("  end")
-	}
-	w.line("end")
-}
-
-// lower begins a sentence's words in the middle of another.
-func lower(doc string) string {
-	return strings.ToLower(doc[:1]) + strings.TrimSuffix(doc[1:], ".")
-}
-
-// argument is what the script takes an argument for. To reckon with a text takes it for a number
-// in a third of the time that tonumber takes, and what is none ends the turn.
-func argument(f *Field, text string) string {
-	switch f.Kind {
-	case Int, Count, Micros, Float:
-		return text + " + 0"
-	case Flag:
-		return text + " == '1'"
-	default:
-		return text
-	}
-}
-
 // record writes what writes and reads a record.
 func (w *writer) record(r *Record) {
 	sep, escaped := r.separator().name, r.separator().escaped()
@@ -178,13 +114,18 @@ func (w *writer) record(r *Record) {
 	for i := range r.Fields {
 		names[i] = r.Fields[i].Name
 	}
-	pattern := strings.TrimSuffix(strings.Repeat("([^"+escaped+"]*)"+escaped, len(names)), escaped)
 	w.line("function decode.%s(s)", r.Name)
 	w.wrapped("  local ", names, " =")
-	w.line("    match(s, '^%s$')", pattern)
+	w.line("    match(s, '%s')", pattern(r))
 	w.parse(r.Fields, fmt.Sprintf("damaged('%s', s)", r.Name))
 	w.wrapped("  return { ", table(r.Fields), " }")
 	w.line("end")
+	if r.Kept {
+		w.line("-- Whether one that was left so can be.")
+		w.line("function possible.%s(r)", r.Name)
+		w.joined("  return ", bounds(r.Fields), " and ", "")
+		w.line("end")
+	}
 	if r.Head > 0 {
 		w.line("-- Its first fields alone.")
 		w.line("function decode.%s_head(s)", r.Name)
@@ -196,6 +137,12 @@ func (w *writer) record(r *Record) {
 	}
 }
 
+// pattern is what takes a record's text apart.
+func pattern(r *Record) string {
+	escaped := r.separator().escaped()
+	return "^" + strings.TrimSuffix(strings.Repeat("([^"+escaped+"]*)"+escaped, len(r.Fields)), escaped) + "$"
+}
+
 // parse writes what turns texts of the fields' names into numbers, and ends
 // the turn where there are none, or what they say cannot be.
 func (w *writer) parse(all []Field, otherwise string) {
@@ -203,15 +150,9 @@ func (w *writer) parse(all []Field, otherwise string) {
 	for i := range all {
 		f := &all[i]
 		value := f.Name
+		checks = append(checks, bound(f, value)...)
 		switch f.Kind {
-		case Count:
-			checks = append(checks, value+" >= 0", value+" < LARGEST")
-		case Int:
-			checks = append(checks, value+" > -LARGEST", value+" < LARGEST")
-		case Float:
-			checks = append(checks, value+" > -MOST", value+" < FARTHEST")
-		case Scaled:
-			checks = append(checks, value+" > -FARTHEST", value+" < FARTHEST")
+		case Count, Int, Float, Scaled:
 		case Padded:
 			checks = append(checks, "#"+value+" == 20", "not match("+value+", '%D')")
 			continue
@@ -232,6 +173,30 @@ func (w *writer) parse(all []Field, otherwise string) {
 		w.wrapped("    ", parsed, "")
 	}
 	w.joined("  if not (", checks, " and ", ") then "+otherwise+" end")
+}
+
+// bound is what holds for a number that can be.
+func bound(f *Field, value string) []string {
+	switch f.Kind {
+	case Count:
+		return []string{value + " >= 0", value + " < LARGEST"}
+	case Int:
+		return []string{value + " > -LARGEST", value + " < LARGEST"}
+	case Float:
+		return []string{value + " > -MOST", value + " < FARTHEST"}
+	case Scaled:
+		return []string{value + " > -FARTHEST", value + " < FARTHEST"}
+	default:
+		return nil
+	}
+}
+
+// bounds is what holds for all numbers of a record that can be.
+func bounds(all []Field) (checks []string) {
+	for i := range all {
+		checks = append(checks, bound(&all[i], "r."+all[i].Name)...)
+	}
+	return checks
 }
 
 // table lists the fields of a record that was read.

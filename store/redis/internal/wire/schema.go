@@ -40,7 +40,8 @@ type Field struct {
 func (f *Field) isList() bool { return f.Kind == List || f.Kind == Items || f.Kind == Pairs }
 
 // Record is fields in an order. Go is its type, where it has one. Head is how many of the
-// first the script reads alone, too. Inner is set for one that is an item of another.
+// first the script reads alone, too. Inner is set for one that is an item of another. Kept is
+// set for one that a function library may find as it left it.
 type Record struct {
 	Name   string
 	Go     string
@@ -48,6 +49,7 @@ type Record struct {
 	Fields []Field
 	Head   int
 	Inner  bool
+	Kept   bool
 }
 
 // separator is a control character that stands in texts, by its names in the script and in Go.

@@ -1,15 +1,14 @@
 package wire
 
-// Settings are the ledger's, with every turn.
+// Settings are the ledger's, with every turn, as one text.
 var Settings = Record{Name: "settings", Go: "settings", Doc: "The ledger's settings.", Fields: []Field{
-	{Name: "ttl", Kind: Text, Go: "ttl"},         // of every key, in milliseconds
-	{Name: "publish", Kind: Text, Go: "publish"}, // PUBLISH, or SPUBLISH on a cluster
+	{Name: "ttl", Kind: Text, Go: "decimal($.ttl)"}, // of every key, in milliseconds
+	{Name: "publish", Kind: Text, Go: "publish"},    // PUBLISH, or SPUBLISH on a cluster
 	{Name: "lease", Kind: Micros, Go: "Lease"},
 	{Name: "keep_lost", Kind: Micros, Go: "KeepLost"},
 	{Name: "recovery", Kind: Micros, Go: "Recovery"},
 	{Name: "keep_for", Kind: Micros, Go: "CounterKeep"},
 	{Name: "counters_kept", Kind: Count, Go: "CountersKept"},
-	{Name: "now", Kind: Text, Go: "now"}, // empty: the server's clock
 }}
 
 // Statement is a turn's.
