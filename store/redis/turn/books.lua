@@ -80,7 +80,10 @@ local function save_books()
       for flow, counter in pairs(book.unsaved) do
         counters[n + 1], counters[n + 2], n = flow, exact(counter), n + 2
       end
-      if moved and book.outer then counters[n + 1], counters[n + 2] = SENTINEL, encode.group(book) end
+      if moved and book.outer then
+        book.text = encode.group(book)
+        counters[n + 1], counters[n + 2] = SENTINEL, book.text
+      end
       call_many('HSET', book.count, counters)
       book.unsaved = {}
     end

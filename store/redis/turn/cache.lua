@@ -3,30 +3,32 @@
 -- it was read from or written to. What is cached is taken out by the turn that uses it, and put
 -- back by its end: a turn that fails, half done, leaves nothing. A script has nothing cached.
 
-local cached -- of this pool: its fleet, replicas by id, and books and bands by name, each with its text
-local cache_offers, cache_again
+local cached -- of this pool: its fleet, replicas by id, and books and bands by name, each with its text; and of late
+local cache_late, cache_again
 do
 
 local pools, kept = {}, 0 -- by the base of their keys
-local MOST_POOLS, MOST_OFFERS = 16, 256 -- as many are cached at most; of offers twice as many
+local MOST_POOLS = 16     -- as many are cached at most
+
+-- What is cached of late alone, since there may be many: as many as that, and as many from before.
+local MOST_LATE = 256
+local function of_late() return { now = {}, before = {}, added = 0 } end
 
 step(function()
   cached = pools[base]
   if cached then
     pools[base], kept = nil, kept - 1
   else
-    cached = { fleet = false, replicas = {}, books = {}, bands = {}, offers = {}, before = {}, added = 0, looked = 0, lease_ends = 0 }
+    cached = {
+      fleet = false, replicas = {}, books = {}, bands = {}, looked = 0, lease_ends = 0,
+      offers = of_late(), groups = of_late(), messages = of_late(), -- the messages by their texts
+    }
   end
 end)
 
--- Cache the offers that were looked at.
-function cache_offers(seen)
-  for ticket, offer in pairs(seen) do
-    if offer then
-      if cached.added >= MOST_OFFERS then cached.before, cached.offers, cached.added = cached.offers, {}, 0 end
-      cached.offers[ticket], cached.added = offer, cached.added + 1
-    end
-  end
+function cache_late(late, name, record)
+  if late.added >= MOST_LATE then late.before, late.now, late.added = late.now, {}, 0 end
+  late.now[name], late.added = record, late.added + 1
 end
 
 -- Leave what is cached to the next turn, once all is written.
@@ -46,3 +48,7 @@ local function take_cached(from, name, text, kind)
   if not possible[kind](record) then damaged(kind, text) end
   return record
 end
+
+-- The same of what is cached of late.
+local function cached_late(late, name) return late.now[name] or late.before[name] end
+local function take_late(late, name, text, kind) return take_cached(late.now[name] and late.now or late.before, name, text, kind) end

@@ -48,11 +48,18 @@ function groups.node(name, make, inside)
     if inside then look_at_counters(nodes[name], inside) end
     return nodes[name]
   end
-  local head, size = match(name, '^(%-?%d+:(%d+):)')
-  local top = head and string.sub(name, 1, #head + tonumber(size))
-  local book, path = books[top], top and string.sub(name, #top + 2)
+  local known = cached_late(cached.groups, name)
+  local top, path, outer
+  if known then
+    top, path, outer = known.top, known.path, known.outer
+  else
+    local head, size = match(name, '^(%-?%d+:(%d+):)')
+    top = head and string.sub(name, 1, #head + tonumber(size))
+    path = top and string.sub(name, #top + 2)
+    outer = path and groups.name(top, match(path, '^(.*)/[^/]*$') or '')
+  end
+  local book = books[top]
   if not book or path == '' then return nil end
-  local outer = groups.name(top, match(path, '^(.*)/[^/]*$') or '')
   local fields = { SENTINEL }
   for i = 1, inside and #inside or 0 do fields[i + 1] = inside[i] end
   local found = list_many('HMGET', count_key(name), fields)
@@ -62,14 +69,17 @@ function groups.node(name, make, inside)
     if parent and is_known(parent, MARK .. path) then damaged('group', name) end
     if not make then return nil end
   end
-  local kept = record and decode.group(record) or { v = 0, level = 0, weight = 0, share = 1, kept = 0 }
+  local node = record and take_late(cached.groups, name, record, 'group')
+  local kept = node or record and decode.group(record) or { v = 0, level = 0, weight = 0, share = 1, kept = 0 }
   if kept.share <= 0 then damaged('group', record) end
-  local node = { -- with all its fields at once: a table that grows costs more than what is in it
-    v = kept.v, level = kept.level, weight = kept.weight, share = kept.share, kept = kept.kept,
-    top = top, path = path, id = MARK .. path, outer = outer, parent = books[outer] or nodes[outer] or false, moved = false,
-    counts = book.counts, lifts = book.lifts, priority = book.priority, policy = book.policy, scale = book.scale,
+  node = node or { -- with all its fields at once: a table that grows costs more than what is in it
+    text = record, v = kept.v, level = kept.level, weight = kept.weight, share = kept.share, kept = kept.kept,
+    top = top, path = path, id = MARK .. path, outer = outer, parent = false, moved = false,
+    counts = false, lifts = false, priority = book.priority, policy = book.policy, scale = 1,
     name = false, wait = '', idle = '', count = '', flow = '', counters = false, unsaved = false, ranking = false,
   }
+  node.parent = books[outer] or nodes[outer] or false
+  node.counts, node.lifts, node.scale = book.counts, book.lifts, book.scale
   lay_out(name, node)
   nodes[name] = node
   for i = 2, #fields do take_counter(node, fields[i], found[i]) end
@@ -132,6 +142,9 @@ function groups.all()
     list[n] = node
   end
   return list
+end
+function groups.cache()
+  for name, node in pairs(nodes) do cache_late(cached.groups, name, node) end
 end
 function groups.rescale()
   for _, node in pairs(nodes) do node.scale = books[node.top].scale end

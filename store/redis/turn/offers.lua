@@ -16,7 +16,7 @@ local function look_at_offers(tickets)
   local records = list_many('HMGET', OFFERS, unknown)
   for i = 1, #unknown do
     local ticket, record = unknown[i], records[i]
-    local offer = record and take_cached(cached.offers[ticket] and cached.offers or cached.before, ticket, record, 'offer')
+    local offer = record and take_late(cached.offers, ticket, record, 'offer')
     if offer then
       offer.prefer, offer.idle, offer.idle_groups = nil, nil, nil -- what was said with it alone
     elseif record then
@@ -54,7 +54,9 @@ local function save_offers()
       deleted[#deleted + 1] = ticket
     end
   end
-  cache_offers(offers)
+  for ticket, offer in pairs(offers) do
+    if offer then cache_late(cached.offers, ticket, offer) end
+  end
   call_many('HSET', OFFERS, written)
   call_many('HDEL', OFFERS, deleted)
   moved_offers = {}

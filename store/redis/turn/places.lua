@@ -340,6 +340,7 @@ end
 -- The ingresses that are short of room.
 function places.name_short()
   local ids = {}
+  if not short_since and fleet.short == '' then return ids end
   for id in pairs(short()) do insert(ids, id) end
   table.sort(ids)
   return ids

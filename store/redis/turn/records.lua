@@ -282,6 +282,12 @@ function decode.group(s)
     kept < LARGEST) then damaged('group', s) end
   return { v = v, level = level, weight = weight, share = share, kept = kept }
 end
+-- Whether one that was left so can be.
+function possible.group(r)
+  return r.v > -FARTHEST and r.v < FARTHEST and r.level > -FARTHEST and r.level < FARTHEST and
+    r.weight > -MOST and r.weight < FARTHEST and r.share > -MOST and r.share < FARTHEST and r.kept >= 0 and
+    r.kept < LARGEST
+end
 
 -- A priority's books, and which of them is next.
 function encode.band(r)
@@ -337,6 +343,12 @@ function decode.message(s)
     counter > -MOST and counter < FARTHEST and load >= 0 and load < LARGEST) then damaged('message', s) end
   return { number = number, kind = kind, ticket = ticket, priority = priority, policy = policy, group = group,
     flow = flow, charge = charge, service = service, counter = counter, endpoint = endpoint, load = load }
+end
+-- Whether one that was left so can be.
+function possible.message(r)
+  return r.number >= 0 and r.number < LARGEST and r.kind >= 0 and r.kind < LARGEST and
+    r.priority > -LARGEST and r.priority < LARGEST and r.service > -MOST and r.service < FARTHEST and
+    r.counter > -MOST and r.counter < FARTHEST and r.load >= 0 and r.load < LARGEST
 end
 -- Its first fields alone.
 function decode.message_head(s)

@@ -12,7 +12,9 @@ local NOBODY = '0000000000000000:' -- no ticket: the grant is for the first in l
 local function leave_message(r, m)
   r.sent = r.sent + 1
   r.dirty, r.posted, m.number = true, r.posted or {}, r.sent
-  insert(r.posted, encode.message(m))
+  local record = encode.message(m)
+  cache_late(cached.messages, record, m)
+  insert(r.posted, record)
   if is_grant(m.kind) then
     r.unread = r.unread + 1
     fleet.held = fleet.held + 1

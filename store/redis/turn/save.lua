@@ -32,6 +32,7 @@ local function save()
   end
   call_many('HSET', REPLICAS, records)
   cached.books, cached.bands = books, bands
+  groups.cache()
   local totals = {}
   for _, band in pairs(fleet.bands) do insert(totals, band) end
   fleet.totals = write_totals(totals)
@@ -56,12 +57,12 @@ local function answer(status, r)
   reply.out_of_use, reply.in_line = places.out_of_use(), fleet.in_line
   for i, b in ipairs(bands_of(r)) do
     local book, band = books[b.book], fleet.bands[b.priority]
+    local account = order.account_of(b.priority)
     reply.bands[i] = {
       priority = b.priority, v = book and book.v / book.scale or 0, level = book and book.level / book.scale or 0, queued = band.queued, bytes = band.bytes,
       in_flight = band.in_flight, limit = band.limit, largest = 0, guaranteed = band.guaranteed,
+      owed = account.owed, got = account.got, below = account.below,
     }
-    local account = order.account_of(b.priority)
-    reply.bands[i].owed, reply.bands[i].got, reply.bands[i].below = account.owed, account.got, account.below
   end
   order.name_passing(reply, r)
   local lowest
@@ -73,7 +74,7 @@ local function answer(status, r)
   for id, l in pairs(lost) do
     if l.held > 0 then insert(reply.lost, { replica = id, held = l.held, left = l.ends - now }) end
   end
-  table.sort(reply.lost, function(a, b) return a.replica < b.replica end)
+  if #reply.lost > 1 then table.sort(reply.lost, function(a, b) return a.replica < b.replica end) end
   reply.messages = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
   return reply
 end

@@ -158,7 +158,8 @@ function order.save_shares()
 end
 
 -- What a class is owed, has got, and for how long it was below, for the reply.
-function order.account_of(class) return shares[class] or { slots = 0, owed = 0, got = 0, below = 0 } end
+local NO_ACCOUNT = { slots = 0, owed = 0, got = 0, below = 0 }
+function order.account_of(class) return shares[class] or NO_ACCOUNT end
 
 -- How many requests a class has in flight.
 function order.in_flight_of(class)

@@ -88,9 +88,12 @@ step(function()
     if not stated.register and stated.read_upto > me.sent then return finish(REGISTER) end
     local read, tickets = 0, {}
     for _, record in ipairs(records) do
-      local number, kind, ticket = decode.message_head(record)
+      local m = cached_late(cached.messages, record)
+      local number, kind, ticket
+      if m then number, kind, ticket = m.number, m.kind, m.ticket else number, kind, ticket = decode.message_head(record) end
       if number > stated.read_upto then
-        local m = decode.message(record)
+        m = m or decode.message(record)
+        if not possible.message(m) then damaged('message', record) end
         m.record = record
         insert(unread, m)
       else

@@ -173,7 +173,7 @@ var Book = Record{Name: "book", Kept: true, Doc: "A band's account under one pol
 
 // Group is what is kept of a group of flows beside its counter, which is where it is
 // compared: in the place of the sentinel among the counters of its flows.
-var Group = Record{Name: "group", Doc: "A group of flows in a book.", Fields: []Field{
+var Group = Record{Name: "group", Kept: true, Doc: "A group of flows in a book.", Fields: []Field{
 	{Name: "v", Kind: Scaled},
 	{Name: "level", Kind: Scaled},
 	{Name: "weight", Kind: Float}, // of what waits in it, together
@@ -198,7 +198,7 @@ var Limit = Record{Name: "limit", Doc: "The account of a flow with limits of its
 }}
 
 // Message is what the ledger leaves for a replica.
-var Message = Record{Name: "message", Go: "store.Message", Doc: "A message to a replica.", Head: 3, Fields: []Field{
+var Message = Record{Name: "message", Kept: true, Go: "store.Message", Doc: "A message to a replica.", Head: 3, Fields: []Field{
 	{Name: "number", Kind: Count, Go: "Number"},
 	{Name: "kind", Kind: Count, Go: "Kind"},
 	{Name: "ticket", Kind: Ticket, Go: "Ticket"},
