@@ -66,13 +66,70 @@ func (m *message) forLine() bool {
 	return m.Kind == store.Granted && m.Ticket.Ingress == ""
 }
 
-// serveLine grants a slot to the first in line at the replica where most stand for the slots
-// that it has, since they wait longest there, of those that reach an endpoint with room. They are
-// before the band's offers.
+// usualTurns is over how many of a replica's turns the slots are averaged that it usually has.
+const usualTurns = 16
+
+// average takes in how many slots a replica has as its turn begins.
+func (r *replica) average(anew bool) {
+	if anew {
+		r.usual = usualTurns * r.held
+	}
+	r.usual += r.held - r.usual/usualTurns
+}
+
+// steady is by how many tickets more in line a replica is served first for each slot that it has less
+// than it usually has, where a slot serves one ticket in the time that the line should last; by the square
+// of these where it is more or less.
+//
+// A slot goes on serving where it went, once those are served who had waited there for too long. If it went
+// to the longest line, whatever slots are there already, that one would next be short, and the slot go away
+// again, and stand empty for a turn and a half each way. With lines as much longer as a replica has slots
+// too many, both go down together, in 16 turns where a slot serves one ticket in two.
+const steady = 8
+
+// leastSteady is up to how many tickets, on average, lines may be for slots to go to the longest: these are
+// numbers rounded up, and no time to be served is worth an average. So they do where lines should be longer
+// than there are slots: beside a far ledger, and where slots are few.
+const leastSteady = 2
+
+// lineServes is how many tickets a slot serves in the time that a line should last, as replicas state
+// how many they have use for; 0 for slots to go to the longest line.
+func (l *Ledger) lineServes() float64 {
+	wanted, members := l.lineWanted(), int64(len(l.replicas))
+	if wanted <= leastSteady*members || wanted > l.held+members {
+		return 0
+	}
+	return float64(wanted) / float64(l.held)
+}
+
+// lineWanted is for how many tickets in line there is use, over all replicas.
+func (l *Ledger) lineWanted() (wanted int64) {
+	for _, r := range l.replicas {
+		wanted += r.wantLine
+	}
+	return wanted
+}
+
+// lineUrges is how much the line of a replica needs a slot: the longer the more, for the slots that it
+// has, or usually has.
+func (r *replica) lineUrges(serves float64) float64 {
+	if serves == 0 {
+		return float64(r.line) / float64(r.held+1)
+	}
+	usual := float64(r.usual) / usualTurns
+	tooMany := float64(steady*serves*serves) * (float64(r.held) - usual)
+	return (float64(r.line) - float64(tooMany)) / (usual + 1) // each step rounded, as in Redis
+}
+
+// serveLine grants a slot to the first in line at the replica whose line needs one most, of those that
+// reach an endpoint with room. They are before the band's offers.
 func (l *Ledger) serveLine(bd *band, now time.Time) {
-	for _, r := range slices.SortedStableFunc(slices.Values(l.replicas), func(a, b *replica) int { return cmp.Compare(b.line*(a.held+1), a.line*(b.held+1)) }) {
+	serves := l.lineServes()
+	for _, r := range slices.SortedStableFunc(slices.Values(l.replicas), func(a, b *replica) int {
+		return cmp.Compare(b.lineUrges(serves), a.lineUrges(serves))
+	}) {
 		if r.line == 0 {
-			break
+			continue
 		}
 		endpoint, full, byPermits := l.loads.choose(r, "")
 		if full {
@@ -120,10 +177,7 @@ func (l *Ledger) line(r *replica, now time.Time) (recalled bool) {
 	if bd == nil || l.passedOver || !l.fills(bd) || !l.quiet(bd, now, quietFor) {
 		return false
 	}
-	wanted := int64(0)
-	for _, other := range l.replicas {
-		wanted += other.wantLine
-	}
+	wanted := l.lineWanted()
 	for l.inLine < wanted && l.lineUp(bd, now) {
 	}
 	return false

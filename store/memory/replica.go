@@ -29,6 +29,7 @@ type replica struct {
 	float     int64             // permits that it may spend by itself
 	wantFloat int64             // as last stated
 	lent      bool              // its last reply had a share of the float
+	usual     int64             // what it held of late as its turns began, usualTurns times the average
 	line      int64             // its tickets in line, unread ones included
 	wantLine  int64             // as last stated
 

@@ -72,6 +72,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 	}
 	l.held += r.held
 	l.float += r.float
+	r.average(s.Register)
 	if relimit || l.fewer {
 		l.relimit()
 	}

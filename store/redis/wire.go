@@ -10,7 +10,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "c620d56f"
+const ledgerFormat = "60924178"
 
 // What stands between the fields of a record, its items, and their parts.
 const (

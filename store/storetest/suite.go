@@ -155,6 +155,7 @@ func Run(t *testing.T, factory Factory) {
 		{"LineStopsAtWhoHasNoUse", lineStopsAtWhoHasNoUse},
 		{"FreeSlotIsForTheLine", freeSlotIsForTheLine},
 		{"FreeSlotGoesWhereSlotsAreFew", freeSlotGoesWhereSlotsAreFew},
+		{"FreeSlotGoesWhereItIsUsual", freeSlotGoesWhereItIsUsual},
 		{"NoLineWhileHigherOnesCome", noLineWhileHigherOnesCome},
 		{"LineStaysBesideThoseThatPass", lineStaysBesideThoseThatPass},
 		{"SlotsAreGivenUpWhereTheyAreReached", slotsAreGivenUpWhereTheyAreReached},

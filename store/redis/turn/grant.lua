@@ -78,21 +78,44 @@ local function serve(band, name, member, due, shared)
   tell(GRANTED, ingress, ticket, offer, counter, places.suggest(ingress.id, place))
 end
 
--- Whether more stand in line at a replica than at another, for the slots that each has.
-local function waits_longer(a, b)
-  local first, second = a.line * (held_by(b) + 1), b.line * (held_by(a) + 1)
-  return first > second or first == second and a.id < b.id
+-- Over how many of a replica's turns the slots are averaged that it usually has; by how many tickets more in
+-- line it is served first for each that it has less; and up to how many tickets, on average, lines may be
+-- for slots to go to the longest. See store/memory/line.go.
+local USUAL_TURNS, STEADY, LEAST_STEADY = 16, 8, 2
+
+-- Take in how many slots this replica has as its turn begins.
+step(function()
+  local held = held_by(me)
+  if stated.register then me.usual = USUAL_TURNS * held end
+  me.usual = me.usual + held - math.floor(me.usual / USUAL_TURNS)
+end)
+
+-- How many tickets a slot serves in the time that a line should last, as replicas state how many they
+-- have use for; 0 for slots to go to the longest line.
+local function line_serves()
+  local wanted = fleet.line_wanted
+  if wanted <= LEAST_STEADY * fleet.members or wanted > fleet.held + fleet.members then return 0 end
+  return wanted / fleet.held
 end
 
--- Grant a slot to the first in line at the replica where most stand for the slots that it has,
--- since they wait longest there, of those that reach an endpoint with room. They are before the
--- band's offers.
+-- How much the line of a replica needs a slot: the longer the more, for the slots that it has, or usually has.
+local function line_urges(r, serves)
+  if serves == 0 then return r.line / (held_by(r) + 1) end
+  local usual = r.usual / USUAL_TURNS
+  return (r.line - STEADY * serves * serves * (held_by(r) - usual)) / (usual + 1)
+end
+
+-- Grant a slot to the first in line at the replica whose line needs one most, of those that reach an
+-- endpoint with room. They are before the band's offers.
 local function serve_line(priority)
-  local full_at = {}
+  local full_at, serves = {}, line_serves()
   while true do
-    local r
+    local r, most
     for _, other in pairs(every_replica()) do
-      if other and other.line > 0 and not full_at[other] and (not r or waits_longer(other, r)) then r = other end
+      if other and other.line > 0 and not full_at[other] then
+        local urges = line_urges(other, serves)
+        if not r or urges > most or urges == most and other.id < r.id then r, most = other, urges end
+      end
     end
     if not r then break end
     local place, full, by_permits = places.choose(r.id)

@@ -128,7 +128,7 @@ step(function()
     me = {
       id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
       sent = stated.read_upto, read = stated.read_upto, unread = 0, granted = '', float = 0, want_float = 0, lent = false,
-      line = 0, want_line = 0, dead = '', bands = '', revoking = 0, sheddable = '', longest = 0, capacity = 0,
+      usual = 0, line = 0, want_line = 0, dead = '', bands = '', revoking = 0, sheddable = '', longest = 0, capacity = 0,
     }
     replicas[my_id], unread, recount = me, {}, true
   elseif not known then

@@ -140,6 +140,7 @@ var Replica = Record{Name: "replica", Kept: true, Doc: "A replica with a lease."
 	{Name: "float", Kind: Count},
 	{Name: "want_float", Kind: Count},
 	{Name: "lent", Kind: Flag},
+	{Name: "usual", Kind: Count}, // slots of late, several times the average; see store/memory/line.go
 	{Name: "line", Kind: Count},
 	{Name: "want_line", Kind: Count},
 	{Name: "dead", Kind: Items, Each: Name},
