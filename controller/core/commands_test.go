@@ -101,6 +101,12 @@ func (s *script) run(t *testing.T, d *datadriven.TestData) string {
 		}
 		r.core.Reconfigure(s.now, s.config(r.id))
 
+	case "maximum":
+		// A group may have so many requests in flight.
+		//
+		// maximum group=acme requests=2
+		s.maxima[a.text("group", "")] = shard.Maximum{Requests: int64(a.int("requests", 0))}
+		r.core.Reconfigure(s.now, s.config(r.id))
 	case "weigh":
 		// A priority shares the pool with others by that weight; 0 for one that goes strictly.
 		//

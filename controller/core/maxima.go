@@ -185,7 +185,10 @@ func (x *maxima) learn(_ time.Time, _ *store.Statement, r *store.Reply) {
 
 // lost has every group start anew: whether it has room is decided here from now on, by
 // fullHere.
-func (x *maxima) lost(time.Time) {
+func (x *maxima) lost(time.Time) { x.open() }
+
+// open has every group looked at anew in an outage.
+func (x *maxima) open() {
 	for path := range x.cfg.Shard.Maxima {
 		x.queues.set.CloseGroup(path, false)
 	}

@@ -23,6 +23,15 @@ type ownShare struct {
 	handover   *handover
 	charges    *charges
 	slots      *slots
+
+	dealt dealing // by which groups are at their maxima here
+}
+
+// dealing is what this replica's parts go by: the limit, among how many it is shared, how many of these come
+// before it, and how many the ledger last counted.
+type dealing struct {
+	limit                    int64
+	sharing, before, members int
 }
 
 func newOwnShare(c *Core) ownShare {
@@ -37,6 +46,11 @@ func newOwnShare(c *Core) ownShare {
 func (o *ownShare) dispatch(now time.Time) {
 	if o.cfg.OnStoreOutage == Hold || o.bands.pool.Endpoints == 0 {
 		return
+	}
+	if d := o.dealing(); d != o.dealt { // a part may be more now, and nothing of it may end here
+		o.dealt = d
+		o.maxima.open()
+		o.queues.set.Refill()
 	}
 	queued := o.queues.set
 	all, outOfUse := o.of(now, o.bands.highest()), o.loads.outOfUse()
@@ -115,6 +129,11 @@ func (o *ownShare) reachable(now time.Time, limit int64) int64 {
 		return min(sum, o.even(limit)) // where endpoints differ, which is what others leave
 	}
 	return o.even(max(0, limit-elsewhere))
+}
+
+func (o *ownShare) dealing() dealing {
+	sharing, before := o.handover.fleet.sharing(o.handover.fleet.self)
+	return dealing{limit: o.bands.limit(), sharing: sharing, before: before, members: o.bands.members()}
 }
 
 // even is this replica's part of a number that is shared in equal parts.

@@ -38,10 +38,11 @@ type script struct {
 	limits     map[string]shard.Limit // of flows, by their ids
 	guaranteed map[int]float64        // to priorities
 	floors     map[string]float64     // to groups
-	weights    map[int]float64        // of priorities beside others
-	band       shard.BandConfig       // of every priority
-	replicas   []*replica             // "me" is the first
-	network    []coordinator.Message  // between the replicas, oldest first
+	maxima     map[string]shard.Maximum
+	weights    map[int]float64       // of priorities beside others
+	band       shard.BandConfig      // of every priority
+	replicas   []*replica            // "me" is the first
+	network    []coordinator.Message // between the replicas, oldest first
 }
 
 // replica is one core of a script.
@@ -55,7 +56,7 @@ type replica struct {
 
 func newScript(t *testing.T) *script {
 	t.Helper()
-	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit), guaranteed: make(map[int]float64), floors: make(map[string]float64), weights: make(map[int]float64)}
+	s := &script{began: time.Unix(1_800_000_000, 0), limits: make(map[string]shard.Limit), guaranteed: make(map[int]float64), floors: make(map[string]float64), maxima: make(map[string]shard.Maximum), weights: make(map[int]float64)}
 	s.now = s.began
 	s.ledger = memory.New(memory.Config{Clock: func() time.Time { return s.now }})
 	static, err := usagelimit.NewStatic("static", 1)
@@ -91,8 +92,8 @@ func (s *script) config(id string) core.Config {
 		Band:  func(int) shard.BandConfig { return band },
 		Limit: func(id string) shard.Limit { return limits[id] },
 	}
-	if floors := maps.Clone(s.floors); len(floors) > 0 {
-		cfg.Shard.Guaranteed = floors
+	if floors, maxima := maps.Clone(s.floors), maps.Clone(s.maxima); len(floors)+len(maxima) > 0 {
+		cfg.Shard.Guaranteed, cfg.Shard.Maxima = floors, maxima
 		cfg.Shard.Groups = func(id string) []shard.Group {
 			if group, _, found := strings.Cut(id, "/"); found {
 				return []shard.Group{{Path: group, Weight: 1}}
