@@ -131,7 +131,7 @@ alarms: ## how often a starved replica is taken for dead (needs redis-server)
 	WEIR_ALARMS=1 go test ./test/integration -run TestStarved -v -count=1
 
 fairness: ## docs/fairness: tables and plots of every policy and arrival pattern (needs redis-server)
-	WEIR_REPORT=1 go test ./test/fairness -run TestReport -v -count=1 -timeout 30m
+	WEIR_REPORT=1 go test ./test/fairness -run Report -v -count=1 -timeout 30m
 
 ROWS ?= .
 shares: ## the table of docs/shares.md and its plots, in 40 minutes; make shares ROWS=TestFloor: a part of it (needs redis-server)

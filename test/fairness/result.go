@@ -23,6 +23,8 @@ type Result struct {
 	LightP99 time.Duration
 	// Requests is how many were served.
 	Requests int
+	// Held is how long answers took, together.
+	Held time.Duration
 	// Curves are the tenants' service over time.
 	Curves []Curve
 
@@ -73,6 +75,11 @@ func newResult(r *run, replicas int) *Result {
 	}
 	res.Bound = 2 * max(inputWeight*input, outputWeight*output*slots) / weight
 	return res
+}
+
+// Used is what part of the slots' time answers took in a run so long.
+func (res *Result) Used(length time.Duration) float64 {
+	return res.Held.Seconds() / (slots * length.Seconds())
 }
 
 // idle notes that a tenant is no longer backlogged. The run is locked.

@@ -190,6 +190,7 @@ func (r *run) ask(ctx context.Context, c *controller.Controller, t *tally) {
 		pause(ctx, time.Duration(n)*pace)
 		usage.OutputTokens += n
 		r.count(t, 0, outputWeight*float64(n), 0)
+		r.held(time.Duration(n) * pace)
 		if usage.OutputTokens > estimate {
 			c.Progress(req, usage)
 		}
@@ -222,6 +223,13 @@ func (r *run) end(t *tally, held time.Duration) {
 	defer r.mu.Unlock()
 	t.ended++
 	t.held += (held.Seconds() - t.held) / float64(min(t.ended, 32))
+}
+
+// held notes for how long a part of an answer took a slot.
+func (r *run) held(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Held += d
 }
 
 // count notes service, and by how many a tenant has more or fewer that wait; one that no longer does
