@@ -17,21 +17,20 @@ var ErrUsedUp = errors.New("the memory for requests is used up")
 // Budget bounds the memory of requests that are being read, that wait or whose servers
 // have not begun to answer. It is shared as the buffer of flow control is: when it is used
 // up, the flow that holds most of it loses its newest request, and a flow that holds less
-// pauses until that one's bytes are back. Requests that were dispatched are ended for memory
-// no more, so that a flow with others may hold only seven eighths of what other flows'
-// dispatched requests leave: there is room for the next flow, whatever the first sends. It is
-// safe for concurrent use.
+// pauses until that one's bytes are back, those that hold least first. Requests that were
+// dispatched are ended for memory no more, so that a flow with others may hold only seven
+// eighths of what other flows' dispatched requests leave: there is room for the next flow,
+// whatever the first sends. It is safe for concurrent use.
 type Budget struct {
-	mu       sync.Mutex
-	most     int64 // bytes
-	used     int64
-	lent     int64 // the part of used that is lent
-	leaving  int64 // the part of used that requests hold which were ended and have yet to let go
-	kept     int64 // the part of used that dispatched requests hold
-	promised int64 // what those that pause will take
-	holders  map[string]*holder
-	largest  heap.Heap[*holder] // first those that have a request to end, the one that holds most before the others
-	pausing  list.List[*pause]
+	mu      sync.Mutex
+	most    int64 // bytes
+	used    int64
+	lent    int64 // the part of used that is lent
+	leaving int64 // the part of used that requests hold which were ended and have yet to let go
+	kept    int64 // the part of used that dispatched requests hold
+	holders map[string]*holder
+	largest heap.Heap[*holder] // first those that have a request to end, the one that holds most before the others
+	pauses
 }
 
 // holder is what a flow holds of the budget.
@@ -39,6 +38,7 @@ type holder struct {
 	flow     string
 	sessions int              // that share in it
 	bytes    int64            // of all but those that were ended
+	asked    int64            // what its requests pause for
 	kept     int64            // the part of them that dispatched requests hold
 	endable  list.List[*Part] // the newest last
 	index    int
@@ -50,6 +50,7 @@ type Part struct {
 	holder *holder
 	bytes  int64
 	node   list.Node[*Part] // among the holder's, while it can be ended
+	pause  *pause           // while it waits for bytes
 	end    func()
 	state  partState
 }
@@ -62,14 +63,6 @@ const (
 	ending            // it was ended, and has yet to let go
 )
 
-// pause is a session's wait for bytes.
-type pause struct {
-	part  *Part
-	bytes int64
-	ready chan struct{}
-	node  list.Node[*pause]
-}
-
 // New returns a budget of so many bytes.
 func New(most int64) *Budget {
 	b := &Budget{most: most, holders: make(map[string]*holder)}
@@ -79,6 +72,7 @@ func New(most int64) *Budget {
 		}
 		return x.bytes > y.bytes
 	}, func(h *holder) *int { return &h.index })
+	b.pauses.init()
 	return b
 }
 
@@ -101,41 +95,39 @@ func (b *Budget) Open(flow string, end func()) *Part {
 }
 
 // Take takes so many bytes more. It waits while others let go of them, and fails with
-// ErrUsedUp if the part's own flow would hold most, or with the context's cause.
+// ErrUsedUp if the part's own flow would hold most or the part was ended, or with the context's cause.
 func (p *Part) Take(ctx context.Context, bytes int64) error {
 	b := p.budget
 	b.mu.Lock()
-	if !p.mayTake(bytes) {
+	if p.state == ending || !p.mayTake(bytes) {
 		b.mu.Unlock()
 		return ErrUsedUp
 	}
-	if b.pausing.Empty() && b.used+bytes <= b.most {
+	if b.none() && b.used+bytes <= b.most {
 		p.add(bytes)
 		b.mu.Unlock()
 		return nil
 	}
-	if !b.makeRoom(p, bytes) {
+	ended, ok := b.makeRoom(p, bytes)
+	if !ok {
 		b.mu.Unlock()
 		return ErrUsedUp
 	}
-	w := &pause{part: p, bytes: bytes, ready: make(chan struct{})}
-	w.node.Value = w
-	b.pausing.PushBack(&w.node)
-	b.promised += bytes
+	w := b.begin(p, bytes)
 	b.resume()
 	b.mu.Unlock()
+	for _, other := range ended { // what that does is not for others to wait for
+		other.end()
+	}
 	select {
-	case <-w.ready:
-		return nil
+	case <-w.over:
+		return w.err
 	case <-ctx.Done():
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	select {
-	case <-w.ready: // just now: close gives it back
-	default:
-		w.node.Remove()
-		b.promised -= bytes
+	if p.pause == w { // else it was over just now, and Close gives back what it took
+		b.finish(w, nil)
 		b.resume()
 	}
 	return context.Cause(ctx)
@@ -149,27 +141,33 @@ func (p *Part) mayTake(bytes int64) bool {
 	return h.bytes == p.bytes || h.bytes+bytes <= room-room/8
 }
 
-// makeRoom ends requests of flows that hold more until there will be room. It ends none and reports
-// false if there would not be before the part's own flow is one of those that hold most.
-func (b *Budget) makeRoom(p *Part, bytes int64) bool {
-	var ended []*Part
-	for b.used-b.lent-b.leaving+b.promised+bytes > b.most { // what is lent is back soon
+// makeRoom chooses requests of flows that hold more, until there will be room, which the caller then ends
+// without the lock. It chooses none and reports false if there would not be before the part's own flow is one
+// of those that hold most.
+func (b *Budget) makeRoom(p *Part, bytes int64) (ended []*Part, ok bool) {
+	promised := b.promised
+	for b.used-b.lent-b.leaving+promised+bytes > b.most { // what is lent is back soon
 		largest := b.largest.Min()
 		newest, ok := largest.endable.Back()
 		if !ok || largest == p.holder || largest.bytes <= p.holder.bytes+bytes {
 			for _, other := range slices.Backward(ended) {
 				other.goOn()
 			}
-			return false
+			return nil, false
 		}
 		newest.leaveHolder(ending)
 		b.leaving += newest.bytes
+		if newest.pause != nil {
+			promised -= newest.pause.bytes
+		}
 		ended = append(ended, newest)
 	}
 	for _, other := range ended {
-		other.end()
+		if other.pause != nil {
+			b.finish(other.pause, ErrUsedUp)
+		}
 	}
-	return true
+	return ended, true
 }
 
 // goOn takes back that the part is about to be ended. It is its holder's newest again.
@@ -183,15 +181,13 @@ func (p *Part) goOn() {
 
 // resume lets those go on that pause, in their order, as far as there is room.
 func (b *Budget) resume() {
-	for {
-		w, ok := b.pausing.Front()
-		if !ok || b.used+w.bytes > b.most {
+	for !b.none() {
+		w := b.next()
+		if b.used+w.bytes > b.most {
 			return
 		}
-		w.node.Remove()
-		b.promised -= w.bytes
 		w.part.add(w.bytes)
-		close(w.ready)
+		b.finish(w, nil)
 	}
 }
 
@@ -264,7 +260,7 @@ const lendPart = 2
 func (b *Budget) Lend(bytes int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if !b.pausing.Empty() || b.used+bytes > b.most || b.lent+bytes > b.most/lendPart {
+	if !b.none() || b.used+bytes > b.most || b.lent+bytes > b.most/lendPart {
 		return false
 	}
 	b.lent += bytes

@@ -81,40 +81,6 @@ func TestNobodyIsEndedForNothing(t *testing.T) {
 	}
 }
 
-// TestPausesComeFirst wants whoever pauses to go on before who comes later, who would fit beside.
-func TestPausesComeFirst(t *testing.T) {
-	b := New(100)
-	ended := make(chan struct{})
-	large := b.Open("large", func() { close(ended) })
-	if err := large.Take(t.Context(), 90); err != nil {
-		t.Fatal(err)
-	}
-	order := make(chan string, 2)
-	take := func(flow string, bytes int64) {
-		p := b.Open(flow, func() {})
-		go func() {
-			_ = p.Take(t.Context(), bytes)
-			order <- flow
-		}()
-	}
-	take("first", 50)
-	<-ended
-	for paused := false; !paused; time.Sleep(time.Millisecond) {
-		b.mu.Lock()
-		paused = !b.pausing.Empty()
-		b.mu.Unlock()
-	}
-	take("second", 10)
-	select {
-	case flow := <-order:
-		t.Fatalf("the %s took what another waits for", flow)
-	case <-time.After(20 * time.Millisecond):
-	}
-	large.Close()
-	<-order
-	<-order
-}
-
 // TestLentMemoryIsWaitedFor wants nobody to be ended for bytes that are lent, since they come back soon,
 // and no more to be lent while somebody waits.
 func TestLentMemoryIsWaitedFor(t *testing.T) {
@@ -129,11 +95,7 @@ func TestLentMemoryIsWaitedFor(t *testing.T) {
 	taken := make(chan error, 1)
 	one := b.Open("one", func() {})
 	go func() { taken <- one.Take(t.Context(), 30) }()
-	for paused := false; !paused; time.Sleep(time.Millisecond) {
-		b.mu.Lock()
-		paused = !b.pausing.Empty()
-		b.mu.Unlock()
-	}
+	awaitPauses(b, 1)
 	if b.Lend(1) {
 		t.Error("more is lent, though somebody waits")
 	}
