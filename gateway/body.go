@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"runtime"
 
 	"github.com/weirflow/weir/gateway/budget"
 	"github.com/weirflow/weir/gateway/modelapi"
@@ -15,6 +16,11 @@ import (
 // sessionBytes is about what a request that waits takes beside its headers and its body:
 // the connection's buffers and its goroutines, and what flow control keeps.
 const sessionBytes = 24 << 10
+
+// pieceBytes is how much of a body is read at a time. After each piece but the first, whoever else is ready
+// goes first: what comes as fast as it is read would otherwise keep a CPU until Go takes it away after 10 ms,
+// and each step of a small request would wait for that, behind hundreds of uploads.
+const pieceBytes = 32 << 10
 
 // Body is a request's body, what was read in it, and the memory that the request takes. It is
 // used by the session's goroutine.
@@ -40,10 +46,14 @@ func (b *Body) Read(r io.Reader, expected int64) error {
 			if err := b.reserve(1, expected); err != nil {
 				return err
 			}
-			into = b.request.Body[len(b.request.Body):cap(b.request.Body)]
+			have := len(b.request.Body)
+			into = b.request.Body[have:min(cap(b.request.Body), have+pieceBytes)]
 		}
 		n, err := r.Read(into)
 		b.request.Body = append(b.request.Body, into[:n]...) // where it is already
+		if len(b.request.Body) > pieceBytes {
+			runtime.Gosched()
+		}
 		switch {
 		case int64(len(b.request.Body)) > b.most:
 			return tooLarge(b.most)
