@@ -129,13 +129,16 @@ func (f fleetSize) String() string {
 	return fmt.Sprint(f.away)
 }
 
+// connections go to each replica: one takes a thousand streams.
+const connections = 8
+
 // costing is a fleet that is measured, before two servers that answer at once.
 type costing struct {
 	*testing.T
 	replicas []*processes.Replica
 	redis    *redistest.Server
 	servers  *processes.Servers
-	clients  []extproc.ExternalProcessorClient
+	clients  []extproc.ExternalProcessorClient // of one replica after the other, several times
 	http     *http.Client
 	cleanup  []func()
 	ctx      context.Context // for as long as one may take
@@ -174,7 +177,9 @@ func startCosting(t *testing.T, v version, fleet fleetSize, perServer int) *cost
 		r := processes.StartBy(t, exec.Command(v.binary), "127.0.0.1", fmt.Sprint("r", i+1), c.servers, own...)
 		c.cleanup = append(c.cleanup, r.Kill)
 		c.replicas = append(c.replicas, r)
-		conn, err := grpc.NewClient("passthrough:///"+r.ExtProc, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	}
+	for i := range connections * len(c.replicas) {
+		conn, err := grpc.NewClient("passthrough:///"+c.replicas[i%len(c.replicas)].ExtProc, grpc.WithTransportCredentials(insecure.NewCredentials()))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -188,9 +193,7 @@ func startCosting(t *testing.T, v version, fleet fleetSize, perServer int) *cost
 	return c
 }
 
-// end ends the fleet.
 func (c *costing) end() {
-	c.Helper()
 	for _, f := range slices.Backward(c.cleanup) {
 		f()
 	}
@@ -291,7 +294,7 @@ func (c *costing) drain(requests int) (d drained) {
 	var wg sync.WaitGroup
 	for i := range requests {
 		wg.Go(func() {
-			e := c.open(i%len(c.replicas), fmt.Sprint("tenant-", i%tenants), body)
+			e := c.open(i%len(c.clients), fmt.Sprint("tenant-", i%tenants), body)
 			if err := errors.Join(e.granted(), e.finish()); err != nil {
 				c.Error(err)
 			}
