@@ -4,21 +4,23 @@ package callers
 
 import (
 	"net"
+	"net/netip"
 	"slices"
 	"sync"
 	"time"
 )
 
-// Bound is on the callers of a port: at most so many in all, and so many of one address. Where there
-// are too many, the address with most of them loses the one that is there for longest, unless the new
-// one is of such an address and the others have come just now: then it is the new one. Its methods
-// are safe for concurrent use.
+// Bound is on the callers of a port: at most so many in all, and so many of one network, which is an
+// address of IPv4 or a /64 of IPv6, where each host has as many addresses as it wants. Where there are
+// too many, the network with most of them loses the one that is there for longest (of networks with
+// equally many, the one that has had one for longest), unless the new one is of such a network and the
+// others have come just now: then it is the new one. Its methods are safe for concurrent use.
 type Bound struct {
 	most, mostFrom int
 	patience       time.Duration
 
 	mu   sync.Mutex
-	here map[string][]*Caller // by address, the one that is there for longest first
+	here map[string][]*Caller // by network, the one that is there for longest first
 	all  int
 }
 
@@ -32,32 +34,25 @@ func New(most, mostFrom int, patience time.Duration) *Bound {
 type Caller struct {
 	bound *Bound
 	conn  net.Conn
-	from  string // an address
+	from  string // a network
 	since time.Time
 }
 
 // Enter counts a connection, if there is room for it, and returns which one is to be closed, if one
 // is: another, or the connection that there is no room for, with a nil Caller.
 func (b *Bound) Enter(conn net.Conn) (c *Caller, over net.Conn) {
-	from := conn.RemoteAddr().String()
-	if host, _, err := net.SplitHostPort(from); err == nil {
-		from = host
-	}
+	from := networkOf(conn.RemoteAddr().String())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.all == b.most || len(b.here[from]) == b.mostFrom {
-		loser := from
-		if len(b.here[from]) < b.mostFrom {
-			for address, here := range b.here {
-				if len(here) > len(b.here[loser]) {
-					loser = address
-				}
-			}
+		loser := b.here[from]
+		if len(loser) < b.mostFrom {
+			loser = b.largest()
 		}
-		if len(b.here[loser]) <= len(b.here[from])+1 && (len(b.here[loser]) == 0 || time.Since(b.here[loser][0].since) < b.patience) {
+		oldest := loser[0]
+		if len(loser) <= len(b.here[from])+1 && time.Since(oldest.since) < b.patience {
 			return nil, conn
 		}
-		oldest := b.here[loser][0]
 		b.remove(oldest)
 		over = oldest.conn
 	}
@@ -65,6 +60,37 @@ func (b *Bound) Enter(conn net.Conn) (c *Caller, over net.Conn) {
 	b.all++
 	b.here[from] = append(b.here[from], c)
 	return c, over
+}
+
+// largest returns the callers of the network with most of them; of several such, of the one whose
+// oldest is the oldest. There must be some.
+func (b *Bound) largest() (most []*Caller) {
+	for _, here := range b.here {
+		if len(here) > len(most) || len(here) == len(most) && here[0].since.Before(most[0].since) {
+			most = here
+		}
+	}
+	return most
+}
+
+// networkOf returns the network that an address is counted for.
+func networkOf(address string) string {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		host = address
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return host
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
+	}
+	network := netip.PrefixFrom(ip.WithZone(""), 64).Masked().String()
+	if ip.Zone() != "" {
+		network += "%" + ip.Zone()
+	}
+	return network
 }
 
 // Leave counts the caller no more: it is gone, or it is known who it is. It may be called again, and

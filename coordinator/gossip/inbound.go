@@ -18,7 +18,7 @@ const (
 	// maxStream is what one stream may bring, in bytes: the state of a fleet, some 700 bytes a
 	// replica.
 	maxStream = 256 << 10
-	// maxStreams are open at a time, and maxStreamsFrom from one address. A replica opens one
+	// maxStreams are open at a time, and maxStreamsFrom from one network. A replica opens one
 	// to each of the others every few seconds at most, for some milliseconds.
 	maxStreams     = 64
 	maxStreamsFrom = 16
