@@ -66,12 +66,18 @@ const (
 	maxPools = 10_000
 	// handshake is how long a replica may take to say who it is.
 	handshake = 5 * time.Second
+	// unanswered is how long the other end may leave a keepalive without an answer, or anything that
+	// is sent to it unacknowledged.
+	unanswered = time.Second
 	// maxUnknown connections are open at a time of whose other ends nothing is known, and
-	// maxUnknownFrom from one address: a handshake of TLS takes up to 100 kB of memory. A
-	// replica needs a few milliseconds for it; who is unknown for longer than courtesy makes
-	// room for another.
+	// maxUnknownFrom from one network: a handshake of TLS takes up to 100 kB of memory. A
+	// replica needs a few milliseconds for it, and where there is no key until gossip knows of it; who
+	// is unknown for longer than courtesy makes room for another.
 	maxUnknown, maxUnknownFrom = 128, 32
 	courtesy                   = 250 * time.Millisecond
+	// farewell is how long the connection of a refused stream is kept for the reason to be written to it,
+	// where it is not known whose it is. It is less than the pause before a replica tries again.
+	farewell = 20 * time.Millisecond
 	// maxUnknownBytes is what may come by such a connection: a handshake with certificates, and
 	// what gRPC says before a replica's first words.
 	maxUnknownBytes = 64 << 10

@@ -78,7 +78,7 @@ func (s *Streams) Start(h coordinator.Handler) {
 	s.handler = h
 	options := []grpc.ServerOption{
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxConcurrentStreams(4), grpc.ConnectionTimeout(handshake),
-		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: time.Second, MaxConnectionIdle: handshake}),
+		grpc.KeepaliveParams(keepalive.ServerParameters{Time: 2 * time.Second, Timeout: unanswered, MaxConnectionIdle: handshake}),
 	}
 	var creds credentials.TransportCredentials = insecure.NewCredentials()
 	if s.creds != nil {
@@ -227,6 +227,7 @@ func (s *Streams) Connect(stream grpc.BidiStreamingServer[ticketpb.Message, tick
 	h, err := s.admit(stream.Context(), stream.Recv)
 	if err != nil {
 		s.refused.note(peerAddress(stream.Context()), err)
+		turnAway(infoOf(stream.Context()).conn.Conn)
 		return refused(err)
 	}
 	if err := stream.Send(s.hello(h.GetReplica())); err != nil {
@@ -247,8 +248,11 @@ func (s *Streams) admit(ctx context.Context, recv func() (*ticketpb.Message, err
 	if err := s.authenticate(ctx, h.GetReplica(), h.GetIncarnation()); err != nil {
 		return nil, err
 	}
+	if err := s.acquainted(ctx, h.GetReplica(), h.GetIncarnation()); err != nil {
+		return nil, err
+	}
 	known(infoOf(ctx).conn.Conn) // with credentials it is since the handshake
-	return h, s.acquainted(ctx, h.GetReplica(), h.GetIncarnation())
+	return h, nil
 }
 
 // keepDialing keeps a stream to a member until ctx ends.
@@ -260,7 +264,7 @@ func (s *Streams) keepDialing(ctx context.Context, m coordinator.Member) {
 	log := s.cfg.Logger.With(zap.String("peer", m.ID), zap.String("address", m.Address))
 	client, err := grpc.NewClient("passthrough:///"+m.Address, grpc.WithTransportCredentials(watching{creds}), grpc.WithNoProxy(),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage)),
-		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: time.Second}))
+		grpc.WithKeepaliveParams(keepalive.ClientParameters{Time: 10 * time.Second, Timeout: unanswered}))
 	if err != nil {
 		log.Error("no ticket stream is possible", zap.Error(err))
 		return

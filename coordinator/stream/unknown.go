@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
+	"time"
 
 	"github.com/weirflow/weir/coordinator/callers"
 )
@@ -35,6 +36,7 @@ func (l *unknown) Accept() (net.Conn, error) {
 			_ = over.Close()
 		}
 		if caller != nil {
+			_ = endUnacknowledged(conn, unanswered) // if it cannot, keepalives end the connection, later
 			return &unknownConn{Conn: conn, caller: caller, left: maxUnknownBytes}, nil
 		}
 	}
@@ -66,6 +68,18 @@ func (c *unknownConn) Read(p []byte) (int, error) {
 func (c *unknownConn) Close() error {
 	c.caller.Leave()
 	return c.Conn.Close()
+}
+
+// turnAway closes a connection by which a stream was refused, once the other end could be told why. Who
+// is at the other end of one that is known may have more to say.
+func turnAway(conn net.Conn) {
+	if c, ok := conn.(*unknownConn); ok {
+		time.AfterFunc(farewell, func() {
+			if !c.known.Load() {
+				_ = c.Close()
+			}
+		})
+	}
 }
 
 // known says that it is known who is at the other end of a connection.
