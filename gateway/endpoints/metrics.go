@@ -155,7 +155,7 @@ func (r *metricsReader) line(line []byte, m *policies.EndpointMetrics, f *found)
 	}
 	if r.kvCache.selects(&s) {
 		if s.value > maxShare {
-			return fmt.Errorf("%w: %.80q", errShare, line)
+			return fmt.Errorf("%w: %s", errShare, s.name)
 		}
 		m.KVCacheUsage = max(m.KVCacheUsage, min(s.value, 1))
 		f.some = true

@@ -23,13 +23,15 @@ func isWord(c byte) bool {
 // parseSample reads a line that begins with a name of that length:
 //
 //	name{label="value",...} value [timestamp]
+//
+// What is wrong is said without what the line says, which is another with each reading.
 func parseSample(line []byte, name int) (s sample, err error) {
 	s.name = line[:name]
 	rest := skipBlanks(line[name:])
 	if len(rest) > 0 && rest[0] == '{' {
 		labels := rest[1:]
 		if rest, err = endOfLabels(labels); err != nil {
-			return s, fmt.Errorf("%w: %.80q", err, line)
+			return s, fmt.Errorf("%w: %s", err, s.name)
 		}
 		s.labels = labels[:len(labels)-len(rest)+1]
 		rest = skipBlanks(rest[1:])
@@ -37,10 +39,10 @@ func parseSample(line []byte, name int) (s sample, err error) {
 	number, rest := cutBlank(rest)
 	v, err := strconv.ParseFloat(string(number), 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) || bytes.ContainsAny(number, "pP_") {
-		return s, fmt.Errorf("%w: %.80q", errSample, line)
+		return s, fmt.Errorf("%w: %s", errSample, s.name)
 	}
 	if time, rest := cutBlank(skipBlanks(rest)); len(skipBlanks(rest)) > 0 || len(time) > 0 && !isInteger(time) {
-		return s, fmt.Errorf("%w: %.80q", errSample, line)
+		return s, fmt.Errorf("%w: %s", errSample, s.name)
 	}
 	if v > 0 { // neither negative nor no number: it comes from the network
 		s.value = min(v, 1e10)

@@ -215,14 +215,18 @@ func (s *scraper) read(ctx context.Context, url string, reader metricsReader) (*
 	if err != nil {
 		return nil, fmt.Errorf("scrape: %w", err)
 	}
-	defer res.Body.Close() //nolint:errcheck // it was read
+	body := io.LimitReader(res.Body, maxScrape)
+	defer func() {
+		_, _ = io.Copy(io.Discard, body) // or the connection could not be used again
+		_ = res.Body.Close()
+	}()
 	if res.StatusCode != http.StatusOK {
 		return nil, fmt.Errorf("scrape %s: status %d", url, res.StatusCode)
 	}
 	page := pages.Get().(*[maxLine]byte)
 	defer pages.Put(page)
 	m := new(policies.EndpointMetrics)
-	if err := reader.read(io.LimitReader(res.Body, maxScrape), page[:], m); err != nil {
+	if err := reader.read(body, page[:], m); err != nil {
 		return nil, fmt.Errorf("scrape %s: %w", url, err)
 	}
 	m.ReadAt = at
