@@ -18,7 +18,7 @@ type codec struct{ buffers mem.BufferPool }
 // New returns a codec in place of gRPC's for protocol buffers, under the same name. It is safe for
 // concurrent use.
 func New() encoding.CodecV2 {
-	buffers, err := mem.NewBinaryTieredBufferPool(8, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
+	buffers, err := mem.NewBinaryTieredBufferPool(8, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22)
 	if err != nil {
 		panic(err) // it asks for sizes that no machine has
 	}

@@ -11,7 +11,7 @@ import (
 )
 
 // sizes of messages: none, small, as large as Envoy takes of a body, and as gRPC takes.
-var sizes = []int{0, 10, 5000, 62_000, 130_000, 4 << 20}
+var sizes = []int{0, 10, 1100, 5000, 62_000, 130_000, 4 << 20}
 
 // TestBuffersAreNotMuchLarger wants what a message is carried in to be at most twice as large, and the
 // message to be what gRPC's own codec reads and writes.
