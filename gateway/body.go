@@ -84,6 +84,9 @@ func (b *Body) Add(part []byte) error {
 	return nil
 }
 
+// Hold counts so many bytes which the request keeps beside its headers and its body, until it ends.
+func (b *Body) Hold(bytes int64) *refusal.Refusal { return b.take(bytes) }
+
 // take takes so many bytes of the budget.
 func (b *Body) take(bytes int64) *refusal.Refusal {
 	err := b.memory.Take(b.life.ctx, bytes)

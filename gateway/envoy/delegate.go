@@ -55,25 +55,27 @@ type delegated struct {
 	response echo
 }
 
-// keep keeps a message of the request until it may go, if a picker is to get it. With the
-// first a stream is opened beside, so that it is there then; nothing waits for that.
-func (x *stream) keep(m *extproc.ProcessingRequest) {
+// keep keeps a message of the request until it may go, if a picker is to get it and there is memory for
+// it. With the first a stream is opened beside, so that it is there then; nothing waits for that.
+func (x *stream) keep(m *extproc.ProcessingRequest) *refusal.Refusal {
 	delegation := x.cfg.Delegation
 	if delegation == nil {
-		return
+		return nil
 	}
 	if x.delegated == nil {
 		x.delegated = &delegated{claim: delegation.Pickers.Reserve()}
 	}
-	x.delegated.keep(m)
+	return x.session.Body.Hold(x.delegated.keep(m))
 }
 
-func (d *delegated) keep(m *extproc.ProcessingRequest) {
+// keep returns about how many bytes of memory the message takes beside its part of the body.
+func (d *delegated) keep(m *extproc.ProcessingRequest) int64 {
 	if b := m.GetRequestBody(); b != nil {
 		d.sizes = append(d.sizes, len(b.GetBody()))
 		b.Body = nil
 	}
 	d.kept = append(d.kept, m)
+	return elementBytes + memoryOf(m.ProtoReflect())
 }
 
 // replay is the request as it came.

@@ -28,24 +28,33 @@ const (
 // maxChunk is how much of a body goes in one message: Envoy takes 64 kB.
 const maxChunk = 62_000
 
-// subsetOf reads which endpoints may be picked; nil for all.
-func subsetOf(m *extproc.ProcessingRequest) map[string]bool {
+// subsetTexts are the lists of the endpoints that may be picked, with commas between them; nil for all.
+func subsetTexts(m *extproc.ProcessingRequest) []string {
 	hint := m.GetMetadataContext().GetFilterMetadata()[subsetMeta].GetFields()[subsetKey]
 	if hint == nil {
 		return nil
 	}
+	list := hint.GetListValue()
+	if list == nil {
+		return []string{hint.GetStringValue()}
+	}
+	texts := make([]string, 0, len(list.GetValues()))
+	for _, v := range list.GetValues() {
+		texts = append(texts, v.GetStringValue())
+	}
+	return texts
+}
+
+// subsetOf is which endpoints may be picked, of such lists; nil for all.
+func subsetOf(texts []string) map[string]bool {
+	if texts == nil {
+		return nil
+	}
 	subset := make(map[string]bool)
-	add := func(text string) {
+	for _, text := range texts {
 		for address := range strings.SplitSeq(text, ",") {
 			subset[strings.TrimSpace(address)] = true
 		}
-	}
-	if list := hint.GetListValue(); list != nil {
-		for _, v := range list.GetValues() {
-			add(v.GetStringValue())
-		}
-	} else {
-		add(hint.GetStringValue())
 	}
 	return subset
 }

@@ -84,9 +84,13 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 				return refused
 			}
 		}
-		x.subset = subsetOf(m)
+		if refused := x.within(m); refused != nil {
+			return refused
+		}
 		x.stalls = time.AfterFunc(x.cfg.BodyTimeout, x.session.Watch.BodyStalled)
-		x.keep(m)
+		if refused := x.keep(m); refused != nil {
+			return refused
+		}
 		return x.came(r.RequestHeaders.GetEndOfStream())
 	case *extproc.ProcessingRequest_RequestBody:
 		if x.phase != receivingRequest {
@@ -96,14 +100,18 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 			return err
 		}
 		x.body = true
-		x.keep(m)
+		if refused := x.keep(m); refused != nil {
+			return refused
+		}
 		return x.came(r.RequestBody.GetEndOfStream())
 	case *extproc.ProcessingRequest_RequestTrailers:
 		if x.phase != receivingRequest {
 			return unexpected("request trailers", x.phase)
 		}
 		x.body, x.trailers = true, true
-		x.keep(m)
+		if refused := x.keep(m); refused != nil {
+			return refused
+		}
 		return x.came(true)
 	case *extproc.ProcessingRequest_ResponseHeaders:
 		if x.phase != awaitingResponse {
