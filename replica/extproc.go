@@ -9,7 +9,6 @@ import (
 
 	"go.uber.org/zap"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/health"
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/keepalive"
 
@@ -25,7 +24,7 @@ type extProc struct {
 	listener net.Listener
 	secure   *tls.Config // nil for plain text
 	server   *grpc.Server
-	health   *health.Server
+	health   *boundHealth
 	named    map[string]bool // the pools that health checks are told of
 }
 
@@ -57,13 +56,14 @@ func newExtProc(plan *config.Plan, log *zap.Logger) (*extProc, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &extProc{listener: l, secure: secure, server: grpc.NewServer(options...), health: health.NewServer()}, nil
+	return &extProc{listener: l, secure: secure, server: grpc.NewServer(options...), health: newBoundHealth()}, nil
 }
 
 // register says what is served.
 func (s *extProc) register(p *envoy.Processor) {
-	p.Register(s.server)
-	grpc_health_v1.RegisterHealthServer(s.server, s.health)
+	services := uncompressed{s.server}
+	p.Register(services)
+	grpc_health_v1.RegisterHealthServer(services, s.health)
 	for _, service := range []string{"", "envoy.service.ext_proc.v3.ExternalProcessor"} {
 		s.health.SetServingStatus(service, grpc_health_v1.HealthCheckResponse_SERVING)
 	}

@@ -62,7 +62,7 @@ func New(g *gateway.Gateway, cfg Config) *Processor {
 }
 
 // Register registers the service.
-func (p *Processor) Register(s *grpc.Server) { extproc.RegisterExternalProcessorServer(s, p) }
+func (p *Processor) Register(s grpc.ServiceRegistrar) { extproc.RegisterExternalProcessorServer(s, p) }
 
 // Process implements the service: one stream is one HTTP request.
 func (p *Processor) Process(from extproc.ExternalProcessor_ProcessServer) error {
