@@ -6,7 +6,6 @@ import (
 	"net"
 	"net/http"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -23,8 +22,6 @@ const (
 	// unacknowledged is for how long a peer may acknowledge nothing of what is sent to it, if the system can
 	// see to that: else a keepalive ends a dead peer's connection later.
 	unacknowledged = 10 * time.Second
-	// waitAgain is how often one that waits for room for messages looks for it.
-	waitAgain = 5 * time.Millisecond
 )
 
 // Lender lends memory for a second or two. It is safe for concurrent use.
@@ -39,7 +36,8 @@ type Lender interface {
 // has come yet, and for messages that have not come in whole: gRPC takes 4 MB for each, and so knows
 // nobody's whose they are. What would be beyond ends the connection that has held most for longest. For
 // less than a second it may be twice as much, and what the lender has room for: messages of honest clients
-// are whole by then. The server takes up to head bytes of headers of a stream.
+// are whole by then. No connection waits for others' before it holds its part. The server takes up to head
+// bytes of headers of a stream.
 //
 // It also makes the handshakes of TLS, if there is a configuration of that, for as many at a time as fit in
 // so many bytes. Twice as much is for connections without a stream: beyond it the one that has been idle
@@ -62,30 +60,12 @@ func (l *messageListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err //nolint:wrapcheck // as the listener says it
 	}
-	c := &messageConn{Conn: conn, messages: l.messages, streams: make(map[uint32]*incoming), in: frames{skip: len(preface)}}
+	c := &messageConn{Conn: conn, messages: l.messages, streams: make(map[uint32]*incoming), since: time.Now(), in: frames{skip: len(preface)}}
 	l.messages.mu.Lock()
 	l.messages.conns[c] = struct{}{}
 	l.messages.mu.Unlock()
 	l.messages.idle.note(c, http.StateNew)
 	return c, nil
-}
-
-// messages counts what has not come in whole.
-//
-// Invariant: used is the sum of what the streams of conns take, and leaving. Beyond mostAtOnce·most and what
-// is lent is only what those bring that wait for room, one read each.
-type messages struct {
-	most   int64
-	lines  int // of a stream's own headers, at most
-	lender Lender
-	idle   *idleBound
-	used   atomic.Int64
-	lent   atomic.Int64 // written under mu
-
-	mu      sync.Mutex // before that of a connection
-	conns   map[*messageConn]struct{}
-	leaving int64 // was given up or cut off, and has yet to be let go of
-	later   bool  // it looks again for one to close
 }
 
 // incoming is a stream, as far as its client sends something.
@@ -102,6 +82,8 @@ type incoming struct {
 type messageConn struct {
 	net.Conn
 	messages *messages
+	since    time.Time // it is there
+	givenUp  int64     // in the last second; under messages.mu
 
 	mu      sync.Mutex
 	streams map[uint32]*incoming
@@ -125,14 +107,11 @@ func (c *messageConn) Read(p []byte) (int, error) {
 	c.left = 0
 	c.in.come(p[:n], c.began, c.came)
 	left := c.left
-	more := c.takes + left - before
+	takes := c.takes
 	c.mu.Unlock()
-	if left > 0 {
-		c.messages.mu.Lock()
-		c.messages.leave(left)
-		c.messages.mu.Unlock()
-	}
-	c.messages.count(c, more)
+	c.messages.used.Add(takes - before)
+	c.messages.giveUp(c, takes, left)
+	c.messages.room(c, takes, takes-before)
 	c.tell(false)
 	return n, err //nolint:wrapcheck // as the connection says it
 }
@@ -142,9 +121,10 @@ func (c *messageConn) Write(p []byte) (int, error) {
 	c.mu.Lock()
 	before := c.takes
 	c.out.come(p, c.answered, func([]byte) {})
-	less := c.takes - before
+	takes := c.takes
 	c.mu.Unlock()
-	c.messages.count(c, less)
+	c.messages.used.Add(takes - before)
+	c.messages.room(c, takes, takes-before)
 	c.tell(false)
 	return c.Conn.Write(p) //nolint:wrapcheck // as the connection says it
 }
@@ -153,7 +133,8 @@ func (c *messageConn) Write(p []byte) (int, error) {
 func (c *messageConn) Close() error {
 	c.messages.mu.Lock()
 	delete(c.messages.conns, c)
-	c.messages.leave(c.forget())
+	c.messages.leave(nil, c.forget())
+	c.messages.borrow()
 	c.messages.mu.Unlock()
 	c.tell(true)
 	return c.Conn.Close() //nolint:wrapcheck // as the connection says it
@@ -186,6 +167,7 @@ func (c *messageConn) forget() int64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	took := c.takes
+	c.messages.used.Add(-took)
 	c.closed, c.takes = true, 0
 	clear(c.streams)
 	return took
@@ -203,7 +185,7 @@ func (c *messageConn) began(f *frames) {
 	case f.kind == frameContinuation:
 		c.lines(f)
 	case f.kind == frameReset:
-		c.left += c.end(f.stream) // until what serves it has had a CPU
+		c.left += c.end(f.stream)
 	}
 }
 
@@ -275,104 +257,6 @@ func (c *messageConn) held(now time.Time, since time.Duration) (sum float64) {
 		}
 	}
 	return sum
-}
-
-// count counts more for the connection, or less where that is below zero. Where there is no room for
-// more, it waits for as long as patience, and then closes connections.
-func (m *messages) count(c *messageConn, more int64) {
-	used := m.used.Add(more)
-	if more == 0 || used <= m.most && m.lent.Load() == 0 {
-		return
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	for began := time.Now(); !m.borrow() && more > 0 && m.has(c); {
-		if time.Since(began) >= patience && m.staying() > mostAtOnce*m.most+m.lent.Load() && m.close(0) {
-			continue
-		}
-		m.mu.Unlock()
-		time.Sleep(waitAgain)
-		m.mu.Lock()
-	}
-	m.look()
-}
-
-// has reports whether the connection has not been closed.
-func (m *messages) has(c *messageConn) bool {
-	_, ok := m.conns[c]
-	return ok
-}
-
-// look closes connections, now and later, as long as more is used than may be for longer.
-func (m *messages) look() {
-	for m.staying() > m.most && m.close(patience) {
-	}
-	if m.staying() <= m.most || m.later {
-		return
-	}
-	m.later = true
-	time.AfterFunc(lookAgain, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.later = false
-		m.look()
-		m.borrow()
-	})
-}
-
-// staying is how much is used by what has not been given up or cut off.
-func (m *messages) staying() int64 { return m.used.Load() - m.leaving }
-
-// leave says that so many bytes were given up or cut off. They are counted until what serves them should
-// have had a CPU to notice: who gives up as fast as it asks would take memory without bound else.
-func (m *messages) leave(bytes int64) {
-	if bytes == 0 {
-		return
-	}
-	m.leaving += bytes
-	time.AfterFunc(patience, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.leaving -= bytes
-		m.used.Add(-bytes)
-		m.borrow()
-	})
-}
-
-// borrow has lent what is needed of that, and no more, if there is room for it.
-func (m *messages) borrow() bool {
-	lent := m.lent.Load()
-	switch want := max(m.used.Load()-mostAtOnce*m.most, 0); {
-	case want == lent:
-	case want < lent:
-		m.lender.TakeBack(lent - want)
-		m.lent.Store(want)
-	case m.lender.Lend(want - lent):
-		m.lent.Store(want)
-	default:
-		return false
-	}
-	return true
-}
-
-// close closes the connection that holds most for longest of what it has held for so long at least. It
-// reports whether there was one.
-func (m *messages) close(since time.Duration) bool {
-	now := time.Now()
-	var worst *messageConn
-	most := 0.0
-	for c := range m.conns {
-		if held := c.held(now, since); held > most {
-			worst, most = c, held
-		}
-	}
-	if worst == nil {
-		return false
-	}
-	delete(m.conns, worst)
-	m.leave(worst.forget())
-	_ = below(worst.Conn).Close()
-	return true
 }
 
 // below is the connection below TLS and what counts, which is closed without a word that it would have to
