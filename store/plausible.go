@@ -31,7 +31,11 @@ func (s *Statement) Implausible() error {
 		}
 	}
 	for i := range s.Bands {
-		if b := &s.Bands[i]; !policies.ValidBandWeight(b.Weight) {
+		b := &s.Bands[i]
+		if b.InFlight < 0 || b.InFlight > MaxCapacity {
+			return fmt.Errorf("%w: replica %q states %d requests in flight in priority %d; it must be from 0 to %d", ErrUnavailable, s.Replica, b.InFlight, b.Priority, int64(MaxCapacity))
+		}
+		if !policies.ValidBandWeight(b.Weight) {
 			return fmt.Errorf("%w: replica %q states %v as the weight of priority %d; it must be 0, or from %g to %g", ErrUnavailable, s.Replica, b.Weight, b.Priority, policies.LeastBandWeight, policies.MostBandWeight)
 		}
 	}

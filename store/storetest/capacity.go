@@ -254,11 +254,17 @@ func implausible(t *testing.T, l store.Ledger, _ *Clock) {
 	a, b := newReaching(t, l)
 	generation := a.generation
 	for what, edit := range map[string]func(*store.Statement){
-		"a capacity below zero":       func(s *store.Statement) { s.Capacity = -1 },
-		"a capacity too large":        func(s *store.Statement) { s.Capacity = math.MaxInt64 },
-		"float below zero":            func(s *store.Statement) { s.Float = -1 },
-		"float wanted below zero":     func(s *store.Statement) { s.WantFloat = -1 },
-		"revoking below zero":         func(s *store.Statement) { s.Revoking = -1 },
+		"a capacity below zero":   func(s *store.Statement) { s.Capacity = -1 },
+		"a capacity too large":    func(s *store.Statement) { s.Capacity = math.MaxInt64 },
+		"float below zero":        func(s *store.Statement) { s.Float = -1 },
+		"float wanted below zero": func(s *store.Statement) { s.WantFloat = -1 },
+		"revoking below zero":     func(s *store.Statement) { s.Revoking = -1 },
+		"a band's below zero": func(s *store.Statement) {
+			s.Bands = []store.Band{{Policy: "fair", CountsService: true, Limit: 4, InFlight: -1}}
+		},
+		"a band's too large": func(s *store.Statement) {
+			s.Bands = []store.Band{{Policy: "fair", CountsService: true, Limit: 4, InFlight: store.MaxCapacity + 1}}
+		},
 		"an endpoint's below zero":    func(s *store.Statement) { s.Loads = takes("x", 0, -5) },
 		"an endpoint's too large":     func(s *store.Statement) { s.Loads = takes("x", 0, math.MaxInt64) },
 		"a load too large":            func(s *store.Statement) { s.Loads = takes("x", 1<<60, 2) },
