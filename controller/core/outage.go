@@ -49,6 +49,7 @@ func (o *ownShare) dispatch(now time.Time) {
 	}
 	if d := o.dealing(); d != o.dealt { // a part may be more now, and nothing of it may end here
 		o.dealt = d
+		o.queues.set.ForgetRooms()
 		o.maxima.open()
 		o.queues.set.Refill()
 	}
