@@ -16,6 +16,7 @@ func Run(t *testing.T, factory Factory) {
 		{"LowestRankFirstUpToTheLimit", lowestRankFirst},
 		{"OneLimitForAll", oneLimitForAll},
 		{"TiesGoByBytes", tiesGoByBytes},
+		{"LinesThatTieGoByBytes", linesGoByBytes},
 		{"LeastStatedLimitHolds", leastLimitHolds},
 		{"BandWithoutLimitStopsNone", bandWithoutLimitStopsNone},
 		{"HigherPriorityFirst", higherPriorityFirst},

@@ -11,6 +11,7 @@ import (
 func Ties(t *testing.T, factory Factory) {
 	clock := NewClock()
 	tiesGoByBytes(t, factory(t, clock.Now), clock)
+	linesGoByBytes(t, factory(t, clock.Now), clock)
 }
 
 // tiesGoByBytes: of what has the same counter, groups by their paths, and of the offers of a flow that
@@ -41,4 +42,35 @@ func tiesGoByBytes(t *testing.T, l store.Ledger, _ *Clock) {
 	}
 	a.turn(nil)
 	want(t, "at a", a.grants(), "h/9")
+}
+
+// linesGoByBytes: of two lines as long at replicas with as many slots, the first by the bytes of its id gets
+// the slot that is free: "Z" before "a".
+func linesGoByBytes(t *testing.T, l store.Ledger, _ *Clock) {
+	var ps []*party
+	for _, id := range []string{"m", "a", "Z"} {
+		p := newParty(t, l, id, counting(0, 3))
+		p.members = 3
+		ps = append(ps, p)
+		p.turn(nil)
+	}
+	m, a, z := ps[0], ps[1], ps[2]
+	for _, p := range ps {
+		p.fill(1, 0, "f"+p.id, p.wantsLine(0))
+		p.turn(nil)
+		want(t, p.id, p.grants(), "f"+p.id+"/1")
+	}
+	for _, p := range []*party{a, z} {
+		p.turn(func(s *store.Statement) {
+			p.wantsLine(1)(s)
+			s.Offers = []store.Offer{p.offer(2, "f"+p.id, 1)}
+		})
+		want(t, "at "+p.id, p.inLine(), "f"+p.id+"/2")
+	}
+	m.finish(1)
+	m.turn(m.wantsLine(0))
+	z.turn(z.wantsLine(1))
+	a.turn(a.wantsLine(1))
+	want(t, "Z", z.grants(), "fZ/2")
+	want(t, "a", a.grants(), "")
 }

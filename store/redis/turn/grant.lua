@@ -114,7 +114,7 @@ local function serve_line(priority)
     for _, other in pairs(every_replica()) do
       if other and other.line > 0 and not full_at[other] then
         local urges = line_urges(other, serves)
-        if not r or urges > most or urges == most and other.id < r.id then r, most = other, urges end
+        if not r or urges > most or urges == most and ranking.goes_before(other.id, r.id) then r, most = other, urges end
       end
     end
     if not r then break end

@@ -66,7 +66,7 @@ function leases.lose(ids, meanwhile)
   local longest = 0
   for _, r in pairs(every_replica()) do longest = math.max(longest, r and r.longest or 0) end
   local ends = now + meanwhile + math.min(LOST_FACTOR * longest, settings.keep_lost)
-  table.sort(ids)
+  ranking.sort(ids)
   for _, id in ipairs(ids) do
     local r = replica(id)
     if not r then

@@ -31,7 +31,7 @@ local function most_slots()
   local most, has
   for _, r in pairs(every_replica()) do
     local held = r and r.line > 0 and held_by(r)
-    if held and (not most or held > has or held == has and r.id < most.id) then most, has = r, held end
+    if held and (not most or held > has or held == has and ranking.goes_before(r.id, most.id)) then most, has = r, held end
   end
   return most
 end
@@ -57,8 +57,8 @@ local function had_in_line()
   end
   table.sort(list, function(a, b)
     if a.had ~= b.had then return a.had > b.had end
-    if a.from ~= b.from then return a.from.id < b.from.id end
-    return a.endpoint < b.endpoint
+    if a.from ~= b.from then return ranking.goes_before(a.from.id, b.from.id) end
+    return ranking.goes_before(a.endpoint, b.endpoint)
   end)
   return list
 end
@@ -77,7 +77,7 @@ local function yields_above(above)
   for id in pairs(standing) do
     if replica(id) then insert(ids, id) end
   end
-  table.sort(ids)
+  ranking.sort(ids)
   for _, id in ipairs(ids) do
     local n = math.max(0, math.min(standing[id], passing_at(replica(id), above) - held_by(replica(id))))
     if n > 0 and places.reaches_all(id) then

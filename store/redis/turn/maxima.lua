@@ -80,7 +80,7 @@ function groups.shut()
       insert(others, path)
     end
   end
-  table.sort(others)
+  ranking.sort(others)
   for _, path in ipairs(others) do
     if not full[path] then open(path) end
   end
@@ -128,7 +128,7 @@ function groups.save_shut()
   if not at_maximum or fleet.shut_groups == '' and not next(at_maximum) then return end
   local list = {}
   for path in pairs(at_maximum) do insert(list, path) end
-  table.sort(list)
+  ranking.sort(list)
   fleet.shut_groups = concat(list, ITEM)
 end
 

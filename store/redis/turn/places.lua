@@ -302,7 +302,7 @@ function places.suggest(id, i)
   call('ZADD', LOAD, exact(at.score), at.endpoint)
   if call('HINCRBY', loads_key(id), at.endpoint, '1') == 1 then expire(loads_key(id)) end
   local after = ranked[i + 1]
-  while after and (after.score < at.score or after.score == at.score and after.endpoint < at.endpoint) do
+  while after and (after.score < at.score or after.score == at.score and ranking.goes_before(after.endpoint, at.endpoint)) do
     ranked[i], ranked[i + 1], i = after, at, i + 1
     after = ranked[i + 1]
   end
@@ -342,7 +342,7 @@ function places.name_short()
   local ids = {}
   if not short_since and fleet.short == '' then return ids end
   for id in pairs(short()) do insert(ids, id) end
-  table.sort(ids)
+  ranking.sort(ids)
   return ids
 end
 function places.save_short()

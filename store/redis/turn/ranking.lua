@@ -35,17 +35,24 @@ function ranking.forget(book) book.ranking = false end
 -- either case are apart; in others that is the same for the digits of offers alone.
 if 'B' < 'a' and 'a-c' < 'ab' then
   function ranking.is_first(a, b) return a < b end
+  function ranking.goes_before(a, b) return a < b end
+  ranking.sort = table.sort
 else
-  function ranking.is_first(a, b)
-    if byte(a) > 29 and byte(b) > 29 then
-      local x, y = sub(a, 1, DIGITS), sub(b, 1, DIGITS)
-      if x ~= y then return x < y end
-    end
+  -- The same of any two texts, and the order of a list of them.
+  function ranking.goes_before(a, b)
     for i = 1, math.min(#a, #b) do
       local x, y = byte(a, i), byte(b, i)
       if x ~= y then return x < y end
     end
     return #a < #b
+  end
+  function ranking.sort(list) table.sort(list, ranking.goes_before) end
+  function ranking.is_first(a, b)
+    if byte(a) > 29 and byte(b) > 29 then
+      local x, y = sub(a, 1, DIGITS), sub(b, 1, DIGITS)
+      if x ~= y then return x < y end
+    end
+    return ranking.goes_before(a, b)
   end
 end
 local is_first = ranking.is_first

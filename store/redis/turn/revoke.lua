@@ -110,7 +110,7 @@ local function revoke()
     if a.priority ~= b.priority then return a.priority < b.priority end
     if a.score ~= b.score then return a.score < b.score end
     if a.seq ~= b.seq then return a.seq < b.seq end
-    return a.id < b.id
+    return ranking.goes_before(a.id, b.id)
   end)
   victims = beyond_shares(victims, revoking)
   local of_this, told = {}, {}

@@ -74,7 +74,7 @@ local function answer(status, r)
   for id, l in pairs(lost) do
     if l.held > 0 then insert(reply.lost, { replica = id, held = l.held, left = l.ends - now }) end
   end
-  if #reply.lost > 1 then table.sort(reply.lost, function(a, b) return a.replica < b.replica end) end
+  if #reply.lost > 1 then table.sort(reply.lost, function(a, b) return ranking.goes_before(a.replica, b.replica) end) end
   reply.messages = r.messages or r.sent > r.read and call('LRANGE', messages_key(r.id), '0', '-1') or {}
   return reply
 end

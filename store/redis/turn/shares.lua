@@ -141,7 +141,7 @@ function order.guaranteed()
   for class, share in pairs(shares) do
     if type(class) == 'string' and share.slots > 0 then insert(paths, class) end
   end
-  if #paths > 1 then table.sort(paths) end
+  if #paths > 1 then ranking.sort(paths) end
   for _, class in ipairs(paths) do insert(list, class) end
   floors = list
   return floors, paths
