@@ -69,3 +69,22 @@ func awayIsNotBehind(t *testing.T, l store.Ledger, clock *Clock) {
 		t.Errorf("after %v the other had nothing for %d tenths of a second, want %d at most", awayFor, starved, most)
 	}
 }
+
+// awayKeepsItsDebt: of a class that waits only at a replica that is not heard of the accounts stay as they
+// are, also where it is owed more than its guarantee, which is lower now, comes to in a minute.
+func awayKeepsItsDebt(t *testing.T, l store.Ledger, clock *Clock) {
+	here, away := newAway(t, l, counting(10, 4), guaranteed(0, 4, 1.5))
+	for range 80 {
+		clock.Advance(100 * time.Millisecond)
+		here.turn(nil)
+		away.turn(nil)
+	}
+	here.lasts(clock, store.HeardWithin)
+	here.bands[1].Guaranteed = 0.1
+	before := here.turn(nil).Bands[1] // what passed until now counts by 1.5
+	clock.Advance(100 * time.Millisecond)
+	after := here.turn(nil).Bands[1]
+	if before.Guaranteed != 0.1 || before.Owed < 10 || after.Owed != before.Owed {
+		t.Errorf("owed %v of %v slots, and %v after 100 ms away, want as much", before.Owed, before.Guaranteed, after.Owed)
+	}
+}

@@ -108,6 +108,7 @@ func Run(t *testing.T, factory Factory) {
 		{"LostAreSuperseded", lostSuperseded},
 		{"AwayIsOwedNothing", awayIsOwedNothing},
 		{"AwayIsNotBehind", awayIsNotBehind},
+		{"AwayKeepsItsDebt", awayKeepsItsDebt},
 		{"IngressWithoutLease", ingressWithoutLease},
 		{"RolledBack", rolledBack},
 		{"RecoveryWaitsForMembers", recoveryWaits},

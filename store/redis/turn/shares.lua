@@ -279,6 +279,14 @@ function order.note_granted(class, due, in_flight)
   end
 end
 
+-- What a class is owed once that much more of a time was short of its guarantee, or beyond it.
+local function owed_after(share, slots, change, waits, seconds)
+  if change > 0 and not waits and share.owed > 0 then return math.max(0, share.owed - slots * seconds) end
+  if change > 0 and not waits then return math.min(0, share.owed + change) end
+  if change < 0 and share.spare then return math.max(share.owed + change, math.min(share.owed, 0)) end
+  return math.min(share.owed + change, slots * MOST_OWED)
+end
+
 -- Account for the time since the last turn.
 function order.pass()
   local seconds = math.max(0, math.min(now - fleet.passed, settings.lease)) / 1000000
@@ -289,15 +297,8 @@ function order.pass()
     local share, slots, in_flight = order.share_of(class), order.slots_of(class), order.in_flight_of(class)
     local waits, only_away = order.waited(class, away)
     share.got = share.got + in_flight * seconds
-    local change = only_away and 0 or (slots - math.min(in_flight, math.floor(slots) + 1)) * seconds
-    if change > 0 and not waits and share.owed > 0 then
-      share.owed = math.max(0, share.owed - slots * seconds)
-    elseif change > 0 and not waits then
-      share.owed = math.min(0, share.owed + change)
-    elseif change < 0 and share.spare then
-      share.owed = math.max(share.owed + change, math.min(share.owed, 0))
-    else
-      share.owed = math.min(share.owed + change, slots * MOST_OWED)
+    if not only_away then
+      share.owed = owed_after(share, slots, (slots - math.min(in_flight, math.floor(slots) + 1)) * seconds, waits, seconds)
     end
     if waits and share.owed > slots * BELOW_AFTER then share.below = share.below + seconds end
   end
