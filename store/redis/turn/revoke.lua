@@ -48,22 +48,6 @@ function order.count_standing(class, sum)
   end
 end
 
--- Whether an offer of a class stands that is not of those owners.
-function order.is_offered_beside(class, owners)
-  local tickets = {}
-  local function take(member) insert(tickets, string.sub(member, 17)) end
-  for _, name in ipairs(order.places_of(class)) do
-    each_standing(name, take, function(key)
-      for _, member in ipairs(call('ZRANGE', key, '0', '-1')) do take(member) end
-    end)
-  end
-  look_at_offers(tickets)
-  for _, ticket in ipairs(tickets) do
-    if offers[ticket] and not owners[offers[ticket].owner] then return true end
-  end
-  return false
-end
-
 -- Leave out victims that their classes are guaranteed, as if all that are being revoked
 -- already were theirs.
 local function beyond_shares(victims, revoking)
