@@ -31,7 +31,10 @@ type flooding struct {
 	head       bytes.Buffer
 	text       *hpack.Encoder
 	last       uint32 // the number of a stream
+	sent       uint32 // windows
 }
+
+func (c *flooding) byHTTP() bool { return c.kind == "application/json" }
 
 // block is a head with so many lines of the value beside those that it needs.
 func (c *flooding) block(lines int, value string) []byte {
@@ -46,6 +49,11 @@ func (c *flooding) block(lines int, value string) []byte {
 	} {
 		_ = c.text.WriteField(hpack.HeaderField{Name: h[0], Value: h[1]}) // a buffer takes all
 	}
+	return c.more(lines, value)
+}
+
+// more is the block so far and so many lines of the value.
+func (c *flooding) more(lines int, value string) []byte {
 	for range lines {
 		_ = c.text.WriteField(hpack.HeaderField{Name: "x", Value: value})
 	}
@@ -57,6 +65,8 @@ func (c *flooding) open(block []byte, whole, last bool) error {
 	c.last += 2
 	return c.WriteHeaders(http2.HeadersFrameParam{StreamID: c.last, BlockFragment: block, EndHeaders: whole, EndStream: last})
 }
+
+const trailers = "trailers of many lines"
 
 // floods are frames of HTTP/2 that cost a client little. Each is sent once to begin with, and then over and
 // over.
@@ -87,27 +97,47 @@ var floods = []struct {
 		return c.WriteData(c.last, false, nil)
 	}},
 	{"windows of one byte", openHundred, func(c *flooding) error {
-		c.last = c.last%200 + 2 // one of those that are open, in turn
-		return c.WriteWindowUpdate(c.last-1, 1)
+		if c.sent++; c.sent%5000 == 0 && c.byHTTP() { // before they are answered in whole
+			return openHundred(c)
+		}
+		return c.WriteWindowUpdate(c.last-2*(c.sent%100), 1) // one of those that are open, in turn
 	}},
 	{"heads of megabytes in a few kB", nil, func(c *flooding) error { return c.open(c.block(4000, strings.Repeat("z", 3900)), true, true) }},
 	{"requests of nothing", nil, func(c *flooding) error { return c.open(c.block(0, ""), true, true) }},
-	{"trailers of many lines", nil, func(c *flooding) error {
+	{trailers, nil, func(c *flooding) error {
 		if err := c.open(c.block(0, ""), true, false); err != nil {
 			return err
 		}
-		return c.WriteHeaders(http2.HeadersFrameParam{StreamID: c.last, BlockFragment: c.block(400, "y"), EndHeaders: true, EndStream: true})
+		c.head.Reset()
+		return c.WriteHeaders(http2.HeadersFrameParam{StreamID: c.last, BlockFragment: c.more(400, "y"), EndHeaders: true, EndStream: true})
 	}},
 }
 
+// openHundred opens as many streams, which stay open: by HTTP for their answers, of which a byte is taken,
+// and else for what is still to come.
 func openHundred(c *flooding) error {
 	_ = c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1})
 	for range 100 {
-		if err := c.open(c.block(0, ""), true, true); err != nil {
+		if err := c.open(c.block(0, ""), true, c.byHTTP()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// refusal reads what the server says until the connection ends, and returns the error that it ended it with,
+// if it said one.
+func refusal(conn io.Reader) (code http2.ErrCode) {
+	f := http2.NewFramer(io.Discard, conn)
+	for {
+		read, err := f.ReadFrame()
+		if err != nil {
+			return code
+		}
+		if away, ok := read.(*http2.GoAwayFrame); ok && away.ErrCode != http2.ErrCodeNo {
+			code = away.ErrCode
+		}
+	}
 }
 
 // TestFloods has strangers send what costs little to send by HTTP/2, as fast as it goes and again when they
@@ -135,6 +165,8 @@ func TestFloods(t *testing.T) {
 				idle := memory(t, r, "VmRSS")
 				var stop atomic.Bool
 				var strangers sync.WaitGroup
+				var frames atomic.Int64
+				var codes [16]atomic.Int64 // of errors that connections were ended with
 				for range conns {
 					strangers.Go(func() {
 						for !stop.Load() {
@@ -144,7 +176,7 @@ func TestFloods(t *testing.T) {
 								continue
 							}
 							_ = conn.SetDeadline(time.Now().Add(lasts + time.Second))
-							go func() { _, _ = io.Copy(io.Discard, conn) }() // ends with the connection
+							strangers.Go(func() { codes[refusal(conn)%16].Add(1) }) // ends with the connection
 							c := &flooding{Framer: http2.NewFramer(conn, nil), path: path, kind: kind, last: ^uint32(0)}
 							c.AllowIllegalWrites = true
 							c.text = hpack.NewEncoder(&c.head)
@@ -155,6 +187,7 @@ func TestFloods(t *testing.T) {
 							}
 							for err == nil && !stop.Load() {
 								err = flood.again(c)
+								frames.Add(1)
 							}
 							_ = conn.Close()
 						}
@@ -169,7 +202,19 @@ func TestFloods(t *testing.T) {
 				stop.Store(true)
 				strangers.Wait()
 				peak := memory(t, r, "VmHWM")
-				t.Logf("%d MB at the peak, %d MB when idle; others were answered within %v", peak>>20, idle>>20, longest)
+				t.Logf("%d MB at the peak, %d MB when idle; others were answered within %v; sent %d times", peak>>20, idle>>20, longest, frames.Load())
+				for code := range codes {
+					if n := codes[code].Load(); n > 0 {
+						t.Logf("%d connections ended with %v", n, http2.ErrCode(code))
+					}
+				}
+				// What is no HTTP/2 is refused at once, and so floods nobody. gRPC takes no trailers.
+				if n := codes[http2.ErrCodeProtocol].Load(); n > 0 && (flood.name != trailers || door != "ext_proc") {
+					t.Errorf("%d connections were not taken for HTTP/2", n)
+				}
+				if frames.Load() < conns {
+					t.Errorf("it was sent %d times by %d connections", frames.Load(), conns)
+				}
 				// Beside the budget, what is garbage until it is collected: as much again as is in use.
 				if peak > idle+2*budget {
 					t.Errorf("%d MB of memory at the peak and %d when idle, with a budget of %d", peak>>20, idle>>20, budget>>20)
