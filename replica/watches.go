@@ -3,8 +3,6 @@ package replica
 import (
 	"context"
 	"errors"
-	"net"
-	"net/netip"
 	"slices"
 	"sync"
 
@@ -13,6 +11,8 @@ import (
 	"google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/peer"
 	"google.golang.org/grpc/status"
+
+	"github.com/weirflow/weir/coordinator/callers"
 )
 
 const (
@@ -28,18 +28,18 @@ const (
 var errTooManyWatches = status.Error(codes.Unimplemented, "too many streams watch the health; it can be asked for")
 
 // boundHealth tells of the replica's health, and bounds how many streams watch it. Where there are too many,
-// the address with most of them loses the one that is there for longest; a new one is refused where no
-// address has more than it would. It is safe for concurrent use.
+// the network with most of them loses the one that is there for longest; a new one is refused where no
+// network has more than it would. It is safe for concurrent use.
 type boundHealth struct {
 	*health.Server
 
 	mu   sync.Mutex
-	here map[netip.Prefix][]*watcher // by who watches, the one that is there for longest first
+	here map[string][]*watcher // by network, the one that is there for longest first
 	all  int
 }
 
 func newBoundHealth() *boundHealth {
-	return &boundHealth{Server: health.NewServer(), here: make(map[netip.Prefix][]*watcher)}
+	return &boundHealth{Server: health.NewServer(), here: make(map[string][]*watcher)}
 }
 
 // watcher is a stream that watches.
@@ -73,14 +73,14 @@ func (h *boundHealth) Watch(asked *grpc_health_v1.HealthCheckRequest, stream grp
 }
 
 // enter counts a stream, if there is room for it or another loses its own.
-func (h *boundHealth) enter(from netip.Prefix, w *watcher) bool {
+func (h *boundHealth) enter(from string, w *watcher) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.all >= mostWatches {
 		loser, most := from, len(h.here[from])+1
-		for address, here := range h.here {
+		for network, here := range h.here {
 			if len(here) > most {
-				loser, most = address, len(here)
+				loser, most = network, len(here)
 			}
 		}
 		if len(h.here[loser]) == 0 {
@@ -95,13 +95,13 @@ func (h *boundHealth) enter(from netip.Prefix, w *watcher) bool {
 	return true
 }
 
-func (h *boundHealth) leave(from netip.Prefix, w *watcher) {
+func (h *boundHealth) leave(from string, w *watcher) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.remove(from, w)
 }
 
-func (h *boundHealth) remove(from netip.Prefix, w *watcher) {
+func (h *boundHealth) remove(from string, w *watcher) {
 	here := h.here[from]
 	i := slices.Index(here, w)
 	if i < 0 {
@@ -113,25 +113,10 @@ func (h *boundHealth) remove(from netip.Prefix, w *watcher) {
 	}
 }
 
-// networkOf is where who calls is: an address of IPv4, or the network of one of IPv6, of which anybody has as many
-// as they like. It is zero for what has none.
-func networkOf(ctx context.Context) netip.Prefix {
-	p, ok := peer.FromContext(ctx)
-	if !ok {
-		return netip.Prefix{}
+// networkOf is where who calls is; empty for what is not known.
+func networkOf(ctx context.Context) string {
+	if p, ok := peer.FromContext(ctx); ok {
+		return callers.Network(p.Addr.String())
 	}
-	tcp, ok := p.Addr.(*net.TCPAddr)
-	if !ok {
-		return netip.Prefix{}
-	}
-	address := tcp.AddrPort().Addr().Unmap()
-	bits := 64
-	if address.Is4() {
-		bits = 32
-	}
-	network, err := address.Prefix(bits)
-	if err != nil {
-		return netip.Prefix{}
-	}
-	return network
+	return ""
 }

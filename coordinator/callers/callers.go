@@ -41,7 +41,7 @@ type Caller struct {
 // Enter counts a connection, if there is room for it, and returns which one is to be closed, if one
 // is: another, or the connection that there is no room for, with a nil Caller.
 func (b *Bound) Enter(conn net.Conn) (c *Caller, over net.Conn) {
-	from := networkOf(conn.RemoteAddr().String())
+	from := Network(conn.RemoteAddr().String())
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.all == b.most || len(b.here[from]) == b.mostFrom {
@@ -73,8 +73,9 @@ func (b *Bound) largest() (most []*Caller) {
 	return most
 }
 
-// networkOf returns the network that an address is counted for.
-func networkOf(address string) string {
+// Network returns the network that an address counts for, which may have a port: itself for one of IPv4 and for
+// what is no IP address, a /64 for one of IPv6.
+func Network(address string) string {
 	host, _, err := net.SplitHostPort(address)
 	if err != nil {
 		host = address

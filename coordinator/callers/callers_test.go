@@ -103,7 +103,7 @@ func TestNetworks(t *testing.T) {
 		"/run/weir.sock":          "/run/weir.sock",
 		"a host without a number": "a host without a number",
 	} {
-		if got := networkOf(text); got != want {
+		if got := Network(text); got != want {
 			t.Errorf("%s: %q, want %q", text, got, want)
 		}
 	}

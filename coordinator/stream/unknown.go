@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/coordinator/callers"
+	"github.com/weirflow/weir/internal/socket"
 )
 
 // errCrowded says that too many connections were open of whose other ends nothing was known.
@@ -36,7 +37,7 @@ func (l *unknown) Accept() (net.Conn, error) {
 			_ = over.Close()
 		}
 		if caller != nil {
-			_ = endUnacknowledged(conn, unanswered) // if it cannot, keepalives end the connection, later
+			_ = socket.EndUnacknowledged(conn, unanswered) // if it cannot, keepalives end the connection, later
 			return &unknownConn{Conn: conn, caller: caller, left: maxUnknownBytes}, nil
 		}
 	}

@@ -1,13 +1,12 @@
 package serving
 
 import (
-	"errors"
 	"fmt"
 	"net"
-	"syscall"
-	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weirflow/weir/internal/socket"
 )
 
 // deafen makes a listener ignore new connections, so that those that have arrived can be
@@ -37,27 +36,10 @@ func arrived(at any) bool {
 	return err == nil && something
 }
 
-// endUnacknowledged has the system end a connection whose peer has acknowledged nothing for so long of
-// what was sent to it.
-func endUnacknowledged(at any, after time.Duration) error {
-	return control(at, func(fd int) error {
-		return unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(after.Milliseconds()))
-	})
-}
-
 // control runs f with the descriptor of a listener or a connection.
 func control(at any, f func(fd int) error) error {
 	if conn, ok := at.(net.Conn); ok {
 		at = below(conn)
 	}
-	c, ok := at.(syscall.Conn)
-	if !ok {
-		return fmt.Errorf("%T has no descriptor: %w", at, errors.ErrUnsupported)
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return err //nolint:wrapcheck // callers say of what
-	}
-	var failed error
-	return errors.Join(raw.Control(func(fd uintptr) { failed = f(int(fd)) }), failed) //nolint:gosec // a descriptor fits
+	return socket.Control(at, f)
 }

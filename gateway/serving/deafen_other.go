@@ -5,7 +5,6 @@ package serving
 import (
 	"errors"
 	"net"
-	"time"
 )
 
 // deafen does nothing on other systems: a connection that comes just when the listener is
@@ -14,6 +13,3 @@ func deafen(net.Listener) error { return errors.ErrUnsupported }
 
 // arrived is not known on other systems.
 func arrived(any) bool { return false }
-
-// endUnacknowledged does nothing on other systems: keepalives end such connections later.
-func endUnacknowledged(any, time.Duration) error { return errors.ErrUnsupported }

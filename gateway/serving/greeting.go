@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirflow/weir/internal/socket"
 	"github.com/weirflow/weir/internal/stacks"
 )
 
@@ -64,7 +65,7 @@ func (g *greeter) acceptAll() {
 			g.failed <- err
 			return
 		}
-		_ = endUnacknowledged(conn, unacknowledged)
+		_ = socket.EndUnacknowledged(below(conn), unacknowledged)
 		if hello := (&helloConn{Conn: conn, secure: g.config != nil}); g.comes(hello) {
 			go g.greet(hello) // ends within greetWithin, or with the listener
 		}

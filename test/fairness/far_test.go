@@ -10,7 +10,6 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -24,20 +23,14 @@ func TestFarReport(t *testing.T) {
 		t.Skip("skipped: a report of a minute; make fairness writes it")
 	}
 	const length, replicas = time.Minute, 4
-	all := fairPolicies(t)
-	delete(all, fairness.WeightedRoundRobinType) // the same as without the word
-	var types []string
-	for typ := range all {
-		types = append(types, typ)
-	}
-	slices.Sort(types)
+	all, types := reported(t)
 	var text strings.Builder
 	text.WriteString(farHead)
 	for _, s := range Scenarios() {
 		if !slices.Contains([]string{"lengths", "underuse", "bursts", "flood"}, s.Name) {
 			continue
 		}
-		fmt.Fprintf(&text, "\n## %s\n\n%s.\n\n%s", s.Name, strings.ToUpper(s.About[:1])+s.About[1:], farColumns)
+		text.WriteString(about(&s, farColumns))
 		for _, typ := range types {
 			for _, away := range distances {
 				synctest.Test(t, func(t *testing.T) {

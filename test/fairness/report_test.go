@@ -2,6 +2,7 @@ package fairness
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -10,10 +11,23 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/redistest"
+	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/redis"
 )
+
+// reported are the policies of a report by their types, and these in order.
+func reported(t *testing.T) (all map[string]policies.FairnessPolicy, types []string) {
+	all = fairPolicies(t)
+	delete(all, fairness.WeightedRoundRobinType) // the same as without the word
+	return all, slices.Sorted(maps.Keys(all))
+}
+
+// about is what a report says of a scenario before its table.
+func about(s *Scenario, columns string) string {
+	return fmt.Sprintf("\n## %s\n\n%s.\n\n%s", s.Name, strings.ToUpper(s.About[:1])+s.About[1:], columns)
+}
 
 // TestReport plays every scenario in real time over a Redis and writes the tables
 // and plots to docs/fairness.
@@ -27,17 +41,11 @@ func TestReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	server := redistest.Start(t)
-	all := fairPolicies(t)
-	delete(all, fairness.WeightedRoundRobinType) // the same as without the word
-	var types []string
-	for typ := range all {
-		types = append(types, typ)
-	}
-	slices.Sort(types)
+	all, types := reported(t)
 	var text strings.Builder
 	text.WriteString(head)
 	for _, s := range Scenarios() {
-		fmt.Fprintf(&text, "\n## %s\n\n%s.\n\n%s", s.Name, strings.ToUpper(s.About[:1])+s.About[1:], columns)
+		text.WriteString(about(&s, columns))
 		for _, typ := range types {
 			var single float64
 			for _, replicas := range []int{1, 4} {
