@@ -69,7 +69,7 @@ func requestCosts(t *testing.T, w io.Writer, versions []version) {
 			for _, v := range versions {
 				c := startCosting(t, v, fleet, 100_000)
 				m := c.measure(door)
-				fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%.2f ms\t%.0f\t%.2f\t%.2f\t%.2f\n", v.name, fleet.replicas, fleet, door, m.added.Seconds()*1000, m.rate, m.cpu, m.redis, m.turns)
+				fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%.2f ms\t%.0f\t%.3f\t%.3f\t%.2f\n", v.name, fleet.replicas, fleet, door, m.added.Seconds()*1000, m.rate, m.cpu, m.redis, m.turns)
 				c.end()
 			}
 		}
