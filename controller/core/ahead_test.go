@@ -162,6 +162,24 @@ func TestAhead(t *testing.T) {
 	}
 }
 
+// TestAheadOfNobody: the callers of a flow all stop at once, and tickets that are ahead of requests which do
+// not come fill the line. What comes of another flow goes within a few turns all the same.
+func TestAheadOfNobody(t *testing.T) {
+	f := newFarReplica(t, ordering.NewFCFS("fcfs"))
+	for range 4 {
+		f.ask("gone")
+	}
+	f.pass(6 * time.Second)
+	f.again = false
+	f.pass(100 * time.Millisecond)
+	f.ask("here")
+	f.ask("here")
+	f.pass(time.Second) // a turn under way, one that offers them while slots are on their way to the line, and one for each of these two
+	if n := f.served["here"]; n != 2 {
+		t.Errorf("%d of two requests went within a second", n)
+	}
+}
+
 // TestAheadWithoutRoom: where more wait in the fleet than may, a ticket ahead is refused at once.
 // The replica goes on, and serves what waits.
 func TestAheadWithoutRoom(t *testing.T) {

@@ -179,11 +179,16 @@ func (l *line) take(now time.Time, m *store.Message) {
 	l.waiting = append(l.waiting, r)
 }
 
-// granted lets the first go by a grant that is for whoever that is.
+// granted lets the first go by a grant that is for whoever that is. Where all that stand here are
+// ahead of their requests, the first of them had its turn, and goes back: else slots would come for it
+// again and again, while others wait who have come.
 func (l *line) granted(now time.Time, m *store.Message) {
 	if l.first() != nil {
 		l.advance(now, m.Endpoint, m.EndpointInFlight)
 		return
+	}
+	if len(l.waiting) > 0 {
+		l.sendBack(now, l.waiting[0])
 	}
 	l.exchange.agenda.due = true
 	l.loads.correct(m.Endpoint)
@@ -235,10 +240,15 @@ func (l *line) disband(now time.Time) {
 func (l *line) reconfigure(now time.Time, stands func(*request) bool) {
 	for _, r := range slices.Clone(l.waiting) {
 		if !stands(r) {
-			l.remove(r)
-			l.queueAgain(now, r)
+			l.sendBack(now, r)
 		}
 	}
+}
+
+// sendBack returns one to a queue.
+func (l *line) sendBack(now time.Time, r *request) {
+	l.remove(r)
+	l.queueAgain(now, r)
 }
 
 // queueAgain returns a request to a queue, and its charge to its flow.
