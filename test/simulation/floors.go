@@ -174,9 +174,13 @@ func (f *fleet) checkGuarantees(well bool) {
 // excessBound is one request beyond the whole slots of the guarantee, those that it had of what nobody
 // else wanted, which may be all, until they end, and what it lacked before, and is owed. It has these for as
 // long as a request, and until its line and its float are called back: who waits takes a turn, and
-// a recall is repeated, every 25 ms.
+// a recall is repeated, every 25 ms. Where messages are lost nobody may know of who waits until that was
+// noticed, and may be so twice.
 func (f *fleet) excessBound(part float64) float64 {
 	longest := f.cfg.Service*8/5 + 2*f.cfg.furthest() + 50*time.Millisecond
+	if f.cfg.MessageLoss > 0 || f.severed {
+		longest += 2 * peerTimeout
+	}
 	return longest.Seconds()*(1+float64(f.cfg.Limit)) + f.lackBound(part)
 }
 
