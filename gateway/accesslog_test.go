@@ -125,9 +125,16 @@ func TestRequestLogSaysWhatWasWaitedFor(t *testing.T) {
 	if _, err := r.Control.EnqueueAndWait(t.Context(), held); err != nil {
 		t.Fatal(err)
 	}
-	time.AfterFunc(20*time.Millisecond, func() { r.Control.Release(held, controller.Usage{}) })
-	r.Post(t, "/v1/chat/completions", rig.Chat, gateway.RequestIDHeader, "1")
-	if got := lines()["1"]; got.WaitedFor != "pool" || got.Waited == nil || *got.Waited < 2 {
+	answered := make(chan struct{})
+	go func() {
+		defer close(answered)
+		r.Post(t, "/v1/chat/completions", rig.Chat, gateway.RequestIDHeader, "1")
+	}()
+	r.Waiting(t, 1)
+	time.Sleep(5 * time.Millisecond) // it waits for as long at least
+	r.Control.Release(held, controller.Usage{})
+	<-answered
+	if got := lines()["1"]; got.WaitedFor != "pool" || got.Waited == nil || *got.Waited < 5 {
 		t.Errorf("it is logged as %+v", got)
 	}
 }

@@ -25,77 +25,112 @@ import (
 // TestShadow wants every request to go at once while flow control is only played, what it
 // would have done to be told, and all of it to hold once it is turned off.
 func TestShadow(t *testing.T) {
-	const took, requests = 150 * time.Millisecond, 4
 	var now, most atomic.Int64
+	var hold atomic.Pointer[chan struct{}] // what answers wait for, if anything
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		_, _ = io.Copy(io.Discard, r.Body)
 		n := now.Add(1)
 		for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 		}
-		time.Sleep(took)
+		if until := hold.Load(); until != nil {
+			<-*until
+		}
 		now.Add(-1)
 		fmt.Fprint(w, `{"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
 	}))
 	t.Cleanup(server.Close)
-	r := rig.With(t, 1, []controller.Option{controller.WithTTL(2*took+took/2, time.Minute)}, func(c *rig.Config) { c.Shadow = true }, server.URL)
-	all := func() (ok int64) {
-		var count atomic.Int64
+	r := rig.With(t, 1, []controller.Option{controller.WithTTL(time.Minute, time.Minute)}, func(c *rig.Config) { c.Shadow = true }, server.URL)
+	inFlight := func() (n int64) { // as played, while it is
+		r.Pool.Flows(func(_ policies.FlowKey, f flows.Figures) { n = f.InFlight })
+		return n
+	}
+	// four sends one request, two that wait for it, and one that does not wait for long; the server answers
+	// once what is to be seen meanwhile is there. It returns how many were answered well.
+	four := func(missing func(answered int64) string) int64 {
+		until := make(chan struct{})
+		answer := sync.OnceFunc(func() { close(until) })
+		defer answer()
+		hold.Store(&until)
+		var answered, ok atomic.Int64
 		var running sync.WaitGroup
-		for range requests {
+		send := func(headers ...string) {
 			running.Go(func() {
-				if res, _ := r.Post(t, "/v1/completions", `{"model":"m","prompt":"x"}`); res.StatusCode == http.StatusOK {
-					count.Add(1)
+				if res, _ := r.Post(t, "/v1/completions", `{"model":"m","prompt":"x"}`, headers...); res.StatusCode == http.StatusOK {
+					ok.Add(1)
 				}
+				answered.Add(1)
 			})
 		}
+		send()
+		rig.Eventually(t, func() string {
+			if n := inFlight(); n != 1 || now.Load() != 1 {
+				return fmt.Sprintf("%d in flight, %d at the server, want 1", n, now.Load())
+			}
+			return ""
+		})
+		send()
+		send()
+		r.Waiting(t, 2)
+		send("x-llm-d-inference-ttl", "20ms")
+		rig.Eventually(t, func() string { return missing(answered.Load()) })
+		if n := inFlight(); n != 1 {
+			t.Errorf("%d in flight at a limit of 1", n)
+		}
+		if v := r.View(t); v.Totals.InFlight != 1 || v.Waiting != 2 {
+			t.Errorf("%d in flight and %d waiting, want 1 and 2", v.Totals.InFlight, v.Waiting)
+		}
+		answer()
 		running.Wait()
-		return count.Load()
+		return ok.Load()
 	}
-	if ok := all(); ok != requests || most.Load() < 2 {
-		t.Errorf("%d of %d were answered, at most %d at once; want all, and not one after the other", ok, requests, most.Load())
+	count := func(outcome string) int {
+		return int(rig.Figure(t, r.Pool.Shadow(), "weir_shadow_requests_total", "fairness_id", "default-flow", "outcome", outcome))
 	}
+	shadowed := func() {
+		t.Helper()
+		before := count("EvictedTTL")
+		if ok := four(func(int64) string {
+			if now.Load() < 4 || count("EvictedTTL") == before {
+				return fmt.Sprintf("%d of 4 requests are at the server, %d were refused as played", now.Load(), count("EvictedTTL")-before)
+			}
+			return ""
+		}); ok != 4 {
+			t.Errorf("%d of 4 requests were answered", ok)
+		}
+	}
+	shadowed()
 	if res, _ := r.Post(t, "/v1/completions", `not JSON`); res.StatusCode != http.StatusOK {
 		t.Errorf("a request that would be refused was answered %d", res.StatusCode)
 	}
-	count := func(outcome string) float64 {
-		return rig.Figure(t, r.Pool.Shadow(), "weir_shadow_requests_total", "fairness_id", "default-flow", "outcome", outcome)
-	}
 	rig.Eventually(t, func() string {
-		if played := count("Dispatched") + count("EvictedTTL"); played < requests+1 {
-			return fmt.Sprintf("%v of %d requests were played", played, requests+1)
+		if v := r.View(t); v.InFlight > 0 || v.Waiting > 0 {
+			return fmt.Sprintf("%d in flight and %d waiting as played, when all have been answered", v.InFlight, v.Waiting)
 		}
 		return ""
 	})
-	// One at a time: the third waits for two others, and a fourth gives up.
-	if count("Dispatched") < 3 || count("EvictedTTL") < 1 {
-		t.Errorf("%v would have gone and %v been refused; want at least 3 and 1", count("Dispatched"), count("EvictedTTL"))
-	}
-	sent := make(chan int64)
-	go func() { sent <- all() }()
-	for played := int64(-1); played != 1; time.Sleep(time.Millisecond) { // of four that are in flight
-		if r.Pool.Flows(func(_ policies.FlowKey, f flows.Figures) { played = f.InFlight }); played > 1 {
-			t.Fatalf("%d in flight as played, at a limit of 1", played)
-		}
-	}
-	<-sent
-	v, err := r.Control.View(t.Context())
-	if err != nil || v.Totals.InFlight > 1 {
-		t.Errorf("%d are played in flight at a limit of 1, %v", v.Totals.InFlight, err)
+	// One at a time: two wait for the first, and a fourth gives up.
+	if count("Dispatched") != 3+1 || count("EvictedTTL") != 1 {
+		t.Errorf("%d would have gone and %d been refused; want 4 and 1", count("Dispatched"), count("EvictedTTL"))
 	}
 
+	shadowed() // two are still played
 	r.Pool.Shadow().Set(false)
 	r.Settled(t, "default-flow")
-	r.Pool.Flows(func(key policies.FlowKey, f flows.Figures) {
-		if f.InFlight != 0 {
-			t.Errorf("%v has %d in flight, where none is", key, f.InFlight)
-		}
-	})
-	if v, err := r.Control.View(t.Context()); err != nil || v.InFlight != 0 || v.Waiting != 0 {
-		t.Errorf("once nothing is played, %d are in flight and %d wait, %v", v.InFlight, v.Waiting, err)
+	if n := inFlight(); n != 0 {
+		t.Errorf("%d in flight, where none is", n)
+	}
+	if v := r.View(t); v.InFlight != 0 || v.Waiting != 0 {
+		t.Errorf("once nothing is played, %d are in flight and %d wait", v.InFlight, v.Waiting)
 	}
 	most.Store(0)
-	if ok := all(); ok == requests || most.Load() != 1 {
-		t.Errorf("once it holds, %d of %d were answered, %d at once; want one to be refused, and one at a time", ok, requests, most.Load())
+	ok := four(func(answered int64) string {
+		if answered < 1 {
+			return "no request was refused"
+		}
+		return ""
+	})
+	if ok != 3 || most.Load() != 1 {
+		t.Errorf("once it holds, %d of 4 were answered well, %d at once; want one to be refused, and one at a time", ok, most.Load())
 	}
 	if res, _ := r.Post(t, "/v1/completions", `not JSON`); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a request that is refused was answered %d", res.StatusCode)
@@ -236,7 +271,7 @@ func TestShadowDoesNotAsk(t *testing.T) {
 		if code != http.StatusOK {
 			t.Errorf("it was answered %d", code)
 		}
-	case <-time.After(10 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Error("it waits for flow control")
 	}
 }

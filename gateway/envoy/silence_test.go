@@ -53,11 +53,17 @@ func TestSilentStreams(t *testing.T) {
 		"a part of it":       {[]*extproc.ProcessingRequest{head, answer, part}, codes.OK, "between_bytes", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := rig.With(t, 1, nil, func(c *rig.Config) {
-				rig.Bounded(flows.Timeouts{FirstByte: 100 * time.Millisecond, BetweenBytes: 100 * time.Millisecond})(c)
-				c.Envoy.BodyTimeout = 100 * time.Millisecond
+			r := rig.With(t, 1, nil, func(cfg *rig.Config) {
+				within := func(bound string) time.Duration { // only the one that it is to meet is short
+					if bound == c.bound {
+						return 100 * time.Millisecond
+					}
+					return time.Minute
+				}
+				rig.Bounded(flows.Timeouts{FirstByte: within("first_byte"), BetweenBytes: within("between_bytes")})(cfg)
+				cfg.Envoy.BodyTimeout = within("body")
 			}, rig.ModelServer(t))
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 			defer cancel()
 			l := &live{Tape: rig.Tape{Ctx: ctx}, more: make(chan *extproc.ProcessingRequest, 10), sent: make(chan *extproc.ProcessingResponse, 10)}
 			for _, m := range c.messages {

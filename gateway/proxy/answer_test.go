@@ -73,7 +73,8 @@ func TestServerDiesMidStream(t *testing.T) {
 // TestServerEndsLate wants an answer to end well whose server ends it longer after its last part
 // than a client may take nothing.
 func TestServerEndsLate(t *testing.T) {
-	const bound = 100 * time.Millisecond
+	t.Parallel()                         // it mostly waits
+	const bound = 500 * time.Millisecond // within which the gateway has a CPU to write what has come
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		fmt.Fprint(w, "data: [DONE]\n\n")
@@ -127,11 +128,13 @@ func TestStrangeAnswersReturnSlots(t *testing.T) {
 // after a while, and others go on.
 func TestClientsThatTakeNothing(t *testing.T) {
 	chunk := "data: " + strings.Repeat("x", 32<<10) + "\n\n"
+	reached := make(chan struct{}, 2)
 	upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/event-stream")
 		if r.Header.Get("X-Short") != "" {
 			return
 		}
+		reached <- struct{}{}
 		for range 1000 {
 			if _, err := io.WriteString(w, chunk); err != nil {
 				return
@@ -143,7 +146,13 @@ func TestClientsThatTakeNothing(t *testing.T) {
 	for range 2 {
 		r.Begin(t, "POST /v1/rerank HTTP/1.1\r\nHost: weir\r\nContent-Length: 2\r\n\r\n{}")
 	}
-	time.Sleep(50 * time.Millisecond)
+	for range 2 {
+		select {
+		case <-reached:
+		case <-time.After(30 * time.Second):
+			t.Fatal("the requests do not go")
+		}
+	}
 	began := time.Now()
 	if res, body := r.Post(t, "/v1/rerank", "{}", "X-Short", "yes"); res.StatusCode != http.StatusOK {
 		t.Errorf("%d %s", res.StatusCode, body)
@@ -173,9 +182,10 @@ func TestServersThatDoNotAnswer(t *testing.T) {
 	}{
 		"no first byte":    {false, flows.Timeouts{FirstByte: 100 * time.Millisecond}, "first_byte", false},
 		"stops":            {true, flows.Timeouts{BetweenBytes: 100 * time.Millisecond}, "between_bytes", false},
-		"goes on too long": {true, flows.Timeouts{Request: 100 * time.Millisecond}, "request", true},
+		"goes on too long": {true, flows.Timeouts{Request: 2 * time.Second}, "request", true}, // within which it begins
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel() // it mostly waits
 			upstream := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				_, _ = io.Copy(io.Discard, r.Body)
 				if c.begins {
