@@ -58,6 +58,8 @@ type Config struct {
 	Network func(*memberlist.NetTransport) memberlist.NodeAwareTransport
 	// Logger gets what concerns an operator; nothing by default.
 	Logger *zap.Logger
+	// silence is for how long a stream may say nothing. 0 is 2 s.
+	silence time.Duration
 }
 
 func (c Config) withDefaults() Config {
@@ -69,6 +71,9 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Logger == nil {
 		c.Logger = zap.NewNop()
+	}
+	if c.silence == 0 {
+		c.silence = 2 * time.Second
 	}
 	return c
 }
@@ -83,7 +88,7 @@ func (c *Config) memberlist() (*memberlist.Config, error) {
 	m.SuspicionMult, m.SuspicionMaxTimeoutMult = 3, 2
 	m.GossipInterval = 50 * time.Millisecond
 	m.PushPullInterval = 5 * time.Second
-	m.TCPTimeout = 2 * time.Second
+	m.TCPTimeout = c.silence
 	m.GossipToTheDeadTime = 30 * time.Second
 	m.DeadNodeReclaimTime = time.Second
 	var err error

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net"
 	"runtime"
@@ -55,31 +54,32 @@ func TestStreamsAreBounded(t *testing.T) {
 // TestStreamsOfOneAddress has one address keep streams open that say nothing: no more than
 // those that it may have, and there is room again once they are over.
 func TestStreamsOfOneAddress(t *testing.T) {
-	a := start(t, "a", nil)
-	var open []net.Conn
-	for range 3 * maxStreamsFrom {
+	a := start(t, "a", func(c *Config) { c.silence = time.Hour })
+	const kept = maxStreamsFrom
+	over := make(chan struct{}, 3*kept)
+	for range cap(over) {
 		conn, err := net.Dial("tcp", a.Address())
 		if err != nil {
 			t.Fatal(err)
 		}
 		defer conn.Close() //nolint:errcheck // it may be closed
-		open = append(open, conn)
+		go func() {        // ends with the connection
+			_, _ = conn.Read(make([]byte, 1))
+			over <- struct{}{}
+		}()
 	}
 	a.says(t, "too many streams of gossip are open at a time")
-	var closed atomic.Int64
-	var reading sync.WaitGroup
-	for _, conn := range open {
-		_ = conn.SetReadDeadline(time.Now().Add(time.Second)) // one that says nothing may stay for 2 s
-		reading.Go(func() {
-			var late net.Error
-			if _, err := conn.Read(make([]byte, 1)); err != nil && !(errors.As(err, &late) && late.Timeout()) {
-				closed.Add(1)
-			}
-		})
+	for range cap(over) - kept {
+		select {
+		case <-over:
+		case <-time.After(patience):
+			t.Fatal("streams beyond the bound stay open")
+		}
 	}
-	reading.Wait()
-	if closed := closed.Load(); closed != 2*maxStreamsFrom {
-		t.Errorf("%d streams of %d were closed at once, want all but %d", closed, len(open), maxStreamsFrom)
+	select {
+	case <-over:
+		t.Errorf("more of %d streams were closed than all but %d", cap(over), kept)
+	case <-time.After(200 * time.Millisecond):
 	}
 	b := start(t, "b", nil, a)
 	a.sees(t, "a", "b")

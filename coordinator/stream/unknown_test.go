@@ -2,11 +2,8 @@ package stream
 
 import (
 	"bytes"
-	"errors"
 	"io"
 	"net"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,36 +20,39 @@ func TestUnknownAreBounded(t *testing.T) {
 	for name, key := range map[string][]byte{"with a key": bytes.Repeat([]byte{7}, 32), "without": nil} {
 		t.Run(name, func(t *testing.T) {
 			keyed := func(c *Config) { c.Key = key }
-			a, b := start(t, "a", keyed), start(t, "b", keyed)
-			var open []net.Conn
-			for range 3 * maxUnknownFrom {
+			var tally *tallying
+			a, b := start(t, "a", keyed), start(t, "b", func(c *Config) {
+				keyed(c)
+				tally = &tallying{Listener: c.Listener}
+				c.Listener = tally
+			})
+			const kept = maxUnknownFrom
+			began := time.Now()
+			over := make(chan struct{}, 3*kept)
+			for range cap(over) {
 				conn, err := net.Dial("tcp", b.address)
 				if err != nil {
 					t.Fatal(err)
 				}
 				defer conn.Close() //nolint:errcheck // it may be closed
-				open = append(open, conn)
+				go func() {        // ends with the connection
+					_, _ = io.Copy(io.Discard, conn) // without a key the server begins to speak
+					over <- struct{}{}
+				}()
 			}
 			b.waitLog(t, errCrowded.Error())
-			var closed atomic.Int64
-			var reading sync.WaitGroup
-			for _, conn := range open {
-				_ = conn.SetReadDeadline(time.Now().Add(time.Second)) // one that says nothing may stay for 5 s
-				reading.Go(func() {
-					for part := make([]byte, 1<<10); ; { // without a key the server begins to speak
-						var late net.Error
-						if _, err := conn.Read(part); err != nil {
-							if !errors.As(err, &late) || !late.Timeout() {
-								closed.Add(1)
-							}
-							return
-						}
-					}
-				})
+			for range cap(over) - kept {
+				wait(t, "the end of a connection beyond the bound", over)
 			}
-			reading.Wait()
-			if closed := closed.Load(); closed != 2*maxUnknownFrom {
-				t.Errorf("%d connections of %d were closed at once, want all but %d", closed, len(open), maxUnknownFrom)
+			select {
+			case <-over:
+				if time.Since(began) < handshake { // one that says nothing may stay for that
+					t.Errorf("more of %d connections were closed at once than all but %d", cap(over), kept)
+				}
+			case <-time.After(200 * time.Millisecond):
+			}
+			if n := tally.most.Load(); n != kept {
+				t.Errorf("%d connections of strangers were open at most, want %d", n, kept)
 			}
 			introduce(a, b)
 			wait(t, "the stream at a", a.up)
