@@ -30,6 +30,7 @@ import (
 
 	"github.com/weirflow/weir/config"
 	"github.com/weirflow/weir/internal/build"
+	"github.com/weirflow/weir/internal/hangup"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -42,7 +43,11 @@ func Main(registry *policies.Registry) {
 	if os.Getenv("GRPC_GO_LOG_SEVERITY_LEVEL") == "" {
 		grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) // what matters of streams and pickers Weir logs itself
 	}
-	err := newRoot(registry).ExecuteContext(ctx)
+	root := newRoot(registry)
+	if cmd, _, err := root.Find(os.Args[1:]); err != nil || cmd.Name() != serveName {
+		hangup.Reset() // there is no configuration to read again
+	}
+	err := root.ExecuteContext(ctx)
 	stop()
 	if errors.Is(err, errInterrupted) {
 		os.Exit(130) // as shells say of a command that Ctrl-C ended

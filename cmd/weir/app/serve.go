@@ -18,11 +18,14 @@ type serveFlags struct {
 	logLevel, logFormat string
 }
 
+// serveName is the name of the command that runs a replica.
+const serveName = "serve"
+
 func newServe(registry *policies.Registry) *cobra.Command {
 	f := serveFlags{settings: newSettings(registry)}
 	cmd := &cobra.Command{
 		GroupID: groupRun,
-		Use:     "serve",
+		Use:     serveName,
 		Short:   "Run a replica in front of model servers",
 		Long: `Run a replica in front of model servers, as a configuration file says, as flags
 say, or both: a flag that is given overrides the file. The file is read again on
