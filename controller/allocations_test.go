@@ -10,13 +10,13 @@ import (
 )
 
 // TestAllocations bounds what a request allocates on its whole way, in one process, whether
-// or not it waits: the request itself here and in the core, its place in a queue, and its
-// offer. A turn must not allocate by the band.
+// or not it waits: the caller's request, and nothing more. What the core and the ledger keep of
+// it is reused, and a turn allocates nothing.
 func TestAllocations(t *testing.T) {
 	if testing.Short() {
 		t.Skip("skipped: takes minutes under the race detector")
 	}
-	const workers, ops, most = 10, 2000, 10
+	const workers, ops, most = 10, 2000, 2
 	for _, limit := range []int{0, 1, 100} {
 		c, ks := newBench(t, fairness.RoundRobinType, limit), keys(10, 8)
 		run := func() {

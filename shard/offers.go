@@ -67,8 +67,9 @@ func (s *Set) Changes(offer func(Offer), withdraw func(policies.TicketID)) {
 			offer(it.asOffer())
 		case !it.offered && it.state != notStanding:
 			withdraw(it.ID)
-		default:
-			continue // changed and changed back
+		default: // changed and changed back
+			s.reuse(it)
+			continue
 		}
 		s.noteStated(it)
 	}
@@ -84,6 +85,7 @@ func (s *Set) Repeat(offer func(Offer)) {
 		it.changed = false
 		if !it.offered {
 			it.state = notStanding
+			s.reuse(it)
 		}
 	}
 	clear(s.changed)
@@ -102,12 +104,14 @@ func (s *Set) Repeat(offer func(Offer)) {
 func (s *Set) noteStated(it *item) {
 	it.state, it.stated, it.told = uncertain, it.offered, it.told || it.offered
 	it.statedKey, it.statedScore = it.key, it.score
+	it.unanswered = true
 	s.unanswered = append(s.unanswered, it)
 }
 
 // Answered notes that the ledger has what the last Changes or Repeat handed over.
 func (s *Set) Answered() {
 	for _, it := range s.unanswered {
+		it.unanswered = false
 		// What changed meanwhile is in changed again, and is compared with this.
 		if it.state == uncertain {
 			it.state = notStanding
@@ -115,6 +119,7 @@ func (s *Set) Answered() {
 				it.state = standing
 			}
 		}
+		s.reuse(it)
 	}
 	clear(s.unanswered)
 	s.unanswered = s.unanswered[:0]
@@ -124,6 +129,7 @@ func (s *Set) Answered() {
 // handed over; it will be stated again.
 func (s *Set) Failed() {
 	for _, it := range s.unanswered {
+		it.unanswered = false
 		s.change(it)
 	}
 	clear(s.unanswered)

@@ -34,6 +34,7 @@ type Set struct {
 	changed    []*item          // whose offer may differ from what was last stated
 	unanswered []*item          // whose change is in the turn under way
 	noted      []*group         // whose standing is to be asked for
+	spare      []*item          // that are nobody's any more
 
 	failedPicks uint64
 	failures    []FailedPick // to be handed out
@@ -87,7 +88,7 @@ func (s *Set) Came(id policies.TicketID) {
 }
 
 func (s *Set) enqueue(f *flow, t Ticket) *item {
-	it := &item{Ticket: t, flow: f}
+	it := s.item(t, f)
 	bd := f.band
 	switch {
 	case t.Sharer != "":
@@ -111,7 +112,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 			f.lift = max(0, f.group.returns(f.known)-f.counter-f.own)
 		}
 	}
-	s.items[t.ID] = it
+	s.items[t.ID], it.queued = it, true
 	of := s.fromIngress(it)
 	f.group.comes(t.Waited && !f.moved)
 	f.moved = false
@@ -142,12 +143,14 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 		return false
 	}
 	s.remove(it, now)
+	s.reuse(it)
 	return true
 }
 
 func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
 	delete(s.items, it.ID)
+	it.queued = false
 	of := s.ingresses[it.ID.Ingress]
 	of.remove(it)
 	if it.Sharer != "" {
@@ -195,6 +198,7 @@ func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 		it.state = notStanding
 		s.remove(it, now)
 		s.went(it.flow)
+		s.reuse(it)
 	}
 }
 
@@ -205,6 +209,7 @@ func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
 		it.served()
 		s.remove(it, now)
 		s.went(it.flow)
+		s.reuse(it)
 	}
 }
 
@@ -214,6 +219,7 @@ func (s *Set) Dropped(id policies.TicketID, now time.Time) {
 	if it := s.items[id]; it != nil {
 		it.state = notStanding
 		s.remove(it, now)
+		s.reuse(it)
 	}
 }
 

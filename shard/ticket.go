@@ -65,6 +65,7 @@ const (
 type item struct {
 	Ticket
 	flow   *flow
+	queued bool // in Set.items
 	charge float64
 	score  float64
 
@@ -77,12 +78,38 @@ type item struct {
 	key        float64 // its rank as this replica estimates it, while offered
 	offerIndex int     // in band.offered
 
-	state   offerState
-	stated  bool // whether the last statement about it offered it
-	changed bool // in Set.changed
-	told    bool // an offer of it was handed over
+	state      offerState
+	stated     bool // whether the last statement about it offered it
+	changed    bool // in Set.changed
+	unanswered bool // in Set.unanswered
+	told       bool // an offer of it was handed over
 
 	statedKey, statedScore float64 // what that statement said
+}
+
+// maxSpare is how many items that are gone are kept for tickets that come.
+const maxSpare = 1024
+
+// item makes an item of a ticket.
+func (s *Set) item(t Ticket, f *flow) (it *item) {
+	if n := len(s.spare) - 1; n >= 0 {
+		it, s.spare = s.spare[n], s.spare[:n]
+	} else {
+		it = &item{}
+	}
+	it.Ticket, it.flow = t, f
+	return it
+}
+
+// reuse keeps an item for a ticket that comes, once it is in no queue and nothing is to be said of
+// it any more, so that tickets that come and go take no new memory.
+func (s *Set) reuse(it *item) {
+	if it.queued || it.changed || it.unanswered {
+		return
+	}
+	if *it = (item{}); len(s.spare) < maxSpare {
+		s.spare = append(s.spare, it)
+	}
 }
 
 // shown is a ticket as policies see it. It is a pointer alone, so that showing one

@@ -66,6 +66,7 @@ type offer struct {
 	owner   *replica
 	index   int    // in flow.offers
 	granted bool   // no longer standing; the owner has an unread message that says so
+	listed  bool   // it is the one of its ticket in Ledger.offers
 	stamp   uint64 // the owner's turn that last stated it
 }
 

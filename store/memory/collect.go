@@ -64,10 +64,13 @@ func (n *node) resting() int { return len(n.flows) + n.groups - n.waiting.Len() 
 
 // forgettable reports whether the book holds nothing that a replica would miss.
 func (b *book) forgettable() bool {
+	if b.stated {
+		return false
+	}
 	for _, g := range b.groups {
 		if g.known && g.in == &b.node {
 			return false
 		}
 	}
-	return !b.stated && (len(b.flows) == 0 || !b.countsService && b.waiting.Len() == 0)
+	return len(b.flows) == 0 || !b.countsService && b.waiting.Len() == 0
 }

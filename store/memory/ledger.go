@@ -25,6 +25,7 @@ type Ledger struct {
 	lost     []*replica // without one, while what they held counts; by id
 	bands    []*band    // highest priority first
 	offers   map[policies.TicketID]*offer
+	spare    []*offer // that are nobody's any more
 
 	held, queued, bytes int64         // over all replicas, held over the lost as well
 	float               int64         // the part of held that is not in flight

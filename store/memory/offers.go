@@ -21,6 +21,32 @@ func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
 func (l *Ledger) remove(o *offer, now time.Time) {
 	o.flow.in.leave(o, now)
 	delete(l.offers, o.Ticket)
+	o.listed = false
+}
+
+// maxSpare is how many offers that are gone are kept for those that come.
+const maxSpare = 1024
+
+// list keeps what a replica offers, where no offer of the ticket stands.
+func (l *Ledger) list(st *store.Offer, owner *replica, turn uint64) *offer {
+	var o *offer
+	if n := len(l.spare) - 1; n >= 0 {
+		o, l.spare = l.spare[n], l.spare[:n]
+	} else {
+		o = &offer{}
+	}
+	*o = offer{Offer: *st, owner: owner, listed: true, stamp: turn}
+	l.offers[o.Ticket] = o
+	return o
+}
+
+// reuse forgets an offer that was granted, now that its owner has read so and nothing refers to
+// it any more, and keeps it for one that comes.
+func (l *Ledger) reuse(o *offer) {
+	delete(l.offers, o.Ticket)
+	if *o = (offer{}); len(l.spare) < maxSpare {
+		l.spare = append(l.spare, o)
+	}
 }
 
 // removeOffers removes the standing offers that match, in the order of their
@@ -42,6 +68,9 @@ func (l *Ledger) removeOffers(now time.Time, match func(*offer) bool) {
 // loaded endpoint later: what their ingresses knew of loads is out of date then.
 func (l *Ledger) forgetPreferences(s *store.Statement) {
 	for i := range s.Offers {
+		if s.Offers[i].Prefer == "" {
+			continue
+		}
 		if o := l.offers[s.Offers[i].Ticket]; o != nil {
 			o.Prefer = ""
 		}
@@ -63,7 +92,8 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 		if b := l.bookOf(r, st.Priority); b != nil {
 			in = b.group(st.Group, now)
 		}
-		if o := l.offers[st.Ticket]; o != nil {
+		o := l.offers[st.Ticket]
+		if o != nil {
 			switch {
 			case o.granted && o.owner == r:
 				continue // an unread message says so
@@ -82,8 +112,10 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 		if in == nil {
 			continue // a band it did not state
 		}
-		o := &offer{Offer: st, owner: r, stamp: s.Number}
-		l.offers[o.Ticket] = o
+		if o != nil {
+			o.listed = false
+		}
+		o = l.list(&st, r, s.Number)
 		in.stand(o, now)
 		in.book.band.wasOffered(now)
 	}

@@ -133,7 +133,7 @@ func (l *Ledger) hadInLine() (list []yieldAt) {
 func (l *Ledger) passingAt(ingress *replica, above int) (sum int64) {
 	for i := range ingress.bands {
 		if st := &ingress.bands[i]; st.Priority > above {
-			sum += max(0, st.Wanted-ingress.holds[st.Priority])
+			sum += max(0, st.Wanted-ingress.holds.in(st.Priority))
 		}
 	}
 	return sum

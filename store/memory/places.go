@@ -107,7 +107,9 @@ func (l *Ledger) standAgain(now time.Time) {
 
 // nameShort fills in which ingresses are short of room.
 func (l *Ledger) nameShort(reply *store.Reply, now time.Time) {
-	reply.Capacity = l.loads.capacity
+	if reply.Capacity = l.loads.capacity; len(l.short) == 0 {
+		return
+	}
 	maps.DeleteFunc(l.short, func(_ string, at time.Time) bool { return now.Sub(at) >= store.ShortFor })
 	for id := range l.short {
 		reply.Short = append(reply.Short, id)

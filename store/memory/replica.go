@@ -25,7 +25,7 @@ type replica struct {
 	limited   map[limited]int64 // requests in flight of flows and groups with limits, unread grants included
 	loads     map[string]place  // what is in flight at its endpoints, likewise
 	held      int64             // granted and not finished, unread grants and float included
-	holds     map[int]int64     // granted and not finished, unread grants included, by priority
+	holds     holdings          // granted and not finished, unread grants included, by priority
 	float     int64             // permits that it may spend by itself
 	wantFloat int64             // as last stated
 	lent      bool              // its last reply had a share of the float
@@ -40,7 +40,8 @@ type replica struct {
 	reply  store.Reply
 }
 
-// message is one to the replica and, where it tells the owner of a grant, the offer.
+// message is one to the replica and, where it tells the owner of a grant, the offer, which is
+// kept until it was read.
 type message struct {
 	store.Message
 	offer *offer
@@ -60,7 +61,7 @@ func (r *replica) post(kind store.MessageKind, o *offer) {
 	if kind != store.Dropped && kind != store.AtLimit && n.book.countsService {
 		m.Counter = o.flow.counter / n.book.scale
 	}
-	if kind&store.Taken != 0 {
+	if kind&store.Taken != 0 && o.owner == r {
 		m.offer = o
 	}
 	r.unread = append(r.unread, m)
@@ -88,9 +89,10 @@ func (r *replica) read(l *Ledger, number uint64) {
 }
 
 func (r *replica) forget(l *Ledger, m *message) {
-	if m.offer != nil && m.offer.owner == r && l.offers[m.Ticket] == m.offer {
-		delete(l.offers, m.Ticket)
+	if m.offer != nil && m.offer.listed {
+		l.reuse(m.offer)
 	}
+	m.offer = nil
 }
 
 // wakeup has the messages of the turn under way.

@@ -130,6 +130,9 @@ func (c class) kept() float64 {
 func (l *Ledger) pass(now time.Time) {
 	passed := max(0, min(time.Duration(now.UnixMicro()-l.passed.UnixMicro())*time.Microsecond, l.cfg.Lease))
 	l.passed = now
+	if !l.accounts() {
+		return
+	}
 	waited := l.waited(now)
 	for c := range l.guaranteed() {
 		if waits, away := waited(c); away {
@@ -139,6 +142,11 @@ func (l *Ledger) pass(now time.Time) {
 		}
 	}
 	l.passWeighed(passed, waited)
+}
+
+// accounts reports whether anything is guaranteed, or shared by weights.
+func (l *Ledger) accounts() bool {
+	return len(l.floors) > 0 || slices.ContainsFunc(l.bands, func(bd *band) bool { return bd.share.Slots > 0 || bd.weighed.Weight > 0 })
 }
 
 // restore takes over what a registering replica knows that the band is owed, where nothing
@@ -151,10 +159,7 @@ func (bd *band) restore(s *store.Band) {
 
 // hold counts requests that a replica holds in a band.
 func (l *Ledger) hold(r *replica, priority int, n int64) {
-	if r.holds == nil {
-		r.holds = make(map[int]int64)
-	}
-	r.holds[priority] += n
+	r.holds.add(priority, n)
 	if bd := find(l.bands, priority); bd != nil { // else nobody states it any more
 		bd.inFlight += n
 	}
@@ -164,7 +169,7 @@ func (l *Ledger) hold(r *replica, priority int, n int64) {
 // for it: it let requests go by itself, which nobody else wanted to go.
 func (r *replica) byFloat(s *store.Statement) (priorities []int) {
 	for i := range s.Bands {
-		if st := &s.Bands[i]; st.InFlight > r.holds[st.Priority] {
+		if st := &s.Bands[i]; st.InFlight > r.holds.in(st.Priority) {
 			priorities = append(priorities, st.Priority)
 		}
 	}
@@ -174,8 +179,8 @@ func (r *replica) byFloat(s *store.Statement) (priorities []int) {
 // forgive lets go of the debts of the classes in which a replica holds something whose record
 // ends: whether it really had it until now is not known.
 func (l *Ledger) forgive(r *replica) {
-	for priority, n := range r.holds {
-		if bd := find(l.bands, priority); bd != nil && n > 0 {
+	for _, h := range r.holds {
+		if bd := find(l.bands, h.priority); bd != nil && h.requests > 0 {
 			bd.share.Owed = max(0, bd.share.Owed)
 		}
 	}
@@ -188,10 +193,41 @@ func (l *Ledger) forgive(r *replica) {
 
 // release stops counting what a replica holds in the bands.
 func (l *Ledger) release(r *replica) {
-	for priority, n := range r.holds {
-		if bd := find(l.bands, priority); bd != nil {
-			bd.inFlight -= n
+	for _, h := range r.holds {
+		if bd := find(l.bands, h.priority); bd != nil {
+			bd.inFlight -= h.requests
 		}
 	}
-	clear(r.holds)
+	r.holds = r.holds[:0]
+}
+
+// holdings are how many requests a replica holds, by priority. There are a few, and they are made
+// anew in every turn.
+type holdings []struct {
+	priority int
+	requests int64
+}
+
+// in is how many it holds in a band.
+func (h holdings) in(priority int) int64 {
+	for i := range h {
+		if h[i].priority == priority {
+			return h[i].requests
+		}
+	}
+	return 0
+}
+
+// add counts more of them, or fewer.
+func (h *holdings) add(priority int, n int64) {
+	for i := range *h {
+		if at := &(*h)[i]; at.priority == priority {
+			at.requests += n
+			return
+		}
+	}
+	*h = append(*h, struct {
+		priority int
+		requests int64
+	}{priority, n})
 }

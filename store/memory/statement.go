@@ -43,7 +43,7 @@ func (l *Ledger) replace(r *replica, s *store.Statement, now time.Time) {
 		if bd == nil {
 			bd = &band{priority: st.Priority}
 			for _, other := range l.replicas {
-				bd.inFlight += other.holds[st.Priority]
+				bd.inFlight += other.holds.in(st.Priority)
 			}
 			l.bands = append(l.bands, bd)
 			slices.SortFunc(l.bands, func(a, b *band) int { return b.priority - a.priority })
