@@ -24,7 +24,7 @@ import (
 // Whoever of a flow came later may so have a ticket that is further. When it goes, the flow's
 // first that waits here goes by it, whichever ticket is its own.
 //
-// Invariants: a ticket ahead is in its flow's tickets, in requests.waiting, and in the queues or
+// Invariants: a ticket ahead is in its flow's tickets, among those that wait, and in the queues or
 // in line as any other; nobody waits by it and nobody hears what becomes of it. It is of a flow
 // that was asked for of late, of the band whose tickets stand in line here. There are at most
 // maxAhead. Of a flow that is watched, and whose band is the one in line, all requests that wait

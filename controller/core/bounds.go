@@ -84,7 +84,7 @@ func (h *handover) dropped(ticket policies.TicketID) {
 
 // keep queues a request of ours here, and not at its owner: that one has handed it back.
 func (h *handover) keep(now time.Time, owner *peer, seq uint64) {
-	if r := h.requests.waiting[h.requests.own(seq)]; r != nil && r.home == owner {
+	if r := h.requests.waits(h.requests.own(seq)); r != nil && r.home == owner {
 		r.kept = true
 		h.move(now, r, h.fleet.self)
 	}

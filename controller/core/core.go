@@ -130,7 +130,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		c.line.granted(now, m)
 		return
 	}
-	r := c.requests.waiting[m.Ticket]
+	r := c.requests.waits(m.Ticket)
 	if r == nil {
 		c.exchange.agenda.due = true
 		c.loads.correct(m.Endpoint)

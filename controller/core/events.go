@@ -43,7 +43,7 @@ func (c *Core) Enqueue(now time.Time, q Request) {
 
 // Cancel evicts a waiting request; one that is no longer waiting is left alone.
 func (c *Core) Cancel(now time.Time, seq uint64, outcome Outcome, err error) {
-	if r := c.requests.waiting[c.requests.ticket(seq)]; r != nil {
+	if r := c.requests.waits(c.requests.ticket(seq)); r != nil {
 		c.waits.evict(now, r, outcome, err)
 	}
 }
@@ -56,7 +56,7 @@ func (c *Core) CancelAll(now time.Time, outcome Outcome, err error) {
 // Place says to which endpoint a dispatched request went; one that is not counted is
 // passed over.
 func (c *Core) Place(seq uint64, endpoint string) {
-	if r := c.requests.inFlight[c.requests.ticket(seq)]; r != nil {
+	if r := c.requests.flies(c.requests.ticket(seq)); r != nil {
 		c.loads.place(r, endpoint)
 	}
 }
@@ -64,7 +64,7 @@ func (c *Core) Place(seq uint64, endpoint string) {
 // MayPlace reports whether a dispatched request may go to an endpoint, where it counts from
 // then on: it was granted for that one, or the ledger left room there for this replica.
 func (c *Core) MayPlace(now time.Time, seq uint64, endpoint string) bool {
-	r := c.requests.inFlight[c.requests.ticket(seq)]
+	r := c.requests.flies(c.requests.ticket(seq))
 	if r == nil {
 		return false
 	}
@@ -88,7 +88,7 @@ func (c *Core) MayPlace(now time.Time, seq uint64, endpoint string) bool {
 // Progress settles what a dispatched request has cost so far where that is more
 // than it was charged, so that a flow of long answers pays while they stream.
 func (c *Core) Progress(seq uint64, usage Usage) {
-	r := c.requests.inFlight[c.requests.ticket(seq)]
+	r := c.requests.flies(c.requests.ticket(seq))
 	if r != nil {
 		c.charges.progress(r, usage)
 	}
@@ -97,7 +97,7 @@ func (c *Core) Progress(seq uint64, usage Usage) {
 // Release returns the slot of a dispatched request and settles what it cost; one that is
 // not in flight is left alone.
 func (c *Core) Release(now time.Time, seq uint64, usage Usage) {
-	r := c.requests.inFlight[c.requests.ticket(seq)]
+	r := c.requests.flies(c.requests.ticket(seq))
 	if r == nil {
 		return
 	}
@@ -153,8 +153,8 @@ func (c *Core) Reconfigure(now time.Time, cfg Config) {
 	c.waits.rebudget(now)
 	c.ahead.clear(now)
 	c.queues.reconfigure(now, cfg.Shard, c.requests.came.All())
-	c.limits.reconfigure(before, c.requests.inFlight)
-	c.maxima.reconfigure(before, c.requests.inFlight)
+	c.limits.reconfigure(before, c.requests.all(false))
+	c.maxima.reconfigure(before, c.requests.all(false))
 	c.revocations.reconfigure()
 	c.requests.relimit(c.bound)
 	c.requests.reorder()

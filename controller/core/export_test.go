@@ -16,16 +16,16 @@ func (c *Core) Reused() string {
 			in = part
 		}
 	}
-	for _, r := range c.requests.waiting {
+	for r := range c.requests.all(true) {
 		look("waiting", r)
 	}
 	for r := range c.requests.came.All() {
 		look("came", r)
 	}
-	for _, r := range c.requests.inFlight {
+	for r := range c.requests.all(false) {
 		look("inFlight", r)
 	}
-	for _, r := range c.requests.deadlines.Items() {
+	for _, r := range c.requests.deadlines.of.Items() {
 		look("deadlines", r)
 	}
 	for _, h := range c.requests.byBand.of {

@@ -84,7 +84,7 @@ func (f *float) room(now time.Time) int64 {
 	if !f.holds(now) {
 		return 0
 	}
-	return max(0, f.counted-int64(len(f.requests.inFlight)))
+	return max(0, f.counted-int64(f.requests.inFlight))
 }
 
 // open is how many slots of this replica may be filled here: none while the pool has no endpoint.
@@ -236,7 +236,7 @@ func (f *float) state(now time.Time, s *store.Statement) {
 	if !s.Register {
 		s.Float = min(f.permits(now), s.WantFloat, f.share)
 	}
-	f.counted, f.unstated = int64(len(f.requests.inFlight))+s.Float, 0
+	f.counted, f.unstated = int64(f.requests.inFlight)+s.Float, 0
 	f.recalled = false
 }
 

@@ -163,7 +163,7 @@ func (h *handover) reject(now time.Time, id policies.TicketID, why shard.Refusal
 		h.fleet.of(id.Ingress).in.reject(id.Seq, why)
 		return
 	}
-	if r := h.requests.waiting[id]; r != nil && !r.inLine() {
+	if r := h.requests.waits(id); r != nil && !r.inLine() {
 		h.finish(now, r)
 		why.Limit = h.cfg.Shard.LimitOf(r.Flow.ID)
 		h.requests.decide(r, RejectedCapacity, &why)
@@ -177,7 +177,7 @@ func (h *handover) offered(now time.Time, id policies.TicketID) {
 		h.fleet.of(id.Ingress).in.offer(id.Seq)
 		return
 	}
-	if r := h.requests.waiting[id]; r != nil && r.offered.IsZero() {
+	if r := h.requests.waits(id); r != nil && r.offered.IsZero() {
 		if r.offered = now; r.inLine() && r.lined.Before(now) { // the ledger was sooner to say so than the owner
 			r.offered = r.lined
 		}
@@ -243,7 +243,7 @@ func (h *handover) takeOut(now time.Time, r *request, of *peer) {
 // requeue queues what should wait here and does not, such as a ticket that the
 // ledger took for another owner's.
 func (h *handover) requeue(now time.Time) {
-	if len(h.requests.waiting) == h.queues.set.Len() && len(h.fleet.byID) == 0 {
+	if h.requests.waiting == h.queues.set.Len() && len(h.fleet.byID) == 0 {
 		return
 	}
 	for r := range h.fleet.self.homed.All() {

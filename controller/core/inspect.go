@@ -40,7 +40,7 @@ func viewOf(r *request) RequestView {
 // Requests calls visit for every request whose connection is here, in no order, until it
 // returns false.
 func (c *Core) Requests(visit func(RequestView) bool) {
-	for _, r := range c.requests.waiting {
+	for r := range c.requests.all(true) {
 		if r.ahead() {
 			continue
 		}
@@ -48,7 +48,7 @@ func (c *Core) Requests(visit func(RequestView) bool) {
 			return
 		}
 	}
-	for _, r := range c.requests.inFlight {
+	for r := range c.requests.all(false) {
 		if !visit(viewOf(r)) {
 			return
 		}

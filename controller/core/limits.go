@@ -1,6 +1,7 @@
 package core
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -54,14 +55,14 @@ func (l *limits) count(flow string, delta int64) {
 // them. What differs is stated, a limit that was removed as none: the ledger keeps to what
 // it last heard. A flow's requests in flight count from the first limit on, those that
 // went before it included.
-func (l *limits) reconfigure(before shard.Config, inFlight map[policies.TicketID]*request) {
+func (l *limits) reconfigure(before shard.Config, inFlight iter.Seq[*request]) {
 	clear(l.inFlight)
 	differs := func(flow string) {
 		if before.LimitOf(flow) != l.cfg.Shard.LimitOf(flow) {
 			l.changed[flow] = true
 		}
 	}
-	for _, r := range inFlight {
+	for r := range inFlight {
 		differs(r.Flow.ID)
 		if l.cfg.Shard.LimitOf(r.Flow.ID).Any() {
 			l.inFlight[r.Flow.ID]++

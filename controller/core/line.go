@@ -13,7 +13,7 @@ import (
 // slot, to the endpoint where that is, and is stated afterwards: what the ledger counts
 // for this replica stays the same, and the slot does not stand empty for a turn.
 //
-// Invariant: who stands here is in requests.waiting, and in no queue. What is in flight here
+// Invariant: who stands here waits, and is in no queue. What is in flight here
 // is never more than the ledger counts; see float.
 type line struct {
 	bystander
@@ -161,7 +161,7 @@ func (l *line) first() *request {
 
 // take has a ticket stand here, as the ledger says.
 func (l *line) take(now time.Time, m *store.Message) {
-	r := l.requests.waiting[m.Ticket]
+	r := l.requests.waits(m.Ticket)
 	if r == nil || r.inLine() {
 		l.charges.refund(m)
 		return

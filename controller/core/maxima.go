@@ -1,6 +1,7 @@
 package core
 
 import (
+	"iter"
 	"maps"
 	"slices"
 	"time"
@@ -79,7 +80,7 @@ func (x *maxima) correct(path string) {
 
 // reconfigure takes in that the groups are others now, or their maxima, or what they are
 // guaranteed. One that was removed is stated as none: the ledger keeps to what it last heard.
-func (x *maxima) reconfigure(before shard.Config, inFlight map[policies.TicketID]*request) {
+func (x *maxima) reconfigure(before shard.Config, inFlight iter.Seq[*request]) {
 	for path, m := range before.Maxima {
 		if m != x.cfg.Shard.Maxima[path] {
 			x.changed[path] = true
@@ -97,7 +98,7 @@ func (x *maxima) reconfigure(before shard.Config, inFlight map[policies.TicketID
 		x.changed[path] = true
 	}
 	clear(x.inFlight)
-	for _, r := range inFlight {
+	for r := range inFlight {
 		x.count(r.Flow, 1)
 	}
 }

@@ -55,7 +55,7 @@ func (o *ownShare) dispatch(now time.Time) {
 	}
 	queued := o.queues.set
 	all, outOfUse := o.of(now, o.bands.highest()), o.loads.outOfUse()
-	has := func() int64 { return int64(len(o.requests.inFlight)) - outOfUse }
+	has := func() int64 { return int64(o.requests.inFlight) - outOfUse }
 	o.guarantees.pass(now, all, func(b shard.Band) bool {
 		own := o.of(now, b.Capacity().Ceiling)
 		return own == all || has() <= own
@@ -80,7 +80,7 @@ func (o *ownShare) dispatch(now time.Time) {
 		}
 		t, charge := b.Best(path)
 		full := o.maxima.fullHere(t.Flow, o.even)
-		r := o.requests.waiting[t.ID]
+		r := o.requests.waits(t.ID)
 		switch {
 		case r == nil: // another replica's, which does the same
 			o.queues.takeOut(t.ID, now)

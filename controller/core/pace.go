@@ -59,7 +59,7 @@ func (c *Core) turnInterval() time.Duration {
 	if c.exchange.agenda.soon {
 		return t.LineTurn
 	}
-	if len(c.requests.waiting) > 0 || c.queues.set.Len() > 0 {
+	if c.requests.waiting > 0 || c.queues.set.Len() > 0 {
 		return t.WaitingTurn
 	}
 	if c.exchange.agenda.later {
@@ -80,8 +80,5 @@ func (c *Core) next(now time.Time) time.Time {
 			next = e.retry
 		}
 	}
-	if d := c.requests.deadlines; d.Len() > 0 {
-		next = earlier(next, d.Min().deadline)
-	}
-	return c.handover.next(c.holding.next(c.line.next(next)))
+	return c.handover.next(c.holding.next(c.line.next(c.requests.deadlines.next(next))))
 }

@@ -70,7 +70,7 @@ func (h *handover) answered(now time.Time, p *peer, m *coordinator.Message) {
 	}
 	for i, seq := range m.Rejected {
 		id := h.requests.own(seq)
-		if r := h.requests.waiting[id]; r == nil || r.home == p || r.inLine() {
+		if r := h.requests.waits(id); r == nil || r.home == p || r.inLine() {
 			var why shard.Refusal
 			if i < len(m.Refusals) {
 				why = m.Refusals[i]

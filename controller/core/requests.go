@@ -1,6 +1,7 @@
 package core
 
 import (
+	"iter"
 	"time"
 
 	"github.com/weirflow/weir/internal/heap"
@@ -10,23 +11,24 @@ import (
 
 // requests is this replica as an ingress: the requests whose connections are here.
 //
-// Invariants: a request is in at most one of waiting and inFlight; it leaves waiting
-// with exactly one decision. came has those in waiting in the order in which they came, so
+// Invariants: a request that is known waits, or is in flight; it stops waiting with exactly one
+// decision. came has those that wait in the order in which they came, so
 // that whatever is done to all of them is done in the same order every time. One is among
 // the deadlines while it waits and has one. asking counts those waiting that are not limited,
 // ahead the tickets whose requests have not come, which are not among these; taken has the
 // tickets of those that wait, or went, by another than their own, until they end.
 type requests struct {
 	replica   string
-	waiting   map[policies.TicketID]*request
+	known     map[uint64]*request // by the numbers of their tickets, which are all this replica's
+	waiting   int                 // how many of them wait, tickets ahead of their requests included
+	inFlight  int                 // and how many are in flight
 	came      list.List[*request]
-	inFlight  map[policies.TicketID]*request
 	taken     map[uint64]policies.TicketID
 	byBand    byPriority    // those waiting that are of the kind to pass
 	asking    int           // those waiting that are under no limit of their flows or groups
 	ahead     int           // tickets among waiting that are ahead of their requests
 	waitsOf   map[int]int64 // how many of the others there are, by priority
-	deadlines *heap.Heap[*request]
+	deadlines deadlines
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
 	ended     []*request // that are nobody's any more, for those that come
@@ -38,15 +40,44 @@ const maxEnded = 1024
 func newRequests(replica string) requests {
 	return requests{
 		replica: replica, byBand: byPriority{of: make(map[int]*heap.Heap[*request])},
-		waiting: make(map[policies.TicketID]*request), waitsOf: make(map[int]int64), taken: make(map[uint64]policies.TicketID), inFlight: make(map[policies.TicketID]*request),
-		deadlines: heap.New(func(a, b *request) bool { return a.deadline.Before(b.deadline) },
-			func(r *request) *int { return &r.deadlineIndex }),
+		known: make(map[uint64]*request), waitsOf: make(map[int]int64), taken: make(map[uint64]policies.TicketID),
+		deadlines: newDeadlines(),
 	}
 }
 
 // own is this replica's ticket of that number.
 func (q *requests) own(seq uint64) policies.TicketID {
 	return policies.TicketID{Ingress: q.replica, Seq: seq}
+}
+
+// waits returns the request that waits by a ticket, or nil.
+func (q *requests) waits(id policies.TicketID) *request {
+	if id.Ingress != q.replica {
+		return nil
+	}
+	if r := q.known[id.Seq]; r != nil && r.waits {
+		return r
+	}
+	return nil
+}
+
+// flies returns the request that is in flight by a ticket of this replica, or nil.
+func (q *requests) flies(id policies.TicketID) *request {
+	if r := q.known[id.Seq]; r != nil && !r.waits {
+		return r
+	}
+	return nil
+}
+
+// all goes through those that wait, or through those that are in flight, in no order.
+func (q *requests) all(waiting bool) iter.Seq[*request] {
+	return func(yield func(*request) bool) {
+		for _, r := range q.known {
+			if r.waits == waiting && !yield(r) {
+				return
+			}
+		}
+	}
 }
 
 // ticket is the one by which the request of that number waits, or went.
@@ -97,7 +128,7 @@ func (q *requests) goFirst(r *request) {
 	for _, x := range []*request{r, first} {
 		f.came.Remove(x)
 		q.byBand.remove(x)
-		q.deadlines.Remove(x)
+		q.deadlines.remove(x)
 	}
 	of := *r
 	q.waitsBy(first, r)
@@ -108,7 +139,7 @@ func (q *requests) goFirst(r *request) {
 		f.came.Push(x)
 		q.byBand.add(x)
 		if !x.deadline.IsZero() {
-			q.deadlines.Push(x)
+			q.deadlines.add(x)
 		}
 	}
 }
@@ -116,7 +147,8 @@ func (q *requests) goFirst(r *request) {
 // wait lets a request wait for so long since it arrived; 0 for no limit.
 func (q *requests) wait(r *request, ttl time.Duration) {
 	if !r.waits {
-		q.waiting[r.ID], r.waits, r.cameNode.Value = r, true, r
+		q.known[r.ID.Seq], r.waits, r.cameNode.Value = r, true, r
+		q.waiting++
 		q.came.PushBack(&r.cameNode)
 		if r.ahead() {
 			q.ahead++
@@ -124,12 +156,12 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 			q.count(r, 1)
 		}
 	}
-	q.deadlines.Remove(r)
+	q.deadlines.remove(r)
 	r.deadline = time.Time{}
 	r.mayWait(ttl)
 	if ttl > 0 {
 		r.deadline = r.arrived.Add(ttl)
-		q.deadlines.Push(r)
+		q.deadlines.add(r)
 	}
 	q.byBand.fix(r)
 	if r.coming != nil && !r.ahead() {
@@ -147,7 +179,7 @@ func (q *requests) count(r *request, by int) {
 
 // reorder puts those that wait in the order of their bands as they are configured now.
 func (q *requests) reorder() {
-	for _, r := range q.waiting {
+	for r := range q.all(true) {
 		q.byBand.remove(r)
 	}
 	for r := range q.came.All() {
@@ -159,19 +191,11 @@ func (q *requests) reorder() {
 // others now.
 func (q *requests) relimit(limited func(policies.FlowKey) bool) {
 	q.asking = 0
-	for _, r := range q.waiting {
+	for r := range q.all(true) {
 		if r.limited = limited(r.Flow); !r.limited && !r.ahead() {
 			q.asking++
 		}
 	}
-}
-
-// expired returns a request whose time is up, or nil.
-func (q *requests) expired(now time.Time) *request {
-	if q.deadlines.Len() == 0 || q.deadlines.Min().deadline.After(now) {
-		return nil
-	}
-	return q.deadlines.Min()
 }
 
 // fresh returns a request that nothing is known of.
@@ -187,7 +211,8 @@ func (q *requests) fresh() *request {
 
 // forget forgets a request that was in flight.
 func (q *requests) forget(r *request) {
-	delete(q.inFlight, r.ID)
+	delete(q.known, r.ID.Seq)
+	q.inFlight--
 	delete(q.taken, r.seq)
 }
 
@@ -204,28 +229,35 @@ func (q *requests) reuse(r *request) {
 
 // decide ends a request's wait. Of a ticket that is ahead of its request there is nothing to say.
 func (q *requests) decide(r *request, outcome Outcome, err error) *Decision {
-	if r.waits {
+	waited := r.waits
+	if waited {
 		r.waits = false
+		q.waiting--
 		if r.ahead() {
 			q.ahead--
 		} else {
 			q.count(r, -1)
 		}
-		delete(q.waiting, r.ID)
 	}
 	r.cameNode.Remove()
-	q.deadlines.Remove(r)
+	q.deadlines.remove(r)
 	q.byBand.remove(r)
 	if r.coming != nil {
 		r.coming.leave(r)
 	}
-	if r.ahead() { // nobody waits for it
-		return nil
+	if waited && (outcome != Dispatched || r.ahead()) {
+		delete(q.known, r.ID.Seq)
 	}
-	if outcome == Dispatched {
-		q.inFlight[r.ID] = r
-	} else {
+	switch {
+	case r.ahead(): // nobody waits for it
+		return nil
+	case outcome != Dispatched:
 		delete(q.taken, r.seq)
+	case waited:
+		q.inFlight++
+	default:
+		q.inFlight++
+		q.known[r.ID.Seq] = r
 	}
 	q.decisions = append(q.decisions, Decision{
 		Ticket: q.own(r.seq), Tag: r.tag, Outcome: outcome, Err: err, Owner: r.owner, Obstacle: r.obstacle, Charge: r.charge, Offered: r.offered,

@@ -62,7 +62,7 @@ func (v *revocations) reconfigure() {
 	for v.sheddable.Len() > 0 {
 		v.sheddable.Pop()
 	}
-	for _, r := range v.requests.inFlight {
+	for r := range v.requests.all(false) {
 		if r.revocable && !v.ending[r.ID.Seq] {
 			v.admit(r.dispatched, r)
 		}
@@ -113,7 +113,7 @@ func (v *revocations) asSheddable(r *request) store.Sheddable {
 // learn notes which requests the ledger has revoked.
 func (v *revocations) learn(_ time.Time, _ *store.Statement, reply *store.Reply) {
 	for _, seq := range reply.Revoke {
-		r := v.requests.inFlight[v.requests.own(seq)]
+		r := v.requests.flies(v.requests.own(seq))
 		if r == nil || r.revokeIndex == 0 {
 			continue // over, or revoked already
 		}

@@ -87,7 +87,7 @@ func (h *handover) handTo(p *peer, r *request, number uint64) shard.Ticket {
 }
 
 func (h *handover) nextRepeat(p *peer) time.Time {
-	return p.out.nextRepeat(&h.cfg.Timings, len(h.requests.waiting))
+	return p.out.nextRepeat(&h.cfg.Timings, h.requests.waiting)
 }
 
 // watch looks for acknowledgments that do not come: the owner is then taken

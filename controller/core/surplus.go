@@ -47,7 +47,7 @@ func newSurplus(c *Core) surplus {
 
 // goes reports whether what is free of this replica's slots is to go elsewhere.
 func (s *surplus) goes(now time.Time) bool {
-	n := s.yielded(now, "", int64(len(s.float.requests.inFlight)))
+	n := s.yielded(now, "", int64(s.float.requests.inFlight))
 	if s.late(now) {
 		n = max(n, s.slots)
 	}

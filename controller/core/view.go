@@ -77,7 +77,7 @@ func (c *Core) View(now time.Time) View {
 	v := View{
 		Replica: c.cfg.Replica, Ledger: c.exchange.state(), Generation: c.exchange.generation,
 		Now: c.exchange.clock.at(now), TurnTook: c.exchange.pace,
-		Waiting: len(c.requests.waiting) - c.requests.ahead, InFlight: len(c.requests.inFlight), Permits: c.float.permits(now), InLine: c.line.here(), Revoking: int64(len(c.revocations.ending)),
+		Waiting: c.requests.waiting - c.requests.ahead, InFlight: c.requests.inFlight, Permits: c.float.permits(now), InLine: c.line.here(), Revoking: int64(len(c.revocations.ending)),
 		Pool: c.bands.pool, Totals: c.bands.totals, Bands: c.bands.view(), Fill: c.queues.set.FillOfAll(),
 		FailedPicks: c.queues.set.FailedPicks(), Shards: h.fleet.shards, Peers: h.view(), Apart: h.fleet.apart, Flows: c.queues.set.Flows(), Lost: slices.Clone(c.bands.lostForLong()),
 		Tallies: Tallies{Forwarded: h.forwarded, Moves: h.moves.total, Moved: h.moves.moved, Revoked: c.revocations.total, ByFloat: c.float.total, FromLine: c.line.total},
@@ -101,7 +101,7 @@ func (c *Core) View(now time.Time) View {
 // Authority returns how many requests this replica has in flight, how many more it would let
 // go without a question by its float, and how many more it would have in flight at most.
 func (c *Core) Authority(now time.Time) (inFlight, permits, room int64) {
-	return int64(len(c.requests.inFlight)), c.float.permits(now), c.float.room(now)
+	return int64(c.requests.inFlight), c.float.permits(now), c.float.room(now)
 }
 
 // InLine is how many tickets stand in line here, of those whose requests have come and of those
@@ -123,7 +123,7 @@ func (c *Core) Lost() []store.Lost { return c.bands.lostForLong() }
 
 // InFlight returns how many requests the fleet has in flight, as last learnt.
 func (c *Core) InFlight() int64 {
-	return max(c.bands.totals.InFlight, int64(len(c.requests.inFlight)))
+	return max(c.bands.totals.InFlight, int64(c.requests.inFlight))
 }
 
 // LostInFlight is how many requests in flight are counted for lost replicas.

@@ -49,7 +49,7 @@ func (w *waits) budgeted(r *request) {
 
 // expire evicts requests whose time is up.
 func (w *waits) expire(now time.Time) {
-	for r := w.requests.expired(now); r != nil; r = w.requests.expired(now) {
+	for r := w.requests.deadlines.expired(now); r != nil; r = w.requests.deadlines.expired(now) {
 		if w.bands.pool.Endpoints == 0 {
 			w.evict(now, r, EvictedNoEndpoints, ErrNoEndpoints)
 		} else {

@@ -4,8 +4,12 @@ package heap
 
 // Heap keeps the least item at its top. It is usable after New or Init, and not
 // safe for concurrent use.
+//
+// What is pushed is put in order once the least is asked for, so that what comes and goes
+// meanwhile costs O(1).
 type Heap[T any] struct {
-	items []T
+	items []T // those that are in order, and then those that are not yet
+	tidy  int // how many are in order
 	less  func(a, b T) bool
 	index func(T) *int
 }
@@ -25,7 +29,20 @@ func (h *Heap[T]) Init(less func(a, b T) bool, index func(T) *int) { h.less, h.i
 func (h *Heap[T]) Len() int { return len(h.items) }
 
 // Min returns the least item. The heap must not be empty.
-func (h *Heap[T]) Min() T { return h.items[0] }
+func (h *Heap[T]) Min() T {
+	if h.tidy < len(h.items) {
+		h.order()
+	}
+	return h.items[0]
+}
+
+// order puts all items in order.
+func (h *Heap[T]) order() {
+	for h.tidy < len(h.items) {
+		h.tidy++
+		h.up(h.tidy - 1)
+	}
+}
 
 // Items returns the items in no particular order; the slice is the heap's own.
 func (h *Heap[T]) Items() []T { return h.items }
@@ -34,20 +51,18 @@ func (h *Heap[T]) Items() []T { return h.items }
 func (h *Heap[T]) Push(item T) {
 	h.items = append(h.items, item)
 	*h.index(item) = len(h.items)
-	h.up(len(h.items) - 1)
 }
 
 // Pop removes and returns the least item. The heap must not be empty.
 func (h *Heap[T]) Pop() T {
-	item := h.items[0]
+	item := h.Min()
 	h.Remove(item)
 	return item
 }
 
 // Fix restores the order after an item's key changed.
 func (h *Heap[T]) Fix(item T) {
-	i := *h.index(item) - 1
-	if !h.up(i) {
+	if i := *h.index(item) - 1; i < h.tidy && !h.up(i) {
 		h.down(i)
 	}
 }
@@ -58,18 +73,24 @@ func (h *Heap[T]) Remove(item T) {
 	if i < 0 {
 		return
 	}
+	*h.index(item) = 0
+	if i < h.tidy {
+		h.tidy--
+		if moved := h.items[h.tidy]; i < h.tidy {
+			h.place(i, moved)
+			if !h.up(i) {
+				h.down(i)
+			}
+		}
+		i = h.tidy // its place is that of one that is not in order
+	}
 	last := len(h.items) - 1
-	moved := h.items[last]
+	if i < last {
+		h.place(i, h.items[last])
+	}
 	var zero T
 	h.items[last] = zero
 	h.items = h.items[:last]
-	*h.index(item) = 0
-	if i < last {
-		h.place(i, moved)
-		if !h.up(i) {
-			h.down(i)
-		}
-	}
 }
 
 func (h *Heap[T]) place(i int, item T) {
@@ -96,10 +117,10 @@ func (h *Heap[T]) down(i int) {
 	item := h.items[i]
 	for {
 		child := 2*i + 1
-		if child >= len(h.items) {
+		if child >= h.tidy {
 			break
 		}
-		if child+1 < len(h.items) && h.less(h.items[child+1], h.items[child]) {
+		if child+1 < h.tidy && h.less(h.items[child+1], h.items[child]) {
 			child++
 		}
 		if !h.less(h.items[child], item) {
