@@ -13,9 +13,10 @@ const MostOwed = 60
 // seconds, for it to be called below: requests that run already may take a while to end.
 const BelowAfter = 10
 
-// HeardWithin is how lately a replica must have taken a turn for what it offers to count as waiting
-// for the ledger, where time is accounted for: one whose turns are answered takes them more often while
-// anything waits at it, and one whose turns fail goes on by itself, or does nothing.
+// HeardWithin is how lately a replica must have taken a turn, beside what its turns take, for what it
+// offers to count as waiting for the ledger, where time is accounted for: one whose turns are answered
+// takes them more often while anything waits at it, and one whose turns fail goes on by itself after so
+// long, or does nothing.
 const HeardWithin = 500 * time.Millisecond
 
 // Guarantee is the account of what a class is guaranteed of the pool: a priority, or a group of

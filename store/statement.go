@@ -46,6 +46,9 @@ type Statement struct {
 	// Longest is how long the longest took of the requests that the sender had in flight
 	// of late; 0 if none of them has ended.
 	Longest time.Duration
+	// Pace is how long the sender's turns take of late, on average: where anything waits at it, the
+	// next comes so much later. See HeardWithin.
+	Pace time.Duration
 
 	// Register is set on a statement that carries everything: all offers, all
 	// counters, V. It answers Status Register.

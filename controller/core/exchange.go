@@ -75,7 +75,7 @@ func (e *exchange) begin(now time.Time) *store.Statement {
 	s := &e.statement
 	*s = store.Statement{
 		Replica: e.replica, Incarnation: e.incarnation, Number: e.number, Answered: e.answered, Generation: e.generation,
-		Register: e.register.carry(), Leave: e.leave.carry(),
+		Register: e.register.carry(), Leave: e.leave.carry(), Pace: e.pace.Truncate(time.Millisecond),
 		Dead: s.Dead[:0], Ended: s.Ended[:0], Bands: s.Bands[:0], Withdrawn: s.Withdrawn[:0], Offers: s.Offers[:0], Counters: s.Counters[:0],
 		Sheddable: s.Sheddable[:0], Limited: s.Limited[:0], Loads: s.Loads[:0], Groups: s.Groups[:0],
 	}

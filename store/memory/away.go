@@ -11,7 +11,7 @@ import (
 // whose turns fail, as it seems. These serve it by themselves, or nothing, and which is not known: that
 // time is not accounted for.
 func (l *Ledger) waited(now time.Time) func(class) (waits, away bool) {
-	heard := func(r *replica) bool { return now.Sub(r.lease.Add(-l.cfg.Lease)) <= store.HeardWithin }
+	heard := func(r *replica) bool { return now.Sub(r.lease.Add(-l.cfg.Lease)) <= store.HeardWithin+r.pace }
 	all := !slices.ContainsFunc(l.replicas, func(r *replica) bool { return !heard(r) })
 	return func(c class) (waits, away bool) {
 		waits = !l.recovering && l.waits(c)

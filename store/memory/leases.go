@@ -73,7 +73,7 @@ func (l *Ledger) register(old *replica, s *store.Statement, now time.Time) *repl
 // renew keeps the lease and the liveness the replica states of others.
 func (l *Ledger) renew(r *replica, s *store.Statement, now time.Time) {
 	r.last = s.Number
-	r.lease, r.longest = now.Add(l.cfg.Lease), s.Longest
+	r.lease, r.longest, r.pace = now.Add(l.cfg.Lease), s.Longest, s.Pace
 	l.foresight = store.Foresight(s.Longest)
 	r.dead = append(r.dead[:0], s.Dead...)
 	l.expected = max(l.expected, s.Members)

@@ -16,6 +16,7 @@ type replica struct {
 	lease       time.Time
 	until       time.Time     // how long it counts at most, once it is lost
 	longest     time.Duration // as last stated
+	pace        time.Duration // likewise
 	dead        []string
 
 	bands     []store.Band      // as last stated

@@ -10,7 +10,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "60924178"
+const ledgerFormat = "5447da6e"
 
 // What stands between the fields of a record, its items, and their parts.
 const (
@@ -21,12 +21,12 @@ const (
 
 // arguments writes the settings and the statement as the script reads them.
 func arguments(c *settings, s *store.Statement) []any {
-	args := make([]any, 0, 36+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+8*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
+	args := make([]any, 0, 37+len(s.Dead)+2*len(s.Ended)+8*len(s.Bands)+8*len(s.Limited)+7*len(s.Groups)+6*len(s.Loads)+10*len(s.Settlements)+4*len(s.Counters)+len(s.Withdrawn)+12*len(s.Offers))
 	args = append(args, ledgerFormat, c.now, settingsRecord(c))
 	args = append(args, escape(s.Replica), padded(s.Incarnation), s.Number, s.Answered, s.Generation, s.ReadUpTo,
 		s.Members, flag(s.Register), flag(s.Full), flag(s.Alone), flag(s.Leave), s.Batch, s.Float, s.WantFloat,
 		s.InLine, s.WantLine, flag(s.Evicts), s.Revoking, items(s.Sheddable, sheddableRecord), flag(s.WantLoads),
-		flag(s.WantHolders), s.Longest.Microseconds(), s.Capacity)
+		flag(s.WantHolders), s.Longest.Microseconds(), s.Pace.Microseconds(), s.Capacity)
 	args = append(args, len(s.Dead))
 	for i := range s.Dead {
 		args = append(args, escape(s.Dead[i]))

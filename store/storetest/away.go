@@ -50,6 +50,34 @@ func awayIsOwedNothing(t *testing.T, l store.Ledger, clock *Clock) {
 	owed(2*store.HeardWithin + 200*time.Millisecond)
 }
 
+// farIsNotAway: a replica whose turns take longer than that is heard of all the same, and is away once it has
+// missed one: where the next should have come.
+func farIsNotAway(t *testing.T, l store.Ledger, clock *Clock) {
+	const pace = 700 * time.Millisecond
+	here, far := newAway(t, l, counting(10, 4), guaranteed(0, 4, 1.5))
+	far.pace = pace
+	far.turn(nil)
+	owed := func(expected time.Duration) {
+		t.Helper()
+		if got := here.turn(nil).Bands[1].Owed; math.Abs(got-1.5*expected.Seconds()) > 1e-6 {
+			t.Errorf("owed %g slot-seconds of 1.5 slots, want those of %v", got, expected)
+		}
+	}
+	const turns = 5
+	for range turns {
+		clock.Advance(pace)
+		far.turn(nil)
+		here.turn(nil)
+	}
+	owed(turns * pace)
+	here.lasts(clock, store.HeardWithin)
+	here.turn(nil)
+	clock.Advance(pace)
+	owed((turns+1)*pace + store.HeardWithin)
+	clock.Advance(time.Millisecond)
+	owed((turns+1)*pace + store.HeardWithin)
+}
+
 // awayIsNotBehind: nor is it left behind others by its weight.
 func awayIsNotBehind(t *testing.T, l store.Ledger, clock *Clock) {
 	here, away := newAway(t, l, weighed(10, 4, 1), weighed(0, 4, 1))

@@ -93,6 +93,8 @@ func (h *history) step() {
 		for i := range m.bands {
 			m.bands[i].Weight = rapid.SampledFrom([]float64{0, 1, 1, 3}).Draw(t, "weight of the band")
 		}
+	case 5:
+		m.pace = rapid.SampledFrom([]time.Duration{0, 20 * time.Millisecond, 700 * time.Millisecond}).Draw(t, "pace")
 	case 2:
 		m.bands[1].Policy = rapid.SampledFrom([]string{"fair", "other"}).Draw(t, "policy")
 		m.full = true

@@ -63,6 +63,7 @@ type party struct {
 	register, full                            bool
 	bands                                     []store.Band
 	members                                   int
+	pace                                      time.Duration // how long its turns take
 	granted                                   []string
 	line                                      []string // who stands in line at it, as in granted
 }
@@ -93,7 +94,7 @@ func (p *party) statement(edit func(*store.Statement)) *store.Statement {
 	p.number++
 	s := &store.Statement{
 		Replica: p.id, Incarnation: p.inc, Number: p.number, Answered: p.answered, Generation: p.generation,
-		ReadUpTo: p.read, Members: p.members, Register: p.register, Full: p.full,
+		ReadUpTo: p.read, Members: p.members, Register: p.register, Full: p.full, Pace: p.pace,
 		Bands: append([]store.Band(nil), p.bands...), Batch: p.batch,
 	}
 	if edit != nil {

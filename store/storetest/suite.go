@@ -107,6 +107,7 @@ func Run(t *testing.T, factory Factory) {
 		{"LostCountAtEndpointsAndLimits", lostElsewhere},
 		{"LostAreSuperseded", lostSuperseded},
 		{"AwayIsOwedNothing", awayIsOwedNothing},
+		{"FarIsNotAway", farIsNotAway},
 		{"AwayIsNotBehind", awayIsNotBehind},
 		{"AwayKeepsItsDebt", awayKeepsItsDebt},
 		{"IngressWithoutLease", ingressWithoutLease},

@@ -27,3 +27,20 @@ func TestCutOffIsOwedNothing(t *testing.T) {
 		})
 	}
 }
+
+// TestFarKeepsItsAccount has a priority with a guarantee of a slot and a fifth wait beside a higher one at a
+// replica whose turns take longer than those that fail are given: all are answered, and the fifth is a second
+// slot for a fifth of the time, as near the ledger, and not for all of it.
+func TestFarKeepsItsAccount(t *testing.T) {
+	_, err := Run(Config{
+		Seed: 1, Replicas: 1, Shards: 32, Limit: 4, Length: 4 * time.Minute, Service: 4 * time.Second, RoundTrip: 700 * time.Millisecond,
+		Guaranteed: map[int]float64{-1: 0.3},
+		Flows: []Flow{
+			{ID: "high", Weight: 1, Clients: 16, Replicas: []int{0}},
+			{ID: "low", Priority: -1, Weight: 1, Clients: 16, Replicas: []int{0}},
+		},
+	})
+	if err != nil {
+		t.Error(err)
+	}
+}

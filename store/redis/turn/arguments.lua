@@ -40,7 +40,8 @@ local function read_arguments(ARGV)
     wants_loads = ARGV[23] == '1',
     wants_holders = ARGV[24] == '1',
     longest = ARGV[25] + 0,
-    capacity = ARGV[26] + 0,
+    pace = ARGV[26] + 0,
+    capacity = ARGV[27] + 0,
     dead = EMPTY,
     ended = EMPTY,
     bands = EMPTY,
@@ -52,7 +53,7 @@ local function read_arguments(ARGV)
     withdrawn = EMPTY,
     offers = EMPTY,
   }
-  local at = 26
+  local at = 27
   at = at + 1
   if ARGV[at] ~= '0' then
     local list = {}

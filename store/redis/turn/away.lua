@@ -12,9 +12,13 @@ local theirs -- the tickets that stand in the names of those that are away, a se
 function order.who_is_away()
   local away
   theirs = nil
-  for _, id in ipairs(call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. exact(now + settings.lease - HEARD_WITHIN))) do
-    away = away or {}
-    away[id] = true
+  local late = call('ZRANGEBYSCORE', LEASES, '-inf', '(' .. exact(now + settings.lease - HEARD_WITHIN), 'WITHSCORES')
+  for i = 1, #late, 2 do
+    local r = replica(late[i])
+    if r and now + settings.lease - tonumber(late[i + 1]) > HEARD_WITHIN + r.pace then
+      away = away or {}
+      away[late[i]] = true
+    end
   end
   return away
 end

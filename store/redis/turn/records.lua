@@ -87,28 +87,29 @@ function encode.replica(r)
     TEXTS[r.float] or exact(r.float), TEXTS[r.want_float] or exact(r.want_float), flag(r.lent),
     TEXTS[r.usual] or exact(r.usual), TEXTS[r.line] or exact(r.line),
     TEXTS[r.want_line] or exact(r.want_line), r.dead, r.bands, TEXTS[r.revoking] or exact(r.revoking),
-    r.sheddable, TEXTS[r.longest] or exact(r.longest), TEXTS[r.capacity] or exact(r.capacity) }, FIELD)
+    r.sheddable, TEXTS[r.longest] or exact(r.longest), TEXTS[r.pace] or exact(r.pace),
+    TEXTS[r.capacity] or exact(r.capacity) }, FIELD)
 end
 function decode.replica(s)
   local id, incarnation, registered, last, batch, sent, read, unread, granted, float, want_float, lent, usual,
-    line, want_line, dead, bands, revoking, sheddable, longest, capacity =
-    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+    line, want_line, dead, bands, revoking, sheddable, longest, pace, capacity =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   if not id then damaged('replica', s) end
   registered, last, batch, sent, read, unread, float, want_float, usual, line, want_line, revoking, longest,
-    capacity =
+    pace, capacity =
     registered + 0, last + 0, batch + 0, sent + 0, read + 0, unread + 0, float + 0, want_float + 0, usual + 0,
-      line + 0, want_line + 0, revoking + 0, longest + 0, capacity + 0
+      line + 0, want_line + 0, revoking + 0, longest + 0, pace + 0, capacity + 0
   if not (#incarnation == 20 and not match(incarnation, '%D') and registered >= 0 and registered < LARGEST and
     last >= 0 and last < LARGEST and batch >= 0 and batch < LARGEST and sent >= 0 and sent < LARGEST and
     read >= 0 and read < LARGEST and unread >= 0 and unread < LARGEST and float >= 0 and float < LARGEST and
     want_float >= 0 and want_float < LARGEST and (lent == '0' or lent == '1') and usual >= 0 and
     usual < LARGEST and line >= 0 and line < LARGEST and want_line >= 0 and want_line < LARGEST and
-    revoking >= 0 and revoking < LARGEST and longest >= 0 and longest < LARGEST and capacity >= 0 and
-    capacity < LARGEST) then damaged('replica', s) end
+    revoking >= 0 and revoking < LARGEST and longest >= 0 and longest < LARGEST and pace >= 0 and
+    pace < LARGEST and capacity >= 0 and capacity < LARGEST) then damaged('replica', s) end
   return { id = id, incarnation = incarnation, registered = registered, last = last, batch = batch,
     sent = sent, read = read, unread = unread, granted = granted, float = float, want_float = want_float,
     lent = lent == '1', usual = usual, line = line, want_line = want_line, dead = dead, bands = bands,
-    revoking = revoking, sheddable = sheddable, longest = longest, capacity = capacity }
+    revoking = revoking, sheddable = sheddable, longest = longest, pace = pace, capacity = capacity }
 end
 -- Whether one that was left so can be.
 function possible.replica(r)
@@ -117,8 +118,8 @@ function possible.replica(r)
     r.read < LARGEST and r.unread >= 0 and r.unread < LARGEST and r.float >= 0 and r.float < LARGEST and
     r.want_float >= 0 and r.want_float < LARGEST and r.usual >= 0 and r.usual < LARGEST and r.line >= 0 and
     r.line < LARGEST and r.want_line >= 0 and r.want_line < LARGEST and r.revoking >= 0 and
-    r.revoking < LARGEST and r.longest >= 0 and r.longest < LARGEST and r.capacity >= 0 and
-    r.capacity < LARGEST
+    r.revoking < LARGEST and r.longest >= 0 and r.longest < LARGEST and r.pace >= 0 and r.pace < LARGEST and
+    r.capacity >= 0 and r.capacity < LARGEST
 end
 
 -- A lost replica, and until when what it held counts.

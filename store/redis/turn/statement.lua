@@ -128,7 +128,8 @@ step(function()
     me = {
       id = my_id, incarnation = stated.incarnation, registered = stated.number, last = stated.number, batch = applied,
       sent = stated.read_upto, read = stated.read_upto, unread = 0, granted = '', float = 0, want_float = 0, lent = false,
-      usual = 0, line = 0, want_line = 0, dead = '', bands = '', revoking = 0, sheddable = '', longest = 0, capacity = 0,
+      usual = 0, line = 0, want_line = 0, dead = '', bands = '', revoking = 0, sheddable = '', longest = 0, pace = 0,
+      capacity = 0,
     }
     replicas[my_id], unread, recount = me, {}, true
   elseif not known then
@@ -146,7 +147,7 @@ step(function()
   call('ZADD', LEASES, exact(now + settings.lease), my_id)
   cached.lease_ends = math.min(cached.lease_ends, now + settings.lease)
   if stated.register then call('HSET', REPLICAS, my_id, encode.replica(me)) end
-  me.revoking, me.sheddable, me.longest = stated.revoking, stated.sheddable, stated.longest
+  me.revoking, me.sheddable, me.longest, me.pace = stated.revoking, stated.sheddable, stated.longest, stated.pace
   fleet.expected = math.max(fleet.expected, stated.members)
   for _, run in ipairs(stated.ended) do
     local r = leases.is_silent(run.replica) and replica(run.replica)

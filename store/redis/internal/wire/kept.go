@@ -148,6 +148,7 @@ var Replica = Record{Name: "replica", Kept: true, Doc: "A replica with a lease."
 	{Name: "revoking", Kind: Count},
 	{Name: "sheddable", Kind: Items, Of: &Sheddable},
 	{Name: "longest", Kind: Count},
+	{Name: "pace", Kind: Count},     // how long its turns take
 	{Name: "capacity", Kind: Count}, // of which its limits are parts
 }}
 

@@ -35,6 +35,7 @@ var Statement = Record{Name: "stated", Go: "store.Statement", Doc: "The statemen
 	{Name: "wants_loads", Kind: Flag, Go: "WantLoads"},
 	{Name: "wants_holders", Kind: Flag, Go: "WantHolders"},
 	{Name: "longest", Kind: Micros, Go: "Longest"},
+	{Name: "pace", Kind: Micros, Go: "Pace"},
 	{Name: "capacity", Kind: Count, Go: "Capacity"},
 	{Name: "dead", Kind: List, Go: "Dead", Each: Name},
 	{Name: "ended", Kind: List, Go: "Ended", Of: &Record{Go: "store.Run", Fields: []Field{
