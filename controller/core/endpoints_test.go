@@ -282,34 +282,6 @@ func TestDrainedLeavesTheRest(t *testing.T) {
 	}
 }
 
-// TestUnlistedStaysCounted has a replica lose its last endpoint while a request of its is in flight there:
-// for as long as it is, it counts at the endpoint for the others that reach it.
-func TestUnlistedStaysCounted(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	c, ledger, exchange := oneReplica(&now, fairness.NewRoundRobin("rr"))
-	c.SetPool(now, core.Pool{Endpoints: 1, Limit: 2})
-	c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 2}})
-	c.Enqueue(now, core.Request{Seq: 1, Flow: policies.FlowKey{ID: "a"}})
-	exchange()
-	c.SetPool(now, core.Pool{})
-	c.SetEndpoints(now, nil)
-	for range 30 { // all is stated again each second
-		now = now.Add(100 * time.Millisecond)
-		c.Tick(now)
-		exchange()
-	}
-	reply, err := ledger.Turn(t.Context(), &store.Statement{
-		Replica: "another", Incarnation: 1, Number: 1, Register: true, Members: 2, WantLoads: true,
-		Loads: []store.Load{{Endpoint: "x", Capacity: 2}}, Capacity: 2,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(reply.Loads) != 1 || reply.Loads[0].InFlight != 1 || c.InFlight() != 1 {
-		t.Errorf("the ledger tells others of %+v, want the one request in flight at x, of %d", reply.Loads, c.InFlight())
-	}
-}
-
 // TestLimitOfTheFleetFromTheFirstEndpoint has a replica reach an endpoint, of two, for the first time
 // once it knows what both take: that is the limit that it states, and not what it reaches.
 func TestLimitOfTheFleetFromTheFirstEndpoint(t *testing.T) {
