@@ -86,12 +86,13 @@ func (g *Guarantee) Had(d time.Duration, inFlight int64) {
 }
 
 // Pass takes in that time passed with so many requests in flight and, if waits is set, with
-// more that could have gone.
+// more that could have gone; wanted says whether anything waits in the pool, of whichever class.
 //
 // While it waits it is owed what it lacks. While it does not, it earns nothing, and what it
 // was owed goes as fast as it came. What it has beyond the guarantee pays what it was owed;
-// it becomes a debt only where it was given for the guarantee.
-func (g *Guarantee) Pass(d time.Duration, inFlight int64, waits bool) {
+// it becomes a debt only where it was given for the guarantee, and only while slots are wanted: at
+// other times requests follow each other by float, of which a ledger sees that as many are in flight.
+func (g *Guarantee) Pass(d time.Duration, inFlight int64, waits, wanted bool) {
 	g.Had(d, inFlight)
 	seconds := float64(d.Microseconds()) / 1e6
 	change := (g.Slots - min(float64(inFlight), g.whole()+1)) * seconds
@@ -100,7 +101,7 @@ func (g *Guarantee) Pass(d time.Duration, inFlight int64, waits bool) {
 		g.Owed = max(0, g.Owed-g.Slots*seconds)
 	case change > 0 && !waits:
 		g.Owed = min(0, g.Owed+change)
-	case change < 0 && g.Spare:
+	case change < 0 && (g.Spare || !wanted):
 		g.Owed = max(g.Owed+change, min(g.Owed, 0))
 	default:
 		g.Owed = min(g.Owed+change, g.Slots*MostOwed)

@@ -46,7 +46,7 @@ func (c *crowd) pass(now time.Duration, waits bool) float64 {
 			c.flood = append(c.flood, now+length)
 		}
 	}
-	c.g.Pass(step, int64(len(c.own)), waits)
+	c.g.Pass(step, int64(len(c.own)), waits, true)
 	return float64(len(c.own))
 }
 
@@ -92,7 +92,7 @@ func TestSmallGuarantee(t *testing.T) {
 				t.Fatalf("after %v it got %.2f slot-seconds, want %.2f within one request", now, got, least+1)
 			}
 		}
-		g.Pass(step, held, true)
+		g.Pass(step, held, true, true)
 	}
 }
 
@@ -101,11 +101,11 @@ func TestSmallGuarantee(t *testing.T) {
 func TestIdlingSavesNothing(t *testing.T) {
 	fresh := store.Guarantee{Slots: 2.5}
 	idle, greedy := fresh, fresh
-	idle.Pass(time.Hour, 0, false)
+	idle.Pass(time.Hour, 0, false, true)
 	for n := range int64(8) {
 		greedy.Granted(n, false)
 	}
-	greedy.Pass(time.Hour, 8, true)
+	greedy.Pass(time.Hour, 8, true, true)
 	for name, g := range map[string]store.Guarantee{"idle": idle, "greedy": greedy} {
 		for inFlight := range int64(5) {
 			if got, want := g.Room(inFlight), fresh.Room(inFlight); got != want {
@@ -120,14 +120,14 @@ func TestIdlingSavesNothing(t *testing.T) {
 func TestBelow(t *testing.T) {
 	kept := store.Guarantee{Slots: 2}
 	for range 30 {
-		kept.Pass(time.Second, 0, true)
+		kept.Pass(time.Second, 0, true, true)
 	}
 	if got := kept.Below; got != 20 {
 		t.Errorf("after 30 s without a slot it was below for %v s, want 20", got)
 	}
 	served := store.Guarantee{Slots: 2}
 	for range 3600 {
-		served.Pass(time.Second, 2, true)
+		served.Pass(time.Second, 2, true, true)
 	}
 	if served.Below != 0 {
 		t.Errorf("with its slots it was below for %v s", served.Below)

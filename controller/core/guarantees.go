@@ -81,10 +81,21 @@ func (g *guarantees) first(c class) (first shard.Band, waits bool) {
 	return first, false
 }
 
+// waits reports whether a ticket of any class does.
+func (g *guarantees) waits() bool {
+	for b := range g.bands.queues.set.Bands() {
+		if b.Waits("") {
+			return true
+		}
+	}
+	return false
+}
+
 // pass accounts for the time of an outage since this was last called. That many slots of
 // the pool are this replica's; fits reports whether a band may have one that ends, by its own
 // limit.
 func (g *guarantees) pass(now time.Time, own int64, fits func(shard.Band) bool) {
+	wanted := g.waits()
 	for _, c := range g.classes() {
 		slots := g.slots(c, own)
 		if slots == 0 {
@@ -98,7 +109,7 @@ func (g *guarantees) pass(now time.Time, own int64, fits func(shard.Band) bool) 
 		}
 		account.Slots = slots
 		_, waits := g.first(c)
-		account.Pass(now.Sub(g.passed), g.has(c), waits)
+		account.Pass(now.Sub(g.passed), g.has(c), waits, wanted)
 	}
 	_, weighing := g.weighing(fits)
 	store.PassWeighed(weighing, now.Sub(g.passed))

@@ -133,12 +133,12 @@ func (l *Ledger) pass(now time.Time) {
 	if !l.accounts() {
 		return
 	}
-	waited := l.waited(now)
+	waited, wanted := l.waited(now), l.highest("") != nil
 	for c := range l.guaranteed() {
 		if waits, away := waited(c); away {
 			c.share.Had(passed, l.has(c))
 		} else {
-			c.share.Pass(passed, l.has(c), waits)
+			c.share.Pass(passed, l.has(c), waits, wanted)
 		}
 	}
 	l.passWeighed(passed, waited)

@@ -180,6 +180,29 @@ func guaranteeRevokes(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "revoked for the guarantee", strings.Trim(fmt.Sprint(waiting.Revoke), "[]"), "1")
 }
 
+// followedByFloatBecomesNoDebt: a request went for the guarantee, and when it ended others of the band followed it by
+// themselves, one after the other, for ten minutes in which nobody else wanted the slot. When a higher band fills
+// the pool, that is not held against it.
+func followedByFloatBecomesNoDebt(t *testing.T, l store.Ledger, clock *Clock) {
+	r := newRivals(t, l, counting(10, 8), guaranteed(0, 8, 0.5))
+	r.turn(func(s *store.Statement) {
+		r.fill(10, 7)(s)
+		r.fill(0, 1)(s)
+	})
+	want(t, "one for the guarantee", r.has(), "7 1")
+	for range 600 {
+		r.bands[0].InFlight, r.bands[1].InFlight = 0, 1
+		r.turn(func(s *store.Statement) { s.WantFloat = 1 })
+		clock.Advance(time.Second)
+	}
+	r.bands[0].InFlight, r.bands[1].InFlight = 0, 0
+	r.turn(func(s *store.Statement) {
+		r.fill(10, 9)(s)
+		r.fill(0, 1)(s)
+	})
+	want(t, "the pool is full again", r.has(), "7 1")
+}
+
 // floatBecomesNoDebt: what a band let go by itself for ten minutes, while nobody else wanted
 // it, is not held against its guarantee when a higher band fills the pool.
 func floatBecomesNoDebt(t *testing.T, l store.Ledger, clock *Clock) {

@@ -25,6 +25,7 @@ func Run(t *testing.T, factory Factory) {
 		{"GuaranteeIsNoCeiling", guaranteeIsNoCeiling},
 		{"GuaranteeBelowASlot", guaranteeBelowASlot},
 		{"FloatBecomesNoDebt", floatBecomesNoDebt},
+		{"FollowedByFloatBecomesNoDebt", followedByFloatBecomesNoDebt},
 		{"LostBeforeAnyEnded", lostBeforeAnyEnded},
 		{"GuaranteeAboveTheCeiling", guaranteeAboveCeiling},
 		{"LeastStatedGuaranteeHolds", leastGuaranteeHolds},

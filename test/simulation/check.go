@@ -310,11 +310,6 @@ func (c *Config) longestWait() (longest time.Duration) {
 		if part <= 0.001 {
 			return c.Length
 		}
-		for _, path := range c.around(c.Flows[i].ID) {
-			if most := maximum(c.Maxima[path], c.Limit); most > 0 {
-				part *= min(1, float64(most)/float64(c.Limit))
-			}
-		}
 		ahead := float64(c.Flows[i].Clients*len(c.Flows[i].Replicas)) * max(1, c.Flows[i].Longer) / part
 		longest = max(longest, time.Duration(ahead/float64(c.Limit)*float64(c.Service+c.furthest())))
 		if most := c.Flows[i].Most; most > 0 { // the next is offered, and granted, once it is known that one ended

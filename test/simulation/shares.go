@@ -128,6 +128,9 @@ func (c *Config) part(flow *Flow) float64 {
 	if flow.Group != "" {
 		for _, g := range c.groups(flow.Group) {
 			part = max(0, part-c.floorsBeside(g.Path)) * weigh(g.Path, g.Weight)
+			if most := maximum(c.Maxima[g.Path], c.Limit); most > 0 { // of which others in it are guaranteed something, too
+				part *= min(1, float64(most)/float64(c.Limit))
+			}
 		}
 	}
 	return part * weigh("", flow.Weight)

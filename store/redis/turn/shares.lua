@@ -279,11 +279,19 @@ function order.note_granted(class, due, in_flight)
   end
 end
 
+-- Whether anything waits in the pool.
+local function is_wanted()
+  for _, priority in ipairs(order.priorities()) do
+    if order.waits(priority) then return true end
+  end
+  return false
+end
+
 -- What a class is owed once that much more of a time was short of its guarantee, or beyond it.
 local function owed_after(share, slots, change, waits, seconds)
   if change > 0 and not waits and share.owed > 0 then return math.max(0, share.owed - slots * seconds) end
   if change > 0 and not waits then return math.min(0, share.owed + change) end
-  if change < 0 and share.spare then return math.max(share.owed + change, math.min(share.owed, 0)) end
+  if change < 0 and (share.spare or not is_wanted()) then return math.max(share.owed + change, math.min(share.owed, 0)) end
   return math.min(share.owed + change, slots * MOST_OWED)
 end
 
