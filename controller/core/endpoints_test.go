@@ -3,7 +3,6 @@ package core_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"testing"
 	"time"
 
@@ -11,10 +10,7 @@ import (
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
-	"github.com/weirflow/weir/policies/ordering"
-	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
-	"github.com/weirflow/weir/store/memory"
 )
 
 // TestMovesByPermits has a granted request go elsewhere while the ledger left this replica
@@ -158,70 +154,6 @@ func TestEndsAreStatedWhereRoomIsShort(t *testing.T) {
 		if said := c.Ready(now).Turn != nil; said != short {
 			t.Errorf("another is short: %v, and the end of a request is said at once: %v", short, said)
 		}
-	}
-}
-
-// TestOutageSharesEndpoints takes the ledger from three replicas: together they have no more
-// at an endpoint than it takes, and all of it.
-func TestOutageSharesEndpoints(t *testing.T) {
-	now := time.Unix(1_800_000_000, 0)
-	ledger := memory.New(memory.Config{Clock: func() time.Time { return now }})
-	var cores []*core.Core
-	var members coordinator.Members
-	for i := range 3 {
-		members.Live = append(members.Live, coordinator.Member{ID: fmt.Sprint("r", i), Incarnation: 1, Leaseholder: true})
-	}
-	for i := range 3 {
-		c := core.New(core.Config{
-			Replica: fmt.Sprint("r", i), Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
-			Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
-				return shard.BandConfig{MaxRequests: 100, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
-			}},
-		})
-		c.SetPool(now, core.Pool{Endpoints: 3, Limit: 13})
-		c.SetEndpoints(now, []core.Endpoint{{Address: "x", Capacity: 4}, {Address: "y", Capacity: 4}, {Address: "z", Capacity: 5}})
-		cores = append(cores, c)
-	}
-	pass := func(d time.Duration, lost bool) {
-		for range 3 {
-			now = now.Add(d / 3)
-			for _, c := range cores {
-				c.SetMembers(now, members)
-				c.Tick(now)
-				for ready, n := c.Ready(now), 0; ready.Turn != nil && n < 5; ready, n = c.Ready(now), n+1 {
-					if lost {
-						c.TurnDone(now, nil, errors.New("lost"))
-						continue
-					}
-					reply, err := ledger.Turn(context.Background(), ready.Turn)
-					c.TurnDone(now, reply, err)
-				}
-			}
-		}
-	}
-	pass(3*time.Second, false) // all know of each other that they hold leases
-	pass(time.Second, true)
-	at := map[string]int{}
-	for i, c := range cores {
-		if c.LedgerState() != core.Outage {
-			t.Fatalf("r%d is %s", i, c.LedgerState())
-		}
-		for seq := range 20 {
-			c.Enqueue(now, core.Request{Seq: uint64(seq + 1), Flow: policies.FlowKey{ID: fmt.Sprint("of-", i)}})
-		}
-		ready := c.Ready(now)
-		for n := range ready.Decisions {
-			d := &ready.Decisions[n]
-			at[d.Endpoint]++
-			for _, elsewhere := range []string{"x", "y", "z"} {
-				if elsewhere != d.Endpoint && n == len(ready.Decisions)-1 && c.MayPlace(now, d.Ticket.Seq, elsewhere) {
-					t.Errorf("at r%d a request may go to %s beyond its share", i, elsewhere)
-				}
-			}
-		}
-	}
-	if at["x"] != 4 || at["y"] != 4 || at["z"] != 5 {
-		t.Errorf("three replicas without the ledger have %v at the endpoints, want 4, 4 and 5", at)
 	}
 }
 

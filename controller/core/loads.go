@@ -221,7 +221,7 @@ func (l *loads) state(now time.Time, s *store.Statement) {
 	l.returnPermits(now, s)
 	clear(l.returned)
 	l.excess.stated()
-	if len(l.listed)+len(l.here)+len(l.changed) == 0 {
+	if len(l.listed)+len(l.here)+len(l.changed) == 0 && !l.outdated {
 		return
 	}
 	if s.Register || s.Full || now.Sub(l.stated) >= l.cfg.Timings.RepeatEvery {
