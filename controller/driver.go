@@ -143,10 +143,10 @@ func (d *driver) carryOut(ctx context.Context, now time.Time) time.Time {
 		d.retired.end(ready.Retired)
 		switch {
 		case ready.Turn == nil:
-			return ready.Next
+			return d.core.Next(now)
 		case d.statements != nil:
 			d.statements <- ready.Turn
-			return ready.Next
+			return d.core.Next(now)
 		}
 		reply, err := d.turn(ctx, ready.Turn)
 		d.core.TurnDone(now, reply, err)

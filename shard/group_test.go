@@ -129,7 +129,7 @@ func check(t *rapid.T, s *Set, flows []string, weights map[string]float64, queue
 	count := func(offered []policies.TicketID) string {
 		per := map[string]int{}
 		for _, id := range offered {
-			f := s.items[id].flow
+			f := s.queued(id).flow
 			per[f.group.Path]++
 		}
 		return fmt.Sprint(per)
@@ -153,7 +153,7 @@ func check(t *rapid.T, s *Set, flows []string, weights map[string]float64, queue
 func worth(s *Set, ids []policies.TicketID, served, weights map[string]float64) string {
 	at, n := []float64{}, map[string]float64{}
 	for _, id := range ids {
-		outer, _, _ := strings.Cut(s.items[id].flow.key.ID, "/")
+		outer, _, _ := strings.Cut(s.queued(id).flow.key.ID, "/")
 		at = append(at, served[outer]+n[outer]/weights[outer])
 		n[outer]++
 	}

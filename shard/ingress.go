@@ -16,7 +16,7 @@ type ingress struct {
 }
 
 func (i *ingress) add(it *item) {
-	it.byIngress.Value = it
+	it.from, it.byIngress.Value = i, it
 	i.tickets.PushBack(&it.byIngress)
 	i.len++
 	i.bytes += it.Bytes

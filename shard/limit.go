@@ -116,7 +116,7 @@ func (s *Set) roomAt(f *flow, requests int64, tokens float64, now time.Time) (re
 // some, also where it has no limit here: the ledger may know one that was removed, or that
 // only another replica has.
 func (s *Set) AtLimit(id policies.TicketID) {
-	it := s.items[id]
+	it := s.queued(id)
 	if it == nil {
 		return
 	}

@@ -69,6 +69,9 @@ func (s *Set) eachOf(path string, visit func(*group)) {
 // Counted returns the paths of the groups with tickets here that have a maximum or are
 // guaranteed something, in order.
 func (s *Set) Counted() (paths []string) {
+	if len(s.counted) == 0 {
+		return nil
+	}
 	for g := range s.counted {
 		paths = append(paths, g.Path)
 	}

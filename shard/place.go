@@ -24,7 +24,7 @@ type Place struct {
 // Place returns where a ticket stands, if it waits here. It costs a look at all tickets of
 // its flow.
 func (s *Set) Place(id policies.TicketID) (Place, bool) {
-	it := s.items[id]
+	it := s.queued(id)
 	if it == nil {
 		return Place{}, false
 	}

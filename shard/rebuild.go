@@ -49,7 +49,7 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 		for it := range s.ingresses[ingress].tickets.All() {
 			t := it.Ticket
 			t.Waited = true
-			n.enqueue(n.flow(n.band(t.Flow.Priority), t.Flow), t)
+			n.enqueue(n.flow(n.band(t.Flow.Priority), t.Flow), &t)
 		}
 	}
 	n.keepExcess()
@@ -59,7 +59,7 @@ func (s *Set) Rebuilt(cfg Config, now time.Time) *Set {
 // SetDeadline takes over when a ticket's time in the queue ends. It keeps its place until the
 // Set is rebuilt; one that is not queued here is passed over.
 func (s *Set) SetDeadline(id policies.TicketID, at time.Time) {
-	if it := s.items[id]; it != nil {
+	if it := s.queued(id); it != nil {
 		it.Ticket.Deadline = at
 	}
 }

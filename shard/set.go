@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/internal/list"
+	"github.com/weirflow/weir/internal/numbered"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -15,8 +16,8 @@ import (
 // use.
 type Set struct {
 	cfg   Config
-	bands []*band // highest priority first
-	items map[policies.TicketID]*item
+	bands []*band             // highest priority first
+	items numbered.Map[*item] // by their tickets
 	// ingresses has the tickets of each ingress, in the order they came.
 	ingresses map[string]*ingress
 	short     []string // those that are short of room, sorted
@@ -42,21 +43,24 @@ type Set struct {
 
 // New returns an empty Set.
 func New(cfg Config) *Set {
-	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, items: make(map[policies.TicketID]*item), ingresses: make(map[string]*ingress), limited: make(map[policies.FlowKey]*flow), counted: make(map[*group]bool)}
+	return &Set{cfg: cfg, lowestElsewhere: math.MaxInt, ingresses: make(map[string]*ingress), limited: make(map[policies.FlowKey]*flow), counted: make(map[*group]bool)}
 }
 
 // Len returns the number of tickets.
-func (s *Set) Len() int { return len(s.items) }
+func (s *Set) Len() int { return s.items.Len() }
+
+// queued returns the item of a ticket that is queued here, or nil.
+func (s *Set) queued(id policies.TicketID) *item { return s.items.Get(id.Ingress, id.Seq) }
 
 // Has reports whether the ticket is queued here.
-func (s *Set) Has(id policies.TicketID) bool { return s.items[id] != nil }
+func (s *Set) Has(id policies.TicketID) bool { return s.queued(id) != nil }
 
 // Add queues a ticket. When a cap is exceeded, tickets of flows that hold more than their
 // share of the buffer are displaced until it is kept again; where that is the newcomer
 // itself, it is refused. A ticket that is queued already stays as it is, but for whether its
 // request has come.
 func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, refused *Refusal) {
-	if s.items[t.ID] != nil {
+	if s.queued(t.ID) != nil {
 		if !t.Ahead {
 			s.Came(t.ID)
 		}
@@ -70,13 +74,13 @@ func (s *Set) Add(t Ticket, now time.Time) (displaced []Ticket, refused *Refusal
 		return nil, &Refusal{Cause: why}
 	}
 	f := s.flow(bd, t.Flow)
-	it := s.enqueue(f, t)
+	it := s.enqueue(f, &t)
 	return s.makeRoom(it, now)
 }
 
 // Came notes that the request of a ticket that was ahead of it has come.
 func (s *Set) Came(id policies.TicketID) {
-	it := s.items[id]
+	it := s.queued(id)
 	if it == nil || !it.Ahead {
 		return
 	}
@@ -87,7 +91,7 @@ func (s *Set) Came(id policies.TicketID) {
 	it.flow.band.reshare(it.flow)
 }
 
-func (s *Set) enqueue(f *flow, t Ticket) *item {
+func (s *Set) enqueue(f *flow, t *Ticket) *item {
 	it := s.item(t, f)
 	bd := f.band
 	switch {
@@ -112,7 +116,8 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 			f.lift = max(0, f.group.returns(f.known)-f.counter-f.own)
 		}
 	}
-	s.items[t.ID], it.queued = it, true
+	s.items.Put(t.ID.Ingress, t.ID.Seq, it)
+	it.queued = true
 	of := s.fromIngress(it)
 	f.group.comes(t.Waited && !f.moved)
 	f.moved = false
@@ -138,7 +143,7 @@ func (s *Set) enqueue(f *flow, t Ticket) *item {
 // Remove takes a ticket out of its queue without dispatching it, and reports whether it
 // was there.
 func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
-	it := s.items[id]
+	it := s.queued(id)
 	if it == nil {
 		return false
 	}
@@ -149,9 +154,9 @@ func (s *Set) Remove(id policies.TicketID, now time.Time) bool {
 
 func (s *Set) remove(it *item, now time.Time) {
 	f := it.flow
-	delete(s.items, it.ID)
+	s.items.Delete(it.ID.Ingress, it.ID.Seq)
 	it.queued = false
-	of := s.ingresses[it.ID.Ingress]
+	of := it.from
 	of.remove(it)
 	if it.Sharer != "" {
 		f.turns.left(it.Sharer)
@@ -191,7 +196,7 @@ func (s *Set) remove(it *item, now time.Time) {
 // Taken notes that the ledger granted a ticket of ours, and what that left its
 // flow's counter at.
 func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
-	if it := s.items[id]; it != nil {
+	if it := s.queued(id); it != nil {
 		it.flow.learn(counter)
 		it.flow.group.charge(it.service())
 		it.served()
@@ -205,7 +210,7 @@ func (s *Set) Taken(id policies.TicketID, counter float64, now time.Time) {
 // Dispatched takes a ticket out of its queue that this replica dispatched, by a grant or
 // in an outage.
 func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
-	if it := s.items[id]; it != nil {
+	if it := s.queued(id); it != nil {
 		it.served()
 		s.remove(it, now)
 		s.went(it.flow)
@@ -216,7 +221,7 @@ func (s *Set) Dispatched(id policies.TicketID, now time.Time) {
 // Dropped notes that the ledger no longer has our offer of a ticket, because another
 // replica offers it now or its ingress has no lease.
 func (s *Set) Dropped(id policies.TicketID, now time.Time) {
-	if it := s.items[id]; it != nil {
+	if it := s.queued(id); it != nil {
 		it.state = notStanding
 		s.remove(it, now)
 		s.reuse(it)
@@ -299,6 +304,9 @@ func (s *Set) LearnOthers(queued, bytes int64) {
 
 // band returns the band of the priority, made on demand.
 func (s *Set) band(priority int) *band {
+	if len(s.bands) > 0 && s.bands[0].priority == priority { // of most Sets the only one
+		return s.bands[0]
+	}
 	i, found := slices.BinarySearchFunc(s.bands, priority, func(bd *band, p int) int { return p - bd.priority })
 	if !found {
 		cfg := s.cfg.Band(priority)

@@ -15,7 +15,7 @@ func offeredOf(s *Set) map[string]int {
 	s.Changes(func(Offer) {}, func(policies.TicketID) {})
 	s.Answered()
 	stand := make(map[string]int)
-	for _, it := range s.items {
+	for it := range s.items.All() {
 		if it.offered {
 			stand[it.ID.Ingress]++
 		}
@@ -57,7 +57,7 @@ func TestShort(t *testing.T) {
 		t.Fatalf("%v stand, want 4 of the one that is short and 32 of the other", stand)
 	}
 	s.Taken(policies.TicketID{Ingress: "few", Seq: 0}, 1, start)
-	if it := s.items[policies.TicketID{Ingress: "few", Seq: 200}]; it.aside {
+	if it := s.queued(policies.TicketID{Ingress: "few", Seq: 200}); it.aside {
 		t.Error("the flow that was served least does not take the place that is free")
 	}
 	if place, ok := s.Place(policies.TicketID{Ingress: "few", Seq: 39}); !ok || place.Ahead == 0 {
@@ -120,7 +120,7 @@ func TestShortOfAFlowAtItsLimit(t *testing.T) {
 		s.Short([]string{"few"})
 		stand := func() (limited, free int) {
 			offeredOf(s)
-			for _, it := range s.items {
+			for it := range s.items.All() {
 				switch {
 				case it.offered && it.flow.key.ID == "limited":
 					limited++
@@ -169,7 +169,7 @@ func TestShortOfAGroupAtItsMaximum(t *testing.T) {
 		stand := func() map[string]int {
 			offeredOf(s)
 			by := map[string]int{}
-			for _, it := range s.items {
+			for it := range s.items.All() {
 				if it.offered {
 					by[it.flow.key.ID]++
 				}
@@ -263,7 +263,7 @@ func TestShortLosesNobody(t *testing.T) {
 					delete(present, id)
 				}
 			case 2:
-				if id, ok := pick(); ok && s.items[id].offered {
+				if id, ok := pick(); ok && s.queued(id).offered {
 					s.Taken(id, float64(n), start)
 					delete(present, id)
 				}
@@ -287,8 +287,8 @@ func TestShortLosesNobody(t *testing.T) {
 					rt.Fatalf("%d of %s stand, which is short", stand[ingress], ingress)
 				}
 			}
-			if len(s.items) != len(present) {
-				rt.Fatalf("%d tickets are there, want %d", len(s.items), len(present))
+			if s.items.Len() != len(present) {
+				rt.Fatalf("%d tickets are there, want %d", s.items.Len(), len(present))
 			}
 		}
 		for range len(present) { // whoever is short or not: each turn of one comes
@@ -297,13 +297,13 @@ func TestShortLosesNobody(t *testing.T) {
 			s.Refill()
 			bd, _ := s.Band(0)
 			if !bd.Waits("") {
-				rt.Fatalf("%d tickets wait, and none is offered", len(s.items))
+				rt.Fatalf("%d tickets wait, and none is offered", s.items.Len())
 			}
 			best, _ := bd.Best("")
 			s.Dispatched(best.ID, start)
 		}
-		if len(s.items) != 0 {
-			rt.Fatalf("%d tickets are left", len(s.items))
+		if s.items.Len() != 0 {
+			rt.Fatalf("%d tickets are left", s.items.Len())
 		}
 	})
 }

@@ -69,7 +69,8 @@ type item struct {
 	charge float64
 	score  float64
 
-	byIngress  list.Node[*item] // in Set.ingresses
+	from       *ingress
+	byIngress  list.Node[*item] // in from
 	index      int              // in flow.waiting while it is not offered, or among those that are set aside
 	aside      bool             // it is among these
 	prev, next *item
@@ -91,13 +92,13 @@ type item struct {
 const maxSpare = 1024
 
 // item makes an item of a ticket.
-func (s *Set) item(t Ticket, f *flow) (it *item) {
+func (s *Set) item(t *Ticket, f *flow) (it *item) {
 	if n := len(s.spare) - 1; n >= 0 {
 		it, s.spare = s.spare[n], s.spare[:n]
 	} else {
 		it = &item{}
 	}
-	it.Ticket, it.flow = t, f
+	it.Ticket, it.flow = *t, f
 	return it
 }
 

@@ -22,7 +22,7 @@ func TestSharersTakeTurns(t *testing.T) {
 	serve := func() {
 		s.Refill()
 		var first *item
-		for _, it := range s.items {
+		for it := range s.items.All() {
 			if it.offered && (first == nil || it.before(first)) {
 				first = it
 			}

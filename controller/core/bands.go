@@ -212,7 +212,7 @@ func (bs *bands) state(_ time.Time, s *store.Statement) {
 		s.Bands = append(s.Bands, store.Band{
 			Priority: b.Priority(), Policy: b.Policy(), Weight: bs.weight(b.Priority()),
 			CountsService: b.Counts(), LiftsIdle: b.Account().LiftsIdle, HalfLife: b.Account().HalfLife,
-			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, Wanted: b.Capacity().InFlight + bs.requests.waitsOf[b.Priority()], VirtualTime: b.VirtualTime(), Level: b.Level(),
+			Limit: b.Capacity().Limit, InFlight: b.Capacity().InFlight, Queued: queued, QueuedBytes: bytes, Wanted: b.Capacity().InFlight + bs.requests.byBand.band(b.Priority()).requests, VirtualTime: b.VirtualTime(), Level: b.Level(),
 		})
 	}
 }

@@ -28,8 +28,8 @@ func (c *Core) Reused() string {
 	for _, r := range c.requests.deadlines.of.Items() {
 		look("deadlines", r)
 	}
-	for _, h := range c.requests.byBand.of {
-		for _, r := range h.Items() {
+	for _, b := range c.requests.byBand.bands {
+		for _, r := range b.pass.Items() {
 			look("byBand", r)
 		}
 	}

@@ -23,7 +23,6 @@ func (c *Core) Ready(now time.Time) Ready {
 	ready.FailedPicks = c.queues.set.TakeFailures()
 	ready.Left = c.exchange.left
 	ready.Retired = c.handover.retired()
-	ready.Next = c.next(now)
 	return ready
 }
 
@@ -71,8 +70,8 @@ func (c *Core) turnInterval() time.Duration {
 	return c.float.interval()
 }
 
-// next is when Tick must be called at the latest.
-func (c *Core) next(now time.Time) time.Time {
+// Next is when Tick must be called at the latest, once all that Ready said was carried out.
+func (c *Core) Next(now time.Time) time.Time {
 	next := now.Add(time.Hour)
 	if e := &c.exchange; !e.underWay && !e.left && c.handover.fleet.known {
 		next = e.last.Add(c.turnInterval())

@@ -3,7 +3,6 @@ package core
 import (
 	"time"
 
-	"github.com/weirflow/weir/internal/heap"
 	"github.com/weirflow/weir/store"
 )
 
@@ -25,49 +24,19 @@ type passing struct {
 	above int
 }
 
-// byPriority is requests that wait, who goes first of each priority on top.
-type byPriority struct {
-	before func(a, b *request) bool
-	of     map[int]*heap.Heap[*request]
-}
-
-// suits reports whether a request is of the kind: the ledger alone counts those of flows and
-// groups with limits of their own, and who shares a flow takes turns in it.
-func (b *byPriority) suits(r *request) bool { return !r.ahead() && !r.limited && r.Sharer == "" }
-
-func (b *byPriority) add(r *request) {
-	if !b.suits(r) {
-		return
-	}
-	h := b.of[r.Flow.Priority]
-	if h == nil {
-		h = heap.New(b.before, func(r *request) *int { return &r.passIndex })
-		b.of[r.Flow.Priority] = h
-	}
-	h.Push(r)
-}
-
-func (b *byPriority) remove(r *request) {
-	if r.passIndex > 0 {
-		b.of[r.Flow.Priority].Remove(r)
-	}
-}
-
-// fix puts a request where it belongs now.
-func (b *byPriority) fix(r *request) {
-	b.remove(r)
-	b.add(r)
-}
-
 // next returns the request that may go in a slot of this replica that is free, and to which
 // endpoint; nil for none.
 func (p *passing) next(now time.Time) (r *request, endpoint string) {
 	if !p.may || p.float.open(now) == 0 || !p.line.fits() {
 		return nil, ""
 	}
-	for priority, h := range p.requests.byBand.of {
-		if h.Len() > 0 && priority > p.above && (r == nil || priority > r.Flow.Priority) && p.goes(now, h.Min()) {
-			r = h.Min()
+	for _, b := range p.requests.byBand.bands { // highest priority first
+		if b.priority <= p.above {
+			break
+		}
+		if b.pass.Len() > 0 && p.goes(now, b.pass.Min()) {
+			r = b.pass.Min()
+			break
 		}
 	}
 	if r == nil || !p.loads.bounded {
@@ -84,9 +53,9 @@ func (p *passing) waiting() (n int) {
 	if !p.may {
 		return 0
 	}
-	for priority, h := range p.requests.byBand.of {
-		if priority > p.above {
-			n += h.Len()
+	for _, b := range p.requests.byBand.bands {
+		if b.priority > p.above {
+			n += b.pass.Len()
 		}
 	}
 	return n

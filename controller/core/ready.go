@@ -41,8 +41,6 @@ type Ready struct {
 	Left bool
 	// Retired is set while this replica retires and no other replica's ticket waits here.
 	Retired bool
-	// Next is when Tick must be called at the latest.
-	Next time.Time
 }
 
 // Decision ends a request's wait.

@@ -4,7 +4,6 @@ import (
 	"iter"
 	"time"
 
-	"github.com/weirflow/weir/internal/heap"
 	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 )
@@ -24,10 +23,9 @@ type requests struct {
 	inFlight  int                 // and how many are in flight
 	came      list.List[*request]
 	taken     map[uint64]policies.TicketID
-	byBand    byPriority    // those waiting that are of the kind to pass
-	asking    int           // those waiting that are under no limit of their flows or groups
-	ahead     int           // tickets among waiting that are ahead of their requests
-	waitsOf   map[int]int64 // how many of the others there are, by priority
+	byBand    byPriority // those waiting, by priority, without tickets ahead of their requests
+	asking    int        // those waiting that are under no limit of their flows or groups
+	ahead     int        // tickets among waiting that are ahead of their requests
 	deadlines deadlines
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
@@ -39,8 +37,7 @@ const maxEnded = 1024
 
 func newRequests(replica string) requests {
 	return requests{
-		replica: replica, byBand: byPriority{of: make(map[int]*heap.Heap[*request])},
-		known: make(map[uint64]*request), waitsOf: make(map[int]int64), taken: make(map[uint64]policies.TicketID),
+		replica: replica, known: make(map[uint64]*request), taken: make(map[uint64]policies.TicketID),
 		deadlines: newDeadlines(),
 	}
 }
@@ -94,7 +91,7 @@ func (q *requests) hand(t, r *request) {
 	q.waitsBy(r, t)
 	q.ahead--
 	q.asking++
-	q.waitsOf[t.Flow.Priority]++
+	q.byBand.band(t.Flow.Priority).requests++
 	t.cameNode.Remove()
 	q.came.PushBack(&t.cameNode)
 	q.byBand.add(t)
@@ -171,7 +168,7 @@ func (q *requests) wait(r *request, ttl time.Duration) {
 
 // count counts one more request that waits, or one less.
 func (q *requests) count(r *request, by int) {
-	q.waitsOf[r.Flow.Priority] += int64(by)
+	q.byBand.band(r.Flow.Priority).requests += int64(by)
 	if !r.limited {
 		q.asking += by
 	}

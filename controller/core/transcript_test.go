@@ -162,7 +162,7 @@ func (s *script) ready(r *replica) string {
 		out, r.may = out+may, may
 	}
 	if out == "" {
-		out = fmt.Sprintf("nothing until +%v\n", ready.Next.Sub(s.began))
+		out = fmt.Sprintf("nothing until +%v\n", r.core.Next(s.now).Sub(s.began))
 	}
 	if r.id == "me" {
 		return out

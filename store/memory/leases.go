@@ -4,7 +4,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/store"
 )
 
@@ -19,7 +18,7 @@ func (l *Ledger) begin(now time.Time) {
 		expected = max(expected, l.expected)
 	}
 	l.lose(slices.Clone(l.replicas), now, l.cfg.Recovery)
-	l.offers = make(map[policies.TicketID]*offer)
+	l.offers.Clear()
 	l.generation = max(l.generation+1, uint64(now.UnixMicro()))
 	l.recovering, l.recovered, l.expected = true, now.Add(l.cfg.Recovery), expected
 }

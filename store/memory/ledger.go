@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/weirflow/weir/policies"
+	"github.com/weirflow/weir/internal/numbered"
 	"github.com/weirflow/weir/store"
 )
 
@@ -21,11 +21,11 @@ type Ledger struct {
 	recovered  time.Time // when recovery ends at the latest
 	expected   int       // members to wait for
 
-	replicas []*replica // with a lease, by id
-	lost     []*replica // without one, while what they held counts; by id
-	bands    []*band    // highest priority first
-	offers   map[policies.TicketID]*offer
-	spare    []*offer // that are nobody's any more
+	replicas []*replica           // with a lease, by id
+	lost     []*replica           // without one, while what they held counts; by id
+	bands    []*band              // highest priority first
+	offers   numbered.Map[*offer] // by their tickets
+	spare    []*offer             // that are nobody's any more
 
 	held, queued, bytes int64         // over all replicas, held over the lost as well
 	float               int64         // the part of held that is not in flight

@@ -8,10 +8,13 @@ import (
 	"github.com/weirflow/weir/store"
 )
 
+// offer returns the offer of a ticket, or nil.
+func (l *Ledger) offer(id policies.TicketID) *offer { return l.offers.Get(id.Ingress, id.Seq) }
+
 // withdraw removes an offer of the replica; one that it does not have, or that was granted
 // meanwhile, is ignored.
 func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
-	o := l.offers[id]
+	o := l.offer(id)
 	if o != nil && o.owner == r && !o.granted {
 		l.remove(o, now)
 	}
@@ -20,7 +23,7 @@ func (l *Ledger) withdraw(r *replica, id policies.TicketID, now time.Time) {
 // remove removes a standing offer.
 func (l *Ledger) remove(o *offer, now time.Time) {
 	o.flow.in.leave(o, now)
-	delete(l.offers, o.Ticket)
+	l.offers.Delete(o.Ticket.Ingress, o.Ticket.Seq)
 	o.listed = false
 }
 
@@ -36,14 +39,14 @@ func (l *Ledger) list(st *store.Offer, owner *replica, turn uint64) *offer {
 		o = &offer{}
 	}
 	*o = offer{Offer: *st, owner: owner, listed: true, stamp: turn}
-	l.offers[o.Ticket] = o
+	l.offers.Put(o.Ticket.Ingress, o.Ticket.Seq, o)
 	return o
 }
 
 // reuse forgets an offer that was granted, now that its owner has read so and nothing refers to
 // it any more, and keeps it for one that comes.
 func (l *Ledger) reuse(o *offer) {
-	delete(l.offers, o.Ticket)
+	l.offers.Delete(o.Ticket.Ingress, o.Ticket.Seq)
 	if *o = (offer{}); len(l.spare) < maxSpare {
 		l.spare = append(l.spare, o)
 	}
@@ -53,7 +56,7 @@ func (l *Ledger) reuse(o *offer) {
 // tickets.
 func (l *Ledger) removeOffers(now time.Time, match func(*offer) bool) {
 	var matched []*offer
-	for _, o := range l.offers {
+	for o := range l.offers.All() {
 		if !o.granted && match(o) {
 			matched = append(matched, o)
 		}
@@ -71,7 +74,7 @@ func (l *Ledger) forgetPreferences(s *store.Statement) {
 		if s.Offers[i].Prefer == "" {
 			continue
 		}
-		if o := l.offers[s.Offers[i].Ticket]; o != nil {
+		if o := l.offer(s.Offers[i].Ticket); o != nil {
 			o.Prefer = ""
 		}
 	}
@@ -92,7 +95,7 @@ func (l *Ledger) stand(r *replica, s *store.Statement, now time.Time) {
 		if b := l.bookOf(r, st.Priority); b != nil {
 			in = b.group(st.Group, now)
 		}
-		o := l.offers[st.Ticket]
+		o := l.offer(st.Ticket)
 		if o != nil {
 			switch {
 			case o.granted && o.owner == r:

@@ -67,6 +67,9 @@ type yield struct {
 // many slots as such requests needs no more, since each that ends there lets one go; and no more is
 // given up than may go: what waits since its flow is at a limit is not before the ledger.
 func (l *Ledger) yields(above int, some bool) (yields []yield) {
+	if !slices.ContainsFunc(l.bands, func(bd *band) bool { return some && bd.priority > above && bd.waits("") }) {
+		return nil
+	}
 	standing := make(map[string]int64) // by ingress
 	for _, bd := range l.bands {
 		if some && bd.priority > above {

@@ -192,6 +192,7 @@ func (n *node) pump() {
 	}
 	n.core.Tick(n.now())
 	ready := n.core.Ready(n.now())
+	next := n.core.Next(n.now())
 	decisions := append([]core.Decision(nil), ready.Decisions...)
 	if ready.Loads != nil {
 		clear(n.others)
@@ -214,9 +215,9 @@ func (n *node) pump() {
 	for _, d := range decisions {
 		d.Tag.(func(core.Decision))(d)
 	}
-	if n.tick.IsZero() || ready.Next.Before(n.tick) || !n.tick.After(n.now()) {
-		n.tick = ready.Next
-		k, at := n.core, ready.Next
+	if n.tick.IsZero() || next.Before(n.tick) || !n.tick.After(n.now()) {
+		n.tick = next
+		k, at := n.core, next
 		f.after(max(0, at.Sub(n.now())), "", func() {
 			n.do(k, func() {
 				if n.tick.Equal(at) {
