@@ -88,8 +88,8 @@ func (l *line) wants(now time.Time) int64 {
 	case l.far():
 		least, most = 1, manyLined
 		slots = max(slots, float64(l.bands.limit())/float64(max(1, l.bands.members())))
-	case l.beside: // they wait for the next that ends anywhere
-		return 0
+	case l.beside && took.Seconds() > slots*max(l.pace(), l.exchange.timings.LineTurn).Seconds():
+		return 0 // they wait for the next that ends anywhere: those here end too seldom to learn of them between two
 	case l.exchange.slow:
 		least = 1
 	}

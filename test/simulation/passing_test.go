@@ -78,3 +78,41 @@ func TestLineBesideUrgent(t *testing.T) {
 		})
 	}
 }
+
+// TestLinesStayNearTheLedger: beside callers of a higher band at all of eight replicas a full pool is used as
+// without them, also where turns take the ledger much of its time. Those callers' requests wait for the first of
+// the 16 slots at their ingresses to end: with requests of 4 to 16 ms by themselves half of them for 0.42 ms, and
+// one in a hundred for 2.5, since (1 - 0.25)^16 is 0.01. Where requests are long there are no lines beside them,
+// so that they have the next slot that ends anywhere: each 0.8 ms one of 128 does, so that
+// half wait for 0.55 ms and a turn, and hardly one in all these hundred for 6: exp(-6 / 0.8) is 0.0006.
+func TestLinesStayNearTheLedger(t *testing.T) {
+	for _, tc := range []struct {
+		service, turnCost time.Duration
+		used              float64       // of the slots' time, at least
+		half, most        time.Duration // that half of the higher band's requests wait, and 99 of 100
+	}{
+		{10 * time.Millisecond, 300 * time.Microsecond, 0.93, 500 * time.Microsecond, 3 * time.Millisecond},
+		{100 * time.Millisecond, 0, 0.99, time.Millisecond, 6 * time.Millisecond},
+	} {
+		cfg := Config{
+			Seed: 1, Replicas: 8, Shards: 32, Limit: 128, Bounded: true, Apart: true, Length: 4 * time.Second, Service: tc.service,
+			TurnCost: tc.turnCost,
+		}
+		for i := range 64 {
+			cfg.Flows = append(cfg.Flows, Flow{ID: fmt.Sprint("tenant-", i), Weight: 1, Clients: 16, Replicas: []int{i % 8, (i*5 + 3) % 8}})
+		}
+		cfg.Flows = append(cfg.Flows, Flow{ID: "urgent", Priority: 10, Weight: 1, Clients: 1, Light: true, Replicas: []int{0, 1, 2, 3, 4, 5, 6, 7}})
+		r, err := Run(cfg)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		t.Logf("requests of %v: %.1f%% of the slots' time used, gap %.0f, waits p50 %v, p99 %v", tc.service, 100*r.Used, r.ServiceGap, r.WaitP50, r.WaitP99)
+		if r.Used < tc.used || r.ServiceGap > 5 {
+			t.Errorf("requests of %v: %.1f%% of the slots' time used, want %.0f%%; a tenant is %.1f requests ahead of another, want 5 at most", tc.service, 100*r.Used, 100*tc.used, r.ServiceGap)
+		}
+		if r.WaitP50 > tc.half || r.WaitP99 > tc.most {
+			t.Errorf("requests of %v: half of the higher band's wait for %v, and one in a hundred for %v, want %v and %v", tc.service, r.WaitP50, r.WaitP99, tc.half, tc.most)
+		}
+	}
+}
