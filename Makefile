@@ -72,7 +72,7 @@ soak: ## the simulation over many seeds, and property tests: make soak SEEDS=100
 	RAPID_CHECKS=$(CHECKS) go test ./shard ./store/... ./gateway/... ./internal/... ./test/fairness -count=1 -timeout 24h
 
 WITHIN ?= 40
-mutants: ## undoes one rule of the engine after the other, and wants the simulation to find each, within so many seeds; 10 minutes
+mutants: ## undoes one rule of the engine after the other, and wants a test to find each, or the simulation within so many seeds; 10 minutes
 	WEIR_MUTANTS=$(WITHIN) go test ./test/simulation -run 'TestMutants$$' -count=1 -v -timeout 3h
 
 SOAK ?= 30m

@@ -1,6 +1,7 @@
 package simulation
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -23,8 +24,12 @@ type mutant struct {
 	file      string // of the module
 	was, is   string // expressions; or statements, and the other may do nothing
 	statement bool
-	found     string // the invariant that breaks first
+	found     string // the invariant that breaks first, or the test that fails
+	in        string // the package of that test; empty for the simulation
 }
+
+// mutants are all of them; each is named by its place.
+var mutants = slices.Concat(simulated, tested)
 
 const (
 	// mutantsVariable says within how many seeds TestMutants wants each mutant to be found.
@@ -61,18 +66,30 @@ func mutatedFiles(t *testing.T) []string {
 }
 
 // TestMutants undoes one rule of the engine after the other, and wants the seeds that are drawn, those
-// of stopped replicas and those of endpoints apart to find each: the check that the table names.
+// of stopped replicas and those of endpoints apart to find each, by the check that its table names, or the
+// test to fail that it names.
 func TestMutants(t *testing.T) {
 	within, ok := number(t, mutantsVariable)
 	if !ok {
 		t.Skip("skipped: it takes minutes; make mutants runs it")
 	}
-	binary := buildMutants(t)
+	binaries := buildMutants(t)
 	for i, m := range mutants {
 		t.Run(m.rule, func(t *testing.T) {
-			cmd := exec.Command(binary, "-test.run", "^TestFirstBroken$", "-test.v")
-			cmd.Env = append(os.Environ(), fmt.Sprint(mutantVariable, "=", i+1))
+			test := "^TestFirstBroken$"
+			if m.in != "" {
+				test = "^" + strings.ReplaceAll(m.found, "/", "$/^") + "$"
+			}
+			cmd := exec.Command(binaries[m.in], "-test.run", test, "-test.v", "-test.timeout", "10m")
+			cmd.Dir = filepath.Join("..", "..", cmp.Or(m.in, "test/simulation"))
+			cmd.Env = append(os.Environ(), fmt.Sprint(mutantVariable, "=", i+1), "RAPID_SEED=1", "RAPID_NOFAILFILE=true")
 			out, _ := cmd.CombinedOutput()
+			if m.in != "" {
+				if !strings.Contains(string(out), "--- FAIL: "+m.found+" ") {
+					t.Errorf("%s of %s does not fail:\n%s", m.found, m.in, out)
+				}
+				return
+			}
 			found := broken.FindStringSubmatch(string(out))
 			switch {
 			case found == nil:
@@ -142,9 +159,9 @@ func runsOf(seed uint64) []kind {
 	return append(runs, kind{"stopped", stopped(seed)}, kind{"drained", drained(seed)}, kind{"full", full}, kind{"urgent", urgent}, kind{"light", light})
 }
 
-// buildMutants builds this test with all mutants in it, of which mutantVariable says the one that is
-// in force, and returns its path.
-func buildMutants(t *testing.T) string {
+// buildMutants builds this test, and those of the packages whose tests find mutants, with all mutants in
+// them, of which mutantVariable says the one that is in force, and returns their paths by those packages.
+func buildMutants(t *testing.T) map[string]string {
 	t.Helper()
 	dir := t.TempDir()
 	root, err := filepath.Abs(filepath.Join("..", ".."))
@@ -160,8 +177,9 @@ func buildMutants(t *testing.T) string {
 		overlay[filepath.Join(root, path)] = at
 	}
 	files := map[string]string{}
-	for i, text := range mutatedFiles(t) {
-		m := &mutants[i]
+	texts := mutatedFiles(t)
+	for _, i := range longestFirst() {
+		m, text := &mutants[i], texts[i]
 		if files[m.file] == "" {
 			_, rest, _ := strings.Cut(text, "\nimport")
 			before := strings.TrimSuffix(text, "\nimport"+rest)
@@ -173,7 +191,11 @@ func buildMutants(t *testing.T) string {
 			}
 			files[m.file] = before + "\nimport \"" + module + "/internal/mutant\"\n" + rest
 		}
-		files[m.file] = strings.Replace(files[m.file], m.was, m.inForce(i+1), 1)
+		mutated := strings.Replace(files[m.file], m.was, m.inForce(i+1), 1)
+		if mutated == files[m.file] {
+			t.Errorf("%s: another mutant is in the way of %s", m.file, m.was)
+		}
+		files[m.file] = mutated
 	}
 	for path, text := range files {
 		add(path, text)
@@ -191,21 +213,38 @@ func Pick[T any](n string, was, is T) T {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file, binary := filepath.Join(dir, "overlay.json"), filepath.Join(dir, "mutants.test")
+	file := filepath.Join(dir, "overlay.json")
 	if err := os.WriteFile(file, replace, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command("go", "test", "-vet=off", "-overlay", file, "-c", "-o", binary, ".")
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	binaries := map[string]string{}
+	for _, m := range mutants {
+		if binaries[m.in] != "" {
+			continue
+		}
+		binaries[m.in] = filepath.Join(dir, fmt.Sprint(len(binaries), ".test"))
+		cmd := exec.Command("go", "test", "-vet=off", "-overlay", file, "-c", "-o", binaries[m.in], ".")
+		cmd.Dir = filepath.Join(root, cmp.Or(m.in, "test/simulation"))
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+		}
 	}
-	return binary
+	return binaries
+}
+
+// longestFirst is the mutants' places by the length of what they change: one may be part of another.
+func longestFirst() (places []int) {
+	for i := range mutants {
+		places = append(places, i)
+	}
+	slices.SortStableFunc(places, func(i, j int) int { return cmp.Compare(len(mutants[j].was), len(mutants[i].was)) })
+	return places
 }
 
 // inForce is the text that does as it did unless the mutant of that number is in force.
 func (m *mutant) inForce(n int) string {
 	if m.statement {
-		return fmt.Sprintf("if mutant.On(\"%d\") { %s } else { %s }", n, m.is, m.was)
+		return fmt.Sprintf("if mutant.On(\"%d\") { %s } else { %s\n}", n, m.is, m.was) // which may end with a comment
 	}
 	return fmt.Sprintf("mutant.Pick(\"%d\", %s, %s)", n, m.was, m.is)
 }

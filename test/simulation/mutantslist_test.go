@@ -1,7 +1,7 @@
 package simulation
 
-// mutants are rules that the invariants stand on, each undone, and the invariant that breaks first.
-var mutants = []mutant{
+// simulated are rules that the invariants stand on, each undone, and the invariant that breaks first.
+var simulated = []mutant{
 	{rule: "the ledger grants one more than the limit", file: "store/memory/grant.go", was: `occupied < c.band.limit`, is: `occupied <= c.band.limit`, found: "capacity"},
 	{rule: "it grants one more by a guarantee", file: "store/memory/grant.go", was: `occupied < l.most`, is: `occupied <= l.most`, found: "capacity"},
 	{rule: "float is not counted in the pool", file: "store/memory/float.go", was: `l.held += give`, statement: true, found: "capacity"},
