@@ -92,7 +92,11 @@ func TestUpstreamErrors(t *testing.T) {
 	}))
 	t.Cleanup(upstream.Close)
 	for _, c := range []struct{ fail, kind string }{{"status", "status_5xx"}, {"silence", "no_answer"}, {"middle", "broke_off"}, {"begin", "broke_off"}} {
-		r := rig.With(t, 4, nil, rig.Bounded(flows.Timeouts{FirstByte: 50 * time.Millisecond}), upstream.URL)
+		firstByte := time.Minute
+		if c.fail == "silence" {
+			firstByte = 50 * time.Millisecond
+		}
+		r := rig.With(t, 4, nil, rig.Bounded(flows.Timeouts{FirstByte: firstByte}), upstream.URL)
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, r.URL+"/v1/chat/completions", strings.NewReader(rig.Chat))
 		if err != nil {
 			t.Fatal(err)

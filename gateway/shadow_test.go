@@ -4,10 +4,8 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,10 +13,8 @@ import (
 	"time"
 
 	"github.com/weirflow/weir/controller"
-	"github.com/weirflow/weir/gateway"
 	"github.com/weirflow/weir/gateway/flows"
 	"github.com/weirflow/weir/gateway/internal/rig"
-	"github.com/weirflow/weir/gateway/shadow"
 	"github.com/weirflow/weir/policies"
 )
 
@@ -135,111 +131,6 @@ func TestShadow(t *testing.T) {
 	if res, _ := r.Post(t, "/v1/completions", `not JSON`); res.StatusCode != http.StatusBadRequest {
 		t.Errorf("a request that is refused was answered %d", res.StatusCode)
 	}
-}
-
-// TestShadowForetells wants the report of what flow control would do to be what it then does
-// with the same load: each tenant's share, refusals and waits. If it is not, it looks twice
-// again: others may have taken the machine during one of the two.
-func TestShadowForetells(t *testing.T) {
-	if testing.Short() {
-		t.Skip("skipped: takes 7 s, and measures time")
-	}
-	var off []string
-	for range 3 {
-		if off = foretold(t); len(off) == 0 {
-			return
-		}
-		t.Log("off: ", off)
-	}
-	t.Error(off)
-}
-
-// foretold plays a load in shadow, then sends it again with flow control, and returns in what
-// the report of the first is off.
-func foretold(t *testing.T) (off []string) {
-	const took, limit, lasting = 100 * time.Millisecond, 4, 3 * time.Second
-	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.Copy(io.Discard, r.Body)
-		time.Sleep(took)
-		fmt.Fprint(w, `{"usage":{"prompt_tokens":1,"completion_tokens":1}}`)
-	}))
-	t.Cleanup(server.Close)
-	r := rig.With(t, limit, []controller.Option{controller.WithTTL(time.Minute, time.Minute), controller.WithCapacity(30, 0)},
-		func(c *rig.Config) { c.Shadow = true }, server.URL)
-	every := map[string]time.Duration{"greedy": 16 * time.Millisecond, "modest": 65 * time.Millisecond, "small": 130 * time.Millisecond} // twice what the pool takes
-	type got struct {
-		served, refused int
-		waited          time.Duration
-	}
-	load := func() map[string]*got {
-		var mu sync.Mutex
-		all := make(map[string]*got)
-		var running sync.WaitGroup
-		began := time.Now()
-		for id, gap := range every {
-			all[id] = &got{}
-			running.Go(func() {
-				for next := began; next.Sub(began) < lasting; next = next.Add(gap) {
-					time.Sleep(time.Until(next))
-					running.Go(func() {
-						res, _ := r.Post(t, "/v1/completions", `{"model":"m","prompt":"x"}`, "x-llm-d-inference-fairness-id", id)
-						mu.Lock()
-						defer mu.Unlock()
-						if res.StatusCode != http.StatusOK {
-							all[id].refused++
-							return
-						}
-						all[id].served++
-						ms, _ := strconv.Atoi(res.Header.Get(gateway.QueueDurationHeader)) // there is none in shadow
-						all[id].waited += time.Duration(ms) * time.Millisecond
-					})
-				}
-			})
-		}
-		running.Wait()
-		return all
-	}
-	for id, g := range load() {
-		if g.refused > 0 {
-			t.Fatalf("%d requests of %s were refused in shadow", g.refused, id)
-		}
-	}
-	decided := func(f shadow.Figures) int64 { return f.Dispatched + f.Refused + f.Evicted }
-	var report shadow.Report
-	rig.Eventually(t, func() string {
-		report = r.Pool.Shadow().Report()
-		left := int64(0)
-		for _, f := range report.Flows {
-			left += f.Requests - decided(f)
-		}
-		if left == 0 {
-			return ""
-		}
-		return fmt.Sprintf("%d requests are still played", left)
-	})
-	r.Pool.Shadow().Set(false)
-	then := load()
-	var foretold, served, foretoldTime float64
-	for id := range every {
-		f := report.Flows[policies.FlowKey{ID: id}]
-		foretold += float64(f.Dispatched)
-		foretoldTime += f.Granted.Seconds()
-		served += float64(then[id].served)
-	}
-	for id, g := range then {
-		f := report.Flows[policies.FlowKey{ID: id}]
-		refused := [2]float64{float64(f.Refused+f.Evicted) / float64(decided(f)), float64(g.refused) / float64(g.refused+g.served)}
-		share := [3]float64{float64(f.Dispatched) / foretold, float64(g.served) / served, f.Granted.Seconds() / foretoldTime}
-		wait := [2]time.Duration{f.Waited / time.Duration(max(f.Dispatched, 1)), g.waited / time.Duration(max(g.served, 1))}
-		t.Logf("%s: share %.3f foretold (%.3f of the time), %.3f then; refused %.3f, %.3f; mean wait %v, %v", id, share[0], share[2], share[1], refused[0], refused[1], wait[0], wait[1])
-		if math.Abs(share[0]-share[1]) > 0.05 || math.Abs(share[2]-share[1]) > 0.05 || math.Abs(refused[0]-refused[1]) > 0.05 {
-			off = append(off, id+": by more than 5%")
-		}
-		if d := (wait[0] - wait[1]).Abs(); d > wait[1]/20+50*time.Millisecond {
-			off = append(off, fmt.Sprintf("%s: waits by %v", id, d))
-		}
-	}
-	return off
 }
 
 // bounding is a detector by which each endpoint has a limit, and which says nothing of the

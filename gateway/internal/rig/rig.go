@@ -30,7 +30,7 @@ import (
 
 // Rig is a gateway of one pool with its controller, in front of model servers.
 type Rig struct {
-	URL     string // of the door by HTTP, without a path
+	URL     string // of the door by HTTP, without a path; empty as its Server and Client are, if there is none
 	Server  *httptest.Server
 	Client  *http.Client     // of Server
 	Envoy   *envoy.Processor // the door by external processing
@@ -58,6 +58,27 @@ func New(t testing.TB, limit int, upstreams ...string) *Rig {
 // With makes a rig with further options of its controller, and a gateway whose configuration is
 // changed before it is made; either may be nil.
 func With(t testing.TB, limit int, options []controller.Option, change func(*Config), upstreams ...string) *Rig {
+	t.Helper()
+	r, g := within(t, limit, options, change, upstreams...)
+	byHTTP := proxy.New(g, proxy.Config{})
+	server := httptest.NewServer(byHTTP)
+	r.URL, r.Client, r.Server = server.URL, server.Client(), server
+	t.Cleanup(func() {
+		server.Close()
+		byHTTP.Close()
+	})
+	return r
+}
+
+// Within is With but for the door by HTTP: all of it is within the process, and may be in a bubble of
+// testing/synctest.
+func Within(t testing.TB, limit int, options []controller.Option, change func(*Config), upstreams ...string) *Rig {
+	t.Helper()
+	r, _ := within(t, limit, options, change, upstreams...)
+	return r
+}
+
+func within(t testing.TB, limit int, options []controller.Option, change func(*Config), upstreams ...string) (*Rig, *gateway.Gateway) {
 	t.Helper()
 	detector, err := saturation.NewConcurrency("d", saturation.ConcurrencyParameters{MaxConcurrency: limit})
 	if err != nil {
@@ -97,16 +118,11 @@ func With(t testing.TB, limit int, options []controller.Option, change func(*Con
 	pool.WatchEndpoints(r.Pool.Endpoints())
 	r.Admin = admin.NewAddress(admin.AddressConfig{Responsive: r.Control.Responsive, StuckAfter: cfg.StuckAfter, Metrics: registry})
 	r.Envoy = envoy.New(g, cfg.Envoy)
-	byHTTP := proxy.New(g, proxy.Config{})
-	server := httptest.NewServer(byHTTP)
-	r.URL, r.Client, r.Server = server.URL, server.Client(), server
 	t.Cleanup(func() {
-		server.Close()
-		byHTTP.Close()
 		r.Pool.Close()
 		r.Control.Close()
 	})
-	return r
+	return r, g
 }
 
 // Post sends a request with headers, each a name and a value, and returns the answer and its
