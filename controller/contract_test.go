@@ -231,36 +231,38 @@ func TestPickFails(t *testing.T) {
 // TestStateIsKeptOverAReload counts the states that a policy makes while its
 // configuration is loaded anew.
 func TestStateIsKeptOverAReload(t *testing.T) {
-	policy := newRing(1)
-	m := newTeam(t, "memory", 1, WithDefaultBand(shard.BandConfig{Fairness: policy}), WithFlowIdle(300*time.Millisecond))
-	again := func(step int) *ring {
-		p := *policy
-		p.Step = step
-		return &p
-	}
-	for range 3 { // as a reload does: the same, built anew
-		if err := m.replicas[0].Reconfigure(WithDefaultBand(shard.BandConfig{Fairness: again(1), MaxRequests: 100})); err != nil {
+	synctest.Test(t, func(t *testing.T) {
+		policy := newRing(1)
+		m := newTeam(t, "memory", 1, WithDefaultBand(shard.BandConfig{Fairness: policy}), WithFlowIdle(300*time.Millisecond))
+		again := func(step int) *ring {
+			p := *policy
+			p.Step = step
+			return &p
+		}
+		for range 3 { // as a reload does: the same, built anew
+			if err := m.replicas[0].Reconfigure(WithDefaultBand(shard.BandConfig{Fairness: again(1), MaxRequests: 100})); err != nil {
+				t.Fatal(err)
+			}
+		}
+		m.ask(0, request("a"), "a")
+		m.settled(1)
+		if n := policy.made.Load(); n != 1 {
+			t.Errorf("%d states for one band and one policy", n)
+		}
+		if err := m.replicas[0].Reconfigure(WithDefaultBand(shard.BandConfig{Fairness: again(2)})); err != nil {
 			t.Fatal(err)
 		}
-	}
-	m.ask(0, request("a"), "a")
-	m.settled(1)
-	if n := policy.made.Load(); n != 1 {
-		t.Errorf("%d states for one band and one policy", n)
-	}
-	if err := m.replicas[0].Reconfigure(WithDefaultBand(shard.BandConfig{Fairness: again(2)})); err != nil {
-		t.Fatal(err)
-	}
-	m.settled(1)
-	if n := policy.made.Load(); n != 2 {
-		t.Errorf("%d states after the policy's parameters changed, want 2", n)
-	}
-	m.finish()
-	time.Sleep(3 * time.Second) // the band is forgotten
-	m.held = request("b")
-	dispatch(t, m.replicas[0], m.held)
-	m.finish()
-	if n := policy.made.Load(); n != 3 {
-		t.Errorf("%d states after the band was idle and came back, want 3", n)
-	}
+		m.settled(1)
+		if n := policy.made.Load(); n != 2 {
+			t.Errorf("%d states after the policy's parameters changed, want 2", n)
+		}
+		m.finish()
+		time.Sleep(teamLease) // the band is forgotten
+		m.held = request("b")
+		dispatch(t, m.replicas[0], m.held)
+		m.finish()
+		if n := policy.made.Load(); n != 3 {
+			t.Errorf("%d states after the band was idle and came back, want 3", n)
+		}
+	})
 }

@@ -8,11 +8,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/internal/redistest"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/policytest"
-	"github.com/weirflow/weir/policies/saturation"
 	"github.com/weirflow/weir/store"
 	"github.com/weirflow/weir/store/memory"
 	"github.com/weirflow/weir/store/redis"
@@ -66,17 +66,21 @@ func (l link) Leave(context.Context) error {
 	return nil
 }
 
+// teamLease is long beside what a machine that has much else to do does not get to: nobody is taken for
+// gone, and no ledger for lost.
+const teamLease = time.Minute
+
 // ledgers are the ledgers that the contract is to hold over.
 var ledgers = map[string]func(*testing.T, int) []store.Ledger{
 	"memory": func(_ *testing.T, replicas int) []store.Ledger {
-		l := memory.New(memory.Config{})
+		l := memory.New(memory.Config{Timings: store.Timings{Lease: teamLease}})
 		return slices.Repeat([]store.Ledger{l}, replicas)
 	},
 	"redis": func(t *testing.T, replicas int) []store.Ledger {
 		server := redistest.Start(t)
 		ls := make([]store.Ledger, replicas)
 		for i := range ls {
-			l, err := redis.Open(t.Context(), redis.Config{URL: server.URL(), Pool: "contract", Timeout: 10 * time.Second})
+			l, err := redis.Open(t.Context(), redis.Config{URL: server.URL(), Pool: "contract", Timeout: teamLease, Timings: store.Timings{Lease: teamLease}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,13 +101,12 @@ type team struct {
 	clients  sync.WaitGroup
 }
 
-// newTeam starts replicas over ledgers of that kind and takes the pool's only slot.
+// newTeam starts replicas over ledgers of that kind and takes the pool's only slot, which may be at
+// either of two endpoints: it is the ledger's to give again once it is free. At a single endpoint
+// requests stand in line where turns are slow, as they are on a machine with little time, and whoever
+// is first at the replica that has the slot goes.
 func newTeam(t *testing.T, kind string, replicas int, opts ...Option) *team {
 	t.Helper()
-	detector, err := saturation.NewConcurrency("pool", saturation.ConcurrencyParameters{MaxConcurrency: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
 	b := &bus{handlers: make(map[string]coordinator.Handler)}
 	for i := range replicas {
 		b.members = append(b.members, coordinator.Member{ID: fmt.Sprint("r", i), Incarnation: 1})
@@ -111,13 +114,14 @@ func newTeam(t *testing.T, kind string, replicas int, opts ...Option) *team {
 	m := &team{t: t, held: request("held")}
 	for i, l := range ledgers[kind](t, replicas) {
 		c, err := NewController(l, append([]Option{
-			WithReplica(fmt.Sprint("r", i)), WithIncarnation(1), WithSaturationDetector(detector), WithFleet(link{b, fmt.Sprint("r", i)}), WithTTL(20*time.Second, 20*time.Second),
+			WithReplica(fmt.Sprint("r", i)), WithIncarnation(1), WithLimit(1), WithFleet(link{b, fmt.Sprint("r", i)}), WithTTL(time.Hour, time.Hour),
+			WithLease(teamLease), WithTurnTimeout(teamLease / 3), WithStoreOutage(core.Share, teamLease),
 		}, opts...)...)
 		if err != nil {
 			t.Fatal(err)
 		}
 		t.Cleanup(c.Close)
-		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{}})
+		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{Name: "a"}, policytest.Endpoint{Name: "b"}})
 		m.replicas = append(m.replicas, c)
 	}
 	dispatch(t, m.replicas[0], m.held)
