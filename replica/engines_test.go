@@ -120,12 +120,14 @@ flowControl: {saturationDetector: {pluginRef: utilization-detector}}
 				e := r.endpoints(t)
 				return len(e) == 1 && e[0].Running != nil && *e[0].Running == slots && *e[0].Waiting > 0 && *e[0].KVCacheUsage > 0
 			})
-			most.Store(0)
-			time.Sleep(time.Second)
-			t.Logf("at most %d in flight at a server of %d slots, with %d clients", most.Load(), slots, clients)
-			if n := most.Load(); n < slots || n > clients/2 { // undisturbed 8 to 16
-				t.Errorf("%d in flight; want %d at least, and its queue short", n, slots)
-			}
+			// Undisturbed 8 to 16. Where the machine has little time the server is read seldom, and more go
+			// meanwhile: it is to come to that.
+			eventually(t, "its slots are used, and its queue is short for a second", func() bool {
+				most.Store(0)
+				time.Sleep(time.Second)
+				t.Logf("at most %d in flight at a server of %d slots, with %d clients", most.Load(), slots, clients)
+				return most.Load() >= slots && most.Load() <= clients/2
+			})
 		})
 	}
 }

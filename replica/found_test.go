@@ -182,7 +182,11 @@ func TestFoundPoolHasWhatHolds(t *testing.T) {
 	limit("before", "5")
 	pools.are("before", "after")
 	limit("after", "5")
-	_, shown := r.get(t, "/v1/config?pool=after")
+	var shown string
+	eventually(t, "the configuration names both", func() bool {
+		_, shown = r.get(t, "/v1/config?pool=after")
+		return strings.Contains(shown, "models/before") && strings.Contains(shown, "models/after")
+	})
 	if strings.Count(shown, "interval: 70ms") != 3 || strings.Contains(shown, "interval: 90ms") || strings.Count(shown, "weight: 7.5") != 3 || strings.Contains(shown, "weight: 3.5") {
 		t.Errorf("the configuration is shown as %s", shown)
 	}

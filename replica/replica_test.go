@@ -121,9 +121,13 @@ func eventually(t *testing.T, what string, is func() bool) {
 	}
 }
 
+// write replaces a file at once, as a half of one would be read as a change of its own.
 func write(t *testing.T, file, text string) {
 	t.Helper()
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
 		t.Fatal(err)
 	}
 }

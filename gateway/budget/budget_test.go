@@ -169,7 +169,7 @@ func TestBudgetModel(t *testing.T) {
 		go func() { sessions.Wait(); close(done) }()
 		select {
 		case <-done:
-		case <-time.After(10 * time.Second):
+		case <-time.After(60 * time.Second):
 			t.Fatal("somebody waits for ever")
 		}
 		if _, used := b.Figures(); used != 0 || b.promised != 0 || b.leaving != 0 || b.kept != 0 || len(b.holders) != 0 || b.largest.Len() != 0 {

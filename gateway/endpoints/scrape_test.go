@@ -82,7 +82,7 @@ func TestAwake(t *testing.T) {
 	await := func(what string, so func() bool) {
 		t.Helper()
 		for began := time.Now(); !so(); time.Sleep(time.Millisecond) {
-			if time.Since(began) > 10*time.Second {
+			if time.Since(began) > 60*time.Second {
 				t.Fatal(what)
 			}
 		}
@@ -127,7 +127,7 @@ func TestAwakeAllTheTime(t *testing.T) {
 			last = at
 			times++
 		}
-		if time.Since(began) > 10*time.Second { // twenty times as long as it takes
+		if time.Since(began) > 60*time.Second { // it takes half a second
 			t.Fatalf("while others are woken, it was read %d times in %v", times, time.Since(began))
 		}
 	}

@@ -216,7 +216,7 @@ func TestReadings(t *testing.T) {
 		id := fmt.Sprint("r", i)
 		pools = append(pools, New(Config{Source: source, Replica: id, Fleet: member{c, id}, Interval: 20 * time.Millisecond, Watch: Watch{Scrape: true}, Metrics: names}))
 	}
-	deadline := time.After(10 * time.Second)
+	deadline := time.After(60 * time.Second)
 	for pools[0].Endpoints()[0].Metrics().Waiting < 3 || pools[1].Endpoints()[0].Metrics().Waiting < 3 {
 		select {
 		case <-deadline:

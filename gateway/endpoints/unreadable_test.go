@@ -52,7 +52,7 @@ func TestUnreadablePages(t *testing.T) {
 				Waiting: func() bool { return true },
 			})
 			for began := time.Now(); read.Load() < readings; time.Sleep(time.Millisecond) {
-				if time.Since(began) > 10*time.Second {
+				if time.Since(began) > 60*time.Second {
 					t.Fatalf("it was read %d times", read.Load())
 				}
 			}
