@@ -124,8 +124,38 @@ func newTeam(t *testing.T, kind string, replicas int, opts ...Option) *team {
 		c.Observe(t.Context(), []policies.EndpointAccessor{policytest.Endpoint{Name: "a"}, policytest.Endpoint{Name: "b"}})
 		m.replicas = append(m.replicas, c)
 	}
+	m.until(func(all []core.View) string { // or flows change their owners while they wait
+		for _, v := range all {
+			if members := v.Shards.Members(); len(members) < replicas {
+				return fmt.Sprintf("%s draws the shards for %v only", v.Replica, members)
+			}
+		}
+		return ""
+	})
 	dispatch(t, m.replicas[0], m.held)
 	return m
+}
+
+// until waits until nothing is missing in the replicas' views.
+func (m *team) until(missing func([]core.View) string) {
+	m.t.Helper()
+	for began := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		var all []core.View
+		for _, c := range m.replicas {
+			v, err := c.View(m.t.Context())
+			if err != nil {
+				m.t.Fatal(err)
+			}
+			all = append(all, v)
+		}
+		lacks := missing(all)
+		if lacks == "" {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			m.t.Fatal(lacks)
+		}
+	}
 }
 
 // ask has a client ask for the slot by a replica and give it back at once; which says
@@ -148,24 +178,21 @@ func (m *team) ask(replica int, r *Request, which string) {
 // been told of them.
 func (m *team) settled(want int64) {
 	m.t.Helper()
-	for until := time.Now().Add(30 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	m.until(func(all []core.View) string {
 		var queued int64
-		for _, c := range m.replicas {
-			v, err := c.View(m.t.Context())
-			if err != nil {
-				m.t.Fatal(err)
-			}
+		for _, v := range all {
 			for _, b := range v.Bands {
 				queued += b.Queued
 			}
+			if v.Totals.Queued != want {
+				return fmt.Sprintf("the ledger tells %s of %d requests that wait, want %d", v.Replica, v.Totals.Queued, want)
+			}
 		}
-		if queued == want {
-			break
+		if queued != want {
+			return fmt.Sprintf("%d requests are queued, want %d", queued, want)
 		}
-		if time.Now().After(until) {
-			m.t.Fatalf("%d requests are queued, want %d", queued, want)
-		}
-	}
+		return ""
+	})
 	time.Sleep(100 * time.Millisecond)
 }
 
