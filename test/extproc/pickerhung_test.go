@@ -203,7 +203,7 @@ func (b *bench) hold(t *testing.T) (release func()) {
 func TestPickerOfFewStreams(t *testing.T) {
 	p := startPicker(t, "127.0.0.1:0", nil, grpc.MaxConcurrentStreams(2))
 	b := before(t, 1, false, p.Address) // for each of two servers
-	b.delegation.Timeout = 2 * time.Second
+	b.delegation.Timeout = 30 * time.Second
 	b.introduce(t, p) // it has said how many it takes
 	release := []func(){b.hold(t), b.hold(t)}
 	order := make(chan string, 6)

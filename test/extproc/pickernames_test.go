@@ -195,7 +195,7 @@ func TestPickerHasTwoNames(t *testing.T) {
 	for began := time.Now(); ; time.Sleep(10 * time.Millisecond) {
 		if all := b.delegation.Pickers.Status(); len(all) == 1 && all[0].State == picker.InUse {
 			break
-		} else if time.Since(began) > 5*time.Second {
+		} else if time.Since(began) > 30*time.Second {
 			t.Fatalf("one picker that has two names is told of as %+v", all)
 		}
 	}
