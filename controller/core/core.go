@@ -122,7 +122,7 @@ func (c *Core) read(now time.Time, m *store.Message) {
 }
 
 // granted dispatches a request that the ledger lets go, or gives the grant back if the
-// request went away meanwhile.
+// request went away meanwhile, or the endpoint did and no other has room.
 func (c *Core) granted(now time.Time, m *store.Message) {
 	c.float.counted++
 	c.loads.granted(m.Endpoint)
@@ -132,10 +132,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 	}
 	r := c.requests.waits(m.Ticket)
 	if r == nil {
-		c.exchange.agenda.due = true
-		c.loads.correct(m.Endpoint)
-		c.limits.correct(m.Flow)
-		c.maxima.correct(m.Group)
+		c.returnSlot(m)
 		c.charges.refund(m)
 		return
 	}
@@ -147,6 +144,14 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		c.line.granted(now, m)
 		return
 	}
+	if c.loads.nowhere(now, m.Endpoint) {
+		c.returnSlot(m)
+		r.charged(m)
+		c.handover.dispatched(now, r, true)
+		c.charges.giveBack(r)
+		c.handover.stay(now, r)
+		return
+	}
 	if r.seq != r.ID.Seq { // by a ticket that was ahead of it
 		c.requests.goFirst(r)
 	}
@@ -154,6 +159,14 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 	c.charges.expected(r)
 	c.handover.dispatched(now, r, true)
 	c.slots.take(now, r, m.Endpoint, m.EndpointInFlight)
+}
+
+// returnSlot has the slot of a grant stated that no request uses.
+func (c *Core) returnSlot(m *store.Message) {
+	c.exchange.agenda.due = true
+	c.loads.correct(m.Endpoint)
+	c.limits.correct(m.Flow)
+	c.maxima.correct(m.Group)
 }
 
 // spendOnWaiting lets requests go by permits that came while they waited here: those that

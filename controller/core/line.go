@@ -183,7 +183,7 @@ func (l *line) take(now time.Time, m *store.Message) {
 // ahead of their requests, the first of them had its turn, and goes back: else slots would come for it
 // again and again, while others wait who have come.
 func (l *line) granted(now time.Time, m *store.Message) {
-	if l.first() != nil {
+	if l.first() != nil && !l.loads.nowhere(now, m.Endpoint) {
 		l.advance(now, m.Endpoint, m.EndpointInFlight)
 		return
 	}

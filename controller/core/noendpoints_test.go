@@ -76,3 +76,72 @@ func TestUnlistedStillRuns(t *testing.T) {
 		}
 	}
 }
+
+// TestGrantedForWhatIsGone has the endpoint of a grant leave the pool while the reply is on its way: the
+// request waits on, with its charge returned, where there is no endpoint, or none with room, and goes
+// once there is.
+func TestGrantedForWhatIsGone(t *testing.T) {
+	x, y := core.Endpoint{Address: "x", Capacity: 1}, core.Endpoint{Address: "y", Capacity: 1}
+	for _, rest := range [][]core.Endpoint{nil, {y}} {
+		now := time.Unix(1_800_000_000, 0)
+		c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		went := map[uint64]string{}
+		list := func(endpoints ...core.Endpoint) {
+			c.SetPool(now, core.Pool{Endpoints: len(endpoints), Limit: int64(len(endpoints))})
+			c.SetEndpoints(now, endpoints)
+		}
+		ready := func() (turn *store.Statement) {
+			r := c.Ready(now)
+			for i := range r.Decisions {
+				d := &r.Decisions[i]
+				if d.Outcome != core.Dispatched {
+					t.Fatalf("%+v", d)
+				}
+				went[d.Ticket.Seq] = d.Endpoint
+			}
+			return r.Turn
+		}
+		take := func(turn *store.Statement) *store.Reply {
+			reply, err := ledger.Turn(t.Context(), turn)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return reply
+		}
+		exchange := func() {
+			for turn := ready(); turn != nil; turn = ready() {
+				c.TurnDone(now, take(turn), nil)
+			}
+		}
+		list(x, y)
+		exchange()
+		for seq := uint64(1); seq <= 2; seq++ { // one at each, the second on its way
+			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}, Prefer: []string{"", "y", "x"}[seq]})
+			turn := ready()
+			if turn == nil {
+				t.Fatal("nothing is asked")
+			}
+			reply := take(turn)
+			if seq == 2 {
+				list(rest...)
+			}
+			c.TurnDone(now, reply, nil)
+			if seq == 1 {
+				exchange()
+			}
+		}
+		exchange()
+		if went[1] != "y" || len(went) != 1 || c.InFlight() != 1 {
+			t.Fatalf("with %v: %v are in flight, want the first at y", rest, went)
+		}
+		list(x, y)
+		for range 4 {
+			now = now.Add(100 * time.Millisecond)
+			c.Tick(now)
+			exchange()
+		}
+		if went[2] != "x" {
+			t.Errorf("with %v: the one whose endpoint was gone went to %q once it was back, want x", rest, went[2])
+		}
+	}
+}

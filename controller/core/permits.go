@@ -20,6 +20,20 @@ func (l *loads) mayHave(now time.Time, endpoint string) bool {
 	return listed && (capacity == 0 || l.spends(now) && l.open(endpoint))
 }
 
+// nowhere reports whether a request that is granted for an endpoint has none to go to: that one has
+// left the pool meanwhile, and there is no permit elsewhere.
+func (l *loads) nowhere(now time.Time, granted string) bool {
+	if _, listed := l.listed[granted]; !l.bounded || granted == "" || listed {
+		return false
+	}
+	for endpoint := range l.listed {
+		if l.mayHave(now, endpoint) {
+			return false
+		}
+	}
+	return true
+}
+
 // choose returns the endpoint with a permit to which a request goes: the one that it prefers, or
 // else the one with the least load, as far as is known; empty if there is none.
 func (l *loads) choose(prefer string) string {
