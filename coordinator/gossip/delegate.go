@@ -91,10 +91,14 @@ func (d delegate) NotifyMerge(peers []*memberlist.Node) error {
 	return nil
 }
 
-// NotifyConflict implements memberlist.ConflictDelegate.
+// NotifyConflict implements memberlist.ConflictDelegate. It is called with each message that says so, some
+// twenty times a second, until the end of one of them is noticed.
 func (d delegate) NotifyConflict(existing, other *memberlist.Node) {
-	d.cfg.Logger.Error("two replicas run under one id: give one of them another --replica-id", zap.String("id", existing.Name),
-		zap.String("address", existing.Address()), zap.String("other_address", other.Address()))
+	if d.once(existing.Name, "at "+existing.Address()+" and "+other.Address()) {
+		d.cfg.Logger.Warn("a replica's id is in use at two addresses: if it was started again elsewhere, the end of the earlier one "+
+			"will be noticed; if both are to run, give one of them another --replica-id", zap.String("id", existing.Name),
+			zap.String("address", existing.Address()), zap.String("other_address", other.Address()))
+	}
 }
 
 // refuse notes that this replica's id is taken, and logs a refusal, once for
@@ -103,14 +107,21 @@ func (d delegate) refuse(n *memberlist.Node, err error) {
 	if errors.Is(err, ErrDuplicateID) {
 		d.duplicate(err)
 	}
+	if d.once(n.Name, err.Error()) {
+		d.cfg.Logger.Warn("refused a replica", zap.String("id", n.Name), zap.Error(err))
+	}
+}
+
+// once reports whether that is to be said of a replica: it was not what was said last.
+func (d delegate) once(id, what string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if len(d.refused) > 1000 {
-		clear(d.refused)
+	if len(d.said) > 1000 {
+		clear(d.said)
 	}
-	if d.refused[n.Name] == err.Error() {
-		return
+	if d.said[id] == what {
+		return false
 	}
-	d.refused[n.Name] = err.Error()
-	d.cfg.Logger.Warn("refused a replica", zap.String("id", n.Name), zap.Error(err))
+	d.said[id] = what
+	return true
 }

@@ -1,10 +1,33 @@
 package gossip
 
 import (
+	"net"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/hashicorp/memberlist"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 )
+
+// TestConflictIsLoggedOnce has gossip tell again and again that an id is in use at two addresses, as it
+// does while a replica that was started again elsewhere is not known to have died.
+func TestConflictIsLoggedOnce(t *testing.T) {
+	logged, logs := observer.New(zapcore.WarnLevel)
+	f := start(t, "a", func(c *Config) { c.Logger = zap.New(logged) })
+	at := func(port uint16) *memberlist.Node {
+		return &memberlist.Node{Name: "b", Addr: net.IPv4(127, 0, 0, 1), Port: port}
+	}
+	for range 20 {
+		delegate{f.Fleet}.NotifyConflict(at(1), at(2))
+	}
+	delegate{f.Fleet}.NotifyConflict(at(2), at(3))
+	if said := logs.FilterField(zap.String("id", "b")).Len(); said != 2 {
+		t.Errorf("it is logged %d times, want once for each pair of addresses", said)
+	}
+}
 
 // TestFormerRun starts a replica anew at its address while the others count on its
 // earlier run: it takes its place at once. At another address, or with an incarnation
