@@ -114,12 +114,19 @@ func noLineBeforeFloors(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "while it has a slot", f.inLine(), "")
 }
 
-// lineGoesByTheGuarantee: a slot that a band gets in its line, and that was due to it, counts for its guarantee.
+// lineGoesByTheGuarantee: a slot that a band gets in its line, and that was due to it, counts for its guarantee,
+// while others wait.
 func lineGoesByTheGuarantee(t *testing.T, l store.Ledger, clock *Clock) {
-	a := newParty(t, l, "a", guaranteed(0, 2, 0.5))
+	a := newParty(t, l, "a", guaranteed(0, 2, 0.5), counting(-1, 0))
 	a.turn(nil)
 	a.fill(2, 1, "f", a.wantsLine(1))
 	want(t, "at a", a.inLine(), "f/3")
+	a.turn(func(s *store.Statement) {
+		a.wantsLine(1)(s)
+		o := a.offer(9, "shut", 0)
+		o.Priority = -1
+		s.Offers = append(s.Offers, o)
+	})
 	a.finish(2)
 	a.turn(a.wantsLine(1)) // one slot goes to the line, and nobody waits for the other
 	want(t, "the line's", a.grants(), "f/1 f/2 f/3")
