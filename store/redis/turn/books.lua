@@ -59,7 +59,7 @@ end
 -- Put the sentinels into a book's keys. It returns how many were not there.
 local function hold(book)
   return call('ZADD', book.wait, '+inf', SENTINEL) + call('ZADD', book.idle, '+inf', SENTINEL) +
-    call('HSET', book.count, SENTINEL, book.outer and encode.group(book) or '0')
+    call('HSET', book.count, SENTINEL, book.outer and encode.group(book) or WIDE)
 end
 
 local function save_book(book)

@@ -39,6 +39,10 @@ local RECOUNT_AFTER = 1000000 -- microseconds, as all times here
 local PUBLISHED = 1000        -- messages in a wake-up at most; a turn fetches the rest
 local SENTINEL = '\31'        -- no name has a control character
 
+-- The sentinel's value in the hashes of offers and counters: longer than any that Redis keeps in a
+-- list, which it would search from its beginning for each field (hash-max-listpack-value).
+local WIDE = string.rep('-', 65)
+
 -- No integer and no number that the ledger keeps is that large; no flow is served as
 -- much, as it counts at the time.
 local LARGEST, FARTHEST, MOST = 1e16, math.huge, 1e30

@@ -54,7 +54,7 @@ local WEIGHED = 1000
 -- what they weigh is added up every few seconds.
 step(function()
   if recount then
-    call('HSET', OFFERS, SENTINEL, '')
+    call('HSET', OFFERS, SENTINEL, WIDE)
     local weighed = math.floor(now / RECOUNT_AFTER) % math.ceil(call('HLEN', OFFERS) / WEIGHED) == 0
     local in_use = {}
     for _, r in pairs(every_replica()) do
