@@ -122,7 +122,11 @@ end
 local function look_at_counters(book, flows)
   local unknown = {}
   for i = 1, #flows do
-    if book.counters[flows[i]] == nil then unknown[#unknown + 1] = flows[i] end
+    local flow = flows[i]
+    if book.counters[flow] == nil then
+      unknown[#unknown + 1] = flow
+      book.counters[flow] = false -- once is enough
+    end
   end
   local found = list_many('HMGET', book.count, unknown)
   for i = 1, #unknown do take_counter(book, unknown[i], found[i]) end
@@ -177,16 +181,18 @@ end
 
 -- Take an offer away from its book.
 local function leave_book(offer, member)
-  local book = book_at(offer.book, { offer.flow })
+  local book = books[offer.book] or groups.node(offer.book, false, { offer.flow })
   if not book then
     call('ZREM', wait_key(offer.book), member)
     return
   end
   ranking.drop(book, offer.flow, member)
   if book.counts then
-    ranking.take(book, offer.flow, member)
-    local counter = counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale
-    if move(book, offer.flow, counter) then return end
+    local head = ranking.take(book, offer.flow, member)
+    if head then
+      ranking.put(book, offer.flow, head, counter_of(book, offer.flow) or tonumber(offer.rank) * book.scale)
+      return
+    end
     weigh(book, -offer.weight)
     mark_idle(book, offer.flow)
   end

@@ -17,8 +17,7 @@ end
 -- in: what that leaves its counter at, if service is counted.
 local function take(band, book, member, ticket, offer, kept)
   stands_no_more(offer.owner, ticket)
-  offer.granted = true
-  set_offer(ticket, offer)
+  offer.granted, moved_offers[ticket] = true, true
   band.next_book = band.next_book + 1
   local rank, counter = tonumber(offer.rank), nil
   if book.counts then
@@ -30,7 +29,7 @@ local function take(band, book, member, ticket, offer, kept)
     follow(book, charge, counter, offer.weight)
   end
   if rank > book.v then book.v, book.moved = rank, true end
-  groups.serve(book, groups.service(book, offer), kept)
+  if book.outer then groups.serve(book, groups.service(book, offer), kept) end
   leave_book(offer, member)
   return counter
 end
@@ -43,9 +42,9 @@ local function tell(kind, ingress, ticket, offer, counter, endpoint, load)
 end
 
 -- Grant an offer, which is due to a class if one is given, or let it go if that may not be.
-local function serve(band, name, member, due, shared)
+local function serve(band, book, member, due, shared)
   local ticket, offer, owner, ingress = offer_at(member)
-  if groups.shut_around(book_at(name)) then return end
+  if book.outer and groups.shut_around(book) then return end
   local limit = limit_of(offer.flow)
   if limit and not is_open(limit) then
     remove(ticket, offer)
@@ -63,13 +62,12 @@ local function serve(band, name, member, due, shared)
     places.pass_over(offer, member, ingress.id)
     return
   end
-  local book = book_at(name)
-  local counter = take(band, book, member, ticket, offer, order.kept_by(due))
+  local counter = take(band, book, member, ticket, offer, due and order.kept_by(due) or 0)
   if limit then
     hold_granted(offer.flow, ingress.id)
     spend(limit, tonumber(offer.tokens))
   end
-  groups.hold(book, ingress.id)
+  if book.outer then groups.hold(book, ingress.id) end
   if shared then
     if due then order.grant_due(book.priority) end
     order.note_short(book.priority)
@@ -141,9 +139,8 @@ end
 function line_up(priority, most)
   local front = order.front_of(priority)
   if not front then return false end
-  local name, member = order.offer_of(front)
+  local book, member = order.offer_of(front)
   local ticket, offer, _, ingress = offer_at(member)
-  local book = book_at(name)
   if not ingress or ingress.line >= most * ingress.want_line or not book.counts or groups.is_limited(book, offer.flow) then return false end
   local band = bands[exact(priority)]
   band.next_book = band.next_book + front.skipped
@@ -166,16 +163,16 @@ function grant()
       serve_line(class)
     else
       local front = order.next_offer(class)
-      local key = exact(front.priority)
-      local band = bands[key]
-      band.next_book, moved[key] = band.next_book + front.skipped, true
-      local name, member = order.offer_of(front)
-      serve(band, name, member, due and class, shared)
-      order.look_again(front.priority)
+      local band, priority = front.band, front.priority
+      band.next_book, moved[priority] = band.next_book + front.skipped, true
+      local book, member = order.offer_of(front)
+      serve(band, book, member, due and class, shared)
+      order.look_again(priority)
     end
-    class, due = order.next_class()
+    -- Where bands share nothing the highest that waits goes on: no grant has one above it come to wait.
+    if shared or not order.waits(class) then class, due = order.next_class() end
   end
-  for key in pairs(moved) do save_band(key) end
+  for priority in pairs(moved) do save_band(exact(priority)) end
   order.line_stuck = false
   if #places.over > 0 then
     places.passed_over = true

@@ -32,22 +32,23 @@ end
 
 -- Offers.
 step(function()
-  local tickets, flows, repeated = {}, {}, {}
-  for i, st in ipairs(stated.offers) do
-    st.book, st.owner, st.granted = my_book[st.priority], my_id, false
-    if st.book and st.group ~= '' then st.book = groups.open(st.book, st.group).name end
+  local flows, noted = {}, nil -- the band whose offer was noted last
+  for _, st in ipairs(stated.offers) do
+    local name = my_book[st.priority]
+    if name and st.group ~= '' then name = groups.open(name, st.group).name end
+    st.book, st.owner, st.granted = name, my_id, false
     if st.weight <= 0 then st.weight = 1 end
-    tickets[i], repeated[st.ticket] = st.ticket, true
-    if st.book then
-      flows[st.book] = flows[st.book] or {}
-      insert(flows[st.book], st.flow)
+    if name then
+      local of = flows[name]
+      if of then of[#of + 1] = st.flow else flows[name] = { st.flow } end
     end
   end
   for name, of in pairs(flows) do
     if book_at(name).counts then look_at_counters(book_at(name), of) end
   end
-  for i, ticket in ipairs(tickets) do
-    local st, offer = stated.offers[i], offers[ticket]
+  for _, st in ipairs(stated.offers) do
+    local ticket = st.ticket
+    local offer = offers[ticket]
     if offer and offer.granted and not has_back(ticket, offer) then
       local book = offer.owner ~= my_id and (books[offer.book] or groups.node(offer.book, true)) -- it may have been forgotten since
       if book then post(me, TAKEN, ticket, offer, counter_of(book, offer.flow)) end
@@ -64,11 +65,14 @@ step(function()
         set_offer(ticket, st)
         came[ticket] = true
         stand(st, st.score .. ticket, st.idle)
-        order.note_offered(st.priority)
+        if st.priority ~= noted then order.note_offered(st.priority) end
+        noted = st.priority
       end
     end
   end
   if stated.register or stated.full then
+    local repeated = {}
+    for _, st in ipairs(stated.offers) do repeated[st.ticket] = true end
     for _, ticket in ipairs(call('SMEMBERS', own_key(my_id))) do
       if not repeated[ticket] then
         local offer = offer_of(ticket)

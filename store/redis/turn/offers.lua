@@ -44,12 +44,12 @@ local function stands_no_more(owner, ticket)
 end
 
 local function save_offers()
-  local written, deleted = {}, {}
+  local written, deleted, n = {}, {}, 0
   for ticket in pairs(moved_offers) do
     local offer = offers[ticket]
     if offer then
       offer.text = encode.offer(offer)
-      written[#written + 1], written[#written + 2] = ticket, offer.text
+      written[n + 1], written[n + 2], n = ticket, offer.text, n + 2
     else
       deleted[#deleted + 1] = ticket
     end

@@ -229,7 +229,11 @@ end
 
 -- What is taken of the limits: what is held, but for these requests, of which the limits have
 -- nothing. All float is of the others.
-function places.occupied() return math.max(fleet.float, fleet.held - places.out_of_use()) end
+function places.occupied()
+  local taken = fleet.held
+  if fleet.capacity > 0 then taken = taken - places.out_of_use() end
+  return taken > fleet.float and taken or fleet.float
+end
 
 -- Whether an ingress sends requests to an endpoint.
 local function sends(id, endpoint)

@@ -135,13 +135,14 @@ end
 -- What is first of all that waits, and its score; the sentinel for nothing.
 function ranking.first(book)
   local r = book.ranking or of(book)
-  while r.size > 0 and r.put[r.heap[1]] ~= r.ranks[1] do pop(r) end
+  local put, heap, ranks = r.put, r.heap, r.ranks
+  while r.size > 0 and put[heap[1]] ~= ranks[1] do pop(r) end
   if not r.first then
     local found = call('ZRANGE', book.wait, '0', '0', 'WITHSCORES')
     if not found[1] then damaged('wait', book.name) end -- it was lost, with its sentinel
     r.first, r.score = found[1], found[1] == SENTINEL and FARTHEST or score_of(found[2])
   end
-  if r.size > 0 and (r.ranks[1] < r.score or r.ranks[1] == r.score and is_first(r.heap[1], r.first)) then return r.heap[1], r.ranks[1] end
+  if r.size > 0 and (ranks[1] < r.score or ranks[1] == r.score and is_first(heap[1], r.first)) then return heap[1], ranks[1] end
   return r.first, r.score
 end
 
@@ -212,20 +213,28 @@ function ranking.add(book, flow, member, head)
   if n < list.from or list[n] ~= member then insert(list, n + 1, member) end
 end
 
--- Take an offer away from those of its flow.
+-- Take an offer away from those of its flow. It returns the first of the others, or nil.
 function ranking.take(book, flow, member)
-  local r = of(book)
+  local r = book.ranking or of(book)
   local list = r.lists[flow]
   if not list then
     call('ZREM', book.flow .. flow, member)
     if r.heads[flow] == member then r.heads[flow] = nil end
-  elseif list[list.from] == member then
-    list.from = list.from + 1
+    return ranking.head(book, flow)
+  end
+  local from = list.from
+  if list[from] == member then
+    from = from + 1
+    list.from = from
   else
-    for i = list.from + 1, #list do
-      if list[i] == member then return table.remove(list, i) end
+    for i = from + 1, #list do
+      if list[i] == member then
+        table.remove(list, i)
+        break
+      end
     end
   end
+  return list[from]
 end
 
 local function save_order(book, r)

@@ -10,26 +10,29 @@ local NOBODY = '0000000000000000:' -- no ticket: the grant is for the first in l
 
 -- Leave a replica a message.
 local function leave_message(r, m)
-  r.sent = r.sent + 1
-  r.dirty, r.posted, m.number = true, r.posted or {}, r.sent
+  local number, posted, priority = r.sent + 1, r.posted, m.priority
+  r.sent, m.number = number, number
+  if not posted then
+    posted = {}
+    r.dirty, r.posted = true, posted
+  end
   local record = encode.message(m)
   cache_late(cached.messages, record, m)
-  insert(r.posted, record)
+  posted[#posted + 1] = record
   if is_grant(m.kind) then
-    r.unread = r.unread + 1
-    fleet.held = fleet.held + 1
-    local granted, band = granted_to(r), fleet.bands[m.priority]
-    granted[m.priority] = (granted[m.priority] or 0) + 1
+    r.unread, fleet.held = r.unread + 1, fleet.held + 1
+    local granted, band = r.by_priority or granted_to(r), fleet.bands[priority]
+    granted[priority] = (granted[priority] or 0) + 1
     if band then band.in_flight = band.in_flight + 1 end
   end
 end
 
 -- Leave a replica a message about an offer. A grant has the endpoint with the least load.
 local function post(r, kind, ticket, offer, counter, endpoint, load)
-  local book = book_at(offer.book)
+  local book = books[offer.book] or book_at(offer.book)
   leave_message(r, {
-    kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, group = book.path or '',
-    flow = offer.flow, charge = offer.charge, service = groups.service(book, offer), counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
+    number = 0, kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, group = book.path or '',
+    flow = offer.flow, charge = offer.charge, service = book.outer and groups.service(book, offer) or 0, counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
   })
 end
 

@@ -24,8 +24,7 @@ local function next_of(band, path)
   end
 end
 
--- The offer that what is next leads to: the name of the book or group that it is in, and the
--- offer.
+-- The offer that what is next leads to: the book or group that it is in, and the offer.
 function order.offer_of(front)
   local book, member = front.book, front.member
   local group = groups.inside(book, member)
@@ -34,7 +33,7 @@ function order.offer_of(front)
     if member == SENTINEL then damaged('group', book.name) end
     group = groups.inside(book, member)
   end
-  return book.name, member
+  return book, member
 end
 
 -- The next offers of bands, and of groups in them, looked at when they are asked for; false
@@ -44,7 +43,7 @@ local function look_at_front(priority, path)
   local band = bands[exact(priority)]
   if not band then return false end
   local book, member, skipped = next_of(band, path)
-  return book and { priority = priority, book = book, member = member, skipped = skipped } or false
+  return book and { priority = priority, band = band, book = book, member = member, skipped = skipped } or false
 end
 function order.front_of(priority, path)
   if not path then
