@@ -245,7 +245,7 @@ func (f *float) state(now time.Time, s *store.Statement) {
 func (f *float) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 	f.short = f.took.shortBeside(f.exchange.pace, f.short)
 	f.doubtful = r.Applied != s.Number
-	if f.doubtful || s.Leave || f.recalled { // it answers for another turn, or is out of date
+	if s.Leave || f.recalled { // it is out of date
 		f.recall()
 		return
 	}

@@ -119,7 +119,7 @@ func (l *line) broken(now time.Time) bool {
 // endpoint. Where the limit fell, what ends makes no room. Nor does what was revoked: that is for
 // those that go before this line, wherever they wait.
 func (l *line) moves(now time.Time) (endpoint string, free bool) {
-	if l.first() == nil || l.surplus.goes(now) || l.asked.raised || l.back || l.float.open(now) <= l.revoked {
+	if l.first() == nil || l.surplus.goes(now) || l.asked.raised || l.float.open(now) <= l.revoked {
 		return "", false
 	}
 	if !l.loads.bounded {

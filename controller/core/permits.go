@@ -91,10 +91,6 @@ func (l *loads) keeps() bool {
 
 // returnPermits has those stated that may not be spent any more: they are returned.
 func (l *loads) returnPermits(now time.Time, s *store.Statement) {
-	if s.Register {
-		clear(l.counted)
-		clear(l.share)
-	}
 	if len(l.counted) == 0 || l.spends(now) {
 		return
 	}
@@ -107,9 +103,6 @@ func (l *loads) returnPermits(now time.Time, s *store.Statement) {
 
 // given takes in which permits the ledger gave.
 func (l *loads) given(s *store.Statement, r *store.Reply) {
-	if r.Applied != s.Number {
-		return // it answers for another turn
-	}
 	kept := make(map[string]int64, len(s.Loads))
 	for i := range s.Loads {
 		kept[s.Loads[i].Endpoint] = s.Loads[i].Permits

@@ -127,9 +127,7 @@ func (l *Ledger) end(r *replica, now time.Time) {
 		l.count(&r.bands[i], -1)
 	}
 	l.float -= r.float // it may have spent them: what it held is in flight, for all that is known
-	r.float = 0
 	l.inLine -= r.line
-	r.line = 0
 	l.forgive(r)
 	l.release(r)
 	l.loads.end(r)
