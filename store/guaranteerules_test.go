@@ -16,15 +16,18 @@ func TestGuaranteeAccount(t *testing.T) {
 		passes   time.Duration
 		inFlight int64
 		waits    bool
+		wanted   bool
 		want     float64
 	}{
-		{"what it lacked a minute ago is forgiven", 0.5, 0, 2 * time.Minute, 0, true, 0.5 * store.MostOwed},
-		{"what it was owed goes as fast as it came while it does not wait", 0.5, 1, time.Second, 0, false, 0.5},
-		{"one slot beyond the whole ones is held against it and no more", 1.5, 0, time.Second, 5, true, -0.5},
+		{"what it lacked a minute ago is forgiven", 0.5, 0, 2 * time.Minute, 0, true, true, 0.5 * store.MostOwed},
+		{"what it was owed goes as fast as it came while it does not wait", 0.5, 1, time.Second, 0, false, true, 0.5},
+		{"one slot beyond the whole ones is held against it and no more", 1.5, 0, time.Second, 5, true, true, -0.5},
+		{"nor that while nobody wants it", 1.5, 0, time.Second, 5, false, false, 0},
+		{"what it has while nobody wants it pays what it was owed", 0.5, 1, time.Second, 1, false, false, 0.5},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			g := store.Guarantee{Slots: tc.slots, Owed: tc.owed}
-			if g.Pass(tc.passes, tc.inFlight, tc.waits); g.Owed != tc.want {
+			if g.Pass(tc.passes, tc.inFlight, tc.waits, tc.wanted); g.Owed != tc.want {
 				t.Errorf("owed %v, want %v", g.Owed, tc.want)
 			}
 		})
