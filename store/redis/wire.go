@@ -10,7 +10,7 @@ import (
 )
 
 // ledgerFormat names what a ledger is kept in: a hash of its keys and records.
-const ledgerFormat = "5447da6e"
+const ledgerFormat = "9b8fd08f"
 
 // What stands between the fields of a record, its items, and their parts.
 const (

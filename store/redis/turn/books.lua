@@ -7,7 +7,7 @@ local bands -- by priority, as text: the names of its books, and which is next
 local function book_name(priority, policy) return priority .. ':' .. #policy .. ':' .. policy end
 
 -- The book of that name, or the group in one.
-local function book_at(name, inside) return books[name] or groups.node(name, false, inside) end
+local function book_at(name) return books[name] or groups.node(name, false) end
 
 -- What a turn keeps of a book, or of a group in one, beside its record.
 local function lay_out(name, book)
@@ -15,9 +15,10 @@ local function lay_out(name, book)
     book.name, book.wait, book.idle, book.count = name, wait_key(name), idle_key(name), count_key(name)
     book.flow = flow_keys(name)
   end
-  book.ranking, book.moved = false, false
-  book.counters = {} -- those read or written so far; false where there is none
-  book.unsaved = {}  -- flow -> counter, those of them to be written
+  book.moved = false
+  if book.ranking then ranking.begin(book) end
+  book.counters = EMPTY -- those read or written so far; false where there is none
+  book.unsaved = EMPTY  -- flow -> counter, those of them to be written
   if not book.outer then rescale(book) end
   local most, v, level = MOST * book.scale, book.v, book.level
   if book.counts and not (v <= most and v >= -most and level <= most and level >= -most) then damaged('book', name) end
@@ -72,20 +73,21 @@ local function save_books()
   local all = groups.all()
   for i = 1, #all do
     local book = all[i]
-    local unsaved, moved = next(book.unsaved) ~= nil, book.moved
     ranking.save(book)
-    if moved and not book.outer then save_book(book) end
-    if unsaved or moved and book.outer then
+    if book.moved then
+      if book.outer then book.text = encode.group(book) else save_book(book) end
+    end
+    local record = book.moved and book.outer and book.text
+    if book.unsaved ~= EMPTY then
       local counters, n = {}, 0
       for flow, counter in pairs(book.unsaved) do
         counters[n + 1], counters[n + 2], n = flow, exact(counter), n + 2
       end
-      if moved and book.outer then
-        book.text = encode.group(book)
-        counters[n + 1], counters[n + 2] = SENTINEL, book.text
-      end
+      if record then counters[n + 1], counters[n + 2] = SENTINEL, record end
       call_many('HSET', book.count, counters)
-      book.unsaved = {}
+      book.unsaved = EMPTY
+    elseif record then
+      call('HSET', book.count, SENTINEL, record)
     end
     book.moved = false
   end
@@ -109,6 +111,7 @@ end
 
 -- Take in what a flow's counter was found to be.
 local function take_counter(book, flow, found)
+  if book.counters == EMPTY then book.counters = {} end
   if not found then
     book.counters[flow] = false
     return
@@ -120,6 +123,7 @@ end
 
 -- Look at the counters of many flows at once.
 local function look_at_counters(book, flows)
+  if book.counters == EMPTY then book.counters = {} end
   local unknown = {}
   for i = 1, #flows do
     local flow = flows[i]
@@ -133,14 +137,19 @@ local function look_at_counters(book, flows)
 end
 
 local function counter_of(book, flow)
-  if book.counters[flow] == nil then look_at_counters(book, { flow }) end
+  if book.counters[flow] == nil then take_counter(book, flow, call('HGET', book.count, flow)) end
   return book.counters[flow] or nil
 end
 
-local function set_counter(book, flow, counter) book.counters[flow], book.unsaved[flow] = counter, counter end
+local function set_counter(book, flow, counter)
+  if book.counters == EMPTY then book.counters = {} end
+  if book.unsaved == EMPTY then book.unsaved = {} end
+  book.counters[flow], book.unsaved[flow] = counter, counter
+end
 
 local function forget_counter(book, flow)
-  book.counters[flow], book.unsaved[flow] = false, nil
+  if book.counters[flow] then book.counters[flow] = false end
+  if book.unsaved[flow] then book.unsaved[flow] = nil end
   call('HDEL', book.count, flow)
 end
 
@@ -161,11 +170,13 @@ local function rebase(book, back)
     if counts[i] ~= SENTINEL then
       local counter = tonumber(counts[i + 1]) * back
       set_counter(book, counts[i], counter)
-      local group = groups.inside(book, counts[i])
-      if group then groups.place(group, counter) else move(book, counts[i], counter) end
+      move(book, counts[i], counter)
     end
   end
-  for _, group in ipairs(groups.list(book)) do rebase(group, back) end
+  for _, group in ipairs(groups.list(book)) do
+    groups.bring_back(group, back)
+    rebase(group, back)
+  end
   book.v, book.level, book.moved = book.v * back, book.level * back, true
 end
 function groups.rebase_all()
@@ -181,7 +192,7 @@ end
 
 -- Take an offer away from its book.
 local function leave_book(offer, member)
-  local book = books[offer.book] or groups.node(offer.book, false, { offer.flow })
+  local book = book_at(offer.book)
   if not book then
     call('ZREM', wait_key(offer.book), member)
     return

@@ -28,7 +28,8 @@ end)
 
 function cache_late(late, name, record)
   if late.added >= MOST_LATE then late.before, late.now, late.added = late.now, {}, 0 end
-  late.now[name], late.added = record, late.added + 1
+  if not late.now[name] then late.added = late.added + 1 end
+  late.now[name] = record
 end
 
 -- Leave what is cached to the next turn, once all is written.
@@ -51,4 +52,8 @@ end
 
 -- The same of what is cached of late.
 local function cached_late(late, name) return late.now[name] or late.before[name] end
-local function take_late(late, name, text, kind) return take_cached(late.now[name] and late.now or late.before, name, text, kind) end
+local function take_late(late, name, text, kind)
+  local from = late.before
+  if late.now[name] then from, late.added = late.now, late.added - 1 end
+  return take_cached(from, name, text, kind)
+end

@@ -23,8 +23,7 @@ step(function()
       if group and groups.holds(book, flow) then
         mark_idle(book, flow) -- it is shut
       else
-        forget_counter(book, flow)
-        if group then groups.forget(book, flow) end
+        if group then groups.forget(book, flow) else forget_counter(book, flow) end
       end
     end
   end
@@ -66,7 +65,7 @@ step(function()
       if in_use[name] then
         if hold(book) > 0 then damaged('book', name) end -- a key of it was lost
         if weighed then weigh_anew(book) end
-      elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 then
+      elseif call('HLEN', book.count) < 2 and call('ZCARD', book.wait) < 2 and not groups.are_known(book) then
         for _, group in ipairs(groups.list(book)) do groups.forget(book, group.id) end
         books[name] = nil
         call('DEL', book.count, book.wait, book.idle)

@@ -29,9 +29,9 @@ function groups.keep_all()
   for _, node in pairs(nodes) do keep(node) end
 end
 
--- What a group is in: a book, or another group. Its own counter there is looked at, too.
+-- What a group is in: a book, or another group.
 local function parent_of(node)
-  node.parent = node.parent or books[node.outer] or groups.node(node.outer, false, { node.id })
+  node.parent = node.parent or books[node.outer] or groups.node(node.outer, false)
   if not node.parent then damaged('group', node.name) end
   return node.parent
 end
@@ -41,13 +41,15 @@ local function mark_group_idle(node, parent)
   keep(node)
 end
 
--- The group of that name; nil where there is none, unless it is to be made. It is looked at
--- together with the counters of those flows and groups that are in it.
-function groups.node(name, make, inside)
-  if nodes[name] then
-    if inside then look_at_counters(nodes[name], inside) end
-    return nodes[name]
-  end
+-- The counter of a group, where it is compared with its like; nil for none.
+local function counter_at(node) return node.known and node.counter or nil end
+local function set_counter_at(node, counter)
+  if not (node.known and node.counter == counter) then node.known, node.counter, node.moved = true, counter, true end
+end
+
+-- The group of that name; nil where there is none, unless it is to be made.
+function groups.node(name, make)
+  if nodes[name] then return nodes[name] end
   local known = cached_late(cached.groups, name)
   local top, path, outer
   if known then
@@ -60,20 +62,17 @@ function groups.node(name, make, inside)
   end
   local book = books[top]
   if not book or path == '' then return nil end
-  local fields = { SENTINEL }
-  for i = 1, inside and #inside or 0 do fields[i + 1] = inside[i] end
-  local found = list_many('HMGET', count_key(name), fields)
-  local record = found[1]
+  local record = call('HGET', known and known.count or count_key(name), SENTINEL)
   if not record then
     local parent = books[outer] or groups.node(outer, make)
     if parent and is_known(parent, MARK .. path) then damaged('group', name) end
     if not make then return nil end
   end
   local node = record and take_late(cached.groups, name, record, 'group')
-  local kept = node or record and decode.group(record) or { v = 0, level = 0, weight = 0, share = 1, kept = 0 }
+  local kept = node or record and decode.group(record) or { v = 0, level = 0, weight = 0, share = 1, kept = 0, known = false, counter = 0 }
   if kept.share <= 0 then damaged('group', record) end
   node = node or { -- with all its fields at once: a table that grows costs more than what is in it
-    text = record, v = kept.v, level = kept.level, weight = kept.weight, share = kept.share, kept = kept.kept,
+    text = record, v = kept.v, level = kept.level, weight = kept.weight, share = kept.share, kept = kept.kept, known = kept.known, counter = kept.counter,
     top = top, path = path, id = MARK .. path, outer = outer, parent = false, moved = false,
     counts = false, lifts = false, priority = book.priority, policy = book.policy, scale = 1,
     name = false, wait = '', idle = '', count = '', flow = '', counters = false, unsaved = false, ranking = false,
@@ -81,8 +80,9 @@ function groups.node(name, make, inside)
   node.parent = books[outer] or nodes[outer] or false
   node.counts, node.lifts, node.scale = book.counts, book.lifts, book.scale
   lay_out(name, node)
+  local most = MOST * node.scale
+  if not (node.counter < most and node.counter > -most) then damaged('group', name) end
   nodes[name] = node
-  for i = 2, #fields do take_counter(node, fields[i], found[i]) end
   if not record then
     hold(node)
     mark_group_idle(node, parent_of(node))
@@ -94,9 +94,7 @@ function groups.node(name, make, inside)
 end
 
 -- The group of that path in a book, made if there is none, or the book.
-function groups.open(book, path, inside)
-  return path == '' and books[book] or groups.node(book .. '/' .. path, true, inside)
-end
+function groups.open(book, path) return path == '' and books[book] or groups.node(book .. '/' .. path, true) end
 function groups.name(book, path) return path == '' and book or book .. '/' .. path end
 
 -- The group that an id stands for in a book, or in another group; nil for a flow's.
@@ -118,11 +116,30 @@ function groups.list(book)
   return list
 end
 
+-- Whether a book has a group with a counter.
+function groups.are_known(book)
+  for _, group in ipairs(groups.list(book)) do
+    if group.known then return true end
+  end
+  return false
+end
+
+-- Bring the counter of a group back; see rebase.
+function groups.bring_back(node, back)
+  if not node.known then return end
+  set_counter_at(node, node.counter * back)
+  groups.place(node, node.counter)
+end
+
 -- Forget a group in a book, or in another group, and all that is in it. Nothing waits there,
 -- and its keys may have gone.
 function groups.forget(book, id)
   local name = (book.top or book.name) .. '/' .. string.sub(id, 2)
-  if nodes[name] then ranking.save(nodes[name]) end
+  local node = nodes[name]
+  if node then
+    ranking.save(node)
+    node.known, node.counter = false, 0 -- the reply may name it
+  end
   for _, inner in ipairs(call('ZRANGE', idle_key(name), '0', '-1')) do
     if string.byte(inner) == 28 then groups.forget(book, inner) end
   end
@@ -176,10 +193,10 @@ function groups.place(node, counter) ranking.move_group(parent_of(node), node.id
 -- groups from here outwards were idle in the eyes of the owner.
 function groups.begin(node, idle)
   local parent = parent_of(node)
-  local before, began = counter_of(parent, node.id), groups.is_empty(parent)
+  local before, began = counter_at(node), groups.is_empty(parent)
   local counter = before or (began and parent.level or beginning(parent))
   if before and idle > 0 then counter = math.max(counter, parent.v) end
-  if counter ~= before then set_counter(parent, node.id, counter) end
+  set_counter_at(node, counter)
   unmark_idle(parent, node.id)
   ranking.begin_group(parent, node.id, counter)
   placed[node.name] = true
@@ -213,7 +230,7 @@ end
 function groups.serve(node, service, kept)
   while node.outer do
     local parent = parent_of(node)
-    local rank, charge = counter_of(parent, node.id), service * node.scale / node.share
+    local rank, charge = counter_at(node), service * node.scale / node.share
     if not rank then damaged('group', node.name) end
     local reached = rank
     if kept > 0 then
@@ -223,7 +240,7 @@ function groups.serve(node, service, kept)
     if reached > parent.v then parent.v, parent.moved = reached, true end
     if reached > parent.level then parent.level, parent.moved = reached, true end
     if rank > reached then charge = math.min(charge, math.max(0, parent.v + kept * charge - rank)) end
-    set_counter(parent, node.id, rank + charge)
+    set_counter_at(node, rank + charge)
     follow(parent, charge, rank + charge, node.share)
     groups.place(node, rank + charge)
     node = parent
@@ -235,9 +252,9 @@ end
 function groups.settle(node, service, follows)
   while node.outer do
     local parent = parent_of(node)
-    local before = counter_of(parent, node.id) or beginning(parent)
+    local before = counter_at(node) or beginning(parent)
     local moved = service * node.scale / node.share
-    set_counter(parent, node.id, before + moved)
+    set_counter_at(node, before + moved)
     if follows then correct(parent, moved, before + moved, node.share) end
     groups.place(node, before + moved)
     node = parent
@@ -249,12 +266,12 @@ end
 function groups.spend(node, service, last)
   while node.outer do
     local parent = parent_of(node)
-    local before, charge = counter_of(parent, node.id), service * node.scale / node.share
+    local before, charge = counter_at(node), service * node.scale / node.share
     local value = before or beginning(parent)
     local waits = ranking.score(parent, node.id)
     if before and not waits then value = math.max(value, parent.v) end
     value = value + charge
-    set_counter(parent, node.id, value)
+    set_counter_at(node, value)
     reach(parent, value - last * node.scale / node.share)
     follow(parent, charge, value, node.share)
     if waits then groups.place(node, value) else mark_group_idle(node, parent) end
@@ -272,9 +289,9 @@ function groups.take(node, st)
   if not stated.register then return end
   node.v = math.max(node.v, st.v * node.scale)
   node.level, node.moved = math.max(node.level, st.level * node.scale, node.v), true
-  local counter, before = st.counter * node.scale, counter_of(parent, node.id)
+  local counter, before = st.counter * node.scale, counter_at(node)
   if st.known and not (before and before >= counter) then
-    set_counter(parent, node.id, counter)
+    set_counter_at(node, counter)
     groups.place(node, counter)
     if not before then mark_group_idle(node, parent) end
   end
@@ -286,9 +303,8 @@ function groups.standing(st)
   if not (node and node.outer) then
     return { priority = st.priority, path = st.path, share = 1, known = false, counter = 0, v = 0, level = 0 }
   end
-  local counter = counter_of(parent_of(node), node.id)
   return {
-    priority = st.priority, path = st.path, share = node.share, known = counter ~= nil, counter = (counter or 0) / node.scale,
+    priority = st.priority, path = st.path, share = node.share, known = node.known, counter = (counter_at(node) or 0) / node.scale,
     v = node.v / node.scale, level = node.level / node.scale,
   }
 end

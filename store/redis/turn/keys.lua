@@ -17,7 +17,7 @@
 --   base:messages:ID     list  records of messages that it has not read
 --   base:wait:BOOK       zset  the first offer of every waiting flow by its rank, or every offer where service is not counted; its groups that wait
 --   base:flow:BOOK:F     zset  its offers in their order
---   base:count:BOOK      hash  flow or group -> counter; of a group, its record in the sentinel's place
+--   base:count:BOOK      hash  flow -> counter; of a group, its record in the sentinel's place
 --   base:idle:BOOK       zset  flows without offers by when they became idle
 --   base:limits          hash  flow or group -> record of one with limits of its own
 --   base:held            hash  flow or group -> its requests in flight in the fleet, and

@@ -20,11 +20,23 @@ local function of(book)
       first = false, score = 0,                             -- the first of those that Redis has, once it was asked
       rested = NOTHING,                                     -- flow or group -> whether it became idle, or is no more
       lists = NOTHING,                                      -- flow -> its offers, of which Redis has none
-      heads = {},                                           -- flow -> the first of its offers, or false, of those that Redis has
+      heads = NOTHING,                                      -- flow -> the first of its offers, or false, of those that Redis has
     }
     book.ranking = r
   end
   return r
+end
+
+-- Know nothing, as a turn begins.
+function ranking.begin(book)
+  local r = book.ranking
+  r.put, r.heap, r.ranks, r.size, r.first = NOTHING, false, false, 0, false
+  r.rested, r.lists, r.heads = NOTHING, NOTHING, NOTHING
+end
+
+local function note_head(r, flow, head)
+  if r.heads == NOTHING then r.heads = {} end
+  r.heads[flow] = head
 end
 
 -- Forget what is known.
@@ -188,7 +200,7 @@ function ranking.head(book, flow)
   if head == nil then
     head = call('ZRANGE', book.flow .. flow, '0', '0')[1] or false
     if head == SENTINEL then damaged('flow', flow) end
-    r.heads[flow] = head
+    note_head(r, flow, head)
   end
   return head or nil
 end
@@ -200,7 +212,7 @@ function ranking.add(book, flow, member, head)
   if not list and head then
     call('ZADD', book.flow .. flow, '0', member)
     if stated.full then expire(book.flow .. flow) end
-    if is_first(member, head) then r.heads[flow] = member end
+    if is_first(member, head) then note_head(r, flow, member) end
     return
   end
   if not list then
@@ -259,7 +271,7 @@ local function save_lists(book, r)
       call_many('ZADD', book.flow .. flow, members)
       expire(book.flow .. flow)
     end
-    r.heads[flow] = head or false
+    note_head(r, flow, head or false)
   end
   r.lists = NOTHING
 end

@@ -270,25 +270,27 @@ end
 
 -- A group of flows in a book.
 function encode.group(r)
-  return concat({ exact(r.v), exact(r.level), exact(r.weight), exact(r.share),
-    TEXTS[r.kept] or exact(r.kept) }, FIELD)
+  return concat({ exact(r.v), exact(r.level), exact(r.weight), exact(r.share), TEXTS[r.kept] or exact(r.kept),
+    flag(r.known), exact(r.counter) }, FIELD)
 end
 function decode.group(s)
-  local v, level, weight, share, kept =
-    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
+  local v, level, weight, share, kept, known, counter =
+    match(s, '^([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)\31([^\31]*)$')
   if not v then damaged('group', s) end
-  v, level, weight, share, kept =
-    v + 0, level + 0, weight + 0, share + 0, kept + 0
+  v, level, weight, share, kept, counter =
+    v + 0, level + 0, weight + 0, share + 0, kept + 0, counter + 0
   if not (v > -FARTHEST and v < FARTHEST and level > -FARTHEST and level < FARTHEST and weight > -MOST and
-    weight < FARTHEST and share > -MOST and share < FARTHEST and kept >= 0 and
-    kept < LARGEST) then damaged('group', s) end
-  return { v = v, level = level, weight = weight, share = share, kept = kept }
+    weight < FARTHEST and share > -MOST and share < FARTHEST and kept >= 0 and kept < LARGEST and
+    (known == '0' or known == '1') and counter > -FARTHEST and
+    counter < FARTHEST) then damaged('group', s) end
+  return { v = v, level = level, weight = weight, share = share, kept = kept, known = known == '1',
+    counter = counter }
 end
 -- Whether one that was left so can be.
 function possible.group(r)
   return r.v > -FARTHEST and r.v < FARTHEST and r.level > -FARTHEST and r.level < FARTHEST and
     r.weight > -MOST and r.weight < FARTHEST and r.share > -MOST and r.share < FARTHEST and r.kept >= 0 and
-    r.kept < LARGEST
+    r.kept < LARGEST and r.counter > -FARTHEST and r.counter < FARTHEST
 end
 
 -- A priority's books, and which of them is next.

@@ -226,28 +226,11 @@ step(function()
   if not same then order.note_by_float(me.totals) end
 end)
 
--- Groups, looked at together with what is to be known of what is in them: the counters of
--- other stated groups, which the reply has, and of flows that are offered.
+-- Groups.
 step(function()
-  if #stated.groups == 0 then return end
-  local inside = {}
-  local function look(book, path, id)
-    local name = groups.name(book, path)
-    inside[name] = inside[name] or {}
-    insert(inside[name], id)
-  end
-  for _, st in ipairs(stated.groups) do
-    if my_book[st.priority] and st.path ~= '' then look(my_book[st.priority], match(st.path, '^(.*)/[^/]*$') or '', groups.limited(st.path)) end
-  end
-  for _, st in ipairs(stated.offers) do
-    if my_book[st.priority] then look(my_book[st.priority], st.group, st.flow) end
-  end
-  for name, ids in pairs(inside) do
-    if books[name] then look_at_counters(books[name], ids) end
-  end
   for _, st in ipairs(stated.groups) do
     local book = my_book[st.priority]
-    st.node = book and groups.open(book, st.path, inside[groups.name(book, st.path)])
+    st.node = book and groups.open(book, st.path)
     if st.node and st.node.outer then groups.take(st.node, st) end
   end
 end)

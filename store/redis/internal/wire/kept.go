@@ -15,7 +15,7 @@ var Keys = []Key{
 	{"messages", "list", "replica", "records of messages that it has not read"},
 	{"wait", "zset", "book", "the first offer of every waiting flow by its rank, or every offer where service is not counted; its groups that wait"},
 	{"flow", "zset", "book and flow", "its offers in their order"},
-	{"count", "hash", "book", "flow or group -> counter; of a group, its record in the sentinel's place"},
+	{"count", "hash", "book", "flow -> counter; of a group, its record in the sentinel's place"},
 	{"idle", "zset", "book", "flows without offers by when they became idle"},
 	{"limits", "hash", "", "flow or group -> record of one with limits of its own"},
 	{"held", "hash", "", "flow or group -> its requests in flight in the fleet, and"},
@@ -173,14 +173,16 @@ var Book = Record{Name: "book", Kept: true, Doc: "A band's account under one pol
 	{Name: "origin", Kind: Count},
 }}
 
-// Group is what is kept of a group of flows beside its counter, which is where it is
-// compared: in the place of the sentinel among the counters of its flows.
+// Group is what is kept of a group of flows, in the place of the sentinel among the counters of
+// its flows. Its own counter is there, too, so that one reading and one writing is of all of it.
 var Group = Record{Name: "group", Kept: true, Doc: "A group of flows in a book.", Fields: []Field{
 	{Name: "v", Kind: Scaled},
 	{Name: "level", Kind: Scaled},
 	{Name: "weight", Kind: Float}, // of what waits in it, together
 	{Name: "share", Kind: Float},  // its own
 	{Name: "kept", Kind: Count},   // when its keys' TTLs were last renewed
+	{Name: "known", Kind: Flag},   // whether it has a counter
+	{Name: "counter", Kind: Scaled},
 }}
 
 // Band is a priority's books, and which of them is next.
