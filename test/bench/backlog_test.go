@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -28,16 +29,43 @@ type backlog struct {
 	now, peak int64         // how many have begun and not ended
 }
 
-func startBacklog(b *testing.B, service time.Duration, endpoints int) *backlog {
+// service is how long requests take: so long each, or on average, and up to 60% more or less.
+type service struct {
+	mean   time.Duration
+	differ bool
+}
+
+// String is how it is called in a benchmark's name.
+func (s service) String() string {
+	if s.differ {
+		return "differing-" + s.mean.String()
+	}
+	return s.mean.String()
+}
+
+// takes is how long the next one does.
+func (s service) takes(rng *rand.Rand) time.Duration {
+	if !s.differ {
+		return s.mean
+	}
+	return time.Duration((0.4 + 1.2*rng.Float64()) * float64(s.mean))
+}
+
+// settled is how long to wait until the beginnings of requests that differ are spread, and whoever was
+// served more before all waited is caught up with.
+func (s service) settled() time.Duration { return max(time.Second, 8*s.mean) }
+
+func startBacklog(b *testing.B, service service, endpoints int) *backlog {
 	b.Helper()
 	p := &backlog{start: time.Now()}
 	p.controllers, p.server = fleet(b, 8, bindingLimit, endpoints)
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	for f := range bindingFlows {
-		for _, c := range []*controller.Controller{p.controllers[f%8], p.controllers[(f*5+3)%8]} {
-			for range 16 {
+		for at, c := range []*controller.Controller{p.controllers[f%8], p.controllers[(f*5+3)%8]} {
+			for i := range 16 {
 				p.open.Go(func() {
+					rng := rand.New(rand.NewPCG(uint64(f), uint64(at*16+i)))
 					for ctx.Err() == nil {
 						r := &controller.Request{Flow: flow(f)}
 						if _, err := c.EnqueueAndWait(ctx, r); err != nil {
@@ -45,7 +73,7 @@ func startBacklog(b *testing.B, service time.Duration, endpoints int) *backlog {
 						}
 						p.served[f].Add(1)
 						p.began()
-						time.Sleep(service)
+						time.Sleep(service.takes(rng))
 						p.ended()
 						c.Release(r, controller.Usage{})
 					}

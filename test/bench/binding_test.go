@@ -20,16 +20,22 @@ const (
 // BenchmarkBinding: a pool of 128 slots, with requests that take as long as is said; 64 flows
 // backlogged at 8 replicas, each at two of them. An op is a second.
 func BenchmarkBinding(b *testing.B) {
-	for _, service := range []time.Duration{10 * time.Millisecond, 100 * time.Millisecond, time.Second} {
+	for _, service := range []service{
+		{mean: 10 * time.Millisecond},
+		{mean: 100 * time.Millisecond},
+		{mean: 100 * time.Millisecond, differ: true},
+		{mean: time.Second},
+		{mean: time.Second, differ: true},
+	} {
 		b.Run(fmt.Sprint("service=", service), func(b *testing.B) {
 			choices(b, func(b *testing.B, endpoints int) { benchmarkBinding(b, service, endpoints) })
 		})
 	}
 }
 
-func benchmarkBinding(b *testing.B, service time.Duration, endpoints int) {
+func benchmarkBinding(b *testing.B, service service, endpoints int) {
 	p := startBacklog(b, service, endpoints)
-	time.Sleep(max(time.Second, 8*service)) // whoever was served more before all waited is caught up with
+	time.Sleep(service.settled())
 	before, total := p.counts(), int64(0)
 	turnsBefore, grantsBefore := turnsOf(p.controllers)
 	cpuBefore := usedCPU(b, p.server)
@@ -61,13 +67,20 @@ func benchmarkBinding(b *testing.B, service time.Duration, endpoints int) {
 	b.ReportMetric(0, "ns/op")
 }
 
-// BenchmarkHigherBand: the same pool, full of requests of 10 ms, and one request of a higher
-// priority after the other, 20 ms apart, at one replica after the other. An op is one of these.
-func BenchmarkHigherBand(b *testing.B) { choices(b, benchmarkHigherBand) }
+// BenchmarkHigherBand: the same pool, full of requests that take as long as is said, and one request of
+// 10 ms of a higher priority after the other, 20 ms apart, at one replica after the other. An op is one
+// of these.
+func BenchmarkHigherBand(b *testing.B) {
+	for _, service := range []service{{mean: 10 * time.Millisecond}, {mean: 100 * time.Millisecond, differ: true}, {mean: time.Second, differ: true}} {
+		b.Run(fmt.Sprint("service=", service), func(b *testing.B) {
+			choices(b, func(b *testing.B, endpoints int) { benchmarkHigherBand(b, service, endpoints) })
+		})
+	}
+}
 
-func benchmarkHigherBand(b *testing.B, endpoints int) {
-	p := startBacklog(b, 10*time.Millisecond, endpoints)
-	time.Sleep(time.Second)
+func benchmarkHigherBand(b *testing.B, service service, endpoints int) {
+	p := startBacklog(b, service, endpoints)
+	time.Sleep(service.settled())
 	ask := func(i int) time.Duration {
 		r := &controller.Request{Flow: policies.FlowKey{ID: "urgent", Priority: 1}}
 		began := time.Now()
@@ -87,11 +100,14 @@ func benchmarkHigherBand(b *testing.B, endpoints int) {
 	}
 	var waits []time.Duration
 	b.ResetTimer()
+	began, usedBefore := time.Now(), p.used()
 	for i := range b.N {
 		waits = append(waits, ask(i))
 	}
 	b.StopTimer()
+	took, used := time.Since(began), p.used()-usedBefore
 	p.end()
+	b.ReportMetric(100*float64(used)/float64(took)/bindingLimit, "%capacity")
 	slices.Sort(waits)
 	for _, percent := range []int{50, 99} {
 		b.ReportMetric(float64(waits[len(waits)*percent/100].Microseconds())/1000, fmt.Sprintf("wait-p%d-ms", percent))
