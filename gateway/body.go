@@ -31,10 +31,6 @@ type Body struct {
 	request modelapi.Request // has the bytes
 	rewrite string           // the model that a header names instead of the body; empty for none
 	renamed bool             // the body asks for it, or for that of a rule
-
-	length int64 // that was announced; below 0 for none
-	ahead  int64 // bytes that were taken for what is on its way
-	spare  int64 // of those, what has come takes now
 }
 
 // Read reads the body, of which so many bytes are expected; below 0 if that is not known.
@@ -69,52 +65,11 @@ func (b *Body) Read(r io.Reader, expected int64) error {
 	}
 }
 
-// Expect takes room for what may come of the body before it is added, up to so many bytes at a time, or
-// refuses a body for which there is none before it comes. length is how long the body is to be; below 0 if
-// that is not known.
-func (b *Body) Expect(length, atOnce int64) *refusal.Refusal {
-	if length > b.most {
-		return tooLarge(b.most)
-	}
-	bytes := min(atOnce, b.most)
-	if length >= 0 {
-		bytes = min(bytes, length)
-	}
-	if refused := b.take(bytes); refused != nil {
-		return refused
-	}
-	b.length, b.ahead = length, bytes
-	return nil
-}
-
-// come counts what has come for what was expected: all of the body if it is whole with that.
-func (b *Body) come(bytes int, whole bool) {
-	left := b.ahead
-	switch {
-	case whole:
-		left = 0
-	case b.length >= 0:
-		left = min(left, max(b.length-int64(len(b.request.Body)+bytes), 0))
-	}
-	b.spare += b.ahead - left
-	b.ahead = left
-}
-
-// settle gives back what has come and took less than was expected.
-func (b *Body) settle() {
-	if b.spare > 0 {
-		b.memory.GiveBack(b.spare)
-		b.spare = 0
-	}
-}
-
 // Add takes in a part of the body, whose bytes are the body's from then on.
-func (b *Body) Add(part []byte, last bool) error {
+func (b *Body) Add(part []byte) error {
 	if int64(len(b.request.Body)+len(part)) > b.most {
 		return tooLarge(b.most)
 	}
-	b.come(len(part), last)
-	defer b.settle()
 	if b.request.Body == nil { // mostly the only one
 		if refused := b.take(int64(cap(part))); refused != nil {
 			return refused
@@ -129,22 +84,11 @@ func (b *Body) Add(part []byte, last bool) error {
 	return nil
 }
 
-// Whole says that nothing more of the body comes.
-func (b *Body) Whole() {
-	b.come(0, true)
-	b.settle()
-}
-
 // Hold counts so many bytes which the request keeps beside its headers and its body, until it ends.
 func (b *Body) Hold(bytes int64) *refusal.Refusal { return b.take(bytes) }
 
-// take takes so many bytes, of those that were expected and have come, and else of the budget.
+// take takes so many bytes of the budget.
 func (b *Body) take(bytes int64) *refusal.Refusal {
-	covered := min(bytes, b.spare)
-	b.spare -= covered
-	if bytes -= covered; bytes == 0 && covered > 0 {
-		return nil
-	}
 	err := b.memory.Take(b.life.ctx, bytes)
 	if err == nil {
 		return nil

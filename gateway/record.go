@@ -206,12 +206,6 @@ const noticeable = 2 * time.Millisecond
 // NothingCame counts a stream that said nothing of its request for too long.
 func (g *Gateway) NothingCame(r *Record) { g.overBound(r.pool, errStalled) }
 
-// NoMemory counts a request for which there is no memory, whoever sends it, and returns the answer to it.
-func (g *Gateway) NoMemory(r *Record) error {
-	g.overBound(r.pool, errMemory)
-	return &errMemory.refusal
-}
-
 // overBound counts a request for the pool, which may be nil, that went beyond a bound.
 func (g *Gateway) overBound(p *Pool, b *bound) {
 	if p == nil {

@@ -262,9 +262,6 @@ func (s *Session) dispatched(at time.Time) {
 // Ended is the answer to a request whose context ended.
 func (s *Session) Ended() *refusal.Refusal { return s.life.ended() }
 
-// NoMemory ends a request for which there is no memory.
-func (s *Session) NoMemory() { s.life.cancel(errMemory) }
-
 // Respond begins the answer: it is read for usage, and charged as it comes. The body is
 // nil where Envoy passes it on.
 func (s *Session) Respond(status int, contentType string, body io.ReadCloser) *modelapi.Answer {

@@ -325,9 +325,8 @@ func (r *replica) serve(ctx context.Context) error {
 	var beside []serving.Service
 	unknown := max(r.budget/headsPart, leastHeads)
 	if r.processing != nil {
-		processor := envoy.New(r.gateway, r.byEnvoy)
-		r.processing.listener = serving.BoundMessages(r.processing.listener, r.processing.secure, unknown, headers.DefaultMaxBytes, r.gateway.Budget(), processor)
-		r.processing.register(processor)
+		r.processing.listener = serving.BoundMessages(r.processing.listener, r.processing.secure, unknown, headers.DefaultMaxBytes, r.gateway.Budget())
+		r.processing.register(envoy.New(r.gateway, r.byEnvoy))
 		beside = append(beside, r.processing)
 	}
 	requests := serving.BoundHeads(server, r.requests, unknown)

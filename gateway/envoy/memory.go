@@ -1,10 +1,8 @@
 package envoy
 
 import (
-	"strconv"
 	"strings"
 
-	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -32,33 +30,6 @@ func (x *stream) within(m *extproc.ProcessingRequest) *refusal.Refusal {
 	}
 	x.subset = subsetOf(texts)
 	return nil
-}
-
-// What may come of a body before it is taken in has its room beforehand, unless it is small: window
-// bytes, which gRPC takes in of a stream that nobody reads.
-const (
-	window = 64 << 10
-	small  = 16 << 10
-)
-
-// expect has room made for the body that comes behind the headers, or refuses it before it comes. The
-// stream's own headers are sent once there is: what comes behind them is counted here.
-func (x *stream) expect(headers *core.HeaderMap) error {
-	length := int64(-1)
-	for _, h := range headers.GetHeaders() {
-		if h.GetKey() == "content-length" {
-			if n, err := strconv.ParseInt(valueOf(h), 10, 64); err == nil {
-				length = n
-			}
-		}
-	}
-	if length >= 0 && length <= small {
-		return nil
-	}
-	if refused := x.session.Body.Expect(length, window); refused != nil {
-		return refused
-	}
-	return x.stream.SendHeader(nil)
 }
 
 // memoryOf is about how many bytes of memory a message takes.

@@ -1,7 +1,6 @@
 package envoy_test
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -9,7 +8,6 @@ import (
 
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/weirflow/weir/gateway"
@@ -81,68 +79,6 @@ func TestWhatEnvoySaysIsCounted(t *testing.T) {
 			_ = p.Process(tape) // the tape ends before the request does
 			if got := string(tape.Last.GetImmediateResponse().GetBody()); strings.Contains(got, "memory_exhausted") != c.refused {
 				t.Errorf("it is answered %q", got)
-			}
-		})
-	}
-}
-
-// opening notes when a stream's own headers are sent.
-type opening struct {
-	rig.Tape
-	opened int
-}
-
-func (o *opening) SendHeader(metadata.MD) error {
-	o.opened++
-	return nil
-}
-
-// TestBodiesHaveRoomBeforeTheyCome wants a body to be refused when its headers are read, if there is no room for
-// it or it is longer than one may be, and otherwise the stream's own headers to say that it may come, unless
-// it is small. What has come takes no more than it is.
-func TestBodiesHaveRoomBeforeTheyCome(t *testing.T) {
-	const most = 1 << 20
-	for _, c := range []struct {
-		length  string
-		budget  int64
-		refused string
-		opened  int
-		parts   []int // of the body, that come
-	}{
-		{"20000", most, "", 1, nil},
-		{"", most, "", 1, nil},
-		{"16384", most, "", 0, nil},
-		{"70000", 70_000, "memory_exhausted", 0, nil},
-		{"", 70_000, "memory_exhausted", 0, nil},
-		{"16384", 70_000, "", 0, nil},
-		{"2000000", most, "body_too_large", 0, nil},
-		// Beside 25 kB for the stream there is room for the body once.
-		{"", 100_000, "", 1, []int{65_000}},
-		{"65000", 100_000, "", 1, []int{65_000}},
-		{"60000", 100_000, "", 1, []int{30_000, 30_000}},
-		{"60000", 100_000, "", 1, []int{60_000, 0}},
-		{"60000", 100_000, "memory_exhausted", 1, []int{60_000, 60_000}},
-	} {
-		t.Run(fmt.Sprint(c.length, " of ", c.budget, c.parts), func(t *testing.T) {
-			p, _ := newProcessor(t, gateway.Config{MemoryBudget: c.budget, MaxBody: most}, envoy.Config{})
-			headers := asks(t, nil, nil)
-			if c.length != "" {
-				h := headers.GetRequestHeaders().GetHeaders()
-				h.Headers = append(h.Headers, &core.HeaderValue{Key: "content-length", RawValue: []byte(c.length)})
-			}
-			stream := &opening{Tape: rig.Tape{Ctx: t.Context(), Messages: []*extproc.ProcessingRequest{headers}}}
-			for i, size := range c.parts {
-				stream.Messages = append(stream.Messages, &extproc.ProcessingRequest{Request: &extproc.ProcessingRequest_RequestBody{
-					RequestBody: &extproc.HttpBody{Body: make([]byte, size), EndOfStream: i == len(c.parts)-1},
-				}})
-			}
-			_ = p.Process(stream) // it ends before the answer
-			// A body that came is no JSON.
-			if got := string(stream.Last.GetImmediateResponse().GetBody()); !strings.Contains(got, c.refused) || c.refused == "" && (got != "") != strings.Contains(got, "malformed_json") {
-				t.Errorf("it is answered %q, want %q", got, c.refused)
-			}
-			if stream.opened != c.opened {
-				t.Errorf("its headers were sent %d times, want %d", stream.opened, c.opened)
 			}
 		})
 	}

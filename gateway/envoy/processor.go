@@ -45,7 +45,6 @@ type Processor struct {
 	extproc.UnimplementedExternalProcessorServer
 	gateway *gateway.Gateway
 	cfg     Config
-	coming  coming
 }
 
 // New returns the external processor of a gateway.
@@ -59,7 +58,7 @@ func New(g *gateway.Gateway, cfg Config) *Processor {
 	if d := cfg.Delegation; d != nil && d.Timeout <= 0 {
 		d.Timeout = 5 * time.Second
 	}
-	return &Processor{gateway: g, cfg: cfg, coming: coming{from: make(map[string]*comingFrom)}}
+	return &Processor{gateway: g, cfg: cfg}
 }
 
 // Register registers the service.
@@ -68,10 +67,7 @@ func (p *Processor) Register(s grpc.ServiceRegistrar) { extproc.RegisterExternal
 // Process implements the service: one stream is one HTTP request.
 func (p *Processor) Process(from extproc.ExternalProcessor_ProcessServer) error {
 	x := &stream{gateway: p.gateway, cfg: &p.cfg, stream: from, opened: make(chan struct{})}
-	p.coming.enter(x)
-	err := x.attend()
-	p.coming.leave(x)
-	if err != nil || x.over {
+	if err := x.attend(); err != nil || x.over {
 		return err
 	}
 	return x.proceed(x.session.Wait())
@@ -108,17 +104,12 @@ func (x *stream) attend() error {
 				x.gateway.NothingCame(&x.record)
 				return status.Error(codes.DeadlineExceeded, "the stream says nothing of its request")
 			})
-		case <-x.place.refused:
-			return x.interrupt(served, x.noMemory)
 		case <-x.opened:
 		}
 	}
 	select {
 	case err := <-served:
 		return err
-	case <-x.place.refused:
-		x.session.NoMemory() // or what takes a message might go on waiting for room
-		return x.interrupt(served, x.noMemory)
 	case <-x.session.Context().Done():
 		return x.interrupt(served, func() error { return x.fail(x.session.Ended()) })
 	}

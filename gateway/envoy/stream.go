@@ -47,7 +47,6 @@ type stream struct {
 	cfg     *Config
 	stream  extproc.ExternalProcessor_ProcessServer
 	opened  chan struct{} // closed once there is a session
-	place   place         // while the request comes
 
 	mu      sync.Mutex // of what follows
 	record  gateway.Record
@@ -92,15 +91,12 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 		if refused := x.keep(m); refused != nil {
 			return refused
 		}
-		if whole := r.RequestHeaders.GetEndOfStream(); whole {
-			return x.came(whole)
-		}
-		return x.expect(r.RequestHeaders.GetHeaders())
+		return x.came(r.RequestHeaders.GetEndOfStream())
 	case *extproc.ProcessingRequest_RequestBody:
 		if x.phase != receivingRequest {
 			return unexpected("a request body", x.phase)
 		}
-		if err := x.session.Body.Add(r.RequestBody.GetBody(), r.RequestBody.GetEndOfStream()); err != nil {
+		if err := x.session.Body.Add(r.RequestBody.GetBody()); err != nil {
 			return err
 		}
 		x.body = true
@@ -113,7 +109,6 @@ func (x *stream) take(m *extproc.ProcessingRequest) error {
 			return unexpected("request trailers", x.phase)
 		}
 		x.body, x.trailers = true, true
-		x.session.Body.Whole()
 		if refused := x.keep(m); refused != nil {
 			return refused
 		}

@@ -28,7 +28,7 @@ func TestDeadPeersAreNoticed(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			l = BoundMessages(l, secure, 1<<20, 1<<10, &lends{}, refuses(0))
+			l = BoundMessages(l, secure, 1<<20, 1<<10, &lends{})
 			defer l.Close() //nolint:errcheck // of a test
 			go func() {
 				client, err := net.Dial("tcp", l.Addr().String())

@@ -14,7 +14,7 @@ import (
 func TestSilentConnectionsAreNotAccepted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, nil, 1<<20, 1<<10, &lends{}, refuses(0))
+		bounded := BoundMessages(l, nil, 1<<20, 1<<10, &lends{})
 		accepted := make(chan net.Conn)
 		go func() {
 			for {

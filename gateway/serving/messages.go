@@ -19,9 +19,6 @@ const (
 	// mostAtOnce: for less than patience, messages may take so many times what they may for longer,
 	// beside what is lent.
 	mostAtOnce = 2
-	// paidBytes is how much of a stream is counted by its server, of what comes between the stream's
-	// headers and data of the server.
-	paidBytes = 64 << 10
 	// unacknowledged is for how long a peer may acknowledge nothing of what is sent to it, if the system can
 	// see to that: else a keepalive ends a dead peer's connection later.
 	unacknowledged = 10 * time.Second
@@ -35,27 +32,20 @@ type Lender interface {
 	TakeBack(bytes int64)
 }
 
-// Refuser refuses streams. It is safe for concurrent use.
-type Refuser interface {
-	// Refuse has up to so many streams answered that they have no room, of those that come by a peer's
-	// connection and have not come in whole, and returns how many. It does not wait for that.
-	Refuse(peer string, streams int) int
-}
-
 // BoundMessages has a server of gRPC hold at most so many bytes of memory for streams on which no message
 // has come yet, and for messages that have not come in whole: gRPC takes 4 MB for each, and so knows
-// nobody's whose they are. What would be beyond has streams refused of the connection that has held most for
-// longest, and closes it where that does not help. For less than a second it may be twice as much, and what the lender has room for: messages of honest clients
+// nobody's whose they are. What would be beyond ends the connection that has held most for longest. For
+// less than a second it may be twice as much, and what the lender has room for: messages of honest clients
 // are whole by then. No connection waits for others' before it holds its part. The server takes up to head
 // bytes of headers of a stream.
 //
 // It also makes the handshakes of TLS, if there is a configuration of that, for as many at a time as fit in
 // so many bytes. Twice as much is for connections without a stream: beyond it the one that has been idle
 // for longest is closed.
-func BoundMessages(l net.Listener, secure *tls.Config, most int64, head int, lender Lender, refuser Refuser) net.Listener {
+func BoundMessages(l net.Listener, secure *tls.Config, most int64, head int, lender Lender) net.Listener {
 	idle := boundIdle(idleParts * most)
 	return &messageListener{Listener: newGreeter(l, secure, most, idle), messages: &messages{
-		most: most, lines: head / rpcLeast, lender: lender, refuser: refuser, idle: idle, conns: make(map[*messageConn]struct{}),
+		most: most, lines: head / rpcLeast, lender: lender, idle: idle, conns: make(map[*messageConn]struct{}),
 	}}
 }
 
@@ -86,14 +76,6 @@ type incoming struct {
 	prefix [5]byte // of a message: a flag, and its length
 	have   int     // bytes of it
 	left   int64   // bytes of the message that are still to come
-	pays   int64   // bytes that its server counts, of what is still to come
-	paid   int64   // that it counts, of the message
-}
-
-// take counts bytes that have come.
-func (s *incoming) take(bytes int64) {
-	paid := min(bytes, s.pays)
-	s.pays, s.paid, s.takes = s.pays-paid, s.paid+paid, s.takes+bytes-paid
 }
 
 // messageConn is a connection of gRPC of which is known what has not come in whole.
@@ -102,7 +84,6 @@ type messageConn struct {
 	messages *messages
 	since    time.Time // it is there
 	givenUp  int64     // in the last second; under messages.mu
-	refused  time.Time // when streams of it were, the last time; under messages.mu
 
 	mu      sync.Mutex
 	streams map[uint32]*incoming
@@ -220,27 +201,9 @@ func (c *messageConn) lines(f *frames) {
 
 // answered takes in the beginning of a frame of the server.
 func (c *messageConn) answered(f *frames) {
-	switch {
-	case f.kind == frameReset || f.kind == frameHeaders && f.flags&flagEndStream != 0:
+	if f.kind == frameReset || f.kind == frameHeaders && f.flags&flagEndStream != 0 {
 		c.end(f.stream)
-	case f.kind == frameHeaders:
-		c.pay(f.stream, paidBytes)
-	case f.kind == frameData:
-		c.pay(f.stream, 0)
 	}
-}
-
-// pay has the server count so many bytes of what came of the stream's message and what comes, and no
-// others.
-func (c *messageConn) pay(stream uint32, bytes int64) {
-	s := c.streams[stream]
-	if s == nil || bytes == 0 && s.pays+s.paid == 0 {
-		return
-	}
-	before, all := s.takes, s.takes+s.paid
-	s.paid = min(all, bytes)
-	s.pays, s.takes = bytes-s.paid, all-s.paid
-	c.takes += s.takes - before
 }
 
 // end counts nothing of the stream any more, and returns what it took.
@@ -268,7 +231,7 @@ func (c *messageConn) came(p []byte) {
 		if s.have < len(s.prefix) {
 			n := copy(s.prefix[s.have:], p)
 			s.have, p = s.have+n, p[n:]
-			s.take(int64(n))
+			s.takes += int64(n)
 			if s.have < len(s.prefix) {
 				break
 			}
@@ -276,9 +239,9 @@ func (c *messageConn) came(p []byte) {
 		}
 		n := min(s.left, int64(len(p)))
 		s.left, p = s.left-n, p[n:]
-		s.take(n)
+		s.takes += n
 		if s.left == 0 { // it is there, and whose it is
-			s.have, s.takes, s.paid = 0, 0, 0
+			s.have, s.takes = 0, 0
 		}
 	}
 	c.takes += s.takes - before
@@ -294,19 +257,6 @@ func (c *messageConn) held(now time.Time, since time.Duration) (sum float64) {
 		}
 	}
 	return sum
-}
-
-// each is how much the connection holds by each stream that holds something.
-func (c *messageConn) each() int64 {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	holding := 0
-	for _, s := range c.streams {
-		if s.takes > 0 {
-			holding++
-		}
-	}
-	return max(c.takes/int64(max(holding, 1)), 1)
 }
 
 // below is the connection below TLS and what counts, which is closed without a word that it would have to

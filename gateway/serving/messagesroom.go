@@ -6,9 +6,6 @@ import (
 	"time"
 )
 
-// refuseWithin is how long streams have to end that are refused.
-const refuseWithin = patience / 2
-
 // waitAgain is how often one that waits for room for messages looks for it.
 const waitAgain = 5 * time.Millisecond
 
@@ -21,20 +18,18 @@ const waitAgain = 5 * time.Millisecond
 // What was given up or cut off is in leaving for a second. Only who gives up much, or is new, waits for that:
 // what was given up is not in used, or who gives up as fast as it asks would hold up all others.
 type messages struct {
-	most    int64
-	lines   int // of a stream's own headers, at most
-	lender  Lender
-	refuser Refuser
-	idle    *idleBound
-	used    atomic.Int64
-	lent    atomic.Int64 // written under mu
+	most   int64
+	lines  int // of a stream's own headers, at most
+	lender Lender
+	idle   *idleBound
+	used   atomic.Int64
+	lent   atomic.Int64 // written under mu
 
-	mu       sync.Mutex // before that of a connection
-	conns    map[*messageConn]struct{}
-	leaving  int64 // was given up or cut off, and has yet to be let go of
-	cut      int64 // of it, was taken by those that were closed for it
-	refusing int64 // about what streams take that are being refused
-	later    bool  // it looks again for what is beyond the bound
+	mu      sync.Mutex // before that of a connection
+	conns   map[*messageConn]struct{}
+	leaving int64 // was given up or cut off, and has yet to be let go of
+	cut     int64 // of it, was taken by those that were closed for it
+	later   bool  // it looks again for one to close
 }
 
 // part is what each connection may hold whatever others do.
@@ -55,7 +50,7 @@ func (m *messages) room(c *messageConn, takes, more int64) {
 		if beyond <= m.most && 2*takes > m.used.Load() {
 			break
 		}
-		if time.Since(began) >= patience && m.relieve(0, mostAtOnce*m.most+m.lent.Load()) {
+		if time.Since(began) >= patience && m.staying() > mostAtOnce*m.most+m.lent.Load() && m.close(0) {
 			continue
 		}
 		m.mu.Unlock()
@@ -115,10 +110,9 @@ func (m *messages) has(c *messageConn) bool {
 	return ok
 }
 
-// look has streams refused and connections closed, now and later, as long as more is used than may be for
-// longer.
+// look closes connections, now and later, as long as more is used than may be for longer.
 func (m *messages) look() {
-	for m.relieve(patience, m.most) {
+	for m.staying() > m.most && m.close(patience) {
 	}
 	m.borrow()
 	if m.staying() <= m.most || m.later {
@@ -133,8 +127,8 @@ func (m *messages) look() {
 	})
 }
 
-// staying is how much is used by what has not been cut off and is not being refused.
-func (m *messages) staying() int64 { return m.used.Load() - m.cut - m.refusing }
+// staying is how much is used by what has not been cut off.
+func (m *messages) staying() int64 { return m.used.Load() - m.cut }
 
 // borrow has lent what is needed of that, and no more, if there is room for it.
 func (m *messages) borrow() bool {
@@ -152,22 +146,13 @@ func (m *messages) borrow() bool {
 	return true
 }
 
-// relieve has less stay, if more does than may: of the connection that holds most for longest of what it
-// has held for so long at least, streams are refused as long as there are such, and then it is closed. One
-// of which streams are being refused is left alone until they have ended. Where it must be at once, with a
-// since of none, it is closed. It reports whether something was done.
-func (m *messages) relieve(since time.Duration, may int64) bool {
-	beyond := m.staying() - may
-	if beyond <= 0 {
-		return false
-	}
+// close closes the connection that holds most for longest of what it has held for so long at least. It
+// reports whether there was one.
+func (m *messages) close(since time.Duration) bool {
 	now := time.Now()
 	var worst *messageConn
 	most := 0.0
 	for c := range m.conns {
-		if since > 0 && now.Sub(c.refused) < refuseWithin {
-			continue
-		}
 		if held := c.held(now, since); held > most {
 			worst, most = c, held
 		}
@@ -175,41 +160,8 @@ func (m *messages) relieve(since time.Duration, may int64) bool {
 	if worst == nil {
 		return false
 	}
-	if since == 0 || !m.refuse(worst, beyond) {
-		m.close(worst)
-	}
-	return true
-}
-
-// refuse has as many streams of the connection refused as take so many bytes, and reports whether there
-// were any. What they take is taken for gone until they should have had a CPU to end.
-func (m *messages) refuse(c *messageConn, beyond int64) bool {
-	each := c.each()
-	if each > paidBytes { // so large a part of a message is best let go of at once
-		return false
-	}
-	streams := m.refuser.Refuse(c.RemoteAddr().String(), int((beyond+each-1)/each))
-	if streams == 0 {
-		return false
-	}
-	bytes := int64(streams) * each
-	c.refused = time.Now()
-	m.refusing += bytes
-	time.AfterFunc(refuseWithin, func() {
-		m.mu.Lock()
-		defer m.mu.Unlock()
-		m.refusing -= bytes
-		if !m.later { // else it looks soon
-			m.look()
-		}
-	})
-	return true
-}
-
-// close closes a connection for what it holds.
-func (m *messages) close(c *messageConn) {
-	delete(m.conns, c)
-	took := c.forget()
+	delete(m.conns, worst)
+	took := worst.forget()
 	m.leave(nil, took)
 	count := func(bytes int64) {
 		m.cut += bytes
@@ -222,5 +174,6 @@ func (m *messages) close(c *messageConn) {
 		count(-took)
 		m.borrow()
 	})
-	_ = below(c.Conn).Close()
+	_ = below(worst.Conn).Close()
+	return true
 }

@@ -40,7 +40,7 @@ func TestResetsHoldUpNobody(t *testing.T) {
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
 		server := grpc.NewServer(grpc.MaxConcurrentStreams(1000), grpc.InitialWindowSize(64<<10), grpc.InitialConnWindowSize(1<<20))
 		grpc_health_v1.RegisterHealthServer(server, health.NewServer())
-		go func() { _ = server.Serve(BoundMessages(l, nil, 4<<20, 16<<10, &lends{most: 8 << 20}, refuses(0))) }()
+		go func() { _ = server.Serve(BoundMessages(l, nil, 4<<20, 16<<10, &lends{most: 8 << 20})) }()
 		conn, err := grpc.NewClient("passthrough:///near", grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithContextDialer(func(context.Context, string) (net.Conn, error) { return l.dial(), nil }))
 		if err != nil {
@@ -105,7 +105,7 @@ func TestResetsAreHeldBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most, atOnce = 1 << 20, 1 << 10
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, nil, most, 1<<10, &lends{}, refuses(0))
+		bounded := BoundMessages(l, nil, most, 1<<10, &lends{})
 		defer bounded.Close() //nolint:errcheck // of a test
 		m := bounded.(*messageListener).messages
 		var conns []net.Conn
@@ -137,7 +137,7 @@ func TestOneConnectionWaitsForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most, streams = 1 << 20, 30
 		l := &near{conns: make(chan net.Conn), closed: make(chan struct{})}
-		bounded := BoundMessages(l, nil, most, 1<<10, &lends{}, refuses(0))
+		bounded := BoundMessages(l, nil, most, 1<<10, &lends{})
 		defer bounded.Close() //nolint:errcheck // of a test
 		m := bounded.(*messageListener).messages
 		ours, f, _ := rpc(t, l, bounded, 16<<10)
@@ -167,7 +167,7 @@ func TestOneConnectionWaitsForNobody(t *testing.T) {
 func TestRoomDoesNotLookAtAllStreams(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const most = 1 << 20
-		m := &messages{most: most, lender: &lends{}, refuser: refuses(0), idle: boundIdle(most), conns: make(map[*messageConn]struct{})}
+		m := &messages{most: most, lender: &lends{}, idle: boundIdle(most), conns: make(map[*messageConn]struct{})}
 		c := &messageConn{messages: m, streams: map[uint32]*incoming{1: {began: time.Now(), takes: most + 1}}}
 		m.conns[c] = struct{}{}
 		m.used.Store(most + 1)

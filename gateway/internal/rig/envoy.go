@@ -9,7 +9,6 @@ import (
 	core "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	extproc "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
-	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 )
 
@@ -59,9 +58,6 @@ type Tape struct {
 
 // Context implements grpc.ServerStream.
 func (t *Tape) Context() context.Context { return t.Ctx }
-
-// SendHeader implements grpc.ServerStream.
-func (t *Tape) SendHeader(metadata.MD) error { return nil }
 
 // Send implements what a processor answers by.
 func (t *Tape) Send(m *extproc.ProcessingResponse) error {
