@@ -19,7 +19,7 @@ var simulated = []mutant{
 	{rule: "nor in the pool", file: "store/memory/line.go", was: `l.held++`, statement: true, found: "capacity"},
 	{rule: "a line goes without a slot", file: "controller/core/line.go", was: `l.float.open(now) <= l.revoked`, is: `false`, found: "authority"},
 	{rule: "nothing is given up for those that pass", file: "store/memory/passing.go", was: `max(0, min(standing[ingress.id], l.passingAt(ingress, above)-ingress.held))`, is: `int64(0)`, found: "priority"},
-	{rule: "any band passes here", file: "controller/core/passing.go", was: `h.Len() > 0 && priority > p.above`, is: `h.Len() > 0`, found: "no ticket lost"},
+	{rule: "any band passes here", file: "controller/core/passing.go", was: `b.priority <= p.above`, is: `false`, found: "no ticket lost"},
 
 	{rule: "a full endpoint takes one more", file: "store/memory/places.go", was: `e.room() > 0`, is: `e.room() >= 0`, found: "endpoint"},
 	{rule: "permits are as many as an endpoint takes", file: "store/memory/places.go", was: `(e.capacity - e.inFlight) / floatPart`, is: `e.capacity`, found: "endpoint"},

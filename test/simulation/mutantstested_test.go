@@ -40,6 +40,9 @@ var tested = []mutant{
 	{rule: "a replica goes on that had a reply to another turn", file: "controller/core/float.go", was: `!f.doubtful && !e.register.raised`, is: `!e.register.raised`, in: "controller/core", found: "TestAuthorityEnds/a_reply_to_another_turn"},
 	{rule: "its turns are numbered on from where it was", file: "controller/core/exchange.go", was: `e.number = max(e.number, reply.Applied)`, statement: true, in: "controller/core", found: "TestAuthorityEnds/a_reply_to_another_turn"},
 	{rule: "it goes on though it is to register", file: "controller/core/float.go", was: `!f.doubtful && !e.register.raised`, is: `!f.doubtful`, in: "controller/core", found: "TestAuthorityEnds/told_to_register"},
+	{rule: "slots come for tickets ahead of nobody again and again", file: "controller/core/line.go", was: `l.sendBack(now, l.waiting[0])`, statement: true, in: "controller/core", found: "TestAheadOfNobody"},
+	{rule: "what is in flight where nothing is listed is forgotten", file: "controller/core/loads.go", was: `len(l.listed)+len(l.here)+len(l.changed) == 0`, is: `len(l.listed)+len(l.changed) == 0`, in: "controller/core", found: "TestUnlistedStillRuns"},
+	{rule: "who lists nothing learns nothing", file: "controller/core/loads.go", was: ` == 0 && !l.outdated`, is: ` == 0`, in: "controller/core", found: "TestOutageSharesWhatIsListedAgain"},
 	{rule: "it goes on though it leaves", file: "controller/core/float.go", was: `!e.leave.raised`, is: `true`, in: "controller/core", found: "TestAuthorityEnds/leaves"},
 	{rule: "a band that the ledger does not know goes by float", file: "controller/core/float.go", was: `known && f.share > 0`, is: `f.share > 0`, in: "controller/core", found: "TestAsksInAnUnknownBand"},
 	{rule: "a band at its limit does", file: "controller/core/float.go", was: `limit >= f.limit`, is: `true`, in: "controller/core", found: "TestAsksInAnUnknownBand"},
@@ -95,7 +98,7 @@ var tested = []mutant{
 	{rule: "bands pass while more is in flight than may be", file: "store/memory/passing.go", was: `l.recovering || len(l.floors) > 0 || l.occupied() > l.most`, is: `l.recovering || len(l.floors) > 0`, in: "store/memory", found: "TestConformance/NonePassWhatIsShared"},
 	{rule: "bands pass those that are guaranteed something", file: "store/memory/passing.go", was: `bd.share.Slots > 0 || bd.weighed.Weight > 0`, is: `false`, in: "store/memory", found: "TestConformance/NonePassWhatIsShared"},
 	{rule: "a band that wants more than the pool passes", file: "store/memory/passing.go", was: `bd.limit != l.most || room < 0`, is: `bd.limit != l.most`, in: "store/memory", found: "TestConformance/LineStaysBesideThoseThatPass"},
-	{rule: "slots are given up for those that were granted one", file: "store/memory/passing.go", was: `max(0, st.Wanted-ingress.holds[st.Priority])`, is: `st.Wanted`, in: "store/memory", found: "TestConformance/LineStaysBesideThoseThatPass"},
+	{rule: "slots are given up for those that were granted one", file: "store/memory/passing.go", was: `max(0, st.Wanted-ingress.holds.in(st.Priority))`, is: `st.Wanted`, in: "store/memory", found: "TestConformance/LineStaysBesideThoseThatPass"},
 
 	{rule: "a flow that was idle has saved up", file: "store/memory/books.go", was: `o.Idle && f.offers.Len() == 0`, is: `false`, in: "store/memory", found: "TestConformance/FlowMovesToAnotherGroup"},
 	{rule: "a flow that waits at another owner is lifted", file: "store/memory/books.go", was: `o.Idle && f.offers.Len() == 0`, is: `o.Idle`, in: "store/memory", found: "TestConformance/NotLiftedWhileAnotherOwnerHasIt"},
@@ -130,7 +133,8 @@ var tested = []mutant{
 	{rule: "offers that a statement in full leaves out stand", file: "store/memory/offers.go", was: `s.Register || s.Full`, is: `false`, in: "store/memory", found: "TestConformance/FullStatementReplacesOffers"},
 
 	{rule: "what nobody else wanted is held against a class", file: "store/guarantee.go", was: `g.Spare = true`, statement: true, in: "store", found: "TestIdlingSavesNothing"},
-	{rule: "nothing is held against it", file: "store/guarantee.go", was: `change < 0 && g.Spare`, is: `change < 0`, in: "store", found: "TestGuarantee"},
+	{rule: "nothing is held against it", file: "store/guarantee.go", was: `change < 0 && (g.Spare || !wanted)`, is: `change < 0`, in: "store", found: "TestGuarantee"},
+	{rule: "what follows by float is held against it", file: "store/guarantee.go", was: `(g.Spare || !wanted)`, is: `g.Spare`, in: "store/memory", found: "TestConformance/FollowedByFloatBecomesNoDebt"},
 	{rule: "nor after it had what nobody else wanted", file: "store/guarantee.go", was: `g.Spare = false`, statement: true, in: "store/memory", found: "TestConformance/FloorBelowTheWeight"},
 	{rule: "a class that does not wait earns its guarantee", file: "store/guarantee.go", was: `g.Owed = min(0, g.Owed+change)`, is: `g.Owed += change`, statement: true, in: "store/memory", found: "TestConformance/MaximumIsDueNothing"},
 	{rule: "what a class lacked is owed for good", file: "store/guarantee.go", was: `min(g.Owed+change, g.Slots*MostOwed)`, is: `g.Owed+change`, in: "store", found: "TestGuaranteeAccount/what_it_lacked_a_minute_ago_is_forgiven"},
