@@ -86,7 +86,8 @@ func (g *Guarantee) Had(d time.Duration, inFlight int64) {
 }
 
 // Pass takes in that time passed with so many requests in flight and, if waits is set, with
-// more that could have gone; wanted says whether anything waits in the pool, of whichever class.
+// more that could have gone; wanted says whether anything waits in the pool, of
+// whichever class, for a slot or for a limit of its own.
 //
 // While it waits it is owed what it lacks. While it does not, it earns nothing, and what it
 // was owed goes as fast as it came. What it has beyond the guarantee pays what it was owed;

@@ -25,6 +25,8 @@ func (s *Statement) Implausible() error {
 		{"tickets in line", s.InLine, 0, MaxCapacity},
 		{"line wanted", s.WantLine, 0, MaxCapacity},
 		{"requests being revoked", s.Revoking, 0, MaxCapacity},
+		{"pace in microseconds", s.Pace.Microseconds(), 0, Unlimited},
+		{"longest request in microseconds", s.Longest.Microseconds(), 0, Unlimited},
 	} {
 		if n.is < n.least || n.is > n.highest {
 			return fmt.Errorf("%w: replica %q states %d as its %s; it must be from %d to %d", ErrUnavailable, s.Replica, n.is, n.what, n.least, n.highest)

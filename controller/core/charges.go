@@ -102,10 +102,23 @@ func (ch *charges) expected(r *request) {
 	}
 }
 
-// giveBack returns the charge of a request that does not go by it.
-func (ch *charges) giveBack(r *request) {
-	if r.charge != 0 || r.service != 0 {
-		ch.settlements.settle(r.account(), -r.charge, -r.service, r.counter, 0)
+// giveBack returns the charge of a request that does not go by it, from a line: flows with tokens per
+// minute have none there.
+func (ch *charges) giveBack(r *request) { ch.giveBackWith(r, 0) }
+
+// giveBackAll returns the charge of a grant that its request does not go by, and what it took of the
+// flow's tokens per minute.
+func (ch *charges) giveBackAll(r *request) {
+	tokens := 0.0
+	if ch.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0 {
+		tokens = float64(r.InputTokens + r.OutputTokens)
+	}
+	ch.giveBackWith(r, tokens)
+}
+
+func (ch *charges) giveBackWith(r *request, tokens float64) {
+	if r.charge != 0 || r.service != 0 || tokens != 0 {
+		ch.settlements.settle(r.account(), -r.charge, -r.service, r.counter, -tokens)
 	}
 	r.charge, r.service = 0, 0
 }

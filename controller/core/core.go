@@ -148,7 +148,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		c.returnSlot(m)
 		r.charged(m)
 		c.handover.dispatched(now, r, true)
-		c.charges.giveBack(r)
+		c.charges.giveBackAll(r)
 		c.handover.stay(now, r)
 		return
 	}

@@ -81,10 +81,10 @@ func (g *guarantees) first(c class) (first shard.Band, waits bool) {
 	return first, false
 }
 
-// waits reports whether a ticket of any class does.
-func (g *guarantees) waits() bool {
+// wanted reports whether a ticket of any class waits, for a slot or for a limit of its own.
+func (g *guarantees) wanted() bool {
 	for b := range g.bands.queues.set.Bands() {
-		if b.Waits("") {
+		if requests, _ := b.Queued(); requests > 0 {
 			return true
 		}
 	}
@@ -95,7 +95,7 @@ func (g *guarantees) waits() bool {
 // the pool are this replica's; fits reports whether a band may have one that ends, by its own
 // limit.
 func (g *guarantees) pass(now time.Time, own int64, fits func(shard.Band) bool) {
-	wanted := g.waits()
+	wanted := g.wanted()
 	for _, c := range g.classes() {
 		slots := g.slots(c, own)
 		if slots == 0 {

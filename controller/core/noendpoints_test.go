@@ -1,6 +1,7 @@
 package core_test
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -9,6 +10,7 @@ import (
 	"github.com/weirflow/weir/controller/core"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
+	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store"
 )
 
@@ -78,13 +80,20 @@ func TestUnlistedStillRuns(t *testing.T) {
 }
 
 // TestGrantedForWhatIsGone has the endpoint of a grant leave the pool while the reply is on its way: the
-// request waits on, with its charge returned, where there is no endpoint, or none with room, and goes
-// once there is.
+// request waits on, with its charge returned and what it took of its flow's tokens per minute, where there
+// is no endpoint, or none with room, and goes once there is.
 func TestGrantedForWhatIsGone(t *testing.T) {
 	x, y := core.Endpoint{Address: "x", Capacity: 1}, core.Endpoint{Address: "y", Capacity: 1}
-	for _, rest := range [][]core.Endpoint{nil, {y}} {
+	for i, rest := range [][]core.Endpoint{nil, {y}, nil, {y}} {
 		now := time.Unix(1_800_000_000, 0)
-		c, ledger, _ := oneReplica(&now, fairness.NewRoundRobin("rr"))
+		cfg := configured(fairness.NewRoundRobin("rr"))
+		cfg.Shard.Limit = func(id string) shard.Limit {
+			if id == "a1" && i > 1 {
+				return shard.Limit{TokensPerMinute: 1000}
+			}
+			return shard.Limit{}
+		}
+		c, ledger, _ := withLedger(&now, cfg)
 		went := map[uint64]string{}
 		list := func(endpoints ...core.Endpoint) {
 			c.SetPool(now, core.Pool{Endpoints: len(endpoints), Limit: int64(len(endpoints))})
@@ -116,7 +125,7 @@ func TestGrantedForWhatIsGone(t *testing.T) {
 		list(x, y)
 		exchange()
 		for seq := uint64(1); seq <= 2; seq++ { // one at each, the second on its way
-			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: "a"}, Prefer: []string{"", "y", "x"}[seq]})
+			c.Enqueue(now, core.Request{Seq: seq, Flow: policies.FlowKey{ID: fmt.Sprint("a", seq-1)}, InputTokens: 3000, Prefer: []string{"", "y", "x"}[seq]})
 			turn := ready()
 			if turn == nil {
 				t.Fatal("nothing is asked")

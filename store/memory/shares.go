@@ -133,7 +133,7 @@ func (l *Ledger) pass(now time.Time) {
 	if !l.accounts() {
 		return
 	}
-	waited, wanted := l.waited(now), l.highest("") != nil
+	waited, wanted := l.waited(now), l.queued+l.inLine > 0 || l.highest("") != nil
 	for c := range l.guaranteed() {
 		if waits, away := waited(c); away {
 			c.share.Had(passed, l.has(c))

@@ -259,6 +259,9 @@ func implausible(t *testing.T, l store.Ledger, _ *Clock) {
 		"float below zero":        func(s *store.Statement) { s.Float = -1 },
 		"float wanted below zero": func(s *store.Statement) { s.WantFloat = -1 },
 		"revoking below zero":     func(s *store.Statement) { s.Revoking = -1 },
+		"a pace below zero":       func(s *store.Statement) { s.Pace = -time.Second },
+		"a pace without end":      func(s *store.Statement) { s.Pace = math.MaxInt64 },
+		"a longest below zero":    func(s *store.Statement) { s.Longest = -time.Second },
 		"a band's below zero": func(s *store.Statement) {
 			s.Bands = []store.Band{{Policy: "fair", CountsService: true, Limit: 4, InFlight: -1}}
 		},

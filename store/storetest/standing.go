@@ -11,14 +11,15 @@ import (
 // settlementMovesPastOthers: a flow whose charge is corrected upwards goes behind all that wait below it by
 // then.
 func settlementMovesPastOthers(t *testing.T, l store.Ledger, _ *Clock) {
-	a := newParty(t, l, "a", counting(0, 0))
-	a.turn(offers(a.offer(1, "f", 0), a.offer(2, "g", 1), a.offer(3, "h", 2)))
+	a := newParty(t, l, "a", counting(0, 1))
+	a.turn(offers(a.offer(4, "e", 0), a.offer(1, "f", 1), a.offer(2, "g", 2), a.offer(3, "h", 3)))
+	want(t, "the first, from which on they are in order", a.grants(), "e/4")
 	a.turn(func(s *store.Statement) {
 		s.Settlements = []store.Settlement{{Flow: "f", Policy: "fair", Delta: 5}}
 	})
-	a.bands[0].Limit = 3
+	a.bands[0].Limit = 4
 	a.turn(nil)
-	want(t, "in order", a.grants(), "g/2 h/3 f/1")
+	want(t, "the others", a.grants(), "g/2 h/3 f/1")
 }
 
 // newcomerIsNotBeforeV: of two flows that wait one is charged ten times as much, and then the other goes. V

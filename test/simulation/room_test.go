@@ -87,3 +87,19 @@ func TestUrgentBesideGuarantees(t *testing.T) {
 		}
 	}
 }
+
+// TestFloorInsideAMaximum has a group that is guaranteed a part of the pool be inside one that has all that it
+// may have, and always wants more: the group beside it gets the rest of that.
+func TestFloorInsideAMaximum(t *testing.T) {
+	cfg := Config{
+		Seed: 1, Replicas: 2, Shards: 32, Limit: 2, Length: 12 * time.Second, Service: 50 * time.Millisecond,
+		Groups: map[string]float64{"a": 1, "a/x": 1, "a/y": 1}, Floors: map[string]float64{"a/y": 0.3}, Maxima: map[string]shard.Maximum{"a": {Part: 0.5}},
+		Flows: []Flow{
+			{ID: "beside", Group: "a/x", Weight: 1, Clients: 2, Replicas: []int{0, 1}},
+			{ID: "guaranteed", Group: "a/y", Weight: 1, Clients: 4, Replicas: []int{0}},
+		},
+	}
+	if _, err := Run(cfg); err != nil {
+		t.Error(err)
+	}
+}

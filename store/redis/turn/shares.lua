@@ -278,8 +278,9 @@ function order.note_granted(class, due, in_flight)
   end
 end
 
--- Whether anything waits in the pool.
+-- Whether anything waits in the pool, for a slot or for a limit of its own.
 local function is_wanted()
+  if fleet.queued + fleet.in_line > 0 then return true end
   for _, priority in ipairs(order.priorities()) do
     if order.waits(priority) then return true end
   end
