@@ -190,3 +190,88 @@ func TestExcessOfAPicker(t *testing.T) {
 		t.Errorf("%.1f%% of the slots' time in use, and %.1f%% where the picker spreads requests", float64(skewed)/3000/16*100, float64(even)/3000/16*100)
 	}
 }
+
+// TestExcessOfOneThatWentAlone has a replica come back to the ledger with two requests that went without it,
+// to an endpoint where another has got all four slots meanwhile, and may not know of these two yet. None goes
+// from the line in their slots: there would be five when both have ended.
+func TestExcessOfOneThatWentAlone(t *testing.T) {
+	b := newBack(t)
+	b.turns(false) // it holds a lease, and the other knows
+	b.turns(true)
+	for seq := range uint64(6) {
+		b.core.Enqueue(b.now, core.Request{Seq: seq + 1, Flow: policies.FlowKey{ID: "a"}})
+	}
+	if b.turns(true); b.core.LedgerState() != core.Outage || b.went != 2 {
+		t.Fatalf("%d went, %s; want 2 without the ledger", b.went, b.core.LedgerState())
+	}
+	another := store.Statement{
+		Replica: "another", Incarnation: 1, Number: 2, Register: true, Members: 1,
+		Bands: []store.Band{{InFlight: 4}}, Loads: []store.Load{{Endpoint: "x", InFlight: 4, Capacity: 4}},
+	}
+	if _, err := b.ledger.Turn(t.Context(), &another); err != nil {
+		t.Fatal(err)
+	}
+	b.lined = []uint64{3, 4, 5, 6}
+	if b.turns(false); b.core.LedgerState() != core.Connected || b.went != 2 || b.core.InLine() != 4 {
+		t.Fatalf("%s, %d went, %d in line; want connected, 2 and 4", b.core.LedgerState(), b.went, b.core.InLine())
+	}
+	for seq := range uint64(2) {
+		b.core.Release(b.now, seq+1, core.Usage{})
+		if went := b.core.Ready(b.now).Decisions; len(went) > 0 {
+			t.Errorf("%d of the two have ended, and %d goes, want none", seq+1, went[0].Ticket.Seq)
+		}
+	}
+}
+
+// back is a replica that loses the ledger, beside another, and comes back. They have an endpoint that takes four.
+type back struct {
+	t      *testing.T
+	now    time.Time
+	core   *core.Core
+	ledger *memory.Ledger
+	went   int      // so many requests have gone
+	lined  []uint64 // those of which the next turn that is answered says that they stand in line
+}
+
+func newBack(t *testing.T) *back {
+	t.Helper()
+	b := &back{t: t, now: time.Unix(1_800_000_000, 0)}
+	b.core, b.ledger = besideAnother(t, &b.now, fairness.NewRoundRobin("rr"))
+	b.core.SetPool(b.now, core.Pool{Endpoints: 1, Limit: 4})
+	b.core.SetEndpoints(b.now, []core.Endpoint{{Address: "x", Capacity: 4}})
+	return b
+}
+
+// turns takes them for two seconds, or until some stand in line.
+func (b *back) turns(lost bool) {
+	for range 200 {
+		b.now = b.now.Add(10 * time.Millisecond)
+		b.core.Tick(b.now)
+		ready := b.core.Ready(b.now)
+		b.went += len(ready.Decisions)
+		switch {
+		case ready.Turn == nil:
+		case lost:
+			b.core.TurnDone(b.now, nil, store.ErrUnavailable)
+		default:
+			if b.answer(ready.Turn); b.core.InLine() > 0 {
+				return
+			}
+		}
+	}
+}
+
+// answer has a turn answered.
+func (b *back) answer(s *store.Statement) {
+	reply, err := b.ledger.Turn(b.t.Context(), s)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	for i, seq := range b.lined {
+		reply.Messages = append(reply.Messages, store.Message{
+			Number: s.ReadUpTo + uint64(i) + 1, Kind: store.Lined, Ticket: policies.TicketID{Ingress: "me", Seq: seq}, Policy: "rr", Flow: "a", Charge: 1,
+		})
+	}
+	b.lined = nil
+	b.core.TurnDone(b.now, reply, nil)
+}

@@ -48,8 +48,23 @@ type loads struct {
 	others   []store.Load     // to be handed out, nil if they are not new
 }
 
-// load is how many requests there are, and what they are expected to cost.
-type load struct{ requests, tokens int64 }
+// load is how many requests there are, what they are expected to cost, and how many of them went without
+// the ledger.
+type load struct{ requests, tokens, alone int64 }
+
+// loadOf is what one request adds to a load.
+func loadOf(r *request) load {
+	one := load{requests: 1, tokens: r.tokens}
+	if r.alone {
+		one.alone = 1
+	}
+	return one
+}
+
+// plus is the sum of two, or their difference.
+func (l load) plus(other load, sign int64) load {
+	return load{l.requests + sign*other.requests, l.tokens + sign*other.tokens, l.alone + sign*other.alone}
+}
 
 func newLoads(cfg *Config, a *agenda) loads {
 	return loads{
@@ -174,12 +189,12 @@ func (l *loads) arrive(r *request, endpoint string) {
 		l.sends++
 		l.sent[endpoint] = l.sends
 	}
-	l.add(endpoint, load{1, r.tokens})
+	l.add(endpoint, loadOf(r), 1)
 }
 
 // depart ends counting it there.
 func (l *loads) depart(r *request) {
-	l.add(r.endpoint, load{-1, -r.tokens})
+	l.add(r.endpoint, loadOf(r), -1)
 	l.giveUp(r.endpoint)
 }
 
@@ -193,15 +208,13 @@ func (l *loads) move(r *request, endpoint string) {
 
 // correct states an endpoint's load again: the ledger counts a grant there that was
 // returned.
-func (l *loads) correct(endpoint string) { l.add(endpoint, load{}) }
+func (l *loads) correct(endpoint string) { l.add(endpoint, load{}, 1) }
 
-func (l *loads) add(endpoint string, delta load) {
+func (l *loads) add(endpoint string, delta load, sign int64) {
 	if endpoint == "" {
 		return
 	}
-	now := l.here[endpoint]
-	now.requests += delta.requests
-	now.tokens += delta.tokens
+	now := l.here[endpoint].plus(delta, sign)
 	if l.here[endpoint] = now; now.requests <= 0 {
 		delete(l.here, endpoint)
 	}
@@ -310,7 +323,9 @@ func (l *loads) learn(_ time.Time, s *store.Statement, r *store.Reply) {
 		}
 	}
 	if l.bounded {
-		l.excess.learn(r.Loads, func(endpoint string) int64 { return l.answered[endpoint].requests + unread[endpoint] })
+		l.excess.learn(r.Loads, func(endpoint string) (all, alone int64) {
+			return l.answered[endpoint].requests + unread[endpoint], l.answered[endpoint].alone
+		})
 	}
 	l.others = make([]store.Load, 0, len(r.Loads))
 	clear(l.nearby)

@@ -90,7 +90,7 @@ func (o *ownShare) dispatch(now time.Time) {
 			queued.CloseGroup(full, true)
 		default:
 			o.charges.byItself(r, b.Policy(), charge)
-			r.own = true
+			r.own, r.alone = true, true
 			if charge != 0 || r.service != 0 {
 				queued.ChargedInOutage(t.Flow, charge, r.service)
 				o.made.add(now, r)

@@ -92,10 +92,11 @@ type request struct {
 	dispatched  time.Time
 	runningNode list.Node[*request]
 
-	// loads: where it counts, and with how many tokens; and whether it was said where it goes. If it
-	// goes elsewhere after that, it has to.
+	// loads: where it counts, and with how many tokens; whether it went without the ledger, and whether
+	// it was said where it goes. If it goes elsewhere after that, it has to.
 	endpoint string
 	tokens   int64
+	alone    bool
 	placed   bool
 
 	// revocations: whether it could be revoked when it was dispatched, and its place among

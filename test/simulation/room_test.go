@@ -103,3 +103,20 @@ func TestFloorInsideAMaximum(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestBackWithExcess cuts one of two replicas off from a ledger that is wiped meanwhile, so that the other gets
+// all that endpoints take: once the first is back, its requests that went without the ledger are followed by none
+// for as long as there are more than the endpoint takes.
+func TestBackWithExcess(t *testing.T) {
+	first, seeds := seedsOf(t, 540043, 4, 1)
+	for seed := first; seed < first+seeds; seed++ {
+		cfg := reachApart(seed)
+		cfg.Replicas, cfg.Limit, cfg.Faults = 2, 10, []Fault{Outage, LedgerCut, Wipe}
+		for i := range cfg.Flows {
+			cfg.Flows[i].Replicas = []int{i % 2, (i + 1) % 2}
+		}
+		if _, err := Run(cfg); err != nil {
+			t.Error(err)
+		}
+	}
+}
