@@ -4,7 +4,9 @@ package integration
 
 import (
 	"bufio"
+	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -16,6 +18,9 @@ import (
 // TestHangupsFromTheBeginning sends SIGHUP each millisecond from when the first of Weir's packages is
 // initialized: a replica is to serve all the same, and what does not read its configuration again is ended.
 func TestHangupsFromTheBeginning(t *testing.T) {
+	hangups := make(chan os.Signal, 1)
+	signal.Notify(hangups, syscall.SIGHUP) // else who started the tests so that it is ignored has it ignored by what they start
+	defer signal.Stop(hangups)
 	serve := []string{"serve", "--upstream", "http://127.0.0.1:1", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"}
 	for _, c := range []struct {
 		name string
