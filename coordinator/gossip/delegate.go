@@ -112,16 +112,17 @@ func (d delegate) refuse(n *memberlist.Node, err error) {
 	}
 }
 
-// once reports whether that is to be said of a replica: it was not what was said last.
+// once reports whether that is to be said of a replica: it was not yet, as far as is remembered.
 func (d delegate) once(id, what string) bool {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if len(d.said) > 1000 {
 		clear(d.said)
 	}
-	if d.said[id] == what {
+	text := [2]string{id, what}
+	if d.said[text] {
 		return false
 	}
-	d.said[id] = what
+	d.said[text] = true
 	return true
 }

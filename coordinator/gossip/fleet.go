@@ -39,7 +39,7 @@ type Fleet struct {
 	dead      map[string]time.Time // when they were noticed to be
 	ended     map[string]end       // the latest run whose process is known to have ended
 	suspected map[string]uint64    // incarnations that did not answer when their stream broke
-	said      map[string]string    // what was last logged of replicas that were not taken in
+	said      map[[2]string]bool   // what was logged of replicas that were not taken in
 	taken     error                // another process has our id
 	dupes     chan error
 }
@@ -49,7 +49,7 @@ func New(cfg Config) (*Fleet, error) {
 	cfg = cfg.withDefaults()
 	f := &Fleet{
 		cfg: cfg, streams: cfg.Streams, ledger: cfg.Ledger, settings: cfg.Settings, changes: make(chan struct{}, 1), quit: make(chan struct{}),
-		known: make(map[string]known), dead: make(map[string]time.Time), ended: make(map[string]end), suspected: make(map[string]uint64), said: make(map[string]string),
+		known: make(map[string]known), dead: make(map[string]time.Time), ended: make(map[string]end), suspected: make(map[string]uint64), said: make(map[[2]string]bool),
 		dupes: make(chan error, 1),
 	}
 	m, err := cfg.memberlist()
