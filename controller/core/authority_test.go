@@ -72,19 +72,10 @@ func (s *spender) answer(st *store.Statement) *store.Reply {
 	return reply
 }
 
-// exchange takes turns until there is nothing to say, and returns how many requests went by float.
-func (s *spender) exchange() (byFloat int) {
+// exchange takes turns until there is nothing to say.
+func (s *spender) exchange() {
 	s.t.Helper()
-	for {
-		ready := s.core.Ready(s.now)
-		for _, d := range ready.Decisions {
-			if d.ByFloat {
-				byFloat++
-			}
-		}
-		if ready.Turn == nil {
-			return byFloat
-		}
+	for ready := s.core.Ready(s.now); ready.Turn != nil; ready = s.core.Ready(s.now) {
 		s.core.TurnDone(s.now, s.answer(ready.Turn), nil)
 	}
 }

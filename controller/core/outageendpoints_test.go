@@ -11,8 +11,6 @@ import (
 	"github.com/weirflow/weir/coordinator"
 	"github.com/weirflow/weir/policies"
 	"github.com/weirflow/weir/policies/fairness"
-	"github.com/weirflow/weir/policies/ordering"
-	"github.com/weirflow/weir/shard"
 	"github.com/weirflow/weir/store/memory"
 )
 
@@ -30,12 +28,9 @@ func newLosers(replicas int) *losers {
 	for i := range replicas {
 		id := fmt.Sprint("r", i)
 		l.members.Live = append(l.members.Live, coordinator.Member{ID: id, Incarnation: 1, Leaseholder: true})
-		l.cores = append(l.cores, core.New(core.Config{
-			Replica: id, Incarnation: 1, UsageLimit: part(1), Timings: core.DefaultTimings(3 * time.Second),
-			Shard: shard.Config{Shards: 16, OffersPerBand: 4, Idle: time.Minute, Band: func(int) shard.BandConfig {
-				return shard.BandConfig{MaxRequests: 100, MaxBytes: 1000, Fairness: fairness.NewRoundRobin("rr"), Ordering: ordering.NewFCFS("fcfs")}
-			}},
-		}))
+		cfg := configured(fairness.NewRoundRobin("rr"))
+		cfg.Replica = id
+		l.cores = append(l.cores, core.New(cfg))
 	}
 	return l
 }
@@ -69,14 +64,14 @@ func (l *losers) pass(d time.Duration, lost bool) {
 	}
 }
 
-// flood has twenty requests come to each replica, and returns which went, by replica.
+// flood has ten requests come to each replica, and returns which went, by replica.
 func (l *losers) flood(t *testing.T) (went [][]core.Decision) {
 	t.Helper()
 	for i, c := range l.cores {
 		if c.LedgerState() != core.Outage {
 			t.Fatalf("r%d is %s", i, c.LedgerState())
 		}
-		for seq := range 20 {
+		for seq := range 10 {
 			c.Enqueue(l.now, core.Request{Seq: uint64(seq + 1), Flow: policies.FlowKey{ID: fmt.Sprint("of-", i)}})
 		}
 		went = append(went, append([]core.Decision(nil), c.Ready(l.now).Decisions...))

@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/weirflow/weir/internal/socket"
 )
 
 // noting is a listener that tells of the connections that it accepts.
@@ -30,14 +32,11 @@ func TestDeadPeersAreNoticed(t *testing.T) {
 	introduce(a, b)
 	wait(t, "the stream at a", a.up)
 	wait(t, "the stream at b", b.up)
-	raw, err := wait(t, "the connection", conns).SyscallConn()
-	if err != nil {
-		t.Fatal(err)
-	}
 	within := 0
-	if controlErr := raw.Control(func(fd uintptr) { within, err = unix.GetsockoptInt(int(fd), unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT) }); controlErr != nil {
-		t.Fatal(controlErr)
-	}
+	err := socket.Control(wait(t, "the connection", conns), func(fd int) (err error) {
+		within, err = unix.GetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT)
+		return err
+	})
 	if err != nil || int64(within) != unanswered.Milliseconds() {
 		t.Errorf("TCP_USER_TIMEOUT is %d ms (%v), want %v", within, err, unanswered)
 	}

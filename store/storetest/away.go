@@ -25,29 +25,31 @@ func newAway(t *testing.T, l store.Ledger, high, low store.Band) (here, away *ri
 	return here, away
 }
 
+// wantOwed wants the lower band to be owed 1.5 slots for so long.
+func (r *rivals) wantOwed(t *testing.T, expected time.Duration) {
+	t.Helper()
+	if got := r.turn(nil).Bands[1].Owed; math.Abs(got-1.5*expected.Seconds()) > 1e-6 {
+		t.Errorf("owed %g slot-seconds of 1.5 slots, want those of %v", got, expected)
+	}
+}
+
 // awayIsOwedNothing: what waits only at a replica that is not heard of, which serves it by itself, if
 // at all, is owed no guarantee; and what waits at another as well is.
 func awayIsOwedNothing(t *testing.T, l store.Ledger, clock *Clock) {
 	here, away := newAway(t, l, counting(10, 4), guaranteed(0, 4, 1.5))
-	owed := func(expected time.Duration) {
-		t.Helper()
-		if got := here.turn(nil).Bands[1].Owed; math.Abs(got-1.5*expected.Seconds()) > 1e-6 {
-			t.Errorf("owed %g slot-seconds of 1.5 slots, want those of %v", got, expected)
-		}
-	}
 	here.lasts(clock, store.HeardWithin)
-	owed(store.HeardWithin)
+	here.wantOwed(t, store.HeardWithin)
 	here.lasts(clock, awayFor-store.HeardWithin)
-	owed(store.HeardWithin)
+	here.wantOwed(t, store.HeardWithin)
 	away.turn(nil)
 	clock.Advance(100 * time.Millisecond)
 	away.turn(nil) // it is back
-	owed(store.HeardWithin + 100*time.Millisecond)
+	here.wantOwed(t, store.HeardWithin+100*time.Millisecond)
 	here.lasts(clock, awayFor)
-	owed(2*store.HeardWithin + 100*time.Millisecond)
+	here.wantOwed(t, 2*store.HeardWithin+100*time.Millisecond)
 	here.turn(here.fill(0, 1))
 	clock.Advance(100 * time.Millisecond)
-	owed(2*store.HeardWithin + 200*time.Millisecond)
+	here.wantOwed(t, 2*store.HeardWithin+200*time.Millisecond)
 }
 
 // farIsNotAway: a replica whose turns take longer than that is heard of all the same, and is away once it has
@@ -57,25 +59,19 @@ func farIsNotAway(t *testing.T, l store.Ledger, clock *Clock) {
 	here, far := newAway(t, l, counting(10, 4), guaranteed(0, 4, 1.5))
 	far.pace = pace
 	far.turn(nil)
-	owed := func(expected time.Duration) {
-		t.Helper()
-		if got := here.turn(nil).Bands[1].Owed; math.Abs(got-1.5*expected.Seconds()) > 1e-6 {
-			t.Errorf("owed %g slot-seconds of 1.5 slots, want those of %v", got, expected)
-		}
-	}
 	const turns = 5
 	for range turns {
 		clock.Advance(pace)
 		far.turn(nil)
 		here.turn(nil)
 	}
-	owed(turns * pace)
+	here.wantOwed(t, turns*pace)
 	here.lasts(clock, store.HeardWithin)
 	here.turn(nil)
 	clock.Advance(pace)
-	owed((turns+1)*pace + store.HeardWithin)
+	here.wantOwed(t, (turns+1)*pace+store.HeardWithin)
 	clock.Advance(time.Millisecond)
-	owed((turns+1)*pace + store.HeardWithin)
+	here.wantOwed(t, (turns+1)*pace+store.HeardWithin)
 }
 
 // awayIsNotBehind: nor is it left behind others by its weight.

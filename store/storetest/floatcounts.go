@@ -111,16 +111,12 @@ func floatLiftsGroups(t *testing.T, l store.Ledger, _ *Clock) {
 // there are never more than it takes.
 func permitsAreHalfOfWhatIsFree(t *testing.T, l store.Ledger, _ *Clock) {
 	a, b := newParty(t, l, "a", counting(0, 8)), newParty(t, l, "b", counting(0, 8))
-	state := func(p *party, inFlight, permits, wanted int64) *store.Reply {
-		return p.turn(func(s *store.Statement) {
-			s.Capacity, s.WantLoads, s.WantFloat = 8, true, 1
-			s.Float = min(1, permits)
-			s.Loads = []store.Load{{Endpoint: "x", InFlight: inFlight, Capacity: 8, Permits: permits, Wanted: wanted}}
-		})
+	state := func(p *party, inFlight, wanted int64) *store.Reply {
+		return p.turn(ofCapacity(8, wanting(inFlight, 8, 0, wanted)))
 	}
-	state(a, 0, 0, 0)
-	wantPermits(t, "a is alone", state(a, 0, 0, 4), 4, 4)
+	state(a, 0, 0)
+	wantPermits(t, "a is alone", state(a, 0, 4), 4, 4)
 	b.bands[0].InFlight = 3
-	state(b, 3, 0, 0)
-	wantPermits(t, "of five that are not in flight four are a's", state(b, 3, 0, 4), 0, 4)
+	state(b, 3, 0)
+	wantPermits(t, "of five that are not in flight four are a's", state(b, 3, 4), 0, 4)
 }

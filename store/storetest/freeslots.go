@@ -54,19 +54,27 @@ func freeSlotGoesWhereSlotsAreFew(t *testing.T, l store.Ledger, _ *Clock) {
 	want(t, "b has one, and gets another", b.grants(), "g/2")
 }
 
-// freeSlotGoesWhereItIsUsual: of two lines, the shorter one gets the slot that is free where its replica
-// has fewer slots than it usually has, and the other more: that one's line is served soon.
-func freeSlotGoesWhereItIsUsual(t *testing.T, l store.Ledger, _ *Clock) {
-	a, b := newPair(t, l, 8)
+// newUsual is two parties that have had as many slots each for so long that they usually have these, with so
+// many tickets in line wanted at each.
+func newUsual(t *testing.T, l store.Ledger, limit int64, inA, inB int, lineA, lineB int64) (a, b *party) {
+	t.Helper()
+	a, b = newPair(t, l, limit)
 	a.turn(nil)
-	b.fill(5, 0, "g", b.wantsLine(3))
-	a.fill(3, 0, "f", a.wantsLine(2))
+	b.fill(inB, 0, "g", b.wantsLine(lineB))
+	a.fill(inA, 0, "f", a.wantsLine(lineA))
 	for range 40 {
-		b.turn(b.wantsLine(3))
-		a.turn(a.wantsLine(2))
+		b.turn(b.wantsLine(lineB))
+		a.turn(a.wantsLine(lineA))
 	}
 	a.grants()
 	b.grants()
+	return a, b
+}
+
+// freeSlotGoesWhereItIsUsual: of two lines, the shorter one gets the slot that is free where its replica
+// has fewer slots than it usually has, and the other more: that one's line is served soon.
+func freeSlotGoesWhereItIsUsual(t *testing.T, l store.Ledger, _ *Clock) {
+	a, b := newUsual(t, l, 8, 3, 5, 2, 3)
 	b.finish(3)
 	b.turn(b.wantsLine(3))
 	a.turn(func(s *store.Statement) {

@@ -119,6 +119,14 @@ func (p *party) turn(edit func(*store.Statement)) *store.Reply {
 	return reply
 }
 
+// unheard takes a turn whose reply is lost.
+func (p *party) unheard(edit func(*store.Statement)) {
+	p.tb.Helper()
+	if _, err := p.ledger.Turn(context.Background(), p.statement(edit)); err != nil {
+		p.tb.Fatalf("turn of %s: %v", p.id, err)
+	}
+}
+
 // lasts has so much time pass, in which the party takes turns often enough to be heard of.
 func (p *party) lasts(clock *Clock, d time.Duration) {
 	p.tb.Helper()

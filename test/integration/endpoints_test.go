@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
-	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -332,14 +331,9 @@ func TestEndpointFile(t *testing.T) {
 	file := processes.NewConfiguration(t).File
 	put := func(text string) {
 		t.Helper()
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		processes.Put(t, file, text)
 	}
-	entry := func(i int) string {
-		host, port, _ := strings.Cut(strings.TrimPrefix(s.URLs[i], "http://"), ":")
-		return fmt.Sprintf("- {name: server-%d, address: %s, port: %s}\n", i, host, port)
-	}
+	entry := func(i int) string { return s.Entry(i, fmt.Sprint("server-", i)) }
 	put(entry(0))
 	r := processes.StartBy(t, exec.Command(processes.Binary()), "127.0.0.1", "r1", &processes.Servers{}, "--max-concurrency", "4", "--endpoints-file", file)
 	l, ctx := processes.StartLoad(t)

@@ -2,11 +2,8 @@ package integration
 
 import (
 	"fmt"
-	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -26,19 +23,13 @@ func TestUnlistedServerStillRuns(t *testing.T) {
 	servers := []*processes.Servers{processes.StartServers(t, 1, takes), processes.StartServers(t, 1, takes)}
 	var entries []string
 	for i, s := range servers {
-		host, port, err := net.SplitHostPort(strings.TrimPrefix(s.URLs[0], "http://"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		entries = append(entries, fmt.Sprintf("- {name: server-%d, address: %s, port: %s}\n", i, host, port))
+		entries = append(entries, s.Entry(0, fmt.Sprint("server-", i)))
 	}
 	redis, dir := redistest.Start(t), t.TempDir()
 	list := func(r, text string) string {
 		t.Helper()
 		file := filepath.Join(dir, r)
-		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-			t.Fatal(err)
-		}
+		processes.Put(t, file, text)
 		return file
 	}
 	start := func(id, listed string) *processes.Replica {

@@ -2,10 +2,13 @@ package processes
 
 import (
 	"cmp"
+	"fmt"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -25,6 +28,23 @@ type Servers struct {
 	mu      sync.Mutex
 	watched bool
 	ran     []Ran
+}
+
+// Entry is the entry of one of the servers, under that name, in a file of endpoints.
+func (s *Servers) Entry(at int, name string) string {
+	host, port, _ := strings.Cut(strings.TrimPrefix(s.URLs[at], "http://"), ":")
+	return fmt.Sprintf("- {name: %s, address: %s, port: %s}\n", name, host, port)
+}
+
+// Put replaces a file at once, as replicas may read it at any time.
+func Put(tb testing.TB, file, text string) {
+	tb.Helper()
+	if err := os.WriteFile(file+".new", []byte(text), 0o600); err != nil {
+		tb.Fatal(err)
+	}
+	if err := os.Rename(file+".new", file); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // Ran is a request that a model server ran, or runs as long as it has not ended.
