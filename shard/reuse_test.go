@@ -45,7 +45,7 @@ func TestReused(t *testing.T) {
 				}
 			}
 			spare := map[*item]bool{}
-			for _, it := range s.spare {
+			for it := range s.spare.All() {
 				if spare[it] || *it != (item{}) {
 					rt.Fatalf("step %d: an item is kept twice, or is in use", n)
 				}
@@ -97,11 +97,11 @@ func TestReusedOnceAnswered(t *testing.T) {
 	s.Add(ticket(2, "b", 0), start)
 	s.Charged(ticket(1, "a", 0).Flow, 10, 0) // so that b's goes before the one that stands
 	turn()
-	kept := len(s.spare)
-	if s.Taken(ticket(1, "a", 0).ID, 11, start); len(s.spare) != kept {
+	kept := s.spare.Len()
+	if s.Taken(ticket(1, "a", 0).ID, 11, start); s.spare.Len() != kept {
 		t.Error("the item is kept for another ticket before it was answered what was said of it")
 	}
-	if s.Answered(); len(s.spare) != kept+1 {
-		t.Errorf("%d items are kept for others, want %d", len(s.spare), kept+1)
+	if s.Answered(); s.spare.Len() != kept+1 {
+		t.Errorf("%d items are kept for others, want %d", s.spare.Len(), kept+1)
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/weirflow/weir/internal/freelist"
 	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/internal/numbered"
 	"github.com/weirflow/weir/policies"
@@ -35,7 +36,7 @@ type Set struct {
 	changed    []*item          // whose offer may differ from what was last stated
 	unanswered []*item          // whose change is in the turn under way
 	noted      []*group         // whose standing is to be asked for
-	spare      []*item          // that are nobody's any more
+	spare      freelist.List[item]
 
 	failedPicks uint64
 	failures    []FailedPick // to be handed out

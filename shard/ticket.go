@@ -88,28 +88,18 @@ type item struct {
 	statedKey, statedScore float64 // what that statement said
 }
 
-// maxSpare is how many items that are gone are kept for tickets that come.
-const maxSpare = 1024
-
 // item makes an item of a ticket.
-func (s *Set) item(t *Ticket, f *flow) (it *item) {
-	if n := len(s.spare) - 1; n >= 0 {
-		it, s.spare = s.spare[n], s.spare[:n]
-	} else {
-		it = &item{}
-	}
+func (s *Set) item(t *Ticket, f *flow) *item {
+	it := s.spare.Take()
 	it.Ticket, it.flow = *t, f
 	return it
 }
 
-// reuse keeps an item for a ticket that comes, once it is in no queue and nothing is to be said of
-// it any more, so that tickets that come and go take no new memory.
+// reuse keeps an item for a ticket that comes, once it is in no queue and nothing is to be said of it
+// any more.
 func (s *Set) reuse(it *item) {
-	if it.queued || it.changed || it.unanswered {
-		return
-	}
-	if *it = (item{}); len(s.spare) < maxSpare {
-		s.spare = append(s.spare, it)
+	if !it.queued && !it.changed && !it.unanswered {
+		s.spare.Keep(it)
 	}
 }
 

@@ -61,13 +61,18 @@ func (ch *charges) ended(r *request, usage Usage, byTime bool) {
 	}
 }
 
+// perMinute is what so many tokens take of the flow's tokens per minute.
+func (ch *charges) perMinute(flow string, tokens int64) float64 {
+	if ch.cfg.Shard.LimitOf(flow).TokensPerMinute > 0 {
+		return float64(tokens)
+	}
+	return 0
+}
+
 // reckon charges a request by its tokens, and no less than the least, and takes them of its flow's
 // per minute.
 func (ch *charges) reckon(r *request, usage Usage, least float64) {
-	var tokens float64
-	if ch.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0 {
-		tokens = float64(usage.InputTokens + usage.OutputTokens - r.InputTokens - r.OutputTokens)
-	}
+	tokens := ch.perMinute(r.Flow.ID, usage.InputTokens+usage.OutputTokens-r.InputTokens-r.OutputTokens)
 	r.InputTokens, r.OutputTokens = usage.InputTokens, usage.OutputTokens
 	ch.correct(r, max(least, ch.cfg.Shard.Charge(&r.Ticket)), tokens)
 }
@@ -102,21 +107,9 @@ func (ch *charges) expected(r *request) {
 	}
 }
 
-// giveBack returns the charge of a request that does not go by it, from a line: flows with tokens per
-// minute have none there.
-func (ch *charges) giveBack(r *request) { ch.giveBackWith(r, 0) }
-
-// giveBackAll returns the charge of a grant that its request does not go by, and what it took of the
-// flow's tokens per minute.
-func (ch *charges) giveBackAll(r *request) {
-	tokens := 0.0
-	if ch.cfg.Shard.LimitOf(r.Flow.ID).TokensPerMinute > 0 {
-		tokens = float64(r.InputTokens + r.OutputTokens)
-	}
-	ch.giveBackWith(r, tokens)
-}
-
-func (ch *charges) giveBackWith(r *request, tokens float64) {
+// giveBack returns the charge of a request that does not go by it, and what that took of its flow's tokens
+// per minute.
+func (ch *charges) giveBack(r *request, tokens float64) {
 	if r.charge != 0 || r.service != 0 || tokens != 0 {
 		ch.settlements.settle(r.account(), -r.charge, -r.service, r.counter, -tokens)
 	}

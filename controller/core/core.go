@@ -148,7 +148,7 @@ func (c *Core) granted(now time.Time, m *store.Message) {
 		c.returnSlot(m)
 		r.charged(m)
 		c.handover.dispatched(now, r, true)
-		c.charges.giveBackAll(r)
+		c.charges.giveBack(r, c.charges.perMinute(r.Flow.ID, r.InputTokens+r.OutputTokens))
 		c.handover.stay(now, r)
 		return
 	}

@@ -12,7 +12,7 @@ import (
 
 // Enqueue adds a request.
 func (c *Core) Enqueue(now time.Time, q Request) {
-	r := c.requests.fresh()
+	r := c.requests.ended.Take()
 	r.Ticket = shard.Ticket{
 		ID: c.requests.own(q.Seq), Flow: q.Flow, Sharer: q.Sharer, Bytes: q.Bytes,
 		InputTokens: q.InputTokens, OutputTokens: q.OutputTokens, TargetTTFT: q.TargetTTFT, ExpectedHold: q.ExpectedHold, Prefer: c.loads.preferred(q.Prefer), Traced: q.Traced, Arrival: c.exchange.clock.at(now),

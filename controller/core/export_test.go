@@ -4,7 +4,7 @@ package core
 // comes; empty for none.
 func (c *Core) Reused() string {
 	kept := make(map[*request]bool)
-	for _, r := range c.requests.ended {
+	for r := range c.requests.ended.All() {
 		if kept[r] {
 			return "what is kept"
 		}

@@ -81,21 +81,11 @@ func (g *guarantees) first(c class) (first shard.Band, waits bool) {
 	return first, false
 }
 
-// wanted reports whether a ticket of any class waits, for a slot or for a limit of its own.
-func (g *guarantees) wanted() bool {
-	for b := range g.bands.queues.set.Bands() {
-		if requests, _ := b.Queued(); requests > 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // pass accounts for the time of an outage since this was last called. That many slots of
 // the pool are this replica's; fits reports whether a band may have one that ends, by its own
 // limit.
 func (g *guarantees) pass(now time.Time, own int64, fits func(shard.Band) bool) {
-	wanted := g.wanted()
+	wanted := g.bands.queues.set.Len() > 0
 	for _, c := range g.classes() {
 		slots := g.slots(c, own)
 		if slots == 0 {

@@ -253,7 +253,7 @@ func (l *line) sendBack(now time.Time, r *request) {
 
 // queueAgain returns a request to a queue, and its charge to its flow.
 func (l *line) queueAgain(now time.Time, r *request) {
-	l.charges.giveBack(r)
+	l.charges.giveBack(r, 0) // flows with tokens per minute have none here
 	r.lined = time.Time{}
 	if r.ahead() {
 		l.requests.decide(r, EvictedOther, nil)
@@ -265,7 +265,7 @@ func (l *line) queueAgain(now time.Time, r *request) {
 // leave takes a request out that does not go from here.
 func (l *line) leave(r *request) {
 	l.remove(r)
-	l.charges.giveBack(r)
+	l.charges.giveBack(r, 0) // flows with tokens per minute have none here
 }
 
 func (l *line) remove(r *request) {

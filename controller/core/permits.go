@@ -26,12 +26,7 @@ func (l *loads) nowhere(now time.Time, granted string) bool {
 	if _, listed := l.listed[granted]; !l.bounded || granted == "" || listed {
 		return false
 	}
-	for endpoint := range l.listed {
-		if l.mayHave(now, endpoint) {
-			return false
-		}
-	}
-	return true
+	return l.least(func(endpoint string) bool { return l.mayHave(now, endpoint) }) == ""
 }
 
 // choose returns the endpoint with a permit to which a request goes: the one that it prefers, or

@@ -4,6 +4,7 @@ import (
 	"iter"
 	"time"
 
+	"github.com/weirflow/weir/internal/freelist"
 	"github.com/weirflow/weir/internal/list"
 	"github.com/weirflow/weir/policies"
 )
@@ -29,11 +30,8 @@ type requests struct {
 	deadlines deadlines
 	decisions []Decision
 	spare     []Decision // the slice that was handed out last
-	ended     []*request // that are nobody's any more, for those that come
+	ended     freelist.List[request]
 }
-
-// maxEnded is how many requests that ended are kept for those that come.
-const maxEnded = 1024
 
 func newRequests(replica string) requests {
 	return requests{
@@ -195,17 +193,6 @@ func (q *requests) relimit(limited func(policies.FlowKey) bool) {
 	}
 }
 
-// fresh returns a request that nothing is known of.
-func (q *requests) fresh() *request {
-	n := len(q.ended) - 1
-	if n < 0 {
-		return &request{}
-	}
-	r := q.ended[n]
-	q.ended = q.ended[:n]
-	return r
-}
-
 // forget forgets a request that was in flight.
 func (q *requests) forget(r *request) {
 	delete(q.known, r.ID.Seq)
@@ -217,11 +204,9 @@ func (q *requests) forget(r *request) {
 // forgotten it, so that one that comes and goes takes no new memory. It is left alone where that
 // is not so: for what was to wait at another replica, or was charged in an outage.
 func (q *requests) reuse(r *request) {
-	if r.elsewhere || r.own || len(q.ended) >= maxEnded {
-		return
+	if !r.elsewhere && !r.own {
+		q.ended.Keep(r)
 	}
-	*r = request{}
-	q.ended = append(q.ended, r)
 }
 
 // decide ends a request's wait. Of a ticket that is ahead of its request there is nothing to say.

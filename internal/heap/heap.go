@@ -6,7 +6,7 @@ package heap
 // safe for concurrent use.
 //
 // What is pushed is put in order once the least is asked for, so that what comes and goes
-// meanwhile costs O(1).
+// meanwhile costs O(1). So between a change of an item's key and its Fix, nothing may be asked.
 type Heap[T any] struct {
 	items []T // those that are in order, and then those that are not yet
 	tidy  int // how many are in order

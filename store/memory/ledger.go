@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/weirflow/weir/internal/freelist"
 	"github.com/weirflow/weir/internal/numbered"
 	"github.com/weirflow/weir/store"
 )
@@ -25,7 +26,7 @@ type Ledger struct {
 	lost     []*replica           // without one, while what they held counts; by id
 	bands    []*band              // highest priority first
 	offers   numbered.Map[*offer] // by their tickets
-	spare    []*offer             // that are nobody's any more
+	spare    freelist.List[offer]
 
 	held, queued, bytes int64         // over all replicas, held over the lost as well
 	float               int64         // the part of held that is not in flight

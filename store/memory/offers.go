@@ -27,17 +27,9 @@ func (l *Ledger) remove(o *offer, now time.Time) {
 	o.listed = false
 }
 
-// maxSpare is how many offers that are gone are kept for those that come.
-const maxSpare = 1024
-
 // list keeps what a replica offers, where no offer of the ticket stands.
 func (l *Ledger) list(st *store.Offer, owner *replica, turn uint64) *offer {
-	var o *offer
-	if n := len(l.spare) - 1; n >= 0 {
-		o, l.spare = l.spare[n], l.spare[:n]
-	} else {
-		o = &offer{}
-	}
+	o := l.spare.Take()
 	*o = offer{Offer: *st, owner: owner, listed: true, stamp: turn}
 	l.offers.Put(o.Ticket.Ingress, o.Ticket.Seq, o)
 	return o
@@ -47,9 +39,7 @@ func (l *Ledger) list(st *store.Offer, owner *replica, turn uint64) *offer {
 // it any more, and keeps it for one that comes.
 func (l *Ledger) reuse(o *offer) {
 	l.offers.Delete(o.Ticket.Ingress, o.Ticket.Seq)
-	if *o = (offer{}); len(l.spare) < maxSpare {
-		l.spare = append(l.spare, o)
-	}
+	l.spare.Keep(o)
 }
 
 // removeOffers removes the standing offers that match, in the order of their

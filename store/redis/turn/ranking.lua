@@ -8,19 +8,18 @@ local ranking = {}
 do
 
 local byte, sub, floor = string.byte, string.sub, math.floor
-local DIGITS = 32    -- of an offer's score and number, which its member begins with
-local NOTHING = {} -- nothing is ever put into it
+local DIGITS = 32 -- of an offer's score and number, which its member begins with
 
 -- What is known of what waits in a book. Tables are made when there is something to be kept.
 local function of(book)
   local r = book.ranking
   if not r then
     r = {
-      put = NOTHING, heap = false, ranks = false, size = 0, -- member -> score; the same as a heap, with some that went since
+      put = EMPTY, heap = false, ranks = false, size = 0,   -- member -> score; the same as a heap, with some that went since
       first = false, score = 0,                             -- the first of those that Redis has, once it was asked
-      rested = NOTHING,                                     -- flow or group -> whether it became idle, or is no more
-      lists = NOTHING,                                      -- flow -> its offers, of which Redis has none
-      heads = NOTHING,                                      -- flow -> the first of its offers, or false, of those that Redis has
+      rested = EMPTY,                                       -- flow or group -> whether it became idle, or is no more
+      lists = EMPTY,                                        -- flow -> its offers, of which Redis has none
+      heads = EMPTY,                                        -- flow -> the first of its offers, or false, of those that Redis has
     }
     book.ranking = r
   end
@@ -30,12 +29,12 @@ end
 -- Know nothing, as a turn begins.
 function ranking.begin(book)
   local r = book.ranking
-  r.put, r.heap, r.ranks, r.size, r.first = NOTHING, false, false, 0, false
-  r.rested, r.lists, r.heads = NOTHING, NOTHING, NOTHING
+  r.put, r.heap, r.ranks, r.size, r.first = EMPTY, false, false, 0, false
+  r.rested, r.lists, r.heads = EMPTY, EMPTY, EMPTY
 end
 
 local function note_head(r, flow, head)
-  if r.heads == NOTHING then r.heads = {} end
+  if r.heads == EMPTY then r.heads = {} end
   r.heads[flow] = head
 end
 
@@ -71,7 +70,7 @@ local is_first = ranking.is_first
 
 -- Keep a member beside what Redis has.
 local function keep(r, member, score)
-  if r.put == NOTHING then r.put, r.heap, r.ranks = {}, {}, {} end
+  if r.put == EMPTY then r.put, r.heap, r.ranks = {}, {}, {} end
   if r.put[member] == score then return end
   r.put[member] = score
   local heap, ranks, i = r.heap, r.ranks, r.size + 1
@@ -178,7 +177,7 @@ end
 -- Note that a flow or group of a book became idle, or is no more.
 local function note_idle(book, flow, rests)
   local r = book.ranking or of(book)
-  if r.rested == NOTHING then r.rested = {} end
+  if r.rested == EMPTY then r.rested = {} end
   r.rested[flow] = rests
 end
 function ranking.mark_idle(book, flow) note_idle(book, flow, true) end
@@ -216,7 +215,7 @@ function ranking.add(book, flow, member, head)
     return
   end
   if not list then
-    if r.lists == NOTHING then r.lists = {} end
+    if r.lists == EMPTY then r.lists = {} end
     r.lists[flow] = { member, from = 1 }
     return
   end
@@ -258,7 +257,7 @@ local function save_order(book, r)
     call_many('ZADD', book.wait, written)
     r.first = false
   end
-  r.put, r.size = NOTHING, 0
+  r.put, r.size = EMPTY, 0
 end
 
 local function save_lists(book, r)
@@ -273,7 +272,7 @@ local function save_lists(book, r)
     end
     note_head(r, flow, head or false)
   end
-  r.lists = NOTHING
+  r.lists = EMPTY
 end
 
 local function save_idle(book, r)
@@ -290,16 +289,16 @@ local function save_idle(book, r)
   end
   if gone then call_many('ZREM', book.idle, gone) end
   if idle then call_many('ZADD', book.idle, idle) end
-  r.rested = NOTHING
+  r.rested = EMPTY
 end
 
 -- Write all that was kept back of a book.
 function ranking.save(book)
   local r = book.ranking
   if not r then return end
-  if r.put ~= NOTHING then save_order(book, r) end
-  if r.lists ~= NOTHING then save_lists(book, r) end
-  if r.rested ~= NOTHING then save_idle(book, r) end
+  if r.put ~= EMPTY then save_order(book, r) end
+  if r.lists ~= EMPTY then save_lists(book, r) end
+  if r.rested ~= EMPTY then save_idle(book, r) end
 end
 
 end

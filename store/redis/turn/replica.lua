@@ -29,7 +29,7 @@ end
 
 -- Leave a replica a message about an offer. A grant has the endpoint with the least load.
 local function post(r, kind, ticket, offer, counter, endpoint, load)
-  local book = books[offer.book] or book_at(offer.book)
+  local book = book_at(offer.book)
   leave_message(r, {
     number = 0, kind = kind, ticket = ticket, priority = book.priority, policy = book.policy, group = book.path or '',
     flow = offer.flow, charge = offer.charge, service = book.outer and groups.service(book, offer) or 0, counter = (counter or 0) / book.scale, endpoint = endpoint or '', load = load or 0,
